@@ -1,0 +1,159 @@
+"""Every bound on what a stranger can make us do, beside its RFC or the attack it stops. Times in seconds, sizes in octets."""
+
+from typing import Final
+
+# -- messages -----------------------------------------------------------------------------------------------------
+MAX_POINTER_HOPS: Final = 128
+"""Compression pointers within one name: pointer chains (CVE-2026-114605)."""
+MESSAGE_NAME_BUDGET: Final = 8192
+"""Labels and pointers read in one message, all names together: the pointer staircase (CVE-2026-96405)."""
+MAX_EDNS_OPTIONS: Final = 32
+"""EDNS options read from one OPT record: option flood (CVE-2026-41292)."""
+MAX_SIGNATURES: Final = 8
+"""RRSIGs kept for one RRset: KeyTrap (CVE-2023-50387)."""
+MAX_COMPRESSION_NAMES: Final = 120
+"""Names for which a reply looks for compression, found or not: output compression cost (CVE-2024-8508, CVE-2026-44390)."""
+MAX_UDP_SIZE: Final = 1232
+"""Largest UDP reply, and the EDNS size we announce: no fragments (DNS flag day 2020, RFC 9715)."""
+MIN_UDP_SIZE: Final = 512
+"""What every client takes, and how smaller EDNS sizes are read (RFC 6891 §6.2.3)."""
+
+# -- one client question --------------------------------------------------------------------------------------------
+MAX_QUERIES: Final = 64
+"""Upstream queries for one client question, sub-queries and retries included, never reset (NXNSAttack, CAMP, TsuNAME)."""
+MAX_UPSTREAM_BYTES: Final = 200_000
+"""Octets received from servers for one client question (CVE-2026-24027)."""
+MAX_REFERRALS: Final = 30
+"""Referrals followed for one name."""
+MAX_CNAMES: Final = 11
+"""CNAME and DNAME steps of one chain."""
+MAX_DEPTH: Final = 5
+"""Look-ups of name server addresses nested in each other."""
+MAX_NS: Final = 13
+"""Name servers kept of a delegation (NXNSAttack, CacheFlush)."""
+MAX_ADDRESSES_PER_NS: Final = 6
+"""Addresses kept of a name server (CVE-2026-3592)."""
+MAX_NS_LOOKUPS: Final = 8
+"""Name server addresses looked up for one delegation (NXNSAttack)."""
+MAX_NS_FAILURES: Final = 5
+"""Of those, how many may find nothing (NXNSAttack)."""
+MAX_MINIMISE: Final = 10
+"""QNAME minimisation steps for one name, the first four by one label (RFC 9156 §2.3)."""
+MINIMISE_ONE_LABEL: Final = 4
+"""Of those, how many take a single label (RFC 9156 §2.3)."""
+RECURSION_TIME: Final = 8.0
+"""Wall clock for one recursion, waiting client or not."""
+MAX_RECURSIONS: Final = 1000
+"""Recursions under way at once (water torture)."""
+MAX_WAITERS: Final = 100
+"""Clients waiting for one and the same question."""
+MAX_RRSET_RECORDS: Final = 100
+"""Records kept of an RRset (CVE-2023-2828 and kin)."""
+
+# -- servers ----------------------------------------------------------------------------------------------------------
+FIRST_TIMEOUT: Final = 0.4
+"""Patience with a server never asked before."""
+MIN_TIMEOUT: Final = 0.1
+"""Patience with the fastest server."""
+MAX_TIMEOUT: Final = 3.0
+"""Patience with the slowest."""
+MAX_BAD_REPLIES: Final = 10
+"""Unreadable packets taken for one question before it is given up (TuDoor)."""
+SENDS_PER_SERVER: Final = 3
+"""Sends to one server and transport for one question (RFC 9520 §3.1)."""
+DEAD_AFTER: Final = 4
+"""Timeouts in a row that make a server dead."""
+PROBE_AFTER: Final = 30.0
+"""A dead server is tried once in this time."""
+FORGET_SERVER: Final = 900.0
+"""What is known of a server is forgotten after this time."""
+SERVER_BAND: Final = 0.4
+"""Servers within this of the fastest are chosen among at random."""
+MAX_SERVERS: Final = 20_000
+"""Servers remembered."""
+FAILURE_TTL: Final = 5.0
+"""How long a failed resolution is remembered the first time; doubled up to MAX_FAILURE_TTL (RFC 9520 §3.2)."""
+MAX_FAILURE_TTL: Final = 300.0
+"""Longest memory of a failed resolution (RFC 9520 §3.2)."""
+MAX_DELEGATION_TTL: Final = 86400
+"""Longest lease of a delegation."""
+DELEGATION_FRESH: Final = 60
+"""Seconds for which a delegation whose servers fail is not asked for again at its parent."""
+MAX_DELEGATIONS: Final = 50_000
+"""Zone cuts remembered."""
+MAX_FAILURES: Final = 10_000
+"""Failed resolutions remembered."""
+NO_SOA_TTL: Final = 5
+"""How long a denial without SOA is kept (RFC 2308 §5 would not keep it; a storm of repeats is worse)."""
+STALE_TTL: Final = 30
+"""TTL given to stale data (RFC 8767 §4)."""
+
+# -- DNS clients --------------------------------------------------------------------------------------------------------
+UDP_BATCH: Final = 64
+"""Datagrams read in one wake-up, so that one socket cannot starve the loop."""
+MAX_PENDING: Final = 4000
+"""Datagrams of one socket waiting for their answer; more are dropped, and their clients ask again (water torture)."""
+TCP_CLIENTS: Final = 150
+"""Connections at once; beyond, the longest idle one is closed."""
+TCP_CLIENTS_PER_ADDRESS: Final = 20
+"""Connections of one address at once, loopback excepted."""
+TCP_IDLE: Final = 10.0
+"""Seconds a connection may stay without a question (RFC 7766 §6.2.3); 2 when more than half of TCP_CLIENTS are in use."""
+TCP_MESSAGE: Final = 2.0
+"""Seconds from a message's first octet to its last (slow-loris)."""
+TCP_IN_FLIGHT: Final = 16
+"""Questions of one connection under way at once."""
+TCP_WRITE_BUFFER: Final = 256 * 1024
+"""Replies waiting for a client that does not read; beyond, it is disconnected."""
+
+# -- policy clients -----------------------------------------------------------------------------------------------------
+POLICY_LINE: Final = 4096
+"""Octets of one attribute line (Postfix itself has no limit: a line without end would fill the memory)."""
+POLICY_ATTRIBUTES: Final = 128
+"""Attributes of one request; Postfix 3.12 sends about 40 (attribute flood)."""
+POLICY_REQUEST: Final = 64 * 1024
+"""Octets of one request (many long attributes)."""
+POLICY_STARTED: Final = 10.0
+"""Seconds from a request's first octet to its last (slow-loris)."""
+POLICY_IDLE: Final = 1100.0
+"""Seconds a connection may stay without a request: above Postfix's smtpd_policy_service_max_ttl, so that Postfix ends it."""
+POLICY_CONNECTIONS: Final = 1024
+"""Connections at once; further ones are closed at once (descriptor exhaustion)."""
+POLICY_PIPELINE: Final = 32
+"""Requests of one connection that wait for their turn; beyond, reading pauses (a writer that never reads)."""
+POLICY_HARD_STOP: Final = 8.0
+"""Seconds after which a request is answered DUNNO whatever we are doing: below the 10 s that main.cf gives us."""
+POLICY_REPLY: Final = 500
+"""Characters of a refusal: an SMTP reply line holds 512 octets (RFC 5321 §4.5.3.1.5)."""
+POLICY_HEADER: Final = 990
+"""Characters of a header to be prepended: a line of mail holds 998 (RFC 5322 §2.1.1)."""
+
+# -- HTTP clients -------------------------------------------------------------------------------------------------------
+HTTP_LINE: Final = 8190
+"""Octets of a request line or one header field."""
+HTTP_HEAD: Final = 24 * 1024
+"""Octets of request line and headers together (header flood)."""
+HTTP_HEADERS: Final = 100
+"""Header fields of a request (header flood)."""
+HTTP_BODY: Final = 64 * 1024
+"""Octets of a request's body, or of one line of a stream (chunked bombs)."""
+HTTP_BODY_TIME: Final = 10.0
+"""Seconds for a body, or for one line of a stream (slow body)."""
+HTTP_IDLE: Final = 10.0
+"""Seconds until a request's head is complete, on a fresh connection or a kept one (slow-loris)."""
+HTTP_CONNECTIONS: Final = 64
+"""Connections at once; further ones are closed at once (descriptor exhaustion)."""
+HTTP_STREAM_WINDOW: Final = 16
+"""Verdicts of one stream under way at once."""
+
+# -- lists --------------------------------------------------------------------------------------------------------------
+LIST_QUESTIONS: Final = 2000
+"""Questions to lists under way at once; beyond, the answer is "not known" (a spam wave while lists are slow)."""
+LIST_REPLIES: Final = 32_768
+"""Replies of lists remembered (clients and sender domains are a stranger's choice)."""
+LIST_TIME: Final = 4.0
+"""Patience with one question to a list; callers go on after their own deadline and find a late reply in the cache."""
+LIST_RATE_WAIT: Final = 1.0
+"""Longest wait for a list's rate; beyond, it counts as quota spent (a queue that only grows)."""
+LIST_STANDINGS: Final = 4096
+"""Evaluations remembered, so that a TXT answer is that of its A."""

@@ -1,0 +1,50 @@
+"""The value between those who know (cache, authority, recursion, combined zone) and the one who renders."""
+
+from typing import NamedTuple
+
+from resolverd.wire import codes
+from resolverd.wire.rrset import RRset, Security
+
+
+class ExtendedError(NamedTuple):
+    """An Extended DNS Error: info code and text (RFC 8914). The text never carries a secret or a keyed name."""
+
+    code: int
+    text: str = ""
+
+
+class Answer(NamedTuple):
+    """What is to be said to a question, before it takes any client's form (ID, DO, size, age of the TTLs).
+
+    `answer` holds the CNAME/DNAME chain in order and then the RRset asked for; `authority` the SOA of a negative answer,
+    or a proof; RRSIGs travel inside the RRsets and are shown to DO clients only. `keep`: whether the packet cache may
+    hold it; answers that change with health, quota or overrides must not be held there. `age`: seconds that its data has
+    lain in a cache, 0 for what was just fetched, None where nobody counts.
+    """
+
+    rcode: int
+    answer: tuple[RRset, ...] = ()
+    authority: tuple[RRset, ...] = ()
+    additional: tuple[RRset, ...] = ()
+    aa: bool = False
+    security: Security = Security.UNKNOWN
+    errors: tuple[ExtendedError, ...] = ()
+    keep: bool = True
+    age: int | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Neither data nor a denial: SERVFAIL, REFUSED and the like."""
+        return self.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN)
+
+    def final(self, rtype: int) -> RRset | None:
+        """The RRset of the asked type at the end of the CNAME chain, or None for a negative answer."""
+        for rrset in reversed(self.answer):
+            if rrset.rtype == rtype:
+                return rrset
+        return None
+
+
+def servfail(code: int, text: str = "") -> Answer:
+    """SERVFAIL with its reason as Extended DNS Error; never kept beside real answers."""
+    return Answer(codes.SERVFAIL, errors=(ExtendedError(code, text),), keep=False)

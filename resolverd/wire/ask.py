@@ -1,0 +1,86 @@
+"""What a core may want from outside: values that a generator yields and a driver fulfils.
+
+A core is a generator: ``reply = yield Ask(…)``; sub-work runs by ``yield from`` under the same budget. Where work may go
+side by side it yields ``All`` or ``First``. It never sees a socket or a clock: replies carry the time they came.
+"""
+
+from collections.abc import Generator
+from enum import Enum
+from typing import Any, NamedTuple, TypeAlias
+
+from resolverd.wire.message import Message
+from resolverd.wire.names import Address, Name
+
+
+class Transport(Enum):
+    """How a question travels to a server."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+class Server(NamedTuple):
+    """One address that can be asked. `tls_name` is the certificate's name where DNS over TLS is wanted (RFC 7858)."""
+
+    address: Address
+    port: int = 53
+    tls_name: str = ""
+
+    def __str__(self) -> str:
+        text = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return text if self.port == 53 else f"{text}:{self.port}"
+
+
+class Failed(Enum):
+    """Why no message came back."""
+
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    MALFORMED = "malformed"
+    SPOOFED = "spoofed"
+    LOCAL = "local"
+
+
+class Ask(NamedTuple):
+    """One exchange with one server: send this question, give me what comes back within `timeout` seconds.
+
+    `recursion` sets RD (forwarders); `edns_size` 0 sends no OPT; `dnssec` sets DO; `random_case` sends the name's letters
+    in random case and wants them back like that (0x20; over UDP only, TCP needs no such defence).
+    """
+
+    server: Server
+    qname: Name
+    qtype: int
+    transport: Transport
+    timeout: float
+    recursion: bool = False
+    edns_size: int = 1232
+    dnssec: bool = True
+    random_case: bool = False
+
+
+class Reply(NamedTuple):
+    """What came of an Ask: the message or why there is none, when (monotonic seconds), after how long, how many octets."""
+
+    message: Message | None
+    failed: Failed | None
+    now: float
+    rtt: float
+    size: int = 0
+
+
+Core: TypeAlias = Generator[Any, Any, Any]
+"""A generator that yields Ask, All or First and returns its result."""
+
+
+class All(NamedTuple):
+    """Run the branches side by side; the reply is the list of their results, in order."""
+
+    branches: tuple[Core, ...]
+
+
+class First(NamedTuple):
+    """Run the branches side by side; the reply is the first result that is not None (else None); the rest are closed."""
+
+    branches: tuple[Core, ...]

@@ -1,0 +1,95 @@
+"""Reading a client's question: the least that tells what is asked, and what the sender of anything else deserves.
+
+The table of wire behaviour (RFC 8906, RFC 9619, RFC 6891): shorter than a header or QR set, silence; other opcodes, NOTIMP;
+not exactly one question, two OPT records, octets left over, anything unreadable, FORMERR; EDNS version above 0, BADVERS.
+"""
+
+from struct import Struct
+from typing import NamedTuple
+
+from resolverd.wire import codes
+from resolverd.wire.message import Edns, Malformed, Reader, options
+from resolverd.wire.names import Name
+
+_HEADER = Struct("!6H")
+_RECORD = Struct("!HHIH")
+
+
+class Query(NamedTuple):
+    """A client's question, as asked. `qname` has the client's letter case; `question` is the section's octets, for the reply."""
+
+    id: int
+    flags: int
+    qname: Name
+    qtype: int
+    qclass: int
+    edns: Edns | None
+    question: bytes
+
+    @property
+    def rd(self) -> bool:
+        """Recursion desired."""
+        return bool(self.flags & codes.RD)
+
+    @property
+    def do(self) -> bool:
+        """The client takes DNSSEC records (RFC 3225)."""
+        return self.edns is not None and self.edns.do
+
+    @property
+    def cd(self) -> bool:
+        """Checking disabled: the client validates by itself."""
+        return bool(self.flags & codes.CD)
+
+
+class Refusal(NamedTuple):
+    """A packet that is no question we take: what to say to it. `query` where it could be read."""
+
+    id: int
+    flags: int
+    rcode: int
+    query: Query | None = None
+
+
+def peek(packet: bytes) -> Query | Refusal | None:
+    """The question of a packet, the refusal it deserves, or None for silence. Never raises."""
+    if len(packet) < 12:
+        return None
+    ident, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet)
+    if flags & codes.QR:
+        # A reply to a reply would let two servers talk for ever.
+        return None
+    if flags >> 11 & 15 != codes.QUERY:
+        return Refusal(ident, flags, codes.NOTIMP)
+    if questions != 1 or answers or authorities:
+        return Refusal(ident, flags, codes.FORMERR)
+    try:
+        reader = Reader(packet)
+        qname, at = reader.name(12)
+        at += 4
+        if at > len(packet):
+            return Refusal(ident, flags, codes.FORMERR)
+        question = packet[12:at]
+        qtype = packet[at - 4] << 8 | packet[at - 3]
+        qclass = packet[at - 2] << 8 | packet[at - 1]
+        edns = None
+        for _ in range(additionals):
+            owner, at = reader.name(at)
+            if at + 10 > len(packet):
+                raise Malformed("record ends early")
+            rtype, rclass, ttl, length = _RECORD.unpack_from(packet, at)
+            at += 10
+            if rtype == codes.OPT:
+                if edns is not None or owner != b"\x00":
+                    raise Malformed("OPT twice or not at the root")
+                # RFC 6891 §6.2.3: sizes below 512 count as 512.
+                edns = Edns(max(rclass, 512), ttl >> 16 & 255, bool(ttl & codes.DO), options(packet, at, length))
+            at += length
+        if at != len(packet):
+            raise Malformed("octets behind the last record")
+    except (Malformed, IndexError):
+        return Refusal(ident, flags, codes.FORMERR)
+    query = Query(ident, flags, qname, qtype, qclass, edns, question)
+    if edns is not None and edns.version > 0:
+        return Refusal(ident, flags, codes.BADVERS, query)
+    return query

@@ -1,0 +1,171 @@
+"""Answers to octets: the one place where a reply takes a client's form (ID, flags, DO, size, compression)."""
+
+from struct import Struct
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer, ExtendedError
+from resolverd.wire.names import ROOT, Name, lower
+from resolverd.wire.peek import Query, Refusal
+from resolverd.wire.rrset import RRset, Security
+
+_HEADER = Struct("!6H")
+_FIXED = Struct("!HHIH")
+_OPTION = Struct("!HH")
+_EDE = 15
+_WITHOUT_RA = (codes.FORMERR, codes.NOTIMP, codes.REFUSED)
+"""Answers that are no recursion, and do not claim that it is there for this client or question."""
+
+
+class Rendered(NamedTuple):
+    """A reply's octets, and for the packet cache the offsets of the TTLs in it and the smallest of them (None: no records)."""
+
+    data: bytes
+    ttls: tuple[int, ...]
+    min_ttl: int | None
+    truncated: bool
+
+
+def limit(query: Query, udp: bool) -> int:
+    """How many octets the reply may have on this transport."""
+    if not udp:
+        return 65535
+    if query.edns is None:
+        return bounds.MIN_UDP_SIZE
+    return max(bounds.MIN_UDP_SIZE, min(query.edns.size, bounds.MAX_UDP_SIZE))
+
+
+def render(query: Query, answer: Answer, size: int) -> Rendered:
+    """The reply to this query, at most `size` octets: with TC and without records where the whole does not fit (RFC 2181 §9)."""
+    flags = codes.QR | query.flags & (codes.RD | codes.CD)
+    if answer.rcode not in _WITHOUT_RA:
+        flags |= codes.RA
+    if answer.aa:
+        flags |= codes.AA
+    # RFC 6840 §5.7, §5.8: AD only for clients that show that they understand it.
+    if answer.security is Security.SECURE and (query.do or query.flags & codes.AD) and not query.cd:
+        flags |= codes.AD
+    opt = _opt(query, answer.rcode, answer.errors)
+    writer = _Writer(query, query.do)
+    counts = [writer.rrsets(section) for section in (answer.answer, answer.authority, answer.additional)]
+    truncated = len(writer.out) + len(opt) > size
+    if truncated and answer.additional:
+        # Additional records are a courtesy: without them is not truncated.
+        writer = _Writer(query, query.do)
+        counts = [writer.rrsets(section) for section in (answer.answer, answer.authority, ())]
+        truncated = len(writer.out) + len(opt) > size
+    if truncated:
+        writer = _Writer(query, query.do)
+        counts = [0, 0, 0]
+        flags |= codes.TC
+    counts[2] += bool(opt)
+    _HEADER.pack_into(writer.out, 0, query.id, flags | answer.rcode & 15, 1, *counts)
+    writer.out += opt
+    return Rendered(bytes(writer.out), tuple(writer.ttl_offsets), writer.min_ttl, truncated)
+
+
+def refuse(refusal: Refusal, error: ExtendedError | None = None) -> bytes:
+    """The reply to a packet that is no question we take: header, the question where it could be read, OPT where there was one."""
+    flags = codes.QR | refusal.flags & (0x7800 | codes.RD | codes.CD) | refusal.rcode & 15
+    query = refusal.query
+    if query is None:
+        return _HEADER.pack(refusal.id, flags, 0, 0, 0, 0)
+    opt = _opt(query, refusal.rcode, (error,) if error else ())
+    return _HEADER.pack(refusal.id, flags, 1, 0, 0, bool(opt)) + query.question + opt
+
+
+def question(ident: int, flags: int, qname: Name, qtype: int, edns_size: int, dnssec: bool) -> bytes:
+    """A question as we send it to servers; `edns_size` 0 for none (RFC 6891 §6.1)."""
+    packet = _HEADER.pack(ident, flags, 1, 0, 0, 1 if edns_size else 0) + qname + qtype.to_bytes(2) + b"\x00\x01"
+    if edns_size:
+        packet += b"\x00" + _FIXED.pack(codes.OPT, edns_size, codes.DO if dnssec else 0, 0)
+    return packet
+
+
+def _opt(query: Query, rcode: int, errors: tuple[ExtendedError, ...]) -> bytes:
+    # RFC 6891 §7: OPT in a reply only where the query had one; §6.1.4: unknown flags are not echoed.
+    if query.edns is None:
+        return b""
+    options = b""
+    for error in errors:
+        text = error.text.encode()[:200]
+        options += _OPTION.pack(_EDE, 2 + len(text)) + error.code.to_bytes(2) + text
+    ttl = rcode >> 4 << 24 | (codes.DO if query.edns.do else 0)
+    return b"\x00" + _FIXED.pack(codes.OPT, bounds.MAX_UDP_SIZE, ttl, len(options)) + options
+
+
+class _Writer:
+    __slots__ = ("_attempts", "_dnssec", "_offsets", "min_ttl", "out", "ttl_offsets")
+
+    def __init__(self, query: Query, dnssec: bool):
+        self.out = bytearray(12)
+        self.out += query.question
+        self._offsets: dict[Name, int] = {}
+        self._attempts = bounds.MAX_COMPRESSION_NAMES
+        self._dnssec = dnssec
+        self.ttl_offsets: list[int] = []
+        self.min_ttl: int | None = None
+        name = lower(query.qname)
+        at = 12
+        while name != ROOT:
+            self._offsets[name] = at
+            step = 1 + name[0]
+            at += step
+            name = name[step:]
+
+    def rrsets(self, rrsets: tuple[RRset, ...]) -> int:
+        count = 0
+        for rrset in rrsets:
+            for data in rrset.rdatas:
+                self._record(rrset.owner, rrset.rtype, rrset.ttl, data)
+            count += len(rrset.rdatas)
+            if self._dnssec and rrset.sigs:
+                for data in rrset.sigs:
+                    self._record(rrset.owner, codes.RRSIG, rrset.ttl, data)
+                count += len(rrset.sigs)
+        return count
+
+    def _record(self, owner: Name, rtype: int, ttl: int, data: bytes) -> None:
+        out = self.out
+        self._name(owner)
+        self.ttl_offsets.append(len(out) + 4)
+        if self.min_ttl is None or ttl < self.min_ttl:
+            self.min_ttl = ttl
+        at = len(out)
+        out += _FIXED.pack(rtype, codes.IN, ttl, len(data))
+        if rtype not in rdata.COMPRESSIBLE:
+            out += data
+            return
+        position = 0
+        for field in rdata.LAYOUTS[rtype]:
+            if field == rdata.NAME:
+                name = rdata.name_at(data, position)
+                self._name(name)
+                position += len(name)
+            else:
+                out += data[position : position + field]
+                position += field
+        length = len(out) - at - 10
+        out[at + 8 : at + 10] = length.to_bytes(2)
+
+    def _name(self, name: Name) -> None:
+        out = self.out
+        if self._attempts <= 0:
+            out += name
+            return
+        self._attempts -= 1
+        key = lower(name)
+        at = 0
+        while key[at]:
+            tail = key[at:]
+            offset = self._offsets.get(tail)
+            if offset is not None:
+                out += name[:at]
+                out += (0xC000 | offset).to_bytes(2)
+                return
+            here = len(out) + at
+            if here < 0x4000:
+                self._offsets[tail] = here
+            at += 1 + key[at]
+        out += name

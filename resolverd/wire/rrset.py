@@ -1,0 +1,42 @@
+"""RRsets: the unit in which DNS data is kept, ranked, signed and answered (RFC 2181 §5)."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from resolverd.wire.names import Name
+
+
+class Security(IntEnum):
+    """What DNSSEC says of data (RFC 4035 §4.3); UNKNOWN where nothing has validated it."""
+
+    UNKNOWN = 0
+    INSECURE = 1
+    SECURE = 2
+    BOGUS = 3
+
+
+class Trust(IntEnum):
+    """Where data came from, least to most trusted (RFC 2181 §5.4.1): lower never replaces higher while that lives."""
+
+    GLUE = 1
+    ADDITIONAL = 2
+    REFERRAL = 3
+    ANSWER = 4
+    AUTHORITATIVE = 5
+    VALIDATED = 6
+    LOCAL = 7
+
+
+class RRset(NamedTuple):
+    """All records of one owner and type, class IN.
+
+    `rdatas` are uncompressed rdata octets without the length; `sigs` the rdatas of the RRSIGs that cover them.
+    `ttl` is in seconds, as of the moment the value was made.
+    """
+
+    owner: Name
+    rtype: int
+    ttl: int
+    rdatas: tuple[bytes, ...]
+    sigs: tuple[bytes, ...] = ()
+    security: Security = Security.UNKNOWN

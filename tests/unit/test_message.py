@@ -1,0 +1,235 @@
+"""Reading and writing messages: held against dnspython as second codec, and against crafted octets."""
+
+import struct
+import time
+
+import dns.flags
+import dns.message
+import dns.rdatatype
+import dns.rrset
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolverd import bounds
+from resolverd.wire import codes, message, names, render
+from resolverd.wire.answer import Answer, ExtendedError
+from resolverd.wire.peek import Query, Refusal, peek
+from resolverd.wire.rrset import RRset, Security
+
+RECORDS = [
+    ("a.example.", "A", ["192.0.2.1", "192.0.2.2"]),
+    ("A.Example.", "AAAA", ["2001:db8::1"]),
+    ("example.", "MX", ["10 mail.example.", "20 mail.other.test."]),
+    ("example.", "SOA", ["ns.example. host.example. 1 2 3 4 5"]),
+    ("example.", "TXT", ['"one" "two"', '"' + "x" * 255 + '"']),
+    ("_sip.example.", "SRV", ["1 2 3 target.example."]),
+    ("n.example.", "NAPTR", ['1 2 "u" "E2U+sip" "!^.*$!sip:x@example.!" .']),
+    ("b.example.", "CNAME", ["a.example."]),
+    ("d.example.", "DNAME", ["other.test."]),
+    ("1.2.0.192.in-addr.arpa.", "PTR", ["a.example."]),
+    ("r.example.", "RP", ["host.example. text.example."]),
+    ("t.example.", "TLSA", ["3 1 1 " + "ab" * 32]),
+    ("x.example.", "TYPE65400", ["\\# 4 0a000001"]),
+    ("c.example.", "CAA", ['0 issue "ca.example"']),
+]
+
+
+def foreign_response(question: str = "www.example.", rtype: str = "A", **query: object) -> tuple[bytes, dns.message.Message]:
+    asked = dns.message.make_query(question, rtype, **query)  # type: ignore[arg-type]
+    return asked.to_wire(), dns.message.make_response(asked)
+
+
+@pytest.mark.parametrize(("owner", "rtype", "datas"), RECORDS)
+def test_every_type_reads_and_renders_as_dnspython_has_it(owner: str, rtype: str, datas: list[str]) -> None:
+    packet, response = foreign_response(owner, rtype, use_edns=0, payload=1232)
+    response.answer.append(dns.rrset.from_text_list(owner, 300, "IN", rtype, datas))
+    parsed = message.parse(response.to_wire())
+    (rrset,) = parsed.answer
+    assert names.to_text(rrset.owner).lower() == owner.lower()
+    assert set(rrset.rdatas) == {rdata.to_generic().data for rdata in response.answer[0]}
+    query = peek(packet)
+    assert isinstance(query, Query)
+    again = dns.message.from_wire(render.render(query, Answer(0, parsed.answer), 65535).data)
+    assert again.answer == response.answer
+    assert again.question == response.question
+
+
+@given(st.binary(max_size=600))
+def test_random_octets_raise_nothing_but_malformed(data: bytes) -> None:
+    try:
+        message.parse(data)
+    except message.Malformed:
+        pass
+    peek(data)
+
+
+@given(st.data())
+def test_mangled_messages_raise_nothing_but_malformed(data: st.DataObject) -> None:
+    _, response = foreign_response()
+    for owner, rtype, datas in RECORDS:
+        response.authority.append(dns.rrset.from_text_list(owner, 300, "IN", rtype, datas))
+    packet = bytearray(response.to_wire())
+    for _ in range(data.draw(st.integers(1, 6))):
+        packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(packet)))
+    for octets in (bytes(packet), bytes(packet[:cut])):
+        try:
+            message.parse(octets)
+        except message.Malformed:
+            pass
+        peek(octets)
+
+
+def crafted(names_part: bytes, answers: int) -> bytes:
+    return struct.pack("!6H", 1, 0x8000, 0, answers, 0, 0) + names_part
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        crafted(b"\xc0\x0c", 1),  # a pointer to itself
+        crafted(b"\xc0\x0e\xc0\x0c", 1),  # two that point at each other
+        crafted(b"\x01a\xc0\x30" + b"\0" * 64, 1),  # forward
+        crafted(b"\x80aaa", 1),  # reserved label type
+        crafted(b"\x3f" + b"a" * 10, 1),  # label past the end
+        crafted(b"\0", 65535),  # more records than octets
+        crafted(b"\0\0\1\0\1\0\0\0\0\0\4\1\2\3", 1),  # rdata past the end
+    ],
+)
+def test_crafted_messages_are_malformed(octets: bytes) -> None:
+    with pytest.raises(message.Malformed):
+        message.parse(octets)
+
+
+def test_addresses_of_another_length_are_left_out() -> None:
+    records = [b"\1\2\3\4\5", b"\1\2\3\4", b"\1\2\3"]
+    body = b"".join(b"\0\0\1\0\1\0\0\0\0" + struct.pack("!H", len(each)) + each for each in records)
+    (rrset,) = message.parse(crafted(body, 3)).answer
+    assert rrset.rdatas == (b"\1\2\3\4",)
+
+
+def staircase(steps: int) -> bytes:
+    """Each step a pointer to the one before; then as many records as fit, all owned by the last step."""
+    stairs = b"\0" + b"".join(struct.pack("!H", 0xC000 | (23 + 1 + 2 * (n - 1) if n else 23)) for n in range(steps))
+    first = b"\0" + struct.pack("!HHIH", 10, 1, 0, len(stairs)) + stairs
+    owner = struct.pack("!H", 0xC000 | (23 + 1 + 2 * (steps - 1)))
+    record = owner + struct.pack("!HHIH", 1, 1, 0, 4) + b"\1\2\3\4"
+    count = (65535 - 12 - len(first)) // len(record)
+    return struct.pack("!6H", 1, 0x8000, 0, count + 1, 0, 0) + first + record * count
+
+
+def test_the_pointer_staircase_is_refused_at_once() -> None:
+    octets = staircase(8000)
+    before = time.process_time()
+    with pytest.raises(message.Malformed):
+        message.parse(octets)
+    assert time.process_time() - before < 1
+
+
+def test_a_short_staircase_is_read() -> None:
+    parsed = message.parse(staircase(bounds.MAX_POINTER_HOPS - 1))
+    assert parsed.answer[-1].owner == names.ROOT
+
+
+def test_ttl_rules() -> None:
+    body = b"".join(b"\0\0\1\0\1" + struct.pack("!IH", ttl, 4) + data for ttl, data in [(300, b"\1\1\1\1"), (60, b"\2\2\2\2")])
+    (rrset,) = message.parse(crafted(body, 2)).answer
+    assert rrset.ttl == 60, "RFC 2181 §5.2"
+    (rrset,) = message.parse(crafted(b"\0\0\1\0\1" + struct.pack("!IH", 0x80000001, 4) + b"\1\1\1\1", 1)).answer
+    assert rrset.ttl == 0, "RFC 2181 §8"
+
+
+HEADER = struct.Struct("!6H")
+QUESTION = b"\3www\7example\0\0\1\0\1"
+OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("packet", "rcode"),
+    [
+        (b"", None),
+        (b"\0" * 11, None),
+        (HEADER.pack(7, 0x8000, 1, 0, 0, 0) + QUESTION, None),  # a reply
+        (HEADER.pack(7, 0, 0, 0, 0, 0), codes.FORMERR),
+        (HEADER.pack(7, 0, 2, 0, 0, 0) + QUESTION * 2, codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 1, 0, 0) + QUESTION, codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 0, 0, 0) + QUESTION[:-1], codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 0, 0, 0) + QUESTION + b"x", codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 0, 0, 2) + QUESTION + OPT * 2, codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 0, 0, 1) + QUESTION + b"\0\0\x29\x04\xd0\0\1\0\0\0\0", codes.BADVERS),
+        (HEADER.pack(7, 0x1000, 1, 0, 0, 0) + QUESTION, codes.NOTIMP),  # STATUS
+        (HEADER.pack(7, 0x2000, 1, 0, 0, 0) + QUESTION, codes.NOTIMP),  # NOTIFY
+        (HEADER.pack(7, 0x2800, 1, 0, 0, 0) + QUESTION, codes.NOTIMP),  # UPDATE
+        (HEADER.pack(7, 0, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1", codes.FORMERR),
+    ],
+)
+def test_what_is_no_question_gets_what_it_deserves(packet: bytes, rcode: int | None) -> None:
+    peeked = peek(packet)
+    if rcode is None:
+        assert peeked is None
+        return
+    assert isinstance(peeked, Refusal)
+    assert peeked.rcode == rcode
+    reply = dns.message.from_wire(render.refuse(peeked))
+    assert reply.id == 7
+    assert reply.flags & dns.flags.QR
+    assert int(reply.rcode()) == rcode
+    assert (reply.edns == 0) == (rcode == codes.BADVERS)
+
+
+def rendered(query: bytes, answer: Answer, udp: bool = True) -> dns.message.Message:
+    peeked = peek(query)
+    assert isinstance(peeked, Query)
+    result = render.render(peeked, answer, render.limit(peeked, udp))
+    assert len(result.data) <= render.limit(peeked, udp)
+    return dns.message.from_wire(result.data)
+
+
+BIG = Answer(0, (RRset(names.from_text("www.example"), codes.TXT, 60, tuple(bytes([200]) + bytes([n]) * 200 for n in range(20))),))
+
+
+def test_what_does_not_fit_is_truncated_and_whole_over_tcp() -> None:
+    query = dns.message.make_query("www.example.", "TXT", use_edns=0, payload=4096)
+    short = rendered(query.to_wire(), BIG)
+    assert short.flags & dns.flags.TC
+    assert not short.answer
+    assert short.edns == 0
+    assert len(rendered(query.to_wire(), BIG, udp=False).answer[0]) == 20
+
+
+def test_signatures_go_to_those_who_ask() -> None:
+    rrset = RRset(names.from_text("www.example"), codes.A, 60, (b"\1\2\3\4",), (b"\0\1" + b"\0" * 16 + b"\7example\0sig",))
+    plain = rendered(dns.message.make_query("www.example.", "A").to_wire(), Answer(0, (rrset,)))
+    assert [each.rdtype for each in plain.answer] == [dns.rdatatype.A]
+    wanted = rendered(dns.message.make_query("www.example.", "A", want_dnssec=True).to_wire(), Answer(0, (rrset,)))
+    assert [each.rdtype for each in wanted.answer] == [dns.rdatatype.A, dns.rdatatype.RRSIG]
+    assert wanted.ednsflags & dns.flags.DO
+
+
+@pytest.mark.parametrize(
+    ("flags", "do", "secure", "ad"),
+    [(0x100, False, True, False), (0x120, False, True, True), (0x100, True, True, True), (0x120, True, False, False), (0x130, True, True, False)],
+)
+def test_ad_is_for_those_who_understand_it(flags: int, do: bool, secure: bool, ad: bool) -> None:
+    query = dns.message.make_query("www.example.", "A", want_dnssec=do)
+    query.flags = dns.flags.Flag(flags)
+    reply = rendered(query.to_wire(), Answer(0, security=Security.SECURE if secure else Security.UNKNOWN))
+    assert bool(reply.flags & dns.flags.AD) is ad
+    assert bool(reply.flags & dns.flags.CD) is bool(flags & 0x10)
+    assert reply.flags & dns.flags.RA
+
+
+def test_extended_errors_need_edns() -> None:
+    answer = Answer(codes.SERVFAIL, errors=(ExtendedError(22, "nobody"), ExtendedError(13)))
+    reply = rendered(dns.message.make_query("www.example.", "A", use_edns=0).to_wire(), answer)
+    assert [(option.code, option.text) for option in reply.options] == [(22, "nobody"), (13, None)]
+    assert not rendered(dns.message.make_query("www.example.", "A").to_wire(), answer).options
+
+
+def test_compression_work_is_bounded() -> None:
+    rrsets = tuple(
+        RRset(names.from_text(f"{n}.{n}.{n}.{n}.example"), codes.CNAME, 60, (names.from_text(f"t{n}.other"),)) for n in range(1000)
+    )
+    reply = rendered(dns.message.make_query("www.example.", "A").to_wire(), Answer(0, rrsets), udp=False)
+    assert len(reply.answer) == 1000
