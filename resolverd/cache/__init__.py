@@ -1,0 +1,9 @@
+"""Floor 1: what is remembered of the DNS, and for how long.
+
+- `packets`: prepared replies, keyed on the query's octets: the hit path
+- `records`: RRsets and denials by trust (RFC 2181 §5.4.1, RFC 2308), stale ones included (RFC 8767)
+- `delegations`: zone cuts as their parents gave them, never prolonged by anyone else
+- `broken`: resolutions that failed (RFC 9520)
+
+All are bounded, and told the time (monotonic seconds) by the caller.
+"""

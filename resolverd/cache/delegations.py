@@ -1,0 +1,59 @@
+"""Zone cuts as their parents gave them.
+
+A delegation lives exactly as long as its parent's NS records say, and no longer than the delegation through which it was
+learnt; neither the child's own NS records nor glue seen later prolong it. So a domain that its parent has withdrawn is gone
+when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, CVE-2026-40622, CVE-2026-42955).
+"""
+
+from collections import OrderedDict
+
+from resolverd import bounds
+from resolverd.wire.known import Delegation
+from resolverd.wire.names import Name
+
+
+class DelegationCache:
+    """Delegations by zone (lower case), least recently used out."""
+
+    def __init__(self, entries: int = bounds.MAX_DELEGATIONS):
+        self._limit = entries
+        self._zones: OrderedDict[Name, Delegation] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._zones)
+
+    def closest(self, name: Name, now: float) -> Delegation | None:
+        """The deepest live delegation at or above `name`."""
+        zones = self._zones
+        while True:
+            found = zones.get(name)
+            if found is not None:
+                if now < found.expires:
+                    zones.move_to_end(name)
+                    return found
+                del zones[name]
+            if not name[0]:
+                return None
+            name = name[1 + name[0] :]
+
+    def put(self, delegation: Delegation, now: float) -> Delegation:
+        """Learn a delegation from its parent's referral; what is then known of the zone.
+
+        A live one keeps its expiry: a newer referral may change the servers, never lengthen the lease.
+        """
+        old = self._zones.get(delegation.zone)
+        if old is not None and now < old.expires < delegation.expires:
+            delegation = delegation._replace(expires=old.expires)
+        self._zones[delegation.zone] = delegation
+        self._zones.move_to_end(delegation.zone)
+        while len(self._zones) > self._limit:
+            self._zones.popitem(last=False)
+        return delegation
+
+    def forget(self, zone: Name) -> None:
+        """Forget a zone's delegation, if there is one."""
+        self._zones.pop(zone, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._zones.clear()

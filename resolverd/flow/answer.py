@@ -1,0 +1,94 @@
+"""A question from its arrival to its Answer, as an ordered list of steps; the first that knows, answers.
+
+1. `_not_for_us`: other classes, transfers, meta types: nothing below is meant for them.
+2. own zones (the combined zone, guarded lists): before memory, or a cached denial of ``internal`` would hide them.
+3. built-in zones and memory (`flow.resolve`).
+4. RD not set: who does not want recursion gets what is known and nothing more.
+5. recursion.
+"""
+
+import logging
+from typing import Protocol
+
+from resolverd.flow.resolve import Resolve
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes
+from resolverd.wire.answer import Answer, ExtendedError, servfail
+from resolverd.wire.names import Name, lower, to_text
+from resolverd.wire.peek import Query
+from resolverd.wire.rrset import RRset
+
+log = logging.getLogger(__name__)
+
+_REFUSED = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_NOT_SUPPORTED),))
+_NOTIMP = Answer(codes.NOTIMP, errors=(ExtendedError(codes.EDE_NOT_SUPPORTED),))
+_FORMERR = Answer(codes.FORMERR)
+_NO_RECURSION = ExtendedError(codes.EDE_PROHIBITED, "not in the cache, and RD is not set")
+_NOT_RECURSING = Answer(codes.REFUSED, errors=(_NO_RECURSION,), keep=False)
+_RFC8482 = b"\x07RFC8482\x00"
+_RFC8482_TTL = 3600
+
+
+class OwnZones(Protocol):
+    """Zones made of what the lists say (`flow.listzones`)."""
+
+    def owns(self, name: Name) -> bool:
+        """Whether the name (lower case) is one of theirs."""
+        ...
+
+    async def answer(self, name: Name, rtype: int, *, loopback: bool) -> Answer | None:
+        """What they say; None for a name that is no list question after all, which is then resolved."""
+        ...
+
+
+class Answerer:
+    """Answers questions. Never raises: a bug becomes SERVFAIL, a log line and a counter."""
+
+    def __init__(self, own: OwnZones | None, resolve: Resolve, counters: Counters):
+        self._own = own
+        self._resolve = resolve
+        self._counters = counters
+
+    def at_once(self, query: Query) -> Answer | None:
+        """The answer, where it needs no waiting; None where `answer` has to be awaited."""
+        if (answer := _not_for_us(query)) is not None:
+            return answer
+        name = lower(query.qname)
+        if self._own is not None and self._own.owns(name):
+            return None
+        if (answer := self._resolve.known(name, query.qtype)) is not None:
+            return answer
+        return None if query.rd else _NOT_RECURSING
+
+    async def answer(self, query: Query, *, local: bool) -> Answer:
+        """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""
+        try:
+            name = lower(query.qname)
+            if self._own is not None and self._own.owns(name):
+                answer = await self._own.answer(name, query.qtype, loopback=local)
+                if answer is not None:
+                    return answer
+            return await self._resolve.resolve(name, query.qtype)
+        except Exception:
+            self._counters.add("bugs", where="answer")
+            log.exception("answering %s failed", to_text(query.qname))
+            return servfail(codes.EDE_OTHER, "internal error")
+
+
+def _not_for_us(query: Query) -> Answer | None:
+    if query.qclass != codes.IN:
+        # Nothing but IN is cached or recursed for (CVE-2026-5946), and version.bind is nobody's business.
+        return _REFUSED
+    qtype = query.qtype
+    if qtype == codes.ANY:
+        return _any(query)
+    if qtype in (codes.AXFR, codes.IXFR):
+        return _REFUSED
+    if qtype == codes.OPT or qtype == 0:
+        return _FORMERR
+    return _NOTIMP if 128 <= qtype < 255 else None
+
+
+def _any(query: Query) -> Answer:
+    """RFC 8482 §4.2: a small answer, so that ANY is no amplifier and nobody takes a part for the whole."""
+    return Answer(codes.NOERROR, (RRset(query.qname, codes.HINFO, _RFC8482_TTL, (_RFC8482,)),))

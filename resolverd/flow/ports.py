@@ -1,0 +1,53 @@
+"""The Protocols through which flow meets the floors below it; app hands in what fulfils them."""
+
+from typing import Protocol
+
+from resolverd.wire.answer import Answer
+from resolverd.wire.ask import Ask, Reply
+from resolverd.wire.names import Name
+
+
+class Clock(Protocol):
+    """Two readings, never mixed: monotonic for TTLs and timers, wall for what is stored."""
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment, never backwards."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970, as the machine believes."""
+        ...
+
+
+class Resolver(Protocol):
+    """Answers a DNS question from caches and recursion (`flow.recurse`)."""
+
+    async def resolve(self, name: Name, rtype: int, *, deadline: float) -> Answer:
+        """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults."""
+        ...
+
+
+class Network(Protocol):
+    """Carries one Ask to one server (`net.exchange`)."""
+
+    async def exchange(self, ask: Ask) -> Reply:
+        """The reply, or why there is none, after `ask.timeout` at most. Never raises for faults of others."""
+        ...
+
+
+class Store(Protocol):
+    """Stored records, by table and key; bytes in, bytes out. The part of `store.base` that flow needs."""
+
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        """The value as last put, unwritten puts included; None if there is none or it has expired. Raises StoreError."""
+        ...
+
+    def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
+        """Remember the value until `expires` (wall seconds). Returns at once; written behind. Raises StoreError."""
+        ...
+
+    def delete(self, table: str, key: bytes) -> None:
+        """Forget it. Returns at once; written behind. Raises StoreError."""
+        ...
+
+

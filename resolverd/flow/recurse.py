@@ -1,0 +1,212 @@
+"""Drives recursion: runs the generators, carries their Asks to the network, and answers from memory, stale data or failure.
+
+One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting.
+"""
+
+import asyncio
+import logging
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from resolverd import bounds
+from resolverd.cache.broken import FailureCache
+from resolverd.flow.ports import Clock, Network
+from resolverd.recursion import cached
+from resolverd.recursion.iterate import Iterator
+from resolverd.recursion.ports import Memory
+from resolverd.recursion.work import Step, Work
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes
+from resolverd.wire.answer import Answer, ExtendedError, servfail
+from resolverd.wire.ask import All, Ask, First, Reply
+from resolverd.wire.names import Name, ancestors, lower, to_text
+
+log = logging.getLogger(__name__)
+
+
+class Patience(NamedTuple):
+    """How long clients wait, in seconds: for anything at all, and before stale data is preferred (RFC 8767 §5).
+
+    `stale_ttl` is the TTL that stale data gets.
+    """
+
+    client: float = 4.0
+    stale: float = 1.8
+    stale_ttl: int = bounds.STALE_TTL
+
+
+class _Flight:
+    __slots__ = ("task", "waiters")
+
+    def __init__(self, task: "asyncio.Task[Answer]"):
+        self.task = task
+        self.waiters = 0
+
+
+class Recurse:
+    """The resolver as the rest of the house sees it."""
+
+    def __init__(
+        self,
+        iterator: Iterator,
+        memory: Memory,
+        failures: FailureCache,
+        network: Network,
+        clock: Clock,
+        counters: Counters,
+        patience: Patience = Patience(),  # noqa: B008 (immutable)
+        never_stale: frozenset[Name] = frozenset(),
+    ):
+        """`never_stale`: zones whose old data must not be used (DNS lists: an old listing refuses mail)."""
+        self._iterator = iterator
+        self._memory = memory
+        self._failures = failures
+        self._network = network
+        self._clock = clock
+        self._counters = counters
+        self._patience = patience
+        self._never_stale = never_stale
+        self._flights: dict[tuple[Name, int], _Flight] = {}
+        self._exchanges: dict[Ask, asyncio.Task[Reply]] = {}
+        self.unanswered = 0
+        """Questions to name servers in a row that got no answer, whoever was asked."""
+
+    def known(self, name: Name, rtype: int) -> Answer | None:
+        """The answer from memory alone."""
+        return cached.answer(self._memory.records, name, rtype, self._clock.monotonic())
+
+    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None) -> Answer:
+        """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL."""
+        name = lower(name)
+        now = self._clock.monotonic()
+        end = now + self._patience.client
+        if deadline is not None:
+            end = min(end, deadline)
+        known = cached.answer(self._memory.records, name, rtype, now)
+        if known is not None:
+            return known
+        error = self._failures.get(name, rtype, now)
+        if error is not None:
+            return self._stale(name, rtype) or Answer(
+                codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
+            )
+        flight = self._flights.get((name, rtype))
+        if flight is None:
+            if len(self._flights) >= bounds.MAX_RECURSIONS:
+                self._counters.add("recursions_refused")
+                return self._stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
+            flight = self._start(name, rtype)
+        elif flight.waiters >= bounds.MAX_WAITERS:
+            return self._stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
+        flight.waiters += 1
+        try:
+            if (stale := self._stale(name, rtype)) is not None:
+                await asyncio.wait({flight.task}, timeout=min(self._patience.stale, end - now))
+                if not flight.task.done() or flight.task.result().is_failure:
+                    self._counters.add("stale_answers")
+                    return stale
+            else:
+                await asyncio.wait({flight.task}, timeout=end - now)
+        finally:
+            flight.waiters -= 1
+        if not flight.task.done():
+            return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
+        return flight.task.result()
+
+    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
+        """Resolve past the answer cache, and tell every exchange on the way."""
+        work = Work(self._clock.monotonic())
+        answer: Answer = await self.drive(self._iterator.resolve(work, lower(name), rtype))
+        return answer, work.steps
+
+    async def prime(self) -> float | None:
+        """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
+        work = Work(self._clock.monotonic())
+        delegation = await self.drive(self._iterator.prime(work))
+        return None if delegation is None else float(delegation.expires - self._clock.monotonic())
+
+    def forget(self, name: Name, rtype: int | None = None) -> None:
+        """Let a question that failed be tried again."""
+        self._failures.forget(name, rtype)
+
+    async def aclose(self) -> None:
+        """End every recursion."""
+        tasks = [flight.task for flight in self._flights.values()] + list(self._exchanges.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _stale(self, name: Name, rtype: int) -> Answer | None:
+        if not self._never_stale.isdisjoint(ancestors(name)):
+            return None
+        answer = cached.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._patience.stale_ttl)
+        if answer is None:
+            return None
+        return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False)
+
+    def _start(self, name: Name, rtype: int) -> _Flight:
+        flight = _Flight(asyncio.create_task(self._recurse(name, rtype)))
+        self._flights[name, rtype] = flight
+        return flight
+
+    async def _recurse(self, name: Name, rtype: int) -> Answer:
+        work = Work(self._clock.monotonic())
+        try:
+            answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
+        except Exception:
+            self._counters.add("bugs", where="recursion")
+            log.exception("recursion for %s %s failed", to_text(name), codes.type_text(rtype))
+            answer = servfail(codes.EDE_OTHER, "internal error")
+        finally:
+            del self._flights[name, rtype]
+        self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
+        if answer.is_failure:
+            self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
+        else:
+            self._failures.forget(name, rtype)
+        return answer
+
+    async def drive(self, core: Generator[Any, Any, Any]) -> Any:
+        """Run a core to its end, fulfilling what it yields; returns what it returns and raises what it raises."""
+        try:
+            step = next(core)
+            while True:
+                try:
+                    reply = await self._fulfil(step)
+                except Exception as error:
+                    step = core.throw(error)
+                else:
+                    step = core.send(reply)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            core.close()
+
+    async def _fulfil(self, step: Ask | All | First) -> Any:
+        if isinstance(step, Ask):
+            return await self._exchange(step)
+        tasks = [asyncio.ensure_future(self.drive(branch)) for branch in step.branches]
+        try:
+            if isinstance(step, All):
+                return await asyncio.gather(*tasks)
+            for done in asyncio.as_completed(tasks):
+                if (result := await done) is not None:
+                    return result
+            return None
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _exchange(self, ask: Ask) -> Reply:
+        # Two copies of one question under way would halve the work of guessing a reply (the birthday attack).
+        task = self._exchanges.get(ask)
+        if task is None:
+            self._counters.add("queries_sent", transport=ask.transport.value)
+            task = self._exchanges[ask] = asyncio.create_task(self._network.exchange(ask))
+            task.add_done_callback(lambda done: self._exchanged(ask, done))
+        return await asyncio.shield(task)
+
+    def _exchanged(self, ask: Ask, task: "asyncio.Task[Reply]") -> None:
+        self._exchanges.pop(ask, None)
+        if not task.cancelled() and task.exception() is None:
+            self.unanswered = 0 if task.result().message is not None else self.unanswered + 1

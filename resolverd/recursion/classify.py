@@ -1,0 +1,167 @@
+"""What a server's message is, seen by the one who asked it as a server of a zone.
+
+Memory answers in the same words; `age` is then how many seconds ago it was learnt, None for what a server said just now.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+from resolverd import bounds
+from resolverd.recursion import scrub
+from resolverd.wire import codes, rdata
+from resolverd.wire.message import Message
+from resolverd.wire.names import Name, is_subdomain, label_count, lower, to_text
+from resolverd.wire.rrset import RRset
+
+
+class Data(NamedTuple):
+    """The chain from the question to its data, which stands last; `authority` proves a wildcard, if one was used."""
+
+    chain: tuple[RRset, ...]
+    authority: tuple[RRset, ...] = ()
+    age: int | None = None
+
+    def described(self) -> str:
+        """In words."""
+        rrset = self.chain[-1]
+        return "answer: " + ", ".join(rdata.summary(rrset.rtype, each) for each in rrset.rdatas[:3])
+
+
+class Alias(NamedTuple):
+    """A chain that leads to a name of which this message says nothing that counts."""
+
+    chain: tuple[RRset, ...]
+    target: Name
+    age: int | None = None
+
+    def described(self) -> str:
+        """In words."""
+        return f"alias to {to_text(self.target)}"
+
+
+class Denial(NamedTuple):
+    """There is no `qtype` at the chain's end `name`, or no such name; the SOA's TTL is the denial's (RFC 2308 §5)."""
+
+    chain: tuple[RRset, ...]
+    name: Name
+    qtype: int
+    nxdomain: bool
+    soa: RRset | None
+    proofs: tuple[RRset, ...]
+    age: int | None = None
+
+    @property
+    def ttl(self) -> int:
+        """Seconds for which the denial holds."""
+        return self.soa.ttl if self.soa is not None else bounds.NO_SOA_TTL
+
+    def described(self) -> str:
+        """In words."""
+        return "no such name" if self.nxdomain else "no such record"
+
+
+class Referral(NamedTuple):
+    """A deeper cut: its NS RRset, with the DS RRset or its denial beside it."""
+
+    ns: RRset
+    authority: tuple[RRset, ...] = ()
+
+    def described(self) -> str:
+        """In words."""
+        return f"referral to {to_text(self.ns.owner)}"
+
+
+class Overflow(NamedTuple):
+    """A chain that ends in a DNAME whose target would be too long a name: YXDOMAIN (RFC 6672 §2.2)."""
+
+    chain: tuple[RRset, ...]
+
+    def described(self) -> str:
+        """In words."""
+        return "DNAME target too long"
+
+
+class Useless(NamedTuple):
+    """Nothing that helps: lame, refused, broken, or no message at all (`silent`).
+
+    `spare` is what it says nevertheless, for want of anything better: the word of somebody's cache.
+    """
+
+    text: str
+    silent: bool = False
+    spare: "Outcome | None" = None
+
+    def described(self) -> str:
+        """In words."""
+        return f"useless: {self.text}"
+
+
+Outcome: TypeAlias = Data | Alias | Denial | Overflow | Referral | Useless
+
+
+def classify(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
+    """What the message says to the question `qname` (lower case) `qtype`, asked of a server of `zone`."""
+    if message.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN):
+        return Useless(codes.rcode_text(message.rcode))
+    try:
+        return _content(message, qname, qtype, zone, forwarded)
+    except ValueError as error:
+        return Useless(f"impossible record: {error}")
+
+
+def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
+    outcome = _meaning(message, qname, qtype, zone, forwarded)
+    if not forwarded and not message.aa and message.flags & codes.RA and _claims(message):
+        # Somebody's cache, not the zone's server: what it says may be anybody's word.
+        return Useless("answer from a recursive server, not from the zone", spare=outcome)
+    return outcome
+
+
+def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
+    found, name = scrub.chain(message, qname, qtype, zone, whole=forwarded)
+    chain = tuple(rrset._replace(rdatas=rrset.rdatas[: bounds.MAX_RRSET_RECORDS]) for rrset in found)
+    last = chain[-1] if chain else None
+    if last is not None and last.rtype == qtype and lower(last.owner) == name:
+        return Data(chain, _wildcard_proof(message, chain, zone))
+    if last is not None and last.rtype == codes.DNAME:
+        return Overflow(chain)
+    if message.rcode == codes.YXDOMAIN:
+        return Useless("YXDOMAIN without its DNAME")
+    if chain and not (forwarded and is_subdomain(name, zone)):
+        return Alias(chain, name)
+    soa, proofs = scrub.denial(message, name, zone)
+    if message.rcode == codes.NXDOMAIN:
+        return Denial(chain, name, qtype, True, soa, proofs)
+    if soa is None and (ns := scrub.referral(message, name, zone)) is not None and not forwarded:
+        return Referral(ns, _beside_cut(message, ns))
+    if chain and soa is None:
+        return Alias(chain, name)
+    if soa is None and any(rrset.rtype == codes.NS and not is_subdomain(lower(rrset.owner), zone) for rrset in message.authority):
+        # Upwards: this server does not know the zone, whatever its AA says.
+        return Useless("referral that leads nowhere")
+    if soa is not None or message.aa or forwarded:
+        return Denial(chain, name, qtype, False, soa, proofs)
+    return Useless("neither answer nor referral")
+
+
+def _claims(message: Message) -> bool:
+    """Whether it says anything but "ask there"."""
+    return bool(message.answer) or message.rcode != codes.NOERROR or any(each.rtype == codes.SOA for each in message.authority)
+
+
+def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> tuple[RRset, ...]:
+    # RFC 4035 §3.1.3.3: an answer from a wildcard comes with the proof that nothing closer exists; the signature
+    # shows it by counting fewer labels than its owner has.
+    for rrset in chain:
+        for signature in rrset.sigs:
+            if rdata.rrsig(signature).labels < label_count(rrset.owner):
+                return scrub.denial(message, lower(rrset.owner), zone)[1]
+    return ()
+
+
+def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:
+    cut = lower(ns.owner)
+    return tuple(
+        rrset
+        for rrset in message.authority
+        if (rrset.rtype == codes.DS and lower(rrset.owner) == cut) or rrset.rtype in (codes.NSEC, codes.NSEC3)
+    )

@@ -1,0 +1,68 @@
+"""Where iteration begins: the root's servers, and zones configured to be asked of servers of one's own choice."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from resolverd.wire import codes, rdata
+from resolverd.wire.ask import Server
+from resolverd.wire.names import ROOT, Address, Name, ancestors, lower
+from resolverd.wire.rrset import RRset
+
+
+class Route(NamedTuple):
+    """Servers configured for a zone. `forward`: they recurse for us (RD set); otherwise they are its authorities (stub)."""
+
+    zone: Name
+    servers: tuple[Server, ...]
+    forward: bool = False
+
+
+class Hints(NamedTuple):
+    """The root's servers by name, with their addresses (RFC 9609 §2)."""
+
+    servers: tuple[tuple[Name, tuple[Address, ...]], ...]
+
+    @classmethod
+    def of(cls, rrsets: Sequence[RRset]) -> "Hints":
+        """The hints in a zone file's RRsets: the root's NS and their addresses. Raises ValueError where they name nobody."""
+        found: dict[Name, list[Address]] = {}
+        for rrset in rrsets:
+            if rrset.rtype == codes.NS and rrset.owner == ROOT:
+                for data in rrset.rdatas:
+                    found.setdefault(lower(rdata.target(codes.NS, data)), [])
+        for rrset in rrsets:
+            if rrset.rtype in (codes.A, codes.AAAA) and (addresses := found.get(lower(rrset.owner))) is not None:
+                addresses += [IPv4Address(data) if len(data) == 4 else IPv6Address(data) for data in rrset.rdatas]
+        if not any(found.values()):
+            raise ValueError("no root server with an address in it")
+        return cls(tuple((name, tuple(addresses)) for name, addresses in found.items()))
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All addresses."""
+        return tuple(address for _, addresses in self.servers for address in addresses)
+
+
+class Routes:
+    """Configured routes by zone (lower case)."""
+
+    def __init__(self, routes: tuple[Route, ...] = ()):
+        self._routes = {route.zone: route for route in routes}
+        self.zones = tuple(zone for zone in self._routes if zone != ROOT)
+        self.servers = frozenset(server.address for route in routes for server in route.servers)
+
+    def closest(self, name: Name) -> Route | None:
+        """The deepest route at or above `name`."""
+        if not self._routes:
+            return None
+        for zone in ancestors(name):
+            if (route := self._routes.get(zone)) is not None:
+                return route
+        return None
+
+    @property
+    def root_forward(self) -> bool:
+        """Whether everything is forwarded, so that the root itself is not needed."""
+        route = self._routes.get(ROOT)
+        return route is not None and route.forward

@@ -1,0 +1,116 @@
+"""What is known of each server address, and which to ask next.
+
+Round-trip times are smoothed as TCP does (RFC 6298 §2); patience is srtt + 4·rttvar. A server that was silent several times
+in a row is dead and probed now and then. All is forgotten after a while, so that nobody is condemned for ever.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from random import Random
+
+from resolverd import bounds
+from resolverd.wire.names import Address
+
+_CONFIRMATIONS = 2
+
+
+class _State:
+    __slots__ = ("born", "case_broken", "edns_doubts", "probed", "rttvar", "silent", "srtt")
+
+    def __init__(self, now: float):
+        self.born = now
+        self.srtt = -1.0
+        self.rttvar = 0.0
+        self.silent = 0
+        self.probed = now
+        self.edns_doubts = 0
+        self.case_broken = False
+
+
+class Servers:
+    """Memory of server addresses, bounded."""
+
+    def __init__(self, entries: int = bounds.MAX_SERVERS):
+        self._limit = entries
+        self._states: OrderedDict[Address, _State] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def order(self, addresses: Iterable[Address], now: float, rng: Random) -> list[Address]:
+        """The addresses in the order to ask them: those within the band of the fastest at random, then the slower ones."""
+        known = list(addresses)
+        rng.shuffle(known)
+        expected = {address: self._expected(address, now) for address in known}
+        fastest = min(expected.values(), default=0.0)
+        # Within the band all are as good as the fastest; the sort is stable, so they stay shuffled.
+        return sorted(known, key=lambda address: max(expected[address], fastest + bounds.SERVER_BAND))
+
+    def _expected(self, address: Address, now: float) -> float:
+        state = self._peek(address, now)
+        if state is None:
+            return bounds.FIRST_TIMEOUT
+        return (state.srtt if state.srtt >= 0 else bounds.FIRST_TIMEOUT) + bounds.FIRST_TIMEOUT * state.silent
+
+    def timeout(self, address: Address, now: float) -> float:
+        """Patience with this server, in seconds."""
+        state = self._peek(address, now)
+        if state is None or state.srtt < 0:
+            patience = bounds.FIRST_TIMEOUT
+        else:
+            patience = max(state.srtt + 4 * state.rttvar, bounds.MIN_TIMEOUT)
+        if state is not None and state.silent:
+            patience *= 2 ** min(state.silent, 3)
+        return min(patience, bounds.MAX_TIMEOUT)
+
+    def is_dead(self, address: Address, now: float) -> bool:
+        """Silent too often, and its next probe is not due yet."""
+        state = self._peek(address, now)
+        return state is not None and state.silent >= bounds.DEAD_AFTER and now < state.probed + bounds.PROBE_AFTER
+
+    def edns(self, address: Address, now: float) -> bool:
+        """Whether it is asked with EDNS."""
+        state = self._peek(address, now)
+        return state is None or state.edns_doubts < _CONFIRMATIONS
+
+    def random_case(self, address: Address, now: float) -> bool:
+        """Whether it gives back the letter case of a question."""
+        state = self._peek(address, now)
+        return state is None or not state.case_broken
+
+    def answered(self, address: Address, rtt: float, now: float) -> None:
+        """It answered, after `rtt` seconds."""
+        state = self._get(address, now)
+        state.silent = 0
+        if state.srtt < 0:
+            state.srtt, state.rttvar = rtt, rtt / 2
+        else:
+            state.rttvar += (abs(state.srtt - rtt) - state.rttvar) / 4
+            state.srtt += (rtt - state.srtt) / 8
+
+    def silent(self, address: Address, now: float) -> None:
+        """It did not answer in time."""
+        state = self._get(address, now)
+        state.silent += 1
+        state.probed = now
+
+    def doubts_edns(self, address: Address, now: float) -> None:
+        """It could not answer with EDNS. Needs confirming, so that one forged FORMERR does no harm (CVE-2026-52690)."""
+        self._get(address, now).edns_doubts += 1
+
+    def breaks_case(self, address: Address, now: float) -> None:
+        """It changed the letters of a question, as TCP has confirmed."""
+        self._get(address, now).case_broken = True
+
+    def _peek(self, address: Address, now: float) -> _State | None:
+        state = self._states.get(address)
+        return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
+
+    def _get(self, address: Address, now: float) -> _State:
+        state = self._peek(address, now)
+        if state is None:
+            state = self._states[address] = _State(now)
+        self._states.move_to_end(address)
+        while len(self._states) > self._limit:
+            self._states.popitem(last=False)
+        return state

@@ -1,0 +1,59 @@
+"""The budget of one client question, shared by every sub-question and never reset by a restart (CVE-2026-50045)."""
+
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.wire import codes
+from resolverd.wire.ask import Ask, Reply
+from resolverd.wire.names import Name, to_text
+
+
+class Exhausted(Exception):
+    """The budget is spent: this question cannot be answered within the bounds."""
+
+
+class Step(NamedTuple):
+    """One exchange of a resolution, for people: which zone's server was asked what, and what came of it."""
+
+    zone: Name
+    server: str
+    qname: Name
+    qtype: int
+    outcome: str
+    ms: int
+
+    def __str__(self) -> str:
+        asked = f"{to_text(self.qname)} {codes.type_text(self.qtype)}"
+        return f"{self.server} ({to_text(self.zone)}) was asked {asked}: {self.outcome} [{self.ms} ms]"
+
+
+class Work:
+    """What one client question has used up, and the time as last told."""
+
+    __slots__ = ("bytes", "deadline", "now", "queries", "steps")
+
+    def __init__(self, now: float):
+        self.now = now
+        self.deadline = now + bounds.RECURSION_TIME
+        self.queries = 0
+        self.bytes = 0
+        self.steps: list[Step] = []
+
+    def spend(self) -> None:
+        """One more query is about to leave. Raises Exhausted."""
+        if self.queries >= bounds.MAX_QUERIES:
+            raise Exhausted(f"{self.queries} queries sent")
+        if self.now >= self.deadline:
+            raise Exhausted(f"{bounds.RECURSION_TIME:g} s passed")
+        self.queries += 1
+
+    def received(self, reply: Reply) -> None:
+        """A reply came (or did not). Raises Exhausted when too many octets have come."""
+        self.now = max(self.now, reply.now)
+        self.bytes += reply.size
+        if self.bytes > bounds.MAX_UPSTREAM_BYTES:
+            raise Exhausted(f"{self.bytes} octets received")
+
+    def note(self, zone: Name, ask: Ask, reply: Reply, outcome: str) -> None:
+        """Remember a step for the trace."""
+        self.steps.append(Step(zone, str(ask.server), ask.qname, ask.qtype, outcome, int(reply.rtt * 1000)))

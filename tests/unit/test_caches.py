@@ -1,0 +1,189 @@
+"""The caches on a clock of their own: lifetimes, ranks, bounds, and delegations that nobody prolongs."""
+
+import struct
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolverd import bounds
+from resolverd.cache.broken import FailureCache
+from resolverd.cache.delegations import DelegationCache
+from resolverd.cache.packets import PacketCache
+from resolverd.cache.records import RecordCache
+from resolverd.wire import codes
+from resolverd.wire.answer import ExtendedError
+from resolverd.wire.known import NAME_DENIED, Delegation
+from resolverd.wire.names import from_text
+from resolverd.wire.rrset import RRset, Trust
+
+WWW = from_text("www.example")
+SOA = RRset(from_text("example"), codes.SOA, 300, (b"\0\0" + b"\0" * 20,))
+
+
+def address(ttl: int = 300, data: bytes = b"\1\1\1\1") -> RRset:
+    return RRset(WWW, codes.A, ttl, (data,))
+
+
+def test_records_live_as_long_as_their_ttl() -> None:
+    cache = RecordCache(10**6)
+    cache.put(address(300), Trust.ANSWER, 1000.0, WWW)
+    hit = cache.get(WWW, codes.A, 1100.0)
+    assert hit is not None
+    assert hit.rrset == address(200)
+    assert hit.age == 100
+    assert cache.get(WWW, codes.A, 1300.0) is None
+    assert cache.get(WWW, codes.AAAA, 1000.0) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([Trust.GLUE, Trust.REFERRAL, Trust.ANSWER, Trust.AUTHORITATIVE]), st.integers(1, 9)), min_size=1))
+def test_less_trusted_data_never_replaces_more_trusted_that_lives(puts: list[tuple[Trust, int]]) -> None:
+    cache = RecordCache(10**6)
+    best: tuple[Trust, int] | None = None
+    for trust, value in puts:
+        cache.put(address(300, bytes([value] * 4)), trust, 0.0, WWW)
+        if best is None or trust >= best[0]:
+            best = trust, value
+    assert best is not None
+    hit = cache.get(WWW, codes.A, 0.0, Trust.GLUE)
+    assert hit is not None
+    assert hit.rrset is not None
+    assert (hit.trust, hit.rrset.rdatas[0][0]) == best
+
+
+def test_glue_is_no_answer() -> None:
+    cache = RecordCache(10**6)
+    cache.put(address(), Trust.GLUE, 0.0, WWW)
+    assert cache.get(WWW, codes.A, 0.0) is None
+
+
+def test_a_denied_name_denies_every_type_until_data_comes() -> None:
+    cache = RecordCache(10**6)
+    cache.deny(WWW, NAME_DENIED, 300, (SOA,), Trust.ANSWER, 0.0)
+    for rtype in (codes.A, codes.MX):
+        hit = cache.get(WWW, rtype, 10.0)
+        assert hit is not None
+        assert hit.rrset is None
+        assert hit.denies_name
+        assert hit.authority[0].ttl == 290
+    cache.put(address(), Trust.ANSWER, 20.0, WWW)
+    assert cache.get(WWW, codes.MX, 20.0) is None
+
+
+def test_stale_data_is_kept_for_its_window() -> None:
+    cache = RecordCache(10**6, stale=1000)
+    cache.put(address(300), Trust.ANSWER, 0.0, WWW)
+    assert cache.get(WWW, codes.A, 400.0) is None
+    hit = cache.stale(WWW, codes.A, 400.0, 30)
+    assert hit is not None
+    assert hit.rrset == address(30)
+    assert cache.stale(WWW, codes.A, 1300.0, 30) is None
+
+
+def test_zero_ttl_is_not_kept() -> None:
+    cache = RecordCache(10**6)
+    cache.put(address(0), Trust.ANSWER, 0.0, WWW)
+    assert len(cache) == 0
+
+
+def test_records_stay_within_their_size() -> None:
+    cache = RecordCache(20_000)
+    for number in range(1000):
+        name = from_text(f"{number}.example")
+        cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 0.0, name)
+        if number % 7 == 0:
+            cache.get(from_text("0.example"), codes.A, 0.0)
+    assert cache.size <= 20_000
+    assert 10 < len(cache) < 1000
+    assert cache.get(from_text("0.example"), codes.A, 0.0) is not None, "what is used stays"
+    assert cache.clear() > 0
+    assert cache.size == 0
+
+
+def reply(ident: int, ttl: int) -> bytes:
+    return struct.pack("!H", ident) + b"HEAD" + struct.pack("!I", ttl) + b"TAIL"
+
+
+def test_packets_age_and_expire() -> None:
+    cache = PacketCache(10**6)
+    cache.put(b"key", reply(1, 300), (6,), WWW, 1000.0, 300)
+    assert cache.get(b"key", 1000.5) == reply(1, 300)[2:]
+    assert cache.get(b"key", 1100.2) == reply(1, 200)[2:]
+    assert cache.get(b"key", 1299.9) == reply(1, 1)[2:]
+    assert cache.get(b"key", 1300.0) is None
+    assert cache.size == 0
+
+
+def test_packets_are_flushed_by_name_in_any_letter_case() -> None:
+    cache = PacketCache(10**6)
+    cache.put(b"one", reply(1, 300), (6,), from_text("WWW.example"), 0.0, 300)
+    cache.put(b"two", reply(1, 300), (6,), from_text("other.example"), 0.0, 300)
+    assert cache.flush(WWW) == 1
+    assert cache.get(b"one", 0.0) is None
+    assert cache.get(b"two", 0.0) is not None
+    assert cache.flush() == 1
+    assert cache.size == 0
+
+
+def test_packets_stay_within_their_size() -> None:
+    cache = PacketCache(10_000)
+    for number in range(100):
+        cache.put(str(number).encode(), reply(1, 300), (6,), WWW, 0.0, 300)
+    assert cache.size <= 10_000
+    assert cache.get(b"99", 0.0) is not None
+    assert cache.get(b"0", 0.0) is None
+
+
+EVIL = from_text("evil.com")
+
+
+def delegation(expires: float, *servers: str) -> Delegation:
+    return Delegation(EVIL, tuple(map(from_text, servers)), ((from_text("ns.evil.com"), (IPv4Address("9.9.9.9"),)),), expires)
+
+
+def test_a_delegation_is_never_prolonged() -> None:
+    cache = DelegationCache()
+    cache.put(delegation(100.0, "ns.evil.com"), 0.0)
+    kept = cache.put(delegation(500.0, "ns2.evil.com"), 50.0)
+    assert kept.expires == 100.0
+    assert kept.servers == (from_text("ns2.evil.com"),)
+    assert cache.closest(from_text("a.b.evil.com"), 99.0) == kept
+    assert cache.closest(from_text("a.b.evil.com"), 100.0) is None
+    assert cache.put(delegation(700.0, "ns.evil.com"), 200.0).expires == 700.0
+
+
+def test_the_closest_delegation_is_found_by_labels() -> None:
+    cache = DelegationCache(2)
+    cache.put(delegation(100.0, "ns.evil.com"), 0.0)
+    assert cache.closest(from_text("notevil.com"), 0.0) is None
+    assert delegation(100.0, "ns.evil.com").addresses(from_text("ns.evil.com")) == (IPv4Address("9.9.9.9"),)
+    for zone in ("a.com", "b.com"):
+        cache.put(delegation(100.0, "ns.x")._replace(zone=from_text(zone)), 0.0)
+    assert len(cache) == 2
+    assert cache.closest(EVIL, 0.0) is None
+
+
+def test_failures_are_remembered_longer_each_time() -> None:
+    cache = FailureCache()
+    error = ExtendedError(22, "nobody answered")
+    now, pauses = 0.0, []
+    for _ in range(9):
+        cache.put(WWW, codes.A, error, now)
+        begun = now
+        while cache.get(WWW, codes.A, now) is not None:
+            now += 1
+        pauses.append(now - begun)
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    cache.put(WWW, codes.A, error, now)
+    cache.forget(WWW)
+    assert cache.get(WWW, codes.A, now) is None
+
+
+@pytest.mark.parametrize("count", [bounds.MAX_FAILURES + 100])
+def test_failures_are_bounded(count: int) -> None:
+    cache = FailureCache()
+    for number in range(count):
+        cache.put(from_text(f"{number}.example"), codes.A, ExtendedError(22), 0.0)
+    assert cache.get(from_text("0.example"), codes.A, 0.0) is None
+    assert cache.get(from_text(f"{count - 1}.example"), codes.A, 0.0) is not None
