@@ -1,0 +1,137 @@
+"""Putting the checks' questions, all side by side, until they have what they want or time is up.
+
+A check that wants one answer before it knows the next question gets it as soon as it is there, whatever the others wait
+for: a new client's verdict takes as long as the longest chain of questions (PTR, the address of its name, a list's word on
+that name), not as long as their sum. What a check has stopped asking for is no longer waited for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from resolverd.failures import Unknown, Why
+from resolverd.flow.ports import Clock
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks.rules import Check, harmless
+from resolverd.mail.findings import Finding
+from resolverd.mail.questions import Absent, DnsReply, Question, Records, Replies, Reply
+from resolverd.wire import codes
+from resolverd.wire.answer import Answer
+
+log = logging.getLogger(__name__)
+
+MAX_QUESTIONS: Final = 256
+"""Questions asked for one attempt: four names in forty lists are fewer, a check gone wild is stopped."""
+
+BROKEN: Final = "internal_error"
+"""The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
+
+_UNREACHED = frozenset({codes.EDE_NO_REACHABLE_AUTHORITY, codes.EDE_NETWORK_ERROR})
+
+
+class Inquiry(NamedTuple):
+    """What came back. `late`: questions whose answers are wanted but were not there in time; they are in `replies` as
+    Unknown. `broken`: names of the checks that failed while asking, or whose questions failed by a fault of ours."""
+
+    replies: Replies
+    late: frozenset[Question]
+    broken: frozenset[str]
+
+    @property
+    def partial(self) -> bool:
+        """Whether something that was asked stayed unknown."""
+        return bool(self.late) or any(isinstance(reply, Unknown) for reply in self.replies.values())
+
+
+async def inquire(
+    attempt: Attempt,
+    checks: Sequence[Check],
+    ask: Callable[[Question], Awaitable[Reply]],
+    clock: Clock,
+    deadline: float,
+) -> Inquiry:
+    """Ask until no check wants more, or until `deadline` (monotonic seconds).
+
+    Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
+    later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
+    """
+    replies: dict[Question, Reply] = {}
+    under_way: dict[Question, asyncio.Task[Reply]] = {}
+    broken: set[str] = set()
+    failed: set[Question] = set()
+    try:
+        while True:
+            wanted = _wanted(attempt, checks, replies, broken)
+            for question in wanted:
+                if question not in replies and question not in under_way and len(under_way) + len(replies) < MAX_QUESTIONS:
+                    under_way[question] = asyncio.ensure_future(ask(question))
+            waiting = {under_way[question] for question in wanted if question in under_way}
+            left = deadline - clock.monotonic()
+            if not waiting or left <= 0:
+                break
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            for question in [question for question, task in under_way.items() if task.done()]:
+                replies[question] = _outcome(question, under_way.pop(question), failed)
+    finally:
+        for task in under_way.values():
+            task.cancel()
+    late = frozenset(question for question in wanted if question not in replies)
+    overdue = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
+    if failed:
+        broken |= {check.name for check in checks if failed & set(_wanted(attempt, [check], replies, broken))}
+    return Inquiry({**replies, **dict.fromkeys(late, overdue)}, late, frozenset(broken))
+
+
+def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[Finding]:
+    """Every check's findings, in the order of the checks; a check that fails has only an internal error to say."""
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            if check.name not in inquiry.broken:
+                findings += check.judge(attempt, inquiry.replies)
+                continue
+        except Exception:
+            log.exception("check %s failed while judging", check.name)
+        findings.append(harmless(check.name, BROKEN, "this check failed, the log has the details"))
+    return findings
+
+
+def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
+    """A DNS answer as checks see it: data, a denial, or not known."""
+    if answer.rcode in (codes.NOERROR, codes.NXDOMAIN):
+        final = answer.final(rtype)
+        chain_ttl = min((rrset.ttl for rrset in answer.answer), default=0)
+        if final is not None and answer.rcode == codes.NOERROR:
+            return Records(final.rdatas, chain_ttl, answer.age, ms)
+        ttl = min((rrset.ttl for rrset in (*answer.answer, *answer.authority)), default=0)
+        return Absent(answer.rcode == codes.NXDOMAIN, ttl, answer.age, ms)
+    if answer.rcode == codes.REFUSED:
+        return Unknown(Why.REFUSED)
+    if answer.rcode == codes.SERVFAIL and any(error.code in _UNREACHED for error in answer.errors):
+        return Unknown(Why.TIMEOUT, "no name server answered")
+    return Unknown(Why.FAILED, codes.rcode_text(answer.rcode))
+
+
+def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question]) -> Reply:
+    """What a finished task has brought; a question that failed by a fault of ours joins `failed`."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if error is None:
+        return task.result()
+    log.error("a question failed: %s", question, exc_info=error)
+    failed.add(question)
+    return Unknown(Why.FAILED, "internal error")
+
+
+def _wanted(attempt: Attempt, checks: Sequence[Check], replies: Replies, broken: set[str]) -> list[Question]:
+    """What all checks want to know at this point, each question once; checks that fail here join `broken`."""
+    wanted: dict[Question, None] = {}
+    for check in checks:
+        if check.name in broken:
+            continue
+        try:
+            wanted.update(dict.fromkeys(check.asks(attempt, replies)))
+        except Exception:
+            log.exception("check %s failed while asking", check.name)
+            broken.add(check.name)
+    return list(wanted)

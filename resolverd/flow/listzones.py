@@ -1,0 +1,168 @@
+"""Names that are answered by what the lists say: the combined zone below its origin, and the lists' own zones (guard)."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.failures import Unknown
+from resolverd.flow.fanout import Engine
+from resolverd.flow.ports import Clock
+from resolverd.mail import combined
+from resolverd.mail.combined import BL, DBL, SCORE, STATUS, WL, Place, Saying, Spot
+from resolverd.mail.guard import Guarded, GuardTable
+from resolverd.mail.listnames import unmapped
+from resolverd.mail.listreply import FAILURE_TTL
+from resolverd.mail.questions import Listed
+from resolverd.mail.standing import UNREACHABLE, Standing, fold
+from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer, ExtendedError, servfail
+from resolverd.wire.names import Address, Name, from_text, is_subdomain
+
+DEADLINE = 1.9
+"""Seconds for an answer: smtpd asks one list after the other and libc repeats itself after 5 s."""
+
+_MEMORY = 5.0
+"""Seconds for which an evaluation stands: a TXT that follows its A comes from the same one."""
+
+_PURPOSES = {BL: None, DBL: None, WL: "allow", SCORE: "block"}
+"""Which lists each subtree needs; a quota is not spent on others."""
+
+_NOT_LOCAL = ExtendedError(codes.EDE_PROHIBITED, "keyed lists are for clients of this machine")
+_REFUSED = Answer(codes.REFUSED, errors=(_NOT_LOCAL,), keep=False)
+
+
+class ZoneRules(NamedTuple):
+    """`listed_at`: points at which `bl` and `dbl` list, None for any listing. `deadline`: seconds for the lists to answer."""
+
+    listed_at: float | None = None
+    deadline: float = DEADLINE
+
+
+def _no_override(_: Address | str) -> str | None:
+    return None
+
+
+class ListZones:
+    """The combined zone at `origin` (lower case) and, with a guard table, the lists' own zones.
+
+    `override` tells whether the server's own rules allow or deny a subject.
+    """
+
+    def __init__(
+        self,
+        origin: Name,
+        engine: Engine,
+        rules: ZoneRules,
+        clock: Clock,
+        *,
+        guard: GuardTable | None = None,
+        override: Callable[[Address | str], str | None] = _no_override,
+    ):
+        self._origin = origin
+        self._engine = engine
+        self._listed_at = rules.listed_at
+        self._patience = min(rules.deadline, DEADLINE)
+        self._clock = clock
+        self._guard = guard
+        self._override = override
+        self._standings: OrderedDict[tuple[Address | str, str | None], tuple[Standing, float]] = OrderedDict()
+
+    def owns(self, name: Name) -> bool:
+        """Whether the name (lower case) is answered here: at or below the origin, or a question to a guarded list."""
+        return is_subdomain(name, self._origin) or (self._guard is not None and self._guard.find(name) is not None)
+
+    async def answer(self, name: Name, rtype: int, *, loopback: bool = False) -> Answer | None:
+        """What is said at a name (lower case), within 2 s; None for one that is not answered here.
+
+        `loopback`: the client is on this machine, and may ask lists with a key of its own.
+        """
+        if is_subdomain(name, self._origin):
+            return await self._combined(name, rtype)
+        found = self._guard.find(name) if self._guard is not None else None
+        if found is None:
+            return None
+        if found.keyed and not loopback:
+            return _REFUSED
+        return (await self._guarded(found, name, rtype))._replace(aa=False)
+
+    async def _combined(self, name: Name, rtype: int) -> Answer:
+        spot = combined.locate(self._origin, name)
+        if spot.place is Place.APEX:
+            return self._apex(rtype)
+        if spot.place is Place.NOWHERE:
+            return combined.negative(self._origin, combined.DEFAULT_TTL, nxdomain=True)
+        if spot.place is Place.NODE or rtype not in (codes.A, codes.TXT):
+            return combined.negative(self._origin, combined.DEFAULT_TTL, nxdomain=False)
+        if spot.tree == STATUS:
+            return self._status(name, rtype)
+        saying, ttl = await self._evaluate(spot)
+        if not saying.addresses:
+            return combined.negative(self._origin, ttl, nxdomain=not spot.node)
+        rdatas = saying.addresses if rtype == codes.A else (combined.strings(saying.texts),)
+        return combined.positive(name, rtype, rdatas, ttl)
+
+    async def _evaluate(self, spot: Spot) -> tuple[Saying, int]:
+        """What the spot's subtree says of its subject, and for how long."""
+        test = combined.documented(spot.tree, spot.subject)
+        if test is not None:
+            return test, combined.DEFAULT_TTL
+        subject = spot.subject if isinstance(spot.subject, str) else unmapped(spot.subject)
+        standing = await self._standing(subject, _PURPOSES[spot.tree])
+        override = self._override(subject)
+        saying = combined.say(spot.tree, standing, self._engine.known, self._listed_at, override)
+        return saying, combined.ttl_of(standing, override)
+
+    async def _standing(self, subject: Address | str, purpose: str | None) -> Standing:
+        now = self._clock.monotonic()
+        known, since = self._standings.get((subject, purpose), (Standing(), float("-inf")))
+        if now - since < _MEMORY:
+            return known
+        replies = await self._engine.ask_all(subject, deadline=now + self._patience, purpose=purpose)
+        standing = fold(self._engine.known, replies)
+        self._standings[subject, purpose] = standing, self._clock.monotonic()
+        self._standings.move_to_end((subject, purpose))
+        if len(self._standings) > bounds.LIST_STANDINGS:
+            self._standings.popitem(last=False)
+        return standing
+
+    def _apex(self, rtype: int) -> Answer:
+        if rtype == codes.SOA:
+            soa = combined.soa(self._origin, combined.MAX_TTL)
+            return combined.positive(self._origin, codes.SOA, soa.rdatas, soa.ttl)
+        if rtype == codes.NS:
+            return combined.positive(self._origin, codes.NS, (from_text("localhost"),), combined.MAX_TTL)
+        return combined.negative(self._origin, combined.DEFAULT_TTL, nxdomain=False)
+
+    def _status(self, name: Name, rtype: int) -> Answer:
+        texts = combined.status_texts(self._engine.states())
+        if rtype != codes.TXT or not texts:
+            return combined.negative(self._origin, combined.STATUS_TTL, nxdomain=False)
+        return combined.positive(name, rtype, [_words(text) for text in texts], combined.STATUS_TTL)
+
+    async def _guarded(self, found: Guarded, name: Name, rtype: int) -> Answer:
+        """A list's own answer; in trouble "not listed" for block lists, and "cannot say" for allow lists out of reach."""
+        if rtype not in (codes.A, codes.TXT):
+            return combined.negative(found.zone, combined.DEFAULT_TTL, nxdomain=False)
+        if found.spec is None:
+            return combined.negative(found.zone, combined.MAX_TTL, nxdomain=True)
+        ask = self._engine.ask_for if rtype == codes.A else self._engine.words_for
+        deadline = self._clock.monotonic() + self._patience
+        told = await ask(found.spec, found.subject, found.canary, deadline=deadline)
+        if isinstance(told.reply, Unknown):
+            if found.spec.allows and told.reply.why in UNREACHABLE:
+                return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{found.spec.shown} cannot be reached")
+            return combined.negative(found.zone, FAILURE_TTL, nxdomain=True)
+        if not told.addresses:
+            return combined.negative(found.zone, told.ttl, nxdomain=True)
+        if rtype == codes.A:
+            return combined.positive(name, rtype, told.addresses, told.ttl)
+        if not isinstance(told.reply, Listed):
+            return combined.negative(found.zone, told.ttl, nxdomain=False)
+        return combined.positive(name, rtype, (_words(told.reply.reason),), told.ttl)
+
+
+def _words(text: str) -> bytes:
+    """TXT rdata of any text, in strings of at most 255 octets."""
+    octets = text.encode("ascii", "replace")
+    return rdata.text(*(octets[at : at + 255] for at in range(0, max(1, len(octets)), 255)))

@@ -1,0 +1,169 @@
+"""The lists that are known, as data, and what a configuration makes of them.
+
+`load` reads ``data/catalogue.toml``; `configure` lays the ``[lists.NAME]`` tables of config.toml over it. Both collect every
+fault before they complain. Keys go into zones and nowhere else.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from resolverd.failures import ConfigError, ConfigFault
+from resolverd.mail import listtables as tables
+from resolverd.mail.listspec import DOMAIN, IP4, IP6, Canary, ListSpec
+from resolverd.mail.listtables import Fault, Terms
+from resolverd.mail.returncodes import CodeTable
+from resolverd.quota import Allowance
+from resolverd.wire.names import Name, from_text, is_subdomain, lower, to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One list as the catalogue has it.
+
+    `zone` is asked by everybody, `key_zone` by those who have a key; either may be missing. `replaces`: the list that is
+    off by itself where this one is on.
+    """
+
+    name: str
+    number: int
+    zone: Name | None
+    key_zone: Name | None
+    kinds: frozenset[str]
+    purpose: str
+    presets: frozenset[str]
+    weight: float
+    codes: CodeTable = field(repr=False)
+    canaries: tuple[Canary, ...] = field(repr=False)
+    quota: Allowance | None
+    rate: Allowance | None
+    link: str
+    terms: Terms
+    registered_domain: bool
+    min_ttl: int
+    max_ttl: int
+    replaces: str
+
+    def spec(self, zone: Name, *, keyed: bool) -> ListSpec:
+        """The list as it is asked at `zone`."""
+        return ListSpec(
+            id=self.name,
+            zone=zone,
+            shown=self.name if keyed else to_text(zone).removesuffix("."),
+            number=self.number,
+            kinds=self.kinds,
+            purpose=self.purpose,
+            weight=self.weight,
+            codes=self.codes,
+            link=self.link,
+            terms=str(self.terms),
+            quota=self.quota,
+            rate=self.rate,
+            keyed=keyed,
+            registered_domain=self.registered_domain,
+            canaries=self.canaries,
+            min_ttl=self.min_ttl,
+            max_ttl=self.max_ttl,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A list that is no more: where it was, since when it is gone (as exactly as known), and why it must not be asked."""
+
+    name: str
+    zones: tuple[Name, ...]
+    since: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is dead since {self.since}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every list known, alive and dead, by name."""
+
+    entries: Mapping[str, Entry]
+    dead: Mapping[str, Dead]
+
+    def dead_at(self, zone: Name) -> Dead | None:
+        """The dead list at or above this zone."""
+        return next((dead for dead in self.dead.values() for at in dead.zones if is_subdomain(zone, at)), None)
+
+
+def load(text: str) -> Catalogue:
+    """The catalogue from its TOML text. Raises ConfigError with every fault."""
+    data = tomllib.loads(text)
+    faults: list[ConfigFault] = []
+    entries = {name: _entry(name, _inherited(name, data["lists"]), noting(faults, f"catalogue.{name}")) for name in data["lists"]}
+    numbers: dict[int, str] = {}
+    faults += [
+        ConfigFault(f"catalogue.{entry.name}.number", "must be 1 to 99 and its own")
+        for entry in entries.values()
+        if entry.number not in range(1, 100) or numbers.setdefault(entry.number, entry.name) != entry.name
+    ]
+    dead = {
+        name: Dead(name, tuple(lower(from_text(zone)) for zone in table["zones"]), table["since"], table["reason"])
+        for name, table in data["dead"].items()
+    }
+    if faults:
+        raise ConfigError(faults)
+    return Catalogue(entries, dead)
+
+
+def noting(faults: list[ConfigFault], path: str) -> Fault:
+    """Takes faults down below a key path."""
+    return lambda key, text: faults.append(ConfigFault(f"{path}.{key}" if key else path, text))
+
+
+def _inherited(name: str, lists: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """An entry's table with what it takes from another; where it is asked and when it is on is never taken."""
+    table = lists[name]
+    if "like" not in table:
+        return dict(table)
+    base = _inherited(table["like"], lists)
+    return {key: base[key] for key in base if key not in ("zone", "key_zone", "number", "presets", "replaces")} | dict(table)
+
+
+def _entry(name: str, table: Mapping[str, Any], fault: Fault) -> Entry:
+    allows = table.get("purpose", "block") == "allow"
+    kinds = tables.read_kinds(table["kinds"], fault)
+    return Entry(
+        name=name,
+        number=table["number"],
+        zone=tables.read_zone("zone", table["zone"], fault) if "zone" in table else None,
+        key_zone=tables.read_zone("key_zone", table["key_zone"], fault) if "key_zone" in table else None,
+        kinds=kinds,
+        purpose="allow" if allows else "block",
+        presets=frozenset(table.get("presets", ())),
+        weight=tables.read_weight(table["weight"], allows, fault),
+        codes=CodeTable(
+            codes=tables.read_codes(table["codes"], allows, fault),
+            errors=tables.read_errors(table.get("errors", {}), fault),
+            neutral=tables.read_neutral(table.get("neutral", []), fault),
+            categories=tables.read_categories(table.get("categories", {}), fault),
+        ),
+        canaries=tables.read_canaries(table["canaries"], fault) if "canaries" in table else standard_canaries(kinds),
+        quota=tables.read_allowance("quota", table.get("quota"), None, fault),
+        rate=tables.read_allowance("rate", table.get("rate"), None, fault),
+        link=table["link"],
+        terms=tables.read_terms(table["terms"], fault),
+        registered_domain=table.get("registered_domain", False),
+        min_ttl=table.get("min_ttl", 60),
+        max_ttl=table.get("max_ttl", 86400),
+        replaces=table.get("replaces", ""),
+    )
+
+
+def standard_canaries(kinds: frozenset[str]) -> tuple[Canary, ...]:
+    """The test points that RFC 5782 §5 asks of every list of these kinds."""
+    points = []
+    if IP4 in kinds:
+        points += [("127.0.0.2", True), ("127.0.0.1", False)]
+    elif IP6 in kinds:
+        points += [("::ffff:127.0.0.2", True), ("::ffff:127.0.0.1", False)]
+    if DOMAIN in kinds:
+        points += [("test", True), ("invalid", False)]
+    return tuple(tables.canary(subject, listed) for subject, listed in points)

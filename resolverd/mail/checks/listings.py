@@ -1,0 +1,53 @@
+"""What the checks of lists have in common: which list takes which subject, who lists it, and the word on all the others."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail.checks.evidence import evidence, why
+from resolverd.mail.checks.rules import harmless
+from resolverd.mail.findings import Finding
+from resolverd.mail.listspec import ListSpec
+from resolverd.mail.questions import Clear, Listed, ListLookup, Replies
+from resolverd.wire.names import Address
+
+
+class Asked(NamedTuple):
+    """One list and what it is asked."""
+
+    spec: ListSpec
+    question: ListLookup
+
+
+def asked(lists: Iterable[ListSpec], subject: Address | str) -> list[Asked]:
+    """The question to each of the lists that takes such a subject."""
+    return [Asked(spec, ListLookup(spec.id, subject)) for spec in lists if spec.takes(subject)]
+
+
+def listings(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Listed]]:
+    """Those that list their subject, heaviest first, among equals in the order of their numbers."""
+    found = [(one, reply) for one in questions if isinstance(reply := replies.get(one.question), Listed)]
+    return sorted(found, key=lambda pair: (-abs(pair[1].weight), pair[0].spec.number))
+
+
+def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Unknown]]:
+    """Those of which it is not known."""
+    found = []
+    for one in questions:
+        reply = replies.get(one.question, Unknown(Why.TIMEOUT))
+        if not isinstance(reply, Listed | Clear):
+            found.append((one, reply if isinstance(reply, Unknown) else Unknown(Why.FAILED)))
+    return found
+
+
+def remainder(check: str, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
+    """The word on the lists that do not list, if there are any: ``CHECK_clear``, or ``CHECK_unknown`` if one did not say."""
+    others = [one for one in questions if not isinstance(replies.get(one.question), Listed)]
+    if not others:
+        return []
+    seen = tuple(piece for one in others for piece in evidence(replies, [one.question], one.spec.shown))
+    if trouble := unknowns(others, replies):
+        words = dict.fromkeys(f"{one.spec.shown} ({why(reply)})" for one, reply in trouble)
+        return [harmless(check, f"{check}_unknown", f"no word from {', '.join(words)}", seen)]
+    names = dict.fromkeys(one.spec.shown for one in others)
+    return [harmless(check, f"{check}_clear", f"not listed by {', '.join(names)}", seen)]

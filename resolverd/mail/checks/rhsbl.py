@@ -1,0 +1,88 @@
+"""Is one of the names a client brings on a block list for domains?
+
+As ``reject_rhsbl_helo``, ``reject_rhsbl_sender`` and ``reject_rhsbl_reverse_client`` (RFC 5782 §3). Like smtpd it passes
+over address literals, ``unknown`` and whatever is no domain name. A name that comes twice is asked and counted once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resolverd.failures import Unknown
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks.client import reverse_names, reverse_wanted
+from resolverd.mail.checks.evidence import evidence
+from resolverd.mail.checks.listings import Asked, asked, listings, remainder
+from resolverd.mail.checks.rules import CheckRules, harmful, harmless
+from resolverd.mail.domains import canonical, registrable
+from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.listspec import ListSpec
+from resolverd.mail.questions import Question, Replies
+
+ROLES = {"helo": "Helo command", "sender": "Sender address", "reverse_client": "Unverified Client host"}
+"""Where a name comes from, and how Postfix calls that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhsbl:
+    """Codes: ``rhsbl_helo_listed``, ``rhsbl_sender_listed``, ``rhsbl_reverse_client_listed`` (one finding a name and list),
+    ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``."""
+
+    rules: CheckRules
+    lists: tuple[ListSpec, ...]
+    name: str = "rhsbl"
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """Every domain list about every name, and the client's name itself."""
+        if self._lists():
+            yield from reverse_wanted(attempt)
+        for _, questions in self._asked(attempt, replies):
+            yield from (one.question for one in questions)
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """Each list counts once for a registered domain, however many names of it the client brings."""
+        by_role = self._asked(attempt, replies)
+        everything = [one for _, questions in by_role for one in questions]
+        if not everything:
+            text = "no name to ask about" if self._lists() else "no list is asked about domains"
+            return [harmless(self.name, "rhsbl_skipped", text)]
+        findings = []
+        counted: set[tuple[str, str | None]] = set()
+        for role, questions in by_role:
+            for one, listed in listings(questions, replies):
+                domain = str(one.question.subject)
+                blocked = f"{ROLES[role]} [{domain}] blocked using {one.spec.shown}"
+                finding = harmful(
+                    self.name,
+                    self.rules,
+                    f"rhsbl_{role}_listed",
+                    f"{blocked}: {listed.reason}" if listed.reason else blocked,
+                    SmtpReply(554, "5.7.1", f"Service unavailable ({blocked})"),
+                    evidence(replies, [one.question], one.spec.shown),
+                    weight=listed.weight,
+                    link=listed.link,
+                )
+                again = (one.spec.id, registrable(domain)) in counted
+                counted.add((one.spec.id, registrable(domain)))
+                findings.append(finding._replace(score=0) if again else finding)
+        return findings + remainder(self.name, everything, replies)
+
+    def _lists(self) -> list[ListSpec]:
+        return [spec for spec in self.lists if not spec.allows and spec.takes("")]
+
+    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[str, list[Asked]]]:
+        """By role, the questions about its name; a name has only its first role."""
+        roles: dict[str, str] = {}
+        for role, name in _names(attempt, replies):
+            domain = canonical(name) if name else None
+            if domain and registrable(domain):
+                roles.setdefault(domain, role)
+        return [(role, asked(self._lists(), domain)) for domain, role in roles.items()]
+
+
+def _names(attempt: Attempt, replies: Replies) -> Iterable[tuple[str, str]]:
+    yield "helo", attempt.helo_name
+    yield "sender", attempt.sender_domain
+    names = reverse_names(attempt, replies)
+    # smtpd knows one reverse name only, and every further one would cost a question of a list's quota.
+    if not isinstance(names, Unknown) and names:
+        yield "reverse_client", names[0]

@@ -1,0 +1,107 @@
+"""Could the sender's domain take an answer? As ``reject_unknown_sender_domain``.
+
+Postfix passes over domains of its own, which it alone knows; here they are looked up like all others.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail import hostnames
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks.evidence import evidence, why
+from resolverd.mail.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.mail.findings import Evidence, Finding, SmtpReply
+from resolverd.mail.questions import Lookup, Question, Records, Replies
+from resolverd.wire import codes
+from resolverd.wire.names import ROOT
+from resolverd.wire.rdata import target
+
+NOT_FOUND = SmtpReply(450, "4.1.8", "Sender address rejected (Domain not found)")
+MALFORMED = SmtpReply(450, "4.1.8", "Sender address rejected (Malformed DNS server reply)")
+NULL_MX = SmtpReply(550, "5.7.27", "Sender address rejected (domain does not accept mail, null MX)")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderDomain:
+    """Codes: ``sender_domain_`` with ``ok``, ``null_mx``, ``malformed``, ``not_found``, ``unknown``, ``skipped``."""
+
+    rules: CheckRules
+    name: str = "sender_domain"
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1)."""
+        questions = _questions(attempt)
+        yield from questions[:1]
+        if not questions or questions[0] not in replies or isinstance(replies[questions[0]], Records):
+            return
+        found = next((question for question in questions[1:] if isinstance(replies.get(question), Records)), None)
+        yield from questions[1:] if found is None else (found,)
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
+        domain = attempt.sender_domain
+        if skipped := _skipped(attempt):
+            return [harmless(self.name, "sender_domain_skipped", skipped)]
+        questions = _questions(attempt)
+        seen = evidence(replies, questions)
+        if not questions:
+            text = f"sender domain {domain} is no domain name"
+            return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND)]
+        mx = replies.get(questions[0], Unknown(Why.TIMEOUT))
+        if isinstance(mx, Records):
+            return [self._judge_mx(domain, mx, seen)]
+        if any(isinstance(replies.get(question), Records) for question in questions[1:]):
+            return [harmless(self.name, "sender_domain_ok", f"sender domain {domain} has an address", seen)]
+        for question in questions:
+            reply = replies.get(question, Unknown(Why.TIMEOUT))
+            if isinstance(reply, Unknown):
+                text = f"sender domain {domain} could not be looked up ({why(reply)})"
+                return [temporary(self.name, self.rules, "sender_domain_unknown", text, NOT_FOUND, seen)]
+        text = f"sender domain {domain} has neither mail server nor address"
+        return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen)]
+
+    def _judge_mx(self, domain: str, mx: Records, seen: tuple[Evidence, ...]) -> Finding:
+        exchanges = [_exchange(rdata) for rdata in mx.rdatas]
+        if ROOT in exchanges:
+            text = f"sender domain {domain} takes no mail (null MX)"
+            return harmful(self.name, self.rules, "sender_domain_null_mx", text, NULL_MX, seen)
+        if not any(map(_usable, exchanges)):
+            text = f"sender domain {domain} has MX records without any host name"
+            return harmful(self.name, self.rules, "sender_domain_malformed", text, MALFORMED, seen)
+        return harmless(self.name, "sender_domain_ok", f"sender domain {domain} has a mail server", seen)
+
+
+def _skipped(attempt: Attempt) -> str:
+    """Why there is nothing to look up, if there is nothing."""
+    if not attempt.has_sender:
+        return "no sender given"
+    if not attempt.sender:
+        return "null sender"
+    if not attempt.sender_domain:
+        return "sender without domain"
+    return "sender domain is an address literal" if _is_literal(attempt.sender_domain) else ""
+
+
+def _is_literal(domain: str) -> bool:
+    return domain.startswith("[") and domain.endswith("]")
+
+
+def _questions(attempt: Attempt) -> tuple[Lookup, ...]:
+    """MX, A, AAAA; nothing if there is no domain to look up."""
+    name = None if _skipped(attempt) else hostnames.name_of(attempt.sender_domain)
+    return () if name is None else (Lookup(name, codes.MX), Lookup(name, codes.A), Lookup(name, codes.AAAA))
+
+
+def _exchange(rdata: bytes) -> bytes | None:
+    try:
+        return target(codes.MX, rdata)
+    except ValueError:
+        return None
+
+
+def _usable(exchange: bytes | None) -> bool:
+    """A host name, or an address where a host name should be, which smtpd lets pass as well."""
+    if exchange is None:
+        return False
+    return bool(hostnames.hostname_of(exchange)) or hostnames.is_ipv4(hostnames.dotted(exchange))

@@ -1,0 +1,50 @@
+"""Which text is a domain that a list may be asked about, and which part of it is the registered domain.
+
+The only module that knows the Public Suffix List (publicsuffix.org), which is compiled in: nothing is fetched.
+"""
+
+import re
+from functools import cache
+
+from publicsuffixlist import PublicSuffixList
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_MAX_TEXT = 253
+
+
+@cache
+def _suffixes(only_icann: bool) -> PublicSuffixList:
+    """The list, read once: with the private part (``github.io``) or only what registries delegate."""
+    return PublicSuffixList(accept_unknown=False, only_icann=only_icann)
+
+
+def canonical(text: str) -> str | None:
+    """The domain in lower case, as A-labels, without final dot; None for what is no host name at all.
+
+    Address literals, addresses and anything else whose last label is all digits are none (as for Postfix's reject_rhsbl_*).
+    """
+    text = text.removesuffix(".")
+    if not text.isascii():
+        try:
+            text = text.encode("idna").decode("ascii")
+        except UnicodeError:
+            return None
+    text = text.lower()
+    labels = text.split(".")
+    if len(text) > _MAX_TEXT or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
+        return None
+    return text
+
+
+def registrable(domain: str) -> str | None:
+    """The registered domain of a canonical domain; None if its top level domain is unknown or it is itself a registry's suffix.
+
+    Under suffixes that anybody hands out (``user.github.io``) it is the part that one user holds.
+    """
+    held = _suffixes(False).privatesuffix(domain) or _suffixes(True).privatesuffix(domain)
+    return str(held) if held else None
+
+
+def is_suffix(domain: str) -> bool:
+    """Whether a canonical domain is a suffix under which registries register: ``com``, ``co.uk``."""
+    return bool(_suffixes(True).publicsuffix(domain) == domain)

@@ -1,0 +1,106 @@
+"""What checks find and what becomes of it: Finding, Verdict, and the words both are made of."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Consequence(StrEnum):
+    """What a check's finding is configured to do (``[checks.NAME] action``)."""
+
+    REJECT = "reject"
+    DEFER = "defer"
+    GREYLIST = "greylist"
+    SCORE = "score"
+    TAG = "tag"
+    WARN = "warn"
+    OFF = "off"
+
+
+class Action(StrEnum):
+    """The outcome of a verdict."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    DEFER = "defer"
+    GREYLIST = "greylist"
+
+
+class SmtpReply(NamedTuple):
+    """An SMTP refusal as the replaced Postfix restriction words it: ``450 4.7.25 Client host rejected (…)``."""
+
+    code: int
+    enhanced: str
+    text: str
+
+    @property
+    def permanent(self) -> bool:
+        """5xx."""
+        return self.code >= 500
+
+    @property
+    def deferred(self) -> "SmtpReply":
+        """The same words with a code that invites another try."""
+        return SmtpReply(450, f"4{self.enhanced[1:]}", self.text) if self.permanent else self
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced} {self.text}"
+
+
+class Evidence(NamedTuple):
+    """One question asked and what came back, in words; `age` in seconds where it came from a cache."""
+
+    asked: str
+    answered: str
+    age: int | None = None
+    ms: int | None = None
+
+
+class Finding(NamedTuple):
+    """What one check has to say of one attempt; every check that ran says something, harmless or not.
+
+    `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
+    counts. `consequence` is None for harmless findings. `reply` is what SMTP says where the finding refuses; a temporary
+    failure carries a 4xx reply. `link`: where the sender can read on.
+    """
+
+    check: str
+    code: str
+    text: str
+    score: float = 0
+    consequence: Consequence | None = None
+    reply: SmtpReply | None = None
+    link: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    ms: int = 0
+
+
+class GreylistOutcome(NamedTuple):
+    """What greylisting did: `state` new, early-retry, passed (first success), known, allowed (the client), or skipped.
+
+    `missing`: seconds still to wait; `delayed`: seconds the sender was held up, on `passed`; `reason`: Postgrey's word
+    for the log (``early-retry (173s missing)``, ``triplet found``, ``client AWL``), or why skipped.
+    """
+
+    state: str
+    missing: int = 0
+    delayed: int = 0
+    reason: str = ""
+
+
+class Verdict(NamedTuple):
+    """The outcome of one attempt, with everything that led to it.
+
+    `reply` is the refusal to be said, ``; LINK; ref ID`` included, or None. `header` is the one header due with *this*
+    reply (one action carries one header), empty for none. `partial`: something that was asked stayed unknown.
+    """
+
+    id: str
+    action: Action
+    score: float
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    reply: SmtpReply | None = None
+    greylist: GreylistOutcome | None = None
+    header: str = ""
+    partial: bool = False
+    ms: int = 0

@@ -1,0 +1,70 @@
+"""Headers that wait for their turn: a policy reply carries one action, hence one header, and a message may be due several.
+
+They are queued by Postfix's ``instance``, which all requests of one message share, and go out one a request: with later
+recipients, then at DATA.
+"""
+
+from collections import OrderedDict
+from enum import IntEnum
+from typing import Final
+
+from resolverd.mail.printable import printable
+
+MAX_MESSAGES: Final = 10_000
+"""Messages with headers remembered at once: instances are the mail server's, but as many as strangers open sessions."""
+MAX_AGE: Final = 3600.0
+"""Seconds a message's headers are remembered: a slow client with many recipients, not one that has gone away."""
+MAX_LENGTH: Final = 900
+"""Octets of one header: a line of mail holds 998 (RFC 5322 §2.1.1)."""
+
+
+class Header(IntEnum):
+    """The kinds of header, in the order in which they go out."""
+
+    RECEIVED_SPF = 0
+    X_GREYLIST = 1
+    X_RESOLVERD = 2
+
+
+class _Message:
+    __slots__ = ("due", "seen", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.due: dict[Header, str] = {}
+        self.seen: set[Header] = set()
+
+
+class HeaderQueue:
+    """Headers due by instance; `now` is monotonic seconds."""
+
+    def __init__(self, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE) -> None:
+        self._messages: OrderedDict[str, _Message] = OrderedDict()
+        self._max_messages = max_messages
+        self._max_age = max_age
+
+    def __len__(self) -> int:
+        """Messages remembered."""
+        return len(self._messages)
+
+    def put(self, instance: str, kind: Header, text: str, now: float) -> None:
+        """A header is due to this message; each kind once, whatever becomes of it. `text` is the whole line, name included."""
+        self._expire(now)
+        message = self._messages.get(instance)
+        if message is None:
+            message = self._messages[instance] = _Message(now)
+            if len(self._messages) > self._max_messages:
+                self._messages.popitem(last=False)
+        if kind not in message.seen:
+            message.seen.add(kind)
+            message.due[kind] = printable(text, MAX_LENGTH)
+
+    def take(self, instance: str, now: float) -> str:
+        """The next header of this message, which then is no longer due; empty if there is none."""
+        self._expire(now)
+        message = self._messages.get(instance)
+        return message.due.pop(min(message.due)) if message is not None and message.due else ""
+
+    def _expire(self, now: float) -> None:
+        while self._messages and now - next(iter(self._messages.values())).since > self._max_age:
+            self._messages.popitem(last=False)

@@ -1,0 +1,94 @@
+"""Whether a list is worth asking now: suspended after error codes, skipped after failures, tried again by one question."""
+
+from typing import NamedTuple
+
+from resolverd.failures import Unknown
+
+SUSPENSION = 300.0
+"""First suspension after an error code, doubled at each further one, as SpamAssassin's dns_block_time."""
+MAX_SUSPENSION = 6 * 3600.0
+"""Longest suspension."""
+FAILURES = 3
+"""Failures in a row after which a list is skipped."""
+SKIPPED = 300.0
+"""How long it is skipped."""
+TRIAL = 30.0
+"""How long the one question that may try again has for its answer; then another may."""
+
+
+class Pause(NamedTuple):
+    """Why and until when (monotonic seconds) a list is not asked. `state` as ListState has it: suspended or open."""
+
+    state: str
+    until: float
+    unknown: Unknown
+
+
+class Health:
+    """The health of one list; `now` is monotonic seconds.
+
+    Every question that is really sent is announced by `start`, whose ticket comes back with its outcome: answers to
+    questions sent before a pause neither end it nor lengthen it.
+    """
+
+    def __init__(self) -> None:
+        self._pause: Pause | None = None
+        self._suspension = SUSPENSION
+        self._failures = 0
+        self._trial = float("-inf")
+        self._epoch = 0
+
+    def pause(self, now: float) -> Pause | None:
+        """The pause in force, which is over (half-open) for one question at a time once its time has come."""
+        if self._pause is None or (now >= self._pause.until and now >= self._trial):
+            return None
+        return self._pause
+
+    def state(self, now: float) -> str:
+        """ok, suspended, or open (skipped after failures)."""
+        return self._pause.state if self._pause is not None and now < self._pause.until else "ok"
+
+    def start(self, now: float) -> int:
+        """A question leaves: its ticket."""
+        if self._pause is not None:
+            self._trial = now + TRIAL
+        return self._epoch
+
+    def answered(self, ticket: int) -> None:
+        """It was answered as a list answers: ends a pause if it was sent after it."""
+        if ticket == self._epoch:
+            self._failures = 0
+            self._suspension = SUSPENSION
+            self._pause = None
+
+    def failed(self, ticket: int, unknown: Unknown, now: float) -> bool:
+        """No usable answer came. Whether the list is skipped from now on."""
+        if ticket != self._epoch:
+            return False
+        self._failures += 1
+        if self._failures < FAILURES and self._pause is None:
+            return False
+        detail = f"skipped for {SKIPPED:.0f} s after {self._failures} failures in a row"
+        self._begin(Pause("open", now + SKIPPED, Unknown(unknown.why, detail)))
+        return True
+
+    def refused(self, ticket: int, unknown: Unknown, now: float) -> float:
+        """An error code, or an answer that no list gives, came: seconds of suspension that begin now, 0 if none does."""
+        if ticket != self._epoch:
+            return 0
+        seconds = self._suspension
+        self._suspension = min(2 * seconds, MAX_SUSPENSION)
+        self._begin(Pause("suspended", now + seconds, unknown))
+        return seconds
+
+    def wake(self) -> None:
+        """Forget every pause: the admin says that it is over."""
+        self._pause = None
+        self._failures = 0
+        self._suspension = SUSPENSION
+        self._epoch += 1
+
+    def _begin(self, pause: Pause) -> None:
+        self._pause = pause
+        self._epoch += 1
+        self._trial = float("-inf")

@@ -1,0 +1,82 @@
+"""What checks ask and what comes back: the vocabulary between pure checks and the flow that does the asking."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from resolverd.failures import Unknown
+from resolverd.wire.names import Address, Name
+
+
+class Lookup(NamedTuple):
+    """A DNS question, answered from cache, own zones or recursion."""
+
+    name: Name
+    rtype: int
+
+
+class ListLookup(NamedTuple):
+    """What does this list say of this address or domain? `subject` is an address, or a domain in lower case without final dot."""
+
+    list_id: str
+    subject: Address | str
+
+
+Question: TypeAlias = Lookup | ListLookup
+
+
+class Records(NamedTuple):
+    """Data: rdatas of the asked type at the end of the CNAME chain, `ttl` in seconds (the chain's smallest).
+
+    `age`: seconds it has lain in a cache, None where that is not told; `ms`: how long the answer took.
+    """
+
+    rdatas: tuple[bytes, ...]
+    ttl: int
+    age: int | None = None
+    ms: int = 0
+
+
+class Absent(NamedTuple):
+    """A denial that can be relied on: NXDOMAIN, or NODATA where `nxdomain` is false. `age` and `ms` as in Records."""
+
+    nxdomain: bool
+    ttl: int = 0
+    age: int | None = None
+    ms: int = 0
+
+
+class Listed(NamedTuple):
+    """A list's known listing codes for a subject; `codes` holds the names given to them by the catalogue (``pbl``).
+
+    For allow lists the same: the subject is on it. `weight` is in points, as the catalogue's codes have it (negative for
+    allow lists). `reason` is one printable line for people, `link` where to read on. `addresses` are the A records as text.
+    `trust` is how far an allow list vouches, on dnswl.org's scale: 0 none, 1 low, 2 medium, 3 high.
+    """
+
+    list_id: str
+    codes: tuple[str, ...]
+    addresses: tuple[str, ...]
+    weight: float
+    reason: str
+    link: str
+    ttl: int
+    age: int = 0
+    ms: int = 0
+    trust: int = 0
+
+
+class Clear(NamedTuple):
+    """The list was asked and does not list the subject."""
+
+    list_id: str
+    ttl: int
+    age: int = 0
+    ms: int = 0
+
+
+DnsReply: TypeAlias = Records | Absent | Unknown
+ListReply: TypeAlias = Listed | Clear | Unknown
+Reply: TypeAlias = Records | Absent | Listed | Clear | Unknown
+
+Replies: TypeAlias = Mapping[Question, Reply]
+"""What has come back so far; a question that is not in it is still open."""

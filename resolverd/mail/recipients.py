@@ -1,0 +1,21 @@
+"""Which recipients a rule means, written as in Postgrey's ``whitelist_recipients``."""
+
+from collections.abc import Iterable
+
+
+def matches(recipient: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns means the recipient; letter case and ``+extension`` do not matter.
+
+    ``name@`` is this name at any domain, the bare name included (RFC 5321 §4.5.1 has ``<postmaster>``);
+    ``name@domain`` one address; ``domain`` all addresses there and below.
+    """
+    local, _, domain = recipient.lower().rpartition("@") if "@" in recipient else (recipient.lower(), "", "")
+    names = {local, local.partition("+")[0]}
+    return any(_means(pattern.lower(), names, domain) for pattern in patterns if pattern)
+
+
+def _means(pattern: str, names: set[str], domain: str) -> bool:
+    name, at, where = pattern.rpartition("@")
+    if at:
+        return name in names and where in ("", domain)
+    return domain == where or domain.endswith(f".{where}")

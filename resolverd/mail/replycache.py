@@ -1,0 +1,53 @@
+"""What lists told lately, within the clamps of each: bounded, least recently used out first."""
+
+from collections import OrderedDict
+from typing import NamedTuple, TypeAlias
+
+from resolverd.mail.listreply import Told
+from resolverd.wire.names import Name
+
+Question: TypeAlias = tuple[Name, int]
+"""The full name asked, key included, and the RR type."""
+
+
+class Kept(NamedTuple):
+    """A reply, when it came and when it ends (monotonic seconds)."""
+
+    told: Told
+    since: float
+    until: float
+
+
+class ReplyCache:
+    """Replies by the question that was asked: who does not know a key cannot ask its cache either."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._kept: OrderedDict[Question, Kept] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, question: Question, now: float) -> Kept | None:
+        """The reply while it lives."""
+        kept = self._kept.get(question)
+        if kept is None:
+            return None
+        if now >= kept.until:
+            del self._kept[question]
+            return None
+        self._kept.move_to_end(question)
+        return kept
+
+    def put(self, question: Question, told: Told, now: float) -> Kept:
+        """Remember a reply for as long as its TTL says."""
+        kept = Kept(told, now, now + told.ttl)
+        self._kept[question] = kept
+        self._kept.move_to_end(question)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return kept
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()

@@ -1,0 +1,53 @@
+"""What all lists together say of one subject: the fold of their replies."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail.listspec import ListSpec
+from resolverd.mail.questions import Clear, Listed, ListReply
+
+UNREACHABLE = frozenset({Why.TIMEOUT, Why.FAILED})
+"""Why a list may answer in a minute; the other reasons are that it does not serve us, or that we may not ask."""
+
+
+class Standing(NamedTuple):
+    """How a subject stands. `listings` are those of block lists, `vouchers` those of allow lists; both strongest first.
+
+    `score` adds up the block lists' points. `ttl` is the smallest of the replies, None where no list was asked.
+    """
+
+    listings: tuple[Listed, ...] = ()
+    vouchers: tuple[Listed, ...] = ()
+    unknown: tuple[tuple[str, Unknown], ...] = ()
+    score: float = 0
+    ttl: int | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """An allow list vouches for the subject; one that merely knows it does not."""
+        return any(voucher.trust for voucher in self.vouchers)
+
+    @property
+    def partial(self) -> bool:
+        """Some list's reply is missing."""
+        return bool(self.unknown)
+
+    def reaches(self, threshold: float | None) -> bool:
+        """Whether the block lists' points reach the threshold; None: whether any lists the subject."""
+        return bool(self.listings) and (threshold is None or self.score >= threshold)
+
+
+def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply]) -> Standing:
+    """The standing from each list's reply; `specs` by list id."""
+    listed = [reply for reply in replies.values() if isinstance(reply, Listed)]
+    listed.sort(key=lambda reply: (-abs(reply.weight), specs[reply.list_id].number))
+    ttls = [reply.ttl for reply in replies.values() if isinstance(reply, (Listed, Clear))]
+    listings = tuple(reply for reply in listed if not specs[reply.list_id].allows)
+    return Standing(
+        listings=listings,
+        vouchers=tuple(reply for reply in listed if specs[reply.list_id].allows),
+        unknown=tuple((name, reply) for name, reply in replies.items() if isinstance(reply, Unknown)),
+        score=sum(reply.weight for reply in listings),
+        ttl=min(ttls, default=None),
+    )

@@ -1,0 +1,108 @@
+"""A daemon for the edges to talk to, that answers from what the test laid out and remembers what it was asked."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from resolverd.edge.ports import CacheEntry, Gauge, ListSaying, Readiness
+from resolverd.failures import ConfigFault, Unknown, Why
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.mail.listspec import ListState
+from resolverd.mail.questions import Clear, Listed
+
+ZEN = ListState("spamhaus-zen", "zen.spamhaus.org", "block", ("ip4", "ip6"), True, "ok", 300000, 299990, 10, 4, 0, 12.5, 40.0)
+WHITE = ListState("dnswl", "list.dnswl.org", "allow", ("ip4",), True, "open", last_error="timeout")
+
+ACCEPTED = Verdict("ACCEPT0001", Action.ACCEPT, 0, "nothing against it")
+REFUSED = Verdict(
+    "REJECT0001",
+    Action.REJECT,
+    6,
+    "listed by zen.spamhaus.org",
+    findings=(
+        Finding(
+            "ptr", "ptr_ok", "reverse hostname mail.example.org", evidence=(Evidence("1.2.0.192 PTR", "mail.example.org", 12, 3),)
+        ),
+        Finding(
+            "dnsbl",
+            "dnsbl_listed",
+            "listed by zen.spamhaus.org",
+            score=6,
+            consequence=Consequence.REJECT,
+            reply=SmtpReply(554, "5.7.1", "Service unavailable"),
+            link="https://example.org/",
+            evidence=(Evidence("192.0.2.1 in zen.spamhaus.org", "SBL, as 127.0.0.2", 60, 20),),
+        ),
+    ),
+    reply=SmtpReply(554, "5.7.1", "Service unavailable (Client host [192.0.2.1] blocked using zen.spamhaus.org); ref REJECT0001"),
+    ms=23,
+)
+GREYLISTED = Verdict("GREY000001", Action.GREYLIST, 0, "greylisted", greylist=GreylistOutcome("new", 300, 0, "new"))
+
+
+def bound() -> socket.socket:
+    """A TCP socket on a loopback port that the system chose."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+class FakeBackend:
+    """Fulfils `resolverd.edge.ports.Backend`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Attempt, bool]] = []
+        self.decide: Callable[[Attempt], Verdict] = lambda attempt: ACCEPTED
+        self.gate: asyncio.Event | None = None
+        self.states = {"spamhaus-zen": ZEN, "dnswl": WHITE}
+        self.flushed: list[tuple[bytes | None, int | None]] = []
+        self.faults: list[ConfigFault] = []
+        self.readiness = Readiness(True)
+
+    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+        self.asked.append((attempt, record))
+        if self.gate is not None:
+            await self.gate.wait()
+        return self.decide(attempt)
+
+    async def verdict(self, reference: str) -> Verdict | None:
+        return REFUSED if reference == REFUSED.id else None
+
+    async def lookup(self, subject: object) -> list[ListSaying]:
+        listed = Listed("spamhaus-zen", ("sbl",), ("127.0.0.2",), 6, "spam source", "https://example.org/", 300, 5, 20)
+        if subject == ip_address("192.0.2.1"):
+            return [ListSaying(ZEN, listed), ListSaying(WHITE, Unknown(Why.TIMEOUT, "no answer"))]
+        return [ListSaying(ZEN, Clear("spamhaus-zen", 300))]
+
+    def lists(self) -> list[ListState]:
+        return list(self.states.values())
+
+    def set_list(self, name: str, enabled: bool) -> ListState | None:
+        if name not in self.states:
+            return None
+        self.states[name] = self.states[name]._replace(enabled=enabled, state="ok" if enabled else "disabled")
+        return self.states[name]
+
+    async def probe_list(self, name: str) -> ListState | None:
+        return self.states.get(name)
+
+    def cache_stats(self) -> dict[str, float]:
+        return {"records": 2, "octets": 512}
+
+    def cache_show(self, name: bytes, rtype: int | None) -> list[CacheEntry]:
+        return [CacheEntry("example.org.", "MX", 3600, "AUTHORITATIVE", "UNKNOWN", ("10 mail.example.org.",))]
+
+    def cache_flush(self, name: bytes | None, rtype: int | None) -> int:
+        self.flushed.append((name, rtype))
+        return 2
+
+    async def reload(self) -> list[ConfigFault]:
+        return self.faults
+
+    def ready(self) -> Readiness:
+        return self.readiness
+
+    def gauges(self) -> list[Gauge]:
+        return [Gauge("cache_octets", 512.0), Gauge("list_quota_left", 299990, {"list": "spamhaus-zen"})]

@@ -1,0 +1,204 @@
+"""The combined zone, pure: places, what is said there, bounds of the texts."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scriptedlists import specs
+
+from resolverd.mail import combined
+from resolverd.mail.combined import Place
+from resolverd.mail.questions import Clear, Listed
+from resolverd.mail.standing import fold
+from resolverd.wire import codes, rdata
+from resolverd.wire.names import from_text
+
+ORIGIN = from_text("rbl.internal")
+SPECS = {each.id: each for each in specs("scored", mine={"zone": "wl.example.net", "purpose": "allow", "number": 111})}
+
+PLACES = [
+    ("rbl.internal", Place.APEX, ""),
+    ("bl.rbl.internal", Place.NODE, ""),
+    ("dbl.rbl.internal", Place.NODE, ""),
+    ("noptr.rbl.internal", Place.NODE, ""),
+    ("nosuch.rbl.internal", Place.NOWHERE, ""),
+    ("4.3.2.1.bl.rbl.internal", Place.LEAF, ip_address("1.2.3.4")),
+    ("3.2.1.bl.rbl.internal", Place.NODE, ""),
+    ("1.bl.rbl.internal", Place.NODE, ""),
+    ("255.wl.rbl.internal", Place.NODE, ""),
+    ("256.wl.rbl.internal", Place.NOWHERE, ""),
+    ("01.wl.rbl.internal", Place.NOWHERE, ""),
+    ("f.wl.rbl.internal", Place.NODE, ""),
+    ("8.b.d.0.1.0.0.2.score.rbl.internal", Place.NODE, ""),
+    ("1." + "0." * 23 + "8.b.d.0.1.0.0.2.score.rbl.internal", Place.LEAF, ip_address("2001:db8::1")),
+    ("x.1." + "0." * 23 + "8.b.d.0.1.0.0.2.score.rbl.internal", Place.NOWHERE, ""),
+    ("x.4.3.2.1.bl.rbl.internal", Place.NOWHERE, ""),
+    ("256.3.2.1.bl.rbl.internal", Place.NOWHERE, ""),
+    ("example.com.bl.rbl.internal", Place.NOWHERE, ""),
+    ("example.com.dbl.rbl.internal", Place.LEAF, "example.com"),
+    ("www.example.com.dbl.rbl.internal", Place.LEAF, "www.example.com"),
+    ("com.dbl.rbl.internal", Place.NODE, ""),
+    ("co.uk.dbl.rbl.internal", Place.NODE, ""),
+    ("nosuchtld.dbl.rbl.internal", Place.NOWHERE, ""),
+    ("a.nosuchtld.dbl.rbl.internal", Place.NOWHERE, ""),
+    ("4.3.2.1.dbl.rbl.internal", Place.NOWHERE, ""),
+    ("a\\.b.com.dbl.rbl.internal", Place.NOWHERE, ""),
+    ("test.dbl.rbl.internal", Place.LEAF, "test"),
+    ("invalid.dbl.rbl.internal", Place.LEAF, "invalid"),
+    ("_status.rbl.internal", Place.LEAF, ""),
+    ("x._status.rbl.internal", Place.NOWHERE, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "place", "subject"), PLACES)
+def test_places(name, place, subject):
+    spot = combined.locate(ORIGIN, from_text(name))
+    assert spot.place is place
+    if place is Place.LEAF:
+        assert spot.subject == subject
+
+
+@pytest.mark.parametrize(
+    ("name", "node"), [("4.3.2.1", False), ("1.0.0.2", True), ("9.8.7.3", True), ("10.0.0.2", False), ("1.0.0.4", False)]
+)
+def test_an_address_that_is_a_prefix_of_nibbles_too(name, node):
+    assert combined.locate(ORIGIN, from_text(f"{name}.bl.rbl.internal")).node is node
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=12), max_size=8), st.sampled_from(["bl", "dbl", "wl", "score", "_status", "why", "x"])
+)
+def test_every_name_has_a_place(labels, tree):
+    prefix = b"".join(bytes([len(label)]) + label for label in labels)
+    combined.locate(ORIGIN, prefix + from_text(f"{tree}.rbl.internal"))
+
+
+def listed(name, weight, *addresses, trust=0, reason="", link=""):
+    return Listed(name, ("code",), addresses or ("127.0.0.2",), weight, reason or f"listed by {name}", link, 300, trust=trust)
+
+
+def standing(*replies):
+    return fold(SPECS, {reply.list_id: reply for reply in replies})
+
+
+ZEN, SPAMCOP, DBL0 = listed("spamhaus-zen", 6), listed("spamcop", 3), listed("spamhaus-dbl", 0)
+LOW = listed("dnswl", -2, "127.0.5.1", trust=1)
+NONE = listed("dnswl", -1, "127.0.5.0", trust=0)
+
+SAYINGS = [
+    ("bl", [ZEN], None, None, ["127.0.0.2", "127.0.1.1"]),
+    ("bl", [SPAMCOP], None, None, ["127.0.0.2", "127.0.1.4"]),
+    ("bl", [SPAMCOP], 6, None, []),
+    ("bl", [ZEN, SPAMCOP], 6, None, ["127.0.0.2", "127.0.1.1", "127.0.1.4"]),
+    ("bl", [ZEN, LOW], None, None, []),
+    ("bl", [ZEN, NONE], None, None, ["127.0.0.2", "127.0.1.1"]),
+    ("bl", [ZEN], None, "allow", []),
+    ("bl", [], None, "deny", ["127.0.0.2"]),
+    ("bl", [ZEN, LOW], 6, "deny", ["127.0.0.2", "127.0.1.1"]),
+    ("bl", [Clear("spamhaus-zen", 60)], None, None, []),
+    ("dbl", [DBL0], None, None, ["127.0.0.2", "127.0.1.2"]),
+    ("dbl", [DBL0], 6, None, []),
+    ("wl", [LOW], None, None, ["127.0.5.1"]),
+    ("wl", [NONE], None, None, ["127.0.5.0"]),
+    ("wl", [listed("dnswl", -2, "127.0.5.1", "127.0.77.9", trust=1)], None, None, ["127.0.5.1"]),
+    ("wl", [listed("mine", -1, trust=1)], None, None, ["127.0.20.1"]),
+    ("wl", [], None, "allow", ["127.0.20.3"]),
+    ("wl", [LOW], None, "allow", ["127.0.20.3", "127.0.5.1"]),
+    ("wl", [LOW], None, "deny", []),
+    ("wl", [], None, None, []),
+    ("score", [ZEN], None, None, ["127.0.2.6", "127.0.1.1"]),
+    ("score", [ZEN, SPAMCOP, LOW], 6, None, ["127.0.2.9", "127.0.1.1", "127.0.1.4"]),
+    ("score", [listed("spamcop", 0.2)], None, None, ["127.0.2.1", "127.0.1.4"]),
+    ("score", [listed("spamcop", 2.5)], None, None, ["127.0.2.3", "127.0.1.4"]),
+    ("score", [listed("spamcop", 900)], None, None, ["127.0.2.254", "127.0.1.4"]),
+    ("score", [DBL0], None, None, ["127.0.1.2"]),
+    ("score", [ZEN], None, "allow", ["127.0.2.6", "127.0.1.1"]),
+    ("score", [], None, "deny", ["127.0.2.254"]),
+    ("score", [], None, None, []),
+]
+
+
+@pytest.mark.parametrize(("tree", "replies", "listed_at", "override", "addresses"), SAYINGS)
+def test_what_is_said(tree, replies, listed_at, override, addresses):
+    saying = combined.say(tree, standing(*replies), SPECS, listed_at, override)
+    assert [".".join(map(str, each)) for each in saying.addresses] == addresses
+    assert bool(saying.texts) == bool(addresses)
+
+
+def test_wl_never_says_category_ten():
+    hostile = listed("dnswl", -8, "127.0.10.3", trust=3)
+    assert combined.say("wl", standing(hostile), SPECS, None).addresses == ()
+
+
+TEST_POINTS = [
+    ("bl", "127.0.0.2", "127.0.0.2"),
+    ("score", "127.0.0.2", "127.0.2.100"),
+    ("wl", "127.0.0.2", "127.0.20.3"),
+    ("dbl", "test", "127.0.0.2"),
+    ("bl", "::ffff:127.0.0.2", "127.0.0.2"),
+    ("bl", "127.0.0.1", None),
+    ("wl", "127.0.0.1", None),
+    ("score", "::ffff:127.0.0.1", None),
+    ("dbl", "invalid", None),
+    ("noptr", "127.0.0.2", None),
+    ("firstseen", "192.0.2.1", None),
+]
+
+
+@pytest.mark.parametrize(("tree", "subject", "address"), TEST_POINTS)
+def test_test_points(tree, subject, address):
+    saying = combined.documented(tree, subject if tree == "dbl" else ip_address(subject))
+    assert saying is not None
+    assert [".".join(map(str, each)) for each in saying.addresses] == ([address] if address else [])
+
+
+def test_everything_else_is_asked():
+    assert combined.documented("bl", ip_address("192.0.2.1")) is None
+    assert combined.documented("dbl", "example.com") is None
+
+
+@given(st.lists(st.text(max_size=400), max_size=12))
+def test_texts_fit_what_postfix_keeps(texts):
+    octets = combined.strings(texts)
+    parts = rdata.strings(octets)
+    assert len(octets) <= 500
+    assert all(len(part) <= 255 for part in parts)
+    assert len(parts) <= len(texts)
+
+
+def test_texts_come_strongest_first_and_whole():
+    texts = [f"listed by list{n}, see https://example.net/{n}" for n in range(20)]
+    parts = rdata.strings(combined.strings(texts))
+    assert 5 <= len(parts) < 20
+    assert parts[0] == texts[0].encode()
+    assert parts[1] == b" / " + texts[1].encode()
+
+
+def test_a_long_reason_leaves_its_link_whole():
+    long = listed("spamhaus-zen", 6, reason="r" * 400, link="https://example.net/why")
+    (text,) = combined.say("bl", standing(long), SPECS, None).texts
+    assert len(text) <= 252
+    assert text.endswith(", see https://example.net/why")
+
+
+@pytest.mark.parametrize(
+    ("replies", "override", "ttl"),
+    [
+        ([], None, 300),
+        ([Clear("spamhaus-zen", 120), Clear("spamcop", 500)], None, 120),
+        ([Clear("spamhaus-zen", 80000)], None, 900),
+        ([Clear("spamhaus-zen", 0)], None, 1),
+        ([Clear("spamhaus-zen", 500)], "allow", 60),
+    ],
+)
+def test_ttl(replies, override, ttl):
+    assert combined.ttl_of(standing(*replies), override) == ttl
+
+
+def test_a_denial_carries_an_soa():
+    answer = combined.negative(ORIGIN, 120, nxdomain=True)
+    (soa,) = answer.authority
+    fields = rdata.soa(soa.rdatas[0])
+    assert (answer.rcode, answer.aa, answer.keep, soa.owner, soa.ttl) == (codes.NXDOMAIN, True, False, ORIGIN, 120)
+    assert 300 <= fields.minimum <= 900

@@ -1,0 +1,64 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolverd.mail.headers import Header, HeaderQueue
+
+
+def test_one_a_request_in_their_order():
+    queue = HeaderQueue()
+    queue.put("i", Header.X_RESOLVERD, "X-Resolverd: c", 0)
+    queue.put("i", Header.X_GREYLIST, "X-Greylist: b", 0)
+    queue.put("i", Header.RECEIVED_SPF, "Received-SPF: a", 0)
+    assert [queue.take("i", 1) for _ in range(4)] == ["Received-SPF: a", "X-Greylist: b", "X-Resolverd: c", ""]
+
+
+def test_each_kind_once_a_message_even_after_it_went_out():
+    queue = HeaderQueue()
+    queue.put("i", Header.X_GREYLIST, "X-Greylist: first", 0)
+    queue.put("i", Header.X_GREYLIST, "X-Greylist: second", 0)
+    assert queue.take("i", 0) == "X-Greylist: first"
+    queue.put("i", Header.X_GREYLIST, "X-Greylist: third", 1)
+    assert queue.take("i", 1) == ""
+
+
+def test_messages_do_not_mix():
+    queue = HeaderQueue()
+    queue.put("i", Header.X_GREYLIST, "X-Greylist: i", 0)
+    assert queue.take("j", 0) == ""
+    assert queue.take("i", 0) == "X-Greylist: i"
+
+
+def test_no_header_holds_a_line_end_or_more_than_a_line():
+    queue = HeaderQueue()
+    queue.put("i", Header.RECEIVED_SPF, "Received-SPF: a\r\n\r\naction=OK\0\u00e4" + "x" * 2000, 0)
+    text = queue.take("i", 0)
+    assert text.startswith("Received-SPF: a action=OK??x")
+    assert len(text) == 900
+
+
+def test_strangers_cannot_fill_it():
+    queue = HeaderQueue(max_messages=100)
+    for i in range(1000):
+        queue.put(str(i), Header.X_GREYLIST, "X-Greylist: x", i)
+    assert len(queue) == 100
+    assert queue.take("0", 1000) == ""
+    assert queue.take("999", 1000) == "X-Greylist: x"
+
+
+def test_it_forgets_in_time():
+    queue = HeaderQueue(max_age=60)
+    queue.put("i", Header.X_GREYLIST, "X-Greylist: x", 0)
+    assert queue.take("i", 61) == ""
+    assert len(queue) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Header)), max_size=40))
+def test_nothing_is_said_twice_and_nothing_is_lost(puts):
+    queue = HeaderQueue()
+    for now, (instance, kind) in enumerate(puts):
+        queue.put(instance, kind, f"{instance}{kind.name}", now)
+    for instance in "abc":
+        got = []
+        while text := queue.take(instance, len(puts)):
+            got.append(text)
+        assert got == [f"{instance}{kind.name}" for kind in sorted({kind for owner, kind in puts if owner == instance})]

@@ -1,0 +1,483 @@
+"""The screening of an attempt on virtual time: real checks, engine and greylister of the test's own making behind them."""
+
+import asyncio
+import logging
+from functools import partial
+from ipaddress import ip_network
+from itertools import count
+
+import pytest
+from mailcases import CLIENT, LISTS, REVERSE, World, a, attempt, clear, codes, dns, listed, mx, ptr
+from virtualtime import VirtualClock, virtual
+
+from resolverd.failures import Unknown, Why
+from resolverd.flow.inquiry import MAX_QUESTIONS, reply_of
+from resolverd.flow.recent import RecentVerdicts
+from resolverd.flow.screen import Screen
+from resolverd.mail.checks import PRESETS, build
+from resolverd.mail.checks.rules import harmless
+from resolverd.mail.findings import Action, GreylistOutcome, Verdict
+from resolverd.mail.questions import Absent, ListLookup, Lookup, Records
+from resolverd.mail.verdict import Mode, VerdictRules
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes as dnscodes
+from resolverd.wire.answer import Answer, ExtendedError, servfail
+from resolverd.wire.names import from_text
+from resolverd.wire.rrset import RRset
+
+RTT = 0.1
+HOST = "mail.example.com"
+GOOD = {f"{REVERSE} PTR": ptr(HOST), f"{HOST} A": a(CLIENT), "example.com MX": mx(HOST)}
+DELIVERY = {"helo_name": HOST, "sender": "joe@example.com", "recipient": "ann@example.org", "instance": "1.2.3"}
+
+
+def answer_of(reply, question):
+    """The answer that a resolver would give for a reply of the world."""
+    if isinstance(reply, Records):
+        return Answer(dnscodes.NOERROR, (RRset(question.name, question.rtype, reply.ttl, reply.rdatas),))
+    if isinstance(reply, Absent):
+        return Answer(dnscodes.NXDOMAIN if reply.nxdomain else dnscodes.NOERROR)
+    return servfail(dnscodes.EDE_NO_REACHABLE_AUTHORITY) if reply.why is Why.TIMEOUT else Answer(dnscodes.SERVFAIL)
+
+
+class Internet:
+    """Resolver and engine at once: every answer takes `rtt`, those in `silent` never come."""
+
+    def __init__(self, records=None, lists=None, *, rtt=RTT, silent=()):
+        self.world = World(records, lists)
+        self.rtt = rtt
+        self.silent = {dns(name) if isinstance(name, str) else name for name in silent}
+        self.asked = []
+        self.deadlines = {}
+        self.cancelled = 0
+        self.specs = LISTS
+
+    async def _wait(self, question, deadline):
+        self.asked.append(question)
+        self.deadlines[question] = deadline
+        try:
+            await asyncio.sleep(1e6 if question in self.silent else self.rtt)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def resolve(self, name, rtype, *, deadline):
+        question = Lookup(name, rtype)
+        await self._wait(question, deadline)
+        return answer_of(self.world.reply(question), question)
+
+    async def ask(self, question, *, deadline):
+        await self._wait(question, deadline)
+        return self.world.reply(question)
+
+
+class Greylist:
+    def __init__(self, outcome=None):
+        self.outcome = outcome or GreylistOutcome("known", reason="triplet found")
+        self.calls = []
+
+    async def consider(self, attempt, *, record, suspicious):
+        self.calls.append((attempt.recipient, record, suspicious))
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        if self.outcome == "hangs":
+            await asyncio.sleep(1e6)
+        return self.outcome
+
+
+class Setup:
+    def __init__(self, internet=None, greylist=None, preset="tutorial", checks=None, online=lambda: True, before=None, **rules):
+        self.internet = internet or Internet(GOOD)
+        self.greylist = Greylist(greylist)
+        self.counters = Counters()
+        ids = count(1)
+        self.screen = Screen(
+            checks or partial(build, PRESETS[preset]),
+            self.internet,
+            self.internet,
+            self.greylist,
+            VirtualClock(),
+            VerdictRules(**rules),
+            self.counters,
+            lambda: f"REF{next(ids)}",
+            online=online,
+            hostname="mx.example.org",
+            headers=before and before.screen.headers,
+            recent=before and before.screen.recent,
+        )
+
+    async def verdict(self, *, record=True, **attributes):
+        return await self.screen.screen(attempt(**(DELIVERY | attributes)), record=record)
+
+
+@virtual
+async def test_a_good_client_is_accepted():
+    setup = Setup()
+    verdict = await setup.verdict()
+    assert (verdict.action, verdict.reply, verdict.score, verdict.partial) == (Action.ACCEPT, None, 0, False)
+    assert verdict.ms == 100  # its HELO name is its reverse name, so everything was known after one round trip
+    assert codes(verdict.findings) == [
+        "ptr_ok", "fcrdns_ok", "helo_ok", "sender_domain_ok", "dnsbl_clear", "rhsbl_clear", "dnswl_clear",
+    ]  # fmt: skip
+    assert setup.greylist.calls == [("ann@example.org", True, False)]
+
+
+@virtual
+async def test_a_new_client_takes_no_more_than_three_round_trips():
+    internet = Internet({f"{REVERSE} PTR": ptr("a.example.net"), "a.example.net A": a("192.0.2.99")})
+    verdict = await Setup(internet).verdict()
+    assert "fcrdns_mismatch" in codes(verdict.findings)
+    assert verdict.ms <= 300
+
+
+@virtual
+async def test_every_question_is_asked_once():
+    setup = Setup()
+    await setup.verdict(helo_name="example.com")
+    assert len(setup.internet.asked) == len(set(setup.internet.asked))
+
+
+@virtual
+async def test_a_listed_client_is_refused_and_not_greylisted():
+    setup = Setup(Internet(GOOD, {("zen", CLIENT): listed("zen", 6, link="https://zen.example/")}))
+    verdict = await setup.verdict()
+    assert str(verdict.reply) == (
+        "554 5.7.1 Service unavailable (Client host [192.0.2.7] blocked using zen.test); https://zen.example/; ref REF1"
+    )
+    assert setup.greylist.calls == []
+
+
+@virtual
+async def test_a_client_without_name_is_refused():
+    verdict = await Setup(Internet({f"{HOST} A": a(CLIENT), "example.com MX": mx(HOST)})).verdict()
+    assert str(verdict.reply) == "450 4.7.25 Client host rejected (cannot find your reverse hostname); ref REF1"
+
+
+@virtual
+async def test_a_vouched_client_is_let_through_though_listed():
+    lists = {("zen", CLIENT): listed("zen", 6), ("allow", CLIENT): listed("allow", -4, trust=2)}
+    assert (await Setup(Internet(GOOD, lists)).verdict()).action is Action.ACCEPT
+
+
+@virtual
+async def test_time_is_up_after_the_deadline_and_what_is_there_decides():
+    silent = [
+        f"{REVERSE} PTR",
+        *(ListLookup(spec.id, attempt().client_address) for spec in LISTS if spec.id in ("psbl", "allow")),
+    ]
+    internet = Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}, silent=silent)
+    setup = Setup(internet)
+    began = asyncio.get_running_loop().time()
+    verdict = await setup.verdict()
+    await asyncio.sleep(0)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(4)
+    assert verdict.partial
+    assert codes(verdict.findings)[:2] == ["ptr_unknown", "fcrdns_unknown"]
+    # The allow list might have vouched for it: 450 instead of 554.
+    assert (verdict.action, verdict.reply.code) == (Action.DEFER, 450)
+    assert internet.cancelled == len(silent)
+
+
+@virtual
+async def test_lists_have_their_own_deadline_and_it_is_never_beyond_the_whole():
+    setup = Setup(Internet(GOOD, rtt=1.5), deadline=4.0, list_deadline=2.0)
+    await setup.verdict(helo_name="")
+    began = 1000.0
+    by_list = {(q.list_id, str(q.subject)): at - began for q, at in setup.internet.deadlines.items() if isinstance(q, ListLookup)}
+    assert by_list["zen", CLIENT] == 2
+    assert by_list["dbl", HOST] == 3.5
+    assert {at - began for q, at in setup.internet.deadlines.items() if isinstance(q, Lookup)} == {4.0}
+    late = Setup(Internet(GOOD, rtt=3.0))
+    began = asyncio.get_running_loop().time()
+    await late.verdict(helo_name="")
+    assert max(late.internet.deadlines.values()) == began + 4
+
+
+@virtual
+async def test_an_answer_that_no_check_needs_any_more_is_not_waited_for():
+    internet = Internet({**GOOD, "other.example A": a(CLIENT)}, silent=["other.example AAAA"])
+    verdict = await Setup(internet).verdict(helo_name="other.example")
+    assert verdict.ms == 200
+    assert not verdict.partial
+
+
+@virtual
+async def test_waived_clients_are_asked_nothing():
+    setup = Setup(trusted_networks=(ip_network("192.0.2.0/24"),))
+    assert (await setup.verdict()).reason == "trusted network"
+    assert (await setup.verdict(client_address="198.51.100.1", sasl_username="joe")).reason == "authenticated client"
+    assert (await setup.verdict(client_address="::ffff:192.0.2.1")).reason == "trusted network"
+    assert setup.internet.asked == []
+    assert setup.greylist.calls == []
+
+
+@virtual
+async def test_exempt_recipients_pass_with_their_findings():
+    setup = Setup(Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}))
+    verdict = await setup.verdict(recipient="postmaster@example.org")
+    assert (verdict.action, verdict.greylist) == (Action.ACCEPT, None)
+    assert "dnsbl_listed" in codes(verdict.findings)
+
+
+@pytest.mark.parametrize("state", ["CONNECT", "EHLO", "HELO", "MAIL", "DATA", "END-OF-MESSAGE", "VRFY", "ETRN", ""])
+def test_only_recipients_are_judged(state):
+    @virtual
+    async def run():
+        setup = Setup(Internet({}, {("zen", CLIENT): listed("zen", 6)}))
+        verdict = await setup.verdict(protocol_state=state)
+        assert (verdict.action, verdict.findings, setup.internet.asked) == (Action.ACCEPT, (), [])
+
+    run()
+
+
+# -- greylisting and headers
+
+
+@virtual
+async def test_greylisted():
+    verdict = await Setup(greylist=GreylistOutcome("new", missing=300, reason="new")).verdict()
+    assert (verdict.action, verdict.reply, verdict.header) == (Action.GREYLIST, None, "")
+    assert verdict.greylist.missing == 300
+
+
+@virtual
+async def test_suspicion_reaches_greylisting():
+    setup = Setup(Internet({**GOOD, f"{REVERSE} PTR": Absent(True)}), preset="scored")
+    await setup.verdict()
+    assert setup.greylist.calls == [("ann@example.org", True, True)]
+
+
+@virtual
+async def test_first_success_has_its_header_once_a_message():
+    setup = Setup(greylist=GreylistOutcome("passed", delayed=421))
+    first, second = await setup.verdict(), await setup.verdict(recipient="bob@example.org")
+    assert first.header.startswith("X-Greylist: delayed 421 seconds by resolverd-")
+    assert " at mx.example.org; " in first.header
+    assert second.header == ""
+    assert (await setup.verdict(protocol_state="DATA", recipient="")).header == ""
+
+
+@virtual
+async def test_headers_go_out_one_a_request_the_last_at_data():
+    setup = Setup(greylist=GreylistOutcome("passed", delayed=421), mode=Mode.OBSERVE)
+    assert (await setup.verdict()).header.startswith("X-Greylist: ")
+    assert (await setup.verdict(protocol_state="DATA", recipient="")).header == "X-Resolverd: accept; score=0; ref=REF1"
+    assert (await setup.verdict(protocol_state="DATA", recipient="")).header == ""
+
+
+@virtual
+async def test_without_instance_the_first_header_is_all_there_is():
+    setup = Setup(greylist=GreylistOutcome("passed", delayed=421), mode=Mode.OBSERVE)
+    assert (await setup.verdict(instance="")).header.startswith("X-Greylist: ")
+    assert (await setup.verdict(instance="", protocol_state="DATA")).header == ""
+
+
+@virtual
+async def test_observing_refuses_nobody():
+    setup = Setup(Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}), mode=Mode.OBSERVE)
+    verdict = await setup.verdict()
+    assert (verdict.action, verdict.reply) == (Action.ACCEPT, None)
+    assert verdict.header.startswith("X-Resolverd: would reject (Client host [192.0.2.7] blocked using zen.test")
+
+
+@virtual
+async def test_trying_out_changes_nothing():
+    setup = Setup(greylist=GreylistOutcome("passed", delayed=421))
+    dry = await setup.verdict(record=False)
+    assert dry.header.startswith("X-Greylist: ")
+    assert setup.counters.snapshot() == []
+    assert setup.greylist.calls == [("ann@example.org", False, False)]
+    assert (await setup.verdict()).header.startswith("X-Greylist: ")
+    assert (await setup.verdict(record=False, protocol_state="DATA")).header == ""
+
+
+# -- faults of ours
+
+
+class Broken:
+    name = "broken"
+
+    def __init__(self, where):
+        self.where = where
+
+    def asks(self, attempt, replies):
+        if self.where == "asks":
+            raise RuntimeError("bug")
+        yield dns("broken.example A")
+
+    def judge(self, attempt, replies):
+        if self.where == "judge":
+            raise RuntimeError("bug")
+        return [harmless("broken", "broken_ok", "")]
+
+
+@pytest.mark.parametrize("where", ["asks", "judge"])
+def test_a_failing_check_is_told_logged_counted_and_harmless(where, caplog):
+    @virtual
+    async def run():
+        setup = Setup(checks=lambda lists: (Broken(where), *build(PRESETS["tutorial"], lists)))
+        verdict = await setup.verdict()
+        assert verdict.action is Action.ACCEPT
+        assert codes(verdict.findings)[:2] == ["internal_error", "ptr_ok"]
+        assert setup.counters.get("check_errors", check="broken") == 1
+
+    with caplog.at_level(logging.ERROR):
+        run()
+    assert [bool(record.exc_info) for record in caplog.records] == [True]
+
+
+class Insatiable:
+    name = "insatiable"
+
+    def asks(self, attempt, replies):
+        return [dns(f"h{i}.example A") for i in range(10 * len(replies) + 10)]
+
+    def judge(self, attempt, replies):
+        return [harmless("insatiable", "insatiable_ok", "")]
+
+
+@virtual
+async def test_a_check_that_never_has_enough_is_stopped():
+    setup = Setup(Internet(rtt=0.001), checks=lambda lists: (Insatiable(),))
+    verdict = await setup.verdict()
+    assert len(setup.internet.asked) == MAX_QUESTIONS
+    assert verdict.action is Action.ACCEPT
+
+
+@pytest.mark.parametrize("outcome", [RuntimeError("bug"), "hangs"])
+def test_mail_passes_when_greylisting_fails(outcome, caplog):
+    @virtual
+    async def run():
+        setup = Setup(greylist=outcome)
+        verdict = await setup.verdict()
+        assert (verdict.action, verdict.greylist.state) == (Action.ACCEPT, "skipped")
+        assert setup.counters.get("screen_errors") == 1
+
+    run()
+
+
+@virtual
+async def test_mail_passes_when_resolver_and_engine_fail():
+    internet = Internet(GOOD)
+    internet.resolve = internet.ask = None
+    setup = Setup(internet)
+    verdict = await setup.verdict()
+    assert (verdict.action, verdict.partial) == (Action.ACCEPT, True)
+    assert set(codes(verdict.findings)) == {"internal_error"}
+
+
+@virtual
+async def test_mail_passes_while_the_internet_is_out_of_reach():
+    setup = Setup(Internet({question: Unknown(Why.TIMEOUT) for question in GOOD}), GreylistOutcome("new"), online=lambda: False)
+    verdict = await setup.verdict()
+    assert (verdict.action, verdict.greylist) == (Action.ACCEPT, None)
+    assert codes(verdict.findings)[:4] == ["ptr_unknown", "fcrdns_unknown", "helo_unknown", "sender_domain_unknown"]
+    assert (await setup.verdict(helo_name="not-qualified")).action is Action.REJECT
+
+
+@virtual
+async def test_mail_passes_when_the_fold_fails():
+    setup = Setup(checks=lambda lists: ())
+    setup.screen._rules = None
+    verdict = await setup.verdict()
+    assert (verdict.action, verdict.reason, verdict.id) == (Action.ACCEPT, "internal error", "REF1")
+    assert setup.counters.get("screen_errors") == 1
+
+
+@virtual
+async def test_giving_up_leaves_nothing_running():
+    internet = Internet(silent=[f"{REVERSE} PTR"])
+    screening = asyncio.ensure_future(Setup(internet).verdict())
+    await asyncio.sleep(1)
+    screening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await screening
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@virtual
+async def test_lists_can_be_switched_while_it_runs():
+    setup = Setup(Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}))
+    assert (await setup.verdict()).action is Action.REJECT
+    setup.internet.specs = tuple(spec for spec in LISTS if spec.id != "zen")
+    assert (await setup.verdict()).action is Action.ACCEPT
+
+
+# -- counting and remembering
+
+
+@virtual
+async def test_verdicts_and_findings_are_counted():
+    setup = Setup()
+    await setup.verdict()
+    assert setup.counters.get("verdicts", action="accept") == 1
+    assert setup.counters.get("findings", check="ptr", code="ptr_ok") == 1
+
+
+@virtual
+async def test_verdicts_can_be_read_again():
+    setup = Setup()
+    verdict = await setup.verdict()
+    assert setup.screen.recall(verdict.id) == verdict
+    assert setup.screen.recall("nobody") is None
+    await asyncio.sleep(8 * 86400)
+    assert setup.screen.recall(verdict.id) is None
+
+
+@virtual
+async def test_a_reload_forgets_neither_verdicts_nor_headers():
+    before = Setup(greylist=GreylistOutcome("passed", delayed=421), mode=Mode.OBSERVE)
+    verdict = await before.verdict()
+    after = Setup(before=before)
+    assert after.screen.recall(verdict.id) == verdict
+    assert (await after.verdict(protocol_state="DATA", recipient="")).header.startswith("X-Resolverd: ")
+
+
+def test_strangers_cannot_fill_the_memory_and_trials_push_nothing_out():
+    recent = RecentVerdicts(kept=10, dry=5)
+    for i in range(100):
+        recent.put(Verdict(f"real{i}", Action.ACCEPT, 0, ""), i)
+        recent.put(Verdict(f"dry{i}", Action.ACCEPT, 0, ""), i, dry=True)
+    assert len(recent) == 15
+    assert recent.get("real90", 100)
+    assert recent.get("dry94", 100) is None
+
+
+# -- answers as checks see them
+
+NAME = from_text("example.com")
+SOA = RRset(NAME, dnscodes.SOA, 60, (b"",))
+ALIAS = RRset(NAME, dnscodes.CNAME, 20, (from_text("x.example.com"),))
+ADDRESS = RRset(from_text("x.example.com"), dnscodes.A, 300, (b"\x01\x02\x03\x04",))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        (Answer(0, (ADDRESS,)), Records((b"\x01\x02\x03\x04",), 300, None, 7)),
+        (Answer(0, (ADDRESS,), age=12), Records((b"\x01\x02\x03\x04",), 300, 12, 7)),
+        (Answer(0, (ALIAS, ADDRESS)), Records((b"\x01\x02\x03\x04",), 20, None, 7)),
+        (Answer(0, (ALIAS,), (SOA,)), Absent(False, 20, None, 7)),
+        (Answer(0, (), (SOA,)), Absent(False, 60, None, 7)),
+        (Answer(0), Absent(False, 0, None, 7)),
+        (Answer(3, (), (SOA,)), Absent(True, 60, None, 7)),
+        (Answer(3, (ALIAS,), (SOA,)), Absent(True, 20, None, 7)),
+        (Answer(5), Unknown(Why.REFUSED)),
+        (Answer(2), Unknown(Why.FAILED, "SERVFAIL")),
+        (Answer(2, errors=(ExtendedError(dnscodes.EDE_BOGUS),)), Unknown(Why.FAILED, "SERVFAIL")),
+        (servfail(dnscodes.EDE_NO_REACHABLE_AUTHORITY), Unknown(Why.TIMEOUT, "no name server answered")),
+        (servfail(dnscodes.EDE_NETWORK_ERROR), Unknown(Why.TIMEOUT, "no name server answered")),
+        (Answer(4), Unknown(Why.FAILED, "NOTIMP")),
+    ],
+)
+def test_reply_of(answer, reply):
+    assert reply_of(answer, dnscodes.A, 7) == reply
+
+
+@virtual
+async def test_clear_replies_keep_their_age_in_the_evidence():
+    internet = Internet(GOOD, {("zen", CLIENT): clear("zen")._replace(age=33, ms=4)})
+    verdict = await Setup(internet).verdict()
+    by_code = {finding.code: finding for finding in verdict.findings}
+    assert ("192.0.2.7 in zen.test", "not listed", 33, 4) in by_code["dnsbl_clear"].evidence

@@ -1,0 +1,58 @@
+"""The fold of list replies."""
+
+import pytest
+from scriptedlists import specs
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail.questions import Clear, Listed
+from resolverd.mail.standing import fold
+
+SPECS = {each.id: each for each in specs("scored")}
+
+
+def listed(name, weight, ttl=300, trust=0):
+    return Listed(name, ("code",), ("127.0.0.2",), weight, f"listed by {name}", "", ttl, trust=trust)
+
+
+def test_strongest_first_and_summed():
+    standing = fold(
+        SPECS,
+        {
+            "spamcop": listed("spamcop", 3),
+            "psbl": listed("psbl", 3, ttl=90),
+            "spamhaus-zen": listed("spamhaus-zen", 6),
+            "mailspike": Clear("mailspike", 120),
+            "dnswl": Clear("dnswl", 600),
+        },
+    )
+    assert [reply.list_id for reply in standing.listings] == ["spamhaus-zen", "spamcop", "psbl"]
+    assert (standing.score, standing.ttl, standing.partial, standing.allowed) == (12, 90, False, False)
+
+
+@pytest.mark.parametrize(("trust", "allowed"), [(0, False), (1, True), (3, True)])
+def test_only_trust_vouches(trust, allowed):
+    standing = fold(SPECS, {"dnswl": listed("dnswl", -1, trust=trust)})
+    assert standing.allowed is allowed
+    assert standing.score == 0
+    assert not standing.reaches(None)
+
+
+@pytest.mark.parametrize("why", Why)
+def test_nothing_unknown_counts(why):
+    standing = fold(SPECS, {"spamhaus-zen": Unknown(why), "dnswl": Unknown(why)})
+    assert (standing.listings, standing.vouchers, standing.score, standing.ttl, standing.partial) == ((), (), 0, None, True)
+    assert not standing.reaches(None)
+    assert not standing.reaches(0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "threshold", "reached"),
+    [(6, 6, True), (3, 6, False), (3, None, True), (0, None, True), (0, 6, False), (0, 0, True)],
+)
+def test_thresholds(weight, threshold, reached):
+    assert fold(SPECS, {"spamcop": listed("spamcop", weight)}).reaches(threshold) is reached
+
+
+def test_nobody_asked():
+    standing = fold(SPECS, {})
+    assert (standing.ttl, standing.partial, standing.reaches(None)) == (None, False, False)
