@@ -1,0 +1,12 @@
+"""Where records are kept: bytes by table and key, each until its time.
+
+    base     what every store does (one contract, one suite of tests over all of them)
+    memory   kept while the process lives
+    disk     kept in a file: write-behind and a hot table in front of it
+      worker   the one thread that touches the file
+      rows     the file: diskcache, bytes only
+      place    the state directory: lock, permissions, setting aside what is damaged
+
+Stores know nothing of what they keep: who keeps something encodes it, versions its encoding, and takes what it cannot
+decode for absent.
+"""

@@ -1,0 +1,265 @@
+"""The file of the disk store: a diskcache that holds bytes and nothing else.
+
+diskcache gives the schema, the pragmas and the transactions. It would also unpickle what a row tells it to unpickle, open
+and delete the files a row names (CVE-2025-69872, unfixed in 5.6.3), and take its own settings from the file; whoever can
+write the file would run code in the daemon. `BytesOnly` leaves it no way to do so, and `_examine` looks at a file before
+diskcache does.
+
+Everything here blocks, and belongs to one thread with one connection: SQLite before 3.51.3 can corrupt a WAL which two
+connections write.
+"""
+
+import errno
+import logging
+import os
+import sqlite3
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import diskcache
+from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
+
+from resolverd.store.base import SWEEP_RECORDS, Entry, Held, prefix, sweep_allowance
+
+APPLICATION_ID = 0x52534C56
+"""``PRAGMA application_id`` of our files ("RSLV"), so that a foreign database is known for one."""
+SCHEMA_VERSION = 1
+"""``PRAGMA user_version``: how records lie in the file, not what is in them. 1: expiry (big-endian double), then the value."""
+
+LOCK_PATIENCE = 2
+"""Seconds to wait for somebody else's lock on the file (an administrator's sqlite3)."""
+CHECK_PATIENCE = 2.0
+"""Seconds of ``PRAGMA quick_check`` at opening; what it didn't get to is found damaged when it is read."""
+SLICE = 50
+"""Records written or looked at before waiting reads get their turn: about a millisecond."""
+
+_SETTINGS: dict[str, Any] = {
+    **DEFAULT_SETTINGS,
+    "eviction_policy": "none",
+    "cull_limit": 0,
+    "sqlite_auto_vacuum": 0,  # the room of what expires is taken by what comes next
+    "sqlite_cache_size": 4096,  # pages of 4 KiB
+    "sqlite_mmap_size": 0,  # a mapped file that shrinks or cannot be read kills the process by SIGBUS
+    "sqlite_max_page_count": 0,  # given at opening
+}
+_PAGE = 4096
+_EXPIRES = struct.Struct(">d")
+
+Pause = Callable[[], None]
+"""Lets others have their turn in the midst of long work."""
+
+log = logging.getLogger(__name__)
+
+
+class ForeignFile(Exception):
+    """A database that is not ours, or of a version that we don't know."""
+
+
+class BytesOnly(diskcache.Disk):  # type: ignore[misc]
+    """Bytes in, bytes out, all of them in the database: no pickle is read or written, no file is opened, named or removed.
+
+    Rows that want anything else are refused: they read as None, which is no record. `refused` counts them.
+    """
+
+    refused = 0
+
+    def put(self, key: object) -> tuple[memoryview, bool]:
+        """A key on its way in."""
+        return sqlite3.Binary(_octets(key)), True
+
+    def get(self, key: object, raw: object) -> bytes | None:
+        """A key on its way out."""
+        if raw and isinstance(key, bytes):
+            return key
+        self._refuse()
+        return None
+
+    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, memoryview]:
+        """A value on its way in, of any length."""
+        return 0, MODE_RAW, None, sqlite3.Binary(_octets(value))
+
+    def fetch(self, mode: object, filename: object, value: object, read: bool) -> bytes | None:
+        """A value on its way out."""
+        if mode == MODE_RAW and filename is None and isinstance(value, bytes) and not read:
+            return value
+        self._refuse()
+        return None
+
+    def filename(self, key: object = None, value: object = None) -> tuple[str, str]:
+        """Never asked for: values don't go to files."""
+        raise TypeError("values are not kept in files")
+
+    def remove(self, file_path: object) -> None:
+        """A row that named a file is replaced or deleted: the file is none of ours."""
+        self._refuse()
+
+    def _refuse(self) -> None:
+        self.refused += 1
+        if self.refused == 1:
+            log.error("refused a row that is not plain bytes: somebody else has written to the store's file")
+
+
+def _octets(value: object) -> bytes:
+    if type(value) is not bytes:
+        raise TypeError(f"stores keep bytes, not {type(value).__name__}")
+    return value
+
+
+class Rows:
+    """The records in the file of one directory, by address (`base.address`). One thread's own; nobody else may have it open.
+
+    Raises whatever SQLite, diskcache and the system raise; `is_damage` and `is_circumstance` tell what that means.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        """Open the file, or make a new one. Raises ForeignFile too."""
+        file = directory / DBNAME
+        _make_private(file)
+        _examine(file)
+        settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // _PAGE}
+        self._cache = diskcache.Cache(directory, timeout=LOCK_PATIENCE, disk=BytesOnly, **settings)
+        self._round: Iterator[bytes | None] | None = None
+
+    def read(self, address: bytes) -> Held | None:
+        """What stands at the address, expired or not; None also for a row that is no record of ours."""
+        octets: bytes | None = self._cache.get(address)
+        if octets is None or len(octets) < _EXPIRES.size:
+            return None
+        expires: float = _EXPIRES.unpack_from(octets)[0]
+        return None if isnan(expires) else Held(octets[_EXPIRES.size :], expires)
+
+    def write(self, batch: Mapping[bytes, Held | None], pause: Pause) -> None:
+        """Put, or delete where None, all of the batch or nothing of it."""
+        try:
+            with self._cache.transact():
+                for count, (address, held) in enumerate(batch.items(), 1):
+                    if held is None:
+                        self._cache.delete(address)
+                    else:
+                        self._cache.set(address, _EXPIRES.pack(held.expires) + held.value)
+                    if count % SLICE == 0:
+                        pause()
+        except BaseException:
+            # A COMMIT that fails (disk full) leaves the transaction open; a new connection, opened at need, has none.
+            self._cache.close()
+            self._round = None
+            raise
+
+    def sweep(self, now: float, pause: Pause) -> int:
+        """Look at the next `SWEEP_RECORDS` records and remove those that have expired; how many those were."""
+        allowance = sweep_allowance(len(self._cache))
+        removed = 0
+        self._round = self._round or iter(self._cache)
+        for start in range(0, SWEEP_RECORDS, SLICE):
+            if start:
+                pause()
+            addresses = list(islice(self._round, SLICE))
+            expired = [at for at in addresses if at is not None and self._is_expired(at, now)][: allowance - removed]
+            if expired:
+                self.write(dict.fromkeys(expired), pause)
+                removed += len(expired)
+            if len(addresses) < SLICE:
+                self._round = None
+                break
+            if removed == allowance:
+                break
+        return removed
+
+    def _is_expired(self, address: bytes, now: float) -> bool:
+        held = self.read(address)
+        return held is not None and not now < held.expires
+
+    def addresses(self, table: str) -> Iterator[bytes]:
+        """The addresses of a table's records, in order; read from the file page by page."""
+        start = prefix(table)
+        return (at for at in self._cache.iterkeys() if at is not None and at.startswith(start))
+
+    def entries(self, table: str, addresses: Iterator[bytes], count: int) -> list[Entry]:
+        """Up to `count` records of a table, expired ones included; an empty list where there are no more."""
+        cut = len(prefix(table))
+        found = ((at, self.read(at)) for at in addresses)
+        return list(islice((Entry(at[cut:], *held) for at, held in found if held is not None), count))
+
+    def close(self) -> None:
+        """Write the WAL back and close the file."""
+        self._cache.close()
+
+
+def is_circumstance(error: BaseException) -> bool:
+    """Whether the machine is at fault and not the file: disk full or failing, memory short, file locked by somebody."""
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_code(error) in _CIRCUMSTANCES
+    return isinstance(error, OSError) and error.errno in _ERRNOS
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite found the file itself broken."""
+    return isinstance(error, sqlite3.Error) and _sqlite_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, for people; diskcache's Timeout says nothing of itself."""
+    if isinstance(error, diskcache.Timeout):
+        return "no write transaction: the disk is full or failing, or somebody holds a lock on the file"
+    return f"{error}" or type(error).__name__
+
+
+_CIRCUMSTANCES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+def _sqlite_code(error: sqlite3.Error) -> int:
+    # The low octet is the primary code; errors of the module itself have none.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _make_private(file: Path) -> None:
+    """Directory 0700, file 0600 before there is anything in it; SQLite gives its WAL the same permissions."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    file.parent.chmod(0o700)
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    file.chmod(0o600)
+
+
+def _examine(file: Path) -> None:
+    """Mark a new file as ours; check that an old one is, and sound. Raises ForeignFile, sqlite3.Error."""
+    connection = sqlite3.connect(file, timeout=LOCK_PATIENCE, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")  # somebody's lock is met here, where it costs seconds and not a minute
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if not tables:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            raise ForeignFile("a database of another program")
+        elif version != SCHEMA_VERSION:
+            raise ForeignFile(f"schema version {version}, this resolverd knows {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+        if "Settings" in tables:
+            # diskcache runs these as pragmas and sets them as attributes of itself.
+            foreign = {key for (key,) in connection.execute("SELECT key FROM Settings")} - _SETTINGS.keys() - METADATA.keys()
+            if foreign:
+                raise ForeignFile("settings that are not ours")
+        _quick_check(connection)
+    finally:
+        connection.close()
+
+
+def _quick_check(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + CHECK_PATIENCE
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if _sqlite_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+    else:
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)

@@ -1,0 +1,143 @@
+"""The one thread that touches the file: jobs go in, results come out on the event loop, which never waits for SQLite.
+
+Reads are urgent: they are served between the slices of a long write, so that a decision never waits for a batch. The
+thread blocks without a timeout; it is woken by a job, or to stop.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
+
+from resolverd.failures import StoreError
+from resolverd.store.rows import Pause, Rows, is_damage, reason
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class _Job(NamedTuple):
+    run: Callable[[Rows, Pause], Any]
+    done: asyncio.Future[Any]
+    urgent: bool
+
+
+class Worker:
+    """Runs jobs on the rows in a thread of its own. `open_rows` and `replace_rows` are called there too; both may raise anything.
+
+    `replace_rows` gives sound rows in the place of those that turned out damaged.
+    """
+
+    def __init__(self, open_rows: Callable[[], Rows], replace_rows: Callable[[BaseException], Rows]) -> None:
+        self._open_rows = open_rows
+        self._replace_rows = replace_rows
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._postponed: deque[_Job | None] = deque()
+        self._rows: Rows | None = None
+        self._damage: BaseException | None = None
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        # A daemon thread: a process that dies without closing the store must not hang on a thread that waits for jobs.
+        self._thread = Thread(target=self._work, name="store", daemon=True)
+
+    async def start(self) -> None:
+        """Start the thread and open the rows. Raises what opening raised; the thread has ended then."""
+        self._thread.start()
+        try:
+            await self._opened
+        except BaseException:
+            self._jobs.put(None)
+            raise
+
+    def submit(self, run: Callable[[Rows, Pause], T], *, urgent: bool = False) -> asyncio.Future[T]:
+        """Have `run` called with the rows and a pause to make between slices: its result, or StoreError.
+
+        Jobs are done in their order; urgent ones go first where they can, but see every write that was submitted and done.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Job(run, done, urgent))
+        return done
+
+    async def stop(self) -> None:
+        """Finish the jobs that are there, close the rows and end the thread."""
+        self._jobs.put(None)
+        await self._ended
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            self._rows = self._open_rows()
+        except BaseException as error:
+            self._tell(self._opened, None, error)
+            return
+        self._tell(self._opened, None, None)
+        while (job := self._next()) is not None:
+            self._do(job)
+            if self._damage is not None:
+                self._replace(self._damage)
+        try:
+            if self._rows is not None:
+                self._rows.close()
+        except Exception as error:
+            log.error("closing the store: %s", reason(error))
+        self._tell(self._ended, None, None)
+
+    def _next(self) -> _Job | None:
+        return self._postponed.popleft() if self._postponed else self._jobs.get()
+
+    def _serve_urgent(self) -> None:
+        """Do the urgent jobs that wait; keep the others, and the call to stop, for later in their order."""
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return
+            if job is not None and job.urgent:
+                self._do(job)
+            else:
+                self._postponed.append(job)
+
+    def _do(self, job: _Job) -> None:
+        if self._rows is None:
+            self._tell(job.done, None, StoreError("the store's file could not be replaced"))
+            return
+        try:
+            result = job.run(self._rows, self._serve_urgent)
+        except Exception as error:
+            if is_damage(error):
+                self._damage = error
+            failure = StoreError(reason(error))
+            failure.__cause__ = error
+            self._tell(job.done, None, failure)
+        else:
+            self._tell(job.done, result, None)
+
+    def _replace(self, damage: BaseException) -> None:
+        self._damage = None
+        try:
+            if self._rows is not None:
+                self._rows.close()
+            self._rows = self._replace_rows(damage)
+        except Exception as error:
+            self._rows = None
+            log.error("the store's file is damaged and could not be replaced: %s; mail passes without it", reason(error))
+
+    def _tell(self, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, future, result, error)
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits any more
+
+
+def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if future.done():
+        return  # whoever asked has given up
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
