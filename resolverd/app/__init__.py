@@ -1,0 +1,8 @@
+"""Floor 5: the composition root. Everything is put together here, and only here.
+
+- `resolution`: the resolver          - `screening`: lists, checks, verdict, greylisting
+- `service`: all of it as the edges see it (`edge.ports.Backend`), and its reload
+- `serve`: the daemon's life, from bind to SIGTERM     - `sockets`: binding, with errors that help
+- `local`: the same without sockets of its own, for commands where no daemon runs
+- `greeting`: what is said at start
+"""

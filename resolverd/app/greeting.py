@@ -1,0 +1,31 @@
+"""What the daemon says at start: what listens where, which lists are asked on which terms, and what to type next."""
+
+from collections.abc import Sequence
+
+from resolverd import __version__
+from resolverd.mail.listspec import ListSpec
+
+
+def listening(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """Version and addresses: (what, where)."""
+    return [f"resolverd {__version__}", *(f"  {what:<8} {where}" for what, where in lines)]
+
+
+def terms(specs: Sequence[ListSpec]) -> list[str]:
+    """Each list that is asked, with the terms of its operator."""
+    if not specs:
+        return ["lists: none is asked"]
+    return ["lists that are asked, on their operators' terms:", *(f"  {spec.shown:<24} {spec.terms}" for spec in specs)]
+
+
+def next_steps(dns: str, origin: str) -> list[str]:
+    """Commands that show that it works."""
+    host, _, port = dns.rpartition(":")
+    at = f"@{host.strip('[]')}" + (f" -p {port}" if port != "53" else "")
+    return [
+        "try it:",
+        f"  dig {at} example.com MX",
+        f"  dig {at} 2.0.0.127.bl.{origin} TXT     the combined zone's test entry",
+        "  resolverd check 127.0.0.2 --helo mail.example.com --sender someone@example.com",
+        "  resolverd config postfix          the lines for main.cf",
+    ]

@@ -1,0 +1,21 @@
+"""The service without sockets of its own, for commands where no daemon runs: nothing is stored, nothing is counted."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from resolverd.app.service import Service
+from resolverd.config import Settings
+from resolverd.net.clock import SystemClock
+from resolverd.net.exchange import Exchange
+from resolverd.store.memory import MemoryStore
+from resolverd.watch.counters import Counters
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Service]:
+    """A service that works in this process until the context ends. Raises ConfigError."""
+    service = Service(settings, Exchange(settings.resolver.outgoing_addresses), MemoryStore(), SystemClock(), Counters())
+    try:
+        yield service
+    finally:
+        await service.aclose()

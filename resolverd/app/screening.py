@@ -1,0 +1,110 @@
+"""Puts the mail side together: the zones made of lists, checks, verdict rules, greylisting."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from resolverd.config import Settings
+from resolverd.flow.fanout import Engine
+from resolverd.flow.greylisting import Greylister
+from resolverd.flow.listzones import ListZones, ZoneRules
+from resolverd.flow.ports import Clock, Resolver, Store
+from resolverd.flow.screen import Screen
+from resolverd.mail import checks
+from resolverd.mail.greylist import GreylistRules
+from resolverd.mail.guard import GuardTable
+from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules
+from resolverd.watch.counters import Counters
+from resolverd.wire.names import from_text, lower
+
+_ID_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_ID_LENGTH: Final = 10
+"""50 bits: nobody guesses a reference, and with it somebody's mail; everybody can read it out on the telephone."""
+
+
+def new_id() -> str:
+    """A fresh reference."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def screen(
+    settings: Settings,
+    engine: Engine,
+    resolver: Resolver,
+    store: Store,
+    clock: Clock,
+    counters: Counters,
+    online: Callable[[], bool],
+    before: Screen | None,
+) -> Screen:
+    """The screening as configured, over an engine that asks the configured lists.
+
+    `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
+    it takes over.
+    """
+    greylister = Greylister(store, clock, _greylist_rules(settings), counters)
+    own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
+    preset = settings.checks.preset
+    rules = {
+        name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
+    }
+    return Screen(
+        partial(checks.build, rules),
+        engine,
+        resolver,
+        greylister,
+        clock,
+        _verdict_rules(settings),
+        counters,
+        new_id,
+        online=online,
+        headers=before.headers if before else None,
+        recent=before.recent if before else None,
+        hostname=socket.getfqdn(),
+    )
+
+
+def list_zones(settings: Settings, guard: GuardTable, engine: Engine, clock: Clock) -> ListZones:
+    """The combined zone, and the guarded ones if configured."""
+    listed_at = settings.zone.listed_at
+    if listed_at is None:
+        listed_at = "any" if settings.checks.preset == "tutorial" else VerdictRules().reject_at
+    rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
+    origin = lower(from_text(settings.zone.origin))
+    return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None)
+
+
+def _verdict_rules(settings: Settings) -> VerdictRules:
+    wanted = settings.verdict
+    base = VerdictRules()
+    return VerdictRules(
+        mode=Mode(wanted.mode),
+        reject_at=base.reject_at if wanted.reject_at is None else wanted.reject_at,
+        greylist_at=base.greylist_at if wanted.greylist_at is None else wanted.greylist_at,
+        greylist=settings.greylist.enabled,
+        trusted_networks=settings.policy.trusted_networks,
+        exempt_recipients=settings.checks.exempt_recipients,
+        policies=tuple(
+            RecipientPolicy(each.recipients, Mode(each.mode) if each.mode else None, each.greylist)
+            for each in settings.policy.recipients
+        ),
+        deadline=wanted.deadline,
+        list_deadline=settings.dnsbl.deadline,
+    )
+
+
+def _greylist_rules(settings: Settings) -> GreylistRules:
+    wanted = settings.greylist
+    always = "always" if settings.checks.preset == "tutorial" else "suspicious"
+    return GreylistRules(
+        enabled=wanted.enabled,
+        delay=int(wanted.delay),
+        retry_window=int(wanted.retry_window),
+        max_age=int(wanted.max_age),
+        auto_allow_after=wanted.auto_allow_after,
+        ipv4_prefix=wanted.ipv4_prefix,
+        ipv6_prefix=wanted.ipv6_prefix,
+        when=wanted.when or always,
+    )

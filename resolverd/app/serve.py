@@ -1,0 +1,238 @@
+"""The daemon's life: configuration, sockets, readiness, signals, end.
+
+Sockets are bound before anything else is started, so that all faults are told at once; readiness is told last.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from resolverd.app import greeting, sockets
+from resolverd.app.service import House, Service
+from resolverd.config import Listen, Settings, find, later, load, state_token
+from resolverd.edge import dns_tcp, dns_udp
+from resolverd.edge.access import Access
+from resolverd.edge.dns import Responder
+from resolverd.edge.dns_tcp import TcpEdge
+from resolverd.edge.dns_udp import UdpEdge
+from resolverd.edge.http import HttpServer
+from resolverd.edge.policy import PolicyServer
+from resolverd.failures import ConfigError, ConfigFault
+from resolverd.net.clock import SystemClock
+from resolverd.net.exchange import Exchange
+from resolverd.store.base import Store
+from resolverd.store.disk import open_store
+from resolverd.store.memory import MemoryStore
+from resolverd.store.place import StateInUse
+from resolverd.watch import logs
+from resolverd.watch.counters import Counters
+
+log = logging.getLogger(__name__)
+
+CONFIGURATION_ERROR = 78
+FAILED = 1
+_GRACE = 1.0
+"""Seconds for requests under way when the daemon is told to end; the whole end takes less than 2."""
+
+
+def run(path: Path | None) -> int:
+    """Run the daemon until SIGTERM or SIGINT; the exit status."""
+    try:
+        settings = load(path)
+        logs.configure(settings.log.level, settings.log.format, settings.log.ident, sys.stderr, privacy_key=_privacy(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_Daemon(settings, path).run())
+    except ConfigError as error:
+        sys.stderr.writelines(f"resolverd: {fault}\n" for fault in error.faults)
+        return CONFIGURATION_ERROR
+    except StateInUse as error:
+        sys.stderr.write(f"resolverd: {error}\n")
+        return FAILED
+
+
+class _Daemon:
+    def __init__(self, settings: Settings, path: Path | None):
+        self._settings = settings
+        self._path = path
+        self._counters = Counters()
+        self._listening: list[tuple[str, str]] = []
+
+    async def run(self) -> int:
+        settings, counters = self._settings, self._counters
+        faults: list[ConfigFault] = []
+        warnings: list[str] = []
+        dns = self._bind_dns(faults, warnings)
+        policy = {
+            each: None if each.path else sockets.bind(dns_tcp.bind, each.host, each.port, "policy.listen", faults, warnings)
+            for each in settings.policy.listen
+        }
+        listen = settings.http.listen
+        http = sockets.bind(dns_tcp.bind, listen.host, listen.port, "http.listen", faults, warnings)
+        if faults:
+            raise ConfigError(faults)
+        clock = SystemClock()
+        store = await self._open_store()
+        try:
+            service = Service(
+                settings, Exchange(settings.resolver.outgoing_addresses), store, clock, counters, lambda: load(self._path)
+            )
+        except BaseException:
+            await store.close()
+            raise
+        responder = Responder(
+            service.house.answerer,
+            service.house.resolution.packets,
+            Access(settings.dns.allow),
+            clock,
+            counters,
+            service.house.resolution.packet_share,
+        )
+        service.on_reload.append(lambda house: _refit(responder, house))
+        udp = [UdpEdge(sock, responder) for sock, _ in dns]
+        tcp = [TcpEdge(responder) for _ in dns]
+        for edge, (_, tcp_sock) in zip(tcp, dns, strict=True):
+            await edge.serve(tcp_sock)
+        policy_server = PolicyServer(service, counters)
+        for each, sock in policy.items():
+            await self._listen_policy(policy_server, each, sock)
+        http_server = HttpServer(service, counters, token=self._token(), hosts=settings.http.hosts)
+        if http is not None:
+            await http_server.serve(http)
+        service.start()
+        self._greet(service, warnings)
+        await self._until_told(service)
+        for udp_edge in udp:
+            await udp_edge.aclose()
+        for tcp_edge in tcp:
+            await tcp_edge.aclose()
+        await asyncio.gather(policy_server.close(_GRACE), http_server.close(_GRACE))
+        await service.aclose()
+        log.info("ended")
+        return 0
+
+    def _bind_dns(self, faults: list[ConfigFault], warnings: list[str]) -> list[tuple[socket.socket, socket.socket]]:
+        out = []
+        for each in self._settings.dns.listen:
+            udp = sockets.bind(dns_udp.bind, each.host, each.port, "dns.listen", faults, warnings)
+            if udp is None:
+                continue
+            tcp = sockets.bind(dns_tcp.bind, each.host, udp.getsockname()[1], "dns.listen", faults, warnings)
+            if tcp is not None:
+                out.append((udp, tcp))
+                self._listening.append(("DNS", f"{_shown(udp)} (UDP and TCP)"))
+        if not out and not faults:
+            faults.append(ConfigFault("dns.listen", "none of these addresses can be had"))
+        return out
+
+    async def _listen_policy(self, server: PolicyServer, listen: Listen, sock: socket.socket | None) -> None:
+        if listen.path is not None:
+            try:
+                await server.listen_unix(listen.path)
+            except OSError as error:
+                raise ConfigError([ConfigFault("policy.listen", f"{listen}: {error.strerror or error}")]) from None
+            self._listening.append(("policy", str(listen)))
+        elif sock is not None:
+            await server.serve(sock)
+            self._listening.append(("policy", _shown(sock)))
+
+    async def _open_store(self) -> Store:
+        directory = self._settings.state_directory()
+        if directory is None:
+            return MemoryStore()
+        return await open_store(directory, self._counters)
+
+    def _token(self) -> str | None:
+        if self._settings.http.token is not None:
+            return self._settings.http.token.reveal()
+        directory = self._settings.state_directory()
+        try:
+            return state_token(directory, create=True) if directory is not None else None
+        except OSError as error:
+            log.error("no token can be kept in %s (%s): nothing can be changed over HTTP", directory, error.strerror)
+            return None
+
+    def _greet(self, service: Service, warnings: list[str]) -> None:
+        settings = self._settings
+        found = find(self._path)
+        listening = [*self._listening, ("HTTP", f"http://{settings.http.listen}/")]
+        lines = greeting.listening(listening)
+        lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
+        lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
+        lines += greeting.terms(service.house.engine.specs)
+        lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin)
+        for line in lines:
+            log.info("%s", line)
+        for remark in (*warnings, *later(settings)):
+            log.warning("%s", remark)
+
+    async def _until_told(self, service: Service) -> None:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        reloads: set[asyncio.Task[Any]] = set()
+
+        def reload() -> None:
+            _notify("RELOADING=1")
+            task = loop.create_task(service.reload())
+            reloads.add(task)
+            task.add_done_callback(reloaded)
+
+        def reloaded(task: asyncio.Task[Any]) -> None:
+            reloads.discard(task)
+            _notify("READY=1")
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        _notify("READY=1")
+        watchdog = asyncio.create_task(_feed_watchdog())
+        await ended.wait()
+        _notify("STOPPING=1")
+        watchdog.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watchdog
+
+
+def _refit(responder: Responder, house: House) -> None:
+    responder.answerer = house.answerer
+    responder.packets = house.resolution.packets
+    responder.access = Access(house.settings.dns.allow)
+    responder.packets.flush()
+
+
+def _shown(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _first_dns(listening: list[tuple[str, str]]) -> str:
+    return next(where.split()[0] for what, where in listening if what == "DNS")
+
+
+def _privacy(settings: Settings) -> bytes:
+    return os.urandom(16) if settings.log.privacy == "hash" else b""
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.connect("\0" + address[1:] if address.startswith("@") else address)
+        sock.send(state.encode())
+
+
+async def _feed_watchdog() -> None:
+    """Tell systemd that the loop turns, twice in the time it allows (``WatchdogSec=``)."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    while microseconds.isdigit() and int(microseconds):
+        _notify("WATCHDOG=1")
+        await asyncio.sleep(int(microseconds) / 2_000_000)

@@ -1,0 +1,254 @@
+"""The daemon as its edges see it (`edge.ports.Backend`): the house built from settings, and rebuilt by a reload."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from resolverd.app import screening
+from resolverd.app.resolution import Resolution, resolution
+from resolverd.config import Settings, enabled_lists, later
+from resolverd.config.lists import catalogue
+from resolverd.edge.ports import CacheEntry, Gauge, ListSaying, Readiness
+from resolverd.failures import ConfigError, ConfigFault
+from resolverd.flow.answer import Answerer
+from resolverd.flow.fanout import Engine
+from resolverd.flow.listzones import ListZones
+from resolverd.flow.ports import Clock, Network
+from resolverd.flow.screen import Screen
+from resolverd.flow.upkeep import Upkeep
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.findings import Verdict
+from resolverd.mail.guard import GuardTable, unused
+from resolverd.mail.listspec import ListState
+from resolverd.store.base import Store
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes, rdata
+from resolverd.wire.names import Address, Name, lower, to_text
+
+log = logging.getLogger(__name__)
+
+_SWEEP_EVERY = 60.0
+"""Seconds between two sweeps of expired records from the store; each sweep is bounded."""
+
+
+class House(NamedTuple):
+    """Everything that depends on the configuration, put together once for each that is read."""
+
+    settings: Settings
+    resolution: Resolution
+    engine: Engine
+    zones: ListZones | None
+    answerer: Answerer
+    screen: Screen
+    upkeep: Upkeep
+    list_zones: frozenset[Name]
+
+
+class Service:
+    """The running daemon without its sockets. `load` reads the configuration again, raising ConfigError."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: Network,
+        store: Store,
+        clock: Clock,
+        counters: Counters,
+        load: Callable[[], Settings] | None = None,
+    ):
+        self._network = network
+        self._store = store
+        self._clock = clock
+        self.counters = counters
+        self._load = load
+        self._tasks: list[asyncio.Task[None]] = []
+        self.on_reload: list[Callable[[House], None]] = []
+        self.house = self._build(settings, None)
+
+    def start(self) -> None:
+        """Begin what goes on by itself: priming, sweeping the store."""
+        self._tasks = [asyncio.create_task(self.house.upkeep.run()), asyncio.create_task(self._sweep())]
+
+    async def aclose(self) -> None:
+        """End everything, the store last."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end(self.house)
+        await self._store.close()
+
+    # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
+
+    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+        """The verdict on an attempt."""
+        return await self.house.screen.screen(attempt, record=record)
+
+    async def verdict(self, reference: str) -> Verdict | None:
+        """The verdict that has this id."""
+        return self.house.screen.recall(reference)
+
+    async def lookup(self, subject: Address | str) -> Sequence[ListSaying]:
+        """What every enabled list of its kind says of an address or a domain."""
+        engine = self.house.engine
+        deadline = self._clock.monotonic() + self.house.settings.dnsbl.deadline
+        replies = await engine.ask_all(subject, deadline=deadline)
+        return [ListSaying(state, replies[state.id]) for state in engine.states() if state.id in replies]
+
+    def lists(self) -> Sequence[ListState]:
+        """Every list, enabled or not."""
+        return self.house.engine.states()
+
+    def set_list(self, name: str, enabled: bool) -> ListState | None:
+        """Use this list, or stop using it, until the next start."""
+        engine = self.house.engine
+        return engine.enable(name) if enabled else engine.disable(name)
+
+    async def probe_list(self, name: str) -> ListState | None:
+        """Ask the list's test points now."""
+        return await self.house.engine.probe(name, deadline=self._clock.monotonic() + self.house.settings.dnsbl.deadline)
+
+    def cache_stats(self) -> Mapping[str, float]:
+        """Figures of the caches."""
+        parts = self.house.resolution
+        return {
+            "packets": len(parts.packets),
+            "packet_bytes": parts.packets.size,
+            "records": len(parts.records),
+            "record_bytes": parts.records.size,
+            "delegations": len(parts.delegations),
+            "servers": len(parts.servers),
+        }
+
+    def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
+        """What the cache holds of a name, of one type or of all."""
+        records, now = self.house.resolution.records, self._clock.monotonic()
+        name = lower(name)
+        out = []
+        for each in [rtype] if rtype is not None else sorted(records.types(name, now)):
+            hit = records.get(name, each, now)
+            if hit is None:
+                continue
+            shown, rtype_text = to_text(name), codes.type_text(each)
+            if (rrset := hit.rrset) is not None:
+                datas = tuple(rdata.summary(each, data) for data in rrset.rdatas)
+                trust, security = hit.trust.name.lower(), rrset.security.name.lower()
+                out.append(CacheEntry(shown, rtype_text, rrset.ttl, trust, security, datas))
+            else:
+                ttl = min((proof.ttl for proof in hit.authority), default=0)
+                out.append(CacheEntry(shown, rtype_text, ttl, "NXDOMAIN" if hit.denies_name else "NODATA", "unknown", ()))
+        return out
+
+    def cache_flush(self, name: Name | None, rtype: int | None) -> int:
+        """Forget a name's entries, of one type or of all; everything if `name` is None. How many records there were."""
+        parts = self.house.resolution
+        if name is None:
+            parts.packets.flush()
+            parts.delegations.clear()
+            parts.failures.clear()
+            return parts.records.clear()
+        name = lower(name)
+        # An alias to this name may stand in replies about other names: all prepared replies go.
+        parts.packets.flush()
+        parts.failures.forget(name, rtype)
+        if rtype is None:
+            parts.delegations.forget(name)
+        return parts.records.flush(name, rtype)
+
+    async def reload(self) -> Sequence[ConfigFault]:
+        """Read the configuration again; with faults the old one stays."""
+        if self._load is None:
+            return [ConfigFault("", "there is no configuration file to read again")]
+        try:
+            settings = await asyncio.to_thread(self._load)
+            house = self._build(settings, self.house)
+        except ConfigError as error:
+            log.error("the configuration has faults, the old one stays in force:")
+            for fault in error.faults:
+                log.error("  %s", fault)
+            return error.faults
+        old, self.house = self.house, house
+        for told in self.on_reload:
+            told(house)
+        if house.resolution is not old.resolution:
+            self._tasks[0].cancel()
+            self._tasks[0] = asyncio.create_task(house.upkeep.run())
+        await self._end(old, keep=house)
+        for remark in (*later(settings), *_needs_restart(old.settings, settings)):
+            log.warning("%s", remark)
+        log.info("the configuration was read again")
+        return ()
+
+    def ready(self) -> Readiness:
+        """Whether names can be resolved at the moment."""
+        return Readiness(*self.house.upkeep.readiness)
+
+    def gauges(self) -> Sequence[Gauge]:
+        """Measured values for /metrics."""
+        out = [Gauge(f"cache_{name}", value) for name, value in self.cache_stats().items()]
+        out.append(Gauge("ready", float(self.ready().ready)))
+        for state in self.lists():
+            out.append(Gauge("list_usable", float(state.enabled and state.state == "ok"), {"list": state.id}))
+            if state.quota_left is not None:
+                out.append(Gauge("list_quota_left", float(state.quota_left), {"list": state.id}))
+        return out
+
+    # -- building -------------------------------------------------------------------------------------------------------
+
+    def _build(self, settings: Settings, old: House | None) -> House:
+        """The house for these settings; caches are taken over from `old` where nothing they depend on has changed."""
+        known = catalogue()
+        specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()
+        guard = GuardTable(known, specs)
+        # Names below any known list are asked in full, whoever asks for them.
+        zones = guard.zones
+        clock, counters = self._clock, self.counters
+        kept = old is not None and _same_resolution(old, settings, zones)
+        parts = old.resolution if old is not None and kept else resolution(settings, self._network, clock, counters, zones)
+        parts.packets.flush()
+        engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs))
+        if old is not None:
+            engine.restore(old.engine.budgets())
+        own = None
+        if settings.dnsbl.enabled:
+            own = screening.list_zones(settings, guard, engine, clock)
+        answerer = Answerer(own, parts.resolve, counters)
+        upkeep = old.upkeep if old is not None and kept else Upkeep(
+            parts.recurse, "the forwarders" if parts.routes.root_forward else "the root servers", settings.resolver.priming
+        )
+        before = old.screen if old is not None else None
+        screen = screening.screen(
+            settings, engine, parts.resolve, self._store, clock, counters, lambda: upkeep.readiness.ready, before
+        )
+        return House(settings, parts, engine, own, answerer, screen, upkeep, zones)
+
+    async def _end(self, house: House, keep: House | None = None) -> None:
+        await house.engine.aclose()
+        if keep is None or keep.resolution is not house.resolution:
+            await house.resolution.recurse.aclose()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY)
+            with contextlib.suppress(Exception):
+                self._store.sweep(self._clock.wall())
+
+
+def _same_resolution(old: House, settings: Settings, zones: frozenset[Name]) -> bool:
+    before = old.settings
+    return (before.resolver, before.cache, old.list_zones) == (settings.resolver, settings.cache, zones)
+
+
+def _needs_restart(old: Settings, new: Settings) -> list[str]:
+    keys = {
+        "dns.listen": (old.dns.listen, new.dns.listen),
+        "policy.listen": (old.policy.listen, new.policy.listen),
+        "http.listen": (old.http.listen, new.http.listen),
+        "http.token": (old.http.token, new.http.token),
+        "store.url": (old.store.url, new.store.url),
+        "log": (old.log, new.log),
+    }
+    return [f"{key} has changed: that takes effect at the next start" for key, (before, after) in keys.items() if before != after]
+
+

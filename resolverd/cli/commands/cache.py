@@ -1,0 +1,81 @@
+"""``resolverd cache``: looking into the daemon's cache."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resolverd import config as configuration
+from resolverd.cli import output
+from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
+from resolverd.cli.options import config_option, config_path, json_option
+
+_COLUMNS = ("name", "type", "ttl", "kind", "security", "record")
+
+
+@click.group("cache")
+def command() -> None:
+    """Look into the daemon's cache, and make it forget."""
+
+
+@command.command("stats")
+@json_option
+@config_option
+@click.pass_context
+def stats(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+    """Figures of the caches."""
+    found = _ask(ctx, config, "get")
+    if as_json:
+        output.print_json(found)
+    else:
+        output.print_table(("figure", "value"), sorted(found.items()), right=("value",))
+
+
+@command.command("show")
+@click.argument("name")
+@click.argument("rtype", metavar="[TYPE]", required=False)
+@json_option
+@config_option
+@click.pass_context
+def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config: Path | None) -> None:
+    """What the cache holds of NAME, of one type or of all."""
+    found = _ask(ctx, config, "get", _root(name), *([rtype] if rtype else []))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = []
+    for entry in found["entries"]:
+        for record in entry["records"] or [""]:
+            ttl = output.seconds(entry["ttl"])
+            rows.append((entry["name"], entry["type"], ttl, entry["kind"], entry["security"], record))
+    output.print_table(_COLUMNS, rows, right=("ttl",))
+
+
+@command.command("flush")
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Forget everything.")
+@json_option
+@config_option
+@click.pass_context
+def flush(ctx: click.Context, name: str | None, everything: bool, as_json: bool, config: Path | None) -> None:
+    """Forget what the cache holds of NAME, or everything."""
+    if (name is None) != everything:
+        raise click.UsageError("give a NAME, or --all")
+    found = _ask(ctx, config, "delete", *([_root(name)] if name else []))
+    if as_json:
+        output.print_json(found)
+    else:
+        click.echo(f"{found['flushed']} entries forgotten")
+
+
+def _ask(ctx: click.Context, config: Path | None, method: str, *path: str) -> Any:
+    daemon = Daemon(configuration.load(config_path(ctx, config)))
+    try:
+        return (daemon.get if method == "get" else daemon.delete)("v1", "cache", *path)
+    except Unreachable:
+        raise no_daemon(daemon) from None
+
+
+def _root(name: str) -> str:
+    """The root is written ``@`` in a path, where a dot would vanish."""
+    return "@" if name == "." else name

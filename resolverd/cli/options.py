@@ -1,0 +1,50 @@
+"""What commands have in common: ``-c``, ``--json``, statuses, and failing with one clear line."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+
+CONFIGURATION_ERROR: Final = 78
+"""EX_CONFIG of sysexits(3)."""
+VERDICT_STATUS: Final = {"accept": 0, "defer": 10, "greylist": 10, "reject": 20}
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Failed(click.ClickException):
+    """A command that could not do its work: one line on stderr, status 1."""
+
+    def show(self, file: Any = None) -> None:
+        """The line."""
+        click.echo(f"resolverd: {self.message}", err=True, file=file)
+
+
+def config_option(command: _Command) -> _Command:
+    """``-c FILE``, for the whole command and for each subcommand."""
+    return click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Configuration; else ./config.toml, /etc/resolverd/config.toml, the defaults.",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object with stable keys.")(command)
+
+
+def config_path(ctx: click.Context, config: Path | None) -> Path | None:
+    """The file named for the subcommand, else for the whole command; remembered, for messages about it."""
+    root = ctx.find_root()
+    if config is not None:
+        root.obj = config
+    return root.obj if isinstance(root.obj, Path) else None
+
+
+def leave(status: int) -> NoReturn:
+    """End with this status."""
+    click.get_current_context().exit(status)

@@ -1,0 +1,33 @@
+"""Configuration: config.toml in, frozen Settings out, every fault at once.
+
+- `settings`: every key with its type and default · `forms`: those types · `values`, `places`: what text means
+- `reader`: TOML to Settings · `sense`: what contradicts itself · `files`: which file is read
+- `lists`: the lists it enables · `render`: Settings back to TOML, secrets hidden · `postfix`: the main.cf lines that fit
+- `later`: keys that are accepted and not acted on yet · `secrets`: keys and tokens
+"""
+
+from resolverd.config.files import find, load, parse
+from resolverd.config.later import later
+from resolverd.config.lists import enabled_lists
+from resolverd.config.places import Listen, MapFile, StoreUrl
+from resolverd.config.render import render
+from resolverd.config.secrets import Secret, read_key, state_token
+from resolverd.config.settings import Settings
+from resolverd.config.values import Rate
+
+__all__ = [
+    "Listen",
+    "MapFile",
+    "Rate",
+    "Secret",
+    "Settings",
+    "StoreUrl",
+    "enabled_lists",
+    "find",
+    "later",
+    "load",
+    "parse",
+    "read_key",
+    "render",
+    "state_token",
+]

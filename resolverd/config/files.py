@@ -1,0 +1,65 @@
+"""Finding and loading the configuration file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from resolverd.config import reader, sense
+from resolverd.config.lists import enabled_lists
+from resolverd.config.settings import Settings
+from resolverd.failures import ConfigError, ConfigFault
+
+SEARCHED = (Path("config.toml"), Path("/etc/resolverd/config.toml"))
+_MAX_OCTETS = 4 * 2**20
+
+
+def find(path: Path | None) -> Path | None:
+    """The file that is read: the one named, else the first of `SEARCHED` that exists; None for the built-in defaults."""
+    return path or next((candidate for candidate in SEARCHED if candidate.is_file()), None)
+
+
+def load(path: Path | None = None) -> Settings:
+    """The configuration in force for ``-c path``. Raises ConfigError with every fault."""
+    found = find(path)
+    base = found.parent.absolute() if found else Path.cwd()
+    try:
+        return parse(_text(found) if found else "", base)
+    except ConfigError as error:
+        faults = [fault if fault.path else ConfigFault("", f"{found} {fault.text}") for fault in error.faults]
+        raise ConfigError(faults) from None
+
+
+def parse(text: str, base: Path) -> Settings:
+    """The settings that a TOML text describes, its relative paths relative to `base`. Raises ConfigError with every fault."""
+    try:
+        document: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([ConfigFault("", f"is not TOML: {error}")]) from None
+    settings, faults = reader.read(document, base)
+    paths = {fault.path for fault in faults}
+    faults += [fault for fault in sense.contradictions(settings) if not any(path.startswith(fault.path) for path in paths)]
+    faulty = {path.split(".")[1] for path in paths if path.startswith("lists.")}
+    sound = {name: table for name, table in settings.lists.items() if name not in faulty}
+    try:
+        enabled_lists(replace(settings, lists=sound))
+    except ConfigError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(_MAX_OCTETS + 1)
+    except OSError as error:
+        raise ConfigError([ConfigFault("", f"cannot be read: {error.strerror}")]) from None
+    if len(octets) > _MAX_OCTETS:
+        raise ConfigError([ConfigFault("", "is larger than 4 MiB; that is no configuration")])
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([ConfigFault("", f"is not UTF-8 at octet {error.start}")]) from None

@@ -1,0 +1,117 @@
+"""Secrets of the configuration: list keys and the HTTP token. They are named in it, never written into it.
+
+``{file = "PATH"}``, ``{env = "NAME"}`` or ``{credential = "NAME"}`` (systemd's LoadCredential=, systemd.exec(5)).
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+_SOURCES = ("file", "env", "credential")
+_MAX_OCTETS = 4096
+TOKEN_FILE = "token"
+
+
+class BadValue(ValueError):
+    """A value that a key cannot have, in words that complete "KEY: …"."""
+
+
+class Secret:
+    """A secret and where it came from; only `reveal` gives it away, its repr and str name the source."""
+
+    __slots__ = ("_value", "name", "source")
+
+    def __init__(self, source: str, name: str, value: str):
+        self.source = source
+        self.name = name
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself; never to be logged or shown."""
+        return self._value
+
+    def shown(self) -> dict[str, str]:
+        """The table that names the source, as the configuration has it."""
+        return {self.source: self.name}
+
+    def __repr__(self) -> str:
+        return f"Secret({self.source}={self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.name))
+
+
+def read_secret(value: object, base: Path = Path()) -> Secret:
+    """The secret that a table names. Raises BadValue, which never repeats what stands in place of the table."""
+    if not isinstance(value, dict):
+        raise BadValue('a secret does not stand in this file; write {file = "PATH"}, {env = "NAME"} or {credential = "NAME"}')
+    if len(value) != 1 or (source := next(iter(value))) not in _SOURCES or not isinstance(name := value[source], str) or not name:
+        raise BadValue('name one source: {file = "PATH"}, {env = "NAME"} or {credential = "NAME"}')
+    if source == "file":
+        name = str(base / name)
+        found = _from_file(Path(name))
+    elif source == "env":
+        found = _from_env(name)
+    else:
+        found = _from_credential(name)
+    if not found.isascii() or not found.isprintable() or " " in found or not found:
+        raise BadValue(f"{source} {name!r} must hold one word of printable ASCII and nothing else")
+    return Secret(source, name, found)
+
+
+def read_key(value: object) -> str:
+    """The text of a list key, from a Secret or from the table that names it. Raises BadValue."""
+    return (value if isinstance(value, Secret) else read_secret(value)).reveal()
+
+
+def _from_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(_MAX_OCTETS + 1)
+    except OSError as error:
+        raise BadValue(f"cannot read {str(path)!r}: {error.strerror}") from None
+    if len(octets) > _MAX_OCTETS:
+        raise BadValue(f"{str(path)!r} has more than {_MAX_OCTETS} octets, so it holds no key")
+    return octets.decode("utf-8", "replace").strip()
+
+
+def _from_env(name: str) -> str:
+    found = os.environ.get(name)
+    if found is None:
+        raise BadValue(f"the environment has no {name!r}")
+    return found.strip()
+
+
+def _from_credential(name: str) -> str:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory is None:
+        raise BadValue("systemd passed no credentials (the unit needs LoadCredential=)")
+    if "/" in name or name in (".", ".."):
+        raise BadValue(f"{name!r} is no credential's name")
+    return _from_file(Path(directory) / name)
+
+
+def state_token(directory: Path, *, create: bool = False) -> str | None:
+    """The HTTP token kept in the state directory, written there (0600) if missing and `create`; None if there is none.
+
+    Raises OSError where it can neither be read nor written.
+    """
+    path = directory / TOKEN_FILE
+    try:
+        return path.read_text("ascii").strip() or None
+    except FileNotFoundError:
+        if not create:
+            return None
+    token = secrets.token_urlsafe(32)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = directory / f".{TOKEN_FILE}.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return token

@@ -1,0 +1,267 @@
+"""Every key of config.toml with its type and default; config.toml itself is the manual.
+
+Durations are in seconds, sizes in octets. ``None`` means "as the preset has it", "those shipped", or "not set".
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from resolverd.config import forms, places, values
+
+Mode: TypeAlias = Literal["enforce", "observe"]
+
+_DO_NOT_QUERY = (
+    # not on the internet: IANA's special-purpose registries (RFC 6890), multicast (RFC 5771, RFC 4291)
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    "::/128", "::1/128", "::ffff:0.0.0.0/96", "64:ff9b:1::/48", "100::/64", "2001:db8::/32", "fc00::/7", "fe80::/10", "ff00::/8",
+)  # fmt: skip
+
+
+def _networks(*texts: str) -> tuple[places.Network, ...]:
+    return tuple(map(places.network, texts))
+
+
+class Dns(Struct, frozen=True):
+    """``[dns]``: the DNS service."""
+
+    listen: tuple[forms.ListenText, ...] = (places.Listen("127.0.0.1", 5335), places.Listen("::1", 5335))
+    allow: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    minimal_responses: bool = True
+    client_rate: forms.RateText = values.Rate(200, 1.0)
+
+
+class Forward(Struct, frozen=True):
+    """``[[resolver.forward]]``: a zone asked of other resolvers, in clear or by TLS."""
+
+    zone: forms.Domain
+    servers: tuple[forms.ServerText, ...]
+
+
+class Stub(Struct, frozen=True):
+    """``[[resolver.stub]]``: a zone asked of these authoritative servers."""
+
+    zone: forms.Domain
+    servers: tuple[forms.ServerText, ...]
+
+
+class Resolver(Struct, frozen=True):
+    """``[resolver]``: how names are resolved."""
+
+    root_hints: forms.PathText | None = None
+    trust_anchors: forms.PathText | None = None
+    dnssec: bool = True
+    qname_minimisation: bool = True
+    qname_minimisation_type: forms.RRType = "A"
+    case_randomisation: bool = True
+    edns_size: Annotated[int, forms.whole(512, 4096)] = 1232
+    harden_glue: bool = True
+    query_deadline: Annotated[float, forms.between("100ms", "8s")] = 4.0
+    do_not_query: tuple[forms.NetworkText, ...] = _networks(*_DO_NOT_QUERY)
+    ipv4: bool = True
+    ipv6: bool = True
+    outgoing_addresses: tuple[forms.AddressText, ...] = ()
+    priming: bool = True
+    key_tag_signalling: bool = True
+    prefetch_server_addresses: bool = True
+    negative_trust_anchors: tuple[forms.Domain, ...] = ()
+    sentinel: bool = True
+    aggressive_nsec: bool = True
+    rfc5011: bool = True
+    allow_sha1: bool = True
+    min_rsa_bits: Annotated[int, forms.whole(512, 4096)] = 1024
+    builtin_zones: bool = True
+    builtin_except: tuple[forms.Domain, ...] = ()
+    forward: tuple[Forward, ...] = ()
+    stub: tuple[Stub, ...] = ()
+
+
+class Cache(Struct, frozen=True):
+    """``[cache]``: what is remembered of the DNS, and for how long."""
+
+    size: Annotated[int, forms.at_least("1MiB")] = 64 * 2**20
+    min_ttl: Annotated[float, forms.between("0s", "1h")] = 0.0
+    max_ttl: Annotated[float, forms.between("1s", "7d")] = 86400.0
+    negative_max_ttl: Annotated[float, forms.between("0s", "1d")] = 3600.0
+    serve_stale: Annotated[float, forms.between("0s", "7d")] = 86400.0
+    prefetch: bool = True
+    persist: bool = True
+
+
+class Store(Struct, frozen=True):
+    """``[store]``: where greylist and other state are kept."""
+
+    url: forms.StoreText = places.StoreUrl("disk", Path("var"))
+
+
+class Zones(Struct, frozen=True):
+    """``[zones]``: own zone files."""
+
+    dir: forms.PathText = Path("zones")
+
+
+class Dnsbl(Struct, frozen=True):
+    """``[dnsbl]``: how lists are asked."""
+
+    enabled: bool = True
+    strategy: Literal["fast", "frugal"] = "fast"
+    deadline: Annotated[float, forms.between("100ms", "8s")] = 2.0
+    use: Literal["own-mail", "service"] = "own-mail"
+
+
+class Zone(Struct, frozen=True):
+    """``[zone]``: the combined zone."""
+
+    origin: forms.Domain = "rbl.internal"
+    listed_at: forms.Threshold | None = None
+    guard: bool = True
+
+
+class ListTable(Struct, frozen=True):
+    """``[lists.NAME]``: what overrides the catalogue's entry, or an own list. Strings are read by the catalogue."""
+
+    enabled: bool | UnsetType = UNSET
+    weight: forms.Points | UnsetType = UNSET
+    quota: str | UnsetType = UNSET
+    rate: str | UnsetType = UNSET
+    key: forms.SecretText | UnsetType = UNSET
+    zone: forms.Domain | UnsetType = UNSET
+    kinds: tuple[Literal["ip4", "ip6", "domain", "hash"], ...] | UnsetType = UNSET
+    purpose: Literal["block", "allow"] | UnsetType = UNSET
+    number: Annotated[int, forms.whole(1, 250)] | UnsetType = UNSET
+    codes: Mapping[str, Any] | UnsetType = UNSET
+    errors: Mapping[str, Any] | UnsetType = UNSET
+    link: str | UnsetType = UNSET
+    registered_domain: bool | UnsetType = UNSET
+
+    def plain(self) -> dict[str, object]:
+        """The keys that are set, as a plain mapping; `key` is a Secret."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+
+
+class Check(Struct, frozen=True):
+    """``[checks.NAME]``: what one check's finding does, weighs and says."""
+
+    action: forms.ConsequenceText | None = None
+    score: forms.Points | None = None
+    code: forms.SmtpCode | None = None
+
+
+class Overrides(Struct, frozen=True):
+    """``[checks.overrides]``: Postfix map source files, as they are."""
+
+    client_access: tuple[forms.MapText, ...] = ()
+    helo_access: tuple[forms.MapText, ...] = ()
+
+
+class Checks(Struct, frozen=True):
+    """``[checks]``: what is looked at in a client."""
+
+    preset: Literal["tutorial", "scored"] = "tutorial"
+    exempt_recipients: tuple[forms.Recipient, ...] = ("postmaster@", "abuse@")
+    ptr: Check = Check()
+    fcrdns: Check = Check()
+    helo: Check = Check()
+    sender_domain: Check = Check()
+    spf: Check = Check()
+    dnsbl: Check = Check()
+    rhsbl: Check = Check()
+    dnswl: Check = Check()
+    overrides: Overrides = Overrides()
+
+
+class Verdict(Struct, frozen=True):
+    """``[verdict]``: what findings add up to."""
+
+    mode: Mode = "enforce"
+    reject_at: forms.Points | None = None
+    greylist_at: forms.Points | None = None
+    deadline: Annotated[float, forms.between("100ms", "7s")] = 4.0
+
+
+class Greylist(Struct, frozen=True):
+    """``[greylist]``: Postgrey's settings, with Postgrey's defaults."""
+
+    enabled: bool = True
+    delay: Annotated[float, forms.between("0s", "1d")] = 300.0
+    retry_window: forms.Duration = 2 * 86400.0
+    max_age: forms.Duration = 35 * 86400.0
+    auto_allow_after: Annotated[int, forms.whole(0, 1_000_000)] = 5
+    ipv4_prefix: Annotated[int, forms.whole(8, 32)] = 24
+    ipv6_prefix: Annotated[int, forms.whole(16, 128)] = 64
+    when: Literal["always", "suspicious"] | None = None
+    key: Literal["network", "organisation"] = "network"
+    allow_clients: tuple[forms.PathText, ...] = ()
+    allow_recipients: tuple[forms.PathText, ...] = ()
+
+
+class PolicyFor(Struct, frozen=True):
+    """``[[policy.for]]``: what differs for some recipients."""
+
+    recipients: tuple[forms.Recipient, ...]
+    mode: Mode | None = None
+    greylist: bool | None = None
+
+
+class Policy(Struct, frozen=True):
+    """``[policy]``: the Postfix policy service."""
+
+    listen: tuple[forms.ListenOrUnix, ...] = (places.Listen("127.0.0.1", 10023),)
+    trusted_networks: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    recipients: tuple[PolicyFor, ...] = field(default=(), name="for")
+
+
+class Http(Struct, frozen=True):
+    """``[http]``: the HTTP service."""
+
+    listen: forms.ListenText = places.Listen("127.0.0.1", 8053)
+    hosts: tuple[forms.HostText, ...] = ()
+    token: forms.SecretText | None = None
+
+
+class Watch(Struct, frozen=True):
+    """``[watch]``: own addresses, looked up in all lists."""
+
+    addresses: tuple[forms.AddressText, ...] = ()
+
+
+class Log(Struct, frozen=True):
+    """``[log]``: what is said, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["postgrey", "logfmt", "json"] = "postgrey"
+    ident: forms.Ident = "resolverd"
+    privacy: Literal["off", "hash"] = "off"
+
+
+class Settings(Struct, frozen=True):
+    """A whole configuration."""
+
+    dns: Dns = Dns()
+    resolver: Resolver = Resolver()
+    cache: Cache = Cache()
+    store: Store = Store()
+    zones: Zones = Zones()
+    dnsbl: Dnsbl = Dnsbl()
+    zone: Zone = Zone()
+    lists: Mapping[str, ListTable] = field(default_factory=dict)
+    checks: Checks = Checks()
+    verdict: Verdict = Verdict()
+    greylist: Greylist = Greylist()
+    policy: Policy = Policy()
+    http: Http = Http()
+    watch: Watch = Watch()
+    log: Log = Log()
+
+    def list_tables(self) -> dict[str, dict[str, object]]:
+        """``[lists.NAME]`` as plain mappings, for the catalogue."""
+        return {name: table.plain() for name, table in self.lists.items()}
+
+    def state_directory(self) -> Path | None:
+        """Where the token and the store are; None if nothing is kept on disk."""
+        return self.store.url.directory
+
+

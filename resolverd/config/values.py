@@ -1,0 +1,186 @@
+"""What configuration text means: durations, sizes, rates, points, names; each with its way back to text.
+
+Every reader takes the TOML value and the directory that relative paths are relative to, and raises BadValue.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from resolverd.config.secrets import BadValue
+from resolverd.mail.findings import Consequence
+from resolverd.wire import codes, names
+
+_MILLISECOND, _MINUTE, _HOUR, _DAY, _WEEK = 0.001, 60.0, 3600.0, 86400.0, 604800.0
+_TIME_UNITS = {"ms": _MILLISECOND, "s": 1.0, "m": _MINUTE, "h": _HOUR, "d": _DAY, "w": _WEEK}
+_SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
+_LONGEST = 10 * 365 * _DAY
+_LARGEST = 2**40
+
+
+class Rate(NamedTuple):
+    """At most `amount` in `seconds`."""
+
+    amount: int
+    seconds: float
+
+
+def text_of(value: object) -> str:
+    """A value that must be printable text."""
+    if not isinstance(value, str):
+        raise BadValue(f"expected text in quotes, not {spell(value)}")
+    if not value.isprintable():
+        raise BadValue("has a control character in it")
+    return value
+
+
+def spell(value: object) -> str:
+    """A TOML value's type in words, with the value where it is short and cannot be a secret."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return f"a {type(value).__name__}"
+
+
+def duration(value: object, _base: Path = Path()) -> float:
+    """``500ms``, ``300s``, ``5m``, ``2h``, ``35d``, ``1w`` in seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise BadValue(f'needs its unit: "{value}s", "{value}m", "{value}h" or "{value}d"')
+    found = _AMOUNT.fullmatch(text_of(value))
+    if not found or found[2] not in _TIME_UNITS:
+        raise BadValue(f'{value!r} is no duration; write it as "500ms", "300s", "5m", "2h", "35d" or "1w"')
+    seconds = float(found[1]) * _TIME_UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise BadValue(f"{value!r} is longer than ten years")
+    return seconds
+
+
+def show_duration(seconds: float) -> str:
+    """Seconds as the shortest text that `duration` reads back, to the microsecond."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds and seconds % _TIME_UNITS[unit] == 0:
+            return f"{seconds / _TIME_UNITS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms" if seconds else "0s"
+
+
+def size(value: object, _base: Path = Path()) -> int:
+    """``64MiB``, ``10MB`` in octets."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise BadValue(f'needs its unit: "{value}MiB"')
+    found = _AMOUNT.fullmatch(text_of(value))
+    if not found or found[2] not in _SIZE_UNITS:
+        raise BadValue(f'{value!r} is no size; write it as "64MiB" (units: {", ".join(_SIZE_UNITS)})')
+    octets = int(float(found[1]) * _SIZE_UNITS[found[2]])
+    if octets > _LARGEST:
+        raise BadValue(f"{value!r} is more than 1024GiB")
+    return octets
+
+
+def show_size(octets: int) -> str:
+    """Octets as text that `size` reads back."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if octets and octets % _SIZE_UNITS[unit] == 0:
+            return f"{octets // _SIZE_UNITS[unit]}{unit}"
+    return f"{octets}B"
+
+
+def rate(value: object, _base: Path = Path()) -> Rate:
+    """``200/1s``: a count in a time."""
+    count, slash, time = text_of(value).partition("/")
+    if not slash or not count.isascii() or not count.isdigit() or int(count) < 1:
+        raise BadValue(f'{value!r} is no rate; write it as "200/1s"')
+    seconds = duration(time if time[:1].isdigit() else f"1{time}")
+    if seconds <= 0:
+        raise BadValue(f"{value!r} counts over no time at all")
+    return Rate(int(count), seconds)
+
+
+def show_rate(value: Rate) -> str:
+    """A rate as text that `rate` reads back."""
+    return f"{value.amount}/{show_duration(value.seconds)}"
+
+
+def domain(value: object, _base: Path = Path()) -> str:
+    """A domain name in lower case without final dot, as A-labels; the root is ``.``."""
+    text = text_of(value)
+    if not text or " " in text:
+        raise BadValue(f"{text!r} is no domain name")
+    try:
+        found = names.to_text(names.lower(names.from_text(text)))
+    except names.BadName as error:
+        raise BadValue(f"{text!r} is no domain name: {error}") from None
+    return found if found == "." else found.removesuffix(".")
+
+
+def rr_type(value: object, _base: Path = Path()) -> str:
+    """An RR type's mnemonic, ``A``."""
+    try:
+        return codes.type_text(codes.type_from_text(text_of(value)))
+    except ValueError:
+        raise BadValue(f'{value!r} is no RR type; write "A", "NS", …') from None
+
+
+def recipient_pattern(value: object, _base: Path = Path()) -> str:
+    """``postmaster@`` (in any domain), ``example.com`` (any recipient there) or ``who@example.com``, in lower case."""
+    text = text_of(value).lower()
+    local, at, where = text.rpartition("@")
+    if not text or any(char.isspace() for char in text) or (at and not local):
+        raise BadValue(f'{text!r} is no recipient; write "postmaster@", "example.com" or "who@example.com"')
+    return f"{local}{at}{domain(where)}" if where else text
+
+
+def threshold(value: object, _base: Path = Path()) -> float | str:
+    """``"any"``, or a score in points above 0."""
+    if value == "any":
+        return "any"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadValue(f'expected "any" or a number of points, not {spell(value)}')
+    return points(value, above_zero=True)
+
+
+def points(value: object, _base: Path = Path(), *, above_zero: bool = False) -> float:
+    """A score in points."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadValue(f"expected a number of points, not {spell(value)}")
+    if not -1000 <= value <= 1000 or (above_zero and value <= 0):
+        raise BadValue(f"{value} points: must be {'above 0' if above_zero else 'from -1000'} and at most 1000")
+    return float(value)
+
+
+def show_points(value: float | str) -> float | int | str:
+    """Points as TOML has them: whole numbers without a fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def smtp_code(value: object, _base: Path = Path()) -> int:
+    """An SMTP reply code that refuses: 400 to 599 (421 and 521 also disconnect)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadValue(f"expected an SMTP reply code, not {spell(value)}")
+    if not 400 <= value <= 599:
+        raise BadValue(f"{value} refuses nothing; an SMTP code from 400 to 599 does")
+    return value
+
+
+def consequence(value: object, _base: Path = Path()) -> Consequence:
+    """What a check's finding does."""
+    text = text_of(value)
+    try:
+        return Consequence(text)
+    except ValueError:
+        raise BadValue(f"{text!r} is none of {', '.join(Consequence)}") from None
+
+
+def ident(value: object, _base: Path = Path()) -> str:
+    """A syslog tag: letters, digits, ``-_./``, 32 at most (RFC 3164 §4.1.3)."""
+    text = text_of(value)
+    if not re.fullmatch(r"[A-Za-z0-9_./-]{1,32}", text):
+        raise BadValue(f"{text!r} is no log tag: 1 to 32 letters, digits and any of -_./")
+    return text

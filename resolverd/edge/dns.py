@@ -1,0 +1,78 @@
+"""What UDP and TCP have in common: from a question's octets to its reply's, and what of it is remembered."""
+
+from typing import Protocol
+
+from resolverd.edge.access import Access
+from resolverd.flow.answer import Answerer
+from resolverd.flow.ports import Clock
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes, render
+from resolverd.wire.answer import Answer, ExtendedError
+from resolverd.wire.names import Name
+from resolverd.wire.peek import Query, Refusal, peek
+
+_PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
+
+
+class Packets(Protocol):
+    """Prepared replies by a question's octets (`cache.packets`)."""
+
+    def get(self, key: bytes, now: float) -> bytes | None:
+        """The reply's octets behind the ID."""
+        ...
+
+    def put(self, key: bytes, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
+        """Remember a reply."""
+        ...
+
+
+class Responder:
+    """Takes packets, gives packets. One for all sockets; a reload puts another answerer in its place."""
+
+    def __init__(self, answerer: Answerer, packets: Packets, access: Access, clock: Clock, counters: Counters, keep: float):
+        """`keep`: the share of a TTL for which a prepared reply is used; behind it the record cache sees the question again."""
+        self.packets = packets
+        self.access = access
+        self.counters = counters
+        self.now = clock.monotonic
+        self.answerer = answerer
+        self._keep = keep
+
+    def refuse(self, packet: bytes) -> bytes | None:
+        """The reply to a client that may not ask; None for what deserves silence."""
+        query = peek(packet)
+        if query is None:
+            return None
+        self.counters.add("dns_refused")
+        if isinstance(query, Refusal):
+            return render.refuse(query)
+        return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _PROHIBITED)
+
+    def at_once(self, packet: bytes, udp: bool) -> bytes | Query | None:
+        """The reply where it needs no waiting, the question where `answer` has to be awaited, or None for silence."""
+        query = peek(packet)
+        if query is None:
+            return None
+        if isinstance(query, Refusal):
+            self.counters.add("dns_malformed", rcode=codes.rcode_text(query.rcode))
+            return render.refuse(query)
+        answer = self.answerer.at_once(query)
+        return query if answer is None else self._reply(packet, query, answer, udp)
+
+    async def answer(self, packet: bytes, query: Query, udp: bool, local: bool) -> bytes:
+        """The reply to a question, after as long as its answer takes; `local`: the client is on this machine."""
+        return self._reply(packet, query, await self.answerer.answer(query, local=local), udp)
+
+    def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool) -> bytes:
+        rendered = render.render(query, answer, render.limit(query, udp))
+        self.counters.add("dns_answers", rcode=codes.rcode_text(answer.rcode))
+        options = query.edns.options if query.edns is not None else ()
+        if answer.keep and rendered.min_ttl and not options and not answer.is_failure:
+            lifetime = rendered.min_ttl * self._keep
+            self.packets.put(key(packet, udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
+        return rendered.data
+
+
+def key(packet: bytes, udp: bool) -> bytes:
+    """A question's key in the packet cache: all behind the ID, and the transport (a TCP reply may be too long for UDP)."""
+    return packet[2:] if udp else packet[2:] + b"\x00tcp"

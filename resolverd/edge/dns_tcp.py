@@ -1,0 +1,188 @@
+"""DNS over TCP (RFC 7766, RFC 9210): questions pipelined and answered as they are ready; slow and greedy clients bounded."""
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+
+from resolverd import bounds
+from resolverd.edge.access import is_loopback
+from resolverd.edge.dns import Responder, key
+from resolverd.wire.peek import Query
+
+log = logging.getLogger(__name__)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, edge: "TcpEdge"):
+        self._edge = edge
+        self._buffer = bytearray()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self.host = ""
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.host = str((transport.get_extra_info("peername") or ("",))[0])
+        if not self._edge.admit(self):
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
+        self._patience(self._edge.idle)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._edge.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def pause_writing(self) -> None:
+        # It asks and does not read: nothing is lost to it that it has not given up already.
+        if self.transport is not None:
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        # RFC 7766 §6.2.4: the client may close its half once it has asked all.
+        self._closing = True
+        return bool(self._tasks)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._read()
+
+    def _read(self) -> None:
+        buffer = self._buffer
+        while len(buffer) >= 2 and len(self._tasks) < bounds.TCP_IN_FLIGHT:
+            length = buffer[0] << 8 | buffer[1]
+            if length < 12:
+                self._abort()
+                return
+            if len(buffer) < 2 + length:
+                break
+            packet = bytes(buffer[2 : 2 + length])
+            del buffer[: 2 + length]
+            self._take(packet)
+        assert self.transport is not None
+        if len(self._tasks) >= bounds.TCP_IN_FLIGHT:
+            self.transport.pause_reading()
+        self._patience(bounds.TCP_MESSAGE if buffer else self._edge.idle)
+
+    def _take(self, packet: bytes) -> None:
+        responder = self._edge.responder
+        if not responder.access.allows(self.host):
+            self._send(responder.refuse(packet))
+            return
+        body = responder.packets.get(key(packet, False), responder.now())
+        if body is not None:
+            self._send(packet[:2] + body)
+            return
+        reply = responder.at_once(packet, False)
+        if isinstance(reply, Query):
+            task = asyncio.get_running_loop().create_task(self._wait(packet, reply))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        elif reply is None:
+            self._abort()
+        else:
+            self._send(reply)
+
+    async def _wait(self, packet: bytes, query: Query) -> None:
+        self._send(await self._edge.responder.answer(packet, query, False, is_loopback(self.host)))
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self._closing and not self._tasks:
+            self.transport.close()
+            return
+        self.transport.resume_reading()
+        self._read()
+
+    def _send(self, reply: bytes | None) -> None:
+        if reply is not None and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(len(reply).to_bytes(2) + reply)
+
+    def _patience(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
+
+    def _expired(self) -> None:
+        if self._tasks:
+            self._patience(self._edge.idle)
+        else:
+            self._abort()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class TcpEdge:
+    """One listening TCP socket."""
+
+    def __init__(self, responder: Responder):
+        self.responder = responder
+        self._connections: dict[_Connection, None] = {}
+        self._hosts: Counter[str] = Counter()
+        self._server: asyncio.Server | None = None
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Listen on a bound socket."""
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), sock=sock, backlog=256)
+
+    async def aclose(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    @property
+    def idle(self) -> float:
+        """Seconds a connection may be idle: less when many are open (RFC 7766 §6.2.3)."""
+        return bounds.TCP_IDLE if len(self._connections) <= bounds.TCP_CLIENTS // 2 else 2.0
+
+    def admit(self, connection: _Connection) -> bool:
+        """Count a new connection in, unless its address has too many; the oldest goes where there are too many in all."""
+        host = connection.host
+        if self._hosts[host] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host):
+            self.responder.counters.add("dns_tcp_refused")
+            return False
+        if len(self._connections) >= bounds.TCP_CLIENTS:
+            oldest = next(iter(self._connections))
+            if oldest.transport is not None:
+                oldest.transport.abort()
+            self.leave(oldest)
+        self._connections[connection] = None
+        self._hosts[host] += 1
+        return True
+
+    def leave(self, connection: _Connection) -> None:
+        """Count a connection out."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self._hosts[connection.host] -= 1
+            if not self._hosts[connection.host]:
+                del self._hosts[connection.host]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A TCP socket on that address, not listening yet. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

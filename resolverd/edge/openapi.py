@@ -1,0 +1,132 @@
+"""/openapi.json: the interface described, from its table of routes (OpenAPI 3.1)."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from resolverd import __version__
+from resolverd.edge.page import Described, summary
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+class Route(Described, Protocol):
+    """The part of a route that its description needs."""
+
+    @property
+    def schema(self) -> str:
+        """The name of the answer's schema, empty for none."""
+        ...
+
+    @property
+    def changes(self) -> bool:
+        """Whether it needs the token."""
+        ...
+
+    @property
+    def streams(self) -> bool:
+        """Whether it takes and gives newline-delimited JSON."""
+        ...
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _or_null(kind: str) -> dict[str, Any]:
+    return {"type": [kind, "null"]}
+
+
+_TEXT = {"type": "string"}
+_WHOLE = {"type": "integer"}
+_NUMBER = {"type": "number"}
+_FLAG = {"type": "boolean"}
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Attempt": {
+        **_object(
+            client_address=_TEXT, helo_name=_TEXT, sender=_TEXT, recipient=_TEXT, client_name=_TEXT, reverse_client_name=_TEXT,
+            instance=_TEXT, queue_id=_TEXT, sasl_username=_TEXT, protocol_state=_TEXT, size=_WHOLE, recipient_count=_WHOLE,
+            dry_run=_FLAG,
+        ),
+        "required": ["client_address"],
+        "description": "Postfix's policy attributes. A sender given as \"\" is the null sender; one not given is unknown.",
+    },
+    "Verdict": _object(
+        id=_TEXT, action={"enum": ["accept", "reject", "defer", "greylist"]}, score=_NUMBER, reason=_TEXT,
+        reply=_or_null("string"), findings=_list(_ref("Finding")), greylist={"anyOf": [_ref("Greylist"), {"type": "null"}]},
+        header=_or_null("string"), partial=_FLAG, ms=_WHOLE,
+    ),
+    "Finding": _object(
+        check=_TEXT, code=_TEXT, text=_TEXT, score=_NUMBER, consequence=_or_null("string"), reply=_or_null("string"),
+        link=_or_null("string"), evidence=_list(_ref("Evidence")), ms=_WHOLE,
+    ),
+    "Evidence": _object(asked=_TEXT, answered=_TEXT, age=_or_null("integer"), ms=_or_null("integer")),
+    "Greylist": _object(state=_TEXT, missing=_WHOLE, delayed=_WHOLE, reason=_TEXT),
+    "Lookup": _object(subject=_TEXT, listed=_WHOLE, allowed=_WHOLE, unknown=_WHOLE, lists=_list(_ref("Saying"))),
+    "Saying": _object(
+        id=_TEXT, list=_TEXT, purpose=_TEXT, result={"enum": ["listed", "clear", "unknown"]}, codes=_list(_TEXT),
+        addresses=_list(_TEXT), weight=_NUMBER, reason=_TEXT, link=_or_null("string"), ttl=_WHOLE, age=_WHOLE, ms=_WHOLE,
+        why=_TEXT, detail=_TEXT,
+    ),
+    "Lists": _object(lists=_list(_ref("List"))),
+    "List": _object(
+        id=_TEXT, shown=_TEXT, purpose=_TEXT, kinds=_list(_TEXT), enabled=_FLAG, state=_TEXT, quota=_or_null("integer"),
+        quota_left=_or_null("integer"), asked=_WHOLE, listed=_WHOLE, failed=_WHOLE, p50=_or_null("number"),
+        p99=_or_null("number"), last_error=_TEXT, terms=_TEXT, link=_TEXT,
+    ),
+    "Figures": {"type": "object", "additionalProperties": _NUMBER},
+    "CacheEntries": _object(
+        entries=_list(_object(name=_TEXT, type=_TEXT, ttl=_WHOLE, kind=_TEXT, security=_TEXT, records=_list(_TEXT)))
+    ),
+    "Flushed": _object(flushed=_WHOLE),
+    "Reloaded": _object(reloaded=_FLAG),
+    "Health": _object(service=_TEXT, version=_TEXT, alive=_FLAG),
+    "Readiness": _object(ready=_FLAG),
+    "Problem": _object(type=_TEXT, title=_TEXT, status=_WHOLE, detail=_TEXT),
+}  # fmt: skip
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """The whole description."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "resolverd", "version": __version__, "description": "Verdicts on mail clients, and what they rest on."},
+        "paths": paths,
+        "components": {"schemas": _SCHEMAS, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    media = "application/x-ndjson" if route.streams else "application/json"
+    answer: dict[str, Any] = {"description": "Done."}
+    if route.schema:
+        answer["content"] = {media: {"schema": _ref(route.schema)}}
+    problem = {"description": "Problem.", "content": {"application/problem+json": {"schema": _ref("Problem")}}}
+    operation: dict[str, Any] = {"summary": summary(route), "responses": {"200": answer, "default": problem}}
+    parameters = [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in _PARAMETER.findall(route.path)]
+    if route.path == "/v1/verdict" and route.method == "GET":
+        attributes = _SCHEMAS["Attempt"]["properties"]
+        parameters = [
+            {"name": name, "in": "query", "required": name == "client_address", "schema": schema}
+            for name, schema in attributes.items()
+            if name != "dry_run"
+        ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.path in ("/v1/verdict", "/v1/verdicts") and route.method == "POST":
+        operation["requestBody"] = {"required": True, "content": {media: {"schema": _ref("Attempt")}}}
+    if route.changes:
+        operation["security"] = [{"token": []}]
+    return operation

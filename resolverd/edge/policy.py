@@ -1,0 +1,283 @@
+"""The Postfix policy service: TCP and UNIX sockets around `policy_wire`, one decision at a time on each connection."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from collections import deque
+from pathlib import Path
+from typing import Protocol, cast
+
+from resolverd import bounds
+from resolverd.edge import policy_wire
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.findings import Action, Verdict
+from resolverd.watch import logs
+from resolverd.watch.counters import Counters
+
+_log = logging.getLogger(__name__)
+
+_WORDS = {Action.ACCEPT: "pass", Action.REJECT: "reject", Action.DEFER: "defer", Action.GREYLIST: "greylist"}
+
+
+class Screener(Protocol):
+    """The part of `ports.Backend` that this edge needs."""
+
+    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+        """The verdict on an attempt, counted."""
+        ...
+
+
+class PolicyServer:
+    """Listens for Postfix and answers; any failure of ours is answered ``DUNNO``, logged and counted."""
+
+    def __init__(self, screener: Screener, counters: Counters, *, hard_stop: float = bounds.POLICY_HARD_STOP):
+        self._screener = screener
+        self._counters = counters
+        self._hard_stop = hard_stop
+        self._servers: list[asyncio.AbstractServer] = []
+        self._paths: list[Path] = []
+        self.connections: set[_Connection] = set()
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Listen on a bound TCP socket."""
+        self._servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=sock, backlog=512))
+
+    async def listen_unix(self, path: Path, mode: int = 0o666) -> None:
+        """Listen on a UNIX socket, in place of one that nobody serves any more. Raises OSError, if somebody does too."""
+        _remove_stale(path)
+        server = await asyncio.get_running_loop().create_unix_server(self._connection, str(path), backlog=512)
+        os.chmod(path, mode)
+        self._servers.append(server)
+        self._paths.append(path)
+
+    async def close(self, grace: float = 1.0) -> None:
+        """Stop listening; requests under way have `grace` seconds, then they are answered DUNNO."""
+        for server in self._servers:
+            server.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+        working = [task for connection in self.connections if (task := connection.finish()) is not None]
+        if working:
+            _, late = await asyncio.wait(working, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        for connection in list(self.connections):
+            connection.drop()
+        self._servers.clear()
+        self._paths.clear()
+
+    async def answer(self, attributes: dict[str, str]) -> str:
+        """The action for one request; never raises but for cancellation."""
+        attempt = policy_wire.attempt_of(attributes)
+        if attempt.protocol_state not in policy_wire.JUDGED:
+            return policy_wire.NOTHING
+        try:
+            async with asyncio.timeout(self._hard_stop):
+                verdict = await self._screener.screen(attempt, record=True)
+            action = policy_wire.render(verdict)
+        except TimeoutError:
+            self._counters.add("policy_failures", why="timeout")
+            _log.error("no verdict on %s within %g s: mail passes", attempt.client_address, self._hard_stop)
+            return policy_wire.NOTHING
+        except Exception:
+            self._counters.add("policy_failures", why="bug")
+            _log.exception("no verdict on %s: mail passes", attempt.client_address)
+            return policy_wire.NOTHING
+        if attempt.protocol_state == "RCPT":
+            self._counters.add("policy_decisions", action=verdict.action.value)
+            logs.decision(_log, decision_fields(attempt, verdict))
+        return action
+
+    def _connection(self) -> "_Connection":
+        return _Connection(self, self._counters)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: reads ahead a little, decides in order, closes on garbage and on silence."""
+
+    def __init__(self, server: PolicyServer, counters: Counters):
+        self._server = server
+        self._counters = counters
+        self._reader = policy_wire.PolicyReader()
+        self._waiting: deque[dict[str, str]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it where there are too many."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        if len(self._server.connections) >= bounds.POLICY_CONNECTIONS:
+            self._counters.add("policy_refused_connections")
+            self._transport.abort()
+            return
+        self._server.connections.add(self)
+        self._await_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it, and what it still wanted."""
+        self._server.connections.discard(self)
+        self._writable.set()
+        self._stop_timer()
+        self._waiting.clear()
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came apart into requests."""
+        if self._last:
+            return
+        was_started = self._reader.started
+        requests = self._reader.feed(data)
+        self._waiting += requests
+        if self._reader.garbage:
+            self._counters.add("policy_garbage")
+            _log.warning("policy client %s sent %s: closed", self._peer(), self._reader.garbage)
+            self._last = True
+        elif requests or not was_started:
+            self._await_more()
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """The other side has said all; it still gets what it waits for."""
+        if self._reader.started and not self._last:
+            _log.info("policy client %s left in the middle of a request", self._peer())
+        self._last = True
+        self._go_on()
+        return True
+
+    def pause_writing(self) -> None:
+        """The other side does not read: stop deciding."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._writable.set()
+
+    def finish(self) -> asyncio.Task[None] | None:
+        """Take no more requests; the task that still answers some, if any."""
+        self._last = True
+        self._go_on()
+        return self._worker
+
+    def drop(self) -> None:
+        """End it now."""
+        self._transport.close()
+
+    def _go_on(self) -> None:
+        if self._waiting and self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+        elif self._last and self._worker is None:
+            self._stop_timer()
+            self._transport.close()
+        if len(self._waiting) >= bounds.POLICY_PIPELINE:
+            self._transport.pause_reading()
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                attributes = self._waiting.popleft()
+                try:
+                    action = await self._server.answer(attributes)
+                except asyncio.CancelledError:
+                    self._reply(policy_wire.NOTHING)
+                    raise
+                self._reply(action)
+                async with asyncio.timeout(bounds.POLICY_STARTED):
+                    await self._writable.wait()
+                if len(self._waiting) < bounds.POLICY_PIPELINE and not self._last and not self._transport.is_closing():
+                    self._transport.resume_reading()
+        except TimeoutError:
+            _log.warning("policy client %s does not read its replies: closed", self._peer())
+            self._transport.abort()
+        finally:
+            self._worker = None
+        if self._last:
+            self._transport.close()
+        else:
+            self._await_more()
+
+    def _reply(self, action: str) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(f"action={action}\n\n".encode())
+
+    def _await_more(self) -> None:
+        """Start the clock anew: short while a request is incomplete, long between requests."""
+        self._stop_timer()
+        patience = bounds.POLICY_STARTED if self._reader.started else bounds.POLICY_IDLE
+        self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow)
+
+    def _too_slow(self) -> None:
+        if self._worker is not None and not (self._reader.started and self._transport.is_reading()):
+            return  # it waits for us; the worker starts the clock when it is done
+        if self._reader.started:
+            self._counters.add("policy_slow_requests")
+            _log.warning("policy client %s did not finish its request: closed", self._peer())
+        self._last = True
+        self._transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _peer(self) -> str:
+        peer = self._transport.get_extra_info("peername")
+        return f"{peer[0]} port {peer[1]}" if isinstance(peer, tuple) else "on the UNIX socket"
+
+
+def decision_fields(attempt: Attempt, verdict: Verdict) -> dict[str, str | int | float]:
+    """What one decision's log line says; greylisting's reasons in Postgrey's words."""
+    greylist = verdict.greylist
+    reason = verdict.reason
+    if greylist is not None and greylist.state != "skipped" and verdict.action in (Action.ACCEPT, Action.GREYLIST):
+        reason = greylist.reason or reason
+    fields: dict[str, str | int | float] = {
+        "queue_id": attempt.queue_id,
+        "action": _WORDS[verdict.action],
+        "reason": reason,
+    }
+    if greylist is not None and greylist.delayed:
+        fields["delay"] = greylist.delayed
+    fields |= {
+        "client_name": attempt.client_name,
+        "client_address": str(attempt.client_address or ""),
+        "sender": attempt.sender,
+        "recipient": attempt.recipient,
+        "helo_name": attempt.helo_name,
+        "score": f"{verdict.score:g}",
+        "codes": "+".join(finding.code for finding in verdict.findings if finding.consequence is not None),
+        "id": verdict.id,
+        "ms": verdict.ms,
+    }
+    if verdict.partial:
+        fields["partial"] = "yes"
+    return fields
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket file that nobody listens on; anything else there stays, and listening fails with its reason."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return
+    except OSError:
+        return
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.setblocking(False)
+    try:
+        probe.connect(os.fspath(path))
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass
+    else:
+        raise OSError(errno.EADDRINUSE, "somebody listens there already", os.fspath(path))
+    finally:
+        probe.close()

@@ -1,0 +1,99 @@
+"""What the policy and HTTP edges need of the daemon: one Protocol, which app fulfils."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from resolverd.failures import ConfigFault
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.findings import Verdict
+from resolverd.mail.listspec import ListState
+from resolverd.mail.questions import ListReply
+from resolverd.wire.names import Address, Name
+
+
+class ListSaying(NamedTuple):
+    """One list, and what it says of a subject."""
+
+    state: ListState
+    reply: ListReply
+
+
+class CacheEntry(NamedTuple):
+    """An RRset or denial in the cache, in presentation form; `ttl` in seconds still to live, negative when stale.
+
+    `records` is empty for a denial, whose `kind` is then NXDOMAIN or NODATA; otherwise `kind` is the trust it is held in.
+    """
+
+    name: str
+    type: str
+    ttl: int
+    kind: str
+    security: str
+    records: tuple[str, ...]
+
+
+class Readiness(NamedTuple):
+    """Whether names can be resolved (the root or the forwarders answer), and if not, why."""
+
+    ready: bool
+    reason: str = ""
+
+
+class Gauge(NamedTuple):
+    """A measured value for /metrics; `name` without the ``resolverd_`` prefix, labels from closed sets only."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = {}
+
+
+class Backend(Protocol):
+    """The daemon, as its edges see it."""
+
+    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+        """The verdict on an attempt; with `record` it counts (greylist, headers due), otherwise nothing changes."""
+        ...
+
+    async def verdict(self, reference: str) -> Verdict | None:
+        """The verdict that has this id, or None if there is none any more."""
+        ...
+
+    async def lookup(self, subject: Address | str) -> Sequence[ListSaying]:
+        """What every enabled list of its kind says of an address or a domain (lower case, no final dot)."""
+        ...
+
+    def lists(self) -> Sequence[ListState]:
+        """Every list, enabled or not, in the catalogue's order."""
+        ...
+
+    def set_list(self, name: str, enabled: bool) -> ListState | None:
+        """Use this list, or stop using it, until the next start; None if there is none of that name."""
+        ...
+
+    async def probe_list(self, name: str) -> ListState | None:
+        """Ask the list's test points now, and lift a suspension if they answer as they should; None if there is no such list."""
+        ...
+
+    def cache_stats(self) -> Mapping[str, float]:
+        """Figures of the caches."""
+        ...
+
+    def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
+        """What the cache holds of a name, of one type or of all."""
+        ...
+
+    def cache_flush(self, name: Name | None, rtype: int | None) -> int:
+        """Forget a name's entries, of one type or of all; everything if `name` is None. Returns how many there were."""
+        ...
+
+    async def reload(self) -> Sequence[ConfigFault]:
+        """Read the configuration again; with faults the old one stays."""
+        ...
+
+    def ready(self) -> Readiness:
+        """Whether names can be resolved at the moment."""
+        ...
+
+    def gauges(self) -> Sequence[Gauge]:
+        """Measured values for /metrics."""
+        ...

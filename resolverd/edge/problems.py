@@ -1,0 +1,41 @@
+"""Errors of the HTTP interface as RFC 9457 problem documents."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from aiohttp import web
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that cannot be answered: a status, what is wrong with it in words, and further members of the document."""
+
+    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object):
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def document(self) -> dict[str, object]:
+        """The problem document; its type is the status, so the title is the status phrase (RFC 9457 §4.2.1)."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+        }
+
+    def response(self) -> web.Response:
+        """The document as a response."""
+        body = json.dumps(self.document(), ensure_ascii=False).encode()
+        return web.Response(status=self.status, body=body, content_type=MEDIA_TYPE, headers=self.headers)
+
+
+def bad_attributes(faults: Sequence[tuple[str, str]]) -> Problem:
+    """400, with every attribute that is wrong and why."""
+    text = "; ".join(f"{name}: {fault}" for name, fault in faults)
+    return Problem(400, text, errors=[{"name": name, "detail": fault} for name, fault in faults])
