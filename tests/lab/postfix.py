@@ -1,0 +1,162 @@
+"""Postfix with its own queue, configuration, log and mailboxes; one main.cf, and what each way of use changes in it.
+
+The variants are the ways in which a mail server can use the service, and the tutorial that all of them replace:
+
+* `tutorial`: every restriction of "7 effective tips for blocking email spam with Postfix", asked of whatever resolver
+  is in resolv.conf, with greylisting on port 10023.
+* `policy`: the two policy lines of resolverd's README.
+* `combined`: one DNS list that says what all lists say, `reject_rbl_client bl.rbl.internal`.
+* `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
+"""
+
+from __future__ import annotations
+
+import email
+import shutil
+from email.message import Message
+from pathlib import Path
+
+from tests.lab.daemon import Daemon, until
+from tests.lab.namespace import HOST_NAME, LAB, MAIL_SERVER, Side
+
+DOMAIN = "our-company.org"
+
+MAILBOXES = ("anna", "bert", "postmaster")
+"""Who has a mailbox in the domain; mail to anybody else is refused."""
+
+_POLICY = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_action=DUNNO }"
+_ACCEPT_OURS = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination, reject_unlisted_recipient"
+
+VARIANTS = {
+    "tutorial": """
+smtpd_helo_restrictions = permit_mynetworks, permit_sasl_authenticated,
+    check_helo_access texthash:$config_directory/helo_access,
+    reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname, reject_unknown_helo_hostname
+smtpd_sender_restrictions = permit_mynetworks, permit_sasl_authenticated,
+    reject_unknown_sender_domain, reject_unknown_reverse_client_hostname, reject_unknown_client_hostname
+smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated,
+    check_policy_service inet:127.0.0.1:10023,
+    check_client_access texthash:$config_directory/rbl_override,
+    reject_rhsbl_helo dbl.spamhaus.org, reject_rhsbl_reverse_client dbl.spamhaus.org,
+    reject_rhsbl_sender dbl.spamhaus.org,
+    permit_dnswl_client list.dnswl.org=127.0.[0..255].[1..3],
+    reject_rbl_client zen.spamhaus.org
+""",
+    "policy": f"""
+smtpd_recipient_restrictions = {_ACCEPT_OURS}, {_POLICY}
+smtpd_data_restrictions = {_POLICY}
+""",
+    "combined": f"""
+smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client bl.rbl.internal
+""",
+    "guarded": f"""
+smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client zen.spamhaus.org
+""",
+}
+
+_MAIN = f"""
+compatibility_level = 3.7
+myhostname = {HOST_NAME}
+mydestination =
+mynetworks = 127.0.0.0/8 [::1]/128
+inet_interfaces = {' '.join(MAIL_SERVER)}
+queue_directory = $config_directory/../queue
+data_directory = $config_directory/../data
+maillog_file = $config_directory/../mail.log
+maillog_file_prefixes = $config_directory
+virtual_mailbox_domains = {DOMAIN}
+virtual_mailbox_base = $config_directory/../mail
+virtual_mailbox_maps = texthash:$config_directory/mailboxes
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+alias_maps =
+smtpd_helo_required = yes
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination
+smtpd_error_sleep_time = 0
+"""
+
+_MASTER = """
+smtp      inet  n - n - -   smtpd
+pickup    unix  n - n 60 1  pickup
+cleanup   unix  n - n - 0   cleanup
+qmgr      unix  n - n 300 1 qmgr
+rewrite   unix  - - n - -   trivial-rewrite
+bounce    unix  - - n - 0   bounce
+defer     unix  - - n - 0   bounce
+trace     unix  - - n - 0   bounce
+verify    unix  - - n - 1   verify
+flush     unix  n - n 1000? 0 flush
+proxymap  unix  - - n - -   proxymap
+smtp      unix  - - n - -   smtp
+relay     unix  - - n - -   smtp
+showq     unix  n - n - -   showq
+error     unix  - - n - -   error
+retry     unix  - - n - -   error
+discard   unix  - - n - -   discard
+virtual   unix  - n n - -   virtual
+anvil     unix  - - n - 1   anvil
+scache    unix  - - n - 1   scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+
+_DIRECTORIES = (
+    ("etc", "root", "root", 0o755),
+    ("data", "postfix", "postfix", 0o700),
+    ("mail", "nobody", "nogroup", 0o755),
+    ("queue", "root", "root", 0o755),
+    ("queue/pid", "root", "root", 0o755),
+    ("queue/public", "postfix", "postdrop", 0o710),
+    ("queue/maildrop", "postfix", "postdrop", 0o730),
+    *((f"queue/{name}", "postfix", "root", 0o700) for name in (
+        "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace")),
+)
+
+
+class Postfix:
+    """A mail server in one variant."""
+
+    def __init__(self, variant: str, side: Side) -> None:
+        self.variant = variant
+        self.directory = LAB / f"postfix-{variant}"
+        self.config = self.directory / "etc"
+        self._furnish()
+        # master itself rather than `postfix start-fg`, whose shell would stand between us and it.
+        self.daemon = Daemon(f"postfix {variant}", ["/usr/lib/postfix/sbin/master", "-s", "-c", str(self.config)], side,
+                             lambda: "daemon started" in self.log())
+
+    def start(self) -> None:
+        """Start the mail server and return once it takes connections."""
+        self.daemon.start()
+
+    def stop(self) -> None:
+        """End the mail server."""
+        self.daemon.stop()
+
+    def delivered(self, recipient: str, count: int = 1, limit: float = 10.0) -> list[Message]:
+        """Give the messages in a mailbox, oldest first; wait up to `limit` seconds until there are `count`."""
+        mailbox = self.directory / "mail" / recipient.partition("@")[0] / "new"
+        files: list[Path] = []
+        for _ in until(limit):
+            files = sorted(mailbox.iterdir(), key=lambda file: file.stat().st_mtime_ns) if mailbox.is_dir() else []
+            if len(files) >= count:
+                break
+        return [email.message_from_bytes(file.read_bytes()) for file in files]
+
+    def log(self) -> str:
+        """Give the mail log so far."""
+        file = self.directory / "mail.log"
+        return file.read_text() if file.exists() else ""
+
+    def _furnish(self) -> None:
+        """Write the configuration, and make the directories that `postfix start` would spend two seconds on."""
+        for directory, owner, group, mode in _DIRECTORIES:
+            path = self.directory / directory
+            path.mkdir(exist_ok=True, parents=True)
+            shutil.chown(path, owner, group)
+            path.chmod(mode)
+        (self.config / "main.cf").write_text(_MAIN + VARIANTS[self.variant])
+        (self.config / "master.cf").write_text(_MASTER)
+        (self.config / "mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in MAILBOXES))
+        (self.config / "helo_access").write_text("optimus-webapi-prod-2.localdomain OK\nva-massmail-02.rakutenmarketing.com OK\n")
+        (self.config / "rbl_override").write_text("dripemail2.com OK\nmlsend.com OK\n")

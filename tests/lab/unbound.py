@@ -1,0 +1,45 @@
+"""Unbound: the resolver of the tutorial's stack, and the one that resolverd's answers are compared with."""
+
+from __future__ import annotations
+
+from tests.lab.daemon import Daemon, answers_dns
+from tests.lab.namespace import LAB, Side
+from tests.lab.world import ROOT_HINTS
+
+REVERSE_ZONES = (
+    "2.0.192.in-addr.arpa",
+    "100.51.198.in-addr.arpa",
+    "113.0.203.in-addr.arpa",
+    "8.b.d.0.1.0.0.2.ip6.arpa",
+)
+"""Reverse zones of the documentation networks: resolvers answer them by themselves (RFC 6303), but clients live here."""
+
+
+def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m") -> Daemon:
+    """Make an Unbound on `address`, port 53: iteration only, everything else as its defaults are."""
+    directory = LAB / "unbound"
+    directory.mkdir(exist_ok=True)
+    config = directory / f"{address}.conf"
+    config.write_text("\n".join([
+        "server:",
+        f"  interface: {address}",
+        "  access-control: 127.0.0.0/8 allow",
+        f"  directory: {directory}",
+        f"  pidfile: {directory}/{address}.pid",
+        f"  root-hints: {ROOT_HINTS}",
+        "  module-config: iterator",
+        f"  num-threads: {threads}",
+        f"  msg-cache-size: {cache}",
+        f"  rrset-cache-size: {cache}",
+        "  username: ''",
+        "  chroot: ''",
+        "  use-syslog: no",
+        "  logfile: ''",
+        "  do-daemonize: no",
+        *(f"  local-zone: {zone}. nodefault" for zone in REVERSE_ZONES),
+        "remote-control:",
+        "  control-enable: no",
+        "",
+    ]))
+    return Daemon(f"unbound {address}", ["unbound", "-d", "-c", str(config)], side,
+                  lambda: answers_dns(side, address, "localhost", "A"))

@@ -1,0 +1,44 @@
+"""Fixtures over the lab. This folder runs inside its namespaces: `python -m tests.lab enter -- pytest tests/real`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.lab import namespace
+from tests.lab.lab import Lab
+
+WAY_IN = "python -m tests.lab enter -- python -m pytest tests/real"
+
+_LAB = pytest.StashKey[Lab]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _inside() -> None:
+    """Leave the folder out where there is no lab; a build server must have one."""
+    if not namespace.inside():
+        reason = f"not in the lab: {WAY_IN}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lab(_inside: None, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The fake internet, running for the whole session. A test that breaks a list heals it."""
+    with Lab() as running:
+        request.config.stash[_LAB] = running
+        yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of each program's log beside a failure."""
+    report = yield
+    if report.failed and (running := item.config.stash.get(_LAB, None)):
+        report.sections += [(f"log of {daemon.name}", daemon.log_tail()) for daemon in running.daemons]
+    return report
