@@ -85,6 +85,8 @@ MAX_FAILURES: Final = 10_000
 """Failed resolutions remembered."""
 NO_SOA_TTL: Final = 5
 """How long a denial without SOA is kept (RFC 2308 §5 would not keep it; a storm of repeats is worse)."""
+PREFETCH_SHARE: Final = 0.1
+"""Share of a TTL that is left when data that is asked for is fetched anew."""
 STALE_TTL: Final = 30
 """TTL given to stale data (RFC 8767 §4)."""
 

@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from resolverd import bounds
 from resolverd.authority import masterfile
 from resolverd.authority.builtin import BuiltinZones
 from resolverd.cache.broken import FailureCache
@@ -27,7 +28,7 @@ from resolverd.wire.names import ROOT, Name, from_text, lower
 
 _PACKETS_SHARE = 0.25
 """Of ``[cache] size``, what prepared replies may take; the rest is for records."""
-_PREFETCH_AT = 0.9
+_PREFETCH_AT = 1 - bounds.PREFETCH_SHARE
 """With prefetch, a prepared reply serves for this share of its TTL; then the record cache sees the question again."""
 
 
@@ -78,9 +79,10 @@ def resolution(
         exempt=frozenset(hints.addresses) | routes.servers,
     )
     # System randomness: who could predict the order of servers would know where to aim.
-    iterator = Iterator(Memory(records, delegations), hints, routes, servers, rules, rng or random.SystemRandom())
+    memory = Memory(records, delegations)
+    iterator = Iterator(memory, hints, routes, servers, rules, rng or random.SystemRandom())
     patience = patience or Patience(client=wanted.query_deadline)
-    recurse = Recurse(iterator, Memory(records, delegations), failures, network, clock, counters, patience, list_zones)
+    recurse = Recurse(iterator, memory, failures, network, clock, counters, patience, list_zones, kept.prefetch)
     builtin = None
     if wanted.builtin_zones:
         builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *routes.zones))

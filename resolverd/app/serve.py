@@ -90,7 +90,7 @@ class _Daemon:
         responder = Responder(
             service.house.answerer,
             service.house.resolution.packets,
-            Access(settings.dns.allow),
+            _access(settings),
             clock,
             counters,
             service.house.resolution.packet_share,
@@ -203,8 +203,12 @@ class _Daemon:
 def _refit(responder: Responder, house: House) -> None:
     responder.answerer = house.answerer
     responder.packets = house.resolution.packets
-    responder.access = Access(house.settings.dns.allow)
+    responder.access = _access(house.settings)
     responder.packets.flush()
+
+
+def _access(settings: Settings) -> Access:
+    return Access(settings.dns.allow, settings.dns.client_rate)
 
 
 def _shown(sock: socket.socket) -> str:

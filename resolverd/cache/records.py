@@ -42,15 +42,15 @@ class RecordCache:
         return self._find((name, rtype), now, trust) or self._find((name, NAME_DENIED), now, trust)
 
     def stale(self, name: Name, rtype: int, now: float, ttl: int) -> Hit | None:
-        """Data past its TTL but within the stale window, its TTLs all set to `ttl` (RFC 8767 §4); live data as well."""
+        """Data past its TTL but within the stale window, its TTLs at most `ttl` (RFC 8767 §4); live data as well."""
         entry = self._entries.get((name, rtype))
         denied = entry is None
         if entry is None:
             entry = self._entries.get((name, NAME_DENIED))
         if entry is None or entry.trust < Trust.ANSWER or now >= entry.expires + self._stale:
             return None
-        rrset = entry.rrset and entry.rrset._replace(ttl=ttl)
-        authority = tuple(each._replace(ttl=ttl) for each in entry.authority)
+        rrset = entry.rrset and entry.rrset._replace(ttl=min(ttl, entry.rrset.ttl))
+        authority = tuple(each._replace(ttl=min(ttl, each.ttl)) for each in entry.authority)
         return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, denied)
 
     def put(self, rrset: RRset, trust: Trust, now: float, name: Name, authority: tuple[RRset, ...] = ()) -> None:

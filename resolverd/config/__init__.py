@@ -13,12 +13,10 @@ from resolverd.config.places import Listen, MapFile, StoreUrl
 from resolverd.config.render import render
 from resolverd.config.secrets import Secret, read_key, state_token
 from resolverd.config.settings import Settings
-from resolverd.config.values import Rate
 
 __all__ = [
     "Listen",
     "MapFile",
-    "Rate",
     "Secret",
     "Settings",
     "StoreUrl",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 from resolverd.config import places, values
 from resolverd.config.secrets import BadValue, Secret, read_secret
 from resolverd.mail.findings import Consequence
+from resolverd.quota import Allowance
 from resolverd.wire import names
 from resolverd.wire.ask import Server
 
@@ -59,7 +60,7 @@ def at_least(low: str) -> Form:
 
 Duration = Annotated[float, Form(values.duration, values.show_duration)]
 Size = Annotated[int, Form(values.size, values.show_size)]
-RateText = Annotated[values.Rate, Form(values.rate, values.show_rate)]
+RateText = Annotated[Allowance, Form(values.rate, values.show_rate)]
 NetworkText = Annotated[places.Network, Form(places.network)]
 AddressText = Annotated[names.Address, Form(places.address)]
 ListenText = Annotated[places.Listen, Form(places.listen)]

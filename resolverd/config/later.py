@@ -6,7 +6,6 @@ from resolverd.config.settings import Check, Settings
 
 _NOT_YET = {
     "dns.minimal_responses": "replies with more than was asked for",
-    "dns.client_rate": "rate limits for clients",
     "resolver.trust_anchors": "DNSSEC validation",
     "resolver.harden_glue": "rules for glue",
     "resolver.prefetch_server_addresses": "prefetching",

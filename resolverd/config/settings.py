@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from resolverd.config import forms, places, values
+from resolverd.config import forms, places
+from resolverd.quota import Allowance
 
 Mode: TypeAlias = Literal["enforce", "observe"]
 
@@ -31,7 +32,7 @@ class Dns(Struct, frozen=True):
     listen: tuple[forms.ListenText, ...] = (places.Listen("127.0.0.1", 5335), places.Listen("::1", 5335))
     allow: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
     minimal_responses: bool = True
-    client_rate: forms.RateText = values.Rate(200, 1.0)
+    client_rate: forms.RateText = Allowance(200, 1.0)
 
 
 class Forward(Struct, frozen=True):

@@ -5,10 +5,10 @@ Every reader takes the TOML value and the directory that relative paths are rela
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from resolverd.config.secrets import BadValue
 from resolverd.mail.findings import Consequence
+from resolverd.quota import Allowance
 from resolverd.wire import codes, names
 
 _MILLISECOND, _MINUTE, _HOUR, _DAY, _WEEK = 0.001, 60.0, 3600.0, 86400.0, 604800.0
@@ -17,13 +17,6 @@ _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
 _LONGEST = 10 * 365 * _DAY
 _LARGEST = 2**40
-
-
-class Rate(NamedTuple):
-    """At most `amount` in `seconds`."""
-
-    amount: int
-    seconds: float
 
 
 def text_of(value: object) -> str:
@@ -92,7 +85,7 @@ def show_size(octets: int) -> str:
     return f"{octets}B"
 
 
-def rate(value: object, _base: Path = Path()) -> Rate:
+def rate(value: object, _base: Path = Path()) -> Allowance:
     """``200/1s``: a count in a time."""
     count, slash, time = text_of(value).partition("/")
     if not slash or not count.isascii() or not count.isdigit() or int(count) < 1:
@@ -100,12 +93,12 @@ def rate(value: object, _base: Path = Path()) -> Rate:
     seconds = duration(time if time[:1].isdigit() else f"1{time}")
     if seconds <= 0:
         raise BadValue(f"{value!r} counts over no time at all")
-    return Rate(int(count), seconds)
+    return Allowance(int(count), seconds)
 
 
-def show_rate(value: Rate) -> str:
+def show_rate(value: Allowance) -> str:
     """A rate as text that `rate` reads back."""
-    return f"{value.amount}/{show_duration(value.seconds)}"
+    return f"{value.count}/{show_duration(value.seconds)}"
 
 
 def domain(value: object, _base: Path = Path()) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from resolverd.edge.access import Access
+from resolverd.edge.access import Access, Admission
 from resolverd.flow.answer import Answerer
 from resolverd.flow.ports import Clock
 from resolverd.watch.counters import Counters
@@ -38,8 +38,11 @@ class Responder:
         self.answerer = answerer
         self._keep = keep
 
-    def refuse(self, packet: bytes) -> bytes | None:
-        """The reply to a client that may not ask; None for what deserves silence."""
+    def refuse(self, packet: bytes, admission: Admission) -> bytes | None:
+        """The reply to a client that may not ask, or not now; None for what deserves silence."""
+        if admission is Admission.LIMITED:
+            self.counters.add("dns_limited")
+            return None
         query = peek(packet)
         if query is None:
             return None

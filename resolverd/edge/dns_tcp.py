@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 
 from resolverd import bounds
-from resolverd.edge.access import is_loopback
+from resolverd.edge.access import Admission, is_loopback
 from resolverd.edge.dns import Responder, key
 from resolverd.wire.peek import Query
 
@@ -73,10 +73,12 @@ class _Connection(asyncio.Protocol):
 
     def _take(self, packet: bytes) -> None:
         responder = self._edge.responder
-        if not responder.access.allows(self.host):
-            self._send(responder.refuse(packet))
+        now = responder.now()
+        admission = responder.access.judge(self.host, now)
+        if admission is not Admission.ALLOWED:
+            self._send(responder.refuse(packet, admission))
             return
-        body = responder.packets.get(key(packet, False), responder.now())
+        body = responder.packets.get(key(packet, False), now)
         if body is not None:
             self._send(packet[:2] + body)
             return

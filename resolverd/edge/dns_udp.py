@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from resolverd import bounds
-from resolverd.edge.access import is_loopback
+from resolverd.edge.access import Admission, is_loopback
 from resolverd.edge.dns import Responder
 from resolverd.wire.peek import Query
 
@@ -49,14 +49,15 @@ class UdpEdge:
 
     def _drain(self) -> None:
         sock, responder = self._sock, self._responder
-        receive, get, allows = sock.recvfrom, responder.packets.get, responder.access.allows
+        receive, get, judge = sock.recvfrom, responder.packets.get, responder.access.judge
         now = responder.now()
         hits = 0
         try:
             for _ in range(bounds.UDP_BATCH):
                 packet, client = receive(_PACKET)
-                if not allows(client[0]):
-                    self._send(responder.refuse(packet), client)
+                admission = judge(client[0], now)
+                if admission is not Admission.ALLOWED:
+                    self._send(responder.refuse(packet, admission), client)
                     continue
                 body = get(packet[2:], now)
                 if body is not None:
@@ -100,13 +101,15 @@ class UdpEdge:
     def _drain_wildcard(self) -> None:
         """As `_drain`, for a socket on all addresses: the reply must come from the address that was asked."""
         responder = self._responder
+        now = responder.now()
         try:
             for _ in range(bounds.UDP_BATCH):
                 packet, source, _, client = self._sock.recvmsg(_PACKET, 128)
-                if not responder.access.allows(client[0]):
-                    self._send(responder.refuse(packet), client, source)
+                admission = responder.access.judge(client[0], now)
+                if admission is not Admission.ALLOWED:
+                    self._send(responder.refuse(packet, admission), client, source)
                     continue
-                body = responder.packets.get(packet[2:], responder.now())
+                body = responder.packets.get(packet[2:], now)
                 if body is not None:
                     self._send(packet[:2] + body, client, source)
                 else:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from resolverd import bounds
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, SmtpReply, Verdict
+from resolverd.mail.printable import printable
 from resolverd.wire.names import Address
 
 JUDGED = frozenset({"RCPT", "DATA"})
@@ -138,8 +139,3 @@ def reply_to(verdict: Verdict) -> SmtpReply | None:
         reply = verdict.reply or SmtpReply(450, "4.7.1", f"Try again later; ref {verdict.id}")
         return reply._replace(code=450)
     return verdict.reply if verdict.action is Action.REJECT else None
-
-
-def printable(text: str, limit: int) -> str:
-    """Printable ASCII on one line: list operators and senders write parts of it (newlines would end the reply)."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text[:limit]).rstrip()

@@ -58,7 +58,7 @@ class Answerer:
             return None
         if (answer := self._resolve.known(name, query.qtype)) is not None:
             return answer
-        return None if query.rd else _NOT_RECURSING
+        return None if query.rd else self._resolve.stale(name, query.qtype) or _NOT_RECURSING
 
     async def answer(self, query: Query, *, local: bool) -> Answer:
         """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""

@@ -55,9 +55,10 @@ class Recurse:
         clock: Clock,
         counters: Counters,
         patience: Patience = Patience(),  # noqa: B008 (immutable)
-        never_stale: frozenset[Name] = frozenset(),
+        list_zones: frozenset[Name] = frozenset(),
+        prefetch: bool = True,
     ):
-        """`never_stale`: zones whose old data must not be used (DNS lists: an old listing refuses mail)."""
+        """`list_zones`: zones of DNS lists, whose data is never used stale (it would refuse mail) and never prefetched."""
         self._iterator = iterator
         self._memory = memory
         self._failures = failures
@@ -65,15 +66,19 @@ class Recurse:
         self._clock = clock
         self._counters = counters
         self._patience = patience
-        self._never_stale = never_stale
+        self._list_zones = list_zones
+        self._prefetch = prefetch
         self._flights: dict[tuple[Name, int], _Flight] = {}
         self._exchanges: dict[Ask, asyncio.Task[Reply]] = {}
         self.unanswered = 0
         """Questions to name servers in a row that got no answer, whoever was asked."""
 
     def known(self, name: Name, rtype: int) -> Answer | None:
-        """The answer from memory alone."""
-        return cached.answer(self._memory.records, name, rtype, self._clock.monotonic())
+        """The answer from memory alone; one about to expire is fetched anew behind it."""
+        answer = cached.answer(self._memory.records, name, rtype, self._clock.monotonic())
+        if answer is not None and answer.expiring:
+            self._refresh(lower(name), rtype)
+        return answer
 
     async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None) -> Answer:
         """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL."""
@@ -82,25 +87,24 @@ class Recurse:
         end = now + self._patience.client
         if deadline is not None:
             end = min(end, deadline)
-        known = cached.answer(self._memory.records, name, rtype, now)
-        if known is not None:
+        if (known := self.known(name, rtype)) is not None:
             return known
         error = self._failures.get(name, rtype, now)
         if error is not None:
-            return self._stale(name, rtype) or Answer(
+            return self.stale(name, rtype) or Answer(
                 codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
             )
         flight = self._flights.get((name, rtype))
         if flight is None:
             if len(self._flights) >= bounds.MAX_RECURSIONS:
                 self._counters.add("recursions_refused")
-                return self._stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
+                return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
             flight = self._start(name, rtype)
         elif flight.waiters >= bounds.MAX_WAITERS:
-            return self._stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
+            return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
         flight.waiters += 1
         try:
-            if (stale := self._stale(name, rtype)) is not None:
+            if (stale := self.stale(name, rtype)) is not None:
                 await asyncio.wait({flight.task}, timeout=min(self._patience.stale, end - now))
                 if not flight.task.done() or flight.task.result().is_failure:
                     self._counters.add("stale_answers")
@@ -136,21 +140,30 @@ class Recurse:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _stale(self, name: Name, rtype: int) -> Answer | None:
-        if not self._never_stale.isdisjoint(ancestors(name)):
+    def stale(self, name: Name, rtype: int) -> Answer | None:
+        """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
+        if not self._list_zones.isdisjoint(ancestors(name)):
             return None
         answer = cached.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._patience.stale_ttl)
         if answer is None:
             return None
         return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False)
 
-    def _start(self, name: Name, rtype: int) -> _Flight:
-        flight = _Flight(asyncio.create_task(self._recurse(name, rtype)))
+    def _refresh(self, name: Name, rtype: int) -> None:
+        # Never for lists: a question that nobody asked would be paid for from their quota.
+        if not self._prefetch or (name, rtype) in self._flights or len(self._flights) >= bounds.MAX_RECURSIONS // 2:
+            return
+        if self._list_zones.isdisjoint(ancestors(name)) and self._failures.get(name, rtype, self._clock.monotonic()) is None:
+            self._counters.add("prefetches")
+            self._start(name, rtype, refresh=True)
+
+    def _start(self, name: Name, rtype: int, refresh: bool = False) -> _Flight:
+        flight = _Flight(asyncio.create_task(self._recurse(name, rtype, refresh)))
         self._flights[name, rtype] = flight
         return flight
 
-    async def _recurse(self, name: Name, rtype: int) -> Answer:
-        work = Work(self._clock.monotonic())
+    async def _recurse(self, name: Name, rtype: int, refresh: bool) -> Answer:
+        work = Work(self._clock.monotonic(), refresh)
         try:
             answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
         except Exception:

@@ -23,6 +23,10 @@ class Resolve:
             return answer
         return self._recurse.known(name, rtype)
 
+    def stale(self, name: Name, rtype: int) -> Answer | None:
+        """What was known until lately, for those who want no recursion."""
+        return self._recurse.stale(lower(name), rtype)
+
     async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None) -> Answer:
         """The answer by `deadline` (monotonic seconds), as `Recurse.resolve` has it."""
         if self._builtin is not None and (answer := self._builtin.answer(lower(name), rtype)) is not None:

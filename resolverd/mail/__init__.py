@@ -1,1 +1,9 @@
-"""TODO."""
+"""Floor 1: what a mail server wants to know of a client, as pure functions and values.
+
+- an attempt and its verdict: `attempt`, `questions`, `findings`, `checks` (one file a check), `verdict` (the fold), `headers`
+- the lists: `catalogue`, `listconfig`, `listtables` (data to `listspec`), `returncodes` (what an answer means), `listnames`
+  (what is asked), `listreply` (what came back), `health`, `replycache`, `standing` (all lists' word on one subject)
+- names made of them: `combined` (the zone below the origin), `guard` (the lists' own zones)
+- greylisting: `triplet`, `greylist`
+- texts: `hostnames`, `domains`, `recipients`, `printable`
+"""

@@ -1,5 +1,7 @@
 """What memory alone says to a question: step by step for iteration, as a whole for answers without any query."""
 
+from typing import TypeAlias
+
 from resolverd import bounds
 from resolverd.recursion.classify import Alias, Data, Denial, Overflow
 from resolverd.recursion.ports import Records
@@ -9,10 +11,11 @@ from resolverd.wire.known import Hit
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
 from resolverd.wire.rrset import RRset
 
+Known: TypeAlias = Data | Alias | Denial | Overflow
+"""What memory can know."""
 
-def step(
-    records: Records, name: Name, rtype: int, now: float, stale_ttl: int | None = None
-) -> Data | Alias | Denial | Overflow | None:
+
+def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Known | None:
     """The data of `name` (lower case), an alias, a denial, or None for nothing known; with `stale_ttl`, stale data too."""
 
     def get(owner: Name, kind: int) -> Hit | None:
@@ -21,20 +24,20 @@ def step(
     hit = get(name, rtype)
     if hit is not None:
         if hit.rrset is not None:
-            return Data((hit.rrset,), hit.authority, int(hit.age))
+            return Data((hit.rrset,), hit.authority, hit)
         return denial_of(hit, name, rtype)
     if rtype != codes.CNAME:
         hit = get(name, codes.CNAME)
         if hit is not None and hit.rrset is not None:
-            return Alias((hit.rrset,), lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), int(hit.age))
+            return Alias((hit.rrset,), lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit)
     for owner in ancestors(name)[1:-1]:
         hit = get(owner, codes.DNAME)
         if hit is not None and hit.rrset is not None:
             # RFC 6672 §3.4: a cached DNAME redirects every name below it.
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, hit.rrset.rdatas[0])
             if len(target) > MAX_NAME:
-                return Overflow((hit.rrset,))
-            return Alias((hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,))), lower(target), int(hit.age))
+                return Overflow((hit.rrset,), hit)
+            return Alias((hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,))), lower(target), hit)
     return None
 
 
@@ -42,29 +45,37 @@ def denial_of(hit: Hit, name: Name, rtype: int) -> Denial:
     """A remembered denial as an outcome."""
     soa = next((rrset for rrset in hit.authority if rrset.rtype == codes.SOA), None)
     proofs = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.SOA)
-    return Denial((), name, rtype, hit.denies_name, soa, proofs, int(hit.age))
+    return Denial((), name, rtype, hit.denies_name, soa, proofs, hit)
 
 
 def finish(chain: list[RRset], end: Data | Denial | Overflow) -> Answer:
     """The answer at the end of a chain (RFC 6604: its RCODE is the last name's)."""
+    age = int(end.hit.age) if end.hit is not None else 0
     if isinstance(end, Data):
-        return Answer(codes.NOERROR, (*chain, *end.chain), end.authority, age=end.age)
+        return Answer(codes.NOERROR, (*chain, *end.chain), end.authority, age=age)
     if isinstance(end, Overflow):
-        return Answer(codes.YXDOMAIN, (*chain, *end.chain))
+        return Answer(codes.YXDOMAIN, (*chain, *end.chain), age=age)
     authority = (end.soa, *end.proofs) if end.soa is not None else end.proofs
-    return Answer(codes.NXDOMAIN if end.nxdomain else codes.NOERROR, (*chain, *end.chain), authority, age=end.age)
+    return Answer(codes.NXDOMAIN if end.nxdomain else codes.NOERROR, (*chain, *end.chain), authority, age=age)
+
+
+def is_expiring(known: Known | None) -> bool:
+    """Whether little of its life is left, so that it is worth being asked for again while it still serves."""
+    return known is not None and known.hit is not None and 0 < known.hit.fraction <= bounds.PREFETCH_SHARE
 
 
 def answer(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Answer | None:
     """The whole answer from memory, or None if any part of it is missing."""
     chain: list[RRset] = []
     name = lower(name)
+    expiring = False
     for _ in range(bounds.MAX_CNAMES + 1):
         known = step(records, name, rtype, now, stale_ttl)
         if known is None:
             return None
+        expiring |= is_expiring(known)
         if not isinstance(known, Alias):
-            return finish(chain, known)
+            return finish(chain, known)._replace(expiring=expiring)
         chain += known.chain
         name = known.target
     return None

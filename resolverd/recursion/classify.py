@@ -1,6 +1,6 @@
 """What a server's message is, seen by the one who asked it as a server of a zone.
 
-Memory answers in the same words; `age` is then how many seconds ago it was learnt, None for what a server said just now.
+Memory answers in the same words; `hit` is then what was found there, None for what a server said just now.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.wire import codes, rdata
+from resolverd.wire.known import Hit
 from resolverd.wire.message import Message
 from resolverd.wire.names import Name, is_subdomain, label_count, lower, to_text
 from resolverd.wire.rrset import RRset
@@ -18,7 +19,7 @@ class Data(NamedTuple):
 
     chain: tuple[RRset, ...]
     authority: tuple[RRset, ...] = ()
-    age: int | None = None
+    hit: Hit | None = None
 
     def described(self) -> str:
         """In words."""
@@ -31,7 +32,7 @@ class Alias(NamedTuple):
 
     chain: tuple[RRset, ...]
     target: Name
-    age: int | None = None
+    hit: Hit | None = None
 
     def described(self) -> str:
         """In words."""
@@ -47,7 +48,7 @@ class Denial(NamedTuple):
     nxdomain: bool
     soa: RRset | None
     proofs: tuple[RRset, ...]
-    age: int | None = None
+    hit: Hit | None = None
 
     @property
     def ttl(self) -> int:
@@ -74,6 +75,7 @@ class Overflow(NamedTuple):
     """A chain that ends in a DNAME whose target would be too long a name: YXDOMAIN (RFC 6672 §2.2)."""
 
     chain: tuple[RRset, ...]
+    hit: Hit | None = None
 
     def described(self) -> str:
         """In words."""

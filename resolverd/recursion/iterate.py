@@ -80,7 +80,8 @@ class Iterator:
     ) -> Generator[Any, Any, Answer]:
         """The answer to a question, SERVFAIL with its reason included. Raises Exhausted only from sub-questions (`path`).
 
-        With `above`, a zone that cannot be entered, names in it are asked of its parent's servers only.
+        With `above`, a zone that cannot be entered, names in it are asked of its parent's servers only. Where the work is
+        to refresh, what is about to expire counts as unknown.
         """
         try:
             return (yield from self._resolve(work, lower(name), rtype, (*path, (lower(name), rtype)), above))
@@ -110,9 +111,9 @@ class Iterator:
         seen: set[Name] = set()
         while name not in seen:
             seen.add(name)
-            known: Outcome | None = cached.step(self._memory.records, name, rtype, work.now)
-            if known is None:
-                known = yield from self._iterate(work, name, rtype, path, above)
+            found = cached.step(self._memory.records, name, rtype, work.now)
+            stays = found is not None and not (work.refresh and not path[:-1] and cached.is_expiring(found))
+            known: Outcome = found if found and stays else (yield from self._iterate(work, name, rtype, path, above))
             if isinstance(known, Useless | Referral):
                 text = known.text if isinstance(known, Useless) else "referrals without end"
                 return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{to_text(name)}: {text}")

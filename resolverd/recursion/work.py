@@ -30,9 +30,11 @@ class Step(NamedTuple):
 class Work:
     """What one client question has used up, and the time as last told."""
 
-    __slots__ = ("bytes", "deadline", "now", "queries", "steps")
+    __slots__ = ("bytes", "deadline", "now", "queries", "refresh", "steps")
 
-    def __init__(self, now: float):
+    def __init__(self, now: float, refresh: bool = False):
+        """`refresh`: data that is about to expire is wanted anew."""
+        self.refresh = refresh
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
         self.queries = 0

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Floor 0: what is told of the daemon at work: `counters` for /metrics, `logs` for people and log readers."""

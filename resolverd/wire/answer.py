@@ -19,7 +19,7 @@ class Answer(NamedTuple):
     `answer` holds the CNAME/DNAME chain in order and then the RRset asked for; `authority` the SOA of a negative answer,
     or a proof; RRSIGs travel inside the RRsets and are shown to DO clients only. `keep`: whether the packet cache may
     hold it; answers that change with health, quota or overrides must not be held there. `age`: seconds that its data has
-    lain in a cache, 0 for what was just fetched, None where nobody counts.
+    lain in a cache, 0 for what was just fetched, None where nobody counts. `expiring`: little of its life is left.
     """
 
     rcode: int
@@ -31,6 +31,7 @@ class Answer(NamedTuple):
     errors: tuple[ExtendedError, ...] = ()
     keep: bool = True
     age: int | None = None
+    expiring: bool = False
 
     @property
     def is_failure(self) -> bool:

@@ -220,7 +220,7 @@ def test_an_action_is_one_printable_line_and_never_ok(verdict: Verdict):
 
 def test_a_lists_text_cannot_end_the_reply():
     reply = SmtpReply(554, "5.7.1", "blocked (\n\naction=OK\0)")
-    assert render(Verdict("R", Action.REJECT, 6, "", reply=reply)) == "554 5.7.1 blocked (??action=OK?)"
+    assert render(Verdict("R", Action.REJECT, 6, "", reply=reply)) == "554 5.7.1 blocked ( action=OK?)"
 
 
 # -- sockets --------------------------------------------------------------------------------------------------------------

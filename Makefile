@@ -1,0 +1,48 @@
+# resolverd. `make run` and `make test` need Python >= 3.11 and make, nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: run test unit check lab bench clean peers
+
+run: $(VENV)/.installed
+	$(BIN)/resolverd serve
+
+test: $(VENV)/.developing peers
+	$(BIN)/pytest tests/unit
+	@tests/real/run $(BIN)/python
+
+unit: $(VENV)/.developing
+	$(BIN)/pytest tests/unit
+
+check: $(VENV)/.developing
+	$(BIN)/ruff check resolverd tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lab: $(VENV)/.developing peers
+	$(BIN)/python -m tests.lab $(ARGS)
+
+bench: $(VENV)/.developing peers
+	$(BIN)/python -m bench.dns
+	$(BIN)/python -m bench.policy
+
+peers:
+	@tests/install-peers
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("resolverd needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@touch $@

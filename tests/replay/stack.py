@@ -1,0 +1,66 @@
+"""The resolver under test, on a fake network and clock: the daemon's own parts behind the DNS edge's desk."""
+
+import random
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import msgspec
+
+from resolverd.app.resolution import Resolution, resolution
+from resolverd.config.settings import Settings
+from resolverd.edge.access import Access
+from resolverd.edge.dns import Responder, key
+from resolverd.flow.answer import Answerer
+from resolverd.flow.ports import Clock, Network
+from resolverd.flow.recurse import Patience
+from resolverd.watch.counters import Counters
+from resolverd.wire.peek import Query
+
+
+class Stack:
+    """Takes questions as packets and gives replies as packets, as the sockets would."""
+
+    def __init__(self, settings: Settings, network: Network, clock: Clock, seed: int, patience: Patience | None = None):
+        self.parts: Resolution = resolution(settings, network, clock, Counters(), rng=random.Random(seed), patience=patience)
+        answerer = Answerer(None, self.parts.resolve, Counters())
+        access = Access([ip_network("0.0.0.0/0")])
+        self._responder = Responder(answerer, self.parts.packets, access, clock, Counters(), self.parts.packet_share)
+
+    async def ask(self, packet: bytes, udp: bool = True) -> bytes | None:
+        body = self._responder.packets.get(key(packet, udp), self._responder.now())
+        if body is not None:
+            return packet[:2] + body
+        reply = self._responder.at_once(packet, udp)
+        return await self._responder.answer(packet, reply, udp, True) if isinstance(reply, Query) else reply
+
+    async def aclose(self) -> None:
+        await self.parts.recurse.aclose()
+
+
+def settings(hints: Path, **changes: dict[str, Any]) -> Settings:
+    """Settings with no query of the resolver's own making, all zones resolved, and `changes` by section."""
+    quiet = {"priming": False, "key_tag_signalling": False, "prefetch_server_addresses": False, "builtin_zones": False}
+    sections = {"resolver": {**quiet, "root_hints": hints, **changes.pop("resolver", {})}, **changes}
+    base = Settings()
+    parts = {name: msgspec.structs.replace(getattr(base, name), **values) for name, values in sections.items()}
+    return msgspec.structs.replace(base, **parts)
+
+
+def root_hints(folder: Path, name: str, addresses: list[str]) -> Path:
+    """A hints file that knows one root server."""
+    path = folder / "root.hints"
+    lines = [f". 3600000 NS {name.rstrip('.')}."]
+    lines += [f"{name.rstrip('.')}. 3600000 {'A' if ip_address(each).version == 4 else 'AAAA'} {each}" for each in addresses]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def question(entry: Any, ident: int, size: int, edns: bool) -> bytes:
+    """An entry's question as a packet."""
+    message: dns.message.Message = entry.message()
+    message.id = ident
+    if edns:
+        message.use_edns(0, 0x8000 if entry.do else 0, size)
+    return message.to_wire()
