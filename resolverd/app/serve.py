@@ -106,6 +106,7 @@ class _Daemon:
         http_server = HttpServer(service, counters, token=self._token(), hosts=settings.http.hosts)
         if http is not None:
             await http_server.serve(http)
+            self._listening.append(("HTTP", f"http://{_shown(http)}/"))
         service.start()
         self._greet(service, warnings)
         await self._until_told(service)
@@ -162,8 +163,7 @@ class _Daemon:
     def _greet(self, service: Service, warnings: list[str]) -> None:
         settings = self._settings
         found = find(self._path)
-        listening = [*self._listening, ("HTTP", f"http://{settings.http.listen}/")]
-        lines = greeting.listening(listening)
+        lines = greeting.listening(self._listening)
         lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
         lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
         lines += greeting.terms(service.house.engine.specs)

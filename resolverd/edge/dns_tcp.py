@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from typing import cast
 
 from resolverd import bounds
 from resolverd.edge.access import Admission, is_loopback
@@ -24,13 +25,12 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.host = str((transport.get_extra_info("peername") or ("",))[0])
         if not self._edge.admit(self):
-            transport.abort()
+            self.transport.abort()
             return
-        transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
+        self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
         self._patience(self._edge.idle)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -46,6 +46,9 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(access._decided) <= 10_000
 
 
-@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("192.0.2.1", False), ("", False)])
+HOSTS = [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("192.0.2.1", False), ("", False)]
+
+
+@pytest.mark.parametrize(("host", "expected"), HOSTS)
 def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected

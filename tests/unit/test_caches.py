@@ -37,7 +37,10 @@ def test_records_live_as_long_as_their_ttl() -> None:
     assert cache.get(WWW, codes.AAAA, 1000.0) is None
 
 
-@given(st.lists(st.tuples(st.sampled_from([Trust.GLUE, Trust.REFERRAL, Trust.ANSWER, Trust.AUTHORITATIVE]), st.integers(1, 9)), min_size=1))
+TRUSTS = st.sampled_from([Trust.GLUE, Trust.REFERRAL, Trust.ANSWER, Trust.AUTHORITATIVE])
+
+
+@given(st.lists(st.tuples(TRUSTS, st.integers(1, 9)), min_size=1))
 def test_less_trusted_data_never_replaces_more_trusted_that_lives(puts: list[tuple[Trust, int]]) -> None:
     cache = RecordCache(10**6)
     best: tuple[Trust, int] | None = None

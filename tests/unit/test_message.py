@@ -186,7 +186,8 @@ def rendered(query: bytes, answer: Answer, udp: bool = True) -> dns.message.Mess
     return dns.message.from_wire(result.data)
 
 
-BIG = Answer(0, (RRset(names.from_text("www.example"), codes.TXT, 60, tuple(bytes([200]) + bytes([n]) * 200 for n in range(20))),))
+TEXTS = tuple(bytes([200]) + bytes([n]) * 200 for n in range(20))
+BIG = Answer(0, (RRset(names.from_text("www.example"), codes.TXT, 60, TEXTS),))
 
 
 def test_what_does_not_fit_is_truncated_and_whole_over_tcp() -> None:
@@ -209,7 +210,13 @@ def test_signatures_go_to_those_who_ask() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "do", "secure", "ad"),
-    [(0x100, False, True, False), (0x120, False, True, True), (0x100, True, True, True), (0x120, True, False, False), (0x130, True, True, False)],
+    [
+        (0x100, False, True, False),
+        (0x120, False, True, True),
+        (0x100, True, True, True),
+        (0x120, True, False, False),
+        (0x130, True, True, False),
+    ],
 )
 def test_ad_is_for_those_who_understand_it(flags: int, do: bool, secure: bool, ad: bool) -> None:
     query = dns.message.make_query("www.example.", "A", want_dnssec=do)
@@ -229,7 +236,7 @@ def test_extended_errors_need_edns() -> None:
 
 def test_compression_work_is_bounded() -> None:
     rrsets = tuple(
-        RRset(names.from_text(f"{n}.{n}.{n}.{n}.example"), codes.CNAME, 60, (names.from_text(f"t{n}.other"),)) for n in range(1000)
+        RRset(names.from_text(f"{n}.{n}.{n}.example"), codes.CNAME, 60, (names.from_text(f"t{n}.other"),)) for n in range(1000)
     )
     reply = rendered(dns.message.make_query("www.example.", "A").to_wire(), Answer(0, rrsets), udp=False)
     assert len(reply.answer) == 1000

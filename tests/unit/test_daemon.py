@@ -1,0 +1,245 @@
+"""The daemon as a process: its start, what it says of faults, what garbage does to it, and its end."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.query
+import pytest
+
+CONFIG = """
+[dns]
+listen = ["127.0.0.1:0"]
+[resolver]
+root_hints = "hints"
+do_not_query = []
+query_deadline = "1s"
+[policy]
+listen = ["127.0.0.1:0"]
+[http]
+listen = "127.0.0.1:0"
+{more}
+"""
+
+
+class Running:
+    def __init__(self, folder: Path, more: str = ""):
+        self.folder = folder
+        # A root that nobody serves, on loopback: no packet leaves the machine.
+        (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 127.255.255.254\n")
+        (folder / "config.toml").write_text(CONFIG.format(more=more))
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "resolverd", "serve", "-c", str(folder / "config.toml")], stderr=log, stdout=log
+            )
+        self.ports = self._ports()
+
+    def _ports(self) -> dict[str, int]:
+        for _ in range(200):
+            text = self.log.read_text()
+            if "try it" in text:
+                found = re.findall(r"(DNS|policy|HTTP) +(?:http://)?127\.0\.0\.1:(\d+)", text)
+                return {what: int(port) for what, port in found}
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+        raise AssertionError(f"did not start:\n{self.log.read_text()}")
+
+    def dns(self, question: str, rtype: str = "A", tcp: bool = False, **options: Any) -> dns.message.Message:
+        ask = dns.query.tcp if tcp else dns.query.udp
+        return ask(dns.message.make_query(question, rtype, **options), "127.0.0.1", 5, self.ports["DNS"])
+
+    def policy(self, octets: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.ports["policy"]), 10) as sock:
+            sock.sendall(octets)
+            sock.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: sock.recv(4096), b""))
+
+    def http(self, path: str) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['HTTP']}{path}", timeout=10) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def end(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("daemon"))
+    yield running
+    running.end()
+
+
+REQUEST = b"".join(
+    line + b"\n"
+    for line in (
+        b"request=smtpd_access_policy", b"protocol_state=RCPT", b"client_address=193.0.0.1", b"client_name=unknown",
+        b"helo_name=h.example.com", b"sender=a@example.com", b"recipient=b@example.org", b"instance=1.2.3", b"",
+    )
+)  # fmt: skip
+GARBAGE = (
+    b"\n\n",
+    b"GET / HTTP/1.0\r\n\r\n", bytes(range(256)) * 20, b"a" * 100_000, b"request=smtpd_access_policy\nno equals sign\n\n",
+)  # fmt: skip
+
+
+def serve(file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "resolverd", "serve", "-c", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20)
+
+
+def test_without_internet_it_runs_and_says_why(daemon: Running) -> None:
+    status, problem = daemon.http("/readyz")
+    assert status == 503
+    assert "root servers" in problem["detail"]
+    assert daemon.http("/healthz")[0] == 200
+    assert daemon.dns("example.com.").rcode() == dns.rcode.SERVFAIL
+    assert "is there a way to the internet" in daemon.log.read_text()
+
+
+def test_without_internet_mail_passes(daemon: Running) -> None:
+    assert daemon.policy(REQUEST) == b"action=DUNNO\n\n"
+
+
+def test_terms_of_each_list_are_told_at_start(daemon: Running) -> None:
+    text = daemon.log.read_text()
+    for zone in ("zen.spamhaus.org", "dbl.spamhaus.org", "list.dnswl.org"):
+        assert re.search(rf"{zone} +fewer than [0-9 ]+.*commercial use: .*https://", text), zone
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_local_names(daemon: Running, tcp: bool) -> None:
+    assert daemon.dns("localhost.", tcp=tcp).answer[0].to_text() == "localhost. 10800 IN A 127.0.0.1"
+    private = daemon.dns("1.0.0.10.in-addr.arpa.", "PTR", tcp=tcp)
+    assert private.rcode() == dns.rcode.NXDOMAIN
+    assert private.authority[0].rdtype == dns.rdatatype.SOA
+    assert daemon.dns("2.0.0.127.bl.rbl.internal.", tcp=tcp).answer[0][0].to_text() == "127.0.0.2"
+    assert daemon.dns("1.0.0.127.bl.rbl.internal.", tcp=tcp).rcode() == dns.rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    ("rdclass", "rtype", "rcode"), [("CH", "TXT", "REFUSED"), ("IN", "AXFR", "REFUSED"), ("IN", "MAILB", "NOTIMP")]
+)
+def test_what_is_not_for_us(daemon: Running, rdclass: str, rtype: str, rcode: str) -> None:
+    query = dns.message.make_query("version.bind.", rtype, rdclass)
+    reply = dns.query.tcp(query, "127.0.0.1", 5, daemon.ports["DNS"])
+    assert dns.rcode.to_text(reply.rcode()) == rcode
+
+
+def test_any_is_small(daemon: Running) -> None:
+    reply = daemon.dns("example.com.", "ANY")
+    assert [each.rdtype for each in reply.answer] == [dns.rdatatype.HINFO]
+
+
+def test_rd_0_recurses_for_nobody(daemon: Running) -> None:
+    query = dns.message.make_query("never-asked.example.net.", "A", flags=0)
+    assert dns.query.udp(query, "127.0.0.1", 5, daemon.ports["DNS"]).rcode() == dns.rcode.REFUSED
+
+
+def test_garbage_at_every_door_changes_nothing(daemon: Running) -> None:
+    loops = b"\0\1\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for packet in (b"", b"\0", os.urandom(11), os.urandom(400), loops, b"\xff" * 1500, b"\0" * 4096):
+            sock.sendto(packet, ("127.0.0.1", daemon.ports["DNS"]))
+    for octets in (b"\0", b"\0\0", b"\0\5abc", b"\xff\xff" + os.urandom(500), b"\0\x12" + loops):
+        with socket.create_connection(("127.0.0.1", daemon.ports["DNS"]), 5) as sock:
+            sock.sendall(octets)
+    for octets in GARBAGE:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            assert b"action=" not in daemon.policy(octets)
+    body = b"{not json"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{daemon.ports['HTTP']}/v1/verdict", data=body, headers={"Content-Type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    with refused.value as error:
+        assert error.code == 400
+        assert error.headers["Content-Type"] == "application/problem+json"
+    assert daemon.dns("localhost.").answer
+    assert daemon.policy(REQUEST) == b"action=DUNNO\n\n"
+    assert "Traceback" not in daemon.log.read_text()
+
+
+def test_a_second_daemon_on_the_state_refuses(daemon: Running, tmp_path: Path) -> None:
+    other = tmp_path / "config.toml"
+    other.write_text(f'[dns]\nlisten=["127.0.0.1:0"]\n[policy]\nlisten=[]\n[http]\nlisten="127.0.0.1:0"\n[store]\nurl="disk:{daemon.folder}/var"\n')
+    done = serve(other)
+    assert done.returncode != 0
+    assert str(daemon.process.pid) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_busy_port_is_named_with_its_holder(daemon: Running, tmp_path: Path) -> None:
+    port = daemon.ports["DNS"]
+    other = tmp_path / "config.toml"
+    other.write_text(f'[dns]\nlisten=["127.0.0.1:{port}"]\n[http]\nlisten="127.0.0.1:{daemon.ports["HTTP"]}"\n')
+    done = serve(other)
+    assert done.returncode == 78
+    for text in (f"dns.listen: 127.0.0.1:{port} is in use", "http.listen", f"(pid {daemon.process.pid})"):
+        assert text in done.stderr
+
+
+def test_every_fault_of_a_configuration_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[dns]\nlisten=["nowhere"]\nalow=[]\n[greylist]\ndelay="soon"\n[lists.sorbs]\nenabled=true\n')
+    done = serve(file)
+    assert done.returncode == 78
+    for text in ("dns.listen", "dns.alow", "dns.allow", "greylist.delay", "lists.sorbs", "2024-06-05"):
+        assert text in done.stderr
+
+
+def test_state_is_private(daemon: Running) -> None:
+    state = daemon.folder / "var"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "token").stat().st_mode) == 0o600
+
+
+def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    file = tmp_path / "config.toml"
+    before = file.read_text()
+    try:
+        for more, expected in (("[zone]\norigin='other.internal'\n", "was read again"), ("[nonsense]\n", "the old one stays")):
+            file.write_text(before + more)
+            running.process.send_signal(signal.SIGHUP)
+            for _ in range(100):
+                if expected in running.log.read_text():
+                    break
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.process.wait(0.05)
+            assert expected in running.log.read_text()
+        assert running.dns("2.0.0.127.bl.other.internal.").answer
+    finally:
+        assert running.end() == 0
+
+
+def test_sigterm_ends_it_within_two_seconds_even_amid_work(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    with socket.create_connection(("127.0.0.1", running.ports["policy"]), 5) as client:
+        client.sendall(REQUEST)
+        with socket.create_connection(("127.0.0.1", running.ports["DNS"]), 5):
+            begun = time.monotonic()
+            assert running.end() == 0
+            assert time.monotonic() - begun < 2
