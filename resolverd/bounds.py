@@ -48,7 +48,7 @@ MAX_RECURSIONS: Final = 1000
 MAX_WAITERS: Final = 100
 """Clients waiting for one and the same question."""
 MAX_RRSET_RECORDS: Final = 100
-"""Records kept of an RRset (CVE-2023-2828 and kin)."""
+"""Records of an RRset that is remembered; a larger one is passed on whole and forgotten (CacheFlush, CVE-2023-2828)."""
 
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4

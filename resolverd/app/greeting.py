@@ -18,14 +18,14 @@ def terms(specs: Sequence[ListSpec]) -> list[str]:
     return ["lists that are asked, on their operators' terms:", *(f"  {spec.shown:<24} {spec.terms}" for spec in specs)]
 
 
-def next_steps(dns: str, origin: str) -> list[str]:
-    """Commands that show that it works."""
+def next_steps(dns: str, origin: str, command: str) -> list[str]:
+    """Commands that show that it works; `command` is how resolverd was called."""
     host, _, port = dns.rpartition(":")
     at = f"@{host.strip('[]')}" + (f" -p {port}" if port != "53" else "")
     return [
         "try it:",
         f"  dig {at} example.com MX",
         f"  dig {at} 2.0.0.127.bl.{origin} TXT     the combined zone's test entry",
-        "  resolverd check 127.0.0.2 --helo mail.example.com --sender someone@example.com",
-        "  resolverd config postfix          the lines for main.cf",
+        f"  {command} check 192.0.2.1 --helo mail.example.com --sender someone@example.com",
+        f"  {command} config postfix          the lines for main.cf",
     ]

@@ -62,7 +62,7 @@ def screen(
         online=online,
         headers=before.headers if before else None,
         recent=before.recent if before else None,
-        hostname=socket.getfqdn(),
+        hostname=socket.gethostname(),  # not getfqdn: it would ask the nameserver that we are about to be
     )
 
 

@@ -167,7 +167,7 @@ class _Daemon:
         lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
         lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
         lines += greeting.terms(service.house.engine.specs)
-        lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin)
+        lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line)
         for remark in (*warnings, *later(settings)):
@@ -205,6 +205,11 @@ def _refit(responder: Responder, house: House) -> None:
     responder.packets = house.resolution.packets
     responder.access = _access(house.settings)
     responder.packets.flush()
+
+
+def _command() -> str:
+    called = sys.argv[0]
+    return "python -m resolverd" if called.endswith("__main__.py") else called
 
 
 def _access(settings: Settings) -> Access:

@@ -29,6 +29,8 @@ _NOT_YET = {
 }
 """Key and what will read it."""
 
+_ZONE_FILES = (".zone", ".ip4set", ".ip4trie", ".ip6trie", ".dnset")
+
 
 def later(settings: Settings) -> list[str]:
     """A remark for each key that is set and that nothing acts on yet; DNSSEC, on by default, always has one."""
@@ -39,7 +41,7 @@ def later(settings: Settings) -> list[str]:
     for key, subject in _NOT_YET.items():
         value = _at(settings, key)
         if key == "zones.dir":
-            changed = value.is_dir() and any(value.iterdir())
+            changed = value.is_dir() and any(file.suffix in _ZONE_FILES for file in value.iterdir())
         else:
             changed = value != (Check() if isinstance(value, Check) else _at(defaults, key))
         if changed:

@@ -120,7 +120,7 @@ def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
 
 def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
     found, name = scrub.chain(message, qname, qtype, zone, whole=forwarded)
-    chain = tuple(rrset._replace(rdatas=rrset.rdatas[: bounds.MAX_RRSET_RECORDS]) for rrset in found)
+    chain = tuple(found)
     last = chain[-1] if chain else None
     if last is not None and last.rtype == qtype and lower(last.owner) == name:
         return Data(chain, _wildcard_proof(message, chain, zone))

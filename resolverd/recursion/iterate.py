@@ -348,7 +348,7 @@ class Iterator:
         if isinstance(outcome, Data | Alias | Denial | Overflow):
             synthesised = False
             for rrset in outcome.chain:
-                if not synthesised:
+                if not synthesised and len(rrset.rdatas) <= bounds.MAX_RRSET_RECORDS:
                     proof = outcome.authority if isinstance(outcome, Data) and rrset is outcome.chain[-1] else ()
                     records.put(rrset, trust, now, lower(rrset.owner), proof)
                 # A CNAME behind a DNAME was made from it and is made again from it.
