@@ -70,7 +70,7 @@ class Responder:
         rendered = render.render(query, answer, render.limit(query, udp))
         self.counters.add("dns_answers", rcode=codes.rcode_text(answer.rcode))
         options = query.edns.options if query.edns is not None else ()
-        if answer.keep and rendered.min_ttl and not options and not answer.is_failure:
+        if answer.keep and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
             lifetime = rendered.min_ttl * self._keep
             self.packets.put(key(packet, udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
         return rendered.data

@@ -9,7 +9,7 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.known import Hit
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
-from resolverd.wire.rrset import RRset
+from resolverd.wire.rrset import RRset, Security
 
 Known: TypeAlias = Data | Alias | Denial | Overflow
 """What memory can know."""
@@ -29,11 +29,14 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
     if rtype != codes.CNAME:
         hit = get(name, codes.CNAME)
         if hit is not None and hit.rrset is not None:
-            return Alias((hit.rrset,), lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit)
+            # An alias that was made from a DNAME has it beside it, and in front of it in the answer.
+            chain = (*hit.authority, hit.rrset)
+            return Alias(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit)
     for owner in ancestors(name)[1:-1]:
         hit = get(owner, codes.DNAME)
-        if hit is not None and hit.rrset is not None:
-            # RFC 6672 §3.4: a cached DNAME redirects every name below it.
+        if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
+            # RFC 6672 §3.4: a cached DNAME redirects every name below it. Only a validated one: a forged DNAME would
+            # take a whole tree away, where a forged CNAME takes one name.
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, hit.rrset.rdatas[0])
             if len(target) > MAX_NAME:
                 return Overflow((hit.rrset,), hit)

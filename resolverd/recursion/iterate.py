@@ -346,13 +346,14 @@ class Iterator:
     def _learn(self, outcome: Outcome, trust: Trust, now: float) -> None:
         records = self._memory.records
         if isinstance(outcome, Data | Alias | Denial | Overflow):
-            synthesised = False
+            beside: tuple[RRset, ...] = ()
             for rrset in outcome.chain:
-                if not synthesised and len(rrset.rdatas) <= bounds.MAX_RRSET_RECORDS:
-                    proof = outcome.authority if isinstance(outcome, Data) and rrset is outcome.chain[-1] else ()
-                    records.put(rrset, trust, now, lower(rrset.owner), proof)
-                # A CNAME behind a DNAME was made from it and is made again from it.
-                synthesised = rrset.rtype == codes.DNAME
+                if isinstance(outcome, Data) and rrset is outcome.chain[-1]:
+                    beside = outcome.authority
+                if len(rrset.rdatas) <= bounds.MAX_RRSET_RECORDS:
+                    records.put(rrset, trust, now, lower(rrset.owner), beside)
+                # A CNAME behind a DNAME was made from it; both are shown together.
+                beside = (rrset,) if rrset.rtype == codes.DNAME else ()
         if isinstance(outcome, Denial):
             authority = (outcome.soa, *outcome.proofs) if outcome.soa else outcome.proofs
             records.deny(outcome.name, NAME_DENIED if outcome.nxdomain else outcome.qtype, outcome.ttl, authority, trust, now)
