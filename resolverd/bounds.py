@@ -59,6 +59,12 @@ MAX_TIMEOUT: Final = 3.0
 """Patience with the slowest."""
 MAX_BAD_REPLIES: Final = 10
 """Unreadable packets taken for one question before it is given up (TuDoor)."""
+UPSTREAM_STREAMS: Final = 100
+"""TCP and TLS connections to servers at once; beyond, the oldest is closed."""
+UPSTREAM_PIPELINE: Final = 50
+"""Questions under way on one of them; beyond, another is opened."""
+UPSTREAM_IDLE: Final = 10.0
+"""Seconds for which an unused one is kept (RFC 7766 §6.2.3)."""
 SENDS_PER_SERVER: Final = 3
 """Sends to one server and transport for one question (RFC 9520 §3.1)."""
 DEAD_AFTER: Final = 4

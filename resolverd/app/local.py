@@ -14,8 +14,10 @@ from resolverd.watch.counters import Counters
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Service]:
     """A service that works in this process until the context ends. Raises ConfigError."""
-    service = Service(settings, Exchange(settings.resolver.outgoing_addresses), MemoryStore(), SystemClock(), Counters())
+    exchange = Exchange(settings.resolver.outgoing_addresses)
+    service = Service(settings, exchange, MemoryStore(), SystemClock(), Counters())
     try:
         yield service
     finally:
         await service.aclose()
+        await exchange.aclose()

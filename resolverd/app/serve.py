@@ -81,9 +81,8 @@ class _Daemon:
         clock = SystemClock()
         store = await self._open_store()
         try:
-            service = Service(
-                settings, Exchange(settings.resolver.outgoing_addresses), store, clock, counters, lambda: load(self._path)
-            )
+            exchange = Exchange(settings.resolver.outgoing_addresses)
+            service = Service(settings, exchange, store, clock, counters, lambda: load(self._path))
         except BaseException:
             await store.close()
             raise
@@ -116,6 +115,7 @@ class _Daemon:
             await tcp_edge.aclose()
         await asyncio.gather(policy_server.close(_GRACE), http_server.close(_GRACE))
         await service.aclose()
+        await exchange.aclose()
         log.info("ended")
         return 0
 

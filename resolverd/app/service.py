@@ -10,7 +10,7 @@ from resolverd.app import screening
 from resolverd.app.resolution import Resolution, resolution
 from resolverd.config import Settings, enabled_lists, later
 from resolverd.config.lists import catalogue
-from resolverd.edge.ports import CacheEntry, Gauge, ListSaying, Readiness
+from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow.answer import Answerer
 from resolverd.flow.fanout import Engine
@@ -156,6 +156,23 @@ class Service:
             parts.delegations.forget(name)
         return parts.records.flush(name, rtype)
 
+    async def trace(self, name: Name, rtype: int) -> Trace:
+        """Resolve a name past all caches, and tell each exchange."""
+        begun = self._clock.monotonic()
+        answer, steps = await self.house.resolution.recurse.trace(name, rtype)
+        exchanges = tuple(
+            Exchange(to_text(each.zone), each.server, to_text(each.qname), codes.type_text(each.qtype), each.outcome, each.ms)
+            for each in steps
+        )
+        records = tuple(
+            f"{to_text(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
+            for rrset in (*answer.answer, *answer.authority)
+            for data in rrset.rdatas
+        )
+        reasons = tuple(error.text for error in answer.errors if error.text)
+        ms = round(1000 * (self._clock.monotonic() - begun))
+        return Trace(exchanges, codes.rcode_text(answer.rcode), records, reasons, ms)
+
     async def reload(self) -> Sequence[ConfigFault]:
         """Read the configuration again; with faults the old one stays."""
         if self._load is None:
@@ -246,6 +263,7 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
         "policy.listen": (old.policy.listen, new.policy.listen),
         "http.listen": (old.http.listen, new.http.listen),
         "http.token": (old.http.token, new.http.token),
+        "resolver.outgoing_addresses": (old.resolver.outgoing_addresses, new.resolver.outgoing_addresses),
         "store.url": (old.store.url, new.store.url),
         "log": (old.log, new.log),
     }

@@ -10,6 +10,7 @@ from resolverd.config import Settings
 from resolverd.edge import shapes
 from resolverd.edge.ports import Backend
 from resolverd.edge.problems import Problem
+from resolverd.wire.names import Name
 
 _Result = TypeVar("_Result")
 
@@ -30,6 +31,11 @@ def lookup(settings: Settings, text: str) -> dict[str, Any]:
     except Problem as problem:
         raise Failed(problem.detail) from None
     return shapes.lookup_json(subject, _run(settings, lambda backend: backend.lookup(subject)))
+
+
+def trace(settings: Settings, name: Name, rtype: int) -> dict[str, Any]:
+    """How a name is resolved, as GET /v1/trace has it."""
+    return shapes.trace_json(_run(settings, lambda backend: backend.trace(name, rtype)))
 
 
 def _run(settings: Settings, work: Callable[[Backend], Awaitable[_Result]]) -> _Result:

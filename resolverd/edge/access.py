@@ -22,8 +22,13 @@ class Admission(Enum):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, as the socket gives it, is this machine's own."""
-    return host == "::1" or host.startswith(("127.", "::ffff:127."))
+    """Whether an address, as a socket has it, is this machine itself."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return (mapped or address).is_loopback
 
 
 class Access:

@@ -158,6 +158,10 @@ class Api:
         name = _name(path["name"]) if "name" in path else None
         return {"flushed": self._backend.cache_flush(name, _type(path.get("type")))}
 
+    async def get_trace(self, _request: web.BaseRequest, path: Mapping[str, str]) -> Result:
+        """How a name is resolved, from the root downwards, past the caches."""
+        return shapes.trace_json(await self._backend.trace(_name(path["name"]), _type(path["type"]) or codes.A))
+
     async def reload(self, _request: web.BaseRequest, _path: Mapping[str, str]) -> Result:
         """Read the configuration again; a faulty one changes nothing."""
         if faults := await self._backend.reload():
@@ -221,6 +225,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/cache/{name}", Api.flush_cache, "Flushed", changes=True),
     Route("GET", "/v1/cache/{name}/{type}", Api.get_cache, "CacheEntries"),
     Route("DELETE", "/v1/cache/{name}/{type}", Api.flush_cache, "Flushed", changes=True),
+    Route("GET", "/v1/trace/{name}/{type}", Api.get_trace, "Trace"),
     Route("POST", "/v1/reload", Api.reload, "Reloaded", changes=True),
     Route("GET", "/metrics", Api.get_metrics),
     Route("GET", "/healthz", Api.get_health, "Health", open_to_all=True),

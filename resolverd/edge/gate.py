@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from resolverd.edge.access import is_loopback
 from resolverd.edge.problems import Problem
-from resolverd.edge.shapes import is_loopback
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",

@@ -87,6 +87,10 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "CacheEntries": _object(
         entries=_list(_object(name=_TEXT, type=_TEXT, ttl=_WHOLE, kind=_TEXT, security=_TEXT, records=_list(_TEXT)))
     ),
+    "Trace": _object(
+        rcode=_TEXT, records=_list(_TEXT), reasons=_list(_TEXT), ms=_WHOLE,
+        exchanges=_list(_object(zone=_TEXT, server=_TEXT, name=_TEXT, type=_TEXT, outcome=_TEXT, ms=_WHOLE)),
+    ),
     "Flushed": _object(flushed=_WHOLE),
     "Reloaded": _object(reloaded=_FLAG),
     "Health": _object(service=_TEXT, version=_TEXT, alive=_FLAG),

@@ -32,6 +32,27 @@ class CacheEntry(NamedTuple):
     records: tuple[str, ...]
 
 
+class Exchange(NamedTuple):
+    """One exchange of a resolution: the zone whose server was asked, what, and what came of it; names as text."""
+
+    zone: str
+    server: str
+    name: str
+    type: str
+    outcome: str
+    ms: int
+
+
+class Trace(NamedTuple):
+    """How a name is resolved, from the root downwards: the exchanges, and the answer at their end with its reasons."""
+
+    exchanges: tuple[Exchange, ...]
+    rcode: str
+    records: tuple[str, ...]
+    reasons: tuple[str, ...]
+    ms: int
+
+
 class Readiness(NamedTuple):
     """Whether names can be resolved (the root or the forwarders answer), and if not, why."""
 
@@ -84,6 +105,10 @@ class Backend(Protocol):
 
     def cache_flush(self, name: Name | None, rtype: int | None) -> int:
         """Forget a name's entries, of one type or of all; everything if `name` is None. Returns how many there were."""
+        ...
+
+    async def trace(self, name: Name, rtype: int) -> Trace:
+        """Resolve a name past all caches, and tell each exchange. Nothing is remembered but how the servers fare."""
         ...
 
     async def reload(self) -> Sequence[ConfigFault]:

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from ipaddress import ip_address
 from typing import Any
 
 from resolverd.edge.policy_wire import address_of, reply_to
-from resolverd.edge.ports import CacheEntry, ListSaying
+from resolverd.edge.ports import CacheEntry, ListSaying, Trace
 from resolverd.edge.problems import Problem, bad_attributes
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Finding, Verdict
@@ -152,11 +151,12 @@ def cache_json(entry: CacheEntry) -> dict[str, Any]:
     return {**entry._asdict(), "records": list(entry.records)}
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address, as a socket has it, is this machine itself."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return (mapped or address).is_loopback
+def trace_json(trace: Trace) -> dict[str, Any]:
+    """How a name is resolved."""
+    return {
+        "rcode": trace.rcode,
+        "records": list(trace.records),
+        "reasons": list(trace.reasons),
+        "ms": trace.ms,
+        "exchanges": [exchange._asdict() for exchange in trace.exchanges],
+    }

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from resolverd import bounds
 from resolverd.cache.broken import FailureCache
+from resolverd.cache.delegations import DelegationCache
+from resolverd.cache.records import RecordCache
 from resolverd.flow.ports import Clock, Network
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
@@ -22,6 +24,9 @@ from resolverd.wire.ask import All, Ask, First, Reply
 from resolverd.wire.names import Name, ancestors, lower, to_text
 
 log = logging.getLogger(__name__)
+
+_TRACE_MEMORY = 1 << 20
+"""Octets for what one trace learns."""
 
 
 class Patience(NamedTuple):
@@ -118,9 +123,10 @@ class Recurse:
         return flight.task.result()
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
-        """Resolve past the answer cache, and tell every exchange on the way."""
+        """Resolve past all that is remembered of names, and tell every exchange on the way."""
         work = Work(self._clock.monotonic())
-        answer: Answer = await self.drive(self._iterator.resolve(work, lower(name), rtype))
+        blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache())
+        answer: Answer = await self.drive(self._iterator.over(blank).resolve(work, lower(name), rtype))
         return answer, work.steps
 
     async def prime(self) -> float | None:

@@ -10,17 +10,23 @@ import errno
 import secrets
 import socket
 import ssl
-import struct
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from resolverd import bounds
-from resolverd.wire import codes, message, render
-from resolverd.wire.ask import Ask, Failed, Reply, Transport
+from resolverd.net import cookies
+from resolverd.net.cookies import Cookies
+from resolverd.net.streams import Streams
+from resolverd.wire import codes, render
+from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
+from resolverd.wire.message import Malformed, Message, parse
 from resolverd.wire.names import Address, Name, lower
 
 _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DO = 2
 _PORT_TRIES = 8
+_OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EACCES, errno.EPERM)
+"""Errors that are ours, not the server's."""
 
 
 class Exchange:
@@ -28,45 +34,59 @@ class Exchange:
 
     def __init__(self, sources: tuple[Address, ...] = ()):
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
-        self._tls = ssl.create_default_context()
+        self._streams = Streams(lambda server: self._socket(server, socket.SOCK_STREAM))
+        self._cookies = Cookies()
 
     async def exchange(self, ask: Ask) -> Reply:
         """The reply, or why there is none, after `ask.timeout` seconds at most. Never raises for faults of others."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        qname = _random_case(ask.qname) if ask.random_case and ask.transport is Transport.UDP else ask.qname
-        ident = secrets.randbits(16)
-        flags = codes.RD if ask.recursion else 0
-        packet = render.question(ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec)
-        data, failed = b"", None
+        message, failed, size = None, None, 0
         try:
             async with asyncio.timeout(ask.timeout):
-                if ask.transport is Transport.UDP:
-                    data = await self._udp(ask, packet, qname)
-                else:
-                    data = await self._tcp(ask, packet)
+                message, size = await self._ask(ask)
         except TimeoutError:
             failed = Failed.TIMEOUT
-        except _Spoofed:
-            failed = Failed.SPOOFED
-        except ssl.SSLError:
+        except _Spoofed as error:
+            failed = error.failed
+        except (Malformed, ssl.SSLError):
             failed = Failed.MALFORMED
         except OSError as error:
-            ours = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EACCES, errno.EPERM)
-            failed = Failed.LOCAL if error.errno in ours else Failed.UNREACHABLE
-        except (asyncio.IncompleteReadError, _Malformed):
-            failed = Failed.MALFORMED
-        parsed = None
-        if failed is None:
-            try:
-                parsed = message.parse(data)
-            except message.Malformed:
-                failed = Failed.MALFORMED
+            failed = Failed.LOCAL if error.errno in _OURS else Failed.UNREACHABLE
         now = loop.time()
-        return Reply(parsed, failed, now, now - begun, len(data))
+        return Reply(message, failed, now, now - begun, size)
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept."""
+        await self._streams.aclose()
+
+    async def _ask(self, ask: Ask) -> tuple[Message, int]:
+        address = ask.server.address
+        for _ in range(2):
+            qname = _random_case(ask.qname) if ask.random_case and ask.transport is Transport.UDP else ask.qname
+            cookie = ((cookies.OPTION, self._cookies.option(address)),) if ask.edns_size else ()
+            flags = codes.RD if ask.recursion else 0
+            packet = render.question(secrets.randbits(16), flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
+            if ask.transport is not Transport.UDP:
+                matches = partial(_answers, packet=packet, qname=qname, any_case=True)
+                data = await self._streams.ask(ask.server, ask.transport, packet, matches)
+                message = parse(data)
+                if self._cookies.check(address, message) is cookies.Seen.FORGED:
+                    # A handshake is proof enough; a server that has given up cookies is believed it.
+                    self._cookies.forget(address)
+                return message, len(data)
+            data = await self._udp(ask, packet, qname)
+            message = parse(data)
+            seen = self._cookies.check(address, message)
+            if seen is cookies.Seen.GOOD:
+                return message, len(data)
+            if seen is cookies.Seen.FORGED:
+                break
+        # Forged, or BADCOOKIE twice: TCP needs no cookie (RFC 7873 §5.3).
+        raise _Spoofed
 
     async def _udp(self, ask: Ask, packet: bytes, qname: Name) -> bytes:
-        sock = self._socket(ask, socket.SOCK_DGRAM)
+        sock = self._socket(ask.server, socket.SOCK_DGRAM)
         loop = asyncio.get_running_loop()
         try:
             sock.connect((str(ask.server.address), ask.server.port))
@@ -78,11 +98,11 @@ class Exchange:
                     raise _Spoofed
                 if not _answers(data, packet, qname):
                     if _answers(data, packet, qname, any_case=True):
-                        raise _Spoofed
+                        raise _Spoofed(Failed.LETTERS)
                     # A malformed packet first must not kill the question (TuDoor): the right one may still come.
                     bad += 1
                     if bad >= bounds.MAX_BAD_REPLIES:
-                        raise _Malformed
+                        raise Malformed("nothing but unreadable packets")
                     continue
                 if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE):
                     # More than we asked for, so perhaps fragmented and forged on the way (CVE-2025-59024).
@@ -91,30 +111,8 @@ class Exchange:
         finally:
             sock.close()
 
-    async def _tcp(self, ask: Ask, packet: bytes) -> bytes:
-        sock = self._socket(ask, socket.SOCK_STREAM)
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.sock_connect(sock, (str(ask.server.address), ask.server.port))
-        except BaseException:
-            sock.close()
-            raise
-        tls = self._tls if ask.transport is Transport.TLS else None
-        reader, writer = await asyncio.open_connection(
-            sock=sock, ssl=tls, server_hostname=ask.server.tls_name if tls else None, limit=65538
-        )
-        try:
-            writer.write(len(packet).to_bytes(2) + packet)
-            while True:
-                (length,) = struct.unpack("!H", await reader.readexactly(2))
-                data = await reader.readexactly(length)
-                if data[:2] == packet[:2] and _answers(data, packet, ask.qname, any_case=True):
-                    return data
-        finally:
-            writer.transport.abort()
-
-    def _socket(self, ask: Ask, kind: socket.SocketKind) -> socket.socket:
-        version = ask.server.address.version
+    def _socket(self, server: Server, kind: socket.SocketKind) -> socket.socket:
+        version = server.address.version
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         sock = socket.socket(family, kind)
         try:
@@ -135,11 +133,8 @@ class Exchange:
 
 
 class _Spoofed(Exception):
-    pass
-
-
-class _Malformed(Exception):
-    pass
+    def __init__(self, failed: Failed = Failed.SPOOFED):
+        self.failed = failed
 
 
 def _bind_random(sock: socket.socket, source: str) -> None:

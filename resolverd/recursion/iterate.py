@@ -22,10 +22,13 @@ from resolverd.recursion.servers import Servers
 from resolverd.recursion.work import Exhausted, Work
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
-from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
+from resolverd.wire.ask import Ask, Failed, First, Reply, Server, Transport
 from resolverd.wire.known import NAME_DENIED, Delegation
 from resolverd.wire.names import ROOT, Address, Name, ancestors, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import RRset, Trust
+
+_SIDE_BY_SIDE = 2
+"""Names of servers whose addresses are looked up at the same time."""
 
 Path: TypeAlias = tuple[tuple[Name, int], ...]
 """The questions that led to this one, outermost first: their number is the depth, a repetition is a cycle."""
@@ -74,6 +77,10 @@ class Iterator:
         self._servers = servers
         self._rules = rules
         self._rng = rng
+
+    def over(self, memory: Memory) -> "Iterator":
+        """The same iteration over another memory."""
+        return Iterator(memory, self._hints, self._routes, self._servers, self._rules, self._rng)
 
     def resolve(
         self, work: Work, name: Name, rtype: int, path: Path = (), above: Name | None = None
@@ -134,7 +141,8 @@ class Iterator:
         if above is not None and is_subdomain(name, above):
             below = parent(above)
         cut = self._nearest_cut(below, work.now)
-        minimiser = Minimiser(name, rtype, self._rules.minimise_type, self._minimises(name) and not cut.forward)
+        minimise = self._rules.minimise and not (cut.forward or self._is_plain(name))
+        minimiser = Minimiser(name, rtype, self._rules.minimise_type, minimise)
         for _ in range(bounds.MAX_REFERRALS):
             qname, qtype = minimiser.question(cut.zone)
             if not minimiser.is_full and self._is_known(qname, qtype, work.now):
@@ -161,11 +169,12 @@ class Iterator:
         hit = self._memory.records.get(name, qtype, now)
         return hit is not None and not hit.denies_name
 
-    def _minimises(self, name: Name) -> bool:
-        if not self._rules.minimise:
-            return False
-        plain = self._rules.plain_zones
-        return not plain or plain.isdisjoint(ancestors(name))
+    def _is_plain(self, name: Name) -> bool:
+        return not self._rules.plain_zones.isdisjoint(ancestors(name))
+
+    def _lifetimes(self, name: Name) -> Lifetimes:
+        # A list's TTLs are its own: a longer one would hide listings, and delistings, from mail.
+        return self._rules.lifetimes._replace(min_ttl=0) if self._is_plain(name) else self._rules.lifetimes
 
     def _nearest_cut(self, name: Name, now: float) -> Cut:
         route = self._routes.closest(name)
@@ -237,10 +246,12 @@ class Iterator:
         while True:
             address = self._next_server(by_address, sends, work.now, hopeless=not names)
             if address is None and names and lookups < bounds.MAX_NS_LOOKUPS and failures < bounds.MAX_NS_FAILURES:
-                lookups += 1
-                found = yield from self._server_addresses(work, names.pop(), cut.zone, path)
-                failures += not found
-                by_address.update((server.address, server) for server in self._usable(found))
+                # Two names side by side: the first that has an address will do, and a dead zone costs no time.
+                batch, names = names[:_SIDE_BY_SIDE], names[_SIDE_BY_SIDE:]
+                found = yield First(tuple(self._server_addresses(work, name, cut.zone, path) for name in batch))
+                lookups += len(batch)
+                failures += 0 if found else len(batch)
+                by_address.update((server.address, server) for server in self._usable(found or ()))
                 continue
             if address is None and not parent_side:
                 # What the child says of its servers may be wrong where its parent is right.
@@ -257,9 +268,10 @@ class Iterator:
             sends[address] = sends.get(address, 0) + 1 if outcome.silent else bounds.SENDS_PER_SERVER
 
     def _parent_side(self, cut: Cut, now: float) -> list[Server]:
-        """Addresses from the glue of the cut itself, and of the zones that its servers' names are in."""
+        """Addresses from the glue of the cut itself, of the zones that its servers' names are in, and those learnt meanwhile."""
         servers = list(cut.spare)
         for name in cut.names:
+            servers += self._usable(self._known_addresses(name, now))
             delegation = self._memory.delegations.closest(name, now)
             if delegation is not None:
                 servers += self._usable(delegation.addresses(name))
@@ -281,7 +293,7 @@ class Iterator:
 
     def _server_addresses(
         self, work: Work, name: Name, zone: Name, path: Path
-    ) -> Generator[Any, Any, list[Address]]:
+    ) -> Generator[Any, Any, list[Address] | None]:
         known = self._known_addresses(name, work.now)
         if known:
             return known
@@ -295,7 +307,7 @@ class Iterator:
             rrset = answer.final(rtype)
             if rrset is not None:
                 return _addresses(rrset)[: bounds.MAX_ADDRESSES_PER_NS]
-        return []
+        return None
 
     def _ask_server(
         self, work: Work, cut: Cut, server: Server, qname: Name, qtype: int, minimised: bool
@@ -303,7 +315,7 @@ class Iterator:
         rules, servers, address = self._rules, self._servers, server.address
         transport = Transport.TLS if server.tls_name else Transport.UDP
         edns = servers.edns(address, work.now)
-        near_miss = False
+        letters_changed = False
         while True:
             case = rules.random_case and transport is Transport.UDP and servers.random_case(address, work.now)
             timeout = servers.timeout(address, work.now) * (1 if transport is Transport.UDP else 2)
@@ -315,9 +327,9 @@ class Iterator:
             message = reply.message
             if message is None:
                 work.note(cut.zone, ask, reply, f"no answer ({reply.failed.value if reply.failed else 'unknown'})")
-                if reply.failed is Failed.SPOOFED and transport is Transport.UDP:
+                if reply.failed in (Failed.SPOOFED, Failed.LETTERS) and transport is Transport.UDP:
                     # One packet with the wrong ID or letters: somebody may be guessing, and TCP cannot be guessed.
-                    transport, near_miss = Transport.TCP, True
+                    transport, letters_changed = Transport.TCP, reply.failed is Failed.LETTERS
                     continue
                 servers.silent(address, work.now)
                 return Useless(f"{server} did not answer", silent=True), ()
@@ -333,9 +345,9 @@ class Iterator:
                 servers.doubts_edns(address, work.now)
                 edns = False
                 continue
-            if near_miss and ask.transport is Transport.TCP and rules.random_case:
+            if letters_changed:
                 servers.breaks_case(address, work.now)
-            outcome = rules.lifetimes.bound(classify(message, qname, qtype, cut.zone, cut.forward))
+            outcome = self._lifetimes(qname).bound(classify(message, qname, qtype, cut.zone, cut.forward))
             work.note(cut.zone, ask, reply, outcome.described())
             if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
                 # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.

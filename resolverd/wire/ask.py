@@ -38,7 +38,8 @@ class Failed(Enum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
-    SPOOFED = "spoofed"
+    SPOOFED = "wrong ID, cookie or size: perhaps forged"
+    LETTERS = "letters of the question changed: perhaps forged"
     LOCAL = "local"
 
 

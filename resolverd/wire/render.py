@@ -75,11 +75,14 @@ def refuse(refusal: Refusal, error: ExtendedError | None = None) -> bytes:
     return _HEADER.pack(refusal.id, flags, 1, 0, 0, bool(opt)) + query.question + opt
 
 
-def question(ident: int, flags: int, qname: Name, qtype: int, edns_size: int, dnssec: bool) -> bytes:
-    """A question as we send it to servers; `edns_size` 0 for none (RFC 6891 §6.1)."""
+def question(
+    ident: int, flags: int, qname: Name, qtype: int, edns_size: int, dnssec: bool, options: tuple[tuple[int, bytes], ...] = ()
+) -> bytes:
+    """A question as we send it to servers; `edns_size` 0 for no OPT, and then no `options` (RFC 6891 §6.1)."""
     packet = _HEADER.pack(ident, flags, 1, 0, 0, 1 if edns_size else 0) + qname + qtype.to_bytes(2) + b"\x00\x01"
     if edns_size:
-        packet += b"\x00" + _FIXED.pack(codes.OPT, edns_size, codes.DO if dnssec else 0, 0)
+        data = b"".join(_OPTION.pack(code, len(value)) + value for code, value in options)
+        packet += b"\x00" + _FIXED.pack(codes.OPT, edns_size, codes.DO if dnssec else 0, len(data)) + data
     return packet
 
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from resolverd.edge.ports import CacheEntry, Gauge, ListSaying, Readiness
+from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigFault, Unknown, Why
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
@@ -87,6 +87,10 @@ class FakeBackend:
 
     async def probe_list(self, name: str) -> ListState | None:
         return self.states.get(name)
+
+    async def trace(self, name: bytes, rtype: int) -> Trace:
+        exchange = Exchange(".", "198.41.0.4", "example.org.", "MX", "referral to org.", 20)
+        return Trace((exchange,), "NOERROR", ("example.org. 3600 MX 10 mail.example.org.",), (), 20)
 
     def cache_stats(self) -> dict[str, float]:
         return {"records": 2, "octets": 512}

@@ -9,6 +9,7 @@ from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.wire import codes, names
 
 _COLUMNS = ("name", "type", "ttl", "kind", "security", "record")
 
@@ -49,6 +50,39 @@ def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config
             ttl = output.seconds(entry["ttl"])
             rows.append((entry["name"], entry["type"], ttl, entry["kind"], entry["security"], record))
     output.print_table(_COLUMNS, rows, right=("ttl",))
+
+
+@command.command("trace")
+@click.argument("name")
+@click.argument("rtype", metavar="[TYPE]", required=False, default="A")
+@json_option
+@config_option
+@click.pass_context
+def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path | None) -> None:
+    """How NAME is resolved, past the cache: each server asked, what it said, and the answer at the end.
+
+    Works without a daemon too.
+    """
+    settings = configuration.load(config_path(ctx, config))
+    try:
+        wire, number = names.from_text(name), codes.type_from_text(rtype)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        found = Daemon(settings).get("v1", "trace", _root(name), rtype.upper())
+    except Unreachable:
+        from resolverd.cli import local
+
+        found = local.trace(settings, wire, number)
+    if as_json:
+        output.print_json(found)
+        return
+    for number, step in enumerate(found["exchanges"], 1):
+        click.echo(f"{number:>3}. {step['server']}, a server of {step['zone']}, was asked {step['name']} {step['type']}")
+        click.echo(f"     and said: {step['outcome']} ({step['ms']} ms)")
+    click.echo(f"\n{name} {rtype.upper()}: {found['rcode']} after {len(found['exchanges'])} questions and {found['ms']} ms")
+    for line in (*found["records"], *(f"because: {reason}" for reason in found["reasons"])):
+        click.echo(f"  {line}")
 
 
 @command.command("flush")
