@@ -7,6 +7,7 @@
     python -m tests.lab --rtt 20ms             with a round trip between the mail server and the internet
     python -m tests.lab --shell                a shell inside, everything running
     python -m tests.lab enter -- COMMAND …     a command in fresh, empty namespaces; its exit status is ours
+    python -m tests.lab possible               says what keeps the lab from running here; status 0 if nothing does
 """
 
 from __future__ import annotations
@@ -28,18 +29,21 @@ from tests.lab.world import WORLD
 
 SHELL_HINTS = """
 A shell inside the lab; `exit` ends it all. What you can try:
-  dig com NS @198.41.0.4                          the fake internet, asked directly
-  dig 66.2.0.192.zen.spamhaus.org                 what the mail server's resolver says
-  swaks --to anna@our-company.org --from carol@honest-mail.com --helo mail.honest-mail.com \\
-        --local-interface 192.0.2.10 --server 203.0.113.25
-  less {postfix}/mail.log                         and {postfix}/mail/anna/new/*
-  ls {lab}/log                                    what each program wrote{resolverd}
+
+    the fake internet, asked directly       dig com NS @198.41.0.4
+    what the mail server's resolver says    dig 66.2.0.192.zen.spamhaus.org
+{resolverd}    a message by hand                       swaks --server 203.0.113.25 --local-interface 192.0.2.10 \\
+                                                  --to anna@our-company.org --helo mail.honest-mail.com \\
+                                                  --from carol@honest-mail.com
+    the mail log, and what was delivered    less {postfix}/mail.log {postfix}/mail/anna/new/*
+    what each program wrote                 ls {lab}/log
 """
 
-RESOLVERD_HINTS = """
-  dig 66.2.0.192.bl.rbl.internal any              what all lists say, as one
-  python -m resolverd check 192.0.2.66            the whole verdict, every check a row
-  curl -s 'http://127.0.0.1:8053/v1/verdict?client_address=192.0.2.66' """
+RESOLVERD_HINTS = """\
+    what all lists say, as one              dig 66.2.0.192.bl.rbl.internal TXT
+    the whole verdict, every check a row    resolverd check 192.0.2.66
+    the same for programs                   curl -s 'http://127.0.0.1:8053/v1/verdict?client_address=192.0.2.66'
+"""
 
 
 def seconds(text: str) -> float:
@@ -70,6 +74,8 @@ def main(argv: list[str]) -> int:
         if argv[:1] == ["enter"]:
             command = argv[2:] if argv[1:2] == ["--"] else argv[1:]
             return namespace.enter(command or [os.environ.get("SHELL", "/bin/sh")])
+        if argv == ["possible"]:
+            return namespace.enter(["true"])
         options = arguments(argv)
         if not namespace.inside():
             return namespace.enter([sys.executable, "-m", "tests.lab", *argv])
@@ -92,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         if options.shell:
             return shell(postfix, options.stack)
         right = play(lab, postfix, options.stack)
-        print("\nThe lab is over and leaves nothing behind. `make lab SHELL=1` keeps one open to look around in.")
+        print("\nThe lab is over and leaves nothing behind. `make lab ARGS=--shell` keeps one open to look around in.")
         return 0 if right else 1
 
 

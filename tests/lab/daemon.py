@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import dns.exception
 import dns.message
@@ -33,6 +35,7 @@ class Daemon:
         self.ready = ready
         self.environment = {**os.environ, **(environment or {})}
         self.log_path = LAB / "log" / f"{name.replace(' ', '-')}.log"
+        self.log_path.unlink(missing_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -111,6 +114,14 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
     except ProcessLookupError:
         pass
+
+
+def fresh(name: str) -> Path:
+    """Give a program an empty directory of its own."""
+    directory = LAB / name.replace(" ", "-")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
 
 
 def until(limit: float, step: float = 0.02) -> Iterator[float]:

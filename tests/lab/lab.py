@@ -16,6 +16,7 @@ from tests.lab.postgrey import postgrey
 from tests.lab.rbldnsd import ListServer
 from tests.lab.resolverd import CONFIG, resolverd
 from tests.lab.smtp import Delivery, deliver
+from tests.lab.tap import Tap
 from tests.lab.unbound import unbound
 from tests.lab.world import WORLD
 
@@ -32,6 +33,7 @@ class Lab:
         self.mail = Side("mail")
         self.internet = self.mail
         self.daemons: list[Daemon] = []
+        self._way_out = wire.DEVICE if rtt else "lo"
         if rtt:
             self.internet = namespace.split()
             self._started(wire.between(self.mail, self.internet, rtt))
@@ -94,6 +96,10 @@ class Lab:
         postfix = Postfix(variant or {"resolverd": "policy"}.get(name, name), self.mail)
         with self.running(*helpers, postfix):
             yield postfix
+
+    def tap(self) -> Tap:
+        """Listen to what the mail server's side asks name servers; a context manager."""
+        return Tap(self.mail, self._way_out)
 
     def deliver(self, address: str, helo: str, sender: str, *recipients: str) -> Delivery:
         """Try to deliver one message from a client's address; to Anna where no recipient is given."""

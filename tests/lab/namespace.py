@@ -28,6 +28,12 @@ LAB = Path("/run/resolverd-lab")
 CLIENT_NETWORKS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 """The documentation networks (RFC 5737, RFC 3849): any address of them can be a mail client."""
 
+PROGRAMS = ("ip", "nsenter", "nsd", "rbldnsd", "unbound", "postgrey", "postfix")
+"""What the lab runs; `tests/peers.txt` has the packages."""
+
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 mx.our-company.org mx\n"
+"""The lab's /etc/hosts, as Debian's installer writes it."""
+
 MAIL_SERVER = ("203.0.113.25", "2001:db8:25::25")
 """Where Postfix listens."""
 
@@ -53,13 +59,17 @@ def inside() -> bool:
     return LAB.is_dir()
 
 
-def enter(command: Sequence[str]) -> int:
-    """Run `command` inside fresh namespaces and give its exit status. Raises LabError where that is impossible."""
+def require() -> None:
+    """Raise LabError unless this machine can run the lab: root, and every program that is part of it."""
     if os.geteuid() != 0:
         raise LabError("the lab makes network namespaces, so it needs root: sudo make lab")
-    for tool, package in (("ip", "iproute2"), ("nsenter", "util-linux")):
-        if shutil.which(tool) is None:
-            raise LabError(f"{tool} (Debian package {package}) is missing: tests/install-peers")
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        raise LabError(f"not installed: {', '.join(missing)}. On a Debian without a mail server: sudo tests/install-peers")
+
+
+def enter(command: Sequence[str]) -> int:
+    """Run `command` inside fresh namespaces and give its exit status. Raises LabError where that is impossible."""
+    require()
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -86,22 +96,23 @@ def exit_status(status: int) -> int:
 
 
 def furnish() -> None:
-    """Make the fresh namespaces a place where the lab's programs can run: host name, /run, resolv.conf, loopback.
+    """Make the fresh namespaces a place where the lab's programs can run: host name, /run, hosts, resolv.conf, loopback.
 
     Called once, by the first process inside.
     """
     socket.sethostname(HOST_NAME)
     _run("mount", "--make-rprivate", "/")
     _run("mount", "-t", "proc", "proc", "/proc")
-    resolv_conf = Path("/etc/resolv.conf").resolve()
+    targets = {"resolv.conf": Path("/etc/resolv.conf").resolve(), "hosts": Path("/etc/hosts").resolve()}
     _run("mount", "-t", "tmpfs", "-o", "mode=755", "resolverd-lab", "/run")
     LAB.mkdir(mode=0o755)
-    own = LAB / "resolv.conf"
-    own.write_text("nameserver 127.0.0.1\n")
-    if not resolv_conf.exists():                 # a link into the /run that the tmpfs hides, or none at all
-        resolv_conf.parent.mkdir(parents=True, exist_ok=True)
-        resolv_conf.touch()
-    _run("mount", "--bind", str(own), str(resolv_conf))
+    use_nameserver("127.0.0.1")
+    use_hosts(HOSTS)
+    for name, target in targets.items():
+        if not target.exists():                  # a link into the /run that the tmpfs hides, or none at all
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()
+        _run("mount", "--bind", str(LAB / name), str(target))
     _furnish_network()
     _local(CLIENT_NETWORKS)
     localise(Side("mail"), MAIL_SERVER)
@@ -181,6 +192,11 @@ def localise(side: Side, addresses: Sequence[str]) -> None:
 def use_nameserver(address: str) -> None:
     """Rewrite the lab's resolv.conf in place; programs started afterwards ask `address`."""
     (LAB / "resolv.conf").write_text(f"nameserver {address}\n")
+
+
+def use_hosts(text: str) -> None:
+    """Rewrite the lab's /etc/hosts in place."""
+    (LAB / "hosts").write_text(text)
 
 
 def _run(*argv: str) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.lab.daemon import Daemon, answers_dns
-from tests.lab.namespace import LAB, Side
+from tests.lab.daemon import Daemon, answers_dns, fresh
+from tests.lab.namespace import Side
 
 
 def nsd(name: str, addresses: Sequence[str], zones: Mapping[str, str], side: Side) -> Daemon:
     """Make an NSD that serves `zones` (name: master file text) on `addresses`, port 53."""
-    directory = LAB / "nsd" / name.replace(" ", "-")
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = fresh(f"nsd/{name}")
     config = directory / "nsd.conf"
     config.write_text(_config(directory, addresses, zones))
     probe = next(iter(zones), ".")           # without any zone it answers REFUSED

@@ -16,8 +16,8 @@ import shutil
 from email.message import Message
 from pathlib import Path
 
-from tests.lab.daemon import Daemon, until
-from tests.lab.namespace import HOST_NAME, LAB, MAIL_SERVER, Side
+from tests.lab.daemon import Daemon, fresh, until
+from tests.lab.namespace import HOST_NAME, MAIL_SERVER, Side
 
 DOMAIN = "our-company.org"
 
@@ -118,7 +118,7 @@ class Postfix:
 
     def __init__(self, variant: str, side: Side) -> None:
         self.variant = variant
-        self.directory = LAB / f"postfix-{variant}"
+        self.directory = fresh(f"postfix-{variant}")
         self.config = self.directory / "etc"
         self._furnish()
         # master itself rather than `postfix start-fg`, whose shell would stand between us and it.

@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import socket
 
-from tests.lab.daemon import Daemon
-from tests.lab.namespace import LAB, Side
+from tests.lab.daemon import Daemon, fresh
+from tests.lab.namespace import Side
 
 PORT = 10023
 
 
 def postgrey(side: Side, *, delay: int = 1, port: int = PORT) -> Daemon:
     """Make a Postgrey on 127.0.0.1 with an empty database and a delay in seconds."""
-    database = LAB / f"postgrey-{port}"
-    database.mkdir(exist_ok=True)
+    database = fresh(f"postgrey-{port}")
     shutil.chown(database, "postgrey", "postgrey")
     argv = ["postgrey", f"--inet=127.0.0.1:{port}", f"--delay={delay}", f"--dbdir={database}"]
     return Daemon(f"postgrey {port}", argv, side, lambda: accepts(side, port))

@@ -179,6 +179,7 @@ async def _ask(server: str, question: Question, limit: float) -> Answer:
             if truncated:
                 reply = await dns.asyncquery.tcp(query, server, timeout=limit - passed)
         except (dns.exception.Timeout, OSError, EOFError):
+            await asyncio.sleep(0.1)             # refused or hung up: that comes at once
             continue
         return Answer(reply, truncated, time.monotonic() - began)
     return Answer(None, False, time.monotonic() - began)

@@ -12,9 +12,9 @@ import signal
 from collections.abc import Iterable
 from ipaddress import ip_network
 
-from tests.lab.daemon import Daemon, answers_dns
+from tests.lab.daemon import Daemon, answers_dns, fresh
 from tests.lab.lists import Entry, List
-from tests.lab.namespace import LAB, LabError, Side
+from tests.lab.namespace import LabError, Side
 from tests.lab.nsd import nsd
 
 
@@ -25,8 +25,7 @@ class ListServer:
         self.details = details
         self.addresses = addresses
         self.side = side
-        self.directory = LAB / "lists" / details.zone
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory = fresh(f"lists/{details.zone}")
         self.state = "healthy"
         self.daemon = self._rbldnsd()
 

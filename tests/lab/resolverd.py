@@ -8,8 +8,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.lab.daemon import Daemon
-from tests.lab.namespace import LAB, ROOT, Side
+from tests.lab.daemon import Daemon, fresh
+from tests.lab.namespace import ROOT, Side
 from tests.lab.unbound import REVERSE_ZONES
 
 HTTP = "http://127.0.0.1:8053"
@@ -39,8 +39,7 @@ zones of the documentation networks, where the lab's mail clients live."""
 
 def resolverd(side: Side, config: str = CONFIG, *, name: str = "resolverd") -> Daemon:
     """Make a resolverd with `config` (TOML); its state is kept in a directory of its name."""
-    directory = LAB / name.replace(" ", "-")
-    directory.mkdir(exist_ok=True)
+    directory = fresh(name)
     file = directory / "config.toml"
     file.write_text(config)
     return Daemon(name, [sys.executable, "-m", "resolverd", "serve", "-c", str(file)], side, ready,

@@ -1,4 +1,4 @@
-"""The sessions that `make lab` shows: five mail clients, what each is told, and why."""
+"""The sessions that `make lab` shows: six sessions, what each client is told, and why."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.lab.daemon import Daemon, answers_dns
-from tests.lab.namespace import LAB, Side
+from tests.lab.daemon import Daemon, answers_dns, fresh
+from tests.lab.namespace import Side
 from tests.lab.world import ROOT_HINTS
 
 REVERSE_ZONES = (
@@ -17,15 +17,14 @@ REVERSE_ZONES = (
 
 def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m") -> Daemon:
     """Make an Unbound on `address`, port 53: iteration only, everything else as its defaults are."""
-    directory = LAB / "unbound"
-    directory.mkdir(exist_ok=True)
-    config = directory / f"{address}.conf"
+    directory = fresh(f"unbound-{address}")
+    config = directory / "unbound.conf"
     config.write_text("\n".join([
         "server:",
         f"  interface: {address}",
         "  access-control: 127.0.0.0/8 allow",
         f"  directory: {directory}",
-        f"  pidfile: {directory}/{address}.pid",
+        f"  pidfile: {directory}/unbound.pid",
         f"  root-hints: {ROOT_HINTS}",
         "  module-config: iterator",
         f"  num-threads: {threads}",

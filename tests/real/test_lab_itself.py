@@ -27,7 +27,7 @@ from tests.lab.model import CLOSED, SILENT
 from tests.lab.namespace import LAB, ROOT
 from tests.lab.questions import NOBODY_ANSWERS, PLAIN_KINDS, UNRESOLVABLE, ask_all, questions
 from tests.lab.rbldnsd import ListServer
-from tests.lab.tap import SeenQuery, Tap
+from tests.lab.tap import SeenQuery
 from tests.lab.unbound import unbound
 from tests.lab.world import WORLD
 
@@ -157,7 +157,7 @@ async def test_unbound_finds_what_the_data_says(lab: Lab) -> None:
 
 def test_the_tap_counts_each_query_once(lab: Lab) -> None:
     server = WORLD.addresses("list zen.spamhaus.org")[0]
-    with Tap(lab.mail) as tap:
+    with lab.tap() as tap:
         for last in (1, 2, 3):
             ask(server, f"{last}.0.0.127.zen.spamhaus.org")
         ask("45.10.0.1", "honest-mail.com", "MX")
@@ -279,8 +279,7 @@ import statistics, time
 import dns.message, dns.query
 from tests.lab.lab import Lab
 from tests.lab.smtp import Session
-from tests.lab.tap import Tap
-with Lab(rtt=0.02) as lab, Tap(lab.mail, "wire0") as tap:
+with Lab(rtt=0.02) as lab, lab.tap() as tap:
     for server in ("198.41.0.4", "2001:503:ba3e::2:30", "45.90.0.1"):
         times = []
         for n in range(10):

@@ -94,10 +94,7 @@ def test_every_answer_comes_in_time(rounds: dict[str, list[Compared]]) -> None:
 def disagreement(each: Compared) -> str:
     """Say in full where the two differ, or nothing."""
     question, ours, theirs = each
-    if ours.message is None or theirs.message is None:
-        faults = ["no answer"] if ours.message is not theirs.message else []
-    else:
-        faults = list(_faults(ours.message, theirs.message))
+    faults = _faults(ours.message, theirs.message) if ours.message and theirs.message else ["no answer"]
     if not faults:
         return ""
     return f"{question}: {', '.join(faults)}\n--- resolverd\n{ours.message}\n--- Unbound\n{theirs.message}"
