@@ -3,7 +3,9 @@
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 from resolverd.failures import ConfigFault
@@ -25,7 +27,7 @@ def bind(
         if error.errno in _NO_FAMILY and ":" in host:
             warnings.append(f"{shown} is left out: this machine has no IPv6 there ({os.strerror(error.errno)})")
         elif error.errno == errno.EADDRINUSE:
-            holder = port_holder(port)
+            holder = port_holder(host, port)
             who = f" by {holder}" if holder else ""
             faults.append(ConfigFault(key, f"{shown} is in use{who}; stop that, or change this line of the configuration"))
         elif error.errno == errno.EACCES:
@@ -35,9 +37,9 @@ def bind(
         return None
 
 
-def port_holder(port: int) -> str:
-    """The process that has this port, as ``name (pid N)``; empty where that cannot be seen."""
-    inodes = _inodes(port)
+def port_holder(host: str, port: int) -> str:
+    """The process that has this address and port, as ``name (pid N)``; empty where that cannot be seen."""
+    inodes = _inodes(host, port)
     if not inodes:
         return ""
     for entry in Path("/proc").iterdir():
@@ -52,17 +54,18 @@ def port_holder(port: int) -> str:
     return ""
 
 
-def _inodes(port: int) -> set[str]:
-    """The sockets bound to a port, in the words of /proc/PID/fd."""
-    found = set()
-    for table in ("tcp", "tcp6", "udp", "udp6"):
+def _inodes(host: str, port: int) -> set[str]:
+    """The sockets bound to an address, or to all of its family, in the words of /proc/PID/fd."""
+    # The kernel prints addresses as 32-bit words in the machine's byte order.
+    packed = ip_address(host).packed
+    words = "".join(packed[at : at + 4][:: -1 if sys.byteorder == "little" else 1].hex() for at in range(0, len(packed), 4))
+    wanted = {f"{address.upper()}:{port:04X}" for address in (words, "0" * len(words))}
+    found: set[str] = set()
+    for table in ("tcp", "udp") if ":" not in host else ("tcp6", "udp6"):
         try:
-            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+            rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
         except OSError:
             continue
-        for line in lines:
-            fields = line.split()
-            listening = fields[3] in ("0A", "07")
-            if listening and int(fields[1].rpartition(":")[2], 16) == port:
-                found.add(f"socket:[{fields[9]}]")
+        # 0A is a listening TCP socket, 07 any UDP socket.
+        found.update(f"socket:[{row[9]}]" for row in rows if row[1] in wanted and row[3] in ("0A", "07"))
     return found

@@ -9,12 +9,15 @@ from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.flow.desk import Desk
 from resolverd.flow.ports import Clock, Resolver
-from resolverd.mail.listreply import FAILURE_TTL, Conduct, Told, unasked
+from resolverd.mail.listnames import canary_name
+from resolverd.mail.listreply import FAILURE_TTL, Conduct, Told, read_canary, unasked
+from resolverd.mail.listspec import Canary
 from resolverd.mail.questions import Clear, Listed
 from resolverd.mail.replycache import Kept, Question, ReplyCache
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
+from resolverd.wire.names import Name
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class Dispatch:
         self._cache = ReplyCache(bounds.LIST_REPLIES)
         self._flights: dict[Question, Flight] = {}
         self._remarked: dict[str, float] = {}
+        self._proofs: dict[Name, Flight] = {}
 
     def look(self, desk: Desk, question: Question, read: Reader, *, probing: bool = False) -> Told | Flight:
         """What is known, or the question on its way; never waits. `probing` goes past the cache and a list's pause."""
@@ -60,7 +64,7 @@ class Dispatch:
 
     async def aclose(self) -> None:
         """End every question under way."""
-        flights = list(self._flights.values())
+        flights = [*self._flights.values(), *self._proofs.values()]
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
@@ -79,6 +83,8 @@ class Dispatch:
         self._counters.add("list_queries", list=desk.spec.id, type=codes.type_text(question[1]))
         try:
             told = read(await self._resolver.resolve(*question, deadline=start + bounds.LIST_TIME))
+            if isinstance(told.reply, Listed) and told.conduct is Conduct.SOUND:
+                told = await self._proven(desk, told)
         except Exception as error:  # a bug of ours must not cost mail; a keyed list's traceback could show the key
             _log.error("list %s: %s", desk.spec.id, type(error).__name__, exc_info=None if desk.spec.keyed else error)
             self._counters.add("bugs", where="lists")
@@ -91,6 +97,38 @@ class Dispatch:
             self._remark(desk, told, now)
         self._cache.put(question, told, now)
         return self._count(desk, told)
+
+    async def _proven(self, desk: Desk, told: Told) -> Told:
+        """A listing as it counts: not at all from a list that lists what no list may list (a parked or poisoned zone).
+
+        The test point is asked past all caches, unless the list has denied it lately; all who wait ask it once.
+        """
+        canary, now = desk.spec.denied, self._clock.monotonic()
+        if canary is None or desk.health.is_proven(now):
+            return told
+        zone = desk.spec.zone
+        proof = self._proofs.get(zone)
+        if proof is None:
+            proof = self._proofs[zone] = asyncio.create_task(self._ask_denied(desk, canary), name=f"proof {desk.spec.id}")
+            proof.add_done_callback(lambda _: self._proofs.pop(zone, None))
+        found = await asyncio.shield(proof)
+        return told if isinstance(found.reply, Clear) else found
+
+    async def _ask_denied(self, desk: Desk, canary: Canary) -> Told:
+        now = self._clock.monotonic()
+        desk.sent(now, self._clock.wall())
+        self._counters.add("list_queries", list=desk.spec.id, type="A")
+        name = canary_name(desk.spec, canary.subject)
+        answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, fresh=True)
+        found = read_canary(desk.spec, canary, answer)
+        if isinstance(found.reply, Clear):
+            desk.health.proved(self._clock.monotonic())
+            return found
+        if isinstance(found.reply, Listed):
+            self._counters.add("list_poisoned", list=desk.spec.id)
+            unknown = Unknown(Why.UNHEALTHY, f"it lists {canary.subject}, which no list may list")
+            return Told(unknown, (), Conduct.REFUSING, FAILURE_TTL)
+        return found
 
     def _remark(self, desk: Desk, told: Told, now: float) -> None:
         """An answer that the catalogue does not know: counted always, logged once an hour a list."""

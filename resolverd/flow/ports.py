@@ -22,8 +22,11 @@ class Clock(Protocol):
 class Resolver(Protocol):
     """Answers a DNS question from caches and recursion (`flow.recurse`)."""
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float) -> Answer:
-        """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults."""
+    async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False) -> Answer:
+        """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults.
+
+        With `fresh`, what is remembered of the name is not used: somebody else has to say it now.
+        """
         ...
 
 

@@ -16,7 +16,7 @@ from resolverd.flow.ports import Clock, Network
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
 from resolverd.recursion.ports import Memory
-from resolverd.recursion.work import Step, Work
+from resolverd.recursion.work import Refresh, Step, Work
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
@@ -85,13 +85,18 @@ class Recurse:
             self._refresh(lower(name), rtype)
         return answer
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None) -> Answer:
-        """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL."""
+    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False) -> Answer:
+        """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL.
+
+        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does.
+        """
         name = lower(name)
         now = self._clock.monotonic()
         end = now + self._patience.client
         if deadline is not None:
             end = min(end, deadline)
+        if fresh:
+            return await self._anew(name, rtype, end)
         if (known := self.known(name, rtype)) is not None:
             return known
         error = self._failures.get(name, rtype, now)
@@ -121,6 +126,15 @@ class Recurse:
         if not flight.task.done():
             return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
         return flight.task.result()
+
+    async def _anew(self, name: Name, rtype: int, end: float) -> Answer:
+        work = Work(self._clock.monotonic(), refresh=Refresh.ALL)
+        try:
+            async with asyncio.timeout(end - work.now):
+                answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
+                return answer
+        except TimeoutError:
+            return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
@@ -161,14 +175,14 @@ class Recurse:
             return
         if self._list_zones.isdisjoint(ancestors(name)) and self._failures.get(name, rtype, self._clock.monotonic()) is None:
             self._counters.add("prefetches")
-            self._start(name, rtype, refresh=True)
+            self._start(name, rtype, Refresh.EXPIRING)
 
-    def _start(self, name: Name, rtype: int, refresh: bool = False) -> _Flight:
+    def _start(self, name: Name, rtype: int, refresh: Refresh = Refresh.NOTHING) -> _Flight:
         flight = _Flight(asyncio.create_task(self._recurse(name, rtype, refresh)))
         self._flights[name, rtype] = flight
         return flight
 
-    async def _recurse(self, name: Name, rtype: int, refresh: bool) -> Answer:
+    async def _recurse(self, name: Name, rtype: int, refresh: Refresh) -> Answer:
         work = Work(self._clock.monotonic(), refresh)
         try:
             answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))

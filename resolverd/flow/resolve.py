@@ -27,8 +27,8 @@ class Resolve:
         """What was known until lately, for those who want no recursion."""
         return self._recurse.stale(lower(name), rtype)
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None) -> Answer:
+    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False) -> Answer:
         """The answer by `deadline` (monotonic seconds), as `Recurse.resolve` has it."""
         if self._builtin is not None and (answer := self._builtin.answer(lower(name), rtype)) is not None:
             return answer
-        return await self._recurse.resolve(name, rtype, deadline=deadline)
+        return await self._recurse.resolve(name, rtype, deadline=deadline, fresh=fresh)

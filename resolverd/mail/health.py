@@ -16,6 +16,10 @@ TRIAL = 30.0
 """How long the one question that may try again has for its answer; then another may."""
 
 
+PROOF = 600.0
+"""How long a list that has denied its test point is believed when it lists."""
+
+
 class Pause(NamedTuple):
     """Why and until when (monotonic seconds) a list is not asked. `state` as ListState has it: suspended or open."""
 
@@ -37,6 +41,15 @@ class Health:
         self._failures = 0
         self._trial = float("-inf")
         self._epoch = 0
+        self._proven = float("-inf")
+
+    def is_proven(self, now: float) -> bool:
+        """Whether it has denied lately what no list may list, so that a listing of it counts."""
+        return now < self._proven + PROOF
+
+    def proved(self, now: float) -> None:
+        """It has just denied its test point."""
+        self._proven = now
 
     def pause(self, now: float) -> Pause | None:
         """The pause in force, which is over (half-open) for one question at a time once its time has come."""

@@ -56,6 +56,11 @@ class ListSpec:
     negative_max_ttl: int = 3600
 
     @property
+    def denied(self) -> Canary | None:
+        """A test point that the list must not list, so that it proves that not everything is listed."""
+        return next((canary for canary in self.canaries if not canary.listed), None)
+
+    @property
     def allows(self) -> bool:
         """An allow list: being on it is a good sign."""
         return self.purpose == "allow"

@@ -76,6 +76,9 @@ class Exchange:
                     self._cookies.forget(address)
                 return message, len(data)
             data = await self._udp(ask, packet, qname)
+            if qname != ask.qname and data[4:6] == b"\x00\x01":
+                # Names in the reply point at the question; nobody else shall see its random letters.
+                data = data[:12] + ask.qname + data[12 + len(qname) :]
             message = parse(data)
             seen = self._cookies.check(address, message)
             if seen is cookies.Seen.GOOD:

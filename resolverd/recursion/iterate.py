@@ -27,9 +27,6 @@ from resolverd.wire.known import NAME_DENIED, Delegation
 from resolverd.wire.names import ROOT, Address, Name, ancestors, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import RRset, Trust
 
-_SIDE_BY_SIDE = 2
-"""Names of servers whose addresses are looked up at the same time."""
-
 Path: TypeAlias = tuple[tuple[Name, int], ...]
 """The questions that led to this one, outermost first: their number is the depth, a repetition is a cycle."""
 
@@ -119,8 +116,10 @@ class Iterator:
         while name not in seen:
             seen.add(name)
             found = cached.step(self._memory.records, name, rtype, work.now)
-            stays = found is not None and not (work.refresh and not path[:-1] and cached.is_expiring(found))
-            known: Outcome = found if found and stays else (yield from self._iterate(work, name, rtype, path, above))
+            outermost = len(path) == 1
+            if outermost and work.wants_anew(expiring=cached.is_expiring(found)):
+                found = None
+            known: Outcome = found or (yield from self._iterate(work, name, rtype, path, above))
             if isinstance(known, Useless | Referral):
                 text = known.text if isinstance(known, Useless) else "referrals without end"
                 return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{to_text(name)}: {text}")
@@ -246,8 +245,8 @@ class Iterator:
         while True:
             address = self._next_server(by_address, sends, work.now, hopeless=not names)
             if address is None and names and lookups < bounds.MAX_NS_LOOKUPS and failures < bounds.MAX_NS_FAILURES:
-                # Two names side by side: the first that has an address will do, and a dead zone costs no time.
-                batch, names = names[:_SIDE_BY_SIDE], names[_SIDE_BY_SIDE:]
+                batch = _side_by_side(names)
+                names = [name for name in names if name not in batch]
                 found = yield First(tuple(self._server_addresses(work, name, cut.zone, path) for name in batch))
                 lookups += len(batch)
                 failures += 0 if found else len(batch)
@@ -369,6 +368,14 @@ class Iterator:
         if isinstance(outcome, Denial):
             authority = (outcome.soa, *outcome.proofs) if outcome.soa else outcome.proofs
             records.deny(outcome.name, NAME_DENIED if outcome.nxdomain else outcome.qtype, outcome.ttl, authority, trust, now)
+
+
+def _side_by_side(names: list[Name]) -> list[Name]:
+    """Names of servers to look up at the same time: the first that has an address will do, so that a dead zone costs no time.
+
+    Two, and only from different domains: the way to one domain is not gone twice.
+    """
+    return [names[0], *(name for name in names[1:] if parent(name) != parent(names[0]))][:2]
 
 
 def _addresses(rrset: RRset) -> list[Address]:

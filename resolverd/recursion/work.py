@@ -1,5 +1,6 @@
 """The budget of one client question, shared by every sub-question and never reset by a restart (CVE-2026-50045)."""
 
+from enum import Enum
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -10,6 +11,14 @@ from resolverd.wire.names import Name, to_text
 
 class Exhausted(Exception):
     """The budget is spent: this question cannot be answered within the bounds."""
+
+
+class Refresh(Enum):
+    """What of a question's own data is to be fetched although it is remembered."""
+
+    NOTHING = "nothing"
+    EXPIRING = "what is about to expire"
+    ALL = "all"
 
 
 class Step(NamedTuple):
@@ -32,14 +41,17 @@ class Work:
 
     __slots__ = ("bytes", "deadline", "now", "queries", "refresh", "steps")
 
-    def __init__(self, now: float, refresh: bool = False):
-        """`refresh`: data that is about to expire is wanted anew."""
+    def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING):
         self.refresh = refresh
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
         self.queries = 0
         self.bytes = 0
         self.steps: list[Step] = []
+
+    def wants_anew(self, *, expiring: bool) -> bool:
+        """Whether data of the question itself is to be fetched although it is remembered."""
+        return self.refresh is Refresh.ALL or (self.refresh is Refresh.EXPIRING and expiring)
 
     def spend(self) -> None:
         """One more query is about to leave. Raises Exhausted."""

@@ -53,9 +53,14 @@ class ScriptedResolver:
     def __init__(self):
         self.script = {}
         self.asked = []
+        self.proofs = []
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float) -> Answer:
+    async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False) -> Answer:
         text = to_text(name).removesuffix(".")
+        if fresh:
+            # The test point that no list may list; only a script of its very name makes a list poisoned.
+            self.proofs.append(text)
+            return self.script.get(text, denial())
         self.asked.append(text if rtype == codes.A else f"{text} {codes.type_text(rtype)}")
         found = self._find(text, rtype)
         delay, answer = found if isinstance(found, tuple) and not isinstance(found, Answer) else (0.0, found)

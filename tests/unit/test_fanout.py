@@ -515,10 +515,60 @@ async def test_books():
         w.script["zen.spamhaus.org"] = SERVFAIL
         await w.ask("spamhaus-zen", client(9))
         state = w.engine.state("spamhaus-zen")
-        assert (state.asked, state.listed, state.failed, state.quota_left) == (5, 4, 1, 299995)
+        # Five questions about clients, and one for the proof that not everything is listed.
+        assert (state.asked, state.listed, state.failed, state.quota_left) == (6, 4, 1, 299994)
         assert state.p50 == pytest.approx(20, abs=0.1)
         assert "SERVFAIL" in state.last_error
         assert "commercial use: forbidden" in state.terms
+
+
+@virtual
+async def test_a_list_that_lists_the_world_lists_nobody():
+    async with world() as w:
+        w.script["zen.spamhaus.org"] = w.script["1.0.0.127.zen.spamhaus.org"] = a("127.0.0.2")
+        reply = await w.ask("spamhaus-zen")
+        assert reply == Unknown(Why.UNHEALTHY, "it lists 127.0.0.1, which no list may list")
+        assert w.engine.state("spamhaus-zen").state == "suspended"
+        assert (await w.ask("spamhaus-zen", client(1))).why is Why.UNHEALTHY
+        assert len(w.asked) == len(w.resolver.proofs) == 1
+
+
+@virtual
+async def test_an_allow_list_that_lists_the_world_saves_nobody():
+    async with world() as w:
+        w.script["list.dnswl.org"] = w.script["1.0.0.127.list.dnswl.org"] = a("127.0.5.3")
+        assert (await w.ask("dnswl")).why is Why.UNHEALTHY
+
+
+@virtual
+async def test_a_listing_whose_proof_does_not_come_does_not_count():
+    async with world() as w:
+        w.script["zen.spamhaus.org"] = a("127.0.0.2")
+        w.script["1.0.0.127.zen.spamhaus.org"] = TIMEOUT
+        assert (await w.ask("spamhaus-zen")).why is Why.TIMEOUT
+        del w.script["1.0.0.127.zen.spamhaus.org"]
+        assert isinstance(await w.ask("spamhaus-zen", client(1)), Listed)
+
+
+@virtual
+async def test_one_proof_serves_all_for_ten_minutes():
+    async with world() as w:
+        w.script["zen.spamhaus.org"] = (0.02, a("127.0.0.2"))
+        replies = await asyncio.gather(*(w.ask("spamhaus-zen", client(n)) for n in range(20)))
+        assert all(isinstance(reply, Listed) for reply in replies)
+        await asyncio.sleep(590)
+        await w.ask("spamhaus-zen", client(100))
+        assert len(w.resolver.proofs) == 1
+        await asyncio.sleep(20)
+        await w.ask("spamhaus-zen", client(101))
+        assert len(w.resolver.proofs) == 2
+
+
+@virtual
+async def test_a_clean_answer_needs_no_proof():
+    async with world() as w:
+        assert isinstance(await w.ask("spamhaus-zen"), Clear)
+        assert not w.resolver.proofs
 
 
 @virtual
