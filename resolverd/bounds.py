@@ -45,6 +45,10 @@ RECURSION_TIME: Final = 8.0
 """Wall clock for one recursion, waiting client or not."""
 MAX_RECURSIONS: Final = 1000
 """Recursions under way at once (water torture)."""
+MAX_RECURSIONS_PER_ZONE: Final = 200
+"""Of those, for names of one zone (water torture)."""
+JOSTLE: Final = 0.2
+"""Seconds a recursion has for itself when all places are taken, counted from its first client (CVE-2026-42534)."""
 MAX_WAITERS: Final = 100
 """Clients waiting for one and the same question."""
 MAX_RRSET_RECORDS: Final = 100

@@ -5,7 +5,9 @@ One question is recursed for once, however many ask it, and goes on when those w
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Generator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from resolverd import bounds
@@ -21,7 +23,7 @@ from resolverd.watch.counters import Counters
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import All, Ask, First, Reply
-from resolverd.wire.names import Name, ancestors, lower, to_text
+from resolverd.wire.names import ROOT, Name, ancestors, label_count, lower, to_text
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +43,12 @@ class Patience(NamedTuple):
 
 
 class _Flight:
-    __slots__ = ("task", "waiters")
+    __slots__ = ("since", "task", "waiters", "zone")
 
-    def __init__(self, task: "asyncio.Task[Answer]"):
+    def __init__(self, task: "asyncio.Task[Answer]", since: float, zone: Name):
         self.task = task
+        self.since = since
+        self.zone = zone
         self.waiters = 0
 
 
@@ -74,6 +78,7 @@ class Recurse:
         self._list_zones = list_zones
         self._prefetch = prefetch
         self._flights: dict[tuple[Name, int], _Flight] = {}
+        self._zones: Counter[Name] = Counter()
         self._exchanges: dict[Ask, asyncio.Task[Reply]] = {}
         self.unanswered = 0
         """Questions to name servers in a row that got no answer, whoever was asked."""
@@ -106,10 +111,11 @@ class Recurse:
             )
         flight = self._flights.get((name, rtype))
         if flight is None:
-            if len(self._flights) >= bounds.MAX_RECURSIONS:
+            zone = self._zone(name, now)
+            if not self._has_room(zone, now):
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
-            flight = self._start(name, rtype)
+            flight = self._start(name, rtype, zone)
         elif flight.waiters >= bounds.MAX_WAITERS:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
         flight.waiters += 1
@@ -175,23 +181,56 @@ class Recurse:
             return
         if self._list_zones.isdisjoint(ancestors(name)) and self._failures.get(name, rtype, self._clock.monotonic()) is None:
             self._counters.add("prefetches")
-            self._start(name, rtype, Refresh.EXPIRING)
+            self._start(name, rtype, self._zone(name, self._clock.monotonic()), Refresh.EXPIRING)
 
-    def _start(self, name: Name, rtype: int, refresh: Refresh = Refresh.NOTHING) -> _Flight:
-        flight = _Flight(asyncio.create_task(self._recurse(name, rtype, refresh)))
-        self._flights[name, rtype] = flight
+    def _zone(self, name: Name, now: float) -> Name:
+        """The zone that a question is about, as far as is known before it is asked."""
+        delegation = self._memory.delegations.closest(name, now)
+        return delegation.zone if delegation is not None else ROOT
+
+    def _has_room(self, zone: Name, now: float) -> bool:
+        """Whether one more recursion may start, if need be in place of an old one.
+
+        One zone's names never take all the room (water torture), except the root's and top level domains', whose number
+        says nothing yet. When all is taken, who has had `bounds.JOSTLE` seconds since its first client may have to go;
+        the older half runs to its end, so that slow is not never. Repetitions by clients make nobody younger.
+        """
+        if label_count(zone) > 1 and self._zones[zone] >= bounds.MAX_RECURSIONS_PER_ZONE:
+            return False
+        if len(self._flights) < bounds.MAX_RECURSIONS:
+            return True
+        for flight in islice(self._flights.values(), bounds.MAX_RECURSIONS // 2, None):
+            if now - flight.since >= bounds.JOSTLE and not flight.task.done():
+                self._counters.add("recursions_jostled")
+                flight.task.cancel()
+                return True
+        return False
+
+    def _start(self, name: Name, rtype: int, zone: Name, refresh: Refresh = Refresh.NOTHING) -> _Flight:
+        task = asyncio.create_task(self._recurse(name, rtype, refresh))
+        flight = self._flights[name, rtype] = _Flight(task, self._clock.monotonic(), zone)
+        self._zones[zone] += 1
         return flight
+
+    def _land(self, name: Name, rtype: int) -> None:
+        zone = self._flights.pop((name, rtype)).zone
+        self._zones[zone] -= 1
+        if not self._zones[zone]:
+            del self._zones[zone]
 
     async def _recurse(self, name: Name, rtype: int, refresh: Refresh) -> Answer:
         work = Work(self._clock.monotonic(), refresh)
         try:
             answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
+        except asyncio.CancelledError:
+            # Jostled: those who wait have their answer, as a value; when the daemon ends, nobody waits.
+            return servfail(codes.EDE_OTHER, "too many questions under way")
         except Exception:
             self._counters.add("bugs", where="recursion")
             log.exception("recursion for %s %s failed", to_text(name), codes.type_text(rtype))
             answer = servfail(codes.EDE_OTHER, "internal error")
         finally:
-            del self._flights[name, rtype]
+            self._land(name, rtype)
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
         if answer.is_failure:
             self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.lab.daemon import Daemon, answers_dns, fresh
 from tests.lab.namespace import Side
 from tests.lab.world import ROOT_HINTS
@@ -15,8 +17,8 @@ REVERSE_ZONES = (
 """Reverse zones of the documentation networks: resolvers answer them by themselves (RFC 6303), but clients live here."""
 
 
-def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m") -> Daemon:
-    """Make an Unbound on `address`, port 53: iteration only, everything else as its defaults are."""
+def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m", more: Sequence[str] = ()) -> Daemon:
+    """Make an Unbound on `address`, port 53: iteration only, everything else as its defaults are but for `more` lines."""
     directory = fresh(f"unbound-{address}")
     config = directory / "unbound.conf"
     config.write_text("\n".join([
@@ -36,6 +38,7 @@ def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m") -
         "  logfile: ''",
         "  do-daemonize: no",
         *(f"  local-zone: {zone}. nodefault" for zone in REVERSE_ZONES),
+        *more,
         "remote-control:",
         "  control-enable: no",
         "",

@@ -1,0 +1,101 @@
+"""Everything, or a zone, asked of somebody else: forwarding to real Unbound over UDP, TCP and TLS, stub zones to real NSD."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.lab.daemon import Daemon
+from tests.lab.lab import Lab
+from tests.lab.resolverd import CONFIG, resolverd
+from tests.lab.unbound import unbound
+from tests.lab.world import WORLD
+
+THEIRS = "127.0.0.2"
+NAMES = [
+    ("mail.honest-mail.com.", "A"),
+    ("honest-mail.com.", "MX"),
+    ("10.2.0.192.in-addr.arpa.", "PTR"),
+    ("nobody.honest-mail.com.", "A"),
+]
+
+
+def ask(name: str, rtype: str, server: str = "127.0.0.1") -> dns.message.Message:
+    return dns.query.udp(dns.message.make_query(name, rtype), server, 10)
+
+
+def same(name: str, rtype: str) -> None:
+    ours, theirs = ask(name, rtype), ask(name, rtype, THEIRS)
+    assert ours.rcode() == theirs.rcode()
+    assert [sorted(map(str, rrset)) for rrset in ours.answer] == [sorted(map(str, rrset)) for rrset in theirs.answer]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for dns.example.net that vouches for itself, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dns.example.net")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("dns.example.net")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return file
+
+
+@pytest.fixture(scope="module")
+def forwarder(lab: Lab, certificate: Path) -> Iterator[Daemon]:
+    daemon = unbound(THEIRS, lab.mail, more=[
+        f"  interface: {THEIRS}@853", f"  tls-service-pem: {certificate}", f"  tls-service-key: {certificate}",
+    ])  # fmt: skip
+    with lab.running(daemon):
+        yield daemon
+
+
+@pytest.mark.parametrize("server", [THEIRS, f"{THEIRS}:853#dns.example.net"], ids=["plain", "tls"])
+def test_everything_forwarded(lab: Lab, forwarder: Daemon, certificate: Path, server: str) -> None:
+    config = CONFIG + f'\n[[resolver.forward]]\nzone = "."\nservers = ["{server}"]\n'
+    daemon = resolverd(lab.mail, config, name="resolverd forwarding")
+    daemon.environment["SSL_CERT_FILE"] = str(certificate)
+    with lab.running(daemon):
+        for name, rtype in NAMES:
+            same(name, rtype)
+
+
+def test_a_forwarder_with_another_name_on_its_certificate_is_not_believed(lab: Lab, forwarder: Daemon, certificate: Path) -> None:
+    config = CONFIG + f'\n[[resolver.forward]]\nzone = "com."\nservers = ["{THEIRS}:853#dns.example.org"]\n'
+    daemon = resolverd(lab.mail, config, name="resolverd mistrusting")
+    daemon.environment["SSL_CERT_FILE"] = str(certificate)
+    with lab.running(daemon):
+        assert ask("mail.honest-mail.com.", "A").rcode() == dns.rcode.SERVFAIL
+        assert ask("net.", "NS").rcode() == dns.rcode.NOERROR
+
+
+def test_a_stub_zone_is_asked_of_its_own_servers(lab: Lab, forwarder: Daemon) -> None:
+    servers = [address for name in WORLD.zones["honest-mail.com"].servers for address in WORLD.hosts[name].addresses]
+    config = CONFIG + f'\n[[resolver.stub]]\nzone = "honest-mail.com"\nservers = {json.dumps(servers)}\n'
+    with lab.running(resolverd(lab.mail, config, name="resolverd with a stub")):
+        for name, rtype in NAMES:
+            same(name, rtype)
