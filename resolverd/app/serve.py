@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 CONFIGURATION_ERROR = 78
 FAILED = 1
+_DESCRIPTORS = 16384
 _GRACE = 1.0
 """Seconds for requests under way when the daemon is told to end; the whole end takes less than 2."""
 
@@ -67,6 +69,7 @@ class _Daemon:
 
     async def run(self) -> int:
         settings, counters = self._settings, self._counters
+        _raise_descriptor_limit()
         faults: list[ConfigFault] = []
         warnings: list[str] = []
         dns = self._bind_dns(faults, warnings)
@@ -210,6 +213,14 @@ def _refit(responder: Responder, house: House) -> None:
 def _command() -> str:
     called = sys.argv[0]
     return "python -m resolverd" if called.endswith("__main__.py") else called
+
+
+def _raise_descriptor_limit() -> None:
+    """As many descriptors as the system lets us have, within reason: a socket for every question and every smtpd."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _access(settings: Settings) -> Access:

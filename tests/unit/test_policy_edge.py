@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -384,7 +385,18 @@ async def test_idle_connections_end_at_last(service: Service, monkeypatch: pytes
     assert await reader.read() == b""
 
 
-async def test_five_hundred_idle_connections_and_a_bound_on_them(service: Service, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def plenty_of_descriptors() -> Iterator[None]:
+    """Both ends of the connections are ours; many shells allow 1024 descriptors only until asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_five_hundred_idle_connections_and_a_bound_on_them(
+    plenty_of_descriptors: None, service: Service, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(bounds, "POLICY_CONNECTIONS", 500)
     clients = [await service.client() for _ in range(500)]
     reader, writer = clients[0]
