@@ -26,6 +26,7 @@ lab: $(VENV)/.developing peers
 
 bench: $(VENV)/.developing peers
 	$(BIN)/python -m bench.dns
+	$(BIN)/python -m bench.cold
 	$(BIN)/python -m bench.policy
 
 peers:

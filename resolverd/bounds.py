@@ -67,6 +67,8 @@ UPSTREAM_STREAMS: Final = 100
 """TCP and TLS connections to servers at once; beyond, the oldest is closed."""
 UPSTREAM_PIPELINE: Final = 50
 """Questions under way on one of them; beyond, another is opened."""
+UPSTREAM_CONNECT: Final = 6.0
+"""Seconds for the handshakes of one, TCP's and TLS's; who needs it may give up earlier."""
 UPSTREAM_IDLE: Final = 10.0
 """Seconds for which an unused one is kept (RFC 7766 §6.2.3)."""
 SENDS_PER_SERVER: Final = 3
@@ -103,8 +105,14 @@ STALE_TTL: Final = 30
 # -- DNS clients --------------------------------------------------------------------------------------------------------
 UDP_BATCH: Final = 64
 """Datagrams read in one wake-up, so that one socket cannot starve the loop."""
+MAX_KEPT_REPLY: Final = 4096
+"""Octets of a prepared reply that is kept: replies of 64 KiB would soon push all others out (CacheFlush)."""
 MAX_PENDING: Final = 4000
 """Datagrams of one socket waiting for their answer; more are dropped, and their clients ask again (water torture)."""
+MAX_PENDING_PER_CLIENT: Final = 200
+"""Of those, from one address: so many replies a slow server can let loose on it at once (DNSBomb)."""
+MAX_PENDING_LOOPBACK: Final = 2000
+"""The same for an address of this machine."""
 TCP_CLIENTS: Final = 150
 """Connections at once; beyond, the longest idle one is closed."""
 TCP_CLIENTS_PER_ADDRESS: Final = 20
@@ -169,3 +177,25 @@ LIST_RATE_WAIT: Final = 1.0
 """Longest wait for a list's rate; beyond, it counts as quota spent (a queue that only grows)."""
 LIST_STANDINGS: Final = 4096
 """Evaluations remembered, so that a TXT answer is that of its A."""
+
+# -- SPF ----------------------------------------------------------------------------------------------------------------
+MAX_SPF_TERMS: Final = 10
+"""Terms of one check that have to be looked up, includes and redirects with theirs (RFC 7208 §4.6.4)."""
+MAX_SPF_VOIDS: Final = 2
+"""Of those, how many may find nothing (RFC 7208 §4.6.4: names of a victim, asked for by everybody)."""
+MAX_SPF_NAMES: Final = 10
+"""Mail servers of one ``mx``, and reverse names of a client, whose addresses are looked up (RFC 7208 §4.6.4)."""
+MAX_SPF_RECORD: Final = 16 * 1024
+"""Octets of a record (RFC 7208 §3.4 advises 450; flattened ones have thousands)."""
+MAX_SPF_DOMAIN_SPEC: Final = 512
+"""Characters of one domain in a record, before its macros are expanded (expansion blow-up)."""
+MAX_SPF_EXPLANATION: Final = 1024
+"""Octets of an explanation, before its macros are expanded (expansion blow-up)."""
+SPF_RECORDS: Final = 512
+"""Parsed records remembered."""
+SPF_WIDE_IPV4: Final = 7
+"""A record that names as much as this prefix holds lets anybody pass: no sender has more than a /8."""
+SPF_WIDE_IPV6: Final = 16
+"""The same for IPv6: no network has been given more than a /16."""
+MAX_SPF_ALLOWED: Final = 10
+"""Own forwarders whose records are looked at when SPF fails."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from resolverd import bounds
 from resolverd.edge.access import Access, Admission
 from resolverd.flow.answer import Answerer
 from resolverd.flow.ports import Clock
@@ -70,7 +71,8 @@ class Responder:
         rendered = render.render(query, answer, render.limit(query, udp))
         self.counters.add("dns_answers", rcode=codes.rcode_text(answer.rcode))
         options = query.edns.options if query.edns is not None else ()
-        if answer.keep and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
+        fits = len(rendered.data) <= bounds.MAX_KEPT_REPLY
+        if answer.keep and fits and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
             lifetime = rendered.min_ttl * self._keep
             self.packets.put(key(packet, udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
         return rendered.data

@@ -21,6 +21,7 @@ class _Connection(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._halfway = False
         self.host = ""
         self.transport: asyncio.Transport | None = None
 
@@ -32,6 +33,11 @@ class _Connection(asyncio.Protocol):
             return
         self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
         self._patience(self._edge.idle)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return bool(self._tasks)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._edge.leave(self)
@@ -52,10 +58,12 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        self._edge.active(self)
         self._read()
 
     def _read(self) -> None:
         buffer = self._buffer
+        halfway, self._halfway = self._halfway, False
         while len(buffer) >= 2 and len(self._tasks) < bounds.TCP_IN_FLIGHT:
             length = buffer[0] << 8 | buffer[1]
             if length < 12:
@@ -65,11 +73,19 @@ class _Connection(asyncio.Protocol):
                 break
             packet = bytes(buffer[2 : 2 + length])
             del buffer[: 2 + length]
+            halfway = False
             self._take(packet)
         assert self.transport is not None
         if len(self._tasks) >= bounds.TCP_IN_FLIGHT:
             self.transport.pause_reading()
-        self._patience(bounds.TCP_MESSAGE if buffer else self._edge.idle)
+            self._patience(self._edge.idle)
+        elif not buffer:
+            self._patience(self._edge.idle)
+        else:
+            self._halfway = True
+            if not halfway:
+                # From the message's first octet on, however many it sends meanwhile.
+                self._patience(bounds.TCP_MESSAGE)
 
     def _take(self, packet: bytes) -> None:
         responder = self._edge.responder
@@ -115,7 +131,7 @@ class _Connection(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
 
     def _expired(self) -> None:
-        if self._tasks:
+        if self._tasks and not self._halfway:
             self._patience(self._edge.idle)
         else:
             self._abort()
@@ -152,19 +168,25 @@ class TcpEdge:
         return bounds.TCP_IDLE if len(self._connections) <= bounds.TCP_CLIENTS // 2 else 2.0
 
     def admit(self, connection: _Connection) -> bool:
-        """Count a new connection in, unless its address has too many; the oldest goes where there are too many in all."""
+        """Count a new connection in, unless its address has too many; the longest idle goes where there are too many in all."""
         host = connection.host
         if self._hosts[host] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host):
             self.responder.counters.add("dns_tcp_refused")
             return False
         if len(self._connections) >= bounds.TCP_CLIENTS:
-            oldest = next(iter(self._connections))
-            if oldest.transport is not None:
-                oldest.transport.abort()
-            self.leave(oldest)
+            idlest = next((each for each in self._connections if not each.busy), next(iter(self._connections)))
+            if idlest.transport is not None:
+                idlest.transport.abort()
+            self.leave(idlest)
         self._connections[connection] = None
         self._hosts[host] += 1
         return True
+
+    def active(self, connection: _Connection) -> None:
+        """It has sent something: the last to be closed for want of room."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self._connections[connection] = None
 
     def leave(self, connection: _Connection) -> None:
         """Count a connection out."""

@@ -7,6 +7,7 @@ no log call stand in that way. What is not known becomes a task, at most `bounds
 import asyncio
 import logging
 import socket
+from collections import Counter
 from ipaddress import ip_address
 from typing import Any
 
@@ -29,6 +30,7 @@ class UdpEdge:
         self._sock = sock
         self._responder = responder
         self._pending: set[asyncio.Task[None]] = set()
+        self._clients: Counter[str] = Counter()
         self._wildcard = ip_address(sock.getsockname()[0]).is_unspecified
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._drain_wildcard if self._wildcard else self._drain)
@@ -77,15 +79,22 @@ class UdpEdge:
         reply = self._responder.at_once(packet, True)
         if not isinstance(reply, Query):
             self._send(reply, client, source)
-        elif len(self._pending) >= bounds.MAX_PENDING:
+        elif len(self._pending) >= bounds.MAX_PENDING or self._clients[client[0]] >= _waiting_at_most(client[0]):
             self._responder.counters.add("dns_dropped")
         else:
+            self._clients[client[0]] += 1
             task = self._loop.create_task(self._wait(packet, reply, client, source))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
 
     async def _wait(self, packet: bytes, query: Query, client: Any, source: Any) -> None:
-        self._send(await self._responder.answer(packet, query, True, is_loopback(client[0])), client, source)
+        try:
+            reply = await self._responder.answer(packet, query, True, is_loopback(client[0]))
+        finally:
+            self._clients[client[0]] -= 1
+            if not self._clients[client[0]]:
+                del self._clients[client[0]]
+        self._send(reply, client, source)
 
     def _send(self, reply: bytes | None, client: Any, source: Any = None) -> None:
         if reply is None:
@@ -118,6 +127,10 @@ class UdpEdge:
             pass
         except OSError as error:
             log.debug("udp: %s", error)
+
+
+def _waiting_at_most(host: str) -> int:
+    return bounds.MAX_PENDING_LOOPBACK if is_loopback(host) else bounds.MAX_PENDING_PER_CLIENT
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -17,13 +17,14 @@ from resolverd.cache.records import RecordCache
 from resolverd.flow.ports import Clock, Network
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
-from resolverd.recursion.ports import Memory
+from resolverd.recursion.ports import Memory, Meter
 from resolverd.recursion.work import Refresh, Step, Work
 from resolverd.watch.counters import Counters
+from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import All, Ask, First, Reply
-from resolverd.wire.names import ROOT, Name, ancestors, label_count, lower, to_text
+from resolverd.wire.names import ROOT, Name, ancestors, label_count, lower
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class Patience(NamedTuple):
     client: float = 4.0
     stale: float = 1.8
     stale_ttl: int = bounds.STALE_TTL
+
+
+_TELLING_ALL = Discretion()
 
 
 class _Flight:
@@ -66,6 +70,7 @@ class Recurse:
         patience: Patience = Patience(),  # noqa: B008 (immutable)
         list_zones: frozenset[Name] = frozenset(),
         prefetch: bool = True,
+        discretion: Discretion = _TELLING_ALL,
     ):
         """`list_zones`: zones of DNS lists, whose data is never used stale (it would refuse mail) and never prefetched."""
         self._iterator = iterator
@@ -77,9 +82,12 @@ class Recurse:
         self._patience = patience
         self._list_zones = list_zones
         self._prefetch = prefetch
+        self._discretion = discretion
         self._flights: dict[tuple[Name, int], _Flight] = {}
         self._zones: Counter[Name] = Counter()
         self._exchanges: dict[Ask, asyncio.Task[Reply]] = {}
+        self.meter: Meter | None = None
+        """Who counts what leaves for the zones of lists."""
         self.unanswered = 0
         """Questions to name servers in a row that got no answer, whoever was asked."""
 
@@ -134,7 +142,7 @@ class Recurse:
         return flight.task.result()
 
     async def _anew(self, name: Name, rtype: int, end: float) -> Answer:
-        work = Work(self._clock.monotonic(), refresh=Refresh.ALL)
+        work = Work(self._clock.monotonic(), Refresh.ALL, self.meter)
         try:
             async with asyncio.timeout(end - work.now):
                 answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
@@ -144,7 +152,7 @@ class Recurse:
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
-        work = Work(self._clock.monotonic())
+        work = Work(self._clock.monotonic(), meter=self.meter)
         blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache())
         answer: Answer = await self.drive(self._iterator.over(blank).resolve(work, lower(name), rtype))
         return answer, work.steps
@@ -219,15 +227,23 @@ class Recurse:
             del self._zones[zone]
 
     async def _recurse(self, name: Name, rtype: int, refresh: Refresh) -> Answer:
-        work = Work(self._clock.monotonic(), refresh)
+        work = Work(self._clock.monotonic(), refresh, self.meter)
         try:
             answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
         except asyncio.CancelledError:
             # Jostled: those who wait have their answer, as a value; when the daemon ends, nobody waits.
             return servfail(codes.EDE_OTHER, "too many questions under way")
-        except Exception:
+        except Exception as error:
             self._counters.add("bugs", where="recursion")
-            log.exception("recursion for %s %s failed", to_text(name), codes.type_text(rtype))
+            # Where the name carries a key, a traceback could show it.
+            details = None if self._discretion.is_private(name) else error
+            log.error(
+                "recursion for %s %s failed: %s",
+                self._discretion.text(name),
+                codes.type_text(rtype),
+                type(error).__name__,
+                exc_info=details,
+            )
             answer = servfail(codes.EDE_OTHER, "internal error")
         finally:
             self._land(name, rtype)
@@ -270,12 +286,15 @@ class Recurse:
                 task.cancel()
 
     async def _exchange(self, ask: Ask) -> Reply:
-        # Two copies of one question under way would halve the work of guessing a reply (the birthday attack).
-        task = self._exchanges.get(ask)
-        if task is None:
-            self._counters.add("queries_sent", transport=ask.transport.value)
-            task = self._exchanges[ask] = asyncio.create_task(self._network.exchange(ask))
-            task.add_done_callback(lambda done: self._exchanged(ask, done))
+        # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
+        # long each of those who ask it would wait.
+        key = ask._replace(timeout=0.0)
+        task = self._exchanges.get(key)
+        if task is not None:
+            return (await asyncio.shield(task))._replace(sent=0)
+        self._counters.add("queries_sent", transport=ask.transport.value)
+        task = self._exchanges[key] = asyncio.create_task(self._network.exchange(ask))
+        task.add_done_callback(lambda done: self._exchanged(key, done))
         return await asyncio.shield(task)
 
     def _exchanged(self, ask: Ask, task: "asyncio.Task[Reply]") -> None:

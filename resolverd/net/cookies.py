@@ -1,7 +1,7 @@
 """DNS cookies towards servers (RFC 7873 §5, RFC 9018): who answers must have seen what we sent before.
 
-A client cookie for each server and source, a server cookie remembered from its last answer. An answer with somebody else's
-client cookie is forged; one without any from a server that had one may be.
+A client cookie for each server and source address, a server cookie remembered from its last answer to that source. An
+answer with somebody else's client cookie is forged; one without any from a server that had one may be.
 """
 
 import hashlib
@@ -33,21 +33,24 @@ class Cookies:
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(16)
-        self._server: OrderedDict[Address, bytes] = OrderedDict()
+        self._server: OrderedDict[Address, tuple[Address | None, bytes]] = OrderedDict()
 
-    def option(self, server: Address) -> bytes:
-        """The option's data for a question to this server."""
-        return self._client(server) + self._server.get(server, b"")
+    def option(self, server: Address, source: Address | None) -> bytes:
+        """The option's data for a question to this server; `source` is None where the system chooses it."""
+        sender, cookie = self._server.get(server, (source, b""))
+        # A server's cookie is for the address that it was sent to (RFC 9018 §4.4).
+        return self._client(server, source) + (cookie if sender == source else b"")
 
-    def check(self, server: Address, message: Message) -> Seen:
-        """What the answer's cookie says, and remember the server's."""
+    def check(self, server: Address, source: Address | None, message: Message) -> Seen:
+        """What the cookie of an answer to a question with one says, and remember the server's."""
         data = dict(message.edns.options).get(OPTION, b"") if message.edns is not None else b""
         if not data:
-            return Seen.FORGED if server in self._server and message.edns is not None else Seen.GOOD
-        if data[:_CLIENT] != self._client(server):
+            # RFC 7873 §5.3: from a server that has cookies, an answer without one is not taken.
+            return Seen.FORGED if server in self._server else Seen.GOOD
+        if data[:_CLIENT] != self._client(server, source):
             return Seen.FORGED
         if 8 <= len(data) - _CLIENT <= 32:
-            self._server[server] = data[_CLIENT:]
+            self._server[server] = source, data[_CLIENT:]
             self._server.move_to_end(server)
             while len(self._server) > bounds.MAX_SERVERS:
                 self._server.popitem(last=False)
@@ -57,5 +60,6 @@ class Cookies:
         """The server has no cookies any more, as TCP has confirmed."""
         self._server.pop(server, None)
 
-    def _client(self, server: Address) -> bytes:
-        return hashlib.blake2b(server.packed, digest_size=_CLIENT, key=self._secret).digest()
+    def _client(self, server: Address, source: Address | None) -> bytes:
+        pair = server.packed + (source.packed if source is not None else b"")
+        return hashlib.blake2b(pair, digest_size=_CLIENT, key=self._secret).digest()

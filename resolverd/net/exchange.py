@@ -6,6 +6,7 @@ the operating system's CSPRNG: a predictable generator gives the ports away (CVE
 """
 
 import asyncio
+import contextlib
 import errno
 import secrets
 import socket
@@ -25,6 +26,7 @@ from resolverd.wire.names import Address, Name, lower
 _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DO = 2
 _PORT_TRIES = 8
+_ERRORS = (codes.FORMERR, codes.SERVFAIL, codes.NOTIMP, codes.REFUSED)
 _OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EACCES, errno.EPERM)
 """Errors that are ours, not the server's."""
 
@@ -34,17 +36,18 @@ class Exchange:
 
     def __init__(self, sources: tuple[Address, ...] = ()):
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
-        self._streams = Streams(lambda server: self._socket(server, socket.SOCK_STREAM))
+        self._streams = Streams(lambda to: self._socket(to, socket.SOCK_STREAM, self._source(to.address.version)))
         self._cookies = Cookies()
 
     async def exchange(self, ask: Ask) -> Reply:
         """The reply, or why there is none, after `ask.timeout` seconds at most. Never raises for faults of others."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        message, failed, size = None, None, 0
+        message, failed = None, None
+        tally = _Tally()
         try:
             async with asyncio.timeout(ask.timeout):
-                message, size = await self._ask(ask)
+                message = await self._ask(ask, tally)
         except TimeoutError:
             failed = Failed.TIMEOUT
         except _Spoofed as error:
@@ -54,85 +57,104 @@ class Exchange:
         except OSError as error:
             failed = Failed.LOCAL if error.errno in _OURS else Failed.UNREACHABLE
         now = loop.time()
-        return Reply(message, failed, now, now - begun, size)
+        # What was thrown away counts as well: it has cost as much (CVE-2026-24027).
+        return Reply(message, failed, now, now - begun, tally.octets, tally.sent)
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
         await self._streams.aclose()
 
-    async def _ask(self, ask: Ask) -> tuple[Message, int]:
+    async def _ask(self, ask: Ask, tally: "_Tally") -> Message:
         address = ask.server.address
+        source = self._source(address.version)
+        udp = ask.transport is Transport.UDP
         for _ in range(2):
-            qname = _random_case(ask.qname) if ask.random_case and ask.transport is Transport.UDP else ask.qname
-            cookie = ((cookies.OPTION, self._cookies.option(address)),) if ask.edns_size else ()
+            qname = _random_case(ask.qname) if ask.random_case and udp else ask.qname
+            cookie = ((cookies.OPTION, self._cookies.option(address, source)),) if ask.edns_size else ()
             flags = codes.RD if ask.recursion else 0
             packet = render.question(secrets.randbits(16), flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
-            if ask.transport is not Transport.UDP:
+            if not udp:
                 matches = partial(_answers, packet=packet, qname=qname, any_case=True)
-                data = await self._streams.ask(ask.server, ask.transport, packet, matches)
+                data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally.send)
+                tally.octets += len(data)
                 message = parse(data)
-                if self._cookies.check(address, message) is cookies.Seen.FORGED:
+                if cookie and self._cookies.check(address, source, message) is cookies.Seen.FORGED:
                     # A handshake is proof enough; a server that has given up cookies is believed it.
                     self._cookies.forget(address)
-                return message, len(data)
-            data = await self._udp(ask, packet, qname)
-            if qname != ask.qname and data[4:6] == b"\x00\x01":
-                # Names in the reply point at the question; nobody else shall see its random letters.
-                data = data[:12] + ask.qname + data[12 + len(qname) :]
-            message = parse(data)
-            seen = self._cookies.check(address, message)
+                return message
+            message = await self._udp(ask, source, packet, qname, tally)
+            seen = self._cookies.check(address, source, message) if cookie else cookies.Seen.GOOD
             if seen is cookies.Seen.GOOD:
-                return message, len(data)
+                return message
             if seen is cookies.Seen.FORGED:
                 break
         # Forged, or BADCOOKIE twice: TCP needs no cookie (RFC 7873 §5.3).
         raise _Spoofed
 
-    async def _udp(self, ask: Ask, packet: bytes, qname: Name) -> bytes:
-        sock = self._socket(ask.server, socket.SOCK_DGRAM)
+    async def _udp(self, ask: Ask, source: Address | None, packet: bytes, qname: Name, tally: "_Tally") -> Message:
+        sock = self._socket(ask.server, socket.SOCK_DGRAM, source)
         loop = asyncio.get_running_loop()
         try:
             sock.connect((str(ask.server.address), ask.server.port))
             sock.send(packet)
-            bad = 0
-            while True:
+            tally.send()
+            # A malformed packet first must not kill the question (TuDoor): the right one may still come.
+            for _ in range(bounds.MAX_BAD_REPLIES):
                 data = await loop.sock_recv(sock, 65535)
+                tally.octets += len(data)
                 if len(data) >= 12 and data[:2] != packet[:2]:
                     raise _Spoofed
                 if not _answers(data, packet, qname):
                     if _answers(data, packet, qname, any_case=True):
                         raise _Spoofed(Failed.LETTERS)
-                    # A malformed packet first must not kill the question (TuDoor): the right one may still come.
-                    bad += 1
-                    if bad >= bounds.MAX_BAD_REPLIES:
-                        raise Malformed("nothing but unreadable packets")
                     continue
                 if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE):
                     # More than we asked for, so perhaps fragmented and forged on the way (CVE-2025-59024).
                     raise _Spoofed
-                return data
+                if qname != ask.qname and data[4:6] == b"\x00\x01":
+                    # Names in the reply point at the question; nobody else shall see its random letters.
+                    data = data[:12] + ask.qname + data[12 + len(qname) :]
+                with contextlib.suppress(Malformed):
+                    return parse(data)
+            # Nothing but unreadable packets: whoever sends them cannot do so over TCP.
+            raise _Spoofed
         finally:
             sock.close()
 
-    def _socket(self, server: Server, kind: socket.SocketKind) -> socket.socket:
+    def _source(self, version: int) -> Address | None:
+        sources = self._sources[version]
+        return secrets.choice(sources) if sources else None
+
+    @staticmethod
+    def _socket(server: Server, kind: socket.SocketKind, source: Address | None) -> socket.socket:
         version = server.address.version
-        family = socket.AF_INET if version == 4 else socket.AF_INET6
-        sock = socket.socket(family, kind)
+        sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, kind)
         try:
             sock.setblocking(False)
-            sources = self._sources[version]
-            source = secrets.choice(sources) if sources else (IPv4Address(0) if version == 4 else IPv6Address(0))
             if kind is socket.SOCK_DGRAM:
                 if version == 4:
                     # Our own questions are never fragmented.
                     sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
-                _bind_random(sock, str(source))
-            elif sources:
+                _bind_random(sock, str(source or (IPv4Address(0) if version == 4 else IPv6Address(0))))
+            elif source is not None:
                 sock.bind((str(source), 0))
         except BaseException:
             sock.close()
             raise
         return sock
+
+
+class _Tally:
+    """What one exchange has cost: questions sent, octets received."""
+
+    __slots__ = ("octets", "sent")
+
+    def __init__(self) -> None:
+        self.octets = 0
+        self.sent = 0
+
+    def send(self) -> None:
+        self.sent += 1
 
 
 class _Spoofed(Exception):
@@ -162,11 +184,14 @@ def _random_case(name: Name) -> Name:
 
 
 def _answers(data: bytes, packet: bytes, qname: Name, any_case: bool = False) -> bool:
-    """Whether `data` is a reply to `packet`: QR, opcode, and the question as it was sent (an error may leave it out)."""
+    """Whether `data` is a reply to `packet`: QR, opcode, and the question as it was sent.
+
+    An error may leave the question out; NXDOMAIN is no error, and without letters to compare it would be cheap to forge.
+    """
     if len(data) < 12 or not data[2] & 0x80 or data[2] & 0x78:
         return False
     if data[4:6] == b"\x00\x00":
-        return data[3] & 15 != codes.NOERROR
+        return data[3] & 15 in _ERRORS
     behind = 12 + len(qname)
     echoed = data[12:behind]
     same = echoed == qname or (any_case and lower(echoed) == lower(qname))

@@ -16,6 +16,8 @@ from resolverd.wire.ask import Server, Transport
 Matches: TypeAlias = Callable[[bytes], bool]
 """Whether a message answers the question; it is told apart from others on the connection by its ID."""
 
+_Key: TypeAlias = tuple[Server, Transport]
+
 Connect: TypeAlias = Callable[[Server], socket.socket]
 """Makes a TCP socket to a server's family, bound as configured, not connected."""
 
@@ -26,17 +28,25 @@ class Streams:
     def __init__(self, make_socket: Connect):
         self._make_socket = make_socket
         self._tls = ssl.create_default_context()
-        self._open: dict[tuple[Server, Transport], _Stream] = {}
+        self._newest: dict[_Key, _Stream] = {}
+        self._all: dict[_Stream, None] = {}
+        self._connecting: dict[_Key, asyncio.Task[_Stream]] = {}
 
-    async def ask(self, server: Server, transport: Transport, packet: bytes, matches: Matches) -> bytes:
-        """The answer to a question whose ID (its first two octets) is chosen here. Raises OSError and ssl.SSLError."""
+    async def ask(
+        self, server: Server, transport: Transport, packet: bytes, matches: Matches, leaves: Callable[[], None]
+    ) -> bytes:
+        """The answer to a question whose ID (its first two octets) is chosen here; `leaves` is told each time it is sent.
+
+        Raises OSError and ssl.SSLError.
+        """
+        key = server, transport
         for last in (False, True):
-            stream = self._open.get((server, transport))
-            if stream is None or stream.closed or stream.full:
-                stream = await self._connect(server, transport)
+            stream = self._newest.get(key)
+            if stream is None or not stream.usable:
+                stream = await self._fresh(key)
                 last = True
             try:
-                return await stream.ask(packet, matches)
+                return await stream.ask(packet, matches, leaves)
             except ConnectionError:
                 # The server may close an idle connection at the very moment when it is used again.
                 if last:
@@ -45,24 +55,51 @@ class Streams:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for stream in self._open.values():
+        tasks = list(self._connecting.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for stream in self._all:
             stream.close()
-        self._open.clear()
+        self._all.clear()
+        self._newest.clear()
+
+    async def _fresh(self, key: _Key) -> "_Stream":
+        while True:
+            # Whoever needs it at the same time waits for the same handshake, and for the next where too many did.
+            stream = await asyncio.shield(self._connecting.get(key) or self._start(key))
+            if stream.usable or stream.closed:
+                return stream
+
+    def _start(self, key: _Key) -> "asyncio.Task[_Stream]":
+        def connected(task: "asyncio.Task[_Stream]") -> None:
+            del self._connecting[key]
+            if not task.cancelled():
+                task.exception()  # those who waited may have gone
+
+        task = self._connecting[key] = asyncio.create_task(self._connect(*key))
+        task.add_done_callback(connected)
+        return task
 
     async def _connect(self, server: Server, transport: Transport) -> "_Stream":
         loop = asyncio.get_running_loop()
         sock = self._make_socket(server)
         try:
-            await loop.sock_connect(sock, (str(server.address), server.port))
-            tls, name = (self._tls, server.tls_name) if transport is Transport.TLS else (None, None)
-            _, stream = await loop.create_connection(_Stream, sock=sock, ssl=tls, server_hostname=name)
+            async with asyncio.timeout(bounds.UPSTREAM_CONNECT):
+                await loop.sock_connect(sock, (str(server.address), server.port))
+                tls, name = (self._tls, server.tls_name) if transport is Transport.TLS else (None, None)
+                _, stream = await loop.create_connection(_Stream, sock=sock, ssl=tls, server_hostname=name)
         except BaseException:
             sock.close()
             raise
-        self._open = {key: each for key, each in self._open.items() if not each.closed}
-        while len(self._open) >= bounds.UPSTREAM_STREAMS:
-            self._open.pop(next(iter(self._open))).close()
-        self._open[server, transport] = stream
+        self._all = {each: None for each in self._all if not each.closed}
+        while len(self._all) >= bounds.UPSTREAM_STREAMS:
+            victim = min(self._all, key=lambda each: each.questions)
+            del self._all[victim]
+            victim.close()
+        self._all[stream] = None
+        self._newest = {each: known for each, known in self._newest.items() if not known.closed}
+        self._newest[server, transport] = stream
         return stream
 
 
@@ -74,6 +111,8 @@ class _Stream(asyncio.Protocol):
         self._waiting: dict[bytes, tuple[Matches, asyncio.Future[bytes]]] = {}
         self._transport: asyncio.WriteTransport | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._heard = 0
+        self._deaf = False
 
     @property
     def closed(self) -> bool:
@@ -81,9 +120,14 @@ class _Stream(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     @property
-    def full(self) -> bool:
-        """As many questions are under way as one connection shall have."""
-        return len(self._waiting) >= bounds.UPSTREAM_PIPELINE
+    def questions(self) -> int:
+        """Questions under way."""
+        return len(self._waiting)
+
+    @property
+    def usable(self) -> bool:
+        """Whether one more question may be asked here."""
+        return not self.closed and not self._deaf and self.questions < bounds.UPSTREAM_PIPELINE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a WriteTransport in all but name under uvloop
@@ -104,13 +148,14 @@ class _Stream(asyncio.Protocol):
                 return
             message = bytes(buffer[2:end])
             del buffer[:end]
+            self._heard += 1
             waiting = self._waiting.get(message[:2])
             if waiting is not None and not waiting[1].done() and waiting[0](message):
                 waiting[1].set_result(message)
 
-    async def ask(self, packet: bytes, matches: Matches) -> bytes:
+    async def ask(self, packet: bytes, matches: Matches, leaves: Callable[[], None]) -> bytes:
         """Send the question under an ID of its own on this connection, and wait for its answer. Raises ConnectionError."""
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("closed by the server")
         ident = secrets.token_bytes(2)
         while ident in self._waiting:
@@ -119,12 +164,20 @@ class _Stream(asyncio.Protocol):
             self._idle.cancel()
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[ident] = matches, future
+        heard = self._heard
         try:
             self._transport.write(len(packet).to_bytes(2) + ident + packet[2:])
+            leaves()
             return await future
+        except asyncio.CancelledError:
+            # Not a message in all the time there was: a dead connection, or one stuck within a message, is not used again.
+            self._deaf |= self._heard == heard
+            raise
         finally:
             self._waiting.pop(ident, None)
-            if not self._waiting:
+            if not self._waiting and self._deaf:
+                self.close()
+            elif not self._waiting:
                 self._idle = asyncio.get_running_loop().call_later(bounds.UPSTREAM_IDLE, self.close)
 
     def close(self) -> None:

@@ -8,32 +8,40 @@ there would read "not listed" (RFC 5782 names are full by nature, and every step
 from resolverd import bounds
 from resolverd.wire.names import Name, label_count, suffix
 
+_REGISTRY = 1
+"""Labels of a zone that is a registry's: the root and the top level domains."""
+
 
 class Minimiser:
     """What to ask next for one name, as the cuts get deeper."""
 
-    __slots__ = ("_full", "_labels", "_name", "_qtype", "_shown", "_steps", "_substitute")
+    __slots__ = ("_full", "_hidden", "_labels", "_name", "_qtype", "_real", "_shown", "_steps", "_substitute")
 
-    def __init__(self, name: Name, qtype: int, substitute: int, enabled: bool):
-        """`substitute`: the type asked of minimised names."""
+    def __init__(self, name: Name, qtype: int, substitute: int, enabled: bool, private: bool = False):
+        """`substitute`: the type asked of minimised names. `private`: whatever else, registries never see the full name."""
         self._name = name
         self._qtype = qtype
         self._substitute = substitute
         self._labels = label_count(name)
         self._shown = 0
         self._steps = 0
-        self._full = not enabled
+        self._full = self._real = not enabled
+        self._hidden = _REGISTRY if private else -1
 
     def question(self, zone: Name) -> tuple[Name, int]:
         """The name and type to ask of `zone`'s servers."""
         start = max(self._shown, label_count(zone))
+        if start <= self._hidden < self._labels - 1:
+            self._shown = start + 1
+            self._real = False
+            return suffix(self._name, self._shown), self._substitute
         left = self._labels - start
         if self._full or left <= 1 or self._steps >= bounds.MAX_MINIMISE:
-            self._full = True
+            self._full = self._real = True
             return self._name, self._qtype
         step = 1 if self._steps < bounds.MINIMISE_ONE_LABEL else -(-left // (bounds.MAX_MINIMISE - self._steps))
         if step >= left:
-            self._full = True
+            self._full = self._real = True
             return self._name, self._qtype
         self._steps += 1
         self._shown = start + step
@@ -42,7 +50,7 @@ class Minimiser:
     @property
     def is_full(self) -> bool:
         """Whether the last question was the real one."""
-        return self._full
+        return self._real
 
     def give_up(self) -> None:
         """Ask the full name from now on."""

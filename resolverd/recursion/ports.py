@@ -1,4 +1,4 @@
-"""The memory that recursion reads and writes, as Protocols; `cache` fulfils them."""
+"""What recursion is handed, as Protocols: the memory that it reads and writes (`cache`), and who counts what it sends."""
 
 from typing import NamedTuple, Protocol
 
@@ -48,3 +48,22 @@ class Memory(NamedTuple):
 
     records: Records
     delegations: Delegations
+
+
+class Meter(Protocol):
+    """Counts the queries that leave for zones whose operators have set a limit.
+
+    `zone` is the zone whose servers are asked; a forwarder asks them for us, so there it is the name itself.
+    """
+
+    def leaves(self, qname: Name, zone: Name) -> bool:
+        """A query for `qname` is about to leave; False if it must not."""
+        ...
+
+    def settles(self, qname: Name, zone: Name, copies: int) -> None:
+        """So many copies of it left beyond the one that was counted; negative if none did after all."""
+        ...
+
+    def referred(self, qname: Name, zone: Name) -> None:
+        """It was answered with a referral: servers of a zone above only showed the way."""
+        ...

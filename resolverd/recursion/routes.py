@@ -11,11 +11,15 @@ from resolverd.wire.rrset import RRset
 
 
 class Route(NamedTuple):
-    """Servers configured for a zone. `forward`: they recurse for us (RD set); otherwise they are its authorities (stub)."""
+    """Servers configured for a zone. `forward`: they recurse for us (RD set); otherwise they are its authorities (stub).
+
+    `names`: servers of which only the name is known.
+    """
 
     zone: Name
     servers: tuple[Server, ...]
     forward: bool = False
+    names: tuple[Name, ...] = ()
 
 
 class Hints(NamedTuple):
@@ -45,21 +49,27 @@ class Hints(NamedTuple):
 
 
 class Routes:
-    """Configured routes by zone (lower case)."""
+    """Configured routes by zone (lower case), and those of zones that own zones delegate."""
 
     def __init__(self, routes: tuple[Route, ...] = ()):
         self._routes = {route.zone: route for route in routes}
+        self._delegated: dict[Name, Route] = {}
         self.zones = tuple(zone for zone in self._routes if zone != ROOT)
         self.servers = frozenset(server.address for route in routes for server in route.servers)
 
     def closest(self, name: Name) -> Route | None:
         """The deepest route at or above `name`."""
-        if not self._routes:
+        if not self._routes and not self._delegated:
             return None
         for zone in ancestors(name):
-            if (route := self._routes.get(zone)) is not None:
+            if (route := self._routes.get(zone) or self._delegated.get(zone)) is not None:
                 return route
         return None
+
+    def delegate(self, routes: tuple[Route, ...]) -> bool:
+        """Take these in place of what own zones have delegated so far; whether they are others."""
+        before, self._delegated = self._delegated, {route.zone: route for route in routes}
+        return before != self._delegated
 
     @property
     def root_forward(self) -> bool:

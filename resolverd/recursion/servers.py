@@ -63,6 +63,11 @@ class Servers:
             patience *= 2 ** min(state.silent, 3)
         return min(patience, bounds.MAX_TIMEOUT)
 
+    def is_silent(self, address: Address, now: float) -> bool:
+        """It did not answer when it was last asked."""
+        state = self._peek(address, now)
+        return state is not None and state.silent > 0
+
     def is_dead(self, address: Address, now: float) -> bool:
         """Silent too often, and its next probe is not due yet."""
         state = self._peek(address, now)
@@ -97,6 +102,12 @@ class Servers:
     def doubts_edns(self, address: Address, now: float) -> None:
         """It could not answer with EDNS. Needs confirming, so that one forged FORMERR does no harm (CVE-2026-52690)."""
         self._get(address, now).edns_doubts += 1
+
+    def speaks_edns(self, address: Address, now: float) -> None:
+        """It answered with EDNS, so whatever was doubted was about something else."""
+        state = self._peek(address, now)
+        if state is not None:
+            state.edns_doubts = 0
 
     def breaks_case(self, address: Address, now: float) -> None:
         """It changed the letters of a question, as TCP has confirmed."""

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from resolverd import bounds
+from resolverd.recursion.ports import Meter
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.names import Name, to_text
@@ -39,9 +40,10 @@ class Step(NamedTuple):
 class Work:
     """What one client question has used up, and the time as last told."""
 
-    __slots__ = ("bytes", "deadline", "now", "queries", "refresh", "steps")
+    __slots__ = ("_meter", "bytes", "deadline", "now", "queries", "refresh", "steps")
 
-    def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING):
+    def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING, meter: Meter | None = None):
+        self._meter = meter
         self.refresh = refresh
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
@@ -60,6 +62,21 @@ class Work:
         if self.now >= self.deadline:
             raise Exhausted(f"{bounds.RECURSION_TIME:g} s passed")
         self.queries += 1
+
+    def pay(self, qname: Name, zone: Name) -> None:
+        """The query that is about to leave is for servers of `zone` (`ports.Meter`). Raises Exhausted where it must not leave."""
+        if self._meter is not None and not self._meter.leaves(qname, zone):
+            raise Exhausted("the quota of its operator is spent")
+
+    def settle(self, qname: Name, zone: Name, reply: Reply) -> None:
+        """What that query really took, now that its reply is there."""
+        if self._meter is not None and reply.sent != 1:
+            self._meter.settles(qname, zone, reply.sent - 1)
+
+    def referred(self, qname: Name, zone: Name) -> None:
+        """It led to a referral."""
+        if self._meter is not None:
+            self._meter.referred(qname, zone)
 
     def received(self, reply: Reply) -> None:
         """A reply came (or did not). Raises Exhausted when too many octets have come."""

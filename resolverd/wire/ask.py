@@ -62,13 +62,17 @@ class Ask(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What came of an Ask: the message or why there is none, when (monotonic seconds), after how long, how many octets."""
+    """What came of an Ask: the message or why there is none, when (monotonic seconds), after how long, how many octets.
+
+    `sent`: how often the question left for it; 0 where it shared the exchange of somebody who asked the same.
+    """
 
     message: Message | None
     failed: Failed | None
     now: float
     rtt: float
     size: int = 0
+    sent: int = 1
 
 
 Core: TypeAlias = Generator[Any, Any, Any]

@@ -120,18 +120,23 @@ class _Writer:
     def rrsets(self, rrsets: tuple[RRset, ...]) -> int:
         count = 0
         for rrset in rrsets:
+            owner = b""
             for data in rrset.rdatas:
-                self._record(rrset.owner, rrset.rtype, rrset.ttl, data)
+                owner = self._record(rrset, rrset.rtype, owner, data)
             count += len(rrset.rdatas)
             if self._dnssec and rrset.sigs:
                 for data in rrset.sigs:
-                    self._record(rrset.owner, codes.RRSIG, rrset.ttl, data)
+                    owner = self._record(rrset, codes.RRSIG, owner, data)
                 count += len(rrset.sigs)
         return count
 
-    def _record(self, owner: Name, rtype: int, ttl: int, data: bytes) -> None:
-        out = self.out
-        self._name(owner)
+    def _record(self, rrset: RRset, rtype: int, owner: bytes, data: bytes) -> bytes:
+        """Write one record; `owner` is the pointer to its owner, empty for the RRset's first. That pointer for the next."""
+        out, ttl = self.out, rrset.ttl
+        if owner:
+            out += owner
+        else:
+            owner = self._owner(rrset.owner)
         self.ttl_offsets.append(len(out) + 4)
         if self.min_ttl is None or ttl < self.min_ttl:
             self.min_ttl = ttl
@@ -139,7 +144,7 @@ class _Writer:
         out += _FIXED.pack(rtype, codes.IN, ttl, len(data))
         if rtype not in rdata.COMPRESSIBLE:
             out += data
-            return
+            return owner
         position = 0
         for field in rdata.LAYOUTS[rtype]:
             if field == rdata.NAME:
@@ -151,6 +156,16 @@ class _Writer:
                 position += field
         length = len(out) - at - 10
         out[at + 8 : at + 10] = length.to_bytes(2)
+        return owner
+
+    def _owner(self, name: Name) -> bytes:
+        """Write an RRset's owner; the pointer with which its further records name it, empty where none reaches it."""
+        out = self.out
+        start = len(out)
+        self._name(name)
+        if len(out) - start <= 2:
+            return bytes(out[start:])
+        return (0xC000 | start).to_bytes(2) if start < 0x4000 else b""
 
     def _name(self, name: Name) -> None:
         out = self.out

@@ -133,12 +133,12 @@ def until(limit: float, step: float = 0.02) -> Iterator[float]:
         step = min(step * 1.2, 0.25)
 
 
-def answers_dns(side: Side, address: str, name: str, rdtype: str = "SOA") -> bool:
+def answers_dns(side: Side, address: str, name: str, rdtype: str = "SOA", port: int = 53) -> bool:
     """Say whether a name server at `address` answers a question within 200 ms, with anything but SERVFAIL."""
     with side.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         try:
-            reply = dns.query.udp(dns.message.make_query(name, rdtype), address, timeout=0.2, sock=sock)
+            reply = dns.query.udp(dns.message.make_query(name, rdtype), address, timeout=0.2, port=port, sock=sock)
         except (dns.exception.DNSException, OSError):
             return False
     return reply.rcode() != dns.rcode.SERVFAIL

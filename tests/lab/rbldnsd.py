@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 
 from tests.lab.daemon import Daemon, answers_dns, fresh
 from tests.lab.lists import Entry, List
 from tests.lab.namespace import LabError, Side
 from tests.lab.nsd import nsd
+from tests.lab.relay import relay
 
 
 class ListServer:
@@ -27,6 +28,7 @@ class ListServer:
         self.side = side
         self.directory = fresh(f"lists/{details.zone}")
         self.state = "healthy"
+        self.relay: Daemon | None = None
         self.daemon = self._rbldnsd()
 
     def launch(self) -> None:
@@ -39,6 +41,9 @@ class ListServer:
 
     def heal(self) -> None:
         """Make the list what it should be: rbldnsd with the list's own entries."""
+        if self.relay is not None:
+            self.relay.stop()
+            self.relay = None
         if self.state == "silent":
             self.daemon.resume()
         elif self.state == "relisted":
@@ -72,6 +77,20 @@ class ListServer:
         self._replace(self._impostor({}))
         self.state = "refuses"
 
+    def hamper(self, *, delay: float = 0.0, loss: float = 0.0) -> None:
+        """Make the list's own server slow (seconds), or have a share of the questions to it lost on their way."""
+        port = 10000 + int(self.addresses[0].split(".")[1])
+        self._replace(self._rbldnsd(["127.0.0.1"], port))
+        self.relay = relay(self.details.zone, self.addresses, port, self.side, delay=delay, loss=loss)
+        self.relay.start()
+        self.state = "hampered"
+
+    def list_the_world(self, code: str = "127.0.0.2") -> None:
+        """Have the running list list every address from one moment to the next, its test points included."""
+        everybody = [(network, code, "wildcard") for network in ("0.0.0.0/1", "128.0.0.0/1")]
+        self._reload([*everybody, *self.details.entries])
+        self.state = "relisted"
+
     def relist(self, entries: Iterable[Entry]) -> None:
         """Give the running list other entries beside its test points; they are served when this returns."""
         if self.state not in ("healthy", "relisted"):
@@ -81,6 +100,8 @@ class ListServer:
 
     def shutdown(self) -> None:
         """End whatever answers for the list."""
+        if self.relay is not None:
+            self.relay.stop()
         self.daemon.stop()
 
     def _reload(self, entries: Iterable[Entry]) -> None:
@@ -100,15 +121,15 @@ class ListServer:
         head = f"$ORIGIN {zone}.\n$TTL 60\n@ SOA ns. hostmaster. 1 60 60 60 60\n@ NS {self.details.hosts[0][0]}.\n"
         return nsd(f"impostor {zone}", self.addresses, {name: head + text for name, text in zones.items()}, self.side)
 
-    def _rbldnsd(self) -> Daemon:
+    def _rbldnsd(self, addresses: Sequence[str] = (), port: int = 53) -> Daemon:
         self._write(self.details.entries)
         zone = self.details.zone
         argv = ["rbldnsd", "-n", "-u", "nobody", "-w", str(self.directory), "-c", "0", "-t", f"{self.details.ttl}"]
-        argv += [part for address in self.addresses for part in ("-b", f"{address}/53")]
+        argv += [part for address in addresses or self.addresses for part in ("-b", f"{address}/{port}")]
         argv += [f"{zone}:generic:apex"]
         argv += [f"{zone}:{dataset}:{file}" for dataset, file in self._datasets()]
         return Daemon(self.details.program, argv, self.side,
-                      lambda: all(answers_dns(self.side, address, zone) for address in self.addresses))
+                      lambda: all(answers_dns(self.side, address, zone, port=port) for address in addresses or self.addresses))
 
     def _datasets(self) -> list[tuple[str, str]]:
         return [("dnset", "names")] if self.details.kind == "domain" else [("ip4set", "four"), ("ip6trie", "six")]

@@ -43,7 +43,7 @@ SCENES = (
     Scene("The same spammer over IPv6", "2001:db8:66::66", "mail.spam-factory.net", "offer@spam-factory.net",
           "refused", "blocked using zen.spamhaus.org",
           "the list has the whole IPv6 network."),
-    Scene("A machine without a name", "192.0.2.99", "mail.honest-mail.com", "bob@honest-mail.com",
+    Scene("A machine without a name", "192.0.2.99", "mail.honest-mail.com", "bob@gardening-club.org",
           "deferred", "cannot find your reverse hostname",
           "the address has no PTR record; real mail servers have one. 4xx rather than 5xx: DNS may be at fault."),
     Scene("A spammer's domain through an honest server", "198.51.100.10", "out.friendly-news.com", "win@casino-deals.net",

@@ -1,4 +1,8 @@
-"""Dialect D: step by step, each question a synchronous exchange; an unscripted query fails the scenario."""
+"""Dialect D: step by step, each question a synchronous exchange; an unscripted query fails the scenario.
+
+Ours on top of it: `list-zone: ZONE` (a DNS list) and `forward-zone: ZONE` (what `forward-addr` is for, beside `stub-addr`) in
+the header, and `MATCH TCP` in a question that comes over TCP.
+"""
 
 import asyncio
 import itertools
@@ -10,6 +14,7 @@ import dns.message
 
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply
+from resolverd.wire.names import from_text
 
 from . import match, rpl
 from .stack import Stack, question, root_hints, settings
@@ -125,9 +130,10 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: object, minimise: bo
             changes["cache"][key] = float(header.features[key])
     hints = root_hints(folder, header.one("stub-name", "k.root-servers.net"), [header.one("stub-addr", "193.0.14.129")])
     if forward := header.one("forward-addr"):
-        changes["resolver"]["forward"] = _forward(forward)
+        changes["resolver"]["forward"] = _forward(forward, header.one("forward-zone", "."))
     network = Network(scenario, clock)
-    stack = Stack(settings(hints, **changes), network, clock, seed)  # type: ignore[arg-type]
+    lists = frozenset(from_text(zone) for zone in header.values.get("list-zone", []))
+    stack = Stack(settings(hints, **changes), network, clock, seed, list_zones=lists)  # type: ignore[arg-type]
     faults: list[str] = []
     reply: dns.message.Message | None = None
     idents = itertools.count(1)
@@ -140,7 +146,8 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: object, minimise: bo
                     await stack.ask(step.entry.raw)
                     continue
                 try:
-                    data = await asyncio.wait_for(stack.ask(question(step.entry, next(idents), 4096, True)), 5)
+                    packet = question(step.entry, next(idents), 4096, True)
+                    data = await asyncio.wait_for(stack.ask(packet, udp="TCP" not in step.entry.match), 5)
                     reply = dns.message.from_wire(data) if data else None
                 except TimeoutError:
                     reply = None
@@ -161,10 +168,10 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: object, minimise: bo
     return faults, network
 
 
-def _forward(address: str) -> tuple[object, ...]:
+def _forward(address: str, zone: str) -> tuple[object, ...]:
     from ipaddress import ip_address
 
     from resolverd.config.settings import Forward
     from resolverd.wire.ask import Server
 
-    return (Forward(zone=".", servers=(Server(ip_address(address)),)),)
+    return (Forward(zone=zone, servers=(Server(ip_address(address)),)),)

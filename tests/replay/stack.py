@@ -16,24 +16,36 @@ from resolverd.flow.answer import Answerer
 from resolverd.flow.ports import Clock, Network
 from resolverd.flow.recurse import Patience
 from resolverd.watch.counters import Counters
+from resolverd.wire.names import Name
 from resolverd.wire.peek import Query
 
 
 class Stack:
     """Takes questions as packets and gives replies as packets, as the sockets would."""
 
-    def __init__(self, settings: Settings, network: Network, clock: Clock, seed: int, patience: Patience | None = None):
-        self.parts: Resolution = resolution(settings, network, clock, Counters(), rng=random.Random(seed), patience=patience)
+    def __init__(
+        self,
+        settings: Settings,
+        network: Network,
+        clock: Clock,
+        seed: int,
+        patience: Patience | None = None,
+        list_zones: frozenset[Name] = frozenset(),
+    ):
+        self.counters = Counters()
+        self.parts: Resolution = resolution(
+            settings, network, clock, self.counters, list_zones, rng=random.Random(seed), patience=patience
+        )
         answerer = Answerer(None, self.parts.resolve, Counters())
         access = Access([ip_network("0.0.0.0/0")])
-        self._responder = Responder(answerer, self.parts.packets, access, clock, Counters(), self.parts.packet_share)
+        self.responder = Responder(answerer, self.parts.packets, access, clock, Counters(), self.parts.packet_share)
 
     async def ask(self, packet: bytes, udp: bool = True) -> bytes | None:
-        body = self._responder.packets.get(key(packet, udp), self._responder.now())
+        body = self.responder.packets.get(key(packet, udp), self.responder.now())
         if body is not None:
             return packet[:2] + body
-        reply = self._responder.at_once(packet, udp)
-        return await self._responder.answer(packet, reply, udp, True) if isinstance(reply, Query) else reply
+        reply = self.responder.at_once(packet, udp)
+        return await self.responder.answer(packet, reply, udp, True) if isinstance(reply, Query) else reply
 
     async def aclose(self) -> None:
         await self.parts.recurse.aclose()

@@ -118,8 +118,13 @@ def test_without_internet_it_runs_and_says_why(daemon: Running) -> None:
     assert "is there a way to the internet" in daemon.log.read_text()
 
 
+def passes(reply: bytes) -> bool:
+    """Nothing but a pass, with a header or without."""
+    return reply == b"action=DUNNO\n\n" or reply.startswith(b"action=PREPEND Received-SPF: ")
+
+
 def test_without_internet_mail_passes(daemon: Running) -> None:
-    assert daemon.policy(REQUEST) == b"action=DUNNO\n\n"
+    assert passes(daemon.policy(REQUEST))
 
 
 def test_terms_of_each_list_are_told_at_start(daemon: Running) -> None:
@@ -178,7 +183,7 @@ def test_garbage_at_every_door_changes_nothing(daemon: Running) -> None:
         assert error.code == 400
         assert error.headers["Content-Type"] == "application/problem+json"
     assert daemon.dns("localhost.").answer
-    assert daemon.policy(REQUEST) == b"action=DUNNO\n\n"
+    assert passes(daemon.policy(REQUEST))
     assert "Traceback" not in daemon.log.read_text()
 
 

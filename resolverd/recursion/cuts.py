@@ -1,0 +1,118 @@
+"""Where to ask: zone cuts with their servers' addresses, from configured routes, remembered delegations, or the root hints."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.recursion.ports import Memory
+from resolverd.recursion.routes import Hints, Routes
+from resolverd.recursion.rules import Rules
+from resolverd.wire import codes
+from resolverd.wire.ask import Server
+from resolverd.wire.known import Delegation
+from resolverd.wire.names import ROOT, Address, Name
+from resolverd.wire.rrset import RRset
+
+
+class Cut(NamedTuple):
+    """A zone and who can be asked for it: known addresses, and names whose addresses are not known yet.
+
+    `spare`: addresses that only the parent's glue vouches for, where the child has named others.
+    """
+
+    zone: Name
+    servers: tuple[Server, ...]
+    names: tuple[Name, ...] = ()
+    spare: tuple[Server, ...] = ()
+    expires: float = float("inf")
+    forward: bool = False
+    fresh: bool = True
+
+
+class Cuts:
+    """Finds cuts in what is configured and remembered."""
+
+    def __init__(self, memory: Memory, hints: Hints, routes: Routes, rules: Rules):
+        self._memory = memory
+        self._hints = hints
+        self._routes = routes
+        self._rules = rules
+        self._usable: dict[Address, bool] = {}
+
+    def nearest(self, name: Name, now: float, private: bool) -> Cut:
+        """The deepest cut known at or above a name (lower case); a configured route wins over a delegation above it.
+
+        A `private` name has a key in it, which is nobody's business but its operator's: it goes to no forwarder.
+        """
+        route = self._routes.closest(name)
+        if route is not None and route.forward and private:
+            route = None
+        if route is not None and route.forward:
+            return Cut(route.zone, route.servers, forward=True)
+        delegation = self._memory.delegations.closest(name, now)
+        if route is not None and (delegation is None or len(route.zone) >= len(delegation.zone)):
+            return Cut(route.zone, route.servers, route.names)
+        if delegation is None:
+            return self.hinted()
+        return self.of(delegation, now, fresh=now < delegation.learnt + bounds.DELEGATION_FRESH)
+
+    def root(self) -> Cut:
+        """The root as configured: forwarders, a stub, or the hints; nothing of what is remembered."""
+        route = self._routes.closest(ROOT)
+        return Cut(ROOT, route.servers, forward=route.forward) if route else self.hinted()
+
+    def hinted(self) -> Cut:
+        """The root by its hints."""
+        return Cut(ROOT, tuple(self.usable(self._hints.addresses)))
+
+    def of(self, delegation: Delegation, now: float, *, fresh: bool) -> Cut:
+        """A delegation with the addresses that are known of its servers: the child's own word first, its parent's glue else."""
+        servers: dict[Server, None] = {}
+        spare: dict[Server, None] = {}
+        names = []
+        for name in delegation.servers:
+            known, glue = self.usable(self.known_addresses(name, now)), self.usable(delegation.addresses(name))
+            servers.update(dict.fromkeys(known or glue))
+            spare.update(dict.fromkeys(glue))
+            if not known and not glue:
+                names.append(name)
+        return Cut(delegation.zone, tuple(servers), tuple(names), tuple(spare), delegation.expires, fresh=fresh)
+
+    def parent_side(self, cut: Cut, now: float) -> list[Server]:
+        """Addresses from the glue of the cut itself, of the zones that its servers' names are in, and those learnt meanwhile."""
+        servers = list(cut.spare)
+        for name in cut.names:
+            servers += self.usable(self.known_addresses(name, now))
+            delegation = self._memory.delegations.closest(name, now)
+            if delegation is not None:
+                servers += self.usable(delegation.addresses(name))
+        return servers
+
+    def usable(self, addresses: Iterable[Address]) -> list[Server]:
+        """Those of the addresses that may be asked."""
+        return [Server(address) for address in addresses if self._may_query(address)]
+
+    def _may_query(self, address: Address) -> bool:
+        # Asked for every address of every cut, and the networks are many.
+        usable = self._usable.get(address)
+        if usable is None:
+            if len(self._usable) >= bounds.MAX_SERVERS:
+                self._usable.clear()
+            usable = self._usable[address] = self._rules.may_query(address)
+        return usable
+
+    def known_addresses(self, name: Name, now: float) -> list[Address]:
+        """A server's addresses as far as they are remembered."""
+        out: list[Address] = []
+        for rtype in self._rules.address_types:
+            hit = self._memory.records.get(name, rtype, now)
+            if hit is not None and hit.rrset is not None:
+                out += addresses_in(hit.rrset)
+        return out[: bounds.MAX_ADDRESSES_PER_NS]
+
+
+def addresses_in(rrset: RRset) -> list[Address]:
+    """The addresses of an A or AAAA RRset."""
+    make = IPv4Address if rrset.rtype == codes.A else IPv6Address
+    return [make(data) for data in rrset.rdatas]

@@ -1,0 +1,133 @@
+"""DNS cookies towards servers, over real sockets: what a forger would have to know, and servers that forget or insist."""
+
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+
+import pytest
+from authority import Authority, answer, cookie_of, replying
+
+from resolverd import bounds
+from resolverd.net.cookies import OPTION, Cookies, Seen
+from resolverd.net.exchange import Exchange
+from resolverd.wire import codes
+from resolverd.wire.ask import Failed, Transport
+from resolverd.wire.message import Edns, Message
+
+SERVER_COOKIE = b"server-cookie-16"
+A, B = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    out = Exchange()
+    yield out
+    await out.aclose()
+
+
+def with_cookie(packet: bytes, server: bytes = SERVER_COOKIE, rcode: int = codes.NOERROR) -> bytes:
+    return answer(packet, cookie=cookie_of(packet)[:8] + server, rcode=rcode)
+
+
+def forged(packet: bytes) -> bytes:
+    return answer(packet, cookie=b"badbadba" + SERVER_COOKIE, address="6.6.6.6")
+
+
+async def test_the_servers_cookie_is_given_back(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [with_cookie(packet)]) as authority:
+        for _ in range(3):
+            assert (await exchange.exchange(authority.ask())).message is not None
+        first, *later = map(cookie_of, authority.seen)
+    assert len(first) == 8
+    assert later == [first + SERVER_COOKIE] * 2
+
+
+async def test_a_wrong_client_cookie_is_forged(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [forged(packet)]) as authority:
+        assert (await exchange.exchange(authority.ask())).failed is Failed.SPOOFED
+
+
+@pytest.mark.parametrize("strip", [lambda packet: answer(packet), lambda packet: answer(packet[:11] + b"\0" + packet[12:])])
+async def test_no_cookie_from_a_server_that_has_one_is_forged_until_tcp_says_otherwise(exchange: Exchange, strip: object) -> None:
+    forgets = False
+
+    def udp(packet: bytes) -> list[bytes]:
+        return [strip(packet) if forgets else with_cookie(packet)]  # type: ignore[operator]
+
+    async with Authority(udp, tcp=replying(answer)) as authority:
+        assert (await exchange.exchange(authority.ask())).message is not None
+        forgets = True
+        assert (await exchange.exchange(authority.ask())).failed is Failed.SPOOFED
+        assert (await exchange.exchange(authority.ask())).failed is Failed.SPOOFED
+        assert (await exchange.exchange(authority.ask(transport=Transport.TCP))).message is not None
+        assert (await exchange.exchange(authority.ask())).message is not None
+        assert len(cookie_of(authority.seen[-1])) == 8
+
+
+async def test_bad_cookie_is_asked_again_with_the_new_one(exchange: Exchange) -> None:
+    def udp(packet: bytes) -> list[bytes]:
+        return [with_cookie(packet, rcode=codes.NOERROR if SERVER_COOKIE in cookie_of(packet) else codes.BADCOOKIE)]
+
+    async with Authority(udp) as authority:
+        reply = await exchange.exchange(authority.ask())
+        assert reply.message is not None
+        assert reply.message.rcode == codes.NOERROR
+        assert len(authority.seen) == reply.sent == 2
+
+
+async def test_bad_cookie_twice_means_tcp(exchange: Exchange) -> None:
+    fresh = iter(range(100))
+
+    def udp(packet: bytes) -> list[bytes]:
+        return [with_cookie(packet, b"%016d" % next(fresh), codes.BADCOOKIE)]
+
+    async with Authority(udp) as authority:
+        reply = await exchange.exchange(authority.ask())
+        assert reply.failed is Failed.SPOOFED
+        assert len(authority.seen) == 2
+        assert (await exchange.exchange(authority.ask(transport=Transport.TCP))).message is not None
+
+
+async def test_without_edns_there_are_no_cookies(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [with_cookie(packet) if packet[11] else answer(packet)]) as authority:
+        assert (await exchange.exchange(authority.ask())).message is not None
+        assert (await exchange.exchange(authority.ask(edns_size=0))).message is not None
+        assert cookie_of(authority.seen[-1]) == b""
+
+
+def message(data: bytes | None, rcode: int = 0) -> Message:
+    edns = None if data is None else Edns(1232, options=((OPTION, data),) if data else ())
+    return Message(1, 0x8400, rcode, b"\0", 1, 1, (), (), (), edns)
+
+
+def test_client_cookies_tell_servers_and_sources_apart() -> None:
+    cookies = Cookies()
+    asked = {cookies.option(server, source) for server in (A, B) for source in (None, A, B)}
+    assert len(asked) == 6
+    assert cookies.option(A, None) == cookies.option(A, None)
+    assert cookies.option(A, None) != Cookies().option(A, None)
+
+
+def test_a_server_cookie_goes_back_from_the_address_that_got_it() -> None:
+    cookies = Cookies()
+    ours = cookies.option(A, B)
+    assert cookies.check(A, B, message(ours + SERVER_COOKIE)) is Seen.GOOD
+    assert cookies.option(A, B) == ours + SERVER_COOKIE
+    assert len(cookies.option(A, None)) == 8
+
+
+@pytest.mark.parametrize("length", [1, 7, 33, 40])
+def test_server_cookies_of_impossible_length_are_not_kept(length: int) -> None:
+    cookies = Cookies()
+    ours = cookies.option(A, None)
+    assert cookies.check(A, None, message(ours + b"x" * length)) is Seen.GOOD
+    assert cookies.option(A, None) == ours
+
+
+def test_cookies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_SERVERS", 100)
+    cookies = Cookies()
+    for number in range(300):
+        server = IPv4Address(0x01000000 + number)
+        cookies.check(server, None, message(cookies.option(server, None) + SERVER_COOKIE))
+    assert len(cookies._server) == 100
+    assert len(cookies.option(server, None)) == 24

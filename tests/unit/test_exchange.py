@@ -1,0 +1,231 @@
+"""One question to one server over real loopback sockets: what is taken for its answer, and what would have to be guessed."""
+
+import asyncio
+import collections
+import itertools
+import socket
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+
+import pytest
+from authority import HOST, Authority, answer, lower_case, pair, qname_of, question_of
+
+from resolverd import bounds
+from resolverd.net.exchange import Exchange
+from resolverd.wire import codes
+from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
+from resolverd.wire.names import from_text, lower
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    out = Exchange()
+    yield out
+    await out.aclose()
+
+
+def flipped(packet: bytes) -> bytes:
+    """An ID that is not the question's."""
+    return bytes([packet[0] ^ 0xFF, packet[1]])
+
+
+def another(packet: bytes) -> bytes:
+    return question_of(packet)[:-4] + b"\x00\x1c\x00\x01"
+
+
+GARBAGE = b"\x00" * 5
+
+
+def mangled(packet: bytes) -> bytes:
+    """Everything that tells replies apart is right; the record behind it runs out of the packet."""
+    return answer(packet)[:-20]
+
+
+CASES = {
+    "right": (lambda packet: [answer(packet)], None),
+    "wrong ID": (lambda packet: [answer(packet, ident=flipped(packet))], Failed.SPOOFED),
+    "wrong ID, then right": (lambda packet: [answer(packet, ident=flipped(packet)), answer(packet)], Failed.SPOOFED),
+    "wrong letters": (lambda packet: [lower_case(packet)], Failed.LETTERS),
+    "shorter than a header, then right": (lambda packet: [GARBAGE, answer(packet)], None),
+    "mangled, then right": (lambda packet: [mangled(packet), answer(packet)], None),
+    "a question, then right": (lambda packet: [packet, answer(packet)], None),
+    "another type, then right": (lambda packet: [answer(packet, question=another(packet)), answer(packet)], None),
+    "another opcode, then right": (lambda packet: [answer(packet, flags=codes.QR | 4 << 11), answer(packet)], None),
+    "no question, then right": (lambda packet: [answer(packet, question=b""), answer(packet)], None),
+    "NXDOMAIN without question, then right": (
+        lambda packet: [answer(packet, question=b"", rcode=codes.NXDOMAIN), answer(packet)],
+        None,
+    ),
+    "nine mangled, then right": (lambda packet: [mangled(packet)] * (bounds.MAX_BAD_REPLIES - 1) + [answer(packet)], None),
+    "ten mangled, then right": (lambda packet: [mangled(packet)] * bounds.MAX_BAD_REPLIES + [answer(packet)], Failed.SPOOFED),
+    "ten shreds": (lambda packet: [GARBAGE] * bounds.MAX_BAD_REPLIES, Failed.SPOOFED),
+    "longer than announced": (lambda packet: [answer(packet, size=1233)], Failed.SPOOFED),
+    "as long as announced": (lambda packet: [answer(packet, size=1232)], None),
+    "silent": (lambda packet: [], Failed.TIMEOUT),
+    "only mangled": (lambda packet: [mangled(packet)], Failed.TIMEOUT),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_is_taken_for_an_answer(exchange: Exchange, case: str) -> None:
+    udp, failed = CASES[case]
+    async with Authority(udp) as authority:
+        reply = await exchange.exchange(authority.ask(random_case=True, timeout=0.15 if failed is Failed.TIMEOUT else 2.0))
+    assert reply.failed is failed
+    if failed is None:
+        assert reply.message is not None
+        assert reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
+        assert reply.message.qname == from_text("www.example"), "the random letters stay between us and the server"
+    else:
+        assert reply.message is None
+    assert reply.rtt < 1
+
+
+async def test_errors_may_leave_the_question_out(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [answer(packet, question=b"", rcode=codes.FORMERR)]) as authority:
+        reply = await exchange.exchange(authority.ask())
+    assert reply.message is not None
+    assert reply.message.rcode == codes.FORMERR
+
+
+async def test_truncation_is_told(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [answer(packet, flags=codes.QR | codes.AA | codes.TC)]) as authority:
+        reply = await exchange.exchange(authority.ask())
+        assert reply.message is not None
+        assert reply.message.tc
+        assert (await exchange.exchange(authority.ask(transport=Transport.TCP))).message is not None
+
+
+async def test_a_closed_port_is_noticed_at_once(exchange: Exchange) -> None:
+    udp, tcp = pair()
+    port = udp.getsockname()[1]
+    udp.close()
+    tcp.close()
+    for transport in (Transport.UDP, Transport.TCP):
+        reply = await exchange.exchange(Ask(Server(IPv4Address(HOST), port), from_text("www.example"), 1, transport, 5.0))
+        assert reply.failed is Failed.UNREACHABLE
+        assert reply.sent == (1 if transport is Transport.UDP else 0)
+        assert reply.rtt < 1
+
+
+async def test_our_own_trouble_is_called_ours(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> socket.socket:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(Exchange, "_socket", full)
+    reply = await exchange.exchange(Ask(Server(IPv4Address(HOST)), from_text("www.example"), 1, Transport.UDP, 1.0))
+    assert (reply.failed, reply.sent) == (Failed.LOCAL, 0)
+
+
+async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [GARBAGE, answer(packet, size=4000)]) as authority:
+        reply = await exchange.exchange(authority.ask())
+    assert (reply.failed, reply.size) == (Failed.SPOOFED, len(GARBAGE) + 4000)
+
+
+@pytest.mark.parametrize("edns", [0, 1232])
+async def test_the_question_as_sent(exchange: Exchange, edns: int) -> None:
+    async with Authority() as authority:
+        await exchange.exchange(authority.ask("WWW.example", edns_size=edns, dnssec=edns > 0, recursion=edns > 0))
+        (packet,) = authority.seen
+    assert qname_of(packet) == from_text("WWW.example")
+    assert packet[2:4] == (b"\x01\x00" if edns else b"\x00\x00")
+    assert packet[11] == (1 if edns else 0)
+    if edns:
+        assert edns.to_bytes(2) in packet[12:]
+    else:
+        assert len(packet) == 12 + len(question_of(packet))
+
+
+async def test_every_question_has_its_own_connected_socket(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[socket.socket] = []
+    make = Exchange._socket
+
+    def noted(*arguments: object) -> socket.socket:
+        made.append(make(*arguments))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(Exchange, "_socket", staticmethod(noted))
+    peers: list[tuple[str, int]] = []
+
+    def udp(packet: bytes) -> list[bytes]:
+        peers.append(made[-1].getpeername())
+        return [answer(packet)]
+
+    async with Authority(udp) as authority:
+        for _ in range(20):
+            await exchange.exchange(authority.ask())
+    assert peers == [(HOST, authority.port)] * 20
+    assert len(made) == 20
+    assert all(sock.fileno() < 0 for sock in made), "closed after its question"
+
+
+async def test_a_stranger_is_not_heard(exchange: Exchange) -> None:
+    # Off the path, to the right port with the right ID: the socket is connected, so nobody else's packets arrive.
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stranger.bind((HOST, 0))
+    authority: Authority
+
+    def udp(packet: bytes) -> list[bytes]:
+        stranger.sendto(answer(packet, address="6.6.6.6"), (HOST, authority.sources[-1][1]))
+        return [answer(packet)]
+
+    async with Authority(udp) as authority:
+        reply = await exchange.exchange(authority.ask())
+    stranger.close()
+    assert reply.message is not None
+    assert reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
+
+
+async def test_ports_and_ids_cannot_be_guessed(exchange: Exchange) -> None:
+    count, at_once = 20_000, 200
+    async with Authority() as authority:
+        ask = authority.ask()
+
+        async def some() -> list[Reply]:
+            return [await exchange.exchange(ask) for _ in range(count // at_once)]
+
+        replies = [reply for each in await asyncio.gather(*(some() for _ in range(at_once))) for reply in each]
+        assert all(reply.message for reply in replies)
+        ports = [port for _, port in authority.sources]
+        idents = [int.from_bytes(packet[:2]) for packet in authority.seen]
+    assert len(ports) == count
+    usable = 65536 - 1024
+    assert usable >= 60_000
+    assert len(set(zip(ports, idents, strict=True))) >= count - 5
+    for values, low, size in ((ports, 1024, usable), (idents, 0, 65536)):
+        expected = size * (1 - (1 - 1 / size) ** count)
+        assert len(set(values)) >= 0.95 * expected
+        # Chi-square over 64 buckets: 63 degrees of freedom, 130 is exceeded once in a million runs.
+        buckets = collections.Counter((value - low) * 64 // size for value in values)
+        assert sum((buckets[each] - count / 64) ** 2 / (count / 64) for each in range(64)) < 130
+        # Successive values know nothing of each other.
+        steps = collections.Counter((b - a) % size * 16 // size for a, b in itertools.pairwise(values))
+        assert sum((steps[each] - count / 16) ** 2 / (count / 16) for each in range(16)) < 60
+
+
+async def test_letters_are_random_and_over_udp_only(exchange: Exchange) -> None:
+    async with Authority() as authority:
+        for _ in range(64):
+            await exchange.exchange(authority.ask("mail.provider.example", random_case=True))
+        names = [qname_of(packet) for packet in authority.seen]
+    assert {lower(name) for name in names} == {from_text("mail.provider.example")}
+    assert len(set(names)) >= 63
+    for at in range(1, 5):
+        upper = sum(name[at] < 97 for name in names)
+        assert 10 < upper < 54
+
+
+async def test_questions_leave_from_the_configured_addresses() -> None:
+    exchange = Exchange((IPv4Address("127.0.0.5"), IPv4Address("127.0.0.6")))
+    peers: set[str] = set()
+
+    async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.add(writer.get_extra_info("peername")[0])
+
+    async with Authority(tcp=tcp) as authority:
+        for _ in range(40):
+            assert (await exchange.exchange(authority.ask())).message is not None
+            await exchange.exchange(authority.ask(transport=Transport.TCP))
+    assert {host for host, _ in authority.sources} == peers == {"127.0.0.5", "127.0.0.6"}
+    await exchange.aclose()

@@ -1,0 +1,162 @@
+"""What is known of servers: patience, choice, death and resurrection, EDNS and letters; all bounded and forgotten in time."""
+
+from collections import Counter
+from ipaddress import IPv4Address
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolverd import bounds
+from resolverd.recursion.servers import Servers
+from resolverd.recursion.tries import Tries
+from resolverd.wire.ask import Transport
+
+A, B, C = (IPv4Address(f"45.0.0.{number}") for number in (1, 2, 3))
+
+
+def test_a_stranger_gets_the_first_patience() -> None:
+    servers = Servers()
+    assert servers.timeout(A, 0.0) == bounds.FIRST_TIMEOUT
+    assert not servers.is_dead(A, 0.0)
+    assert servers.edns(A, 0.0)
+    assert servers.random_case(A, 0.0)
+    assert len(servers) == 0, "asking about somebody is no reason to remember him"
+
+
+@given(st.lists(st.one_of(st.floats(0.0001, 3.0), st.none()), max_size=30))
+def test_patience_stays_within_its_bounds(replies: list[float | None]) -> None:
+    servers = Servers()
+    for rtt in replies:
+        if rtt is None:
+            servers.silent(A, 0.0)
+        else:
+            servers.answered(A, rtt, 0.0)
+        assert bounds.MIN_TIMEOUT <= servers.timeout(A, 0.0) <= bounds.MAX_TIMEOUT
+
+
+def test_patience_follows_the_round_trip_times() -> None:
+    servers = Servers()
+    servers.answered(A, 0.2, 0.0)
+    assert servers.timeout(A, 0.0) == pytest.approx(0.2 + 4 * 0.1)
+    for _ in range(50):
+        servers.answered(A, 0.2, 0.0)
+    assert 0.2 < servers.timeout(A, 0.0) < 0.21
+    for _ in range(50):
+        servers.answered(A, 0.001, 0.0)
+    assert servers.timeout(A, 0.0) == bounds.MIN_TIMEOUT
+
+
+def test_silence_doubles_patience_and_an_answer_restores_it() -> None:
+    servers = Servers()
+    seen = []
+    for _ in range(6):
+        servers.silent(A, 0.0)
+        seen.append(servers.timeout(A, 0.0))
+    assert seen == [0.8, 1.6, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT]
+    servers.answered(A, 0.05, 0.0)
+    assert servers.timeout(A, 0.0) < bounds.FIRST_TIMEOUT
+
+
+def test_the_dead_are_probed_now_and_then() -> None:
+    servers = Servers()
+    for _ in range(bounds.DEAD_AFTER - 1):
+        servers.silent(A, 0.0)
+    assert not servers.is_dead(A, 0.0)
+    servers.silent(A, 0.0)
+    assert servers.is_dead(A, bounds.PROBE_AFTER - 1)
+    assert not servers.is_dead(A, bounds.PROBE_AFTER)
+    servers.silent(A, bounds.PROBE_AFTER)
+    assert servers.is_dead(A, bounds.PROBE_AFTER + 1), "one probe each time"
+    servers.answered(A, 0.05, 2 * bounds.PROBE_AFTER)
+    assert not servers.is_dead(A, 2 * bounds.PROBE_AFTER)
+
+
+def test_nobody_is_condemned_for_ever() -> None:
+    servers = Servers()
+    for _ in range(20):
+        servers.silent(A, 0.0)
+    servers.doubts_edns(A, 0.0)
+    servers.doubts_edns(A, 0.0)
+    servers.breaks_case(A, 0.0)
+    before = bounds.FORGET_SERVER - 1
+    assert not servers.edns(A, before)
+    assert not servers.random_case(A, before)
+    after = bounds.FORGET_SERVER
+    assert servers.edns(A, after)
+    assert servers.random_case(A, after)
+    assert servers.timeout(A, after) == bounds.FIRST_TIMEOUT
+    assert not servers.is_dead(A, after)
+
+
+def test_edns_is_given_up_after_a_second_opinion_only() -> None:
+    servers = Servers()
+    servers.doubts_edns(A, 0.0)
+    assert servers.edns(A, 0.0), "one FORMERR may be forged"
+    servers.speaks_edns(A, 0.0)
+    servers.doubts_edns(A, 0.0)
+    assert servers.edns(A, 0.0), "it has spoken EDNS in between"
+    servers.doubts_edns(A, 0.0)
+    assert not servers.edns(A, 0.0)
+    assert servers.edns(B, 0.0), "of each server on its own"
+
+
+def test_among_good_servers_the_choice_is_random() -> None:
+    servers = Servers()
+    rng = Random(1)
+    servers.answered(A, 0.01, 0.0)
+    servers.answered(B, 0.01 + bounds.SERVER_BAND / 2, 0.0)
+    servers.answered(C, 0.02 + bounds.SERVER_BAND, 0.0)
+    first = Counter(servers.order([A, B, C], 0.0, rng)[0] for _ in range(400))
+    assert set(first) == {A, B}
+    assert min(first.values()) > 120
+    assert {servers.order([A, B, C], 0.0, rng)[2] for _ in range(50)} == {C}
+
+
+def test_newcomers_are_tried() -> None:
+    servers = Servers()
+    servers.answered(A, 0.01, 0.0)
+    first = {servers.order([A, B], 0.0, Random(seed))[0] for seed in range(50)}
+    assert first == {A, B}
+
+
+@given(st.sets(st.integers(0, 40), max_size=14), st.integers(0, 99), st.data())
+def test_order_loses_nobody(numbers: set[int], seed: int, data: st.DataObject) -> None:
+    servers = Servers()
+    addresses = [IPv4Address(0x2D000000 + number) for number in numbers]
+    for address in addresses:
+        for _ in range(data.draw(st.integers(0, 5))):
+            servers.silent(address, 0.0)
+    assert sorted(servers.order(addresses, 0.0, Random(seed))) == sorted(addresses)
+
+
+def test_memory_is_bounded() -> None:
+    servers = Servers(entries=50)
+    for number in range(200):
+        servers.answered(IPv4Address(0x2D000000 + number), 0.01, 0.0)
+        servers.breaks_case(A, 0.0)
+    assert len(servers) == 50
+    assert not servers.random_case(A, 0.0), "whoever is met often is remembered"
+    assert Servers()._limit == bounds.MAX_SERVERS
+
+
+def test_tries_are_counted_by_server_and_transport() -> None:
+    tries = Tries()
+    for transport in (Transport.UDP, Transport.TCP):
+        assert [tries.send(A, transport) for _ in range(5)] == [True] * bounds.SENDS_PER_SERVER + [False] * 2
+    assert tries.send(B, Transport.UDP)
+
+
+def test_turns_go_round_and_nonsense_ends_them() -> None:
+    tries = Tries()
+    assert tries.open([A, B, C]) == [A, B, C]
+    tries.unanswered(A, silent=True)
+    tries.unanswered(B, silent=False)
+    assert tries.open([A, B, C]) == [C]
+    tries.unanswered(C, silent=True)
+    assert tries.open([A, B, C]) == [A, C]
+    for _ in range(2):
+        tries.unanswered(A, silent=True)
+        tries.unanswered(C, silent=True)
+    assert tries.open([A, B, C]) == []

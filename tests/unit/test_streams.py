@@ -1,0 +1,335 @@
+"""TCP and TLS to servers over real loopback sockets: one connection for many questions, and what comes of it when it breaks."""
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from authority import HOST, Authority, answer, framed, question_of, read_question, replying
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from resolverd import bounds
+from resolverd.net.exchange import Exchange
+from resolverd.wire import codes
+from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
+from resolverd.wire.names import from_text
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    out = Exchange()
+    yield out
+    await out.aclose()
+
+
+def tcp(authority: Authority, name: str = "www.example", timeout: float = 2.0) -> Ask:
+    return authority.ask(name, transport=Transport.TCP, timeout=timeout)
+
+
+def good(reply: Reply) -> bool:
+    return reply.message is not None and reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
+
+
+async def test_one_connection_serves_many_questions(exchange: Exchange) -> None:
+    async with Authority() as authority:
+        for number in range(20):
+            assert good(await exchange.exchange(tcp(authority, f"w{number}.example")))
+        assert authority.connections == 1
+
+
+async def test_a_burst_waits_for_one_handshake(exchange: Exchange) -> None:
+    async with Authority() as authority:
+        count = bounds.UPSTREAM_PIPELINE
+        replies = await asyncio.gather(*(exchange.exchange(tcp(authority, f"w{number}.example")) for number in range(count)))
+        assert all(map(good, replies))
+        assert authority.connections == 1
+
+
+async def test_a_full_connection_gets_company(exchange: Exchange) -> None:
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packets = [await read_question(reader) for _ in range(bounds.UPSTREAM_PIPELINE)]
+        await release.wait()
+        writer.write(b"".join(framed(answer(packet)) for packet in packets))
+        await reader.read()
+
+    async with Authority(tcp=serve) as authority:
+        count = 3 * bounds.UPSTREAM_PIPELINE
+        replies = [asyncio.create_task(exchange.exchange(tcp(authority, f"w{number}.example"))) for number in range(count)]
+        while authority.connections < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        release.set()
+        assert all(map(good, await asyncio.gather(*replies)))
+        assert authority.connections == 3
+
+
+async def test_answers_in_any_order(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packets = [await read_question(reader) for _ in range(10)]
+        for number, packet in reversed(list(enumerate(packets))):
+            writer.write(framed(answer(packet, address=f"193.0.1.{number}")))
+        await reader.read()
+
+    async with Authority(tcp=serve) as authority:
+        replies = await asyncio.gather(*(exchange.exchange(tcp(authority, f"w{number}.example")) for number in range(10)))
+        for number, reply in enumerate(replies):
+            assert reply.message is not None
+            assert reply.message.qname == from_text(f"w{number}.example")
+            assert reply.message.answer[0].rdatas == (IPv4Address(f"193.0.1.{number}").packed,)
+        assert authority.connections == 1
+
+
+async def test_an_answer_in_single_octets(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for octet in framed(answer(await read_question(reader))):
+            writer.write(bytes([octet]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()
+
+    async with Authority(tcp=serve) as authority:
+        assert good(await exchange.exchange(tcp(authority)))
+
+
+async def test_answers_that_are_not_ours_are_passed_over(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packet = await read_question(reader)
+        other = question_of(packet)[:-4] + b"\x00\x10\x00\x01"
+        for octets in (
+            answer(packet, ident=bytes([packet[0] ^ 1, packet[1]]), address="6.6.6.6"),
+            answer(packet, question=other, address="6.6.6.6"),
+            packet,
+            b"",
+            b"shred",
+            answer(packet),
+        ):
+            writer.write(framed(octets))
+        await reader.read()
+
+    async with Authority(tcp=serve) as authority:
+        assert good(await exchange.exchange(tcp(authority)))
+
+
+async def test_closed_between_two_questions(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(answer(await read_question(reader))))
+
+    async with Authority(tcp=serve) as authority:
+        for _ in range(3):
+            assert good(await exchange.exchange(tcp(authority)))
+        assert authority.connections == 3
+
+
+async def test_closed_at_the_second_question_is_asked_once_more(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(answer(await read_question(reader))))
+        await read_question(reader)
+
+    async with Authority(tcp=serve) as authority:
+        replies = [await exchange.exchange(tcp(authority)) for _ in range(3)]
+        assert all(map(good, replies))
+        assert [reply.sent for reply in replies] == [1, 2, 2]
+        assert authority.connections == 3
+
+
+async def test_closed_at_every_question_is_given_up(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_question(reader)
+
+    async with Authority(tcp=serve) as authority:
+        reply = await exchange.exchange(tcp(authority))
+        assert reply.failed is Failed.UNREACHABLE
+        assert authority.connections == 1
+
+
+async def test_closed_at_once_is_no_invitation_to_hammer(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async with Authority(tcp=serve) as authority:
+        reply = await exchange.exchange(tcp(authority))
+        assert reply.failed is Failed.UNREACHABLE
+        assert authority.connections == 1
+
+
+async def stuck_halfway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    packet = await read_question(reader)
+    writer.write(framed(answer(packet))[:-5])
+    await reader.read()
+
+
+async def lying_about_length(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    data = answer(await read_question(reader))
+    writer.write((len(data) + 300).to_bytes(2) + data)
+    await reader.read()
+
+
+async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+@pytest.mark.parametrize("broken", [stuck_halfway, lying_about_length, deaf])
+async def test_a_stuck_connection_is_not_used_again(exchange: Exchange, broken: object) -> None:
+    first = True
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal first
+        if first:
+            first = False
+            await broken(reader, writer)  # type: ignore[operator]
+        else:
+            await replying(answer)(reader, writer)
+
+    async with Authority(tcp=serve) as authority:
+        assert (await exchange.exchange(tcp(authority, timeout=0.05))).failed is Failed.TIMEOUT
+        assert good(await exchange.exchange(tcp(authority)))
+        assert authority.connections == 2
+
+
+async def test_one_slow_answer_leaves_the_connection_in_use(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while packet := await read_question(reader):
+            if b"slow" not in packet:
+                writer.write(framed(answer(packet)))
+
+    async with Authority(tcp=serve) as authority:
+        slow = asyncio.create_task(exchange.exchange(tcp(authority, "slow.example", timeout=0.1)))
+        await asyncio.sleep(0.02)
+        assert good(await exchange.exchange(tcp(authority)))
+        assert (await slow).failed is Failed.TIMEOUT
+        assert good(await exchange.exchange(tcp(authority)))
+        assert authority.connections == 1
+
+
+async def test_garbage_in_a_frame_is_malformed(exchange: Exchange) -> None:
+    async with Authority(tcp=replying(lambda packet: answer(packet)[:-9])) as authority:
+        assert (await exchange.exchange(tcp(authority))).failed is Failed.MALFORMED
+
+
+async def test_idle_connections_are_closed(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UPSTREAM_IDLE", 0.02)
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(answer(await read_question(reader))))
+        await reader.read()
+        ended.set()
+
+    async with Authority(tcp=serve) as authority:
+        assert good(await exchange.exchange(tcp(authority)))
+        await asyncio.wait_for(ended.wait(), 2)
+
+
+async def test_connections_are_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UPSTREAM_STREAMS", 5)
+    open_ = 0
+    most = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_, most
+        open_ += 1
+        most = max(most, open_)
+        try:
+            await replying(answer)(reader, writer)
+        finally:
+            open_ -= 1
+
+    async with Authority(tcp=serve) as authority:
+        for number in range(20):
+            ask = tcp(authority)._replace(server=Server(IPv4Address(HOST), authority.port, f"n{number}"))
+            assert good(await exchange.exchange(ask))
+            await asyncio.sleep(0.001)
+        assert authority.connections == 20
+        assert most <= bounds.UPSTREAM_STREAMS + 1  # the one that goes is closed when the new one stands
+
+
+async def test_a_server_that_accepts_nothing_costs_its_time_only(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UPSTREAM_CONNECT", 0.05)
+
+    # TLS to a server that speaks none: the handshake never ends.
+    async with Authority(tcp=deaf) as authority:
+        reply = await exchange.exchange(authority.ask(transport=Transport.TLS, tls_name="dns.example", timeout=5.0))
+        assert reply.failed is Failed.TIMEOUT
+        assert reply.rtt < 1
+
+
+# -- TLS -------------------------------------------------------------------------------------------------------------------
+
+
+def certificate(folder: Path, name: str, *, days: int = 30) -> tuple[ssl.SSLContext, Path]:
+    """A server's context with a certificate for that name, and the file of the authority that has signed it."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    def build(subject: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, ca: bool) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=60))
+            .not_valid_after(now + datetime.timedelta(days=30 if ca else days))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if not ca:
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False)
+        return builder.sign(signer, hashes.SHA256())
+
+    root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority, server = folder / f"{name}.ca", folder / f"{name}.pem"
+    authority.write_bytes(build("test authority", root, root, True).public_bytes(serialization.Encoding.PEM))
+    key = leaf.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server.write_bytes(key + build(name, leaf, root, False).public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server)
+    return context, authority
+
+
+@pytest.mark.parametrize(
+    ("tls_name", "days", "trusted", "answered"),
+    [
+        ("dns.example", 30, True, True),
+        ("other.example", 30, True, False),
+        ("dns.example", -1, True, False),
+        ("dns.example", 30, False, False),
+    ],
+)
+async def test_dns_over_tls_needs_the_right_certificate(
+    tls_name: str, days: int, trusted: bool, answered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority_file = certificate(tmp_path, "dns.example", days=days)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    exchange = Exchange()
+    try:
+        async with Authority(tls=context) as authority:
+            ask = authority.ask(transport=Transport.TLS, tls_name=tls_name, recursion=True)
+            for _ in range(2):
+                reply = await exchange.exchange(ask)
+                assert good(reply) is answered
+                assert reply.failed is (None if answered else Failed.MALFORMED)
+            assert authority.connections == (1 if answered else 0)
+            assert authority.seen == [], "never in the clear"
+    finally:
+        await exchange.aclose()
+
+
+async def test_a_question_over_tcp_keeps_its_letters(exchange: Exchange) -> None:
+    seen: list[bytes] = []
+
+    def reply(packet: bytes) -> bytes:
+        seen.append(packet)
+        return answer(packet)
+
+    async with Authority(tcp=replying(reply)) as authority:
+        ask = authority.ask("mail.provider.example", transport=Transport.TCP, random_case=True)
+        assert good(await exchange.exchange(ask))
+    assert from_text("mail.provider.example") in seen[0]
+    assert codes.RD & int.from_bytes(seen[0][2:4]) == 0
