@@ -1,6 +1,7 @@
 """How much may be asked of somebody: a rate over seconds and a budget over days, as pure counters with `now` as argument."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -80,23 +81,53 @@ class Budget:
         """Spend one; False, with nothing spent, if none is left."""
         if not self.left(now):
             return False
+        self.book(1, now)
+        return True
+
+    def book(self, count: int, now: float) -> None:
+        """So many were spent, whether or not they were left; negative: so many were not spent after all."""
         slot = int(now // self._slot)
         last, spent = self._spent[-1] if self._spent else (slot, 0)
         if self._spent and slot <= last:
-            self._spent[-1] = (last, spent + 1)
-        else:
-            self._spent.append((slot, 1))
-        return True
+            self._spent[-1] = (last, max(0, spent + count))
+        elif count > 0:
+            self._spent.append((slot, count))
 
-    def state(self) -> list[tuple[int, int]]:
-        """What was spent when, to be stored."""
-        return list(self._spent)
+    def forecast(self, now: float) -> float | None:
+        """Seconds until all is spent at the pace of the last hours (an eighth of the period); None if that will not be.
 
-    def restore(self, state: list[tuple[int, int]], now: float) -> None:
-        """Take up a stored state. A slot that lies in the future (the clock was set back) counts as spent now."""
+        What was spent long ago comes back meanwhile, slot by slot.
+        """
+        left, slot = self.left(now), now // self._slot
+        if not left or not self._spent:
+            return None if left else 0.0
+        first = max(self._spent[0][0], slot - self.SLOTS // 8)
+        passed = max(now - first * self._slot, self._slot / 60)
+        pace = sum(spent for at, spent in self._spent if at >= first) / passed
+        came = dict(self._spent)
+        for ahead in range(self.SLOTS + 1):
+            begin = max(now, (slot + ahead) * self._slot)
+            end = (slot + ahead + 1) * self._slot
+            if ahead:
+                left += came.get(int(slot) + ahead - self.SLOTS - 1, 0)
+            if pace * (end - begin) >= left:
+                return begin - now + left / pace
+            left -= int(pace * (end - begin))
+        return None
+
+    def state(self) -> list[tuple[float, int]]:
+        """What was spent when (wall seconds at which its slot began), to be stored."""
+        return [(at * self._slot, spent) for at, spent in self._spent]
+
+    def restore(self, state: Iterable[tuple[float, int]], now: float) -> None:
+        """Take up a stored state, in addition to what has been spent since; it may be that of another period.
+
+        What lies in the future (the clock was set back) counts as spent now.
+        """
         slot = int(now // self._slot)
-        self._spent.clear()
-        for at, spent in sorted((min(at, slot), spent) for at, spent in state):
-            if self._spent and self._spent[-1][0] == at:
-                spent += self._spent.pop()[1]
-            self._spent.append((at, spent))
+        # Rounded up: what was spent a little later than it was comes back a little later.
+        added = [(min(int(at / self._slot + 0.999), slot), spent) for at, spent in state]
+        merged: dict[int, int] = {}
+        for at, spent in sorted([*self._spent, *added]):
+            merged[at] = merged.get(at, 0) + spent
+        self._spent = deque(merged.items())

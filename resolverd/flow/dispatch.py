@@ -3,21 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from random import Random
+from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.flow.desk import Desk
 from resolverd.flow.ports import Clock, Resolver
-from resolverd.mail.listnames import canary_name
-from resolverd.mail.listreply import FAILURE_TTL, Conduct, Told, read_canary, unasked
-from resolverd.mail.listspec import Canary
+from resolverd.flow.proofs import Proofs
+from resolverd.mail.health import PROOF
+from resolverd.mail.listreply import FAILURE_TTL, Conduct, Told, unasked
 from resolverd.mail.questions import Clear, Listed
 from resolverd.mail.replycache import Kept, Question, ReplyCache
 from resolverd.watch.counters import Counters
-from resolverd.wire import codes
 from resolverd.wire.answer import Answer
-from resolverd.wire.names import Name
+from resolverd.wire.names import Address, Name
 
 _log = logging.getLogger(__name__)
 
@@ -27,108 +27,177 @@ _REMARK_EVERY = 3600.0
 Flight: TypeAlias = asyncio.Task[Told]
 """A question under way; it ends by itself, whoever has stopped waiting for it."""
 
-Reader: TypeAlias = Callable[[Answer], Told]
+
+class Errand(NamedTuple):
+    """A question to a list, how its answer is read, and what it is about; no `subject` for test points and words (TXT).
+
+    `probing` goes past caches and a list's pause; `fresh` past caches only. `needless`: no verdict waits for it.
+    """
+
+    question: Question
+    read: Callable[[Answer], Told]
+    subject: Address | str | None = None
+    probing: bool = False
+    fresh: bool = False
+    needless: bool = False
 
 
 class Dispatch:
     """Questions to lists, coalesced and remembered."""
 
-    def __init__(self, resolver: Resolver, clock: Clock, counters: Counters):
+    def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random):
         self._resolver = resolver
         self._clock = clock
         self._counters = counters
         self._cache = ReplyCache(bounds.LIST_REPLIES)
-        self._flights: dict[Question, Flight] = {}
+        self._flights: dict[tuple[Question, bool], Flight] = {}
+        self._probes: set[asyncio.Task[Told | None]] = set()
         self._remarked: dict[str, float] = {}
-        self._proofs: dict[Name, Flight] = {}
+        self.proofs = Proofs(resolver, clock, counters, rng)
+        self.purges = 0
+        """How often listings were taken back, so that what was made of them is made anew."""
 
-    def look(self, desk: Desk, question: Question, read: Reader, *, probing: bool = False) -> Told | Flight:
-        """What is known, or the question on its way; never waits. `probing` goes past the cache and a list's pause."""
-        now = self._clock.monotonic()
-        kept = None if probing or desk.barred else self._cache.get(question, now)
+    def look(self, desk: Desk, errand: Errand) -> Told | Flight:
+        """What is known, or the question on its way; never waits."""
+        anew = errand.probing or errand.fresh
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        kept = None if anew or desk.barred else self._cache.get(errand.question, now)
         if kept is not None:
             self._counters.add("list_cache_hits", list=desk.spec.id)
             return _aged(kept, now)
-        flight = self._flights.get(question)
+        key = (errand.question, anew)
+        flight = self._flights.get(key)
         if flight is not None:
             return flight
-        refusal = desk.refusal(now, self._clock.wall(), probing=probing)
+        refusal = desk.refusal(now, wall, probing=errand.probing, needless=errand.needless)
         if refusal is None and len(self._flights) >= bounds.LIST_QUESTIONS:
             refusal = Unknown(Why.FAILED, "too many questions under way")
         if refusal is not None:
             return self._count(desk, unasked(refusal))
-        flight = asyncio.create_task(self._fetch(desk, question, read, probing), name=f"list {desk.spec.id}")
-        self._flights[question] = flight
-        flight.add_done_callback(lambda _: self._flights.pop(question, None))
+        flight = asyncio.create_task(self._fetch(desk, errand), name=f"list {desk.spec.id}")
+        self._flights[key] = flight
+        flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return flight
+
+    async def second_look(self, desk: Desk, errand: Errand, deadline: float) -> Told | None:
+        """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.
+
+        One that has lain in the cache for long is asked once more. For the others the list has to deny its test point
+        again, if it has not done so since, as often as that is affordable.
+        """
+        now = self._clock.monotonic()
+        kept = self._cache.get(errand.question, now)
+        if kept is None or not isinstance(kept.told.reply, Listed):
+            return None
+        if now - kept.since >= PROOF and not kept.confirmed:
+            if desk.budget is not None and not desk.budget.left(self._clock.wall()):
+                return None  # what is remembered is all that there is until the quota comes back
+            look = self.look(desk, errand._replace(fresh=True))
+            if not isinstance(look, Told):
+                await asyncio.wait({look}, timeout=max(0.0, deadline - now))
+                late = unasked(Unknown(Why.TIMEOUT, "the listing was not confirmed in time"))
+                look = look.result() if look.done() and not look.cancelled() else late
+            return None if isinstance(look.reply, Listed) else look
+        if desk.health.proven >= kept.since or desk.spec.denied is None or desk.second_looks.take(now) is None:
+            return None
+        self._counters.add("list_second_looks", list=desk.spec.id)
+        probe = asyncio.create_task(self.probe(desk, since=kept.since))
+        self._probes.add(probe)
+        probe.add_done_callback(self._probes.discard)
+        await asyncio.wait({probe}, timeout=max(0.0, deadline - now))
+        failed = probe.result() if probe.done() and not probe.cancelled() else None
+        return failed if failed is not None and failed.conduct is Conduct.REFUSING else None
+
+    async def probe(self, desk: Desk, since: float = float("-inf")) -> Told | None:
+        """Have the list deny its test point, and book it if it does not. None if it is sound.
+
+        A proof under way serves only if it was begun after `since`: what was true before says nothing of what came then.
+        """
+        now = self._clock.monotonic()
+        ticket = desk.start(now)
+        try:
+            failed = await self.proofs.prove(desk)
+            if failed is None and desk.health.proven < since:
+                failed = await self.proofs.prove(desk)
+        except Exception as error:
+            failed = self._bug(desk, error)
+        if failed is not None:
+            self._book(desk, ticket, failed, now)
+        return failed
+
+    def forget(self, zones: frozenset[Name]) -> None:
+        """Forget all replies of these zones (lower case): their data has been changed, by those who own it."""
+        self._cache.forget(zones)
+        self.purges += 1
 
     async def aclose(self) -> None:
         """End every question under way."""
-        flights = [*self._flights.values(), *self._proofs.values()]
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        tasks = [*self._flights.values(), *self._probes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.proofs.aclose()
 
-    async def _fetch(self, desk: Desk, question: Question, read: Reader, probing: bool) -> Told:
+    async def _fetch(self, desk: Desk, errand: Errand) -> Told:
         wait = desk.turn(self._clock.monotonic())
         if wait is None:
             return self._count(desk, unasked(Unknown(Why.QUOTA, "its rate is used up")))
         if wait:
             await asyncio.sleep(wait)
         start = self._clock.monotonic()
-        refusal = desk.refusal(start, self._clock.wall(), probing=probing)
+        refusal = desk.refusal(start, self._clock.wall(), probing=errand.probing, needless=errand.needless)
         if refusal is not None:
             return self._count(desk, unasked(refusal))
-        ticket = desk.sent(start, self._clock.wall())
-        self._counters.add("list_queries", list=desk.spec.id, type=codes.type_text(question[1]))
+        ticket = desk.start(start)
+        anew = errand.probing or errand.fresh
+        came = start
         try:
-            told = read(await self._resolver.resolve(*question, deadline=start + bounds.LIST_TIME))
-            if isinstance(told.reply, Listed) and told.conduct is Conduct.SOUND:
-                told = await self._proven(desk, told)
-        except Exception as error:  # a bug of ours must not cost mail; a keyed list's traceback could show the key
-            _log.error("list %s: %s", desk.spec.id, type(error).__name__, exc_info=None if desk.spec.keyed else error)
-            self._counters.add("bugs", where="lists")
-            told = Told(Unknown(Why.FAILED, "internal error"), (), Conduct.FAILING, FAILURE_TTL)
+            answer = await self._resolver.resolve(*errand.question, deadline=start + bounds.LIST_TIME, fresh=anew)
+            came = self._clock.monotonic()
+            told = errand.read(answer)
+            if told.conduct is Conduct.FAILING and (spent := self._spent(desk)) is not None:
+                return self._count(desk, unasked(spent))
+            if errand.subject is not None and told.conduct is Conduct.SOUND:
+                told = await self._weighed(desk, errand.subject, told)
+        except Exception as error:
+            told = self._bug(desk, error)
+        self._book(desk, ticket, told, start)
+        self._cache.put(errand.question, told, came, confirmed=errand.fresh)
+        return self._count(desk, told)
+
+    def _spent(self, desk: Desk) -> Unknown | None:
+        """The reason of a failure that was no fault of the list: its quota ended between two packets."""
+        refusal = desk.refusal(self._clock.monotonic(), self._clock.wall(), probing=True)
+        return refusal if refusal is not None and refusal.why is Why.QUOTA else None
+
+    async def _weighed(self, desk: Desk, subject: Address | str, told: Told) -> Told:
+        listed = isinstance(told.reply, Listed)
+        key = frozenset(told.addresses) if listed else None
+        suspicious = desk.suspicion.note(subject, key, self._clock.monotonic())
+        if not listed:
+            return told
+        # A client that somebody vouches for, and that this list did not list the last time.
+        suspicious |= subject in self.proofs.witnesses.against(desk.spec.id)
+        return await self.proofs.weigh(desk, told, suspicious=suspicious)
+
+    def _bug(self, desk: Desk, error: Exception) -> Told:
+        """A bug of ours must not cost mail; a keyed list's traceback could show the key."""
+        _log.error("list %s: %s", desk.spec.id, type(error).__name__, exc_info=None if desk.spec.keyed else error)
+        self._counters.add("bugs", where="lists")
+        return Told(Unknown(Why.FAILED, "internal error"), (), Conduct.FAILING, FAILURE_TTL)
+
+    def _book(self, desk: Desk, ticket: int, told: Told, start: float) -> None:
         now = self._clock.monotonic()
+        since = desk.health.proven
         news = desk.learn(ticket, told, now - start, now)
         if news:
             _log.warning("list %s %s", desk.spec.id, news)
+        if told.conduct is Conduct.REFUSING and isinstance(told.reply, Unknown) and told.reply.why is Why.UNHEALTHY:
+            # What it has listed since it was last known to be sound is taken back.
+            self._cache.drop(desk.spec.zone, since)
+            self.purges += 1
         if told.strange:
             self._remark(desk, told, now)
-        self._cache.put(question, told, now)
-        return self._count(desk, told)
-
-    async def _proven(self, desk: Desk, told: Told) -> Told:
-        """A listing as it counts: not at all from a list that lists what no list may list (a parked or poisoned zone).
-
-        The test point is asked past all caches, unless the list has denied it lately; all who wait ask it once.
-        """
-        canary, now = desk.spec.denied, self._clock.monotonic()
-        if canary is None or desk.health.is_proven(now):
-            return told
-        zone = desk.spec.zone
-        proof = self._proofs.get(zone)
-        if proof is None:
-            proof = self._proofs[zone] = asyncio.create_task(self._ask_denied(desk, canary), name=f"proof {desk.spec.id}")
-            proof.add_done_callback(lambda _: self._proofs.pop(zone, None))
-        found = await asyncio.shield(proof)
-        return told if isinstance(found.reply, Clear) else found
-
-    async def _ask_denied(self, desk: Desk, canary: Canary) -> Told:
-        now = self._clock.monotonic()
-        desk.sent(now, self._clock.wall())
-        self._counters.add("list_queries", list=desk.spec.id, type="A")
-        name = canary_name(desk.spec, canary.subject)
-        answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, fresh=True)
-        found = read_canary(desk.spec, canary, answer)
-        if isinstance(found.reply, Clear):
-            desk.health.proved(self._clock.monotonic())
-            return found
-        if isinstance(found.reply, Listed):
-            self._counters.add("list_poisoned", list=desk.spec.id)
-            unknown = Unknown(Why.UNHEALTHY, f"it lists {canary.subject}, which no list may list")
-            return Told(unknown, (), Conduct.REFUSING, FAILURE_TTL)
-        return found
 
     def _remark(self, desk: Desk, told: Told, now: float) -> None:
         """An answer that the catalogue does not know: counted always, logged once an hour a list."""

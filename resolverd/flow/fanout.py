@@ -5,32 +5,60 @@ cancelled or hurried caller never costs a list a second question.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from random import Random, SystemRandom
+from typing import TypeAlias
 
 from resolverd.failures import Unknown, Why
 from resolverd.flow.desk import Desk
-from resolverd.flow.dispatch import Dispatch, Flight
+from resolverd.flow.dispatch import Dispatch, Errand, Flight
+from resolverd.flow.landing import NEEDLESS, settle
 from resolverd.flow.ports import Clock, Resolver
+from resolverd.flow.tolls import Tolls
 from resolverd.mail.listnames import canary_name, list_name, unmapped
-from resolverd.mail.listreply import Told, as_documented, not_for, read_answer, read_canary, read_words, unasked
+from resolverd.mail.listreply import Told, as_documented, not_for, read_answer, read_canary, read_words, worded
 from resolverd.mail.listspec import Canary, ListSpec, ListState
-from resolverd.mail.questions import Listed, ListLookup, ListReply
+from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
+from resolverd.mail.standing import UNREACHABLE
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes
-from resolverd.wire.names import Address
+from resolverd.wire.names import Address, Name, ancestors, lower, parent
+
+_log = logging.getLogger(__name__)
+
+Enough: TypeAlias = Callable[[Mapping[str, ListReply], Sequence[str]], bool]
+"""Whether the replies so far, by list, settle the matter, whatever the lists named behind them may still say."""
+
+_LAST = 3
+"""The turn of lists of whose quota only the reserve is left, behind all others: asked while nothing else has decided."""
 
 
 class Engine:
-    """The lists, asked side by side. `others` are known but not enabled: asked only for clients that name them (guard)."""
+    """The lists, asked side by side. `others` are known but not enabled: asked only for clients that name them (guard).
+
+    `frugal`: allow lists first, block lists only while they may decide. `meter` has to be told of every query that leaves.
+    """
 
     def __init__(
-        self, specs: Sequence[ListSpec], resolver: Resolver, clock: Clock, counters: Counters, *, others: Sequence[ListSpec] = ()
+        self,
+        specs: Sequence[ListSpec],
+        resolver: Resolver,
+        clock: Clock,
+        counters: Counters,
+        *,
+        others: Sequence[ListSpec] = (),
+        frugal: bool = False,
+        rng: Random | None = None,
     ):
         self._clock = clock
-        self._dispatch = Dispatch(resolver, clock, counters)
+        self._dispatch = Dispatch(resolver, clock, counters, rng or SystemRandom())
         self._desks = {spec.id: Desk(spec, enabled=False) for spec in others}
         self._desks |= {spec.id: Desk(spec, enabled=True) for spec in specs}
         self._foreign: dict[str, Desk] = {}
+        self.frugal = frugal
+        self.meter = Tolls(self._desks.values(), clock, counters)
 
     @property
     def specs(self) -> tuple[ListSpec, ...]:
@@ -42,55 +70,148 @@ class Engine:
         """Every list by id, enabled or not."""
         return {name: desk.spec for name, desk in self._desks.items()}
 
+    @property
+    def purges(self) -> int:
+        """How often listings were taken back since the start: what was made of them is then to be made anew."""
+        return self._dispatch.purges
+
+    def turn(self, lookup: ListLookup) -> int:
+        """When a question is to be asked: those of a later turn only if what came of the earlier ones leaves it open."""
+        desk = self._desks[lookup.list_id]
+        last = _LAST if desk.is_scarce(self._clock.wall()) else 0
+        if not self.frugal or desk.spec.allows:
+            return last
+        return last + (2 if isinstance(lookup.subject, str) else 1)
+
     async def ask(self, lookup: ListLookup, *, deadline: float) -> ListReply:
         """What one list says, by `deadline` (monotonic seconds). Raises KeyError for a list that is not known.
 
-        A subject that it cannot list (wrong kind, private address, no domain) is clear, without asking.
+        A subject that it cannot list (wrong kind, private address, no domain) is clear, without asking. An allow list that
+        has answered nothing for an hour is unhealthy rather than out of reach: nobody shall gain by attacking it.
         """
         desk = self._desks[lookup.list_id]
         if not desk.enabled:
             return Unknown(Why.UNHEALTHY, "switched off")
-        return (await self._settle({lookup.list_id: self._look(desk, desk.spec, lookup.subject)}, deadline))[lookup.list_id].reply
+        told = await settle({lookup.list_id: self._look(desk, desk.spec, lookup.subject)}, deadline, self._clock)
+        reply = told[lookup.list_id].reply
+        if isinstance(reply, Unknown) and reply.why in UNREACHABLE and desk.health.is_lost(self._clock.monotonic()):
+            return Unknown(Why.UNHEALTHY, "out of reach for more than an hour")
+        return reply
 
-    async def ask_all(self, subject: Address | str, *, deadline: float, purpose: str | None = None) -> dict[str, ListReply]:
-        """What every enabled list of the subject's kind says, of one purpose or of both."""
+    async def ask_all(
+        self,
+        subject: Address | str,
+        *,
+        deadline: float,
+        purpose: str | None = None,
+        enough: Enough | None = None,
+        needless: bool = False,
+    ) -> dict[str, ListReply]:
+        """What every enabled list of the subject's kind says, of one purpose or of both.
+
+        `enough` is told what has come and the ids of those that are open; once it says so, nobody waits any longer, and
+        what comes later is in the cache for the next. `needless`: no verdict waits for it.
+        """
         if not isinstance(subject, str):
             subject = unmapped(subject)
-        looks = {
-            desk.spec.id: self._look(desk, desk.spec, subject)
-            for desk in self._desks.values()
-            if desk.enabled and desk.spec.takes(subject) and purpose in (None, desk.spec.purpose)
-        }
-        return {name: told.reply for name, told in (await self._settle(looks, deadline)).items()}
+        turns: dict[int, list[Desk]] = {}
+        for desk in self._desks.values():
+            if desk.enabled and desk.spec.takes(subject) and purpose in (None, desk.spec.purpose):
+                turn = 0 if enough is None else self.turn(ListLookup(desk.spec.id, subject))
+                turns.setdefault(turn, []).append(desk)
+        replies: dict[str, ListReply] = {}
+        waiting = [desk.spec.id for turn in sorted(turns) for desk in turns[turn]]
+        for turn in sorted(turns):
+            if enough is not None and replies and enough(replies, waiting):
+                break
+            looks = {desk.spec.id: self._look(desk, desk.spec, subject, needless=needless) for desk in turns[turn]}
+            until = None if enough is None else partial(_is_enough, enough, dict(replies), waiting)
+            replies |= {name: told.reply for name, told in (await settle(looks, deadline, self._clock, until)).items()}
+            waiting = waiting[len(looks) :]
+        return replies | dict.fromkeys(waiting, NEEDLESS)
+
+    async def second_looks(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
+        """Listings that are about to refuse somebody, looked at once more where they are old or surprising.
+
+        Only what has changed comes back.
+        """
+        errands = {lookup: self._errand(self._desks[lookup.list_id].spec, lookup.subject) for lookup in lookups}
+        asked = [(lookup, self._desks[lookup.list_id], errand) for lookup, errand in errands.items() if errand is not None]
+        found = await asyncio.gather(*(self._dispatch.second_look(desk, errand, deadline) for _, desk, errand in asked))
+        return {lookup: told.reply for (lookup, _, _), told in zip(asked, found, strict=True) if told is not None}
+
+    async def ask_again(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
+        """Ask past what is remembered, as far as quotas have more than their reserve left.
+
+        What could not be found out by `deadline` (monotonic seconds) is left out.
+        """
+        asked = list(lookups)
+        looks: dict[str, Told | Flight] = {}
+        for number, lookup in enumerate(asked):
+            desk = self._desks[lookup.list_id]
+            errand = self._errand(desk.spec, lookup.subject) if desk.enabled else None
+            if errand is not None:
+                looks[str(number)] = self._dispatch.look(desk, errand._replace(fresh=True, needless=True))
+        told = await settle(looks, deadline, self._clock)
+        return {asked[int(number)]: each.reply for number, each in told.items() if not isinstance(each.reply, Unknown)}
+
+    async def second_look_for(self, spec: ListSpec, subject: Address | str, *, deadline: float) -> Told | None:
+        """The same for a client that named the list; None if the listing stands."""
+        errand = self._errand(spec, subject)
+        return None if errand is None else await self._dispatch.second_look(self._desk(spec), errand, deadline)
+
+    def vouch(self, client: Address, cleared: Iterable[str]) -> None:
+        """A client is known as good, and these lists (by id) do not list it: they must not do so all of a sudden."""
+        self._dispatch.proofs.witnesses.vouch(unmapped(client), cleared)
 
     async def ask_for(self, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, deadline: float) -> Told:
         """What a list says to a client that named it, with the list's own records; `canary` if the subject is a test point.
 
         `spec` may have been made for a key of the client's own; quota and health are then those of all such keys together.
         """
-        return (await self._settle({"": self._look(self._desk(spec), spec, subject, canary)}, deadline))[""]
+        return (await settle({"": self._look(self._desk(spec), spec, subject, canary)}, deadline, self._clock))[""]
 
     async def words_for(self, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, deadline: float) -> Told:
         """The same with the list's own TXT as the reason of a listing, where it has one and may be asked for it."""
-        told = await self.ask_for(spec, subject, canary, deadline=deadline)
-        name = canary_name(spec, subject) if canary else list_name(spec, subject)
-        if name is None or not isinstance(told.reply, Listed):
-            return told
-        look = self._dispatch.look(self._desk(spec), (name, codes.TXT), lambda answer: read_words(spec, told, answer))
-        worded = (await self._settle({"": look}, deadline))[""]
-        return worded if isinstance(worded.reply, Listed) else told
+        desk = self._desk(spec)
+        errand = self._errand(spec, subject, canary)
+        if errand is None:
+            return not_for(spec)
+        name = errand.question[0]
+        # Both at once, unless it is known already that there is nothing to put into words.
+        looks = {"": self._dispatch.look(desk, errand)}
+        now = looks[""]
+        if not isinstance(now, Told) or isinstance(now.reply, Listed):
+            words = Errand((name, codes.TXT), lambda answer: read_words(spec, answer), needless=True)
+            looks["words"] = self._dispatch.look(desk, words)
+        told = await settle(looks, deadline, self._clock)
+        return worded(told[""], told["words"]) if "words" in told else told[""]
 
     async def probe(self, list_id: str, *, deadline: float) -> ListState | None:
         """Ask a list's test points past the cache; if they answer as documented, end its pause. None if there is no such list."""
         desk = self._desks.get(list_id)
         if desk is None:
             return None
-        canaries = {str(canary.subject): canary for canary in desk.spec.canaries}
-        looks = {text: self._look(desk, desk.spec, canary.subject, canary, probing=True) for text, canary in canaries.items()}
-        told = await self._settle(looks, deadline)
-        if canaries and all(as_documented(canary, told[text]) for text, canary in canaries.items()):
+        points = [canary for canary in desk.spec.canaries if canary.listed]
+        looks = {str(point.subject): self._look(desk, desk.spec, point.subject, point, probing=True) for point in points}
+        denied, told = await asyncio.gather(self._dispatch.probe(desk), settle(looks, deadline, self._clock))
+        silent = [str(point.subject) for point in points if isinstance(told[str(point.subject)].reply, Clear)]
+        if silent:
+            text = f"it does not list {', '.join(silent)}, its own test point: emptied, perhaps given up"
+            desk.remark(text)
+            _log.warning("list %s: %s", desk.spec.id, text)
+        if desk.spec.canaries and denied is None and all(as_documented(point, told[str(point.subject)]) for point in points):
             desk.health.wake()
+            desk.health.proved(self._clock.monotonic())
         return self.state(list_id)
+
+    def asked(self, list_id: str) -> int:
+        """How many questions have left for a list since the start."""
+        return self._desks[list_id].asked
+
+    def watch(self, list_id: str, addresses: tuple[str, ...]) -> None:
+        """Note which of our own addresses a list lists."""
+        self._desks[list_id].watched = addresses
 
     def state(self, list_id: str) -> ListState | None:
         """How one list fares; None if there is none of that name."""
@@ -115,16 +236,21 @@ class Engine:
             desk.enabled, desk.barred = False, True
         return self.state(list_id)
 
-    def budgets(self) -> dict[str, list[tuple[int, int]]]:
-        """What was spent of every quota, to be stored."""
+    def budgets(self) -> dict[str, list[tuple[float, int]]]:
+        """What was spent of every quota and when (wall seconds), to be stored."""
         return {name: desk.budget.state() for name, desk in self._desks.items() if desk.budget is not None}
 
-    def restore(self, budgets: Mapping[str, list[tuple[int, int]]]) -> None:
-        """Take up stored budgets; those of lists that are no more are let go."""
+    def restore(self, budgets: Mapping[str, Iterable[tuple[float, int]]]) -> None:
+        """Add stored budgets to what has been spent since; those of lists that are no more are let go."""
         for name, spent in budgets.items():
             desk = self._desks.get(name)
             if desk is not None and desk.budget is not None:
                 desk.budget.restore(spent, self._clock.wall())
+
+    def forget(self, zones: frozenset[Name]) -> None:
+        """Forget all replies of lists in these zones (lower case)."""
+        if any(not zones.isdisjoint(ancestors(lower(desk.spec.zone))) for desk in self._desks.values()):
+            self._dispatch.forget(zones)
 
     async def aclose(self) -> None:
         """End every question under way."""
@@ -135,31 +261,44 @@ class Engine:
         desk = self._desks.get(spec.id)
         if desk is not None and desk.spec.zone == spec.zone:
             return desk
-        return self._foreign.setdefault(spec.id, Desk(spec, enabled=False))
+        if spec.id not in self._foreign:
+            self._foreign[spec.id] = Desk(spec, enabled=False)
+            self.meter.add(parent(spec.zone), self._foreign[spec.id])
+        return self._foreign[spec.id]
 
-    def _look(
-        self, desk: Desk, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, probing: bool = False
-    ) -> Told | Flight:
+    def _errand(
+        self,
+        spec: ListSpec,
+        subject: Address | str,
+        canary: Canary | None = None,
+        *,
+        probing: bool = False,
+        needless: bool = False,
+    ) -> Errand | None:
+        """What to ask a list about a subject; None if the list is not to be asked about it."""
         if canary is not None:
-            question = (canary_name(spec, canary.subject), codes.A)
-            return self._dispatch.look(desk, question, lambda answer: read_canary(spec, canary, answer), probing=probing)
+            point = canary
+            question = (canary_name(spec, point.subject), codes.A)
+            return Errand(question, lambda answer: read_canary(spec, point, answer), probing=probing, needless=needless)
         name = list_name(spec, subject)
         if name is None:
-            return not_for(spec)
-        return self._dispatch.look(desk, (name, codes.A), lambda answer: read_answer(spec, subject, answer))
+            return None
+        return Errand((name, codes.A), lambda answer: read_answer(spec, subject, answer), subject, needless=needless)
 
-    async def _settle(self, looks: Mapping[str, Told | Flight], deadline: float) -> dict[str, Told]:
-        """Wait for what is under way until the deadline; what has not come by then is not known."""
-        start = self._clock.monotonic()
-        flights = {look for look in looks.values() if not isinstance(look, Told)}
-        if flights:
-            await asyncio.wait(flights, timeout=max(0.0, deadline - start))
-        ms = round((self._clock.monotonic() - start) * 1000)
-        return {name: look if isinstance(look, Told) else _landed(look, ms) for name, look in looks.items()}
+    def _look(
+        self,
+        desk: Desk,
+        spec: ListSpec,
+        subject: Address | str,
+        canary: Canary | None = None,
+        *,
+        probing: bool = False,
+        needless: bool = False,
+    ) -> Told | Flight:
+        errand = self._errand(spec, subject, canary, probing=probing, needless=needless)
+        return not_for(spec) if errand is None else self._dispatch.look(desk, errand)
 
 
-def _landed(flight: Flight, ms: int) -> Told:
-    if not flight.done() or flight.cancelled():
-        return unasked(Unknown(Why.TIMEOUT, f"no answer within {ms} ms"))
-    told = flight.result()
-    return told if isinstance(told.reply, Unknown) else told._replace(reply=told.reply._replace(ms=ms))
+def _is_enough(enough: Enough, before: Mapping[str, ListReply], waiting: Sequence[str], told: Mapping[str, Told]) -> bool:
+    replies = {**before, **{name: each.reply for name, each in told.items()}}
+    return enough(replies, [name for name in waiting if name not in told])

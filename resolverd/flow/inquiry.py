@@ -2,12 +2,13 @@
 
 A check that wants one answer before it knows the next question gets it as soon as it is there, whatever the others wait
 for: a new client's verdict takes as long as the longest chain of questions (PTR, the address of its name, a list's word on
-that name), not as long as their sum. What a check has stopped asking for is no longer waited for.
+that name), not as long as their sum. What a check has stopped asking for is no longer waited for; nor is anything that
+cannot change the decision. Questions of a later turn are put only when those before are answered and it is still open.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from resolverd.failures import Unknown, Why
@@ -15,7 +16,7 @@ from resolverd.flow.ports import Clock
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.rules import Check, harmless
 from resolverd.mail.findings import Finding
-from resolverd.mail.questions import Absent, DnsReply, Question, Records, Replies, Reply
+from resolverd.mail.questions import Absent, DnsReply, Listed, ListLookup, ListReply, Question, Records, Replies, Reply
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 
@@ -27,12 +28,16 @@ MAX_QUESTIONS: Final = 256
 BROKEN: Final = "internal_error"
 """The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
 
+_SPARED: Final = Unknown(Why.NEEDLESS, "decided without it")
+_OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
+
 _UNREACHED = frozenset({codes.EDE_NO_REACHABLE_AUTHORITY, codes.EDE_NETWORK_ERROR})
 
 
 class Inquiry(NamedTuple):
     """What came back. `late`: questions whose answers are wanted but were not there in time; they are in `replies` as
-    Unknown. `broken`: names of the checks that failed while asking, or whose questions failed by a fault of ours."""
+    Unknown, as are those that the decision did not need. `broken`: names of the checks that failed while asking, or whose
+    questions failed by a fault of ours."""
 
     replies: Replies
     late: frozenset[Question]
@@ -41,7 +46,21 @@ class Inquiry(NamedTuple):
     @property
     def partial(self) -> bool:
         """Whether something that was asked stayed unknown."""
-        return bool(self.late) or any(isinstance(reply, Unknown) for reply in self.replies.values())
+        return any(isinstance(reply, Unknown) and reply.why is not Why.NEEDLESS for reply in self.replies.values())
+
+    def changed(self, replies: Mapping[ListLookup, ListReply]) -> "Inquiry":
+        """The same with other replies in place of some."""
+        merged: dict[Question, Reply] = {**self.replies}
+        merged.update({question: reply for question, reply in replies.items() if question in merged})
+        return self._replace(replies=merged)
+
+
+def _at_once(question: Question) -> int:
+    return 0
+
+
+def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
+    return False
 
 
 async def inquire(
@@ -50,8 +69,14 @@ async def inquire(
     ask: Callable[[Question], Awaitable[Reply]],
     clock: Clock,
     deadline: float,
+    *,
+    turn: Callable[[Question], int] = _at_once,
+    is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
 ) -> Inquiry:
-    """Ask until no check wants more, or until `deadline` (monotonic seconds).
+    """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
+
+    `turn`: the questions of the lowest number go first, and have half of the time to be answered. `is_decided` is told the
+    replies so far and the questions that are open, whenever a list has spoken, or is about to be asked.
 
     Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
@@ -60,27 +85,47 @@ async def inquire(
     under_way: dict[Question, asyncio.Task[Reply]] = {}
     broken: set[str] = set()
     failed: set[Question] = set()
+    began = clock.monotonic()
+    halfway = began + (deadline - began) / 2
+    spared = False
+    news = True
+    last = 0
     try:
         while True:
             wanted = _wanted(attempt, checks, replies, broken)
-            for question in wanted:
-                if question not in replies and question not in under_way and len(under_way) + len(replies) < MAX_QUESTIONS:
+            open_ = [question for question in wanted if question not in replies]
+            turns = {question: turn(question) for question in open_}
+            first = min(turns.values(), default=0)
+            if (news or first > last) and not broken and is_decided(replies, open_):
+                spared = True
+                break
+            last = first
+            now = clock.monotonic()
+            final = max(turns.values(), default=0)
+            upto = first if now < halfway else final
+            for question in open_:
+                room = len(under_way) + len(replies) < MAX_QUESTIONS
+                if question not in under_way and room and turns[question] <= upto:
                     under_way[question] = asyncio.ensure_future(ask(question))
             waiting = {under_way[question] for question in wanted if question in under_way}
-            left = deadline - clock.monotonic()
-            if not waiting or left <= 0:
+            left = (deadline if upto == final else halfway) - now
+            if not waiting or now >= deadline:
                 break
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            for question in [question for question, task in under_way.items() if task.done()]:
+            answered = [question for question, task in under_way.items() if task.done()]
+            for question in answered:
                 replies[question] = _outcome(question, under_way.pop(question), failed)
+            # What names are like decides little before the lists have spoken, so that looking ahead then is for nothing.
+            news = _only_lists(open_) or any(isinstance(replies[question], Listed) for question in answered)
     finally:
         for task in under_way.values():
             task.cancel()
-    late = frozenset(question for question in wanted if question not in replies)
-    overdue = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
+    missing = [question for question in wanted if question not in replies]
+    late = frozenset(() if spared else missing)
+    overdue = _SPARED if spared else _OVERDUE
     if failed:
         broken |= {check.name for check in checks if failed & set(_wanted(attempt, [check], replies, broken))}
-    return Inquiry({**replies, **dict.fromkeys(late, overdue)}, late, frozenset(broken))
+    return Inquiry({**replies, **dict.fromkeys(missing, overdue)}, late, frozenset(broken))
 
 
 def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[Finding]:
@@ -111,6 +156,10 @@ def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
     if answer.rcode == codes.SERVFAIL and any(error.code in _UNREACHED for error in answer.errors):
         return Unknown(Why.TIMEOUT, "no name server answered")
     return Unknown(Why.FAILED, codes.rcode_text(answer.rcode))
+
+
+def _only_lists(questions: Collection[Question]) -> bool:
+    return all(isinstance(question, ListLookup) for question in questions)
 
 
 def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question]) -> Reply:

@@ -1,7 +1,7 @@
 """Names that are answered by what the lists say: the combined zone below its origin, and the lists' own zones (guard)."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -13,8 +13,8 @@ from resolverd.mail.combined import BL, DBL, SCORE, STATUS, WL, Place, Saying, S
 from resolverd.mail.guard import Guarded, GuardTable
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listreply import FAILURE_TTL
-from resolverd.mail.questions import Listed
-from resolverd.mail.standing import UNREACHABLE, Standing, fold
+from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
+from resolverd.mail.standing import UNREACHABLE, Standing, fold, is_decided
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Address, Name, from_text, is_subdomain
@@ -37,6 +37,14 @@ class ZoneRules(NamedTuple):
 
     listed_at: float | None = None
     deadline: float = DEADLINE
+
+
+class _Remembered(NamedTuple):
+    """A standing, when it was made (monotonic seconds), and after how many listings had been taken back."""
+
+    standing: Standing
+    since: float
+    purges: int
 
 
 def _no_override(_: Address | str) -> str | None:
@@ -66,7 +74,7 @@ class ListZones:
         self._clock = clock
         self._guard = guard
         self._override = override
-        self._standings: OrderedDict[tuple[Address | str, str | None], tuple[Standing, float]] = OrderedDict()
+        self._standings: OrderedDict[tuple[Address | str, str | None], _Remembered] = OrderedDict()
 
     def owns(self, name: Name) -> bool:
         """Whether the name (lower case) is answered here: at or below the origin, or a question to a guarded list."""
@@ -108,23 +116,46 @@ class ListZones:
         if test is not None:
             return test, combined.DEFAULT_TTL
         subject = spot.subject if isinstance(spot.subject, str) else unmapped(spot.subject)
-        standing = await self._standing(subject, _PURPOSES[spot.tree])
         override = self._override(subject)
+        if override is not None and self._engine.frugal:
+            # Our own word decides, so nobody else's has to be paid for.
+            standing = Standing()
+        else:
+            standing = await self._standing(subject, spot.tree)
         saying = combined.say(spot.tree, standing, self._engine.known, self._listed_at, override)
         return saying, combined.ttl_of(standing, override)
 
-    async def _standing(self, subject: Address | str, purpose: str | None) -> Standing:
-        now = self._clock.monotonic()
-        known, since = self._standings.get((subject, purpose), (Standing(), float("-inf")))
-        if now - since < _MEMORY:
-            return known
-        replies = await self._engine.ask_all(subject, deadline=now + self._patience, purpose=purpose)
+    async def _standing(self, subject: Address | str, tree: str) -> Standing:
+        purpose = _PURPOSES[tree]
+        now, purges = self._clock.monotonic(), self._engine.purges
+        known = self._standings.get((subject, purpose))
+        if known is not None and now - known.since < _MEMORY and known.purges == purges:
+            return known.standing
+        deadline = now + self._patience
+        enough = self._is_decided if tree in (BL, DBL) else None
+        replies = await self._engine.ask_all(subject, deadline=deadline, purpose=purpose, enough=enough)
+        replies |= await self._looked_at_twice(subject, replies, deadline)
         standing = fold(self._engine.known, replies)
-        self._standings[subject, purpose] = standing, self._clock.monotonic()
+        if not isinstance(subject, str) and standing.allowed:
+            self._engine.vouch(subject, [name for name, reply in replies.items() if isinstance(reply, Clear)])
+        self._standings[subject, purpose] = _Remembered(standing, self._clock.monotonic(), self._engine.purges)
         self._standings.move_to_end((subject, purpose))
         if len(self._standings) > bounds.LIST_STANDINGS:
             self._standings.popitem(last=False)
         return standing
+
+    def _is_decided(self, replies: Mapping[str, ListReply], open_: Sequence[str]) -> bool:
+        return is_decided(self._engine.known, replies, open_, self._listed_at)
+
+    async def _looked_at_twice(
+        self, subject: Address | str, replies: Mapping[str, ListReply], deadline: float
+    ) -> dict[str, ListReply]:
+        """Those block lists that no longer list the subject when they are looked at once more."""
+        specs = self._engine.known
+        listed = [name for name, reply in replies.items() if isinstance(reply, Listed) and not specs[name].allows]
+        lookups = [ListLookup(name, subject) for name in listed]
+        changed = await self._engine.second_looks(lookups, deadline=deadline) if lookups else {}
+        return {lookup.list_id: reply for lookup, reply in changed.items()}
 
     def _apex(self, rtype: int) -> Answer:
         if rtype == codes.SOA:
@@ -149,6 +180,8 @@ class ListZones:
         ask = self._engine.ask_for if rtype == codes.A else self._engine.words_for
         deadline = self._clock.monotonic() + self._patience
         told = await ask(found.spec, found.subject, found.canary, deadline=deadline)
+        if isinstance(told.reply, Listed) and found.canary is None and not found.spec.allows:
+            told = await self._engine.second_look_for(found.spec, found.subject, deadline=deadline) or told
         if isinstance(told.reply, Unknown):
             if found.spec.allows and told.reply.why in UNREACHABLE:
                 return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{found.spec.shown} cannot be reached")

@@ -1,5 +1,6 @@
 """The Protocols through which flow meets the floors below it; app hands in what fulfils them."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from resolverd.wire.answer import Answer
@@ -38,6 +39,25 @@ class Network(Protocol):
         ...
 
 
+class Entry(Protocol):
+    """A stored record as `Store.scan` gives it."""
+
+    @property
+    def key(self) -> bytes:
+        """Its key within the table."""
+        ...
+
+    @property
+    def value(self) -> bytes:
+        """Its value."""
+        ...
+
+    @property
+    def expires(self) -> float:
+        """The wall second from which it counts no more."""
+        ...
+
+
 class Store(Protocol):
     """Stored records, by table and key; bytes in, bytes out. The part of `store.base` that flow needs."""
 
@@ -51,6 +71,18 @@ class Store(Protocol):
 
     def delete(self, table: str, key: bytes) -> None:
         """Forget it. Returns at once; written behind. Raises StoreError."""
+        ...
+
+    def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
+        """A table's records in order of key, from `start` on. Raises StoreError."""
+        ...
+
+    async def tables(self) -> list[str]:
+        """The tables that have records. Raises StoreError."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when everything put so far is kept. Raises StoreError."""
         ...
 
 

@@ -2,40 +2,51 @@
 
 1. Authenticated clients and trusted networks pass: nobody's mail is checked against its own server.
 2. States other than RCPT pass; at DATA a header still due to the message goes out.
-3. All checks ask side by side, within the deadline, and judge what came back.
+3. All checks ask side by side, within the deadline and until the decision is certain, and judge what came back.
 4. The fold decides.
-5. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
-6. One header goes out with a mail that passes, others wait in the queue.
+5. What would be refused on the word of lists alone is looked at twice: a listing may be old, a list may have gone bad.
+6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
+7. Whoever has waited and would pass now is looked up in the lists again: time to learn of him is what they were given.
+8. One header goes out with a mail that passes, others wait in the queue.
 
 Whatever fails here is a bug of ours, and then the mail passes.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
 from resolverd import __version__
-from resolverd.flow.inquiry import BROKEN, inquire, judge, reply_of
+from resolverd.flow.inquiry import BROKEN, Inquiry, inquire, judge, reply_of
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks.fcrdns import confirmed
 from resolverd.mail.checks.rules import Check
+from resolverd.mail.checks.spf import authorised
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
+from resolverd.mail.foresight import Foresight
 from resolverd.mail.greylist import x_greylist
 from resolverd.mail.headers import Header, HeaderQueue
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listspec import ListSpec
-from resolverd.mail.questions import ListLookup, ListReply, Question, Reply
-from resolverd.mail.verdict import Decision, VerdictRules, conclude, decide, excused, notice, settle, waived
+from resolverd.mail.organisation import Proof
+from resolverd.mail.questions import Clear, ListLookup, ListReply, Question, Replies, Reply
+from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, decide, excused, notice, settle, waived
 from resolverd.watch.counters import Counters
+from resolverd.wire.names import Address
 
 log = logging.getLogger(__name__)
 
 GREYLIST_PATIENCE: Final = 2.0
 """Seconds for greylisting to answer, beyond the deadline if need be; it has less patience with its store than that."""
+
+
+_KNOWN: Final = frozenset({"passed", "known", "allowed"})
+"""Outcomes of greylisting that say that the client comes back, as mail servers do."""
 
 
 class Lists(Protocol):
@@ -46,16 +57,39 @@ class Lists(Protocol):
         """The lists that are asked at the moment; an admin may switch them while we run."""
         ...
 
+    @property
+    def frugal(self) -> bool:
+        """Whether questions are to be saved at the cost of round trips."""
+        ...
+
     async def ask(self, question: ListLookup, *, deadline: float) -> ListReply:
         """What the list says, by `deadline` (monotonic seconds) at the latest."""
+        ...
+
+    def turn(self, lookup: ListLookup) -> int:
+        """When a question is to be asked: lower ones first, later ones only while the decision is open."""
+        ...
+
+    async def ask_again(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
+        """What lists say now, past what is remembered; without those that could not be asked."""
+        ...
+
+    async def second_looks(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
+        """Listings that are about to refuse somebody, looked at once more where need be; those that have changed."""
+        ...
+
+    def vouch(self, client: Address, cleared: Iterable[str]) -> None:
+        """A client is known as good, and these lists (by id) do not list it."""
         ...
 
 
 class Greylisting(Protocol):
     """Greylisting, as far as it is needed here (`flow.greylisting`)."""
 
-    async def consider(self, attempt: Attempt, *, record: bool, suspicious: bool) -> GreylistOutcome:
-        """Whether the attempt has to come back later; changes nothing unless `record`."""
+    async def consider(
+        self, attempt: Attempt, *, record: bool, suspicious: bool, score: float, prove: Callable[[], Proof]
+    ) -> GreylistOutcome:
+        """Whether the attempt has to come back later; changes nothing unless `record`. `prove` tells to whom it belongs."""
         ...
 
 
@@ -127,16 +161,57 @@ class Screen:
             header = self._due(attempt, record) if attempt.protocol_state.upper() == "DATA" else ""
             return Verdict(ref, Action.ACCEPT, 0, f"nothing to decide at {attempt.protocol_state}", header=header)
 
+        attempt = attempt._replace(at=int(self._clock.wall()))
         deadline = started + self._rules.deadline
         checks = self._current_checks()
-        inquiry = await inquire(attempt, checks, partial(self._ask, deadline=deadline), self._clock, deadline)
-        findings = judge(attempt, checks, inquiry)
-        cut_off = inquiry.partial and not self._online()
-        decision = decide(attempt, excused(findings) if cut_off else findings, self._rules, greylisting=not cut_off)
-        greylist = await self._greylist(attempt, decision, record) if decision.wants_greylist else None
+        lists = {spec.id: spec for spec in self._lists}
+        foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
+        ask = partial(self._ask, deadline=deadline)
+        if record:
+            foreseen = partial(self._is_decided, foresight)
+            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, turn=self._turn, is_decided=foreseen)
+        else:  # somebody looks, and wants to see everything
+            inquiry = await inquire(attempt, checks, ask, self._clock, deadline)
+        decision = self._decide(attempt, checks, inquiry)
+        if decision.action is Action.REJECT and not inquiry.broken:
+            grounds = foresight.grounds(inquiry.replies)
+            if grounds and (changed := await self._engine.second_looks(grounds, deadline=deadline)):
+                inquiry = inquiry.changed(changed)
+                decision = self._decide(attempt, checks, inquiry)
+        greylist = await self._greylist(attempt, decision, inquiry.replies, record) if decision.wants_greylist else None
+        if record and greylist is not None and greylist.state == "passed":
+            stale = _stale(inquiry.replies, greylist.delayed)
+            if stale and (changed := await self._engine.ask_again(stale, deadline=deadline)):
+                inquiry = inquiry.changed(changed)
+                decision = self._decide(attempt, checks, inquiry)
         decision = settle(decision, greylist)
+        if record:
+            self._vouch(attempt, decision, greylist, inquiry.replies)
         header = self._header(attempt, decision, greylist, ref, record)
         return conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
+
+    def _decide(self, attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> Decision:
+        findings = judge(attempt, checks, inquiry)
+        cut_off = inquiry.partial and not self._online()
+        return decide(attempt, excused(findings) if cut_off else findings, self._rules, greylisting=not cut_off)
+
+    def _is_decided(self, foresight: Foresight, replies: Replies, open_: Collection[Question]) -> bool:
+        try:
+            return foresight.is_decided(replies, open_)
+        except Exception:  # a check that fails is told of when it judges; until then everybody is waited for
+            return False
+
+    def _turn(self, question: Question) -> int:
+        return self._engine.turn(question) if isinstance(question, ListLookup) else 0
+
+    def _vouch(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
+        """Remember a client that is known as good, and who had nothing against it."""
+        known = greylist is not None and greylist.state in _KNOWN
+        if attempt.client_address is None or decision.action is not Action.ACCEPT:
+            return
+        if known or any(finding.code == ALLOWED for finding in decision.findings):
+            cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
+            self._engine.vouch(attempt.client_address, cleared)
 
     def _current_checks(self) -> tuple[Check, ...]:
         if (lists := self._engine.specs) != self._lists:
@@ -150,10 +225,16 @@ class Screen:
         answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
         return reply_of(answer, question.rtype, self._ms(started))
 
-    async def _greylist(self, attempt: Attempt, decision: Decision, record: bool) -> GreylistOutcome:
+    async def _greylist(self, attempt: Attempt, decision: Decision, replies: Replies, record: bool) -> GreylistOutcome:
         try:
             async with asyncio.timeout(GREYLIST_PATIENCE):
-                return await self._greylister.consider(attempt, record=record, suspicious=decision.suspicious)
+                return await self._greylister.consider(
+                    attempt,
+                    record=record,
+                    suspicious=decision.suspicious,
+                    score=decision.score,
+                    prove=lambda: Proof(authorised(attempt, replies), confirmed(attempt, replies)),
+                )
         except Exception:
             log.exception("greylisting failed, the mail passes")
             self._counters.add("screen_errors")
@@ -165,6 +246,8 @@ class Screen:
         if told is not Action.ACCEPT:
             return ""
         due: dict[Header, str] = {}
+        if text := next((finding.header for finding in decision.findings if finding.header), ""):
+            due[Header.RECEIVED_SPF] = text
         if greylist is not None and greylist.state == "passed":
             date = datetime.fromtimestamp(self._clock.wall()).astimezone()
             due[Header.X_GREYLIST] = x_greylist(greylist.delayed, __version__, self._hostname, date)
@@ -190,3 +273,12 @@ class Screen:
 
     def _ms(self, since: float) -> int:
         return round(1000 * (self._clock.monotonic() - since))
+
+
+def _stale(replies: Replies, waited: int) -> list[ListLookup]:
+    """The lists whose clearance is from nearer the first try, so many seconds ago, than this one."""
+    return [
+        question
+        for question, reply in replies.items()
+        if isinstance(question, ListLookup) and isinstance(reply, Clear) and 2 * reply.age > waited
+    ]

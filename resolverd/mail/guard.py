@@ -9,7 +9,7 @@ from typing import NamedTuple
 from resolverd.mail.catalogue import Catalogue, Entry, standard_canaries
 from resolverd.mail.listnames import subject_of
 from resolverd.mail.listspec import DOMAIN, HASH, IP4, IP6, Canary, ListSpec
-from resolverd.wire.names import Address, Name, ancestors, label_count, to_text
+from resolverd.wire.names import Address, Name, ancestors, label_count, parent, to_text
 
 _CANARIES = {canary.subject: canary for kind in (IP4, IP6, DOMAIN) for canary in standard_canaries(frozenset({kind}))}
 
@@ -49,12 +49,19 @@ class GuardTable:
                 self._zones[entry.zone] = entry.spec(entry.zone, keyed=False)
             if entry.key_zone is not None:
                 self._key_zones.setdefault(entry.key_zone, entry)
-        self._zones |= {spec.zone: spec for spec in specs}
+        own = tuple(specs)
+        self._zones |= {spec.zone: spec for spec in own}
+        self._own_key_zones = frozenset(parent(spec.zone) for spec in own if spec.keyed)
 
     @property
     def zones(self) -> frozenset[Name]:
         """The zones below which lists live: to be asked with full names, since list servers deny empty non-terminals."""
         return frozenset(self._zones) | frozenset(self._key_zones)
+
+    @property
+    def key_zones(self) -> frozenset[Name]:
+        """The zones below which the next label is a key: the operators', and own lists' that are asked with one."""
+        return frozenset(self._key_zones) | self._own_key_zones
 
     def find(self, name: Name) -> Guarded | None:
         """The question that a name (lower case) is; None if it is none: a zone's apex, a name server within it, anything else."""

@@ -14,7 +14,8 @@ SKIPPED = 300.0
 """How long it is skipped."""
 TRIAL = 30.0
 """How long the one question that may try again has for its answer; then another may."""
-
+OUTAGE = 3600.0
+"""How long an allow list that does not answer softens refusals: nobody may disarm us by attacking it (an hour)."""
 
 PROOF = 600.0
 """How long a list that has denied its test point is believed when it lists."""
@@ -42,14 +43,24 @@ class Health:
         self._trial = float("-inf")
         self._epoch = 0
         self._proven = float("-inf")
+        self._failing: tuple[float, float] | None = None
 
     def is_proven(self, now: float) -> bool:
         """Whether it has denied lately what no list may list, so that a listing of it counts."""
         return now < self._proven + PROOF
 
+    @property
+    def proven(self) -> float:
+        """When it was asked the last time that it denied what no list may list."""
+        return self._proven
+
     def proved(self, now: float) -> None:
-        """It has just denied its test point."""
+        """It has denied its test point, of which it was asked at `now`."""
         self._proven = now
+
+    def is_lost(self, now: float) -> bool:
+        """Whether it has answered nothing for longer than `OUTAGE`, as far as it was asked."""
+        return self._failing is not None and now - self._failing[0] > OUTAGE
 
     def pause(self, now: float) -> Pause | None:
         """The pause in force, which is over (half-open) for one question at a time once its time has come."""
@@ -69,6 +80,7 @@ class Health:
 
     def answered(self, ticket: int) -> None:
         """It was answered as a list answers: ends a pause if it was sent after it."""
+        self._failing = None
         if ticket == self._epoch:
             self._failures = 0
             self._suspension = SUSPENSION
@@ -76,6 +88,9 @@ class Health:
 
     def failed(self, ticket: int, unknown: Unknown, now: float) -> bool:
         """No usable answer came. Whether the list is skipped from now on."""
+        # A failure long after the last one, with nothing asked in between, begins another outage.
+        began, last = self._failing or (now, now)
+        self._failing = (began if now - last <= OUTAGE else now, now)
         if ticket != self._epoch:
             return False
         self._failures += 1
@@ -91,6 +106,8 @@ class Health:
             return 0
         seconds = self._suspension
         self._suspension = min(2 * seconds, MAX_SUSPENSION)
+        self._failing = None
+        self._proven = float("-inf")
         self._begin(Pause("suspended", now + seconds, unknown))
         return seconds
 
@@ -98,6 +115,7 @@ class Health:
         """Forget every pause: the admin says that it is over."""
         self._pause = None
         self._failures = 0
+        self._failing = None
         self._suspension = SUSPENSION
         self._epoch += 1
 

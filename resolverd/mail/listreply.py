@@ -74,14 +74,14 @@ def as_documented(canary: Canary, told: Told) -> bool:
     return not isinstance(told.reply, Unknown) and isinstance(told.reply, Listed) == canary.listed
 
 
-def read_words(spec: ListSpec, told: Told, answer: Answer) -> Told:
-    """A listing with the list's own words (its TXT) as the reason, or as it was if there are none.
+def read_words(spec: ListSpec, answer: Answer) -> Told:
+    """A list's own words (its TXT), as the reason of a listing; empty if there are none.
 
     They come as one line of printable ASCII, without the key of a keyed list should it be repeated there.
     """
     failure = _failure(answer)
-    if failure is not None or not isinstance(told.reply, Listed):
-        return failure or told
+    if failure is not None:
+        return failure
     rrset = answer.final(codes.TXT)
     try:
         texts = [b"".join(rdata.strings(octets)).decode("latin-1") for octets in rrset.rdatas] if rrset else []
@@ -90,7 +90,16 @@ def read_words(spec: ListSpec, told: Told, answer: Answer) -> Told:
     text = " ".join(texts)
     if spec.keyed:
         text = re.sub(re.escape(labels(spec.zone)[0].decode("ascii")), "...", text, flags=re.IGNORECASE)
-    return told._replace(reply=told.reply._replace(reason=printable(text) or told.reply.reason))
+    ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl) if rrset else _negative_ttl(spec, answer)
+    reply = Listed(spec.id, (), (), 0, printable(text), "", ttl) if printable(text) else Clear(spec.id, ttl)
+    return Told(reply, (), Conduct.ODD, ttl)
+
+
+def worded(told: Told, words: Told) -> Told:
+    """A listing with the list's own words as its reason, where there are any."""
+    if not isinstance(told.reply, Listed) or not isinstance(words.reply, Listed):
+        return told
+    return told._replace(reply=told.reply._replace(reason=words.reply.reason))
 
 
 def unasked(unknown: Unknown) -> Told:

@@ -61,6 +61,12 @@ class ListSpec:
         return next((canary for canary in self.canaries if not canary.listed), None)
 
     @property
+    def heaviest(self) -> float:
+        """The points of the gravest listing: the most of a block list, the least (as they are negative) of an allow list."""
+        weights = (self.weight if code.weight is None else code.weight for _, code in self.codes.codes)
+        return min(weights, default=self.weight) if self.allows else max(weights, default=self.weight)
+
+    @property
     def allows(self) -> bool:
         """An allow list: being on it is a good sign."""
         return self.purpose == "allow"
@@ -75,8 +81,10 @@ class ListSpec:
 class ListState(NamedTuple):
     """How a list fares now: for `resolverd lists`, /v1/lists and ``_status``.
 
-    `state`: ok, suspended (error codes), open (breaker after failures), spent (quota), disabled. `quota_left` and
-    `quota` count questions; None without quota. Latencies in milliseconds, None before the first answer.
+    `state`: ok, suspended (error codes, or it lists what no list may list), open (breaker after failures), spent (quota),
+    disabled. `quota_left` and `quota` count questions; None without quota. `forecast`: seconds until the quota is spent at
+    the present pace, None if that will not be. `asked` counts questions as they left for the list's servers. Latencies in
+    milliseconds, None before the first answer. `watched`: those of our own addresses that it lists.
     """
 
     id: str
@@ -95,3 +103,5 @@ class ListState(NamedTuple):
     last_error: str = ""
     terms: str = ""
     link: str = ""
+    forecast: int | None = None
+    watched: tuple[str, ...] = ()

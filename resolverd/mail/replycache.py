@@ -4,18 +4,20 @@ from collections import OrderedDict
 from typing import NamedTuple, TypeAlias
 
 from resolverd.mail.listreply import Told
-from resolverd.wire.names import Name
+from resolverd.mail.questions import Listed
+from resolverd.wire.names import Name, ancestors, is_subdomain, lower
 
 Question: TypeAlias = tuple[Name, int]
 """The full name asked, key included, and the RR type."""
 
 
 class Kept(NamedTuple):
-    """A reply, when it came and when it ends (monotonic seconds)."""
+    """A reply, when it came and when it ends (monotonic seconds). `confirmed`: it was asked a second time."""
 
     told: Told
     since: float
     until: float
+    confirmed: bool = False
 
 
 class ReplyCache:
@@ -39,14 +41,28 @@ class ReplyCache:
         self._kept.move_to_end(question)
         return kept
 
-    def put(self, question: Question, told: Told, now: float) -> Kept:
+    def put(self, question: Question, told: Told, now: float, *, confirmed: bool = False) -> Kept:
         """Remember a reply for as long as its TTL says."""
-        kept = Kept(told, now, now + told.ttl)
+        kept = Kept(told, now, now + told.ttl, confirmed)
         self._kept[question] = kept
         self._kept.move_to_end(question)
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
         return kept
+
+    def drop(self, zone: Name, since: float) -> None:
+        """Forget the listings of a zone that came after `since`."""
+        self._kept = OrderedDict(
+            (question, kept)
+            for question, kept in self._kept.items()
+            if kept.since < since or not isinstance(kept.told.reply, Listed) or not is_subdomain(question[0], zone)
+        )
+
+    def forget(self, zones: frozenset[Name]) -> None:
+        """Forget whatever is of one of these zones (lower case)."""
+        self._kept = OrderedDict(
+            (question, kept) for question, kept in self._kept.items() if zones.isdisjoint(ancestors(lower(question[0])))
+        )
 
     def clear(self) -> None:
         """Forget everything."""

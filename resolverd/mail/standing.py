@@ -1,6 +1,6 @@
 """What all lists together say of one subject: the fold of their replies."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from resolverd.failures import Unknown, Why
@@ -36,6 +36,21 @@ class Standing(NamedTuple):
     def reaches(self, threshold: float | None) -> bool:
         """Whether the block lists' points reach the threshold; None: whether any lists the subject."""
         return bool(self.listings) and (threshold is None or self.score >= threshold)
+
+
+def is_decided(
+    specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply], open_: Iterable[str], threshold: float | None
+) -> bool:
+    """Whether "listed, and no allow list vouches" is settled, whatever the lists in `open_` may still say."""
+    standing = fold(specs, replies)
+    if standing.allowed:
+        return True
+    waiting = [specs[name] for name in open_]
+    if standing.reaches(threshold):
+        # Points only add up. What is not known does not vouch, so an allow list out of reach is not waited for for ever.
+        return not any(spec.allows for spec in waiting)
+    more = [spec.heaviest for spec in waiting if not spec.allows]
+    return threshold is not None and standing.score + sum(more) < threshold if more else True
 
 
 def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply]) -> Standing:

@@ -49,7 +49,7 @@ def test_a_list_that_breaks_while_it_is_asked(lab: Lab, zen: ListServer, variant
             if fault == "wildcarded":
                 continue
             FAULTS[fault](zen)
-            client = (f"192.0.2.{200 + number}", "mail.honest-mail.com", "carol@honest-mail.com")
+            client = (f"192.0.2.{200 + number}", "mail.honest-mail.com", "carol@gardening-club.org")
             delivery = lab.deliver(*client)
             assert not delivery.refused, (fault, str(delivery))
             zen.heal()

@@ -47,21 +47,27 @@ def denial(ttl=300, minimum=300, rcode=codes.NXDOMAIN):
 class ScriptedResolver:
     """`script` maps a name's text (no final dot), ``name TXT`` or a zone to an Answer, (delay, Answer) or an exception.
 
-    The most special entry counts; what nobody has scripted does not exist.
+    The most special entry counts; what nobody has scripted does not exist. What is asked past caches is a test point or
+    a witness: only a script of its very name lists it, unless the list is `wild`. `meter`: who is told of what leaves.
     """
 
     def __init__(self):
         self.script = {}
         self.asked = []
         self.proofs = []
+        self.wild = False
+        self.meter = None
 
     async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False) -> Answer:
         text = to_text(name).removesuffix(".")
+        if self.meter is not None and not self.meter.leaves(name, name):
+            return TIMEOUT
         if fresh:
-            # The test point that no list may list; only a script of its very name makes a list poisoned.
             self.proofs.append(text)
-            return self.script.get(text, denial())
-        self.asked.append(text if rtype == codes.A else f"{text} {codes.type_text(rtype)}")
+            if not self.wild:
+                return self.script.get(text, denial())
+        if not fresh:
+            self.asked.append(text if rtype == codes.A else f"{text} {codes.type_text(rtype)}")
         found = self._find(text, rtype)
         delay, answer = found if isinstance(found, tuple) and not isinstance(found, Answer) else (0.0, found)
         patience = deadline - asyncio.get_running_loop().time()

@@ -27,6 +27,7 @@ class World:
         self.resolver = ScriptedResolver()
         self.script, self.asked = self.resolver.script, self.resolver.asked
         self.engine = Engine(lists, self.resolver, self.clock, Counters(), others=unused(CATALOGUE, lists))
+        self.resolver.meter = self.engine.meter
         self.overrides = {}
         self.zones = ListZones(
             from_text(ORIGIN), self.engine, rules or ZoneRules(), self.clock,

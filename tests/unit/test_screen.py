@@ -14,9 +14,10 @@ from resolverd.failures import Unknown, Why
 from resolverd.flow.inquiry import MAX_QUESTIONS, reply_of
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.flow.screen import Screen
-from resolverd.mail.checks import PRESETS, build
+from resolverd.mail.checks import PRESETS, SpfOptions, build
 from resolverd.mail.checks.rules import harmless
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
+from resolverd.mail.organisation import Proof
 from resolverd.mail.questions import Absent, ListLookup, Lookup, Records
 from resolverd.mail.verdict import Mode, VerdictRules
 from resolverd.watch.counters import Counters
@@ -27,6 +28,12 @@ from resolverd.wire.rrset import RRset
 
 RTT = 0.1
 HOST = "mail.example.com"
+
+
+def txt(text):
+    return Records((bytes([len(text)]) + text.encode(),), 300)
+
+
 GOOD = {f"{REVERSE} PTR": ptr(HOST), f"{HOST} A": a(CLIENT), "example.com MX": mx(HOST)}
 DELIVERY = {"helo_name": HOST, "sender": "joe@example.com", "recipient": "ann@example.org", "instance": "1.2.3"}
 
@@ -51,6 +58,11 @@ class Internet:
         self.deadlines = {}
         self.cancelled = 0
         self.specs = LISTS
+        self.frugal = False
+        self.changed = {}
+        self.asked_again = []
+        self.looked_twice = []
+        self.vouched = {}
 
     async def _wait(self, question, deadline):
         self.asked.append(question)
@@ -70,14 +82,29 @@ class Internet:
         await self._wait(question, deadline)
         return self.world.reply(question)
 
+    def turn(self, lookup):
+        return 0 if not self.frugal or lookup.list_id == "allow" else 2 if isinstance(lookup.subject, str) else 1
+
+    async def ask_again(self, lookups, *, deadline):
+        self.asked_again += lookups
+        return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
+
+    async def second_looks(self, lookups, *, deadline):
+        self.looked_twice += lookups
+        return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
+
+    def vouch(self, client, cleared):
+        self.vouched[str(client)] = set(cleared)
+
 
 class Greylist:
     def __init__(self, outcome=None):
         self.outcome = outcome or GreylistOutcome("known", reason="triplet found")
         self.calls = []
 
-    async def consider(self, attempt, *, record, suspicious):
+    async def consider(self, attempt, *, record, suspicious, score, prove):
         self.calls.append((attempt.recipient, record, suspicious))
+        self.told = (score, prove())
         if isinstance(self.outcome, Exception):
             raise self.outcome
         if self.outcome == "hangs":
@@ -92,7 +119,7 @@ class Setup:
         self.counters = Counters()
         ids = count(1)
         self.screen = Screen(
-            checks or partial(build, PRESETS[preset]),
+            checks or partial(build, PRESETS[preset], spf=SpfOptions(header="none")),
             self.internet,
             self.internet,
             self.greylist,
@@ -117,7 +144,7 @@ async def test_a_good_client_is_accepted():
     assert (verdict.action, verdict.reply, verdict.score, verdict.partial) == (Action.ACCEPT, None, 0, False)
     assert verdict.ms == 100  # its HELO name is its reverse name, so everything was known after one round trip
     assert codes(verdict.findings) == [
-        "ptr_ok", "fcrdns_ok", "helo_ok", "sender_domain_ok", "dnsbl_clear", "rhsbl_clear", "dnswl_clear",
+        "ptr_ok", "fcrdns_ok", "helo_ok", "sender_domain_ok", "spf_none", "dnsbl_clear", "rhsbl_clear", "dnswl_clear",
     ]  # fmt: skip
     assert setup.greylist.calls == [("ann@example.org", True, False)]
 
@@ -245,6 +272,62 @@ async def test_suspicion_reaches_greylisting():
     setup = Setup(Internet({**GOOD, f"{REVERSE} PTR": Absent(True)}), preset="scored")
     await setup.verdict()
     assert setup.greylist.calls == [("ann@example.org", True, True)]
+
+
+@virtual
+async def test_greylisting_is_told_the_points_and_to_whom_the_client_belongs():
+    internet = Internet(GOOD | {"example.com TXT": txt("v=spf1 a:mail.example.com -all")}, {("psbl", CLIENT): listed("psbl", 3)})
+    setup = Setup(internet, preset="scored")
+    await setup.verdict()
+    assert setup.greylist.told == (3, Proof("example.com", HOST))
+    anybody = Internet({"example.com TXT": txt("v=spf1 +all"), "example.com MX": mx(HOST)})
+    everybody = Setup(anybody, preset="scored", reject_at=99)
+    await everybody.verdict()
+    assert everybody.greylist.told[1] == Proof("", "")
+    told = Setup()
+    await told.verdict(client_name="MX7.Provider.example", reverse_client_name="mx7.provider.example")
+    assert told.greylist.told[1] == Proof("", "mx7.provider.example")
+
+
+PASSED = GreylistOutcome("passed", delayed=300, reason="triplet found")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "age", "again"),
+    [
+        (PASSED, 299, True),
+        (PASSED, 151, True),
+        (PASSED, 150, False),  # asked since
+        (PASSED, 0, False),
+        (GreylistOutcome("known", reason="triplet found"), 299, False),
+        (GreylistOutcome("new", missing=300, reason="new"), 299, False),
+    ],
+)
+@virtual
+async def test_lists_are_asked_again_at_the_retry(outcome, age, again):
+    zen = ListLookup("zen", attempt().client_address)
+    internet = Internet(GOOD, {("zen", CLIENT): clear("zen")._replace(age=age)})
+    internet.changed[zen] = listed("zen", 6)
+    setup = Setup(internet, outcome)
+    dry = await setup.verdict(record=False)
+    assert internet.asked_again == []
+    verdict = await setup.verdict()
+    assert internet.asked_again == ([zen] if again else [])
+    assert verdict.action is (Action.REJECT if again else dry.action)
+    if again:
+        assert verdict.header == ""
+        assert verdict.reply.code == 554
+    else:
+        assert verdict.action is dry.action
+
+
+@virtual
+async def test_a_list_that_does_not_answer_again_changes_nothing():
+    internet = Internet(GOOD, {("zen", CLIENT): clear("zen")._replace(age=300)})
+    verdict = await Setup(internet, PASSED).verdict()
+    assert len(internet.asked_again) == 1
+    assert verdict.action is Action.ACCEPT
+    assert verdict.header.startswith("X-Greylist: delayed 300 seconds")
 
 
 @virtual

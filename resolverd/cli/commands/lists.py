@@ -10,7 +10,7 @@ from resolverd.cli import output
 from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
 
-_COLUMNS = ("list", "state", "kinds", "quota left", "asked", "listed", "failed", "p50 ms", "p99 ms", "last error")
+_COLUMNS = ("list", "state", "kinds", "quota left", "lasts", "asked", "listed", "failed", "p50 ms", "p99 ms", "last error")
 
 
 @click.command("lists")
@@ -35,7 +35,7 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 def show(lists: list[dict[str, Any]]) -> None:
     """On a terminal: the lists in use with their terms, the others by name."""
     used = [entry for entry in lists if entry["enabled"]]
-    output.print_table(_COLUMNS, map(_row, used), right=("quota left", "asked", "listed", "failed", "p50 ms", "p99 ms"))
+    output.print_table(_COLUMNS, map(_row, used), right=("quota left", "lasts", "asked", "listed", "failed", "p50 ms", "p99 ms"))
     output.print_facts([(f"{entry['id']}", entry["terms"]) for entry in used])
     output.print_facts([("not in use", " ".join(entry["id"] for entry in lists if not entry["enabled"]))])
 
@@ -43,4 +43,7 @@ def show(lists: list[dict[str, Any]]) -> None:
 def _row(entry: dict[str, Any]) -> tuple[object, ...]:
     quota = f"{entry['quota_left']} of {entry['quota']}" if entry["quota"] is not None else ""
     counts = (entry["asked"], entry["listed"], entry["failed"], entry["p50"], entry["p99"])
-    return (entry["id"], entry["state"], " ".join(sorted(entry["kinds"])), quota, *counts, entry["last_error"])
+    lasts = output.seconds(entry.get("forecast"))
+    trouble = [f"lists our own {address}" for address in entry.get("watched", [])]
+    words = "; ".join(filter(None, (*trouble, entry["last_error"])))
+    return (entry["id"], entry["state"], " ".join(sorted(entry["kinds"])), quota, lasts, *counts, words)
