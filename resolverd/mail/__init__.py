@@ -4,6 +4,7 @@
 - the lists: `catalogue`, `listconfig`, `listtables` (data to `listspec`), `returncodes` (what an answer means), `listnames`
   (what is asked), `listreply` (what came back), `health`, `replycache`, `standing` (all lists' word on one subject)
 - names made of them: `combined` (the zone below the origin), `guard` (the lists' own zones)
+- SPF: `spf` (RFC 7208), asked by its check
 - greylisting: `triplet`, `greylist`
 - texts: `hostnames`, `domains`, `recipients`, `printable`
 """

@@ -10,7 +10,8 @@ class Attempt(NamedTuple):
 
     Empty string: not given. `client_name` is Postfix's verified name, `reverse_client_name` its unverified PTR; both are
     ``unknown`` where Postfix found none *or had a temporary failure*, so ``unknown`` proves nothing. `sender` without angle
-    brackets, empty for the null sender; `has_sender` tells ``<>`` from "no MAIL FROM yet".
+    brackets, empty for the null sender; `has_sender` tells ``<>`` from "no MAIL FROM yet". `at`: when it is looked at, wall
+    seconds; no attribute of Postfix's.
     """
 
     client_address: Address | None = None
@@ -27,6 +28,7 @@ class Attempt(NamedTuple):
     sasl_username: str = ""
     etrn_domain: bool = False
     size: int = 0
+    at: int = 0
 
     @property
     def sender_domain(self) -> str:

@@ -60,7 +60,8 @@ class Finding(NamedTuple):
 
     `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
     counts. `consequence` is None for harmless findings. `reply` is what SMTP says where the finding refuses; a temporary
-    failure carries a 4xx reply. `link`: where the sender can read on.
+    failure carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
+    delivered mail.
     """
 
     check: str
@@ -72,6 +73,7 @@ class Finding(NamedTuple):
     link: str = ""
     evidence: tuple[Evidence, ...] = ()
     ms: int = 0
+    header: str = ""
 
 
 class GreylistOutcome(NamedTuple):

@@ -7,9 +7,12 @@ A client whose triplets passed `auto_allow_after` times (counted once an hour at
 wait any more. Times are whole wall-clock seconds: with ``delay = 1s`` a retry in the next second, however early in it,
 has waited (a second MX record on the same host then costs senders no time).
 
-Two things are done better than there. That a triplet passed is remembered, not derived from the present `delay`, so that
-neither a longer delay nor a clock set back makes strangers of old friends. And a known triplet is written again only once
-in a while, not with every message.
+Some things are done better than there. That a triplet passed is remembered, not derived from the present `delay`, so that
+neither a longer delay nor a clock set back makes strangers of old friends. A known triplet is written again only once in a
+while, not with every message. What speaks against a client can make it wait longer (`delay_per_point`). And with ``key =
+"organisation"`` senders are learnt as clients are: who sends one-time codes and login links sends them to everybody, each
+time from another host to somebody new, and nobody waits five minutes for a code that is good for ten. An organisation that
+is proved (`mail.organisation`) and has passed `auto_allow_after` times with one sender domain waits no more with it.
 """
 
 import struct
@@ -27,7 +30,8 @@ DAY = 24 * HOUR
 class GreylistRules:
     """The configured rules, ``[greylist]``; durations in whole seconds. `auto_allow_after` 0: never.
 
-    `when`: ``always``, or ``suspicious`` to let those pass of whom no check has anything to say.
+    `when`: ``always``, or ``suspicious`` to let those pass of whom no check has anything to say. `key`: whose hosts count
+    as one, the ``network``'s or the ``organisation``'s. `delay_per_point`: so many delays more for each point of the score.
     """
 
     enabled: bool = True
@@ -38,11 +42,18 @@ class GreylistRules:
     ipv4_prefix: int = 24
     ipv6_prefix: int = 64
     when: str = "always"
+    key: str = "network"
+    delay_per_point: float = 0.0
 
     @property
     def refresh(self) -> int:
         """Seconds after which a known triplet is written again: an hour, less where `max_age` is short."""
         return min(HOUR, self.max_age // 24)
+
+    def wait(self, score: float) -> int:
+        """Seconds that a stranger with this score has to wait: never less than `delay`, and always time left to retry."""
+        longer = int(self.delay * (1 + self.delay_per_point * max(score, 0.0)))
+        return max(self.delay, min(longer, self.retry_window // 2))
 
 
 class Triplet(NamedTuple):
@@ -58,7 +69,10 @@ class Triplet(NamedTuple):
 
 
 class Client(NamedTuple):
-    """What is kept of a client: how many triplets of its passed (one an hour at most), and when the last was counted."""
+    """What is kept of a client: how many triplets of its passed (one an hour at most), and when the last was counted.
+
+    The same is kept of a sender domain of an organisation.
+    """
 
     passes: int
     last: int
@@ -74,20 +88,33 @@ class Decision(NamedTuple):
     outcome: GreylistOutcome
     triplet: Triplet | None = None
     client: Client | None = None
+    sender: Client | None = None
 
 
 def is_allowed(client: Client | None, rules: GreylistRules) -> bool:
-    """Whether the client has passed often enough; its triplet then doesn't matter."""
+    """Whether the client, or sender, has passed often enough; the triplet then doesn't matter."""
     return client is not None and 0 < rules.auto_allow_after <= client.passes
 
 
-def decide(now: float, triplet: Triplet | None, client: Client | None, rules: GreylistRules) -> Decision:
-    """What becomes of a try at `now` (wall seconds), with what is known of its triplet and its client.
+def decide(
+    now: float,
+    triplet: Triplet | None,
+    client: Client | None,
+    rules: GreylistRules,
+    *,
+    sender: Client | None = None,
+    score: float = 0,
+    learns: bool = False,
+) -> Decision:
+    """What becomes of a try at `now` (wall seconds), with what is known of its triplet, its client and its sender.
+
+    `score`: the points against it. `learns`: the organisation is proved, so a success counts for its sender, too.
 
     ======================  ============  =================================
     outcome                 state         reason (Postgrey's words)
     ======================  ============  =================================
     client passed often     allowed       ``client AWL``
+    sender passed often     allowed       ``sender AWL`` (not in Postgrey)
     first try               new           ``new``
     retry too soon          early-retry   ``early-retry (173s missing)``
     first success           passed        ``triplet found``
@@ -97,6 +124,8 @@ def decide(now: float, triplet: Triplet | None, client: Client | None, rules: Gr
     second = min(max(int(now), 0), _LATEST)
     if client is not None and is_allowed(client, rules):
         return Decision(GreylistOutcome("allowed", reason="client AWL"), client=_counted(client, second))
+    if sender is not None and is_allowed(sender, rules):
+        return Decision(GreylistOutcome("allowed", reason="sender AWL"), sender=_counted(sender, second))
     if triplet is not None and triplet.passed:
         due = second - triplet.last >= rules.refresh or second < triplet.last
         seen = Triplet(min(triplet.first, second), second, passed=True) if due else None
@@ -107,14 +136,16 @@ def decide(now: float, triplet: Triplet | None, client: Client | None, rules: Gr
     if triplet is not None and second - rules.retry_window <= triplet.first <= second:
         first = triplet.first
     waited = second - first
-    missing = rules.delay - waited
+    missing = rules.wait(score) - waited
     if missing > 0:
         state, reason = ("early-retry", f"early-retry ({missing}s missing)") if waited else ("new", "new")
         seen = Triplet(first, second, passed=False)
         return Decision(GreylistOutcome(state, missing=missing, reason=reason), seen if seen != triplet else None)
     outcome = GreylistOutcome("passed", delayed=waited, reason="triplet found")
-    counted = _counted(client, second) if rules.auto_allow_after else None
-    return Decision(outcome, Triplet(first, second, passed=True), counted)
+    passed = Triplet(first, second, passed=True)
+    if not rules.auto_allow_after:
+        return Decision(outcome, passed)
+    return Decision(outcome, passed, _counted(client, second), _counted(sender, second) if learns else None)
 
 
 def _counted(client: Client | None, now: int) -> Client | None:

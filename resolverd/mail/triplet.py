@@ -1,7 +1,8 @@
 """The triplet that greylisting remembers: where mail comes from, who sends it, who shall have it.
 
 The rules are Postgrey 1.37's, octet for octet, so that its database can be taken over and its users meet no surprise:
-the client counts by its network, and what changes with every message of one sender (VERP, BATV) is levelled.
+the client counts by its network, and what changes with every message of one sender (VERP, BATV) is levelled. SRS, which
+Postgrey leaves alone, is levelled too: a forwarder's mail would be new every day.
 """
 
 import re
@@ -14,6 +15,8 @@ MAX_KEY = 512
 """Octets of a key. Postfix passes on addresses of up to 2 kB: a flood of long ones must not fill the disk."""
 
 _TAG = re.compile(rb"[0-9a-z]{10}")
+_SRS0 = re.compile(rb"srs0[=+-][^=]*=[^=]*=(?P<sender>.+=.+)", re.IGNORECASE | re.DOTALL)
+_SRS1 = re.compile(rb"srs1[=+-][^=]*=(?P<forwarder>[^=]+)=[=+-][^=]*=[^=]*=(?P<sender>.+=.+)", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(rb"\b\d+\b")
 
 
@@ -29,15 +32,26 @@ def level_sender(sender: bytes) -> bytes:
     """The sender without what differs from message to message; the null sender and names without ``@`` stay as they are.
 
     ``prvs=TAG=local`` (BATV, draft-levine-smtp-batv, and the reversed form that is seen too) loses its tag,
-    ``local+extension`` its extension (VERP), and a number that stands alone becomes ``#``.
+    ``local+extension`` its extension (VERP), and a number that stands alone becomes ``#``. ``SRS0=HASH=DAY=domain=local``
+    and ``SRS1=HASH=forwarder==HASH=DAY=domain=local`` (Sender Rewriting Scheme) lose hashes and day.
     """
     local, at, domain = sender.partition(b"@")
     if not at:
         return sender
+    if local[:3].lower() == b"srs":
+        local = _without_hash(local)
     if local.startswith(b"prvs="):
         local = _without_tag(local)
     local = local.partition(b"+")[0]
     return _NUMBER.sub(b"#", local) + b"@" + domain
+
+
+def _without_hash(local: bytes) -> bytes:
+    if found := _SRS0.fullmatch(local):
+        return b"srs0=" + found["sender"]
+    if found := _SRS1.fullmatch(local):
+        return b"srs1=" + found["forwarder"] + b"=" + found["sender"]
+    return local
 
 
 def _without_tag(local: bytes) -> bytes:
@@ -59,6 +73,16 @@ def triplet(origin: str, sender: str, recipient: str) -> bytes:
     if len(key) <= MAX_KEY:
         return key
     return _octets(origin).lower() + b"/#" + blake2b(key, digest_size=32).hexdigest().encode()
+
+
+def parts(key: bytes) -> tuple[str, str | None, str | None]:
+    """Origin, sender and recipient of a triplet's key, for people; a ``/`` in an address is taken for the sender's.
+
+    A key that ends in a digest has neither sender nor recipient.
+    """
+    origin, _, rest = key.decode("utf-8", "replace").partition("/")
+    sender, slash, recipient = rest.rpartition("/")
+    return (origin, sender, recipient) if slash else (origin, None, None)
 
 
 def _octets(text: str) -> bytes:

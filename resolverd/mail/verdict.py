@@ -104,7 +104,7 @@ def excused(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without the deferrals for what could not be looked up: it was our network, not the client's fault."""
     return [
         finding._replace(text=f"{finding.text}, as the internet is out of reach", consequence=None, reply=None)
-        if finding.consequence is Consequence.DEFER and finding.code.endswith("_unknown")
+        if finding.consequence is Consequence.DEFER and finding.code.endswith(("_unknown", "_temperror"))
         else finding
         for finding in findings
     ]

@@ -10,6 +10,7 @@ from resolverd.mail.findings import Finding
 from resolverd.mail.listspec import DOMAIN, IP4, IP6, ListSpec
 from resolverd.mail.questions import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Reply
 from resolverd.mail.returncodes import CodeTable
+from resolverd.wire import rdata
 from resolverd.wire.codes import type_from_text
 from resolverd.wire.names import from_text, lower
 
@@ -44,6 +45,12 @@ def ptr(*names: str) -> Records:
 
 def mx(*names: str) -> Records:
     return Records(tuple(b"\0\x0a" + from_text(name) for name in names), 300)
+
+
+def txt(*texts: str) -> Records:
+    """A TXT record a text, in strings as long as may be."""
+    records = ([each[at : at + 255].encode("latin-1") for at in range(0, len(each), 255)] for each in texts)
+    return Records(tuple(rdata.text(*strings) for strings in records), 300)
 
 
 def dns(text: str) -> Lookup:

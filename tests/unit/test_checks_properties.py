@@ -11,6 +11,7 @@ from resolverd.mail.questions import Absent, ListLookup, Records
 from resolverd.mail.verdict import VerdictRules, decide
 from resolverd.wire import codes
 from resolverd.wire.names import from_text, to_text
+from resolverd.wire.rdata import text
 
 PLAIN = ("", "unknown", "localhost", "mail.example.com", "example.com")
 NAMES = (*PLAIN, "[192.0.2.7]", "[bad", "bad name", "a.co.uk.", "\u00fc.de", "x" * 300)
@@ -28,7 +29,7 @@ attempts = st.builds(
     recipient=names | names.map(lambda name: f"joe@{name}"),
 )
 rdatas = st.binary(max_size=40) | st.sampled_from(
-    [from_text("mail.example.com"), b"\0\0\0", b"\0\x0a" + from_text("mx.example.com")]
+    [from_text("mail.example.com"), b"\0\0\0", b"\0\x0a" + from_text("mx.example.com"), text(b"v=spf1 a include:b.example -all")]
 )
 unknowns = st.sampled_from(UNKNOWNS)
 dns_replies = (

@@ -4,7 +4,7 @@ A new check is one file, one line in `CHECKS`, its rules in `rules.PRESETS`, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolverd.mail.checks.dnsbl import Dnsbl
 from resolverd.mail.checks.dnswl import Dnswl
@@ -14,30 +14,42 @@ from resolverd.mail.checks.ptr import Ptr
 from resolverd.mail.checks.rhsbl import Rhsbl
 from resolverd.mail.checks.rules import PRESETS, Check, CheckRules
 from resolverd.mail.checks.sender_domain import SenderDomain
+from resolverd.mail.checks.spf import Spf, SpfOptions
 from resolverd.mail.findings import Consequence
 from resolverd.mail.listspec import ListSpec
 
-__all__ = ["CHECKS", "PRESETS", "Check", "CheckRules", "build", "rules_for"]
+__all__ = ["CHECKS", "PRESETS", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
 
-_Maker = Callable[[CheckRules, tuple[ListSpec, ...]], Check]
+
+class Means(NamedTuple):
+    """What checks are made of besides their rules: the lists that are asked, and options of a single check."""
+
+    lists: tuple[ListSpec, ...]
+    spf: SpfOptions
+
+
+_Maker = Callable[[CheckRules, Means], Check]
 
 CHECKS: Final[tuple[tuple[str, _Maker], ...]] = (
     # All ask at the same time; the order is that of the findings, and among equally harsh ones the first words the reply.
-    ("ptr", lambda rules, lists: Ptr(rules)),  # says more than fcrdns, which fails as well where there is no name at all
-    ("fcrdns", lambda rules, lists: Fcrdns(rules)),  # the client, before what it says of itself
-    ("helo", lambda rules, lists: Helo(rules)),  # what it says first
-    ("sender_domain", lambda rules, lists: SenderDomain(rules)),  # what it says next; spf comes behind it, on the same name
-    ("dnsbl", Dnsbl),  # a listing has a link on which the sender can act, so it stands before the lists of domains
-    ("rhsbl", Rhsbl),
-    ("dnswl", Dnswl),  # last, as it never refuses
+    ("ptr", lambda rules, means: Ptr(rules)),  # says more than fcrdns, which fails as well where there is no name at all
+    ("fcrdns", lambda rules, means: Fcrdns(rules)),  # the client, before what it says of itself
+    ("helo", lambda rules, means: Helo(rules)),  # what it says first
+    ("sender_domain", lambda rules, means: SenderDomain(rules)),  # what it says next
+    ("spf", lambda rules, means: Spf(rules, means.spf)),  # and whether it may: a name must be there to be spoken for
+    # a listing has a link on which the sender can act, so it stands before the lists of domains
+    ("dnsbl", lambda rules, means: Dnsbl(rules, means.lists)),
+    ("rhsbl", lambda rules, means: Rhsbl(rules, means.lists)),
+    ("dnswl", lambda rules, means: Dnswl(rules, means.lists)),  # last, as it never refuses
 )
-"""Every check by name, with how it is made of its rules and the lists that are asked."""
+"""Every check by name, with how it is made."""
 
 
-def build(rules: Mapping[str, CheckRules], lists: Sequence[ListSpec]) -> tuple[Check, ...]:
+def build(rules: Mapping[str, CheckRules], lists: Sequence[ListSpec], *, spf: SpfOptions | None = None) -> tuple[Check, ...]:
     """The checks that are on, in their order. A check without rules, or with the action off, is left out."""
+    means = Means(tuple(lists), spf or SpfOptions())
     on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
-    return tuple(make(on[name], tuple(lists)) for name, make in CHECKS if name in on)
+    return tuple(make(on[name], means) for name, make in CHECKS if name in on)
 
 
 def rules_for(

@@ -59,6 +59,14 @@ class Fcrdns:
         return [harmful(self.name, self.rules, "fcrdns_mismatch", text, REPLY, seen)]
 
 
+def confirmed(attempt: Attempt, replies: Replies) -> str:
+    """A name of the client that leads back to it, as the mail server or these replies have it; empty for none."""
+    if (name := told(attempt.client_name)) or attempt.client_address is None:
+        return name
+    forward = _forward(attempt, attempt.client_address, replies)
+    return next((name for name, question in forward.items() if _confirms(question, attempt.client_address, replies)), "")
+
+
 def _forward(attempt: Attempt, address: Address, replies: Replies) -> dict[str, Lookup]:
     """The forward look-up of each reverse name, in the address family of the client."""
     names = reverse_names(attempt, replies)

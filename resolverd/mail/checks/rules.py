@@ -122,6 +122,7 @@ PRESETS: Final[Mapping[str, Mapping[str, CheckRules]]] = MappingProxyType(
                 "fcrdns": CheckRules(Consequence.REJECT, 1),
                 "helo": CheckRules(Consequence.REJECT, 2),
                 "sender_domain": CheckRules(Consequence.REJECT, 3),
+                "spf": CheckRules(Consequence.REJECT, 3),
                 "dnsbl": _REJECT,
                 "rhsbl": _REJECT,
                 "dnswl": CheckRules(None),
@@ -135,6 +136,7 @@ PRESETS: Final[Mapping[str, Mapping[str, CheckRules]]] = MappingProxyType(
                 "fcrdns": CheckRules(Consequence.SCORE, 1),
                 "helo": CheckRules(Consequence.SCORE, 2),
                 "sender_domain": CheckRules(Consequence.SCORE, 3),
+                "spf": CheckRules(Consequence.SCORE, 3),  # a domain that sends no mail at all refuses by itself
                 "dnsbl": CheckRules(Consequence.SCORE),
                 "rhsbl": CheckRules(Consequence.SCORE),
                 "dnswl": CheckRules(Consequence.SCORE),

@@ -1,0 +1,188 @@
+"""Who is never greylisted: Postgrey's ``whitelist_clients`` and ``whitelist_recipients``, as they are.
+
+One entry a line; what stands behind ``#`` is a remark. Both take ``/regular expression/``, in any letter case. Clients are
+a host name, which means all names below it too, an address, a network (``192.0.2.0/24``, ``2001:db8::/32``) or the
+beginning of an IPv4 address (``192.0.2``, ``192.0``); recipients are ``name@domain``, ``name@`` or ``domain``, as in
+access(5), ``name+extension`` included.
+
+Two things differ from Postgrey's code: two octets are the /16 that its manual says they are, and a line that can never
+match anybody is named instead of passed over.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.printable import printable
+from resolverd.wire.names import Address
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_Entry = TypeVar("_Entry")
+
+_OCTETS = re.compile(r"\d{1,3}(?:\.\d{1,3}){1,2}")
+_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
+
+
+class LineFault(NamedTuple):
+    """A line that is not used: its number, and what is wrong with it."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}"
+
+
+class Clients(NamedTuple):
+    """Clients that are let through: host names in lower case, expressions over them, networks and the sizes that these have."""
+
+    names: frozenset[str] = frozenset()
+    expressions: tuple[re.Pattern[str], ...] = ()
+    networks: frozenset[Network] = frozenset()
+    sizes: frozenset[tuple[int, int]] = frozenset()
+
+    def __or__(self, other: "Clients") -> "Clients":
+        """Those of both."""
+        return Clients(
+            self.names | other.names,
+            self.expressions + other.expressions,
+            self.networks | other.networks,
+            self.sizes | other.sizes,
+        )
+
+    def holds(self, address: Address, name: str) -> bool:
+        """Whether a client is among them; `name` is its verified host name, empty for none."""
+        name = name.lower()
+        if any(suffix in self.names for suffix in _suffixes(name)) or any(each.search(name) for each in self.expressions):
+            return True
+        kind = IPv4Network if address.version == 4 else IPv6Network
+        around = (kind((int(address), size), strict=False) for version, size in self.sizes if version == address.version)
+        return any(network in self.networks for network in around)
+
+
+class Recipients(NamedTuple):
+    """Recipients whose mail is let through: ``name@domain``, ``name@``, domains, all in lower case, and expressions."""
+
+    addresses: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    expressions: tuple[re.Pattern[str], ...] = ()
+
+    def __or__(self, other: "Recipients") -> "Recipients":
+        """Those of both."""
+        return Recipients(self.addresses | other.addresses, self.domains | other.domains, self.expressions + other.expressions)
+
+    def holds(self, recipient: str) -> bool:
+        """Whether a recipient is among them."""
+        recipient = recipient.lower()
+        local, _, domain = recipient.rpartition("@")
+        for name in {local, local.partition("+")[0]}:
+            if f"{name}@" in self.addresses or f"{name}@{domain}" in self.addresses:
+                return True
+        return any(suffix in self.domains for suffix in _suffixes(domain)) or any(
+            each.search(recipient) for each in self.expressions
+        )
+
+
+class Allowed(NamedTuple):
+    """Everybody who is never greylisted."""
+
+    clients: Clients = Clients()
+    recipients: Recipients = Recipients()
+
+    def reason(self, attempt: Attempt) -> str:
+        """Why this attempt is let through, in Postgrey's words; empty if it is not."""
+        if attempt.client_address is not None and self.clients.holds(attempt.client_address, attempt.client_name):
+            return "client whitelist"
+        return "recipient whitelist" if self.recipients.holds(attempt.recipient) else ""
+
+
+def read_clients(text: str) -> tuple[Clients, list[LineFault]]:
+    """The clients of a file, and its faulty lines."""
+    entries, faults = _read(text, _client)
+    names = frozenset(entry for entry in entries if isinstance(entry, str))
+    expressions = tuple(entry for entry in entries if isinstance(entry, re.Pattern))
+    networks = frozenset(entry for entry in entries if isinstance(entry, IPv4Network | IPv6Network))
+    return Clients(names, expressions, networks, frozenset((each.version, each.prefixlen) for each in networks)), faults
+
+
+def read_recipients(text: str) -> tuple[Recipients, list[LineFault]]:
+    """The recipients of a file, and its faulty lines."""
+    entries, faults = _read(text, _recipient)
+    texts = [entry for entry in entries if isinstance(entry, str)]
+    addresses = frozenset(text for text in texts if "@" in text)
+    domains = frozenset(text for text in texts if "@" not in text)
+    return Recipients(addresses, domains, tuple(entry for entry in entries if isinstance(entry, re.Pattern))), faults
+
+
+def _read(text: str, parse: Callable[[str], _Entry]) -> tuple[list[_Entry], list[LineFault]]:
+    entries: list[_Entry] = []
+    faults: list[LineFault] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.partition("#")[0].strip()
+        try:
+            if entry:
+                entries.append(parse(entry))
+        except ValueError as error:
+            faults.append(LineFault(number, f"{printable(entry, 80)!r} {error}"))
+    return entries, faults
+
+
+def _client(entry: str) -> str | Network | re.Pattern[str]:
+    if (expression := _expression(entry)) is not None:
+        return expression
+    if "@" in entry:
+        raise ValueError("is a mail address; clients are host names, addresses and networks")
+    if _OCTETS.fullmatch(entry):
+        octets = entry.split(".")
+        return _network(".".join([*octets, "0", "0"][:4]), f"/{8 * len(octets)}")
+    if _IPV4.fullmatch(entry) or entry.count(":") >= 2:
+        return _network(entry)
+    return _domain(entry, "host name, address or network")
+
+
+def _recipient(entry: str) -> str | re.Pattern[str]:
+    if (expression := _expression(entry)) is not None:
+        return expression
+    local, at, domain = entry.lower().rpartition("@")
+    if not at:
+        return _domain(entry, "recipient")
+    if not local or any(char.isspace() for char in entry):
+        raise ValueError("is no recipient")
+    return f"{local}@{domain}"
+
+
+def _expression(entry: str) -> re.Pattern[str] | None:
+    if not (len(entry) > 2 and entry.startswith("/") and entry.endswith("/")):
+        return None
+    try:
+        return re.compile(entry[1:-1], re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression that is understood here: {error}") from None
+
+
+def _network(text: str, size: str = "") -> Network:
+    try:
+        return ip_network(text + size, strict=False)
+    except ValueError:
+        raise ValueError("is no network") from None
+
+
+def _domain(entry: str, what: str) -> str:
+    name = entry.lower().removeprefix(".")
+    if not name or not all(name.split(".")) or any(char.isspace() or char in "/:" for char in name):
+        raise ValueError(f"is no {what}")
+    try:
+        ip_address(name)
+    except ValueError:
+        return name
+    raise ValueError(f"is no {what}")
+
+
+def _suffixes(name: str) -> Iterator[str]:
+    """The name and each domain above it."""
+    while name:
+        yield name
+        name = name.partition(".")[2]
