@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from resolverd import __version__
+from resolverd.config import Settings
 from resolverd.mail.listspec import ListSpec
+from resolverd.wire.names import from_text, is_subdomain, lower
 
 
 def listening(lines: Sequence[tuple[str, str]]) -> list[str]:
@@ -16,6 +18,16 @@ def terms(specs: Sequence[ListSpec]) -> list[str]:
     if not specs:
         return ["lists: none is asked"]
     return ["lists that are asked, on their operators' terms:", *(f"  {spec.shown:<24} {spec.terms}" for spec in specs)]
+
+
+def detours(settings: Settings, specs: Sequence[ListSpec]) -> list[str]:
+    """What is not forwarded although the configuration forwards its zone: names that carry the key of a list."""
+    forwards = [lower(from_text(each.zone)) for each in settings.resolver.forward]
+    return [
+        f"lists.{spec.id}: questions carry its key, so they are never sent to a forwarder, but resolved from the root"
+        for spec in specs
+        if spec.keyed and any(is_subdomain(spec.zone, zone) for zone in forwards)
+    ]
 
 
 def next_steps(dns: str, origin: str, command: str) -> list[str]:

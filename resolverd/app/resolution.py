@@ -1,5 +1,6 @@
 """Puts the resolver together: caches, routes, rules, the generators and their driver, from settings."""
 
+import os
 import random
 from importlib import resources
 from pathlib import Path
@@ -16,20 +17,40 @@ from resolverd.config.settings import Settings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow.ports import Clock, Network
 from resolverd.flow.recurse import Patience, Recurse
-from resolverd.flow.resolve import Resolve
-from resolverd.recursion.iterate import Iterator, Rules
+from resolverd.flow.resolve import Own, Resolve
+from resolverd.recursion.iterate import Iterator
 from resolverd.recursion.lifetimes import Lifetimes
 from resolverd.recursion.ports import Memory
 from resolverd.recursion.routes import Hints, Route, Routes
+from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
 from resolverd.watch.counters import Counters
+from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Name, from_text, lower
 
+_POOL = 256
+"""Octets of randomness fetched at once."""
 _PACKETS_SHARE = 0.25
 """Of ``[cache] size``, what prepared replies may take; the rest is for records."""
 _PREFETCH_AT = 1 - bounds.PREFETCH_SHARE
 """With prefetch, a prepared reply serves for this share of its TTL; then the record cache sees the question again."""
+
+
+class _Chance(random.SystemRandom):
+    """The system's randomness, fetched a page at a time: a system call for every shuffle is dear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = b""
+
+    def getrandbits(self, k: int, /) -> int:
+        """An integer of `k` random bits."""
+        count = (k + 7) // 8
+        if count > len(self._pool):
+            self._pool = os.urandom(max(_POOL, count))
+        taken, self._pool = self._pool[:count], self._pool[count:]
+        return int.from_bytes(taken) >> (count * 8 - k)
 
 
 class Resolution(NamedTuple):
@@ -54,8 +75,13 @@ def resolution(
     list_zones: frozenset[Name] = frozenset(),
     rng: random.Random | None = None,
     patience: Patience | None = None,
+    key_zones: frozenset[Name] = frozenset(),
+    own: Own | None = None,
 ) -> Resolution:
-    """The resolver as configured. `list_zones` (lower case) are those of DNS lists. Raises ConfigError for bad root hints."""
+    """The resolver as configured. Raises ConfigError for bad root hints.
+
+    `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `own` zones come first.
+    """
     wanted, kept = settings.resolver, settings.cache
     routes = Routes((
         *(Route(lower(from_text(each.zone)), each.servers, forward=True) for each in wanted.forward),
@@ -65,6 +91,7 @@ def resolution(
     records = RecordCache(int(kept.size * (1 - _PACKETS_SHARE)), kept.serve_stale)
     delegations, failures, servers = DelegationCache(), FailureCache(), Servers()
     hints = root_hints(wanted.root_hints)
+    discretion = Discretion(key_zones)
     rules = Rules(
         ipv4=wanted.ipv4,
         ipv6=wanted.ipv6,
@@ -72,22 +99,25 @@ def resolution(
         minimise_type=codes.type_from_text(wanted.qname_minimisation_type),
         random_case=wanted.case_randomisation,
         dnssec=wanted.dnssec,
+        harden_glue=wanted.harden_glue,
         edns_size=wanted.edns_size,
         lifetimes=Lifetimes(int(kept.min_ttl), int(kept.max_ttl), int(kept.negative_max_ttl)),
         plain_zones=list_zones,
+        discretion=discretion,
         do_not_query=wanted.do_not_query,
         exempt=frozenset(hints.addresses) | routes.servers,
     )
     # System randomness: who could predict the order of servers would know where to aim.
     memory = Memory(records, delegations)
-    iterator = Iterator(memory, hints, routes, servers, rules, rng or random.SystemRandom())
+    iterator = Iterator(memory, hints, routes, servers, rules, rng or _Chance())
     patience = patience or Patience(client=wanted.query_deadline)
-    recurse = Recurse(iterator, memory, failures, network, clock, counters, patience, list_zones, kept.prefetch)
+    recurse = Recurse(iterator, memory, failures, network, clock, counters, patience, list_zones, kept.prefetch, discretion)
     builtin = None
     if wanted.builtin_zones:
         builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *routes.zones))
     share = _PREFETCH_AT if kept.prefetch else 1.0
-    return Resolution(packets, records, delegations, failures, servers, recurse, Resolve(builtin, recurse), routes, share)
+    resolve = Resolve(builtin, recurse, own)
+    return Resolution(packets, records, delegations, failures, servers, recurse, resolve, routes, share)
 
 
 def root_hints(path: Path | None) -> Hints:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from resolverd.app.allowing import allowed
 from resolverd.config import Settings
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greylisting import Greylister
@@ -13,6 +14,7 @@ from resolverd.flow.listzones import ListZones, ZoneRules
 from resolverd.flow.ports import Clock, Resolver, Store
 from resolverd.flow.screen import Screen
 from resolverd.mail import checks
+from resolverd.mail.findings import Consequence
 from resolverd.mail.greylist import GreylistRules
 from resolverd.mail.guard import GuardTable
 from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules
@@ -44,14 +46,15 @@ def screen(
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
     it takes over.
     """
-    greylister = Greylister(store, clock, _greylist_rules(settings), counters)
+    greylister = Greylister(store, clock, greylist_rules(settings), counters, allowed(settings))
     own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
     preset = settings.checks.preset
     rules = {
         name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
     }
+    hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return Screen(
-        partial(checks.build, rules),
+        partial(checks.build, rules, spf=spf_options(settings, hostname)),
         engine,
         resolver,
         greylister,
@@ -62,7 +65,7 @@ def screen(
         online=online,
         headers=before.headers if before else None,
         recent=before.recent if before else None,
-        hostname=socket.gethostname(),  # not getfqdn: it would ask the nameserver that we are about to be
+        hostname=hostname,
     )
 
 
@@ -74,6 +77,21 @@ def list_zones(settings: Settings, guard: GuardTable, engine: Engine, clock: Clo
     rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
     origin = lower(from_text(settings.zone.origin))
     return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None)
+
+
+def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:
+    """The options of the check spf as configured."""
+    wanted = settings.checks.spf
+    return checks.SpfOptions(
+        helo=wanted.helo,
+        permerror=wanted.permerror,
+        temperror=Consequence(wanted.temperror),
+        never_sends=wanted.never_sends,
+        header=wanted.header,
+        skip_addresses=wanted.skip_addresses,
+        domain_allow=wanted.domain_allow,
+        hostname=hostname,
+    )
 
 
 def _verdict_rules(settings: Settings) -> VerdictRules:
@@ -95,9 +113,10 @@ def _verdict_rules(settings: Settings) -> VerdictRules:
     )
 
 
-def _greylist_rules(settings: Settings) -> GreylistRules:
+def greylist_rules(settings: Settings) -> GreylistRules:
+    """The rules of greylisting as configured."""
     wanted = settings.greylist
-    always = "always" if settings.checks.preset == "tutorial" else "suspicious"
+    always, growth = ("always", 0.0) if settings.checks.preset == "tutorial" else ("suspicious", 0.25)
     return GreylistRules(
         enabled=wanted.enabled,
         delay=int(wanted.delay),
@@ -107,4 +126,6 @@ def _greylist_rules(settings: Settings) -> GreylistRules:
         ipv4_prefix=wanted.ipv4_prefix,
         ipv6_prefix=wanted.ipv6_prefix,
         when=wanted.when or always,
+        key=wanted.key,
+        delay_per_point=growth if wanted.delay_per_point is None else wanted.delay_per_point,
     )

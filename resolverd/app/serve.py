@@ -173,7 +173,7 @@ class _Daemon:
         lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line)
-        for remark in (*warnings, *later(settings)):
+        for remark in (*warnings, *greeting.detours(settings, service.house.engine.specs), *later(settings)):
             log.warning("%s", remark)
 
     async def _until_told(self, service: Service) -> None:

@@ -7,15 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from resolverd.app import screening
+from resolverd.app.greeting import detours
+from resolverd.app.ownzones import delegate, own_zones, reread
 from resolverd.app.resolution import Resolution, resolution
 from resolverd.config import Settings, enabled_lists, later
 from resolverd.config.lists import catalogue
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigError, ConfigFault
+from resolverd.flow import archive
 from resolverd.flow.answer import Answerer
+from resolverd.flow.archive import Loaded, Part, Stored
 from resolverd.flow.fanout import Engine
+from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
+from resolverd.flow.ledger import Ledger
 from resolverd.flow.listzones import ListZones
+from resolverd.flow.localzones import Change
 from resolverd.flow.ports import Clock, Network
+from resolverd.flow.rounds import Rounds
 from resolverd.flow.screen import Screen
 from resolverd.flow.upkeep import Upkeep
 from resolverd.mail.attempt import Attempt
@@ -24,8 +32,9 @@ from resolverd.mail.guard import GuardTable, unused
 from resolverd.mail.listspec import ListState
 from resolverd.store.base import Store
 from resolverd.watch.counters import Counters
+from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes, rdata
-from resolverd.wire.names import Address, Name, lower, to_text
+from resolverd.wire.names import Address, Name, lower
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +53,7 @@ class House(NamedTuple):
     screen: Screen
     upkeep: Upkeep
     list_zones: frozenset[Name]
+    key_zones: frozenset[Name]
 
 
 class Service:
@@ -65,11 +75,26 @@ class Service:
         self._load = load
         self._tasks: list[asyncio.Task[None]] = []
         self.on_reload: list[Callable[[House], None]] = []
+        self._own = own_zones(settings, clock, counters)
+        self._own.on_change.append(self._zones_changed)
         self.house = self._build(settings, None)
+        self.house.resolution.recurse.meter = self.house.engine.meter
+        self._ledger = Ledger(store, clock, lambda: self.house.engine)
+        self._rounds = Rounds(
+            lambda: self.house.engine, lambda: self.ready().ready, lambda: self.house.settings.watch.addresses, clock, counters
+        )
 
     def start(self) -> None:
-        """Begin what goes on by itself: priming, sweeping the store."""
-        self._tasks = [asyncio.create_task(self.house.upkeep.run()), asyncio.create_task(self._sweep())]
+        """Begin what goes on by itself: priming, sweeping the store, own zones, the lists' books and rounds."""
+        work = (
+            self.house.upkeep.run(),
+            self._sweep(),
+            self._own.run(),
+            self._ledger.run(),
+            self._rounds.probe(),
+            self._rounds.watch(),
+        )
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     async def aclose(self) -> None:
         """End everything, the store last."""
@@ -77,6 +102,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._end(self.house)
+        self._ledger.write()
         await self._store.close()
 
     # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
@@ -93,7 +119,7 @@ class Service:
         """What every enabled list of its kind says of an address or a domain."""
         engine = self.house.engine
         deadline = self._clock.monotonic() + self.house.settings.dnsbl.deadline
-        replies = await engine.ask_all(subject, deadline=deadline)
+        replies = await engine.ask_all(subject, deadline=deadline, needless=True)
         return [ListSaying(state, replies[state.id]) for state in engine.states() if state.id in replies]
 
     def lists(self) -> Sequence[ListState]:
@@ -124,13 +150,14 @@ class Service:
     def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
         """What the cache holds of a name, of one type or of all."""
         records, now = self.house.resolution.records, self._clock.monotonic()
+        discretion = Discretion(self.house.key_zones)
         name = lower(name)
         out = []
         for each in [rtype] if rtype is not None else sorted(records.types(name, now)):
             hit = records.get(name, each, now)
             if hit is None:
                 continue
-            shown, rtype_text = to_text(name), codes.type_text(each)
+            shown, rtype_text = discretion.text(name), codes.type_text(each)
             if (rrset := hit.rrset) is not None:
                 datas = tuple(rdata.summary(each, data) for data in rrset.rdatas)
                 trust, security = hit.trust.name.lower(), rrset.security.name.lower()
@@ -156,16 +183,41 @@ class Service:
             parts.delegations.forget(name)
         return parts.records.flush(name, rtype)
 
+    async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:
+        """What greylisting remembers of those sought."""
+        return await self._greybook.find(sought, start=start, limit=limit)
+
+    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> Remembered:
+        """Let a client through, or a triplet."""
+        return await self._greybook.allow(client, sender, recipient)
+
+    async def greylist_forget(self, sought: Sought) -> int:
+        """Forget those sought."""
+        return await self._greybook.forget(sought)
+
+    @property
+    def _greybook(self) -> Greybook:
+        return Greybook(self._store, self._clock, screening.greylist_rules(self.house.settings))
+
+    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
+        """Records of the store in order of table and key."""
+        return await archive.read(self._store, self._clock.wall(), start, count)
+
+    async def store_load(self, records: Sequence[Stored]) -> Loaded:
+        """Take records into the store."""
+        return await archive.load(self._store, self._clock.wall(), records)
+
     async def trace(self, name: Name, rtype: int) -> Trace:
         """Resolve a name past all caches, and tell each exchange."""
         begun = self._clock.monotonic()
         answer, steps = await self.house.resolution.recurse.trace(name, rtype)
+        shown = Discretion(self.house.key_zones).text
         exchanges = tuple(
-            Exchange(to_text(each.zone), each.server, to_text(each.qname), codes.type_text(each.qtype), each.outcome, each.ms)
+            Exchange(shown(each.zone), each.server, shown(each.qname), codes.type_text(each.qtype), each.outcome, each.ms)
             for each in steps
         )
         records = tuple(
-            f"{to_text(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
+            f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
             for rrset in (*answer.answer, *answer.authority)
             for data in rrset.rdatas
         )
@@ -186,13 +238,17 @@ class Service:
                 log.error("  %s", fault)
             return error.faults
         old, self.house = self.house, house
+        house.resolution.recurse.meter = house.engine.meter
         for told in self.on_reload:
             told(house)
         if house.resolution is not old.resolution:
             self._tasks[0].cancel()
             self._tasks[0] = asyncio.create_task(house.upkeep.run())
+        await reread(self._own, old.settings, settings)
+        self._tasks[-1].cancel()
+        self._tasks[-1] = asyncio.create_task(self._rounds.watch())
         await self._end(old, keep=house)
-        for remark in (*later(settings), *_needs_restart(old.settings, settings)):
+        for remark in (*later(settings), *detours(settings, house.engine.specs), *_needs_restart(old.settings, settings)):
             log.warning("%s", remark)
         log.info("the configuration was read again")
         return ()
@@ -205,11 +261,22 @@ class Service:
         """Measured values for /metrics."""
         out = [Gauge(f"cache_{name}", value) for name, value in self.cache_stats().items()]
         out.append(Gauge("ready", float(self.ready().ready)))
+        out += [Gauge(name, value) for name, value in self._own.gauges().items()]
         for state in self.lists():
             out.append(Gauge("list_usable", float(state.enabled and state.state == "ok"), {"list": state.id}))
             if state.quota_left is not None:
                 out.append(Gauge("list_quota_left", float(state.quota_left), {"list": state.id}))
+            if state.forecast is not None:
+                out.append(Gauge("list_quota_lasts_seconds", float(state.forecast), {"list": state.id}))
+            if state.enabled and self.house.settings.watch.addresses:
+                out.append(Gauge("watch_listed", float(len(state.watched)), {"list": state.id}))
         return out
+
+    def _zones_changed(self, change: Change) -> None:
+        """Own zones say something else from now on: nobody may go on with what they said before."""
+        delegate(change.table, self.house.resolution, self.house.settings)
+        self.house.resolution.packets.flush()
+        self.house.engine.forget(change.origins)
 
     # -- building -------------------------------------------------------------------------------------------------------
 
@@ -222,9 +289,13 @@ class Service:
         zones = guard.zones
         clock, counters = self._clock, self.counters
         kept = old is not None and _same_resolution(old, settings, zones)
-        parts = old.resolution if old is not None and kept else resolution(settings, self._network, clock, counters, zones)
+        parts = old.resolution if old is not None and kept else resolution(
+            settings, self._network, clock, counters, zones, key_zones=guard.key_zones, own=self._own
+        )
+        delegate(self._own.table, parts, settings)
         parts.packets.flush()
-        engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs))
+        frugal = settings.dnsbl.strategy == "frugal"
+        engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs), frugal=frugal)
         if old is not None:
             engine.restore(old.engine.budgets())
         own = None
@@ -238,7 +309,7 @@ class Service:
         screen = screening.screen(
             settings, engine, parts.resolve, self._store, clock, counters, lambda: upkeep.readiness.ready, before
         )
-        return House(settings, parts, engine, own, answerer, screen, upkeep, zones)
+        return House(settings, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
 
     async def _end(self, house: House, keep: House | None = None) -> None:
         await house.engine.aclose()

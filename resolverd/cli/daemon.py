@@ -38,19 +38,35 @@ class Daemon:
         """What stands there. Raises Unreachable, or Refused with the daemon's words."""
         return self._call("GET", path, query, with_token=False)
 
-    def delete(self, *path: str) -> Any:
-        """Take away what stands there, with the token. Raises Unreachable, or Refused with the daemon's words."""
-        return self._call("DELETE", path, None, with_token=True)
+    def get_kept(self, *path: str, query: dict[str, str] | None = None) -> Any:
+        """What stands there and needs the token. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("GET", path, query, with_token=True)
 
-    def _call(self, method: str, path: tuple[str, ...], query: dict[str, str] | None, *, with_token: bool) -> Any:
+    def delete(self, *path: str, query: dict[str, str] | None = None) -> Any:
+        """Take away what stands there, with the token. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("DELETE", path, query, with_token=True)
+
+    def put(self, *path: str, query: dict[str, str] | None = None) -> Any:
+        """Put something there, with the token. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("PUT", path, query, with_token=True)
+
+    def post(self, *path: str, body: object) -> Any:
+        """Send a JSON document there, with the token. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("POST", path, None, with_token=True, body=json.dumps(body).encode())
+
+    def _call(
+        self, method: str, path: tuple[str, ...], query: dict[str, str] | None, *, with_token: bool, body: bytes | None = None
+    ) -> Any:
         target = "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
         token = self._token(needed=with_token)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         connection = HTTPConnection(self._host, self._port, timeout=_PATIENCE)
         try:
-            connection.request(method, target, headers=headers)
+            connection.request(method, target, body, headers)
             response = connection.getresponse()
-            body = response.read()
+            answer = response.read()
         except TimeoutError:
             raise Failed(f"the daemon at {self.address} does not answer") from None
         except (OSError, HTTPException) as error:
@@ -60,7 +76,7 @@ class Daemon:
         if response.getheader("Server") != "resolverd":
             raise Failed(f"what answers at {self.address} is not resolverd; http.listen in the configuration names the address")
         try:
-            document = json.loads(body)
+            document = json.loads(answer)
         except ValueError:
             raise Failed(f"the daemon at {self.address} gave an answer that is not JSON") from None
         if response.status >= 400:

@@ -9,7 +9,10 @@ from resolverd import __version__
 from resolverd.cli.options import CONFIGURATION_ERROR, Failed, config_option, config_path
 from resolverd.failures import ConfigError
 
-_COMMANDS = ("serve", "check", "lookup", "lists", "config", "cache")
+_COMMANDS = ("serve", "check", "lookup", "lists", "greylist", "cache", "config", "store", "import")
+
+_MODULES = {"import": "importing"}
+"""Modules that cannot have their command's name."""
 
 
 class _Commands(click.Group):
@@ -23,7 +26,7 @@ class _Commands(click.Group):
         """The command of this name, or None."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"resolverd.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"resolverd.cli.commands.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from resolverd.config.settings import Check, Settings
+from resolverd.config.settings import Settings
 
 _NOT_YET = {
     "dns.minimal_responses": "replies with more than was asked for",
     "resolver.trust_anchors": "DNSSEC validation",
-    "resolver.harden_glue": "rules for glue",
     "resolver.prefetch_server_addresses": "prefetching",
     "resolver.negative_trust_anchors": "DNSSEC validation",
     "resolver.key_tag_signalling": "DNSSEC validation",
@@ -17,19 +16,10 @@ _NOT_YET = {
     "resolver.allow_sha1": "DNSSEC validation",
     "resolver.min_rsa_bits": "DNSSEC validation",
     "cache.persist": "a cache kept across restarts",
-    "zones.dir": "own zones",
-    "dnsbl.strategy": "asking lists one group after the other",
-    "checks.spf": "SPF",
     "checks.overrides.client_access": "overrides",
     "checks.overrides.helo_access": "overrides",
-    "greylist.key": "greylisting by organisation",
-    "greylist.allow_clients": "allow files for greylisting",
-    "greylist.allow_recipients": "allow files for greylisting",
-    "watch.addresses": "the watch over own addresses",
 }
 """Key and what will read it."""
-
-_ZONE_FILES = (".zone", ".ip4set", ".ip4trie", ".ip6trie", ".dnset")
 
 
 def later(settings: Settings) -> list[str]:
@@ -40,11 +30,7 @@ def later(settings: Settings) -> list[str]:
     defaults = Settings()
     for key, subject in _NOT_YET.items():
         value = _at(settings, key)
-        if key == "zones.dir":
-            changed = value.is_dir() and any(file.suffix in _ZONE_FILES for file in value.iterdir())
-        else:
-            changed = value != (Check() if isinstance(value, Check) else _at(defaults, key))
-        if changed:
+        if value != _at(defaults, key):
             remarks.append(f"{key}: accepted, not acted on yet (waits for {subject})")
     return remarks
 

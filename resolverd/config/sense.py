@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from resolverd import bounds
 from resolverd.config.places import Listen
 from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
@@ -24,10 +25,15 @@ def _times_and_scores(settings: Settings) -> Iterator[ConfigFault]:
         yield ConfigFault("greylist.retry_window", "must be longer than greylist.delay, or no retry ever passes")
     if greylist.max_age <= greylist.retry_window:
         yield ConfigFault("greylist.max_age", "must be longer than greylist.retry_window")
+    if greylist.delay_per_point is not None and greylist.delay_per_point < 0:
+        yield ConfigFault("greylist.delay_per_point", "must not be below 0: points speak against a client")
     for key in ("reject_at", "greylist_at"):
         value = getattr(verdict, key)
         if value is not None and value <= 0:
             yield ConfigFault(f"verdict.{key}", "must be above 0, or every client reaches it")
+    if len(settings.checks.spf.domain_allow) > bounds.MAX_SPF_ALLOWED:
+        text = f"names more than {bounds.MAX_SPF_ALLOWED} domains, and all are looked up at every fail"
+        yield ConfigFault("checks.spf.domain_allow", text)
     if verdict.reject_at is not None and verdict.greylist_at is not None and verdict.greylist_at > verdict.reject_at:
         yield ConfigFault("verdict.greylist_at", "is above verdict.reject_at, so nothing would be greylisted")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Struct, UnsetType, field
 
 from resolverd.config import forms, places
+from resolverd.mail.findings import Consequence
 from resolverd.quota import Allowance
 
 Mode: TypeAlias = Literal["enforce", "observe"]
@@ -151,6 +152,18 @@ class Check(Struct, frozen=True):
     code: forms.SmtpCode | None = None
 
 
+class Spf(Check, frozen=True):
+    """``[checks.spf]``: what all checks have, and the options that policyd-spf has."""
+
+    helo: bool = True
+    permerror: forms.ConsequenceText = Consequence.OFF
+    temperror: Literal["off", "warn", "defer"] = "off"
+    never_sends: forms.ConsequenceText | None = None
+    header: Literal["received-spf", "authentication-results", "none"] = "received-spf"
+    skip_addresses: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    domain_allow: tuple[forms.Domain, ...] = ()
+
+
 class Overrides(Struct, frozen=True):
     """``[checks.overrides]``: Postfix map source files, as they are."""
 
@@ -167,7 +180,7 @@ class Checks(Struct, frozen=True):
     fcrdns: Check = Check()
     helo: Check = Check()
     sender_domain: Check = Check()
-    spf: Check = Check()
+    spf: Spf = Spf()
     dnsbl: Check = Check()
     rhsbl: Check = Check()
     dnswl: Check = Check()
@@ -188,6 +201,7 @@ class Greylist(Struct, frozen=True):
 
     enabled: bool = True
     delay: Annotated[float, forms.between("0s", "1d")] = 300.0
+    delay_per_point: forms.Points | None = None
     retry_window: forms.Duration = 2 * 86400.0
     max_age: forms.Duration = 35 * 86400.0
     auto_allow_after: Annotated[int, forms.whole(0, 1_000_000)] = 5

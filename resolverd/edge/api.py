@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from resolverd import __version__, bounds
-from resolverd.edge import openapi, page, shapes
+from resolverd.edge import keeping, openapi, page, shapes
 from resolverd.edge.gate import SECURITY_HEADERS
 from resolverd.edge.metrics import MEDIA_TYPE as METRICS_TYPE
 from resolverd.edge.metrics import Metrics
@@ -36,6 +36,11 @@ class Api:
     def __init__(self, backend: Backend, counters: Counters):
         self._backend = backend
         self._metrics = Metrics(counters, backend.gauges)
+
+    @property
+    def backend(self) -> Backend:
+        """The daemon behind it."""
+        return self._backend
 
     async def get_verdict(self, request: web.BaseRequest, _path: Mapping[str, str]) -> Result:
         """The verdict on an attempt; nothing is recorded."""
@@ -226,6 +231,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/cache/{name}/{type}", Api.get_cache, "CacheEntries"),
     Route("DELETE", "/v1/cache/{name}/{type}", Api.flush_cache, "Flushed", changes=True),
     Route("GET", "/v1/trace/{name}/{type}", Api.get_trace, "Trace"),
+    Route("GET", "/v1/greylist", keeping.get_greylist, "GreylistRecords"),
+    Route("DELETE", "/v1/greylist", keeping.forget_in_greylist, "Forgotten", changes=True),
+    Route("GET", "/v1/greylist/{client_address}", keeping.get_greylist, "GreylistRecords"),
+    Route("PUT", "/v1/greylist/{client_address}", keeping.allow_in_greylist, "GreylistRecord", changes=True),
+    Route("DELETE", "/v1/greylist/{client_address}", keeping.forget_in_greylist, "Forgotten", changes=True),
+    Route("GET", "/v1/store", keeping.get_store, "Store", changes=True),
+    Route("POST", "/v1/store", keeping.load_store, "StoreLoaded", changes=True),
     Route("POST", "/v1/reload", Api.reload, "Reloaded", changes=True),
     Route("GET", "/metrics", Api.get_metrics),
     Route("GET", "/healthz", Api.get_health, "Health", open_to_all=True),

@@ -81,7 +81,8 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "List": _object(
         id=_TEXT, shown=_TEXT, purpose=_TEXT, kinds=_list(_TEXT), enabled=_FLAG, state=_TEXT, quota=_or_null("integer"),
         quota_left=_or_null("integer"), asked=_WHOLE, listed=_WHOLE, failed=_WHOLE, p50=_or_null("number"),
-        p99=_or_null("number"), last_error=_TEXT, terms=_TEXT, link=_TEXT,
+        p99=_or_null("number"), last_error=_TEXT, terms=_TEXT, link=_TEXT, forecast=_or_null("integer"),
+        watched=_list(_TEXT),
     ),
     "Figures": {"type": "object", "additionalProperties": _NUMBER},
     "CacheEntries": _object(
@@ -91,12 +92,34 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         rcode=_TEXT, records=_list(_TEXT), reasons=_list(_TEXT), ms=_WHOLE,
         exchanges=_list(_object(zone=_TEXT, server=_TEXT, name=_TEXT, type=_TEXT, outcome=_TEXT, ms=_WHOLE)),
     ),
+    "GreylistRecords": _object(records=_list(_ref("GreylistRecord")), next=_or_null("string")),
+    "GreylistRecord": _object(
+        kind={"enum": ["client", "sender", "triplet"]}, origin=_TEXT, sender=_or_null("string"), recipient=_or_null("string"),
+        state={"enum": ["waiting", "passed", "counting", "allowed"]}, passes=_or_null("integer"), first=_or_null("integer"),
+        last=_WHOLE, expires=_WHOLE,
+    ),
+    "Forgotten": _object(forgotten=_WHOLE),
+    "Store": _object(resolverd=_TEXT, store=_WHOLE, records=_list(_ref("StoreRecord")), next=_or_null("string")),
+    "StoreRecord": _object(table=_TEXT, key=_TEXT, key_base64=_TEXT, value=_TEXT, expires=_NUMBER),
+    "StoreRecords": {**_object(records=_list(_ref("StoreRecord"))), "required": ["records"]},
+    "StoreLoaded": _object(taken=_WHOLE, kept=_WHOLE, expired=_WHOLE),
     "Flushed": _object(flushed=_WHOLE),
     "Reloaded": _object(reloaded=_FLAG),
     "Health": _object(service=_TEXT, version=_TEXT, alive=_FLAG),
     "Readiness": _object(ready=_FLAG),
     "Problem": _object(type=_TEXT, title=_TEXT, status=_WHOLE, detail=_TEXT),
 }  # fmt: skip
+
+
+_FURTHER: dict[tuple[str, str], tuple[str, ...]] = {
+    ("GET", "/v1/greylist"): ("client_address", "sender", "recipient", "start", "limit"),
+    ("DELETE", "/v1/greylist"): ("client_address", "sender", "recipient"),
+    ("GET", "/v1/greylist/{client_address}"): ("sender", "recipient", "start", "limit"),
+    ("PUT", "/v1/greylist/{client_address}"): ("sender", "recipient"),
+    ("DELETE", "/v1/greylist/{client_address}"): ("sender", "recipient"),
+    ("GET", "/v1/store"): ("start",),
+}
+"""Parameters that may follow the path."""
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -127,8 +150,12 @@ def _operation(route: Route) -> dict[str, Any]:
             for name, schema in attributes.items()
             if name != "dry_run"
         ]
+    if names := _FURTHER.get((route.method, route.path)):
+        parameters += [{"name": name, "in": "query", "schema": _TEXT} for name in names]
     if parameters:
         operation["parameters"] = parameters
+    if (route.method, route.path) == ("POST", "/v1/store"):
+        operation["requestBody"] = {"required": True, "content": {media: {"schema": _ref("StoreRecords")}}}
     if route.path in ("/v1/verdict", "/v1/verdicts") and route.method == "POST":
         operation["requestBody"] = {"required": True, "content": {media: {"schema": _ref("Attempt")}}}
     if route.changes:

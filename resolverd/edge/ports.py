@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from resolverd.failures import ConfigFault
+from resolverd.flow.archive import Loaded, Part, Stored
+from resolverd.flow.greybook import Page, Place, Remembered, Sought
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
 from resolverd.mail.listspec import ListState
@@ -105,6 +107,26 @@ class Backend(Protocol):
 
     def cache_flush(self, name: Name | None, rtype: int | None) -> int:
         """Forget a name's entries, of one type or of all; everything if `name` is None. Returns how many there were."""
+        ...
+
+    async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:
+        """What greylisting remembers of those sought. Raises StoreError."""
+        ...
+
+    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> Remembered:
+        """Let a client, or with sender and recipient a triplet, through. Raises AllowsNobody, StoreError."""
+        ...
+
+    async def greylist_forget(self, sought: Sought) -> int:
+        """Forget those sought; how many records those were. Raises StoreError."""
+        ...
+
+    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
+        """Records of the store in order of table and key. Raises StoreError."""
+        ...
+
+    async def store_load(self, records: Sequence[Stored]) -> Loaded:
+        """Take records into the store. Raises StoreError."""
         ...
 
     async def trace(self, name: Name, rtype: int) -> Trace:

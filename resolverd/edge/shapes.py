@@ -112,7 +112,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def list_json(state: ListState) -> dict[str, Any]:
     """How one list fares."""
-    return {**state._asdict(), "kinds": list(state.kinds)}
+    return {**state._asdict(), "kinds": list(state.kinds), "watched": list(state.watched)}
 
 
 def lookup_json(subject: Address | str, sayings: Sequence[ListSaying]) -> dict[str, Any]:

@@ -4,15 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from resolverd.failures import StoreError
 from resolverd.flow.ports import Clock, Store
 from resolverd.mail import greylist
+from resolverd.mail.allowfiles import Allowed
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import GreylistOutcome
-from resolverd.mail.greylist import Decision, GreylistRules
+from resolverd.mail.greylist import Client, Decision, GreylistRules
 from resolverd.mail.listnames import unmapped
+from resolverd.mail.organisation import Proof, sender_key
+from resolverd.mail.printable import printable
 from resolverd.mail.triplet import network, triplet
 from resolverd.watch.counters import Counters
 
@@ -20,6 +23,7 @@ T = TypeVar("T")
 
 TRIPLETS = "greylist"
 CLIENTS = "greylist-clients"
+SENDERS = "greylist-senders"
 PATIENCE = 1.0
 """Seconds for the store to say what it knows; mail passes then. Postfix waits for us meanwhile."""
 COMPLAINT_INTERVAL = 60.0
@@ -31,58 +35,85 @@ log = logging.getLogger(__name__)
 class Greylister:
     """Says of an attempt whether its sender shall come back later, and remembers it. Mail passes where the store fails."""
 
-    def __init__(self, store: Store, clock: Clock, rules: GreylistRules, counters: Counters) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, rules: GreylistRules, counters: Counters, allowed: Allowed | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._rules = rules
         self._counters = counters
+        self._allowed = allowed or Allowed()
         self._turns = _Turns()
         self._complained: float | None = None
 
-    async def consider(self, attempt: Attempt, *, record: bool, suspicious: bool) -> GreylistOutcome:
+    async def consider(
+        self,
+        attempt: Attempt,
+        *,
+        record: bool,
+        suspicious: bool,
+        score: float = 0,
+        prove: Callable[[], Proof] = Proof,
+    ) -> GreylistOutcome:
         """What greylisting says of the attempt now; with `record` False nothing is remembered of it, counters included.
 
-        `suspicious`: some check has something against the client (``when = "suspicious"``). Never raises for the store.
+        `suspicious`: some check has something against the client (``when = "suspicious"``); `score`: the points against it;
+        `prove` tells to whom it belongs, where that counts (``key = "organisation"``). Never raises for the store.
         """
-        outcome = await self._consider(attempt, record=record, suspicious=suspicious)
+        outcome = await self._consider(attempt, suspicious, score, prove, record)
         if record:
             self._counters.add("greylist", state=outcome.state)
+            if outcome.state == "allowed":
+                self._counters.add("greylist_allowed", by=outcome.reason.replace(" ", "_"))
         return outcome
 
-    async def _consider(self, attempt: Attempt, *, record: bool, suspicious: bool) -> GreylistOutcome:
+    async def _consider(
+        self, attempt: Attempt, suspicious: bool, score: float, prove: Callable[[], Proof], record: bool
+    ) -> GreylistOutcome:
         rules = self._rules
         if not rules.enabled:
             return _skipped("greylisting is off")
         if attempt.client_address is None or not attempt.recipient or not attempt.has_sender:
             return _skipped("client address, sender or recipient missing")
+        attempt = attempt._replace(client_address=unmapped(attempt.client_address))
+        if reason := self._allowed.reason(attempt):
+            return GreylistOutcome("allowed", reason=reason)
         if rules.when == "suspicious" and not suspicious:
             return _skipped("not suspicious")
-        address = unmapped(attempt.client_address)
-        origin = network(address, rules.ipv4_prefix, rules.ipv6_prefix)
-        client_key, triplet_key = str(address).encode(), triplet(origin, attempt.sender, attempt.recipient)
+        keys = _keys(attempt, prove() if rules.key == "organisation" else Proof(), rules)
         now = self._clock.wall()
         try:
             async with asyncio.timeout(PATIENCE):
                 if not record:
-                    return (await self._decide(now, triplet_key, client_key)).outcome
+                    return (await self._decide(now, keys, score)).outcome
                 # Between reading and writing nobody else may decide on the triplet, or it passes for the first time twice.
                 # A client needs no turn: what it passes at one time counts once in any case.
-                async with self._turns.turn(triplet_key):
-                    decision = await self._decide(now, triplet_key, client_key)
-                    self._remember(decision, triplet_key, client_key)
+                async with self._turns.turn(keys.triplets[0]):
+                    decision = await self._decide(now, keys, score)
+                    self._remember(decision, keys)
         except (StoreError, TimeoutError) as error:
             self._complain(error)
             return _skipped("store failed")
         if decision.client is not None and decision.client.passes == rules.auto_allow_after:
             log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
+        if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and keys.sender is not None:
+            log.info("whitelisted: sender domain and organisation %s", printable(keys.sender.decode("utf-8", "replace")))
         return decision.outcome
 
-    async def _decide(self, now: float, triplet_key: bytes, client_key: bytes) -> Decision:
+    async def _decide(self, now: float, keys: "_Keys", score: float) -> Decision:
         rules = self._rules
-        client = await self._read(CLIENTS, client_key, now, greylist.decode_client) if rules.auto_allow_after else None
-        if greylist.is_allowed(client, rules):
-            return greylist.decide(now, None, client, rules)
-        return greylist.decide(now, await self._read(TRIPLETS, triplet_key, now, greylist.decode_triplet), client, rules)
+        client: Client | None = None
+        sender: Client | None = None
+        if rules.auto_allow_after:
+            client = await self._read(CLIENTS, keys.client, now, greylist.decode_client)
+            if keys.sender is not None and not greylist.is_allowed(client, rules):
+                sender = await self._read(SENDERS, keys.sender, now, greylist.decode_client)
+        seen = None
+        if not greylist.is_allowed(client, rules) and not greylist.is_allowed(sender, rules):
+            for key in keys.triplets:
+                if (seen := await self._read(TRIPLETS, key, now, greylist.decode_triplet)) is not None:
+                    break
+        return greylist.decide(now, seen, client, rules, sender=sender, score=score, learns=keys.sender is not None)
 
     async def _read(self, table: str, key: bytes, now: float, decode: Callable[[bytes], T | None]) -> T | None:
         octets = await self._store.get(table, key, now)
@@ -93,12 +124,15 @@ class Greylister:
             self._counters.add("greylist_damaged_records", table=table)
         return record
 
-    def _remember(self, decision: Decision, triplet_key: bytes, client_key: bytes) -> None:
+    def _remember(self, decision: Decision, keys: "_Keys") -> None:
         rules = self._rules
         if (seen := decision.triplet) is not None:
-            self._store.put(TRIPLETS, triplet_key, greylist.encode_triplet(seen), seen.expires(rules))
+            for key in {keys.triplets[0], keys.triplets[-1]}:
+                self._store.put(TRIPLETS, key, greylist.encode_triplet(seen), seen.expires(rules))
         if (client := decision.client) is not None:
-            self._store.put(CLIENTS, client_key, greylist.encode_client(client), client.expires(rules))
+            self._store.put(CLIENTS, keys.client, greylist.encode_client(client), client.expires(rules))
+        if (sender := decision.sender) is not None and keys.sender is not None:
+            self._store.put(SENDERS, keys.sender, greylist.encode_client(sender), sender.expires(rules))
 
     def _complain(self, error: Exception) -> None:
         self._counters.add("greylist_store_failures")
@@ -106,6 +140,26 @@ class Greylister:
         if self._complained is None or now - self._complained >= COMPLAINT_INTERVAL:
             self._complained = now
             log.error("greylisting has no store, mail passes: %s", f"{error}" or f"no answer in {PATIENCE:g} s")
+
+
+class _Keys(NamedTuple):
+    """Where it stands in the store what is known of an attempt. Of `triplets`, one for each name that the client has, the
+    first (the strongest proof) and the last (the network, which needs none) are written."""
+
+    triplets: tuple[bytes, ...]
+    client: bytes
+    sender: bytes | None
+
+
+def _keys(attempt: Attempt, proof: Proof, rules: GreylistRules) -> _Keys:
+    assert attempt.client_address is not None
+    organisations = proof.organisations
+    origins = (*organisations, network(attempt.client_address, rules.ipv4_prefix, rules.ipv6_prefix))
+    return _Keys(
+        tuple(triplet(origin, attempt.sender, attempt.recipient) for origin in origins),
+        str(attempt.client_address).encode(),
+        sender_key(organisations[0], attempt.sender_domain) if organisations else None,
+    )
 
 
 class _Turns:

@@ -43,8 +43,15 @@ class Store(Protocol):
         """Forget the record, if there is one. Raises StoreError when full or closed."""
         ...
 
-    def scan(self, table: str, now: float) -> AsyncIterator[Entry]:
-        """The table's records in order of key; those put or deleted meanwhile may be seen or not. Raises StoreError."""
+    def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
+        """The table's records in order of key, from the key `start` on; those put or deleted meanwhile may be seen or not.
+
+        Raises StoreError.
+        """
+        ...
+
+    async def tables(self) -> list[str]:
+        """The tables that have records, expired ones included, in order. Raises StoreError."""
         ...
 
     def sweep(self, now: float) -> None:
@@ -74,6 +81,11 @@ def prefix(table: str) -> bytes:
     if "\0" in table:
         raise ValueError(f"table name with NUL: {table!r}")
     return table.encode() + b"\0"
+
+
+def table_of(address: bytes) -> str:
+    """The table of an address."""
+    return address.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def record(value: bytes, expires: float) -> Held:

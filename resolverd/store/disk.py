@@ -1,6 +1,6 @@
-"""A store in a file that never makes the event loop wait: write-behind, a hot table, and one thread behind both.
+"""A store in a file that never makes the event loop wait: write-behind, a hot table, and threads behind both.
 
-A read sees what is not yet written first, then a bounded table of what was used last, then asks the thread. Writes are
+A read sees what is not yet written first, then a bounded table of what was used last, then asks the reading thread. Writes are
 collected for `LINGER` seconds and go to the file in one transaction. If the process dies, that is what is lost. If the
 machine dies, what the system had not yet written of the WAL goes too; the file stays consistent (WAL, synchronous NORMAL).
 
@@ -20,7 +20,8 @@ from resolverd.store import base
 from resolverd.store.base import Entry, Held, Store, address
 from resolverd.store.memory import MemoryStore
 from resolverd.store.place import StateInUse, StateLock, set_aside
-from resolverd.store.rows import Rows, is_circumstance, reason
+from resolverd.store.reader import Reader
+from resolverd.store.rows import FILE, Rows, is_circumstance, reason
 from resolverd.store.worker import Worker
 from resolverd.watch.counters import Counters
 
@@ -40,7 +41,7 @@ HOT_RECORDS = 20_000
 """Records kept at hand, some 8 MB."""
 MAX_BYTES = 1 << 30
 """Size of the file, some three million triplets: strangers choose the keys. A full store refuses, and mail passes."""
-SCAN_PAGE = 500
+SCAN_PAGE = 200
 
 DIRECTORY = "store"
 """Where the file lies, in the state directory; the whole of it is set aside when it is damaged."""
@@ -51,8 +52,9 @@ log = logging.getLogger(__name__)
 class DiskStore:
     """Records in a file; `base` has the contract, `open_store` opens one. Belongs to the event loop it was made on."""
 
-    def __init__(self, worker: Worker, lock: StateLock, counters: Counters, max_unwritten: int) -> None:
+    def __init__(self, worker: Worker, reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int) -> None:
         self._worker = worker
+        self._reader = reader
         self._lock = lock
         self._counters = counters
         self._max_unwritten = max_unwritten
@@ -72,13 +74,19 @@ class DiskStore:
         at = address(table, key)
         known, held = self._at_hand(at)
         if not known:
-            read = await self._worker.submit(lambda rows, _: rows.read(at), urgent=True)
+            read = await self._read(at)
             # What was put or deleted meanwhile is newer than what the thread saw.
             known, held = self._at_hand(at)
             if not known and read is not None:
                 held = read
                 self._keep_hot(at, read)
         return held.value if held is not None and now < held.expires else None
+
+    async def _read(self, at: bytes) -> Held | None:
+        try:
+            return await self._reader.read(at)
+        except StoreError:
+            return await self._worker.submit(lambda rows: rows.read(at))
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""
@@ -92,20 +100,28 @@ class DiskStore:
         self._change(at, None)
         self._hot.pop(at, None)
 
-    async def scan(self, table: str, now: float) -> AsyncIterator[Entry]:
+    async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
         """The table's records in order of key."""
         await self.flush()
-        addresses = await self._worker.submit(lambda rows, _: rows.addresses(table))
-        while page := await self._worker.submit(lambda rows, _: rows.entries(table, addresses, SCAN_PAGE)):
+        page: list[Entry] = []
+        while page := await self._page(table, page[-1].key + b"\0" if page else start):
             for entry in page:
                 if now < entry.expires:
                     yield entry
+
+    def _page(self, table: str, start: bytes) -> asyncio.Future[list[Entry]]:
+        return self._worker.submit(lambda rows: rows.entries(table, start, SCAN_PAGE))
+
+    async def tables(self) -> list[str]:
+        """The tables that have records."""
+        await self.flush()
+        return await self._worker.submit(lambda rows: rows.tables())
 
     def sweep(self, now: float) -> None:
         """Begin to remove some of what has expired, unless the last sweep is still at it."""
         self._check_open()
         if self._sweep is None:
-            self._sweep = self._worker.submit(lambda rows, pause: rows.sweep(now, pause))
+            self._sweep = self._worker.submit(lambda rows: rows.sweep(now))
             self._sweep.add_done_callback(self._swept)
 
     async def flush(self) -> None:
@@ -124,6 +140,7 @@ class DiskStore:
             log.error("closing the store: %d records could not be written: %s", len(self._unwritten), error)
         if self._timer is not None:
             self._timer.cancel()
+        await self._reader.stop()
         await self._worker.stop()
         self._lock.release()
 
@@ -166,7 +183,7 @@ class DiskStore:
             self._timer = None
         if self._batch is None:
             batch = self._writing = self._take(TRIAL if self._failing else BATCH)
-            self._batch = self._worker.submit(lambda rows, pause: rows.write(batch, pause))
+            self._batch = self._worker.submit(lambda rows: rows.write(batch))
             self._batch.add_done_callback(self._written)
         return self._batch
 
@@ -243,7 +260,8 @@ async def open_store(
         await worker.start()
     except Exception as error:
         return _in_memory(state, error, counters, lock)
-    return DiskStore(worker, lock, counters, max_unwritten)
+    reader = Reader(directory / FILE, worker.edition)
+    return DiskStore(worker, reader, lock, counters, max_unwritten)
 
 
 def _in_memory(state: Path, error: Exception, counters: Counters, lock: StateLock | None) -> Store:

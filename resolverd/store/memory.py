@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 from resolverd.failures import StoreError
-from resolverd.store.base import SWEEP_RECORDS, Entry, Held, address, prefix, record, sweep_allowance
+from resolverd.store.base import SWEEP_RECORDS, Entry, Held, address, prefix, record, sweep_allowance, table_of
 
 MAX_RECORDS = 200_000
 """Records held, some 80 MB of triplets: strangers choose the keys, so without a bound they would choose our size."""
@@ -38,14 +38,19 @@ class MemoryStore:
         self._check_open()
         self._records.pop(address(table, key), None)
 
-    async def scan(self, table: str, now: float) -> AsyncIterator[Entry]:
+    async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
         """The table's records in order of key."""
         self._check_open()
-        start = prefix(table)
-        for at in sorted(at for at in self._records if at.startswith(start)):
+        head, first = prefix(table), address(table, start)
+        for at in sorted(at for at in self._records if at >= first and at.startswith(head)):
             held = self._records.get(at)
             if held is not None and now < held.expires:
-                yield Entry(at[len(start) :], *held)
+                yield Entry(at[len(head) :], *held)
+
+    async def tables(self) -> list[str]:
+        """The tables that have records."""
+        self._check_open()
+        return sorted({table_of(at) for at in self._records})
 
     def sweep(self, now: float) -> None:
         """Remove some of what has expired."""

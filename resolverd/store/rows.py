@@ -5,8 +5,8 @@ and delete the files a row names (CVE-2025-69872, unfixed in 5.6.3), and take it
 write the file would run code in the daemon. `BytesOnly` leaves it no way to do so, and `_examine` looks at a file before
 diskcache does.
 
-Everything here blocks, and belongs to one thread with one connection: SQLite before 3.51.3 can corrupt a WAL which two
-connections write.
+Everything here blocks, and belongs to one thread with the one connection that writes: SQLite before 3.51.3 can corrupt a WAL
+which two connections write.
 """
 
 import errno
@@ -15,7 +15,7 @@ import os
 import sqlite3
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from math import isnan
 from pathlib import Path
@@ -24,19 +24,25 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
 
-from resolverd.store.base import SWEEP_RECORDS, Entry, Held, prefix, sweep_allowance
+from resolverd.store.base import SWEEP_RECORDS, Entry, Held, prefix, sweep_allowance, table_of
+from resolverd.store.upgrade import can_upgrade, upgrade
 
+FILE = DBNAME
+"""Its name, in a directory of its own."""
 APPLICATION_ID = 0x52534C56
 """``PRAGMA application_id`` of our files ("RSLV"), so that a foreign database is known for one."""
 SCHEMA_VERSION = 1
-"""``PRAGMA user_version``: how records lie in the file, not what is in them. 1: expiry (big-endian double), then the value."""
+"""``PRAGMA user_version``: how records lie in the file, not what is in them; `upgrade` leads here from earlier ones.
+
+1: expiry (big-endian double), then the value.
+"""
 
 LOCK_PATIENCE = 2
 """Seconds to wait for somebody else's lock on the file (an administrator's sqlite3)."""
 CHECK_PATIENCE = 2.0
 """Seconds of ``PRAGMA quick_check`` at opening; what it didn't get to is found damaged when it is read."""
 SLICE = 50
-"""Records written or looked at before waiting reads get their turn: about a millisecond."""
+"""Records looked at in one go by a sweep, about a millisecond: the rows of those that have expired go in one transaction."""
 
 _SETTINGS: dict[str, Any] = {
     **DEFAULT_SETTINGS,
@@ -49,9 +55,6 @@ _SETTINGS: dict[str, Any] = {
 }
 _PAGE = 4096
 _EXPIRES = struct.Struct(">d")
-
-Pause = Callable[[], None]
-"""Lets others have their turn in the midst of long work."""
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +121,7 @@ class Rows:
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
         """Open the file, or make a new one. Raises ForeignFile too."""
-        file = directory / DBNAME
+        file = directory / FILE
         _make_private(file)
         _examine(file)
         settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // _PAGE}
@@ -127,41 +130,33 @@ class Rows:
 
     def read(self, address: bytes) -> Held | None:
         """What stands at the address, expired or not; None also for a row that is no record of ours."""
-        octets: bytes | None = self._cache.get(address)
-        if octets is None or len(octets) < _EXPIRES.size:
-            return None
-        expires: float = _EXPIRES.unpack_from(octets)[0]
-        return None if isnan(expires) else Held(octets[_EXPIRES.size :], expires)
+        return decode(self._cache.get(address))
 
-    def write(self, batch: Mapping[bytes, Held | None], pause: Pause) -> None:
+    def write(self, batch: Mapping[bytes, Held | None]) -> None:
         """Put, or delete where None, all of the batch or nothing of it."""
         try:
             with self._cache.transact():
-                for count, (address, held) in enumerate(batch.items(), 1):
+                for address, held in batch.items():
                     if held is None:
                         self._cache.delete(address)
                     else:
                         self._cache.set(address, _EXPIRES.pack(held.expires) + held.value)
-                    if count % SLICE == 0:
-                        pause()
         except BaseException:
             # A COMMIT that fails (disk full) leaves the transaction open; a new connection, opened at need, has none.
             self._cache.close()
             self._round = None
             raise
 
-    def sweep(self, now: float, pause: Pause) -> int:
+    def sweep(self, now: float) -> int:
         """Look at the next `SWEEP_RECORDS` records and remove those that have expired; how many those were."""
         allowance = sweep_allowance(len(self._cache))
         removed = 0
         self._round = self._round or iter(self._cache)
-        for start in range(0, SWEEP_RECORDS, SLICE):
-            if start:
-                pause()
+        for _ in range(0, SWEEP_RECORDS, SLICE):
             addresses = list(islice(self._round, SLICE))
             expired = [at for at in addresses if at is not None and self._is_expired(at, now)][: allowance - removed]
             if expired:
-                self.write(dict.fromkeys(expired), pause)
+                self.write(dict.fromkeys(expired))
                 removed += len(expired)
             if len(addresses) < SLICE:
                 self._round = None
@@ -174,20 +169,43 @@ class Rows:
         held = self.read(address)
         return held is not None and not now < held.expires
 
-    def addresses(self, table: str) -> Iterator[bytes]:
-        """The addresses of a table's records, in order; read from the file page by page."""
-        start = prefix(table)
-        return (at for at in self._cache.iterkeys() if at is not None and at.startswith(start))
+    def entries(self, table: str, start: bytes, count: int) -> list[Entry]:
+        """Up to `count` records of a table from the key `start` on, in order, expired ones included; none at its end."""
+        head = prefix(table)
+        found: list[Entry] = []
+        first, end = head + start, head[:-1] + b"\1"
+        while len(found) < count and (addresses := self._addresses(first, end, count)):
+            found += [Entry(at[len(head) :], *held) for at in addresses if (held := self.read(at)) is not None]
+            first = addresses[-1] + b"\0"
+        return found[:count]
 
-    def entries(self, table: str, addresses: Iterator[bytes], count: int) -> list[Entry]:
-        """Up to `count` records of a table, expired ones included; an empty list where there are no more."""
-        cut = len(prefix(table))
-        found = ((at, self.read(at)) for at in addresses)
-        return list(islice((Entry(at[cut:], *held) for at, held in found if held is not None), count))
+    def tables(self) -> list[str]:
+        """The tables that have records, expired ones included."""
+        found: list[str] = []
+        first = b""
+        while addresses := self._addresses(first, None, 1):
+            found.append(table_of(addresses[0]))
+            first = addresses[0].partition(b"\0")[0] + b"\1"
+        return found
+
+    def _addresses(self, first: bytes, end: bytes | None, count: int) -> list[bytes]:
+        """Addresses from `first` on and before `end`, in order: what diskcache can only tell from the file's beginning."""
+        query = "SELECT key FROM Cache WHERE raw = 1 AND typeof(key) = 'blob' AND key >= ?"
+        query, bounds = (query, [first]) if end is None else (f"{query} AND key < ?", [first, end])
+        rows = self._cache._sql(f"{query} ORDER BY key LIMIT {count:d}", [sqlite3.Binary(each) for each in bounds])
+        return [key for (key,) in rows.fetchall()]
 
     def close(self) -> None:
         """Write the WAL back and close the file."""
         self._cache.close()
+
+
+def decode(octets: bytes | None) -> Held | None:
+    """The record in a row's value; None for a row that is no record of ours."""
+    if octets is None or len(octets) < _EXPIRES.size:
+        return None
+    expires: float = _EXPIRES.unpack_from(octets)[0]
+    return None if isnan(expires) else Held(octets[_EXPIRES.size :], expires)
 
 
 def is_circumstance(error: BaseException) -> bool:
@@ -239,7 +257,7 @@ def _examine(file: Path) -> None:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application != APPLICATION_ID:
             raise ForeignFile("a database of another program")
-        elif version != SCHEMA_VERSION:
+        elif version != SCHEMA_VERSION and not can_upgrade(version, SCHEMA_VERSION):
             raise ForeignFile(f"schema version {version}, this resolverd knows {SCHEMA_VERSION}")
         connection.execute("COMMIT")
         if "Settings" in tables:
@@ -248,6 +266,8 @@ def _examine(file: Path) -> None:
             if foreign:
                 raise ForeignFile("settings that are not ours")
         _quick_check(connection)
+        if tables and version != SCHEMA_VERSION:
+            upgrade(connection, file, version, SCHEMA_VERSION)
     finally:
         connection.close()
 

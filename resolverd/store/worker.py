@@ -1,19 +1,17 @@
-"""The one thread that touches the file: jobs go in, results come out on the event loop, which never waits for SQLite.
+"""The one thread that writes to the file: jobs go in, results come out on the event loop, which never waits for SQLite.
 
-Reads are urgent: they are served between the slices of a long write, so that a decision never waits for a batch. The
-thread blocks without a timeout; it is woken by a job, or to stop.
+The thread blocks without a timeout; it is woken by a job, or to stop.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 from resolverd.failures import StoreError
-from resolverd.store.rows import Pause, Rows, is_damage, reason
+from resolverd.store.rows import Rows, is_damage, reason
 
 T = TypeVar("T")
 
@@ -21,9 +19,8 @@ log = logging.getLogger(__name__)
 
 
 class _Job(NamedTuple):
-    run: Callable[[Rows, Pause], Any]
+    run: Callable[[Rows], Any]
     done: asyncio.Future[Any]
-    urgent: bool
 
 
 class Worker:
@@ -37,9 +34,9 @@ class Worker:
         self._replace_rows = replace_rows
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._postponed: deque[_Job | None] = deque()
         self._rows: Rows | None = None
         self._damage: BaseException | None = None
+        self._edition = 0
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         # A daemon thread: a process that dies without closing the store must not hang on a thread that waits for jobs.
@@ -54,13 +51,14 @@ class Worker:
             self._jobs.put(None)
             raise
 
-    def submit(self, run: Callable[[Rows, Pause], T], *, urgent: bool = False) -> asyncio.Future[T]:
-        """Have `run` called with the rows and a pause to make between slices: its result, or StoreError.
+    def edition(self) -> int:
+        """How often another file has taken the place of one that turned out damaged."""
+        return self._edition
 
-        Jobs are done in their order; urgent ones go first where they can, but see every write that was submitted and done.
-        """
+    def submit(self, run: Callable[[Rows], T]) -> asyncio.Future[T]:
+        """Have `run` called with the rows, after all that were submitted before: its result, or StoreError."""
         done: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(run, done, urgent))
+        self._jobs.put(_Job(run, done))
         return done
 
     async def stop(self) -> None:
@@ -73,10 +71,10 @@ class Worker:
         try:
             self._rows = self._open_rows()
         except BaseException as error:
-            self._tell(self._opened, None, error)
+            settle(self._loop, self._opened, None, error)
             return
-        self._tell(self._opened, None, None)
-        while (job := self._next()) is not None:
+        settle(self._loop, self._opened, None, None)
+        while (job := self._jobs.get()) is not None:
             self._do(job)
             if self._damage is not None:
                 self._replace(self._damage)
@@ -85,37 +83,22 @@ class Worker:
                 self._rows.close()
         except Exception as error:
             log.error("closing the store: %s", reason(error))
-        self._tell(self._ended, None, None)
-
-    def _next(self) -> _Job | None:
-        return self._postponed.popleft() if self._postponed else self._jobs.get()
-
-    def _serve_urgent(self) -> None:
-        """Do the urgent jobs that wait; keep the others, and the call to stop, for later in their order."""
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except Empty:
-                return
-            if job is not None and job.urgent:
-                self._do(job)
-            else:
-                self._postponed.append(job)
+        settle(self._loop, self._ended, None, None)
 
     def _do(self, job: _Job) -> None:
         if self._rows is None:
-            self._tell(job.done, None, StoreError("the store's file could not be replaced"))
+            settle(self._loop, job.done, None, StoreError("the store's file could not be replaced"))
             return
         try:
-            result = job.run(self._rows, self._serve_urgent)
+            result = job.run(self._rows)
         except Exception as error:
             if is_damage(error):
                 self._damage = error
             failure = StoreError(reason(error))
             failure.__cause__ = error
-            self._tell(job.done, None, failure)
+            settle(self._loop, job.done, None, failure)
         else:
-            self._tell(job.done, result, None)
+            settle(self._loop, job.done, result, None)
 
     def _replace(self, damage: BaseException) -> None:
         self._damage = None
@@ -123,15 +106,18 @@ class Worker:
             if self._rows is not None:
                 self._rows.close()
             self._rows = self._replace_rows(damage)
+            self._edition += 1
         except Exception as error:
             self._rows = None
             log.error("the store's file is damaged and could not be replaced: %s; mail passes without it", reason(error))
 
-    def _tell(self, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_settle, future, result, error)
-        except RuntimeError:
-            pass  # the loop is closed: nobody waits any more
+
+def settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    """Tell the event loop, from a thread, what came of a job."""
+    try:
+        loop.call_soon_threadsafe(_settle, future, result, error)
+    except RuntimeError:
+        pass  # the loop is closed: nobody waits any more
 
 
 def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:

@@ -2,17 +2,24 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigFault, Unknown, Why
+from resolverd.flow import archive
+from resolverd.flow.archive import Loaded, Part, Stored
+from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.mail.greylist import GreylistRules
 from resolverd.mail.listspec import ListState
 from resolverd.mail.questions import Clear, Listed
+from resolverd.net.clock import SystemClock
+from resolverd.store.memory import MemoryStore
+from resolverd.wire.names import Address
 
-ZEN = ListState("spamhaus-zen", "zen.spamhaus.org", "block", ("ip4", "ip6"), True, "ok", 300000, 299990, 10, 4, 0, 12.5, 40.0)
+ZEN = ListState("spamhaus-zen", "zen.spamhaus.org", "block", ("ip4", "ip6"), True, "ok", 300000, 299990, 10, 4, 0, 12.5, 40.0, forecast=72000)
 WHITE = ListState("dnswl", "list.dnswl.org", "allow", ("ip4",), True, "open", last_error="timeout")
 
 ACCEPTED = Verdict("ACCEPT0001", Action.ACCEPT, 0, "nothing against it")
@@ -60,6 +67,9 @@ class FakeBackend:
         self.flushed: list[tuple[bytes | None, int | None]] = []
         self.faults: list[ConfigFault] = []
         self.readiness = Readiness(True)
+        self.store = MemoryStore()
+        self.clock = SystemClock()
+        self.greybook = Greybook(self.store, self.clock, GreylistRules())
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
         self.asked.append((attempt, record))
@@ -87,6 +97,21 @@ class FakeBackend:
 
     async def probe_list(self, name: str) -> ListState | None:
         return self.states.get(name)
+
+    async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:
+        return await self.greybook.find(sought, start=start, limit=limit)
+
+    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> Remembered:
+        return await self.greybook.allow(client, sender, recipient)
+
+    async def greylist_forget(self, sought: Sought) -> int:
+        return await self.greybook.forget(sought)
+
+    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
+        return await archive.read(self.store, self.clock.wall(), start, count)
+
+    async def store_load(self, records: Sequence[Stored]) -> Loaded:
+        return await archive.load(self.store, self.clock.wall(), records)
 
     async def trace(self, name: bytes, rtype: int) -> Trace:
         exchange = Exchange(".", "198.41.0.4", "example.org.", "MX", "referral to org.", 20)

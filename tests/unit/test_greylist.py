@@ -116,6 +116,49 @@ def test_records_live_as_long_as_they_count() -> None:
     assert Client(1, T).expires(RULES) == T + 35 * DAY + 1
 
 
+@pytest.mark.parametrize(
+    ("rules", "score", "seconds"),
+    [
+        (RULES, 100, 300),
+        (GreylistRules(delay_per_point=0.25), 0, 300),
+        (GreylistRules(delay_per_point=0.25), -8, 300),
+        (GreylistRules(delay_per_point=0.25), 4, 600),
+        (GreylistRules(delay=1, delay_per_point=0.25), 3, 1),
+        # time is left to retry within the window, whatever the score
+        (GreylistRules(delay_per_point=0.25), 1e9, DAY),
+        (GreylistRules(delay=DAY, retry_window=DAY + 1, delay_per_point=1), 5, DAY),
+        (GreylistRules(delay_per_point=0.25), 1e300, DAY),
+    ],
+)
+def test_what_speaks_against_a_client_makes_it_wait_longer(rules: GreylistRules, score: float, seconds: int) -> None:
+    assert rules.wait(score) == seconds
+    assert decide(T, None, None, rules, score=score).outcome.missing == seconds
+    assert decide(T + seconds - 1, Triplet(T, T, False), None, rules, score=score).outcome.state in ("early-retry", "new")
+    assert decide(T + seconds, Triplet(T, T, False), None, rules, score=score).outcome.state == "passed"
+
+
+def test_a_learnt_sender_waits_no_more() -> None:
+    decision = decide(T, None, None, RULES, sender=Client(5, T - DAY), learns=True)
+    assert (decision.outcome.state, decision.outcome.reason) == ("allowed", "sender AWL")
+    assert (decision.triplet, decision.client, decision.sender) == (None, None, Client(6, T))
+    assert decide(T, None, None, RULES, sender=Client(4, T - DAY), learns=True).outcome.state == "new"
+    assert decide(T, None, None, NEVER, sender=Client(9, T - DAY), learns=True).outcome.state == "new"
+
+
+@pytest.mark.parametrize(
+    ("before", "learns", "after"),
+    [
+        (None, True, Client(1, T)),
+        (None, False, None),
+        (Client(2, T - HOUR), True, Client(3, T)),
+        (Client(2, T - HOUR + 1), True, None),
+    ],
+)
+def test_senders_are_learnt_as_clients_are(before: Client | None, learns: bool, after: Client | None) -> None:
+    assert decide(T, WAITED, None, RULES, sender=before, learns=learns).sender == after
+    assert decide(T, None, None, RULES, sender=before, learns=learns).sender is None
+
+
 def test_short_max_age_is_refreshed_in_time() -> None:
     rules = GreylistRules(max_age=HOUR)
     assert decide(T + 450, Triplet(T - 300, T, True), None, rules).triplet == Triplet(T - 300, T + 450, True)

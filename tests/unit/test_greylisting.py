@@ -8,10 +8,12 @@ import pytest
 from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import StoreError
-from resolverd.flow.greylisting import CLIENTS, TRIPLETS, Greylister
+from resolverd.flow.greylisting import CLIENTS, SENDERS, TRIPLETS, Greylister
+from resolverd.mail.allowfiles import Allowed, read_clients, read_recipients
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.greylist import DAY, HOUR, GreylistRules, decode_client
+from resolverd.mail.organisation import Proof
 from resolverd.store.memory import MemoryStore
 from resolverd.watch.counters import Counters
 
@@ -311,3 +313,134 @@ async def test_turns_end_with_those_who_wait() -> None:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert not desk.greylister._turns._crowds
+
+
+# -- organisations --------------------------------------------------------------------------------------------------------
+
+
+class Office(Desk):
+    """A greylister by organisation, met by a pool of a provider's hosts, each in a network of its own."""
+
+    def __init__(self, **rules: object) -> None:
+        super().__init__(key="organisation", **rules)
+
+    async def from_host(self, number: int, proof: Proof, attempt: Attempt = MAIL, **more: object) -> str:
+        host = attempt._replace(client_address=ip_address(f"198.51.{number}.25"))
+        return (await self.greylister.consider(host, record=True, suspicious=True, prove=lambda: proof, **more)).state  # type: ignore[arg-type]
+
+
+def named(number: int) -> Proof:
+    return Proof(hostname=f"mail-{number}.out.provider.example.com")
+
+
+@virtual
+async def test_a_pool_passes_at_its_first_retry_from_any_host() -> None:
+    desk = Office()
+    assert await desk.from_host(1, named(1)) == "new"
+    desk.later(300)
+    assert await desk.from_host(2, named(2)) == "passed"
+    assert await desk.from_host(3, named(3)) == "known"
+    # a stranger who claims nothing is one
+    assert await desk.from_host(4, Proof()) == "new"
+    assert await desk.from_host(5, Proof(hostname="mail.elsewhere.example.net")) == "new"
+
+
+@virtual
+async def test_by_network_no_proof_counts() -> None:
+    desk = Desk()
+    for number in (1, 2):
+        host = MAIL._replace(client_address=ip_address(f"198.51.{number}.25"))
+        outcome = await desk.greylister.consider(host, record=True, suspicious=True, prove=lambda number=number: named(number))
+        assert outcome.state == "new"
+        desk.later(300)
+    assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
+
+
+SPF = Proof(spf_domain="news.example.org")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "state"),
+    [
+        (SPF, SPF, "passed"),
+        # SPF could not be checked the first time, or there is nothing but the network
+        (Proof(hostname="a.example.org"), SPF._replace(hostname="b.example.org"), "passed"),
+        (Proof(hostname="a.example.net"), SPF._replace(hostname="b.example.net"), "passed"),
+        (Proof(), SPF._replace(hostname="b.example.net"), "passed"),
+        # or cannot be checked the second time: the network is the same
+        (SPF, Proof(hostname="b.example.net"), "passed"),
+        (SPF, Proof(), "passed"),
+    ],
+)
+@virtual
+async def test_a_retry_is_known_by_each_name_it_has(first: Proof, then: Proof, state: str) -> None:
+    desk = Office()
+    assert await desk.from_host(1, first) == "new"
+    desk.later(300)
+    assert await desk.from_host(1, then) == state
+
+
+@virtual
+async def test_the_suffix_of_a_registry_is_no_organisation() -> None:
+    desk = Office()
+    proof = Proof(spf_domain="co.uk", hostname="localhost")
+    await desk.from_host(1, proof)
+    desk.later(300)
+    assert await desk.from_host(2, proof) == "new"
+
+
+@virtual
+async def test_senders_of_an_organisation_are_learnt() -> None:
+    """Codes and login links: each to somebody new, each time from another host."""
+    desk = Office()
+    for hour in range(5):
+        code = MAIL._replace(sender=f"code-{hour}x@accounts.example.com", recipient=f"user{hour}@example.org")
+        assert await desk.from_host(2 * hour, named(1), code) == "new"
+        desk.later(300)
+        assert await desk.from_host(2 * hour + 1, named(2), code) == "passed"
+        desk.later(HOUR)
+    urgent = MAIL._replace(sender="code-y@accounts.example.com", recipient="new@example.org")
+    assert await desk.from_host(99, named(9), urgent) == "allowed"
+    assert desk.counters.get("greylist_allowed", by="sender_AWL") == 1
+    # others of this organisation, and this sender from elsewhere, are strangers as before
+    assert await desk.from_host(99, named(9), urgent._replace(sender="code-y@other.example.com")) == "new"
+    assert await desk.from_host(99, Proof(hostname="mail.elsewhere.example.net"), urgent) == "new"
+    assert await desk.from_host(99, Proof(), urgent) == "new"
+    desk.later(36 * DAY)
+    assert await desk.from_host(99, named(9), urgent) == "new"
+
+
+@virtual
+async def test_bounces_teach_nothing_of_senders() -> None:
+    desk = Office()
+    bounce = MAIL._replace(sender="")
+    await desk.from_host(1, named(1), bounce)
+    desk.later(300)
+    assert await desk.from_host(1, named(1), bounce) == "passed"
+    assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
+
+
+@virtual
+async def test_points_make_it_longer() -> None:
+    desk = Office(delay_per_point=0.5)
+    assert await desk.from_host(1, Proof(), score=2.0) == "new"
+    desk.later(300)
+    assert await desk.from_host(1, Proof(), score=2.0) == "early-retry"
+    desk.later(300)
+    assert await desk.from_host(1, Proof(), score=2.0) == "passed"
+
+
+@virtual
+async def test_who_stands_in_an_allow_file_is_neither_asked_nor_remembered() -> None:
+    allowed = Allowed(read_clients("example.com\n203.0.113.0/24")[0], read_recipients("postmaster@")[0])
+    store, clock, counters = MemoryStore(), VirtualClock(), Counters()
+    greylister = Greylister(BrokenStore("get"), clock, GreylistRules(), counters, allowed)
+    for attempt, reason in (
+        (MAIL, "client whitelist"),
+        (MAIL._replace(client_name="unknown", client_address=ip_address("::ffff:203.0.113.9")), "client whitelist"),
+        (MAIL._replace(client_name="unknown", recipient="postmaster@example.org"), "recipient whitelist"),
+    ):
+        outcome = await greylister.consider(attempt, record=True, suspicious=True)
+        assert outcome == GreylistOutcome("allowed", reason=reason)
+    assert counters.get("greylist_allowed", by="client_whitelist") == 2
+    assert await store.tables() == []

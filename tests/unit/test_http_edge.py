@@ -362,7 +362,7 @@ async def test_answers_are_as_described(service: Service):
                 check(inner, schema["items"], where)
 
     service.backend.decide = lambda attempt: REFUSED
-    values = {"id": REFUSED.id, "subject": "192.0.2.1", "name": "dnswl", "type": "MX"}
+    values = {"id": REFUSED.id, "subject": "192.0.2.1", "name": "dnswl", "type": "MX", "client_address": "192.0.2.1"}
     for route in ROUTES:
         if route.schema and not route.streams:
             path = route.path.format(**values)
@@ -370,6 +370,10 @@ async def test_answers_are_as_described(service: Service):
             if route.path == "/v1/verdict":
                 path += "?client_address=192.0.2.1" if route.method == "GET" else ""
                 body = b'{"client_address": "192.0.2.1"}' if route.method == "POST" else b""
+            elif route.path == "/v1/greylist" and route.method == "DELETE":
+                path += "?recipient=b%40example.com"
+            elif route.path == "/v1/store" and route.method == "POST":
+                body = b'{"records": []}'
             response = await service.call(route.method, path, body, token=TOKEN)
             assert response.status == 200, route
             check(response.document, schemas[route.schema], route.schema)
@@ -605,3 +609,68 @@ async def test_expect_continue(service: Service):
     head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
     answer = await service.raw(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body), body)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+
+
+# -- the greylist and the store ---------------------------------------------------------------------------------------------
+
+KEPT = [
+    ("PUT", "/v1/greylist/192.0.2.1", b""),
+    ("DELETE", "/v1/greylist/192.0.2.1", b""),
+    ("DELETE", "/v1/greylist?sender=a%40example.com", b""),
+    ("GET", "/v1/store", b""),
+    ("POST", "/v1/store", b'{"records": []}'),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), KEPT)
+async def test_what_is_kept_is_for_those_with_the_token(service: Service, method: str, path: str, body: bytes):
+    assert is_problem(await service.call(method, path, body), 401)
+    assert (await service.call(method, path, body, token=TOKEN)).status == 200
+
+
+async def test_the_greylist_is_shown_edited_and_forgotten(service: Service):
+    where = "/v1/greylist/2001:db8::7?sender=&recipient=b%40example.org"
+    allowed = (await service.call("PUT", where, token=TOKEN)).document
+    assert (allowed["kind"], allowed["origin"], allowed["sender"], allowed["state"]) == ("triplet", "2001:db8::", "", "passed")
+    found = (await service.call("GET", "/v1/greylist?client_address=2001:db8::9")).document
+    assert found == {"records": [allowed], "next": None}
+    assert (await service.call("GET", "/v1/greylist?sender=x%40example.com")).document["records"] == []
+    assert (await service.call("DELETE", "/v1/greylist/2001:db8::7", token=TOKEN)).document == {"forgotten": 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/greylist/nonsense", 400),
+        ("GET", "/v1/greylist?client_address=", 400),
+        ("GET", "/v1/greylist?client=192.0.2.1", 400),
+        ("GET", "/v1/greylist?sender=a&sender=b", 400),
+        ("GET", "/v1/greylist?limit=0", 400),
+        ("GET", "/v1/greylist?limit=9999999", 400),
+        ("GET", "/v1/greylist?start=elsewhere%3A00", 400),
+        ("GET", "/v1/greylist?start=greylist%3Axyz", 400),
+        ("GET", "/v1/greylist?sender=" + "a" * 1025, 400),
+        ("DELETE", "/v1/greylist", 400),
+        ("PUT", "/v1/greylist/192.0.2.1?sender=a%40example.com", 400),
+        ("GET", "/v1/store?start=t%3Axyz", 400),
+        ("GET", "/v1/store?more=1", 400),
+    ],
+)
+async def test_faulty_questions_about_what_is_kept(service: Service, method: str, path: str, status: int):
+    assert is_problem(await service.call(method, path, token=TOKEN), status)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"{}", b"{", b'{"records": {}}', b'{"records": [1]}', b'{"records": [{"table": "t"}]}', b'{"records": [[[[]]]]}'],
+)
+async def test_records_that_are_none_are_refused_whole(service: Service, body: bytes):
+    assert is_problem(await service.call("POST", "/v1/store", body, token=TOKEN), 400)
+    assert is_problem(await service.call("POST", "/v1/store", body, token=TOKEN, Content_Type="text/plain"), 415)
+
+
+async def test_a_store_that_fails_is_a_problem(service: Service):
+    await service.backend.store.close()
+    for method, path, body in (*KEPT, ("GET", "/v1/greylist", b"")):
+        if body != b'{"records": []}':
+            assert is_problem(await service.call(method, path, body, token=TOKEN), 503)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from stores import LATER, NOW, filled, keys
 
 from resolverd.failures import StoreError
-from resolverd.store import base, rows
-from resolverd.store.base import Entry, Store
+from resolverd.store import base
+from resolverd.store.base import Entry, Store, address
 from resolverd.store.disk import DiskStore, open_store
 from resolverd.store.memory import MemoryStore
 from resolverd.store.rows import Rows
-from resolverd.store.worker import Worker
 from resolverd.watch.counters import Counters
 
 
@@ -105,6 +104,22 @@ class TestContract:
         entries = [entry async for entry in store.scan("t", NOW)]
         assert entries == [Entry(b"%04d" % number, b"v%d" % number, LATER) for number in range(1, 1200, 2)]
         assert await keys(store, "nothing") == []
+
+    async def test_scan_begins_where_it_is_told(self, store: Store) -> None:
+        for number in range(700):
+            store.put("t", b"%03d" % number, b"v", LATER)
+        for table in ("s", "t!", "tt"):
+            store.put(table, b"350", b"v", LATER)
+        store.put("t", b"350\0", b"v", LATER)
+        found = [entry.key async for entry in store.scan("t", NOW, b"350")]
+        assert found == [b"350", b"350\0", *(b"%03d" % number for number in range(351, 700))]
+        assert [entry.key async for entry in store.scan("t", NOW, b"7")] == []
+
+    async def test_tables_are_told(self, store: Store) -> None:
+        assert await store.tables() == []
+        for table, key in (("b", b"1"), ("a", b""), ("a", b"2"), ("ab", b"\0\xff"), ("b", b"2")):
+            store.put(table, key, b"v", LATER)
+        assert await store.tables() == ["a", "ab", "b"]
 
     async def test_sweeps_remove_the_expired_a_tenth_at_a_time_and_nothing_else(self, store: Store) -> None:
         for number in range(200):
@@ -210,9 +225,9 @@ async def test_writes_are_gathered_and_written_behind(state: Path, monkeypatch: 
     loop = asyncio.get_running_loop()
     write = Rows.write
 
-    def counting(self: Rows, batch: dict[bytes, base.Held | None], pause: rows.Pause) -> None:
+    def counting(self: Rows, batch: dict[bytes, base.Held | None]) -> None:
         batches.append(len(batch))
-        write(self, batch, pause)
+        write(self, batch)
         loop.call_soon_threadsafe(written.set)
 
     monkeypatch.setattr(Rows, "write", counting)
@@ -224,33 +239,37 @@ async def test_writes_are_gathered_and_written_behind(state: Path, monkeypatch: 
     assert batches == [100]
 
 
-async def test_reads_come_between_the_slices_of_a_long_write(state: Path) -> None:
-    order: list[str] = []
+async def test_reads_wait_for_no_write(state: Path) -> None:
+    await filled(state, 30_000)
+    store = await open_store(state, Counters())
+    assert isinstance(store, DiskStore)
     started, go = threading.Event(), threading.Event()
-    worker = Worker(lambda: _rows(state), lambda error: _rows(state))
-    await worker.start()
 
-    def long(_: Rows, pause: Callable[[], None]) -> None:
-        started.set()
-        go.wait(5)
-        pause()
-        order.append("long")
+    def long(rows: Rows) -> None:
+        with rows._cache.transact():
+            rows._cache.set(address("t", b"7"), b"half way")
+            started.set()
+            go.wait(5)
 
-    waiting = [
-        worker.submit(long),
-        worker.submit(lambda _, pause: order.append("next")),
-        worker.submit(lambda _, pause: order.append("read"), urgent=True),
-    ]
-    started.wait(5)
-    go.set()
-    await asyncio.gather(*waiting)
-    await worker.stop()
-    assert order == ["read", "long", "next"]
+    try:
+        writing = store._worker.submit(long)
+        await asyncio.to_thread(started.wait, 5)
+        async with asyncio.timeout(2):
+            assert await store.get("t", b"7", NOW) == b"value 7" * 20
+            assert await store.get("t", b"none", NOW) is None
+        assert not writing.done()
+    finally:
+        go.set()
+    await writing
+    await store.close()
 
 
-def _rows(state: Path) -> Rows:
-    state.mkdir(exist_ok=True)
-    return Rows(state / "store", 1 << 20)
+async def test_where_the_reader_fails_the_worker_is_asked(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(state, 10)
+    monkeypatch.setattr("resolverd.store.reader._QUERY", "SELECT nonsense")
+    store = await open_store(state, Counters())
+    assert await store.get("t", b"7", NOW) == b"value 7" * 20
+    await store.close()
 
 
 async def test_a_put_during_a_read_is_not_lost_behind_it(state: Path) -> None:
@@ -290,4 +309,4 @@ async def test_the_hot_table_has_a_bound(state: Path, monkeypatch: pytest.Monkey
 
 async def test_no_thread_is_left(state: Path) -> None:
     await filled(state)
-    assert "store" not in {thread.name for thread in threading.enumerate()}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("store")]

@@ -346,9 +346,9 @@ def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
 
     file._cache._con.set_authorizer(no_commit)
     with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
-        file.write({b"k": Held(b"v", LATER)}, lambda: None)
+        file.write({b"k": Held(b"v", LATER)})
     assert file.read(b"k") is None
-    file.write({b"k": Held(b"v", LATER)}, lambda: None)
+    file.write({b"k": Held(b"v", LATER)})
     assert file.read(b"k") == Held(b"v", LATER)
     file.close()
 

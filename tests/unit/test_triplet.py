@@ -49,6 +49,18 @@ def test_network(address: str, prefixes: tuple[int, int], expected: str) -> None
         ("prvs=0123456789=bob==@example.com", "bob@example.com"),
         ("prvs==bob@example.com", "bob@example.com"),
         ("PRVS=0123456789=bob@example.com", "PRVS=#=bob@example.com"),
+        # SRS: hashes and day go, sender and forwarders stay; each separator
+        ("SRS0=HHh/=TT=example.org=bob@fwd.example", "srs0=example.org=bob@fwd.example"),
+        ("srs0=x+y9=9q=example.org=bob@fwd.example", "srs0=example.org=bob@fwd.example"),
+        ("SRS0+HHHH=TT=example.org=bob@fwd.example", "srs0=example.org=bob@fwd.example"),
+        ("SRS0-HHHH=TT=example.org=bob@fwd.example", "srs0=example.org=bob@fwd.example"),
+        ("SRS0=HHHH=TT=example.org=bob+x=y@fwd.example", "srs0=example.org=bob@fwd.example"),
+        ("SRS0=HHHH=TT=example.org=bounce-77-a@fwd.example", "srs0=example.org=bounce-#-a@fwd.example"),
+        ("SRS1=GGGG=fwd.example==HHHH=TT=example.org=bob@two.example", "srs1=fwd.example=example.org=bob@two.example"),
+        ("SRS1=GGGG=fwd.example=+HHHH=TT=example.org=bob@two.example", "srs1=fwd.example=example.org=bob@two.example"),
+        ("SRS0=HHHH@fwd.example", "SRS0=HHHH@fwd.example"),
+        ("SRS0=HHHH=TT=example.org@fwd.example", "SRS0=HHHH=TT=example.org@fwd.example"),
+        ("srs@example.com", "srs@example.com"),
         # Postgrey cuts at the first @
         ("a+b@c+d@example.com", "a@c+d@example.com"),
         ("1@", "#@"),

@@ -1,0 +1,134 @@
+"""``resolverd greylist``: looking into what greylisting remembers, and editing it."""
+
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resolverd import config as configuration
+from resolverd.cli import output
+from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
+from resolverd.cli.options import config_option, config_path, json_option
+
+_COLUMNS = ("kind", "origin", "sender", "recipient", "state", "passes", "first", "last", "expires")
+
+_sender = click.option("--sender", metavar="ADDR", help="MAIL FROM; '' is the null sender.")
+_recipient = click.option("--recipient", metavar="ADDR", help="RCPT TO.")
+
+
+@click.group("greylist")
+def command() -> None:
+    """Look into what greylisting remembers, let somebody through, forget somebody."""
+
+
+@command.command("show")
+@click.argument("ip", required=False)
+@_sender
+@_recipient
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Records at the most.")
+@json_option
+@config_option
+@click.pass_context
+def show(
+    ctx: click.Context,
+    ip: str | None,
+    sender: str | None,
+    recipient: str | None,
+    limit: int,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """What is remembered of the client IP and its network, of a sender, of a recipient, or of everybody."""
+    query = _query(sender, recipient)
+    records: list[dict[str, Any]] = []
+    start: str | None = ""
+    while start is not None and len(records) < limit:
+        more = {"limit": str(min(limit - len(records), 1000)), **({"start": start} if start else {})}
+        page = _ask(ctx, config, "get", ip, {**query, **more})
+        records += page["records"]
+        start = page["next"]
+    if as_json:
+        output.print_json({"records": records, "more": start is not None})
+        return
+    output.print_table(_COLUMNS, map(_row, records), right=("passes",))
+    if start is not None:
+        click.echo(f"there may be more than these {len(records)}; --limit shows them", err=True)
+
+
+@command.command("allow")
+@click.argument("ip")
+@_sender
+@_recipient
+@json_option
+@config_option
+@click.pass_context
+def allow(
+    ctx: click.Context, ip: str, sender: str | None, recipient: str | None, as_json: bool, config: Path | None
+) -> None:
+    """Let the client IP through from now on; with sender and recipient, only this triplet, as if it had waited.
+
+    It is forgotten like any other when it has sent nothing for greylist.max_age.
+    """
+    if (sender is None) != (recipient is None):
+        raise click.UsageError("give --sender and --recipient together, or neither")
+    record = _ask(ctx, config, "put", ip, _query(sender, recipient))
+    if as_json:
+        output.print_json(record)
+    else:
+        what = record["origin"] if record["kind"] == "client" else "/".join(output.shown(record[key]) for key in _COLUMNS[1:4])
+        click.echo(f"{what} waits no more")
+
+
+@command.command("forget")
+@click.argument("ip", required=False)
+@_sender
+@_recipient
+@json_option
+@config_option
+@click.pass_context
+def forget(
+    ctx: click.Context, ip: str | None, sender: str | None, recipient: str | None, as_json: bool, config: Path | None
+) -> None:
+    """Forget the client IP and the triplets of its network, or those of a sender or a recipient: what `show` shows of them."""
+    if ip is None and sender is None and recipient is None:
+        raise click.UsageError("say what to forget: an IP, --sender or --recipient")
+    found = _ask(ctx, config, "delete", ip, _query(sender, recipient))
+    if as_json:
+        output.print_json(found)
+    else:
+        click.echo(f"{found['forgotten']} records forgotten")
+
+
+def _ask(ctx: click.Context, config: Path | None, method: str, ip: str | None, query: dict[str, str]) -> Any:
+    path = ["v1", "greylist"]
+    if ip is not None:
+        try:
+            path.append(str(ip_address(ip)))
+        except ValueError:
+            raise click.BadParameter(f"{ip!r} is no IP address", param_hint="IP") from None
+    daemon = Daemon(configuration.load(config_path(ctx, config)))
+    calls = {"get": daemon.get, "put": daemon.put, "delete": daemon.delete}
+    try:
+        return calls[method](*path, query=query)
+    except Unreachable:
+        raise no_daemon(daemon) from None
+
+
+def _query(sender: str | None, recipient: str | None) -> dict[str, str]:
+    return {name: value for name, value in (("sender", sender), ("recipient", recipient)) if value is not None}
+
+
+def _row(record: dict[str, Any]) -> tuple[object, ...]:
+    times = (_time(record[name]) for name in ("first", "last", "expires"))
+    return (*(record[name] for name in _COLUMNS[:6]), *times)
+
+
+def _time(seconds: int | None) -> str:
+    if seconds is None:
+        return ""
+    try:
+        return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)

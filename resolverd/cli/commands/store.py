@@ -1,0 +1,94 @@
+"""``resolverd store``: the records that are kept, for backup and for moving."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import IO
+
+import click
+
+from resolverd import __version__
+from resolverd import config as configuration
+from resolverd.cli import keeping, output
+from resolverd.cli.options import Failed, config_option, config_path, json_option
+from resolverd.edge import storelines
+from resolverd.flow.archive import Stored
+from resolverd.flow.greylisting import TRIPLETS
+from resolverd.mail import postgrey
+from resolverd.mail.greylist import decode_triplet
+
+_MAX_TOLD = 20
+
+
+@click.group("store")
+def command() -> None:
+    """Dump and load what the daemon keeps: greylist, quotas spent and the like."""
+
+
+@command.command("dump")
+@click.option("--postgrey", "as_postgrey", is_flag=True, help="The triplets as db_dump writes Postgrey's; db5.3_load reads them.")
+@config_option
+@click.pass_context
+def dump(ctx: click.Context, as_postgrey: bool, config: Path | None) -> None:
+    """Write every record to standard output, a JSON object a line.
+
+    \b
+    With --postgrey, for postgreyreport or for going back:
+      resolverd store dump --postgrey | db5.3_load DIR/postgrey.db
+    """
+    settings = configuration.load(config_path(ctx, config))
+    out = sys.stdout.buffer
+    if as_postgrey:
+        triplets = (
+            (record.key, known)
+            for record in keeping.records(settings)
+            if record.table == TRIPLETS and (known := decode_triplet(record.value)) is not None
+        )
+        for lines in postgrey.give(triplets, int(settings.greylist.delay)):
+            out.write(lines)
+        return
+    found = keeping.records(settings)
+    out.write(_line(storelines.headline(__version__)))
+    for record in found:
+        out.write(_line(storelines.record_json(record)))
+
+
+@command.command("load")
+@click.argument("file", type=click.File("rb"), default="-")
+@json_option
+@config_option
+@click.pass_context
+def load(ctx: click.Context, file: IO[bytes], as_json: bool, config: Path | None) -> None:
+    """Take the records of a dump into the store. With a faulty line nothing is taken.
+
+    Of two records for the same the one that lives longer stays, so that loading loses nothing.
+    """
+    settings = configuration.load(config_path(ctx, config))
+    records: list[Stored] = []
+    faults: list[str] = []
+    for number, line in enumerate(file, 1):
+        try:
+            if not line.isspace() and (record := storelines.line_from(line)) is not None:
+                records.append(record)
+        except storelines.BadLine as error:
+            faults.append(f"line {number}: {error}")
+    if faults:
+        for fault in faults[:_MAX_TOLD]:
+            click.echo(f"resolverd: {output.shown(fault)}", err=True)
+        raise Failed(f"{len(faults)} faulty lines, nothing was loaded")
+    tell(keeping.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
+
+
+def tell(loaded: dict[str, int], tables: Counter[str], as_json: bool) -> None:
+    """What became of the records that were given."""
+    if as_json:
+        output.print_json({**loaded, "tables": dict(tables)})
+        return
+    click.echo(f"{loaded['taken']} records taken, {loaded['kept']} were there already and newer, {loaded['expired']} expired")
+    for table, count in sorted(tables.items()):
+        click.echo(f"  {output.shown(table)}: {count}")
+
+
+def _line(document: object) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode("utf-8") + b"\n"

@@ -1,0 +1,126 @@
+"""Reading and filling the store: through the running daemon, or where none runs, in its directory."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from resolverd.cli.daemon import Daemon, Unreachable
+from resolverd.cli.options import Failed
+from resolverd.config import Settings
+from resolverd.edge import storelines
+from resolverd.failures import StoreError
+from resolverd.flow import archive
+from resolverd.flow.archive import Loaded, Stored
+from resolverd.net.clock import SystemClock
+from resolverd.store.base import Store
+from resolverd.store.disk import DIRECTORY, DiskStore, open_store
+from resolverd.store.place import StateInUse
+from resolverd.watch.counters import Counters
+
+_BATCH_OCTETS: Final = 48 * 1024
+"""Of records sent at once; a body has at most 64 KiB."""
+_BATCH: Final = 5000
+"""Records taken at once where no daemon runs."""
+
+
+def records(settings: Settings) -> Iterator[Stored]:
+    """Every record of the store, in order."""
+    daemon = Daemon(settings)
+    try:
+        page = daemon.get_kept("v1", "store")
+    except Unreachable:
+        yield from asyncio.run(_read(settings))
+        return
+    while True:
+        yield from (storelines.record_from(each) for each in page["records"])
+        if page["next"] is None:
+            return
+        page = daemon.get_kept("v1", "store", query={"start": page["next"]})
+
+
+def load(settings: Settings, found: Sequence[Stored]) -> Loaded:
+    """Take records into the store."""
+    daemon = Daemon(settings)
+    loaded = Loaded()
+    try:
+        with _progress(len(found)) as advance:
+            for batch in _batches(found):
+                loaded += Loaded(**daemon.post("v1", "store", body={"records": batch}))
+                advance(len(batch))
+    except Unreachable:
+        if loaded != Loaded():
+            raise Failed("the daemon ended meanwhile; load the same once more, what is there already stays") from None
+        return asyncio.run(_load(settings, found))
+    return loaded
+
+
+def _batches(found: Sequence[Stored]) -> Iterator[list[dict[str, object]]]:
+    batch: list[dict[str, object]] = []
+    size = 0
+    for record in found:
+        document = storelines.record_json(record)
+        size += len(json.dumps(document)) + 2
+        if batch and size > _BATCH_OCTETS:
+            yield batch
+            batch, size = [], len(json.dumps(document)) + 2
+        batch.append(document)
+    yield batch
+
+
+async def _read(settings: Settings) -> list[Stored]:
+    async with _opened(settings) as store:
+        return list((await archive.read(store, SystemClock().wall(), None, 2**62)).records)
+
+
+async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
+    loaded = Loaded()
+    async with _opened(settings) as store:
+        with _progress(len(found)) as advance:
+            for at in range(0, len(found), _BATCH):
+                batch = found[at : at + _BATCH]
+                loaded += await archive.load(store, SystemClock().wall(), batch)
+                advance(len(batch))
+    return loaded
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Store]:
+    """The store in its directory, while no daemon works there. Files made by another user would lock the daemon out."""
+    directory = settings.state_directory()
+    if directory is None:
+        raise Failed("nothing is stored: [store] url is memory:, and no daemon answers")
+    if directory.exists() and (owner := _owner(directory)) != os.geteuid():
+        raise Failed(f"{directory} belongs to user {owner}: run this as that user, or start the daemon first")
+    try:
+        store = await open_store(directory, Counters())
+    except StateInUse as error:
+        raise Failed(f"{error}; it does not answer over HTTP") from None
+    try:
+        if not isinstance(store, DiskStore):
+            raise Failed(f"the store in {directory / DIRECTORY} cannot be opened")
+        yield store
+    except StoreError as error:
+        raise Failed(f"the store: {error}") from None
+    finally:
+        await store.close()
+
+
+def _owner(directory: Path) -> int:
+    return directory.stat().st_uid
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; who is called tells how many more are done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=count, file=sys.stderr) as bar:
+        yield bar.update

@@ -1,0 +1,377 @@
+"""Looking into the greylist and editing it; the store read out and filled; both over HTTP and as commands."""
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from fake_backend import FakeBackend, bound
+from hypothesis import given
+from hypothesis import strategies as st
+from virtualtime import VirtualClock, virtual
+
+from resolverd.cli.root import resolverd
+from resolverd.edge import storelines
+from resolverd.edge.http import HttpServer
+from resolverd.edge.storelines import BadLine
+from resolverd.flow import archive
+from resolverd.flow.archive import Loaded, Stored
+from resolverd.flow.greybook import AllowsNobody, Greybook, Sought
+from resolverd.flow.greylisting import CLIENTS, SENDERS, TRIPLETS, Greylister
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.greylist import DAY, GreylistRules
+from resolverd.mail.organisation import Proof
+from resolverd.store.memory import MemoryStore
+from resolverd.watch.counters import Counters
+
+RULES = GreylistRules(key="organisation")
+BOB = Attempt(ip_address("192.0.2.7"), sender="bob@example.com", recipient="anna@example.org")
+CAROL = Attempt(ip_address("192.0.2.70"), sender="carol-17-x@example.com", recipient="Anna@example.org")
+DAVE = Attempt(ip_address("2001:db8::7"), sender="", recipient="eve@example.org")
+
+
+class Desk:
+    def __init__(self, rules: GreylistRules = RULES) -> None:
+        self.store, self.clock = MemoryStore(), VirtualClock()
+        self.greylister = Greylister(self.store, self.clock, rules, Counters())
+        self.book = Greybook(self.store, self.clock, rules)
+
+    async def see(self, attempt: Attempt, *, times: int = 1, proof: Proof | None = None) -> str:
+        for _ in range(times):
+            outcome = await self.greylister.consider(attempt, record=True, suspicious=True, prove=lambda: proof or Proof())
+            self.clock.set_wall(self.clock.wall() + 300)
+        return outcome.state
+
+    async def shown(self, sought: Sought = Sought()) -> list[tuple[str, str, str | None, str | None, str]]:  # noqa: B008
+        page = await self.book.find(sought)
+        return [(each.kind, each.origin, each.sender, each.recipient, each.state) for each in page.records]
+
+
+BOBS = ("triplet", "192.0.2.0", "bob@example.com", "anna@example.org", "waiting")
+CAROLS = ("triplet", "192.0.2.0", "carol-#-x@example.com", "anna@example.org", "passed")
+CAROL_ITSELF = ("client", "192.0.2.70", None, None, "counting")
+DAVES = ("triplet", "2001:db8::", "", "eve@example.org", "waiting")
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        (Sought(), [CAROL_ITSELF, BOBS, CAROLS, DAVES]),
+        (Sought(ip_address("192.0.2.70")), [CAROL_ITSELF, BOBS, CAROLS]),
+        (Sought(ip_address("192.0.2.7")), [BOBS, CAROLS]),
+        (Sought(ip_address("::ffff:192.0.2.7")), [BOBS, CAROLS]),
+        (Sought(ip_address("192.0.3.7")), []),
+        (Sought(sender="Bob@Example.com"), [BOBS]),
+        (Sought(sender="carol-99-x@example.com"), [CAROLS]),
+        (Sought(sender=""), [DAVES]),
+        (Sought(recipient="anna@example.org"), [BOBS, CAROLS]),
+        (Sought(ip_address("192.0.2.1"), "bob@example.com", "anna@example.org"), [BOBS]),
+        (Sought(ip_address("192.0.2.1"), "bob@example.com", "eve@example.org"), []),
+    ],
+)
+@virtual
+async def test_what_is_sought_is_found_and_forgotten(sought: Sought, found: list[tuple[str, ...]]) -> None:
+    desk = Desk()
+    await desk.see(CAROL, times=2)
+    await desk.see(BOB)
+    await desk.see(DAVE)
+    assert await desk.shown(sought) == found
+    everything = await desk.shown()
+    count = await desk.book.forget(sought)
+    assert count == (len(found) if sought != Sought() else 0)  # nothing said, nothing forgotten
+    left = [each for each in everything if each not in found] if count else everything
+    assert await desk.shown() == left
+
+
+@virtual
+async def test_senders_are_shown_and_forgotten() -> None:
+    desk = Desk()
+    await desk.see(BOB, times=2, proof=Proof(hostname="mx.provider.example.net"))
+    found = await desk.shown(Sought(sender="whoever@example.com"))
+    assert found == [("sender", "example.net", "example.com", None, "counting")]
+    assert await desk.book.forget(Sought(sender="whoever@example.com")) == 1
+    assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
+
+
+@virtual
+async def test_pages_go_on_where_the_last_one_ended() -> None:
+    desk = Desk()
+    for number in range(25):
+        await desk.see(BOB._replace(recipient=f"r{number}@example.org"), times=2)
+    found, start = [], None
+    while True:
+        page = await desk.book.find(Sought(), start=start, limit=4)
+        found += page.records
+        if page.next is None:
+            break
+        start = type(page.next).read(str(page.next))
+    assert len(found) == len(set(found)) == 26
+
+
+@virtual
+async def test_who_is_allowed_waits_no_more() -> None:
+    desk = Desk()
+    assert (await desk.book.allow(ip_address("192.0.2.7"), "bob@example.com", "anna@example.org")).state == "passed"
+    assert await desk.see(BOB) == "known"
+    assert await desk.see(BOB._replace(sender="other@example.com")) == "new"
+    assert (await desk.book.allow(ip_address("192.0.2.7"))).state == "allowed"
+    assert await desk.see(BOB._replace(sender="another@example.com")) == "allowed"
+    assert await desk.see(CAROL) == "new"
+    desk.clock.set_wall(desk.clock.wall() + 36 * DAY)
+    assert await desk.see(BOB) == "new"
+    with pytest.raises(AllowsNobody):
+        await Desk(GreylistRules(auto_allow_after=0)).book.allow(ip_address("192.0.2.7"))
+
+
+# -- the store read out and filled ----------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_all_records_move_and_what_lives_longer_stays() -> None:
+    source, target = MemoryStore(), MemoryStore()
+    for number in range(30):
+        source.put("abc"[number % 3], b"%02d" % number, b"v%d" % number, 1000 + number)
+    target.put("a", b"00", b"newer", 5000)
+    target.put("a", b"03", b"older", 1)
+    moved: list[Stored] = []
+    start = None
+    while True:
+        part = await archive.read(source, 1005, start, 7)
+        moved += part.records
+        start = part.next
+        if start is None:
+            break
+    assert len(moved) == 24  # six have expired
+    old = Stored("a", b"00", b"v0", 1500)
+    assert await archive.load(target, 1010, [*moved, old]) == Loaded(taken=19, kept=1, expired=5)
+    assert await target.get("a", b"00", 1010) == b"newer"
+    assert await archive.load(target, 1010, moved) == Loaded(taken=19, kept=0, expired=5)
+
+
+@given(st.builds(Stored, st.sampled_from(["greylist", "b"]), st.binary(), st.binary(), st.floats(0, 2**40)))
+def test_records_are_lines(record: Stored) -> None:
+    line = json.dumps(storelines.record_json(record))
+    assert "\n" not in line
+    assert storelines.line_from(line) == record
+
+
+def test_a_line_as_it_stands_in_the_manual() -> None:
+    line = '{"table": "greylist", "key": "192.0.2.0/bob@example.com/anna@example.org", "value": "AQA=", "expires": 1700086400}'
+    record = Stored("greylist", b"192.0.2.0/bob@example.com/anna@example.org", b"\x01\x00", 1700086400.0)
+    assert storelines.line_from(line) == record
+    assert storelines.line_from('{"resolverd": "9.9", "store": 1}') is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        '"x"',
+        "{}",
+        '{"resolverd": "1", "store": 2}',
+        '{"table": "", "key": "k", "value": "", "expires": 1}',
+        '{"table": "a\\u0000b", "key": "k", "value": "", "expires": 1}',
+        '{"table": "t", "key": "k", "value": "%%", "expires": 1}',
+        '{"table": "t", "key": "k", "value": null, "expires": 1}',
+        '{"table": "t", "key": "k", "value": "", "expires": "soon"}',
+        '{"table": "t", "key": "k", "value": "", "expires": NaN}',
+        '{"table": "t", "key": "k", "value": "", "expires": true}',
+        '{"table": "t", "key": "k", "key_base64": "", "value": "", "expires": 1}',
+        '{"table": "t", "value": "", "expires": 1}',
+        '{"table": "t", "key": "\\ud800", "value": "", "expires": 1}',
+        '{"table": "t", "key": "k", "value": "", "expires": 1, "more": 1}',
+        '{"table": "t", "key": 1, "value": "", "expires": 1}',
+    ],
+)
+def test_a_line_that_is_none(line: str) -> None:
+    with pytest.raises(BadLine):
+        storelines.line_from(line)
+
+
+# -- as commands, with a daemon and without -------------------------------------------------------------------------------
+
+
+def run(*arguments: str, **more: object) -> Result:
+    return CliRunner().invoke(resolverd, list(arguments), prog_name="resolverd", **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[tuple[FakeBackend, str]]:
+    """A real HTTP server over a fake backend with a store, in a thread with a loop of its own."""
+    backend = FakeBackend()
+    sock = bound()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> HttpServer:
+        server = HttpServer(backend, Counters(), token="t0ken")
+        await server.serve(sock)
+        return server
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
+    (tmp_path / "config.toml").write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "token").write_text("t0ken\n")
+    yield backend, str(tmp_path / "config.toml")
+    asyncio.run_coroutine_threadsafe(server.close(0.1), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> str:
+    """A configuration with a state directory of its own, where no daemon runs."""
+    with bound() as sock:
+        (tmp_path / "alone").mkdir()
+        file = tmp_path / "alone" / "config.toml"
+        file.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
+    return str(file)
+
+
+def test_greylist_commands(daemon: tuple[FakeBackend, str]) -> None:
+    _, config = daemon
+    given = ("--sender", "bob@example.com", "--recipient", "anna@example.org", "-c", config)
+    assert run("greylist", "show", "-c", config).output.splitlines()[1:] == []
+    assert "waits no more" in run("greylist", "allow", "192.0.2.7", *given).output
+    assert "waits no more" in run("greylist", "allow", "2001:db8::7", "-c", config).output
+    lines = run("greylist", "show", "-c", config).output.splitlines()
+    assert lines[1].startswith("client\t2001:db8::7\t\t\tallowed\t5\t")
+    assert lines[2].startswith("triplet\t192.0.2.0\tbob@example.com\tanna@example.org\tpassed\t")
+    shown = json.loads(run("greylist", "show", "192.0.2.99", "--json", "-c", config).output)
+    assert [(record["kind"], record["state"]) for record in shown["records"]] == [("triplet", "passed")]
+    assert shown["more"] is False
+    assert json.loads(run("greylist", "show", "--limit", "1", "--json", "-c", config).output)["more"] is True
+    assert run("greylist", "forget", "--recipient", "anna@example.org", "-c", config).output == "1 records forgotten\n"
+    assert run("greylist", "forget", "2001:db8::7", "-c", config).output == "1 records forgotten\n"
+    assert run("greylist", "show", "-c", config).output.splitlines()[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("greylist", "forget"), 2),
+        (("greylist", "show", "nonsense"), 2),
+        (("greylist", "allow", "192.0.2.1", "--sender", "a@b"), 2),
+        (("import", "postgrey", "/nowhere/at/all"), 2),
+    ],
+)
+def test_usage(daemon: tuple[FakeBackend, str], arguments: tuple[str, ...], status: int) -> None:
+    assert run(*arguments, "-c", daemon[1]).exit_code == status
+
+
+def test_no_daemon_to_ask(nobody: str) -> None:
+    result = run("greylist", "show", "-c", nobody)
+    assert result.exit_code == 1
+    assert "resolverd serve" in result.stderr
+
+
+def test_dump_and_load_through_the_daemon_and_without_one(daemon: tuple[FakeBackend, str], nobody: str) -> None:
+    backend, config = daemon
+    for number in range(2500):
+        backend.store.put(TRIPLETS, b"192.0.2.0/s%04d@example.com/r@example.org" % number, b"\x01\x00" + b"e" * 8, 4e9)
+    backend.store.put("other", b"\xff\x00", b"\0" * 100, 4e9)
+    dump = run("store", "dump", "-c", config)
+    assert dump.exit_code == 0
+    assert len(dump.stdout.splitlines()) == 2502
+    loaded = run("store", "load", "--json", "-c", nobody, input=dump.stdout)
+    assert json.loads(loaded.stdout) == {"taken": 2501, "kept": 0, "expired": 0, "tables": {TRIPLETS: 2500, "other": 1}}
+    again = run("store", "dump", "-c", nobody)
+    assert again.stdout == dump.stdout
+    backend.store.delete("other", b"\xff\x00")
+    loaded = run("store", "load", "-c", config, input=again.stdout)
+    assert loaded.stdout.startswith("2501 records taken, 0 were there already")
+
+
+@pytest.mark.parametrize("which", ["daemon", "nobody"])
+def test_a_faulty_dump_loads_nothing(which: str, request: pytest.FixtureRequest) -> None:
+    found = request.getfixturevalue(which)
+    config = found if isinstance(found, str) else found[1]
+    good = '{"table": "t", "key": "k", "value": "", "expires": 4e9}\n'
+    result = run("store", "load", "-c", config, input=f"{good}\n{good}rubbish\n")
+    assert result.exit_code == 1
+    assert "line 4: not JSON" in result.stderr
+    assert len(run("store", "dump", "-c", config).stdout.splitlines()) == 1
+
+
+def test_a_store_of_somebody_else_is_left_alone(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("store", "dump", "-c", nobody).exit_code == 0
+    monkeypatch.setattr("os.geteuid", lambda: 4242)
+    result = run("store", "dump", "-c", nobody)
+    assert result.exit_code == 1
+    assert "belongs to user" in result.stderr
+
+
+DUMP = """VERSION=3
+format=print
+type=btree
+HEADER=END
+ 192.0.2.0/bob@example.com/anna@example.org
+ {first},{last}
+ 192.0.2.0/old@example.com/anna@example.org
+ 100,900
+DATA=END
+VERSION=3
+format=print
+type=btree
+HEADER=END
+ 192.0.2.7
+ 5,{last}
+DATA=END
+"""
+
+
+def test_a_dump_of_postgreys_is_imported(daemon: tuple[FakeBackend, str], tmp_path: Path) -> None:
+    backend, config = daemon
+    now = int(backend.clock.wall())
+    file = tmp_path / "dump"
+    file.write_text(DUMP.format(first=now - 1000, last=now - 500))
+    result = run("import", "postgrey", str(file), "--json", "-c", config)
+    assert json.loads(result.stdout) == {"taken": 2, "kept": 0, "expired": 1, "tables": {TRIPLETS: 2, CLIENTS: 1}}
+    lines = run("greylist", "show", "-c", config).output.splitlines()[1:]
+    assert [line.split("\t")[4] for line in lines] == ["allowed", "passed"]
+    assert run("greylist", "forget", "192.0.2.7", "-c", config).exit_code == 0
+    slower = run("import", "postgrey", str(file), "--delay", "10m", "-c", config)
+    assert slower.exit_code == 0
+    assert "waiting" in run("greylist", "show", "-c", config).output
+    back = run("store", "dump", "--postgrey", "-c", config)
+    assert back.stdout.startswith("VERSION=3\nformat=bytevalue\n")
+    file.write_text("rubbish\n")
+    refused = run("import", "postgrey", str(file), "-c", config)
+    assert refused.exit_code == 1
+    assert "line 1: not the header" in refused.stderr
+
+
+@pytest.mark.skipif(shutil.which("db5.3_load") is None, reason="needs db5.3-util")
+def test_databases_are_made_and_read_with_berkeley_db(daemon: tuple[FakeBackend, str], tmp_path: Path) -> None:
+    import subprocess
+
+    backend, config = daemon
+    now = int(backend.clock.wall())
+    folder = tmp_path / "postgrey"
+    folder.mkdir()
+    text = DUMP.format(first=now - 1000, last=now - 500)
+    for name, dump in zip(("postgrey.db", "postgrey_clients.db"), text.split("VERSION=3\n")[1:], strict=True):
+        subprocess.run(["db5.3_load", str(folder / name)], input=f"VERSION=3\n{dump}", text=True, check=True)
+    result = run("import", "postgrey", str(folder), "--json", "-c", config)
+    assert json.loads(result.stdout)["tables"] == {TRIPLETS: 2, CLIENTS: 1}
+    back = run("store", "dump", "--postgrey", "-c", config).stdout
+    subprocess.run(["db5.3_load", str(folder / "back.db")], input=back, text=True, check=True)
+    printed = subprocess.run(["db5.3_dump", "-p", str(folder / "back.db")], capture_output=True, text=True, check=True).stdout
+    assert f" 192.0.2.0/bob@example.com/anna@example.org\n {now - 1000},{now - 500}\n" in printed
+    (folder / "postgrey.db").write_bytes(b"no database")
+    damaged = run("import", "postgrey", str(folder), "-c", config)
+    assert damaged.exit_code == 1
+    assert damaged.stderr.count("\n") >= 1
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "has no postgrey.db" in run("import", "postgrey", str(empty), "-c", config).stderr
