@@ -2,9 +2,10 @@
 
 - an attempt and its verdict: `attempt`, `questions`, `findings`, `checks` (one file a check), `verdict` (the fold), `headers`
 - the lists: `catalogue`, `listconfig`, `listtables` (data to `listspec`), `returncodes` (what an answer means), `listnames`
-  (what is asked), `listreply` (what came back), `health`, `replycache`, `standing` (all lists' word on one subject)
+  (what is asked), `listreply` (what came back), `replycache`, `standing` (all lists' word on one subject), `foresight` (is it
+  decided already?); `health`, `suspicion`, `witnesses`: does a list deserve belief?
 - names made of them: `combined` (the zone below the origin), `guard` (the lists' own zones)
 - SPF: `spf` (RFC 7208), asked by its check
-- greylisting: `triplet`, `greylist`
+- greylisting: `triplet`, `organisation` (whose mail is it?), `greylist`, `allowfiles`, `postgrey` (its database)
 - texts: `hostnames`, `domains`, `recipients`, `printable`
 """
