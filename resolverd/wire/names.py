@@ -58,7 +58,10 @@ def from_labels(labels: list[bytes] | tuple[bytes, ...]) -> Name:
 def _split_escaped(text: str) -> list[bytes]:
     labels: list[bytes] = []
     label = bytearray()
-    chars = iter(text.removesuffix(".") if not text.endswith("\\.") else text)
+    before = text.removesuffix(".")
+    # A final dot with an odd number of backslashes in front is a letter of the last label.
+    escaped = (len(before) - len(before.rstrip("\\"))) % 2
+    chars = iter(text if escaped else before)
     wide = ""
     for char in chars:
         if char == "\\":

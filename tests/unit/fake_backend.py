@@ -19,7 +19,9 @@ from resolverd.net.clock import SystemClock
 from resolverd.store.memory import MemoryStore
 from resolverd.wire.names import Address
 
-ZEN = ListState("spamhaus-zen", "zen.spamhaus.org", "block", ("ip4", "ip6"), True, "ok", 300000, 299990, 10, 4, 0, 12.5, 40.0, forecast=72000)
+ZEN = ListState(
+    "spamhaus-zen", "zen.spamhaus.org", "block", ("ip4", "ip6"), True, "ok", 300000, 299990, 10, 4, 0, 12.5, 40.0, forecast=72000
+)
 WHITE = ListState("dnswl", "list.dnswl.org", "allow", ("ip4",), True, "open", last_error="timeout")
 
 ACCEPTED = Verdict("ACCEPT0001", Action.ACCEPT, 0, "nothing against it")

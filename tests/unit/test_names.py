@@ -69,6 +69,12 @@ def test_other_labels_are_no_address(text: str) -> None:
     assert names.address_of_reversed(names.from_text(text)) is None
 
 
+def test_a_backslash_at_the_end_of_a_label_is_told_from_an_escaped_dot() -> None:
+    assert names.from_text("a\\\\.") == names.from_labels([b"a\\"])
+    assert names.from_text("a\\.") == names.from_labels([b"a."])
+    assert names.from_text("a\\\\\\.") == names.from_labels([b"a\\."])
+
+
 def test_ancestors_and_suffix() -> None:
     name = names.from_text("a.b.c")
     assert [names.to_text(each) for each in names.ancestors(name)] == ["a.b.c.", "b.c.", "c.", "."]

@@ -280,6 +280,8 @@ def test_a_folder(tmp_path: Path) -> None:
     ("5.3.2.1", "MX", "NOERROR"),
     ("6.3.2.1", "A", ["192.0.2.9"]),
     ("7.3.2.1", "A", "NXDOMAIN"),
+    ("1.9.9.9", "A", ["127.0.0.2"]),
+    ("2.9.9.9", "A", ["192.0.2.9"]),
     ("www", "A", ["192.0.2.1"]),
     ("example.com", "A", ["elsewhere.example."]),
     ("3.2.1", "A", "NOERROR"),
@@ -297,7 +299,8 @@ www 60 A 192.0.2.1
 example.com 60 CNAME elsewhere.example.
 """
     origin = from_text("list.example")
-    lists = [FORMATS["ip4set"]([b"1.2.3.4 :2:listed\n", b"1.2.3.5\n"], 0, 0), FORMATS["dnset"]([b"example.com\n"], 0, 0)]
+    addresses = [b"1.2.3.4 :2:listed\n", b"1.2.3.5\n", b"9.9.9.1\n"]
+    lists = [FORMATS["ip4set"](addresses, 0, 0), FORMATS["dnset"]([b"example.com\n"], 0, 0)]
     zone = OwnZone(origin, masterfile.zone(master, origin), lists)
     rtype_number = codes.type_from_text(rtype)
     answer = zone.ask(from_text(f"{name}.list.example".lstrip(".")), rtype_number).answer
