@@ -39,14 +39,14 @@ class Rhsbl:
             yield from (one.question for one in questions)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """Each list counts once for a registered domain, however many names of it the client brings."""
+        """Each list counts once for a registered domain, by its heaviest listing, however many names of it the client brings."""
         by_role = self._asked(attempt, replies)
         everything = [one for _, questions in by_role for one in questions]
         if not everything:
             text = "no name to ask about" if self._lists() else "no list is asked about domains"
             return [harmless(self.name, "rhsbl_skipped", text)]
-        findings = []
-        counted: set[tuple[str, str | None]] = set()
+        findings: list[Finding] = []
+        heaviest: dict[tuple[str, str | None], int] = {}
         for role, questions in by_role:
             for one, listed in listings(questions, replies):
                 domain = str(one.question.subject)
@@ -61,9 +61,13 @@ class Rhsbl:
                     weight=listed.weight,
                     link=listed.link,
                 )
-                again = (one.spec.id, registrable(domain)) in counted
-                counted.add((one.spec.id, registrable(domain)))
-                findings.append(finding._replace(score=0) if again else finding)
+                key = (one.spec.id, registrable(domain))
+                before = heaviest.get(key)
+                if before is None or findings[before].score < finding.score:
+                    heaviest[key] = len(findings)
+                findings.append(finding)
+        counting = set(heaviest.values())
+        findings = [each if at in counting else each._replace(score=0) for at, each in enumerate(findings)]
         return findings + remainder(self.name, everything, replies)
 
     def _lists(self) -> list[ListSpec]:
