@@ -12,7 +12,7 @@ from resolverd.mail import greylist
 from resolverd.mail.allowfiles import Allowed
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import GreylistOutcome
-from resolverd.mail.greylist import Client, Decision, GreylistRules
+from resolverd.mail.greylist import Client, Decision, GreylistRules, Triplet
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.organisation import Proof, sender_key
 from resolverd.mail.printable import printable
@@ -108,10 +108,13 @@ class Greylister:
             client = await self._read(CLIENTS, keys.client, now, greylist.decode_client)
             if keys.sender is not None and not greylist.is_allowed(client, rules):
                 sender = await self._read(SENDERS, keys.sender, now, greylist.decode_client)
-        seen = None
+        seen: Triplet | None = None
         if not greylist.is_allowed(client, rules) and not greylist.is_allowed(sender, rules):
             for key in keys.triplets:
-                if (seen := await self._read(TRIPLETS, key, now, greylist.decode_triplet)) is not None:
+                found = await self._read(TRIPLETS, key, now, greylist.decode_triplet)
+                if seen is None or (found is not None and found.passed):
+                    seen = found
+                if seen is not None and seen.passed:
                     break
         return greylist.decide(now, seen, client, rules, sender=sender, score=score, learns=keys.sender is not None)
 

@@ -42,7 +42,9 @@ LOCK_PATIENCE = 2
 CHECK_PATIENCE = 2.0
 """Seconds of ``PRAGMA quick_check`` at opening; what it didn't get to is found damaged when it is read."""
 SLICE = 50
-"""Records looked at in one go by a sweep, about a millisecond: the rows of those that have expired go in one transaction."""
+"""Records that a sweep looks at in one go, about a millisecond; those of them that have expired go in one transaction."""
+BREATH = 0.001
+"""Seconds between two of these: a thread that goes on and on lets the event loop have the interpreter only every 5 ms."""
 
 _SETTINGS: dict[str, Any] = {
     **DEFAULT_SETTINGS,
@@ -152,7 +154,9 @@ class Rows:
         allowance = sweep_allowance(len(self._cache))
         removed = 0
         self._round = self._round or iter(self._cache)
-        for _ in range(0, SWEEP_RECORDS, SLICE):
+        for start in range(0, SWEEP_RECORDS, SLICE):
+            if start:
+                time.sleep(BREATH)
             addresses = list(islice(self._round, SLICE))
             expired = [at for at in addresses if at is not None and self._is_expired(at, now)][: allowance - removed]
             if expired:

@@ -381,6 +381,20 @@ async def test_a_retry_is_known_by_each_name_it_has(first: Proof, then: Proof, s
 
 
 @virtual
+async def test_an_old_friend_stays_one_when_the_key_changes() -> None:
+    """Its network has passed; another host of its organisation has only just begun."""
+    desk = Desk()
+    for _ in range(2):
+        await desk.consider()
+        desk.later(300)
+    office = Office()
+    office.greylister._store = desk.store
+    other = MAIL._replace(client_address=ip_address("203.0.113.1"))
+    assert (await office.greylister.consider(other, record=True, suspicious=True, prove=lambda: named(1))).state == "new"
+    assert (await office.greylister.consider(MAIL, record=True, suspicious=True, prove=lambda: named(2))).state == "known"
+
+
+@virtual
 async def test_the_suffix_of_a_registry_is_no_organisation() -> None:
     desk = Office()
     proof = Proof(spf_domain="co.uk", hostname="localhost")
