@@ -413,6 +413,13 @@ def test_the_macro_p_prefers_the_domain_itself():
     assert checked({**records, "example.com A": NX, "mail.example.com A": SERVFAIL})[0].explanation == "x.test"
 
 
+def test_the_root_is_no_name_of_a_client():
+    """A PTR to "." is a client without a name; nobody is asked for the root's address."""
+    subject = Subject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
+    replies = {dns(TXT): txt("v=spf1 a:%{p}.example -all"), dns("7.2.0.192.in-addr.arpa PTR"): ptr(".")}
+    assert follow(check_host(subject), replies).wanted == (dns("unknown.example A"),)
+
+
 def test_local_parts_outside_ascii_match_nothing():
     """RFC 8616 §4."""
     records = {TXT: "v=spf1 exists:%{L}.example.com ~exists:b.%{o} -all", "b.example.com A": a("127.0.0.2")}

@@ -8,7 +8,7 @@ from resolverd.failures import Unknown
 from resolverd.mail.questions import DnsReply, Lookup, Records
 from resolverd.mail.spf.macros import name_of
 from resolverd.wire import codes
-from resolverd.wire.names import Address, Name, from_labels, is_subdomain, labels, lower, reverse_name
+from resolverd.wire.names import ROOT, Address, Name, from_labels, is_subdomain, labels, lower, reverse_name
 from resolverd.wire.rdata import target
 
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ def reverse_names(address: Address) -> Evaluation[tuple[Name, ...] | None]:
 def validated(address: Address, hosts: Iterable[Name], *, first: bool = False) -> Evaluation[list[Name]]:
     """Those of the names that lead back to the client, or the `first` of them. Trouble with one passes over it."""
     rtype = codes.A if address.version == 4 else codes.AAAA
-    lookups = [Lookup(host, rtype) for host in hosts]
+    lookups = [Lookup(host, rtype) for host in hosts if host != ROOT]
     found = []
     for at, lookup in enumerate(lookups):
         reply = yield tuple(lookups[at:])
