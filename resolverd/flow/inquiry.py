@@ -87,16 +87,16 @@ async def inquire(
     failed: set[Question] = set()
     began = clock.monotonic()
     halfway = began + (deadline - began) / 2
+    answered: list[Question] = []
     spared = False
-    news = True
-    last = 0
+    last = -1
     try:
         while True:
             wanted = _wanted(attempt, checks, replies, broken)
             open_ = [question for question in wanted if question not in replies]
             turns = {question: turn(question) for question in open_}
             first = min(turns.values(), default=0)
-            if (news or first > last) and not broken and is_decided(replies, open_):
+            if (first > last or _is_news(answered, replies, open_)) and not broken and is_decided(replies, open_):
                 spared = True
                 break
             last = first
@@ -115,8 +115,6 @@ async def inquire(
             answered = [question for question, task in under_way.items() if task.done()]
             for question in answered:
                 replies[question] = _outcome(question, under_way.pop(question), failed)
-            # What names are like decides little before the lists have spoken, so that looking ahead then is for nothing.
-            news = _only_lists(open_) or any(isinstance(replies[question], Listed) for question in answered)
     finally:
         for task in under_way.values():
             task.cancel()
@@ -158,8 +156,15 @@ def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
     return Unknown(Why.FAILED, codes.rcode_text(answer.rcode))
 
 
-def _only_lists(questions: Collection[Question]) -> bool:
-    return all(isinstance(question, ListLookup) for question in questions)
+def _is_news(answered: Collection[Question], replies: Replies, open_: Collection[Question]) -> bool:
+    """Whether looking ahead is worth its while: what names are like decides little before a list has listed somebody.
+
+    Once one has, every list's word counts: the one that is clear may be the allow list that everything waited for.
+    """
+    if all(isinstance(question, ListLookup) for question in open_):
+        return True
+    listed = any(isinstance(reply, Listed) for reply in replies.values())
+    return listed and any(isinstance(question, ListLookup) for question in answered)
 
 
 def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question]) -> Reply:

@@ -169,6 +169,17 @@ async def test_slow_names_change_nothing_in_a_refusal_for_good():
     assert (verdict.reply.code, verdict.ms) == (554, round(1000 * RTT))
 
 
+@pytest.mark.parametrize("allow_comes", [0.005, 0.03, 0.1])
+@pytest.mark.parametrize("names_come", [0.01, 0.05, 0.2])
+@virtual
+async def test_a_slow_list_keeps_nobody_waiting_whichever_answer_comes_last(allow_comes, names_come):
+    psbl, zen, allow = (ListLookup(name, ADDRESS) for name in ("psbl", "zen", "allow"))
+    delays = {f"{REVERSE} PTR": names_come, psbl: 0.8, zen: 0.02, allow: allow_comes}
+    internet = Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}, delays=delays)
+    verdict = await Setup(internet).verdict()
+    assert (verdict.reply.code, verdict.ms) == (554, round(1000 * max(0.02, allow_comes)))
+
+
 @virtual
 async def test_what_the_client_says_of_itself_may_be_enough():
     setup = Setup()

@@ -48,12 +48,13 @@ def answer_of(reply, question):
 
 
 class Internet:
-    """Resolver and engine at once: every answer takes `rtt`, those in `silent` never come."""
+    """Resolver and engine at once: every answer takes `rtt` or what `delays` says, those in `silent` never come."""
 
-    def __init__(self, records=None, lists=None, *, rtt=RTT, silent=()):
+    def __init__(self, records=None, lists=None, *, rtt=RTT, silent=(), delays=None):
         self.world = World(records, lists)
         self.rtt = rtt
-        self.silent = {dns(name) if isinstance(name, str) else name for name in silent}
+        delays = {**(delays or {}), **dict.fromkeys(silent, 1e6)}
+        self.delays = {dns(name) if isinstance(name, str) else name: delay for name, delay in delays.items()}
         self.asked = []
         self.deadlines = {}
         self.cancelled = 0
@@ -68,7 +69,7 @@ class Internet:
         self.asked.append(question)
         self.deadlines[question] = deadline
         try:
-            await asyncio.sleep(1e6 if question in self.silent else self.rtt)
+            await asyncio.sleep(self.delays.get(question, self.rtt))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
