@@ -4,9 +4,9 @@
   what is remembered, recursion), `recurse` (drives the generators of `recursion`), `localzones` (own zones from files)
 - an attempt: `screen` (the order of screening), `inquiry` (all checks' questions side by side), `recent` (verdicts by id),
   `greylisting`, `greybook` (looking into it by hand)
-- the lists: `fanout` (the engine), `dispatch` (one question, coalesced and remembered), `desk` (one list's gate and books),
-  `landing` (waiting for what is under way), `proofs` (does a list still tell good from bad?), `tolls` (queries paid for where
-  they leave)
+- the lists: `fanout` (the engine), `errands` (what is asked), `dispatch` (one question, coalesced and remembered), `desk` (one
+  list's gate and books), `landing` (waiting for what is under way), `proofs` (does a list still tell good from bad?), `tolls`
+  (queries paid for where they leave)
 - by itself: `upkeep` (the root), `rounds` (test points, own addresses), `ledger` (quotas kept), `archive` (the whole store)
 - `ports`: the Protocols through which the floors below are met
 """

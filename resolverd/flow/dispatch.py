@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.flow.desk import Desk
+from resolverd.flow.errands import Errand
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.proofs import Proofs
 from resolverd.mail.health import PROOF
@@ -16,7 +16,6 @@ from resolverd.mail.listreply import FAILURE_TTL, Conduct, Told, unasked
 from resolverd.mail.questions import Clear, Listed
 from resolverd.mail.replycache import Kept, Question, ReplyCache
 from resolverd.watch.counters import Counters
-from resolverd.wire.answer import Answer
 from resolverd.wire.names import Address, Name
 
 _log = logging.getLogger(__name__)
@@ -26,20 +25,6 @@ _REMARK_EVERY = 3600.0
 
 Flight: TypeAlias = asyncio.Task[Told]
 """A question under way; it ends by itself, whoever has stopped waiting for it."""
-
-
-class Errand(NamedTuple):
-    """A question to a list, how its answer is read, and what it is about; no `subject` for test points and words (TXT).
-
-    `probing` goes past caches and a list's pause; `fresh` past caches only. `needless`: no verdict waits for it.
-    """
-
-    question: Question
-    read: Callable[[Answer], Told]
-    subject: Address | str | None = None
-    probing: bool = False
-    fresh: bool = False
-    needless: bool = False
 
 
 class Dispatch:

@@ -12,18 +12,19 @@ from random import Random, SystemRandom
 from typing import TypeAlias
 
 from resolverd.failures import Unknown, Why
+from resolverd.flow import errands
 from resolverd.flow.desk import Desk
-from resolverd.flow.dispatch import Dispatch, Errand, Flight
+from resolverd.flow.dispatch import Dispatch, Flight
+from resolverd.flow.errands import Errand
 from resolverd.flow.landing import NEEDLESS, settle
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.tolls import Tolls
-from resolverd.mail.listnames import canary_name, list_name, unmapped
-from resolverd.mail.listreply import Told, as_documented, not_for, read_answer, read_canary, read_words, worded
+from resolverd.mail.listnames import unmapped
+from resolverd.mail.listreply import Told, as_documented, not_for, worded
 from resolverd.mail.listspec import Canary, ListSpec, ListState
 from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
 from resolverd.mail.standing import UNREACHABLE
 from resolverd.watch.counters import Counters
-from resolverd.wire import codes
 from resolverd.wire.names import Address, Name, ancestors, lower, parent
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ class Engine:
         desk = self._desks[lookup.list_id]
         if not desk.enabled:
             return Unknown(Why.UNHEALTHY, "switched off")
-        told = await settle({lookup.list_id: self._look(desk, desk.spec, lookup.subject)}, deadline, self._clock)
+        look = self._look(desk, desk.spec, errands.about(desk.spec, lookup.subject))
+        told = await settle({lookup.list_id: look}, deadline, self._clock)
         reply = told[lookup.list_id].reply
         if isinstance(reply, Unknown) and reply.why in UNREACHABLE and desk.health.is_lost(self._clock.monotonic()):
             return Unknown(Why.UNHEALTHY, "out of reach for more than an hour")
@@ -124,7 +126,10 @@ class Engine:
         for turn in sorted(turns):
             if enough is not None and replies and enough(replies, waiting):
                 break
-            looks = {desk.spec.id: self._look(desk, desk.spec, subject, needless=needless) for desk in turns[turn]}
+            specs = [(desk, desk.spec) for desk in turns[turn]]
+            looks = {
+                spec.id: self._look(desk, spec, errands.about(spec, subject, needless=needless)) for desk, spec in specs
+            }
             until = None if enough is None else partial(_is_enough, enough, dict(replies), waiting)
             replies |= {name: told.reply for name, told in (await settle(looks, deadline, self._clock, until)).items()}
             waiting = waiting[len(looks) :]
@@ -135,10 +140,16 @@ class Engine:
 
         Only what has changed comes back.
         """
-        errands = {lookup: self._errand(self._desks[lookup.list_id].spec, lookup.subject) for lookup in lookups}
-        asked = [(lookup, self._desks[lookup.list_id], errand) for lookup, errand in errands.items() if errand is not None]
-        found = await asyncio.gather(*(self._dispatch.second_look(desk, errand, deadline) for _, desk, errand in asked))
-        return {lookup: told.reply for (lookup, _, _), told in zip(asked, found, strict=True) if told is not None}
+        asked = list(lookups)
+        specs = [self._desks[lookup.list_id].spec for lookup in asked]
+        looks = (self.second_look_for(spec, lookup.subject, deadline=deadline) for spec, lookup in zip(specs, asked, strict=True))
+        found = zip(asked, await asyncio.gather(*looks), strict=True)
+        return {lookup: told.reply for lookup, told in found if told is not None}
+
+    async def second_look_for(self, spec: ListSpec, subject: Address | str, *, deadline: float) -> Told | None:
+        """The same for one list, one that a client named too; None if the listing stands."""
+        errand = errands.about(spec, subject)
+        return None if errand is None else await self._dispatch.second_look(self._desk(spec), errand, deadline)
 
     async def ask_again(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
         """Ask past what is remembered, as far as quotas have more than their reserve left.
@@ -149,16 +160,11 @@ class Engine:
         looks: dict[str, Told | Flight] = {}
         for number, lookup in enumerate(asked):
             desk = self._desks[lookup.list_id]
-            errand = self._errand(desk.spec, lookup.subject) if desk.enabled else None
+            errand = errands.about(desk.spec, lookup.subject, needless=True) if desk.enabled else None
             if errand is not None:
-                looks[str(number)] = self._dispatch.look(desk, errand._replace(fresh=True, needless=True))
+                looks[str(number)] = self._dispatch.look(desk, errand._replace(fresh=True))
         told = await settle(looks, deadline, self._clock)
         return {asked[int(number)]: each.reply for number, each in told.items() if not isinstance(each.reply, Unknown)}
-
-    async def second_look_for(self, spec: ListSpec, subject: Address | str, *, deadline: float) -> Told | None:
-        """The same for a client that named the list; None if the listing stands."""
-        errand = self._errand(spec, subject)
-        return None if errand is None else await self._dispatch.second_look(self._desk(spec), errand, deadline)
 
     def vouch(self, client: Address, cleared: Iterable[str]) -> None:
         """A client is known as good, and these lists (by id) do not list it: they must not do so all of a sudden."""
@@ -169,21 +175,20 @@ class Engine:
 
         `spec` may have been made for a key of the client's own; quota and health are then those of all such keys together.
         """
-        return (await settle({"": self._look(self._desk(spec), spec, subject, canary)}, deadline, self._clock))[""]
+        look = self._look(self._desk(spec), spec, _errand(spec, subject, canary))
+        return (await settle({"": look}, deadline, self._clock))[""]
 
     async def words_for(self, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, deadline: float) -> Told:
         """The same with the list's own TXT as the reason of a listing, where it has one and may be asked for it."""
         desk = self._desk(spec)
-        errand = self._errand(spec, subject, canary)
+        errand = _errand(spec, subject, canary)
         if errand is None:
             return not_for(spec)
-        name = errand.question[0]
         # Both at once, unless it is known already that there is nothing to put into words.
         looks = {"": self._dispatch.look(desk, errand)}
         now = looks[""]
         if not isinstance(now, Told) or isinstance(now.reply, Listed):
-            words = Errand((name, codes.TXT), lambda answer: read_words(spec, answer), needless=True)
-            looks["words"] = self._dispatch.look(desk, words)
+            looks["words"] = self._dispatch.look(desk, errands.for_words(spec, errand))
         told = await settle(looks, deadline, self._clock)
         return worded(told[""], told["words"]) if "words" in told else told[""]
 
@@ -193,7 +198,8 @@ class Engine:
         if desk is None:
             return None
         points = [canary for canary in desk.spec.canaries if canary.listed]
-        looks = {str(point.subject): self._look(desk, desk.spec, point.subject, point, probing=True) for point in points}
+        asked = {str(point.subject): errands.at_point(desk.spec, point, probing=True) for point in points}
+        looks = {name: self._dispatch.look(desk, errand) for name, errand in asked.items()}
         denied, told = await asyncio.gather(self._dispatch.probe(desk), settle(looks, deadline, self._clock))
         silent = [str(point.subject) for point in points if isinstance(told[str(point.subject)].reply, Clear)]
         if silent:
@@ -202,7 +208,6 @@ class Engine:
             _log.warning("list %s: %s", desk.spec.id, text)
         if desk.spec.canaries and denied is None and all(as_documented(point, told[str(point.subject)]) for point in points):
             desk.health.wake()
-            desk.health.proved(self._clock.monotonic())
         return self.state(list_id)
 
     def asked(self, list_id: str) -> int:
@@ -266,37 +271,12 @@ class Engine:
             self.meter.add(parent(spec.zone), self._foreign[spec.id])
         return self._foreign[spec.id]
 
-    def _errand(
-        self,
-        spec: ListSpec,
-        subject: Address | str,
-        canary: Canary | None = None,
-        *,
-        probing: bool = False,
-        needless: bool = False,
-    ) -> Errand | None:
-        """What to ask a list about a subject; None if the list is not to be asked about it."""
-        if canary is not None:
-            point = canary
-            question = (canary_name(spec, point.subject), codes.A)
-            return Errand(question, lambda answer: read_canary(spec, point, answer), probing=probing, needless=needless)
-        name = list_name(spec, subject)
-        if name is None:
-            return None
-        return Errand((name, codes.A), lambda answer: read_answer(spec, subject, answer), subject, needless=needless)
-
-    def _look(
-        self,
-        desk: Desk,
-        spec: ListSpec,
-        subject: Address | str,
-        canary: Canary | None = None,
-        *,
-        probing: bool = False,
-        needless: bool = False,
-    ) -> Told | Flight:
-        errand = self._errand(spec, subject, canary, probing=probing, needless=needless)
+    def _look(self, desk: Desk, spec: ListSpec, errand: Errand | None) -> Told | Flight:
         return not_for(spec) if errand is None else self._dispatch.look(desk, errand)
+
+
+def _errand(spec: ListSpec, subject: Address | str, canary: Canary | None) -> Errand | None:
+    return errands.about(spec, subject) if canary is None else errands.at_point(spec, canary)
 
 
 def _is_enough(enough: Enough, before: Mapping[str, ListReply], waiting: Sequence[str], told: Mapping[str, Told]) -> bool:

@@ -1,1 +1,2 @@
-"""Floor 0: what is told of the daemon at work: `counters` for /metrics, `logs` for people and log readers."""
+"""Floor 0: what is told of the daemon at work: `counters` for /metrics, `logs` for people and log readers,
+`discretion` for names with a key in them."""
