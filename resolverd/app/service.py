@@ -30,6 +30,7 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
 from resolverd.mail.guard import GuardTable, unused
 from resolverd.mail.listspec import ListState
+from resolverd.recursion.work import Step
 from resolverd.store.base import Store
 from resolverd.watch.counters import Counters
 from resolverd.watch.discretion import Discretion
@@ -212,10 +213,7 @@ class Service:
         begun = self._clock.monotonic()
         answer, steps = await self.house.resolution.recurse.trace(name, rtype)
         shown = Discretion(self.house.key_zones).text
-        exchanges = tuple(
-            Exchange(shown(each.zone), each.server, shown(each.qname), codes.type_text(each.qtype), each.outcome, each.ms)
-            for each in steps
-        )
+        exchanges = tuple(_exchange(step, shown) for step in steps)
         records = tuple(
             f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
             for rrset in (*answer.answer, *answer.authority)
@@ -341,3 +339,7 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
     return [f"{key} has changed: that takes effect at the next start" for key, (before, after) in keys.items() if before != after]
 
 
+def _exchange(step: Step, shown: Callable[[Name], str]) -> Exchange:
+    ask = step.ask
+    ms = round(1000 * step.reply.rtt)
+    return Exchange(shown(step.zone), str(ask.server), shown(ask.qname), codes.type_text(ask.qtype), step.outcome, ms)

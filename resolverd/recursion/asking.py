@@ -77,7 +77,7 @@ class Asking:
             if letters_changed:
                 servers.breaks_case(address, work.now)
             outcome = rules.lifetimes_of(qname).bound(classify(message, qname, qtype, cut.zone, cut.forward))
-            work.note(cut.zone, ask, reply, outcome.described())
+            work.note(cut.zone, ask, reply, outcome)
             if isinstance(outcome, Referral):
                 work.referred(qname, asked)
             if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):

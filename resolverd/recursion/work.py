@@ -1,13 +1,12 @@
 """The budget of one client question, shared by every sub-question and never reset by a restart (CVE-2026-50045)."""
 
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.recursion.ports import Meter
-from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Reply
-from resolverd.wire.names import Name, to_text
+from resolverd.wire.names import Name
 
 
 class Exhausted(Exception):
@@ -22,19 +21,29 @@ class Refresh(Enum):
     ALL = "all"
 
 
+class Told(Protocol):
+    """What came of an exchange, as `classify` has it."""
+
+    def described(self) -> str:
+        """In words."""
+        ...
+
+
 class Step(NamedTuple):
-    """One exchange of a resolution, for people: which zone's server was asked what, and what came of it."""
+    """One exchange of a resolution: which zone's server was asked what, and what came of it.
+
+    Every exchange is a step and hardly one is ever shown, so that it is put into words only then.
+    """
 
     zone: Name
-    server: str
-    qname: Name
-    qtype: int
-    outcome: str
-    ms: int
+    ask: Ask
+    reply: Reply
+    told: Told | str
 
-    def __str__(self) -> str:
-        asked = f"{to_text(self.qname)} {codes.type_text(self.qtype)}"
-        return f"{self.server} ({to_text(self.zone)}) was asked {asked}: {self.outcome} [{self.ms} ms]"
+    @property
+    def outcome(self) -> str:
+        """What came of it, in words."""
+        return self.told if isinstance(self.told, str) else self.told.described()
 
 
 class Work:
@@ -85,6 +94,6 @@ class Work:
         if self.bytes > bounds.MAX_UPSTREAM_BYTES:
             raise Exhausted(f"{self.bytes} octets received")
 
-    def note(self, zone: Name, ask: Ask, reply: Reply, outcome: str) -> None:
+    def note(self, zone: Name, ask: Ask, reply: Reply, told: Told | str) -> None:
         """Remember a step for the trace."""
-        self.steps.append(Step(zone, str(ask.server), ask.qname, ask.qtype, outcome, int(reply.rtt * 1000)))
+        self.steps.append(Step(zone, ask, reply, told))
