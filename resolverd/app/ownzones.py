@@ -1,7 +1,5 @@
 """The own zones in their place: read from their folder, in front of the resolver, their delegations among its routes."""
 
-from ipaddress import IPv4Address, IPv6Address
-
 from resolverd.app.resolution import Resolution
 from resolverd.app.zonefiles import ZoneFolder
 from resolverd.authority.table import Table
@@ -12,7 +10,7 @@ from resolverd.recursion.routes import Route
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Server
-from resolverd.wire.names import Address, Name, from_text, lower
+from resolverd.wire.names import Name, address, from_text, lower
 from resolverd.wire.rrset import RRset
 
 
@@ -45,12 +43,8 @@ def delegate(table: Table, parts: Resolution, settings: Settings) -> None:
 def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Route:
     known = {lower(each.owner) for each in glue}
     names = (lower(rdata.target(codes.NS, data)) for data in ns.rdatas)
-    servers = (Server(_address(data)) for each in glue if each.rtype in types for data in each.rdatas)
+    servers = (Server(address(data)) for each in glue if each.rtype in types for data in each.rdatas)
     return Route(lower(ns.owner), tuple(servers), names=tuple(name for name in names if name not in known))
-
-
-def _address(data: bytes) -> Address:
-    return IPv4Address(data) if len(data) == 4 else IPv6Address(data)
 
 
 def _elsewhere(settings: Settings) -> tuple[Name, ...]:

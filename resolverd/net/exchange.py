@@ -6,7 +6,6 @@ the operating system's CSPRNG: a predictable generator gives the ports away (CVE
 """
 
 import asyncio
-import contextlib
 import errno
 import secrets
 import socket
@@ -17,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address
 from resolverd import bounds
 from resolverd.net import cookies
 from resolverd.net.cookies import Cookies
+from resolverd.net.inbox import Inbox
 from resolverd.net.streams import Streams
 from resolverd.wire import codes, render
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
@@ -46,8 +46,7 @@ class Exchange:
         message, failed = None, None
         tally = _Tally()
         try:
-            async with asyncio.timeout(ask.timeout):
-                message = await self._ask(ask, tally)
+            message = await self._ask(ask, begun + ask.timeout, tally)
         except TimeoutError:
             failed = Failed.TIMEOUT
         except _Spoofed as error:
@@ -64,7 +63,7 @@ class Exchange:
         """Close the connections that are kept."""
         await self._streams.aclose()
 
-    async def _ask(self, ask: Ask, tally: "_Tally") -> Message:
+    async def _ask(self, ask: Ask, deadline: float, tally: "_Tally") -> Message:
         address = ask.server.address
         source = self._source(address.version)
         udp = ask.transport is Transport.UDP
@@ -75,14 +74,15 @@ class Exchange:
             packet = render.question(secrets.randbits(16), flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
             if not udp:
                 matches = partial(_answers, packet=packet, qname=qname, any_case=True)
-                data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally.send)
+                async with asyncio.timeout_at(deadline):
+                    data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally.send)
                 tally.octets += len(data)
                 message = parse(data)
                 if cookie and self._cookies.check(address, source, message) is cookies.Seen.FORGED:
                     # A handshake is proof enough; a server that has given up cookies is believed it.
                     self._cookies.forget(address)
                 return message
-            message = await self._udp(ask, source, packet, qname, tally)
+            message = await self._udp(ask, source, packet, qname, deadline, tally)
             seen = self._cookies.check(address, source, message) if cookie else cookies.Seen.GOOD
             if seen is cookies.Seen.GOOD:
                 return message
@@ -91,31 +91,35 @@ class Exchange:
         # Forged, or BADCOOKIE twice: TCP needs no cookie (RFC 7873 §5.3).
         raise _Spoofed
 
-    async def _udp(self, ask: Ask, source: Address | None, packet: bytes, qname: Name, tally: "_Tally") -> Message:
+    async def _udp(
+        self, ask: Ask, source: Address | None, packet: bytes, qname: Name, deadline: float, tally: "_Tally"
+    ) -> Message:
         sock = self._socket(ask.server, socket.SOCK_DGRAM, source)
-        loop = asyncio.get_running_loop()
         try:
-            sock.connect((str(ask.server.address), ask.server.port))
+            sock.connect((socket.inet_ntop(sock.family, ask.server.address.packed), ask.server.port))
             sock.send(packet)
             tally.send()
-            # A malformed packet first must not kill the question (TuDoor): the right one may still come.
-            for _ in range(bounds.MAX_BAD_REPLIES):
-                data = await loop.sock_recv(sock, 65535)
-                tally.octets += len(data)
-                if len(data) >= 12 and data[:2] != packet[:2]:
-                    raise _Spoofed
-                if not _answers(data, packet, qname):
-                    if _answers(data, packet, qname, any_case=True):
-                        raise _Spoofed(Failed.LETTERS)
-                    continue
-                if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE):
-                    # More than we asked for, so perhaps fragmented and forged on the way (CVE-2025-59024).
-                    raise _Spoofed
-                if qname != ask.qname and data[4:6] == b"\x00\x01":
-                    # Names in the reply point at the question; nobody else shall see its random letters.
-                    data = data[:12] + ask.qname + data[12 + len(qname) :]
-                with contextlib.suppress(Malformed):
-                    return parse(data)
+            with Inbox(sock, deadline) as inbox:
+                # A malformed packet first must not kill the question (TuDoor): the right one may still come.
+                for _ in range(bounds.MAX_BAD_REPLIES):
+                    data = await inbox.packet()
+                    tally.octets += len(data)
+                    if len(data) >= 12 and data[:2] != packet[:2]:
+                        raise _Spoofed
+                    if not _answers(data, packet, qname):
+                        if _answers(data, packet, qname, any_case=True):
+                            raise _Spoofed(Failed.LETTERS)
+                        continue
+                    if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE):
+                        # More than we asked for, so perhaps fragmented and forged on the way (CVE-2025-59024).
+                        raise _Spoofed
+                    if qname != ask.qname and data[4:6] == b"\x00\x01":
+                        # Names in the reply point at the question; nobody else shall see its random letters.
+                        data = data[:12] + ask.qname + data[12 + len(qname) :]
+                    try:
+                        return parse(data)
+                    except Malformed:
+                        continue
             # Nothing but unreadable packets: whoever sends them cannot do so over TCP.
             raise _Spoofed
         finally:

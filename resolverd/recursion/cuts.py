@@ -1,17 +1,15 @@
 """Where to ask: zone cuts with their servers' addresses, from configured routes, remembered delegations, or the root hints."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.recursion.ports import Memory
 from resolverd.recursion.routes import Hints, Routes
 from resolverd.recursion.rules import Rules
-from resolverd.wire import codes
 from resolverd.wire.ask import Server
 from resolverd.wire.known import Delegation
-from resolverd.wire.names import ROOT, Address, Name
+from resolverd.wire.names import ROOT, Address, Name, address
 from resolverd.wire.rrset import RRset
 
 
@@ -38,7 +36,7 @@ class Cuts:
         self._hints = hints
         self._routes = routes
         self._rules = rules
-        self._usable: dict[Address, bool] = {}
+        self._servers: dict[Address, Server] = {}
 
     def nearest(self, name: Name, now: float, private: bool) -> Cut:
         """The deepest cut known at or above a name (lower case); a configured route wins over a delegation above it.
@@ -91,16 +89,16 @@ class Cuts:
 
     def usable(self, addresses: Iterable[Address]) -> list[Server]:
         """Those of the addresses that may be asked."""
-        return [Server(address) for address in addresses if self._may_query(address)]
+        return [server for each in addresses if (server := self._servers.get(each) or self._server(each))]
 
-    def _may_query(self, address: Address) -> bool:
+    def _server(self, address: Address) -> Server | None:
         # Asked for every address of every cut, and the networks are many.
-        usable = self._usable.get(address)
-        if usable is None:
-            if len(self._usable) >= bounds.MAX_SERVERS:
-                self._usable.clear()
-            usable = self._usable[address] = self._rules.may_query(address)
-        return usable
+        if not self._rules.may_query(address):
+            return None
+        if len(self._servers) >= bounds.MAX_SERVERS:
+            self._servers.clear()
+        server = self._servers[address] = Server(address)
+        return server
 
     def known_addresses(self, name: Name, now: float) -> list[Address]:
         """A server's addresses as far as they are remembered."""
@@ -114,5 +112,4 @@ class Cuts:
 
 def addresses_in(rrset: RRset) -> list[Address]:
     """The addresses of an A or AAAA RRset."""
-    make = IPv4Address if rrset.rtype == codes.A else IPv6Address
-    return [make(data) for data in rrset.rdatas]
+    return [address(data) for data in rrset.rdatas]

@@ -201,11 +201,11 @@ class Iterator:
 
     def _next_server(self, servers: dict[Address, Server], tries: Tries, now: float, hopeless: bool) -> Address | None:
         turn = tries.open(list(servers))
-        alive = [address for address in turn if not self._servers.is_dead(address, now)]
-        if alive:
-            return self._servers.order(alive, now, self._rng)[0]
+        chosen = self._servers.choose(turn, now, self._rng)
         # All dead: one try all the same, so that the end of an outage is noticed by the next question.
-        return self._rng.choice(turn) if turn and hopeless and not tries.turns else None
+        if chosen is None and turn and hopeless and not tries.turns:
+            return self._rng.choice(turn)
+        return chosen
 
     def _server_addresses(
         self, work: Work, name: Name, zone: Name, path: Path

@@ -1,12 +1,11 @@
 """Where iteration begins: the root's servers, and zones configured to be asked of servers of one's own choice."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Server
-from resolverd.wire.names import ROOT, Address, Name, ancestors, lower
+from resolverd.wire.names import ROOT, Address, Name, address, ancestors, lower
 from resolverd.wire.rrset import RRset
 
 
@@ -37,7 +36,7 @@ class Hints(NamedTuple):
                     found.setdefault(lower(rdata.target(codes.NS, data)), [])
         for rrset in rrsets:
             if rrset.rtype in (codes.A, codes.AAAA) and (addresses := found.get(lower(rrset.owner))) is not None:
-                addresses += [IPv4Address(data) if len(data) == 4 else IPv6Address(data) for data in rrset.rdatas]
+                addresses += map(address, rrset.rdatas)
         if not any(found.values()):
             raise ValueError("no root server with an address in it")
         return cls(tuple((name, tuple(addresses)) for name, addresses in found.items()))

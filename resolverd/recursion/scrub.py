@@ -5,13 +5,12 @@ from the question to the data are kept and nothing volunteered beside them: no N
 that nobody asked for (CVE-2025-40778, CVE-2025-11411). Glue counts for the name servers of the referral it came with, only.
 """
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.wire import codes, rdata
 from resolverd.wire.message import Message
-from resolverd.wire.names import MAX_NAME, Address, Name, is_subdomain, lower
+from resolverd.wire.names import MAX_NAME, Address, Name, address, is_subdomain, lower
 from resolverd.wire.rrset import RRset
 
 Glue: TypeAlias = tuple[tuple[Name, tuple[Address, ...]], ...]
@@ -100,5 +99,5 @@ def glue(message: Message, servers: tuple[Name, ...], zone: Name) -> Glue:
         if rrset.rtype in (codes.A, codes.AAAA) and owner in servers and is_subdomain(owner, zone):
             addresses = out.setdefault(owner, {})
             for data in rrset.rdatas:
-                addresses[IPv4Address(data) if len(data) == 4 else IPv6Address(data)] = None
+                addresses[address(data)] = None
     return tuple((name, tuple(addresses)[: bounds.MAX_ADDRESSES_PER_NS]) for name, addresses in out.items())

@@ -26,6 +26,14 @@ class _State:
         self.edns_doubts = 0
         self.case_broken = False
 
+    @property
+    def expected(self) -> float:
+        """Seconds after which its answer is to be expected."""
+        return (self.srtt if self.srtt >= 0 else bounds.FIRST_TIMEOUT) + bounds.FIRST_TIMEOUT * self.silent
+
+    def is_dead(self, now: float) -> bool:
+        return self.silent >= bounds.DEAD_AFTER and now < self.probed + bounds.PROBE_AFTER
+
 
 class Servers:
     """Memory of server addresses, bounded."""
@@ -37,20 +45,20 @@ class Servers:
     def __len__(self) -> int:
         return len(self._states)
 
-    def order(self, addresses: Iterable[Address], now: float, rng: Random) -> list[Address]:
-        """The addresses in the order to ask them: those within the band of the fastest at random, then the slower ones."""
-        known = list(addresses)
-        rng.shuffle(known)
-        expected = {address: self._expected(address, now) for address in known}
-        fastest = min(expected.values(), default=0.0)
-        # Within the band all are as good as the fastest; the sort is stable, so they stay shuffled.
-        return sorted(known, key=lambda address: max(expected[address], fastest + bounds.SERVER_BAND))
-
-    def _expected(self, address: Address, now: float) -> float:
-        state = self._peek(address, now)
-        if state is None:
-            return bounds.FIRST_TIMEOUT
-        return (state.srtt if state.srtt >= 0 else bounds.FIRST_TIMEOUT) + bounds.FIRST_TIMEOUT * state.silent
+    def choose(self, addresses: Iterable[Address], now: float, rng: Random) -> Address | None:
+        """Whom to ask: one of those within the band of the fastest, at random; None if all are dead."""
+        alive: list[tuple[float, Address]] = []
+        for address in addresses:
+            state = self._peek(address, now)
+            if state is None:
+                alive.append((bounds.FIRST_TIMEOUT, address))
+            elif not state.is_dead(now):
+                alive.append((state.expected, address))
+        if not alive:
+            return None
+        slowest = min(expected for expected, _ in alive) + bounds.SERVER_BAND
+        good = [address for expected, address in alive if expected <= slowest]
+        return good[0] if len(good) == 1 else rng.choice(good)
 
     def timeout(self, address: Address, now: float) -> float:
         """Patience with this server, in seconds."""
@@ -71,7 +79,7 @@ class Servers:
     def is_dead(self, address: Address, now: float) -> bool:
         """Silent too often, and its next probe is not due yet."""
         state = self._peek(address, now)
-        return state is not None and state.silent >= bounds.DEAD_AFTER and now < state.probed + bounds.PROBE_AFTER
+        return state is not None and state.is_dead(now)
 
     def edns(self, address: Address, now: float) -> bool:
         """Whether it is asked with EDNS."""

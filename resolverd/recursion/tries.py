@@ -38,6 +38,8 @@ class Tries:
 
     def open(self, addresses: list[Address]) -> list[Address]:
         """Those among the addresses whose turn it is: fewest turns so far, and some left."""
+        if not self.turns:
+            return addresses
         left = [address for address in addresses if self.turns.get(address, 0) < bounds.SENDS_PER_SERVER]
         fewest = min((self.turns.get(address, 0) for address in left), default=0)
         return [address for address in left if self.turns.get(address, 0) == fewest]
