@@ -1,4 +1,8 @@
-"""Benchmarks beside the programs that admins know, each in one run on one machine: `python -m bench.dns`, `bench.policy`.
+"""Benchmarks beside the programs that admins know, each in one run on one machine: `python -m bench.NAME`.
 
-Both run inside the lab's namespaces and go there by themselves, so they need root and tests/install-peers.
+- `dns` what is remembered, `cold` names that are not, `policy` verdicts and greylisting: `make bench`
+- `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
+- `zones` own lists beside rbldnsd, `greylist` a million triplets, `kills` stores that are killed and damaged
+
+They run inside the lab's namespaces where they need peers, and go there by themselves: as root, after tests/install-peers.
 """

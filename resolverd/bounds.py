@@ -53,6 +53,8 @@ MAX_WAITERS: Final = 100
 """Clients waiting for one and the same question."""
 MAX_RRSET_RECORDS: Final = 100
 """Records of an RRset that is remembered; a larger one is passed on whole and forgotten (CacheFlush, CVE-2023-2828)."""
+MAX_TYPES_PER_NAME: Final = 100
+"""Types of one name that are remembered; the one learnt first makes room for another (CVE-2024-1737)."""
 
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4

@@ -1,13 +1,19 @@
 """The record cache: RRsets and denials, ranked by trust, and kept a while beyond their TTL for times of trouble."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from resolverd import bounds
+from resolverd.wire import codes
 from resolverd.wire.known import NAME_DENIED, Hit
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
 
-_OVERHEAD = 400
+_NAME = 450
+"""Octets that a name costs beside its entries."""
+_ENTRY = 350
+"""Octets that an entry costs beside its records."""
 
 
 class _Entry(NamedTuple):
@@ -20,33 +26,70 @@ class _Entry(NamedTuple):
 
 
 class RecordCache:
-    """RRsets by (name in lower case, type). Bounded by octets, least recently used out."""
+    """RRsets by name in lower case and type. Bounded by octets, least recently used names out.
+
+    A name's types stand together: a question that memory cannot answer is asked of several (its type, an alias, the denial
+    of the whole name), and nearly all of them are about names of which nothing is known.
+    """
 
     def __init__(self, size: int, stale: float = 86400):
         """`size` in octets; `stale`: seconds for which data is kept beyond its TTL (RFC 8767)."""
         self._stale = stale
         self._limit = size
         self._size = 0
-        self._entries: OrderedDict[tuple[Name, int], _Entry] = OrderedDict()
+        self._names: OrderedDict[Name, dict[int, _Entry]] = OrderedDict()
+        self._dnames = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(map(len, self._names.values()))
 
     @property
     def size(self) -> int:
         """Octets held, bookkeeping estimated."""
         return self._size
 
+    @property
+    def has_dnames(self) -> bool:
+        """Whether there is any DNAME, for which the names above a name are worth a look."""
+        return self._dnames > 0
+
     def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.ANSWER) -> Hit | None:
         """Live data or a denial of at least that trust; the denial of the whole name answers for every type."""
-        return self._find((name, rtype), now, trust) or self._find((name, NAME_DENIED), now, trust)
+        types = self._names.get(name)
+        if types is None:
+            return None
+        for kind in (rtype, NAME_DENIED):
+            entry = types.get(kind)
+            if entry is not None and now < entry.expires and entry.trust >= trust:
+                self._names.move_to_end(name)
+                left = int(entry.expires - now)
+                rrset = entry.rrset and entry.rrset._replace(ttl=left)
+                authority = tuple(each._replace(ttl=min(each.ttl, left)) for each in entry.authority)
+                fraction = (entry.expires - now) / (entry.expires - entry.stored)
+                return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, kind == NAME_DENIED)
+        return None
+
+    def rdatas(self, name: Name, rtypes: Iterable[int], now: float) -> list[bytes]:
+        """The live data of these types, as far as somebody has answered with it (glue is no answer)."""
+        types = self._names.get(name)
+        if types is None:
+            return []
+        self._names.move_to_end(name)
+        live = (types[rtype] for rtype in rtypes if rtype in types)
+        return [
+            data
+            for entry in live
+            if entry.rrset is not None and now < entry.expires and entry.trust >= Trust.ANSWER
+            for data in entry.rrset.rdatas
+        ]
 
     def stale(self, name: Name, rtype: int, now: float, ttl: int) -> Hit | None:
         """Data past its TTL but within the stale window, its TTLs at most `ttl` (RFC 8767 §4); live data as well."""
-        entry = self._entries.get((name, rtype))
-        denied = entry is None
-        if entry is None:
-            entry = self._entries.get((name, NAME_DENIED))
+        types = self._names.get(name)
+        if types is None:
+            return None
+        denied = rtype not in types
+        entry = types.get(NAME_DENIED if denied else rtype)
         if entry is None or entry.trust < Trust.ANSWER or now >= entry.expires + self._stale:
             return None
         rrset = entry.rrset and entry.rrset._replace(ttl=min(ttl, entry.rrset.ttl))
@@ -55,72 +98,72 @@ class RecordCache:
 
     def put(self, rrset: RRset, trust: Trust, now: float, name: Name, authority: tuple[RRset, ...] = ()) -> None:
         """Learn an RRset. `name` is its owner in lower case. Ignored while something more trusted lives (RFC 2181 §5.4.1)."""
-        self._forget_denial(name)
-        self._store((name, rrset.rtype), rrset, authority, trust, now, rrset.ttl)
+        self._drop(name, NAME_DENIED)
+        self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl)
 
     def deny(self, name: Name, rtype: int, ttl: int, authority: tuple[RRset, ...], trust: Trust, now: float) -> None:
         """Learn that there is no such type (or, with NAME_DENIED, no such name) for `ttl` seconds (RFC 2308 §5)."""
-        self._store((name, rtype), None, authority, trust, now, ttl)
+        self._store(name, rtype, None, authority, trust, now, ttl)
 
     def flush(self, name: Name, rtype: int | None = None) -> int:
         """Forget a name's data of one type or of all; how many entries."""
-        keys = [key for key in self._entries if key[0] == name and rtype in (None, key[1])]
-        for key in keys:
-            self._drop(key)
-        return len(keys)
+        types = [each for each in self._names.get(name, ()) if rtype in (None, each)]
+        for each in types:
+            self._drop(name, each)
+        return len(types)
 
     def clear(self) -> int:
         """Forget everything; how many entries."""
-        count = len(self._entries)
-        self._entries.clear()
-        self._size = 0
+        count = len(self)
+        self._names.clear()
+        self._size = self._dnames = 0
         return count
 
     def types(self, name: Name, now: float) -> list[int]:
         """Types of which something is known of that name (NAME_DENIED for a denied name)."""
-        return [key[1] for key, entry in self._entries.items() if key[0] == name and now < entry.expires]
-
-    def _find(self, key: tuple[Name, int], now: float, trust: Trust) -> Hit | None:
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if now >= entry.expires:
-            if now >= entry.expires + self._stale:
-                self._drop(key)
-            return None
-        if entry.trust < trust:
-            return None
-        self._entries.move_to_end(key)
-        left = int(entry.expires - now)
-        rrset = entry.rrset and entry.rrset._replace(ttl=left)
-        authority = tuple(each._replace(ttl=min(each.ttl, left)) for each in entry.authority)
-        fraction = (entry.expires - now) / (entry.expires - entry.stored)
-        return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, key[1] == NAME_DENIED)
+        return [rtype for rtype, entry in self._names.get(name, {}).items() if now < entry.expires]
 
     def _store(
-        self, key: tuple[Name, int], rrset: RRset | None, authority: tuple[RRset, ...], trust: Trust, now: float, ttl: int
+        self, name: Name, rtype: int, rrset: RRset | None, authority: tuple[RRset, ...], trust: Trust, now: float, ttl: int
     ) -> None:
-        old = self._entries.get(key)
+        types = self._names.get(name)
+        old = types.get(rtype) if types is not None else None
         if old is not None:
             if old.trust > trust and now < old.expires:
                 return
-            self._drop(key)
+            self._drop(name, rtype)
         if ttl <= 0:
             # RFC 1035 §3.2.1: TTL 0 is for the transaction in progress only.
             return
-        size = _OVERHEAD + sum(_octets(each) for each in ((rrset, *authority) if rrset else authority))
-        self._entries[key] = _Entry(rrset, authority, trust, now, now + ttl, size)
+        size = _ENTRY + sum(_octets(each) for each in ((rrset, *authority) if rrset else authority))
+        types = self._names.get(name)
+        if types is None:
+            types = self._names[name] = {}
+            self._size += _NAME
+        elif len(types) >= bounds.MAX_TYPES_PER_NAME:
+            self._drop(name, next(iter(types)))
+        types[rtype] = _Entry(rrset, authority, trust, now, now + ttl, size)
+        self._names.move_to_end(name)
         self._size += size
+        self._dnames += rtype == codes.DNAME
         while self._size > self._limit:
-            _, oldest = self._entries.popitem(last=False)
-            self._size -= oldest.size
+            self._evict()
 
-    def _forget_denial(self, name: Name) -> None:
-        if (name, NAME_DENIED) in self._entries:
-            self._drop((name, NAME_DENIED))
+    def _evict(self) -> None:
+        """Forget the name that has not been used for the longest time."""
+        _, types = self._names.popitem(last=False)
+        self._size -= _NAME + sum(entry.size for entry in types.values())
+        self._dnames -= codes.DNAME in types
 
-    def _drop(self, key: tuple[Name, int]) -> None:
-        self._size -= self._entries.pop(key).size
+    def _drop(self, name: Name, rtype: int) -> None:
+        types = self._names.get(name)
+        if types is None or rtype not in types:
+            return
+        self._size -= types.pop(rtype).size
+        self._dnames -= rtype == codes.DNAME
+        if not types:
+            del self._names[name]
+            self._size -= _NAME
 
 
 def _octets(rrset: RRset) -> int:

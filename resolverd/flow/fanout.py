@@ -25,7 +25,7 @@ from resolverd.mail.listspec import Canary, ListSpec, ListState
 from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
 from resolverd.mail.standing import UNREACHABLE
 from resolverd.watch.counters import Counters
-from resolverd.wire.names import Address, Name, ancestors, lower, parent
+from resolverd.wire.names import Address, Name, is_within, lower, parent
 
 _log = logging.getLogger(__name__)
 
@@ -254,7 +254,7 @@ class Engine:
 
     def forget(self, zones: frozenset[Name]) -> None:
         """Forget all replies of lists in these zones (lower case)."""
-        if any(not zones.isdisjoint(ancestors(lower(desk.spec.zone))) for desk in self._desks.values()):
+        if any(is_within(lower(desk.spec.zone), zones) for desk in self._desks.values()):
             self._dispatch.forget(zones)
 
     async def aclose(self) -> None:

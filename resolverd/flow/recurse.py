@@ -24,7 +24,7 @@ from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import All, Ask, First, Reply
-from resolverd.wire.names import ROOT, Name, ancestors, label_count, lower
+from resolverd.wire.names import ROOT, Name, is_within, label_count, lower
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Recurse:
         self._discretion = discretion
         self._flights: dict[tuple[Name, int], _Flight] = {}
         self._zones: Counter[Name] = Counter()
-        self._exchanges: dict[Ask, asyncio.Task[Reply]] = {}
+        self._exchanges: dict[Ask, asyncio.Future[Reply | None]] = {}
         self.meter: Meter | None = None
         """Who counts what leaves for the zones of lists."""
         self.unanswered = 0
@@ -169,14 +169,14 @@ class Recurse:
 
     async def aclose(self) -> None:
         """End every recursion."""
-        tasks = [flight.task for flight in self._flights.values()] + list(self._exchanges.values())
+        tasks = [flight.task for flight in self._flights.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def stale(self, name: Name, rtype: int) -> Answer | None:
         """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
-        if not self._list_zones.isdisjoint(ancestors(name)):
+        if is_within(name, self._list_zones):
             return None
         answer = cached.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._patience.stale_ttl)
         if answer is None:
@@ -187,7 +187,7 @@ class Recurse:
         # Never for lists: a question that nobody asked would be paid for from their quota.
         if not self._prefetch or (name, rtype) in self._flights or len(self._flights) >= bounds.MAX_RECURSIONS // 2:
             return
-        if self._list_zones.isdisjoint(ancestors(name)) and self._failures.get(name, rtype, self._clock.monotonic()) is None:
+        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, self._clock.monotonic()) is None:
             self._counters.add("prefetches")
             self._start(name, rtype, self._zone(name, self._clock.monotonic()), Refresh.EXPIRING)
 
@@ -289,15 +289,17 @@ class Recurse:
         # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
         # long each of those who ask it would wait.
         key = ask._replace(timeout=0.0)
-        task = self._exchanges.get(key)
-        if task is not None:
-            return (await asyncio.shield(task))._replace(sent=0)
+        while (shared := self._exchanges.get(key)) is not None:
+            if (reply := await asyncio.shield(shared)) is not None:
+                return reply._replace(sent=0)
+        reply = None
+        shared = self._exchanges[key] = asyncio.get_running_loop().create_future()
         self._counters.add("queries_sent", transport=ask.transport.value)
-        task = self._exchanges[key] = asyncio.create_task(self._network.exchange(ask))
-        task.add_done_callback(lambda done: self._exchanged(key, done))
-        return await asyncio.shield(task)
-
-    def _exchanged(self, ask: Ask, task: "asyncio.Task[Reply]") -> None:
-        self._exchanges.pop(ask, None)
-        if not task.cancelled() and task.exception() is None:
-            self.unanswered = 0 if task.result().message is not None else self.unanswered + 1
+        try:
+            reply = await self._network.exchange(ask)
+        finally:
+            # None: who asked has been cancelled, and its copy is no longer under way. Another may ask.
+            del self._exchanges[key]
+            shared.set_result(reply)
+        self.unanswered = 0 if reply.message is not None else self.unanswered + 1
+        return reply

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from resolverd.mail.listreply import Told
 from resolverd.mail.questions import Listed
-from resolverd.wire.names import Name, ancestors, is_subdomain, lower
+from resolverd.wire.names import Name, is_subdomain, is_within, lower
 
 Question: TypeAlias = tuple[Name, int]
 """The full name asked, key included, and the RR type."""
@@ -61,7 +61,7 @@ class ReplyCache:
     def forget(self, zones: frozenset[Name]) -> None:
         """Forget whatever is of one of these zones (lower case)."""
         self._kept = OrderedDict(
-            (question, kept) for question, kept in self._kept.items() if zones.isdisjoint(ancestors(lower(question[0])))
+            (question, kept) for question, kept in self._kept.items() if not is_within(lower(question[0]), zones)
         )
 
     def clear(self) -> None:

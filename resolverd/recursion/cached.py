@@ -32,7 +32,7 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
             # An alias that was made from a DNAME has it beside it, and in front of it in the answer.
             chain = (*hit.authority, hit.rrset)
             return Alias(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit)
-    for owner in ancestors(name)[1:-1]:
+    for owner in ancestors(name)[1:-1] if records.has_dnames else ():
         hit = get(owner, codes.DNAME)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
             # RFC 6672 §3.4: a cached DNAME redirects every name below it. Only a validated one: a forged DNAME would

@@ -102,12 +102,8 @@ class Cuts:
 
     def known_addresses(self, name: Name, now: float) -> list[Address]:
         """A server's addresses as far as they are remembered."""
-        out: list[Address] = []
-        for rtype in self._rules.address_types:
-            hit = self._memory.records.get(name, rtype, now)
-            if hit is not None and hit.rrset is not None:
-                out += addresses_in(hit.rrset)
-        return out[: bounds.MAX_ADDRESSES_PER_NS]
+        found = self._memory.records.rdatas(name, self._rules.address_types, now)
+        return [address(data) for data in found[: bounds.MAX_ADDRESSES_PER_NS]]
 
 
 def addresses_in(rrset: RRset) -> list[Address]:

@@ -177,8 +177,7 @@ class Iterator:
             address = self._next_server(by_address, tries, work.now, hopeless=not names)
             room = min(bounds.MAX_NS_LOOKUPS - lookups, bounds.MAX_NS_FAILURES - failures)
             # A server that nobody has asked yet is worth more than one that was silent, now or when it was last asked.
-            silent = address is None or address in tries.turns or self._servers.is_silent(address, work.now)
-            if silent and names and room > 0:
+            if names and room > 0 and (address is None or address in tries.turns or self._servers.is_silent(address, work.now)):
                 batch = _side_by_side(names)[:room]
                 names = [name for name in names if name not in batch]
                 found = yield First(tuple(self._server_addresses(work, name, cut.zone, path) for name in batch))

@@ -1,5 +1,6 @@
 """What recursion is handed, as Protocols: the memory that it reads and writes (`cache`), and who counts what it sends."""
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from resolverd.wire.known import Delegation, Hit
@@ -12,6 +13,15 @@ class Records(Protocol):
 
     def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.ANSWER) -> Hit | None:
         """Live data or a denial of at least that trust."""
+        ...
+
+    @property
+    def has_dnames(self) -> bool:
+        """Whether there is any DNAME."""
+        ...
+
+    def rdatas(self, name: Name, rtypes: Iterable[int], now: float) -> list[bytes]:
+        """The live data of these types, and nothing else of it."""
         ...
 
     def stale(self, name: Name, rtype: int, now: float, ttl: int) -> Hit | None:

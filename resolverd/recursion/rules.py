@@ -7,7 +7,7 @@ from resolverd import bounds
 from resolverd.recursion.lifetimes import Lifetimes
 from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
-from resolverd.wire.names import Address, Name, ancestors
+from resolverd.wire.names import Address, Name, is_within
 
 
 class Rules(NamedTuple):
@@ -37,7 +37,7 @@ class Rules(NamedTuple):
 
     def is_plain(self, name: Name) -> bool:
         """Whether a name (lower case) belongs to a DNS list."""
-        return not self.plain_zones.isdisjoint(ancestors(name))
+        return is_within(name, self.plain_zones)
 
     def lifetimes_of(self, name: Name) -> Lifetimes:
         """The bounds on TTLs of a name's data. A list's TTLs are its own: a longer one would hide delistings from mail."""

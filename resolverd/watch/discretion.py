@@ -1,6 +1,6 @@
 """Names in texts, without the keys that some of them carry (`KEY.zen.dq.spamhaus.net`)."""
 
-from resolverd.wire.names import Name, ancestors, labels, to_text
+from resolverd.wire.names import ROOT, Name, ancestors, is_within, labels, parent, to_text
 
 HIDDEN = "KEY"
 """What stands in place of a key."""
@@ -14,7 +14,7 @@ class Discretion:
 
     def is_private(self, name: Name) -> bool:
         """Whether the name (lower case) has a key in it."""
-        return any(above in self._key_zones for above in ancestors(name)[1:])
+        return name != ROOT and is_within(parent(name), self._key_zones)
 
     def text(self, name: Name) -> str:
         """The name in presentation form, its key hidden."""

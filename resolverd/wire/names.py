@@ -5,6 +5,7 @@ A ``Name`` is the uncompressed wire form of an absolute domain name: length-pref
 that DNSSEC hashes. Letter case is kept as it came; caches key on ``lower(name)`` (RFC 4343).
 """
 
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
@@ -157,6 +158,17 @@ def is_subdomain(name: Name, of: Name) -> bool:
     return at == cut
 
 
+def is_within(name: Name, zones: AbstractSet[Name]) -> bool:
+    """Whether `name` is at or below one of `zones`; all in the same letter case."""
+    if not zones:
+        return False
+    while name not in zones:
+        if not name[0]:
+            return False
+        name = name[1 + name[0] :]
+    return True
+
+
 def suffix(name: Name, count: int) -> Name:
     """The last `count` labels of the name (all of it if it has no more)."""
     drop = label_count(name) - count
@@ -186,13 +198,37 @@ def reverse_name(address: Address) -> Name:
     return prepend(reversed_address(address), _IN_ADDR_ARPA if address.version == 4 else _IP6_ARPA)
 
 
+class _Address4(IPv4Address):
+    """One that remembers its hash: that of the standard library goes through text, and a server's is taken dozens of times."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, data: bytes):
+        super().__init__(data)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _Address6(IPv6Address):
+    __slots__ = ("_hash",)
+
+    def __init__(self, data: bytes):
+        super().__init__(data)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 @lru_cache(maxsize=8192)
 def address(data: bytes) -> Address:
     """The address in the rdata of an A or AAAA record. Raises ValueError for another length.
 
-    The same few thousand servers come up all the time; an object that is the same one is found faster as well.
+    The same few thousand servers come up all the time, and an object that is the same one is found faster.
     """
-    return IPv4Address(data) if len(data) == 4 else IPv6Address(data)
+    return _Address4(data) if len(data) == 4 else _Address6(data)
 
 
 def address_of_reversed(prefix: Name) -> Address | None:

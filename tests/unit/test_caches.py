@@ -61,6 +61,40 @@ def test_glue_is_no_answer() -> None:
     assert cache.get(WWW, codes.A, 0.0) is None
 
 
+def test_the_data_of_several_types_at_once() -> None:
+    cache = RecordCache(10**6)
+    assert cache.rdatas(WWW, (codes.A, codes.AAAA), 0.0) == []
+    cache.put(address(300), Trust.ANSWER, 0.0, WWW)
+    cache.put(RRset(WWW, codes.AAAA, 200, (b"6" * 16,)), Trust.ANSWER, 0.0, WWW)
+    cache.deny(WWW, codes.MX, 300, (SOA,), Trust.ANSWER, 0.0)
+    assert cache.rdatas(WWW, (codes.A, codes.AAAA, codes.MX), 0.0) == [b"\1\1\1\1", b"6" * 16]
+    assert cache.rdatas(WWW, (codes.A, codes.AAAA), 200.0) == [b"\1\1\1\1"]
+    glue = RecordCache(10**6)
+    glue.put(address(), Trust.GLUE, 0.0, WWW)
+    assert glue.rdatas(WWW, (codes.A,), 0.0) == []
+
+
+def test_types_of_a_name_are_bounded() -> None:
+    cache = RecordCache(10**6)
+    for rtype in range(1000, 1000 + 2 * bounds.MAX_TYPES_PER_NAME):
+        cache.put(RRset(WWW, rtype, 300, (b"x",)), Trust.ANSWER, 0.0, WWW)
+    assert len(cache) == len(cache.types(WWW, 0.0)) == bounds.MAX_TYPES_PER_NAME
+    assert cache.get(WWW, 999 + 2 * bounds.MAX_TYPES_PER_NAME, 0.0) is not None
+    cache.flush(WWW)
+    assert (len(cache), cache.size) == (0, 0)
+
+
+def test_dnames_are_counted() -> None:
+    cache = RecordCache(2000)
+    for _ in range(2):
+        cache.put(RRset(WWW, codes.DNAME, 300, (from_text("example.net"),)), Trust.ANSWER, 0.0, WWW)
+        assert cache.has_dnames
+    for number in range(5):
+        name = from_text(f"{number}.example")
+        cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 0.0, name)
+    assert not cache.has_dnames, "evicted"
+
+
 def test_a_denied_name_denies_every_type_until_data_comes() -> None:
     cache = RecordCache(10**6)
     cache.deny(WWW, NAME_DENIED, 300, (SOA,), Trust.ANSWER, 0.0)

@@ -45,6 +45,8 @@ def test_subdomains_are_told_by_labels(first: list[bytes], second: list[bytes]) 
 )
 def test_subdomain(name: str, of: str, expected: bool) -> None:
     assert names.is_subdomain(names.from_text(name), names.from_text(of)) is expected
+    assert names.is_within(names.from_text(name), {names.from_text(of), names.from_text("other.test")}) is expected
+    assert not names.is_within(names.from_text(name), frozenset())
 
 
 @pytest.mark.parametrize("text", ["a..b", ".a", "a" * 64, ".".join(["a" * 63] * 4) + ".b", "a\\", "a\\25", "a\\256"])

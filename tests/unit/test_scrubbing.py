@@ -152,7 +152,10 @@ RULES = {
     "an unsigned DNAME redirects one name": Rule(
         cached.step, "and hit.rrset.security is Security.SECURE", "", "dname_unsigned_once"
     ),
-    "glue is no answer": Rule(RecordCache._find, "if entry.trust < trust:", "if False:", test_caches.test_glue_is_no_answer),
+    "glue is no answer": Rule(RecordCache.get, "entry.trust >= trust", "True", test_caches.test_glue_is_no_answer),
+    "glue is no server's own word": Rule(
+        RecordCache.rdatas, "entry.trust >= Trust.ANSWER", "True", test_caches.test_the_data_of_several_types_at_once
+    ),
     "less trusted data waits": Rule(RecordCache._store, "if old.trust > trust and now < old.expires:", "if False:", check_trust),
     "a lease is never prolonged": Rule(
         DelegationCache.put, "now < old.expires < delegation.expires", "False", test_caches.test_a_delegation_is_never_prolonged
@@ -177,7 +180,7 @@ RULES = {
         Rules.may_query, "address in self.exempt or", "True or", "glue_to_this_machine"
     ),
     "lists are asked in full": Rule(
-        Rules.is_plain, "not self.plain_zones.isdisjoint(ancestors(name))", "False", "list_zone_not_minimised"
+        Rules.is_plain, "is_within(name, self.plain_zones)", "False", "list_zone_not_minimised"
     ),
     # what helps the legitimate
     "the parent's glue is a last resort": Rule(Cuts.parent_side, "list(cut.spare)", "[]", "parent_side_addresses"),
@@ -197,8 +200,8 @@ def without(rule: Rule) -> CodeType:
     """The function's code without the rule."""
     source = textwrap.dedent(inspect.getsource(rule.where))
     assert source.count(rule.rule) == 1, f"{rule.where.__qualname__} has changed: {rule.rule!r} is not there any more, or twice"
-    names: dict[str, Any] = {}
-    # The function's own globals are used when it runs: only its code is exchanged.
+    # For the defaults of arguments; when it runs, the function's own globals are used: only its code is exchanged.
+    names: dict[str, Any] = {**rule.where.__globals__}
     exec(compile("from __future__ import annotations\n" + source.replace(rule.rule, rule.without), "<mutant>", "exec"), names)  # noqa: S102
     code: CodeType = names[rule.where.__name__].__code__
     return code
