@@ -12,6 +12,10 @@ from resolverd.wire.known import Delegation
 from resolverd.wire.names import ROOT, Address, Name, address
 from resolverd.wire.rrset import RRset
 
+_KEPT_FOR = 1.0
+"""Seconds for which a cut serves as it was made: a registry's is wanted for every new name."""
+_MOST_KEPT = 1000
+
 
 class Cut(NamedTuple):
     """A zone and who can be asked for it: known addresses, and names whose addresses are not known yet.
@@ -28,6 +32,12 @@ class Cut(NamedTuple):
     fresh: bool = True
 
 
+class _Kept(NamedTuple):
+    delegation: Delegation
+    cut: Cut
+    until: float
+
+
 class Cuts:
     """Finds cuts in what is configured and remembered."""
 
@@ -37,6 +47,7 @@ class Cuts:
         self._routes = routes
         self._rules = rules
         self._servers: dict[Address, Server] = {}
+        self._kept: dict[Name, _Kept] = {}
 
     def nearest(self, name: Name, now: float, private: bool) -> Cut:
         """The deepest cut known at or above a name (lower case); a configured route wins over a delegation above it.
@@ -53,7 +64,15 @@ class Cuts:
             return Cut(route.zone, route.servers, route.names)
         if delegation is None:
             return self.hinted()
-        return self.of(delegation, now, fresh=now < delegation.learnt + bounds.DELEGATION_FRESH)
+        fresh = now < delegation.learnt + bounds.DELEGATION_FRESH
+        kept = self._kept.get(delegation.zone)
+        if kept is not None and kept.delegation is delegation and now < kept.until and kept.cut.fresh is fresh:
+            return kept.cut
+        cut = self.of(delegation, now, fresh=fresh)
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[delegation.zone] = _Kept(delegation, cut, now + _KEPT_FOR)
+        return cut
 
     def root(self) -> Cut:
         """The root as configured: forwarders, a stub, or the hints; nothing of what is remembered."""
