@@ -74,6 +74,10 @@ class Reader:
     def name(self, at: int) -> tuple[Name, int]:
         """The name at this offset and the offset behind it. Raises Malformed."""
         data = self.data
+        if data[at] >= 192 and (known := self._known.get((data[at] & 63) << 8 | data[at + 1])) is not None:
+            # Nearly every name is nothing but a pointer to one that has been read, so further up.
+            self._spend(1)
+            return known, at + 2
         start = lowest = at
         end = -1
         parts: list[bytes] = []
@@ -107,9 +111,7 @@ class Reader:
                 at = lowest = target
             else:
                 raise Malformed("reserved label type")
-        self._budget -= steps
-        if self._budget < 0:
-            raise Malformed("too many labels and pointers in a message")
+        self._spend(steps)
         name = b"".join(parts)
         if len(name) > MAX_NAME:
             raise Malformed(f"name of {len(name)} octets")
@@ -119,6 +121,11 @@ class Reader:
         for target, first in jumps:
             self._known[target] = b"".join(parts[first:])
         return name, end
+
+    def _spend(self, steps: int) -> None:
+        self._budget -= steps
+        if self._budget < 0:
+            raise Malformed("too many labels and pointers in a message")
 
     def rdata(self, rtype: int, at: int, length: int) -> bytes:
         """A record's rdata with its names uncompressed. Raises Malformed."""
@@ -176,6 +183,9 @@ def _parse(data: bytes) -> Message:
     for index, count in enumerate(counts):
         if count * 11 > len(data) - at:
             raise Malformed("more records announced than there is room for")
+        if not count:
+            sections.append(())
+            continue
         gather = _Gather()
         for _ in range(count):
             owner, at = reader.name(at)
