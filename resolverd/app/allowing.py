@@ -1,6 +1,8 @@
-"""Reading the allow files of greylisting: each file named, and its own additions in ``FILE.local`` where there are any."""
+"""Reading the allow files of greylisting: each file named, its own additions in ``FILE.local`` where there are any, and what
+``resolverd import whitelist`` has put into the state directory."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,6 +14,10 @@ log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found", Clients, Recipients)
 
+CLIENTS: Final = "allow_clients"
+"""The file in the state directory with clients that were imported."""
+RECIPIENTS: Final = "allow_recipients"
+"""The one with recipients."""
 MAX_OCTETS: Final = 16 * 2**20
 """Of one file; what is beyond is not read."""
 MAX_TOLD: Final = 20
@@ -20,8 +26,17 @@ MAX_TOLD: Final = 20
 
 def allowed(settings: Settings) -> Allowed:
     """Everybody who is never greylisted, as the files have it now; what cannot be used is logged, the rest counts."""
-    clients = _together(settings.greylist.allow_clients, read_clients, Clients())
-    return Allowed(clients, _together(settings.greylist.allow_recipients, read_recipients, Recipients()))
+    wanted = settings.greylist
+    clients = _together((*wanted.allow_clients, *_imported(settings, CLIENTS)), read_clients, Clients())
+    return Allowed(
+        clients, _together((*wanted.allow_recipients, *_imported(settings, RECIPIENTS)), read_recipients, Recipients())
+    )
+
+
+def _imported(settings: Settings, name: str) -> Iterator[Path]:
+    directory = settings.state_directory()
+    if directory is not None and os.path.lexists(directory / name):
+        yield directory / name
 
 
 def _together(paths: Iterable[Path], read: Callable[[str], tuple[_Found, list[LineFault]]], found: _Found) -> _Found:

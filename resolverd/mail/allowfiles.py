@@ -117,17 +117,38 @@ def read_recipients(text: str) -> tuple[Recipients, list[LineFault]]:
     return Recipients(addresses, domains, tuple(entry for entry in entries if isinstance(entry, re.Pattern))), faults
 
 
+def client_lines(text: str) -> tuple[dict[str, str], list[LineFault]]:
+    """The lines of a file that name clients, each under whom it names, however that is written; and the faulty lines."""
+    lines, faults = _lines(text, _client)
+    return {_whom(entry): line for entry, line in lines}, faults
+
+
+def recipient_lines(text: str) -> tuple[dict[str, str], list[LineFault]]:
+    """The same of recipients."""
+    lines, faults = _lines(text, _recipient)
+    return {_whom(entry): line for entry, line in lines}, faults
+
+
 def _read(text: str, parse: Callable[[str], _Entry]) -> tuple[list[_Entry], list[LineFault]]:
-    entries: list[_Entry] = []
+    lines, faults = _lines(text, parse)
+    return [entry for entry, _ in lines], faults
+
+
+def _lines(text: str, parse: Callable[[str], _Entry]) -> tuple[list[tuple[_Entry, str]], list[LineFault]]:
+    lines: list[tuple[_Entry, str]] = []
     faults: list[LineFault] = []
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.partition("#")[0].strip()
         try:
             if entry:
-                entries.append(parse(entry))
+                lines.append((parse(entry), line.strip()))
         except ValueError as error:
             faults.append(LineFault(number, f"{printable(entry, 80)!r} {error}"))
-    return entries, faults
+    return lines, faults
+
+
+def _whom(entry: str | Network | re.Pattern[str]) -> str:
+    return f"/{entry.pattern}/" if isinstance(entry, re.Pattern) else str(entry)
 
 
 def _client(entry: str) -> str | Network | re.Pattern[str]:

@@ -68,6 +68,7 @@ class FakeBackend:
         self.states = {"spamhaus-zen": ZEN, "dnswl": WHITE}
         self.flushed: list[tuple[bytes | None, int | None]] = []
         self.faults: list[ConfigFault] = []
+        self.reloads = 0
         self.readiness = Readiness(True)
         self.store = MemoryStore()
         self.clock = SystemClock()
@@ -130,6 +131,7 @@ class FakeBackend:
         return 2
 
     async def reload(self) -> list[ConfigFault]:
+        self.reloads += 1
         return self.faults
 
     def ready(self) -> Readiness:

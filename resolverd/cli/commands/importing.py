@@ -11,21 +11,25 @@ from typing import Final
 import click
 
 from resolverd import config as configuration
+from resolverd.app import allowing
 from resolverd.app.screening import greylist_rules
-from resolverd.cli import keeping
+from resolverd.cli import allowlists, keeping, output
 from resolverd.cli.commands.store import tell
+from resolverd.cli.daemon import Daemon, Refused, Unreachable
 from resolverd.cli.options import Failed, config_option, config_path, json_option
 from resolverd.config.secrets import BadValue
 from resolverd.config.values import duration
 from resolverd.flow.archive import Stored
 from resolverd.flow.greylisting import CLIENTS, TRIPLETS
 from resolverd.mail import postgrey as postgrey_database
+from resolverd.mail.allowfiles import client_lines, recipient_lines
 from resolverd.mail.greylist import GreylistRules, encode_client, encode_triplet
 from resolverd.mail.postgrey import Taken
 
 _DATABASES: Final = ("postgrey.db", "postgrey_clients.db")
 _PATIENCE: Final = 600.0
 """Seconds for Berkeley DB's own tools."""
+_MAX_TOLD: Final = 20
 
 
 @click.group("import")
@@ -62,6 +66,57 @@ def postgrey(ctx: click.Context, source: Path, delay: str | None, as_json: bool,
         click.echo(f"{taken.odd} entries are none of Postgrey's and were passed over", err=True)
     records = list(_records(taken, rules))
     tell(keeping.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
+
+
+@command.command("whitelist")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--clients/--recipients", "as_clients", default=None, help="What it names; else recipients if FILE's name says so.")
+@json_option
+@config_option
+@click.pass_context
+def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: bool, config: Path | None) -> None:
+    """Take over who is never greylisted: Postgrey's whitelist_clients or whitelist_recipients, or any list of host names,
+    addresses and networks, or of recipients, one a line.
+
+    FILE.local is read as well where there is one. The entries go to allow_clients or allow_recipients in the state directory,
+    which the daemon reads besides the files of greylist.allow_clients and allow_recipients. With a faulty line nothing is
+    taken; what is there already stays as it is.
+    """
+    settings = configuration.load(config_path(ctx, config))
+    directory = settings.state_directory()
+    if directory is None:
+        raise Failed("nothing is stored: [store] url is memory:; name the file in greylist.allow_clients or allow_recipients")
+    of_recipients = "recipient" in file.name if as_clients is None else not as_clients
+    lines: dict[str, str] = {}
+    faults: list[str] = []
+    for path in (file, file.with_name(f"{file.name}.local")):
+        if path == file or path.exists():
+            text = path.read_text("utf-8", "replace")
+            more, faulty = (recipient_lines if of_recipients else client_lines)(text)
+            lines = more | lines
+            faults += [f"{path} {fault}" for fault in faulty]
+    if faults:
+        for fault in faults[:_MAX_TOLD]:
+            click.echo(f"resolverd: {output.shown(fault)}", err=True)
+        raise Failed(f"{len(faults)} faulty lines, nothing was taken: correct them, or put a # before them")
+    into = directory / (allowing.RECIPIENTS if of_recipients else allowing.CLIENTS)
+    added = allowlists.add(into, lines, output.shown(file.absolute()), of_recipients=of_recipients)
+    if added.taken:
+        _reread(Daemon(settings))
+    if as_json:
+        output.print_json({**added._asdict(), "kind": "recipients" if of_recipients else "clients", "file": str(into)})
+    else:
+        what = "recipients" if of_recipients else "clients"
+        click.echo(f"{added.taken} {what} taken into {into}, {added.kept} were there already")
+
+
+def _reread(daemon: Daemon) -> None:
+    try:
+        daemon.post("v1", "reload", body={})
+    except Unreachable:
+        pass  # it reads them when it starts
+    except Refused as error:
+        click.echo(f"resolverd: the daemon has not read it yet: {error.message}", err=True)
 
 
 def _records(taken: Taken, rules: GreylistRules) -> Iterator[Stored]:
