@@ -28,8 +28,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.measure import machine
+from resolverd.failures import StoreError
 from resolverd.flow.greylisting import TRIPLETS
+from resolverd.store.base import Store
 from resolverd.store.disk import DIRECTORY, open_store
+from resolverd.store.salvage import Salvor
 from resolverd.watch.counters import Counters
 
 LATER = 4e9
@@ -264,34 +267,44 @@ DAMAGES: tuple[Callable[[Path, random.Random], None], ...] = (
 
 
 class Opened(NamedTuple):
-    """A damaged store: seconds to open it, whether it was set aside, how many of 2 000 records it still gives."""
+    """A damaged store: seconds to open it, whether it was set aside, how many of 2 000 records it gives at once, and how many
+    when what was set aside has been salvaged."""
 
     damage: str
     seconds: float
     set_aside: bool
     left: int
+    saved: int
 
 
-async def open_damaged(state: Path) -> tuple[float, bool, int]:
+async def open_damaged(state: Path) -> tuple[float, bool, int, int]:
     """Open it and use it; damage that shows only now may cost a record, never the store."""
     counters = Counters()
     began = time.perf_counter()
     store = await open_store(state, counters)
     seconds = time.perf_counter() - began
-    left = 0
-    for number in range(0, 2000, 20):
-        try:
-            left += await store.get(TABLE, b"%012d" % number, 0) is not None
-        except Exception:  # told as a StoreError: mail passes, and the next try meets a sound file
-            continue
+    left = await readable(store)
     for number in range(3):
         store.put(TABLE, b"new %d" % number, b"v", LATER)
     await store.flush()
     for number in range(3):
         assert await store.get(TABLE, b"new %d" % number, 0) == b"v", "does not keep what it is given"
     assert not counters.get("store_in_memory"), "kept in memory"
+    await Salvor(store, state, time.time, counters).run()
+    saved = await readable(store)
     await store.close()
-    return seconds, bool(counters.get("store_set_aside")), left * 20
+    return seconds, bool(counters.get("store_set_aside")), left, saved
+
+
+async def readable(store: Store) -> int:
+    """How many of 2 000 records can be read, from every 20th."""
+    left = 0
+    for number in range(0, 2000, 20):
+        try:
+            left += await store.get(TABLE, b"%012d" % number, 0) is not None
+        except StoreError:  # mail passes, and the next try meets a sound file
+            continue
+    return left * 20
 
 
 def damage_stores(folder: Path, count: int) -> list[Opened]:
@@ -347,8 +360,12 @@ def main() -> None:
             print(f"{len(results)} damaged stores: open after {longest:.2f} s at most, and all keep what they are given")
             for each in DAMAGES:
                 own = [result for result in results if result.damage == each.__name__]
-                aside, left = sum(result.set_aside for result in own), sum(result.left for result in own) / max(len(own), 1)
-                print(f"  {each.__name__:16} {len(own):3} stores, {aside:3} set aside, {left:6.0f} of 2000 records still there")
+                aside, count = sum(result.set_aside for result in own), max(len(own), 1)
+                left, saved = sum(result.left for result in own) / count, sum(result.saved for result in own) / count
+                print(
+                    f"  {each.__name__:16} {len(own):3} stores, {aside:3} set aside; "
+                    f"of 2000 records {left:4.0f} still there, {saved:4.0f} after salvage"
+                )
         print(f"{time.perf_counter() - began:.0f} s, {machine()}")
 
 

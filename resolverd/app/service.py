@@ -32,6 +32,8 @@ from resolverd.mail.guard import GuardTable, unused
 from resolverd.mail.listspec import ListState
 from resolverd.recursion.work import Step
 from resolverd.store.base import Store
+from resolverd.store.disk import DiskStore
+from resolverd.store.salvage import Salvor
 from resolverd.watch.counters import Counters
 from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes, rdata
@@ -86,10 +88,11 @@ class Service:
         )
 
     def start(self) -> None:
-        """Begin what goes on by itself: priming, sweeping the store, own zones, the lists' books and rounds."""
+        """Begin what goes on by itself: priming, sweeping and salvaging the store, own zones, the lists' books and rounds."""
         work = (
             self.house.upkeep.run(),
             self._sweep(),
+            self._salvage(self.house.settings),
             self._own.run(),
             self._ledger.run(),
             self._rounds.probe(),
@@ -319,6 +322,15 @@ class Service:
             await asyncio.sleep(_SWEEP_EVERY)
             with contextlib.suppress(Exception):
                 self._store.sweep(self._clock.wall())
+
+    async def _salvage(self, settings: Settings) -> None:
+        state = settings.state_directory()
+        if state is None or not isinstance(self._store, DiskStore):
+            return  # the directory, if there is one, is not ours to work in
+        salvor = Salvor(self._store, state, self._clock.wall, self.counters)
+        while True:
+            await salvor.run()
+            await asyncio.sleep(_SWEEP_EVERY)
 
 
 def _same_resolution(old: House, settings: Settings, zones: frozenset[Name]) -> bool:

@@ -7,6 +7,7 @@
       reader   the one that reads from it meanwhile
       rows     the file: diskcache, bytes only
       upgrade  files of earlier versions
+      salvage  what can be read of a file that was set aside
       place    the state directory: lock, permissions, setting aside what is damaged
 
 Stores know nothing of what they keep: who keeps something encodes it, versions its encoding, and takes what it cannot

@@ -21,11 +21,11 @@ from resolverd.store.base import Entry, Held, Store, address
 from resolverd.store.memory import MemoryStore
 from resolverd.store.place import StateInUse, StateLock, set_aside
 from resolverd.store.reader import Reader
-from resolverd.store.rows import FILE, Rows, is_circumstance, reason
+from resolverd.store.rows import DIRECTORY, FILE, Rows, is_circumstance, reason
 from resolverd.store.worker import Worker
 from resolverd.watch.counters import Counters
 
-__all__ = ["DiskStore", "StateInUse", "open_store"]
+__all__ = ["DIRECTORY", "DiskStore", "StateInUse", "open_store"]
 
 LINGER = 0.25
 """Seconds for which writes are collected: the loss of a crash, well below the second that is promised."""
@@ -42,9 +42,6 @@ HOT_RECORDS = 20_000
 MAX_BYTES = 1 << 30
 """Size of the file, some three million triplets: strangers choose the keys. A full store refuses, and mail passes."""
 SCAN_PAGE = 200
-
-DIRECTORY = "store"
-"""Where the file lies, in the state directory; the whole of it is set aside when it is damaged."""
 
 log = logging.getLogger(__name__)
 

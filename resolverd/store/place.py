@@ -39,9 +39,13 @@ class StateLock:
         os.close(self._descriptor)
 
 
+ASIDE = ".corrupt-"
+"""What stands between the name of something that was set aside and the second in which it was."""
+
+
 def set_aside(path: Path) -> Path:
     """Rename a file or directory to ``NAME.corrupt-TIMESTAMP`` (UTC) beside it; the new path. Raises OSError."""
-    name = f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    name = f"{path.name}{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     aside = path.with_name(name)
     count = 1
     while os.path.lexists(aside):

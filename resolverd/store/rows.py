@@ -27,8 +27,10 @@ from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
 from resolverd.store.base import SWEEP_RECORDS, Entry, Held, prefix, sweep_allowance, table_of
 from resolverd.store.upgrade import can_upgrade, upgrade
 
+DIRECTORY = "store"
+"""Where the file lies, in the state directory; the whole of it is set aside when it is damaged."""
 FILE = DBNAME
-"""Its name, in a directory of its own."""
+"""Its name there."""
 APPLICATION_ID = 0x52534C56
 """``PRAGMA application_id`` of our files ("RSLV"), so that a foreign database is known for one."""
 SCHEMA_VERSION = 1
@@ -41,6 +43,8 @@ LOCK_PATIENCE = 2
 """Seconds to wait for somebody else's lock on the file (an administrator's sqlite3)."""
 CHECK_PATIENCE = 2.0
 """Seconds of ``PRAGMA quick_check`` at opening; what it didn't get to is found damaged when it is read."""
+PAGE = 4096
+"""Octets."""
 SLICE = 50
 """Records that a sweep looks at in one go, about a millisecond; those of them that have expired go in one transaction."""
 BREATH = 0.001
@@ -55,7 +59,6 @@ _SETTINGS: dict[str, Any] = {
     "sqlite_mmap_size": 0,  # a mapped file that shrinks or cannot be read kills the process by SIGBUS
     "sqlite_max_page_count": 0,  # given at opening
 }
-_PAGE = 4096
 _EXPIRES = struct.Struct(">d")
 
 log = logging.getLogger(__name__)
@@ -126,7 +129,7 @@ class Rows:
         file = directory / FILE
         _make_private(file)
         _examine(file)
-        settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // _PAGE}
+        settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // PAGE}
         self._cache = diskcache.Cache(directory, timeout=LOCK_PATIENCE, disk=BytesOnly, **settings)
         self._round: Iterator[bytes | None] | None = None
 

@@ -22,3 +22,5 @@ def test_damaged_stores_are_open_at_once(tmp_path: Path) -> None:
     assert max(each.seconds for each in results) < 5
     assert any(each.left for each in results)
     assert sum(each.set_aside for each in results) > 50
+    by_damage = {name: [each.saved for each in results if each.damage == name] for name in ("flip", "flip_head", "zero_pages")}
+    assert all(sum(saved) > 1000 * len(saved) for saved in by_damage.values()), by_damage
