@@ -15,7 +15,7 @@ import os
 import sqlite3
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from math import isnan
 from pathlib import Path
@@ -46,7 +46,7 @@ CHECK_PATIENCE = 2.0
 PAGE = 4096
 """Octets."""
 SLICE = 50
-"""Records that a sweep looks at in one go, about a millisecond; those of them that have expired go in one transaction."""
+"""Records written, or looked at by a sweep, in one go: about a millisecond. What has expired of them goes in one transaction."""
 BREATH = 0.001
 """Seconds between two of these: a thread that goes on and on lets the event loop have the interpreter only every 5 ms."""
 
@@ -60,6 +60,11 @@ _SETTINGS: dict[str, Any] = {
     "sqlite_max_page_count": 0,  # given at opening
 }
 _EXPIRES = struct.Struct(">d")
+_PUT = f"""
+    INSERT INTO Cache (key, raw, mode, value) VALUES (?, 1, {MODE_RAW:d}, ?) ON CONFLICT (key, raw) DO UPDATE
+    SET store_time = NULL, expire_time = NULL, access_time = NULL, access_count = 0, tag = NULL, size = 0,
+        mode = excluded.mode, filename = NULL, value = excluded.value"""
+_DELETE = "DELETE FROM Cache WHERE key = ? AND raw = 1"
 
 log = logging.getLogger(__name__)
 
@@ -138,19 +143,27 @@ class Rows:
         return decode(self._cache.get(address))
 
     def write(self, batch: Mapping[bytes, Held | None]) -> None:
-        """Put, or delete where None, all of the batch or nothing of it."""
+        """Put, or delete where None, all of the batch or nothing of it; the interpreter is everybody's in between."""
+        changes = list(batch.items())
         try:
-            with self._cache.transact():
-                for address, held in batch.items():
-                    if held is None:
-                        self._cache.delete(address)
-                    else:
-                        self._cache.set(address, _EXPIRES.pack(held.expires) + held.value)
+            self._cache._con.execute("BEGIN IMMEDIATE")
+            for start in range(0, len(changes), SLICE):
+                if start:
+                    time.sleep(BREATH)
+                self._write(changes[start : start + SLICE])
+            self._cache._con.execute("COMMIT")
         except BaseException:
-            # A COMMIT that fails (disk full) leaves the transaction open; a new connection, opened at need, has none.
+            # Closing it rolls back what has not been; a new connection is opened at need.
             self._cache.close()
             self._round = None
             raise
+
+    def _write(self, changes: Sequence[tuple[bytes, Held | None]]) -> None:
+        # As `Cache.set` and `Cache.delete` would do it, one statement in place of two and a third of the time.
+        put = [(_octets(at), _EXPIRES.pack(held.expires) + held.value) for at, held in changes if held is not None]
+        gone = [(at,) for at, held in changes if held is None]
+        self._cache._con.executemany(_PUT, put)
+        self._cache._con.executemany(_DELETE, gone)
 
     def sweep(self, now: float) -> int:
         """Look at the next `SWEEP_RECORDS` records and remove those that have expired; how many those were."""

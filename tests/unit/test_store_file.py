@@ -470,3 +470,17 @@ def test_killed_in_the_midst_of_writing(state: Path) -> None:
     assert records.keys() >= set(range(1, flushed + 1))
     assert all(value == b"value %d" % number for number, value in records.items())
     assert aside(state) == []
+
+
+@pytest.mark.parametrize("at", [0, rows.SLICE, 3 * rows.SLICE - 1])
+def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path, at: int) -> None:
+    file = rows.Rows(tmp_path / "store", 1 << 20)
+    file.write({b"old": Held(b"v", LATER)})
+    batch: dict[bytes, Held | None] = {b"%d" % number: Held(b"v", LATER) for number in range(3 * rows.SLICE)}
+    batch[b"old"] = None
+    with pytest.raises(TypeError):
+        file.write({**batch, b"%d" % at: Held("text", LATER)})  # type: ignore[arg-type]
+    assert [file.read(each) for each in (b"old", b"1", b"%d" % (len(batch) - 2))] == [Held(b"v", LATER), None, None]
+    file.write(batch)
+    assert [file.read(each) for each in (b"old", b"1", b"%d" % (len(batch) - 2))] == [None, *[Held(b"v", LATER)] * 2]
+    file.close()
