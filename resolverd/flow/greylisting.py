@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from resolverd.failures import StoreError
 from resolverd.flow.ports import Clock, Store
@@ -24,6 +24,8 @@ T = TypeVar("T")
 TRIPLETS = "greylist"
 CLIENTS = "greylist-clients"
 SENDERS = "greylist-senders"
+Again: TypeAlias = Callable[[int], Awaitable[float | None]]
+"""Asked once the client has waited, with the seconds: the points against it now; None if it is refused after all."""
 PATIENCE = 1.0
 """Seconds for the store to say what it knows; mail passes then. Postfix waits for us meanwhile."""
 COMPLAINT_INTERVAL = 60.0
@@ -54,13 +56,15 @@ class Greylister:
         suspicious: bool,
         score: float = 0,
         prove: Callable[[], Proof] = Proof,
+        again: Again | None = None,
     ) -> GreylistOutcome:
         """What greylisting says of the attempt now; with `record` False nothing is remembered of it, counters included.
 
         `suspicious`: some check has something against the client (``when = "suspicious"``); `score`: the points against it;
-        `prove` tells to whom it belongs, where that counts (``key = "organisation"``). Never raises for the store.
+        `prove` tells to whom it belongs, where that counts (``key = "organisation"``). Before a first success is remembered
+        `again` is heard: who is refused then has passed nothing, and waits on for all we know. Never raises for the store.
         """
-        outcome = await self._consider(attempt, suspicious, score, prove, record)
+        outcome = await self._consider(attempt, suspicious, score, prove, record, again)
         if record:
             self._counters.add("greylist", state=outcome.state)
             if outcome.state == "allowed":
@@ -68,7 +72,13 @@ class Greylister:
         return outcome
 
     async def _consider(
-        self, attempt: Attempt, suspicious: bool, score: float, prove: Callable[[], Proof], record: bool
+        self,
+        attempt: Attempt,
+        suspicious: bool,
+        score: float,
+        prove: Callable[[], Proof],
+        record: bool,
+        again: Again | None,
     ) -> GreylistOutcome:
         rules = self._rules
         if not rules.enabled:
@@ -83,22 +93,35 @@ class Greylister:
         keys = _keys(attempt, prove() if rules.key == "organisation" else Proof(), rules)
         now = self._clock.wall()
         try:
-            async with asyncio.timeout(PATIENCE):
-                if not record:
+            if not record:
+                async with asyncio.timeout(PATIENCE):
                     return (await self._decide(now, keys, score)).outcome
-                # Between reading and writing nobody else may decide on the triplet, or it passes for the first time twice.
-                # A client needs no turn: what it passes at one time counts once in any case.
-                async with self._turns.turn(keys.triplets[0]):
-                    decision = await self._decide(now, keys, score)
-                    self._remember(decision, keys)
+            decision = await self._take_turn(now, keys, score, passes=again is None)
         except (StoreError, TimeoutError) as error:
-            self._complain(error)
-            return _skipped("store failed")
+            return self._without_store(error)
+        if decision.outcome.state == "passed" and again is not None:
+            fresh = await again(decision.outcome.delayed)
+            if fresh is None:
+                return _skipped("refused after it had waited")
+            try:
+                decision = await self._take_turn(now, keys, fresh, passes=True)
+            except (StoreError, TimeoutError) as error:
+                return self._without_store(error)
         if decision.client is not None and decision.client.passes == rules.auto_allow_after:
             log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
         if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and keys.sender is not None:
             log.info("whitelisted: sender domain and organisation %s", printable(keys.sender.decode("utf-8", "replace")))
         return decision.outcome
+
+    async def _take_turn(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
+        """Decide, and remember what follows; not that a triplet has passed unless `passes`."""
+        # Between reading and writing nobody else may decide on the triplet, or it passes for the first time twice. A client
+        # needs no turn: what it passes at one time counts once in any case.
+        async with asyncio.timeout(PATIENCE), self._turns.turn(keys.triplets[0]):
+            decision = await self._decide(now, keys, score)
+            if passes or decision.outcome.state != "passed":
+                self._remember(decision, keys)
+        return decision
 
     async def _decide(self, now: float, keys: "_Keys", score: float) -> Decision:
         rules = self._rules
@@ -137,12 +160,13 @@ class Greylister:
         if (sender := decision.sender) is not None and keys.sender is not None:
             self._store.put(SENDERS, keys.sender, greylist.encode_client(sender), sender.expires(rules))
 
-    def _complain(self, error: Exception) -> None:
+    def _without_store(self, error: Exception) -> GreylistOutcome:
         self._counters.add("greylist_store_failures")
         now = self._clock.monotonic()
         if self._complained is None or now - self._complained >= COMPLAINT_INTERVAL:
             self._complained = now
             log.error("greylisting has no store, mail passes: %s", f"{error}" or f"no answer in {PATIENCE:g} s")
+        return _skipped("store failed")
 
 
 class _Keys(NamedTuple):

@@ -6,7 +6,8 @@
 4. The fold decides.
 5. What would be refused on the word of lists alone is looked at twice: a listing may be old, a list may have gone bad.
 6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
-7. Whoever has waited and would pass now is looked up in the lists again: time to learn of him is what they were given.
+7. Whoever has waited and would pass now is looked up in the lists again: time to learn of him is what they were given. What
+   they have learnt counts before greylisting remembers that he has passed.
 8. One header goes out with a mail that passes, others wait in the queue.
 
 Whatever fails here is a bug of ours, and then the mail passes.
@@ -14,7 +15,7 @@ Whatever fails here is a bug of ours, and then the mail passes.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
@@ -87,9 +88,20 @@ class Greylisting(Protocol):
     """Greylisting, as far as it is needed here (`flow.greylisting`)."""
 
     async def consider(
-        self, attempt: Attempt, *, record: bool, suspicious: bool, score: float, prove: Callable[[], Proof]
+        self,
+        attempt: Attempt,
+        *,
+        record: bool,
+        suspicious: bool,
+        score: float,
+        prove: Callable[[], Proof],
+        again: Callable[[int], Awaitable[float | None]],
     ) -> GreylistOutcome:
-        """Whether the attempt has to come back later; changes nothing unless `record`. `prove` tells to whom it belongs."""
+        """Whether the attempt has to come back later; changes nothing unless `record`.
+
+        `prove` tells to whom it belongs; `again`, asked when it has waited, with the seconds, the points against it now, None
+        if it is refused.
+        """
         ...
 
 
@@ -178,12 +190,19 @@ class Screen:
             if grounds and (changed := await self._engine.second_looks(grounds, deadline=deadline)):
                 inquiry = inquiry.changed(changed)
                 decision = self._decide(attempt, checks, inquiry)
-        greylist = await self._greylist(attempt, decision, inquiry.replies, record) if decision.wants_greylist else None
-        if record and greylist is not None and greylist.state == "passed":
-            stale = _stale(inquiry.replies, greylist.delayed)
+
+        async def again(waited: int) -> float | None:
+            nonlocal inquiry, decision
+            stale = _stale(inquiry.replies, waited)
             if stale and (changed := await self._engine.ask_again(stale, deadline=deadline)):
                 inquiry = inquiry.changed(changed)
                 decision = self._decide(attempt, checks, inquiry)
+            return decision.score if decision.action is Action.ACCEPT else None
+
+        greylist = None
+        if decision.wants_greylist:
+            patience = max(deadline - self._clock.monotonic(), 0) + GREYLIST_PATIENCE
+            greylist = await self._greylist(attempt, decision, inquiry.replies, record, again, patience)
         decision = settle(decision, greylist)
         if record:
             self._vouch(attempt, decision, greylist, inquiry.replies)
@@ -225,15 +244,24 @@ class Screen:
         answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
         return reply_of(answer, question.rtype, self._ms(started))
 
-    async def _greylist(self, attempt: Attempt, decision: Decision, replies: Replies, record: bool) -> GreylistOutcome:
+    async def _greylist(
+        self,
+        attempt: Attempt,
+        decision: Decision,
+        replies: Replies,
+        record: bool,
+        again: Callable[[int], Awaitable[float | None]],
+        patience: float,
+    ) -> GreylistOutcome:
         try:
-            async with asyncio.timeout(GREYLIST_PATIENCE):
+            async with asyncio.timeout(patience):
                 return await self._greylister.consider(
                     attempt,
                     record=record,
                     suspicious=decision.suspicious,
                     score=decision.score,
                     prove=lambda: Proof(authorised(attempt, replies), confirmed(attempt, replies)),
+                    again=again,
                 )
         except Exception:
             log.exception("greylisting failed, the mail passes")

@@ -131,6 +131,49 @@ async def test_a_client_that_passed_often_enough_is_let_through(caplog: pytest.L
     assert await desk.state() == "new"
 
 
+async def at_the_retry(desk: Desk, points: float | None) -> GreylistOutcome:
+    """The same with lists that have something to say of the client by then, each in its time."""
+
+    async def again(waited: int) -> float | None:
+        await asyncio.sleep(3)
+        return points
+
+    return await desk.greylister.consider(MAIL, record=True, suspicious=True, again=again)
+
+
+@virtual
+async def test_who_is_refused_after_all_has_passed_nothing() -> None:
+    desk = Desk(auto_allow_after=1)
+    assert (await at_the_retry(desk, None)).state == "new", "only who has waited is asked about again"
+    desk.later(300)
+    before = await desk.everything()
+    assert await at_the_retry(desk, None) == GreylistOutcome("skipped", reason="refused after it had waited")
+    assert await desk.everything() == before
+    desk.later(300)
+    assert (await at_the_retry(desk, 0)).state == "passed"
+    assert [table for table, _, _ in await desk.everything()] == [TRIPLETS, CLIENTS]
+
+
+@virtual
+async def test_who_has_more_against_it_by_then_waits_longer() -> None:
+    desk = Desk(delay_per_point=1)
+    await desk.consider()
+    desk.later(300)
+    assert await at_the_retry(desk, 1) == GreylistOutcome("early-retry", missing=300, reason="early-retry (300s missing)")
+    desk.later(300)
+    assert (await at_the_retry(desk, 1)).state == "passed"
+    assert await at_the_retry(desk, None) == GreylistOutcome("known", reason="triplet found"), "that was the first success"
+
+
+@virtual
+async def test_two_retries_at_once_pass_for_the_first_time_once() -> None:
+    desk = Desk(SlowStore())
+    await desk.consider()
+    desk.later(300)
+    outcomes = await asyncio.gather(*(at_the_retry(desk, 0) for _ in range(5)))
+    assert sorted(each.state for each in outcomes) == ["known"] * 4 + ["passed"]
+
+
 @virtual
 async def test_a_burst_counts_once() -> None:
     desk = Desk()

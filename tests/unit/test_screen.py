@@ -103,13 +103,17 @@ class Greylist:
         self.outcome = outcome or GreylistOutcome("known", reason="triplet found")
         self.calls = []
 
-    async def consider(self, attempt, *, record, suspicious, score, prove):
+    async def consider(self, attempt, *, record, suspicious, score, prove, again):
         self.calls.append((attempt.recipient, record, suspicious))
         self.told = (score, prove())
         if isinstance(self.outcome, Exception):
             raise self.outcome
         if self.outcome == "hangs":
             await asyncio.sleep(1e6)
+        if record and self.outcome.state == "passed":
+            self.heard = await again(self.outcome.delayed)
+            if self.heard is None:
+                return GreylistOutcome("skipped", reason="refused")
         return self.outcome
 
 
@@ -318,6 +322,7 @@ async def test_lists_are_asked_again_at_the_retry(outcome, age, again):
     if again:
         assert verdict.header == ""
         assert verdict.reply.code == 554
+        assert setup.greylist.heard is None
     else:
         assert verdict.action is dry.action
 
