@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from resolverd.failures import StoreError
@@ -61,7 +62,7 @@ class Greylister:
         """What greylisting says of the attempt now; with `record` False nothing is remembered of it, counters included.
 
         `suspicious`: some check has something against the client (``when = "suspicious"``); `score`: the points against it;
-        `prove` tells to whom it belongs, where that counts (``key = "organisation"``). Before a first success is remembered
+        `prove` tells to whom it belongs, and is called where that counts. Before a first success is remembered
         `again` is heard: who is refused then has passed nothing, and waits on for all we know. Never raises for the store.
         """
         outcome = await self._consider(attempt, suspicious, score, prove, record, again)
@@ -90,7 +91,7 @@ class Greylister:
             return GreylistOutcome("allowed", reason=reason)
         if rules.when == "suspicious" and not suspicious:
             return _skipped("not suspicious")
-        keys = _keys(attempt, prove() if rules.key == "organisation" else Proof(), rules)
+        keys = _keys(attempt, cache(prove), rules)
         now = self._clock.wall()
         try:
             if not record:
@@ -109,8 +110,8 @@ class Greylister:
                 return self._without_store(error)
         if decision.client is not None and decision.client.passes == rules.auto_allow_after:
             log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
-        if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and keys.sender is not None:
-            log.info("whitelisted: sender domain and organisation %s", printable(keys.sender.decode("utf-8", "replace")))
+        if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and (whose := keys.sender()):
+            log.info("whitelisted: sender domain and organisation %s", printable(whose.decode("utf-8", "replace")))
         return decision.outcome
 
     async def _take_turn(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
@@ -127,19 +128,22 @@ class Greylister:
         rules = self._rules
         client: Client | None = None
         sender: Client | None = None
+        seen: Triplet | None = None
+        learns = False
         if rules.auto_allow_after:
             client = await self._read(CLIENTS, keys.client, now, greylist.decode_client)
-            if keys.sender is not None and not greylist.is_allowed(client, rules):
-                sender = await self._read(SENDERS, keys.sender, now, greylist.decode_client)
-        seen: Triplet | None = None
-        if not greylist.is_allowed(client, rules) and not greylist.is_allowed(sender, rules):
+        if not greylist.is_allowed(client, rules):
             for key in keys.triplets:
                 found = await self._read(TRIPLETS, key, now, greylist.decode_triplet)
                 if seen is None or (found is not None and found.passed):
                     seen = found
                 if seen is not None and seen.passed:
                     break
-        return greylist.decide(now, seen, client, rules, sender=sender, score=score, learns=keys.sender is not None)
+            # Of a triplet that has passed, the sender's other mail says nothing new: its proof is not asked for.
+            if rules.auto_allow_after and not (seen is not None and seen.passed) and (whose := keys.sender()) is not None:
+                sender = await self._read(SENDERS, whose, now, greylist.decode_client)
+                learns = True
+        return greylist.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
 
     async def _read(self, table: str, key: bytes, now: float, decode: Callable[[bytes], T | None]) -> T | None:
         octets = await self._store.get(table, key, now)
@@ -157,8 +161,8 @@ class Greylister:
                 self._store.put(TRIPLETS, key, greylist.encode_triplet(seen), seen.expires(rules))
         if (client := decision.client) is not None:
             self._store.put(CLIENTS, keys.client, greylist.encode_client(client), client.expires(rules))
-        if (sender := decision.sender) is not None and keys.sender is not None:
-            self._store.put(SENDERS, keys.sender, greylist.encode_client(sender), sender.expires(rules))
+        if (sender := decision.sender) is not None and (whose := keys.sender()) is not None:
+            self._store.put(SENDERS, whose, greylist.encode_client(sender), sender.expires(rules))
 
     def _without_store(self, error: Exception) -> GreylistOutcome:
         self._counters.add("greylist_store_failures")
@@ -171,21 +175,28 @@ class Greylister:
 
 class _Keys(NamedTuple):
     """Where it stands in the store what is known of an attempt. Of `triplets`, one for each name that the client has, the
-    first (the strongest proof) and the last (the network, which needs none) are written."""
+    first (the strongest proof) and the last (the network, which needs none) are written. `sender` costs a proof; None where
+    there is nothing to learn."""
 
     triplets: tuple[bytes, ...]
     client: bytes
-    sender: bytes | None
+    sender: Callable[[], bytes | None]
 
 
-def _keys(attempt: Attempt, proof: Proof, rules: GreylistRules) -> _Keys:
+def _keys(attempt: Attempt, prove: Callable[[], Proof], rules: GreylistRules) -> _Keys:
     assert attempt.client_address is not None
-    organisations = proof.organisations
+    by_organisation = rules.key == "organisation"
+
+    def sender() -> bytes | None:
+        proof = prove() if by_organisation else prove().by_spf
+        return sender_key(proof.organisations[0], attempt.sender_domain) if proof.organisations else None
+
+    organisations = prove().organisations if by_organisation else ()
     origins = (*organisations, network(attempt.client_address, rules.ipv4_prefix, rules.ipv6_prefix))
     return _Keys(
         tuple(triplet(origin, attempt.sender, attempt.recipient) for origin in origins),
         str(attempt.client_address).encode(),
-        sender_key(organisations[0], attempt.sender_domain) if organisations else None,
+        cache(sender),
     )
 
 

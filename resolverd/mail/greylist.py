@@ -9,10 +9,10 @@ has waited (a second MX record on the same host then costs senders no time).
 
 Some things are done better than there. That a triplet passed is remembered, not derived from the present `delay`, so that
 neither a longer delay nor a clock set back makes strangers of old friends. A known triplet is written again only once in a
-while, not with every message. What speaks against a client can make it wait longer (`delay_per_point`). And with ``key =
-"organisation"`` senders are learnt as clients are: who sends one-time codes and login links sends them to everybody, each
-time from another host to somebody new, and nobody waits five minutes for a code that is good for ten. An organisation that
-is proved (`mail.organisation`) and has passed `auto_allow_after` times with one sender domain waits no more with it.
+while, not with every message. What speaks against a client can make it wait longer (`delay_per_point`). And senders are
+learnt as clients are: who sends one-time codes and login links sends them to everybody, each time from another host to
+somebody new, and nobody waits five minutes for a code that is good for ten. An organisation that is proved
+(`mail.organisation`) and has passed `auto_allow_after` times with one sender domain waits no more with it.
 """
 
 import struct

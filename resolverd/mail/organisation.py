@@ -7,6 +7,10 @@ at every try, for hours. What their hosts have in common is the domain that they
 2. the registered domain of the client's hostname, if that leads back to the client
 3. the network
 
+That is ``key = "organisation"``. By network, too, the senders of an organisation are learnt (`mail.greylist`), but for the
+first proof alone: whoever names its hosts in SPF answers for them, while all the lines of an access provider have hostnames
+that lead back, those of its customers' bots among them.
+
 A retry is looked up under each name that it has, in this order, and remembered under the first and the last: nobody is a
 stranger because something could be proved at one try and not at the other, and Postgrey's records count as they are.
 """
@@ -26,6 +30,11 @@ class Proof(NamedTuple):
 
     spf_domain: str = ""
     hostname: str = ""
+
+    @property
+    def by_spf(self) -> "Proof":
+        """What of this SPF proves."""
+        return self._replace(hostname="")
 
     @property
     def organisations(self) -> tuple[str, ...]:

@@ -364,8 +364,8 @@ async def test_turns_end_with_those_who_wait() -> None:
 class Office(Desk):
     """A greylister by organisation, met by a pool of a provider's hosts, each in a network of its own."""
 
-    def __init__(self, **rules: object) -> None:
-        super().__init__(key="organisation", **rules)
+    def __init__(self, key: str = "organisation", **rules: object) -> None:
+        super().__init__(key=key, **rules)
 
     async def from_host(self, number: int, proof: Proof, attempt: Attempt = MAIL, **more: object) -> str:
         host = attempt._replace(client_address=ip_address(f"198.51.{number}.25"))
@@ -465,6 +465,38 @@ async def test_senders_of_an_organisation_are_learnt() -> None:
     assert await desk.from_host(99, Proof(), urgent) == "new"
     desk.later(36 * DAY)
     assert await desk.from_host(99, named(9), urgent) == "new"
+
+
+@virtual
+async def test_by_network_senders_are_learnt_from_spf_alone() -> None:
+    """Whoever has a hostname at all belongs to some organisation; to answer for a sender takes the sender's own record."""
+    desk = Office("network")
+    code = MAIL._replace(sender="code@accounts.example.com")
+    for proof, learnt in ((named(1), "new"), (Proof("accounts.example.com", "mx.provider.example.net"), "allowed")):
+        for hour in range(5):
+            own = code._replace(recipient=f"user{hour}@{len(learnt)}.example.org")
+            assert await desk.from_host(hour, proof, own) == "new"
+            desk.later(300)
+            assert await desk.from_host(hour, proof, own) == "passed"
+            desk.later(HOUR)
+        assert await desk.from_host(99, proof, code) == learnt
+    assert [entry.key async for entry in desk.store.scan(SENDERS, 0)] == [b"example.com/accounts.example.com"]
+    # the same sender from hosts that its record doesn't name, and another domain of the same organisation
+    assert await desk.from_host(77, named(1), code) == "new"
+    assert await desk.from_host(77, Proof("other.example.com"), code._replace(sender="x@other.example.com")) == "new"
+
+
+@virtual
+async def test_who_is_known_needs_no_proof() -> None:
+    desk, asked = Office("network"), []
+
+    async def state() -> str:
+        return (await desk.greylister.consider(MAIL, record=True, suspicious=True, prove=lambda: asked.append(1) or SPF)).state
+
+    assert [await state(), len(asked)] == ["new", 1]
+    desk.later(300)
+    assert [await state(), len(asked)] == ["passed", 2]
+    assert [await state(), len(asked)] == ["known", 2]
 
 
 @virtual
