@@ -1,5 +1,6 @@
 """The lists that a configuration enables, from the shipped catalogue."""
 
+from functools import cache
 from importlib.resources import files
 
 from resolverd.config.secrets import read_key
@@ -9,8 +10,9 @@ from resolverd.mail.listconfig import configure
 from resolverd.mail.listspec import ListSpec
 
 
+@cache
 def catalogue() -> Catalogue:
-    """The catalogue as shipped."""
+    """The catalogue as shipped; nothing in it changes."""
     return load(files("resolverd.data").joinpath("catalogue.toml").read_text("utf-8"))
 
 

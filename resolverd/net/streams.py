@@ -8,6 +8,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeAlias
 
 from resolverd import bounds
@@ -27,7 +28,6 @@ class Streams:
 
     def __init__(self, make_socket: Connect):
         self._make_socket = make_socket
-        self._tls = ssl.create_default_context()
         self._newest: dict[_Key, _Stream] = {}
         self._all: dict[_Stream, None] = {}
         self._connecting: dict[_Key, asyncio.Task[_Stream]] = {}
@@ -52,6 +52,11 @@ class Streams:
                 if last:
                     raise
         raise ConnectionError
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # Reading all the authorities' certificates takes 20 ms, and few have use for them.
+        return ssl.create_default_context()
 
     async def aclose(self) -> None:
         """Close every connection."""

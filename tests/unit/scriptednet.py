@@ -11,6 +11,7 @@ It runs on virtual time: each exchange takes `net.rtt` seconds, a silent server 
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -43,8 +44,17 @@ def rrset(line: str) -> dns.rrset.RRset:
     owner, *rest = line.split()
     ttl = int(rest.pop(0)) if rest[0].isdigit() else 3600
     rtype = dns.rdatatype.from_text(rest[0])
-    data = dns.rdata.from_text(dns.rdataclass.IN, rtype, " ".join(rest[1:]), dns.name.root, relativize=False)
-    return dns.rrset.from_rdata(dns.name.from_text(owner), ttl, data)
+    return dns.rrset.from_rdata(_name(owner), ttl, _rdata(rtype, " ".join(rest[1:])))
+
+
+@cache
+def _name(text: str, origin: dns.name.Name = dns.name.root) -> dns.name.Name:
+    return dns.name.from_text(text, origin)
+
+
+@cache
+def _rdata(rtype: dns.rdatatype.RdataType, text: str) -> dns.rdata.Rdata:
+    return dns.rdata.from_text(dns.rdataclass.IN, rtype, text, dns.name.root, relativize=False)
 
 
 def reply_to(
@@ -74,7 +84,7 @@ class Zone:
         """Records, one a line: ``owner [ttl] type rdata``; owners are relative to the zone unless they end in a dot, or ``@``."""
         for line in filter(str.strip, text.splitlines()):
             owner, _, rest = line.strip().partition(" ")
-            name = self.origin if owner == "@" else dns.name.from_text(owner, self.origin)
+            name = self.origin if owner == "@" else _name(owner, self.origin)
             parsed = rrset(f"{name} {rest}")
             types = self._records.setdefault(parsed.name, {})
             if parsed.rdtype in types:
