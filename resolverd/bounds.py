@@ -163,6 +163,8 @@ HTTP_BODY_TIME: Final = 10.0
 """Seconds for a body, or for one line of a stream (slow body)."""
 HTTP_IDLE: Final = 10.0
 """Seconds until a request's head is complete, on a fresh connection or a kept one (slow-loris)."""
+HTTP_LINGER: Final = 1.0
+"""Seconds for which the rest of a refused body is read and thrown away, so that its sender comes to read why."""
 HTTP_CONNECTIONS: Final = 64
 """Connections at once; further ones are closed at once (descriptor exhaustion)."""
 HTTP_STREAM_WINDOW: Final = 16

@@ -45,7 +45,7 @@ class HttpServer:
             request_factory=_request,
             access_log=None,
             keepalive_timeout=bounds.HTTP_IDLE,
-            lingering_time=1.0,
+            lingering_time=bounds.HTTP_LINGER,
             max_line_size=bounds.HTTP_LINE,
             max_field_size=bounds.HTTP_LINE,
             max_headers=bounds.HTTP_HEADERS,

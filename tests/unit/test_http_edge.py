@@ -92,6 +92,12 @@ def parsed(octets: bytes) -> Response:
 
 
 @pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody lingers: to be asked for before `service`."""
+    monkeypatch.setattr(bounds, "HTTP_LINGER", 0.1)
+
+
+@pytest.fixture
 async def service() -> AsyncIterator[Service]:
     backend, counters = FakeBackend(), Counters()
     server = HttpServer(backend, counters, token=TOKEN, hosts=["mail.example.org"])
@@ -506,7 +512,7 @@ async def test_bodies_have_a_bound(service: Service):
     assert is_problem(await service.call("POST", "/v1/reload", b"x" * (bounds.HTTP_BODY * 2), token=TOKEN), 413)
 
 
-async def test_a_chunked_bomb(service: Service):
+async def test_a_chunked_bomb(brief: None, service: Service):
     chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
     head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert is_problem(parsed(await service.raw(head, *[chunk] * 3)), 413)
@@ -557,6 +563,7 @@ async def test_a_head_in_many_pieces_and_bodies_that_look_like_heads(service: Se
 async def test_slow_heads_and_slow_bodies_are_closed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounds, "HTTP_IDLE", 0.05)
     monkeypatch.setattr(bounds, "HTTP_BODY_TIME", 0.05)
+    monkeypatch.setattr(bounds, "HTTP_LINGER", 0.05)
     server = HttpServer(FakeBackend(), Counters(), token=TOKEN)
     sock = bound()
     port = sock.getsockname()[1]

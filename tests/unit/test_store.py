@@ -240,7 +240,7 @@ async def test_writes_are_gathered_and_written_behind(state: Path, monkeypatch: 
 
 
 async def test_reads_wait_for_no_write(state: Path) -> None:
-    await filled(state, 30_000)
+    await filled(state, 1000)
     store = await open_store(state, Counters())
     assert isinstance(store, DiskStore)
     started, go = threading.Event(), threading.Event()

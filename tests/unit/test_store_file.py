@@ -232,14 +232,22 @@ async def test_two_set_aside_in_one_second(state: Path) -> None:
         assert len(aside(state)) == count
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a store of 300 records."""
+    state = tmp_path_factory.mktemp("sound") / "var"
+    asyncio.run(filled(state, 300))
+    return database(state).read_bytes()
+
+
 @given(st.data())
 @settings(max_examples=30, deadline=None)
-def test_flipped_bytes_never_stop_us(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_flipped_bytes_never_stop_us(tmp_path_factory: pytest.TempPathFactory, sound: bytes, data: st.DataObject) -> None:
     state = tmp_path_factory.mktemp("flip") / "var"
 
     async def run() -> None:
-        await filled(state, 300)
-        octets = bytearray(database(state).read_bytes())
+        octets = bytearray(sound)
+        database(state).parent.mkdir(parents=True, mode=0o700)
         for _ in range(data.draw(st.integers(1, 20))):
             octets[data.draw(st.integers(0, len(octets) - 1))] ^= data.draw(st.integers(1, 255))
         database(state).write_bytes(octets)
