@@ -1,9 +1,9 @@
 """Greylisting over a store of a million triplets: how long a decision takes, how large file and process become.
 
-`python -m bench.greylist [TRIPLETS [RATE]]`. The store is made in a directory of its own and filled as the daemon would; decisions
-are then made on triplets all over the file, so that few of them are at hand in memory: as many as will go, ten at a time, and
-RATE a second (500, which is 43 million attempts a day) at random moments, to see how long one takes. Expired records are swept
-meanwhile, more often than the daemon does it.
+`python -m bench.greylist [TRIPLETS [RATE]]`. The store is made in a directory of its own and filled as the daemon would;
+decisions are then made on triplets all over the file, so that few of them are at hand in memory: as many as will go, ten at a
+time, and RATE a second (500, which is 43 million attempts a day) at random moments, to see how long one takes. Expired records
+are swept meanwhile, more often than the daemon does it.
 """
 
 from __future__ import annotations
