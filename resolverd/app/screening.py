@@ -1,5 +1,6 @@
 """Puts the mail side together: the zones made of lists, checks, verdict rules, greylisting."""
 
+import logging
 import secrets
 import socket
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from resolverd.app.allowing import allowed
-from resolverd.config import Settings
+from resolverd.config import Settings, access_maps
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greylisting import Greylister
 from resolverd.flow.listzones import ListZones, ZoneRules
@@ -20,6 +21,8 @@ from resolverd.mail.guard import GuardTable
 from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.watch.counters import Counters
 from resolverd.wire.names import from_text, lower
+
+log = logging.getLogger(__name__)
 
 _ID_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _ID_LENGTH: Final = 10
@@ -44,7 +47,7 @@ def screen(
     """The screening as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
-    it takes over.
+    it takes over. Raises ConfigError for an access map that cannot be read.
     """
     greylister = Greylister(store, clock, greylist_rules(settings), counters, allowed(settings))
     own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
@@ -52,9 +55,12 @@ def screen(
     rules = {
         name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
     }
+    maps = access_maps(settings)
+    for remark in maps.remarks:
+        log.warning("%s", remark)
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return Screen(
-        partial(checks.build, rules, spf=spf_options(settings, hostname)),
+        partial(checks.build, rules, spf=spf_options(settings, hostname), access=checks.AccessMaps(maps.client, maps.helo)),
         engine,
         resolver,
         greylister,

@@ -2,10 +2,12 @@
 
 - `settings`: every key with its type and default · `forms`: those types · `values`, `places`: what text means
 - `reader`: TOML to Settings · `sense`: what contradicts itself · `files`: which file is read
-- `lists`: the lists it enables · `render`: Settings back to TOML, secrets hidden · `postfix`: the main.cf lines that fit
-- `later`: keys that are accepted and not acted on yet · `secrets`: keys and tokens
+- `lists`: the lists it enables · `access`: the access maps it names · `render`: Settings back to TOML, secrets hidden
+- `postfix`: the main.cf lines that fit · `later`: keys that are accepted and not acted on yet
+- `secrets`: keys and tokens
 """
 
+from resolverd.config.access import access_maps
 from resolverd.config.files import find, load, parse
 from resolverd.config.later import later
 from resolverd.config.lists import enabled_lists
@@ -20,6 +22,7 @@ __all__ = [
     "Secret",
     "Settings",
     "StoreUrl",
+    "access_maps",
     "enabled_lists",
     "find",
     "later",

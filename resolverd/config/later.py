@@ -16,8 +16,6 @@ _NOT_YET = {
     "resolver.allow_sha1": "DNSSEC validation",
     "resolver.min_rsa_bits": "DNSSEC validation",
     "cache.persist": "a cache kept across restarts",
-    "checks.overrides.client_access": "overrides",
-    "checks.overrides.helo_access": "overrides",
 }
 """Key and what will read it."""
 

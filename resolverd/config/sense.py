@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resolverd import bounds
+from resolverd.config.access import access_maps
 from resolverd.config.places import Listen
 from resolverd.config.settings import Forward, Settings, Stub
-from resolverd.failures import ConfigFault
+from resolverd.failures import ConfigError, ConfigFault
 
 
 def contradictions(settings: Settings) -> Iterator[ConfigFault]:
@@ -76,9 +77,6 @@ def _files(settings: Settings) -> Iterator[ConfigFault]:
     ]
     for key in ("allow_clients", "allow_recipients"):
         wanted += [(f"greylist.{key}[{at}]", path) for at, path in enumerate(getattr(settings.greylist, key))]
-    overrides = settings.checks.overrides
-    for key in ("client_access", "helo_access"):
-        wanted += [(f"checks.overrides.{key}[{at}]", file.path) for at, file in enumerate(getattr(overrides, key))]
     for key, path in wanted:
         if path is None:
             continue
@@ -87,3 +85,7 @@ def _files(settings: Settings) -> Iterator[ConfigFault]:
                 pass
         except OSError as error:
             yield ConfigFault(key, f"cannot read {str(path)!r}: {error.strerror}")
+    try:
+        access_maps(settings)
+    except ConfigError as error:
+        yield from error.faults

@@ -61,7 +61,7 @@ class Finding(NamedTuple):
     `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
     counts. `consequence` is None for harmless findings. `reply` is what SMTP says where the finding refuses; a temporary
     failure carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
-    delivered mail.
+    delivered mail. `lifts`: the checks whose findings do not count because of this one.
     """
 
     check: str
@@ -74,6 +74,7 @@ class Finding(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     ms: int = 0
     header: str = ""
+    lifts: tuple[str, ...] = ()
 
 
 class GreylistOutcome(NamedTuple):

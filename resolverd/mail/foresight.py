@@ -16,6 +16,8 @@ from resolverd.mail.listspec import ListSpec
 from resolverd.mail.questions import Clear, Listed, ListLookup, Question, Replies, Reply
 from resolverd.mail.verdict import Decision, VerdictRules, decide
 
+ACCESS = "access"
+"""The check that speaks for the admin."""
 _TTL = 0
 
 
@@ -44,6 +46,8 @@ class Foresight:
         lookups = [question for question in open_ if isinstance(question, ListLookup)]
         if self._curious or not open_:
             return False
+        if self._may_lift(replies, open_):
+            return False
         best = self._decide(replies, self._best(replies, lookups))
         if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
             return True  # nothing is harsher, and none of the other questions makes it milder
@@ -60,6 +64,11 @@ class Foresight:
             return []
         without = self._decide(replies, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
         return [] if without.action in (Action.REJECT, Action.DEFER) else lookups
+
+    def _may_lift(self, replies: Replies, open_: Collection[Question]) -> bool:
+        """Whether a map of the admin's waits for the client's name: what it says then may lift all that lists say."""
+        asked = (check.asks(self._attempt, replies) for check in self._checks if check.name == ACCESS)
+        return any(not set(open_).isdisjoint(questions) for questions in asked)
 
     def _decide(self, replies: Replies, more: Mapping[Question, Reply]) -> Decision:
         known = {**replies, **more}

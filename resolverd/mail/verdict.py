@@ -18,9 +18,9 @@ from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcom
 from resolverd.mail.printable import points, printable
 
 ADDRESS_LISTS: Final = "dnsbl"
-"""The check whose refusals an allow list lifts: those that rest on the client's address."""
+"""The check whose refusals rest on the client's address."""
 ALLOWED: Final = "dnswl_listed"
-"""The code of the finding that lifts them."""
+"""The code of the finding that an allow list vouches for the client."""
 ALLOW_LIST_LOST: Final = "dnswl_unreachable"
 """The code of the finding that turns them into deferrals: an allow list that could have lifted them was not reached."""
 
@@ -112,7 +112,7 @@ def excused(findings: Iterable[Finding]) -> list[Finding]:
 
 def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *, greylisting: bool = True) -> Decision:
     """The fold: what the findings of one attempt come to. Without `greylisting` it is not asked, whatever the rules say."""
-    counted = _with_allow_lists(tuple(findings))
+    counted = _as_they_count(tuple(findings))
     score = sum(finding.score for finding in counted)
     policy = rules.policy(attempt.recipient)
     mode = policy.mode or rules.mode
@@ -212,15 +212,19 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
     return [_Ruling(Action.REJECT, reply, reason, heaviest.link)]
 
 
-def _with_allow_lists(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """What rests on address lists, as allow lists leave it (postconf(5) ``permit_dnswl_client``): lifted by one that vouches,
-    softened while one that might vouch is out of reach."""
-    vouching = next((finding for finding in findings if finding.code == ALLOWED and finding.consequence is None), None)
-    if vouching is not None:
-        return tuple(_lifted(finding, vouching) if _rests_on_addresses(finding) else finding for finding in findings)
-    if _has(findings, ALLOW_LIST_LOST):
-        return tuple(_softened(finding) if _rests_on_addresses(finding) else finding for finding in findings)
-    return findings
+def _as_they_count(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings, lifted where another lifts them: maps of the admin's, allow lists (postconf(5) ``permit_dnswl_client``).
+
+    What rests on address lists is softened while an allow list that might vouch is out of reach.
+    """
+    lifting = {check: finding for finding in reversed(findings) for check in finding.lifts}
+    counted = tuple(
+        _lifted(finding, lifting[finding.check]) if finding.check in lifting and finding.consequence is not None else finding
+        for finding in findings
+    )
+    if ADDRESS_LISTS not in lifting and _has(findings, ALLOW_LIST_LOST):
+        return tuple(_softened(finding) if _rests_on_addresses(finding) else finding for finding in counted)
+    return counted
 
 
 def _rests_on_addresses(finding: Finding) -> bool:

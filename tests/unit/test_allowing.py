@@ -12,6 +12,7 @@ from test_daemon import Running
 
 from resolverd.app.allowing import allowed
 from resolverd.config.files import parse
+from resolverd.failures import ConfigError
 from resolverd.mail.allowfiles import Allowed
 from resolverd.mail.attempt import Attempt
 
@@ -103,3 +104,34 @@ def test_files_are_read_again_at_sighup(tmp_path: Path) -> None:
         assert running.log.read_text().count("reason=client whitelist") == 2
     finally:
         assert running.end() == 0
+
+
+def test_access_maps_are_read_again_at_sighup(tmp_path: Path) -> None:
+    """A faulty file keeps what was read before, and is named with its line."""
+    override = tmp_path / "rbl_override"
+    override.write_text("193.0 REJECT Not from there\n")
+    more = f'[dnsbl]\nenabled = false\n{CHECKS}[greylist]\nenabled = false\n'
+    more += '[checks.overrides]\nclient_access = ["rbl_override"]\n'
+    running = Running(tmp_path, more)
+
+    def reloaded(text: str, told: str) -> bytes:
+        override.write_text(text)
+        running.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while told not in running.log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert told in running.log.read_text()
+        return running.policy(request("mx.newcomer.example"))
+
+    try:
+        refused = running.policy(request("mx.newcomer.example"))
+        assert re.match(rb"action=554 5\.7\.1 Client host rejected \(Not from there\); ref \w+\n", refused)
+        fault = f"checks.overrides.client_access[0]: {override}:2: 'HOLD' is no result"
+        assert reloaded("193.0 OK\n193.1 HOLD\n", fault).startswith(b"action=554 5.7.1 Client host rejected (Not from there)")
+        assert reloaded("193.0 OK\n", "was read again") == b"action=DUNNO\n\n"
+    finally:
+        assert running.end() == 0
+    override.write_text("x\n193.0 DISCARD\n")
+    with pytest.raises(ConfigError) as raised:
+        parse(more, tmp_path)
+    assert [fault.text.partition(" ")[0] for fault in raised.value.faults] == [f"{override}:1:", f"{override}:2:"]

@@ -6,6 +6,7 @@ A new check is one file, one line in `CHECKS`, its rules in `rules.PRESETS`, and
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from resolverd.mail.checks.access import Access, AccessMaps
 from resolverd.mail.checks.dnsbl import Dnsbl
 from resolverd.mail.checks.dnswl import Dnswl
 from resolverd.mail.checks.fcrdns import Fcrdns
@@ -18,7 +19,7 @@ from resolverd.mail.checks.spf import Spf, SpfOptions
 from resolverd.mail.findings import Consequence
 from resolverd.mail.listspec import ListSpec
 
-__all__ = ["CHECKS", "PRESETS", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
+__all__ = ["CHECKS", "PRESETS", "AccessMaps", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
 
 
 class Means(NamedTuple):
@@ -45,11 +46,21 @@ CHECKS: Final[tuple[tuple[str, _Maker], ...]] = (
 """Every check by name, with how it is made."""
 
 
-def build(rules: Mapping[str, CheckRules], lists: Sequence[ListSpec], *, spf: SpfOptions | None = None) -> tuple[Check, ...]:
-    """The checks that are on, in their order. A check without rules, or with the action off, is left out."""
+def build(
+    rules: Mapping[str, CheckRules],
+    lists: Sequence[ListSpec],
+    *,
+    spf: SpfOptions | None = None,
+    access: AccessMaps | None = None,
+) -> tuple[Check, ...]:
+    """The checks that are on, in their order. A check without rules, or with the action off, is left out.
+
+    In front of them stands the word of the admin's maps, if there are any; it follows no rules but its own.
+    """
     means = Means(tuple(lists), spf or SpfOptions())
     on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
-    return tuple(make(on[name], means) for name, make in CHECKS if name in on)
+    first = (Access(access),) if access else ()
+    return (*first, *(make(on[name], means) for name, make in CHECKS if name in on))
 
 
 def rules_for(

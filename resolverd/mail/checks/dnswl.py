@@ -17,6 +17,9 @@ from resolverd.mail.printable import printable
 from resolverd.mail.questions import Listed, Question, Replies
 from resolverd.mail.standing import UNREACHABLE
 
+LIFTED = ("dnsbl",)
+"""What an allow list vouches for a client against: that which rests on its address."""
+
 _INERT = frozenset({Consequence.TAG, Consequence.WARN})
 
 
@@ -59,6 +62,7 @@ class Dnswl:
             score=weight if scores else 0,
             consequence=self.rules.consequence if scores or self.rules.consequence in _INERT else None,
             link=listed.link,
+            lifts=LIFTED if listed.trust and self.rules.consequence is None else (),
         )
 
     def _asked(self, attempt: Attempt) -> list[Asked]:

@@ -30,12 +30,7 @@ class Fcrdns:
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The PTR records and the addresses of their names, until one of them is the client's."""
-        if attempt.client_address is None or told(attempt.client_name):
-            return
-        yield from reverse_wanted(attempt)
-        forward = _forward(attempt, attempt.client_address, replies)
-        confirmed = [question for question in forward.values() if _confirms(question, attempt.client_address, replies)]
-        yield from confirmed or forward.values()
+        return wanted(attempt, replies)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A verified name told by the mail server is taken as it is."""
@@ -57,6 +52,16 @@ class Fcrdns:
             return [harmful(self.name, self.rules, "fcrdns_missing", text, REPLY, seen)]
         text = f"{', '.join(forward)}: none leads back to {address}"
         return [harmful(self.name, self.rules, "fcrdns_mismatch", text, REPLY, seen)]
+
+
+def wanted(attempt: Attempt, replies: Replies) -> Iterable[Question]:
+    """What has to be known to say which name leads back to the client; nothing where the mail server has told it."""
+    if attempt.client_address is None or told(attempt.client_name):
+        return
+    yield from reverse_wanted(attempt)
+    forward = _forward(attempt, attempt.client_address, replies)
+    confirming = [question for question in forward.values() if _confirms(question, attempt.client_address, replies)]
+    yield from confirming or forward.values()
 
 
 def confirmed(attempt: Attempt, replies: Replies) -> str:
