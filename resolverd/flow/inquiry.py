@@ -35,18 +35,30 @@ _UNREACHED = frozenset({codes.EDE_NO_REACHABLE_AUTHORITY, codes.EDE_NETWORK_ERRO
 
 
 class Inquiry(NamedTuple):
-    """What came back. `late`: questions whose answers are wanted but were not there in time; they are in `replies` as
-    Unknown, as are those that the decision did not need. `broken`: names of the checks that failed while asking, or whose
-    questions failed by a fault of ours."""
+    """What came back; as Unknown also what was not there in time, and what the decision did not need. `broken`: names of the
+    checks that failed while asking, or whose questions failed by a fault of ours."""
 
     replies: Replies
-    late: frozenset[Question]
     broken: frozenset[str]
 
     @property
     def partial(self) -> bool:
         """Whether something that was asked stayed unknown."""
         return any(isinstance(reply, Unknown) and reply.why is not Why.NEEDLESS for reply in self.replies.values())
+
+    @property
+    def spared(self) -> bool:
+        """Whether something was not asked, as the decision did not need it."""
+        return any(isinstance(reply, Unknown) and reply.why is Why.NEEDLESS for reply in self.replies.values())
+
+    @property
+    def known(self) -> dict[Question, Reply]:
+        """The replies without those that nobody needed."""
+        return {
+            question: reply
+            for question, reply in self.replies.items()
+            if not (isinstance(reply, Unknown) and reply.why is Why.NEEDLESS)
+        }
 
     def changed(self, replies: Mapping[ListLookup, ListReply]) -> "Inquiry":
         """The same with other replies in place of some."""
@@ -70,18 +82,20 @@ async def inquire(
     clock: Clock,
     deadline: float,
     *,
+    known: Replies | None = None,
     turn: Callable[[Question], int] = _at_once,
     is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
 ) -> Inquiry:
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
-    `turn`: the questions of the lowest number go first, and have half of the time to be answered. `is_decided` is told the
-    replies so far and the questions that are open, whenever a list has spoken, or is about to be asked.
+    `known`: replies that are there already. `turn`: the questions of the lowest number go first, and have half of the time to
+    be answered. `is_decided` is told the replies so far and the questions that are open, whenever a list has spoken, or is
+    about to be asked.
 
     Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
-    replies: dict[Question, Reply] = {}
+    replies: dict[Question, Reply] = dict(known or {})
     under_way: dict[Question, asyncio.Task[Reply]] = {}
     broken: set[str] = set()
     failed: set[Question] = set()
@@ -119,11 +133,10 @@ async def inquire(
         for task in under_way.values():
             task.cancel()
     missing = [question for question in wanted if question not in replies]
-    late = frozenset(() if spared else missing)
     overdue = _SPARED if spared else _OVERDUE
     if failed:
         broken |= {check.name for check in checks if failed & set(_wanted(attempt, [check], replies, broken))}
-    return Inquiry({**replies, **dict.fromkeys(missing, overdue)}, late, frozenset(broken))
+    return Inquiry({**replies, **dict.fromkeys(missing, overdue)}, frozenset(broken))
 
 
 def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[Finding]:

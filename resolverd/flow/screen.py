@@ -2,7 +2,8 @@
 
 1. Authenticated clients and trusted networks pass: nobody's mail is checked against its own server.
 2. States other than RCPT pass; at DATA a header still due to the message goes out.
-3. All checks ask side by side, within the deadline and until the decision is certain, and judge what came back.
+3. All checks ask side by side, within the deadline and until the decision is certain, and judge what came back: once a
+   message, as its recipients have the client in common.
 4. The fold decides.
 5. What would be refused on the word of lists alone is looked at twice: a listing may be old, a list may have gone bad.
 6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
@@ -21,7 +22,8 @@ from functools import partial
 from typing import Final, Protocol
 
 from resolverd import __version__
-from resolverd.flow.inquiry import BROKEN, Inquiry, inquire, judge, reply_of
+from resolverd.flow.inquiry import BROKEN, inquire, judge, reply_of
+from resolverd.flow.messages import Known, Messages
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.mail.attempt import Attempt
@@ -143,6 +145,7 @@ class Screen:
         self._online = online
         self._hostname = hostname
         self.headers = headers if headers is not None else HeaderQueue()
+        self._messages = Messages()
         self.recent = recent if recent is not None else RecentVerdicts()
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
@@ -178,41 +181,64 @@ class Screen:
         checks = self._current_checks()
         lists = {spec.id: spec for spec in self._lists}
         foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
-        ask = partial(self._ask, deadline=deadline)
-        if record:
-            foreseen = partial(self._is_decided, foresight)
-            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, turn=self._turn, is_decided=foreseen)
-        else:  # somebody looks, and wants to see everything
-            inquiry = await inquire(attempt, checks, ask, self._clock, deadline)
-        decision = self._decide(attempt, checks, inquiry)
-        if decision.action is Action.REJECT and not inquiry.broken:
-            grounds = foresight.grounds(inquiry.replies)
-            if grounds and (changed := await self._engine.second_looks(grounds, deadline=deadline)):
-                inquiry = inquiry.changed(changed)
-                decision = self._decide(attempt, checks, inquiry)
+        known = await self._hear(attempt, checks, foresight, started, deadline, record)
+        decision = self._decide(attempt, known)
+        is_doubtful = decision.action is Action.REJECT and not known.inquiry.broken and not known.twice
+        if is_doubtful and (grounds := foresight.grounds(known.inquiry.replies)):
+            changed = await self._engine.second_looks(grounds, deadline=deadline)
+            known = self._changed(attempt, checks, known, changed)._replace(twice=True)
+            decision = self._decide(attempt, known)
 
         async def again(waited: int) -> float | None:
-            nonlocal inquiry, decision
-            stale = _stale(inquiry.replies, waited)
-            if stale and (changed := await self._engine.ask_again(stale, deadline=deadline)):
-                inquiry = inquiry.changed(changed)
-                decision = self._decide(attempt, checks, inquiry)
+            nonlocal known, decision
+            if stale := _stale(known.inquiry.replies, waited):
+                changed = await self._engine.ask_again(stale, deadline=deadline)
+                known = self._changed(attempt, checks, known, changed)
+                decision = self._decide(attempt, known)
             return decision.score if decision.action is Action.ACCEPT else None
 
         greylist = None
         if decision.wants_greylist:
             patience = max(deadline - self._clock.monotonic(), 0) + GREYLIST_PATIENCE
-            greylist = await self._greylist(attempt, decision, inquiry.replies, record, again, patience)
+            greylist = await self._greylist(attempt, decision, known.inquiry.replies, record, again, patience)
+        if record:
+            self._messages.put(attempt, known, self._clock.monotonic())
+        inquiry = known.inquiry
         decision = settle(decision, greylist)
         if record:
             self._vouch(attempt, decision, greylist, inquiry.replies)
         header = self._header(attempt, decision, greylist, ref, record)
         return conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
 
-    def _decide(self, attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> Decision:
-        findings = judge(attempt, checks, inquiry)
-        cut_off = inquiry.partial and not self._online()
-        return decide(attempt, excused(findings) if cut_off else findings, self._rules, greylisting=not cut_off)
+    async def _hear(
+        self, attempt: Attempt, checks: Sequence[Check], foresight: Foresight, now: float, deadline: float, record: bool
+    ) -> Known:
+        """What the checks have found, for this recipient or for an earlier one of the message."""
+        ask = partial(self._ask, deadline=deadline)
+        if not record:  # somebody looks, and wants to see everything
+            inquiry = await inquire(attempt, checks, ask, self._clock, deadline)
+            return Known(inquiry, judge(attempt, checks, inquiry), twice=False)
+        before = self._messages.get(attempt, now)
+        if before is not None and not before.inquiry.spared:
+            return before
+        seen = before.inquiry.known if before else None
+        foreseen = partial(self._is_decided, foresight)
+        inquiry = await inquire(attempt, checks, ask, self._clock, deadline, known=seen, turn=self._turn, is_decided=foreseen)
+        return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice)
+
+    def _decide(self, attempt: Attempt, known: Known) -> Decision:
+        cut_off = known.inquiry.partial and not self._online()
+        findings = excused(known.findings) if cut_off else known.findings
+        return decide(attempt, findings, self._rules, greylisting=not cut_off)
+
+    def _changed(
+        self, attempt: Attempt, checks: Sequence[Check], known: Known, replies: Mapping[ListLookup, ListReply]
+    ) -> Known:
+        """The same with what lists say now."""
+        if not replies:
+            return known
+        inquiry = known.inquiry.changed(replies)
+        return known._replace(inquiry=inquiry, findings=judge(attempt, checks, inquiry))
 
     def _is_decided(self, foresight: Foresight, replies: Replies, open_: Collection[Question]) -> bool:
         try:
@@ -235,6 +261,7 @@ class Screen:
     def _current_checks(self) -> tuple[Check, ...]:
         if (lists := self._engine.specs) != self._lists:
             self._lists, self._checks = lists, tuple(self._make_checks(lists))
+            self._messages = Messages()
         return self._checks
 
     async def _ask(self, question: Question, *, deadline: float) -> Reply:
@@ -289,8 +316,8 @@ class Screen:
         return self.headers.take(attempt.instance, now)
 
     def _due(self, attempt: Attempt, record: bool) -> str:
-        """A header left over for this message."""
-        return self.headers.take(attempt.instance, self._clock.monotonic()) if record else ""
+        """What is left over for this message; there is no later request that could carry a header."""
+        return self.headers.last(attempt.instance, self._clock.monotonic()) if record else ""
 
     def _count(self, verdict: Verdict) -> None:
         self._counters.add("verdicts", action=verdict.action)

@@ -1,7 +1,7 @@
 """Headers that wait for their turn: a policy reply carries one action, hence one header, and a message may be due several.
 
 They are queued by Postfix's ``instance``, which all requests of one message share, and go out one a request: with later
-recipients, then at DATA.
+recipients, then at DATA. A message to one recipient has two such requests; if it is due three headers, the last two become one.
 """
 
 from collections import OrderedDict
@@ -64,6 +64,14 @@ class HeaderQueue:
         self._expire(now)
         message = self._messages.get(instance)
         return message.due.pop(min(message.due)) if message is not None and message.due else ""
+
+    def last(self, instance: str, now: float) -> str:
+        """As `take`, when no further request comes: of two headers of ours the later one tells of the earlier, too."""
+        text = self.take(instance, now)
+        message = self._messages.get(instance)
+        if not text or message is None or Header.X_RESOLVERD not in message.due or not text.startswith("X-Greylist: "):
+            return text
+        return printable(f"{message.due.pop(Header.X_RESOLVERD)}; {text}", MAX_LENGTH)
 
     def _expire(self, now: float) -> None:
         while self._messages and now - next(iter(self._messages.values())).since > self._max_age:

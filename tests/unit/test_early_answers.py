@@ -270,9 +270,9 @@ async def test_a_refusal_on_the_word_of_lists_alone_is_looked_at_twice():
     assert (await setup.verdict()).action is Action.REJECT
     assert setup.internet.looked_twice == [ListLookup("zen", ADDRESS)]
     setup.internet.changed[ListLookup("zen", ADDRESS)] = clear("zen")
-    assert (await setup.verdict()).action is Action.ACCEPT
+    assert (await setup.verdict(instance="another message")).action is Action.ACCEPT
     setup.internet.changed[ListLookup("zen", ADDRESS)] = Unknown(Why.UNHEALTHY)
-    verdict = await setup.verdict()
+    verdict = await setup.verdict(instance="a third one")
     assert verdict.action is Action.ACCEPT
     assert verdict.partial
 

@@ -12,6 +12,23 @@ def test_one_a_request_in_their_order():
     assert [queue.take("i", 1) for _ in range(4)] == ["Received-SPF: a", "X-Greylist: b", "X-Resolverd: c", ""]
 
 
+def test_the_last_one_loses_nothing():
+    queue = HeaderQueue()
+    texts = ("Received-SPF: a", "X-Greylist: delayed 9 seconds", "X-Resolverd: tagged; ref=R")
+    for kind, text in zip(Header, texts, strict=True):
+        queue.put("one recipient", kind, text, 0)
+        queue.put("two recipients", kind, text, 0)
+        if kind is not Header.X_RESOLVERD:
+            queue.put("no tags", kind, text, 0)
+    assert queue.take("one recipient", 0) == "Received-SPF: a"
+    assert queue.last("one recipient", 0) == "X-Resolverd: tagged; ref=R; X-Greylist: delayed 9 seconds"
+    assert queue.last("one recipient", 0) == ""
+    assert [queue.take("two recipients", 0) for _ in range(2)] == ["Received-SPF: a", "X-Greylist: delayed 9 seconds"]
+    assert queue.last("two recipients", 0) == "X-Resolverd: tagged; ref=R"
+    assert [queue.take("no tags", 0), queue.last("no tags", 0)] == ["Received-SPF: a", "X-Greylist: delayed 9 seconds"]
+    assert queue.last("nobody", 0) == ""
+
+
 def test_each_kind_once_a_message_even_after_it_went_out():
     queue = HeaderQueue()
     queue.put("i", Header.X_GREYLIST, "X-Greylist: first", 0)

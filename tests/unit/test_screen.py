@@ -11,7 +11,8 @@ from mailcases import CLIENT, LISTS, REVERSE, World, a, attempt, clear, codes, d
 from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import Unknown, Why
-from resolverd.flow.inquiry import MAX_QUESTIONS, reply_of
+from resolverd.flow.inquiry import MAX_QUESTIONS, Inquiry, reply_of
+from resolverd.flow.messages import Known, Messages
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.flow.screen import Screen
 from resolverd.mail.checks import PRESETS, SpfOptions, build
@@ -362,6 +363,15 @@ async def test_without_instance_the_first_header_is_all_there_is():
 
 
 @virtual
+async def test_a_message_to_one_recipient_loses_no_header():
+    checks = partial(build, PRESETS["tutorial"])
+    setup = Setup(greylist=GreylistOutcome("passed", delayed=421), mode=Mode.OBSERVE, checks=checks)
+    assert (await setup.verdict()).header.startswith("Received-SPF: none")
+    last = (await setup.verdict(protocol_state="DATA", recipient="")).header
+    assert last.startswith("X-Resolverd: accept; score=0; ref=REF1; X-Greylist: delayed 421 seconds by resolverd-")
+
+
+@virtual
 async def test_observing_refuses_nobody():
     setup = Setup(Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}), mode=Mode.OBSERVE)
     verdict = await setup.verdict()
@@ -570,3 +580,77 @@ async def test_clear_replies_keep_their_age_in_the_evidence():
     verdict = await Setup(internet).verdict()
     by_code = {finding.code: finding for finding in verdict.findings}
     assert ("192.0.2.7 in zen.test", "not listed", 33, 4) in by_code["dnsbl_clear"].evidence
+
+
+# -- several recipients
+
+
+@virtual
+async def test_the_client_of_a_message_is_looked_up_once():
+    setup = Setup(exempt_recipients=("postmaster@",))
+    first = await setup.verdict()
+    asked = len(setup.internet.asked)
+    second = await setup.verdict(recipient="bob@example.org", recipient_count=1)
+    assert (second.ms, second.findings, second.id) == (0, first.findings, "REF2")
+    exempt = await setup.verdict(recipient="postmaster@example.org")
+    assert exempt.reason == "exempt recipient postmaster@example.org"
+    assert len(setup.internet.asked) == asked
+    assert [recipient for recipient, _, _ in setup.greylist.calls] == ["ann@example.org", "bob@example.org"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"instance": "9.9.9"}, {"instance": ""}, {"sender": "else@example.com"}, {"helo_name": "x.example.com"}]
+)
+@virtual
+async def test_other_messages_are_others(other):
+    setup = Setup()
+    await setup.verdict(**{name: value for name, value in other.items() if not value})
+    asked = len(setup.internet.asked)
+    await setup.verdict(**other)
+    assert len(setup.internet.asked) > asked
+
+
+@virtual
+async def test_a_dry_run_neither_uses_nor_leaves_what_is_known_of_a_message():
+    setup = Setup()
+    await setup.verdict(record=False)
+    asked = len(setup.internet.asked)
+    await setup.verdict()
+    assert len(setup.internet.asked) == 2 * asked
+    await setup.verdict(record=False)
+    assert len(setup.internet.asked) == 3 * asked
+
+
+@virtual
+async def test_what_one_recipient_did_not_need_is_asked_for_the_next():
+    """A recipient whose mail passes whatever comes of it wants to see everything; one who is not refuses at once."""
+    slow = [ListLookup("psbl", attempt().client_address)]
+    setup = Setup(Internet(GOOD, {("zen", CLIENT): listed("zen", 6)}, delays={slow[0]: 1.0}))
+    first = await setup.verdict(client_name=HOST, helo_name="")
+    assert (first.action, first.ms) == (Action.REJECT, 100)
+    second = await setup.verdict(client_name=HOST, helo_name="", recipient="postmaster@example.org")
+    assert (second.action, second.ms) == (Action.ACCEPT, 1000)
+    assert [question for question in setup.internet.asked if setup.internet.asked.count(question) > 1] == slow * 2
+
+
+@virtual
+async def test_a_message_is_soon_forgotten():
+    setup = Setup()
+    await setup.verdict()
+    asked = len(setup.internet.asked)
+    await asyncio.sleep(61)
+    await setup.verdict()
+    assert len(setup.internet.asked) == 2 * asked
+
+
+def test_strangers_cannot_fill_the_memory():
+    messages = Messages(max_messages=10)
+    known = Known(Inquiry({}, frozenset()), [], False)
+    for number in range(100):
+        messages.put(attempt(instance=str(number)), known, 0)
+    messages.put(attempt(), known, 0)
+    assert len(messages) == 10
+    assert messages.get(attempt(instance="99", recipient="other@example.org"), 60) is known
+    assert messages.get(attempt(instance="99"), 61) is None
+    assert messages.get(attempt(instance="0"), 0) is None
+    assert messages.get(attempt(), 0) is None
