@@ -24,6 +24,7 @@ namespaces with a userspace wire between (`wire`).
 `daemon`                   one real program as our child: start, wait until it answers, stop, pause
 `nsd` … `resolverd`        one module for each program: its configuration, and how to see that it answers
 `lab`                      puts them together; what tests and the transcript hold in their hands
+`cases`                    attempts at delivery, and how each ends with the tutorial's programs and with ours
 `smtp`, `tap`, `wire`      an SMTP client from any address; a count of queries; the round trip
 `transcript`               the sessions that `python -m tests.lab` shows
 ========================  ==============================================================================================

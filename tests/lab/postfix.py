@@ -3,7 +3,7 @@
 The variants are the ways in which a mail server can use the service, and the tutorial that all of them replace:
 
 * `tutorial`: every restriction of "7 effective tips for blocking email spam with Postfix", asked of whatever resolver
-  is in resolv.conf, with greylisting on port 10023.
+  is in resolv.conf, with policyd-spf and with greylisting on port 10023.
 * `policy`: the two policy lines of resolverd's README.
 * `combined`: one DNS list that says what all lists say, `reject_rbl_client bl.rbl.internal`.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
@@ -35,6 +35,7 @@ smtpd_helo_restrictions = permit_mynetworks, permit_sasl_authenticated,
 smtpd_sender_restrictions = permit_mynetworks, permit_sasl_authenticated,
     reject_unknown_sender_domain, reject_unknown_reverse_client_hostname, reject_unknown_client_hostname
 smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated,
+    check_policy_service unix:private/policyd-spf,
     check_policy_service inet:127.0.0.1:10023,
     check_client_access texthash:$config_directory/rbl_override,
     reject_rhsbl_helo dbl.spamhaus.org, reject_rhsbl_reverse_client dbl.spamhaus.org,
@@ -53,6 +54,16 @@ smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client bl.rbl.internal
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client zen.spamhaus.org
 """,
 }
+
+HELO_ACCESS = """\
+optimus-webapi-prod-2.localdomain OK
+va-massmail-02.rakutenmarketing.com OK
+"""
+RBL_OVERRIDE = """\
+dripemail2.com OK //This domain belongs to drip.com
+mlsend.com OK //This domain belongs to mailerlite email marketing service
+"""
+"""The tutorial's two access maps, as they stand in it."""
 
 _MAIN = f"""
 compatibility_level = 3.7
@@ -97,6 +108,7 @@ virtual   unix  - n n - -   virtual
 anvil     unix  - - n - 1   anvil
 scache    unix  - - n - 1   scache
 postlog   unix-dgram n - n - 1 postlogd
+policyd-spf unix - n n - 0 spawn user=policyd-spf argv=/usr/bin/policyd-spf
 """
 
 
@@ -158,5 +170,5 @@ class Postfix:
         (self.config / "main.cf").write_text(_MAIN + VARIANTS[self.variant])
         (self.config / "master.cf").write_text(_MASTER)
         (self.config / "mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in MAILBOXES))
-        (self.config / "helo_access").write_text("optimus-webapi-prod-2.localdomain OK\nva-massmail-02.rakutenmarketing.com OK\n")
-        (self.config / "rbl_override").write_text("dripemail2.com OK\nmlsend.com OK\n")
+        (self.config / "helo_access").write_text(HELO_ACCESS)
+        (self.config / "rbl_override").write_text(RBL_OVERRIDE)

@@ -60,7 +60,7 @@ HOSTS = [
     host("ns.stranger-hosting.net", "45.12.0.1", "stranger"),
     # (one host a zone: resolvers back off from a dead address for all its zones at once)
     *(host(f"ns{n}.dark-hosting.net", f"45.66.0.{n}", SILENT, "4") for n in range(1, 6)),
-    *(host(f"ns{n}.shut-hosting.net", f"45.55.0.{n}", CLOSED, "4") for n in range(1, 6)),
+    *(host(f"ns{n}.shut-hosting.net", f"45.55.0.{n}", CLOSED, "4") for n in range(1, 7)),
     Host("ns.never-registered.com", (), SILENT),
     # the lists: their operators' own zones, then one or two rbldnsd hosts each
     host("ns1.list-operators.net", "45.13.0.1", "operators"),
@@ -100,8 +100,13 @@ POINTERS = {
     "192.0.2.10": ("mail.honest-mail.com",),
     "192.0.2.11": ("mail2.honest-mail.com",),
     "192.0.2.20": ("mx.gardening-club.org",),
+    "192.0.2.40": ("mail.soft-spoken.org",),
+    "192.0.2.41": ("mail.anybody-may.com",),
+    "192.0.2.43": ("mail.through-others.com",),
     "192.0.2.66": ("mail.spam-factory.net",),
     "192.0.2.67": ("host-67.spam-factory.net",),
+    "192.0.2.68": ("host-68.spam-factory.net",),
+    "192.0.2.69": ("host-69.spam-factory.net",),
     "192.0.2.70": ("mail.both-lists.org",),
     "192.0.2.80": ("mail.odd-name.net",),
     "192.0.2.90": ("nowhere.honest-mail.com",),      # a name that does not exist
@@ -111,15 +116,20 @@ POINTERS = {
     "198.51.100.50": ("mx.trusted-bank.com",),
     "198.51.100.51": ("mx.trusted-bank.com", "mx2.trusted-bank.com"),
     "198.51.100.66": ("blast.casino-deals.net",),
+    "198.51.100.67": ("pool.casino-deals.net",),
+    "198.51.100.80": ("out.dripemail2.com",),
+    "198.51.100.81": ("mx.mlsend.com",),
     "203.0.113.25": ("mx.our-company.org",),
     "203.0.113.50": ("mx3.trusted-bank.com",),
     "2001:db8:10::10": ("mail.honest-mail.com",),
     "2001:db8:25::25": ("mx.our-company.org",),
     "2001:db8:50::50": ("mx.trusted-bank.com",),
     "2001:db8:66::66": ("mail.spam-factory.net",),
+    "2001:db8:66::81": ("mx.mlsend.com",),
     "2001:db8:90::90": ("nowhere.honest-mail.com",),
 }
-"""What each mail client is called by whoever runs its network. 192.0.2.99 and 2001:db8:99::99 have no name."""
+"""What each mail client is called by whoever runs its network. 192.0.2.98, 192.0.2.99 and 2001:db8:99::99 have no name; those
+of 198.51.100.200 and 198.51.100.201 stand where nobody answers for them."""
 
 
 def _pointers(zone: str) -> str:
@@ -137,6 +147,9 @@ REVERSE = [
          records="64 PTR small-office.honest-mail.com.\n65 PTR gw.honest-mail.com.\n"),
     Zone("100.51.198.in-addr.arpa", HEATHER, kind="reverse",
          records=_pointers("100.51.198.in-addr.arpa") + "*.dyn PTR unused.honest-mail.com.\n"),
+    Zone("200.100.51.198.in-addr.arpa", ("ns6.shut-hosting.net",), kind="all servers closed"),
+    Zone("201.100.51.198.in-addr.arpa", ("ns.stranger-hosting.net",), kind="all servers lame",
+         lame=("ns.stranger-hosting.net",)),
     Zone("113.0.203.in-addr.arpa", BOTH, kind="reverse", records=_pointers("113.0.203.in-addr.arpa")),
     Zone("8.b.d.0.1.0.0.2.ip6.arpa", TULIP, kind="reverse", records=_pointers("8.b.d.0.1.0.0.2.ip6.arpa")),
 ]
@@ -200,17 +213,28 @@ mail   A 192.0.2.70
 mail   A 192.0.2.66
 mail   AAAA 2001:db8:66::66
 host-67 A 192.0.2.67
+host-68 A 192.0.2.68
+host-69 A 192.0.2.69
 """),
     Zone("casino-deals.net", HEATHER, kind="mail", records="""
 @      MX 10 blast
 @      A 198.51.100.66
 blast  A 198.51.100.66
+pool   A 198.51.100.67
 """),
     Zone("odd-name.net", TULIP, kind="mail", records="""
 @      A 192.0.2.80
 mail   A 192.0.2.80
 _under_score TXT "underscores are fine in names"
 """),
+    Zone("dripemail2.com", TULIP, kind="mail", records="@ MX 10 out\nout A 198.51.100.80\n"),
+    Zone("mlsend.com", HEATHER, kind="mail", records="@ MX 10 mx\nmx A 198.51.100.81\nmx AAAA 2001:db8:66::81\n"),
+    Zone("soft-spoken.org", TULIP, kind="mail", records='@ MX 10 mail\n@ TXT "v=spf1 ip4:192.0.2.40 ~all"\nmail A 192.0.2.40\n'),
+    Zone("anybody-may.com", TULIP, kind="mail", records='@ MX 10 mail\n@ TXT "v=spf1 +all"\nmail A 192.0.2.41\n'),
+    Zone("misspelt.net", TULIP, kind="mail", records='@ MX 10 mail\n@ TXT "v=spf1 ipv4:192.0.2.42 -all"\nmail A 192.0.2.42\n'),
+    Zone("through-others.com", HEATHER, kind="mail",
+         records='@ MX 10 mail\n@ TXT "v=spf1 include:honest-mail.com -all"\nmail A 192.0.2.43\n'),
+    Zone("never-sends.org", HEATHER, kind="mail", records='@ A 192.0.2.44\n@ TXT "v=spf1 -all"\n'),
     Zone("null-mx.com", TULIP, kind="mail", records="@ MX 0 .\n@ A 192.0.2.30\n"),
     Zone("only-address.net", TULIP, kind="mail", records="@ A 192.0.2.31\n"),
     Zone("no-mail.org", TULIP, kind="mail", records='@ TXT "neither MX nor address"\n'),

@@ -1,0 +1,195 @@
+"""The same attempts at delivery to the tutorial's real stack and to ours: who is told what, with which code and reason.
+
+The tutorial's is Postfix with all its restrictions, Unbound, policyd-spf and Postgrey; ours is Postfix with the two policy
+lines of the README. Postfix files enhanced codes by the restriction that they come from (what is said of a sender in one on
+recipients becomes a code on recipients), so what is compared is the reply code and the reason.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+
+from tests.lab.cases import (
+    ALLOW_LIST_DOWN,
+    BLOCKED,
+    CASES,
+    DBL,
+    DOWN,
+    EVERY,
+    LATER,
+    MAX_DIFFERENCES,
+    NOBODY,
+    OK,
+    ZEN,
+    Case,
+    reason,
+)
+from tests.lab.lab import Lab
+from tests.lab.namespace import LAB
+from tests.lab.postfix import MAILBOXES, Postfix
+from tests.lab.resolverd import CONFIG
+from tests.lab.smtp import Session
+
+AT_ONCE = 6
+
+# Mail to postmaster is never refused by default. The tutorial knows no such thing, and like is compared with like.
+# The allow files are those that Debian's Postgrey reads.
+OURS = f"""{CONFIG}
+[checks]
+exempt_recipients = []
+[checks.overrides]
+client_access = ["{LAB}/postfix-policy/etc/rbl_override"]
+helo_access = ["{LAB}/postfix-policy/etc/helo_access"]
+""".replace('delay = "1s"', """delay = "1s"
+allow_clients = ["/etc/postgrey/whitelist_clients"]
+allow_recipients = ["/etc/postgrey/whitelist_recipients"]""")
+
+
+class Outcome(NamedTuple):
+    """What became of all cases on a stack, by title: what was said at the first try and, where that was "later", at the next;
+    and the messages that came to be delivered."""
+
+    first: dict[str, tuple[str, ...]]
+    again: dict[str, tuple[str, ...]]
+    delivered: dict[str, list[Message]]
+    postfix: Postfix
+
+
+@pytest.fixture(scope="module")
+def tutorial(lab: Lab) -> Outcome:
+    """Every case on the tutorial's stack."""
+    return _play(lab, "tutorial")
+
+
+@pytest.fixture(scope="module")
+def ours(lab: Lab) -> Outcome:
+    """Every case on ours."""
+    return _play(lab, "resolverd")
+
+
+def _play(lab: Lab, stack: str) -> Outcome:
+    zen, allow = lab.lists["zen.spamhaus.org"], lab.lists["list.dnswl.org"]
+    first: dict[str, tuple[str, ...]] = {}
+    with lab.stack(stack, config=OURS) as postfix, ThreadPoolExecutor(AT_ONCE) as pool:
+        # What a dead server costs is not measured here: the C library would wait ten seconds for each.
+        (LAB / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        attempt = partial(_attempt, lab)
+
+        def play(cases: Sequence[Case]) -> None:
+            first.update({case.title: replies for case, replies in zip(cases, pool.map(attempt, cases), strict=True)})
+
+        try:
+            play(CASES)
+            allow.stop()
+            play(ALLOW_LIST_DOWN)
+            allow.heal()
+            zen.answer_all("127.255.255.254")
+            play(BLOCKED)
+            zen.stop()
+            play(DOWN)
+            time.sleep(1.2)  # the delay of greylisting, which real programs measure by a real clock
+            later = [case for case in EVERY if LATER in first[case.title]]
+            again = {case.title: replies for case, replies in zip(later, pool.map(attempt, later), strict=True)}
+        finally:
+            allow.heal()
+            zen.heal()
+        accepted = {title: sum(reply == OK for reply in replies) for title, replies in {**first, **again}.items()}
+        return Outcome(first, again, _delivered(postfix, {title: n for title, n in accepted.items() if n}), postfix)
+
+
+def _attempt(lab: Lab, case: Case) -> tuple[str, ...]:
+    """Try to deliver; what each recipient is told."""
+    with Session(case.client, lab.internet) as session:
+        assert session.say(f"EHLO {case.helo}").code == 250
+        assert session.say(f"MAIL FROM:<{case.sender}>").code == 250
+        replies = [session.say(f"RCPT TO:<{recipient}>") for recipient in case.to]
+        if any(reply.code == 250 for reply in replies):
+            assert session.say("DATA").code == 354
+            assert session.say(f"Subject: {case.title}\r\n\r\nHello.\r\n.").code == 250
+        session.say("QUIT")
+    return tuple(reason(*reply, case.words) for reply in replies)
+
+
+def _delivered(postfix: Postfix, expected: dict[str, int]) -> dict[str, list[Message]]:
+    """The delivered messages by case, when so many copies of each are there."""
+    by_case: dict[str, list[Message]] = {}
+    for _ in range(100):
+        messages = [message for name in MAILBOXES for message in postfix.delivered(name, 0)]
+        if len(messages) >= sum(expected.values()):
+            break
+        time.sleep(0.1)
+    for message in messages:
+        by_case.setdefault(message["Subject"], []).append(message)
+    return by_case
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(EVERY) >= 60
+    assert len({case.title for case in EVERY}) == len(EVERY)
+
+
+def test_there_are_few_differences_and_each_is_argued() -> None:
+    differing = [case for case in EVERY if case.theirs]
+    assert len(differing) <= MAX_DIFFERENCES
+    assert all(case.why for case in differing)
+    for case in differing:
+        for ours, theirs in zip(case.says, case.theirs, strict=True):
+            refuses_a_listed_one = "blocked using" in ours
+            spares_a_good_one = ours in (LATER, OK)
+            assert ours in (theirs, NOBODY) or refuses_a_listed_one or spares_a_good_one
+
+
+@pytest.mark.parametrize("case", EVERY, ids=lambda case: case.title)
+def test_the_tutorials_stack(tutorial: Outcome, case: Case) -> None:
+    _check(tutorial, case, case.theirs or case.says)
+
+
+@pytest.mark.parametrize("case", EVERY, ids=lambda case: case.title)
+def test_ours(ours: Outcome, case: Case) -> None:
+    _check(ours, case, case.says)
+
+
+def _check(outcome: Outcome, case: Case, says: tuple[str, ...]) -> None:
+    assert outcome.first[case.title] == says
+    if LATER in says:
+        assert outcome.again[case.title] == tuple(OK if each == LATER else each for each in case.says)
+
+
+@pytest.mark.parametrize("case", [case for case in EVERY if LATER in case.says or OK in case.says], ids=lambda case: case.title)
+@pytest.mark.parametrize("stack", ["tutorial", "ours"])
+def test_headers_of_what_is_delivered(request: pytest.FixtureRequest, stack: str, case: Case) -> None:
+    says = case.theirs or case.says if stack == "tutorial" else case.says
+    if LATER not in says and OK not in says:
+        return
+    messages = request.getfixturevalue(stack).delivered[case.title]
+    assert len(messages) == sum(each in (LATER, OK) for each in case.says)
+    for message in messages:
+        (spf,) = message.get_all("Received-SPF", [])
+        assert spf.partition(" ")[0].lower() == case.spf
+        greylist = message.get_all("X-Greylist", [])
+        assert len(greylist) == (LATER in says)
+        if greylist and stack == "ours":
+            assert re.fullmatch(r"delayed \d+ seconds by resolverd-\S+ at mx\.our-company\.org; .+", greylist[0])
+
+
+def test_pflogsumm_groups_our_refusals_by_list(ours: Outcome) -> None:
+    """It cuts a reason at a colon, so the addresses of IPv6 are groups of their own; with the link behind it, nothing else is."""
+    log = ours.postfix.directory / "mail.log"
+    report = subprocess.run(["pflogsumm", "--problems-first", str(log)], text=True, capture_output=True, check=True).stdout
+    groups = {match[1]: int(match[2]) for match in re.finditer(r"Recipient address rejected: (.+) \(total: (\d+)\)", report)}
+    refused = [reply for case in EVERY if ":" not in case.client for reply in ours.first[case.title]]
+    assert groups["Service unavailable (blocked using zen.spamhaus.org)"] >= refused.count(ZEN) > 5
+    assert groups["Helo command rejected (need fully-qualified hostname)"] > 2
+    assert groups["Greylisted"] >= refused.count(LATER)
+    domains = [count for group, count in groups.items() if group.endswith("blocked using dbl.spamhaus.org)")]
+    assert sum(domains) >= refused.count(DBL)
+    assert "; ref" not in report
