@@ -84,10 +84,17 @@ alias_maps =
 smtpd_helo_required = yes
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination
 smtpd_error_sleep_time = 0
+postscreen_greet_wait = 1s
+postscreen_greet_action = enforce
+postscreen_cache_map =
 """
 
 _MASTER = """
 smtp      inet  n - n - -   smtpd
+2525      inet  n - n - 1   postscreen
+smtpd     pass  - - n - -   smtpd
+dnsblog   unix  - - n - 0   dnsblog
+tlsproxy  unix  - - n - 0   tlsproxy
 pickup    unix  n - n 60 1  pickup
 cleanup   unix  n - n - 0   cleanup
 qmgr      unix  n - n 300 1 qmgr

@@ -53,6 +53,9 @@ class Session:
     address: str
     side: Side
     timeout: float = 60.0
+    port: int = 25
+    hasty: str = ""
+    """A HELO name that is sent before the greeting, as bots do."""
     transcript: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -61,7 +64,9 @@ class Session:
         self._socket.settimeout(self.timeout)
         try:
             self._socket.bind((self.address, 0))
-            self._socket.connect((MAIL_SERVER[family == socket.AF_INET6], 25))
+            self._socket.connect((MAIL_SERVER[family == socket.AF_INET6], self.port))
+            if self.hasty:
+                self._socket.sendall(f"EHLO {self.hasty}\r\n".encode())
         except OSError:
             self._socket.close()
             raise
