@@ -5,6 +5,7 @@ The variants are the ways in which a mail server can use the service, and the tu
 * `tutorial`: every restriction of "7 effective tips for blocking email spam with Postfix", asked of whatever resolver
   is in resolv.conf, with policyd-spf and with greylisting on port 10023.
 * `policy`: the two policy lines of resolverd's README.
+* `dmarc`: the same, with OpenDMARC as a milter behind it.
 * `combined`: one DNS list that says what all lists say, `reject_rbl_client bl.rbl.internal`.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
 """
@@ -46,6 +47,12 @@ smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated,
     "policy": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, {_POLICY}
 smtpd_data_restrictions = {_POLICY}
+""",
+    "dmarc": f"""
+smtpd_recipient_restrictions = {_ACCEPT_OURS}, {_POLICY}
+smtpd_data_restrictions = {_POLICY}
+smtpd_milters = inet:127.0.0.1:8893
+milter_default_action = tempfail
 """,
     "combined": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client bl.rbl.internal

@@ -97,7 +97,7 @@ def test_the_result_as_authentication_results(lab: Lab) -> None:
         assert lab.deliver("192.0.2.10", "mail.honest-mail.com", "erin@honest-mail.com").accepted
         (message,) = postfix.delivered(RECIPIENT)
         assert "; spf=pass (" in message["Authentication-Results"]
-        assert "smtp.mailfrom=erin@honest-mail.com" in message["Authentication-Results"]
+        assert message["Authentication-Results"].endswith(" smtp.mailfrom=honest-mail.com")
         assert "Received-SPF" not in message
 
 

@@ -293,7 +293,7 @@ HEADERS = [
     (
         authentication_results(Identity.MAILFROM, SUBJECT, Outcome(Result.SOFTFAIL, "example.com", "~all")),
         "Authentication-Results: mx.example.org; spf=softfail (mx.example.org: domain of joe@example.com does not quite designate"
-        " 192.0.2.7 as permitted sender) smtp.mailfrom=joe@example.com",
+        " 192.0.2.7 as permitted sender) smtp.mailfrom=example.com",
     ),
     (
         authentication_results(Identity.HELO, SUBJECT, Outcome(Result.PASS, "example.com", "+all", worthless=True)),

@@ -45,7 +45,8 @@ def authentication_results(identity: Identity, subject: Subject, outcome: Outcom
     if identity is Identity.HELO:
         about = f"smtp.helo={_value(printable(subject.helo, 255))}"
     else:
-        about = f"smtp.mailfrom={_address(printable(subject.sender, _ADDRESS))}"
+        # The domain alone (RFC 8601 §2.7.2 allows both): OpenDMARC 1.4 takes a whole address for no pass.
+        about = f"smtp.mailfrom={_value(printable(subject.domain, 255))}"
     result, comment = outcome.result, _comment(identity, subject, outcome)
     return f"Authentication-Results: {_value(printable(subject.receiver, 255))}; spf={result} ({comment}) {about}"
 
@@ -73,8 +74,3 @@ def _words(outcome: Outcome, address: str, domain: str) -> str:
 def _value(text: str) -> str:
     """A dot-atom as it is, anything else quoted (RFC 5322 §3.2.4)."""
     return text if _DOT_ATOM.fullmatch(text) else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-
-
-def _address(text: str) -> str:
-    local, _, domain = text.rpartition("@")
-    return f"{_value(local)}@{_value(domain)}" if local else _value(domain)
