@@ -129,11 +129,19 @@ class _Daemon:
     def _bind_dns(self, faults: list[ConfigFault], warnings: list[str]) -> list[tuple[socket.socket, socket.socket]]:
         out = []
         for each in self._settings.dns.listen:
-            udp = sockets.bind(dns_udp.bind, each.host, each.port, "dns.listen", faults, warnings)
-            if udp is None:
-                continue
-            tcp = sockets.bind(dns_tcp.bind, each.host, udp.getsockname()[1], "dns.listen", faults, warnings)
-            if tcp is not None:
+            # A port that the system chose for UDP may be somebody's for TCP.
+            for last in (each.port != 0, False, False, True):
+                noted: list[ConfigFault] = []
+                tcp = None
+                udp = sockets.bind(dns_udp.bind, each.host, each.port, "dns.listen", noted, warnings)
+                if udp is not None:
+                    tcp = sockets.bind(dns_tcp.bind, each.host, udp.getsockname()[1], "dns.listen", noted, warnings)
+                if udp is not None and tcp is None:
+                    udp.close()
+                if last or udp is None or tcp is not None:
+                    break
+            faults += noted
+            if udp is not None and tcp is not None:
                 out.append((udp, tcp))
                 self._listening.append(("DNS", f"{_shown(udp)} (UDP and TCP)"))
         if not out and not faults:

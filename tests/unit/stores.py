@@ -25,11 +25,11 @@ def aside(state: Path) -> list[Path]:
     return sorted(state.glob("*.corrupt-*"))
 
 
-async def filled(state: Path, count: int = 1) -> None:
+async def filled(state: Path, count: int = 1, expires: float = LATER) -> None:
     """Make a disk store of so many records, and close it."""
     store = await open_store(state, Counters())
     for number in range(count):
-        store.put("t", b"%d" % number, b"value %d" % number * 20, LATER)
+        store.put("t", b"%d" % number, b"value %d" % number * 20, expires)
     await store.close()
 
 

@@ -1,6 +1,8 @@
 """The daemon as a process: its start, what it says of faults, what garbage does to it, and its end."""
 
+import asyncio
 import contextlib
+import errno
 import json
 import os
 import re
@@ -19,6 +21,12 @@ from typing import Any
 import dns.message
 import dns.query
 import pytest
+from stores import database, filled
+
+from resolverd.app.serve import _Daemon
+from resolverd.config.files import parse
+from resolverd.edge import dns_tcp
+from resolverd.failures import ConfigFault
 
 CONFIG = """
 [dns]
@@ -78,6 +86,15 @@ class Running:
             with error:
                 return error.code, json.load(error)
 
+    def waits_for(self, text: str) -> None:
+        """Until its log has it."""
+        for _ in range(200):
+            if text in self.log.read_text():
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+        raise AssertionError(f"{text!r} is not in the log:\n{self.log.read_text()}")
+
     def end(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -86,7 +103,12 @@ class Running:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("daemon"))
+    """One that finds its store damaged, which makes no difference to anything here."""
+    folder = tmp_path_factory.mktemp("daemon")
+    asyncio.run(filled(folder / "var", 100, expires=time.time() + 1000))
+    with database(folder / "var").open("r+b") as file:
+        file.write(bytes(4096))
+    running = Running(folder)
     yield running
     running.end()
 
@@ -116,6 +138,13 @@ def test_without_internet_it_runs_and_says_why(daemon: Running) -> None:
     assert daemon.http("/healthz")[0] == 200
     assert daemon.dns("example.com.").rcode() == dns.rcode.SERVFAIL
     assert "is there a way to the internet" in daemon.log.read_text()
+
+
+def test_a_damaged_store_is_told_loudly_and_what_can_be_read_is_put_back(daemon: Running) -> None:
+    text = daemon.log.read_text()
+    assert re.search(r"error: the store in .* cannot be used \(.*\): set aside as .*/store\.corrupt-", text)
+    daemon.waits_for("100 records of 100 were saved from the damaged store")
+    assert daemon.http("/healthz")[0] == 200
 
 
 def passes(reply: bytes) -> bool:
@@ -206,6 +235,27 @@ def test_a_busy_port_is_named_with_its_holder(daemon: Running, tmp_path: Path) -
         assert text in done.stderr
 
 
+@pytest.mark.parametrize(("taken", "found"), [(2, True), (9, False)])
+def test_a_port_of_the_systems_choice_is_free_for_tcp_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int, found: bool
+) -> None:
+    bind, busy = dns_tcp.bind, iter(range(taken))
+
+    def often_busy(host: str, port: int) -> socket.socket:
+        if next(busy, None) is not None:
+            raise OSError(errno.EADDRINUSE, "in use")
+        return bind(host, port)
+
+    monkeypatch.setattr(dns_tcp, "bind", often_busy)
+    faults: list[ConfigFault] = []
+    bound = _Daemon(parse('[dns]\nlisten = ["127.0.0.1:0"]', tmp_path), None)._bind_dns(faults, [])
+    assert [len(bound), bool(faults)] == [int(found), not found]
+    for udp, tcp in bound:
+        assert udp.getsockname() == tcp.getsockname()
+        udp.close()
+        tcp.close()
+
+
 def test_every_fault_of_a_configuration_at_once(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[dns]\nlisten=["nowhere"]\nalow=[]\n[greylist]\ndelay="soon"\n[lists.sorbs]\nenabled=true\n')
@@ -229,12 +279,7 @@ def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Pa
         for more, expected in (("[zone]\norigin='other.internal'\n", "was read again"), ("[nonsense]\n", "the old one stays")):
             file.write_text(before + more)
             running.process.send_signal(signal.SIGHUP)
-            for _ in range(100):
-                if expected in running.log.read_text():
-                    break
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.process.wait(0.05)
-            assert expected in running.log.read_text()
+            running.waits_for(expected)
         assert running.dns("2.0.0.127.bl.other.internal.").answer
     finally:
         assert running.end() == 0
