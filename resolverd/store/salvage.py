@@ -42,6 +42,7 @@ MAX_OCTETS: Final = 64 * 1024
 _FARTHEST: Final = 1 << 40
 """Row numbers are looked for so far behind one that cannot be read."""
 _WORK: Final = "salvaging"
+_EXPECTED: Final = (StoreError, ForeignFile, OSError, sqlite3.Error, ValueError)
 
 _QUERY: Final = "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE rowid >= ? ORDER BY rowid LIMIT ?"
 
@@ -75,8 +76,9 @@ class Salvor:
             for directory in await loop.run_in_executor(thread, self._due):
                 try:
                     found.append(await self._salvage(directory, thread, stop))
-                except (StoreError, ForeignFile, OSError, sqlite3.Error, ValueError) as error:
-                    log.error("nothing more can be saved of the store set aside as %s: %s", directory, reason(error))
+                except Exception as error:  # whatever is in a damaged file, the daemon goes on
+                    told = "nothing more can be saved of the store set aside as %s: %s"
+                    log.error(told, directory, reason(error), exc_info=not isinstance(error, _EXPECTED))
                     await loop.run_in_executor(thread, _mark, directory, f"done: {reason(error)}\n")
         return found
 
@@ -142,6 +144,7 @@ class Wreck:
             raise
         for pragma in ("writable_schema = ON", "trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
             self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 4 * MAX_OCTETS)  # a length gone wrong takes no memory
         self._connection.text_factory = lambda octets: octets.decode("latin-1")  # what is no UTF-8 is no reason to stop
         self.had = self._count()
         self._entries = self._read()

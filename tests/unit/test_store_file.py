@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stores import LATER, NOW, aside, database, filled, keys, works
 
@@ -23,6 +23,7 @@ from resolverd.store import rows
 from resolverd.store.base import Held
 from resolverd.store.disk import DiskStore, StateInUse, open_store
 from resolverd.store.memory import MemoryStore
+from resolverd.store.salvage import Salvor
 from resolverd.watch.counters import Counters
 
 
@@ -241,8 +242,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
-def test_flipped_bytes_never_stop_us(tmp_path_factory: pytest.TempPathFactory, sound: bytes, data: st.DataObject) -> None:
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bytes_never_stop_us(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture, sound: bytes, data: st.DataObject
+) -> None:
     state = tmp_path_factory.mktemp("flip") / "var"
 
     async def run() -> None:
@@ -259,6 +262,10 @@ def test_flipped_bytes_never_stop_us(tmp_path_factory: pytest.TempPathFactory, s
                 except StoreError:
                     pass
             store.put("t", b"new", b"v", LATER)
+            assert await store.get("t", b"new", NOW) == b"v"
+            with caplog.at_level(logging.ERROR, "resolverd.store.salvage"):
+                await Salvor(store, state, lambda: NOW, Counters()).run()
+            assert "Traceback" not in caplog.text
             assert await store.get("t", b"new", NOW) == b"v"
         finally:
             await store.close()
