@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from diskcache.core import MODE_RAW
 
@@ -37,10 +37,13 @@ SLICE: Final = 100
 """Records read in one go, and then put back."""
 ROOM: Final = 64 << 20
 """Octets of disk that stay free, beyond the copy and the records."""
+MAX_GAPS: Final = 10_000
+"""Places that cannot be read and are stepped over; a file made on purpose could have any number."""
 MAX_OCTETS: Final = 64 * 1024
 """Of a key or a value."""
 _FARTHEST: Final = 1 << 40
 """Row numbers are looked for so far behind one that cannot be read."""
+_LAST: Final = (1 << 63) - 1
 _WORK: Final = "salvaging"
 _EXPECTED: Final = (StoreError, ForeignFile, OSError, sqlite3.Error, ValueError)
 
@@ -168,10 +171,11 @@ class Wreck:
     def _read(self) -> Iterator[tuple[str, Entry]]:
         at: int | None = 0
         count = -1  # all that follow
+        gaps = 0
         while at is not None and not self._stop.is_set():
             before = at
             try:
-                for rowid, *row in self._connection.execute(_QUERY, (at, count)):
+                for rowid, *row in self._rows(at, count):
                     at = rowid + 1
                     if self._stop.is_set():
                         return
@@ -182,8 +186,18 @@ class Wreck:
             except sqlite3.Error:
                 if count < 0:
                     count = 1  # the module has read one row ahead, and lost one with the error
-                else:
+                elif (gaps := gaps + 1) <= MAX_GAPS:
                     at, count = self._behind(at), -1
+                else:
+                    return
+
+    def _rows(self, at: int, count: int) -> Iterator[tuple[Any, ...]]:
+        """Rows from the number `at` on, in order. Raises sqlite3.Error, also where a damaged tree leads back to earlier ones."""
+        for row in self._connection.execute(_QUERY, (min(at, _LAST), count)):
+            if row[0] < at:
+                raise sqlite3.DatabaseError("rows out of order")
+            at = row[0] + 1
+            yield row
 
     def _behind(self, at: int) -> int | None:
         """The row number behind `at`, which cannot be read, from which on rows can be read again; None for never."""
@@ -203,7 +217,7 @@ class Wreck:
 
     def _can_read(self, at: int) -> bool:
         try:
-            self._connection.execute(_QUERY, (at, 1)).fetchone()
+            next(self._rows(at, 1), None)
         except sqlite3.Error:
             return False
         return True

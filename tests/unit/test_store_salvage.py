@@ -101,6 +101,32 @@ async def test_one_bad_page_costs_what_lies_on_it(
     assert await salvaged(await opened(state), state) == [], "once is enough"
 
 
+@pytest.mark.parametrize(("instead", "of", "least"), [(2, 10, COUNT - 140), (2, -1, COUNT - 140), (-1, 2, 100), (10, 2, 100)])
+async def test_a_page_in_the_wrong_place_leads_nowhere_for_ever(state: Path, instead: int, of: int, least: int) -> None:
+    """A disk that writes a page elsewhere: rows come that have been there, or those before them are passed over."""
+    pages, octets = table_pages(database(state)), bytearray(database(state).read_bytes())
+    octets[pages[of] : pages[of] + PAGE] = octets[pages[instead] : pages[instead] + PAGE]
+    database(state).write_bytes(octets)
+    with database(state).open("r+b") as out:
+        out.write(bytes(16))
+    store = await opened(state)
+    (result,) = await salvaged(store, state)
+    assert least <= result.saved == await sound_ones(store) < COUNT
+    await works(store)
+
+
+async def test_the_last_row_there_can_be_is_no_reason_to_stumble(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    connection = sqlite3.connect(database(state))
+    connection.execute("UPDATE Cache SET rowid = ? WHERE key = ?", ((1 << 63) - 1, b"t\x0000001"))
+    connection.commit()
+    connection.close()
+    spoil(database(state), 0)
+    store = await opened(state)
+    (result,) = await salvaged(store, state)
+    assert result.saved == COUNT == await sound_ones(store)
+    await works(store)
+
+
 def first_page(file: Path) -> None:
     spoil(file, 0)
 
