@@ -115,18 +115,6 @@ async def test_a_page_in_the_wrong_place_leads_nowhere_for_ever(state: Path, ins
     await works(store)
 
 
-async def test_the_last_row_there_can_be_is_no_reason_to_stumble(state: Path, caplog: pytest.LogCaptureFixture) -> None:
-    connection = sqlite3.connect(database(state))
-    connection.execute("UPDATE Cache SET rowid = ? WHERE key = ?", ((1 << 63) - 1, b"t\x0000001"))
-    connection.commit()
-    connection.close()
-    spoil(database(state), 0)
-    store = await opened(state)
-    (result,) = await salvaged(store, state)
-    assert result.saved == COUNT == await sound_ones(store)
-    await works(store)
-
-
 def first_page(file: Path) -> None:
     spoil(file, 0)
 
