@@ -63,8 +63,9 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "Verdict": _object(
         id=_TEXT, action={"enum": ["accept", "reject", "defer", "greylist"]}, score=_NUMBER, reason=_TEXT,
         reply=_or_null("string"), findings=_list(_ref("Finding")), greylist={"anyOf": [_ref("Greylist"), {"type": "null"}]},
-        header=_or_null("string"), partial=_FLAG, ms=_WHOLE,
+        header=_or_null("string"), otherwise=_list(_ref("Otherwise")), partial=_FLAG, ms=_WHOLE,
     ),
+    "Otherwise": _object(without=_list(_TEXT), action=_TEXT, text=_TEXT),
     "Finding": _object(
         check=_TEXT, code=_TEXT, text=_TEXT, score=_NUMBER, consequence=_or_null("string"), reply=_or_null("string"),
         link=_or_null("string"), evidence=_list(_ref("Evidence")), ms=_WHOLE,

@@ -9,7 +9,7 @@ from resolverd.edge.policy_wire import address_of, reply_to
 from resolverd.edge.ports import CacheEntry, ListSaying, Trace
 from resolverd.edge.problems import Problem, bad_attributes
 from resolverd.mail.attempt import Attempt
-from resolverd.mail.findings import Finding, Verdict
+from resolverd.mail.findings import Finding, Otherwise, Verdict
 from resolverd.mail.listspec import ListState
 from resolverd.mail.questions import Clear, Listed
 from resolverd.wire import names
@@ -91,6 +91,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in verdict.findings],
         "greylist": greylist._asdict() if greylist else None,
         "header": verdict.header or None,
+        "otherwise": [_otherwise(each) for each in verdict.otherwise],
         "partial": verdict.partial,
         "ms": verdict.ms,
     }
@@ -108,6 +109,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": [evidence._asdict() for evidence in finding.evidence],
         "ms": finding.ms,
     }
+
+
+def _otherwise(otherwise: Otherwise) -> dict[str, Any]:
+    return {"without": list(otherwise.without), "action": otherwise.action.value, "text": otherwise.text}
 
 
 def list_json(state: ListState) -> dict[str, Any]:

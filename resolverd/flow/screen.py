@@ -30,13 +30,14 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import confirmed
 from resolverd.mail.checks.rules import Check
 from resolverd.mail.checks.spf import authorised
-from resolverd.mail.findings import Action, GreylistOutcome, Verdict
+from resolverd.mail.findings import Action, Finding, GreylistOutcome, Verdict
 from resolverd.mail.foresight import Foresight
 from resolverd.mail.greylist import x_greylist
 from resolverd.mail.headers import Header, HeaderQueue
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.organisation import Proof
+from resolverd.mail.otherwise import otherwise
 from resolverd.mail.questions import Clear, ListLookup, ListReply, Question, Replies, Reply
 from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, decide, excused, notice, settle, waived
 from resolverd.watch.counters import Counters
@@ -208,7 +209,11 @@ class Screen:
         if record:
             self._vouch(attempt, decision, greylist, inquiry.replies)
         header = self._header(attempt, decision, greylist, ref, record)
-        return conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
+        verdict = conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
+        counted = self._findings(known)
+        return verdict._replace(
+            otherwise=otherwise(attempt, counted, self._rules, decision, greylist, spared=inquiry.spared)
+        )
 
     async def _hear(
         self, attempt: Attempt, checks: Sequence[Check], foresight: Foresight, now: float, deadline: float, record: bool
@@ -227,9 +232,13 @@ class Screen:
         return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice)
 
     def _decide(self, attempt: Attempt, known: Known) -> Decision:
-        cut_off = known.inquiry.partial and not self._online()
-        findings = excused(known.findings) if cut_off else known.findings
-        return decide(attempt, findings, self._rules, greylisting=not cut_off)
+        return decide(attempt, self._findings(known), self._rules, greylisting=not self._cut_off(known))
+
+    def _findings(self, known: Known) -> list[Finding]:
+        return excused(known.findings) if self._cut_off(known) else known.findings
+
+    def _cut_off(self, known: Known) -> bool:
+        return known.inquiry.partial and not self._online()
 
     def _changed(
         self, attempt: Attempt, checks: Sequence[Check], known: Known, replies: Mapping[ListLookup, ListReply]

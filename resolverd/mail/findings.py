@@ -90,11 +90,21 @@ class GreylistOutcome(NamedTuple):
     reason: str = ""
 
 
+class Otherwise(NamedTuple):
+    """One thing that would have changed what becomes of the mail: `without` these findings (by code) it would be `action`;
+    where `without` is empty, `text` says what else."""
+
+    without: tuple[str, ...]
+    action: Action
+    text: str
+
+
 class Verdict(NamedTuple):
     """The outcome of one attempt, with everything that led to it.
 
     `reply` is the refusal to be said, ``; LINK; ref ID`` included, or None. `header` is the one header due with *this*
     reply (one action carries one header), empty for none. `partial`: something that was asked stayed unknown.
+    `otherwise`: what would have changed it.
     """
 
     id: str
@@ -107,3 +117,4 @@ class Verdict(NamedTuple):
     header: str = ""
     partial: bool = False
     ms: int = 0
+    otherwise: tuple[Otherwise, ...] = ()

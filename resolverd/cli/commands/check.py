@@ -69,6 +69,7 @@ def show(verdict: dict[str, Any]) -> None:
             ("smtp", verdict["reply"]),
             ("greylist", ": ".join(dict.fromkeys(filter(None, (greylist["state"], greylist["reason"]))))),
             ("score", verdict["score"]),
+            ("otherwise", "; ".join(each["text"] for each in verdict["otherwise"])),
             ("partial", "something that was asked did not answer in time" if verdict["partial"] else None),
             ("took", f"{verdict['ms']} ms"),
             ("id", verdict["id"]),

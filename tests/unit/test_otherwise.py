@@ -1,0 +1,87 @@
+"""What would have changed a verdict, told beside it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mailcases import attempt
+
+from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
+from resolverd.mail.otherwise import otherwise
+from resolverd.mail.verdict import VerdictRules, decide, settle
+
+RULES = VerdictRules(greylist=False)
+
+
+def refusing(check, code, reply):
+    return Finding(check, code, code, consequence=Consequence.REJECT, reply=SmtpReply(*reply, code))
+
+
+def scoring(check, code, score):
+    return Finding(check, code, code, score, Consequence.SCORE, SmtpReply(554, "5.7.1", code))
+
+
+ZEN = refusing("dnsbl", "dnsbl_listed", (554, "5.7.1"))
+DBL = refusing("rhsbl", "rhsbl_sender_listed", (554, "5.7.1"))
+PTR = refusing("ptr", "ptr_missing", (450, "4.7.25"))
+HELO = refusing("helo", "helo_not_fqdn", (504, "5.5.2"))
+DNSWL = Finding("dnswl", "dnswl_listed", "vouched for", lifts=("dnsbl",))
+LOST = Finding("dnswl", "dnswl_unreachable", "no word")
+MAP = Finding("access", "access_helo_ok", "in helo_access", lifts=("helo",))
+FINE = Finding("spf", "spf_pass", "may send")
+
+
+@pytest.mark.parametrize(
+    ("findings", "action", "says"),
+    [
+        ([FINE], Action.ACCEPT, []),
+        ([FINE, ZEN], Action.REJECT, ["without dnsbl_listed: accept"]),
+        ([ZEN, DBL], Action.REJECT, ["without dnsbl_listed and rhsbl_sender_listed: accept"]),
+        ([ZEN, ZEN], Action.REJECT, ["without dnsbl_listed: accept"]),
+        ([PTR, ZEN], Action.REJECT, ["without dnsbl_listed: reject with 450"]),  # for now instead of for good
+        ([PTR], Action.REJECT, ["without ptr_missing: accept"]),
+        ([DNSWL, ZEN], Action.ACCEPT, ["without dnswl_listed: reject with 554"]),
+        ([DNSWL, ZEN, HELO], Action.REJECT, ["without helo_not_fqdn: accept"]),
+        ([MAP, HELO], Action.ACCEPT, ["without access_helo_ok: reject with 504"]),
+        ([LOST, ZEN], Action.DEFER, ["without dnswl_unreachable: reject with 554", "without dnsbl_listed: accept"]),
+        ([scoring("ptr", "ptr_missing", 2), scoring("helo", "helo_not_found", 2)], Action.ACCEPT,
+         ["with 2 points more: reject"]),
+        ([scoring("dnsbl", "dnsbl_listed", 6), scoring("ptr", "ptr_missing", 2)], Action.REJECT,
+         ["without dnsbl_listed: accept"]),
+        ([scoring("dnsbl", "dnsbl_listed", 5), scoring("dnswl", "dnswl_listed", -2), scoring("ptr", "ptr_missing", 2)],
+         Action.ACCEPT, ["without dnswl_listed: reject with 554", "with 1 points more: reject"]),
+        ([scoring("dnsbl", "dnsbl_listed", 9), scoring("rhsbl", "rhsbl_sender_listed", 9)], Action.REJECT,
+         ["without dnsbl_listed and rhsbl_sender_listed: accept"]),
+    ],
+)  # fmt: skip
+def test_what_would_have_changed_it(findings, action, says):
+    subject = attempt(recipient="a@example.org")
+    decision = decide(subject, findings, RULES)
+    assert decision.action is action
+    assert [each.text for each in otherwise(subject, findings, RULES, decision)] == says
+
+
+def test_greylisting_and_exempt_recipients():
+    subject = attempt(recipient="a@example.org")
+    greylist = GreylistOutcome("early-retry", missing=173, reason="early-retry (173s missing)")
+    decision = settle(decide(subject, [FINE], VerdictRules()), greylist)
+    (found,) = otherwise(subject, [FINE], VerdictRules(), decision, greylist)
+    assert found.text == "at another try after 173 s: accept"
+    listed = decide(subject, [ZEN], VerdictRules())
+    assert otherwise(subject, [ZEN], VerdictRules(), listed)[0].text == "without dnsbl_listed: accept, if greylisting lets it"
+    spared = otherwise(subject, [ZEN], RULES, listed, spared=True)
+    assert spared[0].text == "without dnsbl_listed: accept, as far as was asked"
+    postmaster = attempt(recipient="postmaster@example.org")
+    (found,) = otherwise(postmaster, [ZEN], RULES, decide(postmaster, [ZEN], RULES))
+    assert found == ((), Action.REJECT, "to a recipient who is not exempt: reject")
+
+
+@given(st.lists(st.sampled_from([ZEN, DBL, PTR, HELO, DNSWL, LOST, MAP, FINE]), max_size=6, unique=True))
+def test_what_is_said_is_so(findings):
+    """Every refusal has a way out that holds when it is tried."""
+    subject = attempt(recipient="a@example.org")
+    decision = decide(subject, findings, RULES)
+    found = otherwise(subject, findings, RULES, decision)
+    assert found or decision.action is Action.ACCEPT
+    for each in found:
+        left = [finding for finding in findings if finding.code not in each.without]
+        assert decide(subject, left, RULES).action is each.action
