@@ -169,6 +169,14 @@ class Postfix:
                 break
         return [email.message_from_bytes(file.read_bytes()) for file in files]
 
+    def count(self, recipient: str, limit: float = 10.0) -> int:
+        """Count the messages in a mailbox, when all that has been accepted is delivered."""
+        queues = [self.directory / "queue" / name for name in ("incoming", "active")]
+        for _ in until(limit):
+            if not any(path.is_file() for queue in queues for path in queue.rglob("*")):
+                break
+        return len(self.delivered(recipient, 0))
+
     def log(self) -> str:
         """Give the mail log so far."""
         file = self.directory / "mail.log"
