@@ -11,6 +11,7 @@ from mailcases import CLIENT, LISTS, REVERSE, World, a, attempt, clear, codes, d
 from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import Unknown, Why
+from resolverd.flow.greylisting import CLIENTS, Greylister
 from resolverd.flow.inquiry import MAX_QUESTIONS, Inquiry, reply_of
 from resolverd.flow.messages import Known, Messages
 from resolverd.flow.recent import RecentVerdicts
@@ -18,9 +19,11 @@ from resolverd.flow.screen import Screen
 from resolverd.mail.checks import PRESETS, SpfOptions, build
 from resolverd.mail.checks.rules import harmless
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
+from resolverd.mail.greylist import GreylistRules
 from resolverd.mail.organisation import Proof
 from resolverd.mail.questions import Absent, ListLookup, Lookup, Records
 from resolverd.mail.verdict import Mode, VerdictRules
+from resolverd.store.memory import MemoryStore
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes as dnscodes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
@@ -326,6 +329,25 @@ async def test_lists_are_asked_again_at_the_retry(outcome, age, again):
         assert setup.greylist.heard is None
     else:
         assert verdict.action is dry.action
+
+
+@virtual
+async def test_who_is_refused_at_the_retry_has_passed_nothing():
+    """With greylisting itself behind it: the triplet waits on, and passes once nobody lists the client any more."""
+    zen = ListLookup("zen", attempt().client_address)
+    internet = Internet(GOOD, {("zen", CLIENT): clear("zen")._replace(age=10_000)})
+    setup, store = Setup(internet), MemoryStore()
+    setup.screen._greylister = Greylister(store, VirtualClock(), GreylistRules(auto_allow_after=1), Counters())
+    said = []
+    for number, zen_says in enumerate((clear("zen"), listed("zen", 6), clear("zen"), clear("zen"))):
+        internet.changed[zen] = zen_says
+        verdict = await setup.verdict(instance=f"message {number}")
+        clients = [entry async for entry in store.scan(CLIENTS, 0)]
+        said.append((verdict.action, verdict.header.split(" seconds")[0], len(clients)))
+        await asyncio.sleep(300)
+    assert said == [
+        (Action.GREYLIST, "", 0), (Action.REJECT, "", 0), (Action.ACCEPT, "X-Greylist: delayed 600", 1), (Action.ACCEPT, "", 1)
+    ]  # fmt: skip
 
 
 @virtual
