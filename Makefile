@@ -28,6 +28,7 @@ bench: $(VENV)/.developing peers
 	$(BIN)/python -m bench.dns
 	$(BIN)/python -m bench.cold
 	$(BIN)/python -m bench.policy
+	$(BIN)/python -m bench.stacks
 
 peers:
 	@tests/install-peers

@@ -23,13 +23,14 @@ CONNECTIONS = 10
 """How many smtpd processes ask at once; each waits for its reply before it asks again."""
 
 CLIENTS = (
-    ("192.0.2.10", "mail.honest-mail.com"),
-    ("192.0.2.11", "mail2.honest-mail.com"),
-    ("192.0.2.20", "mx.gardening-club.org"),
-    ("198.51.100.10", "out.friendly-news.com"),
-    ("198.51.100.11", "out2.friendly-news.com"),
-    ("2001:db8:10::10", "mail.honest-mail.com"),
+    ("192.0.2.10", "mail.honest-mail.com", "honest-mail.com"),
+    ("192.0.2.11", "mail2.honest-mail.com", "honest-mail.com"),
+    ("192.0.2.20", "mx.gardening-club.org", "gardening-club.org"),
+    ("198.51.100.10", "out.friendly-news.com", "friendly-news.com"),
+    ("198.51.100.11", "out2.friendly-news.com", "friendly-news.com"),
+    ("2001:db8:10::10", "mail.honest-mail.com", "honest-mail.com"),
 )
+"""Address, name, and the domain that it sends for: one whose SPF record lets it."""
 
 REQUEST = """request=smtpd_access_policy
 protocol_state=RCPT
@@ -38,7 +39,7 @@ client_address={address}
 client_name={name}
 reverse_client_name={name}
 helo_name={name}
-sender={letters}@honest-mail.com
+sender={letters}@{domain}
 recipient=anna@our-company.org
 recipient_count=0
 queue_id=
@@ -72,9 +73,10 @@ def stream(triplets: int, phase: str) -> list[bytes]:
     """Make the requests of a phase. Senders are told apart by letters: Postgrey takes all numbers for the same."""
     requests = []
     for number in range(triplets):
-        address, name = CLIENTS[number % len(CLIENTS)]
+        address, name, domain = CLIENTS[number % len(CLIENTS)]
         letters = "".join(chr(97 + int(digit)) for digit in str(number))
-        requests.append(REQUEST.format(address=address, name=name, letters=letters, number=number, phase=phase).encode())
+        request = REQUEST.format(address=address, name=name, domain=domain, letters=letters, number=number, phase=phase)
+        requests.append(request.encode())
     return requests
 
 

@@ -4,12 +4,16 @@ The only module that knows the Public Suffix List (publicsuffix.org), which is c
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
+from typing import Final
 
 from publicsuffixlist import PublicSuffixList
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _MAX_TEXT = 253
+
+REMEMBERED: Final = 1024
+"""Names of which it is remembered what they are: several checks want to know the same, and mail comes from where it came."""
 
 
 @cache
@@ -18,6 +22,7 @@ def _suffixes(only_icann: bool) -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=only_icann)
 
 
+@lru_cache(REMEMBERED)
 def canonical(text: str) -> str | None:
     """The domain in lower case, as A-labels, without final dot; None for what is no host name at all.
 
@@ -36,6 +41,7 @@ def canonical(text: str) -> str | None:
     return text
 
 
+@lru_cache(REMEMBERED)
 def registrable(domain: str) -> str | None:
     """The registered domain of a canonical domain; None if its top level domain is unknown or it is itself a registry's suffix.
 

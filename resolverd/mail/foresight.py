@@ -48,6 +48,8 @@ class Foresight:
             return False
         if self._may_lift(replies, open_):
             return False
+        if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
+            return False
         best = self._decide(replies, self._best(replies, lookups))
         if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
             return True  # nothing is harsher, and none of the other questions makes it milder
@@ -64,6 +66,12 @@ class Foresight:
             return []
         without = self._decide(replies, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
         return [] if without.action in (Action.REJECT, Action.DEFER) else lookups
+
+    def _speaks_at_once(self) -> bool:
+        """Whether a check refuses on what the client says alone: one that asks has nothing against it before it is answered."""
+        silent = [check for check in self._checks if next(iter(check.asks(self._attempt, {})), None) is None]
+        findings = [finding for check in silent for finding in check.judge(self._attempt, {})]
+        return any(finding.consequence is not None for finding in findings)
 
     def _may_lift(self, replies: Replies, open_: Collection[Question]) -> bool:
         """Whether a map of the admin's waits for the client's name: what it says then may lift all that lists say."""

@@ -5,6 +5,7 @@ Not RFC 1123's rules, nor those of `ipaddress`: underscores pass, an all-numeric
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from resolverd.wire.names import BadName, Name, from_text, labels, lower
@@ -66,6 +67,7 @@ def without_final_dot(text: str) -> str:
     return text[:-1] if len(text) > 1 and text.endswith(".") and not text.endswith("..") else text
 
 
+@lru_cache(1024)  # several checks look the same name up, and mail comes from where it came
 def name_of(text: str) -> Name | None:
     """A host name in wire form and lower case, or None for text that smtpd would not look up.
 

@@ -1,5 +1,6 @@
 """From a subject to the name that a list is asked, and back (RFC 5782 §2.1, §2.4, §3.1)."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from resolverd.mail.domains import canonical, registrable
@@ -26,6 +27,7 @@ def unmapped(address: Address) -> Address:
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
 
+@lru_cache(1024)  # every list of addresses asks
 def is_public(address: Address) -> bool:
     """Whether a public list can know anything of the address."""
     address = unmapped(address)
