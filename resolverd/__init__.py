@@ -11,7 +11,8 @@ The map. Arrows (imports) point down only; import-linter holds them (``pyproject
     3  flow                                     the order of things: answer resolve recurse · screen inquiry · fanout
     2  net  store                               the network, and what is kept
     1  cache  authority  recursion  mail        cores: they decide, and touch nothing
-    0  wire  watch  bounds  failures  quota     DNS octets, counters and logs, limits, failures as values
+    0  wire  watch  bounds  durations           DNS octets, counters and logs, limits, units of time
+       failures  quota                          failures as values, how much may be asked
 
 Two paths run through it::
 

@@ -182,6 +182,9 @@ LIST_RATE_WAIT: Final = 1.0
 LIST_STANDINGS: Final = 4096
 """Evaluations remembered, so that a TXT answer is that of its A."""
 
+OVERRIDES: Final = 100_000
+"""Overrides kept: what a fail2ban gone wild may put into memory (some 60 MB)."""
+
 # -- SPF ----------------------------------------------------------------------------------------------------------------
 MAX_SPF_TERMS: Final = 10
 """Terms of one check that have to be looked up, includes and redirects with theirs (RFC 7208 §4.6.4)."""

@@ -12,6 +12,8 @@ from resolverd.config import Settings, access_maps
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greylisting import Greylister
 from resolverd.flow.listzones import ListZones, ZoneRules
+from resolverd.flow.overriding import OverrideBook
+from resolverd.flow.ownword import OwnWord
 from resolverd.flow.ports import Clock, Resolver, Store
 from resolverd.flow.screen import Screen
 from resolverd.mail import checks
@@ -43,11 +45,12 @@ def screen(
     counters: Counters,
     online: Callable[[], bool],
     before: Screen | None,
+    book: OverrideBook,
 ) -> Screen:
     """The screening as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
-    it takes over. Raises ConfigError for an access map that cannot be read.
+    it takes over. `book`: the admin's overrides. Raises ConfigError for an access map that cannot be read.
     """
     greylister = Greylister(store, clock, greylist_rules(settings), counters, allowed(settings))
     own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
@@ -60,7 +63,13 @@ def screen(
         log.warning("%s", remark)
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return Screen(
-        partial(checks.build, rules, spf=spf_options(settings, hostname), access=checks.AccessMaps(maps.client, maps.helo)),
+        partial(
+            checks.build,
+            rules,
+            spf=spf_options(settings, hostname),
+            access=checks.AccessMaps(maps.client, maps.helo),
+            overrides=book.index,
+        ),
         engine,
         resolver,
         greylister,
@@ -71,18 +80,19 @@ def screen(
         online=online,
         headers=before.headers if before else None,
         recent=before.recent if before else None,
+        hit=book.hit,
         hostname=hostname,
     )
 
 
-def list_zones(settings: Settings, guard: GuardTable, engine: Engine, clock: Clock) -> ListZones:
+def list_zones(settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord) -> ListZones:
     """The combined zone, and the guarded ones if configured."""
     listed_at = settings.zone.listed_at
     if listed_at is None:
         listed_at = "any" if settings.checks.preset == "tutorial" else VerdictRules().reject_at
     rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
     origin = lower(from_text(settings.zone.origin))
-    return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None)
+    return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None, own=own)
 
 
 def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:

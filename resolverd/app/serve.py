@@ -89,6 +89,7 @@ class _Daemon:
         try:
             exchange = Exchange(settings.resolver.outgoing_addresses)
             service = Service(settings, exchange, store, clock, counters, lambda: load(self._path))
+            await service.prepare()
         except BaseException:
             await store.close()
             raise

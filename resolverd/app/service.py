@@ -14,14 +14,17 @@ from resolverd.config import Settings, enabled_lists, later
 from resolverd.config.lists import catalogue
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigError, ConfigFault
-from resolverd.flow import archive
+from resolverd.flow import archive, overriding
 from resolverd.flow.answer import Answerer
 from resolverd.flow.archive import Loaded, Part, Stored
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
+from resolverd.flow.hosts import Hosts
 from resolverd.flow.ledger import Ledger
 from resolverd.flow.listzones import ListZones
 from resolverd.flow.localzones import Change
+from resolverd.flow.overriding import OverrideBook, Shown, Wish
+from resolverd.flow.ownword import OwnWord
 from resolverd.flow.ports import Clock, Network
 from resolverd.flow.rounds import Rounds
 from resolverd.flow.screen import Screen
@@ -30,6 +33,7 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
 from resolverd.mail.guard import GuardTable, unused
 from resolverd.mail.listspec import ListState
+from resolverd.mail.overrides import Key, Override
 from resolverd.recursion.work import Step
 from resolverd.store.base import Store
 from resolverd.store.disk import DiskStore
@@ -78,6 +82,7 @@ class Service:
         self._load = load
         self._tasks: list[asyncio.Task[None]] = []
         self.on_reload: list[Callable[[House], None]] = []
+        self._overrides = OverrideBook(store, clock, counters)
         self._own = own_zones(settings, clock, counters)
         self._own.on_change.append(self._zones_changed)
         self.house = self._build(settings, None)
@@ -86,6 +91,10 @@ class Service:
         self._rounds = Rounds(
             lambda: self.house.engine, lambda: self.ready().ready, lambda: self.house.settings.watch.addresses, clock, counters
         )
+
+    async def prepare(self) -> None:
+        """Take up what has to be there before anybody is answered."""
+        await self._overrides.load()
 
     def start(self) -> None:
         """Begin what goes on by itself: priming, sweeping and salvaging the store, own zones, the lists' books and rounds."""
@@ -107,6 +116,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._end(self.house)
         self._ledger.write()
+        self._overrides.write_hits()
         await self._store.close()
 
     # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
@@ -203,13 +213,28 @@ class Service:
     def _greybook(self) -> Greybook:
         return Greybook(self._store, self._clock, screening.greylist_rules(self.house.settings))
 
+    def overrides(self, subject: str | None) -> Sequence[Shown]:
+        """The overrides in force, of one subject or of all."""
+        return self._overrides.shown(subject)
+
+    async def override(self, wish: Wish) -> Override:
+        """Put an override in force."""
+        return await self._overrides.set(wish)
+
+    async def forget_overrides(self, keys: Sequence[Key], owner: str) -> int:
+        """Take overrides back."""
+        return await self._overrides.forget(keys, owner)
+
     async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
         """Records of the store in order of table and key."""
         return await archive.read(self._store, self._clock.wall(), start, count)
 
     async def store_load(self, records: Sequence[Stored]) -> Loaded:
         """Take records into the store."""
-        return await archive.load(self._store, self._clock.wall(), records)
+        loaded = await archive.load(self._store, self._clock.wall(), records)
+        if any(record.table == overriding.TABLE for record in records):
+            await self._overrides.load()
+        return loaded
 
     async def trace(self, name: Name, rtype: int) -> Trace:
         """Resolve a name past all caches, and tell each exchange."""
@@ -301,15 +326,17 @@ class Service:
             engine.restore(old.engine.budgets())
         own = None
         if settings.dnsbl.enabled:
-            own = screening.list_zones(settings, guard, engine, clock)
+            word = OwnWord(self._overrides, Hosts(parts.resolve, clock), clock)
+            own = screening.list_zones(settings, guard, engine, clock, word)
         answerer = Answerer(own, parts.resolve, counters)
         upkeep = old.upkeep if old is not None and kept else Upkeep(
             parts.recurse, "the forwarders" if parts.routes.root_forward else "the root servers", settings.resolver.priming
         )
         before = old.screen if old is not None else None
         screen = screening.screen(
-            settings, engine, parts.resolve, self._store, clock, counters, lambda: upkeep.readiness.ready, before
-        )
+            settings, engine, parts.resolve, self._store, clock, counters, lambda: upkeep.readiness.ready, before,
+            self._overrides,
+        )  # fmt: skip
         return House(settings, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
 
     async def _end(self, house: House, keep: House | None = None) -> None:
@@ -322,6 +349,8 @@ class Service:
             await asyncio.sleep(_SWEEP_EVERY)
             with contextlib.suppress(Exception):
                 self._store.sweep(self._clock.wall())
+            with contextlib.suppress(Exception):
+                await self._overrides.tend()
 
     async def _salvage(self, settings: Settings) -> None:
         state = settings.state_directory()

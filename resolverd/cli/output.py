@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ import click
 COLOURS = {
     "reject": "red", "listed": "red", "suspended": "red", "dead": "red",
     "defer": "yellow", "greylist": "yellow", "unknown": "yellow", "open": "yellow", "spent": "yellow",
+    "deny": "red", "allow": "green",
     "accept": "green", "ok": "green", "allowed": "green",
     "disabled": "bright_black", "clear": "bright_black",
 }  # fmt: skip
@@ -63,6 +65,16 @@ def shown(value: object) -> str:
         return "yes" if value else "no"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def moment(at: int | None) -> str:
+    """A wall-clock second in local time."""
+    if at is None:
+        return ""
+    try:
+        return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return str(at)
 
 
 def seconds(value: int | None) -> str:

@@ -9,7 +9,7 @@ from resolverd import __version__
 from resolverd.cli.options import CONFIGURATION_ERROR, Failed, config_option, config_path
 from resolverd.failures import ConfigError
 
-_COMMANDS = ("serve", "check", "lookup", "lists", "greylist", "cache", "config", "store", "import")
+_COMMANDS = ("serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "store", "import")
 
 _MODULES = {"import": "importing"}
 """Modules that cannot have their command's name."""

@@ -7,15 +7,13 @@ import re
 from pathlib import Path
 
 from resolverd.config.secrets import BadValue
+from resolverd.durations import UNITS, seconds_of
 from resolverd.mail.findings import Consequence
 from resolverd.quota import Allowance
 from resolverd.wire import codes, names
 
-_MILLISECOND, _MINUTE, _HOUR, _DAY, _WEEK = 0.001, 60.0, 3600.0, 86400.0, 604800.0
-_TIME_UNITS = {"ms": _MILLISECOND, "s": 1.0, "m": _MINUTE, "h": _HOUR, "d": _DAY, "w": _WEEK}
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
-_LONGEST = 10 * 365 * _DAY
 _LARGEST = 2**40
 
 
@@ -47,20 +45,17 @@ def duration(value: object, _base: Path = Path()) -> float:
     """``500ms``, ``300s``, ``5m``, ``2h``, ``35d``, ``1w`` in seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise BadValue(f'needs its unit: "{value}s", "{value}m", "{value}h" or "{value}d"')
-    found = _AMOUNT.fullmatch(text_of(value))
-    if not found or found[2] not in _TIME_UNITS:
-        raise BadValue(f'{value!r} is no duration; write it as "500ms", "300s", "5m", "2h", "35d" or "1w"')
-    seconds = float(found[1]) * _TIME_UNITS[found[2]]
-    if seconds > _LONGEST:
-        raise BadValue(f"{value!r} is longer than ten years")
-    return seconds
+    try:
+        return seconds_of(text_of(value))
+    except ValueError as error:
+        raise BadValue(str(error)) from None
 
 
 def show_duration(seconds: float) -> str:
     """Seconds as the shortest text that `duration` reads back, to the microsecond."""
     for unit in ("d", "h", "m", "s"):
-        if seconds and seconds % _TIME_UNITS[unit] == 0:
-            return f"{seconds / _TIME_UNITS[unit]:.0f}{unit}"
+        if seconds and seconds % UNITS[unit] == 0:
+            return f"{seconds / UNITS[unit]:.0f}{unit}"
     return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms" if seconds else "0s"
 
 

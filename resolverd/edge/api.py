@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from resolverd import __version__, bounds
-from resolverd.edge import keeping, openapi, page, shapes
+from resolverd.edge import keeping, openapi, overriding, page, shapes
 from resolverd.edge.gate import SECURITY_HEADERS
 from resolverd.edge.metrics import MEDIA_TYPE as METRICS_TYPE
 from resolverd.edge.metrics import Metrics
@@ -236,6 +236,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/greylist/{client_address}", keeping.get_greylist, "GreylistRecords"),
     Route("PUT", "/v1/greylist/{client_address}", keeping.allow_in_greylist, "GreylistRecord", changes=True),
     Route("DELETE", "/v1/greylist/{client_address}", keeping.forget_in_greylist, "Forgotten", changes=True),
+    Route("GET", "/v1/overrides", overriding.get_overrides, "Overrides"),
+    Route("PUT", "/v1/overrides", overriding.put_override, "Override", changes=True),
+    Route("GET", "/v1/overrides/{subject}", overriding.get_overrides, "Overrides"),
+    Route("PUT", "/v1/overrides/{subject}", overriding.put_override, "Override", changes=True),
+    Route("DELETE", "/v1/overrides/{subject}", overriding.forget_overrides, "Forgotten", changes=True),
     Route("GET", "/v1/store", keeping.get_store, "Store", changes=True),
     Route("POST", "/v1/store", keeping.load_store, "StoreLoaded", changes=True),
     Route("POST", "/v1/reload", Api.reload, "Reloaded", changes=True),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from resolverd import __version__
+from resolverd.edge.overriding import SETTING, TAKING_BACK
 from resolverd.edge.page import Described, summary
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -99,6 +100,22 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         state={"enum": ["waiting", "passed", "counting", "allowed"]}, passes=_or_null("integer"), first=_or_null("integer"),
         last=_WHOLE, expires=_WHOLE,
     ),
+    "Overrides": _object(overrides=_list(_ref("Override"))),
+    "Override": _object(
+        action={"enum": ["allow", "deny"]}, subject=_TEXT, kind={"enum": ["address", "network", "domain", "sender"]},
+        scope={"enum": ["all", "lists", "greylist", "spf"]}, to=_or_null("string"), owner=_TEXT, reason=_or_null("string"),
+        from_id=_or_null("string"), since=_WHOLE, until=_or_null("integer"), hits=_WHOLE, last=_or_null("integer"),
+        overruled=_FLAG,
+    ),
+    "OverrideWish": {
+        "type": "object",
+        "properties": {
+            "action": {"enum": ["allow", "deny"]}, "subject": _TEXT, "scope": {"enum": ["all", "lists", "greylist", "spf"]},
+            "to": _TEXT, "for": {**_TEXT, "examples": ["1h", "30d"]}, "reason": _TEXT, "owner": _TEXT, "from_id": _TEXT,
+        },
+        "required": ["action"],
+        "description": "All of it may stand in the query instead. Without a subject, the client of the verdict from_id is meant.",
+    },
     "Forgotten": _object(forgotten=_WHOLE),
     "Store": _object(resolverd=_TEXT, store=_WHOLE, records=_list(_ref("StoreRecord")), next=_or_null("string")),
     "StoreRecord": _object(table=_TEXT, key=_TEXT, key_base64=_TEXT, value=_TEXT, expires=_NUMBER),
@@ -118,9 +135,22 @@ _FURTHER: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/v1/greylist/{client_address}"): ("sender", "recipient", "start", "limit"),
     ("PUT", "/v1/greylist/{client_address}"): ("sender", "recipient"),
     ("DELETE", "/v1/greylist/{client_address}"): ("sender", "recipient"),
+    ("PUT", "/v1/overrides"): SETTING,
+    ("PUT", "/v1/overrides/{subject}"): tuple(name for name in SETTING if name != "subject"),
+    ("DELETE", "/v1/overrides/{subject}"): TAKING_BACK,
     ("GET", "/v1/store"): ("start",),
 }
 """Parameters that may follow the path."""
+
+
+_TAKEN: dict[tuple[str, str], str] = {
+    ("POST", "/v1/store"): "StoreRecords",
+    ("POST", "/v1/verdict"): "Attempt",
+    ("POST", "/v1/verdicts"): "Attempt",
+    ("PUT", "/v1/overrides"): "OverrideWish",
+    ("PUT", "/v1/overrides/{subject}"): "OverrideWish",
+}
+"""What a body may hold, by its schema."""
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -155,10 +185,8 @@ def _operation(route: Route) -> dict[str, Any]:
         parameters += [{"name": name, "in": "query", "schema": _TEXT} for name in names]
     if parameters:
         operation["parameters"] = parameters
-    if (route.method, route.path) == ("POST", "/v1/store"):
-        operation["requestBody"] = {"required": True, "content": {media: {"schema": _ref("StoreRecords")}}}
-    if route.path in ("/v1/verdict", "/v1/verdicts") and route.method == "POST":
-        operation["requestBody"] = {"required": True, "content": {media: {"schema": _ref("Attempt")}}}
+    if taken := _TAKEN.get((route.method, route.path)):
+        operation["requestBody"] = {"required": taken != "OverrideWish", "content": {media: {"schema": _ref(taken)}}}
     if route.changes:
         operation["security"] = [{"token": []}]
     return operation

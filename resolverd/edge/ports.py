@@ -6,9 +6,11 @@ from typing import NamedTuple, Protocol
 from resolverd.failures import ConfigFault
 from resolverd.flow.archive import Loaded, Part, Stored
 from resolverd.flow.greybook import Page, Place, Remembered, Sought
+from resolverd.flow.overriding import Shown, Wish
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
 from resolverd.mail.listspec import ListState
+from resolverd.mail.overrides import Key, Override
 from resolverd.mail.questions import ListReply
 from resolverd.wire.names import Address, Name
 
@@ -119,6 +121,18 @@ class Backend(Protocol):
 
     async def greylist_forget(self, sought: Sought) -> int:
         """Forget those sought; how many records those were. Raises StoreError."""
+        ...
+
+    def overrides(self, subject: str | None) -> Sequence[Shown]:
+        """The overrides in force, of one subject (canonical text) or of all."""
+        ...
+
+    async def override(self, wish: Wish) -> Override:
+        """Put an override in force. Raises Full, StoreError."""
+        ...
+
+    async def forget_overrides(self, keys: Sequence[Key], owner: str) -> int:
+        """Take overrides back, on the word of `owner`; how many there were. Raises StoreError."""
         ...
 
     async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:

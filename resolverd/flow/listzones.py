@@ -1,18 +1,22 @@
 """Names that are answered by what the lists say: the combined zone below its origin, and the lists' own zones (guard)."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.failures import Unknown
 from resolverd.flow.fanout import Engine
+from resolverd.flow.ownword import NOTHING, Word
 from resolverd.flow.ports import Clock
 from resolverd.mail import combined
 from resolverd.mail.combined import BL, DBL, SCORE, STATUS, WL, Place, Saying, Spot
 from resolverd.mail.guard import Guarded, GuardTable
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listreply import FAILURE_TTL
+from resolverd.mail.listspec import HASH, ListSpec
+from resolverd.mail.overrides import DENY
 from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
 from resolverd.mail.standing import UNREACHABLE, Standing, fold, is_decided
 from resolverd.wire import codes, rdata
@@ -47,14 +51,22 @@ class _Remembered(NamedTuple):
     purges: int
 
 
-def _no_override(_: Address | str) -> str | None:
-    return None
+class Own(Protocol):
+    """The admin's own word on a subject (`flow.ownword`)."""
+
+    def at_once(self, subject: Address | str) -> Word | None:
+        """The word, where no name has to be looked up for it; None where `about` has to be awaited."""
+        ...
+
+    async def about(self, subject: Address, *, deadline: float) -> Word:
+        """The word on a client, whose names are looked up."""
+        ...
 
 
 class ListZones:
     """The combined zone at `origin` (lower case) and, with a guard table, the lists' own zones.
 
-    `override` tells whether the server's own rules allow or deny a subject.
+    `own` has the admin's word on a subject.
     """
 
     def __init__(
@@ -65,7 +77,7 @@ class ListZones:
         clock: Clock,
         *,
         guard: GuardTable | None = None,
-        override: Callable[[Address | str], str | None] = _no_override,
+        own: Own | None = None,
     ):
         self._origin = origin
         self._engine = engine
@@ -73,7 +85,7 @@ class ListZones:
         self._patience = min(rules.deadline, DEADLINE)
         self._clock = clock
         self._guard = guard
-        self._override = override
+        self._own = own
         self._standings: OrderedDict[tuple[Address | str, str | None], _Remembered] = OrderedDict()
 
     def owns(self, name: Name) -> bool:
@@ -116,14 +128,27 @@ class ListZones:
         if test is not None:
             return test, combined.DEFAULT_TTL
         subject = spot.subject if isinstance(spot.subject, str) else unmapped(spot.subject)
-        override = self._override(subject)
-        if override is not None and self._engine.frugal:
+        word, standing = await self._word_and_standing(subject, spot.tree)
+        saying = combined.say(spot.tree, standing, self._engine.known, self._listed_at, word.action)
+        return saying, min(combined.ttl_of(standing, word.action), word.lasting or combined.MAX_TTL)
+
+    async def _word_and_standing(self, subject: Address | str, tree: str) -> tuple[Word, Standing]:
+        word = NOTHING if self._own is None else self._own.at_once(subject)
+        if word is None:
+            return await asyncio.gather(self._word(subject), self._standing(subject, tree))
+        if word.action is not None and self._engine.frugal:
             # Our own word decides, so nobody else's has to be paid for.
-            standing = Standing()
-        else:
-            standing = await self._standing(subject, spot.tree)
-        saying = combined.say(spot.tree, standing, self._engine.known, self._listed_at, override)
-        return saying, combined.ttl_of(standing, override)
+            return word, Standing()
+        return word, await self._standing(subject, tree)
+
+    async def _word(self, subject: Address | str) -> Word:
+        """The admin's own word, after a look at the client's names if need be."""
+        if self._own is None:
+            return NOTHING
+        word = self._own.at_once(subject)
+        if word is not None or isinstance(subject, str):
+            return word or NOTHING
+        return await self._own.about(subject, deadline=self._clock.monotonic() + self._patience)
 
     async def _standing(self, subject: Address | str, tree: str) -> Standing:
         purpose = _PURPOSES[tree]
@@ -177,6 +202,11 @@ class ListZones:
             return combined.negative(found.zone, combined.DEFAULT_TTL, nxdomain=False)
         if found.spec is None:
             return combined.negative(found.zone, combined.MAX_TTL, nxdomain=True)
+        if found.canary is None and HASH not in found.spec.kinds:
+            subject = found.subject if isinstance(found.subject, str) else unmapped(found.subject)
+            word = await self._word(subject)
+            if word.action is not None and (answer := _overridden(found.zone, found.spec, word, name, rtype)) is not None:
+                return answer
         ask = self._engine.ask_for if rtype == codes.A else self._engine.words_for
         deadline = self._clock.monotonic() + self._patience
         told = await ask(found.spec, found.subject, found.canary, deadline=deadline)
@@ -193,6 +223,20 @@ class ListZones:
         if not isinstance(told.reply, Listed):
             return combined.negative(found.zone, told.ttl, nxdomain=False)
         return combined.positive(name, rtype, (_words(told.reply.reason),), told.ttl)
+
+
+def _overridden(zone: Name, spec: ListSpec, word: Word, name: Name, rtype: int) -> Answer | None:
+    """What the admin's own word makes of a list's answer; None for the list's own.
+
+    Whoever is allowed is on no block list, whoever is denied on every one, and nobody vouches for him.
+    """
+    ttl = min(combined.PARTIAL_TTL, word.lasting or combined.PARTIAL_TTL)
+    if (word.action == DENY) == spec.allows:
+        return combined.negative(zone, ttl, nxdomain=True)
+    if spec.allows:
+        return None
+    said = (spec.codes.example,) if rtype == codes.A else (_words(combined.DENIED),)
+    return combined.positive(name, rtype, said, ttl)
 
 
 def _words(text: str) -> bytes:

@@ -2,8 +2,8 @@
 
 1. Authenticated clients and trusted networks pass: nobody's mail is checked against its own server.
 2. States other than RCPT pass; at DATA a header still due to the message goes out.
-3. All checks ask side by side, within the deadline and until the decision is certain, and judge what came back: once a
-   message, as its recipients have the client in common.
+3. All checks, the admin's own word first, ask side by side, within the deadline and until the decision is certain, and judge
+   what came back: once a message, as its recipients have the client in common. Only the admin may have a word on one of them.
 4. The fold decides.
 5. What would be refused on the word of lists alone is looked at twice: a listing may be old, a list may have gone bad.
 6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
@@ -28,6 +28,7 @@ from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import confirmed
+from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.rules import Check
 from resolverd.mail.checks.spf import authorised
 from resolverd.mail.findings import Action, Finding, GreylistOutcome, Verdict
@@ -38,6 +39,7 @@ from resolverd.mail.listnames import unmapped
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.organisation import Proof
 from resolverd.mail.otherwise import otherwise
+from resolverd.mail.overrides import Held
 from resolverd.mail.questions import Clear, ListLookup, ListReply, Question, Replies, Reply
 from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, decide, excused, notice, settle, waived
 from resolverd.watch.counters import Counters
@@ -114,7 +116,7 @@ class Screen:
     `checks` makes the checks, in their order, for the lists that are asked at the moment: ``partial(checks.build, rules)``.
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
     all: while it cannot, nobody is deferred for what could not be looked up, nor greylisted. `hostname` stands in headers.
-    A screen made at reload takes over `headers` and `recent` from the one before.
+    `hit` is told of overrides that have counted. A screen made at reload takes over `headers` and `recent` from the one before.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Screen:
         hostname: str = "localhost",
         headers: HeaderQueue | None = None,
         recent: RecentVerdicts | None = None,
+        hit: Callable[[Sequence[Held]], None] = lambda held: None,
     ) -> None:
         self._make_checks = checks
         self._lists = engine.specs
@@ -145,6 +148,7 @@ class Screen:
         self._new_id = new_id
         self._online = online
         self._hostname = hostname
+        self._hit = hit
         self.headers = headers if headers is not None else HeaderQueue()
         self._messages = Messages()
         self.recent = recent if recent is not None else RecentVerdicts()
@@ -159,6 +163,8 @@ class Screen:
             log.exception("screening failed, the mail passes")
             self._counters.add("screen_errors")
             verdict = Verdict(ref, Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
+        if attempt.client_address is not None:
+            verdict = verdict._replace(client=unmapped(attempt.client_address))
         self.recent.put(verdict, self._clock.monotonic(), dry=not record)
         if record:
             self._count(verdict)
@@ -208,6 +214,7 @@ class Screen:
         decision = settle(decision, greylist)
         if record:
             self._vouch(attempt, decision, greylist, inquiry.replies)
+            self._tell_overrides(attempt, checks, known)
         header = self._header(attempt, decision, greylist, ref, record)
         verdict = conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
         counted = self._findings(known)
@@ -224,8 +231,8 @@ class Screen:
             inquiry = await inquire(attempt, checks, ask, self._clock, deadline)
             return Known(inquiry, judge(attempt, checks, inquiry), twice=False)
         before = self._messages.get(attempt, now)
-        if before is not None and not before.inquiry.spared:
-            return before
+        if before is not None and not before.inquiry.spared and (found := _for_this_recipient(attempt, checks, before)):
+            return found
         seen = before.inquiry.known if before else None
         foreseen = partial(self._is_decided, foresight)
         inquiry = await inquire(attempt, checks, ask, self._clock, deadline, known=seen, turn=self._turn, is_decided=foreseen)
@@ -266,6 +273,11 @@ class Screen:
         if known or any(finding.code == ALLOWED for finding in decision.findings):
             cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
             self._engine.vouch(attempt.client_address, cleared)
+
+    def _tell_overrides(self, attempt: Attempt, checks: Sequence[Check], known: Known) -> None:
+        for check in checks:
+            if isinstance(check, Overrides) and check.name not in known.inquiry.broken:
+                self._hit(check.effective(attempt, known.inquiry.replies))
 
     def _current_checks(self) -> tuple[Check, ...]:
         if (lists := self._engine.specs) != self._lists:
@@ -337,6 +349,18 @@ class Screen:
 
     def _ms(self, since: float) -> int:
         return round(1000 * (self._clock.monotonic() - since))
+
+
+def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Known) -> Known | None:
+    """What is known of the message, with the admin's word for this recipient; None if that wants to know more."""
+    own = next((check for check in checks if isinstance(check, Overrides)), None)
+    if own is None or own.name in known.inquiry.broken:
+        return known
+    replies = known.inquiry.replies
+    if any(question not in replies for question in own.asks(attempt, replies)):
+        return None
+    others = [finding for finding in known.findings if finding.check != own.name]
+    return known._replace(findings=[*own.judge(attempt, replies), *others])
 
 
 def _stale(replies: Replies, waited: int) -> list[ListLookup]:

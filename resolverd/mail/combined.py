@@ -42,6 +42,8 @@ _TEST_CLEAR = frozenset({ip_address("127.0.0.1"), ip_address("::ffff:127.0.0.1")
 _TEST_SCORE = 100
 _OWN_ALLOW = bytes([127, 0, 20, 3])
 _LISTED = bytes([127, 0, 0, 2])
+DENIED = "denied by this server's own rules"
+"""What is told of an own denial; why, is nobody's business but the admin's."""
 
 
 class Place(Enum):
@@ -124,7 +126,7 @@ def say(
     texts = tuple(map(_text, standing.listings))
     if override == "deny":
         first = bytes([127, 0, 2, 254]) if tree == SCORE else _LISTED
-        return Saying((first, *listings), ("denied by this server's own rules", *texts))
+        return Saying((first, *listings), (DENIED, *texts))
     if tree == SCORE:
         points = (bytes([127, 0, 2, max(1, min(254, int(standing.score + 0.5)))]),) if standing.score > 0 else ()
         return Saying(points + listings, texts)

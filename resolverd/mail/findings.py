@@ -1,7 +1,12 @@
 """What checks find and what becomes of it: Finding, Verdict, and the words both are made of."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from resolverd.wire.names import Address
+
+ANYTHING: Final = "*"
+"""In `Finding.lifts`: every finding that speaks against the client, and greylisting."""
 
 
 class Consequence(StrEnum):
@@ -61,7 +66,8 @@ class Finding(NamedTuple):
     `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
     counts. `consequence` is None for harmless findings. `reply` is what SMTP says where the finding refuses; a temporary
     failure carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
-    delivered mail. `lifts`: the checks whose findings do not count because of this one.
+    delivered mail. `lifts`: what does not count because of this one: names of checks, codes of findings, ``greylist``, or
+    ANYTHING.
     """
 
     check: str
@@ -104,7 +110,7 @@ class Verdict(NamedTuple):
 
     `reply` is the refusal to be said, ``; LINK; ref ID`` included, or None. `header` is the one header due with *this*
     reply (one action carries one header), empty for none. `partial`: something that was asked stayed unknown.
-    `otherwise`: what would have changed it.
+    `otherwise`: what would have changed it. `client`: whom it is about.
     """
 
     id: str
@@ -118,3 +124,4 @@ class Verdict(NamedTuple):
     partial: bool = False
     ms: int = 0
     otherwise: tuple[Otherwise, ...] = ()
+    client: Address | None = None

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from resolverd.mail import recipients
 from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks.overrides import NAME as OVERRIDES
 from resolverd.mail.checks.rules import Check
 from resolverd.mail.findings import Action
 from resolverd.mail.listspec import ListSpec
@@ -17,7 +18,7 @@ from resolverd.mail.questions import Clear, Listed, ListLookup, Question, Replie
 from resolverd.mail.verdict import Decision, VerdictRules, decide
 
 ACCESS = "access"
-"""The check that speaks for the admin."""
+"""The check that speaks for the admin's maps, as `OVERRIDES` does for what he has said since."""
 _TTL = 0
 
 
@@ -74,8 +75,8 @@ class Foresight:
         return any(finding.consequence is not None for finding in findings)
 
     def _may_lift(self, replies: Replies, open_: Collection[Question]) -> bool:
-        """Whether a map of the admin's waits for the client's name: what it says then may lift all that lists say."""
-        asked = (check.asks(self._attempt, replies) for check in self._checks if check.name == ACCESS)
+        """Whether a word of the admin's waits for the client's name: what it says then may lift all that others say."""
+        asked = (check.asks(self._attempt, replies) for check in self._checks if check.name in (ACCESS, OVERRIDES))
         return any(not set(open_).isdisjoint(questions) for questions in asked)
 
     def _decide(self, replies: Replies, more: Mapping[Question, Reply]) -> Decision:

@@ -166,6 +166,14 @@ class CodeTable:
     neutral: tuple[Pattern, ...] = ()
     categories: tuple[tuple[int, str], ...] = ()
 
+    @property
+    def example(self) -> bytes:
+        """An address that is a listing here: 127.0.0.2 where that is one (RFC 5782 §2.1), else the first of the first code."""
+        usual = bytes([_LOOPBACK, 0, 0, 2])
+        if not self.codes or self.of(usual):
+            return usual
+        return bytes((octets & -octets).bit_length() - 1 for octets in self.codes[0][0].fields)
+
     def of(self, address: bytes) -> tuple[Code, ...]:
         """The listing codes of one address: the first pattern that fits, or of ``&`` patterns every one."""
         if address[0] != _LOOPBACK:

@@ -2,7 +2,8 @@
 
     findings ──decide──> Decision ──(greylisting, only while undecided)──> settle ──conclude──> Verdict
 
-The order of harshness is: refused for good, refused for now, deferred, greylisted, accepted; among equals the first check
+What an own word lifts (`Finding.lifts`: overrides, access maps) no longer counts, before allow lists are looked at. The
+order of harshness is: refused for good, refused for now, deferred, greylisted, accepted; among equals the first check
 in order words the reply. What is not known never refuses.
 """
 
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 from resolverd.mail import recipients
 from resolverd.mail.attempt import Attempt
-from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.mail.findings import ANYTHING, Action, Consequence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.mail.printable import points, printable
 
 ADDRESS_LISTS: Final = "dnsbl"
@@ -24,11 +25,15 @@ ALLOWED: Final = "dnswl_listed"
 ALLOW_LIST_LOST: Final = "dnswl_unreachable"
 """The code of the finding that turns them into deferrals: an allow list that could have lifted them was not reached."""
 
+DENIED: Final = "override_deny"
+"""The code of the admin's own refusal, which nothing lifts."""
+
 REPLY_LIMIT: Final = 400
 """Octets of a reply's text, link and reference included (RFC 5321 §4.5.3.1.5 allows 512 with everything Postfix adds)."""
 LINK_LIMIT: Final = 200
 """Longest link worth its place in a reply."""
 
+_HARMFUL = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
 _WAITING = frozenset({"new", "early-retry"})
 
 
@@ -129,7 +134,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
         f"score {points(score)}, too little to refuse" if score > 0 else "nothing speaks against it",
         counted,
         # Who is vouched for comes back anyway: greylisting it would cost time and catch nobody.
-        wants_greylist=greylisting and bool(policy.greylist) and not _is_vouched_for(counted),
+        wants_greylist=greylisting and bool(policy.greylist) and not _is_vouched_for(counted) and not _waits_never(counted),
         suspicious=_is_suspicious(counted, rules),
         mode=mode,
     )
@@ -213,18 +218,31 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
 
 
 def _as_they_count(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """The findings, lifted where another lifts them: maps of the admin's, allow lists (postconf(5) ``permit_dnswl_client``).
+    """The findings, lifted where another lifts them: the admin's word, allow lists (postconf(5) ``permit_dnswl_client``).
 
     What rests on address lists is softened while an allow list that might vouch is out of reach.
     """
-    lifting = {check: finding for finding in reversed(findings) for check in finding.lifts}
-    counted = tuple(
-        _lifted(finding, lifting[finding.check]) if finding.check in lifting and finding.consequence is not None else finding
-        for finding in findings
-    )
-    if ADDRESS_LISTS not in lifting and _has(findings, ALLOW_LIST_LOST):
+    counted = findings
+    for lifting in findings:
+        if lifting.lifts:
+            counted = tuple(_lifted(each, lifting) if _is_lifted(each, lifting.lifts) else each for each in counted)
+    untouched = not any(ADDRESS_LISTS in each.lifts or ANYTHING in each.lifts for each in findings)
+    if untouched and _has(findings, ALLOW_LIST_LOST):
         return tuple(_softened(finding) if _rests_on_addresses(finding) else finding for finding in counted)
     return counted
+
+
+def _is_lifted(finding: Finding, lifts: tuple[str, ...]) -> bool:
+    if finding.consequence is None or finding.code == DENIED:
+        return False
+    if finding.check in lifts or finding.code in lifts:
+        return True
+    return ANYTHING in lifts and finding.consequence in _HARMFUL and finding.score >= 0
+
+
+def _waits_never(findings: tuple[Finding, ...]) -> bool:
+    """The admin's word lifts greylisting."""
+    return any(ANYTHING in finding.lifts or "greylist" in finding.lifts for finding in findings)
 
 
 def _rests_on_addresses(finding: Finding) -> bool:

@@ -21,8 +21,10 @@ from typing import Any, Final, TextIO
 FORMATS: Final = ("postgrey", "logfmt", "json")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 _POSTGREY_ORDER: Final = ("action", "reason", "delay", "client_name", "client_address", "sender", "recipient")
-_PERSONAL: Final = ("client_name", "client_address", "helo_name", "sender", "recipient", "sasl_username")
+_PERSONAL: Final = ("subject", "to", "client_name", "client_address", "helo_name", "sender", "recipient", "sasl_username")
 _FIELDS: Final = "fields"
+AUDIT: Final = "resolverd.audit"
+"""The logger of changes that people make."""
 
 
 def decision(logger: logging.Logger, fields: Mapping[str, str | int | float]) -> None:
@@ -39,6 +41,8 @@ def configure(level: str, form: str, ident: str, stream: TextIO, *, privacy_key:
         logger.handlers[:] = [handler]
         logger.setLevel(level.upper() if name == "resolverd" else logging.WARNING)
         logger.propagate = False
+    # Who changed what is told whatever else is not.
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
 
 
 class LineFormatter(logging.Formatter):
@@ -96,7 +100,7 @@ def postgrey(fields: Mapping[str, Any]) -> str:
 
 def _value(name: str, value: object) -> str:
     text = one_line(str(value))
-    return text if name == "reason" else text.replace(" ", "_")
+    return text if name in ("reason", "note") else text.replace(" ", "_")
 
 
 def logfmt(fields: Mapping[str, Any]) -> str:

@@ -10,13 +10,16 @@ from resolverd.failures import ConfigFault, Unknown, Why
 from resolverd.flow import archive
 from resolverd.flow.archive import Loaded, Part, Stored
 from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
+from resolverd.flow.overriding import OverrideBook, Shown, Wish
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.mail.greylist import GreylistRules
 from resolverd.mail.listspec import ListState
+from resolverd.mail.overrides import Key, Override
 from resolverd.mail.questions import Clear, Listed
 from resolverd.net.clock import SystemClock
 from resolverd.store.memory import MemoryStore
+from resolverd.watch.counters import Counters
 from resolverd.wire.names import Address
 
 ZEN = ListState(
@@ -72,6 +75,7 @@ class FakeBackend:
         self.readiness = Readiness(True)
         self.store = MemoryStore()
         self.clock = SystemClock()
+        self.book = OverrideBook(self.store, self.clock, Counters())
         self.greybook = Greybook(self.store, self.clock, GreylistRules())
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
@@ -109,6 +113,15 @@ class FakeBackend:
 
     async def greylist_forget(self, sought: Sought) -> int:
         return await self.greybook.forget(sought)
+
+    def overrides(self, subject: str | None) -> list[Shown]:
+        return self.book.shown(subject)
+
+    async def override(self, wish: Wish) -> Override:
+        return await self.book.set(wish)
+
+    async def forget_overrides(self, keys: Sequence[Key], owner: str) -> int:
+        return await self.book.forget(keys, owner)
 
     async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
         return await archive.read(self.store, self.clock.wall(), start, count)

@@ -16,9 +16,11 @@ from virtualtime import VirtualClock, virtual
 from resolverd.failures import Unknown, Why
 from resolverd.flow.fanout import Engine
 from resolverd.flow.listzones import ZoneRules
+from resolverd.flow.overriding import Wish
 from resolverd.mail.checks import PRESETS, build
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.foresight import Foresight
+from resolverd.mail.overrides import key_of
 from resolverd.mail.questions import Listed, ListLookup, Lookup
 from resolverd.mail.standing import fold, is_decided
 from resolverd.mail.verdict import VerdictRules, decide
@@ -401,7 +403,7 @@ async def test_frugal_asks_allow_lists_first_in_the_zone_too():
 async def test_frugal_pays_nobody_for_what_our_own_word_decides():
     w = Zones()
     w.engine.frugal = True
-    w.overrides[ADDRESS] = "allow"
+    await w.book.set(Wish(key_of("allow", str(ADDRESS))))
     assert await w.a("7.2.0.192.bl.rbl.internal") == "NXDOMAIN"
     assert w.asked == []
     await w.engine.aclose()

@@ -2,19 +2,25 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 
 import pytest
 from scriptedlists import CATALOGUE, REFUSED, SERVFAIL, TIMEOUT, ScriptedResolver, a, denial, specs, txt
 from virtualtime import VirtualClock, virtual
 
 from resolverd.flow.fanout import Engine
+from resolverd.flow.hosts import Hosts
 from resolverd.flow.listzones import ListZones, ZoneRules
+from resolverd.flow.overriding import OverrideBook, Wish
+from resolverd.flow.ownword import OwnWord
 from resolverd.mail.guard import GuardTable, unused
+from resolverd.mail.overrides import key_of
+from resolverd.store.memory import MemoryStore
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text
-from resolverd.wire.rrset import Security
+from resolverd.wire.rrset import RRset, Security
 
 ORIGIN = "rbl.internal"
 LISTED = ["127.0.0.2", "127.0.1.1"]
@@ -28,10 +34,10 @@ class World:
         self.script, self.asked = self.resolver.script, self.resolver.asked
         self.engine = Engine(lists, self.resolver, self.clock, Counters(), others=unused(CATALOGUE, lists))
         self.resolver.meter = self.engine.meter
-        self.overrides = {}
+        self.book = OverrideBook(MemoryStore(), self.clock, Counters())
         self.zones = ListZones(
             from_text(ORIGIN), self.engine, rules or ZoneRules(), self.clock,
-            guard=GuardTable(CATALOGUE, lists), override=self.overrides.get,
+            guard=GuardTable(CATALOGUE, lists), own=OwnWord(self.book, Hosts(self.resolver, self.clock), self.clock),
         )  # fmt: skip
 
     async def answer(self, name, rtype=codes.A, **kwargs):
@@ -273,12 +279,107 @@ async def test_overrides_hold_at_once():
     async with world() as w:
         w.script["4.3.2.1.zen.spamhaus.org"] = a("127.0.0.2")
         assert await w.a("4.3.2.1.bl.rbl.internal") == LISTED
-        w.overrides[ip_address("1.2.3.4")] = "allow"
+        await w.book.set(Wish(key_of("allow", "1.2.3.4")))
         assert await w.a("4.3.2.1.bl.rbl.internal") == "NXDOMAIN"
         assert await w.a("4.3.2.1.wl.rbl.internal") == ["127.0.20.3"]
-        w.overrides[ip_address("1.2.3.5")] = "deny"
+        await w.book.set(Wish(key_of("deny", "1.2.3.5")))
         assert await w.a("5.3.2.1.bl.rbl.internal") == ["127.0.0.2"]
         assert "own rules" in (await w.txt("5.3.2.1.bl.rbl.internal"))[0][0]
+
+
+def ptr(name, ttl=300):
+    return Answer(codes.NOERROR, (RRset(b"\0", codes.PTR, ttl, (from_text(name),)),))
+
+
+ZONES = ("bl.rbl.internal", "wl.rbl.internal", "score.rbl.internal", "zen.spamhaus.org", "list.dnswl.org")
+NX, OWN, THEIRS = "NXDOMAIN", "127.0.20.3", "127.0.5.0"
+SCORE = ["127.0.2.6", "127.0.1.1"]
+DENIED = [LISTED, NX, ["127.0.2.254", "127.0.1.1"], ["127.0.0.2"], NX]
+ALLOWED = [NX, [OWN, THEIRS], SCORE, NX, [THEIRS]]
+UNTOUCHED = [LISTED, [THEIRS], SCORE, ["127.0.0.4"], [THEIRS]]
+
+
+@pytest.mark.parametrize(
+    ("action", "subject", "said"),
+    [
+        ("allow", "1.2.3.7", ALLOWED),
+        ("allow", "1.2.3.0/24", ALLOWED),
+        ("allow", "mail.example.com", ALLOWED),
+        ("allow", "example.com", ALLOWED),
+        ("allow", "other.example.com", UNTOUCHED),
+        ("allow", "bob@example.com", UNTOUCHED),
+        ("deny", "1.2.3.7", DENIED),
+        ("deny", "1.0.0.0/8", DENIED),
+        ("deny", "example.com", DENIED),
+        ("deny", "com", DENIED),
+        ("deny", "example.net", UNTOUCHED),
+    ],
+)
+@virtual
+async def test_overrides_reach_every_zone(action, subject, said):
+    async with world() as w:
+        w.script["7.3.2.1.in-addr.arpa PTR"] = ptr("mail.example.com")
+        w.script["mail.example.com"] = a("1.2.3.7")
+        w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4")
+        w.script["7.3.2.1.list.dnswl.org"] = a(THEIRS)
+        assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == UNTOUCHED
+        await w.book.set(Wish(key_of(action, subject)))
+        assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == said
+        await w.book.forget([key_of(action, subject)])
+        assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == UNTOUCHED
+
+
+@virtual
+async def test_a_name_that_does_not_lead_back_allows_nobody():
+    async with world() as w:
+        w.script["7.3.2.1.in-addr.arpa PTR"] = ptr("mail.example.com")
+        w.script["mail.example.com"] = a("1.2.3.8")
+        w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4")
+        await w.book.set(Wish(key_of("allow", "example.com")))
+        assert await w.a("7.3.2.1.bl.rbl.internal") == LISTED
+
+
+@pytest.mark.parametrize(
+    ("action", "subject", "scope", "said"),
+    [
+        ("deny", "example.com", "", [["127.0.0.2"], ["127.0.0.2", "127.0.1.2"]]),
+        ("deny", "www.example.com", "", [NX, ["127.0.0.2", "127.0.1.2"]]),
+        ("allow", "example.net", "", [NX, NX]),
+        ("allow", "example.net", "lists", [NX, NX]),
+        ("allow", "example.net", "spf", [NX, ["127.0.0.2", "127.0.1.2"]]),
+    ],
+)
+@virtual
+async def test_overridden_domains(action, subject, scope, said):
+    async with world() as w:
+        w.script["mail.example.net.dbl.spamhaus.org"] = w.script["example.net.dbl.spamhaus.org"] = a("127.0.1.2")
+        await w.book.set(Wish(key_of(action, subject, scope)))
+        assert [await w.a("mail.example.com.dbl.rbl.internal"), await w.a("mail.example.net.dbl.rbl.internal")] == said
+
+
+@virtual
+async def test_an_override_ends_when_it_ends_and_answers_no_longer_than_that():
+    async with world() as w:
+        await w.book.set(Wish(key_of("deny", "1.2.3.4"), lasting=20))
+        (rrset,) = (await w.answer("4.3.2.1.bl.rbl.internal")).answer
+        assert rrset.ttl == 20
+        await asyncio.sleep(20)
+        assert await w.a("4.3.2.1.bl.rbl.internal") == "NXDOMAIN"
+
+
+@virtual
+async def test_what_is_for_one_recipient_alone_is_no_matter_of_zones():
+    async with world() as w:
+        await w.book.set(Wish(key_of("deny", "1.2.3.4", "", "anna@example.org")))
+        assert await w.a("4.3.2.1.bl.rbl.internal") == "NXDOMAIN"
+
+
+@virtual
+async def test_why_somebody_is_denied_is_not_told():
+    async with world() as w:
+        await w.book.set(Wish(key_of("deny", "1.2.3.4"), reason="the boss hates them"))
+        assert await w.txt("4.3.2.1.bl.rbl.internal") == await w.txt("4.3.2.1.zen.spamhaus.org")
+        assert await w.txt("4.3.2.1.bl.rbl.internal") == [["denied by this server's own rules"]]
 
 
 @virtual

@@ -122,7 +122,17 @@ class Greylist:
 
 
 class Setup:
-    def __init__(self, internet=None, greylist=None, preset="tutorial", checks=None, online=lambda: True, before=None, **rules):
+    def __init__(
+        self,
+        internet=None,
+        greylist=None,
+        preset="tutorial",
+        checks=None,
+        online=lambda: True,
+        before=None,
+        hit=lambda held: None,
+        **rules,
+    ):
         self.internet = internet or Internet(GOOD)
         self.greylist = Greylist(greylist)
         self.counters = Counters()
@@ -140,6 +150,7 @@ class Setup:
             hostname="mx.example.org",
             headers=before and before.screen.headers,
             recent=before and before.screen.recent,
+            hit=hit,
         )
 
     async def verdict(self, *, record=True, **attributes):

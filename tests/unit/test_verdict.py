@@ -250,6 +250,7 @@ findings = st.lists(
         score=st.sampled_from([-4, 0, 1, 3, 6]),
         consequence=st.none() | st.sampled_from([c for c in Consequence if c is not Consequence.OFF]),
         reply=st.none() | st.sampled_from([PTR, HELO, ZEN]),
+        lifts=st.just(()),
     ),
     max_size=8,
 )
@@ -264,6 +265,36 @@ def test_only_a_refusing_or_scoring_finding_refuses(found):
         assert decision.reply is not None
     assert decision.wants_greylist is (decision.action is Action.ACCEPT and not vouched_for(found))
     assert (decision.reply is None) is (decision.action is Action.ACCEPT)
+
+
+LIFTS = [
+    (("*",), [NO_PTR, LATE_PTR, BAD_HELO, ON_ZEN], Action.ACCEPT, False),
+    (("dnsbl", "rhsbl"), [ON_ZEN], Action.ACCEPT, True),
+    (("dnsbl", "rhsbl"), [ON_ZEN, BAD_HELO], Action.REJECT, False),
+    (("spf",), [ON_ZEN], Action.REJECT, False),
+    (("greylist",), [], Action.ACCEPT, False),
+    (("greylist",), [NO_PTR], Action.REJECT, False),
+    (("ptr_missing",), [NO_PTR], Action.ACCEPT, True),
+    (("ptr_missing",), [LATE_PTR], Action.DEFER, False),
+]
+
+
+@pytest.mark.parametrize(("lifts", "found", "action", "wants_greylist"), LIFTS)
+def test_an_own_word_lifts_what_it_reaches(lifts, found, action, wants_greylist):
+    own = Finding("overrides", "override_allow", "allowed", lifts=lifts)
+    for order in ([own, *found], [*found, own]):
+        decision = decide(attempt(), order, RULES)
+        assert (decision.action, decision.wants_greylist) == (action, wants_greylist)
+        lifted = [each for each in decision.findings if "(lifted: allowed)" in each.text]
+        assert all((each.score, each.consequence, each.reply) == (0, None, None) for each in lifted)
+
+
+def test_nothing_lifts_an_own_denial_and_no_own_word_takes_good_points_away():
+    own = Finding("overrides", "override_allow", "allowed", lifts=("*",))
+    denied = Finding("overrides", "override_deny", "denied", 0, Consequence.REJECT, ZEN)
+    assert decide(attempt(), [own, denied], RULES).action is Action.REJECT
+    good = Finding("dnswl", "dnswl_listed", "known", -4, Consequence.SCORE)
+    assert decide(attempt(), [own, good], RULES).score == -4
 
 
 @given(findings, st.sampled_from([OK, UNTRUSTED, VOUCHED, WARNED]))

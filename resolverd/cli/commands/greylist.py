@@ -1,6 +1,5 @@
 """``resolverd greylist``: looking into what greylisting remembers, and editing it."""
 
-from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -121,14 +120,5 @@ def _query(sender: str | None, recipient: str | None) -> dict[str, str]:
 
 
 def _row(record: dict[str, Any]) -> tuple[object, ...]:
-    times = (_time(record[name]) for name in ("first", "last", "expires"))
+    times = (output.moment(record[name]) for name in ("first", "last", "expires"))
     return (*(record[name] for name in _COLUMNS[:6]), *times)
-
-
-def _time(seconds: int | None) -> str:
-    if seconds is None:
-        return ""
-    try:
-        return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
-    except (ValueError, OverflowError, OSError):
-        return str(seconds)

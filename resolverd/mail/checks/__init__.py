@@ -11,6 +11,7 @@ from resolverd.mail.checks.dnsbl import Dnsbl
 from resolverd.mail.checks.dnswl import Dnswl
 from resolverd.mail.checks.fcrdns import Fcrdns
 from resolverd.mail.checks.helo import Helo
+from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.ptr import Ptr
 from resolverd.mail.checks.rhsbl import Rhsbl
 from resolverd.mail.checks.rules import PRESETS, Check, CheckRules
@@ -18,6 +19,7 @@ from resolverd.mail.checks.sender_domain import SenderDomain
 from resolverd.mail.checks.spf import Spf, SpfOptions
 from resolverd.mail.findings import Consequence
 from resolverd.mail.listspec import ListSpec
+from resolverd.mail.overrides import OverrideIndex
 
 __all__ = ["CHECKS", "PRESETS", "AccessMaps", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
 
@@ -52,15 +54,18 @@ def build(
     *,
     spf: SpfOptions | None = None,
     access: AccessMaps | None = None,
+    overrides: OverrideIndex | None = None,
 ) -> tuple[Check, ...]:
     """The checks that are on, in their order. A check without rules, or with the action off, is left out.
 
-    In front of them stands the word of the admin's maps, if there are any; it follows no rules but its own.
+    In front of them stands the admin's own word: overrides, then maps, if there are any; it follows no rules but its own.
     """
     means = Means(tuple(lists), spf or SpfOptions())
     on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
-    first = (Access(access),) if access else ()
-    return (*first, *(make(on[name], means) for name, make in CHECKS if name in on))
+    own_word: list[Check] = [] if overrides is None else [Overrides(overrides)]
+    if access:
+        own_word.append(Access(access))
+    return (*own_word, *(make(on[name], means) for name, make in CHECKS if name in on))
 
 
 def rules_for(

@@ -1,0 +1,141 @@
+"""The HTTP calls about overrides: the admin's own word on a client or a sender."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from resolverd.durations import seconds_of
+from resolverd.edge.problems import Problem, bad_attributes
+from resolverd.failures import StoreError
+from resolverd.flow.overriding import Full, Shown, Wish
+from resolverd.mail.overrides import BadOverride, Key, Override, key_of, note_of, recipient_of, subject_of
+
+if TYPE_CHECKING:
+    from resolverd.edge.api import Api
+
+SETTING: Final = ("action", "subject", "scope", "to", "for", "reason", "owner", "from_id")
+"""Parameters of an override, in the query or as members of a JSON object in the body."""
+TAKING_BACK: Final = ("action", "scope", "to", "owner")
+"""Parameters that tell which overrides of a subject are meant, and who says so."""
+
+Path = Mapping[str, str]
+
+
+async def get_overrides(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
+    """The overrides in force: of a subject, or all of them."""
+    await _parameters(request, path, ())
+    subject = _subject(path) if "subject" in path else None
+    return {"overrides": [shown_json(each) for each in api.backend.overrides(subject)]}
+
+
+async def put_override(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
+    """Allow or deny: an address, a network, a domain, a sender; or the client of a verdict (from_id)."""
+    given = await _parameters(request, path, SETTING)
+    try:
+        owner, reason, from_id = (note_of(name, given.get(name, "")) for name in ("owner", "reason", "from_id"))
+        subject = given.get("subject", "")
+        if not subject and from_id:
+            subject = await _client_of(api, from_id)
+        key = key_of(given.get("action", ""), subject, given.get("scope", ""), given.get("to", ""))
+        lasting = _lasting(given["for"]) if given.get("for") else None
+    except BadOverride as error:
+        raise Problem(400, str(error)) from None
+    wish = Wish(key, lasting, owner or f"{request.remote} over HTTP", reason, from_id)
+    try:
+        return override_json(await api.backend.override(wish))
+    except Full:
+        raise Problem(507, "there are as many overrides as may be; forget some, or let them end (for)") from None
+    except StoreError as error:
+        raise Problem(503, f"the store: {error}") from None
+
+
+async def forget_overrides(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
+    """Take the overrides of a subject back, or those of an action, a scope, a recipient."""
+    given = await _parameters(request, path, TAKING_BACK)
+    try:
+        to = recipient_of(given["to"]) if "to" in given else None
+        owner = note_of("owner", given.get("owner", ""))
+    except BadOverride as error:
+        raise Problem(400, str(error)) from None
+    meant = [each.override.key for each in api.backend.overrides(_subject(path))]
+    keys = [key for key in meant if _is_meant(key, given.get("action"), given.get("scope"), to)]
+    try:
+        return {"forgotten": await api.backend.forget_overrides(keys, owner or f"{request.remote} over HTTP")}
+    except StoreError as error:
+        raise Problem(503, f"the store: {error}") from None
+
+
+def override_json(override: Override) -> dict[str, Any]:
+    """An override; ``until`` is null for one without end."""
+    key = override.key
+    return {
+        "action": key.action,
+        "subject": key.subject,
+        "kind": override.kind.value,
+        "scope": key.scope,
+        "to": key.recipient or None,
+        "owner": override.owner,
+        "reason": override.reason or None,
+        "from_id": override.from_id or None,
+        "since": override.since,
+        "until": override.until or None,
+        "hits": override.hits,
+        "last": override.last or None,
+    }
+
+
+def shown_json(shown: Shown) -> dict[str, Any]:
+    """An override as it stands beside others."""
+    return {**override_json(shown.override), "overruled": shown.overruled}
+
+
+def _is_meant(key: Key, action: str | None, scope: str | None, to: str | None) -> bool:
+    return action in (None, key.action) and scope in (None, key.scope) and to in (None, key.recipient)
+
+
+def _subject(path: Path) -> str:
+    try:
+        return subject_of(path["subject"])
+    except BadOverride as error:
+        raise Problem(400, str(error)) from None
+
+
+async def _client_of(api: "Api", reference: str) -> str:
+    verdict = await api.backend.verdict(reference)
+    if verdict is None or verdict.client is None:
+        raise Problem(404, "no verdict with this id, or not any more: say who is meant")
+    return str(verdict.client)
+
+
+def _lasting(text: str) -> int:
+    try:
+        return max(1, math.ceil(seconds_of(text)))
+    except ValueError as error:
+        raise BadOverride(f"for: {error}") from None
+
+
+async def _parameters(request: web.BaseRequest, path: Path, known: tuple[str, ...]) -> dict[str, str]:
+    """What was given in path, query and body, each once. Raises Problem."""
+    query = request.rel_url.query
+    given = [*query.items(), *(await _body(request, known)).items(), *path.items()]
+    faults = [(name[:40], "no such parameter") for name, _ in given if name not in (*known, *path)]
+    faults += [(name, "given twice") for name in known if sum(each == name for each, _ in given) > 1]
+    if faults:
+        raise bad_attributes(faults)
+    return dict(given)
+
+
+async def _body(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, str]:
+    octets = await request.read()
+    if not octets:
+        return {}
+    if request.content_type != "application/json" or not known:
+        raise Problem(415, "expected a JSON object, or nothing")
+    try:
+        given = msgspec.json.decode(octets, type=dict[str, str | None])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"no JSON object of texts: {error}") from None
+    return {name: value for name, value in given.items() if value is not None}
