@@ -185,6 +185,9 @@ LIST_STANDINGS: Final = 4096
 OVERRIDES: Final = 100_000
 """Overrides kept: what a fail2ban gone wild may put into memory (some 60 MB)."""
 
+CLIENT_NOTES: Final = 10_000
+"""Clients noted and not written down yet, and clients whose refusals are counted (a botnet has more addresses)."""
+
 # -- SPF ----------------------------------------------------------------------------------------------------------------
 MAX_SPF_TERMS: Final = 10
 """Terms of one check that have to be looked up, includes and redirects with theirs (RFC 7208 §4.6.4)."""

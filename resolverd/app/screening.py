@@ -9,6 +9,7 @@ from typing import Final
 
 from resolverd.app.allowing import allowed
 from resolverd.config import Settings, access_maps
+from resolverd.flow.clientzones import ClientZones
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greylisting import Greylister
 from resolverd.flow.listzones import ListZones, ZoneRules
@@ -85,14 +86,16 @@ def screen(
     )
 
 
-def list_zones(settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord) -> ListZones:
+def list_zones(
+    settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord, clients: ClientZones
+) -> ListZones:
     """The combined zone, and the guarded ones if configured."""
     listed_at = settings.zone.listed_at
     if listed_at is None:
         listed_at = "any" if settings.checks.preset == "tutorial" else VerdictRules().reject_at
     rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
     origin = lower(from_text(settings.zone.origin))
-    return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None, own=own)
+    return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None, own=own, clients=clients)
 
 
 def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:

@@ -15,8 +15,10 @@ from resolverd.config.lists import catalogue
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow import archive, overriding
+from resolverd.flow.acquaintances import Acquaintances
 from resolverd.flow.answer import Answerer
 from resolverd.flow.archive import Loaded, Part, Stored
+from resolverd.flow.clientzones import ClientZones
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
 from resolverd.flow.hosts import Hosts
@@ -83,6 +85,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self.on_reload: list[Callable[[House], None]] = []
         self._overrides = OverrideBook(store, clock, counters)
+        self._acquaintances = Acquaintances(store, clock, counters)
         self._own = own_zones(settings, clock, counters)
         self._own.on_change.append(self._zones_changed)
         self.house = self._build(settings, None)
@@ -104,6 +107,7 @@ class Service:
             self._salvage(self.house.settings),
             self._own.run(),
             self._ledger.run(),
+            self._acquaintances.run(),
             self._rounds.probe(),
             self._rounds.watch(),
         )
@@ -117,13 +121,17 @@ class Service:
         await self._end(self.house)
         self._ledger.write()
         self._overrides.write_hits()
+        await self._acquaintances.settle()
         await self._store.close()
 
     # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt."""
-        return await self.house.screen.screen(attempt, record=record)
+        verdict = await self.house.screen.screen(attempt, record=record)
+        if record and attempt.protocol_state.upper() == "RCPT":
+            self._acquaintances.note(verdict)
+        return verdict
 
     async def verdict(self, reference: str) -> Verdict | None:
         """The verdict that has this id."""
@@ -326,8 +334,10 @@ class Service:
             engine.restore(old.engine.budgets())
         own = None
         if settings.dnsbl.enabled:
-            word = OwnWord(self._overrides, Hosts(parts.resolve, clock), clock)
-            own = screening.list_zones(settings, guard, engine, clock, word)
+            hosts = Hosts(parts.resolve, clock)
+            word = OwnWord(self._overrides, hosts, clock)
+            clients = ClientZones(hosts, self._acquaintances, lambda: self.house.screen.recent, clock)
+            own = screening.list_zones(settings, guard, engine, clock, word, clients)
         answerer = Answerer(own, parts.resolve, counters)
         upkeep = old.upkeep if old is not None and kept else Upkeep(
             parts.recurse, "the forwarders" if parts.routes.root_forward else "the root servers", settings.resolver.priming

@@ -8,6 +8,7 @@
 - the lists: `fanout` (the engine), `errands` (what is asked), `dispatch` (one question, coalesced and remembered), `desk` (one
   list's gate and books), `landing` (waiting for what is under way), `proofs` (does a list still tell good from bad?), `tolls`
   (queries paid for where they leave)
+- what is known of clients: `acquaintances` (noted), `clientzones` (told, as lists)
 - by itself: `upkeep` (the root), `rounds` (test points, own addresses), `ledger` (quotas kept), `archive` (the whole store)
 - `ports`: the Protocols through which the floors below are met
 """

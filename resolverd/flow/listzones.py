@@ -7,11 +7,12 @@ from typing import NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.failures import Unknown
+from resolverd.flow.clientzones import ClientZones
 from resolverd.flow.fanout import Engine
 from resolverd.flow.ownword import NOTHING, Word
 from resolverd.flow.ports import Clock
 from resolverd.mail import combined
-from resolverd.mail.combined import BL, DBL, SCORE, STATUS, WL, Place, Saying, Spot
+from resolverd.mail.combined import BL, CLIENT_TREES, DBL, SCORE, STATUS, WL, Place, Saying, Spot
 from resolverd.mail.guard import Guarded, GuardTable
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listreply import FAILURE_TTL
@@ -66,7 +67,7 @@ class Own(Protocol):
 class ListZones:
     """The combined zone at `origin` (lower case) and, with a guard table, the lists' own zones.
 
-    `own` has the admin's word on a subject.
+    `own` has the admin's word on a subject, `clients` what is known of clients.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class ListZones:
         *,
         guard: GuardTable | None = None,
         own: Own | None = None,
+        clients: ClientZones | None = None,
     ):
         self._origin = origin
         self._engine = engine
@@ -86,6 +88,7 @@ class ListZones:
         self._clock = clock
         self._guard = guard
         self._own = own
+        self._clients = clients
         self._standings: OrderedDict[tuple[Address | str, str | None], _Remembered] = OrderedDict()
 
     def owns(self, name: Name) -> bool:
@@ -117,8 +120,8 @@ class ListZones:
         if spot.tree == STATUS:
             return self._status(name, rtype)
         saying, ttl = await self._evaluate(spot)
-        if not saying.addresses:
-            return combined.negative(self._origin, ttl, nxdomain=not spot.node)
+        if not saying.addresses and (rtype == codes.A or not saying.texts):
+            return combined.negative(self._origin, ttl, nxdomain=not spot.node and not saying.texts)
         rdatas = saying.addresses if rtype == codes.A else (combined.strings(saying.texts),)
         return combined.positive(name, rtype, rdatas, ttl)
 
@@ -128,6 +131,10 @@ class ListZones:
         if test is not None:
             return test, combined.DEFAULT_TTL
         subject = spot.subject if isinstance(spot.subject, str) else unmapped(spot.subject)
+        if spot.tree in CLIENT_TREES and not isinstance(subject, str):
+            if self._clients is None:
+                return combined.Saying(), combined.PARTIAL_TTL
+            return await self._clients.say(spot.tree, subject, deadline=self._clock.monotonic() + self._patience)
         word, standing = await self._word_and_standing(subject, spot.tree)
         saying = combined.say(spot.tree, standing, self._engine.known, self._listed_at, word.action)
         return saying, min(combined.ttl_of(standing, word.action), word.lasting or combined.MAX_TTL)

@@ -6,6 +6,7 @@
   decided already?); `health`, `suspicion`, `witnesses`: does a list deserve belief?
 - names made of them: `combined` (the zone below the origin), `guard` (the lists' own zones)
 - the admin's own word: `overrides`
+- what is known of a client: `acquaintance`
 - SPF: `spf` (RFC 7208), asked by its check
 - greylisting: `triplet`, `organisation` (whose mail is it?), `greylist`, `allowfiles`, `postgrey` (its database)
 - texts: `hostnames`, `domains`, `recipients`, `printable`

@@ -20,10 +20,13 @@ from resolverd.wire.rrset import RRset
 
 BL, DBL, WL, SCORE, STATUS = "bl", "dbl", "wl", "score", "_status"
 
-LATER = frozenset({"noptr", "nofcrdns", "firstseen", "greypassed", "offenders", "why"})
-"""Subtrees of addresses about which nothing is known yet: they exist, and list nobody."""
+NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED = "noptr", "nofcrdns", "firstseen", "greypassed"
+OFFENDERS, WHY = "offenders", "why"
 
-_ADDRESS_TREES = frozenset({BL, WL, SCORE}) | LATER
+CLIENT_TREES = frozenset({NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED, OFFENDERS, WHY})
+"""Subtrees of what the service itself knows of a client; no list is asked for them."""
+
+_ADDRESS_TREES = frozenset({BL, WL, SCORE}) | CLIENT_TREES
 
 DEFAULT_TTL = 300
 """Seconds, where no list has a say."""
@@ -108,10 +111,12 @@ def _domain(parts: list[bytes]) -> Spot:
 
 def documented(tree: str, subject: Address | str) -> Saying | None:
     """What is said of RFC 5782 §5's test points without asking anybody; None of any other subject."""
-    if subject in _TEST_CLEAR or tree in LATER:
+    if subject in _TEST_CLEAR:
         return Saying()
     if subject not in _TEST_LISTED:
         return None
+    if tree in CLIENT_TREES:
+        return Saying()
     address = {WL: _OWN_ALLOW, SCORE: bytes([127, 0, 2, _TEST_SCORE])}.get(tree, _LISTED)
     return Saying((address,), ("test entry (RFC 5782)",))
 
@@ -133,6 +138,11 @@ def say(
     if override == "allow" or standing.allowed or not standing.reaches(listed_at):
         return Saying()
     return Saying((_LISTED, *listings), texts)
+
+
+def known(text: str) -> Saying:
+    """What is said of a client of whom something is known."""
+    return Saying((_LISTED,), (text,))
 
 
 def _vouched(standing: Standing, specs: Mapping[str, ListSpec], override: str | None) -> Saying:

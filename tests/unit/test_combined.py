@@ -142,7 +142,7 @@ TEST_POINTS = [
     ("score", "::ffff:127.0.0.1", None),
     ("dbl", "invalid", None),
     ("noptr", "127.0.0.2", None),
-    ("firstseen", "192.0.2.1", None),
+    ("firstseen", "127.0.0.2", None),
 ]
 
 

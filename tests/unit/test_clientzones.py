@@ -1,0 +1,364 @@
+"""What the service knows of a client, as lists: noptr, nofcrdns, firstseen, greypassed, offenders, why."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scriptedlists import SERVFAIL, TIMEOUT, ScriptedResolver, a, denial
+from stores import NOW
+from virtualtime import VirtualClock, virtual
+
+from resolverd import bounds
+from resolverd.failures import StoreError
+from resolverd.flow.acquaintances import SINCE, TABLE, Acquaintances
+from resolverd.flow.clientzones import ClientZones
+from resolverd.flow.fanout import Engine
+from resolverd.flow.greylisting import CLIENTS
+from resolverd.flow.hosts import Hosts
+from resolverd.flow.listzones import ListZones, ZoneRules
+from resolverd.flow.recent import RecentVerdicts
+from resolverd.mail.acquaintance import Contact, decode_contact, encode_contact, is_worth_writing, known_as, new_for
+from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
+from resolverd.mail.greylist import Client, encode_client
+from resolverd.store.base import Store
+from resolverd.store.disk import open_store
+from resolverd.store.memory import MemoryStore
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer
+from resolverd.wire.names import from_text
+from resolverd.wire.rrset import RRset
+
+CLIENT = ip_address("1.2.3.4")
+REVERSE = "4.3.2.1"
+ARPA = "4.3.2.1.in-addr.arpa PTR"
+LISTED, NX, NODATA = ["127.0.0.2"], "NXDOMAIN", "NODATA"
+DAY = 86400
+
+
+def verdict(
+    action: Action = Action.ACCEPT, client: object = CLIENT, ref: str = "ID1", state: str = "", **more: object
+) -> Verdict:
+    greylist = GreylistOutcome(state, reason="triplet found") if state else None
+    return Verdict(ref, action, 0, "nothing speaks against it", greylist=greylist, client=client, **more)  # type: ignore[arg-type]
+
+
+def ptr(*names: str, ttl: int = 300) -> Answer:
+    return Answer(codes.NOERROR, (RRset(b"\0", codes.PTR, ttl, tuple(map(from_text, names))),))
+
+
+class World:
+    def __init__(self, store: Store | None = None) -> None:
+        self.clock = VirtualClock()
+        self.resolver = ScriptedResolver()
+        self.store = store or MemoryStore()
+        self.engine = Engine((), self.resolver, self.clock, Counters())
+        self.acquaintances = Acquaintances(self.store, self.clock, Counters())
+        self.recent = RecentVerdicts()
+        clients = ClientZones(Hosts(self.resolver, self.clock), self.acquaintances, lambda: self.recent, self.clock)
+        self.zones = ListZones(from_text("rbl.internal"), self.engine, ZoneRules(), self.clock, clients=clients)
+
+    async def answer(self, tree: str, rtype: int = codes.A, reverse: str = REVERSE) -> Answer:
+        answer = await self.zones.answer(from_text(f"{reverse}.{tree}.rbl.internal"), rtype)
+        assert answer is not None
+        assert (answer.aa, answer.keep) == (True, False)
+        return answer
+
+    async def a(self, tree: str, reverse: str = REVERSE) -> object:
+        answer = await self.answer(tree, codes.A, reverse)
+        if answer.answer:
+            return [str(IPv4Address(each)) for each in answer.answer[0].rdatas]
+        assert [rrset.rtype for rrset in answer.authority] == [codes.SOA]
+        return NODATA if answer.rcode == codes.NOERROR else codes.rcode_text(answer.rcode)
+
+    async def txt(self, tree: str) -> list[str]:
+        answer = await self.answer(tree, codes.TXT)
+        return [part.decode() for rrset in answer.answer for each in rrset.rdatas for part in rdata.strings(each)]
+
+    async def ttl(self, tree: str) -> int:
+        answer = await self.answer(tree)
+        return (answer.answer or answer.authority)[0].ttl
+
+
+NAMES = [
+    # PTR, address of its name, noptr, nofcrdns, TTL at the most
+    (ptr("mail.example.com"), a("1.2.3.4"), NX, NX, 300),
+    (ptr("mail.example.com", ttl=40), a("1.2.3.4"), NX, NX, 40),
+    (ptr("mail.example.com"), a("1.2.3.5"), NX, LISTED, 300),
+    (ptr("mail.example.com"), denial(), NX, LISTED, 300),
+    (denial(ttl=30, minimum=30), None, LISTED, LISTED, 30),
+    (denial(rcode=codes.NOERROR), None, LISTED, LISTED, 300),
+    (ptr("mail.example.com"), SERVFAIL, NX, NX, 60),
+    (ptr("mail.example.com"), (9.0, a("1.2.3.5")), NX, NX, 60),
+    (SERVFAIL, None, NX, NX, 60),
+    (TIMEOUT, None, NX, NX, 60),
+    ((9.0, denial()), None, NX, NX, 60),
+]
+
+
+@pytest.mark.parametrize(("names", "address", "noptr", "nofcrdns", "ttl"), NAMES)
+@virtual
+async def test_names(names: object, address: object, noptr: object, nofcrdns: object, ttl: int) -> None:
+    w = World()
+    w.resolver.script |= {ARPA: names, "mail.example.com": address or denial()}
+    began = w.clock.monotonic()
+    assert (await w.a("noptr"), await w.a("nofcrdns")) == (noptr, nofcrdns)
+    assert w.clock.monotonic() - began <= 4
+    assert await w.ttl("nofcrdns") == ttl
+    assert await w.txt("noptr") == (["1.2.3.4 has no reverse hostname"] if noptr == LISTED else [])
+    assert (await w.answer("noptr", codes.AAAA)).rcode == codes.NOERROR
+
+
+@pytest.mark.parametrize("reverse", ["4.3.2.10", "1.0.0.127", "2.0.0.127", "1.1.168.192", "1.0.64.100"])
+@virtual
+async def test_private_addresses_need_no_names(reverse: str) -> None:
+    w = World()
+    for tree in ("noptr", "nofcrdns"):
+        assert await w.a(tree, reverse) == NX
+    assert w.resolver.asked == []
+
+
+@virtual
+async def test_a_client_is_new_for_a_day_after_its_first_contact() -> None:
+    w = World()
+    assert await w.a("firstseen") == NX
+    w.acquaintances.note(verdict())
+    assert await w.a("firstseen") == LISTED
+    await w.acquaintances.settle()
+    assert await w.a("firstseen") == LISTED
+    w.clock.set_wall(w.clock.wall() + DAY - 100)
+    assert (await w.a("firstseen"), await w.ttl("firstseen")) == (LISTED, 100)
+    w.acquaintances.note(verdict())
+    w.clock.set_wall(w.clock.wall() + 100)
+    assert (await w.a("firstseen"), await w.ttl("firstseen")) == (NX, 300)
+
+
+@virtual
+async def test_whom_nobody_knows_is_new_once_somebody_has_looked_for_a_day() -> None:
+    w = World()
+    assert (await w.a("firstseen"), await w.ttl("firstseen")) == (NX, 60)
+    w.clock.set_wall(w.clock.wall() + DAY)
+    assert (await w.a("firstseen"), await w.ttl("firstseen")) == (LISTED, 300)
+    again = World(w.store)
+    again.clock.set_wall(w.clock.wall())
+    assert await again.a("firstseen") == LISTED
+
+
+@virtual
+async def test_asking_changes_nothing() -> None:
+    w = World()
+    w.clock.set_wall(w.clock.wall() + 1)
+    for tree in ("noptr", "nofcrdns", "firstseen", "greypassed", "offenders", "why"):
+        await w.a(tree)
+        await w.txt(tree)
+    await w.acquaintances.settle()
+    assert [entry.key async for entry in w.store.scan(TABLE, 0)] == [SINCE]
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "listed"),
+    [
+        ("passed", Action.ACCEPT, LISTED),
+        ("known", Action.ACCEPT, LISTED),
+        ("new", Action.GREYLIST, NX),
+        ("early-retry", Action.GREYLIST, NX),
+        ("skipped", Action.ACCEPT, NX),
+        ("", Action.ACCEPT, NX),
+        ("passed", Action.REJECT, NX),
+    ],
+)
+@virtual
+async def test_who_has_passed_greylisting(state: str, action: Action, listed: object) -> None:
+    w = World()
+    w.acquaintances.note(verdict(action, state=state))
+    assert await w.a("greypassed") == listed
+    await w.acquaintances.settle()
+    assert await w.a("greypassed") == listed
+    w.acquaintances.note(verdict(Action.ACCEPT))
+    await w.acquaintances.settle()
+    assert await w.a("greypassed") == listed
+
+
+@virtual
+async def test_what_greylisting_has_counted_before_counts() -> None:
+    w = World()
+    w.store.put(CLIENTS, b"1.2.3.4", encode_client(Client(1, 0)), 4e9)
+    assert await w.a("greypassed") == LISTED
+
+
+@virtual
+async def test_who_is_refused_three_times_within_an_hour_is_an_offender() -> None:
+    w = World()
+    for number in range(3):
+        assert (await w.a("offenders"), await w.ttl("offenders")) == (NX, 60)
+        w.acquaintances.note(verdict(Action.REJECT))
+        w.acquaintances.note(verdict(Action.DEFER))
+        w.acquaintances.note(verdict(Action.REJECT, ip_address("1.2.3.5")))
+        if number < 2:
+            await asyncio.sleep(1000)
+    assert await w.a("offenders") == LISTED
+    await asyncio.sleep(1590)
+    assert (await w.a("offenders"), await w.ttl("offenders")) == (LISTED, 10)
+    await asyncio.sleep(10)
+    assert await w.a("offenders") == NX
+
+
+@virtual
+async def test_why() -> None:
+    w = World()
+    assert await w.a("why") == NX
+    assert (await w.answer("why", codes.TXT)).rcode == codes.NXDOMAIN
+    helo = Finding("helo", "helo_not_fqdn", "HELO foo is not fully qualified", 2, Consequence.REJECT)
+    found = (helo, Finding("ptr", "ptr_ok", "ok"))
+    w.recent.put(verdict(Action.REJECT, ref="ID7", findings=found), w.clock.monotonic())
+    w.recent.put(verdict(ref="DRY"), w.clock.monotonic(), dry=True)
+    await asyncio.sleep(90)
+    assert await w.txt("why") == [
+        "reject, 90 s ago, score 0, id ID7: nothing speaks against it", " / HELO foo is not fully qualified",
+    ]  # fmt: skip
+    assert (await w.answer("why", codes.TXT)).answer[0].ttl == 5
+    assert await w.a("why") == NODATA
+
+
+def test_only_the_last_verdict_is_told_and_let_go_with_it() -> None:
+    recent = RecentVerdicts(kept=2)
+    for number in range(3):
+        recent.put(verdict(ref=f"ID{number}", client=ip_address(f"192.0.2.{number % 2}")), number)
+    last = recent.last_on(ip_address("192.0.2.0"), 5)
+    assert last is not None
+    assert (last.verdict.id, last.age) == ("ID2", 3)
+    recent.put(verdict(ref="ID3", client=ip_address("192.0.2.9")), 4)
+    recent.put(verdict(ref="ID4", client=ip_address("192.0.2.9")), 4)
+    assert recent.last_on(ip_address("192.0.2.0"), 5) is None
+    assert recent.last_on(ip_address("192.0.2.9"), 8 * DAY) is None
+
+
+# -- what is kept
+
+
+def test_golden_octets() -> None:
+    assert encode_contact(Contact(1_700_000_000, 1_700_000_100, 0)).hex() == "016553f1006553f16400000000"
+    assert decode_contact(encode_contact(Contact(1, 2, 3))) == Contact(1, 2, 3)
+
+
+times = st.integers(0, 2**32 - 1)
+contacts = st.builds(Contact, times, times, times)
+
+
+@given(contacts, contacts, contacts)
+def test_contacts_add_up_in_any_order(one: Contact, two: Contact, three: Contact) -> None:
+    assert (one | two) | three == one | (three | two)
+    assert one | one == one
+    assert decode_contact(encode_contact(one)) == one
+
+
+@given(st.binary(max_size=20))
+def test_damage_is_nobody(octets: bytes) -> None:
+    assert decode_contact(octets) is None or (len(octets) == 13 and octets[0] == 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worth"),
+    [
+        (None, Contact(5, 5), True),
+        (Contact(5, 5), Contact(5, 5 + 3599), False),
+        (Contact(5, 5), Contact(5, 5 + 3600), True),
+        (Contact(5, 5), Contact(5, 6, 6), True),
+        (Contact(5, 6, 6), Contact(5, 7, 7), False),
+        (Contact(5, 5), Contact(4, 5), True),
+    ],
+)
+def test_what_is_worth_writing(before: Contact | None, after: Contact, worth: bool) -> None:
+    assert is_worth_writing(before, after) is worth
+
+
+def test_a_clock_set_back_makes_nobody_new_for_longer_than_a_day() -> None:
+    assert new_for(Contact(1000 * DAY, 1000 * DAY), None, 5.0) == DAY
+
+
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64")],
+)
+def test_what_a_client_is_known_as(client: str, name: str) -> None:
+    assert known_as(ip_address(client)) == name
+
+
+@pytest.fixture(params=["memory", "disk"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    opened: Store = MemoryStore() if request.param == "memory" else await open_store(tmp_path / "var", Counters())
+    yield opened
+    await opened.close()
+
+
+class Clock:
+    now = NOW
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+
+async def test_acquaintances_outlive_a_restart(store: Store) -> None:
+    clock = Clock()
+    first = Acquaintances(store, clock, Counters())
+    first.note(verdict(state="passed"))
+    await first.settle()
+    clock.now += 2 * DAY
+    again = Acquaintances(store, clock, Counters())
+    assert await again.new_for(CLIENT) == 0
+    assert await again.has_passed(CLIENT)
+    again.note(verdict())
+    await again.settle()
+    assert await store.get(TABLE, b"1.2.3.4", clock.now) == encode_contact(Contact(int(NOW), int(clock.now), int(NOW)))
+    clock.now += 35 * DAY
+    assert await again.new_for(CLIENT) == DAY
+
+
+async def test_a_run_writes_what_is_noted(store: Store) -> None:
+    first = Acquaintances(store, Clock(), Counters())
+    task = asyncio.create_task(first.run())
+    first.note(verdict())
+    for _ in range(500):
+        if await store.get(TABLE, b"1.2.3.4", NOW) is not None:
+            break
+        await asyncio.sleep(0.01)
+    task.cancel()
+    assert await store.get(TABLE, b"1.2.3.4", NOW) == encode_contact(Contact(int(NOW), int(NOW)))
+
+
+class Broken(MemoryStore):
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        raise StoreError("out of order")
+
+
+class Hanging(MemoryStore):
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        await asyncio.sleep(1e6)
+        return None
+
+
+@pytest.mark.parametrize("broken", [Broken, Hanging])
+@virtual
+async def test_without_a_store_nobody_is_listed(broken: type[MemoryStore]) -> None:
+    w = World(broken())
+    w.acquaintances.note(verdict(client=ip_address("1.2.3.5"), state="passed"))
+    began = w.clock.monotonic()
+    for tree in ("firstseen", "greypassed"):
+        assert (await w.a(tree), (await w.answer(tree)).authority[0].ttl) == (NX, 60)
+    assert w.clock.monotonic() - began <= 8
+    if broken is Broken:
+        await w.acquaintances.settle()
+
+
+def test_strangers_fill_no_table() -> None:
+    known = Acquaintances(MemoryStore(), Clock(), Counters())
+    for number in range(bounds.CLIENT_NOTES + 100):
+        known.note(verdict(Action.REJECT, ip_address(number)))
+    assert len(known._notes) == len(known._refusals) == bounds.CLIENT_NOTES
