@@ -7,6 +7,8 @@ The variants are the ways in which a mail server can use the service, and the tu
 * `policy`: the two policy lines of resolverd's README.
 * `dmarc`: the same, with OpenDMARC as a milter behind it.
 * `combined`: one DNS list that says what all lists say, `reject_rbl_client bl.rbl.internal`.
+* `zones`: all that the combined zone has for smtpd; each session has an smtpd of its own, as they remember what lists said.
+* `postscreen`: postscreen in front, with the lines of contrib/postfix, and nothing asked by smtpd.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
 """
 
@@ -27,6 +29,9 @@ MAILBOXES = ("anna", "bert", "postmaster")
 
 _POLICY = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_action=DUNNO }"
 _ACCEPT_OURS = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination, reject_unlisted_recipient"
+
+CONTRIB = Path(__file__).parents[2] / "contrib"
+_POSTSCREEN = (CONTRIB / "postfix" / "postscreen.cf").read_text().replace("/etc/postfix/", "$config_directory/")
 
 VARIANTS = {
     "tutorial": """
@@ -56,6 +61,19 @@ milter_default_action = tempfail
 """,
     "combined": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client bl.rbl.internal
+""",
+    "zones": f"""
+smtpd_recipient_restrictions = {_ACCEPT_OURS},
+    permit_dnswl_client wl.rbl.internal=127.0.[0..255].[1..3],
+    reject_rbl_client bl.rbl.internal,
+    reject_rhsbl_helo dbl.rbl.internal, reject_rhsbl_sender dbl.rbl.internal, reject_rhsbl_reverse_client dbl.rbl.internal
+max_use = 1
+""",
+    "postscreen": f"""
+{_POSTSCREEN}
+postscreen_greet_wait = 1s
+postscreen_dnsbl_min_ttl = 1s
+postscreen_dnsbl_max_ttl = 1s
 """,
     "guarded": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client zen.spamhaus.org
@@ -97,8 +115,7 @@ postscreen_cache_map =
 """
 
 _MASTER = """
-smtp      inet  n - n - -   smtpd
-2525      inet  n - n - 1   postscreen
+{smtp}
 smtpd     pass  - - n - -   smtpd
 dnsblog   unix  - - n - 0   dnsblog
 tlsproxy  unix  - - n - 0   tlsproxy
@@ -125,6 +142,11 @@ postlog   unix-dgram n - n - 1 postlogd
 policyd-spf unix - n n - 0 spawn user=policyd-spf argv=/usr/bin/policyd-spf
 """
 
+
+_SMTP = """\
+smtp      inet  n - n - -   smtpd
+2525      inet  n - n - 1   postscreen"""
+_SCREENED = "smtp      inet  n - n - 1   postscreen"
 
 _DIRECTORIES = (
     ("etc", "root", "root", 0o755),
@@ -190,7 +212,9 @@ class Postfix:
             shutil.chown(path, owner, group)
             path.chmod(mode)
         (self.config / "main.cf").write_text(_MAIN + VARIANTS[self.variant])
-        (self.config / "master.cf").write_text(_MASTER)
+        smtp = _SCREENED if self.variant == "postscreen" else _SMTP
+        (self.config / "master.cf").write_text(_MASTER.replace("{smtp}", smtp))
+        shutil.copy(CONTRIB / "postfix" / "dnsbl_reply", self.config)
         (self.config / "mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in MAILBOXES))
         (self.config / "helo_access").write_text(HELO_ACCESS)
         (self.config / "rbl_override").write_text(RBL_OVERRIDE)
