@@ -29,6 +29,7 @@ bench: $(VENV)/.developing peers
 	$(BIN)/python -m bench.cold
 	$(BIN)/python -m bench.policy
 	$(BIN)/python -m bench.stacks
+	$(BIN)/python -m bench.client
 
 peers:
 	@tests/install-peers
