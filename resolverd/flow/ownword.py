@@ -5,6 +5,7 @@ from typing import NamedTuple
 from resolverd.flow.hosts import Hosts
 from resolverd.flow.overriding import OverrideBook
 from resolverd.flow.ports import Clock
+from resolverd.mail.combined import PARTIAL_TTL
 from resolverd.mail.overrides import Held, Kind, Override, Parties, Role, word_on_lists
 from resolverd.wire.names import Address
 
@@ -46,7 +47,8 @@ class OwnWord:
         """The word on a client, whose names are looked up, by `deadline` (monotonic seconds)."""
         host = await self._hosts.look(subject, deadline=deadline)
         names = (host.name,) if host.name else ()
-        return self._said(self._book.index.held(Parties(subject, names), self._clock.wall()))
+        word = self._said(self._book.index.held(Parties(subject, names), self._clock.wall()))
+        return word._replace(lasting=PARTIAL_TTL) if host.partial and word.action is None else word
 
     def _said(self, held: list[Held]) -> Word:
         decisive = word_on_lists(held)

@@ -14,7 +14,9 @@ from resolverd.wire.names import Address
 NEW_FOR: Final = 24 * 3600
 """Seconds for which a client is new after its first contact."""
 KEPT_FOR: Final = 35 * 24 * 3600
-"""Seconds after its last contact for which a client is remembered: as long as greylisting does by default."""
+"""Seconds after its last contact for which a client that has passed greylisting is remembered, as greylisting does itself."""
+STRANGERS_KEPT_FOR: Final = 7 * 24 * 3600
+"""The same for the others: most of them are bots that never come again."""
 REFRESH: Final = 3600
 """Seconds after which a further contact is written down."""
 REFUSALS: Final = 3
@@ -38,7 +40,7 @@ class Contact(NamedTuple):
     @property
     def expires(self) -> int:
         """The wall second from which it is a stranger again."""
-        return self.last + KEPT_FOR
+        return self.last + (KEPT_FOR if self.passed else STRANGERS_KEPT_FOR)
 
     def __or__(self, other: "Contact") -> "Contact":
         """Both together: the earliest first contact, the latest of everything else."""

@@ -276,6 +276,10 @@ def test_what_is_worth_writing(before: Contact | None, after: Contact, worth: bo
     assert is_worth_writing(before, after) is worth
 
 
+def test_strangers_are_forgotten_sooner() -> None:
+    assert (Contact(0, 100).expires, Contact(0, 100, 50).expires) == (100 + 7 * DAY, 100 + 35 * DAY)
+
+
 def test_a_clock_set_back_makes_nobody_new_for_longer_than_a_day() -> None:
     assert new_for(Contact(1000 * DAY, 1000 * DAY), None, 5.0) == DAY
 

@@ -339,6 +339,16 @@ async def test_a_name_that_does_not_lead_back_allows_nobody():
         assert await w.a("7.3.2.1.bl.rbl.internal") == LISTED
 
 
+@virtual
+async def test_a_name_that_could_not_be_looked_up_is_asked_again_soon():
+    async with world() as w:
+        w.script["7.3.2.1.in-addr.arpa PTR"] = SERVFAIL
+        w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4", ttl=900)
+        await w.book.set(Wish(key_of("allow", "example.com")))
+        (rrset,) = (await w.answer("7.3.2.1.bl.rbl.internal")).answer
+        assert rrset.ttl == 60
+
+
 @pytest.mark.parametrize(
     ("action", "subject", "scope", "said"),
     [
