@@ -11,6 +11,7 @@ from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, lower
 from resolverd.wire.rrset import RRset
 
+_ANY = b"\x01*"
 _NO_SUCH_RECORD = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_OTHER, "the zone's files do not name one"),), keep=False)
 
 
@@ -30,6 +31,8 @@ class OwnZone:
         self._has_master = records is not None
         self.zone = Zone(self.origin, records if records is not None else self._apex())
         self._has_ip4 = any(each.is_ip4 for each in self.lists)
+        # Without a master file there is nothing below the apex but lists: one denial serves every name.
+        self._denial = None if self._has_master else self.zone.ask(_ANY + self.origin, codes.A)
 
     def __len__(self) -> int:
         """Records and entries."""
@@ -48,7 +51,7 @@ class OwnZone:
             return self.zone.ask(name, rtype)
         asked = question(name, self.origin, has_ip4=self._has_ip4)
         listings = [(each, match) for each in self.lists if (match := each.find(asked)) is not None]
-        said = self.zone.ask(name, rtype, wildcards=not listings)
+        said = self._denial or self.zone.ask(name, rtype, wildcards=not listings)
         if said.onward is not None:
             return said
         if listings:
