@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SETTING: Final = ("action", "subject", "scope", "to", "for", "reason", "owner", "from_id")
 """Parameters of an override, in the query or as members of a JSON object in the body."""
-TAKING_BACK: Final = ("action", "scope", "to", "owner")
-"""Parameters that tell which overrides of a subject are meant, and who says so."""
+TAKING_BACK: Final = ("action", "scope", "to", "of", "owner")
+"""Parameters that tell which overrides of a subject are meant (`of`: those of this owner), and who says so."""
 
 Path = Mapping[str, str]
 
@@ -53,15 +53,15 @@ async def put_override(api: "Api", request: web.BaseRequest, path: Path) -> dict
 
 
 async def forget_overrides(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
-    """Take the overrides of a subject back, or those of an action, a scope, a recipient."""
+    """Take the overrides of a subject back, or those of an action, a scope, a recipient, an owner."""
     given = await _parameters(request, path, TAKING_BACK)
     try:
         to = recipient_of(given["to"]) if "to" in given else None
         owner = note_of("owner", given.get("owner", ""))
     except BadOverride as error:
         raise Problem(400, str(error)) from None
-    meant = [each.override.key for each in api.backend.overrides(_subject(path))]
-    keys = [key for key in meant if _is_meant(key, given.get("action"), given.get("scope"), to)]
+    found = [each.override for each in api.backend.overrides(_subject(path)) if given.get("of") in (None, each.override.owner)]
+    keys = [each.key for each in found if _is_meant(each.key, given.get("action"), given.get("scope"), to)]
     try:
         return {"forgotten": await api.backend.forget_overrides(keys, owner or f"{request.remote} over HTTP")}
     except StoreError as error:

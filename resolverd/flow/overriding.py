@@ -93,7 +93,8 @@ class OverrideBook:
     async def set(self, wish: Wish) -> Override:
         """Put an override in force, in place of one that is the same but for its end and its notes.
 
-        Somebody else's that lasts longer keeps its end: a ban of an hour never shortens one for good. Raises Full, StoreError.
+        Somebody else's that lasts longer stays what it is: a ban of an hour never takes the place of one for good. Raises Full,
+        StoreError.
         """
         now = int(self._clock.wall())
         before = self.index.get(wish.key)
@@ -102,13 +103,14 @@ class OverrideBook:
         if before is None and len(self.index) >= bounds.OVERRIDES:
             raise Full
         until = 0 if wish.lasting is None else now + max(wish.lasting, 1)
-        if before is not None and before.owner != wish.owner and until:
-            until = max(until, before.until) if before.until else 0
         # Who speaks later has the last word, within a second as well.
         others = (each.since + 1 for each in self.index.of(wish.key.subject) if each.key.action != wish.key.action)
-        hits, last = (before.hits, before.last) if before is not None else (0, 0)
         since = max([now, *others])
-        override = Override(wish.key, since, until, wish.owner, wish.reason, wish.from_id, hits, last)
+        if before is not None and before.owner != wish.owner and until and not 0 < before.until <= until:
+            override = before._replace(since=since)
+        else:
+            hits, last = (before.hits, before.last) if before is not None else (0, 0)
+            override = Override(wish.key, since, until, wish.owner, wish.reason, wish.from_id, hits, last)
         self._put(override)
         self.index.put(override)
         _tell(wish.key.action, override)

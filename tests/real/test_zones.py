@@ -153,6 +153,11 @@ TABLE = [
     (f"{reverse(DENIED)}.zen.spamhaus.org", "A", yes("127.0.0.2")),
     (f"{reverse(VOUCHED)}.list.dnswl.org", "A", yes("127.0.2.3")),
     (f"{reverse(LISTED)}.dnsbl.sorbs.net", "A", NO),
+    # addresses of which no public list knows anything
+    (at("10.0.0.1", "bl"), "A", NO),
+    (at("192.168.1.1", "score"), "A", NO),
+    (at("fd00::1", "bl"), "A", NO),
+    (at("10.0.0.1", "noptr"), "A", NO),
     # everything else
     ("mail.honest-mail.com", "A", yes("192.0.2.10")),
 ]  # fmt: skip

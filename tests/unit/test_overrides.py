@@ -457,6 +457,7 @@ async def test_a_ban_for_an_hour_never_shortens_somebody_elses(before, after, ow
     await first.set(Wish(key_of("deny", "192.0.2.7"), before, "anna"))
     said = await first.set(Wish(key_of("deny", "192.0.2.7"), after, owner))
     assert said.until == (int(NOW) + until if until else 0)
+    assert said.owner == ("anna" if until == (before or 0) else owner)
 
 
 async def test_the_later_word_counts_within_a_second_too() -> None:
@@ -611,7 +612,8 @@ async def test_time_is_the_walls() -> None:
 
 @virtual
 async def test_each_recipient_of_a_message_has_the_word_that_is_his() -> None:
-    setup = screen("allow 192.0.2.7 all ann@example.org", "deny joe@example.com all eve@example.org", internet=Internet(GOOD, SPAM))
+    lines = ("allow 192.0.2.7 all ann@example.org", "deny joe@example.com all eve@example.org")
+    setup = screen(*lines, internet=Internet(GOOD, SPAM))
     for recipient, action in (("bob", Action.REJECT), ("ann", Action.ACCEPT), ("eve", Action.REJECT), ("ann", Action.ACCEPT)):
         verdict = await setup.screen.screen(attempt(**{**DELIVERY, "recipient": f"{recipient}@example.org"}), record=True)
         assert verdict.action is action

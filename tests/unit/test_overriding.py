@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import socket
 import threading
 import urllib.error
@@ -20,6 +21,8 @@ from test_daemon import REQUEST, Running
 from resolverd.cli.root import resolverd
 from resolverd.edge.http import HttpServer
 from resolverd.watch.counters import Counters
+
+CONTRIB = Path(__file__).parents[2] / "contrib"
 
 
 def run(*arguments: str) -> Result:
@@ -99,6 +102,23 @@ def test_deny_as_fail2ban_calls_it(served: Served, monkeypatch: pytest.MonkeyPat
     (override,) = shown(served)
     assert (override["action"], override["subject"], override["scope"], override["to"]) == ("deny", "192.0.2.7", "all", None)
     assert (override["owner"], override["reason"], override["until"] - override["since"]) == ("anna", "fail2ban", 3600)
+
+
+def test_fail2ban_takes_back_only_what_is_its_own(served: Served) -> None:
+    words = (CONTRIB / "fail2ban" / "action.d" / "resolverd.conf").read_text().splitlines()
+    ban = next(line.partition("=")[2] for line in words if line.startswith("actionban"))
+    unban = next(line.partition("=")[2] for line in words if line.startswith("actionunban"))
+
+    def called(line: str) -> Result:
+        said = line.replace("<ip>", "192.0.2.7").replace("<bantime>", "3600").replace("<name>", "postfix").replace("<failures>", "5")
+        return run(*shlex.split(said)[1:], "-c", served.config)
+
+    assert called(ban).exit_code == called(ban).exit_code == 0
+    assert [each["reason"] for each in shown(served)] == ["fail2ban postfix, 5 failures"]
+    assert called(unban).stdout == "1 overrides forgotten\n"
+    assert run("deny", "192.0.2.7", "--owner", "anna", "-c", served.config).exit_code == 0
+    assert called(ban).exit_code == called(unban).exit_code == 0
+    assert [each["owner"] for each in shown(served)] == ["anna"]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +225,7 @@ def test_who_says_nothing_of_himself_is_told_by_his_address(served: Served) -> N
 def test_some_of_a_subjects_are_taken_back(served: Served) -> None:
     for query in ("action=allow&scope=spf", "action=allow&scope=lists&to=a@example.org", "action=deny"):
         assert served.call("PUT", f"/v1/overrides/192.0.2.7?{query}")[0] == 200
+    assert served.call("DELETE", "/v1/overrides/192.0.2.7?of=nobody")[1] == {"forgotten": 0}
     assert served.call("DELETE", "/v1/overrides/192.0.2.7?to=a@example.org")[1] == {"forgotten": 1}
     assert served.call("DELETE", "/v1/overrides/192.0.2.7?to=")[1] == {"forgotten": 2}
 

@@ -40,6 +40,7 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 @click.option("--action", type=click.Choice(ACTIONS), help="Only what allows, or only what denies.")
 @click.option("--scope", type=click.Choice(SCOPES), help="Only those of this scope.")
 @click.option("--to", metavar="RECIPIENT", help="Only those for this recipient; '' for those that hold for all.")
+@click.option("--of", metavar="NAME", help="Only those of this owner.")
 @json_option
 @config_option
 @click.pass_context
