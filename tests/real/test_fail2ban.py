@@ -149,7 +149,7 @@ def test_a_ban_is_a_deny(folder: Path, mail_log: Path) -> None:
         server.terminate()
         server.wait(20)
     assert set(denied) == wanted, said.read_text()
-    assert denied["192.0.2.66"][2:-1] == ["--for", "3600s", "--reason", "fail2ban postfix, 3 failures"]
+    assert denied["192.0.2.66"][2:-1] == ["--for", "3600s", "--reason", "fail2ban postfix, 3 failures", "--owner", "fail2ban"]
     assert denied[BOTS[0]][2:4] == ["--for", "86400s"]
     forgotten = [line for line in told.read_text().splitlines() if not line.startswith("deny|")]
-    assert all(re.fullmatch(r"overrides\|forget\|[0-9a-f.:]+\|--action\|deny\|", line) for line in forgotten)
+    assert all(re.fullmatch(r"overrides\|forget\|[0-9a-f.:]+\|--action\|deny\|--of\|fail2ban\|", line) for line in forgotten)

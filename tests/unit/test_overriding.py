@@ -110,7 +110,8 @@ def test_fail2ban_takes_back_only_what_is_its_own(served: Served) -> None:
     unban = next(line.partition("=")[2] for line in words if line.startswith("actionunban"))
 
     def called(line: str) -> Result:
-        said = line.replace("<ip>", "192.0.2.7").replace("<bantime>", "3600").replace("<name>", "postfix").replace("<failures>", "5")
+        said = line.replace("<ip>", "192.0.2.7").replace("<bantime>", "3600")
+        said = said.replace("<name>", "postfix").replace("<failures>", "5")
         return run(*shlex.split(said)[1:], "-c", served.config)
 
     assert called(ban).exit_code == called(ban).exit_code == 0
