@@ -368,7 +368,8 @@ class Service:
             return  # the directory, if there is one, is not ours to work in
         salvor = Salvor(self._store, state, self._clock.wall, self.counters)
         while True:
-            await salvor.run()
+            if await salvor.run():
+                await self._overrides.load()
             await asyncio.sleep(_SWEEP_EVERY)
 
 

@@ -11,11 +11,19 @@ from pathlib import Path
 import pytest
 from stores import LATER, NOW, aside, database, keys, works
 
+from resolverd.app.service import Service
+from resolverd.config.places import StoreUrl
+from resolverd.config.settings import Settings
+from resolverd.config.settings import Store as StoreSettings
+from resolverd.flow.overriding import OverrideBook, Wish
+from resolverd.mail.overrides import key_of
+from resolverd.net.clock import SystemClock
 from resolverd.store.base import Store
 from resolverd.store.disk import open_store
 from resolverd.store.rows import PAGE
 from resolverd.store.salvage import MARK, TRIES, Salvor, Saved
 from resolverd.watch.counters import Counters
+from resolverd.wire.ask import Ask, Failed, Reply
 
 COUNT = 800
 
@@ -303,3 +311,33 @@ async def test_no_room_for_a_copy_says_so(
     assert "the disk has no room" in caplog.text
     monkeypatch.undo()
     await works(store)
+
+
+class Nowhere:
+    """A network in which nobody answers."""
+
+    async def exchange(self, ask: Ask) -> Reply:
+        await asyncio.sleep(ask.timeout)
+        return Reply(None, Failed.TIMEOUT, 0.0, ask.timeout)
+
+
+async def test_overrides_that_are_saved_are_in_force_again(tmp_path: Path) -> None:
+    state = tmp_path / "var"
+    store = await open_store(state, Counters())
+    book = OverrideBook(store, SystemClock(), Counters())
+    await book.set(Wish(key_of("deny", "192.0.2.7")))
+    await store.close()
+    spoil(database(state), 0)
+    settings = Settings(store=StoreSettings(url=StoreUrl("disk", state)))
+    service = Service(settings, Nowhere(), await open_store(state, Counters()), SystemClock(), Counters())
+    await service.prepare()
+    assert not service.overrides(None)
+    service.start()
+    try:
+        for _ in range(500):
+            if service.overrides(None):
+                break
+            await asyncio.sleep(0.01)
+        assert service.overrides(None)
+    finally:
+        await service.aclose()
