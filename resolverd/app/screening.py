@@ -68,6 +68,7 @@ def screen(
             checks.build,
             rules,
             spf=spf_options(settings, hostname),
+            rhsbl=settings.checks.rhsbl.names,
             access=checks.AccessMaps(maps.client, maps.helo),
             overrides=book.index,
         ),

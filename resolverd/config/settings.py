@@ -164,6 +164,12 @@ class Spf(Check, frozen=True):
     domain_allow: tuple[forms.Domain, ...] = ()
 
 
+class Rhsbl(Check, frozen=True):
+    """``[checks.rhsbl]``: what all checks have, and whose names are asked about."""
+
+    names: tuple[Literal["helo", "sender", "client", "reverse_client", "recipient"], ...] = ("helo", "sender", "reverse_client")
+
+
 class Overrides(Struct, frozen=True):
     """``[checks.overrides]``: Postfix map source files, as they are."""
 
@@ -182,7 +188,7 @@ class Checks(Struct, frozen=True):
     sender_domain: Check = Check()
     spf: Spf = Spf()
     dnsbl: Check = Check()
-    rhsbl: Check = Check()
+    rhsbl: Rhsbl = Rhsbl()
     dnswl: Check = Check()
     overrides: Overrides = Overrides()
 

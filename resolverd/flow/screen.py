@@ -29,6 +29,7 @@ from resolverd.flow.recent import RecentVerdicts
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import confirmed
 from resolverd.mail.checks.overrides import Overrides
+from resolverd.mail.checks.rhsbl import Rhsbl
 from resolverd.mail.checks.rules import Check
 from resolverd.mail.checks.spf import authorised
 from resolverd.mail.findings import Action, Finding, GreylistOutcome, Verdict
@@ -352,15 +353,23 @@ class Screen:
 
 
 def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Known) -> Known | None:
-    """What is known of the message, with the admin's word for this recipient; None if that wants to know more."""
-    own = next((check for check in checks if isinstance(check, Overrides)), None)
-    if own is None or own.name in known.inquiry.broken:
-        return known
+    """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
     replies = known.inquiry.replies
-    if any(question not in replies for question in own.asks(attempt, replies)):
+    own = {check.name for check in checks if _is_of_recipient(check)} - known.inquiry.broken
+    if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
         return None
-    others = [finding for finding in known.findings if finding.check != own.name]
-    return known._replace(findings=[*own.judge(attempt, replies), *others])
+    findings: list[Finding] = []
+    for check in checks:
+        if check.name in own:
+            findings += check.judge(attempt, replies)
+        else:
+            findings += [finding for finding in known.findings if finding.check == check.name]
+    return known._replace(findings=findings)
+
+
+def _is_of_recipient(check: Check) -> bool:
+    """Whether it may find something else for another recipient of the message."""
+    return isinstance(check, Overrides) or (isinstance(check, Rhsbl) and "recipient" in check.roles)
 
 
 def _stale(replies: Replies, waited: int) -> list[ListLookup]:

@@ -98,6 +98,33 @@ def test_rhsbl(helo, sender, reverse, lists, expected):
 
 
 @pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        (("client",), ["rhsbl_client_listed", "rhsbl_clear"]),
+        (("reverse_client",), ["rhsbl_reverse_client_listed", "rhsbl_clear"]),
+        (("client", "reverse_client"), ["rhsbl_client_listed", "rhsbl_clear"]),
+        (("recipient",), ["rhsbl_recipient_listed", "rhsbl_clear"]),
+        (("helo",), ["rhsbl_skipped"]),
+    ],
+)
+def test_rhsbl_asks_about_the_names_that_it_is_told_to(roles, expected):
+    client = attempt(client_name="host.spam.com", reverse_client_name="host.spam.com", helo_name="", recipient="a@ours.com")
+    world = World(lists={("dbl", "host.spam.com"): listed("dbl"), ("dbl", "ours.com"): listed("dbl")})
+    findings = judged(Rhsbl(CheckRules(), LISTS, roles), client, world)
+    assert codes(findings) == expected
+    if "listed" in expected[0]:
+        subject = {"client": "Client host [host.spam.com]", "recipient": "Recipient address [ours.com]",
+                   "reverse_client": "Unverified Client host [host.spam.com]"}[roles[0]]  # fmt: skip
+        assert str(findings[0].reply) == f"554 5.7.1 Service unavailable ({subject} blocked using dbl.test)"
+
+
+def test_rhsbl_takes_no_name_of_a_client_that_does_not_lead_back():
+    client = attempt(client_name="unknown", reverse_client_name="", helo_name="")
+    world = World({f"{REVERSE} PTR": ptr("host.spam.com")}, {("dbl", "host.spam.com"): listed("dbl")})
+    assert codes(judged(Rhsbl(CheckRules(), LISTS, ("client",)), client, world)) == ["rhsbl_skipped"]
+
+
+@pytest.mark.parametrize(
     ("role", "text"),
     [
         ("helo_name", "Helo command [x.com]"),

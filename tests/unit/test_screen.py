@@ -631,6 +631,18 @@ async def test_the_client_of_a_message_is_looked_up_once():
     assert [recipient for recipient, _, _ in setup.greylist.calls] == ["ann@example.org", "bob@example.org"]
 
 
+@virtual
+async def test_the_domain_of_each_recipient_is_asked_about_where_that_is_wanted():
+    internet = Internet(GOOD, {("dbl", "listed.example.net"): listed("dbl", 6)})
+    setup = Setup(internet, checks=partial(build, PRESETS["tutorial"], rhsbl=("helo", "recipient")))
+    assert (await setup.verdict(recipient="ann@example.org")).action is Action.ACCEPT
+    asked = len(internet.asked)
+    refused = await setup.verdict(recipient="ann@listed.example.net")
+    assert refused.reply.text.startswith("Service unavailable (Recipient address [listed.example.net] blocked using dbl.test")
+    assert {str(question.subject) for question in internet.asked[asked:]} == {"listed.example.net"}
+    assert (await setup.verdict(recipient="bob@example.org")).action is Action.ACCEPT, "the next is not refused for it"
+
+
 @pytest.mark.parametrize(
     "other", [{"instance": "9.9.9"}, {"instance": ""}, {"sender": "else@example.com"}, {"helo_name": "x.example.com"}]
 )

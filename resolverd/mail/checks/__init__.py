@@ -3,7 +3,7 @@
 A new check is one file, one line in `CHECKS`, its rules in `rules.PRESETS`, and a table of cases.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from resolverd.mail.checks.access import Access, AccessMaps
@@ -13,7 +13,7 @@ from resolverd.mail.checks.fcrdns import Fcrdns
 from resolverd.mail.checks.helo import Helo
 from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.ptr import Ptr
-from resolverd.mail.checks.rhsbl import Rhsbl
+from resolverd.mail.checks.rhsbl import USUAL, Rhsbl
 from resolverd.mail.checks.rules import PRESETS, Check, CheckRules
 from resolverd.mail.checks.sender_domain import SenderDomain
 from resolverd.mail.checks.spf import Spf, SpfOptions
@@ -29,6 +29,7 @@ class Means(NamedTuple):
 
     lists: tuple[ListSpec, ...]
     spf: SpfOptions
+    rhsbl: Collection[str]
 
 
 _Maker = Callable[[CheckRules, Means], Check]
@@ -42,7 +43,7 @@ CHECKS: Final[tuple[tuple[str, _Maker], ...]] = (
     ("spf", lambda rules, means: Spf(rules, means.spf)),  # and whether it may: a name must be there to be spoken for
     # a listing has a link on which the sender can act, so it stands before the lists of domains
     ("dnsbl", lambda rules, means: Dnsbl(rules, means.lists)),
-    ("rhsbl", lambda rules, means: Rhsbl(rules, means.lists)),
+    ("rhsbl", lambda rules, means: Rhsbl(rules, means.lists, means.rhsbl)),
     ("dnswl", lambda rules, means: Dnswl(rules, means.lists)),  # last, as it never refuses
 )
 """Every check by name, with how it is made."""
@@ -53,6 +54,7 @@ def build(
     lists: Sequence[ListSpec],
     *,
     spf: SpfOptions | None = None,
+    rhsbl: Collection[str] = USUAL,
     access: AccessMaps | None = None,
     overrides: OverrideIndex | None = None,
 ) -> tuple[Check, ...]:
@@ -60,7 +62,7 @@ def build(
 
     In front of them stands the admin's own word: overrides, then maps, if there are any; it follows no rules but its own.
     """
-    means = Means(tuple(lists), spf or SpfOptions())
+    means = Means(tuple(lists), spf or SpfOptions(), rhsbl)
     on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
     own_word: list[Check] = [] if overrides is None else [Overrides(overrides)]
     if access:

@@ -1,16 +1,19 @@
 """Is one of the names a client brings on a block list for domains?
 
-As ``reject_rhsbl_helo``, ``reject_rhsbl_sender`` and ``reject_rhsbl_reverse_client`` (RFC 5782 §3). Like smtpd it passes
-over address literals, ``unknown`` and whatever is no domain name. A name that comes twice is asked and counted once.
+As ``reject_rhsbl_helo``, ``reject_rhsbl_sender`` and ``reject_rhsbl_reverse_client`` (RFC 5782 §3); ``reject_rhsbl_client``
+and ``reject_rhsbl_recipient`` where they are wanted. Like smtpd it passes over address literals, ``unknown`` and whatever is
+no domain name. A name that comes twice is asked and counted once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from resolverd.failures import Unknown
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.client import reverse_names, reverse_wanted
 from resolverd.mail.checks.evidence import evidence
+from resolverd.mail.checks.fcrdns import confirmed, wanted
 from resolverd.mail.checks.listings import Asked, asked, listings, remainder
 from resolverd.mail.checks.rules import CheckRules, harmful, harmless
 from resolverd.mail.domains import canonical, registrable
@@ -18,23 +21,36 @@ from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.questions import Question, Replies
 
-ROLES = {"helo": "Helo command", "sender": "Sender address", "reverse_client": "Unverified Client host"}
-"""Where a name comes from, and how Postfix calls that."""
+ROLES: Final = {
+    "helo": "Helo command",
+    "sender": "Sender address",
+    "client": "Client host",
+    "reverse_client": "Unverified Client host",
+    "recipient": "Recipient address",
+}
+"""Where a name comes from, and how Postfix calls that; a name with two roles goes by the first."""
+USUAL: Final = ("helo", "sender", "reverse_client")
+"""The tutorial's: the verified name is the reverse name, and recipients are our own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rhsbl:
-    """Codes: ``rhsbl_helo_listed``, ``rhsbl_sender_listed``, ``rhsbl_reverse_client_listed`` (one finding a name and list),
-    ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``."""
+    """Codes: ``rhsbl_ROLE_listed`` (one finding a name and list), ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``.
+
+    `roles`: of `ROLES`, those whose names are asked about.
+    """
 
     rules: CheckRules
     lists: tuple[ListSpec, ...]
+    roles: Collection[str] = USUAL
     name: str = "rhsbl"
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """Every domain list about every name, and the client's name itself."""
-        if self._lists():
+        if self._lists() and "reverse_client" in self.roles:
             yield from reverse_wanted(attempt)
+        if self._lists() and "client" in self.roles:
+            yield from wanted(attempt, replies)
         for _, questions in self._asked(attempt, replies):
             yield from (one.question for one in questions)
 
@@ -76,17 +92,29 @@ class Rhsbl:
     def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[str, list[Asked]]]:
         """By role, the questions about its name; a name has only its first role."""
         roles: dict[str, str] = {}
-        for role, name in _names(attempt, replies):
+        for role, name in self._names(attempt, replies):
             domain = canonical(name) if name else None
             if domain and registrable(domain):
                 roles.setdefault(domain, role)
         return [(role, asked(self._lists(), domain)) for domain, role in roles.items()]
 
 
-def _names(attempt: Attempt, replies: Replies) -> Iterable[tuple[str, str]]:
-    yield "helo", attempt.helo_name
-    yield "sender", attempt.sender_domain
+    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[str, str]]:
+        for role in ROLES:
+            if role in self.roles:
+                yield role, _NAMES[role](attempt, replies)
+
+
+def _reverse_name(attempt: Attempt, replies: Replies) -> str:
     names = reverse_names(attempt, replies)
     # smtpd knows one reverse name only, and every further one would cost a question of a list's quota.
-    if not isinstance(names, Unknown) and names:
-        yield "reverse_client", names[0]
+    return "" if isinstance(names, Unknown) or not names else names[0]
+
+
+_NAMES: Final[dict[str, Callable[[Attempt, Replies], str]]] = {
+    "helo": lambda attempt, replies: attempt.helo_name,
+    "sender": lambda attempt, replies: attempt.sender_domain,
+    "client": confirmed,
+    "reverse_client": _reverse_name,
+    "recipient": lambda attempt, replies: attempt.recipient_domain,
+}
