@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -393,3 +394,23 @@ def test_a_list_in_trouble_lists_nobody_and_keeps_nobody_waiting(lab: Lab, daemo
     finally:
         lab.lists[of].heal()
         post(f"/v1/lists/{'dnswl' if 'dnswl' in of else 'spamhaus-zen'}/enable")
+
+
+@pytest.mark.parametrize("variant", ["zones", "postscreen"])
+def test_lists_in_trouble_cost_no_mail(lab: Lab, daemon: Daemon, variant: str) -> None:
+    """A client that no list lists comes through smtpd and postscreen whatever ails one, and one that another lists does not."""
+    refused = []
+    with lab.running(Postfix(variant, lab.mail)):
+        for number, (trouble, of) in enumerate(product(TROUBLES, ("zen.spamhaus.org", "list.dnswl.org"))):
+            client = f"198.51.100.{(130 if variant == 'zones' else 150) + number}"
+            try:
+                TROUBLES[trouble](lab.lists[of])
+                delivery = lab.deliver(client, "mail.honest-mail.com", GOOD)
+                refused += [] if delivery.accepted else [(trouble, of, delivery)]
+                if variant == "zones":
+                    forged = lab.deliver(client, "mail.casino-deals.net", GOOD)
+                    assert "blocked using dbl.rbl.internal" in forged.reply.text, (trouble, of, forged)
+            finally:
+                lab.lists[of].heal()
+                post(f"/v1/lists/{'dnswl' if 'dnswl' in of else 'spamhaus-zen'}/enable")
+    assert refused == []
