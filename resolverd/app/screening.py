@@ -34,7 +34,8 @@ _ID_LENGTH: Final = 10
 
 def new_id() -> str:
     """A fresh reference."""
-    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+    bits = secrets.randbits(5 * _ID_LENGTH)
+    return "".join(_ID_ALPHABET[bits >> 5 * at & 31] for at in range(_ID_LENGTH))
 
 
 def screen(

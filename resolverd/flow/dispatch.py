@@ -45,11 +45,9 @@ class Dispatch:
     def look(self, desk: Desk, errand: Errand) -> Told | Flight:
         """What is known, or the question on its way; never waits."""
         anew = errand.probing or errand.fresh
+        if not anew and (told := self.recall(desk, errand)) is not None:
+            return told
         now, wall = self._clock.monotonic(), self._clock.wall()
-        kept = None if anew or desk.barred else self._cache.get(errand.question, now)
-        if kept is not None:
-            self._counters.add("list_cache_hits", list=desk.spec.id)
-            return _aged(kept, now)
         key = (errand.question, anew)
         flight = self._flights.get(key)
         if flight is not None:
@@ -63,6 +61,15 @@ class Dispatch:
         self._flights[key] = flight
         flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return flight
+
+    def recall(self, desk: Desk, errand: Errand) -> Told | None:
+        """What is known, without asking."""
+        now = self._clock.monotonic()
+        kept = None if desk.barred else self._cache.get(errand.question, now)
+        if kept is None:
+            return None
+        self._counters.add("list_cache_hits", list=desk.spec.id)
+        return _aged(kept, now)
 
     async def second_look(self, desk: Desk, errand: Errand, deadline: float) -> Told | None:
         """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.

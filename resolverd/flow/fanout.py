@@ -100,6 +100,13 @@ class Engine:
             return Unknown(Why.UNHEALTHY, "out of reach for more than an hour")
         return reply
 
+    def recall(self, lookup: ListLookup) -> ListReply | None:
+        """What one list has said, where it is still known. Raises KeyError for a list that is not known."""
+        desk = self._desks[lookup.list_id]
+        errand = errands.about(desk.spec, lookup.subject) if desk.enabled else None
+        told = self._dispatch.recall(desk, errand) if errand is not None else None
+        return None if told is None or isinstance(told.reply, Unknown) else told.reply
+
     async def ask_all(
         self,
         subject: Address | str,

@@ -23,6 +23,10 @@ class Clock(Protocol):
 class Resolver(Protocol):
     """Answers a DNS question from caches and recursion (`flow.recurse`)."""
 
+    def known(self, name: Name, rtype: int) -> Answer | None:
+        """The answer, where nobody has to be asked for it."""
+        ...
+
     async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False) -> Answer:
         """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults.
 

@@ -69,6 +69,10 @@ class Lists(Protocol):
         """Whether questions are to be saved at the cost of round trips."""
         ...
 
+    def recall(self, lookup: ListLookup) -> ListReply | None:
+        """What the list has said, where it is still known."""
+        ...
+
     async def ask(self, question: ListLookup, *, deadline: float) -> ListReply:
         """What the list says, by `deadline` (monotonic seconds) at the latest."""
         ...
@@ -236,7 +240,10 @@ class Screen:
             return found
         seen = before.inquiry.known if before else None
         foreseen = partial(self._is_decided, foresight)
-        inquiry = await inquire(attempt, checks, ask, self._clock, deadline, known=seen, turn=self._turn, is_decided=foreseen)
+        inquiry = await inquire(
+            attempt, checks, ask, self._clock, deadline,
+            known=seen, recall=self._recall, turn=self._turn, is_decided=foreseen,
+        )  # fmt: skip
         return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice)
 
     def _decide(self, attempt: Attempt, known: Known) -> Decision:
@@ -285,6 +292,12 @@ class Screen:
             self._lists, self._checks = lists, tuple(self._make_checks(lists))
             self._messages = Messages()
         return self._checks
+
+    def _recall(self, question: Question) -> Reply | None:
+        if isinstance(question, ListLookup):
+            return self._engine.recall(question)
+        answer = self._resolver.known(question.name, question.rtype)
+        return None if answer is None else reply_of(answer, question.rtype)
 
     async def _ask(self, question: Question, *, deadline: float) -> Reply:
         started = self._clock.monotonic()

@@ -116,6 +116,8 @@ def logfmt(fields: Mapping[str, Any]) -> str:
 
 def one_line(text: str) -> str:
     """Without line ends, terminal escapes and other control characters: strangers write parts of what is logged."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "\\n" if char == "\n" else "?" for char in text)
 
 

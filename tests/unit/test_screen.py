@@ -78,6 +78,12 @@ class Internet:
             self.cancelled += 1
             raise
 
+    def known(self, name, rtype):
+        return None
+
+    def recall(self, lookup):
+        return None
+
     async def resolve(self, name, rtype, *, deadline):
         question = Lookup(name, rtype)
         await self._wait(question, deadline)
