@@ -18,7 +18,8 @@ from typing import Any
 import uvloop
 
 from resolverd.app import greeting, sockets
-from resolverd.app.service import House, Service
+from resolverd.app.house import House
+from resolverd.app.service import Service
 from resolverd.config import Listen, Settings, find, later, load, state_token
 from resolverd.edge import dns_tcp, dns_udp
 from resolverd.edge.access import Access

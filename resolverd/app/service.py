@@ -4,36 +4,26 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from resolverd.app import screening
 from resolverd.app.greeting import detours
+from resolverd.app.house import House, Lasting, build
 from resolverd.app.ownzones import delegate, own_zones, reread
-from resolverd.app.resolution import Resolution, resolution
-from resolverd.config import Settings, enabled_lists, later
-from resolverd.config.lists import catalogue
+from resolverd.config import Settings, later
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow import archive, overriding
 from resolverd.flow.acquaintances import Acquaintances
-from resolverd.flow.answer import Answerer
 from resolverd.flow.archive import Loaded, Part, Stored
-from resolverd.flow.clientzones import ClientZones
-from resolverd.flow.fanout import Engine
 from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
-from resolverd.flow.hosts import Hosts
 from resolverd.flow.ledger import Ledger
-from resolverd.flow.listzones import ListZones
 from resolverd.flow.localzones import Change
 from resolverd.flow.overriding import OverrideBook, Shown, Wish
-from resolverd.flow.ownword import OwnWord
 from resolverd.flow.ports import Clock, Network
+from resolverd.flow.recent import RecentVerdicts
 from resolverd.flow.rounds import Rounds
-from resolverd.flow.screen import Screen
-from resolverd.flow.upkeep import Upkeep
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
-from resolverd.mail.guard import GuardTable, unused
 from resolverd.mail.listspec import ListState
 from resolverd.mail.overrides import Key, Override
 from resolverd.recursion.work import Step
@@ -51,20 +41,6 @@ _SWEEP_EVERY = 60.0
 """Seconds between two sweeps of expired records from the store; each sweep is bounded."""
 
 
-class House(NamedTuple):
-    """Everything that depends on the configuration, put together once for each that is read."""
-
-    settings: Settings
-    resolution: Resolution
-    engine: Engine
-    zones: ListZones | None
-    answerer: Answerer
-    screen: Screen
-    upkeep: Upkeep
-    list_zones: frozenset[Name]
-    key_zones: frozenset[Name]
-
-
 class Service:
     """The running daemon without its sockets. `load` reads the configuration again, raising ConfigError."""
 
@@ -77,7 +53,6 @@ class Service:
         counters: Counters,
         load: Callable[[], Settings] | None = None,
     ):
-        self._network = network
         self._store = store
         self._clock = clock
         self.counters = counters
@@ -88,7 +63,8 @@ class Service:
         self._acquaintances = Acquaintances(store, clock, counters)
         self._own = own_zones(settings, clock, counters)
         self._own.on_change.append(self._zones_changed)
-        self.house = self._build(settings, None)
+        self._lasting = Lasting(network, store, clock, counters, self._overrides, self._acquaintances, self._own)
+        self.house = build(settings, self._lasting, self._last_verdicts)
         self.house.resolution.recurse.meter = self.house.engine.meter
         self._ledger = Ledger(store, clock, lambda: self.house.engine)
         self._rounds = Rounds(
@@ -265,7 +241,7 @@ class Service:
             return [ConfigFault("", "there is no configuration file to read again")]
         try:
             settings = await asyncio.to_thread(self._load)
-            house = self._build(settings, self.house)
+            house = build(settings, self._lasting, self._last_verdicts, self.house)
         except ConfigError as error:
             log.error("the configuration has faults, the old one stays in force:")
             for fault in error.faults:
@@ -306,48 +282,16 @@ class Service:
                 out.append(Gauge("watch_listed", float(len(state.watched)), {"list": state.id}))
         return out
 
+    def _last_verdicts(self) -> RecentVerdicts:
+        return self.house.screen.recent
+
     def _zones_changed(self, change: Change) -> None:
         """Own zones say something else from now on: nobody may go on with what they said before."""
         delegate(change.table, self.house.resolution, self.house.settings)
         self.house.resolution.packets.flush()
         self.house.engine.forget(change.origins)
 
-    # -- building -------------------------------------------------------------------------------------------------------
-
-    def _build(self, settings: Settings, old: House | None) -> House:
-        """The house for these settings; caches are taken over from `old` where nothing they depend on has changed."""
-        known = catalogue()
-        specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()
-        guard = GuardTable(known, specs)
-        # Names below any known list are asked in full, whoever asks for them.
-        zones = guard.zones
-        clock, counters = self._clock, self.counters
-        kept = old is not None and _same_resolution(old, settings, zones)
-        parts = old.resolution if old is not None and kept else resolution(
-            settings, self._network, clock, counters, zones, key_zones=guard.key_zones, own=self._own
-        )
-        delegate(self._own.table, parts, settings)
-        parts.packets.flush()
-        frugal = settings.dnsbl.strategy == "frugal"
-        engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs), frugal=frugal)
-        if old is not None:
-            engine.restore(old.engine.budgets())
-        own = None
-        if settings.dnsbl.enabled:
-            hosts = Hosts(parts.resolve, clock)
-            word = OwnWord(self._overrides, hosts, clock)
-            clients = ClientZones(hosts, self._acquaintances, lambda: self.house.screen.recent, clock)
-            own = screening.list_zones(settings, guard, engine, clock, word, clients)
-        answerer = Answerer(own, parts.resolve, counters)
-        upkeep = old.upkeep if old is not None and kept else Upkeep(
-            parts.recurse, "the forwarders" if parts.routes.root_forward else "the root servers", settings.resolver.priming
-        )
-        before = old.screen if old is not None else None
-        screen = screening.screen(
-            settings, engine, parts.resolve, self._store, clock, counters, lambda: upkeep.readiness.ready, before,
-            self._overrides,
-        )  # fmt: skip
-        return House(settings, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
+    # -- what goes on by itself -----------------------------------------------------------------------------------------
 
     async def _end(self, house: House, keep: House | None = None) -> None:
         await house.engine.aclose()
@@ -371,11 +315,6 @@ class Service:
             if await salvor.run():
                 await self._overrides.load()
             await asyncio.sleep(_SWEEP_EVERY)
-
-
-def _same_resolution(old: House, settings: Settings, zones: frozenset[Name]) -> bool:
-    before = old.settings
-    return (before.resolver, before.cache, old.list_zones) == (settings.resolver, settings.cache, zones)
 
 
 def _needs_restart(old: Settings, new: Settings) -> list[str]:
