@@ -8,7 +8,7 @@ The map. Arrows (imports) point down only; import-linter holds them (``pyproject
 
     5  cli  app  config                         commands · everything put together · config.toml
     4  edge                                     sockets: dns_udp dns_tcp policy http, access
-    3  flow                                     the order of things: answer resolve recurse · screen inquiry · fanout
+    3  flow                                     the order of things: answer resolve recurse · screen hearing · fanout
     2  net  store                               the network, and what is kept
     1  cache  authority  recursion  mail        cores: they decide, and touch nothing
     0  wire  watch  bounds  durations           DNS octets, counters and logs, limits, units of time
@@ -20,7 +20,7 @@ Two paths run through it::
       edge.dns_udp, edge.dns_tcp                    edge.policy, edge.http
       wire.peek            what is asked            mail.attempt           what is known
       cache.packets        known? patch, out        flow.screen            the order of screening
-      flow.answer          whose name is it?          flow.inquiry           asks for all checks side by side
+      flow.answer          whose name is it?          flow.hearing           the checks, asked side by side
         flow.listzones       the lists': ───────▶       mail.checks            what to ask, what it means
           mail.combined                                flow.fanout            the lists, within quota and deadline
         flow.resolve         built in, remembered ◀──   flow.resolve           names

@@ -16,24 +16,20 @@ Whatever fails here is a bug of ours, and then the mail passes.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final, Protocol
 
 from resolverd import __version__
-from resolverd.flow.inquiry import BROKEN, inquire, judge, reply_of
-from resolverd.flow.messages import Known, Messages
+from resolverd.flow.hearing import Hearing, Hearings, Lists
+from resolverd.flow.inquiry import BROKEN
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import confirmed
-from resolverd.mail.checks.overrides import Overrides
-from resolverd.mail.checks.rhsbl import Rhsbl
 from resolverd.mail.checks.rules import Check
 from resolverd.mail.checks.spf import authorised
-from resolverd.mail.findings import Action, Finding, GreylistOutcome, Verdict
-from resolverd.mail.foresight import Foresight
+from resolverd.mail.findings import Action, GreylistOutcome, Verdict
 from resolverd.mail.greylist import x_greylist
 from resolverd.mail.headers import Header, HeaderQueue
 from resolverd.mail.listnames import unmapped
@@ -41,10 +37,9 @@ from resolverd.mail.listspec import ListSpec
 from resolverd.mail.organisation import Proof
 from resolverd.mail.otherwise import otherwise
 from resolverd.mail.overrides import Held
-from resolverd.mail.questions import Clear, ListLookup, ListReply, Question, Replies, Reply
-from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, decide, excused, notice, settle, waived
+from resolverd.mail.questions import Clear, Replies
+from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, notice, settle, waived
 from resolverd.watch.counters import Counters
-from resolverd.wire.names import Address
 
 log = logging.getLogger(__name__)
 
@@ -54,44 +49,6 @@ GREYLIST_PATIENCE: Final = 2.0
 
 _KNOWN: Final = frozenset({"passed", "known", "allowed"})
 """Outcomes of greylisting that say that the client comes back, as mail servers do."""
-
-
-class Lists(Protocol):
-    """The lists engine, as far as it is needed here (`flow.fanout`)."""
-
-    @property
-    def specs(self) -> tuple[ListSpec, ...]:
-        """The lists that are asked at the moment; an admin may switch them while we run."""
-        ...
-
-    @property
-    def frugal(self) -> bool:
-        """Whether questions are to be saved at the cost of round trips."""
-        ...
-
-    def recall(self, lookup: ListLookup) -> ListReply | None:
-        """What the list has said, where it is still known."""
-        ...
-
-    async def ask(self, question: ListLookup, *, deadline: float) -> ListReply:
-        """What the list says, by `deadline` (monotonic seconds) at the latest."""
-        ...
-
-    def turn(self, lookup: ListLookup) -> int:
-        """When a question is to be asked: lower ones first, later ones only while the decision is open."""
-        ...
-
-    async def ask_again(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
-        """What lists say now, past what is remembered; without those that could not be asked."""
-        ...
-
-    async def second_looks(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
-        """Listings that are about to refuse somebody, looked at once more where need be; those that have changed."""
-        ...
-
-    def vouch(self, client: Address, cleared: Iterable[str]) -> None:
-        """A client is known as good, and these lists (by id) do not list it."""
-        ...
 
 
 class Greylisting(Protocol):
@@ -141,21 +98,16 @@ class Screen:
         recent: RecentVerdicts | None = None,
         hit: Callable[[Sequence[Held]], None] = lambda held: None,
     ) -> None:
-        self._make_checks = checks
-        self._lists = engine.specs
-        self._checks = tuple(checks(self._lists))
+        self._hearings = Hearings(checks, engine, resolver, clock, rules, online)
         self._engine = engine
-        self._resolver = resolver
         self._greylister = greylister
         self._clock = clock
         self._rules = rules
         self._counters = counters
         self._new_id = new_id
-        self._online = online
         self._hostname = hostname
         self._hit = hit
         self.headers = headers if headers is not None else HeaderQueue()
-        self._messages = Messages()
         self.recent = recent if recent is not None else RecentVerdicts()
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
@@ -190,88 +142,23 @@ class Screen:
 
         attempt = attempt._replace(at=int(self._clock.wall()))
         deadline = started + self._rules.deadline
-        checks = self._current_checks()
-        lists = {spec.id: spec for spec in self._lists}
-        foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
-        known = await self._hear(attempt, checks, foresight, started, deadline, record)
-        decision = self._decide(attempt, known)
-        is_doubtful = decision.action is Action.REJECT and not known.inquiry.broken and not known.twice
-        if is_doubtful and (grounds := foresight.grounds(known.inquiry.replies)):
-            changed = await self._engine.second_looks(grounds, deadline=deadline)
-            known = self._changed(attempt, checks, known, changed)._replace(twice=True)
-            decision = self._decide(attempt, known)
-
-        async def again(waited: int) -> float | None:
-            nonlocal known, decision
-            if stale := _stale(known.inquiry.replies, waited):
-                changed = await self._engine.ask_again(stale, deadline=deadline)
-                known = self._changed(attempt, checks, known, changed)
-                decision = self._decide(attempt, known)
-            return decision.score if decision.action is Action.ACCEPT else None
-
+        hearing = await self._hearings.hear(attempt, deadline, record=record)
+        await hearing.look_twice()
         greylist = None
-        if decision.wants_greylist:
+        if hearing.decision.wants_greylist:
             patience = max(deadline - self._clock.monotonic(), 0) + GREYLIST_PATIENCE
-            greylist = await self._greylist(attempt, decision, known.inquiry.replies, record, again, patience)
+            greylist = await self._greylist(hearing, record, patience)
+        decision = settle(hearing.decision, greylist)
         if record:
-            self._messages.put(attempt, known, self._clock.monotonic())
-        inquiry = known.inquiry
-        decision = settle(decision, greylist)
-        if record:
-            self._vouch(attempt, decision, greylist, inquiry.replies)
-            self._tell_overrides(attempt, checks, known)
+            self._hearings.remember(hearing)
+            self._vouch(attempt, decision, greylist, hearing.inquiry.replies)
+            self._hit(hearing.overrides)
         header = self._header(attempt, decision, greylist, ref, record)
+        inquiry = hearing.inquiry
         verdict = conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
-        counted = self._findings(known)
         return verdict._replace(
-            otherwise=otherwise(attempt, counted, self._rules, decision, greylist, spared=inquiry.spared)
+            otherwise=otherwise(attempt, hearing.findings, self._rules, decision, greylist, spared=inquiry.spared)
         )
-
-    async def _hear(
-        self, attempt: Attempt, checks: Sequence[Check], foresight: Foresight, now: float, deadline: float, record: bool
-    ) -> Known:
-        """What the checks have found, for this recipient or for an earlier one of the message."""
-        ask = partial(self._ask, deadline=deadline)
-        if not record:  # somebody looks, and wants to see everything
-            inquiry = await inquire(attempt, checks, ask, self._clock, deadline)
-            return Known(inquiry, judge(attempt, checks, inquiry), twice=False)
-        before = self._messages.get(attempt, now)
-        if before is not None and not before.inquiry.spared and (found := _for_this_recipient(attempt, checks, before)):
-            return found
-        seen = before.inquiry.known if before else None
-        foreseen = partial(self._is_decided, foresight)
-        inquiry = await inquire(
-            attempt, checks, ask, self._clock, deadline,
-            known=seen, recall=self._recall, turn=self._turn, is_decided=foreseen,
-        )  # fmt: skip
-        return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice)
-
-    def _decide(self, attempt: Attempt, known: Known) -> Decision:
-        return decide(attempt, self._findings(known), self._rules, greylisting=not self._cut_off(known))
-
-    def _findings(self, known: Known) -> list[Finding]:
-        return excused(known.findings) if self._cut_off(known) else known.findings
-
-    def _cut_off(self, known: Known) -> bool:
-        return known.inquiry.partial and not self._online()
-
-    def _changed(
-        self, attempt: Attempt, checks: Sequence[Check], known: Known, replies: Mapping[ListLookup, ListReply]
-    ) -> Known:
-        """The same with what lists say now."""
-        if not replies:
-            return known
-        inquiry = known.inquiry.changed(replies)
-        return known._replace(inquiry=inquiry, findings=judge(attempt, checks, inquiry))
-
-    def _is_decided(self, foresight: Foresight, replies: Replies, open_: Collection[Question]) -> bool:
-        try:
-            return foresight.is_decided(replies, open_)
-        except Exception:  # a check that fails is told of when it judges; until then everybody is waited for
-            return False
-
-    def _turn(self, question: Question) -> int:
-        return self._engine.turn(question) if isinstance(question, ListLookup) else 0
 
     def _vouch(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
         """Remember a client that is known as good, and who had nothing against it."""
@@ -282,46 +169,20 @@ class Screen:
             cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
             self._engine.vouch(attempt.client_address, cleared)
 
-    def _tell_overrides(self, attempt: Attempt, checks: Sequence[Check], known: Known) -> None:
-        for check in checks:
-            if isinstance(check, Overrides) and check.name not in known.inquiry.broken:
-                self._hit(check.effective(attempt, known.inquiry.replies))
+    async def _greylist(self, hearing: Hearing, record: bool, patience: float) -> GreylistOutcome:
+        attempt, replies = hearing.attempt, hearing.inquiry.replies
 
-    def _current_checks(self) -> tuple[Check, ...]:
-        if (lists := self._engine.specs) != self._lists:
-            self._lists, self._checks = lists, tuple(self._make_checks(lists))
-            self._messages = Messages()
-        return self._checks
+        async def again(waited: int) -> float | None:
+            await hearing.ask_again(waited)
+            return hearing.decision.score if hearing.decision.action is Action.ACCEPT else None
 
-    def _recall(self, question: Question) -> Reply | None:
-        if isinstance(question, ListLookup):
-            return self._engine.recall(question)
-        answer = self._resolver.known(question.name, question.rtype)
-        return None if answer is None else reply_of(answer, question.rtype)
-
-    async def _ask(self, question: Question, *, deadline: float) -> Reply:
-        started = self._clock.monotonic()
-        if isinstance(question, ListLookup):
-            return await self._engine.ask(question, deadline=min(deadline, started + self._rules.list_deadline))
-        answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
-        return reply_of(answer, question.rtype, self._ms(started))
-
-    async def _greylist(
-        self,
-        attempt: Attempt,
-        decision: Decision,
-        replies: Replies,
-        record: bool,
-        again: Callable[[int], Awaitable[float | None]],
-        patience: float,
-    ) -> GreylistOutcome:
         try:
             async with asyncio.timeout(patience):
                 return await self._greylister.consider(
                     attempt,
                     record=record,
-                    suspicious=decision.suspicious,
-                    score=decision.score,
+                    suspicious=hearing.decision.suspicious,
+                    score=hearing.decision.score,
                     prove=lambda: Proof(authorised(attempt, replies), confirmed(attempt, replies)),
                     again=again,
                 )
@@ -363,32 +224,3 @@ class Screen:
 
     def _ms(self, since: float) -> int:
         return round(1000 * (self._clock.monotonic() - since))
-
-
-def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Known) -> Known | None:
-    """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
-    replies = known.inquiry.replies
-    own = {check.name for check in checks if _is_of_recipient(check)} - known.inquiry.broken
-    if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
-        return None
-    findings: list[Finding] = []
-    for check in checks:
-        if check.name in own:
-            findings += check.judge(attempt, replies)
-        else:
-            findings += [finding for finding in known.findings if finding.check == check.name]
-    return known._replace(findings=findings)
-
-
-def _is_of_recipient(check: Check) -> bool:
-    """Whether it may find something else for another recipient of the message."""
-    return isinstance(check, Overrides) or (isinstance(check, Rhsbl) and "recipient" in check.roles)
-
-
-def _stale(replies: Replies, waited: int) -> list[ListLookup]:
-    """The lists whose clearance is from nearer the first try, so many seconds ago, than this one."""
-    return [
-        question
-        for question, reply in replies.items()
-        if isinstance(question, ListLookup) and isinstance(reply, Clear) and 2 * reply.age > waited
-    ]
