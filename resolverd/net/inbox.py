@@ -36,9 +36,9 @@ class Inbox:
 
     async def packet(self) -> bytes:
         """The next packet. Raises TimeoutError at the deadline, OSError for what ICMP says meanwhile."""
-        if self._is_late:
-            raise TimeoutError
         self._waiter = self._loop.create_future()
+        if self._is_late:
+            self._late()
         return await self._waiter
 
     def _readable(self) -> None:
@@ -54,5 +54,7 @@ class Inbox:
 
     def _late(self) -> None:
         self._is_late = True
+        # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
+        self._readable()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(TimeoutError())

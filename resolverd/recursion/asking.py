@@ -56,7 +56,7 @@ class Asking:
                     continue
                 if timeout == patience and reply.failed is not Failed.LOCAL:
                     # Neither our own trouble nor our own hurry is held against it.
-                    servers.silent(address, work.now)
+                    servers.silent(address, work.now, reply.now - reply.rtt)
                 return Useless(f"{server} did not answer", silent=True), ()
             servers.answered(address, reply.rtt, work.now)
             if message.tc:

@@ -101,9 +101,15 @@ class Servers:
             state.rttvar += (abs(state.srtt - rtt) - state.rttvar) / 4
             state.srtt += (rtt - state.srtt) / 8
 
-    def silent(self, address: Address, now: float) -> None:
-        """It did not answer in time."""
+    def silent(self, address: Address, now: float, since: float | None = None) -> None:
+        """It did not answer in time to a question that was sent at `since` (`now` if not given).
+
+        Questions under way together are silent together: however many, that is one silence. Else a fraction of a second
+        without network would make dead whoever is asked often.
+        """
         state = self._get(address, now)
+        if state.silent and since is not None and since < state.probed:
+            return
         state.silent += 1
         state.probed = now
 

@@ -376,6 +376,10 @@ TROUBLES = {
     "error codes": lambda server: server.answer_all("127.255.255.254"),
     "parked": lambda server: server.answer_all("192.0.2.1"),
     "wildcarded": lambda server: server.answer_all("127.0.0.2"),
+    "slow": lambda server: server.hamper(delay=0.8),
+    "lossy": lambda server: server.hamper(loss=0.2),
+    "unknown code": lambda server: server.answer_all("127.0.0.77"),
+    "over quota": lambda server: server.answer_all("127.0.10.3"),
 }
 
 
@@ -402,7 +406,7 @@ def test_lists_in_trouble_cost_no_mail(lab: Lab, daemon: Daemon, variant: str) -
     refused = []
     with lab.running(Postfix(variant, lab.mail)):
         for number, (trouble, of) in enumerate(product(TROUBLES, ("zen.spamhaus.org", "list.dnswl.org"))):
-            client = f"198.51.100.{(130 if variant == 'zones' else 150) + number}"
+            client = f"198.51.100.{(130 if variant == 'zones' else 160) + number}"
             try:
                 TROUBLES[trouble](lab.lists[of])
                 delivery = lab.deliver(client, "mail.honest-mail.com", GOOD)

@@ -4,10 +4,12 @@ import asyncio
 import collections
 import itertools
 import socket
+import time
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
 
 import pytest
+import uvloop
 from authority import HOST, Authority, answer, lower_case, pair, qname_of, question_of
 
 from resolverd import bounds
@@ -94,6 +96,29 @@ async def test_truncation_is_told(exchange: Exchange) -> None:
         assert reply.message is not None
         assert reply.message.tc
         assert (await exchange.exchange(authority.ask(transport=Transport.TCP))).message is not None
+
+
+def test_a_reply_that_came_while_we_were_busy_is_no_silence() -> None:
+    async def run() -> Reply:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind((HOST, 0))
+            server.setblocking(False)
+
+            def reply_and_be_busy() -> None:
+                packet, client = server.recvfrom(4096)
+                server.sendto(answer(packet), client)
+                time.sleep(0.1)
+
+            asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
+            to = Server(IPv4Address(HOST), server.getsockname()[1])
+            try:
+                return await Exchange().exchange(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 0.05))
+            finally:
+                asyncio.get_running_loop().remove_reader(server.fileno())
+
+    # Its timers may come before what can be read.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(run()).message is not None
 
 
 async def test_a_closed_port_is_noticed_at_once(exchange: Exchange) -> None:

@@ -121,6 +121,21 @@ def test_newcomers_are_tried() -> None:
     assert first == {A, B}
 
 
+def test_questions_that_are_silent_together_are_one_silence() -> None:
+    servers = Servers()
+    servers.answered(A, 0.02, 0.0)
+    for number in range(50):
+        servers.silent(A, 1.1 + number / 1000, 1.0 + number / 1000)
+    assert not servers.is_dead(A, 2.0)
+    servers = Servers()
+    now = 0.0
+    for _ in range(bounds.DEAD_AFTER):
+        assert not servers.is_dead(A, now)
+        servers.silent(A, now + 0.4, now)
+        now += 0.4
+    assert servers.is_dead(A, now)
+
+
 @given(st.sets(st.integers(0, 40), max_size=14), st.integers(0, 99), st.data())
 def test_one_is_chosen_while_anybody_lives(numbers: set[int], seed: int, data: st.DataObject) -> None:
     servers = Servers()
