@@ -203,7 +203,7 @@ async def test_a_stranger_is_not_heard(exchange: Exchange) -> None:
 
 
 async def test_ports_and_ids_cannot_be_guessed(exchange: Exchange) -> None:
-    count, at_once = 10_000, 200
+    count, at_once = 20_000, 200
     async with Authority() as authority:
         ask = authority.ask()
 
