@@ -4,17 +4,20 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test unit check lab bench clean peers
+.PHONY: run test unit soak check lab bench clean peers
 
 run: $(VENV)/.installed
 	$(BIN)/resolverd serve
 
 test: $(VENV)/.developing peers
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit tests/attack
 	@tests/real/run $(BIN)/python
 
 unit: $(VENV)/.developing
 	$(BIN)/pytest tests/unit
+
+soak: $(VENV)/.developing
+	$(BIN)/pytest tests/attack --soak
 
 check: $(VENV)/.developing
 	$(BIN)/ruff check resolverd tests bench
