@@ -7,12 +7,12 @@ from tests.lab.namespace import Side
 from tests.lab.world import ROOT_HINTS
 
 
-def pdns(address: str, side: Side) -> Daemon:
+def pdns(address: str, side: Side, source: str = "0.0.0.0, ::") -> Daemon:
     """Make a PowerDNS Recursor on `address`, port 53: one thread, no validation, IPv6 too; else as its defaults are."""
     directory = fresh(f"pdns-{address}")
     (directory / "recursor.conf").write_text("\n".join([
         f"local-address={address}",
-        "query-local-address=0.0.0.0, ::",
+        f"query-local-address={source}",
         f"hint-file={ROOT_HINTS}",
         f"socket-dir={directory}",
         f"lua-config-file={directory}/none.lua",
