@@ -125,7 +125,7 @@ def lookup_json(subject: Address | str, sayings: Sequence[ListSaying]) -> dict[s
     lists = [_saying(saying) for saying in sayings]
     return {
         "subject": str(subject),
-        "listed": sum(entry["result"] == "listed" and entry["purpose"] == "block" for entry in lists),
+        "listed": sum(entry["result"] == "listed" and entry["purpose"] == "block" and entry["weight"] != 0 for entry in lists),
         "allowed": sum(entry["result"] == "listed" and entry["purpose"] == "allow" for entry in lists),
         "unknown": sum(entry["result"] == "unknown" for entry in lists),
         "lists": lists,

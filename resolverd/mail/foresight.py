@@ -61,8 +61,8 @@ class Foresight:
 
     def grounds(self, replies: Replies) -> list[ListLookup]:
         """The listings without which mail that is refused would not be; none where other things speak against it as well."""
-        listed = [question for question, reply in replies.items() if isinstance(reply, Listed) and self._blocks(question)]
-        lookups = [question for question in listed if isinstance(question, ListLookup)]
+        listed = [question for question, reply in replies.items() if isinstance(reply, Listed) and reply.weight]
+        lookups = [question for question in listed if isinstance(question, ListLookup) and self._blocks(question)]
         if not lookups:
             return []
         without = self._decide(replies, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})

@@ -13,7 +13,7 @@ from resolverd.mail.catalogue import Catalogue, Entry, noting, standard_canaries
 from resolverd.mail.listspec import IP4, ListSpec
 from resolverd.mail.listtables import Fault
 from resolverd.mail.printable import printable
-from resolverd.mail.returncodes import CodeTable
+from resolverd.mail.returncodes import Code, CodeTable, Pattern
 from resolverd.quota import Allowance
 from resolverd.wire.names import Name, from_text, lower, prepend, to_text
 
@@ -84,13 +84,18 @@ def _overridden(
         return None
     allows = entry.purpose == "allow"
     changed = _changes(table, allows, entry.quota, entry.rate, fault)
-    codes = CodeTable(
-        tables.merged(tables.read_codes(table.get("codes", {}), allows, fault), entry.codes.codes),
-        tables.merged(tables.read_errors(table.get("errors", {}), fault), entry.codes.errors),
-        entry.codes.neutral,
-        entry.codes.categories,
-    )
+    codes = replace(entry.codes, errors=tables.merged(tables.read_errors(table.get("errors", {}), fault), entry.codes.errors))
+    if "codes" in table:
+        # Which codes count is the admin's to say, as with Postfix's zone=127.0.1.[2..99]: the others are then no listing.
+        own = _own_codes(table["codes"], allows, fault)
+        codes = replace(codes, codes=own, ignored=tuple(pattern for pattern, _ in entry.codes.codes))
     return replace(entry.spec(zone, keyed="key" in table), codes=codes, **changed)
+
+
+def _own_codes(table: object, allows: bool, fault: Fault) -> tuple[tuple[Pattern, Code], ...]:
+    if table == {}:
+        fault("codes", "names no code, so the list would list nothing; to do without the list: enabled = false")
+    return tables.read_codes(table, allows, fault)
 
 
 def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key: ReadKey, fault: Fault) -> ListSpec | None:
@@ -111,7 +116,7 @@ def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key:
         return None
     allows = purpose == "allow"
     kinds = tables.read_kinds(table.get("kinds", [IP4]), fault)
-    codes = tables.read_codes(table.get("codes", _LISTED), allows, fault)
+    codes = _own_codes(table.get("codes", _LISTED), allows, fault)
     keyed = "key" in table
     spec = ListSpec(
         id=name,

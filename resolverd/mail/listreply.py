@@ -62,11 +62,16 @@ def read_answer(spec: ListSpec, subject: Address | str, answer: Answer) -> Told:
 def read_canary(spec: ListSpec, canary: Canary, answer: Answer) -> Told:
     """The same for a test point, whose documented answer is sound even where it would be an error code for anybody else."""
     rrset = answer.final(codes.A)
-    if rrset is not None and rrset.rdatas and set(rrset.rdatas) <= set(canary.answers):
+    if rrset is not None and rrset.rdatas and _is_documented(spec, canary, rrset.rdatas):
         ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl)
         return Told(_listed(spec, canary.subject, Reading(Outcome.LISTED), rrset.rdatas, ttl), rrset.rdatas, Conduct.ODD, ttl)
     told = read_answer(spec, canary.subject, answer)
     return told._replace(conduct=Conduct.ODD) if told.conduct is Conduct.SOUND else told
+
+
+def _is_documented(spec: ListSpec, canary: Canary, addresses: tuple[bytes, ...]) -> bool:
+    """Whether a test point's answer is what it should be, though it would be something else for anybody: an error, or ignored."""
+    return set(addresses) <= set(canary.answers) or (canary.listed and not spec.codes.counting(addresses))
 
 
 def as_documented(canary: Canary, told: Told) -> bool:
@@ -127,9 +132,10 @@ def _failure(answer: Answer) -> Told | None:
 def _judge(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...], ttl: int) -> Told:
     reading = spec.codes.interpret(addresses, spec.weight)
     if reading.outcome is Outcome.LISTED:
+        addresses = spec.codes.counting(addresses)
         return Told(_listed(spec, subject, reading, addresses, ttl), addresses, Conduct.SOUND, ttl, reading.strange)
     if reading.outcome is Outcome.NEUTRAL:
-        return Told(Clear(spec.id, ttl), addresses, Conduct.SOUND, ttl)
+        return Told(Clear(spec.id, ttl), spec.codes.counting(addresses), Conduct.SOUND, ttl)
     if reading.outcome is Outcome.UNKNOWN:
         return Told(Clear(spec.id, ttl), (), Conduct.ODD, ttl, reading.strange)
     if reading.outcome is Outcome.OUTSIDE:

@@ -159,12 +159,14 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CodeTable:
-    """All that a list may answer. `neutral`: known, but no listing. `categories` names octet 3 where it is one (dnswl.org)."""
+    """All that a list may answer. `neutral`: known, but no listing. `ignored`: what the list means as a listing and the admin
+    does not: as if it had not been answered. `categories` names octet 3 where it is one (dnswl.org)."""
 
     codes: tuple[tuple[Pattern, Code], ...] = ()
     errors: tuple[tuple[Pattern, ErrorCode], ...] = ()
     neutral: tuple[Pattern, ...] = ()
     categories: tuple[tuple[int, str], ...] = ()
+    ignored: tuple[Pattern, ...] = ()
 
     @property
     def example(self) -> bytes:
@@ -183,6 +185,10 @@ class CodeTable:
             return (fitting[0][1],)
         return tuple(code for pattern, code in fitting if pattern.bits)
 
+    def counting(self, addresses: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Of an answer's A rdatas those that are not ignored."""
+        return tuple(each for each in addresses if self.of(each) or not any(pattern.matches(each) for pattern in self.ignored))
+
     def category(self, address: bytes) -> str:
         """The name of octet 3, or nothing."""
         return dict(self.categories).get(address[2], "")
@@ -198,7 +204,7 @@ class CodeTable:
             return Reading(Outcome.OUTSIDE, strange=outside)
         found: dict[Code, None] = {}
         strange: list[bytes] = []
-        for address in addresses:
+        for address in self.counting(addresses):
             codes = self.of(address)
             found.update(dict.fromkeys(codes))
             if not codes and not any(pattern.matches(address) for pattern in self.neutral):

@@ -12,7 +12,8 @@ UNREACHABLE = frozenset({Why.TIMEOUT, Why.FAILED})
 
 
 class Standing(NamedTuple):
-    """How a subject stands. `listings` are those of block lists, `vouchers` those of allow lists; both strongest first.
+    """How a subject stands. `listings` are those of block lists that weigh something, `vouchers` those of allow lists; both
+    strongest first.
 
     `score` adds up the block lists' points. `ttl` is the smallest of the replies, None where no list was asked.
     """
@@ -49,7 +50,7 @@ def is_decided(
     if standing.reaches(threshold):
         # Points only add up. What is not known does not vouch, so an allow list out of reach is not waited for for ever.
         return not any(spec.allows for spec in waiting)
-    more = [spec.heaviest for spec in waiting if not spec.allows]
+    more = [spec.heaviest for spec in waiting if not spec.allows and spec.heaviest]
     return threshold is not None and standing.score + sum(more) < threshold if more else True
 
 
@@ -58,7 +59,8 @@ def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply]) -> Sta
     listed = [reply for reply in replies.values() if isinstance(reply, Listed)]
     listed.sort(key=lambda reply: (-abs(reply.weight), specs[reply.list_id].number))
     ttls = [reply.ttl for reply in replies.values() if isinstance(reply, (Listed, Clear))]
-    listings = tuple(reply for reply in listed if not specs[reply.list_id].allows)
+    # What weighs nothing is no listing, under any threshold: an abused but legitimate domain is not a spammer's.
+    listings = tuple(reply for reply in listed if reply.weight and not specs[reply.list_id].allows)
     return Standing(
         listings=listings,
         vouchers=tuple(reply for reply in listed if specs[reply.list_id].allows),

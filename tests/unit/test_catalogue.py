@@ -98,7 +98,36 @@ def test_overrides_of_the_catalogue():
     assert (zen.weight, zen.quota, zen.rate) == (2.5, Allowance(1000, 86400.0), Allowance(5, 1.0))
     reading = zen.codes.interpret([bytes([127, 0, 0, 10])], zen.weight)
     assert [(code.name, code.weight) for code in reading.codes] == [("pbl", 1)]
-    assert [code.name for code in zen.codes.interpret([bytes([127, 0, 0, 2])]).codes] == ["sbl"]
+
+
+def octets(*last):
+    return [bytes([127, 0, *each]) if isinstance(each, tuple) else bytes([127, 0, 0, each]) for each in last]
+
+
+# list, codes of the admin's own, what is answered, what counts, what is handed on
+OWN_CODES = [
+    ("spamhaus-zen", {"127.0.0.[2..9]": "listed"}, octets(10), [], []),
+    ("spamhaus-zen", {"127.0.0.[2..9]": "listed"}, octets(4, 10), ["listed"], octets(4)),
+    ("spamhaus-zen", {"127.0.0.[2..9]": "listed"}, octets(99), [], octets(99)),
+    ("spamhaus-dbl", {"127.0.1.[2..99]": "listed"}, octets((1, 102)), [], []),
+    ("spamhaus-dbl", {"127.0.1.[2..99]": "listed"}, octets((1, 2)), ["listed"], octets((1, 2))),
+    ("spamhaus-dbl", {"127.0.1.[102..106]": {"means": "abused", "weight": 3}}, octets((1, 104)), ["abused"], octets((1, 104))),
+    ("uribl", {"127.0.0.&2": "black"}, octets(4), [], []),
+    ("uribl", {"127.0.0.&2": "black"}, octets(6), ["black"], octets(6)),
+]
+
+
+@pytest.mark.parametrize(("name", "own", "answered", "counting", "handed_on"), OWN_CODES)
+def test_codes_of_the_admins_own_replace_the_catalogues(name, own, answered, counting, handed_on):
+    one = spec(name, codes=own)
+    assert [code.name for code in one.codes.interpret(answered, one.weight).codes] == counting
+    assert list(one.codes.counting(answered)) == handed_on
+
+
+def test_error_codes_of_the_catalogue_stay_whatever_codes_are_given():
+    one = spec("uribl", codes={"127.0.0.[1..14]": "listed"}, errors={"127.0.0.14": "mine"})
+    assert one.codes.interpret(octets(1)).error is not None
+    assert one.codes.interpret(octets(14)).error.name == "mine"
 
 
 def test_a_list_can_be_switched_off_and_on():
@@ -183,6 +212,8 @@ FAULTS = [
     ({"mine": {"zone": "x.example", "codes": {"127.0.0.2": {"means": "a", "weight": "5"}}}}, "of the wrong type"),
     ({"mine": {"zone": "x.example", "codes": {"127.0.0.2": {"means": "a", "trust": 2}}}}, "trust: must be 0 to 3"),
     ({"mine": {"zone": "x.example", "codes": ["127.0.0.2"]}}, "lists.mine.codes: must be a table"),
+    ({"mine": {"zone": "x.example", "codes": {}}}, "lists.mine.codes: names no code, so the list would list nothing"),
+    ({"spamhaus-zen": {"codes": {}}}, "lists.spamhaus-zen.codes: names no code"),
     ({"mine": {"zone": "x.example", "errors": {"1.2.3": "a"}}}, "lists.mine.errors: '1.2.3': 3 fields"),
     ({"mine": {"zone": "x.example", "quota": "many"}}, "lists.mine.quota: 'many' is no allowance"),
     ({"mine": {"zone": "x.example", "rate": "5/0s"}}, "lists.mine.rate: '5/0s' allows nothing"),

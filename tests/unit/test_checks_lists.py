@@ -54,6 +54,19 @@ def test_the_heaviest_list_comes_first():
     assert [finding.score for finding in judged(Dnsbl(CheckRules(), LISTS), attempt(), world)] == [5, 1]
 
 
+@pytest.mark.parametrize("action", ["reject", "defer", "greylist", "score", "tag", "warn"])
+@pytest.mark.parametrize("score", [None, 9])
+def test_a_listing_of_no_points_does_nothing(action, score):
+    rules = CheckRules(Consequence(action), score)
+    world = World(lists={("zen", C): listed("zen", 0), ("dbl", "x.com"): listed("dbl", 0), ("psbl", C): listed("psbl", 3)})
+    client = attempt(helo_name="x.com", sender="a@x.com")
+    for check, code in ((Dnsbl(rules, LISTS), "dnsbl_uncounted"), (Rhsbl(rules, LISTS), "rhsbl_helo_uncounted")):
+        (finding,) = [each for each in judged(check, client, world) if each.code == code]
+        assert (finding.score, finding.consequence, finding.reply) == (0, None, None)
+        assert finding.text.endswith("0 points, so it does not count")
+    assert codes(judged(Dnsbl(rules, LISTS), client, world))[0] == "dnsbl_listed", "the other list counts"
+
+
 def test_only_block_lists_of_the_clients_family_are_asked():
     def lists(client):
         return {question.list_id for question in asked(Dnsbl(CheckRules(), LISTS), attempt(client_address=client), World())}

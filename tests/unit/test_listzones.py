@@ -188,6 +188,40 @@ async def test_scored_needs_its_points():
         assert second.startswith(" / listed by psbl.surriel.com")
 
 
+ABUSED = ["127.0.1.102", "127.0.1.103", "127.0.1.104", "127.0.1.105", "127.0.1.106"]
+
+
+@virtual
+async def test_a_listing_of_no_points_is_no_listing():
+    """An abused but legitimate domain, under ``listed_at = "any"``; and a list that the admin gives no points."""
+    async with world(spamcop={"enabled": True, "weight": 0}) as w:
+        for at, code in enumerate(ABUSED):
+            w.script[f"host{at}.com.dbl.spamhaus.org"] = a(code)
+            assert await w.a(f"host{at}.com.dbl.rbl.internal") == "NXDOMAIN"
+            assert await w.txt(f"host{at}.com.dbl.rbl.internal") == "NXDOMAIN"
+        w.script["4.3.2.1.bl.spamcop.net"] = a("127.0.0.2")
+        for tree in ("bl", "score"):
+            assert await w.a(f"4.3.2.1.{tree}.rbl.internal") == "NXDOMAIN"
+
+
+@virtual
+async def test_a_listing_of_no_points_does_not_stand_beside_one_that_counts():
+    async with world(spamcop={"enabled": True, "weight": 0}) as w:
+        w.script["4.3.2.1.bl.spamcop.net"] = w.script["4.3.2.1.zen.spamhaus.org"] = a("127.0.0.2")
+        assert await w.a("4.3.2.1.bl.rbl.internal") == LISTED
+        assert await w.a("4.3.2.1.score.rbl.internal") == ["127.0.2.6", "127.0.1.1"]
+
+
+@virtual
+async def test_what_the_admin_does_not_count_is_not_handed_on_in_the_lists_own_zone():
+    async with world(spamhaus_dbl={"codes": {"127.0.1.[2..99]": "listed"}}) as w:
+        w.script["abused.com.dbl.spamhaus.org"] = a("127.0.1.102")
+        w.script["spam.com.dbl.spamhaus.org"] = a("127.0.1.2")
+        assert await w.a("abused.com.dbl.spamhaus.org") == "NXDOMAIN"
+        assert await w.a("spam.com.dbl.spamhaus.org") == ["127.0.1.2"]
+        assert await w.a("dbltest.com.dbl.spamhaus.org") == "NXDOMAIN"
+
+
 @virtual
 async def test_dbl():
     async with world() as w:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.evidence import evidence
-from resolverd.mail.checks.listings import Asked, asked, listings, remainder
+from resolverd.mail.checks.listings import Asked, asked, listings, remainder, uncounted
 from resolverd.mail.checks.rules import CheckRules, harmful, harmless
 from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.listnames import is_public
@@ -15,7 +15,8 @@ from resolverd.mail.questions import Question, Replies
 
 @dataclass(frozen=True, slots=True)
 class Dnsbl:
-    """Codes: ``dnsbl_listed`` (one finding a list), ``dnsbl_clear``, ``dnsbl_unknown``, ``dnsbl_skipped``."""
+    """Codes: ``dnsbl_listed`` (one finding a list), ``dnsbl_uncounted`` (a listing of 0 points), ``dnsbl_clear``,
+    ``dnsbl_unknown``, ``dnsbl_skipped``."""
 
     rules: CheckRules
     lists: tuple[ListSpec, ...]
@@ -33,6 +34,10 @@ class Dnsbl:
             return [harmless(self.name, "dnsbl_skipped", skipped(attempt))]
         findings = []
         for one, listed in listings(questions, replies):
+            if not listed.weight:
+                noted = f"Client host [{address}] listed by {one.spec.shown}"
+                findings.append(uncounted(self.name, "dnsbl_uncounted", noted, one, listed, replies))
+                continue
             blocked = f"Client host [{address}] blocked using {one.spec.shown}"
             findings.append(
                 harmful(

@@ -30,6 +30,14 @@ def listings(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, 
     return sorted(found, key=lambda pair: (-abs(pair[1].weight), pair[0].spec.number))
 
 
+def uncounted(check: str, code: str, blocked: str, one: Asked, listed: Listed, replies: Replies) -> Finding:
+    """The word on a listing that weighs nothing: it is told, and does nothing, whatever listings do."""
+    reason = f": {listed.reason}" if listed.reason else ""
+    return harmless(
+        check, code, f"{blocked}{reason}; 0 points, so it does not count", evidence(replies, [one.question], one.spec.shown)
+    )._replace(link=listed.link)
+
+
 def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Unknown]]:
     """Those of which it is not known."""
     found = []

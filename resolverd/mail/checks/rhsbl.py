@@ -14,7 +14,7 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.client import reverse_names, reverse_wanted
 from resolverd.mail.checks.evidence import evidence
 from resolverd.mail.checks.fcrdns import confirmed, wanted
-from resolverd.mail.checks.listings import Asked, asked, listings, remainder
+from resolverd.mail.checks.listings import Asked, asked, listings, remainder, uncounted
 from resolverd.mail.checks.rules import CheckRules, harmful, harmless
 from resolverd.mail.domains import canonical, registrable
 from resolverd.mail.findings import Finding, SmtpReply
@@ -35,7 +35,8 @@ USUAL: Final = ("helo", "sender", "reverse_client")
 
 @dataclass(frozen=True, slots=True)
 class Rhsbl:
-    """Codes: ``rhsbl_ROLE_listed`` (one finding a name and list), ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``.
+    """Codes: ``rhsbl_ROLE_listed`` (one finding a name and list), ``rhsbl_ROLE_uncounted`` (a listing of 0 points),
+    ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``.
 
     `roles`: of `ROLES`, those whose names are asked about.
     """
@@ -66,6 +67,10 @@ class Rhsbl:
         for role, questions in by_role:
             for one, listed in listings(questions, replies):
                 domain = str(one.question.subject)
+                if not listed.weight:
+                    noted = f"{ROLES[role]} [{domain}] listed by {one.spec.shown}"
+                    findings.append(uncounted(self.name, f"rhsbl_{role}_uncounted", noted, one, listed, replies))
+                    continue
                 blocked = f"{ROLES[role]} [{domain}] blocked using {one.spec.shown}"
                 finding = harmful(
                     self.name,
