@@ -87,8 +87,12 @@ MAX_SERVERS: Final = 20_000
 """Servers remembered."""
 FAILURE_TTL: Final = 5.0
 """How long a failed resolution is remembered the first time; doubled up to MAX_FAILURE_TTL (RFC 9520 §3.2)."""
-MAX_FAILURE_TTL: Final = 300.0
-"""Longest memory of a failed resolution (RFC 9520 §3.2)."""
+MAX_FAILURE_TTL: Final = 10.0
+"""Longest memory of a failed resolution: RFC 9520 §3.2 allows 300, but who is back must not be refused for minutes."""
+OUTAGE_HOLD: Final = 3.0
+"""Seconds for which a zone whose servers have just been silent to our own question is not asked (RFC 9520 §3.2)."""
+OUTAGE_PATIENCE: Final = (0.5, 1.0)
+"""Seconds for that question, first to one half of the zone's servers and then to the other."""
 MAX_DELEGATION_TTL: Final = 86400
 """Longest lease of a delegation."""
 DELEGATION_FRESH: Final = 60

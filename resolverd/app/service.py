@@ -171,12 +171,12 @@ class Service:
         if name is None:
             parts.packets.flush()
             parts.delegations.clear()
-            parts.failures.clear()
+            parts.recurse.forget_failures()
             return parts.records.clear()
         name = lower(name)
         # An alias to this name may stand in replies about other names: all prepared replies go.
         parts.packets.flush()
-        parts.failures.forget(name, rtype)
+        parts.recurse.forget_failures(name, rtype)
         if rtype is None:
             parts.delegations.forget(name)
         return parts.records.flush(name, rtype)

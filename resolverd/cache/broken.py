@@ -15,7 +15,7 @@ class _Failure(NamedTuple):
 
 
 class FailureCache:
-    """Failed questions by (name in lower case, type); 5 s at first, doubled at each further failure, 300 s at most."""
+    """Failed questions by (name in lower case, type); 5 s at first, doubled at the next failure, 10 s at most."""
 
     def __init__(self, entries: int = bounds.MAX_FAILURES):
         self._limit = entries

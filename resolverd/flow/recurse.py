@@ -43,17 +43,23 @@ class Patience(NamedTuple):
     stale_ttl: int = bounds.STALE_TTL
 
 
+_IN_VAIN = 0.9
+"""Share of the clients' patience after which who has waited has waited in vain: checks have their questions to word first."""
 _TELLING_ALL = Discretion()
+_TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
+_OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
 
 
 class _Flight:
-    __slots__ = ("since", "task", "waiters", "zone")
+    __slots__ = ("since", "task", "told", "waiters", "work", "zone")
 
-    def __init__(self, task: "asyncio.Task[Answer]", since: float, zone: Name):
+    def __init__(self, task: "asyncio.Task[Answer]", work: Work, zone: Name):
         self.task = task
-        self.since = since
+        self.work = work
+        self.since = work.now
         self.zone = zone
         self.waiters = 0
+        self.told = False
 
 
 class Recurse:
@@ -113,11 +119,16 @@ class Recurse:
         if (known := self.known(name, rtype)) is not None:
             return known
         error = self._failures.get(name, rtype, now)
+        flight = self._flights.get((name, rtype))
+        if error is None and flight is not None and flight.told:
+            # Somebody has waited for it in vain already, and asks again: the work goes on, but not at his cost (RFC 9520 §3.2).
+            error = _TOO_LATE
+        if error is None and flight is None and self._iterator.is_out(name, rtype, now):
+            error = _OUT
         if error is not None:
             return self.stale(name, rtype) or Answer(
                 codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
             )
-        flight = self._flights.get((name, rtype))
         if flight is None:
             zone = self._zone(name, now)
             if not self._has_room(zone, now):
@@ -138,8 +149,16 @@ class Recurse:
         finally:
             flight.waiters -= 1
         if not flight.task.done():
-            return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
+            self._give_up(flight)
+            return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         return flight.task.result()
+
+    def _give_up(self, flight: _Flight) -> None:
+        """A client was told that its question came to nothing, or nearly all of a client's patience later a check was."""
+        now = self._clock.monotonic()
+        if now - flight.since >= _IN_VAIN * self._patience.client:
+            flight.told = True
+            self._iterator.suspect(flight.work, now)
 
     async def _anew(self, name: Name, rtype: int, end: float) -> Answer:
         work = Work(self._clock.monotonic(), Refresh.ALL, self.meter)
@@ -148,7 +167,7 @@ class Recurse:
                 answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
                 return answer
         except TimeoutError:
-            return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
+            return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
@@ -163,9 +182,13 @@ class Recurse:
         delegation = await self.drive(self._iterator.prime(work))
         return None if delegation is None else float(delegation.expires - self._clock.monotonic())
 
-    def forget(self, name: Name, rtype: int | None = None) -> None:
-        """Let a question that failed be tried again."""
-        self._failures.forget(name, rtype)
+    def forget_failures(self, name: Name | None = None, rtype: int | None = None) -> None:
+        """Let what failed be tried again: a question, all of a name's, or everything."""
+        if name is None:
+            self._failures.clear()
+        else:
+            self._failures.forget(name, rtype)
+        self._iterator.forget_outages()
 
     async def aclose(self) -> None:
         """End every recursion."""
@@ -187,9 +210,10 @@ class Recurse:
         # Never for lists: a question that nobody asked would be paid for from their quota.
         if not self._prefetch or (name, rtype) in self._flights or len(self._flights) >= bounds.MAX_RECURSIONS // 2:
             return
-        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, self._clock.monotonic()) is None:
+        now = self._clock.monotonic()
+        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now) is None:
             self._counters.add("prefetches")
-            self._start(name, rtype, self._zone(name, self._clock.monotonic()), Refresh.EXPIRING)
+            self._start(name, rtype, self._zone(name, now), Refresh.EXPIRING)
 
     def _zone(self, name: Name, now: float) -> Name:
         """The zone that a question is about, as far as is known before it is asked."""
@@ -215,8 +239,9 @@ class Recurse:
         return False
 
     def _start(self, name: Name, rtype: int, zone: Name, refresh: Refresh = Refresh.NOTHING) -> _Flight:
-        task = asyncio.create_task(self._recurse(name, rtype, refresh))
-        flight = self._flights[name, rtype] = _Flight(task, self._clock.monotonic(), zone)
+        work = Work(self._clock.monotonic(), refresh, self.meter)
+        task = asyncio.create_task(self._recurse(work, name, rtype))
+        flight = self._flights[name, rtype] = _Flight(task, work, zone)
         self._zones[zone] += 1
         return flight
 
@@ -226,8 +251,7 @@ class Recurse:
         if not self._zones[zone]:
             del self._zones[zone]
 
-    async def _recurse(self, name: Name, rtype: int, refresh: Refresh) -> Answer:
-        work = Work(self._clock.monotonic(), refresh, self.meter)
+    async def _recurse(self, work: Work, name: Name, rtype: int) -> Answer:
         try:
             answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
         except asyncio.CancelledError:
@@ -249,7 +273,9 @@ class Recurse:
             self._land(name, rtype)
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
         if answer.is_failure:
-            self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
+            # What failed as its zone is known to be out will be tried as soon as the zone is back.
+            if not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
+                self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
         else:
             self._failures.forget(name, rtype)
         return answer

@@ -1,7 +1,7 @@
 """From a question to its answer, cut by cut (RFC 1034 §5.3.3), as a generator that yields Asks.
 
     resolve            alias by alias, from memory where it can
-      _iterate         from the nearest known cut downwards, names minimised
+      _iterate         from the nearest known cut downwards, names minimised, past zones that are out
         _ask_zone      server by server, looking up their addresses where none are known
           asking       one server: what it says is classified, scrubbed and learnt
 """
@@ -16,18 +16,21 @@ from resolverd.recursion.asking import Asking
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Referral, Useless
 from resolverd.recursion.cuts import Cut, Cuts, addresses_in
 from resolverd.recursion.minimise import Minimiser
+from resolverd.recursion.outages import Outages, Standing
 from resolverd.recursion.ports import Memory
 from resolverd.recursion.routes import Hints, Routes
 from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.tries import Tries
-from resolverd.recursion.work import Exhausted, Work
+from resolverd.recursion.work import Exhausted, Refresh, Work
 from resolverd.wire import codes, rdata
-from resolverd.wire.answer import Answer, servfail
+from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import First, Server
 from resolverd.wire.known import Delegation
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import RRset
+
+_OUT = Useless("none of its servers has answered of late", silent=True)
 
 Path: TypeAlias = tuple[tuple[Name, int], ...]
 """The questions that led to this one, outermost first: their number is the depth, a repetition is a cycle."""
@@ -45,6 +48,7 @@ class Iterator:
         self._rng = rng
         self._cuts = Cuts(memory, hints, routes, rules)
         self._asking = Asking(memory.records, servers, rules)
+        self._outages = Outages(servers)
 
     def over(self, memory: Memory) -> "Iterator":
         """The same iteration over another memory."""
@@ -64,6 +68,22 @@ class Iterator:
             if path:
                 raise
             return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, str(error))
+
+    def is_out(self, name: Name, rtype: int, now: float) -> bool:
+        """Whether a question (the name in lower case) can only fail: its zone is out, and nothing is remembered that helps."""
+        if not self._outages or cached.step(self._memory.records, name, rtype, now) is not None:
+            return False
+        cut = self._cuts.nearest(_asked_at(name, rtype), now, self._rules.discretion.is_private(name))
+        return self._outages.is_out(cut.zone, self._known_servers(cut, now)[0], now)
+
+    def suspect(self, work: Work, now: float) -> None:
+        """Somebody was told that this work came to nothing: the zones that it still waits for may be out."""
+        for cut in work.asking:
+            self._suspect(cut, now)
+
+    def forget_outages(self) -> None:
+        """Every zone may be asked again."""
+        self._outages.clear()
 
     def prime(self, work: Work) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if no server answered."""
@@ -94,7 +114,10 @@ class Iterator:
             known: Outcome = found or (yield from self._iterate(work, name, rtype, path, above))
             if isinstance(known, Useless | Referral):
                 text = known.text if isinstance(known, Useless) else "referrals without end"
-                return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{self._rules.discretion.text(name)}: {text}")
+                failure = servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{self._rules.discretion.text(name)}: {text}")
+                if known is _OUT:
+                    failure = failure._replace(errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
+                return failure
             if not isinstance(known, Alias):
                 return cached.finish(chain, known)
             chain += known.chain
@@ -108,8 +131,7 @@ class Iterator:
     def _iterate(
         self, work: Work, name: Name, rtype: int, path: Path, above: Name | None
     ) -> Generator[Any, Any, Outcome]:
-        # RFC 4035 §3.1.4.1: a DS lives above the cut, with the parent's servers.
-        below = parent(name) if rtype == codes.DS else name
+        below = _asked_at(name, rtype)
         of_the_parent = above is not None and is_subdomain(name, above)
         if above is not None and of_the_parent:
             below = parent(above)
@@ -122,7 +144,15 @@ class Iterator:
             qname, qtype = minimiser.question(cut.zone)
             if not minimiser.is_full and self._is_known(qname, qtype, work.now):
                 continue
-            outcome, glue = yield from self._ask_zone(work, cut, qname, qtype, path, not minimiser.is_full)
+            standing = Standing.CLEARED
+            if self._outages and work.refresh is not Refresh.ALL:
+                standing = yield from self._look(work, cut)
+            if standing is Standing.OUT:
+                return _OUT
+            found: tuple[Outcome, scrub.Glue] = _OUT, ()
+            if standing is Standing.CLEARED:
+                found = yield from self._ask_cut(work, cut, qname, qtype, path, not minimiser.is_full)
+            outcome, glue = found
             if isinstance(outcome, Referral) and lower(outcome.ns.owner) == above:
                 return Useless(f"{to_text(above)} has no server with a known address")
             if isinstance(outcome, Referral):
@@ -140,6 +170,42 @@ class Iterator:
                     return outcome
                 minimiser.give_up()
         return Useless(f"more than {bounds.MAX_REFERRALS} referrals")
+
+    def _look(self, work: Work, cut: Cut) -> Generator[Any, Any, Standing]:
+        """How the cut's zone stands, where its servers were silent."""
+        servers, unknown = self._known_servers(cut, work.now)
+        standing = yield from self._outages.look(work, cut, servers)
+        # One that is silent still does not speak for those whose address has to be found out yet: one question goes on to do
+        # that, and the others need not wait for it.
+        return Standing.CLEARED if standing is Standing.SILENT and unknown else standing
+
+    def _known_servers(self, cut: Cut, now: float) -> tuple[list[Server], list[Name]]:
+        """The servers of a cut as far as addresses are known by now, and the names of those that have none."""
+        servers, unknown = dict.fromkeys(cut.servers), []
+        for name in cut.names:
+            learnt = self._cuts.usable(self._cuts.known_addresses(name, now))
+            servers.update(dict.fromkeys(learnt))
+            unknown += [] if learnt else [name]
+        return list(servers), unknown
+
+    def _ask_cut(
+        self, work: Work, cut: Cut, qname: Name, qtype: int, path: Path, minimised: bool
+    ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
+        """Ask the cut's servers; a zone that comes to nothing by their silence is suspected."""
+        work.asking.append(cut)
+        try:
+            found = yield from self._ask_zone(work, cut, qname, qtype, path, minimised)
+        except Exhausted:
+            self._suspect(cut, work.now)
+            raise
+        finally:
+            work.asking.remove(cut)
+        if isinstance(found[0], Useless):
+            self._suspect(cut, work.now)
+        return found
+
+    def _suspect(self, cut: Cut, now: float) -> None:
+        self._outages.suspect(cut.zone, self._known_servers(cut, now)[0], now)
 
     def _is_known(self, name: Name, qtype: int, now: float) -> bool:
         """A minimised name that is known to be there, so that asking would show no deeper cut."""
@@ -223,6 +289,11 @@ class Iterator:
             if rrset is not None:
                 return addresses_in(rrset)[: bounds.MAX_ADDRESSES_PER_NS]
         return None
+
+
+def _asked_at(name: Name, rtype: int) -> Name:
+    """The name at or above which the servers are that know: a DS lives above the cut, with its parent's (RFC 4035 §3.1.4.1)."""
+    return parent(name) if rtype == codes.DS else name
 
 
 def _side_by_side(names: list[Name]) -> list[Name]:

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from resolverd import bounds
+from resolverd.recursion.cuts import Cut
 from resolverd.recursion.ports import Meter
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.names import Name
@@ -49,7 +50,7 @@ class Step(NamedTuple):
 class Work:
     """What one client question has used up, and the time as last told."""
 
-    __slots__ = ("_meter", "bytes", "deadline", "now", "queries", "refresh", "steps")
+    __slots__ = ("_meter", "asking", "bytes", "deadline", "now", "queries", "refresh", "steps")
 
     def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING, meter: Meter | None = None):
         self._meter = meter
@@ -59,6 +60,8 @@ class Work:
         self.queries = 0
         self.bytes = 0
         self.steps: list[Step] = []
+        self.asking: list[Cut] = []
+        """The cuts whose servers are being asked at the moment."""
 
     def wants_anew(self, *, expiring: bool) -> bool:
         """Whether data of the question itself is to be fetched although it is remembered."""
