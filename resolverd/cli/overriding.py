@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,25 +17,28 @@ from resolverd.mail.overrides import SCOPES, BadOverride, subject_of
 SAID: Final = {"allow": "allowed", "deny": "denied"}
 
 
-def command(action: str, text: str) -> click.Command:
-    """The command for this action, with this help."""
+def command(action: str, text: str, *options: Callable[[Any], Any]) -> click.Command:
+    """The command for this action, with this help, and with options of its own, which are flags."""
 
     @click.command(action, help=text)
     @click.argument("subject", required=False, metavar="IP|CIDR|DOMAIN|SENDER")
     @click.option("--to", metavar="RECIPIENT", help="Only for mail to this address, or to this domain.")
     @click.option("--scope", type=click.Choice(SCOPES), help="What an allowance reaches; default all.")
-    @click.option("--for", "lasting", metavar="DURATION", help="1h, 30d …; for good unless given.")
+    @click.option("--for", "lasting", metavar="DURATION", help="1h, 30d …; for good unless given, or with -1.")
     @click.option("--reason", metavar="TEXT", help="Why; never told to the client.")
     @click.option("--from-id", metavar="ID", help="The verdict that was the occasion; its client is meant unless one is named.")
     @click.option("--owner", metavar="NAME", default=None, help="Who says so; default the user's name.")
     @json_option
     @config_option
     @click.pass_context
-    def run(ctx: click.Context, /, subject: str | None, as_json: bool, config: Path | None, **given: str | None) -> None:
+    def run(
+        ctx: click.Context, /, subject: str | None, as_json: bool, config: Path | None, **given: str | bool | None
+    ) -> None:
         if subject is None and given["from_id"] is None:
             raise click.UsageError("say who is meant: IP, CIDR, DOMAIN, SENDER, or a verdict by --from-id")
-        named = {"for" if name == "lasting" else name: value for name, value in given.items() if value is not None}
-        query = {"action": action, "owner": user(), **named}
+        named = {"for" if name == "lasting" else name: value for name, value in given.items()}
+        texts = {name: "true" if value is True else value for name, value in named.items() if value}
+        query = {"action": action, "owner": user(), **texts}
         daemon = Daemon(configuration.load(config_path(ctx, config)))
         try:
             done = daemon.put("v1", "overrides", *([canonical(subject)] if subject is not None else []), query=query)
@@ -45,6 +49,8 @@ def command(action: str, text: str) -> click.Command:
         else:
             click.echo(sentence(done))
 
+    for option in options:
+        run = option(run)
     return run
 
 
@@ -69,4 +75,5 @@ def sentence(override: dict[str, Any]) -> str:
     scope = "" if override["scope"] == "all" else f", as far as {override['scope']} goes"
     to = f" to write to {override['to']}" if override["to"] else ""
     until = f"until {output.moment(override['until'])}" if override["until"] else "for good"
+    until = f"put off (450) {until}" if override["temporary"] else until
     return output.shown(f"{override['subject']} is {SAID[override['action']]}{to}{scope}, {until}")

@@ -105,13 +105,14 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         action={"enum": ["allow", "deny"]}, subject=_TEXT, kind={"enum": ["address", "network", "domain", "sender"]},
         scope={"enum": ["all", "lists", "greylist", "spf"]}, to=_or_null("string"), owner=_TEXT, reason=_or_null("string"),
         from_id=_or_null("string"), since=_WHOLE, until=_or_null("integer"), hits=_WHOLE, last=_or_null("integer"),
-        overruled=_FLAG,
+        temporary=_FLAG, overruled=_FLAG,
     ),
     "OverrideWish": {
         "type": "object",
         "properties": {
             "action": {"enum": ["allow", "deny"]}, "subject": _TEXT, "scope": {"enum": ["all", "lists", "greylist", "spf"]},
-            "to": _TEXT, "for": {**_TEXT, "examples": ["1h", "30d"]}, "reason": _TEXT, "owner": _TEXT, "from_id": _TEXT,
+            "to": _TEXT, "for": {**_TEXT, "examples": ["1h", "30d", "-1s"]}, "temporary": _FLAG,
+            "reason": _TEXT, "owner": _TEXT, "from_id": _TEXT,
         },
         "required": ["action"],
         "description": "All of it may stand in the query instead. Without a subject, the client of the verdict from_id is meant.",

@@ -1,6 +1,7 @@
 """The HTTP calls about overrides: the admin's own word on a client or a sender."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +17,13 @@ from resolverd.mail.overrides import BadOverride, Key, Override, key_of, note_of
 if TYPE_CHECKING:
     from resolverd.edge.api import Api
 
-SETTING: Final = ("action", "subject", "scope", "to", "for", "reason", "owner", "from_id")
+SETTING: Final = ("action", "subject", "scope", "to", "for", "temporary", "reason", "owner", "from_id")
 """Parameters of an override, in the query or as members of a JSON object in the body."""
 TAKING_BACK: Final = ("action", "scope", "to", "of", "owner")
 """Parameters that tell which overrides of a subject are meant (`of`: those of this owner), and who says so."""
+
+_ENDLESS: Final = re.compile(r"-[0-9]+(\.[0-9]+)?s?")
+_FLAGS: Final = {"": False, "false": False, "true": True}
 
 Path = Mapping[str, str]
 
@@ -39,8 +43,9 @@ async def put_override(api: "Api", request: web.BaseRequest, path: Path) -> dict
         subject = given.get("subject", "")
         if not subject and from_id:
             subject = await _client_of(api, from_id)
-        key = key_of(given.get("action", ""), subject, given.get("scope", ""), given.get("to", ""))
-        lasting = _lasting(given["for"]) if given.get("for") else None
+        temporary = _flag(given.get("temporary", ""))
+        key = key_of(given.get("action", ""), subject, given.get("scope", ""), given.get("to", ""), temporary=temporary)
+        lasting = _lasting(given.get("for", ""))
     except BadOverride as error:
         raise Problem(400, str(error)) from None
     wish = Wish(key, lasting, owner or f"{request.remote} over HTTP", reason, from_id)
@@ -77,6 +82,7 @@ def override_json(override: Override) -> dict[str, Any]:
         "kind": override.kind.value,
         "scope": key.scope,
         "to": key.recipient or None,
+        "temporary": key.temporary,
         "owner": override.owner,
         "reason": override.reason or None,
         "from_id": override.from_id or None,
@@ -110,11 +116,20 @@ async def _client_of(api: "Api", reference: str) -> str:
     return str(verdict.client)
 
 
-def _lasting(text: str) -> int:
+def _lasting(text: str) -> int | None:
+    """Seconds, or None for no end: nothing given, or less than nothing, as fail2ban says it (``bantime = -1``)."""
+    if not text or _ENDLESS.fullmatch(text):
+        return None
     try:
         return max(1, math.ceil(seconds_of(text)))
     except ValueError as error:
         raise BadOverride(f"for: {error}") from None
+
+
+def _flag(text: str) -> bool:
+    if text not in _FLAGS:
+        raise BadOverride(f"temporary: expected true or false, not {text[:40]!r}")
+    return _FLAGS[text]
 
 
 async def _parameters(request: web.BaseRequest, path: Path, known: tuple[str, ...]) -> dict[str, str]:
@@ -135,7 +150,8 @@ async def _body(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, s
     if request.content_type != "application/json" or not known:
         raise Problem(415, "expected a JSON object, or nothing")
     try:
-        given = msgspec.json.decode(octets, type=dict[str, str | None])
+        given = msgspec.json.decode(octets, type=dict[str, str | bool | None])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"no JSON object of texts: {error}") from None
-    return {name: value for name, value in given.items() if value is not None}
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
+    return {name: value for name, value in texts.items() if value is not None}

@@ -156,9 +156,12 @@ class OverrideBook:
 
     def _is_overruled(self, override: Override, now: float) -> bool:
         key = override.key
-        opposite = key._replace(action=DENY if key.action == ALLOW else ALLOW, scope=EVERYTHING)
-        other = self.index.get(opposite)
-        return other is not None and other.holds(now) and other.since > override.since
+        if key.action == DENY:
+            opposites = [key._replace(action=ALLOW, temporary=False)]
+        else:
+            opposites = [key._replace(action=DENY, scope=EVERYTHING, temporary=temporary) for temporary in (False, True)]
+        others = filter(None, map(self.index.get, opposites))
+        return any(other.holds(now) and other.since > override.since for other in others)
 
 
 def _tell(what: str, override: Override) -> None:
@@ -166,7 +169,8 @@ def _tell(what: str, override: Override) -> None:
     key = override.key
     until = "" if not override.until else override.until
     fields: dict[str, str | int | float] = {
-        "audit": what, "subject": key.subject, "scope": key.scope, "to": key.recipient, "since": override.since, "until": until,
+        "audit": f"{what} (temporary)" if key.temporary else what,
+        "subject": key.subject, "scope": key.scope, "to": key.recipient, "since": override.since, "until": until,
         "owner": override.owner, "note": override.reason, "from_id": override.from_id,
     }  # fmt: skip
     logs.decision(audit, fields)

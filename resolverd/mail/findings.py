@@ -1,5 +1,6 @@
 """What checks find and what becomes of it: Finding, Verdict, and the words both are made of."""
 
+import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -7,6 +8,13 @@ from resolverd.wire.names import Address
 
 ANYTHING: Final = "*"
 """In `Finding.lifts`: every finding that speaks against the client, and greylisting."""
+
+
+POSTPONED: Final = "Message deferred"
+"""How a reply begins that tells of a trouble that passes, whatever it is about. Filters that ban who was refused (fail2ban's
+``postfix``, in all its modes and versions) go by the words of Postfix's refusals, so none of them stands there."""
+
+_REFUSED = re.compile(r"(?:Message rejected|(.+?) rejected|Service unavailable) \((.*)\)")
 
 
 class Consequence(StrEnum):
@@ -46,6 +54,13 @@ class SmtpReply(NamedTuple):
     def deferred(self) -> "SmtpReply":
         """The same words with a code that invites another try."""
         return SmtpReply(450, f"4{self.enhanced[1:]}", self.text) if self.permanent else self
+
+    @property
+    def postponed(self) -> "SmtpReply":
+        """What is said where a trouble that passes keeps this from being said: in words that no filter counts."""
+        found = _REFUSED.fullmatch(self.text)
+        about = ": ".join(filter(None, found.groups())) if found else self.text
+        return self.deferred._replace(text=f"{POSTPONED} ({about})")
 
     def __str__(self) -> str:
         return f"{self.code} {self.enhanced} {self.text}"

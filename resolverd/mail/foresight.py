@@ -15,7 +15,7 @@ from resolverd.mail.checks.rules import Check
 from resolverd.mail.findings import Action
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.questions import Clear, Listed, ListLookup, Question, Replies, Reply
-from resolverd.mail.verdict import Decision, VerdictRules, decide
+from resolverd.mail.verdict import DENIED, Decision, VerdictRules, decide
 
 ACCESS = "access"
 """The check that speaks for the admin's maps, as `OVERRIDES` does for what he has said since."""
@@ -52,6 +52,8 @@ class Foresight:
         if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
             return False
         best = self._decide(replies, self._best(replies, lookups))
+        if any(finding.code == DENIED for finding in best.findings):
+            return True  # the admin's own refusal is the answer, whatever others say
         if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
             return True  # nothing is harsher, and none of the other questions makes it milder
         if len(lookups) < len(open_):

@@ -67,12 +67,16 @@ class BadOverride(ValueError):
 
 
 class Key(NamedTuple):
-    """What tells overrides apart: those with the same are one, of which the later counts. All in canonical text."""
+    """What tells overrides apart: those with the same are one, of which the later counts. All in canonical text.
+
+    `temporary`: of a denial, that it puts off (450) while it lasts, and refuses nobody for good.
+    """
 
     action: str
     subject: str
     scope: str = EVERYTHING
     recipient: str = ""
+    temporary: bool = False
 
 
 class Override(NamedTuple):
@@ -132,7 +136,7 @@ def recipient_of(text: str) -> str:
     return domain
 
 
-def key_of(action: str, subject: str, scope: str = "", recipient: str = "") -> Key:
+def key_of(action: str, subject: str, scope: str = "", recipient: str = "", *, temporary: bool = False) -> Key:
     """The key of an override as somebody wrote it. Raises BadOverride."""
     if action not in ACTIONS:
         raise BadOverride(f"{action[:40]!r} is neither allow nor deny")
@@ -141,7 +145,9 @@ def key_of(action: str, subject: str, scope: str = "", recipient: str = "") -> K
         raise BadOverride(f"{scope[:40]!r} is no scope; there are {', '.join(SCOPES)}")
     if action == DENY and scope != EVERYTHING:
         raise BadOverride("a denial refuses altogether: it has no scope")
-    return Key(action, subject_of(subject), scope, recipient_of(recipient))
+    if temporary and action != DENY:
+        raise BadOverride("only a denial is temporary or not; an allowance ends when it says (for)")
+    return Key(action, subject_of(subject), scope, recipient_of(recipient), temporary)
 
 
 def note_of(name: str, text: str) -> str:
@@ -298,17 +304,26 @@ Network: TypeAlias = IPv4Network | IPv6Network
 def word(held: Iterable[Held]) -> Override | None:
     """The override that decides: of those that hold, most particular first, the first that allows everything or denies.
 
-    What the client says of itself may be forged, so it is no ground to allow everything.
+    What the client says of itself may be forged, so it is no ground to allow everything. Who is denied for good is not better
+    off for a ban beside it: of the denials before any allowance, one that is not temporary decides.
     """
+    temporary = None
     for override, role in held:
-        if override.key.action == DENY or (override.key.scope == EVERYTHING and role in (Role.CLIENT, Role.SENDER)):
-            return override
-    return None
+        if override.key.action == DENY:
+            if not override.key.temporary:
+                return override
+            temporary = temporary or override
+        elif override.key.scope == EVERYTHING and role in (Role.CLIENT, Role.SENDER):
+            return temporary or override
+    return temporary
 
 
 def word_on_lists(held: Iterable[Held]) -> Override | None:
-    """The override that says how lists are to be taken: the one that decides, else an allowance for lists."""
-    held = list(held)
+    """The override that says how lists are to be taken: the one that decides, else an allowance for lists.
+
+    A listing is a refusal for good wherever it is looked up, so a temporary denial says nothing in a list, as if it were not.
+    """
+    held = [each for each in held if not each.override.key.temporary]
     decisive = word(held)
     if decisive is not None:
         return decisive
@@ -347,9 +362,15 @@ _VERSION: Final = 1
 _HEAD = struct.Struct(">BIIII")
 
 
+_PUT_OFF: Final = "defer"
+"""How the action of a temporary denial is written."""
+
+
 def encode_key(key: Key) -> bytes:
-    """``deny all 192.0.2.7``, ``allow lists example.com anna@example.org``: no part has a blank in it."""
-    return " ".join(filter(None, (key.action, key.scope, key.subject, key.recipient))).encode()
+    """``deny all 192.0.2.7``, ``defer all 192.0.2.7`` (a temporary denial), ``allow lists example.com anna@example.org``: no part
+    has a blank in it."""
+    action = _PUT_OFF if key.temporary else key.action
+    return " ".join(filter(None, (action, key.scope, key.subject, key.recipient))).encode()
 
 
 def encode(override: Override) -> bytes:
@@ -363,7 +384,8 @@ def decode(key: bytes, octets: bytes) -> Override | None:
     """The record, or None for octets that are none: damaged ones count as absent."""
     try:
         action, scope, subject, *recipient = key.decode().split(" ")
-        found = key_of(action, subject, scope, *recipient)
+        put_off = action == _PUT_OFF
+        found = key_of(DENY if put_off else action, subject, scope, *recipient, temporary=put_off)
         version, since, until, hits, last = _HEAD.unpack_from(octets)
         texts, at = [], _HEAD.size
         for _ in range(3):

@@ -26,7 +26,7 @@ ALLOW_LIST_LOST: Final = "dnswl_unreachable"
 """The code of the finding that turns them into deferrals: an allow list that could have lifted them was not reached."""
 
 DENIED: Final = "override_deny"
-"""The code of the admin's own refusal, which nothing lifts."""
+"""The code of the admin's own refusal, which nothing lifts, and nothing makes harsher."""
 
 REPLY_LIMIT: Final = 400
 """Octets of a reply's text, link and reference included (RFC 5321 §4.5.3.1.5 allows 512 with everything Postfix adds)."""
@@ -123,8 +123,10 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     mode = policy.mode or rules.mode
     if attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients):
         return Decision(Action.ACCEPT, score, f"exempt recipient {printable(attempt.recipient, 80)}", counted, mode=mode)
-    rulings = [_ruling(finding) for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
-    rulings += _by_points(counted, rules)
+    ruling = [finding for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
+    # The admin's own refusal is the answer, also where it only puts off what others would refuse for good.
+    rulings = [_ruling(finding) for finding in ruling if finding.code == DENIED]
+    rulings = rulings or [*map(_ruling, ruling), *_by_points(counted, rules)]
     if rulings:
         worst = max(rulings, key=_harshness)
         return Decision(worst.action, score, worst.reason, counted, worst.reply, worst.link, mode=mode)
@@ -213,7 +215,7 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
         reply = SmtpReply(550, "5.7.1", f"Message rejected (score {points(total)}, refused from {points(rules.reject_at)})")
     addresses = sum(finding.score for finding in scoring if finding.check == ADDRESS_LISTS)
     if addresses > 0 and total - addresses < rules.reject_at and _has(findings, ALLOW_LIST_LOST):
-        return [_Ruling(Action.DEFER, reply.deferred, f"{reason} (an allow list was not reached)", heaviest.link)]
+        return [_Ruling(Action.DEFER, reply.postponed, f"{reason} (an allow list was not reached)", heaviest.link)]
     return [_Ruling(Action.REJECT, reply, reason, heaviest.link)]
 
 
@@ -259,7 +261,7 @@ def _softened(finding: Finding) -> Finding:
     return finding._replace(
         text=f"{finding.text} (an allow list was not reached)",
         consequence=Consequence.DEFER,
-        reply=finding.reply.deferred,
+        reply=finding.reply.postponed,
     )
 
 

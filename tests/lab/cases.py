@@ -176,7 +176,7 @@ _SOFT = ("192.0.2.40", "mail.soft-spoken.org", "victor@soft-spoken.org")
 
 ALLOW_LIST_DOWN: Final = (
     Case("dnswl down, listed by zen", "192.0.2.68", "host-68.spam-factory.net", "bot@spam-factory.net",
-         ("450 Service unavailable",), words="Service unavailable"),
+         ("450 blocked using",), words="blocked using"),
     Case("dnswl down, good client", "192.0.2.41", "mail.anybody-may.com", "uma@gardening-club.org", (LATER,)),
 )
 BLOCKED: Final = (Case("zen does not serve us, good client", *_SOFT, (LATER,), theirs=(ZEN,), why=_ERROR, spf="pass"),)

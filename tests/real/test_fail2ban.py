@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -34,6 +35,10 @@ HONEST = {
     "192.0.2.10": ("mail.honest-mail.com", "carol@honest-mail.com"),
     "198.51.100.11": ("out2.friendly-news.com", '"554 5.7.1 <>: Service unavailable; ref AAAAAAAAAA"@friendly-news.com'),
 }
+# (nobody answers for the zone of its name; another is banned)
+TROUBLED = "198.51.100.200"
+BANNED = "192.0.2.43"
+
 BOTS = ("192.0.2.130", "2001:db8:130::130")
 HASTY = "192.0.2.131"
 
@@ -42,6 +47,14 @@ JAILS = {
     "postfix-resolverd": Counter(dict.fromkeys(REFUSED, 1)),
     "postfix-pregreet": Counter(dict.fromkeys(BOTS, 1)),
 }
+
+
+def command(lab: Lab, *words: str) -> None:
+    """What an admin types while the lab's resolverd runs."""
+    daemon = next(each for each in lab.daemons if each.name == "resolverd")
+    config = next(word for word in daemon.argv if word.endswith("config.toml"))
+    argv = [sys.executable, "-m", "resolverd", *words, "-c", config]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, env=daemon.environment)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +67,12 @@ def mail_log(lab: Lab) -> Path:
                 session.say("AUTH LOGIN")
         for address, (helo, sender) in REFUSED.items():
             assert not lab.deliver(address, helo, sender).accepted
+        for sender in ("bob@gardening-club.org", "carol@gardening-club.org", "dave@gardening-club.org"):
+            assert lab.deliver(TROUBLED, "mail.honest-mail.com", sender).deferred
+        command(lab, "deny", BANNED, "--temporary", "--for", "-1s", "--owner", "fail2ban")
+        for _ in range(3):
+            assert lab.deliver(BANNED, "mail.through-others.com", "trent@gardening-club.org").deferred
+        command(lab, "overrides", "forget", BANNED, "--of", "fail2ban")
         for address, (helo, sender) in HONEST.items():
             assert lab.deliver_patiently(address, helo, sender)[-1].accepted
         for address, helo in (*((bot, "ylmf-pc") for bot in BOTS), (HASTY, "mail.example.com")):
@@ -110,6 +129,27 @@ def test_the_stock_filter_finds_our_lists_and_names(folder: Path, mail_log: Path
     assert {"192.0.2.66", "2001:db8:66::66", "192.0.2.99", "198.51.100.10"} <= found <= set(REFUSED)
 
 
+@pytest.mark.parametrize("mode", ["more", "normal", "rbl", "extra", "aggressive"])
+def test_no_stock_filter_counts_a_trouble_that_passes(folder: Path, mail_log: Path, mode: str) -> None:
+    assert all(mail_log.read_text().count(f"[{each}]: 450 ") >= 3 for each in (TROUBLED, BANNED)), mail_log.read_text()
+    command = ["fail2ban-regex", "-c", str(folder), "-o", "<ip>", str(mail_log), f"postfix[mode={mode}]"]
+    found = set(subprocess.run(command, text=True, capture_output=True).stdout.split())
+    assert not found & {TROUBLED, BANNED}
+
+
+def test_the_server_starts_without_a_mail_log(folder: Path) -> None:
+    """A jail without its log keeps the whole server down, and the doors of sshd open."""
+    own = fresh("fail2ban-without")
+    shutil.copytree(folder, own, dirs_exist_ok=True)
+    jails = own / "jail.d" / "resolverd.conf"
+    jails.write_text(jails.read_text().replace("/var/log/mail.log", "/nonexistent/mail.log").replace("%(action_)s", ""))
+    done = subprocess.run(["fail2ban-client", "-c", str(own), "-d"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    missing = re.findall(r"Have not found any log file for (\S+) jail", done.stdout + done.stderr)
+    assert not [jail for jail in missing if jail.startswith("postfix")]
+    assert all(f"['start', '{jail}']" in done.stdout for jail in ("postfix", "postfix-flood-attack", "postfix-pregreet"))
+
+
 def test_a_ban_is_a_deny(folder: Path, mail_log: Path) -> None:
     """The real server, our jails and our action; the command is written down instead of carried out."""
     told = fresh("fail2ban-told") / "told"
@@ -149,7 +189,9 @@ def test_a_ban_is_a_deny(folder: Path, mail_log: Path) -> None:
         server.terminate()
         server.wait(20)
     assert set(denied) == wanted, said.read_text()
-    assert denied["192.0.2.66"][2:-1] == ["--for", "3600s", "--reason", "fail2ban postfix, 3 failures", "--owner", "fail2ban"]
-    assert denied[BOTS[0]][2:4] == ["--for", "86400s"]
+    assert denied["192.0.2.66"][2:-1] == [
+        "--temporary", "--for", "3600s", "--reason", "fail2ban postfix, 3 failures", "--owner", "fail2ban",
+    ]  # fmt: skip
+    assert denied[BOTS[0]][2:5] == ["--temporary", "--for", "86400s"]
     forgotten = [line for line in told.read_text().splitlines() if not line.startswith("deny|")]
     assert all(re.fullmatch(r"overrides\|forget\|[0-9a-f.:]+\|--action\|deny\|--of\|fail2ban\|", line) for line in forgotten)

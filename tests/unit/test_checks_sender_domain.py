@@ -9,6 +9,7 @@ from resolverd.mail.findings import Consequence
 from resolverd.mail.questions import Records
 
 NOT_FOUND = "450 4.1.8 Sender address rejected (Domain not found)"
+LATER = "450 4.1.8 Message deferred (the sender's domain could not be looked up)"
 MALFORMED = "450 4.1.8 Sender address rejected (Malformed DNS server reply)"
 NULL_MX = "550 5.7.27 Sender address rejected (domain does not accept mail, null MX)"
 
@@ -51,10 +52,10 @@ CASES = [
     (JOE, {MX: Records((b"\0\x0a\x07trunc",), 60)}, "malformed", MALFORMED),
     (JOE, {MX: Records((b"\0",), 60)}, "malformed", MALFORMED),
     # -- doubt
-    (JOE, {MX: TIMEOUT}, "unknown", NOT_FOUND),
-    (JOE, {MX: TIMEOUT, A: TIMEOUT, AAAA: TIMEOUT}, "unknown", NOT_FOUND),
-    (JOE, {MX: NODATA, A: SERVFAIL, AAAA: NODATA}, "unknown", NOT_FOUND),
-    (JOE, {MX: NODATA, A: NODATA, AAAA: REFUSED}, "unknown", NOT_FOUND),
+    (JOE, {MX: TIMEOUT}, "unknown", LATER),
+    (JOE, {MX: TIMEOUT, A: TIMEOUT, AAAA: TIMEOUT}, "unknown", LATER),
+    (JOE, {MX: NODATA, A: SERVFAIL, AAAA: NODATA}, "unknown", LATER),
+    (JOE, {MX: NODATA, A: NODATA, AAAA: REFUSED}, "unknown", LATER),
 ]  # fmt: skip
 
 

@@ -188,7 +188,9 @@ def ruled(*lines: str) -> list[Override]:
     made = []
     for number, line in enumerate(lines):
         action, subject, *more = line.split()
-        made.append(Override(key_of(action, subject, *more), 1000 + number))
+        temporary = action == "defer"
+        action = "deny" if temporary else action
+        made.append(Override(key_of(action, subject, *more, temporary=temporary), 1000 + number))
     return made
 
 
@@ -281,6 +283,32 @@ def test_what_is_denied_is_told_as_postfix_tells_it(line, said):
 
 
 @pytest.mark.parametrize(
+    ("lines", "reply"),
+    [
+        (["defer 192.0.2.7"], 450),
+        (["defer bob@sender.example"], 450),
+        (["defer example.com"], 450),
+        (["defer 192.0.2.7", "deny 192.0.2.7"], 554),
+        (["deny 192.0.2.0/24", "defer 192.0.2.7"], 554),
+        (["allow 192.0.2.7", "defer 192.0.2.7"], 450),
+        (["defer 192.0.2.7", "allow 192.0.2.7"], None),
+        (["deny 192.0.2.0/24", "allow 192.0.2.7", "defer bob@sender.example"], 450),
+    ],
+)
+def test_a_temporary_denial_puts_off_and_is_no_help_to_who_is_denied(lines, reply):
+    """Of two on one subject the later counts, so the order of the lines is that of time."""
+    findings = judged(Overrides(OverrideIndex(ruled(*lines))), attempt(**SUBJECT), NAMES)
+    assert [each.reply and each.reply.code for each in findings] == [reply]
+
+
+def test_in_the_zones_a_temporary_denial_does_not_exist():
+    """A listing refuses for good, and the bounce of a ban is what it is there to avoid."""
+    held = OverrideIndex(ruled("allow 192.0.2.0/24", "defer 192.0.2.7")).held(Parties(ip_address(CLIENT)), 2)
+    assert word(held).key.temporary
+    assert word_on_lists(held).key.action == "allow"
+
+
+@pytest.mark.parametrize(
     ("lines", "asks"),
     [
         ([], 0),
@@ -329,6 +357,15 @@ async def test_a_denied_client_costs_nobody_a_question():
     assert str(verdict.reply).startswith("554 5.7.1 Client host rejected (Access denied); ref ")
     assert setup.internet.asked == []
     assert [each.override.key.subject for each in setup.hits] == [CLIENT]
+
+
+@virtual
+async def test_a_ban_is_put_off_whatever_the_lists_say_and_costs_nobody_a_question():
+    setup = screen(f"defer {CLIENT}", internet=Internet(GOOD, SPAM))
+    verdict = await setup.screen.screen(attempt(**DELIVERY), record=True)
+    assert (verdict.action, verdict.reply.code) == (Action.DEFER, 450)
+    assert setup.internet.asked == []
+    assert verdict.greylist is None
 
 
 @virtual

@@ -115,11 +115,29 @@ def test_fail2ban_takes_back_only_what_is_its_own(served: Served) -> None:
         return run(*shlex.split(said)[1:], "-c", served.config)
 
     assert called(ban).exit_code == called(ban).exit_code == 0
-    assert [each["reason"] for each in shown(served)] == ["fail2ban postfix, 5 failures"]
+    assert [(each["reason"], each["temporary"]) for each in shown(served)] == [("fail2ban postfix, 5 failures", True)]
     assert called(unban).stdout == "1 overrides forgotten\n"
     assert run("deny", "192.0.2.7", "--owner", "anna", "-c", served.config).exit_code == 0
     assert called(ban).exit_code == called(unban).exit_code == 0
     assert [each["owner"] for each in shown(served)] == ["anna"]
+
+
+def test_a_ban_leaves_the_admins_denial_alone_and_ends_without_it(served: Served) -> None:
+    for arguments in (("--owner", "anna", "--for", "2h"), ("--temporary", "--owner", "fail2ban", "--for", "1h")):
+        assert run("deny", "192.0.2.7", *arguments, "-c", served.config).exit_code == 0
+    assert [(each["owner"], each["temporary"]) for each in shown(served)] == [("anna", False), ("fail2ban", True)]
+    table = run("overrides", "-c", served.config).stdout
+    assert [line.split("\t")[0] for line in table.splitlines()[1:]] == ["deny", "deny (temporary)"]
+    done = run("overrides", "forget", "192.0.2.7", "--of", "anna", "-c", served.config)
+    assert done.stdout == "1 overrides forgotten\n"
+    assert [each["owner"] for each in shown(served)] == ["fail2ban"]
+
+
+@pytest.mark.parametrize("lasting", ["-1", "-1s", "-1.0s"])
+def test_a_ban_without_end_as_fail2ban_says_it(served: Served, lasting: str) -> None:
+    done = run("deny", "192.0.2.7", "--temporary", "--for", lasting, "-c", served.config)
+    assert done.stdout == "192.0.2.7 is denied, put off (450) for good\n"
+    assert shown(served)[0]["until"] is None
 
 
 @pytest.mark.parametrize(
@@ -171,6 +189,8 @@ async def _verdict(reference: str) -> Any:
     ("arguments", "status", "says"),
     [
         (("deny",), 2, "say who is meant"),
+        (("allow", "192.0.2.7", "--temporary"), 2, "--temporary"),
+        (("deny", "192.0.2.7", "--for", "0"), 1, "no duration"),
         (("deny", "192.0.2.7/24"), 2, "write 192.0.2.0/24"),
         (("allow", "0.0.0.0/0"), 2, "everybody"),
         (("allow", "192.0.2.7", "--scope", "most"), 2, "most"),
@@ -211,12 +231,23 @@ def test_query_and_body_say_the_same(served: Served) -> None:
     assert (status, {**second, "since": 0, "until": 0}) == (200, {**first, "since": 0, "until": 0})
     assert first == {
         "action": "deny", "subject": "192.0.2.0/24", "kind": "network", "scope": "all", "to": None, "owner": "x",
-        "reason": "a b", "from_id": None, "since": first["since"], "until": first["since"] + 3600, "hits": 0, "last": None,
+        "temporary": False, "reason": "a b", "from_id": None,
+        "since": first["since"], "until": first["since"] + 3600, "hits": 0, "last": None,
     }  # fmt: skip
     assert served.call("GET", "/v1/overrides/192.0.2.0%2F24", token="")[1]["overrides"][0]["overruled"] is False
     assert served.call("GET", "/v1/overrides/192.0.2.7", token="")[1] == {"overrides": []}
     assert served.call("DELETE", "/v1/overrides/192.0.2.0%2F24")[1] == {"forgotten": 1}
     assert served.call("DELETE", "/v1/overrides/192.0.2.0%2F24")[1] == {"forgotten": 0}
+
+
+def test_temporary_in_query_and_body(served: Served) -> None:
+    status, first = served.call("PUT", "/v1/overrides/192.0.2.7?action=deny&temporary=true&for=1h")
+    assert (status, first["temporary"]) == (200, True)
+    for said, expected in ((True, True), ("true", True), (False, False)):
+        status, made = served.call("PUT", "/v1/overrides", {"subject": "192.0.2.7", "action": "deny", "temporary": said})
+        assert (status, made["temporary"]) == (200, expected)
+    for query in ("action=deny&temporary=yes", "action=allow&temporary=true"):
+        assert served.call("PUT", f"/v1/overrides/192.0.2.7?{query}")[0] == 400
 
 
 def test_who_says_nothing_of_himself_is_told_by_his_address(served: Served) -> None:

@@ -59,7 +59,8 @@ def forget(ctx: click.Context, /, subject: str, as_json: bool, config: Path | No
 
 
 def _row(override: dict[str, Any]) -> tuple[object, ...]:
-    action = f"{override['action']} (overruled)" if override["overruled"] else override["action"]
+    notes = ", ".join(note for note in ("temporary", "overruled") if override[note])
+    action = f"{override['action']} ({notes})" if notes else override["action"]
     times = (output.moment(override["since"]), output.moment(override["until"]) or "for good")
     return (
         action, override["subject"], override["to"], override["scope"], override["owner"], *times, override["hits"],

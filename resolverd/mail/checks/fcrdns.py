@@ -19,6 +19,7 @@ from resolverd.wire import codes
 from resolverd.wire.names import Address
 
 REPLY = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your hostname)")
+LATER = SmtpReply(450, "4.7.25", "Message deferred (your hostname could not be looked up)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Fcrdns:
                 return [harmless(self.name, "fcrdns_ok", f"{name} leads back to {address}", seen)]
         if trouble := _trouble(attempt, forward, replies):
             text = f"no hostname of {address} could be verified ({why(trouble)})"
-            return [temporary(self.name, self.rules, "fcrdns_unknown", text, REPLY, seen)]
+            return [temporary(self.name, self.rules, "fcrdns_unknown", text, LATER, seen)]
         if not forward:
             text = f"{address} has no hostname that could lead back"
             return [harmful(self.name, self.rules, "fcrdns_missing", text, REPLY, seen)]

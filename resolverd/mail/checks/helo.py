@@ -19,6 +19,7 @@ INVALID = SmtpReply(501, "5.5.2", "Helo command rejected (Invalid name)")
 BAD_LITERAL = SmtpReply(501, "5.5.2", "Helo command rejected (invalid ip address)")
 NOT_FQDN = SmtpReply(504, "5.5.2", "Helo command rejected (need fully-qualified hostname)")
 NOT_FOUND = SmtpReply(450, "4.7.1", "Helo command rejected (Host not found)")
+LATER = SmtpReply(450, "4.7.1", "Message deferred (the HELO name could not be looked up)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Helo:
             answer = replies.get(question, Unknown(Why.TIMEOUT))
             if isinstance(answer, Unknown):
                 text = f"HELO {helo} could not be looked up ({why(answer)})"
-                return [temporary(self.name, self.rules, "helo_unknown", text, NOT_FOUND, seen)]
+                return [temporary(self.name, self.rules, "helo_unknown", text, LATER, seen)]
         text = f"HELO {helo} has neither address nor mail server"
         return [harmful(self.name, self.rules, "helo_not_found", text, NOT_FOUND, seen)]
 

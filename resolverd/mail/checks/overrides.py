@@ -1,7 +1,7 @@
 """The admin's own word on the client or the sender (`mail.overrides`), before anything that strangers say.
 
-A denial refuses by itself, as ``check_client_access`` and ``check_sender_access`` do with REJECT. An allowance refuses
-nothing: it lifts what others find (`Finding.lifts`), as far as it reaches.
+A denial refuses by itself, as ``check_client_access`` and ``check_sender_access`` do with REJECT; a temporary one, such as a ban
+for an hour, puts off. An allowance refuses nothing: it lifts what others find (`Finding.lifts`), as far as it reaches.
 """
 
 from collections.abc import Iterable
@@ -26,6 +26,8 @@ _REPLIES = {
     Role.SENDER_DOMAIN: SmtpReply(554, "5.7.1", "Sender address rejected (Access denied)"),
     Role.HELO: SmtpReply(554, "5.7.1", "Helo command rejected (Access denied)"),
 }
+_BANNED = SmtpReply(450, "4.7.1", "Message deferred (not taken for now, please try again later)")
+"""Not in the words of a refusal: the filter that has led to a ban must not count what the ban says."""
 
 _REACH: Final[dict[tuple[Role, str], tuple[str, ...]]] = {
     **{
@@ -104,6 +106,9 @@ def _canonical_sender(attempt: Attempt) -> str:
 
 
 def _denied(held: Held) -> Finding:
+    if held.override.key.temporary:
+        finding = harmless(NAME, DENIED, f"denied for now: {_words(held)}")
+        return finding._replace(consequence=Consequence.DEFER, reply=_BANNED)
     finding = harmless(NAME, DENIED, f"denied: {_words(held)}")
     return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[held.role])
 

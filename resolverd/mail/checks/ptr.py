@@ -12,6 +12,7 @@ from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.questions import Question, Replies
 
 REPLY = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your reverse hostname)")
+LATER = SmtpReply(450, "4.7.25", "Message deferred (your reverse hostname could not be looked up)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Ptr:
         names = reverse_names(attempt, replies)
         if isinstance(names, Unknown):
             text = f"the reverse hostname of {address} could not be looked up ({why(names)})"
-            return [temporary(self.name, self.rules, "ptr_unknown", text, REPLY, seen)]
+            return [temporary(self.name, self.rules, "ptr_unknown", text, LATER, seen)]
         if not names:
             return [harmful(self.name, self.rules, "ptr_missing", f"{address} has no reverse hostname", REPLY, seen)]
         return [harmless(self.name, "ptr_ok", f"reverse hostname {', '.join(names)}", seen)]

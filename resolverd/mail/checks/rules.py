@@ -88,7 +88,10 @@ def harmful(
 def temporary(
     check: str, rules: CheckRules, code: str, text: str, reply: SmtpReply, evidence: tuple[Evidence, ...] = ()
 ) -> Finding:
-    """A finding that may be gone at the next try: never more than a deferral, never any points."""
+    """A finding that may be gone at the next try: never more than a deferral, never any points.
+
+    `reply` says that something could not be looked up, not what a look-up would have refused.
+    """
     defers = rules.consequence in (Consequence.REJECT, Consequence.DEFER)
     return Finding(
         check,

@@ -18,6 +18,7 @@ from resolverd.wire.names import ROOT
 from resolverd.wire.rdata import target
 
 NOT_FOUND = SmtpReply(450, "4.1.8", "Sender address rejected (Domain not found)")
+LATER = SmtpReply(450, "4.1.8", "Message deferred (the sender's domain could not be looked up)")
 MALFORMED = SmtpReply(450, "4.1.8", "Sender address rejected (Malformed DNS server reply)")
 NULL_MX = SmtpReply(550, "5.7.27", "Sender address rejected (domain does not accept mail, null MX)")
 
@@ -57,7 +58,7 @@ class SenderDomain:
             reply = replies.get(question, Unknown(Why.TIMEOUT))
             if isinstance(reply, Unknown):
                 text = f"sender domain {domain} could not be looked up ({why(reply)})"
-                return [temporary(self.name, self.rules, "sender_domain_unknown", text, NOT_FOUND, seen)]
+                return [temporary(self.name, self.rules, "sender_domain_unknown", text, LATER, seen)]
         text = f"sender domain {domain} has neither mail server nor address"
         return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen)]
 
