@@ -101,6 +101,8 @@ MAX_DELEGATIONS: Final = 50_000
 """Zone cuts remembered."""
 MAX_FAILURES: Final = 10_000
 """Failed resolutions remembered."""
+ROOT_CHECK_TTL: Final = 60.0
+"""Seconds for which the root's servers, having answered, vouch that nobody answers in everybody's place."""
 NO_SOA_TTL: Final = 5
 """How long a denial without SOA is kept (RFC 2308 §5 would not keep it; a storm of repeats is worse)."""
 PREFETCH_SHARE: Final = 0.1

@@ -82,7 +82,7 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
         own = screening.list_zones(settings, guard, engine, clock, word, clients)
     answerer = Answerer(own, parts.resolve, counters)
     upkeep = old.upkeep if old is not None and kept else Upkeep(
-        parts.recurse, "the forwarders" if parts.routes.root_forward else "the root servers", settings.resolver.priming
+        parts.recurse, settings.resolver.priming, forwards=parts.routes.root_forward
     )
     before = old.screen if old is not None else None
     screen = screening.screen(

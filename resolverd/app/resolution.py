@@ -99,6 +99,7 @@ def resolution(
         minimise_type=codes.type_from_text(wanted.qname_minimisation_type),
         random_case=wanted.case_randomisation,
         dnssec=wanted.dnssec,
+        priming=wanted.priming,
         harden_glue=wanted.harden_glue,
         edns_size=wanted.edns_size,
         lifetimes=Lifetimes(int(kept.min_ttl), int(kept.max_ttl), int(kept.negative_max_ttl)),

@@ -53,7 +53,7 @@ class RecordCache:
         """Whether there is any DNAME, for which the names above a name are worth a look."""
         return self._dnames > 0
 
-    def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.ANSWER) -> Hit | None:
+    def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.UNPROVEN) -> Hit | None:
         """Live data or a denial of at least that trust; the denial of the whole name answers for every type."""
         types = self._names.get(name)
         if types is None:
@@ -79,7 +79,7 @@ class RecordCache:
         return [
             data
             for entry in live
-            if entry.rrset is not None and now < entry.expires and entry.trust >= Trust.ANSWER
+            if entry.rrset is not None and now < entry.expires and entry.trust >= Trust.UNPROVEN
             for data in entry.rrset.rdatas
         ]
 
@@ -90,7 +90,7 @@ class RecordCache:
             return None
         denied = rtype not in types
         entry = types.get(NAME_DENIED if denied else rtype)
-        if entry is None or entry.trust < Trust.ANSWER or now >= entry.expires + self._stale:
+        if entry is None or entry.trust < Trust.UNPROVEN or now >= entry.expires + self._stale:
             return None
         rrset = entry.rrset and entry.rrset._replace(ttl=min(ttl, entry.rrset.ttl))
         authority = tuple(each._replace(ttl=min(ttl, each.ttl)) for each in entry.authority)

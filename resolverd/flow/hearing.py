@@ -13,7 +13,7 @@ from resolverd.flow.ports import Clock, Resolver
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.rhsbl import Rhsbl
-from resolverd.mail.checks.rules import Check
+from resolverd.mail.checks.rules import Check, judged
 from resolverd.mail.findings import Action, Finding
 from resolverd.mail.foresight import Foresight
 from resolverd.mail.listspec import ListSpec
@@ -217,7 +217,7 @@ def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Known)
     findings: list[Finding] = []
     for check in checks:
         if check.name in own:
-            findings += check.judge(attempt, replies)
+            findings += judged(check, attempt, replies)
         else:
             findings += [finding for finding in known.findings if finding.check == check.name]
     return known._replace(findings=findings)

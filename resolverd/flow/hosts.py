@@ -7,7 +7,7 @@ from resolverd.flow.ports import Clock, Resolver
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import Fcrdns, confirmed
 from resolverd.mail.checks.ptr import Ptr
-from resolverd.mail.checks.rules import CheckRules
+from resolverd.mail.checks.rules import CheckRules, judged
 from resolverd.mail.questions import Absent, ListLookup, Question, Records, Reply
 from resolverd.wire.names import Address
 
@@ -45,6 +45,6 @@ class Hosts:
 
         inquiry = await inquire(attempt, (_PTR, _FCRDNS), ask, self._clock, deadline)
         ttls = [reply.ttl for reply in inquiry.replies.values() if isinstance(reply, Records | Absent)]
-        (ptr, *_), (fcrdns, *_) = _PTR.judge(attempt, inquiry.replies), _FCRDNS.judge(attempt, inquiry.replies)
+        (ptr, *_), (fcrdns, *_) = judged(_PTR, attempt, inquiry.replies), judged(_FCRDNS, attempt, inquiry.replies)
         name = confirmed(attempt, inquiry.replies)
         return Host(name, ptr.code, fcrdns.code, min(ttls, default=None), inquiry.partial)

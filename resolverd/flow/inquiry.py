@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from resolverd.failures import Unknown, Why
 from resolverd.flow.ports import Clock
 from resolverd.mail.attempt import Attempt
-from resolverd.mail.checks.rules import Check, harmless
+from resolverd.mail.checks.rules import NO_AUTHORITY, Check, harmless, judged
 from resolverd.mail.findings import Finding
 from resolverd.mail.questions import Absent, DnsReply, Listed, ListLookup, ListReply, Question, Records, Replies, Reply
 from resolverd.wire import codes
@@ -158,7 +158,7 @@ def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[F
     for check in checks:
         try:
             if check.name not in inquiry.broken:
-                findings += check.judge(attempt, inquiry.replies)
+                findings += judged(check, attempt, inquiry.replies)
                 continue
         except Exception:
             log.exception("check %s failed while judging", check.name)
@@ -172,7 +172,9 @@ def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
         final = answer.final(rtype)
         chain_ttl = min((rrset.ttl for rrset in answer.answer), default=0)
         if final is not None and answer.rcode == codes.NOERROR:
-            return Records(final.rdatas, chain_ttl, answer.age, ms)
+            return Records(final.rdatas, chain_ttl, answer.age, ms, answer.definite)
+        if not answer.definite:
+            return NO_AUTHORITY
         ttl = min((rrset.ttl for rrset in (*answer.answer, *answer.authority)), default=0)
         return Absent(answer.rcode == codes.NXDOMAIN, ttl, answer.age, ms)
     if answer.rcode == codes.REFUSED:

@@ -18,6 +18,7 @@ from resolverd.flow.ports import Clock, Network
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
 from resolverd.recursion.ports import Memory, Meter
+from resolverd.recursion.rootcheck import RootCheck
 from resolverd.recursion.work import Refresh, Step, Work
 from resolverd.watch.counters import Counters
 from resolverd.watch.discretion import Discretion
@@ -96,6 +97,11 @@ class Recurse:
         """Who counts what leaves for the zones of lists."""
         self.unanswered = 0
         """Questions to name servers in a row that got no answer, whoever was asked."""
+
+    @property
+    def root_check(self) -> RootCheck:
+        """Whether the root itself answers."""
+        return self._iterator.root_check
 
     def known(self, name: Name, rtype: int) -> Answer | None:
         """The answer from memory alone; one about to expire is fetched anew behind it."""
@@ -204,7 +210,7 @@ class Recurse:
         answer = cached.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._patience.stale_ttl)
         if answer is None:
             return None
-        return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False)
+        return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
 
     def _refresh(self, name: Name, rtype: int) -> None:
         # Never for lists: a question that nobody asked would be paid for from their quota.

@@ -76,6 +76,7 @@ class Resolve:
         """Yields the names that have to be recursed for, takes their answers, returns the whole."""
         chain: tuple[RRset, ...] = ()
         authoritative = None
+        definite = True
         while len(chain) <= bounds.MAX_CNAMES:
             aliases, answer, name = self._at_hand(name, rtype)
             chain += aliases
@@ -87,11 +88,12 @@ class Resolve:
                 if back is not None:
                     count, name = back
                     chain += answer.answer[:count]
+                    definite &= answer.definite
                     continue
             if not chain:
                 return answer
             # RFC 1035 §4.1.1: AA is about the name that was asked.
-            return answer._replace(answer=(*chain, *answer.answer), aa=authoritative)
+            return answer._replace(answer=(*chain, *answer.answer), aa=authoritative, definite=definite and answer.definite)
         return servfail(codes.EDE_OTHER, "aliases without end")._replace(answer=chain)
 
     def _at_hand(self, name: Name, rtype: int) -> tuple[tuple[RRset, ...], Answer | None, Name]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from resolverd.mail import recipients
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.overrides import NAME as OVERRIDES
-from resolverd.mail.checks.rules import Check
+from resolverd.mail.checks.rules import Check, judged
 from resolverd.mail.findings import Action
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.questions import Clear, Listed, ListLookup, Question, Replies, Reply
@@ -83,7 +83,7 @@ class Foresight:
 
     def _decide(self, replies: Replies, more: Mapping[Question, Reply]) -> Decision:
         known = {**replies, **more}
-        findings = [finding for check in self._checks for finding in check.judge(self._attempt, known)]
+        findings = [finding for check in self._checks for finding in judged(check, self._attempt, known)]
         return decide(self._attempt, findings, self._rules)
 
     def _blocks(self, question: Question) -> bool:

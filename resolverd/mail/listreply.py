@@ -123,6 +123,8 @@ def _failure(answer: Answer) -> Told | None:
         return _unknown(Why.TIMEOUT, "only an expired answer was left")
     if answer.rcode == codes.REFUSED:
         return _unknown(Why.REFUSED, "REFUSED")
+    if not answer.definite:
+        return _unknown(Why.FAILED, "no authority has said it")
     if answer.is_failure:
         unreachable = {codes.EDE_NO_REACHABLE_AUTHORITY, codes.EDE_NETWORK_ERROR}.intersection(e.code for e in answer.errors)
         return _unknown(Why.TIMEOUT if unreachable else Why.FAILED, codes.rcode_text(answer.rcode))

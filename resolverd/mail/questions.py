@@ -27,13 +27,15 @@ Question: TypeAlias = Lookup | ListLookup
 class Records(NamedTuple):
     """Data: rdatas of the asked type at the end of the CNAME chain, `ttl` in seconds (the chain's smallest).
 
-    `age`: seconds it has lain in a cache, None where that is not told; `ms`: how long the answer took.
+    `age`: seconds it has lain in a cache, None where that is not told; `ms`: how long the answer took. What is not
+    `definite` no authority has said, or not lately: it may speak for a client, never against one (`rules.judged`).
     """
 
     rdatas: tuple[bytes, ...]
     ttl: int
     age: int | None = None
     ms: int = 0
+    definite: bool = True
 
 
 class Absent(NamedTuple):

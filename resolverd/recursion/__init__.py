@@ -9,6 +9,7 @@
 - `scrub`: what of a message may be believed (bailiwick, RFC 2181 §5.4.1)
 - `servers`: what is known of each server: RTT, time-outs, EDNS, 0x20; and the choice among them
 - `tries`: what one question has cost each server so far
+- `rootcheck`: does the root itself answer, or somebody on the way?
 - `routes`: where iteration begins: root hints, stub and forward zones
 - `cached`: answers put together from memory alone
 - `ports`: the memory that recursion is handed

@@ -1,13 +1,14 @@
 """Asking one server one question: EDNS and its fall-back, truncation, near misses; what it says is scrubbed and learnt."""
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias
 
 from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify
 from resolverd.recursion.cuts import Cut
 from resolverd.recursion.ports import Records
+from resolverd.recursion.rootcheck import Root, RootCheck
 from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.tries import Tries
@@ -15,14 +16,21 @@ from resolverd.recursion.work import Work
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.known import NAME_DENIED
-from resolverd.wire.names import ROOT, Name, lower
+from resolverd.wire.message import Message
+from resolverd.wire.names import ROOT, Name, label_count, lower
 from resolverd.wire.rrset import RRset, Trust
+
+AskRoot: TypeAlias = Callable[[Work], Generator[Any, Any, Root]]
+"""Finds out who answers in the root's name."""
 
 
 class Asking:
     """Asks servers, remembers how they fare (`servers`) and what they say (`records`)."""
 
-    def __init__(self, records: Records, servers: Servers, rules: Rules):
+    def __init__(self, records: Records, servers: Servers, rules: Rules, check: RootCheck, root: AskRoot):
+        """`root` finds out who answers in the root's name; what was seen last is in `check`."""
+        self._check = check
+        self._root = root
         self._records = records
         self._servers = servers
         self._rules = rules
@@ -77,12 +85,27 @@ class Asking:
             if letters_changed:
                 servers.breaks_case(address, work.now)
             outcome = rules.lifetimes_of(qname).bound(classify(message, qname, qtype, cut.zone, cut.forward))
+            trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if cut.configured else Trust.UNPROVEN
+            outcome = _marked(outcome, definite=trust >= Trust.ANSWER)
             work.note(cut.zone, ask, reply, outcome)
+            if (qname, qtype) == (ROOT, codes.NS):
+                if not isinstance(outcome, Data):
+                    # Every server of the root, and every forwarder, knows that one.
+                    return Useless(f"{server} does not know the root's servers"), ()
+            elif cut.configured:
+                if self._check.contradicted:
+                    return _marked(outcome, definite=False), ()
+            elif _looks_strange(message, outcome, cut.zone):
+                root = yield from self._root(work)
+                if root is Root.SOMEBODY_ELSE:
+                    return Useless("somebody else answers in the servers' place"), ()
+                if root is Root.NOBODY:
+                    trust, outcome = Trust.UNPROVEN, _marked(outcome, definite=False)
             if isinstance(outcome, Referral):
                 work.referred(qname, asked)
             if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
                 # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
-                self._learn(outcome, Trust.AUTHORITATIVE if message.aa else Trust.ANSWER, work.now)
+                self._learn(outcome, trust, work.now)
             servers_named = _named_servers(outcome)
             vouching = cut.zone if rules.harden_glue else ROOT
             return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
@@ -102,6 +125,25 @@ class Asking:
         if isinstance(outcome, Denial):
             authority = (outcome.soa, *outcome.proofs) if outcome.soa else outcome.proofs
             records.deny(outcome.name, NAME_DENIED if outcome.nxdomain else outcome.qtype, outcome.ttl, authority, trust, now)
+
+
+def _marked(outcome: Outcome, *, definite: bool) -> Outcome:
+    """The outcome as what it is: an authority's word, or not."""
+    if isinstance(outcome, Useless) and outcome.spare is not None:
+        return outcome._replace(spare=outcome.spare._replace(definite=definite))
+    return outcome if isinstance(outcome, Useless | Referral) else outcome._replace(definite=definite)
+
+
+def _looks_strange(message: Message, outcome: Outcome, zone: Name) -> bool:
+    """Whether it may be the answer of somebody on the way: of a resolver, without the zone's SOA, or not as registries answer.
+
+    Honest servers answer so as well, some of them always. It is no more than a reason to look whether the root still answers.
+    """
+    if isinstance(outcome, Denial) and outcome.soa is None:
+        return True
+    if message.flags & codes.RA:
+        return True
+    return isinstance(outcome, Data | Alias) and label_count(zone) <= 1
 
 
 def _named_servers(outcome: Outcome) -> tuple[Name, ...]:

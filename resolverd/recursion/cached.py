@@ -9,7 +9,7 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.known import Hit
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
-from resolverd.wire.rrset import RRset, Security
+from resolverd.wire.rrset import RRset, Security, Trust
 
 Known: TypeAlias = Data | Alias | Denial | Overflow
 """What memory can know."""
@@ -24,14 +24,14 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
     hit = get(name, rtype)
     if hit is not None:
         if hit.rrset is not None:
-            return Data((hit.rrset,), hit.authority, hit)
+            return Data((hit.rrset,), hit.authority, hit, _is_definite(hit))
         return denial_of(hit, name, rtype)
     if rtype != codes.CNAME:
         hit = get(name, codes.CNAME)
         if hit is not None and hit.rrset is not None:
             # An alias that was made from a DNAME has it beside it, and in front of it in the answer.
             chain = (*hit.authority, hit.rrset)
-            return Alias(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit)
+            return Alias(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit, _is_definite(hit))
     for owner in ancestors(name)[1:-1] if records.has_dnames else ():
         hit = get(owner, codes.DNAME)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
@@ -39,8 +39,8 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
             # take a whole tree away, where a forged CNAME takes one name.
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, hit.rrset.rdatas[0])
             if len(target) > MAX_NAME:
-                return Overflow((hit.rrset,), hit)
-            return Alias((hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,))), lower(target), hit)
+                return Overflow((hit.rrset,), hit, _is_definite(hit))
+            return Alias((hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,))), lower(target), hit, _is_definite(hit))
     return None
 
 
@@ -48,18 +48,23 @@ def denial_of(hit: Hit, name: Name, rtype: int) -> Denial:
     """A remembered denial as an outcome."""
     soa = next((rrset for rrset in hit.authority if rrset.rtype == codes.SOA), None)
     proofs = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.SOA)
-    return Denial((), name, rtype, hit.denies_name, soa, proofs, hit)
+    return Denial((), name, rtype, hit.denies_name, soa, proofs, hit, _is_definite(hit))
 
 
-def finish(chain: list[RRset], end: Data | Denial | Overflow) -> Answer:
-    """The answer at the end of a chain (RFC 6604: its RCODE is the last name's)."""
+def _is_definite(hit: Hit) -> bool:
+    return hit.trust >= Trust.ANSWER
+
+
+def finish(chain: list[RRset], end: Data | Denial | Overflow, *, definite: bool = True) -> Answer:
+    """The answer at the end of a chain (RFC 6604: its RCODE is the last name's), which is as `definite` as its weakest part."""
+    definite = definite and end.definite
     age = int(end.hit.age) if end.hit is not None else 0
     if isinstance(end, Data):
-        return Answer(codes.NOERROR, (*chain, *end.chain), end.authority, age=age)
+        return Answer(codes.NOERROR, (*chain, *end.chain), end.authority, age=age, definite=definite)
     if isinstance(end, Overflow):
-        return Answer(codes.YXDOMAIN, (*chain, *end.chain), age=age)
+        return Answer(codes.YXDOMAIN, (*chain, *end.chain), age=age, definite=definite)
     authority = (end.soa, *end.proofs) if end.soa is not None else end.proofs
-    return Answer(codes.NXDOMAIN if end.nxdomain else codes.NOERROR, (*chain, *end.chain), authority, age=age)
+    return Answer(codes.NXDOMAIN if end.nxdomain else codes.NOERROR, (*chain, *end.chain), authority, age=age, definite=definite)
 
 
 def is_expiring(known: Known | None) -> bool:
@@ -72,13 +77,15 @@ def answer(records: Records, name: Name, rtype: int, now: float, stale_ttl: int 
     chain: list[RRset] = []
     name = lower(name)
     expiring = False
+    definite = True
     for _ in range(bounds.MAX_CNAMES + 1):
         known = step(records, name, rtype, now, stale_ttl)
         if known is None:
             return None
         expiring |= is_expiring(known)
         if not isinstance(known, Alias):
-            return finish(chain, known)._replace(expiring=expiring)
+            return finish(chain, known, definite=definite)._replace(expiring=expiring)
         chain += known.chain
+        definite &= known.definite
         name = known.target
     return None

@@ -1,6 +1,7 @@
 """What a server's message is, seen by the one who asked it as a server of a zone.
 
-Memory answers in the same words; `hit` is then what was found there, None for what a server said just now.
+Memory answers in the same words; `hit` is then what was found there, None for what a server said just now. `definite` is what
+an authority has said, or who was configured to answer for one.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -10,7 +11,7 @@ from resolverd.recursion import scrub
 from resolverd.wire import codes, rdata
 from resolverd.wire.known import Hit
 from resolverd.wire.message import Message
-from resolverd.wire.names import Name, is_subdomain, label_count, lower, to_text
+from resolverd.wire.names import ROOT, Name, is_subdomain, label_count, lower, to_text
 from resolverd.wire.rrset import RRset
 
 
@@ -20,6 +21,7 @@ class Data(NamedTuple):
     chain: tuple[RRset, ...]
     authority: tuple[RRset, ...] = ()
     hit: Hit | None = None
+    definite: bool = True
 
     def described(self) -> str:
         """In words."""
@@ -33,6 +35,7 @@ class Alias(NamedTuple):
     chain: tuple[RRset, ...]
     target: Name
     hit: Hit | None = None
+    definite: bool = True
 
     def described(self) -> str:
         """In words."""
@@ -49,6 +52,7 @@ class Denial(NamedTuple):
     soa: RRset | None
     proofs: tuple[RRset, ...]
     hit: Hit | None = None
+    definite: bool = True
 
     @property
     def ttl(self) -> int:
@@ -76,6 +80,7 @@ class Overflow(NamedTuple):
 
     chain: tuple[RRset, ...]
     hit: Hit | None = None
+    definite: bool = True
 
     def described(self) -> str:
         """In words."""
@@ -90,7 +95,7 @@ class Useless(NamedTuple):
 
     text: str
     silent: bool = False
-    spare: "Outcome | None" = None
+    spare: "Data | Alias | Denial | Overflow | None" = None
 
     def described(self) -> str:
         """In words."""
@@ -114,7 +119,9 @@ def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
     outcome = _meaning(message, qname, qtype, zone, forwarded)
     if not forwarded and not message.aa and message.flags & codes.RA and _claims(message):
         # Somebody's cache, not the zone's server: what it says may be anybody's word.
-        return Useless("answer from a recursive server, not from the zone", spare=outcome)
+        # A root server is nobody's cache, whatever else may be.
+        spare = outcome if isinstance(outcome, Data | Alias | Denial | Overflow) and zone != ROOT else None
+        return Useless("answer from a recursive server, not from the zone", spare=spare)
     return outcome
 
 

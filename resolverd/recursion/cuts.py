@@ -20,7 +20,8 @@ _MOST_KEPT = 1000
 class Cut(NamedTuple):
     """A zone and who can be asked for it: known addresses, and names whose addresses are not known yet.
 
-    `spare`: addresses that only the parent's glue vouches for, where the child has named others.
+    `spare`: addresses that only the parent's glue vouches for, where the child has named others. `configured`: the admin has
+    named these servers, so that what they say counts whatever their AA is; `hinted`: nothing but the root hints names them.
     """
 
     zone: Name
@@ -30,6 +31,8 @@ class Cut(NamedTuple):
     expires: float = float("inf")
     forward: bool = False
     fresh: bool = True
+    configured: bool = False
+    hinted: bool = False
 
 
 class _Kept(NamedTuple):
@@ -58,10 +61,10 @@ class Cuts:
         if route is not None and route.forward and private:
             route = None
         if route is not None and route.forward:
-            return Cut(route.zone, route.servers, forward=True)
+            return Cut(route.zone, route.servers, forward=True, configured=True)
         delegation = self._memory.delegations.closest(name, now)
         if route is not None and (delegation is None or len(route.zone) >= len(delegation.zone)):
-            return Cut(route.zone, route.servers, route.names)
+            return Cut(route.zone, route.servers, route.names, configured=True)
         if delegation is None:
             return self.hinted()
         fresh = now < delegation.learnt + bounds.DELEGATION_FRESH
@@ -77,11 +80,11 @@ class Cuts:
     def root(self) -> Cut:
         """The root as configured: forwarders, a stub, or the hints; nothing of what is remembered."""
         route = self._routes.closest(ROOT)
-        return Cut(ROOT, route.servers, forward=route.forward) if route else self.hinted()
+        return Cut(ROOT, route.servers, forward=route.forward, configured=True) if route else self.hinted()
 
     def hinted(self) -> Cut:
         """The root by its hints."""
-        return Cut(ROOT, tuple(self.usable(self._hints.addresses)))
+        return Cut(ROOT, tuple(self.usable(self._hints.addresses)), hinted=True)
 
     def of(self, delegation: Delegation, now: float, *, fresh: bool) -> Cut:
         """A delegation with the addresses that are known of its servers: the child's own word first, its parent's glue else."""

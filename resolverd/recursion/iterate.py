@@ -18,6 +18,7 @@ from resolverd.recursion.cuts import Cut, Cuts, addresses_in
 from resolverd.recursion.minimise import Minimiser
 from resolverd.recursion.outages import Outages, Standing
 from resolverd.recursion.ports import Memory
+from resolverd.recursion.rootcheck import Root, RootCheck
 from resolverd.recursion.routes import Hints, Routes
 from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
@@ -39,20 +40,30 @@ Path: TypeAlias = tuple[tuple[Name, int], ...]
 class Iterator:
     """Iteration over one memory. Stateless itself: what changes is in `memory` and `servers`."""
 
-    def __init__(self, memory: Memory, hints: Hints, routes: Routes, servers: Servers, rules: Rules, rng: Random):
+    def __init__(
+        self,
+        memory: Memory,
+        hints: Hints,
+        routes: Routes,
+        servers: Servers,
+        rules: Rules,
+        rng: Random,
+        root_check: RootCheck | None = None,
+    ):
         self._memory = memory
         self._hints = hints
         self._routes = routes
         self._servers = servers
         self._rules = rules
         self._rng = rng
+        self.root_check = root_check or RootCheck()
         self._cuts = Cuts(memory, hints, routes, rules)
-        self._asking = Asking(memory.records, servers, rules)
+        self._asking = Asking(memory.records, servers, rules, self.root_check, self._root)
         self._outages = Outages(servers)
 
     def over(self, memory: Memory) -> "Iterator":
         """The same iteration over another memory."""
-        return Iterator(memory, self._hints, self._routes, self._servers, self._rules, self._rng)
+        return Iterator(memory, self._hints, self._routes, self._servers, self._rules, self._rng, self.root_check)
 
     def resolve(
         self, work: Work, name: Name, rtype: int, path: Path = (), above: Name | None = None
@@ -86,15 +97,19 @@ class Iterator:
         self._outages.clear()
 
     def prime(self, work: Work) -> Generator[Any, Any, Delegation | None]:
-        """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if no server answered."""
+        """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has told."""
         cut = self._cuts.root()
         try:
             found = yield from self._ask_zone(work, cut, ROOT, codes.NS, ((ROOT, codes.NS),))
         except Exhausted:
+            self.root_check.show(Root.NOBODY, work.now)
             return None
         outcome, message_glue = found
         if not isinstance(outcome, Data):
+            silent = isinstance(outcome, Useless) and outcome.silent
+            self.root_check.show(Root.NOBODY if silent else Root.SOMEBODY_ELSE, work.now)
             return None
+        self.root_check.show(Root.ITSELF, work.now)
         ns = outcome.chain[-1]
         names = tuple(lower(rdata.target(codes.NS, each)) for each in ns.rdatas)[: bounds.MAX_NS]
         glue = message_glue or tuple((name, addresses) for name, addresses in self._hints.servers if name in names)
@@ -102,8 +117,18 @@ class Iterator:
         self._memory.delegations.forget(ROOT)
         return self._memory.delegations.put(Delegation(ROOT, names, glue, work.now + max(ns.ttl, 60), work.now), work.now)
 
+    def _root(self, work: Work) -> Generator[Any, Any, Root]:
+        """Who answers in the root's name; it itself where nobody wants to know."""
+        if not self._rules.priming:
+            return Root.ITSELF
+        if (known := self.root_check.remembered(work.now)) is not None:
+            return known
+        yield from self.prime(work)
+        return self.root_check.shown
+
     def _resolve(self, work: Work, name: Name, rtype: int, path: Path, above: Name | None) -> Generator[Any, Any, Answer]:
         chain: list[RRset] = []
+        definite = True
         seen: set[Name] = set()
         while name not in seen:
             seen.add(name)
@@ -119,8 +144,9 @@ class Iterator:
                     failure = failure._replace(errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
                 return failure
             if not isinstance(known, Alias):
-                return cached.finish(chain, known)
+                return cached.finish(chain, known, definite=definite)
             chain += known.chain
+            definite &= known.definite
             if len(chain) > bounds.MAX_CNAMES:
                 break
             name = known.target
@@ -137,6 +163,11 @@ class Iterator:
             below = parent(above)
         private = self._rules.discretion.is_private(name)
         cut = self._cuts.nearest(below, work.now, private)
+        if cut.hinted:
+            # Nobody is followed whom nobody but a file names, until the root has said who its servers are.
+            if (yield from self._root(work)) is not Root.ITSELF:
+                return Useless("the root's servers do not answer as such")
+            cut = self._cuts.nearest(below, work.now, private)
         # A minimised name would only be referred to the zone that cannot be entered.
         minimise = self._rules.minimise and not (cut.forward or of_the_parent or self._rules.is_plain(name))
         minimiser = Minimiser(name, rtype, self._rules.minimise_type, minimise, private)

@@ -16,11 +16,9 @@ class Lifetimes(NamedTuple):
     def bound(self, outcome: Outcome) -> Outcome:
         """The outcome with its TTLs within the bounds."""
         if isinstance(outcome, Data):
-            return Data(self._all(outcome.chain), self._all(outcome.authority))
-        if isinstance(outcome, Alias):
-            return Alias(self._all(outcome.chain), outcome.target)
-        if isinstance(outcome, Overflow):
-            return Overflow(self._all(outcome.chain))
+            return outcome._replace(chain=self._all(outcome.chain), authority=self._all(outcome.authority))
+        if isinstance(outcome, Alias | Overflow):
+            return outcome._replace(chain=self._all(outcome.chain))
         if isinstance(outcome, Denial):
             soa = outcome.soa and outcome.soa._replace(ttl=min(outcome.soa.ttl, self.negative_max_ttl))
             return outcome._replace(chain=self._all(outcome.chain), soa=soa, proofs=self._all(outcome.proofs))

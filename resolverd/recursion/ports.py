@@ -11,7 +11,7 @@ from resolverd.wire.rrset import RRset, Trust
 class Records(Protocol):
     """RRsets and denials by name in lower case and type."""
 
-    def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.ANSWER) -> Hit | None:
+    def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.UNPROVEN) -> Hit | None:
         """Live data or a denial of at least that trust."""
         ...
 

@@ -11,9 +11,11 @@ from resolverd.wire.names import Address, Name, is_within
 
 
 class Rules(NamedTuple):
-    """How to iterate. `harden_glue`: a server gives addresses of names in its own zone only. `plain_zones`: DNS lists, whose
-    names are never minimised. `discretion`: knows the names that carry a key, which no forwarder and no registry may see.
-    `do_not_query`: addresses never asked, except those in `exempt`, which the configuration names.
+    """How to iterate. `priming`: nobody is believed who leads on from the hints, or whose answer looks like that of somebody on
+    the way, before the root's servers have said who they are (`rootcheck`). `harden_glue`: a server gives addresses of names
+    in its own zone only. `plain_zones`: DNS lists, whose names are never minimised. `discretion`: knows the names that carry
+    a key, which no forwarder and no registry may see. `do_not_query`: addresses never asked, except those in `exempt`, which
+    the configuration names.
     """
 
     ipv4: bool = True
@@ -22,6 +24,7 @@ class Rules(NamedTuple):
     minimise_type: int = codes.A
     random_case: bool = True
     dnssec: bool = True
+    priming: bool = False
     harden_glue: bool = True
     edns_size: int = bounds.MAX_UDP_SIZE
     lifetimes: Lifetimes = Lifetimes()

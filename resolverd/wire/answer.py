@@ -20,6 +20,8 @@ class Answer(NamedTuple):
     or a proof; RRSIGs travel inside the RRsets and are shown to DO clients only. `keep`: whether the packet cache may
     hold it; answers that change with health, quota or overrides must not be held there. `age`: seconds that its data has
     lain in a cache, 0 for what was just fetched, None where nobody counts. `expiring`: little of its life is left.
+    `definite`: an authority has said it, or who was configured to answer for one, and it has not expired: only then may it
+    speak against anybody's mail.
     """
 
     rcode: int
@@ -32,6 +34,7 @@ class Answer(NamedTuple):
     keep: bool = True
     age: int | None = None
     expiring: bool = False
+    definite: bool = True
 
     @property
     def is_failure(self) -> bool:

@@ -21,10 +21,13 @@ class Trust(IntEnum):
     GLUE = 1
     ADDITIONAL = 2
     REFERRAL = 3
-    ANSWER = 4
-    AUTHORITATIVE = 5
-    VALIDATED = 6
-    LOCAL = 7
+    UNPROVEN = 4
+    """An answer without AA from whoever was asked as an authority: good enough for a client, no evidence against anybody."""
+    ANSWER = 5
+    """The answer of a server that is configured to answer for us: a forwarder, or a stub zone's."""
+    AUTHORITATIVE = 6
+    VALIDATED = 7
+    LOCAL = 8
 
 
 class RRset(NamedTuple):

@@ -154,7 +154,7 @@ RULES = {
     ),
     "glue is no answer": Rule(RecordCache.get, "entry.trust >= trust", "True", test_caches.test_glue_is_no_answer),
     "glue is no server's own word": Rule(
-        RecordCache.rdatas, "entry.trust >= Trust.ANSWER", "True", test_caches.test_the_data_of_several_types_at_once
+        RecordCache.rdatas, "entry.trust >= Trust.UNPROVEN", "True", test_caches.test_the_data_of_several_types_at_once
     ),
     "less trusted data waits": Rule(RecordCache._store, "if old.trust > trust and now < old.expires:", "if False:", check_trust),
     "a lease is never prolonged": Rule(

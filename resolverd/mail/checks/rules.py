@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from resolverd.failures import Unknown, Why
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply
 from resolverd.mail.printable import printable
-from resolverd.mail.questions import Question, Replies
+from resolverd.mail.questions import Question, Records, Replies
 
 ACTING: Final = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
 """Consequences that can change what happens to the mail, so that the finding's points count."""
+
+
+NO_AUTHORITY: Final = Unknown(Why.FAILED, "no authority has said it")
+"""For what somebody has said who need not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,16 @@ class Check(Protocol):
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """What it has to say; at least one finding."""
         ...
+
+
+def judged(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
+    """What a check has to say. What no authority has said may speak for a client; against one, it counts as not known."""
+    findings = check.judge(attempt, replies)
+    if any(finding.consequence is not None for finding in findings):
+        hearsay = [question for question, reply in replies.items() if isinstance(reply, Records) and not reply.definite]
+        if hearsay:
+            return check.judge(attempt, {**replies, **dict.fromkeys(hearsay, NO_AUTHORITY)})
+    return findings
 
 
 def harmless(check: str, code: str, text: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
