@@ -1,16 +1,15 @@
 """Reading the allow files of greylisting: each file named, its own additions in ``FILE.local`` where there are any, and what
 ``resolverd import whitelist`` has put into the state directory."""
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from resolverd.config import Settings
+from resolverd.config.textfiles import read_text
+from resolverd.failures import ConfigFault
 from resolverd.mail.allowfiles import Allowed, Clients, LineFault, Recipients, read_clients, read_recipients
-
-log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found", Clients, Recipients)
 
@@ -18,19 +17,37 @@ CLIENTS: Final = "allow_clients"
 """The file in the state directory with clients that were imported."""
 RECIPIENTS: Final = "allow_recipients"
 """The one with recipients."""
-MAX_OCTETS: Final = 16 * 2**20
-"""Of one file; what is beyond is not read."""
 MAX_TOLD: Final = 20
 """Faulty lines of one file that are told one by one."""
 
 
-def allowed(settings: Settings) -> Allowed:
-    """Everybody who is never greylisted, as the files have it now; what cannot be used is logged, the rest counts."""
-    wanted = settings.greylist
-    clients = _together((*wanted.allow_clients, *_imported(settings, CLIENTS)), read_clients, Clients())
-    return Allowed(
-        clients, _together((*wanted.allow_recipients, *_imported(settings, RECIPIENTS)), read_recipients, Recipients())
+class AllowFiles(NamedTuple):
+    """Everybody who is never greylisted, as the files have it, file by file; and what is wrong with them."""
+
+    clients: tuple[tuple[Path, Clients], ...] = ()
+    recipients: tuple[tuple[Path, Recipients], ...] = ()
+    faults: tuple[ConfigFault, ...] = ()
+
+    @property
+    def allowed(self) -> Allowed:
+        """What the files come to."""
+        clients, recipients = Clients(), Recipients()
+        for _, each in self.clients:
+            clients |= each
+        for _, more in self.recipients:
+            recipients |= more
+        return Allowed(clients, recipients)
+
+
+def allow_files(settings: Settings, before: AllowFiles | None = None) -> AllowFiles:
+    """The files as they are now; of one that cannot be read, what it held `before`."""
+    wanted, kept = settings.greylist, before or AllowFiles()
+    faults: list[ConfigFault] = []
+    clients = _read("allow_clients", (*wanted.allow_clients, *_imported(settings, CLIENTS)), read_clients, kept.clients, faults)
+    recipients = _read(
+        "allow_recipients", (*wanted.allow_recipients, *_imported(settings, RECIPIENTS)), read_recipients, kept.recipients, faults
     )
+    return AllowFiles(tuple(clients), tuple(recipients), tuple(faults))
 
 
 def _imported(settings: Settings, name: str) -> Iterator[Path]:
@@ -39,32 +56,37 @@ def _imported(settings: Settings, name: str) -> Iterator[Path]:
         yield directory / name
 
 
-def _together(paths: Iterable[Path], read: Callable[[str], tuple[_Found, list[LineFault]]], found: _Found) -> _Found:
-    for path, text in _texts(paths):
-        more, faults = read(text)
-        found = found | more
-        for fault in faults[:MAX_TOLD]:
-            log.warning("%s %s: not used", path, fault)
-        if len(faults) > MAX_TOLD:
-            log.warning("%s: %d more lines that are not used", path, len(faults) - MAX_TOLD)
-    return found
+def _read(
+    key: str,
+    paths: Iterable[Path],
+    read: Callable[[str], tuple[_Found, list[LineFault]]],
+    kept: Iterable[tuple[Path, _Found]],
+    faults: list[ConfigFault],
+) -> Iterator[tuple[Path, _Found]]:
+    held = dict(kept)
+    for path in _with_local(paths):
+        try:
+            text, remark = read_text(path)
+        except OSError as error:
+            what = "what was read of it before counts on" if path in held else "nothing in it counts"
+            faults.append(ConfigFault(f"greylist.{key}", f"cannot read {str(path)!r}: {error.strerror}; {what}"))
+            if path in held:
+                yield path, held[path]
+            continue
+        if remark:
+            faults.append(ConfigFault(f"greylist.{key}", f"{path}: {remark}"))
+        found, faulty = read(text)
+        faults += [ConfigFault(f"greylist.{key}", f"{path}:{fault.line}: {fault.text}: not used") for fault in faulty[:MAX_TOLD]]
+        if (more := len(faulty) - MAX_TOLD) > 0:
+            faults.append(ConfigFault(f"greylist.{key}", f"{path}: {more} more lines that are not used"))
+        yield path, found
 
 
-def _texts(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Each file with its text, and behind it the one of the same name with ``.local``."""
+def _with_local(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each file, and behind it the one of the same name with ``.local``, where there is one."""
     own = tuple(paths)
     for path in own:
+        yield path
         local = path.with_name(f"{path.name}.local")
-        for each in (path, local):
-            if each is local and (local in own or not local.exists()):
-                continue
-            try:
-                with each.open("rb") as file:
-                    octets = file.read(MAX_OCTETS + 1)
-            except OSError as error:
-                log.error("%s: %s, nothing in it counts", each, error.strerror)
-                continue
-            if len(octets) > MAX_OCTETS:
-                log.error("%s: only its first %d octets count", each, MAX_OCTETS)
-                octets = octets[: octets.rfind(b"\n", 0, MAX_OCTETS) + 1]
-            yield each, octets.decode("utf-8", "replace")
+        if local not in own and local.exists():
+            yield local

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from resolverd.app import screening
+from resolverd.app import external, screening
+from resolverd.app.external import External
 from resolverd.app.ownzones import delegate
 from resolverd.app.resolution import Resolution, resolution
 from resolverd.config import Settings, enabled_lists
@@ -43,6 +44,7 @@ class House(NamedTuple):
     """The parts for one configuration. `key_zones`: below these the next label of a name is a key."""
 
     settings: Settings
+    external: External
     resolution: Resolution
     engine: Engine
     zones: ListZones | None
@@ -58,15 +60,16 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
 
     `verdicts` gives those of late. Raises ConfigError.
     """
+    outside = external.read(settings, old.external if old is not None else None)
     known = catalogue()
     specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()
     guard = GuardTable(known, specs)
     # Names below any known list are asked in full, whoever asks for them.
     zones = guard.zones
     clock, counters = lasting.clock, lasting.counters
-    kept = old is not None and _same_resolution(old, settings, zones)
+    kept = old is not None and _same_resolution(old, settings, zones, outside)
     parts = old.resolution if old is not None and kept else resolution(
-        settings, lasting.network, clock, counters, zones, key_zones=guard.key_zones, own=lasting.zones
+        settings, lasting.network, clock, counters, zones, key_zones=guard.key_zones, own=lasting.zones, hints=outside.hints
     )
     delegate(lasting.zones.table, parts, settings)
     parts.packets.flush()
@@ -86,11 +89,21 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
     )
     before = old.screen if old is not None else None
     screen = screening.screen(
-        settings, engine, parts.resolve, lasting.store, clock, counters, lambda: upkeep.readiness.ready, before, lasting.overrides
+        settings,
+        engine,
+        parts.resolve,
+        lasting.store,
+        clock,
+        counters,
+        lambda: upkeep.readiness.ready,
+        before,
+        lasting.overrides,
+        outside,
     )
-    return House(settings, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
+    return House(settings, outside, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
 
 
-def _same_resolution(old: House, settings: Settings, zones: frozenset[Name]) -> bool:
+def _same_resolution(old: House, settings: Settings, zones: frozenset[Name], outside: External) -> bool:
     before = old.settings
-    return (before.resolver, before.cache, old.list_zones) == (settings.resolver, settings.cache, zones)
+    then = (before.resolver, before.cache, old.list_zones, old.external.hints)
+    return then == (settings.resolver, settings.cache, zones, outside.hints)

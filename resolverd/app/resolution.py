@@ -14,6 +14,7 @@ from resolverd.cache.delegations import DelegationCache
 from resolverd.cache.packets import PacketCache
 from resolverd.cache.records import RecordCache
 from resolverd.config.settings import Settings
+from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow.ports import Clock, Network
 from resolverd.flow.recurse import Patience, Recurse
@@ -77,8 +78,10 @@ def resolution(
     patience: Patience | None = None,
     key_zones: frozenset[Name] = frozenset(),
     own: Own | None = None,
+    hints: Hints | None = None,
 ) -> Resolution:
-    """The resolver as configured. Raises ConfigError for bad root hints.
+    """The resolver as configured; with other root hints than those of the file if `hints` are given. Raises ConfigError for
+    a bad file.
 
     `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `own` zones come first.
     """
@@ -90,7 +93,7 @@ def resolution(
     packets = PacketCache(int(kept.size * _PACKETS_SHARE))
     records = RecordCache(int(kept.size * (1 - _PACKETS_SHARE)), kept.serve_stale)
     delegations, failures, servers = DelegationCache(), FailureCache(), Servers()
-    hints = root_hints(wanted.root_hints)
+    hints = hints or root_hints(wanted.root_hints)
     discretion = Discretion(key_zones)
     rules = Rules(
         ipv4=wanted.ipv4,
@@ -124,7 +127,12 @@ def resolution(
 def root_hints(path: Path | None) -> Hints:
     """The root's servers from a hints file, or those shipped. Raises ConfigError."""
     try:
-        source = resources.files("resolverd.data").joinpath("root.hints") if path is None else path
-        return Hints.of(masterfile.parse(source.read_text(), ROOT))
-    except (OSError, ValueError) as error:
-        raise ConfigError([ConfigFault("resolver.root_hints", f"{path or 'shipped file'}: {error}")]) from None
+        if path is None:
+            text = resources.files("resolverd.data").joinpath("root.hints").read_text("ascii")
+        else:
+            text, _ = read_text(path)
+        return Hints.of(masterfile.parse(text, ROOT))
+    except OSError as error:
+        raise ConfigError([ConfigFault("resolver.root_hints", f"cannot read {str(path)!r}: {error.strerror}")]) from None
+    except ValueError as error:
+        raise ConfigError([ConfigFault("resolver.root_hints", f"{path}: {error}")]) from None

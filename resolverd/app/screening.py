@@ -1,14 +1,13 @@
 """Puts the mail side together: the zones made of lists, checks, verdict rules, greylisting."""
 
-import logging
 import secrets
 import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from resolverd.app.allowing import allowed
-from resolverd.config import Settings, access_maps
+from resolverd.app.external import External
+from resolverd.config import Settings
 from resolverd.flow.clientzones import ClientZones
 from resolverd.flow.fanout import Engine
 from resolverd.flow.greylisting import Greylister
@@ -24,8 +23,6 @@ from resolverd.mail.guard import GuardTable
 from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.watch.counters import Counters
 from resolverd.wire.names import from_text, lower
-
-log = logging.getLogger(__name__)
 
 _ID_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _ID_LENGTH: Final = 10
@@ -48,21 +45,19 @@ def screen(
     online: Callable[[], bool],
     before: Screen | None,
     book: OverrideBook,
+    external: External,
 ) -> Screen:
     """The screening as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
-    it takes over. `book`: the admin's overrides. Raises ConfigError for an access map that cannot be read.
+    it takes over. `book`: the admin's overrides. `external`: his maps and allow files.
     """
-    greylister = Greylister(store, clock, greylist_rules(settings), counters, allowed(settings))
+    greylister = Greylister(store, clock, greylist_rules(settings), counters, external.allow_files.allowed)
     own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
     preset = settings.checks.preset
     rules = {
         name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
     }
-    maps = access_maps(settings)
-    for remark in maps.remarks:
-        log.warning("%s", remark)
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return Screen(
         partial(
@@ -70,7 +65,7 @@ def screen(
             rules,
             spf=spf_options(settings, hostname),
             rhsbl=settings.checks.rhsbl.names,
-            access=checks.AccessMaps(maps.client, maps.helo),
+            access=checks.AccessMaps(external.maps.client, external.maps.helo),
             overrides=book.index,
         ),
         engine,

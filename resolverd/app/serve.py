@@ -168,8 +168,8 @@ class _Daemon:
         return await open_store(directory, self._counters)
 
     def _token(self) -> str | None:
-        if self._settings.http.token is not None:
-            return self._settings.http.token.reveal()
+        if (given := self._settings.http.token) is not None:
+            return None if given.fault else given.reveal()
         directory = self._settings.state_directory()
         try:
             return state_token(directory, create=True) if directory is not None else None

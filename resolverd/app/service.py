@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from resolverd.app import screening
 from resolverd.app.greeting import detours
@@ -65,6 +65,7 @@ class Service:
         self._own.on_change.append(self._zones_changed)
         self._lasting = Lasting(network, store, clock, counters, self._overrides, self._acquaintances, self._own)
         self.house = build(settings, self._lasting, self._last_verdicts)
+        _tell(self.house.external.faults)
         self.house.resolution.recurse.meter = self.house.engine.meter
         self._ledger = Ledger(store, clock, lambda: self.house.engine)
         self._rounds = Rounds(
@@ -258,6 +259,7 @@ class Service:
         self._tasks[-1].cancel()
         self._tasks[-1] = asyncio.create_task(self._rounds.watch())
         await self._end(old, keep=house)
+        _tell(house.external.faults)
         for remark in (*later(settings), *detours(settings, house.engine.specs), *_needs_restart(old.settings, settings)):
             log.warning("%s", remark)
         log.info("the configuration was read again")
@@ -315,6 +317,11 @@ class Service:
             if await salvor.run():
                 await self._overrides.load()
             await asyncio.sleep(_SWEEP_EVERY)
+
+
+def _tell(faults: Iterable[ConfigFault]) -> None:
+    for fault in faults:
+        log.warning("%s", fault)
 
 
 def _needs_restart(old: Settings, new: Settings) -> list[str]:

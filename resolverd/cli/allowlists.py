@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from resolverd.app.allowing import MAX_OCTETS
 from resolverd.cli.options import Failed
+from resolverd.config.textfiles import MAX_OCTETS
 from resolverd.mail.allowfiles import client_lines, recipient_lines
 
 

@@ -85,8 +85,12 @@ class Daemon:
 
     def _token(self, *, needed: bool) -> str | None:
         """The token; where it is not needed, as far as it can be read."""
-        if self._settings.http.token is not None:
-            return self._settings.http.token.reveal()
+        if (given := self._settings.http.token) is not None:
+            if not given.fault:
+                return given.reveal()
+            if needed:
+                raise Failed(f"http.token: {given.fault}")
+            return None
         directory = self._settings.state_directory()
         if directory is None:
             return None

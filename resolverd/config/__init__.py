@@ -4,16 +4,16 @@
 - `reader`: TOML to Settings · `sense`: what contradicts itself · `files`: which file is read
 - `lists`: the lists it enables · `access`: the access maps it names · `render`: Settings back to TOML, secrets hidden
 - `postfix`: the main.cf lines that fit · `later`: keys that are accepted and not acted on yet
-- `secrets`: keys and tokens
+- `secrets`: keys and tokens · `textfiles`: reading what the admin wrote elsewhere
 """
 
 from resolverd.config.access import access_maps
 from resolverd.config.files import find, load, parse
 from resolverd.config.later import later
-from resolverd.config.lists import enabled_lists
+from resolverd.config.lists import enabled_lists, unusable_keys
 from resolverd.config.places import Listen, MapFile, StoreUrl
 from resolverd.config.render import render
-from resolverd.config.secrets import Secret, read_key, state_token
+from resolverd.config.secrets import Secret, state_token
 from resolverd.config.settings import Settings
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "later",
     "load",
     "parse",
-    "read_key",
     "render",
     "state_token",
+    "unusable_keys",
 ]

@@ -1,12 +1,14 @@
 """The lists that a configuration enables, from the shipped catalogue."""
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from zlib import crc32
 
-from resolverd.config.secrets import read_key
+from resolverd.config.secrets import Secret
 from resolverd.config.settings import Settings
 from resolverd.mail.catalogue import Catalogue, load
-from resolverd.mail.listconfig import configure
+from resolverd.mail.listconfig import configure, is_key
 from resolverd.mail.listspec import ListSpec
 
 
@@ -17,5 +19,27 @@ def catalogue() -> Catalogue:
 
 
 def enabled_lists(settings: Settings, known: Catalogue | None = None) -> tuple[ListSpec, ...]:
-    """The lists to be asked. Raises ConfigError with every fault of the ``[lists.NAME]`` tables."""
-    return configure(known or catalogue(), settings.checks.preset, settings.list_tables(), read_key, use=settings.dnsbl.use)
+    """The lists to be asked, without those whose key cannot be had. Raises ConfigError with every fault of the
+    ``[lists.NAME]`` tables."""
+    lost = {name for name, _ in unusable_keys(settings)}
+    specs = configure(known or catalogue(), settings.checks.preset, settings.list_tables(), _key, use=settings.dnsbl.use)
+    return tuple(spec for spec in specs if spec.id not in lost)
+
+
+def unusable_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each list that has a key which cannot be had, and why not."""
+    for name, table in settings.list_tables().items():
+        secret = table.get("key")
+        if not isinstance(secret, Secret):
+            continue
+        if secret.fault:
+            yield name, secret.fault
+        elif not is_key(secret.reveal()):
+            yield name, "what stands there is no list key: letters, digits and hyphens, at most 63"
+
+
+def _key(secret: Secret) -> str:
+    """The key, or for one that cannot be had a word in its place, so that the rest of its table is looked at."""
+    if not secret.fault and is_key(key := secret.reveal()):
+        return key
+    return f"lost-{crc32(repr(secret).encode())}"

@@ -17,17 +17,23 @@ class BadValue(ValueError):
 
 
 class Secret:
-    """A secret and where it came from; only `reveal` gives it away, its repr and str name the source."""
+    """A secret and where it came from; only `reveal` gives it away, its repr and str name the source.
 
-    __slots__ = ("_value", "name", "source")
+    `fault` says what is wrong with the source, in words that do not repeat what is in it; what needs the secret goes without.
+    """
 
-    def __init__(self, source: str, name: str, value: str):
+    __slots__ = ("_value", "fault", "name", "source")
+
+    def __init__(self, source: str, name: str, value: str, fault: str = ""):
         self.source = source
         self.name = name
         self._value = value
+        self.fault = fault
 
     def reveal(self) -> str:
-        """The secret itself; never to be logged or shown."""
+        """The secret itself; never to be logged or shown. Raises BadValue if its source does not have it."""
+        if self.fault:
+            raise BadValue(self.fault)
         return self._value
 
     def shown(self) -> dict[str, str]:
@@ -45,29 +51,27 @@ class Secret:
 
 
 def read_secret(value: object, base: Path = Path()) -> Secret:
-    """The secret that a table names. Raises BadValue, which never repeats what stands in place of the table."""
+    """The secret that a table names, a faulty one if there is none where it says.
+
+    Raises BadValue for a table that names no source; it never repeats what stands in place of the table.
+    """
     if not isinstance(value, dict):
         raise BadValue('a secret does not stand in this file; write {file = "PATH"}, {env = "NAME"} or {credential = "NAME"}')
     if len(value) != 1 or (source := next(iter(value))) not in _SOURCES or not isinstance(name := value[source], str) or not name:
         raise BadValue('name one source: {file = "PATH"}, {env = "NAME"} or {credential = "NAME"}')
     if source == "file":
         name = str(base / name)
-        found = _from_file(Path(name))
-    elif source == "env":
-        found = _from_env(name)
-    else:
-        found = _from_credential(name)
+    try:
+        found = {"file": _from_path, "env": _from_env, "credential": _from_credential}[source](name)
+    except BadValue as error:
+        return Secret(source, name, "", str(error))
     if not found.isascii() or not found.isprintable() or " " in found or not found:
-        raise BadValue(f"{source} {name!r} must hold one word of printable ASCII and nothing else")
+        return Secret(source, name, "", f"{source} {name!r} must hold one word of printable ASCII and nothing else")
     return Secret(source, name, found)
 
 
-def read_key(value: object) -> str:
-    """The text of a list key, from a Secret or from the table that names it. Raises BadValue."""
-    return (value if isinstance(value, Secret) else read_secret(value)).reveal()
-
-
-def _from_file(path: Path) -> str:
+def _from_path(name: str) -> str:
+    path = Path(name)
     try:
         with path.open("rb") as file:
             octets = file.read(_MAX_OCTETS + 1)
@@ -91,7 +95,7 @@ def _from_credential(name: str) -> str:
         raise BadValue("systemd passed no credentials (the unit needs LoadCredential=)")
     if "/" in name or name in (".", ".."):
         raise BadValue(f"{name!r} is no credential's name")
-    return _from_file(Path(directory) / name)
+    return _from_path(str(Path(directory) / name))
 
 
 def state_token(directory: Path, *, create: bool = False) -> str | None:

@@ -1,13 +1,11 @@
-"""Faults that no single key has: values that contradict each other, and files that are not there."""
+"""Faults that no single key has: values that contradict each other."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from resolverd import bounds
-from resolverd.config.access import access_maps
 from resolverd.config.places import Listen
 from resolverd.config.settings import Forward, Settings, Stub
-from resolverd.failures import ConfigError, ConfigFault
+from resolverd.failures import ConfigFault
 
 
 def contradictions(settings: Settings) -> Iterator[ConfigFault]:
@@ -15,7 +13,6 @@ def contradictions(settings: Settings) -> Iterator[ConfigFault]:
     yield from _times_and_scores(settings)
     yield from _addresses(settings)
     yield from _zones(settings)
-    yield from _files(settings)
 
 
 def _times_and_scores(settings: Settings) -> Iterator[ConfigFault]:
@@ -68,24 +65,3 @@ def _zones(settings: Settings) -> Iterator[ConfigFault]:
     for at, entry in enumerate(settings.policy.recipients):
         if not entry.recipients:
             yield ConfigFault(f"policy.for[{at}].recipients", "names no recipient")
-
-
-def _files(settings: Settings) -> Iterator[ConfigFault]:
-    wanted: list[tuple[str, Path | None]] = [
-        ("resolver.root_hints", settings.resolver.root_hints),
-        ("resolver.trust_anchors", settings.resolver.trust_anchors),
-    ]
-    for key in ("allow_clients", "allow_recipients"):
-        wanted += [(f"greylist.{key}[{at}]", path) for at, path in enumerate(getattr(settings.greylist, key))]
-    for key, path in wanted:
-        if path is None:
-            continue
-        try:
-            with path.open("rb"):
-                pass
-        except OSError as error:
-            yield ConfigFault(key, f"cannot read {str(path)!r}: {error.strerror}")
-    try:
-        access_maps(settings)
-    except ConfigError as error:
-        yield from error.faults

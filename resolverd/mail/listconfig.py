@@ -29,6 +29,11 @@ _LISTED = {"127.0.0.2": "listed"}
 """What an own list means that says nothing of its codes (RFC 5782 §2.1)."""
 
 
+def is_key(text: str) -> bool:
+    """Whether a text can be the key of a list: one label of letters, digits and hyphens."""
+    return _KEY.fullmatch(text) is not None
+
+
 def configure(
     catalogue: Catalogue,
     preset: str,
@@ -175,7 +180,7 @@ def _keyed(base: Name | None, table: Mapping[str, object], read_key: ReadKey, fa
     except ValueError as error:
         fault("key", str(error))
         return None
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         fault("key", "what stands there is no list key: letters, digits and hyphens, at most 63")
         return None
     return prepend(lower(from_text(key)), base)

@@ -1,6 +1,5 @@
 """Allow files as the daemon reads them: with their additions, again at SIGHUP, and whatever is in them."""
 
-import logging
 import re
 import signal
 import time
@@ -10,16 +9,15 @@ from pathlib import Path
 import pytest
 from test_daemon import Running
 
-from resolverd.app.allowing import allowed
+from resolverd.app.allowing import AllowFiles, allow_files
 from resolverd.config.files import parse
-from resolverd.failures import ConfigError
-from resolverd.mail.allowfiles import Allowed
 from resolverd.mail.attempt import Attempt
 
+SETTINGS = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients", "recipients.local"]\n'
 
-def read(folder: Path) -> Allowed:
-    text = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients", "recipients.local"]\n'
-    return allowed(parse(text, folder))
+
+def read(folder: Path, before: AllowFiles | None = None) -> AllowFiles:
+    return allow_files(parse(SETTINGS, folder), before)
 
 
 def client(name: str) -> Attempt:
@@ -37,37 +35,42 @@ def test_own_additions_count_too(folder: Path) -> None:
     (folder / "clients").write_text("a.example\n")
     (folder / "clients.local").write_text("b.example\n")
     (folder / "recipients.local").write_text("somebody@\n")
-    found = read(folder)
+    found = read(folder).allowed
     assert [found.reason(client(name)) for name in ("a.example", "b.example", "c.example")] == [
         "client whitelist", "client whitelist", "recipient whitelist"
     ]  # fmt: skip
 
 
-def test_bad_lines_are_named_and_the_rest_counts(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_lines_are_named_and_the_rest_counts(folder: Path) -> None:
     (folder / "clients").write_bytes(b"a.example\nbob@example.com\n\xff\xfe\n" + b"two words\n" * 50 + b"b.example\n")
     found = read(folder)
-    assert found.reason(client("b.example")) == "client whitelist"
-    assert f"{folder / 'clients'} line 2: 'bob@example.com' is a mail address" in caplog.text
-    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 21
-    assert "31 more lines" in caplog.text
+    assert found.allowed.reason(client("b.example")) == "client whitelist"
+    told = [str(fault) for fault in found.faults]
+    assert told[0].startswith(f"greylist.allow_clients: {folder / 'clients'}:2: 'bob@example.com' is a mail address")
+    assert len(told) == 21
+    assert "31 more lines" in told[-1]
 
 
-def test_a_file_that_is_gone_costs_only_itself(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (folder / "recipients").write_text("somebody@\n")
-    text = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients"]\n'
-    settings = parse(text, folder)
+def test_a_file_that_is_gone_costs_only_itself_and_keeps_what_was_read(folder: Path) -> None:
+    (folder / "recipients").write_text("nobody@\n")
+    (folder / "clients").write_text("a.example\n")
+    first = read(folder)
     (folder / "clients").unlink()
     (folder / "clients").mkdir()
-    assert allowed(settings).reason(client("x")) == "recipient whitelist"
-    assert "nothing in it counts" in caplog.text
+    for before, held in ((None, ""), (first, "client whitelist")):
+        found = read(folder, before)
+        assert found.allowed.reason(client("a.example")) == held
+        assert found.allowed.reason(client("x")._replace(recipient="nobody@example.net")) == "recipient whitelist"
+        (fault,) = found.faults
+        assert ("counts on" if held else "nothing in it counts") in str(fault)
 
 
-def test_only_so_much_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("resolverd.app.allowing.MAX_OCTETS", 30)
+def test_only_so_much_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolverd.config.textfiles.MAX_OCTETS", 30)
     (folder / "clients").write_text("a.example\nb.example\nc.example.with.a.long.name\n")
     found = read(folder)
-    assert found.clients.names == {"a.example", "b.example"}
-    assert "only its first" in caplog.text
+    assert found.allowed.clients.names == {"a.example", "b.example"}
+    assert "only its first" in str(found.faults[0])
 
 
 CHECKS = "".join(
@@ -98,7 +101,7 @@ def test_files_are_read_again_at_sighup(tmp_path: Path) -> None:
         deadline = time.monotonic() + 10
         while "was read again" not in running.log.read_text() and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert re.search(r"clients line 2: 'bad line' is no host name", running.log.read_text())
+        assert re.search(r"clients:2: 'bad line' is no host name", running.log.read_text())
         assert running.policy(request("mx.newcomer.example")) == b"action=DUNNO\n\n"
         assert b"Greylisted" in before
         assert running.log.read_text().count("reason=client whitelist") == 2
@@ -107,31 +110,32 @@ def test_files_are_read_again_at_sighup(tmp_path: Path) -> None:
 
 
 def test_access_maps_are_read_again_at_sighup(tmp_path: Path) -> None:
-    """A faulty file keeps what was read before, and is named with its line."""
+    """A faulty line is named and costs itself; a file that is gone leaves what was read of it."""
     override = tmp_path / "rbl_override"
-    override.write_text("193.0 REJECT Not from there\n")
+    override.write_text("193.0 REJECT Not from there\n193.9\n")
     more = f'[dnsbl]\nenabled = false\n{CHECKS}[greylist]\nenabled = false\n'
     more += '[checks.overrides]\nclient_access = ["rbl_override"]\n'
     running = Running(tmp_path, more)
 
-    def reloaded(text: str, told: str) -> bytes:
-        override.write_text(text)
+    def reloaded(told: str) -> bytes:
         running.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 10
-        while told not in running.log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert told in running.log.read_text()
+        running.waits_for(told)
+        running.waits_for("was read again")
         return running.policy(request("mx.newcomer.example"))
 
+    refusal = rb"action=554 5\.7\.1 Client host rejected \(Not from there\); ref \w+\n"
     try:
-        refused = running.policy(request("mx.newcomer.example"))
-        assert re.match(rb"action=554 5\.7\.1 Client host rejected \(Not from there\); ref \w+\n", refused)
-        fault = f"checks.overrides.client_access[0]: {override}:2: 'HOLD' is no result"
-        assert reloaded("193.0 OK\n193.1 HOLD\n", fault).startswith(b"action=554 5.7.1 Client host rejected (Not from there)")
-        assert reloaded("193.0 OK\n", "was read again") == b"action=DUNNO\n\n"
+        running.waits_for(f"checks.overrides.client_access[0]: {override}:2: '193.9' has no result")
+        assert re.match(refusal, running.policy(request("mx.newcomer.example")))
+        override.write_text("193.1 HOLD\n193.0 REJECT Not from there\n")
+        assert re.match(refusal, reloaded(f"{override}:1: 'HOLD' is not acted on"))
+        override.unlink()
+        assert re.match(refusal, reloaded("No such file or directory; what was read of it before counts on"))
+        override.write_text("# nobody\n193.0 permit\n")
+        running.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while running.log.read_text().count("was read again") < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert running.policy(request("mx.newcomer.example")) == b"action=DUNNO\n\n"
     finally:
         assert running.end() == 0
-    override.write_text("x\n193.0 DISCARD\n")
-    with pytest.raises(ConfigError) as raised:
-        parse(more, tmp_path)
-    assert [fault.text.partition(" ")[0] for fault in raised.value.faults] == [f"{override}:1:", f"{override}:2:"]

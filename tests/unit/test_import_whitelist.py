@@ -9,7 +9,7 @@ import pytest
 from fake_backend import FakeBackend
 from test_greybook import daemon, nobody, run
 
-from resolverd.app.allowing import allowed
+from resolverd.app.allowing import allow_files
 from resolverd.config import load
 from resolverd.mail.attempt import Attempt
 
@@ -17,7 +17,8 @@ __all__ = ["daemon", "nobody"]
 
 
 def reason(config: str, client: str, name: str = "", recipient: str = "bob@example.org") -> str:
-    return allowed(load(Path(config))).reason(Attempt(ip_address(client), client_name=name, recipient=recipient))
+    attempt = Attempt(ip_address(client), client_name=name, recipient=recipient)
+    return allow_files(load(Path(config))).allowed.reason(attempt)
 
 
 def test_both_files_are_taken_and_count(nobody: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from resolverd import config as configuration
+from resolverd.cli import output
 from resolverd.cli.options import config_option, config_path
 
 
@@ -17,10 +18,20 @@ def command() -> None:
 @config_option
 @click.pass_context
 def check(ctx: click.Context, config: Path | None) -> None:
-    """Every fault at once, with its key; status 78 if there is one."""
+    """Every fault at once, with its key; status 78 if there is one.
+
+    What is wrong with files that the configuration names (maps, allow files, root hints, keys) is told as a warning: it keeps
+    nothing but itself from counting, so the daemon starts.
+    """
+    from resolverd.app import external
+
     path = config_path(ctx, config)
     settings = configuration.load(path)
-    click.echo(f"{configuration.find(path) or 'the built-in defaults'}: no faults")
+    warnings = external.read(settings).faults
+    found = configuration.find(path) or "the built-in defaults"
+    click.echo(f"{found}: no faults" + (f", {len(warnings)} warnings about files that it names" if warnings else ""))
+    for warning in warnings:
+        click.echo(output.shown(f"warning: {warning}"))
     for remark in configuration.later(settings):
         click.echo(f"remark: {remark}")
 
