@@ -185,6 +185,9 @@ LIST_TIME: Final = 4.0
 """Patience with one question to a list; callers go on after their own deadline and find a late reply in the cache."""
 LIST_RATE_WAIT: Final = 1.0
 """Longest wait for a list's rate; beyond, it counts as quota spent (a queue that only grows)."""
+FOREIGN_LISTS: Final = 256
+"""Zones of lists asked only for clients that name them, keyed forms and parts, whose health is remembered: any process of this
+machine may make keys up."""
 LIST_STANDINGS: Final = 4096
 """Evaluations remembered, so that a TXT answer is that of its A."""
 

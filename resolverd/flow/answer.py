@@ -4,7 +4,7 @@
 2. own zones (the combined zone, guarded lists): before memory, or a cached denial of ``internal`` would hide them.
 3. built-in zones and memory (`flow.resolve`).
 4. RD not set: who does not want recursion gets what is known and nothing more.
-5. recursion.
+5. recursion; of what comes from there, addresses below the zones of lists are not told that could be taken for a listing.
 """
 
 import logging
@@ -40,6 +40,10 @@ class OwnZones(Protocol):
         """What they say; None for a name that is no list question after all, which is then resolved."""
         ...
 
+    def screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
+        """An answer about a name (lower case) of others, without what could be mistaken for a listing."""
+        ...
+
 
 class Answerer:
     """Answers questions. Never raises: a bug becomes SERVFAIL, a log line and a counter."""
@@ -57,8 +61,11 @@ class Answerer:
         if self._own is not None and self._own.owns(name):
             return None
         if (answer := self._resolve.known(name, query.qtype)) is not None:
-            return answer
-        return None if query.rd else self._resolve.stale(name, query.qtype) or _NOT_RECURSING
+            return self._screened(name, query.qtype, answer)
+        if query.rd:
+            return None
+        stale = self._resolve.stale(name, query.qtype)
+        return _NOT_RECURSING if stale is None else self._screened(name, query.qtype, stale)
 
     async def answer(self, query: Query, *, local: bool) -> Answer:
         """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""
@@ -68,11 +75,14 @@ class Answerer:
                 answer = await self._own.answer(name, query.qtype, loopback=local)
                 if answer is not None:
                     return answer
-            return await self._resolve.resolve(name, query.qtype)
+            return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype))
         except Exception:
             self._counters.add("bugs", where="answer")
             log.exception("answering %s failed", to_text(query.qname))
             return servfail(codes.EDE_OTHER, "internal error")
+
+    def _screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
+        return answer if self._own is None else self._own.screened(name, rtype, answer)
 
 
 def _not_for_us(query: Query) -> Answer | None:

@@ -26,21 +26,21 @@ class Desk:
     """One list's gate and books. Every method that needs them takes `now` (monotonic) and `wall` seconds.
 
     `enabled`: asked for verdicts; `barred`: switched off by the admin, so not even asked on behalf of a client that names it.
-    `watched`: own addresses that it lists.
+    `watched`: own addresses that it lists. `budget`: of a list that shares its quota.
     """
 
-    def __init__(self, spec: ListSpec, *, enabled: bool):
+    def __init__(self, spec: ListSpec, *, enabled: bool, budget: Budget | None = None):
         self.spec = spec
         self.enabled = enabled
         self.barred = False
         self.health = Health()
-        self.budget = Budget(spec.quota) if spec.quota else None
+        self.budget = budget or (Budget(spec.quota) if spec.quota else None)
         self.suspicion = Suspicion()
         self.second_looks = Rate(_SECOND_LOOKS)
         self.watched: tuple[str, ...] = ()
         self._rate = Rate(spec.rate) if spec.rate else None
         self._warned = False
-        self._asked = self._listed = self._failed = 0
+        self._asked = self._listed = self._failed = self._sound = 0
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._last_error = ""
 
@@ -48,6 +48,11 @@ class Desk:
     def asked(self) -> int:
         """Questions that left for its servers since the start."""
         return self._asked
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has ever answered as a list answers."""
+        return self._sound > 0
 
     def is_scarce(self, wall: float) -> bool:
         """Whether of its quota only the reserve is left."""
@@ -126,6 +131,7 @@ class Desk:
             return f"{self._last_error}: not asked for {pause:.0f} s" if pause else ""
         self._listed += isinstance(told.reply, Listed)
         if told.conduct is Conduct.SOUND:
+            self._sound += 1
             self.health.answered(ticket)
         return ""
 

@@ -11,6 +11,7 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import TypeAlias
 
+from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.flow import errands
 from resolverd.flow.desk import Desk
@@ -25,7 +26,7 @@ from resolverd.mail.listspec import Canary, ListSpec, ListState
 from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
 from resolverd.mail.standing import UNREACHABLE
 from resolverd.watch.counters import Counters
-from resolverd.wire.names import Address, Name, is_within, lower, parent
+from resolverd.wire.names import Address, Name, is_within, lower
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Engine:
         self._dispatch = Dispatch(resolver, clock, counters, rng or SystemRandom())
         self._desks = {spec.id: Desk(spec, enabled=False) for spec in others}
         self._desks |= {spec.id: Desk(spec, enabled=True) for spec in specs}
-        self._foreign: dict[str, Desk] = {}
+        self._foreign: dict[Name, Desk] = {}
         self.frugal = frugal
         self.meter = Tolls(self._desks.values(), clock, counters)
 
@@ -134,9 +135,7 @@ class Engine:
             if enough is not None and replies and enough(replies, waiting):
                 break
             specs = [(desk, desk.spec) for desk in turns[turn]]
-            looks = {
-                spec.id: self._look(desk, spec, errands.about(spec, subject, needless=needless)) for desk, spec in specs
-            }
+            looks = {spec.id: self._look(desk, spec, errands.about(spec, subject, needless=needless)) for desk, spec in specs}
             until = None if enough is None else partial(_is_enough, enough, dict(replies), waiting)
             replies |= {name: told.reply for name, told in (await settle(looks, deadline, self._clock, until)).items()}
             waiting = waiting[len(looks) :]
@@ -180,7 +179,8 @@ class Engine:
     async def ask_for(self, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, deadline: float) -> Told:
         """What a list says to a client that named it, with the list's own records; `canary` if the subject is a test point.
 
-        `spec` may have been made for a key of the client's own; quota and health are then those of all such keys together.
+        `spec` may have been made for a key of the client's own, or be a part of a list: its health is then its own, and of a
+        key the quota, too.
         """
         look = self._look(self._desk(spec), spec, _errand(spec, subject, canary))
         return (await settle({"": look}, deadline, self._clock))[""]
@@ -269,14 +269,27 @@ class Engine:
         await self._dispatch.aclose()
 
     def _desk(self, spec: ListSpec) -> Desk:
-        """The desk of a list; of one made for a client's own key, a desk that all such keys share."""
+        """The desk of a list; for a part of one, or a client's own key, one by zone: a mistyped key has its own bad name."""
         desk = self._desks.get(spec.id)
         if desk is not None and desk.spec.zone == spec.zone:
             return desk
-        if spec.id not in self._foreign:
-            self._foreign[spec.id] = Desk(spec, enabled=False)
-            self.meter.add(parent(spec.zone), self._foreign[spec.id])
-        return self._foreign[spec.id]
+        foreign = self._foreign.pop(spec.zone, None)
+        if foreign is None:
+            if len(self._foreign) >= bounds.FOREIGN_LISTS:
+                self._let_one_go()
+            whole = self._desks.get(spec.of)
+            foreign = Desk(spec, enabled=False, budget=whole.budget if whole is not None else None)
+            self.meter.add(spec.zone, foreign)
+        self._foreign[spec.zone] = foreign
+        whole = desk or self._desks.get(spec.of)
+        foreign.barred = whole is not None and whole.barred
+        return foreign
+
+    def _let_one_go(self) -> None:
+        """Forget the zone asked least lately that has never answered as a list does; if all have, the one asked least lately."""
+        zone = next((zone for zone, desk in self._foreign.items() if not desk.is_known), next(iter(self._foreign)))
+        del self._foreign[zone]
+        self.meter.remove(zone)
 
     def _look(self, desk: Desk, spec: ListSpec, errand: Errand | None) -> Told | Flight:
         return not_for(spec) if errand is None else self._dispatch.look(desk, errand)

@@ -109,6 +109,16 @@ class ListZones:
             return _REFUSED
         return (await self._guarded(found, name, rtype))._replace(aa=False)
 
+    def screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
+        """An answer about a name (lower case) that is no question to a list, as it may be told (`GuardTable.screen`)."""
+        if rtype != codes.A or self._guard is None:
+            return answer
+        addresses = [address for rrset in answer.answer if rrset.rtype == codes.A for address in rrset.rdatas]
+        screen = self._guard.screen(name) if addresses else None
+        if screen is None or all(map(screen.passes, addresses)):
+            return answer
+        return combined.negative(screen.zone, FAILURE_TTL, nxdomain=False)._replace(aa=False)
+
     async def _combined(self, name: Name, rtype: int) -> Answer:
         spot = combined.locate(self._origin, name)
         if spot.place is Place.APEX:

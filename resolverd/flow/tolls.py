@@ -31,6 +31,10 @@ class Tolls:
         """Another zone whose queries one list pays for."""
         self._desks.setdefault(zone, desk)
 
+    def remove(self, zone: Name) -> None:
+        """Such a zone is no more."""
+        self._desks.pop(zone, None)
+
     def leaves(self, qname: Name, zone: Name) -> bool:
         """A query is about to leave; False if a list's quota does not allow it."""
         desk = self._payer(qname, zone)
@@ -58,6 +62,8 @@ class Tolls:
             self.settles(qname, zone, -1)
 
     def _payer(self, qname: Name, zone: Name) -> Desk | None:
-        if label_count(zone) <= _REGISTRY:
-            return None
+        return None if label_count(zone) <= _REGISTRY else self.payer(qname)
+
+    def payer(self, qname: Name) -> Desk | None:
+        """Who pays for questions to the operator about this name (lower case), if anybody does."""
         return next((desk for above in ancestors(qname) if (desk := self._desks.get(above)) is not None), None)

@@ -1,8 +1,4 @@
-"""The lists that are known, as data, and what a configuration makes of them.
-
-`load` reads ``data/catalogue.toml``; `configure` lays the ``[lists.NAME]`` tables of config.toml over it. Both collect every
-fault before they complain. Keys go into zones and nowhere else.
-"""
+"""The lists that are known, as data: `load` reads ``data/catalogue.toml``, and collects every fault before it complains."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,7 +11,7 @@ from resolverd.mail.listspec import DOMAIN, IP4, IP6, Canary, ListSpec
 from resolverd.mail.listtables import Fault, Terms
 from resolverd.mail.returncodes import CodeTable
 from resolverd.quota import Allowance
-from resolverd.wire.names import Name, from_text, is_subdomain, lower, to_text
+from resolverd.wire.names import Name, ancestors, from_text, is_subdomain, lower, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,8 @@ class Entry:
     max_ttl: int
     replaces: str
 
-    def spec(self, zone: Name, *, keyed: bool) -> ListSpec:
-        """The list as it is asked at `zone`."""
+    def spec(self, zone: Name, *, keyed: bool, of: str = "") -> ListSpec:
+        """The list as it is asked at `zone`; `of`: the list that it is a part of."""
         return ListSpec(
             id=self.name,
             zone=zone,
@@ -65,7 +61,21 @@ class Entry:
             canaries=self.canaries,
             min_ttl=self.min_ttl,
             max_ttl=self.max_ttl,
+            of=of,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Zones that people ask by themselves and that no verdict asks: parts of a list (`of`), mirrors, older names.
+
+    `entry` is how they are asked and read; its number is nobody's.
+    """
+
+    of: str
+    zones: tuple[Name, ...]
+    key_zones: tuple[Name, ...]
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +93,21 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every list known, alive and dead, by name."""
+    """Every list known, alive and dead, by name; parts of lists; and the domains of their operators, each with the list
+    whose error codes hold for whatever else is asked there."""
 
     entries: Mapping[str, Entry]
     dead: Mapping[str, Dead]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    operators: Mapping[Name, Entry] = field(default_factory=dict)
 
     def dead_at(self, zone: Name) -> Dead | None:
         """The dead list at or above this zone."""
         return next((dead for dead in self.dead.values() for at in dead.zones if is_subdomain(zone, at)), None)
+
+    def operator_of(self, zone: Name) -> Entry | None:
+        """The list whose operator this zone (lower case) belongs to."""
+        return next((self.operators[above] for above in ancestors(zone) if above in self.operators), None)
 
 
 def load(text: str) -> Catalogue:
@@ -108,9 +125,11 @@ def load(text: str) -> Catalogue:
         name: Dead(name, tuple(lower(from_text(zone)) for zone in table["zones"]), table["since"], table["reason"])
         for name, table in data["dead"].items()
     }
+    parts = {name: _part(name, table, data["lists"], faults) for name, table in data.get("parts", {}).items()}
+    operators = {lower(from_text(domain)): entries[name] for domain, name in data.get("operators", {}).items()}
     if faults:
         raise ConfigError(faults)
-    return Catalogue(entries, dead)
+    return Catalogue(entries, dead, parts, operators)
 
 
 def noting(faults: list[ConfigFault], path: str) -> Fault:
@@ -125,6 +144,15 @@ def _inherited(name: str, lists: Mapping[str, Mapping[str, Any]]) -> dict[str, A
         return dict(table)
     base = _inherited(table["like"], lists)
     return {key: base[key] for key in base if key not in ("zone", "key_zone", "number", "presets", "replaces")} | dict(table)
+
+
+def _part(name: str, table: Mapping[str, Any], lists: Mapping[str, Mapping[str, Any]], faults: list[ConfigFault]) -> Part:
+    own = {key: value for key, value in table.items() if key not in ("of", "zones", "key_zones")}
+    entry = _entry(
+        name, {**_inherited("", {**lists, "": {"like": table["of"]}}), **own, "number": 0}, noting(faults, f"catalogue.{name}")
+    )
+    zones, key_zones = (tuple(lower(from_text(zone)) for zone in table.get(key, ())) for key in ("zones", "key_zones"))
+    return Part(table["of"], zones, key_zones, entry)
 
 
 def _entry(name: str, table: Mapping[str, Any], fault: Fault) -> Entry:

@@ -123,6 +123,8 @@ def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key:
     kinds = tables.read_kinds(table.get("kinds", [IP4]), fault)
     codes = _own_codes(table.get("codes", _LISTED), allows, fault)
     keyed = "key" in table
+    operator = catalogue.operator_of(zone)
+    errors = operator.codes.errors if operator is not None else ()
     spec = ListSpec(
         id=name,
         zone=zone,
@@ -131,7 +133,7 @@ def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key:
         kinds=kinds,
         purpose="allow" if allows else "block",
         weight=-1 if allows else 1,
-        codes=CodeTable(codes, tables.read_errors(table.get("errors", {}), fault)),
+        codes=CodeTable(codes, tables.merged(tables.read_errors(table.get("errors", {}), fault), errors)),
         link=printable(str(table.get("link", ""))),
         keyed=keyed,
         canaries=standard_canaries(kinds),

@@ -94,7 +94,7 @@ def read_words(spec: ListSpec, answer: Answer) -> Told:
         texts = []
     text = " ".join(texts)
     if spec.keyed:
-        text = re.sub(re.escape(labels(spec.zone)[0].decode("ascii")), "...", text, flags=re.IGNORECASE)
+        text = re.sub(re.escape(labels(spec.zone)[0].decode("latin-1")), "...", text, flags=re.IGNORECASE)
     ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl) if rrset else _negative_ttl(spec, answer)
     reply = Listed(spec.id, (), (), 0, printable(text), "", ttl) if printable(text) else Clear(spec.id, ttl)
     return Told(reply, (), Conduct.ODD, ttl)

@@ -33,7 +33,7 @@ class ListSpec:
     `zone` is where its names live, key included if it has one, so it is never shown: `shown` stands in texts, logs and
     replies (the zone, or the id of a keyed list). `number` is N of 127.0.1.N in the combined zone. `weight` in points
     where a code has none of its own; negative for allow lists. `registered_domain`: it wants the registered domain
-    instead of the full name. TTL clamps in seconds.
+    instead of the full name. `of`: the list (by id) with which it shares a quota, as a part of it. TTL clamps in seconds.
     """
 
     id: str
@@ -54,6 +54,7 @@ class ListSpec:
     min_ttl: int = 60
     max_ttl: int = 86400
     negative_max_ttl: int = 3600
+    of: str = ""
 
     @property
     def denied(self) -> Canary | None:

@@ -9,6 +9,7 @@ The variants are the ways in which a mail server can use the service, and the tu
 * `combined`: one DNS list that says what all lists say, `reject_rbl_client bl.rbl.internal`.
 * `zones`: all that the combined zone has for smtpd; each session has an smtpd of its own, as they remember what lists said.
 * `postscreen`: postscreen in front, with the lines of contrib/postfix, and nothing asked by smtpd.
+* `parts`: an unchanged main.cf that asks parts of lists, and lists about what they do not list.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
 """
 
@@ -74,6 +75,15 @@ max_use = 1
 postscreen_greet_wait = 1s
 postscreen_dnsbl_min_ttl = 1s
 postscreen_dnsbl_max_ttl = 1s
+""",
+    "parts": f"""
+smtpd_recipient_restrictions = {_ACCEPT_OURS},
+    reject_rbl_client sbl.spamhaus.org, reject_rbl_client pbl.spamhaus.org, reject_rbl_client sbl-xbl.spamhaus.org,
+    reject_rbl_client unheard-of.spamhaus.org, reject_rbl_client bb.barracudacentral.org, reject_rbl_client dbl.spamhaus.org,
+    reject_rbl_client multi.uribl.com, reject_rhsbl_sender black.uribl.com, reject_rhsbl_helo grey.uribl.com,
+    reject_rhsbl_sender ws.surbl.org, reject_rhsbl_sender zen.spamhaus.org, reject_rhsbl_helo sbl.spamhaus.org,
+    reject_rhsbl_reverse_client pbl.spamhaus.org, reject_rhsbl_client bl.spamcop.net,
+    reject_rbl_client xbl.spamhaus.org
 """,
     "guarded": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client zen.spamhaus.org

@@ -72,6 +72,15 @@ TULIP = ("ns1.tulip-hosting.net", "ns2.tulip-hosting.net")
 HEATHER = ("ns1.heather-dns.org", "ns2.heather-dns.org")
 BOTH = ("ns1.tulip-hosting.net", "ns1.heather-dns.org")
 OPERATORS = ("ns1.list-operators.net", "ns2.list-operators.net")
+
+_PARTS = {
+    "spamhaus.org": "*.sbl 60 A 127.255.255.254\n*.pbl 60 A 127.255.255.254\n*.sbl-xbl 60 A 127.255.255.255\n"
+                    "*.unheard-of 60 A 127.255.255.252\n66.2.0.192.xbl 60 A 127.0.0.4\n",
+    "uribl.com": "*.black 60 A 127.0.0.1\n*.grey 60 A 127.0.0.1\n",
+    "surbl.org": "*.ws 60 A 127.0.0.1\n",
+    "barracudacentral.org": "*.bb 60 A 192.0.2.1\n",
+}
+"""Parts of lists, in the operator's own zone: all but xbl tell everybody by an error code that they serve nobody."""
 REGISTRY = ("a0.nic-registry.info", "b0.nic-registry.org")
 ADDRESS_REGISTRY = ("ns1.address-registry.net", "ns2.address-registry.net")
 
@@ -250,7 +259,7 @@ SERVICES = [
     Zone("six-only.net", TULIP),
     Zone("stranger.info", ("ns.stranger-hosting.net",), records="@ A 45.12.0.81\n"),
     Zone("list-operators.net", OPERATORS),
-    *(Zone(name, OPERATORS, records="@ A 45.13.0.80\n@ MX 10 www\nwww A 45.13.0.80\n")
+    *(Zone(name, OPERATORS, records="@ A 45.13.0.80\n@ MX 10 www\nwww A 45.13.0.80\n" + _PARTS.get(name, ""))
       for name in sorted({each.operator for each in LISTS})),
     *(Zone(each.zone, tuple(name for name, _ in each.hosts), loaded_elsewhere=True, kind="list") for each in LISTS),
 ]

@@ -64,3 +64,17 @@ def test_a_listed_client_is_only_deferred_while_the_allow_list_cannot_speak_for_
             assert delivery.deferred, delivery
     finally:
         dnswl.heal()
+
+
+# Every line of it refuses everybody where nobody looks at what the answers mean.
+def test_parts_of_lists_and_lists_of_other_things_refuse_nobody(lab: Lab, zen: ListServer) -> None:
+    zen.answer_all("127.255.255.254", "Error: open resolver; see https://www.spamhaus.org/")
+    with lab.stack("resolverd", "parts"):
+        for address, helo in CLEAN:
+            for sender in ("carol@honest-mail.com", "carol@gardening-club.org", ""):
+                delivery = lab.deliver(address, helo, sender)
+                assert delivery.accepted, (sender, str(delivery))
+        assert lab.deliver("192.0.2.10", "localhost", "root@localhost").accepted
+        listed = lab.deliver("192.0.2.66", "mail.spam-factory.net", "offer@spam-factory.net")
+        assert listed.refused
+        assert "blocked using xbl.spamhaus.org" in listed.reply.text

@@ -32,6 +32,27 @@ QUESTIONS = [
     ("4.3.2.1.dnsbl.sorbs.net", None, "", False),
     ("4.3.2.1.spam.dnsbl.sorbs.net", None, "", False),
     ("4.3.2.1.ix.dnsbl.manitu.net", None, "", False),
+    # parts, mirrors, older names
+    ("4.3.2.1.sbl.spamhaus.org", "spamhaus-sbl", ip_address("1.2.3.4"), False),
+    ("4.3.2.1.xbl.spamhaus.org", "spamhaus-xbl", ip_address("1.2.3.4"), False),
+    ("4.3.2.1.pbl.spamhaus.org", "spamhaus-pbl", ip_address("1.2.3.4"), False),
+    ("4.3.2.1.sbl-xbl.spamhaus.org", "spamhaus-sbl-xbl", ip_address("1.2.3.4"), False),
+    ("example.com.black.uribl.com", "uribl-black", "example.com", False),
+    ("example.com.grey.uribl.com", "uribl-grey", "example.com", False),
+    ("example.com.ws.surbl.org", "surbl-single", "example.com", False),
+    ("4.3.2.1.bb.barracudacentral.org", "barracuda-bb", ip_address("1.2.3.4"), False),
+    ("4.3.2.1.dnsbl-0.uceprotect.net", "uceprotect-0", ip_address("1.2.3.4"), False),
+    ("4.3.2.1.aspews.ext.sorbs.net", None, "", False),
+    # names of one kind below a list of the other
+    ("example.com.zen.spamhaus.org", "spamhaus-zen", "example.com", False),
+    ("www.example.co.uk.sbl.spamhaus.org", "spamhaus-sbl", "www.example.co.uk", False),
+    ("4.3.2.1.black.uribl.com", "uribl-black", ip_address("1.2.3.4"), False),
+    # keys that are none, and none at all
+    ("4.3.2.1.zen.dq.spamhaus.net", None, "", False),
+    ("example.com.dbl.dq.spamhaus.net", None, "", False),
+    ("4.3.2.1.some_key.zen.dq.spamhaus.net", None, "", True),
+    ("4.3.2.1.\\200\\255.zen.dq.spamhaus.net", None, "", True),
+    ("4.3.2.1.somekey.unheard-of.dq.spamhaus.net", None, "", True),
 ]
 
 
@@ -55,7 +76,6 @@ OTHERS = [
     "3.2.1.zen.spamhaus.org",
     "5.4.3.2.1.zen.spamhaus.org",
     "256.3.2.1.zen.spamhaus.org",
-    "example.com.zen.spamhaus.org",
     "ns1.dbl.spamhaus.org",
     "xzen.spamhaus.org",
     "4.3.2.1.xzen.spamhaus.org",
@@ -109,3 +129,40 @@ def test_zones_names_every_zone():
     assert {
         from_text(name) for name in ("zen.spamhaus.org", "zen.dq.spamhaus.net", "rbl.example.net", "dnsbl.sorbs.net")
     } <= zones
+
+
+# name, what it may answer, what it may not
+SCREENED = [
+    ("localhost.dbl.spamhaus.org", ["192.0.2.1"], ["127.0.1.2", "127.255.255.254"]),
+    ("foo_bar.zen.spamhaus.org", ["192.0.2.1"], ["127.0.0.2"]),
+    ("3.2.1.zen.spamhaus.org", ["192.0.2.1"], ["127.0.0.2"]),
+    ("a.gns.spamhaus.org", ["192.0.2.1", "127.0.0.2"], ["127.255.255.252"]),
+    ("4.3.2.1.unheard-of.spamhaus.org", ["127.0.0.2"], ["127.255.255.252", "127.255.255.254", "192.0.2.1"]),
+    (f"{NIBBLES}.unheard-of.spamhaus.org", ["127.0.0.2"], ["127.255.255.252", "192.0.2.1"]),
+    ("example.com.unheard-of.uribl.com", ["127.0.0.2"], ["127.0.0.1", "127.0.0.3"]),
+    ("localhost.unheard-of.uribl.com", ["127.0.0.2"], ["127.0.0.1"]),
+    ("4.3.2.1.unheard-of.dnswl.org", ["127.0.5.1"], ["127.0.10.3", "127.0.0.255"]),
+]
+
+
+@pytest.mark.parametrize(("name", "told", "kept_back"), SCREENED)
+def test_what_is_no_question_lists_nobody(name, told, kept_back):
+    assert TABLE.find(from_text(name)) is None
+    screen = TABLE.screen(from_text(name))
+    assert all(screen.passes(ip_address(each).packed) for each in told)
+    assert not any(screen.passes(ip_address(each).packed) for each in kept_back)
+
+
+@pytest.mark.parametrize("name", [".", "org", "www.spamhaus.org", "spamhaus.org", "www.example.net", "4.3.2.1.in-addr.arpa"])
+def test_names_that_have_nothing_to_do_with_lists_are_not_screened(name):
+    assert TABLE.screen(from_text(name)) is None
+
+
+def test_every_zone_has_an_operator_or_one_list_only():
+    """Whoever adds a list of a known operator finds its domain in [operators]."""
+    for part in CATALOGUE.parts.values():
+        assert part.of in CATALOGUE.entries
+        assert part.entry.codes.codes
+        for zone in (*part.zones, *part.key_zones):
+            assert CATALOGUE.dead_at(zone) is None
+            assert not any(zone in (entry.zone, entry.key_zone) for entry in CATALOGUE.entries.values())

@@ -47,7 +47,7 @@ def test_nothing_unknown_counts(why):
 
 @pytest.mark.parametrize(
     ("weight", "threshold", "reached"),
-    [(6, 6, True), (3, 6, False), (3, None, True), (0, None, True), (0, 6, False), (0, 0, True)],
+    [(6, 6, True), (3, 6, False), (3, None, True), (0, None, False), (0, 6, False), (0, 0, False)],
 )
 def test_thresholds(weight, threshold, reached):
     assert fold(SPECS, {"spamcop": listed("spamcop", weight)}).reaches(threshold) is reached
