@@ -20,8 +20,8 @@ import uvloop
 from resolverd.app import greeting, sockets
 from resolverd.app.house import House
 from resolverd.app.service import Service
-from resolverd.config import Listen, Settings, find, later, load, state_token
-from resolverd.edge import dns_tcp, dns_udp
+from resolverd.config import Listen, Secret, Settings, find, later, load, loose, state_token
+from resolverd.edge import dns_tcp, dns_udp, socketfile
 from resolverd.edge.access import Access
 from resolverd.edge.dns import Responder
 from resolverd.edge.dns_tcp import TcpEdge
@@ -45,6 +45,8 @@ FAILED = 1
 _DESCRIPTORS = 16384
 _GARBAGE = 10_000
 """Objects more than before after which cycles are looked for; Python's own 700 take an eighth of the time of new names."""
+_COMMANDS_MODE = 0o660
+"""The socket for commands is root's, the daemon's user's and its group's."""
 _GRACE = 1.0
 """Seconds for requests under way when the daemon is told to end; the whole end takes less than 2."""
 
@@ -110,10 +112,16 @@ class _Daemon:
         policy_server = PolicyServer(service, counters)
         for each, sock in policy.items():
             await self._listen_policy(policy_server, each, sock)
-        http_server = HttpServer(service, counters, token=self._token(), hosts=settings.http.hosts)
+        http_server = HttpServer(
+            service, counters, token=self._token(warnings), hosts=settings.http.hosts, open_to_loopback=settings.http.open
+        )
+        service.on_reload.append(lambda house: http_server.admit(house.settings.http.hosts, house.settings.http.open))
         if http is not None:
             await http_server.serve(http)
             self._listening.append(("HTTP", f"http://{_shown(http)}/"))
+        commands = self._bind_for_commands(warnings)
+        if commands is not None:
+            await http_server.serve(commands)
         service.start()
         self._greet(service, warnings)
         _rarely_collect()
@@ -122,6 +130,8 @@ class _Daemon:
             await udp_edge.aclose()
         for tcp_edge in tcp:
             await tcp_edge.aclose()
+        if commands is not None and (path := settings.command_socket()) is not None:
+            path.unlink(missing_ok=True)
         await asyncio.gather(policy_server.close(_GRACE), http_server.close(_GRACE))
         await service.aclose()
         await exchange.aclose()
@@ -167,14 +177,29 @@ class _Daemon:
             return MemoryStore()
         return await open_store(directory, self._counters)
 
-    def _token(self) -> str | None:
-        if (given := self._settings.http.token) is not None:
+    def _token(self, warnings: list[str]) -> str | None:
+        settings = self._settings
+        for secret in (settings.http.token, *(each.key for each in settings.lists.values())):
+            if isinstance(secret, Secret) and secret.source == "file":
+                warnings += loose(Path(secret.name))
+        if (given := settings.http.token) is not None:
             return None if given.fault else given.reveal()
-        directory = self._settings.state_directory()
+        directory = settings.state_directory()
+        if directory is None:
+            return None
+        token = state_token(directory)
+        warnings += (*token.faults, *loose(directory))
+        return token.value
+
+    def _bind_for_commands(self, warnings: list[str]) -> socket.socket | None:
+        """The socket that commands use: who may open it needs no token, and nobody else can take its place."""
+        path = self._settings.command_socket()
+        if path is None:
+            return None
         try:
-            return state_token(directory, create=True) if directory is not None else None
+            return socketfile.bind(path, _COMMANDS_MODE)
         except OSError as error:
-            log.error("no token can be kept in %s (%s): nothing can be changed over HTTP", directory, error.strerror)
+            warnings.append(f"{path} cannot be had ({error.strerror or error}): commands that change something will not work")
             return None
 
     def _greet(self, service: Service, warnings: list[str]) -> None:

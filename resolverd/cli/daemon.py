@@ -1,19 +1,26 @@
-"""Talking to the running daemon over HTTP."""
+"""Talking to the running daemon: over the UNIX socket in its state directory, which proves both sides to each other.
+
+Who may open that socket may do what the token allows, so the token itself goes nowhere. Where the socket cannot be used, and
+where there is no state directory, the HTTP port is asked for what it gives to everybody on this machine: whoever listens there.
+"""
 
 import json
+import os
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from resolverd.cli.options import Failed
-from resolverd.config import Settings, state_token
+from resolverd.config import Settings
+from resolverd.edge import socketfile
 
 _PATIENCE = 15.0
 """Seconds: a verdict has its answer within 8."""
 
 
 class Unreachable(Exception):
-    """No daemon answers at the configured address."""
+    """No daemon answers."""
 
 
 class Refused(Failed):
@@ -25,81 +32,87 @@ class Refused(Failed):
 
 
 class Daemon:
-    """The daemon at the configured address."""
+    """The daemon of this configuration."""
 
     def __init__(self, settings: Settings):
-        self._settings = settings
+        self._socket = settings.command_socket()
+        self._shut_out = "nothing is kept on disk ([store] url), so there is no socket for commands"
         listen = settings.http.listen
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
         self._port = listen.port
-        self.address = str(listen)
+        self.address = str(self._socket or listen)
 
     def get(self, *path: str, query: dict[str, str] | None = None) -> Any:
         """What stands there. Raises Unreachable, or Refused with the daemon's words."""
-        return self._call("GET", path, query, with_token=False)
-
-    def get_kept(self, *path: str, query: dict[str, str] | None = None) -> Any:
-        """What stands there and needs the token. Raises Unreachable, or Refused with the daemon's words."""
-        return self._call("GET", path, query, with_token=True)
+        return self._call("GET", path, query)
 
     def delete(self, *path: str, query: dict[str, str] | None = None) -> Any:
-        """Take away what stands there, with the token. Raises Unreachable, or Refused with the daemon's words."""
-        return self._call("DELETE", path, query, with_token=True)
+        """Take away what stands there. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("DELETE", path, query)
 
     def put(self, *path: str, query: dict[str, str] | None = None) -> Any:
-        """Put something there, with the token. Raises Unreachable, or Refused with the daemon's words."""
-        return self._call("PUT", path, query, with_token=True)
+        """Put something there. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("PUT", path, query)
 
     def post(self, *path: str, body: object) -> Any:
-        """Send a JSON document there, with the token. Raises Unreachable, or Refused with the daemon's words."""
-        return self._call("POST", path, None, with_token=True, body=json.dumps(body).encode())
+        """Send a JSON document there. Raises Unreachable, or Refused with the daemon's words."""
+        return self._call("POST", path, None, body=json.dumps(body).encode())
 
-    def _call(
-        self, method: str, path: tuple[str, ...], query: dict[str, str] | None, *, with_token: bool, body: bytes | None = None
-    ) -> Any:
+    def _call(self, method: str, path: tuple[str, ...], query: dict[str, str] | None, *, body: bytes | None = None) -> Any:
         target = "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
-        token = self._token(needed=with_token)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        connection = HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        try:
+            return self._answer(self._connection(), method, target, body)
+        except PermissionError:
+            self._shut_out = f"{self._socket} is open to root, the daemon's user and its group only"
+            self._socket = None
+            return self._answer(self._connection(), method, target, body)
+
+    def _connection(self) -> HTTPConnection:
+        if self._socket is None:
+            return HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        return _SocketConnection(self._socket)
+
+    def _answer(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> Any:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        where = self._socket or f"{self._host} port {self._port}"
         try:
             connection.request(method, target, body, headers)
             response = connection.getresponse()
             answer = response.read()
         except TimeoutError:
-            raise Failed(f"the daemon at {self.address} does not answer") from None
+            raise Failed(f"the daemon at {where} does not answer") from None
+        except PermissionError:
+            raise
         except (OSError, HTTPException) as error:
             raise Unreachable(str(error)) from None
         finally:
             connection.close()
         if response.getheader("Server") != "resolverd":
-            raise Failed(f"what answers at {self.address} is not resolverd; http.listen in the configuration names the address")
+            raise Failed(f"what answers at {where} is not resolverd; http.listen in the configuration names the address")
         try:
             document = json.loads(answer)
         except ValueError:
-            raise Failed(f"the daemon at {self.address} gave an answer that is not JSON") from None
+            raise Failed(f"the daemon at {where} gave an answer that is not JSON") from None
+        if response.status in (401, 403) and self._socket is None:
+            raise Failed(f"this is not open to everybody on this machine (http.open): {self._shut_out}")
         if response.status >= 400:
             raise Refused(response.status, _words(document))
         return document
 
-    def _token(self, *, needed: bool) -> str | None:
-        """The token; where it is not needed, as far as it can be read."""
-        if (given := self._settings.http.token) is not None:
-            if not given.fault:
-                return given.reveal()
-            if needed:
-                raise Failed(f"http.token: {given.fault}")
-            return None
-        directory = self._settings.state_directory()
-        if directory is None:
-            return None
-        try:
-            return state_token(directory)
-        except (OSError, UnicodeDecodeError) as error:
-            if needed:
-                raise Failed(f"cannot read the token in {directory}: {error}; run as root or as the daemon's user") from None
-            return None
+
+class _SocketConnection(HTTPConnection):
+    """HTTP over a UNIX socket, to who may have made it."""
+
+    def __init__(self, path: Path):
+        super().__init__("localhost", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect, and see that no stranger has put a socket of his there."""
+        self.sock = socketfile.connect(self._path, _PATIENCE)
+        user = socketfile.peer_user(self.sock)
+        if user not in (0, os.geteuid(), self._path.parent.stat().st_uid):
+            raise Failed(f"who listens on {self._path} is user {user}, and not the daemon")
 
 
 def _words(document: Any) -> str:

@@ -34,7 +34,7 @@ def records(settings: Settings) -> Iterator[Stored]:
     """Every record of the store, in order."""
     daemon = Daemon(settings)
     try:
-        page = daemon.get_kept("v1", "store")
+        page = daemon.get("v1", "store")
     except Unreachable:
         yield from asyncio.run(_read(settings))
         return
@@ -42,7 +42,7 @@ def records(settings: Settings) -> Iterator[Stored]:
         yield from (storelines.record_from(each) for each in page["records"])
         if page["next"] is None:
             return
-        page = daemon.get_kept("v1", "store", query={"start": page["next"]})
+        page = daemon.get("v1", "store", query={"start": page["next"]})
 
 
 def load(settings: Settings, found: Sequence[Stored]) -> Loaded:
@@ -101,7 +101,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Store]:
     try:
         store = await open_store(directory, Counters())
     except StateInUse as error:
-        raise Failed(f"{error}; it does not answer over HTTP") from None
+        raise Failed(f"{error}; it does not answer on its socket") from None
     try:
         if not isinstance(store, DiskStore):
             raise Failed(f"the store in {directory / DIRECTORY} cannot be opened")

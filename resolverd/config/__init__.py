@@ -4,7 +4,7 @@
 - `reader`: TOML to Settings · `sense`: what contradicts itself · `files`: which file is read
 - `lists`: the lists it enables · `access`: the access maps it names · `render`: Settings back to TOML, secrets hidden
 - `postfix`: the main.cf lines that fit · `later`: keys that are accepted and not acted on yet
-- `secrets`: keys and tokens · `textfiles`: reading what the admin wrote elsewhere
+- `secrets`: keys and tokens · `token`: the one in the state directory · `textfiles`: reading what the admin wrote elsewhere
 """
 
 from resolverd.config.access import access_maps
@@ -13,20 +13,23 @@ from resolverd.config.later import later
 from resolverd.config.lists import enabled_lists, unusable_keys
 from resolverd.config.places import Listen, MapFile, StoreUrl
 from resolverd.config.render import render
-from resolverd.config.secrets import Secret, state_token
+from resolverd.config.secrets import Secret
 from resolverd.config.settings import Settings
+from resolverd.config.token import StateToken, loose, state_token
 
 __all__ = [
     "Listen",
     "MapFile",
     "Secret",
     "Settings",
+    "StateToken",
     "StoreUrl",
     "access_maps",
     "enabled_lists",
     "find",
     "later",
     "load",
+    "loose",
     "parse",
     "render",
     "state_token",

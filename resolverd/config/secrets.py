@@ -4,12 +4,10 @@
 """
 
 import os
-import secrets
 from pathlib import Path
 
 _SOURCES = ("file", "env", "credential")
 _MAX_OCTETS = 4096
-TOKEN_FILE = "token"
 
 
 class BadValue(ValueError):
@@ -65,7 +63,9 @@ def read_secret(value: object, base: Path = Path()) -> Secret:
         found = {"file": _from_path, "env": _from_env, "credential": _from_credential}[source](name)
     except BadValue as error:
         return Secret(source, name, "", str(error))
-    if not found.isascii() or not found.isprintable() or " " in found or not found:
+    if not found:
+        return Secret(source, name, "", f"{source} {name!r} is empty")
+    if not found.isascii() or not found.isprintable() or " " in found:
         return Secret(source, name, "", f"{source} {name!r} must hold one word of printable ASCII and nothing else")
     return Secret(source, name, found)
 
@@ -96,26 +96,3 @@ def _from_credential(name: str) -> str:
     if "/" in name or name in (".", ".."):
         raise BadValue(f"{name!r} is no credential's name")
     return _from_path(str(Path(directory) / name))
-
-
-def state_token(directory: Path, *, create: bool = False) -> str | None:
-    """The HTTP token kept in the state directory, written there (0600) if missing and `create`; None if there is none.
-
-    Raises OSError where it can neither be read nor written.
-    """
-    path = directory / TOKEN_FILE
-    try:
-        return path.read_text("ascii").strip() or None
-    except FileNotFoundError:
-        if not create:
-            return None
-    token = secrets.token_urlsafe(32)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = directory / f".{TOKEN_FILE}.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    return token

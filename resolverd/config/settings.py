@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Struct, UnsetType, field
 
 from resolverd.config import forms, places
+from resolverd.edge.access import Opening
 from resolverd.mail.findings import Consequence
 from resolverd.quota import Allowance
 
@@ -241,6 +242,7 @@ class Http(Struct, frozen=True):
     listen: forms.ListenText = places.Listen("127.0.0.1", 8053)
     hosts: tuple[forms.HostText, ...] = ()
     token: forms.SecretText | None = None
+    open: tuple[Opening, ...] = ("verdict", "lookup", "lists")
 
 
 class Watch(Struct, frozen=True):
@@ -284,5 +286,10 @@ class Settings(Struct, frozen=True):
     def state_directory(self) -> Path | None:
         """Where the token and the store are; None if nothing is kept on disk."""
         return self.store.url.directory
+
+    def command_socket(self) -> Path | None:
+        """The UNIX socket over which commands talk to the daemon; None where there is no state directory."""
+        directory = self.state_directory()
+        return directory / "resolverd.sock" if directory is not None else None
 
 

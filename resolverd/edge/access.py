@@ -1,4 +1,4 @@
-"""Who may ask, and how often: ``[dns] allow`` and ``client_rate``.
+"""Who may ask, and how often: ``[dns] allow`` and ``client_rate``; what of HTTP may be open to this machine.
 
 An open resolver is an amplifier for others, and lists refuse its questions. Clients on this machine have no rate.
 """
@@ -6,8 +6,12 @@ An open resolver is an amplifier for others, and lists refuse its questions. Cli
 from collections.abc import Iterable
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Literal, TypeAlias
 
 from resolverd.quota import Allowance, Rate
+
+Opening: TypeAlias = Literal["verdict", "lookup", "lists", "cache", "trace"]
+"""What ``[http] open`` may name: asking, and reading what shows nobody's mail unless the admin finds that it may."""
 
 _REMEMBERED = 10_000
 

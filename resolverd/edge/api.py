@@ -13,7 +13,7 @@ from aiohttp import web
 
 from resolverd import __version__, bounds
 from resolverd.edge import keeping, openapi, overriding, page, shapes
-from resolverd.edge.gate import SECURITY_HEADERS
+from resolverd.edge.gate import ANYBODY, LOOPBACK, SECURITY_HEADERS
 from resolverd.edge.metrics import MEDIA_TYPE as METRICS_TYPE
 from resolverd.edge.metrics import Metrics
 from resolverd.edge.ports import Backend
@@ -202,53 +202,57 @@ Handler = Callable[[Api, web.BaseRequest, Mapping[str, str]], Awaitable[Result]]
 
 
 class Route(NamedTuple):
-    """A method and a path, what answers them, and how they are described. `changes`: needs the token."""
+    """A method and a path, what answers them, and how they are described.
+
+    `opened_by`: what lets it be had without the token (`gate`), by default nothing. `costs`: even reading it asks others
+    something, and spends what is theirs.
+    """
 
     method: str
     path: str
     handler: Handler
     schema: str = ""
-    changes: bool = False
-    open_to_all: bool = False
+    opened_by: str = ""
+    costs: bool = False
     streams: bool = False
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/v1/verdict", Api.get_verdict, "Verdict"),
-    Route("POST", "/v1/verdict", Api.post_verdict, "Verdict"),
-    Route("POST", "/v1/verdicts", Api.post_verdicts, "Verdict", streams=True),
+    Route("GET", "/v1/verdict", Api.get_verdict, "Verdict", "verdict", costs=True),
+    Route("POST", "/v1/verdict", Api.post_verdict, "Verdict", "verdict"),
+    Route("POST", "/v1/verdicts", Api.post_verdicts, "Verdict", "verdict", streams=True),
     Route("GET", "/v1/verdict/{id}", Api.get_earlier_verdict, "Verdict"),
-    Route("GET", "/v1/lookup/{subject}", Api.get_lookup, "Lookup"),
-    Route("GET", "/v1/lists", Api.get_lists, "Lists"),
-    Route("GET", "/v1/lists/{name}", Api.get_list, "List"),
-    Route("POST", "/v1/lists/{name}/enable", Api.enable_list, "List", changes=True),
-    Route("POST", "/v1/lists/{name}/disable", Api.disable_list, "List", changes=True),
-    Route("POST", "/v1/lists/{name}/probe", Api.probe_list, "List", changes=True),
-    Route("GET", "/v1/cache", Api.get_cache_stats, "Figures"),
-    Route("DELETE", "/v1/cache", Api.flush_cache, "Flushed", changes=True),
-    Route("GET", "/v1/cache/{name}", Api.get_cache, "CacheEntries"),
-    Route("DELETE", "/v1/cache/{name}", Api.flush_cache, "Flushed", changes=True),
-    Route("GET", "/v1/cache/{name}/{type}", Api.get_cache, "CacheEntries"),
-    Route("DELETE", "/v1/cache/{name}/{type}", Api.flush_cache, "Flushed", changes=True),
-    Route("GET", "/v1/trace/{name}/{type}", Api.get_trace, "Trace"),
+    Route("GET", "/v1/lookup/{subject}", Api.get_lookup, "Lookup", "lookup", costs=True),
+    Route("GET", "/v1/lists", Api.get_lists, "Lists", "lists"),
+    Route("GET", "/v1/lists/{name}", Api.get_list, "List", "lists"),
+    Route("POST", "/v1/lists/{name}/enable", Api.enable_list, "List"),
+    Route("POST", "/v1/lists/{name}/disable", Api.disable_list, "List"),
+    Route("POST", "/v1/lists/{name}/probe", Api.probe_list, "List"),
+    Route("GET", "/v1/cache", Api.get_cache_stats, "Figures", "cache"),
+    Route("DELETE", "/v1/cache", Api.flush_cache, "Flushed"),
+    Route("GET", "/v1/cache/{name}", Api.get_cache, "CacheEntries", "cache"),
+    Route("DELETE", "/v1/cache/{name}", Api.flush_cache, "Flushed"),
+    Route("GET", "/v1/cache/{name}/{type}", Api.get_cache, "CacheEntries", "cache"),
+    Route("DELETE", "/v1/cache/{name}/{type}", Api.flush_cache, "Flushed"),
+    Route("GET", "/v1/trace/{name}/{type}", Api.get_trace, "Trace", "trace", costs=True),
     Route("GET", "/v1/greylist", keeping.get_greylist, "GreylistRecords"),
-    Route("DELETE", "/v1/greylist", keeping.forget_in_greylist, "Forgotten", changes=True),
+    Route("DELETE", "/v1/greylist", keeping.forget_in_greylist, "Forgotten"),
     Route("GET", "/v1/greylist/{client_address}", keeping.get_greylist, "GreylistRecords"),
-    Route("PUT", "/v1/greylist/{client_address}", keeping.allow_in_greylist, "GreylistRecord", changes=True),
-    Route("DELETE", "/v1/greylist/{client_address}", keeping.forget_in_greylist, "Forgotten", changes=True),
+    Route("PUT", "/v1/greylist/{client_address}", keeping.allow_in_greylist, "GreylistRecord"),
+    Route("DELETE", "/v1/greylist/{client_address}", keeping.forget_in_greylist, "Forgotten"),
     Route("GET", "/v1/overrides", overriding.get_overrides, "Overrides"),
-    Route("PUT", "/v1/overrides", overriding.put_override, "Override", changes=True),
+    Route("PUT", "/v1/overrides", overriding.put_override, "Override"),
     Route("GET", "/v1/overrides/{subject}", overriding.get_overrides, "Overrides"),
-    Route("PUT", "/v1/overrides/{subject}", overriding.put_override, "Override", changes=True),
-    Route("DELETE", "/v1/overrides/{subject}", overriding.forget_overrides, "Forgotten", changes=True),
-    Route("GET", "/v1/store", keeping.get_store, "Store", changes=True),
-    Route("POST", "/v1/store", keeping.load_store, "StoreLoaded", changes=True),
-    Route("POST", "/v1/reload", Api.reload, "Reloaded", changes=True),
-    Route("GET", "/metrics", Api.get_metrics),
-    Route("GET", "/healthz", Api.get_health, "Health", open_to_all=True),
-    Route("GET", "/readyz", Api.get_readiness, "Readiness"),
-    Route("GET", "/openapi.json", Api.get_openapi),
-    Route("GET", "/", Api.get_page),
+    Route("PUT", "/v1/overrides/{subject}", overriding.put_override, "Override"),
+    Route("DELETE", "/v1/overrides/{subject}", overriding.forget_overrides, "Forgotten"),
+    Route("GET", "/v1/store", keeping.get_store, "Store"),
+    Route("POST", "/v1/store", keeping.load_store, "StoreLoaded"),
+    Route("POST", "/v1/reload", Api.reload, "Reloaded"),
+    Route("GET", "/metrics", Api.get_metrics, opened_by=LOOPBACK),
+    Route("GET", "/healthz", Api.get_health, "Health", ANYBODY),
+    Route("GET", "/readyz", Api.get_readiness, "Readiness", LOOPBACK),
+    Route("GET", "/openapi.json", Api.get_openapi, opened_by=LOOPBACK),
+    Route("GET", "/", Api.get_page, opened_by=LOOPBACK),
 )
 
 

@@ -28,19 +28,34 @@ _TOO_LARGE = Problem(431, f"request line and headers have at most {bounds.HTTP_H
 
 
 class HttpServer:
-    """Serves the HTTP interface on one address."""
+    """Serves the HTTP interface, on an address and on a UNIX socket.
 
-    def __init__(self, backend: Backend, counters: Counters, *, token: str | None, hosts: Iterable[str] = ()):
+    `open_to_loopback`: what this machine's users may have without the token (`gate.OPENABLE`).
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        counters: Counters,
+        *,
+        token: str | None,
+        hosts: Iterable[str] = (),
+        open_to_loopback: Iterable[str] = ("verdict", "lookup", "lists"),
+    ):
         self._api = Api(backend, counters)
         self._counters = counters
-        self._gate = Gate(hosts, token)
-        self._server: asyncio.Server | None = None
-        self._connections: _Connections | None = None
+        self._token = token
+        self.admit(hosts, open_to_loopback)
+        self._servers: list[tuple[asyncio.AbstractServer, _Connections]] = []
+
+    def admit(self, hosts: Iterable[str], open_to_loopback: Iterable[str]) -> None:
+        """Answer to these names and leave this open from now on."""
+        self._gate = Gate(hosts, self._token, open_to_loopback)
 
     async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound TCP socket."""
+        """Listen on a bound socket, TCP or UNIX. Each has connections of its own: who fills one doesn't fill the other."""
         loop = asyncio.get_running_loop()
-        self._connections = _Connections(
+        connections = _Connections(
             self._answer,
             request_factory=_request,
             access_log=None,
@@ -51,14 +66,15 @@ class HttpServer:
             max_headers=bounds.HTTP_HEADERS,
             auto_decompress=False,
         )
-        self._server = await loop.create_server(self._connections, sock=sock, backlog=128)
+        listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        self._servers.append((await listen(connections, sock=sock, backlog=128), connections))
 
     async def close(self, grace: float = 1.0) -> None:
         """Stop listening; requests under way have `grace` seconds."""
-        if self._server is not None and self._connections is not None:
-            self._server.close()
-            self._connections.pre_shutdown()
-            await self._connections.shutdown(grace)
+        for server, connections in self._servers:
+            server.close()
+            connections.pre_shutdown()
+        await asyncio.gather(*(connections.shutdown(grace) for _, connections in self._servers))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -88,8 +104,7 @@ class HttpServer:
     async def _served(self, request: web.BaseRequest) -> web.StreamResponse:
         self._gate.check_sender(request)
         route, path = _route(request)
-        if not route.open_to_all:
-            self._gate.check_token(request, changes=route.changes)
+        self._gate.check_right(request, route.opened_by, costs=route.costs)
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Problem(415, "bodies are taken as they are, not compressed")
         if request.headers.get("Expect", "").lower() == "100-continue":

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from resolverd import __version__
+from resolverd.edge.gate import ANYBODY, OPENABLE
 from resolverd.edge.overriding import SETTING, TAKING_BACK
 from resolverd.edge.page import Described, summary
 
@@ -20,8 +21,8 @@ class Route(Described, Protocol):
         ...
 
     @property
-    def changes(self) -> bool:
-        """Whether it needs the token."""
+    def opened_by(self) -> str:
+        """What lets it be had without the token; empty for nothing."""
         ...
 
     @property
@@ -188,6 +189,8 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"] = parameters
     if taken := _TAKEN.get((route.method, route.path)):
         operation["requestBody"] = {"required": taken != "OverrideWish", "content": {media: {"schema": _ref(taken)}}}
-    if route.changes:
-        operation["security"] = [{"token": []}]
+    if route.opened_by != ANYBODY:
+        operation["security"] = [{"token": []}, *([{}] if route.opened_by else [])]
+    if route.opened_by in OPENABLE:
+        operation["description"] = f"From this machine without the token while http.open names {route.opened_by}."
     return operation

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from resolverd.durations import seconds_of
+from resolverd.edge.gate import caller
 from resolverd.edge.problems import Problem, bad_attributes
 from resolverd.failures import StoreError
 from resolverd.flow.overriding import Full, Shown, Wish
@@ -48,7 +49,7 @@ async def put_override(api: "Api", request: web.BaseRequest, path: Path) -> dict
         lasting = _lasting(given.get("for", ""))
     except BadOverride as error:
         raise Problem(400, str(error)) from None
-    wish = Wish(key, lasting, owner or f"{request.remote} over HTTP", reason, from_id)
+    wish = Wish(key, lasting, owner or caller(request), reason, from_id)
     try:
         return override_json(await api.backend.override(wish))
     except Full:
@@ -68,7 +69,7 @@ async def forget_overrides(api: "Api", request: web.BaseRequest, path: Path) -> 
     found = [each.override for each in api.backend.overrides(_subject(path)) if given.get("of") in (None, each.override.owner)]
     keys = [each.key for each in found if _is_meant(each.key, given.get("action"), given.get("scope"), to)]
     try:
-        return {"forgotten": await api.backend.forget_overrides(keys, owner or f"{request.remote} over HTTP")}
+        return {"forgotten": await api.backend.forget_overrides(keys, owner or caller(request))}
     except StoreError as error:
         raise Problem(503, f"the store: {error}") from None
 

@@ -1,17 +1,14 @@
 """The Postfix policy service: TCP and UNIX sockets around `policy_wire`, one decision at a time on each connection."""
 
 import asyncio
-import errno
 import logging
-import os
 import socket
-import stat
 from collections import deque
 from pathlib import Path
 from typing import Protocol, cast
 
 from resolverd import bounds
-from resolverd.edge import policy_wire
+from resolverd.edge import policy_wire, socketfile
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, Verdict
 from resolverd.watch import logs
@@ -47,10 +44,8 @@ class PolicyServer:
 
     async def listen_unix(self, path: Path, mode: int = 0o666) -> None:
         """Listen on a UNIX socket, in place of one that nobody serves any more. Raises OSError, if somebody does too."""
-        _remove_stale(path)
-        server = await asyncio.get_running_loop().create_unix_server(self._connection, str(path), backlog=512)
-        os.chmod(path, mode)
-        self._servers.append(server)
+        sock = socketfile.bind(path, mode)
+        self._servers.append(await asyncio.get_running_loop().create_unix_server(self._connection, sock=sock, backlog=512))
         self._paths.append(path)
 
     async def close(self, grace: float = 1.0) -> None:
@@ -260,24 +255,3 @@ def decision_fields(attempt: Attempt, verdict: Verdict) -> dict[str, str | int |
     if verdict.partial:
         fields["partial"] = "yes"
     return fields
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove a socket file that nobody listens on; anything else there stays, and listening fails with its reason."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            return
-    except OSError:
-        return
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.setblocking(False)
-    try:
-        probe.connect(os.fspath(path))
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-    except OSError:
-        pass
-    else:
-        raise OSError(errno.EADDRINUSE, "somebody listens there already", os.fspath(path))
-    finally:
-        probe.close()

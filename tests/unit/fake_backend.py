@@ -4,7 +4,9 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
+from resolverd.edge import socketfile
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigFault, Unknown, Why
 from resolverd.flow import archive
@@ -52,6 +54,12 @@ REFUSED = Verdict(
     ms=23,
 )
 GREYLISTED = Verdict("GREY000001", Action.GREYLIST, 0, "greylisted", greylist=GreylistOutcome("new", 300, 0, "new"))
+
+
+def for_commands(state: Path) -> socket.socket:
+    """The socket that commands use, in a state directory."""
+    state.mkdir(exist_ok=True)
+    return socketfile.bind(state / "resolverd.sock", 0o660)
 
 
 def bound() -> socket.socket:

@@ -1,8 +1,11 @@
 """The command line: what it prints where, its statuses, and one clear line when something is wrong."""
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -13,11 +16,12 @@ from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
-from fake_backend import GREYLISTED, REFUSED, FakeBackend, bound
+from fake_backend import GREYLISTED, REFUSED, FakeBackend, bound, for_commands
 
 from resolverd import __version__
 from resolverd.cli import output
 from resolverd.cli.root import resolverd
+from resolverd.edge import socketfile
 from resolverd.edge.http import HttpServer
 from resolverd.edge.ports import Backend
 from resolverd.watch.counters import Counters
@@ -33,13 +37,15 @@ def run(*arguments: str) -> Result:
 class Running(NamedTuple):
     backend: FakeBackend
     config: str
+    port: int
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Running]:
-    """A real HTTP server over a fake backend, in a thread with a loop of its own."""
+    """A real HTTP server over a fake backend, in a thread with a loop of its own, on the socket for commands."""
     backend = FakeBackend()
-    sock = bound()
+    sock, port = for_commands(tmp_path / "var"), bound()
+    number = port.getsockname()[1]
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -47,14 +53,13 @@ def daemon(tmp_path: Path) -> Iterator[Running]:
     async def start() -> HttpServer:
         server = HttpServer(backend, Counters(), token=TOKEN)
         await server.serve(sock)
+        await server.serve(port)
         return server
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
     config = tmp_path / "config.toml"
-    config.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "token").write_text(TOKEN + "\n")
-    yield Running(backend, str(config))
+    config.touch()
+    yield Running(backend, str(config), number)
     asyncio.run_coroutine_threadsafe(server.close(0.1), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
@@ -152,22 +157,13 @@ def test_cache(daemon: Running):
     assert [name for name, _ in daemon.backend.flushed] == [b"\x07example\x03org\x00", b"\x00", None]
 
 
-def test_a_wrong_token_is_told(daemon: Running):
-    (Path(daemon.config).parent / "var" / "token").write_text("other\n")
-    result = run("cache", "flush", "--all", "-c", daemon.config)
-    assert result.exit_code == 1
-    assert "token" in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert daemon.backend.flushed == []
-
-
 @pytest.mark.parametrize(
     "command", [["lists"], ["cache", "stats"], ["cache", "show", "example.org"], ["cache", "flush", "--all"]]
 )
 def test_without_a_daemon_it_says_what_to_type(nobody: str, command: list[str]):
     result = run(*command, "-c", nobody)
     assert result.exit_code == 1
-    assert result.stderr.startswith("resolverd: no daemon answers at 127.0.0.1:")
+    assert result.stderr.startswith(f"resolverd: no daemon answers at {Path(nobody).parent}/var/resolverd.sock")
     assert "resolverd serve" in result.stderr
     assert result.stdout == ""
 
@@ -189,24 +185,179 @@ def test_check_and_lookup_work_in_the_process_itself(nobody: str, monkeypatch: p
     assert (wrong.exit_code, wrong.stderr) == (1, "resolverd: 'a b' is neither an IP address nor a domain name\n")
 
 
-def test_another_service_on_the_port_is_not_mistaken_for_ours(tmp_path: Path):
-    with bound() as sock:
+class Stranger:
+    """Somebody else on the daemon's port, who answers as the daemon would and keeps what he hears."""
+
+    def __init__(self, sock: socket.socket, server: bytes = b"resolverd") -> None:
+        self.heard = b""
+        self._sock, self._server = sock, server
         sock.listen()
+        sock.setblocking(True)
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+        self._thread.start()
 
-        def answer() -> None:
-            connection, _ = sock.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nServer: other\r\nContent-Length: 2\r\n\r\n{}")
+    def _answer(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._sock.accept()
+                with connection:
+                    self.heard += connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 401 No\r\nServer: %s\r\nContent-Length: 2\r\n\r\n{}" % self._server)
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        config = tmp_path / "config.toml"
-        config.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
-        result = run("lists", "-c", str(config))
-        thread.join(5)
+    def end(self) -> None:
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+        self._thread.join(5)
+
+
+COMMANDS = [
+    ["check", "192.0.2.1"],
+    ["lookup", "192.0.2.1"],
+    ["lists"],
+    ["allow", "192.0.2.1"],
+    ["deny", "192.0.2.1"],
+    ["overrides"],
+    ["overrides", "forget", "192.0.2.1"],
+    ["greylist", "show"],
+    ["greylist", "allow", "192.0.2.1"],
+    ["greylist", "forget", "192.0.2.1"],
+    ["cache", "stats"],
+    ["cache", "show", "example.org"],
+    ["cache", "trace", "example.org"],
+    ["cache", "flush", "--all"],
+    ["store", "dump"],
+    ["import", "whitelist", "FILE"],
+]
+
+
+@pytest.mark.parametrize("kept", ["disk:var", "memory:"])
+def test_no_command_gives_the_token_to_a_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str):
+    """With the daemon down, whoever listens on its port learns no secret; with a state directory he isn't even asked."""
+
+    @asynccontextmanager
+    async def opened(settings: object) -> AsyncIterator[Backend]:
+        yield FakeBackend()
+
+    monkeypatch.setattr("resolverd.cli.local.opened", opened)
+    sock = bound()
+    config = tmp_path / "config.toml"
+    config.write_text(f'''
+        [http]
+        listen = "127.0.0.1:{sock.getsockname()[1]}"
+        {"token = {file = 'var/token'}" if kept == "memory:" else ""}
+        [store]
+        url = "{kept}"
+    ''')
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "token").write_text(TOKEN + "\n")
+    (tmp_path / "whitelist").write_text("192.0.2.1\n")
+    stranger = Stranger(sock)
+    for command in COMMANDS:
+        words = [str(tmp_path / "whitelist") if word == "FILE" else word for word in command]
+        assert run(*words, "-c", str(config)).exit_code in (0, 1), command
+    stranger.end()
+    assert TOKEN.encode() not in stranger.heard
+    assert b"Authorization" not in stranger.heard
+    assert bool(stranger.heard) == (kept == "memory:")
+
+
+def test_a_command_that_is_shut_out_says_by_what(tmp_path: Path):
+    stranger = Stranger(sock := bound())
+    config = tmp_path / "config.toml"
+    config.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n[store]\nurl = "memory:"\n')
+    result = run("deny", "192.0.2.1", "-c", str(config))
+    stranger.end()
+    assert result.exit_code == 1
+    assert "store] url" in result.stderr
+
+
+def test_another_service_on_the_port_is_not_mistaken_for_ours(tmp_path: Path):
+    stranger = Stranger(sock := bound(), b"other")
+    config = tmp_path / "config.toml"
+    config.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n[store]\nurl = "memory:"\n')
+    result = run("lists", "-c", str(config))
+    stranger.end()
     assert result.exit_code == 1
     assert "is not resolverd" in result.stderr
+
+
+AS_NOBODY = """
+import contextlib, encodings.idna, io, os, sys
+from resolverd.cli.root import resolverd
+for name in resolverd.list_commands(None):
+    resolverd.get_command(None, name)
+with contextlib.redirect_stdout(io.StringIO()):
+    resolverd(["config", "check", *sys.argv[-2:]], standalone_mode=False)
+os.setgid(65534); os.setuid(65534)
+resolverd(sys.argv[1:])
+"""
+"""Everything is imported while it can be: the interpreter may lie where only root may look."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_who_may_not_open_the_socket_is_served_by_the_port_and_told_the_rest(daemon: Running, tmp_path: Path):
+    """A user of this machine who isn't of the daemon's group asks what `http.open` leaves open, and nothing else."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    (tmp_path / "config.toml").write_text(f'[http]\nlisten = "127.0.0.1:{daemon.port}"\n')
+    (tmp_path / "config.toml").chmod(0o644)
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        words = [sys.executable, "-c", AS_NOBODY, *arguments, "-c", str(tmp_path / "config.toml")]
+        return subprocess.run(words, capture_output=True, text=True, env=environment, timeout=20)
+
+    lists = command("lists")
+    assert (lists.returncode, lists.stderr) == (0, "")
+    for words in (["deny", "192.0.2.1"], ["greylist", "show"]):
+        done = command(*words)
+        assert done.returncode == 1
+        assert "resolverd.sock is open to root, the daemon's user and its group only" in done.stderr
+    assert daemon.backend.overrides(None) == []
+
+
+AS_STRANGER = """
+import os, socket, sys
+os.setgid(65534); os.setuid(65534)
+sock = socket.socket(socket.AF_UNIX); sock.bind(sys.argv[1]); sock.listen()
+print("there", flush=True)
+connection, _ = sock.accept()
+sys.stdout.buffer.write(b"heard:" + connection.recv(4096))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_strangers_socket_in_the_state_directory_hears_nothing(tmp_path: Path):
+    """Should the directory have been left open to all: a socket is the daemon's if root, its owner or oneself made it."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    state = tmp_path / "var"
+    state.mkdir()
+    state.chmod(0o777)
+    (tmp_path / "config.toml").touch()
+    words = [sys.executable, "-c", AS_STRANGER, str(state / "resolverd.sock")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd="/") as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == b"there\n"
+        result = run("deny", "192.0.2.1", "-c", str(tmp_path / "config.toml"))
+        assert stranger.stdout.read() == b"heard:"
+    assert result.exit_code == 1
+    assert "is user 65534, and not the daemon" in result.stderr
+
+
+def test_a_state_directory_of_any_length_has_its_socket(tmp_path: Path):
+    """A UNIX socket's path has 107 octets at the most; a directory's may have more."""
+    state = tmp_path / ("d" * 120) / "var"
+    state.mkdir(parents=True)
+    for _ in range(2):  # the second takes the place of one that nobody serves any more
+        sock = for_commands(state)
+        sock.listen()
+        with socketfile.connect(state / "resolverd.sock", 5) as client:
+            assert socketfile.peer_user(client) == os.geteuid()
+        assert stat.S_IMODE((state / "resolverd.sock").stat().st_mode) == 0o660
+        sock.close()
 
 
 @pytest.mark.parametrize(

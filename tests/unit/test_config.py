@@ -1,5 +1,6 @@
 """config.toml: what it may say, what each fault is told as, and that the manual and the defaults are one."""
 
+import os
 import re
 import tomllib
 from ipaddress import ip_address, ip_network
@@ -420,13 +421,61 @@ def test_what_is_no_list_key_is_not_asked_with(tmp_path: Path):
 
 def test_the_state_token_is_written_once_and_for_the_owner_only(tmp_path: Path):
     directory = tmp_path / "var"
-    assert config.state_token(directory) is None
-    token = config.state_token(directory, create=True)
-    assert token
-    assert len(token) >= 32
+    token = config.state_token(directory)
+    assert token.value
+    assert len(token.value) >= 32
     assert (directory / "token").stat().st_mode & 0o777 == 0o600
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert config.state_token(directory, create=True) == token == config.state_token(directory)
+    assert config.state_token(directory) == token == (token.value, ())
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe\x00" + SENTINEL.encode(), "printable ASCII"),
+        ("\u00fc".encode() + SENTINEL.encode(), "printable ASCII"),
+        (SENTINEL.encode() + b" " + SENTINEL.encode(), "one word"),
+        (SENTINEL.encode() * 1000, "octets"),
+    ],
+)
+def test_a_damaged_token_is_named_and_stays_as_it_is(octets: bytes, words: str, tmp_path: Path):
+    (tmp_path / "token").write_bytes(octets)
+    (tmp_path / "token").chmod(0o600)
+    token = config.state_token(tmp_path)
+    assert token.value is None
+    assert words in token.faults[0]
+    assert str(tmp_path / "token") in token.faults[0]
+    assert SENTINEL not in str(token.faults)
+    assert (tmp_path / "token").read_bytes() == octets
+
+
+def test_what_is_no_file_is_no_token(tmp_path: Path):
+    for name, make in (("pipe", os.mkfifo), ("directory", os.mkdir)):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name / "token")
+        token = config.state_token(tmp_path / name)
+        assert token.value is None
+        assert "is no file" in token.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"), [(0o600, False), (0o400, False), (0o640, False), (0o644, True), (0o604, True), (0o660, True), (0o666, True)]
+)
+def test_permissions_that_give_a_secret_away_are_told(mode: int, told: bool, tmp_path: Path):
+    config.state_token(tmp_path)
+    (tmp_path / "token").chmod(mode)
+    token = config.state_token(tmp_path)
+    assert token.value
+    assert [f"{mode:04o}" in fault for fault in token.faults] == [True] * told
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o700, False), (0o750, False), (0o755, False), (0o770, True), (0o777, True)])
+def test_a_directory_into_which_others_may_put_files_is_told(mode: int, told: bool, tmp_path: Path):
+    tmp_path.chmod(mode)
+    assert [f"{mode:04o}" in fault for fault in config.loose(tmp_path)] == [True] * told
+    tmp_path.chmod(0o700)
 
 
 # -- Postfix ------------------------------------------------------------------------------------------------------------

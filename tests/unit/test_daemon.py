@@ -21,11 +21,13 @@ from typing import Any
 import dns.message
 import dns.query
 import pytest
+from click.testing import CliRunner
 from stores import database, filled
 
 from resolverd.app.serve import _Daemon
+from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
-from resolverd.edge import dns_tcp
+from resolverd.edge import dns_tcp, socketfile
 from resolverd.failures import ConfigFault
 
 CONFIG = """
@@ -78,9 +80,15 @@ class Running:
             sock.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: sock.recv(4096), b""))
 
-    def http(self, path: str) -> tuple[int, Any]:
+    @property
+    def token(self) -> str:
+        """That of its state directory."""
+        return (self.folder / "var" / "token").read_text().strip()
+
+    def http(self, path: str, token: str = "") -> tuple[int, Any]:
+        url, headers = f"http://127.0.0.1:{self.ports['HTTP']}{path}", {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['HTTP']}{path}", timeout=10) as reply:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as reply:
                 return reply.status, json.load(reply)
         except urllib.error.HTTPError as error:
             with error:
@@ -269,6 +277,26 @@ def test_state_is_private(daemon: Running) -> None:
     state = daemon.folder / "var"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert stat.S_IMODE((state / "token").stat().st_mode) == 0o600
+    assert stat.S_IMODE((state / "resolverd.sock").stat().st_mode) == 0o660
+
+
+@pytest.mark.parametrize(("octets", "words"), [(b"t\xc3\xb6ken\xff\n", "one word of printable ASCII"), (b"", "is empty")])
+def test_a_damaged_token_stops_nothing_and_is_told(tmp_path: Path, octets: bytes, words: str) -> None:
+    """It runs, the log names the file, and commands need no token, although a killed one has left its socket there."""
+    (tmp_path / "var").mkdir(mode=0o700)
+    socketfile.bind(tmp_path / "var" / "resolverd.sock", 0o600).close()
+    (tmp_path / "var" / "token").write_bytes(octets)
+    (tmp_path / "var" / "token").chmod(0o600)
+    running = Running(tmp_path)
+    try:
+        running.waits_for(words)
+        assert str(tmp_path / "var" / "token") in running.log.read_text()
+        done = CliRunner().invoke(resolverd, ["deny", "192.0.2.7", "-c", str(tmp_path / "config.toml")], prog_name="resolverd")
+        assert (done.exit_code, done.output) == (0, "192.0.2.7 is denied, for good\n")
+        assert running.http("/v1/overrides", "anything")[0] == 403
+    finally:
+        assert running.end() == 0
+    assert not (tmp_path / "var" / "resolverd.sock").exists()
 
 
 def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Path) -> None:

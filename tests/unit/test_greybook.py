@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from fake_backend import FakeBackend, bound
+from fake_backend import FakeBackend, bound, for_commands
 from hypothesis import given
 from hypothesis import strategies as st
 from virtualtime import VirtualClock, virtual
@@ -205,9 +205,9 @@ def run(*arguments: str, **more: object) -> Result:
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[tuple[FakeBackend, str]]:
-    """A real HTTP server over a fake backend with a store, in a thread with a loop of its own."""
+    """A real HTTP server over a fake backend with a store, in a thread with a loop of its own, on the socket for commands."""
     backend = FakeBackend()
-    sock = bound()
+    sock = for_commands(tmp_path / "var")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -218,9 +218,7 @@ def daemon(tmp_path: Path) -> Iterator[tuple[FakeBackend, str]]:
         return server
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
-    (tmp_path / "config.toml").write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "token").write_text("t0ken\n")
+    (tmp_path / "config.toml").touch()
     yield backend, str(tmp_path / "config.toml")
     asyncio.run_coroutine_threadsafe(server.close(0.1), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)

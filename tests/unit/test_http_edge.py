@@ -5,16 +5,17 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
-from fake_backend import ACCEPTED, REFUSED, FakeBackend, bound
+from fake_backend import ACCEPTED, REFUSED, FakeBackend, bound, for_commands
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
 from resolverd.edge import openapi, shapes
-from resolverd.edge.api import ROUTES
+from resolverd.edge.access import Opening
+from resolverd.edge.api import ROUTES, Route
 from resolverd.edge.http import HttpServer
 from resolverd.edge.ports import Readiness
 from resolverd.edge.problems import Problem
@@ -44,9 +45,10 @@ class Service:
     def __init__(self, server: HttpServer, backend: FakeBackend, counters: Counters, port: int):
         self.server, self.backend, self.counters, self.port = server, backend, counters, port
 
-    async def raw(self, *parts: bytes, pause: float = 0, eof: bool = False) -> bytes:
-        """What comes back until the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def raw(self, *parts: bytes, pause: float = 0, eof: bool = False, over: Path | None = None) -> bytes:
+        """What comes back until the server closes; over a UNIX socket where one is given."""
+        connect = asyncio.open_unix_connection(over) if over else asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await connect
         try:
             for part in parts:
                 writer.write(part)
@@ -66,7 +68,14 @@ class Service:
                 pass
 
     async def call(
-        self, method: str, path: str, body: bytes = b"", /, token: str | None = None, **headers: str | None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        /,
+        token: str | None = None,
+        over: Path | None = None,
+        **headers: str | None,
     ) -> Response:
         fields: dict[str, str | None] = {"Host": f"127.0.0.1:{self.port}", "Connection": "close"}
         if body:
@@ -75,7 +84,7 @@ class Service:
             fields["Authorization"] = f"Bearer {token}"
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value is not None)
-        return parsed(await self.raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body))
+        return parsed(await self.raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body, over=over))
 
 
 def parsed(octets: bytes) -> Response:
@@ -204,8 +213,8 @@ def test_attributes_give_an_attempt_or_a_problem(attributes: dict[str, Any]):
 
 
 async def test_a_verdict_again(service: Service):
-    assert (await service.call("GET", f"/v1/verdict/{REFUSED.id}")).document["id"] == REFUSED.id
-    assert is_problem(await service.call("GET", "/v1/verdict/NOSUCH"), 404)
+    assert (await service.call("GET", f"/v1/verdict/{REFUSED.id}", token=TOKEN)).document["id"] == REFUSED.id
+    assert is_problem(await service.call("GET", "/v1/verdict/NOSUCH", token=TOKEN), 404)
 
 
 async def test_a_stream_answers_line_by_line_in_order(service: Service):
@@ -281,11 +290,11 @@ async def test_lists(service: Service):
 
 
 async def test_cache(service: Service):
-    assert (await service.call("GET", "/v1/cache")).document == {"records": 2, "octets": 512}
-    entry = (await service.call("GET", "/v1/cache/example.org/MX")).document["entries"][0]
+    assert (await service.call("GET", "/v1/cache", token=TOKEN)).document == {"records": 2, "octets": 512}
+    entry = (await service.call("GET", "/v1/cache/example.org/MX", token=TOKEN)).document["entries"][0]
     assert entry["records"] == ["10 mail.example.org."]
-    assert is_problem(await service.call("GET", "/v1/cache/example.org/NOSUCH"), 400)
-    assert is_problem(await service.call("GET", "/v1/cache/a..b"), 400)
+    assert is_problem(await service.call("GET", "/v1/cache/example.org/NOSUCH", token=TOKEN), 400)
+    assert is_problem(await service.call("GET", "/v1/cache/a..b", token=TOKEN), 400)
     for path in ("/v1/cache/Example.ORG/MX", "/v1/cache/@", "/v1/cache"):
         assert (await service.call("DELETE", path, token=TOKEN)).document == {"flushed": 2}
     assert service.backend.flushed == [(names.from_text("example.org"), codes.MX), (names.ROOT, None), (None, None)]
@@ -410,15 +419,89 @@ async def test_changes_need_the_token(service: Service, method: str, path: str, 
     assert service.backend.states["dnswl"].enabled
 
 
-async def test_without_a_token_nothing_can_be_changed():
+async def test_without_a_token_nothing_can_be_changed_but_over_the_unix_socket(tmp_path: Path):
     server = HttpServer(FakeBackend(), Counters(), token=None)
     sock = bound()
     port = sock.getsockname()[1]
     await server.serve(sock)
+    await server.serve(for_commands(tmp_path))
     service = Service(server, FakeBackend(), Counters(), port)
     assert is_problem(await service.call("POST", "/v1/reload", token="None"), 403)
     assert (await service.call("GET", "/v1/lists")).status == 200
+    assert (await service.call("POST", "/v1/reload", over=tmp_path / "resolverd.sock")).document == {"reloaded": True}
     await server.close(0.1)
+
+
+# What this machine's users may have without the token. Everything else shows people's mail, or changes something.
+OPEN = {
+    ("GET", "/v1/verdict"), ("POST", "/v1/verdict"), ("POST", "/v1/verdicts"), ("GET", "/v1/lookup/{subject}"),
+    ("GET", "/v1/lists"), ("GET", "/v1/lists/{name}"),
+    ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/"),
+}  # fmt: skip
+COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/trace/{name}/{type}")}
+"""Reading these asks others: lists, with their quotas, and authoritative servers."""
+
+
+def asked(route: Route) -> tuple[str, bytes]:
+    """A path of the route, and a body for it."""
+    path = route.path.format(id=REFUSED.id, subject="192.0.2.1", name="dnswl", type="MX", client_address="192.0.2.1")
+    if path == "/v1/verdict" and route.method == "GET":
+        path += "?client_address=192.0.2.1"
+    return path, b'{"client_address": "192.0.2.1"}' if path.startswith("/v1/verdict") and route.method == "POST" else b""
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+async def test_what_is_open_to_this_machine_and_what_needs_the_token_or_the_socket(
+    service: Service, tmp_path: Path, route: Route
+):
+    path, body = asked(route)
+    kind = {"Content_Type": "application/x-ndjson"} if route.streams else {}
+    without = await service.call(route.method, path, body, **kind)
+    if (route.method, route.path) in OPEN:
+        assert without.status == 200
+    else:
+        assert is_problem(without, 401)
+        assert service.backend.asked == service.backend.flushed == []
+        assert (await service.call("HEAD" if route.method == "GET" else route.method, path, body)).status == 401
+    await service.server.serve(for_commands(tmp_path))
+    over = await service.call(route.method, path, body, over=tmp_path / "resolverd.sock", **kind)
+    assert over.status not in (401, 403)
+
+
+@pytest.mark.parametrize("opened", get_args(Opening))
+async def test_http_open_names_what_is_open(service: Service, opened: str):
+    service.server.admit((), (opened,))
+    for route in ROUTES:
+        if route.opened_by in get_args(Opening):
+            path, body = asked(route)
+            kind = {"Content_Type": "application/x-ndjson"} if route.streams else {}
+            assert (await service.call(route.method, path, body, **kind)).status == (200 if route.opened_by == opened else 401)
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.method == "GET"], ids=lambda route: str(route.path))
+@pytest.mark.parametrize(
+    ("site", "ours"), [("cross-site", False), ("same-site", False), ("", False), ("same-origin", True), ("none", True)]
+)
+async def test_pages_of_other_sites_read_nothing_that_costs_something(service: Service, route: Route, site: str, ours: bool):
+    """A hundred images of another site's page would spend a hundred of a list's quota."""
+    service.server.admit((), get_args(Opening))
+    path, _ = asked(route)
+    for method in ("GET", "HEAD"):
+        response = await service.call(method, path, Sec_Fetch_Site=site)
+        if ("GET", route.path) in COST:
+            assert (response.status == 403) == (not ours)
+        assert response.status == 401 or (response.status == 200) == (ours or ("GET", route.path) not in COST)
+    if not ours:
+        assert service.backend.asked == []
+        assert (await service.call("GET", path, Sec_Fetch_Site=site, token=TOKEN)).status == 200
+
+
+async def test_two_words_on_where_a_request_comes_from_are_one_too_many(service: Service):
+    response = await service.raw(
+        b"GET /v1/lookup/192.0.2.1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n\r\n"
+    )
+    assert is_problem(parsed(response), 403)
 
 
 @pytest.mark.parametrize(
@@ -641,9 +724,9 @@ async def test_the_greylist_is_shown_edited_and_forgotten(service: Service):
     where = "/v1/greylist/2001:db8::7?sender=&recipient=b%40example.org"
     allowed = (await service.call("PUT", where, token=TOKEN)).document
     assert (allowed["kind"], allowed["origin"], allowed["sender"], allowed["state"]) == ("triplet", "2001:db8::", "", "passed")
-    found = (await service.call("GET", "/v1/greylist?client_address=2001:db8::9")).document
+    found = (await service.call("GET", "/v1/greylist?client_address=2001:db8::9", token=TOKEN)).document
     assert found == {"records": [allowed], "next": None}
-    assert (await service.call("GET", "/v1/greylist?sender=x%40example.com")).document["records"] == []
+    assert (await service.call("GET", "/v1/greylist?sender=x%40example.com", token=TOKEN)).document["records"] == []
     assert (await service.call("DELETE", "/v1/greylist/2001:db8::7", token=TOKEN)).document == {"forgotten": 1}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import dns.rcode
 import pytest
 from click.testing import CliRunner, Result
-from fake_backend import REFUSED, FakeBackend, bound
+from fake_backend import REFUSED, FakeBackend, bound, for_commands
 from test_daemon import REQUEST, Running
 
 from resolverd.cli.root import resolverd
@@ -39,15 +39,14 @@ class Served:
         self.thread.start()
         sock = bound()
         self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        self.server = asyncio.run_coroutine_threadsafe(self._start(sock), self.loop).result(5)
-        (folder / "config.toml").write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
-        (folder / "var").mkdir()
-        (folder / "var" / "token").write_text("t0ken\n")
+        self.server = asyncio.run_coroutine_threadsafe(self._start(sock, for_commands(folder / "var")), self.loop).result(5)
+        (folder / "config.toml").touch()
         self.config = str(folder / "config.toml")
 
-    async def _start(self, sock: socket.socket) -> HttpServer:
+    async def _start(self, *socks: socket.socket) -> HttpServer:
         server = HttpServer(self.backend, Counters(), token="t0ken")
-        await server.serve(sock)
+        for sock in socks:
+            await server.serve(sock)
         return server
 
     def end(self) -> None:
@@ -234,8 +233,8 @@ def test_query_and_body_say_the_same(served: Served) -> None:
         "temporary": False, "reason": "a b", "from_id": None,
         "since": first["since"], "until": first["since"] + 3600, "hits": 0, "last": None,
     }  # fmt: skip
-    assert served.call("GET", "/v1/overrides/192.0.2.0%2F24", token="")[1]["overrides"][0]["overruled"] is False
-    assert served.call("GET", "/v1/overrides/192.0.2.7", token="")[1] == {"overrides": []}
+    assert served.call("GET", "/v1/overrides/192.0.2.0%2F24")[1]["overrides"][0]["overruled"] is False
+    assert served.call("GET", "/v1/overrides/192.0.2.7")[1] == {"overrides": []}
     assert served.call("DELETE", "/v1/overrides/192.0.2.0%2F24")[1] == {"forgotten": 1}
     assert served.call("DELETE", "/v1/overrides/192.0.2.0%2F24")[1] == {"forgotten": 0}
 
@@ -287,8 +286,11 @@ def test_bad_calls_are_told(served: Served, method: str, path: str, body: object
     assert shown(served) == []
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/overrides/192.0.2.7?action=deny"), ("DELETE", "/v1/overrides/a.b")])
-def test_changes_need_the_token(served: Served, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/v1/overrides/192.0.2.7?action=deny"), ("DELETE", "/v1/overrides/a.b"), ("GET", "/v1/overrides")],
+)
+def test_looking_and_changing_need_the_token(served: Served, method: str, path: str) -> None:
     assert served.call(method, path, token="")[0] == 401
     assert shown(served) == []
 
@@ -298,9 +300,8 @@ def test_changes_need_the_token(served: Served, method: str, path: str) -> None:
 
 def test_overrides_hold_at_once_and_after_the_next_start(tmp_path: Path) -> None:
     first = Running(tmp_path)
-    token = (tmp_path / "var" / "token").read_text().strip()
     url = f"http://127.0.0.1:{first.ports['HTTP']}/v1/overrides/193.0.0.1?action=deny&for=1h"
-    request = urllib.request.Request(url, method="PUT", headers={"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(url, method="PUT", headers={"Authorization": f"Bearer {first.token}"})
     with urllib.request.urlopen(request, timeout=10) as reply:
         assert reply.status == 200
     _is_denied(first)
@@ -318,5 +319,5 @@ def _is_denied(running: Running) -> None:
     reply = running.dns("1.0.0.193.bl.rbl.internal.")
     assert [rdata.to_text() for rrset in reply.answer for rdata in rrset] == ["127.0.0.2"]
     assert running.dns("1.0.0.193.wl.rbl.internal.").rcode() == dns.rcode.NXDOMAIN
-    status, found = running.http("/v1/overrides")
+    status, found = running.http("/v1/overrides", running.token)
     assert (status, found["overrides"][0]["hits"] >= 2) == (200, True)
