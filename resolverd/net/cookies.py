@@ -10,7 +10,6 @@ from collections import OrderedDict
 from enum import Enum
 
 from resolverd import bounds
-from resolverd.wire import codes
 from resolverd.wire.message import Message
 from resolverd.wire.names import Address
 
@@ -22,10 +21,9 @@ _CLIENT = 8
 class Seen(Enum):
     """What an answer's cookie says."""
 
-    GOOD = "good"
-    FORGED = "forged"
-    RETRY = "retry"
-    """BADCOOKIE: the server wants to be asked again with the cookie that it sent along."""
+    OURS = "the one that we sent"
+    NONE = "none, from a server that has had none"
+    SUSPECT = "none from a server that has had one, or somebody else's"
 
 
 class Cookies:
@@ -46,15 +44,15 @@ class Cookies:
         data = dict(message.edns.options).get(OPTION, b"") if message.edns is not None else b""
         if not data:
             # RFC 7873 §5.3: from a server that has cookies, an answer without one is not taken.
-            return Seen.FORGED if server in self._server else Seen.GOOD
+            return Seen.SUSPECT if server in self._server else Seen.NONE
         if data[:_CLIENT] != self._client(server, source):
-            return Seen.FORGED
+            return Seen.SUSPECT
         if 8 <= len(data) - _CLIENT <= 32:
             self._server[server] = source, data[_CLIENT:]
             self._server.move_to_end(server)
             while len(self._server) > bounds.MAX_SERVERS:
                 self._server.popitem(last=False)
-        return Seen.RETRY if message.rcode == codes.BADCOOKIE else Seen.GOOD
+        return Seen.OURS
 
     def forget(self, server: Address) -> None:
         """The server has no cookies any more, as TCP has confirmed."""

@@ -57,7 +57,7 @@ class Exchange:
             failed = Failed.LOCAL if error.errno in _OURS else Failed.UNREACHABLE
         now = loop.time()
         # What was thrown away counts as well: it has cost as much (CVE-2026-24027).
-        return Reply(message, failed, now, now - begun, tally.octets, tally.sent)
+        return Reply(message, failed, now, now - begun, tally.octets, tally.sent, tally.cookie)
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
@@ -67,29 +67,28 @@ class Exchange:
         address = ask.server.address
         source = self._source(address.version)
         udp = ask.transport is Transport.UDP
-        for _ in range(2):
-            qname = _random_case(ask.qname) if ask.random_case and udp else ask.qname
-            cookie = ((cookies.OPTION, self._cookies.option(address, source)),) if ask.edns_size else ()
-            flags = codes.RD if ask.recursion else 0
-            packet = render.question(secrets.randbits(16), flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
-            if not udp:
-                matches = partial(_answers, packet=packet, qname=qname, any_case=True)
-                async with asyncio.timeout_at(deadline):
-                    data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally.send)
-                tally.octets += len(data)
-                message = parse(data)
-                if cookie and self._cookies.check(address, source, message) is cookies.Seen.FORGED:
-                    # A handshake is proof enough; a server that has given up cookies is believed it.
-                    self._cookies.forget(address)
-                return message
+        qname = _random_case(ask.qname) if ask.random_case and udp else ask.qname
+        with_cookie = ask.cookie and ask.edns_size > 0
+        cookie = ((cookies.OPTION, self._cookies.option(address, source)),) if with_cookie else ()
+        flags = codes.RD if ask.recursion else 0
+        packet = render.question(secrets.randbits(16), flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
+        if udp:
             message = await self._udp(ask, source, packet, qname, deadline, tally)
-            seen = self._cookies.check(address, source, message) if cookie else cookies.Seen.GOOD
-            if seen is cookies.Seen.GOOD:
-                return message
-            if seen is cookies.Seen.FORGED:
-                break
-        # Forged, or BADCOOKIE twice: TCP needs no cookie (RFC 7873 §5.3).
-        raise _Spoofed
+        else:
+            matches = partial(_answers, packet=packet, qname=qname, any_case=True)
+            async with asyncio.timeout_at(deadline):
+                data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally.send)
+            tally.octets += len(data)
+            message = parse(data)
+        if with_cookie:
+            seen = self._cookies.check(address, source, message)
+            tally.cookie = seen is cookies.Seen.OURS
+            if seen is cookies.Seen.SUSPECT:
+                if udp:
+                    raise _Spoofed(Failed.COOKIE)
+                # A handshake is proof enough; a server that has given up cookies is believed it.
+                self._cookies.forget(address)
+        return message
 
     async def _udp(
         self, ask: Ask, source: Address | None, packet: bytes, qname: Name, deadline: float, tally: "_Tally"
@@ -149,11 +148,12 @@ class Exchange:
 
 
 class _Tally:
-    """What one exchange has cost: questions sent, octets received."""
+    """What one exchange has cost: questions sent, octets received; and whether its answer had our `cookie`."""
 
-    __slots__ = ("octets", "sent")
+    __slots__ = ("cookie", "octets", "sent")
 
     def __init__(self) -> None:
+        self.cookie = False
         self.octets = 0
         self.sent = 0
 

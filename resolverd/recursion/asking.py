@@ -1,4 +1,4 @@
-"""Asking one server one question: EDNS and its fall-back, truncation, near misses; what it says is scrubbed and learnt."""
+"""Asking one server one question, in the forms that its turn takes (`turn`); what it says is scrubbed and learnt."""
 
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
@@ -7,11 +7,13 @@ from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify
 from resolverd.recursion.cuts import Cut
+from resolverd.recursion.opinion import zone_of
 from resolverd.recursion.ports import Records
 from resolverd.recursion.rootcheck import Root, RootCheck
 from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.tries import Tries
+from resolverd.recursion.turn import Turn
 from resolverd.recursion.work import Work
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
@@ -40,50 +42,36 @@ class Asking:
     ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
         """What the server says to the question as one of the cut's zone, and the glue that came with a referral."""
         rules, servers, address = self._rules, self._servers, server.address
-        transport = Transport.TLS if server.tls_name else Transport.UDP
-        edns = servers.edns(address, work.now) and tries.edns(address)
-        letters_changed = False
-        while tries.send(address, transport):
-            case = rules.random_case and transport is Transport.UDP and servers.random_case(address, work.now)
-            patience = servers.timeout(address, work.now) * (1 if transport is Transport.UDP else 2)
-            size = rules.edns_size if edns else 0
+        turn = Turn(server, tries, servers.capabilities, rules.random_case)
+        while (form := turn.form(work.now)) is not None:
+            patience = servers.timeout(address, work.now) * (1 if form.transport is Transport.UDP else 2)
+            size = rules.edns_size if form.edns else 0
             work.spend()
             asked = qname if cut.forward else cut.zone
             work.pay(qname, asked)
             timeout = min(patience, work.deadline - work.now)
-            ask = Ask(server, qname, qtype, transport, timeout, cut.forward, size, rules.dnssec, case)
+            dnssec, mixed, cookie = rules.dnssec, form.mixed, form.cookie
+            ask = Ask(server, qname, qtype, form.transport, timeout, cut.forward, size, dnssec, mixed, cookie)
             reply: Reply = yield ask
             work.settle(qname, asked, reply)
             work.received(reply)
             message = reply.message
             if message is None:
                 work.note(cut.zone, ask, reply, f"no answer ({reply.failed.value if reply.failed else 'unknown'})")
-                if reply.failed in (Failed.SPOOFED, Failed.LETTERS) and transport is Transport.UDP:
-                    # One packet with the wrong ID or letters: somebody may be guessing, and TCP cannot be guessed.
-                    transport, letters_changed = Transport.TCP, reply.failed is Failed.LETTERS
+                if turn.unheard(form, reply.failed, work.now):
                     continue
                 if timeout == patience and reply.failed is not Failed.LOCAL:
                     # Neither our own trouble nor our own hurry is held against it.
                     servers.silent(address, work.now, reply.now - reply.rtt)
                 return Useless(f"{server} did not answer", silent=True), ()
             servers.answered(address, reply.rtt, work.now)
+            fault = turn.faulty(form, message, work.now)
+            if fault:
+                work.note(cut.zone, ask, reply, fault)
+                continue
             if message.tc:
-                work.note(cut.zone, ask, reply, f"truncated over {transport.value.upper()}")
-                if transport is not Transport.UDP:
-                    return Useless(f"{server} truncates over TCP"), ()
-                transport = Transport.TCP
-                continue
-            if edns and message.rcode in (codes.FORMERR, codes.NOTIMP, codes.BADVERS):
-                work.note(cut.zone, ask, reply, f"{codes.rcode_text(message.rcode)}, again without EDNS")
-                if message.edns is None:
-                    servers.doubts_edns(address, work.now)
-                tries.without_edns(address)
-                edns = False
-                continue
-            if message.edns is not None:
-                servers.speaks_edns(address, work.now)
-            if letters_changed:
-                servers.breaks_case(address, work.now)
+                work.note(cut.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
+                return Useless(f"{server} truncates over TCP"), ()
             outcome = rules.lifetimes_of(qname).bound(classify(message, qname, qtype, cut.zone, cut.forward))
             trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if cut.configured else Trust.UNPROVEN
             outcome = _marked(outcome, definite=trust >= Trust.ANSWER)
@@ -103,13 +91,20 @@ class Asking:
                     trust, outcome = Trust.UNPROVEN, _marked(outcome, definite=False)
             if isinstance(outcome, Referral):
                 work.referred(qname, asked)
-            if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
-                # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
-                self._learn(outcome, trust, work.now)
-            servers_named = _named_servers(outcome)
-            vouching = cut.zone if rules.harden_glue else ROOT
-            return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
-        return Useless(f"{server} was asked often enough", silent=True), ()
+            part = zone_of(outcome, qname) if cut.forward else ROOT
+            if turn.takes(form, reply, outcome, part, not minimised, work.now):
+                return self._taken(work, cut, message, outcome, trust, minimised)
+        return turn.without_more() or Useless(f"{server} was asked often enough", silent=True), ()
+
+    def _taken(
+        self, work: Work, cut: Cut, message: Message, outcome: Outcome, trust: Trust, minimised: bool
+    ) -> tuple[Outcome, scrub.Glue]:
+        if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
+            # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
+            self._learn(outcome, trust, work.now)
+        servers_named = _named_servers(outcome)
+        vouching = cut.zone if self._rules.harden_glue else ROOT
+        return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
 
     def _learn(self, outcome: Outcome, trust: Trust, now: float) -> None:
         records = self._records

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from random import Random
 
 from resolverd import bounds
+from resolverd.recursion.capabilities import Capabilities
 from resolverd.wire.names import Address
-
-_CONFIRMATIONS = 2
 
 
 class _State:
-    __slots__ = ("born", "case_broken", "edns_doubts", "probed", "rttvar", "silent", "srtt")
+    __slots__ = ("born", "probed", "rttvar", "silent", "srtt")
 
     def __init__(self, now: float):
         self.born = now
@@ -23,8 +22,6 @@ class _State:
         self.rttvar = 0.0
         self.silent = 0
         self.probed = now
-        self.edns_doubts = 0
-        self.case_broken = False
 
     @property
     def expected(self) -> float:
@@ -36,10 +33,11 @@ class _State:
 
 
 class Servers:
-    """Memory of server addresses, bounded."""
+    """Memory of server addresses, bounded; what each copes with is in `capabilities`."""
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self._limit = entries
+        self.capabilities = Capabilities(entries)
         self._states: OrderedDict[Address, _State] = OrderedDict()
 
     def __len__(self) -> int:
@@ -81,16 +79,6 @@ class Servers:
         state = self._peek(address, now)
         return state is not None and state.is_dead(now)
 
-    def edns(self, address: Address, now: float) -> bool:
-        """Whether it is asked with EDNS."""
-        state = self._peek(address, now)
-        return state is None or state.edns_doubts < _CONFIRMATIONS
-
-    def random_case(self, address: Address, now: float) -> bool:
-        """Whether it gives back the letter case of a question."""
-        state = self._peek(address, now)
-        return state is None or not state.case_broken
-
     def answered(self, address: Address, rtt: float, now: float) -> None:
         """It answered, after `rtt` seconds."""
         state = self._get(address, now)
@@ -112,20 +100,6 @@ class Servers:
             return
         state.silent += 1
         state.probed = now
-
-    def doubts_edns(self, address: Address, now: float) -> None:
-        """It could not answer with EDNS. Needs confirming, so that one forged FORMERR does no harm (CVE-2026-52690)."""
-        self._get(address, now).edns_doubts += 1
-
-    def speaks_edns(self, address: Address, now: float) -> None:
-        """It answered with EDNS, so whatever was doubted was about something else."""
-        state = self._peek(address, now)
-        if state is not None:
-            state.edns_doubts = 0
-
-    def breaks_case(self, address: Address, now: float) -> None:
-        """It changed the letters of a question, as TCP has confirmed."""
-        self._get(address, now).case_broken = True
 
     def _peek(self, address: Address, now: float) -> _State | None:
         state = self._states.get(address)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from resolverd import bounds
+from resolverd.recursion.capabilities import Feature
 from resolverd.wire.ask import Transport
 from resolverd.wire.names import Address
 
@@ -10,12 +11,12 @@ from resolverd.wire.names import Address
 class Tries:
     """The sends of one question. `turns` counts how often each server has had its turn without an outcome."""
 
-    __slots__ = ("_plain", "_sends", "turns")
+    __slots__ = ("_given_up", "_sends", "turns")
 
     def __init__(self) -> None:
         self.turns: dict[Address, int] = {}
         self._sends: Counter[tuple[Address, Transport]] = Counter()
-        self._plain: set[Address] = set()
+        self._given_up: set[tuple[Address, Feature]] = set()
 
     def send(self, address: Address, transport: Transport) -> bool:
         """Count one more send; False if the server has had its share over this transport."""
@@ -24,13 +25,18 @@ class Tries:
         self._sends[address, transport] += 1
         return True
 
-    def without_edns(self, address: Address) -> None:
-        """It cannot be asked this with EDNS."""
-        self._plain.add(address)
+    def give_up(self, address: Address, feature: Feature) -> None:
+        """It is asked this without that from now on."""
+        self._given_up.add((address, feature))
 
-    def edns(self, address: Address) -> bool:
-        """Whether it may be asked with EDNS, as far as this question has shown."""
-        return address not in self._plain
+    def instead(self, address: Address, kept: Feature, given_up: Feature) -> None:
+        """Not the one but the other was at fault."""
+        self._given_up.discard((address, kept))
+        self._given_up.add((address, given_up))
+
+    def gave_up(self, address: Address, feature: Feature) -> bool:
+        """Whether it is asked this without that."""
+        return (address, feature) in self._given_up
 
     def unanswered(self, address: Address, *, silent: bool) -> None:
         """Its turn is over. Who answered nonsense will do so again; who was silent may have lost a packet."""

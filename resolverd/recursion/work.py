@@ -81,7 +81,8 @@ class Work:
             raise Exhausted("the quota of its operator is spent")
 
     def settle(self, qname: Name, zone: Name, reply: Reply) -> None:
-        """What that query really took, now that its reply is there."""
+        """What that query really took, now that its reply is there: a connection that broke has taken it twice."""
+        self.queries += max(reply.sent - 1, 0)
         if self._meter is not None and reply.sent != 1:
             self._meter.settles(qname, zone, reply.sent - 1)
 

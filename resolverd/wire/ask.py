@@ -38,8 +38,9 @@ class Failed(Enum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
-    SPOOFED = "wrong ID, cookie or size: perhaps forged"
+    SPOOFED = "wrong ID or size: perhaps forged"
     LETTERS = "letters of the question changed: perhaps forged"
+    COOKIE = "cookie missing or not ours: perhaps forged"
     LOCAL = "local"
 
 
@@ -47,7 +48,8 @@ class Ask(NamedTuple):
     """One exchange with one server: send this question, give me what comes back within `timeout` seconds.
 
     `recursion` sets RD (forwarders); `edns_size` 0 sends no OPT; `dnssec` sets DO; `random_case` sends the name's letters
-    in random case and wants them back like that (0x20; over UDP only, TCP needs no such defence).
+    in random case and wants them back like that (0x20; over UDP only, TCP needs no such defence). `cookie` sends a cookie,
+    where there is an OPT to carry it, and wants it back from a server that has had one (RFC 7873 §5).
     """
 
     server: Server
@@ -59,12 +61,14 @@ class Ask(NamedTuple):
     edns_size: int = 1232
     dnssec: bool = True
     random_case: bool = False
+    cookie: bool = True
 
 
 class Reply(NamedTuple):
     """What came of an Ask: the message or why there is none, when (monotonic seconds), after how long, how many octets.
 
-    `sent`: how often the question left for it; 0 where it shared the exchange of somebody who asked the same.
+    `sent`: how often the question left for it; 0 where it shared the exchange of somebody who asked the same. `cookie`: the
+    message carries the cookie that we sent, so that nobody off the path has forged it.
     """
 
     message: Message | None
@@ -73,6 +77,7 @@ class Reply(NamedTuple):
     rtt: float
     size: int = 0
     sent: int = 1
+    cookie: bool = False
 
 
 Core: TypeAlias = Generator[Any, Any, Any]

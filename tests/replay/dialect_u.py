@@ -253,6 +253,7 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: Any, seed: int = 1) 
         "qname_minimisation": header.on("qname-minimisation", True),
         "qname_minimisation_type": "A",
         "ipv6": header.on("do-ip6", True),
+        "case_randomisation": header.on("use-caps-for-id", False),
         "stub": stubs,
         "forward": forwards,
         "priming": True,

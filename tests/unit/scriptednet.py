@@ -149,6 +149,8 @@ class Net:
         self.servers: dict[str, Handler] = {}
         self.under_way: dict[tuple[str, Name, int], int] = {}
         self.doubled: list[Ask] = []
+        self.with_cookies: set[str] = set()
+        """Servers that give our cookies back."""
         self.octets = 0
         self.serve(ROOT_SERVER, self.root)
 
@@ -189,7 +191,8 @@ class Net:
             data = said if isinstance(said, bytes) else said.to_wire(max_size=65535)
             self.octets += len(data)
             try:
-                return Reply(message.parse(data), None, loop.time(), self.rtt, len(data))
+                cookie = ask.cookie and str(ask.server.address) in self.with_cookies
+                return Reply(message.parse(data), None, loop.time(), self.rtt, len(data), cookie=cookie)
             except message.Malformed:
                 return Reply(None, Failed.MALFORMED, loop.time(), self.rtt, len(data))
         finally:

@@ -21,6 +21,7 @@ from resolverd import bounds
 from resolverd.cache.records import RecordCache
 from resolverd.config.settings import Forward, Settings
 from resolverd.flow.recurse import Patience
+from resolverd.recursion.capabilities import Feature
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.names import from_text
@@ -510,25 +511,12 @@ async def test_one_forged_formerr_does_not_take_edns_away(tmp_path: Path) -> Non
 async def test_letters_are_given_up_only_after_tcp_has_confirmed(tmp_path: Path) -> None:
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "* A 193.0.0.1")
-    tcp = True
-
-    def handler(query: Message, ask: Ask) -> Message | Failed:
-        if ask.transport is Transport.TCP:
-            return zone(query, ask) if tcp else Failed.TIMEOUT
-        return Failed.LETTERS if ask.random_case else zone(query, ask)
-
-    net.serve("45.1.0.1", handler)
+    net.serve("45.1.0.1", lambda query, ask: Failed.LETTERS if ask.random_case else zone(query, ask))
     house = House(net, tmp_path)
     assert addresses(await house.ask("a.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
     assert addresses(await house.ask("b.shop")) == ["193.0.0.1"]
     assert (net.asked[-1].transport, net.asked[-1].random_case) == (Transport.UDP, False)
-    # A server without TCP is no reason to do without letters.
-    await asyncio.sleep(bounds.FORGET_SERVER)
-    tcp = False
-    assert rcode(await house.ask("c.shop")) == "SERVFAIL"
-    await house.settle()
-    assert all(ask.random_case for ask in net.asked if ask.qname == from_text("c.shop") and ask.transport is Transport.UDP)
 
 
 @virtual
@@ -539,7 +527,8 @@ async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
     house = House(net, tmp_path)
     assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
-    assert house.parts.servers.random_case(net.asked[-1].server.address, house.clock.monotonic())
+    able = house.parts.servers.capabilities
+    assert able.bears(net.asked[-1].server.address, Feature.LETTERS, house.clock.monotonic())
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------------

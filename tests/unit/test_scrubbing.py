@@ -168,7 +168,7 @@ RULES = {
         "lease_of_a_sub_domain",
     ),
     "a minimised name's denial is no knowledge": Rule(
-        Asking.ask,
+        Asking._taken,
         "if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):",
         "if True:",
         "middle_name_denied",

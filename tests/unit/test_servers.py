@@ -1,4 +1,4 @@
-"""What is known of servers: patience, choice, death and resurrection, EDNS and letters; all bounded and forgotten in time."""
+"""What is known of servers: patience, choice, death and resurrection, what they cope with; all bounded and forgotten in time."""
 
 from collections import Counter
 from ipaddress import IPv4Address
@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
+from resolverd.recursion.capabilities import Capabilities, Feature
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.tries import Tries
 from resolverd.wire.ask import Transport
+from resolverd.wire.names import from_text
 
 A, B, C = (IPv4Address(f"45.0.0.{number}") for number in (1, 2, 3))
 
@@ -20,9 +22,9 @@ def test_a_stranger_gets_the_first_patience() -> None:
     servers = Servers()
     assert servers.timeout(A, 0.0) == bounds.FIRST_TIMEOUT
     assert not servers.is_dead(A, 0.0)
-    assert servers.edns(A, 0.0)
-    assert servers.random_case(A, 0.0)
-    assert len(servers) == 0, "asking about somebody is no reason to remember him"
+    assert all(servers.capabilities.bears(A, each, 0.0) for each in Feature)
+    assert not any(servers.capabilities.has_shown(A, each, 0.0) for each in Feature)
+    assert len(servers) == len(servers.capabilities) == 0, "asking about somebody is no reason to remember him"
 
 
 @given(st.lists(st.one_of(st.floats(0.0001, 3.0), st.none()), max_size=30))
@@ -77,29 +79,41 @@ def test_nobody_is_condemned_for_ever() -> None:
     servers = Servers()
     for _ in range(20):
         servers.silent(A, 0.0)
-    servers.doubts_edns(A, 0.0)
-    servers.doubts_edns(A, 0.0)
-    servers.breaks_case(A, 0.0)
+    for each in Feature:
+        servers.capabilities.lacks(A, each, 0.0)
     before = bounds.FORGET_SERVER - 1
-    assert not servers.edns(A, before)
-    assert not servers.random_case(A, before)
+    assert not any(servers.capabilities.bears(A, each, before) for each in Feature)
     after = bounds.FORGET_SERVER
-    assert servers.edns(A, after)
-    assert servers.random_case(A, after)
+    assert all(servers.capabilities.bears(A, each, after) for each in Feature)
     assert servers.timeout(A, after) == bounds.FIRST_TIMEOUT
     assert not servers.is_dead(A, after)
 
 
-def test_edns_is_given_up_after_a_second_opinion_only() -> None:
-    servers = Servers()
-    servers.doubts_edns(A, 0.0)
-    assert servers.edns(A, 0.0), "one FORMERR may be forged"
-    servers.speaks_edns(A, 0.0)
-    servers.doubts_edns(A, 0.0)
-    assert servers.edns(A, 0.0), "it has spoken EDNS in between"
-    servers.doubts_edns(A, 0.0)
-    assert not servers.edns(A, 0.0)
-    assert servers.edns(B, 0.0), "of each server on its own"
+@pytest.mark.parametrize("feature", Feature)
+def test_nothing_is_given_up_before_a_second_opinion(feature: Feature) -> None:
+    able = Capabilities()
+    able.doubts(A, feature, 0.0)
+    assert able.bears(A, feature, 0.0), "one answer may be forged"
+    able.clears(A, feature, 0.0)
+    able.doubts(A, feature, 0.0)
+    assert able.bears(A, feature, 0.0), "it has borne it in between"
+    able.shows(A, feature, 0.0)
+    able.doubts(A, feature, 0.0)
+    assert able.bears(A, feature, 0.0), "it has made use of it in between"
+    able.doubts(A, feature, 0.0)
+    assert not able.bears(A, feature, 0.0)
+    assert able.bears(B, feature, 0.0), "of each server on its own"
+
+
+def test_what_was_shown_counts_for_a_while_after_the_last_time_and_for_one_zone_of_a_forwarder() -> None:
+    able, zone = Capabilities(), from_text("shop")
+    able.shows(A, Feature.COOKIE, 0.0)
+    able.shows(A, Feature.COOKIE, 500.0)
+    assert able.has_shown(A, Feature.COOKIE, 500.0 + bounds.FORGET_SERVER - 1)
+    assert not able.has_shown(A, Feature.COOKIE, 500.0 + bounds.FORGET_SERVER)
+    able.shows(B, Feature.LETTERS, 0.0, zone)
+    assert able.has_shown(B, Feature.LETTERS, 0.0, zone)
+    assert not able.has_shown(B, Feature.LETTERS, 0.0)
 
 
 def test_among_good_servers_the_choice_is_random() -> None:
@@ -152,9 +166,10 @@ def test_memory_is_bounded() -> None:
     servers = Servers(entries=50)
     for number in range(200):
         servers.answered(IPv4Address(0x2D000000 + number), 0.01, 0.0)
-        servers.breaks_case(A, 0.0)
-    assert len(servers) == 50
-    assert not servers.random_case(A, 0.0), "whoever is met often is remembered"
+        servers.capabilities.doubts(IPv4Address(0x2D000000 + number), Feature.EDNS, 0.0)
+        servers.capabilities.lacks(A, Feature.LETTERS, 0.0)
+    assert len(servers) == len(servers.capabilities) == 50
+    assert not servers.capabilities.bears(A, Feature.LETTERS, 0.0), "whoever is met often is remembered"
     assert Servers()._limit == bounds.MAX_SERVERS
 
 

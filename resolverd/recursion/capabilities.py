@@ -1,0 +1,89 @@
+"""What each server copes with, of what a question carries besides its name and type: EDNS, a cookie, mixed letters.
+
+All of it is protection, so that nothing is given up lightly: one answer that looks like incapability may be forged, two in
+a row are taken for it, and for `bounds.FORGET_SERVER` seconds only. What a server has shown to cope with is remembered for
+as long.
+"""
+
+from collections import OrderedDict
+from enum import Enum
+
+from resolverd import bounds
+from resolverd.wire.names import ROOT, Address, Name
+
+_CONFIRMATIONS = 2
+
+
+class Feature(Enum):
+    """What a question may carry."""
+
+    EDNS = "EDNS"
+    COOKIE = "cookie"
+    LETTERS = "mixed letters"
+
+
+class _State:
+    __slots__ = ("born", "doubts", "proven")
+
+    def __init__(self, now: float):
+        self.born = now
+        self.doubts = 0
+        self.proven = -1.0
+
+
+class Capabilities:
+    """Memory of what servers cope with, bounded.
+
+    `zone`: forwarders answer for many servers, so that what one of them has shown holds for one zone of theirs.
+    """
+
+    def __init__(self, entries: int = bounds.MAX_SERVERS):
+        self._limit = entries
+        self._states: OrderedDict[tuple[Address, Feature, Name], _State] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def bears(self, address: Address, feature: Feature, now: float) -> bool:
+        """Whether it is asked with that."""
+        state = self._peek(address, feature, now)
+        return state is None or state.doubts < _CONFIRMATIONS
+
+    def has_shown(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> bool:
+        """Whether it is known to cope with that."""
+        state = self._peek(address, feature, now, zone)
+        return state is not None and state.proven >= 0
+
+    def shows(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> None:
+        """It has shown that it copes with that, so whatever was doubted was about something else."""
+        state = self._get(address, feature, now, zone)
+        state.born = state.proven = now
+        state.doubts = 0
+
+    def clears(self, address: Address, feature: Feature, now: float) -> None:
+        """It answered a question that carried that: no proof that it makes use of it, but no trouble either."""
+        state = self._peek(address, feature, now)
+        if state is not None:
+            state.doubts = 0
+
+    def doubts(self, address: Address, feature: Feature, now: float) -> None:
+        """It seemed not to cope. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
+        self._get(address, feature, now).doubts += 1
+
+    def lacks(self, address: Address, feature: Feature, now: float) -> None:
+        """It does not cope, as an answer that nobody can have forged has confirmed."""
+        self._get(address, feature, now).doubts = _CONFIRMATIONS
+
+    def _peek(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _State | None:
+        state = self._states.get((address, feature, zone))
+        return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
+
+    def _get(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _State:
+        key = address, feature, zone
+        state = self._peek(*key[:2], now, zone)
+        if state is None:
+            state = self._states[key] = _State(now)
+        self._states.move_to_end(key)
+        while len(self._states) > self._limit:
+            self._states.popitem(last=False)
+        return state

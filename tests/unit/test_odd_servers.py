@@ -1,0 +1,286 @@
+"""Servers that do not cope with what a question carries, over real sockets: answered all the same, and no attacker is helped.
+
+Each oddity is played by a name server and by a forwarder, with TCP and without; each has its mirror, a sound server beside
+an attacker who plays the oddity.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import dns.message
+import pytest
+from authority import HOST, Authority, Tcp, answer, cookie_of, lower_case, qname_of, question_of, replying
+from scriptednet import House, Message, Net, addresses, rcode, reply_to
+from virtualtime import virtual
+
+from resolverd import bounds
+from resolverd.config.settings import Forward, Stub
+from resolverd.net.clock import SystemClock
+from resolverd.net.exchange import Exchange
+from resolverd.recursion.capabilities import Feature
+from resolverd.wire import codes
+from resolverd.wire.ask import Ask, Failed, Server, Transport
+from resolverd.wire.names import lower
+from tests.replay.stack import Stack, root_hints, settings
+
+Handler = Callable[[bytes], bytes | None]
+GOOD = "193.0.0.1"
+COOKIE = b"server-cookie-16"
+
+
+async def _no_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def is_mixed(packet: bytes) -> bool:
+    return qname_of(packet) != lower(qname_of(packet))
+
+
+def denied(packet: bytes, rcode_: int = codes.NXDOMAIN) -> bytes:
+    """A denial with the SOA of ``shop``."""
+    out = dns.message.make_response(dns.message.from_wire(packet))
+    out.flags |= dns.flags.AA | dns.flags.RA
+    out.authority += reply_to(dns.message.from_wire(packet), authority="shop. 300 SOA a. b. 1 1 1 1 300").authority
+    return bytes([*out.to_wire()[:3], 0x80 | rcode_, *out.to_wire()[4:]])
+
+
+def empty(packet: bytes, flags: int) -> bytes:
+    """NOERROR and nothing else."""
+    return packet[:2] + (codes.QR | flags).to_bytes(2) + b"\0\1" + bytes(6) + question_of(packet)
+
+
+def with_cookie(packet: bytes, server: bytes = COOKIE, rcode_: int = codes.NOERROR) -> bytes:
+    return answer(packet, cookie=cookie_of(packet)[:8] + server, rcode=rcode_)
+
+
+def without_opt(packet: bytes, rcode_: int) -> bytes:
+    return answer(packet[:11] + b"\0" + packet[12:], rcode=rcode_)
+
+
+LETTERS: dict[str, Handler] = {
+    "lower-cases": lambda packet: lower_case(packet),
+    "denies mixed letters": lambda packet: denied(packet) if is_mixed(packet) else answer(packet),
+    "is empty for mixed letters": lambda packet: denied(packet, 0) if is_mixed(packet) else answer(packet),
+    "is empty without SOA": lambda packet: empty(packet, codes.AA) if is_mixed(packet) else answer(packet),
+    "is empty without SOA and AA": lambda packet: empty(packet, codes.RA) if is_mixed(packet) else answer(packet),
+    "refuses mixed letters": lambda packet: answer(packet, rcode=codes.REFUSED) if is_mixed(packet) else answer(packet),
+    "SERVFAIL for mixed letters": lambda packet: answer(packet, rcode=codes.SERVFAIL) if is_mixed(packet) else answer(packet),
+    "FORMERR for mixed letters": lambda packet: answer(packet, rcode=codes.FORMERR) if is_mixed(packet) else answer(packet),
+    "NOTIMP for mixed letters": lambda packet: answer(packet, rcode=codes.NOTIMP) if is_mixed(packet) else answer(packet),
+}
+COOKIES: dict[str, Handler] = {
+    "drops cookies": lambda packet: None if cookie_of(packet) else answer(packet),
+    "FORMERR with OPT for cookies": lambda packet: answer(packet, rcode=codes.FORMERR if cookie_of(packet) else 0),
+    "FORMERR without OPT for cookies": lambda packet: without_opt(packet, codes.FORMERR) if cookie_of(packet) else answer(packet),
+    "somebody else's cookie": lambda packet: answer(packet, cookie=b"somebody" + COOKIE if cookie_of(packet) else None),
+    "BADCOOKIE always": lambda packet: with_cookie(packet, rcode_=codes.BADCOOKIE) if cookie_of(packet) else answer(packet),
+    "BADCOOKIE without cookie": lambda packet: answer(packet, rcode=codes.BADCOOKIE if cookie_of(packet) else 0),
+    "FORMERR without OPT for cookies, TC without EDNS": lambda packet: (
+        without_opt(packet, codes.FORMERR)
+        if cookie_of(packet)
+        else answer(packet)
+        if packet[11]
+        else answer(packet, flags=codes.QR | codes.TC)
+    ),
+}
+ODD = {**LETTERS, **COOKIES}
+
+
+@asynccontextmanager
+async def resolving(folder: Path, handler: Handler, tcp: Tcp, forward: bool) -> AsyncIterator[tuple[Authority, Stack]]:
+    """A resolver whose zone ``shop`` is on such a server."""
+
+    def udp(packet: bytes) -> list[bytes]:
+        said = handler(packet)
+        return [] if said is None else [said]
+
+    exchange = Exchange()
+    async with Authority(udp, tcp) as authority:
+        servers = (Server(IPv4Address(HOST), authority.port),)
+        route = {"forward": (Forward("shop", servers),)} if forward else {"stub": (Stub("shop", servers),)}
+        resolver = {"ipv6": False, "qname_minimisation": False, **route}
+        hints = root_hints(folder, "k.root-servers.net", ["198.41.0.4"])
+        stack = Stack(settings(hints, resolver=resolver), exchange, SystemClock(), 1)
+        try:
+            yield authority, stack
+        finally:
+            await stack.aclose()
+            await exchange.aclose()
+
+
+async def ask(stack: Stack, name: str) -> Message:
+    data = await stack.ask(dns.message.make_query(name, "A", use_edns=0).to_wire(), udp=False)
+    assert data is not None
+    return dns.message.from_wire(data)
+
+
+@pytest.mark.parametrize("forward", [False, True], ids=["server", "forwarder"])
+@pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
+@pytest.mark.parametrize("oddity", ODD)
+async def test_what_odd_servers_know_is_found_and_how_to_ask_them_remembered(
+    oddity: str, tcp: bool, forward: bool, tmp_path: Path
+) -> None:
+    handler = ODD[oddity]
+    # Over TCP there are no mixed letters; cookies are what they are over UDP.
+    stream = replying(lambda packet: handler(packet) or answer(packet)) if tcp and "TC" not in oddity else _no_tcp
+    async with resolving(tmp_path, handler, stream, forward) as (authority, stack):
+        counts = []
+        for name in ("one.provider.shop", "two.provider.shop", "three.provider.shop"):
+            before = len(authority.seen)
+            reply = await ask(stack, name)
+            assert addresses(reply) == [GOOD], f"{name}: {rcode(reply)}"
+            counts.append(len(authority.seen) - before)
+        assert max(counts) <= bounds.SENDS_PER_SERVER
+        assert counts[-1] == 1, "two questions have told what it copes with"
+        if oddity in COOKIES:
+            if oddity != "FORMERR without OPT for cookies":
+                assert authority.seen[-1][11] == 1, "EDNS is not given up with the cookie"
+            assert cookie_of(authority.seen[-1]) == b""
+        else:
+            assert not is_mixed(authority.seen[-1])
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
+async def test_a_server_that_has_done_with_cookies(tcp: bool, tmp_path: Path) -> None:
+    gone = False
+    stream = replying(answer) if tcp else _no_tcp
+    async with resolving(tmp_path, lambda packet: answer(packet) if gone else with_cookie(packet), stream, False) as (_, stack):
+        assert addresses(await ask(stack, "one.shop")) == [GOOD]
+        gone = True
+        for name in ("two.shop", "three.shop", "four.shop"):
+            assert addresses(await ask(stack, name)) == [GOOD]
+
+
+# -- the mirror ------------------------------------------------------------------------------------------------------------
+
+EVIL = "6.6.6.6"
+
+
+def sound_server(folder: Path, attack: Callable[[Message, Ask], Message | Failed | None], tcp: bool) -> House:
+    """A resolver whose zone ``shop`` is on a sound server, beside somebody who is quicker where `attack` says something."""
+    net = Net()
+    zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "\n".join(f"h{n} A {GOOD}" for n in range(9)))
+
+    def handler(query: Message, asked: Ask) -> Message | Failed:
+        if asked.transport is not Transport.UDP:
+            return zone(query, asked) if tcp else Failed.UNREACHABLE
+        return attack(query, asked) or zone(query, asked)
+
+    net.serve("45.1.0.1", handler)
+    return House(net, folder, qname_minimisation=False)
+
+
+def forged(query: Message) -> Message:
+    return reply_to(query, answer=f"{query.question[0].name} A {EVIL}")
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
+@virtual
+async def test_one_forged_answer_to_plain_letters_makes_nothing_of_a_denial(tcp: bool, tmp_path: Path) -> None:
+    left = 1
+
+    def attack(query: Message, asked: Ask) -> Message | None:
+        nonlocal left
+        if asked.random_case or not left:
+            return None
+        left -= 1
+        return forged(query)
+
+    house = sound_server(tmp_path, attack, tcp)
+    assert rcode(await house.ask("nobody.shop")) == "NXDOMAIN"
+    assert left == 0, "he has been quicker"
+    able, now = house.parts.servers.capabilities, house.clock.monotonic()
+    assert able.bears(IPv4Address("45.1.0.1"), Feature.LETTERS, now)
+    assert rcode(await house.ask("none.shop")) == "NXDOMAIN"
+    assert house.net.asked[-1].random_case
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
+@pytest.mark.parametrize("oddity", [Failed.LETTERS, Failed.COOKIE, "FORMERR", "BADVERS"])
+@virtual
+async def test_one_forged_oddity_gives_nothing_up(oddity: Failed | str, tcp: bool, tmp_path: Path) -> None:
+    """What is tolerated for the one question that it was forged for is asked of the next in full again."""
+    left = 0
+
+    def attack(query: Message, asked: Ask) -> Message | Failed | None:
+        nonlocal left
+        if not left:
+            return None
+        left -= 1
+        return oddity if isinstance(oddity, Failed) else reply_to(query, rcode=oddity)
+
+    house = sound_server(tmp_path, attack, tcp)
+    house.net.with_cookies.add("45.1.0.1")
+    assert addresses(await house.ask("h0.shop")) == [GOOD]
+    for number in range(1, 7, 2):
+        left = 1
+        assert addresses(await house.ask(f"h{number}.shop")) == [GOOD]
+        assert left == 0
+        assert addresses(await house.ask(f"h{number + 1}.shop")) == [GOOD]
+        last = house.net.asked[-1]
+        assert (last.transport, last.random_case, last.cookie, last.edns_size) == (Transport.UDP, True, True, 1232)
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
+@pytest.mark.parametrize("forgery", ["without cookie", "with a wrong cookie"])
+async def test_whoever_lacks_the_cookie_is_not_believed_of_a_server_that_has_them(
+    forgery: str, tcp: bool, tmp_path: Path
+) -> None:
+    evil = 0
+
+    def handler(packet: bytes) -> bytes:
+        nonlocal evil
+        if not evil:
+            return with_cookie(packet) if cookie_of(packet) else answer(packet)
+        evil -= 1
+        return answer(packet, cookie=None if forgery == "without cookie" else b"badbadba" + COOKIE, address=EVIL)
+
+    async with resolving(tmp_path, handler, replying(with_cookie) if tcp else _no_tcp, False) as (authority, stack):
+        assert addresses(await ask(stack, "one.shop")) == [GOOD]
+        for name in ("two.shop", "four.shop"):
+            evil = 1
+            assert addresses(await ask(stack, name)) == [GOOD]
+            assert evil == 0
+            assert addresses(await ask(stack, f"a.{name}")) == [GOOD]
+            assert len(cookie_of(authority.seen[-1])) == 24, "nor are cookies given up for it"
+
+
+async def test_silence_is_no_way_around_cookies(tmp_path: Path) -> None:
+    """Who floods a server so that it drops our questions does not get us to ask without the cookie."""
+    silent = False
+
+    def handler(packet: bytes) -> bytes | None:
+        return None if silent else with_cookie(packet)
+
+    async with resolving(tmp_path, handler, _no_tcp, False) as (authority, stack):
+        assert addresses(await ask(stack, "one.shop")) == [GOOD]
+        silent, before = True, len(authority.seen)
+        assert rcode(await ask(stack, "two.shop")) == "SERVFAIL"
+        assert len(authority.seen) - before == bounds.SENDS_PER_SERVER
+        assert all(cookie_of(packet) for packet in authority.seen)
+
+
+# -- bounds ----------------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_bad_cookie_costs_no_more_packets_than_anything_else(tmp_path: Path) -> None:
+    """Each question that BADCOOKIE brings about is an exchange of its own (`test_cookies`), and counts."""
+    net, packets = Net(), 0
+
+    def bad(query: Message, asked: Ask) -> Message:
+        nonlocal packets
+        packets += 1
+        return reply_to(query, rcode="BADCOOKIE")
+
+    net.zone("shop", {f"ns{n}.shop": f"45.1.0.{n}" for n in range(30)})
+    for n in range(30):
+        net.serve(f"45.1.0.{n}", bad)
+    house = House(net, tmp_path)
+    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    await house.settle()
+    assert packets <= bounds.MAX_QUERIES
+    assert len(net.asked) <= bounds.MAX_QUERIES
