@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -10,6 +11,8 @@ from resolverd.config import Settings
 from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigFault
 from resolverd.mail.allowfiles import Allowed, Clients, LineFault, Recipients, read_clients, read_recipients
+from resolverd.mail.shippedlist import ShippedList
+from resolverd.mail.shippedlist import read as read_shipped
 
 _Found = TypeVar("_Found", Clients, Recipients)
 
@@ -48,6 +51,13 @@ def allow_files(settings: Settings, before: AllowFiles | None = None) -> AllowFi
         "allow_recipients", (*wanted.allow_recipients, *_imported(settings, RECIPIENTS)), read_recipients, kept.recipients, faults
     )
     return AllowFiles(tuple(clients), tuple(recipients), tuple(faults))
+
+
+def shipped(settings: Settings) -> ShippedList:
+    """The senders that are never greylisted as shipped; nobody where the configuration says so."""
+    if not settings.greylist.shipped_allow_list:
+        return ShippedList()
+    return read_shipped(files("resolverd.data").joinpath("greylist_allowed.toml").read_text("utf-8"))
 
 
 def _imported(settings: Settings, name: str) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from resolverd.app.allowing import shipped
 from resolverd.app.external import External
 from resolverd.config import Settings
 from resolverd.flow.clientzones import ClientZones
@@ -52,7 +53,9 @@ def screen(
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
     it takes over. `book`: the admin's overrides. `external`: his maps and allow files.
     """
-    greylister = Greylister(store, clock, greylist_rules(settings), counters, external.allow_files.allowed)
+    greylister = Greylister(
+        store, clock, greylist_rules(settings), counters, external.allow_files.allowed, shipped(settings)
+    )
     own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
     preset = settings.checks.preset
     rules = {

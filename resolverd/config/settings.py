@@ -204,7 +204,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Greylist(Struct, frozen=True):
-    """``[greylist]``: Postgrey's settings, with Postgrey's defaults."""
+    """``[greylist]``: Postgrey's settings, with Postgrey's defaults but for the key: pools of hosts count as one."""
 
     enabled: bool = True
     delay: Annotated[float, forms.between("0s", "1d")] = 300.0
@@ -215,9 +215,10 @@ class Greylist(Struct, frozen=True):
     ipv4_prefix: Annotated[int, forms.whole(8, 32)] = 24
     ipv6_prefix: Annotated[int, forms.whole(16, 128)] = 64
     when: Literal["always", "suspicious"] | None = None
-    key: Literal["network", "organisation"] = "network"
+    key: Literal["network", "organisation"] = "organisation"
     allow_clients: tuple[forms.PathText, ...] = ()
     allow_recipients: tuple[forms.PathText, ...] = ()
+    shipped_allow_list: bool = True
 
 
 class PolicyFor(Struct, frozen=True):

@@ -17,6 +17,7 @@ from resolverd.mail.greylist import Client, Decision, GreylistRules, Triplet
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.organisation import Proof, sender_key
 from resolverd.mail.printable import printable
+from resolverd.mail.shippedlist import ShippedList
 from resolverd.mail.triplet import network, triplet
 from resolverd.watch.counters import Counters
 
@@ -39,13 +40,21 @@ class Greylister:
     """Says of an attempt whether its sender shall come back later, and remembers it. Mail passes where the store fails."""
 
     def __init__(
-        self, store: Store, clock: Clock, rules: GreylistRules, counters: Counters, allowed: Allowed | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        rules: GreylistRules,
+        counters: Counters,
+        allowed: Allowed | None = None,
+        shipped: ShippedList | None = None,
     ) -> None:
+        """`allowed`: who is never greylisted by the admin's word, `shipped` by ours."""
         self._store = store
         self._clock = clock
         self._rules = rules
         self._counters = counters
         self._allowed = allowed or Allowed()
+        self._shipped = shipped or ShippedList()
         self._turns = _Turns()
         self._complained: float | None = None
 
@@ -91,7 +100,10 @@ class Greylister:
             return GreylistOutcome("allowed", reason=reason)
         if rules.when == "suspicious" and not suspicious:
             return _skipped("not suspicious")
-        keys = _keys(attempt, cache(prove), rules)
+        prove = cache(prove)
+        if self._shipped and self._shipped.holds(prove()):
+            return GreylistOutcome("allowed", reason="shipped allow list")
+        keys = _keys(attempt, prove, rules)
         now = self._clock.wall()
         try:
             if not record:

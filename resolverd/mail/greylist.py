@@ -42,7 +42,7 @@ class GreylistRules:
     ipv4_prefix: int = 24
     ipv6_prefix: int = 64
     when: str = "always"
-    key: str = "network"
+    key: str = "organisation"
     delay_per_point: float = 0.0
 
     @property

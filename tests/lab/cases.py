@@ -51,11 +51,22 @@ class Case(NamedTuple):
     words: str = ""
     spf: str = "none"
 
+_POSTPONED: Final = {
+    "your reverse hostname could not be looked up": "cannot find your reverse hostname",
+    "your hostname could not be looked up": "cannot find your hostname",
+    "the sender's domain could not be looked up": "Domain not found",
+    "the HELO name could not be looked up": "Host not found",
+    "blocked using": "Service unavailable",
+}
+"""What we say of a trouble that passes, in words of its own, and what smtpd says, which has the same words for both."""
+
 
 def reason(code: int, text: str, words: str = "") -> str:
     """A reply as it is compared: its code, and the words that say why, which both stacks have in common."""
     if 200 <= code < 300:
         return OK
+    if "Message deferred" in text:
+        return f"{code} {next(theirs for ours, theirs in _POSTPONED.items() if ours in text)}"
     if words and words in text:
         return f"{code} {words}"
     if "null MX" in text or "nullMX" in text:
@@ -94,7 +105,7 @@ CASES: Final = (
     Case("a sender of a sub-domain", *_CLUB, "kim@mx.gardening-club.org", (LATER,)),
     Case("null sender", *_CLUB, "", (LATER,), (BERT,)),
     Case("null sender, SPF of the HELO name", _H4, "honest-mail.com", "", (LATER,), spf="pass"),
-    Case("null sender over IPv6", _H6, _HELO, "", (LATER,)),
+    Case("null sender over IPv6", _H6, _HELO, "", (LATER,), (BERT,)),
     Case("to postmaster, who is in Postgrey's files", *_CLUB, "lilies@gardening-club.org", (OK,), (f"postmaster@{DOMAIN}",)),
     Case("to Bert", *_CLUB, "roses@gardening-club.org", (LATER,), (BERT,)),
     Case("to two", *_CLUB, "mallory@gardening-club.org", (LATER, LATER), (ANNA, BERT)),
@@ -176,7 +187,7 @@ _SOFT = ("192.0.2.40", "mail.soft-spoken.org", "victor@soft-spoken.org")
 
 ALLOW_LIST_DOWN: Final = (
     Case("dnswl down, listed by zen", "192.0.2.68", "host-68.spam-factory.net", "bot@spam-factory.net",
-         ("450 blocked using",), words="blocked using"),
+         ("450 Service unavailable",), words="Service unavailable"),
     Case("dnswl down, good client", "192.0.2.41", "mail.anybody-may.com", "uma@gardening-club.org", (LATER,)),
 )
 BLOCKED: Final = (Case("zen does not serve us, good client", *_SOFT, (LATER,), theirs=(ZEN,), why=_ERROR, spf="pass"),)

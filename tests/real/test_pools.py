@@ -144,9 +144,9 @@ def postgrey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgrey]:
 def test_a_pool_of_sixty_hosts(postgrey: Postgrey, pool: int, schedule: str) -> None:
     mails = messages(SCHEDULES[schedule], pool)
     theirs = by_postgrey(postgrey, mails, pool)
-    network = asyncio.run(by_us(mails, pool, auto_allow_after=3))
-    organisation = asyncio.run(by_us(mails, pool, auto_allow_after=3, key="organisation"))
-    unlearnt = asyncio.run(by_us(mails, pool, auto_allow_after=0, key="organisation"))
+    network = asyncio.run(by_us(mails, pool, auto_allow_after=3, key="network"))
+    organisation = asyncio.run(by_us(mails, pool, auto_allow_after=3))
+    unlearnt = asyncio.run(by_us(mails, pool, auto_allow_after=0))
     for name, found in (("postgrey", theirs), ("network", network), ("organisation", organisation), ("no AWL", unlearnt)):
         half = found.delays[len(found.delays) // 2] if found.delays else 0
         worst = found.delays[-1] if found.delays else 0
@@ -170,8 +170,8 @@ def test_one_time_codes(postgrey: Postgrey) -> None:
         for number, (_, _, tries) in enumerate(messages(SCHEDULES["quarters"], pool))
     ]
     theirs = by_postgrey(postgrey, mails, pool)
-    ours = asyncio.run(by_us(mails, pool, "accounts.example.net"))
-    unproved = asyncio.run(by_us(mails, pool))
+    ours = asyncio.run(by_us(mails, pool, "accounts.example.net", key="network"))
+    unproved = asyncio.run(by_us(mails, pool, key="network"))
     late = [len(found.late) for found in (theirs, unproved, ours)]
     print(f"of {MESSAGES} codes late: postgrey {late[0]}, ours without SPF {late[1]}, ours {late[2]}")
     assert min(late[:2]) > MESSAGES / 2

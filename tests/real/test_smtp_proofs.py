@@ -54,7 +54,8 @@ class TestPolicy:
         self, lab: Lab, policy: Postfix, address: str, helo: str
     ) -> None:
         before = policy.count(RECIPIENT)
-        sender = f"carol+{'six' if ':' in address else 'four'}@honest-mail.com"
+        # both hosts are of one organisation: the same sender would be known at the second
+        sender = f"{'caroline' if ':' in address else 'carol'}@honest-mail.com"
         attempts = lab.deliver_patiently(address, helo, sender)
         assert attempts[0].reply.code == 450, attempts[0]
         assert "4.2.0" in attempts[0].reply.text
@@ -144,6 +145,16 @@ def test_a_listed_client_is_refused_by_plain_dns(lab: Lab, variant: str, says: s
         for address, helo in CLEAN:
             delivery = lab.deliver(address, helo, "carol@honest-mail.com")
             assert delivery.accepted, delivery
+
+
+def test_a_pool_passes_at_its_second_try_from_another_network(lab: Lab) -> None:
+    """Both hosts have names of one organisation that lead back to them; a host of another organisation waits for itself."""
+    with lab.stack("resolverd", "policy"):
+        mail = ("mail.honest-mail.com", "invoices@gardening-club.org")
+        assert lab.deliver("192.0.2.10", *mail).deferred
+        time.sleep(1.5)  # the lab's delay is a second
+        assert lab.deliver("198.51.100.11", "out2.friendly-news.com", mail[1]).deferred
+        assert lab.deliver("2001:db8:10::10", *mail).accepted
 
 
 def test_greylisting_remembers_across_a_restart(lab: Lab) -> None:

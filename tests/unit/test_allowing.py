@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from test_daemon import Running
 
-from resolverd.app.allowing import AllowFiles, allow_files
+from resolverd.app.allowing import AllowFiles, allow_files, shipped
 from resolverd.config.files import parse
 from resolverd.mail.attempt import Attempt
+from resolverd.mail.organisation import Proof
 
 SETTINGS = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients", "recipients.local"]\n'
 
@@ -39,6 +40,15 @@ def test_own_additions_count_too(folder: Path) -> None:
     assert [found.reason(client(name)) for name in ("a.example", "b.example", "c.example")] == [
         "client whitelist", "client whitelist", "recipient whitelist"
     ]  # fmt: skip
+
+
+def test_the_shipped_list_is_on_and_own_files_add_to_it(folder: Path) -> None:
+    (folder / "clients").write_text("a.example\n")
+    assert read(folder).allowed.reason(client("a.example"))
+    google = Proof(hostname="mail-ed1-f41.google.com")
+    off = "[greylist]\nshipped_allow_list = false\n"
+    for text, held in (("", True), (SETTINGS, True), (off, False)):
+        assert shipped(parse(text, folder)).holds(google) is held
 
 
 def test_bad_lines_are_named_and_the_rest_counts(folder: Path) -> None:

@@ -14,6 +14,7 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.greylist import DAY, HOUR, GreylistRules, decode_client
 from resolverd.mail.organisation import Proof
+from resolverd.mail.shippedlist import ShippedList
 from resolverd.store.memory import MemoryStore
 from resolverd.watch.counters import Counters
 
@@ -390,13 +391,56 @@ async def test_a_pool_passes_at_its_first_retry_from_any_host() -> None:
 
 @virtual
 async def test_by_network_no_proof_counts() -> None:
-    desk = Desk()
+    desk = Desk(key="network")
     for number in (1, 2):
         host = MAIL._replace(client_address=ip_address(f"198.51.{number}.25"))
         outcome = await desk.greylister.consider(host, record=True, suspicious=True, prove=lambda number=number: named(number))
         assert outcome.state == "new"
         desk.later(300)
     assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
+
+
+@virtual
+async def test_by_default_a_message_retried_from_fifteen_networks_passes_at_its_second_try() -> None:
+    """By network it passes at its sixteenth."""
+    for rules, tries in (({}, 2), ({"key": "network"}, 16)):
+        desk, count = Desk(**rules), 0
+        for count in range(1, 20):
+            host = MAIL._replace(client_address=ip_address(f"198.51.{count % 15}.25"))
+            outcome = await desk.greylister.consider(host, record=True, suspicious=True, prove=lambda: named(1))
+            if outcome.state == "passed":
+                break
+            desk.later(900)
+        assert count == tries
+
+
+SPF_OF_THE_LIST = Proof(spf_domain="news.example.org", hostname="mx.elsewhere.example.net")
+SHIPPED = ShippedList(frozenset({"out.provider.example.com"}), frozenset({"example.org"}))
+
+
+@pytest.mark.parametrize(
+    ("proof", "state"),
+    [
+        (named(1), "allowed"),
+        (Proof(hostname="OUT.provider.example.com"), "allowed"),
+        (Proof(hostname="customer.provider.example.com"), "new"),
+        (Proof(hostname="out.provider.example.com.bot.example.net"), "new"),
+        (SPF_OF_THE_LIST, "allowed"),
+        (Proof(spf_domain="out.provider.example.com"), "new"),
+        (Proof(hostname="mail.example.org"), "new"),
+        (Proof(), "new"),
+    ],
+)
+@virtual
+async def test_the_shipped_list_holds_whom_it_is_proved_of(proof: Proof, state: str) -> None:
+    desk = Desk()
+    desk.greylister = Greylister(desk.store, desk.clock, GreylistRules(), desk.counters, shipped=SHIPPED)
+    liar = MAIL._replace(helo_name="mail-1.out.provider.example.com", sender="joe@example.org")
+    outcome = await desk.greylister.consider(liar, record=True, suspicious=True, prove=lambda: proof)
+    assert outcome.state == state
+    if state == "allowed":
+        assert outcome.reason == "shipped allow list"
+        assert await desk.everything() == []
 
 
 SPF = Proof(spf_domain="news.example.org")

@@ -355,6 +355,10 @@ def test_whose_record_and_which_term_decided():
     assert (outcome.domain, outcome.problem) == ("b.example", "a:oops: oops is no domain name")
 
 
+NAMED_UK = {"7.2.0.192.in-addr.arpa PTR": ptr("host.isp.co.uk"), "host.isp.co.uk A": a("192.0.2.7")}
+NAMED = {"7.2.0.192.in-addr.arpa PTR": ptr("mail.sending.com"), "mail.sending.com A": a("192.0.2.7")}
+
+
 @pytest.mark.parametrize(
     ("records", "worthless"),
     [
@@ -365,6 +369,11 @@ def test_whose_record_and_which_term_decided():
         ({TXT: "v=spf1 redirect=b.example", "b.example TXT": "v=spf1 ip4:0.0.0.0/0"}, True),
         ({TXT: "v=spf1 ip4:192.0.2.7 include:b.example", "b.example TXT": "v=spf1 +all"}, False),
         ({TXT: "v=spf1 -all"}, False),
+        ({TXT: "v=spf1 ptr:co.uk -all", **NAMED_UK}, True),
+        ({TXT: "v=spf1 ptr:sending.com -all", **NAMED}, False),
+        ({TXT: "v=spf1 a:%{p} -all", **NAMED}, True),
+        ({TXT: "v=spf1 a:%{i}.by-address.example -all", "192.0.2.7.by-address.example A": a("192.0.2.7")}, True),
+        ({TXT: "v=spf1 a:%{d} -all", "example.com A": a("192.0.2.7")}, False),
     ],
 )
 def test_a_pass_that_anybody_gets(records, worthless):

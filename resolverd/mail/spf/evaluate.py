@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from resolverd import bounds
 from resolverd.failures import Unknown
+from resolverd.mail.domains import is_suffix
 from resolverd.mail.questions import DnsReply, Lookup, Records
 from resolverd.mail.spf import clientnames, macros
 from resolverd.mail.spf.clientnames import Evaluation, target_of
@@ -146,7 +147,9 @@ class _Check:
         name = macros.name_of(other)
         if name is None:
             return None  # §4.8 leaves it open; a name that nobody can have matches nobody
+        wide = directive.follows_the_client
         if directive.mechanism is Mechanism.PTR:
+            wide = is_suffix(other.lower())
             found = yield from self._ptr(name, domain)
         elif directive.mechanism is Mechanism.MX:
             found = yield from self._mx(name, directive, domain, ahead)
@@ -155,7 +158,7 @@ class _Check:
             rdatas = yield from self._ask((lookup, *ahead), domain)
             self._count_void(bool(rdatas), domain)
             found = bool(rdatas) if directive.mechanism is Mechanism.EXISTS else self._among(rdatas, directive)
-        return False if found else None
+        return wide if found else None
 
     def _include(self, other: str, domain: str, ahead: tuple[Lookup, ...]) -> Evaluation[bool | None]:
         """§5.2: the other domain is checked on its own; only its pass matches."""

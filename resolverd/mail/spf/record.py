@@ -59,6 +59,11 @@ class Directive(NamedTuple):
     prefixes: tuple[int, int] = (32, 128)
     network: Network | None = None
 
+    @property
+    def follows_the_client(self) -> bool:
+        """Whether addresses are looked up under a name that client or sender choose: a match then says nothing of anybody."""
+        return self.mechanism in (Mechanism.A, Mechanism.MX) and uses(self.target or (), _ABOUT_THE_CLIENT)
+
     def prefix(self, version: int) -> int:
         """The prefix that counts for addresses of this IP version."""
         return self.prefixes[0] if version == 4 else self.prefixes[1]
