@@ -79,6 +79,7 @@ class Asking:
             if (qname, qtype) == (ROOT, codes.NS):
                 if not isinstance(outcome, Data):
                     # Every server of the root, and every forwarder, knows that one.
+                    self._check.strange = True
                     return Useless(f"{server} does not know the root's servers"), ()
             elif cut.configured:
                 if self._check.contradicted:

@@ -102,14 +102,12 @@ class Iterator:
         try:
             found = yield from self._ask_zone(work, cut, ROOT, codes.NS, ((ROOT, codes.NS),))
         except Exhausted:
-            self.root_check.show(Root.NOBODY, work.now)
+            self.root_check.look(False, work.now)
             return None
         outcome, message_glue = found
+        self.root_check.look(isinstance(outcome, Data), work.now)
         if not isinstance(outcome, Data):
-            silent = isinstance(outcome, Useless) and outcome.silent
-            self.root_check.show(Root.NOBODY if silent else Root.SOMEBODY_ELSE, work.now)
             return None
-        self.root_check.show(Root.ITSELF, work.now)
         ns = outcome.chain[-1]
         names = tuple(lower(rdata.target(codes.NS, each)) for each in ns.rdatas)[: bounds.MAX_NS]
         glue = message_glue or tuple((name, addresses) for name, addresses in self._hints.servers if name in names)

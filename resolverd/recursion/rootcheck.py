@@ -22,12 +22,14 @@ class Root(Enum):
 class RootCheck:
     """What asking for the root's servers has shown. `on_contradiction` is called when somebody else is found to answer."""
 
-    __slots__ = ("_until", "on_contradiction", "shown")
+    __slots__ = ("_until", "on_contradiction", "shown", "strange")
 
     def __init__(self) -> None:
         self._until = float("-inf")
         self.shown = Root.NOBODY
         """What was seen last, however long ago."""
+        self.strange = False
+        """Whether any server has answered otherwise since the root itself last did; others may be silent beside it."""
         self.on_contradiction: Callable[[], None] = lambda: None
 
     @property
@@ -39,8 +41,10 @@ class RootCheck:
         """What was seen lately; None if it is to be looked at."""
         return self.shown if now < self._until else None
 
-    def show(self, shown: Root, now: float) -> None:
-        """It has been looked at. Silence ends no contradiction: it may be the stranger who is silent."""
+    def look(self, genuine: bool, now: float) -> None:
+        """All have been asked. Silence ends no contradiction: it may be the stranger who is silent."""
+        shown = Root.ITSELF if genuine else Root.SOMEBODY_ELSE if self.strange else Root.NOBODY
+        self.strange = False
         self._until = now + (bounds.ROOT_CHECK_TTL if shown is Root.ITSELF else bounds.FAILURE_TTL)
         before = self.contradicted
         if not (before and shown is Root.NOBODY):
