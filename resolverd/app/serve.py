@@ -20,7 +20,7 @@ import uvloop
 from resolverd.app import greeting, sockets
 from resolverd.app.house import House
 from resolverd.app.service import Service
-from resolverd.config import Listen, Secret, Settings, find, later, load, loose, state_token
+from resolverd.config import Listen, Secret, Settings, find, later, load, loose, public_words, state_token
 from resolverd.edge import dns_tcp, dns_udp, socketfile
 from resolverd.edge.access import Access
 from resolverd.edge.dns import Responder
@@ -37,6 +37,7 @@ from resolverd.store.memory import MemoryStore
 from resolverd.store.place import StateInUse
 from resolverd.watch import logs
 from resolverd.watch.counters import Counters
+from resolverd.watch.pseudonyms import Pseudonyms
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,10 @@ def run(path: Path | None) -> int:
     """Run the daemon until SIGTERM or SIGINT; the exit status."""
     try:
         settings = load(path)
-        logs.configure(settings.log.level, settings.log.format, settings.log.ident, sys.stderr, privacy_key=_privacy(settings))
+        pseudonyms = Pseudonyms(os.urandom(16), public_words(settings)) if settings.log.privacy == "hash" else None
+        logs.configure(settings.log.level, settings.log.format, settings.log.ident, sys.stderr, pseudonyms=pseudonyms)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Daemon(settings, path).run())
+            return runner.run(_Daemon(settings, path, pseudonyms).run())
     except ConfigError as error:
         sys.stderr.writelines(f"resolverd: {fault}\n" for fault in error.faults)
         return CONFIGURATION_ERROR
@@ -67,9 +69,10 @@ def run(path: Path | None) -> int:
 
 
 class _Daemon:
-    def __init__(self, settings: Settings, path: Path | None):
+    def __init__(self, settings: Settings, path: Path | None, pseudonyms: Pseudonyms | None = None):
         self._settings = settings
         self._path = path
+        self._pseudonyms = pseudonyms
         self._counters = Counters()
         self._listening: list[tuple[str, str]] = []
 
@@ -91,7 +94,7 @@ class _Daemon:
         store = await self._open_store()
         try:
             exchange = Exchange(settings.resolver.outgoing_addresses)
-            service = Service(settings, exchange, store, clock, counters, lambda: load(self._path))
+            service = Service(settings, exchange, store, clock, counters, self._load)
             await service.prepare()
         except BaseException:
             await store.close()
@@ -137,6 +140,12 @@ class _Daemon:
         await exchange.aclose()
         log.info("ended")
         return 0
+
+    def _load(self) -> Settings:
+        settings = load(self._path)
+        if self._pseudonyms is not None:
+            self._pseudonyms.publish(public_words(settings))
+        return settings
 
     def _bind_dns(self, faults: list[ConfigFault], warnings: list[str]) -> list[tuple[socket.socket, socket.socket]]:
         out = []
@@ -211,7 +220,7 @@ class _Daemon:
         lines += greeting.terms(service.house.engine.specs)
         lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
-            log.info("%s", line)
+            log.info("%s", line, extra=logs.OPENLY)
         for remark in (*warnings, *greeting.detours(settings, service.house.engine.specs), *later(settings)):
             log.warning("%s", remark)
 
@@ -279,10 +288,6 @@ def _shown(sock: socket.socket) -> str:
 
 def _first_dns(listening: list[tuple[str, str]]) -> str:
     return next(where.split()[0] for what, where in listening if what == "DNS")
-
-
-def _privacy(settings: Settings) -> bytes:
-    return os.urandom(16) if settings.log.privacy == "hash" else b""
 
 
 def _notify(state: str) -> None:

@@ -5,6 +5,7 @@
 - `lists`: the lists it enables · `access`: the access maps it names · `render`: Settings back to TOML, secrets hidden
 - `postfix`: the main.cf lines that fit · `later`: keys that are accepted and not acted on yet
 - `secrets`: keys and tokens · `token`: the one in the state directory · `textfiles`: reading what the admin wrote elsewhere
+- `public`: what may be told of it in a log that names nobody
 """
 
 from resolverd.config.access import access_maps
@@ -12,6 +13,7 @@ from resolverd.config.files import find, load, parse
 from resolverd.config.later import later
 from resolverd.config.lists import enabled_lists, unusable_keys
 from resolverd.config.places import Listen, MapFile, StoreUrl
+from resolverd.config.public import public_words
 from resolverd.config.render import render
 from resolverd.config.secrets import Secret
 from resolverd.config.settings import Settings
@@ -31,6 +33,7 @@ __all__ = [
     "load",
     "loose",
     "parse",
+    "public_words",
     "render",
     "state_token",
     "unusable_keys",

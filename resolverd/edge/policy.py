@@ -84,7 +84,8 @@ class PolicyServer:
             return policy_wire.NOTHING
         if attempt.protocol_state == "RCPT":
             self._counters.add("policy_decisions", action=verdict.action.value)
-            logs.decision(_log, decision_fields(attempt, verdict))
+            fields = decision_fields(attempt, verdict)
+            logs.decision(_log, fields, closed={"reason": nameless_reason(str(fields["reason"]), verdict)})
         return action
 
     def _connection(self) -> "_Connection":
@@ -226,6 +227,22 @@ class _Connection(asyncio.Protocol):
     def _peer(self) -> str:
         peer = self._transport.get_extra_info("peername")
         return f"{peer[0]} port {peer[1]}" if isinstance(peer, tuple) else "on the UNIX socket"
+
+
+_KINDS = (
+    "nothing speaks against it", "authenticated client", "trusted network", "exempt recipient", "observed only", "greylisted",
+    "score", "internal error",
+)  # fmt: skip
+"""How reasons begin that are more than the text of a finding."""
+
+
+def nameless_reason(reason: str, verdict: Verdict) -> str:
+    """The reason without anybody's words, for a log that names nobody: how it begins, and the codes of what was found."""
+    if verdict.greylist is not None and reason == verdict.greylist.reason:
+        return reason
+    kind = next((each for each in _KINDS if reason.startswith(each)), "")
+    codes = "+".join(each.code for each in verdict.findings if each.consequence is not None or each.lifts)
+    return ": ".join(filter(None, (kind, codes))) or verdict.action.value
 
 
 def decision_fields(attempt: Attempt, verdict: Verdict) -> dict[str, str | int | float]:

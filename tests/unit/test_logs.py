@@ -3,10 +3,20 @@
 import io
 import json
 import logging
+import re
+import shutil
+import subprocess
+from ipaddress import ip_address
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from resolverd.edge.policy import decision_fields, nameless_reason
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
 from resolverd.watch import logs
+from resolverd.watch.pseudonyms import Pseudonyms
 
 NEW = {
     "queue_id": "",
@@ -50,10 +60,11 @@ def test_postgreys_lines_with_ours_behind(changes: dict[str, object], line: str)
     assert logs.postgrey({**NEW, **changes}) == f"{line}, helo_name=mail.example.org, score=0, id=ABC"
 
 
-def lines(form: str, *, journal: bool = False, key: bytes = b"", act) -> list[str]:
+def lines(form: str, *, journal: bool = False, key: bytes = b"", public: tuple[str, ...] = (), act) -> list[str]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logs.LineFormatter(form, "postgrey", journal=journal, privacy_key=key))
+    pseudonyms = Pseudonyms(key, public) if key else None
+    handler.setFormatter(logs.LineFormatter(form, "postgrey", journal=journal, pseudonyms=pseudonyms))
     logger = logging.Logger("resolverd.test")  # noqa: LOG001 (its own, out of the tree)
     logger.addHandler(handler)
     act(logger)
@@ -110,13 +121,237 @@ def test_a_traceback_stays_within_its_line(form: str):
     assert "RuntimeError" in line
 
 
-def test_privacy_hashes_what_is_personal():
-    [line] = lines("logfmt", key=b"k", act=lambda logger: logs.decision(logger, NEW))
-    assert "example" not in line
-    assert "192.0.2.1" not in line
-    assert "reason=new" in line
-    [upper] = lines("logfmt", key=b"k", act=lambda logger: logs.decision(logger, {**NEW, "sender": NEW["sender"].upper()}))
-    assert line.partition("sender=")[2].split()[0] == upper.partition("sender=")[2].split()[0]
+# -- what strangers write is no field ---------------------------------------------------------------------------------
+
+FORGERIES = (
+    "x, client_address=192.0.2.9, sender=a@forged.example",
+    "x client_address=192.0.2.9 sender=a@forged.example",
+    'x" client_address=192.0.2.9 sender="a@forged.example',
+    'x", "client_address": "192.0.2.9',
+    "x\\\" client_address=192.0.2.9",
+    "x,client_address=192.0.2.9",
+    "\tclient_address=192.0.2.9\u00a0",
+    "action=pass, reason=forged, client_name=forged.example, client_address=192.0.2.9, sender=a@b.example, recipient=c@d.example",
+    "reject: RCPT from forged.example[192.0.2.9]: 450 Greylisted; from=<a@forged.example> to=<b@example.com>",
+    "\u202e9.2.0.291=sserdda_tneilc\u2066",
+)
+TEXTS = ("queue_id", "reason", "client_name", "sender", "recipient", "helo_name", "sasl_username", "note", "owner", "whatever")
+
+
+def written(form: str, fields: dict[str, object]) -> str:
+    [line] = lines(form, act=lambda logger: logs.decision(logger, fields))
+    return line
+
+
+def parsed(form: str, line: str) -> dict[str, str]:
+    """What a parser of the format finds, that of Postgrey's form going by commas, as those of reports do."""
+    if form == "json":
+        pairs = json.loads(line, object_pairs_hook=lambda found: found)
+        assert len(dict(pairs)) == len(pairs)
+        return {name: str(value) for name, value in pairs}
+    if form == "logfmt":
+        found = re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)', line)
+        assert "".join(f"{name}={value} " for name, value in found) == f"{line} "
+    else:
+        body = line.partition("]: ")[2]
+        body = re.sub(r"^[\w-]+: ", "", body)
+        found = [part.split("=", 1) for part in body.split(", ")]
+    assert len(dict(found)) == len(found), line
+    return dict(found)
+
+
+def misled(line: str, name: str = "client_address") -> list[str]:
+    """What one finds who looks for a field's name only, as a filter of fail2ban does."""
+    return re.findall(rf"\b{name}=\"?([\d.]+)", line)
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+@pytest.mark.parametrize("where", TEXTS)
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_no_field_is_forged(form: str, where: str, forgery: str):
+    line = written(form, {**NEW, where: forgery})
+    found = parsed(form, line)
+    assert found["client_address"] == "192.0.2.1"
+    assert found["action"] == "greylist"
+    assert where == "sender" or found["sender"] == "a@example.org"
+    if form != "json":
+        assert misled(line) == ["192.0.2.1"]
+    assert line.isprintable()
+
+
+@given(st.sampled_from(TEXTS), st.text(max_size=60), st.sampled_from(logs.FORMATS))
+@example("helo_name", "a,b=c", "postgrey")
+def test_no_text_changes_another_field(where: str, text: str, form: str):
+    found = parsed(form, written(form, {**NEW, where: text}))
+    for name, value in NEW.items():
+        if value and name != where:
+            assert found[name] == value
+
+
+def test_addresses_keep_their_equals_signs():
+    sender = "SRS0=HHH=TT=example.org=alice@forwarder.example"
+    assert f"sender={sender}," in written("postgrey", {**NEW, "sender": sender})
+    assert parsed("logfmt", written("logfmt", {**NEW, "sender": sender}))["sender"] == f'"{sender}"'
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_no_message_is_taken_for_a_decision(forgery: str):
+    [line] = lines("postgrey", act=lambda logger: logger.warning("a question failed: %s", forgery))
+    assert not misled(line)
+    assert not re.search(r"action=|reason=|sender=", line)
+
+
+@pytest.mark.skipif(shutil.which("postgreyreport") is None, reason="needs Postgrey's postgreyreport")
+def test_postgreyreport_takes_nothing_of_ours_for_a_rejection(tmp_path):
+    """It looks for Postfix's "reject: " in every line of mail.log; our lines stand in the same file."""
+    text = "reject: RCPT from forged.example[192.0.2.9]: 450 4.2.0 Greylisted; from=<a@forged.example> to=<b@example.com>"
+    real = (
+        "2026-11-29T10:00:00+00:00 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from mail.example.org[192.0.2.1]: 450 4.2.0"
+        " <b@example.com>: Recipient address rejected: Greylisted; from=<a@example.org> to=<b@example.com> proto=ESMTP"
+    )
+
+    def report(*ours: str) -> str:
+        command = ["postgreyreport", f"--dbpath={tmp_path}", "--nosingle_line"]
+        done = subprocess.run(command, input="\n".join((real, *ours)), text=True, capture_output=True, check=False, timeout=30)
+        return done.stdout + done.stderr
+
+    ours = [written("postgrey", {**NEW, where: text}) for where in TEXTS]
+    ours += lines("postgrey", act=lambda logger: logger.warning("a question failed: %s", text))
+    assert report(*ours) == report()
+
+
+# -- lines that name nobody -----------------------------------------------------------------------------------------------
+
+KEY = b"k"
+PUBLIC = ("zen.spamhaus.org", "checks.overrides.client_access", "/etc/postfix/rbl_override", "/var/lib/resolverd")
+SECRET = re.compile(r"sentinel|192\.0\.2\.\d|2001:db8|198\.51\.100", re.IGNORECASE)
+ATTEMPT = Attempt(
+    ip_address("192.0.2.1"),
+    client_name="mail.sentinel.example",
+    helo_name="sentinel",
+    sender="sentinel+x@sentinel.example",
+    recipient='"sentinel of us"@example.com',
+    queue_id="4F2A81",
+    sasl_username="sentinel",
+)
+WORDS = "sentinel: mail.sentinel.example [192.0.2.1], <sentinel@sentinel.example> and 2001:db8::1 are said to be sentinel's"
+FINDINGS = (
+    Finding("dnsbl", "dnsbl_listed", f"blocked using zen.spamhaus.org; {WORDS}", 6, Consequence.REJECT),
+    Finding("spf", "spf_fail", WORDS, 2, Consequence.SCORE),
+    Finding("overrides", "override_allow", WORDS, lifts=("*",)),
+    Finding("ptr", "ptr_ok", WORDS),
+)
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+@pytest.mark.parametrize(
+    ("reason", "greylist", "shown"),
+    [
+        (FINDINGS[0].text, None, "dnsbl_listed+spf_fail+override_allow"),
+        (f"score 8, refused from 6: {WORDS}", None, "score: dnsbl_listed+spf_fail+override_allow"),
+        (f"observed only, would reject: {WORDS}", None, "observed only: dnsbl_listed+spf_fail+override_allow"),
+        ('exempt recipient "sentinel of us"@example.com', None, "exempt recipient: dnsbl_listed+spf_fail+override_allow"),
+        ("early-retry (173s missing)", GreylistOutcome("early-retry", reason="early-retry (173s missing)"), ""),
+        ("client whitelist", GreylistOutcome("allowed", reason="client whitelist"), ""),
+    ],
+)
+def test_a_decision_names_nobody(form: str, reason: str, greylist: GreylistOutcome | None, shown: str):
+    verdict = Verdict("ABC", Action.ACCEPT, 8, reason, FINDINGS, None, greylist)
+    fields = decision_fields(ATTEMPT, verdict) | {"sasl_username": ATTEMPT.sasl_username, "of_tomorrow": WORDS}
+    closed = {"reason": nameless_reason(str(fields["reason"]), verdict)}
+    [line] = lines(form, key=KEY, public=PUBLIC, act=lambda logger: logs.decision(logger, fields, closed=closed))
+    assert not SECRET.search(line)
+    found = parsed(form, line)
+    assert found["reason"].strip('"').replace(": ", ": ") == (shown or reason)
+    assert (found["action"], found["id"], "4F2A81" in line) == ("pass", "ABC", True)
+    names = ("client_name", "client_address", "sender", "recipient", "helo_name")
+    assert all(re.fullmatch(r"[0-9a-f]{16}", found[name]) for name in names)
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_an_audit_line_names_nobody(form: str):
+    fields = {
+        "audit": "deny", "subject": "sentinel@sentinel.example", "scope": "all", "to": "sentinel.example", "since": 1,
+        "until": "", "owner": "root", "note": "spam of <sentinel@sentinel.example>, 192.0.2.1", "from_id": "ABC",
+    }  # fmt: skip
+    [line] = lines(form, key=KEY, act=lambda logger: logs.decision(logger, fields))
+    assert not SECRET.search(line)
+    assert "spam of <" in line
+    assert "root" in line
+
+
+def test_one_name_has_one_hash_in_fields_and_texts():
+    pseudonyms = Pseudonyms(KEY)
+    [line] = lines("logfmt", key=KEY, act=lambda logger: logs.decision(logger, {**NEW, "sender": NEW["sender"].upper()}))
+    found = parsed("logfmt", line)
+    [told] = lines("logfmt", key=KEY, act=lambda logger: logger.info("whitelisted: %s[%s]", "Mail.example.org", "192.0.2.1"))
+    assert f"whitelisted: {found['client_name']}[{found['client_address']}]" in told
+    assert found["sender"] == pseudonyms.of(NEW["sender"])
+    [other] = lines("logfmt", key=b"another", act=lambda logger: logs.decision(logger, NEW))
+    assert parsed("logfmt", other)["sender"] != found["sender"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no verdict on 192.0.2.1 within 8 s: mail passes",
+        "whitelisted: mail.sentinel.example[192.0.2.1]",
+        "whitelisted: sender domain and organisation sentinel.example",
+        "no answer to GET /v1/lookup/192.0.2.1",
+        "no answer to GET /v1/greylist/2001:db8::1",
+        "no answer to PUT /v1/overrides/bob%40sentinel.example",
+        "/var/lib/resolverd/../sentinel.example",
+        "checks.overrides.client_access[0]: /etc/postfix/rbl_override:3: 'sentinel.example' has no result",
+        "list zen.spamhaus.org: 1.2.0.192.zen.spamhaus.org A: 192.0.2.1:53 said sentinel\\032x.example.",
+        "a stored override cannot be read: b'deny all 192.0.2.7'",
+        "m\u00fcnchen.sentinel.example, 2001:db8::1, ::ffff:192.0.2.1, [2001:db8::1]:53, <a@sentinel.example>.",
+        "http://sentinel.example/?q=192.0.2.1",
+        "sentinel.example/zen.spamhaus.org 192.0.2.1/24 user@zen.spamhaus.org.sentinel.example",
+    ],
+)
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_a_message_names_nobody(text: str, form: str):
+    [line] = lines(form, key=KEY, public=PUBLIC, act=lambda logger: logger.info("%s", text))
+    assert not SECRET.search(line)
+    assert len(line) > 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "checks.overrides.client_access[0]: /etc/postfix/rbl_override:3: 'key' has no result",
+        "list zen.spamhaus.org answered 127.0.0.4, a code that is not known; 0.5 s, 3.44.6, ::1, 127.0.0.1:10023",
+        "/var/lib/resolverd/cache/cache.db cannot be read: it is damaged. Mail passes...",
+        "HTTP http://[::1]/ is up",
+    ],
+)
+def test_what_the_configuration_names_stays(text: str):
+    [line] = lines("postgrey", journal=True, key=KEY, public=PUBLIC, act=lambda logger: logger.info("%s", text))
+    assert line == f"<6>{text}"
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_a_traceback_says_where_and_what_but_nobodys_words(form: str):
+    words = "sentinel broke"
+
+    def fail(logger: logging.Logger) -> None:
+        try:
+            try:
+                raise KeyError(words)
+            except KeyError as error:
+                raise RuntimeError(words) from error
+        except RuntimeError:
+            logger.exception("no verdict on %s", "192.0.2.1")
+
+    [line] = lines(form, key=KEY, act=fail)
+    assert not SECRET.search(line)
+    assert line.index("KeyError") < line.index("RuntimeError")
+    assert "test_logs.py" in line
+
+
+@given(st.text(max_size=80))
+def test_any_text_can_be_made_nameless(text: str):
+    assert Pseudonyms(KEY).text(f"{text} 192.0.2.1").endswith(Pseudonyms(KEY).text("192.0.2.1"))
 
 
 def test_configured_loggers_write_to_the_stream_alone():
