@@ -35,8 +35,6 @@ class Why(StrEnum):
     """The list is dead, suspended, or answers what it must not."""
     FAILED = "failed"
     """SERVFAIL, malformed answers, and everything else temporary."""
-    NEEDLESS = "needless"
-    """Whatever it had been, the decision would be the same, so nobody waited for it."""
 
 
 class Unknown(NamedTuple):

@@ -76,7 +76,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "Greylist": _object(state=_TEXT, missing=_WHOLE, delayed=_WHOLE, reason=_TEXT),
     "Lookup": _object(subject=_TEXT, listed=_WHOLE, allowed=_WHOLE, unknown=_WHOLE, lists=_list(_ref("Saying"))),
     "Saying": _object(
-        id=_TEXT, list=_TEXT, purpose=_TEXT, result={"enum": ["listed", "clear", "unknown"]}, codes=_list(_TEXT),
+        id=_TEXT, list=_TEXT, purpose=_TEXT, result={"enum": ["listed", "clear", "unknown", "skipped"]}, codes=_list(_TEXT),
         addresses=_list(_TEXT), weight=_NUMBER, reason=_TEXT, link=_or_null("string"), ttl=_WHOLE, age=_WHOLE, ms=_WHOLE,
         why=_TEXT, detail=_TEXT,
     ),

@@ -11,7 +11,7 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
 from resolverd.mail.listspec import ListState
 from resolverd.mail.overrides import Key, Override
-from resolverd.mail.questions import ListReply
+from resolverd.mail.questions import ListReply, Skipped
 from resolverd.wire.names import Address, Name
 
 
@@ -19,7 +19,7 @@ class ListSaying(NamedTuple):
     """One list, and what it says of a subject."""
 
     state: ListState
-    reply: ListReply
+    reply: ListReply | Skipped
 
 
 class CacheEntry(NamedTuple):

@@ -11,7 +11,7 @@ from resolverd.edge.problems import Problem, bad_attributes
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Finding, Otherwise, Verdict
 from resolverd.mail.listspec import ListState
-from resolverd.mail.questions import Clear, Listed
+from resolverd.mail.questions import Clear, Listed, Skipped
 from resolverd.wire import names
 from resolverd.wire.names import Address
 
@@ -146,6 +146,8 @@ def _saying(saying: ListSaying) -> dict[str, Any]:
         }
     elif isinstance(reply, Clear):
         entry |= {"result": "clear"}
+    elif isinstance(reply, Skipped):
+        return entry | {"result": "skipped"}
     else:
         return entry | {"result": "unknown", "why": reply.why.value, "detail": reply.detail}
     return entry | {"ttl": reply.ttl, "age": reply.age, "ms": reply.ms}

@@ -17,13 +17,13 @@ from resolverd.flow import errands
 from resolverd.flow.desk import Desk
 from resolverd.flow.dispatch import Dispatch, Flight
 from resolverd.flow.errands import Errand
-from resolverd.flow.landing import NEEDLESS, settle
+from resolverd.flow.landing import settle
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.flow.tolls import Tolls
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listreply import Told, as_documented, not_for, worded
 from resolverd.mail.listspec import Canary, ListSpec, ListState
-from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
+from resolverd.mail.questions import SKIPPED, Clear, Listed, ListLookup, ListReply, Skipped
 from resolverd.mail.standing import UNREACHABLE
 from resolverd.watch.counters import Counters
 from resolverd.wire.names import Address, Name, is_within, lower
@@ -116,7 +116,7 @@ class Engine:
         purpose: str | None = None,
         enough: Enough | None = None,
         needless: bool = False,
-    ) -> dict[str, ListReply]:
+    ) -> dict[str, ListReply | Skipped]:
         """What every enabled list of the subject's kind says, of one purpose or of both.
 
         `enough` is told what has come and the ids of those that are open; once it says so, nobody waits any longer, and
@@ -130,7 +130,7 @@ class Engine:
                 turn = 0 if enough is None else self.turn(ListLookup(desk.spec.id, subject))
                 turns.setdefault(turn, []).append(desk)
         replies: dict[str, ListReply] = {}
-        waiting = [desk.spec.id for turn in sorted(turns) for desk in turns[turn]]
+        asked = waiting = [desk.spec.id for turn in sorted(turns) for desk in turns[turn]]
         for turn in sorted(turns):
             if enough is not None and replies and enough(replies, waiting):
                 break
@@ -139,7 +139,7 @@ class Engine:
             until = None if enough is None else partial(_is_enough, enough, dict(replies), waiting)
             replies |= {name: told.reply for name, told in (await settle(looks, deadline, self._clock, until)).items()}
             waiting = waiting[len(looks) :]
-        return replies | dict.fromkeys(waiting, NEEDLESS)
+        return {**dict.fromkeys(asked, SKIPPED), **replies}
 
     async def second_looks(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
         """Listings that are about to refuse somebody, looked at once more where they are old or surprising.

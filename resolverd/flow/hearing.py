@@ -3,7 +3,7 @@
 What is found out about the client of a message is found out once, however many recipients it has (`messages`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -11,11 +11,13 @@ from resolverd.flow.inquiry import Inquiry, inquire, judge, reply_of
 from resolverd.flow.messages import Known, Messages
 from resolverd.flow.ports import Clock, Resolver
 from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks.fcrdns import Fcrdns, confirmed, wanted
 from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.rhsbl import Rhsbl
-from resolverd.mail.checks.rules import Check, judged
+from resolverd.mail.checks.rules import Check, CheckRules, judged
 from resolverd.mail.findings import Action, Finding
 from resolverd.mail.foresight import Foresight
+from resolverd.mail.lifting import counting, own_word
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.overrides import Held
 from resolverd.mail.questions import Clear, ListLookup, ListReply, Question, Replies, Reply
@@ -74,6 +76,7 @@ class Hearing:
         deadline: float,
         rules: VerdictRules,
         online: Callable[[], bool],
+        inquire: Callable[..., Awaitable[Inquiry]],
     ) -> None:
         self.attempt = attempt
         self.known = known
@@ -83,6 +86,7 @@ class Hearing:
         self._deadline = deadline
         self._rules = rules
         self._online = online
+        self._inquire = inquire
         self.decision = self._decide()
 
     @property
@@ -111,8 +115,17 @@ class Hearing:
 
     async def ask_again(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
-        if stale := _stale(self.inquiry.replies, waited):
+        lifts = own_word(self.attempt, self._checks, self.inquiry.replies).lifts
+        counts = {each for check in self._checks for each in counting(check, self.attempt, self.inquiry.replies, lifts)}
+        if stale := [lookup for lookup in _stale(self.inquiry.replies, waited) if lookup in counts]:
             self._change(await self._engine.ask_again(stale, deadline=self._deadline))
+
+    async def find_name(self) -> str:
+        """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
+        replies = self.inquiry.replies
+        if any(question not in replies for question in wanted(self.attempt, replies)):
+            replies = (await self._inquire(self.attempt, (Fcrdns(CheckRules()),), known=replies)).replies
+        return confirmed(self.attempt, replies)
 
     def _change(self, replies: Mapping[ListLookup, ListReply]) -> None:
         if replies:
@@ -155,7 +168,10 @@ class Hearings:
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
         foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
         known = await self._find_out(attempt, checks, foresight, deadline, record)
-        return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online)
+        more = partial(
+            inquire, ask=partial(self._ask, deadline=deadline), clock=self._clock, deadline=deadline, recall=self._recall
+        )
+        return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online, more)
 
     def remember(self, hearing: Hearing) -> None:
         """Keep what was found out for the other recipients of the message."""
@@ -166,7 +182,7 @@ class Hearings:
     ) -> Known:
         ask = partial(self._ask, deadline=deadline)
         if not record:
-            inquiry = await inquire(attempt, checks, ask, self._clock, deadline)
+            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, lifting=False)
             return Known(inquiry, judge(attempt, checks, inquiry), twice=False)
         before = self._messages.get(attempt, self._clock.monotonic())
         if before is not None and not before.inquiry.spared and (found := _for_this_recipient(attempt, checks, before)):

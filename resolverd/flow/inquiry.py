@@ -16,7 +16,20 @@ from resolverd.flow.ports import Clock
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.rules import NO_AUTHORITY, Check, harmless, judged
 from resolverd.mail.findings import Finding
-from resolverd.mail.questions import Absent, DnsReply, Listed, ListLookup, ListReply, Question, Records, Replies, Reply
+from resolverd.mail.lifting import LIFTED, NO_WORD, OwnWord, counting, own_word
+from resolverd.mail.questions import (
+    SKIPPED,
+    Absent,
+    DnsReply,
+    Listed,
+    ListLookup,
+    ListReply,
+    Question,
+    Records,
+    Replies,
+    Reply,
+    Skipped,
+)
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 
@@ -28,15 +41,16 @@ MAX_QUESTIONS: Final = 256
 BROKEN: Final = "internal_error"
 """The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
 
-_SPARED: Final = Unknown(Why.NEEDLESS, "decided without it")
 _OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
 
 _UNREACHED = frozenset({codes.EDE_NO_REACHABLE_AUTHORITY, codes.EDE_NETWORK_ERROR})
 
 
 class Inquiry(NamedTuple):
-    """What came back; as Unknown also what was not there in time, and what the decision did not need. `broken`: names of the
-    checks that failed while asking, or whose questions failed by a fault of ours."""
+    """What came back; as Unknown also what was not there in time, as Skipped what the decision did not need.
+
+    `broken`: names of the checks that failed while asking, or whose questions failed by a fault of ours.
+    """
 
     replies: Replies
     broken: frozenset[str]
@@ -44,21 +58,17 @@ class Inquiry(NamedTuple):
     @property
     def partial(self) -> bool:
         """Whether something that was asked stayed unknown."""
-        return any(isinstance(reply, Unknown) and reply.why is not Why.NEEDLESS for reply in self.replies.values())
+        return any(isinstance(reply, Unknown) for reply in self.replies.values())
 
     @property
     def spared(self) -> bool:
         """Whether something was not asked, as the decision did not need it."""
-        return any(isinstance(reply, Unknown) and reply.why is Why.NEEDLESS for reply in self.replies.values())
+        return any(isinstance(reply, Skipped) for reply in self.replies.values())
 
     @property
     def known(self) -> dict[Question, Reply]:
         """The replies without those that nobody needed."""
-        return {
-            question: reply
-            for question, reply in self.replies.items()
-            if not (isinstance(reply, Unknown) and reply.why is Why.NEEDLESS)
-        }
+        return {question: reply for question, reply in self.replies.items() if not isinstance(reply, Skipped)}
 
     def changed(self, replies: Mapping[ListLookup, ListReply]) -> "Inquiry":
         """The same with other replies in place of some."""
@@ -90,12 +100,14 @@ async def inquire(
     recall: Callable[[Question], Reply | None] = _recalls_nothing,
     turn: Callable[[Question], int] = _at_once,
     is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
+    lifting: bool = True,
 ) -> Inquiry:
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
     `known`: replies that are there already; `recall` gives those that can be had without asking anybody. `turn`: the questions
     of the lowest number go first, and have half of the time to be answered. `is_decided` is told the replies so far and the
-    questions that are open, whenever a list has spoken, or is about to be asked.
+    questions that are open, whenever a list has spoken, or is about to be asked. `lifting`: what the admin's own word lifts
+    is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
 
     Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
@@ -111,9 +123,11 @@ async def inquire(
     last = -1
     try:
         while True:
-            wanted = _wanted(attempt, checks, replies, broken)
+            word = _own_word(attempt, checks, replies) if lifting else NO_WORD
+            wanted = _wanted(attempt, checks, replies, broken, word.lifts)
             open_ = [question for question in wanted if question not in replies]
-            turns = {question: turn(question) for question in open_}
+            waits = not word.wants.isdisjoint(open_)
+            turns = {question: turn(question) + (waits and isinstance(question, ListLookup)) for question in open_}
             first = min(turns.values(), default=0)
             if (first > last or _is_news(answered, replies, open_)) and not broken and is_decided(replies, open_):
                 spared = True
@@ -145,11 +159,14 @@ async def inquire(
     finally:
         for task in under_way.values():
             task.cancel()
-    missing = [question for question in wanted if question not in replies]
-    overdue = _SPARED if spared else _OVERDUE
+    for question in wanted:
+        replies.setdefault(question, SKIPPED if spared else _OVERDUE)
+    if word.lifts:
+        for question in _wanted(attempt, checks, replies, broken):
+            replies.setdefault(question, LIFTED)
     if failed:
         broken |= {check.name for check in checks if failed & set(_wanted(attempt, [check], replies, broken))}
-    return Inquiry({**replies, **dict.fromkeys(missing, overdue)}, frozenset(broken))
+    return Inquiry(replies, frozenset(broken))
 
 
 def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[Finding]:
@@ -213,14 +230,24 @@ def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question
     return Unknown(Why.FAILED, "internal error")
 
 
-def _wanted(attempt: Attempt, checks: Sequence[Check], replies: Replies, broken: set[str]) -> list[Question]:
-    """What all checks want to know at this point, each question once; checks that fail here join `broken`."""
+def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> OwnWord:
+    try:
+        return own_word(attempt, checks, replies)
+    except Exception:  # a check that fails is told of when it is asked or judges
+        return NO_WORD
+
+
+def _wanted(
+    attempt: Attempt, checks: Sequence[Check], replies: Replies, broken: set[str], lifts: Collection[str] = ()
+) -> list[Question]:
+    """What all checks want to know at this point, each question once, without what is lifted; checks that fail here join
+    `broken`."""
     wanted: dict[Question, None] = {}
     for check in checks:
         if check.name in broken:
             continue
         try:
-            wanted.update(dict.fromkeys(check.asks(attempt, replies)))
+            wanted.update(dict.fromkeys(counting(check, attempt, replies, lifts)))
         except Exception:
             log.exception("check %s failed while asking", check.name)
             broken.add(check.name)

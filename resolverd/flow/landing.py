@@ -9,8 +9,6 @@ from resolverd.flow.dispatch import Flight
 from resolverd.flow.ports import Clock
 from resolverd.mail.listreply import Told, unasked
 
-NEEDLESS = Unknown(Why.NEEDLESS, "decided without it")
-
 Enough: TypeAlias = Callable[[Mapping[str, Told]], bool]
 """Whether what has come, by list, settles what it was asked for."""
 
@@ -18,7 +16,10 @@ Enough: TypeAlias = Callable[[Mapping[str, Told]], bool]
 async def settle(
     looks: Mapping[str, Told | Flight], deadline: float, clock: Clock, enough: Enough | None = None
 ) -> dict[str, Told]:
-    """What has come by the deadline (monotonic seconds), or was enough before; the rest is Unknown, and goes on by itself."""
+    """What has come by the deadline (monotonic seconds), the rest as Unknown; what was enough before that, without the rest.
+
+    Whatever is not waited for goes on by itself.
+    """
     start = clock.monotonic()
     told = {name: look for name, look in looks.items() if isinstance(look, Told)}
     flights = {name: look for name, look in looks.items() if not isinstance(look, Told)}
@@ -30,7 +31,7 @@ async def settle(
         flights = {name: flight for name, flight in flights.items() if flight not in done}
         if not done or enough is None:
             return told | dict.fromkeys(flights, unasked(Unknown(Why.TIMEOUT, f"no answer within {ms} ms")))
-    return told | dict.fromkeys(flights, unasked(NEEDLESS))
+    return told
 
 
 def _landed(flight: Flight, ms: int) -> Told:

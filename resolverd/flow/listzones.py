@@ -17,8 +17,8 @@ from resolverd.mail.guard import Guarded, GuardTable
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listreply import FAILURE_TTL
 from resolverd.mail.listspec import HASH, ListSpec
-from resolverd.mail.overrides import DENY
-from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply
+from resolverd.mail.overrides import ALLOW, DENY
+from resolverd.mail.questions import Clear, Listed, ListLookup, ListReply, Skipped
 from resolverd.mail.standing import UNREACHABLE, Standing, fold, is_decided
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
@@ -32,6 +32,9 @@ _MEMORY = 5.0
 
 _PURPOSES = {BL: None, DBL: None, WL: "allow", SCORE: "block"}
 """Which lists each subtree needs; a quota is not spent on others."""
+
+_DECIDED: Mapping[str, tuple[str, ...]] = {ALLOW: (BL, DBL), DENY: (WL,)}
+"""The subtrees whose answer our own word alone makes."""
 
 _NOT_LOCAL = ExtendedError(codes.EDE_PROHIBITED, "keyed lists are for clients of this machine")
 _REFUSED = Answer(codes.REFUSED, errors=(_NOT_LOCAL,), keep=False)
@@ -150,30 +153,39 @@ class ListZones:
         return saying, min(combined.ttl_of(standing, word.action), word.lasting or combined.MAX_TTL)
 
     async def _word_and_standing(self, subject: Address | str, tree: str) -> tuple[Word, Standing]:
+        deadline = self._clock.monotonic() + self._patience
         word = NOTHING if self._own is None else self._own.at_once(subject)
-        if word is None:
-            return await asyncio.gather(self._word(subject), self._standing(subject, tree))
-        if word.action is not None and self._engine.frugal:
-            # Our own word decides, so nobody else's has to be paid for.
-            return word, Standing()
-        return word, await self._standing(subject, tree)
+        if word is not None:
+            return word, await self._standing_beside(word, subject, tree, deadline)
+        looking = asyncio.ensure_future(self._word(subject, deadline))
+        try:
+            # Where our own word decides, nobody else's has to be paid for; but lists have half of the time in any case.
+            await asyncio.wait({looking}, timeout=self._patience / 2)
+            if looking.done():
+                return looking.result(), await self._standing_beside(looking.result(), subject, tree, deadline)
+            return await asyncio.gather(looking, self._standing(subject, tree, deadline))
+        finally:
+            looking.cancel()
 
-    async def _word(self, subject: Address | str) -> Word:
-        """The admin's own word, after a look at the client's names if need be."""
+    async def _standing_beside(self, word: Word, subject: Address | str, tree: str, deadline: float) -> Standing:
+        decided = word.action is not None and (self._engine.frugal or tree in _DECIDED[word.action])
+        return Standing() if decided else await self._standing(subject, tree, deadline)
+
+    async def _word(self, subject: Address | str, deadline: float) -> Word:
+        """The admin's own word by `deadline` (monotonic seconds), after a look at the client's names if need be."""
         if self._own is None:
             return NOTHING
         word = self._own.at_once(subject)
         if word is not None or isinstance(subject, str):
             return word or NOTHING
-        return await self._own.about(subject, deadline=self._clock.monotonic() + self._patience)
+        return await self._own.about(subject, deadline=deadline)
 
-    async def _standing(self, subject: Address | str, tree: str) -> Standing:
+    async def _standing(self, subject: Address | str, tree: str, deadline: float) -> Standing:
         purpose = _PURPOSES[tree]
         now, purges = self._clock.monotonic(), self._engine.purges
         known = self._standings.get((subject, purpose))
         if known is not None and now - known.since < _MEMORY and known.purges == purges:
             return known.standing
-        deadline = now + self._patience
         enough = self._is_decided if tree in (BL, DBL) else None
         replies = await self._engine.ask_all(subject, deadline=deadline, purpose=purpose, enough=enough)
         replies |= await self._looked_at_twice(subject, replies, deadline)
@@ -190,7 +202,7 @@ class ListZones:
         return is_decided(self._engine.known, replies, open_, self._listed_at)
 
     async def _looked_at_twice(
-        self, subject: Address | str, replies: Mapping[str, ListReply], deadline: float
+        self, subject: Address | str, replies: Mapping[str, ListReply | Skipped], deadline: float
     ) -> dict[str, ListReply]:
         """Those block lists that no longer list the subject when they are looked at once more."""
         specs = self._engine.known
@@ -221,7 +233,7 @@ class ListZones:
             return combined.negative(found.zone, combined.MAX_TTL, nxdomain=True)
         if found.canary is None and HASH not in found.spec.kinds:
             subject = found.subject if isinstance(found.subject, str) else unmapped(found.subject)
-            word = await self._word(subject)
+            word = await self._word(subject, self._clock.monotonic() + self._patience)
             if word.action is not None and (answer := _overridden(found.zone, found.spec, word, name, rtype)) is not None:
                 return answer
         ask = self._engine.ask_for if rtype == codes.A else self._engine.words_for

@@ -178,6 +178,8 @@ class Screen:
 
         try:
             async with asyncio.timeout(patience):
+                if name := await hearing.find_name():
+                    attempt = attempt._replace(client_name=name)
                 return await self._greylister.consider(
                     attempt,
                     record=record,

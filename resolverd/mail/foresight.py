@@ -10,15 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from resolverd.mail import recipients
 from resolverd.mail.attempt import Attempt
-from resolverd.mail.checks.overrides import NAME as OVERRIDES
 from resolverd.mail.checks.rules import Check, judged
 from resolverd.mail.findings import Action
+from resolverd.mail.lifting import own_word
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.questions import Clear, Listed, ListLookup, Question, Replies, Reply
 from resolverd.mail.verdict import DENIED, Decision, VerdictRules, decide
 
-ACCESS = "access"
-"""The check that speaks for the admin's maps, as `OVERRIDES` does for what he has said since."""
 _TTL = 0
 
 
@@ -47,8 +45,8 @@ class Foresight:
         lookups = [question for question in open_ if isinstance(question, ListLookup)]
         if self._curious or not open_:
             return False
-        if self._may_lift(replies, open_):
-            return False
+        if not own_word(self._attempt, self._checks, replies).wants.isdisjoint(open_):
+            return False  # what the admin says once he knows who it is may lift all that others say
         if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
             return False
         best = self._decide(replies, self._best(replies, lookups))
@@ -75,11 +73,6 @@ class Foresight:
         silent = [check for check in self._checks if next(iter(check.asks(self._attempt, {})), None) is None]
         findings = [finding for check in silent for finding in check.judge(self._attempt, {})]
         return any(finding.consequence is not None for finding in findings)
-
-    def _may_lift(self, replies: Replies, open_: Collection[Question]) -> bool:
-        """Whether a word of the admin's waits for the client's name: what it says then may lift all that others say."""
-        asked = (check.asks(self._attempt, replies) for check in self._checks if check.name in (ACCESS, OVERRIDES))
-        return any(not set(open_).isdisjoint(questions) for questions in asked)
 
     def _decide(self, replies: Replies, more: Mapping[Question, Reply]) -> Decision:
         known = {**replies, **more}

@@ -1,7 +1,7 @@
 """What checks ask and what comes back: the vocabulary between pure checks and the flow that does the asking."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from resolverd.failures import Unknown
 from resolverd.wire.names import Address, Name
@@ -76,9 +76,17 @@ class Clear(NamedTuple):
     ms: int = 0
 
 
+class Skipped(NamedTuple):
+    """Not asked, or not waited for: whatever the reply had been, the verdict would be the same. No failure, and no answer."""
+
+    detail: str = "decided without it"
+
+
+SKIPPED: Final = Skipped()
+
 DnsReply: TypeAlias = Records | Absent | Unknown
 ListReply: TypeAlias = Listed | Clear | Unknown
-Reply: TypeAlias = Records | Absent | Listed | Clear | Unknown
+Reply: TypeAlias = Records | Absent | Listed | Clear | Unknown | Skipped
 
 Replies: TypeAlias = Mapping[Question, Reply]
 """What has come back so far; a question that is not in it is still open."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from resolverd.failures import Unknown, Why
 from resolverd.mail.listspec import ListSpec
-from resolverd.mail.questions import Clear, Listed, ListReply
+from resolverd.mail.questions import Clear, Listed, ListReply, Skipped
 
 UNREACHABLE = frozenset({Why.TIMEOUT, Why.FAILED})
 """Why a list may answer in a minute; the other reasons are that it does not serve us, or that we may not ask."""
@@ -13,7 +13,7 @@ UNREACHABLE = frozenset({Why.TIMEOUT, Why.FAILED})
 
 class Standing(NamedTuple):
     """How a subject stands. `listings` are those of block lists that weigh something, `vouchers` those of allow lists; both
-    strongest first.
+    strongest first. `skipped`: some list was not asked, as it is certain without.
 
     `score` adds up the block lists' points. `ttl` is the smallest of the replies, None where no list was asked.
     """
@@ -21,6 +21,7 @@ class Standing(NamedTuple):
     listings: tuple[Listed, ...] = ()
     vouchers: tuple[Listed, ...] = ()
     unknown: tuple[tuple[str, Unknown], ...] = ()
+    skipped: bool = False
     score: float = 0
     ttl: int | None = None
 
@@ -31,8 +32,8 @@ class Standing(NamedTuple):
 
     @property
     def partial(self) -> bool:
-        """Some list's reply is missing."""
-        return bool(self.unknown)
+        """Some list's reply is missing: it could not be had, or was not waited for."""
+        return bool(self.unknown) or self.skipped
 
     def reaches(self, threshold: float | None) -> bool:
         """Whether the block lists' points reach the threshold; None: whether any lists the subject."""
@@ -54,7 +55,7 @@ def is_decided(
     return threshold is not None and standing.score + sum(more) < threshold if more else True
 
 
-def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply]) -> Standing:
+def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply | Skipped]) -> Standing:
     """The standing from each list's reply; `specs` by list id."""
     listed = [reply for reply in replies.values() if isinstance(reply, Listed)]
     listed.sort(key=lambda reply: (-abs(reply.weight), specs[reply.list_id].number))
@@ -65,6 +66,7 @@ def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply]) -> Sta
         listings=listings,
         vouchers=tuple(reply for reply in listed if specs[reply.list_id].allows),
         unknown=tuple((name, reply) for name, reply in replies.items() if isinstance(reply, Unknown)),
+        skipped=any(isinstance(reply, Skipped) for reply in replies.values()),
         score=sum(reply.weight for reply in listings),
         ttl=min(ttls, default=None),
     )

@@ -33,8 +33,18 @@ REPLY_LIMIT: Final = 400
 LINK_LIMIT: Final = 200
 """Longest link worth its place in a reply."""
 
+_ALLOW_LISTS: Final = frozenset({"dnswl"})
+"""The check that speaks for them."""
+_UNKNOWN: Final = ("_unknown", "_temperror", "_unreachable")
+"""How the codes of findings end that say that something could not be found out."""
+
+_NO_WORD: Final = frozenset({"override_none", "access_none"})
+"""The codes of findings that the admin has said nothing."""
+
 _HARMFUL = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
 _WAITING = frozenset({"new", "early-retry"})
+GREYLIST_FAILURES: Final = frozenset({"store failed", "internal error"})
+"""Why greylisting was skipped, where it was not meant to be (`GreylistOutcome.reason`)."""
 
 
 class Mode(StrEnum):
@@ -109,7 +119,7 @@ def excused(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without the deferrals for what could not be looked up: it was our network, not the client's fault."""
     return [
         finding._replace(text=f"{finding.text}, as the internet is out of reach", consequence=None, reply=None)
-        if finding.consequence is Consequence.DEFER and finding.code.endswith(("_unknown", "_temperror"))
+        if finding.consequence is Consequence.DEFER and is_unknown(finding)
         else finding
         for finding in findings
     ]
@@ -117,7 +127,8 @@ def excused(findings: Iterable[Finding]) -> list[Finding]:
 
 def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *, greylisting: bool = True) -> Decision:
     """The fold: what the findings of one attempt come to. Without `greylisting` it is not asked, whatever the rules say."""
-    counted = _as_they_count(tuple(findings))
+    findings = tuple(findings)
+    counted = _as_they_count(findings)
     score = sum(finding.score for finding in counted)
     policy = rules.policy(attempt.recipient)
     mode = policy.mode or rules.mode
@@ -130,21 +141,51 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     if rulings:
         worst = max(rulings, key=_harshness)
         return Decision(worst.action, score, worst.reason, counted, worst.reply, worst.link, mode=mode)
+    greylists = greylisting and bool(policy.greylist)
     return Decision(
         Action.ACCEPT,
         score,
-        f"score {points(score)}, too little to refuse" if score > 0 else "nothing speaks against it",
+        _why_accepted(findings, counted, score, greylists=greylists),
         counted,
         # Who is vouched for comes back anyway: greylisting it would cost time and catch nobody.
-        wants_greylist=greylisting and bool(policy.greylist) and not _is_vouched_for(counted) and not _waits_never(counted),
+        wants_greylist=greylists and not _is_vouched_for(counted) and not _waits_never(counted),
         suspicious=_is_suspicious(counted, rules),
         mode=mode,
     )
 
 
+def _why_accepted(findings: tuple[Finding, ...], counted: tuple[Finding, ...], score: float, *, greylists: bool) -> str:
+    """What has decided that nothing is refused: the admin's word, an allow list that spared something, how little there is,
+    or how little is known."""
+    own = next((finding for finding in findings if finding.lifts and finding.check not in _ALLOW_LISTS), None)
+    if own is not None:
+        return own.text
+    vouching = next((finding for finding in counted if finding.code == ALLOWED), None)
+    lifted = any(_is_lifted(each, finding.lifts) for finding in findings if finding.lifts for each in findings)
+    if vouching is not None and (lifted or (greylists and _is_vouched_for(counted))):
+        return vouching.text
+    if score > 0:
+        return f"score {points(score)}, too little to refuse"
+    unknown = dict.fromkeys(each.check for each in counted if is_unknown(each))
+    if not unknown:
+        return "nothing speaks against it"
+    if all(is_unknown(each) or each.code.endswith("_skipped") or each.code in _NO_WORD for each in counted):
+        return f"nothing could be found out: {', '.join(unknown)}"
+    return f"nothing speaks against it, as far as is known (not: {', '.join(unknown)})"
+
+
+def is_unknown(finding: Finding) -> bool:
+    """Whether a check could not find out what it wanted to know."""
+    return finding.code.endswith(_UNKNOWN)
+
+
 def settle(decision: Decision, greylist: GreylistOutcome | None) -> Decision:
     """The decision with the word of greylisting, if it was asked."""
-    if greylist is None or decision.action is not Action.ACCEPT or greylist.state not in _WAITING:
+    if greylist is None or decision.action is not Action.ACCEPT:
+        return decision
+    if greylist.state == "skipped" and greylist.reason in GREYLIST_FAILURES:
+        return decision._replace(reason=f"{decision.reason}; greylisting failed: {greylist.reason}")
+    if greylist.state not in _WAITING:
         return decision
     return decision._replace(action=Action.GREYLIST, reason=f"greylisted, {greylist.reason or greylist.state}")
 

@@ -21,7 +21,7 @@ from resolverd.mail.checks import PRESETS, build
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.foresight import Foresight
 from resolverd.mail.overrides import key_of
-from resolverd.mail.questions import Listed, ListLookup, Lookup
+from resolverd.mail.questions import SKIPPED, Listed, ListLookup, Lookup
 from resolverd.mail.standing import fold, is_decided
 from resolverd.mail.verdict import VerdictRules, decide
 from resolverd.watch.counters import Counters
@@ -89,7 +89,7 @@ def test_frugal_foresight_never_lets_a_refused_client_through(preset, replies, o
     known = {lookup: reply for lookup, reply in replies.items() if lookup not in open_} | names(SUBJECT)
     foresight = Foresight(SUBJECT, build(PRESETS[preset], LISTS), BY_ID, VerdictRules(), frugal=True)
     if foresight.is_decided(known, open_):
-        early = told(preset, SUBJECT, {**known, **dict.fromkeys(open_, Unknown(Why.NEEDLESS))})[0]
+        early = told(preset, SUBJECT, {**known, **dict.fromkeys(open_, SKIPPED)})[0]
         late = told(preset, SUBJECT, replies | names(SUBJECT))[0]
         assert (early in (Action.REJECT, Action.DEFER)) == (late in (Action.REJECT, Action.DEFER))
 
@@ -151,7 +151,8 @@ async def test_a_slow_list_that_cannot_change_the_verdict_is_not_waited_for():
     assert (verdict.action, verdict.reply.code) == (Action.REJECT, 554)
     assert verdict.ms == round(1000 * RTT)
     assert not verdict.partial
-    assert "needless" in next(finding.text for finding in verdict.findings if finding.code == "dnsbl_unknown")
+    skipped = next(finding for finding in verdict.findings if finding.code == "dnsbl_skipped")
+    assert skipped.text == "not asked, as the verdict is certain without: psbl.test"
 
 
 @virtual
@@ -388,7 +389,7 @@ async def test_frugal_asks_allow_lists_first_in_the_zone_too():
     replies = await engine.ask_all(
         ADDRESS, deadline=loop.time() + 2, enough=lambda replies, open_: is_decided(engine.known, replies, open_, None)
     )
-    spared = {name for name, reply in replies.items() if isinstance(reply, Unknown)}
+    spared = {name for name, reply in replies.items() if reply is SKIPPED}
     assert spared == {"spamhaus-zen", "spamcop", "psbl", "mailspike"}
     assert resolver.asked == ["7.2.0.192.list.dnswl.org"]
     resolver.script["list.dnswl.org"] = SERVFAIL

@@ -6,7 +6,7 @@ from typing import Final
 from resolverd.failures import Unknown, Why
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.hostnames import hostname_of
-from resolverd.mail.questions import Absent, Lookup, Records, Replies
+from resolverd.mail.questions import Absent, Lookup, Records, Replies, Skipped
 from resolverd.wire import codes
 from resolverd.wire.names import Address, reverse_name
 from resolverd.wire.rdata import target
@@ -37,7 +37,7 @@ def told_reverse(attempt: Attempt) -> str:
     return told(attempt.reverse_client_name) or told(attempt.client_name)
 
 
-def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unknown:
+def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unknown | Skipped:
     """The client's reverse names, sorted; none for a definite denial or records that hold no host name.
 
     Names that are no host names do not count: getnameinfo(3) and smtpd refuse them as well.
@@ -51,7 +51,7 @@ def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unkno
         return tuple(sorted({name for rdata in reply.rdatas if (name := _hostname(rdata))})[:MAX_NAMES])
     if isinstance(reply, Absent):
         return ()
-    return reply if isinstance(reply, Unknown) else Unknown(Why.TIMEOUT)
+    return reply if isinstance(reply, Unknown | Skipped) else Unknown(Why.TIMEOUT)
 
 
 def _hostname(rdata: bytes) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from resolverd.failures import Unknown
 from resolverd.mail.findings import Evidence
 from resolverd.mail.printable import printable
-from resolverd.mail.questions import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Replies, Reply
+from resolverd.mail.questions import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Replies, Reply, Skipped
 from resolverd.wire.codes import type_text
 from resolverd.wire.names import to_text
 from resolverd.wire.rdata import summary
@@ -29,7 +29,7 @@ def piece(question: Question, reply: Reply, shown: str = "") -> Evidence:
     else:
         asked = f"{question.subject} in {shown or question.list_id}"
     answered = printable(_words(question, reply), 200)
-    if isinstance(reply, Unknown):
+    if isinstance(reply, Unknown | Skipped):
         return Evidence(printable(asked), answered)
     return Evidence(printable(asked), answered, reply.age, reply.ms)
 
@@ -42,6 +42,8 @@ def why(reply: Unknown) -> str:
 def _words(question: Question, reply: Reply) -> str:
     if isinstance(reply, Unknown):
         return f"unknown ({why(reply)})"
+    if isinstance(reply, Skipped):
+        return f"not asked ({reply.detail})"
     if isinstance(reply, Absent):
         return "no such name" if reply.nxdomain else "no such record"
     if isinstance(reply, Clear):

@@ -11,10 +11,10 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.client import reverse_names, reverse_wanted, told
 from resolverd.mail.checks.evidence import evidence, why
-from resolverd.mail.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.mail.checks.rules import CheckRules, harmful, harmless, skipped, temporary
 from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.hostnames import name_of
-from resolverd.mail.questions import Absent, Lookup, Question, Records, Replies
+from resolverd.mail.questions import Absent, Lookup, Question, Records, Replies, Skipped
 from resolverd.wire import codes
 from resolverd.wire.names import Address
 
@@ -45,7 +45,10 @@ class Fcrdns:
         for name, question in forward.items():
             if _confirms(question, address, replies):
                 return [harmless(self.name, "fcrdns_ok", f"{name} leads back to {address}", seen)]
-        if trouble := _trouble(attempt, forward, replies):
+        trouble = _trouble(attempt, forward, replies)
+        if isinstance(trouble, Skipped):
+            return [skipped(self.name, f"the hostname of {address}", seen)]
+        if trouble:
             text = f"no hostname of {address} could be verified ({why(trouble)})"
             return [temporary(self.name, self.rules, "fcrdns_unknown", text, LATER, seen)]
         if not forward:
@@ -77,7 +80,9 @@ def _forward(attempt: Attempt, address: Address, replies: Replies) -> dict[str, 
     """The forward look-up of each reverse name, in the address family of the client."""
     names = reverse_names(attempt, replies)
     rtype = codes.A if address.version == 4 else codes.AAAA
-    return {} if isinstance(names, Unknown) else {name: Lookup(wire, rtype) for name in names if (wire := name_of(name))}
+    if isinstance(names, Unknown | Skipped):
+        return {}
+    return {name: Lookup(wire, rtype) for name in names if (wire := name_of(name))}
 
 
 def _confirms(question: Lookup, address: Address, replies: Replies) -> bool:
@@ -85,13 +90,13 @@ def _confirms(question: Lookup, address: Address, replies: Replies) -> bool:
     return isinstance(reply, Records) and address.packed in reply.rdatas
 
 
-def _trouble(attempt: Attempt, forward: dict[str, Lookup], replies: Replies) -> Unknown | None:
+def _trouble(attempt: Attempt, forward: dict[str, Lookup], replies: Replies) -> Unknown | Skipped | None:
     """Why it cannot be said for certain that no name leads back, if it cannot."""
     names = reverse_names(attempt, replies)
-    if isinstance(names, Unknown):
+    if isinstance(names, Unknown | Skipped):
         return names
     for question in forward.values():
         reply = replies.get(question, Unknown(Why.TIMEOUT))
         if not isinstance(reply, Records | Absent):
-            return reply if isinstance(reply, Unknown) else Unknown(Why.FAILED)
+            return reply if isinstance(reply, Unknown | Skipped) else Unknown(Why.FAILED)
     return None

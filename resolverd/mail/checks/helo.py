@@ -10,9 +10,9 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail import hostnames
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.evidence import evidence, why
-from resolverd.mail.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.mail.checks.rules import CheckRules, harmful, harmless, skipped, temporary
 from resolverd.mail.findings import Finding, SmtpReply
-from resolverd.mail.questions import Lookup, Question, Records, Replies
+from resolverd.mail.questions import Lookup, Question, Records, Replies, Skipped
 from resolverd.wire import codes
 
 INVALID = SmtpReply(501, "5.5.2", "Helo command rejected (Invalid name)")
@@ -58,6 +58,8 @@ class Helo:
             return [harmless(self.name, "helo_ok", f"HELO {helo} exists", seen)]
         for question in questions:
             answer = replies.get(question, Unknown(Why.TIMEOUT))
+            if isinstance(answer, Skipped):
+                return [skipped(self.name, f"HELO {helo}", seen)]
             if isinstance(answer, Unknown):
                 text = f"HELO {helo} could not be looked up ({why(answer)})"
                 return [temporary(self.name, self.rules, "helo_unknown", text, LATER, seen)]

@@ -8,7 +8,7 @@ from resolverd.mail.checks.evidence import evidence, why
 from resolverd.mail.checks.rules import harmless
 from resolverd.mail.findings import Finding
 from resolverd.mail.listspec import ListSpec
-from resolverd.mail.questions import Clear, Listed, ListLookup, Replies
+from resolverd.mail.questions import Clear, Listed, ListLookup, Replies, Skipped
 from resolverd.wire.names import Address
 
 
@@ -43,19 +43,24 @@ def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, 
     found = []
     for one in questions:
         reply = replies.get(one.question, Unknown(Why.TIMEOUT))
-        if not isinstance(reply, Listed | Clear):
+        if not isinstance(reply, Listed | Clear | Skipped):
             found.append((one, reply if isinstance(reply, Unknown) else Unknown(Why.FAILED)))
     return found
 
 
 def remainder(check: str, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
-    """The word on the lists that do not list, if there are any: ``CHECK_clear``, or ``CHECK_unknown`` if one did not say."""
+    """The word on the lists that do not list, if there are any: ``CHECK_clear``, or ``CHECK_unknown`` if one did not say;
+    ``CHECK_skipped`` if none was asked."""
     others = [one for one in questions if not isinstance(replies.get(one.question), Listed)]
     if not others:
         return []
     seen = tuple(piece for one in others for piece in evidence(replies, [one.question], one.spec.shown))
+    unasked = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Skipped))
+    besides = f"; not asked, as the verdict is certain without: {', '.join(unasked)}" if unasked else ""
     if trouble := unknowns(others, replies):
         words = dict.fromkeys(f"{one.spec.shown} ({why(reply)})" for one, reply in trouble)
-        return [harmless(check, f"{check}_unknown", f"no word from {', '.join(words)}", seen)]
-    names = dict.fromkeys(one.spec.shown for one in others)
-    return [harmless(check, f"{check}_clear", f"not listed by {', '.join(names)}", seen)]
+        return [harmless(check, f"{check}_unknown", f"no word from {', '.join(words)}{besides}", seen)]
+    names = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Clear))
+    if not names:
+        return [harmless(check, f"{check}_skipped", f"not asked, as the verdict is certain without: {', '.join(unasked)}", seen)]
+    return [harmless(check, f"{check}_clear", f"not listed by {', '.join(names)}{besides}", seen)]

@@ -7,9 +7,9 @@ from resolverd.failures import Unknown
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.client import reverse_names, reverse_wanted
 from resolverd.mail.checks.evidence import evidence, why
-from resolverd.mail.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.mail.checks.rules import CheckRules, harmful, harmless, skipped, temporary
 from resolverd.mail.findings import Finding, SmtpReply
-from resolverd.mail.questions import Question, Replies
+from resolverd.mail.questions import Question, Replies, Skipped
 
 REPLY = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your reverse hostname)")
 LATER = SmtpReply(450, "4.7.25", "Message deferred (your reverse hostname could not be looked up)")
@@ -33,6 +33,8 @@ class Ptr:
             return [harmless(self.name, "ptr_skipped", "no client address given")]
         seen = evidence(replies, reverse_wanted(attempt))
         names = reverse_names(attempt, replies)
+        if isinstance(names, Skipped):
+            return [skipped(self.name, f"the reverse hostname of {address}")]
         if isinstance(names, Unknown):
             text = f"the reverse hostname of {address} could not be looked up ({why(names)})"
             return [temporary(self.name, self.rules, "ptr_unknown", text, LATER, seen)]

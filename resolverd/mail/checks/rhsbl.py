@@ -19,7 +19,7 @@ from resolverd.mail.checks.rules import CheckRules, harmful, harmless
 from resolverd.mail.domains import canonical, registrable
 from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.listspec import ListSpec
-from resolverd.mail.questions import Question, Replies
+from resolverd.mail.questions import Question, Replies, Skipped
 
 ROLES: Final = {
     "helo": "Helo command",
@@ -46,14 +46,16 @@ class Rhsbl:
     roles: Collection[str] = USUAL
     name: str = "rhsbl"
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """Every domain list about every name, and the client's name itself."""
-        if self._lists() and "reverse_client" in self.roles:
+    def asks(self, attempt: Attempt, replies: Replies, *, lifted: Collection[str] = ()) -> Iterable[Question]:
+        """Every domain list about every name, and the client's name itself; nothing for findings (by code) that are `lifted`."""
+        counting = [role for role in self.roles if f"rhsbl_{role}_listed" not in lifted]
+        if self._lists() and "reverse_client" in counting:
             yield from reverse_wanted(attempt)
-        if self._lists() and "client" in self.roles:
+        if self._lists() and "client" in counting:
             yield from wanted(attempt, replies)
-        for _, questions in self._asked(attempt, replies):
-            yield from (one.question for one in questions)
+        for role, questions in self._asked(attempt, replies):
+            if role in counting:
+                yield from (one.question for one in questions)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """Each list counts once for a registered domain, by its heaviest listing, however many names of it the client brings."""
@@ -113,7 +115,7 @@ class Rhsbl:
 def _reverse_name(attempt: Attempt, replies: Replies) -> str:
     names = reverse_names(attempt, replies)
     # smtpd knows one reverse name only, and every further one would cost a question of a list's quota.
-    return "" if isinstance(names, Unknown) or not names else names[0]
+    return "" if isinstance(names, Unknown | Skipped) or not names else names[0]
 
 
 _NAMES: Final[dict[str, Callable[[Attempt, Replies], str]]] = {

@@ -74,6 +74,11 @@ def harmless(check: str, code: str, text: str, evidence: tuple[Evidence, ...] = 
     return Finding(check, code, printable(text), evidence=evidence, ms=_longest(evidence))
 
 
+def skipped(check: str, whose: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
+    """The word of a check that has nothing to say, as the verdict was certain without it."""
+    return harmless(check, f"{check}_skipped", f"{whose} was not looked up, the verdict is certain without it", evidence)
+
+
 def harmful(
     check: str,
     rules: CheckRules,

@@ -10,9 +10,9 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail import hostnames
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.evidence import evidence, why
-from resolverd.mail.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.mail.checks.rules import CheckRules, harmful, harmless, skipped, temporary
 from resolverd.mail.findings import Evidence, Finding, SmtpReply
-from resolverd.mail.questions import Lookup, Question, Records, Replies
+from resolverd.mail.questions import Lookup, Question, Records, Replies, Skipped
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT
 from resolverd.wire.rdata import target
@@ -42,8 +42,8 @@ class SenderDomain:
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
         domain = attempt.sender_domain
-        if skipped := _skipped(attempt):
-            return [harmless(self.name, "sender_domain_skipped", skipped)]
+        if reason := _skipped(attempt):
+            return [harmless(self.name, "sender_domain_skipped", reason)]
         questions = _questions(attempt)
         seen = evidence(replies, questions)
         if not questions:
@@ -56,6 +56,8 @@ class SenderDomain:
             return [harmless(self.name, "sender_domain_ok", f"sender domain {domain} has an address", seen)]
         for question in questions:
             reply = replies.get(question, Unknown(Why.TIMEOUT))
+            if isinstance(reply, Skipped):
+                return [skipped(self.name, f"sender domain {domain}", seen)]
             if isinstance(reply, Unknown):
                 text = f"sender domain {domain} could not be looked up ({why(reply)})"
                 return [temporary(self.name, self.rules, "sender_domain_unknown", text, LATER, seen)]

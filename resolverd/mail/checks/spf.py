@@ -67,8 +67,8 @@ class _Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spf:
-    """Codes: ``spf_`` and ``spf_helo_`` (the HELO identity, where it is not the sender's) with the results of RFC 7208 §2.6
-    and ``worthless`` (a pass that anybody gets), ``spf_allowed`` (a fail, but sent by an allowed forwarder), ``spf_skipped``."""
+    """Codes: ``spf_`` and ``spf_helo_`` (the HELO identity, where it is not the sender's) with the results of RFC 7208 §2.6,
+    ``worthless`` (a pass that anybody gets) and ``skipped``; ``spf_allowed`` (a fail, but sent by an allowed forwarder)."""
 
     rules: CheckRules
     options: SpfOptions = SpfOptions()
@@ -92,7 +92,11 @@ class Spf:
         findings: list[Finding] = []
         for claim in self._claims(attempt, replies, _LATE):
             outcome = claim.progress.outcome
-            assert outcome is not None  # what is missing stands as not known
+            if outcome is None:  # what is missing stands as not known, so it was skipped
+                seen = evidence(replies, claim.progress.asked)
+                text = f"the SPF record of {claim.subject.domain} was not looked up, the verdict is certain without it"
+                findings.append(harmless(self.name, f"{claim.code}_skipped", text, seen))
+                continue
             finding = self._finding(attempt, claim, outcome, replies)
             if claim.code == "spf" or not findings:
                 finding = finding._replace(header=self._header(claim, outcome))

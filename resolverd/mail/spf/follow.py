@@ -4,12 +4,13 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 from resolverd.failures import Unknown, Why
-from resolverd.mail.questions import Absent, DnsReply, Lookup, Records, Replies
+from resolverd.mail.questions import Absent, DnsReply, Lookup, Records, Replies, Skipped
 from resolverd.mail.spf.result import Outcome
 
 
 class Progress(NamedTuple):
-    """How far an evaluation has come: its `outcome`, or None while it waits for `wanted`, the first of them above all.
+    """How far an evaluation has come: its `outcome`, or None while it waits for `wanted`, the first of them above all, or for
+    good if that is skipped.
 
     `asked`: the questions whose replies it has read, in order.
     """
@@ -28,7 +29,7 @@ def follow(
         wanted = next(evaluation)
         while True:
             reply = replies.get(wanted[0], missing)
-            if reply is None:
+            if reply is None or isinstance(reply, Skipped):
                 evaluation.close()
                 return Progress(None, wanted, tuple(asked))
             asked[wanted[0]] = None
