@@ -58,11 +58,23 @@ MAX_TYPES_PER_NAME: Final = 100
 
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4
-"""Patience with a server never asked before."""
+"""Patience with a server never asked before: after it others are asked too, or it once more; its answer counts to the end."""
 MIN_TIMEOUT: Final = 0.1
 """Patience with the fastest server."""
-MAX_TIMEOUT: Final = 3.0
-"""Patience with the slowest."""
+MAX_TIMEOUT: Final = 1.5
+"""Patience with the slowest: three sends in a client's time."""
+FORWARDER_TIMEOUT: Final = 1.0
+"""Least patience with a forwarder, which may have to ask its way down from the root."""
+TCP_TIMEOUT: Final = 1.0
+"""Least patience with TCP and TLS: handshakes, slow start, and servers whose TCP has a queue of its own."""
+MAX_TCP_TIMEOUT: Final = 3.0
+"""The most of it: one lost SYN, which is repeated after a second (RFC 6298 §2)."""
+LOOKUP_TIMEOUT: Final = 0.8
+"""Patience with the look-up of a name server's address before another is looked up beside it."""
+LATE_REPLIES: Final = 500
+"""Questions that others have answered meanwhile and whose own replies are still listened to (descriptor exhaustion)."""
+DEAD_TRIES: Final = 2
+"""Sends to dead servers for one question, so that the end of an outage is noticed."""
 MAX_BAD_REPLIES: Final = 10
 """Unreadable packets taken for one question before it is given up (TuDoor)."""
 UPSTREAM_STREAMS: Final = 100

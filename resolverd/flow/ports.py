@@ -42,6 +42,10 @@ class Network(Protocol):
         """The reply, or why there is none, after `ask.timeout` at most. Never raises for faults of others."""
         ...
 
+    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
+        """Send the question of an exchange that is under way once more, the same packet but for its cookie; whether it left."""
+        ...
+
 
 class Entry(Protocol):
     """A stored record as `Store.scan` gives it."""

@@ -1,4 +1,4 @@
-"""Drives recursion: runs the generators, carries their Asks to the network, and answers from memory, stale data or failure.
+"""Recursion for clients: answers from memory, by a recursion of its own, with stale data or with failure.
 
 One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting.
 """
@@ -6,14 +6,14 @@ One question is recursed for once, however many ask it, and goes on when those w
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Generator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.cache.broken import FailureCache
 from resolverd.cache.delegations import DelegationCache
 from resolverd.cache.records import RecordCache
+from resolverd.flow.driving import Driver
 from resolverd.flow.ports import Clock, Network
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
@@ -24,7 +24,6 @@ from resolverd.watch.counters import Counters
 from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.ask import All, Ask, First, Reply
 from resolverd.wire.names import ROOT, Name, is_within, label_count, lower
 
 log = logging.getLogger(__name__)
@@ -83,7 +82,6 @@ class Recurse:
         self._iterator = iterator
         self._memory = memory
         self._failures = failures
-        self._network = network
         self._clock = clock
         self._counters = counters
         self._patience = patience
@@ -92,11 +90,15 @@ class Recurse:
         self._discretion = discretion
         self._flights: dict[tuple[Name, int], _Flight] = {}
         self._zones: Counter[Name] = Counter()
-        self._exchanges: dict[Ask, asyncio.Future[Reply | None]] = {}
+        self._driver = Driver(network, counters)
+        self.drive = self._driver.drive
         self.meter: Meter | None = None
         """Who counts what leaves for the zones of lists."""
-        self.unanswered = 0
-        """Questions to name servers in a row that got no answer, whoever was asked."""
+
+    @property
+    def unanswered(self) -> int:
+        """Questions to name servers in a row that got no answer in time, whoever was asked."""
+        return self._iterator.unanswered
 
     @property
     def root_check(self) -> RootCheck:
@@ -202,6 +204,7 @@ class Recurse:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._driver.aclose()
 
     def stale(self, name: Name, rtype: int) -> Answer | None:
         """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
@@ -285,53 +288,3 @@ class Recurse:
         else:
             self._failures.forget(name, rtype)
         return answer
-
-    async def drive(self, core: Generator[Any, Any, Any]) -> Any:
-        """Run a core to its end, fulfilling what it yields; returns what it returns and raises what it raises."""
-        try:
-            step = next(core)
-            while True:
-                try:
-                    reply = await self._fulfil(step)
-                except Exception as error:
-                    step = core.throw(error)
-                else:
-                    step = core.send(reply)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            core.close()
-
-    async def _fulfil(self, step: Ask | All | First) -> Any:
-        if isinstance(step, Ask):
-            return await self._exchange(step)
-        tasks = [asyncio.ensure_future(self.drive(branch)) for branch in step.branches]
-        try:
-            if isinstance(step, All):
-                return await asyncio.gather(*tasks)
-            for done in asyncio.as_completed(tasks):
-                if (result := await done) is not None:
-                    return result
-            return None
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _exchange(self, ask: Ask) -> Reply:
-        # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
-        # long each of those who ask it would wait.
-        key = ask._replace(timeout=0.0)
-        while (shared := self._exchanges.get(key)) is not None:
-            if (reply := await asyncio.shield(shared)) is not None:
-                return reply._replace(sent=0)
-        reply = None
-        shared = self._exchanges[key] = asyncio.get_running_loop().create_future()
-        self._counters.add("queries_sent", transport=ask.transport.value)
-        try:
-            reply = await self._network.exchange(ask)
-        finally:
-            # None: who asked has been cancelled, and its copy is no longer under way. Another may ask.
-            del self._exchanges[key]
-            shared.set_result(reply)
-        self.unanswered = 0 if reply.message is not None else self.unanswered + 1
-        return reply

@@ -10,6 +10,7 @@ import errno
 import secrets
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
@@ -38,6 +39,7 @@ class Exchange:
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
         self._streams = Streams(lambda to: self._socket(to, socket.SOCK_STREAM, self._source(to.address.version)))
         self._cookies = Cookies()
+        self._open: dict[Ask, Callable[[bool], bool]] = {}
 
     async def exchange(self, ask: Ask) -> Reply:
         """The reply, or why there is none, after `ask.timeout` seconds at most. Never raises for faults of others."""
@@ -57,7 +59,13 @@ class Exchange:
             failed = Failed.LOCAL if error.errno in _OURS else Failed.UNREACHABLE
         now = loop.time()
         # What was thrown away counts as well: it has cost as much (CVE-2026-24027).
-        return Reply(message, failed, now, now - begun, tally.octets, tally.sent, tally.cookie)
+        took = now - (tally.asked or begun)
+        return Reply(message, failed, now, took, tally.octets, tally.sent, tally.cookie, tally.repeated)
+
+    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
+        """Send the packet of a UDP exchange that is under way once more, from the same port; False if it did not leave."""
+        send = self._open.get(ask._replace(timeout=0.0))
+        return send is not None and send(cookie)
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
@@ -71,9 +79,12 @@ class Exchange:
         with_cookie = ask.cookie and ask.edns_size > 0
         cookie = ((cookies.OPTION, self._cookies.option(address, source)),) if with_cookie else ()
         flags = codes.RD if ask.recursion else 0
-        packet = render.question(secrets.randbits(16), flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
+        ident = secrets.randbits(16)
+        packet = render.question(ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
         if udp:
-            message = await self._udp(ask, source, packet, qname, deadline, tally)
+            # Whoever guesses has to guess the same of it.
+            plain = packet if not cookie else render.question(ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec)
+            message = await self._udp(ask, source, packet, plain, qname, deadline, tally)
         else:
             matches = partial(_answers, packet=packet, qname=qname, any_case=True)
             async with asyncio.timeout_at(deadline):
@@ -91,13 +102,22 @@ class Exchange:
         return message
 
     async def _udp(
-        self, ask: Ask, source: Address | None, packet: bytes, qname: Name, deadline: float, tally: "_Tally"
+        self,
+        ask: Ask,
+        source: Address | None,
+        packet: bytes,
+        plain: bytes,
+        qname: Name,
+        deadline: float,
+        tally: "_Tally",
     ) -> Message:
         sock = self._socket(ask.server, socket.SOCK_DGRAM, source)
+        key = ask._replace(timeout=0.0)
         try:
             sock.connect((socket.inet_ntop(sock.family, ask.server.address.packed), ask.server.port))
             sock.send(packet)
-            tally.send()
+            tally.send(asyncio.get_running_loop().time())
+            self._open[key] = partial(_send_again, sock, packet, plain, tally)
             with Inbox(sock, deadline) as inbox:
                 # A malformed packet first must not kill the question (TuDoor): the right one may still come.
                 for _ in range(bounds.MAX_BAD_REPLIES):
@@ -122,6 +142,7 @@ class Exchange:
             # Nothing but unreadable packets: whoever sends them cannot do so over TCP.
             raise _Spoofed
         finally:
+            self._open.pop(key, None)
             sock.close()
 
     def _source(self, version: int) -> Address | None:
@@ -148,22 +169,36 @@ class Exchange:
 
 
 class _Tally:
-    """What one exchange has cost: questions sent, octets received; and whether its answer had our `cookie`."""
+    """What one exchange has cost: questions sent, octets received; when the question left that was answered, whether it did so
+    more than once, and whether its answer had our `cookie`."""
 
-    __slots__ = ("cookie", "octets", "sent")
+    __slots__ = ("asked", "cookie", "octets", "repeated", "sent")
 
     def __init__(self) -> None:
         self.cookie = False
         self.octets = 0
         self.sent = 0
+        self.asked = 0.0
+        self.repeated = False
 
-    def send(self) -> None:
+    def send(self, now: float = 0.0) -> None:
         self.sent += 1
+        self.asked = now
+        self.repeated = False
 
 
 class _Spoofed(Exception):
     def __init__(self, failed: Failed = Failed.SPOOFED):
         self.failed = failed
+
+
+def _send_again(sock: socket.socket, packet: bytes, plain: bytes, tally: _Tally, cookie: bool) -> bool:
+    try:
+        sock.send(packet if cookie else plain)
+    except OSError:
+        return False  # what ICMP says meanwhile is heard by who waits for the answer
+    tally.repeated = True
+    return True
 
 
 def _bind_random(sock: socket.socket, source: str) -> None:

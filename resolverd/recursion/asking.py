@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from resolverd import bounds
 from resolverd.recursion import scrub
+from resolverd.recursion.capabilities import Feature
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify
 from resolverd.recursion.cuts import Cut
 from resolverd.recursion.opinion import zone_of
@@ -12,14 +13,14 @@ from resolverd.recursion.ports import Records
 from resolverd.recursion.rootcheck import Root, RootCheck
 from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
-from resolverd.recursion.tries import Tries
+from resolverd.recursion.tries import Sent, Tries
 from resolverd.recursion.turn import Turn
 from resolverd.recursion.work import Work
 from resolverd.wire import codes, rdata
-from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
+from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
 from resolverd.wire.known import NAME_DENIED
 from resolverd.wire.message import Message
-from resolverd.wire.names import ROOT, Name, label_count, lower
+from resolverd.wire.names import ROOT, Address, Name, label_count, lower
 from resolverd.wire.rrset import RRset, Trust
 
 AskRoot: TypeAlias = Callable[[Work], Generator[Any, Any, Root]]
@@ -44,27 +45,37 @@ class Asking:
         rules, servers, address = self._rules, self._servers, server.address
         turn = Turn(server, tries, servers.capabilities, rules.random_case)
         while (form := turn.form(work.now)) is not None:
-            patience = servers.timeout(address, work.now) * (1 if form.transport is Transport.UDP else 2)
+            patience = self.patience(cut, address, tries, work.now, form.transport)
             size = rules.edns_size if form.edns else 0
             work.spend()
             asked = qname if cut.forward else cut.zone
             work.pay(qname, asked)
-            timeout = min(patience, work.deadline - work.now)
+            # What may be had in another way is not waited for to the end.
+            timeout = work.deadline - work.now
+            timeout = min(patience, timeout) if turn.has_another_way else timeout
             dnssec, mixed, cookie = rules.dnssec, form.mixed, form.cookie
             ask = Ask(server, qname, qtype, form.transport, timeout, cut.forward, size, dnssec, mixed, cookie)
+            tries.sent(ask, work.now, patience)
             reply: Reply = yield ask
             work.settle(qname, asked, reply)
-            work.received(reply)
             message = reply.message
+            if message is not None:
+                # What TCP takes says nothing of UDP, and of a repeated question nobody knows which copy was answered.
+                is_sample = form.transport is not Transport.TCP and not reply.repeated
+                servers.answered(address, reply.rtt if is_sample else None, reply.now)
+                tries.heard(address)
+            if tries.answered:
+                return Useless("too late", silent=True), ()
+            work.received(reply)
             if message is None:
                 work.note(cut.zone, ask, reply, f"no answer ({reply.failed.value if reply.failed else 'unknown'})")
                 if turn.unheard(form, reply.failed, work.now):
                     continue
-                if timeout == patience and reply.failed is not Failed.LOCAL:
-                    # Neither our own trouble nor our own hurry is held against it.
+                if reply.failed not in (Failed.LOCAL, Failed.TIMEOUT) and form.transport is not Transport.TCP:
+                    # Neither our own trouble is held against it, nor our own hurry, nor TCP against who answers over UDP.
                     servers.silent(address, work.now, reply.now - reply.rtt)
-                return Useless(f"{server} did not answer", silent=True), ()
-            servers.answered(address, reply.rtt, work.now)
+                return Useless(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
+            form = turn.answered(form, reply)
             fault = turn.faulty(form, message, work.now)
             if fault:
                 work.note(cut.zone, ask, reply, fault)
@@ -106,6 +117,34 @@ class Asking:
         servers_named = _named_servers(outcome)
         vouching = cut.zone if self._rules.harden_glue else ROOT
         return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
+
+    def patience(self, cut: Cut, address: Address, tries: Tries, now: float, transport: Transport = Transport.UDP) -> float:
+        """Seconds to wait for a server of the cut before anything else is tried as well."""
+        turns = tries.turns.get(address, 0)
+        alone = len(cut.servers) == 1
+        return self._servers.patience(address, now, turns, transport, forwarder=cut.forward, alone=alone)
+
+    def again(self, work: Work, cut: Cut, ask: Ask, tries: Tries, patience: float) -> Generator[Any, Any, None]:
+        """Send what a server has been asked once more, as lost packets want it."""
+        asked = ask.qname if cut.forward else cut.zone
+        work.spend()
+        work.pay(ask.qname, asked)
+        tries.sent(ask, work.now, patience)
+        address = ask.server.address
+        if ask.cookie and not self._servers.capabilities.has_shown(address, Feature.COOKIE, work.now):
+            # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
+            tries.give_up(address, Feature.COOKIE)
+        if not (yield Again(ask, cookie=not tries.gave_up(address, Feature.COOKIE))):
+            work.settle(ask.qname, asked, Reply(None, None, work.now, 0.0, sent=0))
+
+    def silent(self, work: Work, cut: Cut, sent: Sent) -> Useless:
+        """A server has not answered in the time that it usually takes."""
+        server = sent.ask.server
+        if sent.ask.transport is not Transport.TCP:
+            self._servers.silent(server.address, work.now, sent.at)
+        reply = Reply(None, Failed.TIMEOUT, work.now, work.now - sent.at)
+        work.note(cut.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
+        return Useless(f"{server} did not answer", silent=True)
 
     def _learn(self, outcome: Outcome, trust: Trust, now: float) -> None:
         records = self._records

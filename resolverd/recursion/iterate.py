@@ -8,7 +8,7 @@
 
 from collections.abc import Generator
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from resolverd import bounds
 from resolverd.recursion import cached, scrub
@@ -22,11 +22,12 @@ from resolverd.recursion.rootcheck import Root, RootCheck
 from resolverd.recursion.routes import Hints, Routes
 from resolverd.recursion.rules import Rules
 from resolverd.recursion.servers import Servers
+from resolverd.recursion.targets import Targets
 from resolverd.recursion.tries import Tries
 from resolverd.recursion.work import Exhausted, Refresh, Work
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.ask import First, Server
+from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
 from resolverd.wire.known import Delegation
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import RRset
@@ -35,6 +36,13 @@ _OUT = Useless("none of its servers has answered of late", silent=True)
 
 Path: TypeAlias = tuple[tuple[Name, int], ...]
 """The questions that led to this one, outermost first: their number is the depth, a repetition is a cycle."""
+
+
+class _Silent(NamedTuple):
+    """A cut whose servers have not answered the whole question yet."""
+
+    cut: Cut
+    tries: Tries
 
 
 class Iterator:
@@ -60,6 +68,11 @@ class Iterator:
         self._cuts = Cuts(memory, hints, routes, rules)
         self._asking = Asking(memory.records, servers, rules, self.root_check, self._root)
         self._outages = Outages(servers)
+
+    @property
+    def unanswered(self) -> int:
+        """Questions to servers in a row that got no answer in time, whoever was asked."""
+        return self._servers.unanswered
 
     def over(self, memory: Memory) -> "Iterator":
         """The same iteration over another memory."""
@@ -98,9 +111,10 @@ class Iterator:
 
     def prime(self, work: Work) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has told."""
-        cut = self._cuts.root()
+        # Answers wait for this now and then: whoever is silent is not waited for to the end.
+        cut = self._cuts.root()._replace(fresh=False)
         try:
-            found = yield from self._ask_zone(work, cut, ROOT, codes.NS, ((ROOT, codes.NS),))
+            found = yield from self._ask_zone(work, cut, Tries(), ROOT, codes.NS, ((ROOT, codes.NS),))
         except Exhausted:
             self.root_check.look(False, work.now)
             return None
@@ -169,6 +183,7 @@ class Iterator:
         # A minimised name would only be referred to the zone that cannot be entered.
         minimise = self._rules.minimise and not (cut.forward or of_the_parent or self._rules.is_plain(name))
         minimiser = Minimiser(name, rtype, self._rules.minimise_type, minimise, private)
+        silent: _Silent | None = None
         for _ in range(bounds.MAX_REFERRALS):
             qname, qtype = minimiser.question(cut.zone)
             if not minimiser.is_full and self._is_known(qname, qtype, work.now):
@@ -178,10 +193,15 @@ class Iterator:
                 standing = yield from self._look(work, cut)
             if standing is Standing.OUT:
                 return _OUT
+            # Servers that were silent a moment ago are listened to meanwhile, and have had their share of sends.
+            earlier = silent.tries if silent is not None else None
+            tries = earlier if earlier is not None and silent is not None and silent.cut.zone == cut.zone else Tries()
             found: tuple[Outcome, scrub.Glue] = _OUT, ()
             if standing is Standing.CLEARED:
-                found = yield from self._ask_cut(work, cut, qname, qtype, path, not minimiser.is_full)
+                found = yield from self._ask_cut(work, cut, tries, qname, qtype, path, not minimiser.is_full, earlier)
             outcome, glue = found
+            if earlier is not None and earlier.answered:
+                return outcome
             if isinstance(outcome, Referral) and lower(outcome.ns.owner) == above:
                 return Useless(f"{to_text(above)} has no server with a known address")
             if isinstance(outcome, Referral):
@@ -189,9 +209,13 @@ class Iterator:
             elif isinstance(outcome, Useless) and not cut.fresh:
                 # What is remembered of the zone may be outdated: its parent knows better. One level up only, so that an
                 # outage of ours does not end in everybody asking the root.
+                silent = _Silent(cut, tries) if minimiser.is_full and tries.under_way else None
                 self._memory.delegations.forget(cut.zone)
                 cut = self._cuts.nearest(parent(cut.zone), work.now, private)._replace(fresh=True)
                 minimiser.give_up()
+            elif isinstance(outcome, Useless) and silent is not None and cut.zone != silent.cut.zone and silent.tries.under_way:
+                # The parent knows no better.
+                cut = silent.cut._replace(fresh=True)
             elif minimiser.is_full:
                 return outcome
             elif isinstance(outcome, Useless) or (isinstance(outcome, Denial) and outcome.nxdomain):
@@ -218,12 +242,20 @@ class Iterator:
         return list(servers), unknown
 
     def _ask_cut(
-        self, work: Work, cut: Cut, qname: Name, qtype: int, path: Path, minimised: bool
+        self,
+        work: Work,
+        cut: Cut,
+        tries: Tries,
+        qname: Name,
+        qtype: int,
+        path: Path,
+        minimised: bool,
+        earlier: Tries | None,
     ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
         """Ask the cut's servers; a zone that comes to nothing by their silence is suspected."""
         work.asking.append(cut)
         try:
-            found = yield from self._ask_zone(work, cut, qname, qtype, path, minimised)
+            found = yield from self._ask_zone(work, cut, tries, qname, qtype, path, minimised, earlier)
         except Exhausted:
             self._suspect(cut, work.now)
             raise
@@ -253,53 +285,81 @@ class Iterator:
         return self._cuts.of(delegation, work.now, fresh=True)
 
     def _ask_zone(
-        self, work: Work, cut: Cut, qname: Name, qtype: int, path: Path, minimised: bool = False
+        self,
+        work: Work,
+        cut: Cut,
+        tries: Tries,
+        qname: Name,
+        qtype: int,
+        path: Path,
+        minimised: bool = False,
+        earlier: Tries | None = None,
     ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
-        by_address = {server.address: server for server in cut.servers}
-        names = []
-        for name in cut.names:
-            # An earlier question of this descent, for a minimised name, may have looked it up.
-            learnt = self._cuts.usable(self._cuts.known_addresses(name, work.now))
-            by_address.update((server.address, server) for server in learnt)
-            names += [] if learnt else [name]
-        self._rng.shuffle(names)
-        tries = Tries()
+        """The first outcome that any of the zone's servers gives to the question, or one of those in `earlier` to theirs.
+
+        Who does not answer in the time that he usually takes gets company, another server or his own packet once more, and is
+        listened to all the same. Where what is known of the zone may be outdated, those who are silent are left in `tries`.
+        """
+        heard = (tries,) if earlier is None or earlier is tries else (tries, earlier)
+        targets = Targets(cut, self._cuts, self._servers, work.now, self._rng)
         last = Useless("no server has an address that may be asked")
         spare: Outcome | None = None
-        lookups = failures = 0
-        parent_side = False
-        while True:
-            address = self._next_server(by_address, tries, work.now, hopeless=not names)
-            room = min(bounds.MAX_NS_LOOKUPS - lookups, bounds.MAX_NS_FAILURES - failures)
-            # A server that nobody has asked yet is worth more than one that was silent, now or when it was last asked.
-            if names and room > 0 and (address is None or address in tries.turns or self._servers.is_silent(address, work.now)):
-                batch = _side_by_side(names)[:room]
-                names = [name for name in names if name not in batch]
-                found = yield First(tuple(self._server_addresses(work, name, cut.zone, path) for name in batch))
-                lookups += len(batch)
-                failures += 0 if found else len(batch)
-                by_address.update((server.address, server) for server in self._cuts.usable(found or ()))
-                continue
-            if address is None and not parent_side:
-                # What the child says of its servers may be wrong where its parent is right.
-                parent_side = True
-                by_address.update((server.address, server) for server in self._cuts.parent_side(cut, work.now))
-                continue
-            if address is None:
-                return spare or last, ()
-            outcome, glue = yield from self._asking.ask(work, cut, by_address[address], tries, qname, qtype, minimised)
-            if not isinstance(outcome, Useless):
-                return outcome, glue
-            last, spare = outcome, spare or outcome.spare
-            tries.unanswered(address, silent=outcome.silent)
+        spent: Exhausted | None = None
+        while work.now < work.deadline:
+            for sent in tries.overdue(work.now):
+                last = self._asking.silent(work, cut, sent)
+            due = min((*(sent.due for sent in tries.waiting.values()), *targets.dues(work.now)), default=None)
+            if due is None and spent is None:
+                try:
+                    due = yield from self._try_another(work, cut, targets, tries, qname, qtype, path, minimised)
+                except Exhausted as error:
+                    spent = error
+            racing = (*(each for one in heard for each in one.under_way.values()), *targets.lookups)
+            # In the end all that is left is to listen: not to the dead, and not before the parent has been asked again.
+            listens = bool(tries.under_way and tries.expected and cut.fresh)
+            if due is None and not listens and not targets.lookups:
+                break
+            raced: Raced = yield Race(racing, (work.deadline if due is None else min(due, work.deadline)) - work.now)
+            work.now = max(work.now, raced.now)
+            if raced.error is not None and not isinstance(raced.error, Exhausted):
+                raise raced.error
+            spent = raced.error or spent
+            if raced.branch in targets.lookups:
+                targets.found(raced.branch, raced.result)
+            elif raced.branch is not None:
+                whose = next(each for each in heard if raced.branch in each.under_way.values())
+                address = whose.ended(raced.branch)
+                outcome, glue = raced.result or (last, ())
+                if not isinstance(outcome, Useless):
+                    whose.answered = tries.answered = True
+                    yield Drop(tuple(targets.lookups))
+                    return outcome, glue
+                whose.unanswered(address, silent=outcome.silent)
+                if whose is tries:
+                    last, spare = outcome, spare or outcome.spare
+        yield Drop(tuple(targets.lookups))
+        if spent is not None and not tries.under_way and spare is None:
+            raise spent
+        return spare or last, ()
 
-    def _next_server(self, servers: dict[Address, Server], tries: Tries, now: float, hopeless: bool) -> Address | None:
-        turn = tries.open(list(servers))
-        chosen = self._servers.choose(turn, now, self._rng)
-        # All dead: one try all the same, so that the end of an outage is noticed by the next question.
-        if chosen is None and turn and hopeless and not tries.turns:
-            return self._rng.choice(turn)
-        return chosen
+    def _try_another(
+        self, work: Work, cut: Cut, targets: Targets, tries: Tries, qname: Name, qtype: int, path: Path, minimised: bool
+    ) -> Generator[Any, Any, float | None]:
+        """Ask one more server, or one once more, or look servers up; until when to wait for it, None if nothing is left."""
+        now = work.now
+        if (server := targets.server(tries, now)) is not None:
+            address = server.address
+            patience = self._asking.patience(cut, address, tries, now)
+            if address not in tries.under_way:
+                tries.under_way[address] = self._asking.ask(work, cut, server, tries, qname, qtype, minimised)
+                return now + patience
+            yield from self._asking.again(work, cut, tries.asked[address], tries, patience)
+            return now + patience
+        names = targets.names()
+        if names:
+            lookup = _first(tuple(self._server_addresses(work, name, cut.zone, path) for name in names))
+            return targets.looks_up(lookup, len(names), now)
+        return None
 
     def _server_addresses(
         self, work: Work, name: Name, zone: Name, path: Path
@@ -325,9 +385,5 @@ def _asked_at(name: Name, rtype: int) -> Name:
     return parent(name) if rtype == codes.DS else name
 
 
-def _side_by_side(names: list[Name]) -> list[Name]:
-    """Names of servers to look up at the same time: the first that has an address will do, so that a dead zone costs no time.
-
-    Two, and only from different domains: the way to one domain is not gone twice.
-    """
-    return [names[0], *(name for name in names[1:] if parent(name) != parent(names[0]))][:2]
+def _first(branches: tuple[Core, ...]) -> Core:
+    return (yield First(branches))

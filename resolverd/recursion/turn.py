@@ -47,11 +47,23 @@ class Turn:
 
     def form(self, now: float) -> Form | None:
         """How to ask it now; None if it has been asked often enough."""
-        if not self._tries.send(self._address, self._transport):
+        if not self._tries.may_send(self._address, self._transport):
             return None
         edns = self._carries(Feature.EDNS, now)
         mixed = self._random_case and self._transport is Transport.UDP and self._carries(Feature.LETTERS, now)
         return Form(self._transport, edns, edns and self._carries(Feature.COOKIE, now), mixed)
+
+    @property
+    def has_another_way(self) -> bool:
+        """Whether there is something left to be tried, or to be taken, if no answer comes to what is asked now."""
+        return self._suspect is not None or self._opinion.is_open or (
+            self._truncated and self._tries.gave_up(self._address, Feature.EDNS)
+        )
+
+    def answered(self, form: Form, reply: Reply) -> Form:
+        """The form that has been answered: what was repeated without its cookie is taken to be that."""
+        left_out = reply.repeated and not reply.cookie and self._tries.gave_up(self._address, Feature.COOKIE)
+        return form._replace(cookie=False) if left_out else form
 
     def unheard(self, form: Form, failed: Failed | None, now: float) -> bool:
         """No message came. Whether to ask again at once, in another form; otherwise its turn is over."""

@@ -1,7 +1,7 @@
 """What a core may want from outside: values that a generator yields and a driver fulfils.
 
 A core is a generator: ``reply = yield Ask(…)``; sub-work runs by ``yield from`` under the same budget. Where work may go
-side by side it yields ``All`` or ``First``. It never sees a socket or a clock: replies carry the time they came.
+side by side it yields ``First`` or ``Race``. It never sees a socket or a clock: replies carry the time they came.
 """
 
 from collections.abc import Generator
@@ -47,6 +47,8 @@ class Failed(Enum):
 class Ask(NamedTuple):
     """One exchange with one server: send this question, give me what comes back within `timeout` seconds.
 
+    `timeout` is how long an answer is of use at all; when to ask elsewhere meanwhile is the asker's business (`Race`, `Again`).
+
     `recursion` sets RD (forwarders); `edns_size` 0 sends no OPT; `dnssec` sets DO; `random_case` sends the name's letters
     in random case and wants them back like that (0x20; over UDP only, TCP needs no such defence). `cookie` sends a cookie,
     where there is an OPT to carry it, and wants it back from a server that has had one (RFC 7873 §5).
@@ -67,8 +69,9 @@ class Ask(NamedTuple):
 class Reply(NamedTuple):
     """What came of an Ask: the message or why there is none, when (monotonic seconds), after how long, how many octets.
 
-    `sent`: how often the question left for it; 0 where it shared the exchange of somebody who asked the same. `cookie`: the
-    message carries the cookie that we sent, so that nobody off the path has forged it.
+    `sent`: how often the question left for it, those aside that `Again` sent; 0 where it shared the exchange of somebody who
+    asked the same. `cookie`: the message carries the cookie that we sent, so that nobody off the path has forged it.
+    `repeated`: the question left more than once, so that `rtt` may be any of its copies' (RFC 6298 §3).
     """
 
     message: Message | None
@@ -78,19 +81,51 @@ class Reply(NamedTuple):
     size: int = 0
     sent: int = 1
     cookie: bool = False
+    repeated: bool = False
+
+
+class Again(NamedTuple):
+    """Send the question of an Ask that is under way once more; the reply is whether it left.
+
+    It is the same packet from the same port, but for its `cookie` where that is to be left out: a second one with another ID
+    would halve the work of guessing (RFC 5452 §5).
+    """
+
+    ask: Ask
+    cookie: bool = True
 
 
 Core: TypeAlias = Generator[Any, Any, Any]
-"""A generator that yields Ask, All or First and returns its result."""
-
-
-class All(NamedTuple):
-    """Run the branches side by side; the reply is the list of their results, in order."""
-
-    branches: tuple[Core, ...]
+"""A generator that yields what is in this module and returns its result."""
 
 
 class First(NamedTuple):
     """Run the branches side by side; the reply is the first result that is not None (else None); the rest are closed."""
+
+    branches: tuple[Core, ...]
+
+
+class Race(NamedTuple):
+    """Let the branches go on side by side until one has ended or `timeout` seconds are over; the reply is a `Raced`.
+
+    New branches are started, known ones were never stopped: they may be raced again and again. When the core that races them
+    ends, those still under way get their reply and nothing else.
+    """
+
+    branches: tuple[Core, ...]
+    timeout: float
+
+
+class Raced(NamedTuple):
+    """What a Race has come to at `now` (monotonic seconds): a branch with its result or its error; no branch: time was over."""
+
+    branch: Core | None
+    result: Any
+    error: Exception | None
+    now: float
+
+
+class Drop(NamedTuple):
+    """End these branches of earlier races, wherever they are."""
 
     branches: tuple[Core, ...]

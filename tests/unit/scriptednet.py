@@ -6,14 +6,14 @@
     house = House(net, tmp_path)
     reply = await house.ask("www.example")
 
-It runs on virtual time: each exchange takes `net.rtt` seconds, a silent server all the patience it is given.
+It runs on virtual time: each exchange takes `net.rtt` seconds unless its server says otherwise (`Late`).
 """
 
 import asyncio
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import dns.flags
 import dns.message
@@ -35,8 +35,19 @@ ROOT_SERVER = "198.41.0.4"
 _CACHE_KEYS = ("min_ttl", "max_ttl", "serve_stale", "prefetch", "size")
 
 Message: TypeAlias = dns.message.Message
-Handler: TypeAlias = Callable[[Message, Ask], Message | bytes | Failed]
-"""What a server says to a question: a message, octets, or a failure (which takes all the patience that it is given)."""
+Said: TypeAlias = Message | bytes | Failed
+"""What a server says to a question: a message, octets, or a failure (TIMEOUT: nothing at all)."""
+
+
+class Late(NamedTuple):
+    """What a server says after so many seconds."""
+
+    after: float
+    said: Said
+
+
+Handler: TypeAlias = Callable[[Message, Ask], Said | Late]
+"""A server: each packet is a call, a repeated one as well."""
 
 
 def rrset(line: str) -> dns.rrset.RRset:
@@ -152,6 +163,8 @@ class Net:
         self.with_cookies: set[str] = set()
         """Servers that give our cookies back."""
         self.octets = 0
+        self._open: dict[Ask, asyncio.Future[Said]] = {}
+        self._repeated: set[Ask] = set()
         self.serve(ROOT_SERVER, self.root)
 
     def serve(self, address: str, handler: Handler) -> None:
@@ -175,28 +188,49 @@ class Net:
     async def exchange(self, ask: Ask) -> Reply:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        self.asked.append(ask)
         key = str(ask.server), ask.qname, ask.qtype
         if self.under_way.get(key):
             self.doubled.append(ask)
         self.under_way[key] = self.under_way.get(key, 0) + 1
+        place = ask._replace(timeout=0.0)
+        self._open[place] = loop.create_future()
+        self._repeated.discard(place)
         try:
-            packet = render.question(0, 0x100 if ask.recursion else 0, ask.qname, ask.qtype, ask.edns_size, ask.dnssec)
-            handler = self.servers.get(str(ask.server.address))
-            said = handler(dns.message.from_wire(packet), ask) if handler else Failed.TIMEOUT
-            if isinstance(said, Failed):
-                await asyncio.sleep(ask.timeout if said is Failed.TIMEOUT else self.rtt)
-                return Reply(None, said, loop.time(), loop.time() - begun)
-            await asyncio.sleep(self.rtt)
-            data = said if isinstance(said, bytes) else said.to_wire(max_size=65535)
-            self.octets += len(data)
-            try:
-                cookie = ask.cookie and str(ask.server.address) in self.with_cookies
-                return Reply(message.parse(data), None, loop.time(), self.rtt, len(data), cookie=cookie)
-            except message.Malformed:
-                return Reply(None, Failed.MALFORMED, loop.time(), self.rtt, len(data))
+            self._send(ask, self._open[place])
+            async with asyncio.timeout(ask.timeout):
+                said = await self._open[place]
+        except TimeoutError:
+            said = Failed.TIMEOUT
         finally:
             self.under_way[key] -= 1
+            del self._open[place]
+        took = loop.time() - begun
+        if isinstance(said, Failed):
+            return Reply(None, said, loop.time(), took)
+        data = said if isinstance(said, bytes) else said.to_wire(max_size=65535)
+        self.octets += len(data)
+        try:
+            cookie = ask.cookie and str(ask.server.address) in self.with_cookies
+            return Reply(message.parse(data), None, loop.time(), took, len(data), 1, cookie, place in self._repeated)
+        except message.Malformed:
+            return Reply(None, Failed.MALFORMED, loop.time(), took, len(data))
+
+    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
+        place = ask._replace(timeout=0.0)
+        if place not in self._open:
+            return False
+        self._repeated.add(place)
+        self._send(ask._replace(cookie=ask.cookie and cookie), self._open[place])
+        return True
+
+    def _send(self, ask: Ask, reply: "asyncio.Future[Said]") -> None:
+        self.asked.append(ask)
+        packet = render.question(0, 0x100 if ask.recursion else 0, ask.qname, ask.qtype, ask.edns_size, ask.dnssec)
+        handler = self.servers.get(str(ask.server.address))
+        said = handler(dns.message.from_wire(packet), ask) if handler else Failed.TIMEOUT
+        late = said if isinstance(said, Late) else Late(self.rtt, said)
+        if late.said is not Failed.TIMEOUT:
+            asyncio.get_running_loop().call_later(late.after, lambda: reply.done() or reply.set_result(late.said))
 
     def names(self, address: str = "") -> list[tuple[str, str]]:
         """Name and type of what was asked (of that address)."""

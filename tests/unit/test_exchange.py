@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 import pytest
 import uvloop
-from authority import HOST, Authority, answer, lower_case, pair, qname_of, question_of
+from authority import HOST, Authority, answer, cookie_of, framed, lower_case, pair, qname_of, question_of, read_question
 
 from resolverd import bounds
 from resolverd.net.exchange import Exchange
@@ -81,6 +81,80 @@ async def test_what_is_taken_for_an_answer(exchange: Exchange, case: str) -> Non
     else:
         assert reply.message is None
     assert reply.rtt < 1
+
+
+async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Exchange) -> None:
+    # Another port or ID would halve the work of guessing (RFC 5452 §5). Nobody knows which copy is answered (RFC 6298 §3).
+    arrived = asyncio.Event()
+
+    def udp(packet: bytes) -> list[bytes]:
+        arrived.set()
+        return [answer(packet)] if len(authority.seen) == 3 else []
+
+    async with Authority(udp) as authority:
+        ask = authority.ask(random_case=True)
+        assert not exchange.again(ask), "nothing is under way"
+        waiting = asyncio.create_task(exchange.exchange(ask))
+        for _ in range(2):
+            await asyncio.wait_for(arrived.wait(), 2)
+            arrived.clear()
+            assert not exchange.again(ask._replace(qtype=28)), "another question is not under way"
+            assert exchange.again(ask._replace(timeout=1.0))
+        reply = await waiting
+        assert not exchange.again(ask), "it is over"
+    assert reply.message is not None
+    assert (reply.sent, reply.repeated) == (1, True)
+    assert len(set(authority.seen)) == len(set(authority.sources)) == 1
+    assert len(authority.seen) == 3
+
+
+async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: Exchange) -> None:
+    def udp(packet: bytes) -> list[bytes]:
+        return [] if cookie_of(packet) else [answer(packet)]
+
+    async with Authority(udp) as authority:
+        ask = authority.ask(random_case=True)
+        waiting = asyncio.create_task(exchange.exchange(ask))
+        while not authority.seen:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert exchange.again(ask, cookie=False)
+        reply = await waiting
+    assert (reply.message is not None, reply.cookie, reply.repeated) == (True, False, True)
+    with_cookie, without = authority.seen
+    assert with_cookie[:2] == without[:2], "the same ID"
+    assert qname_of(with_cookie) == qname_of(without), "the same letters"
+    assert len(set(authority.sources)) == 1, "the same port"
+
+
+async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchange: Exchange) -> None:
+    # What an attacker gains by patience: nothing. The first packet that is wrong moves the question to TCP.
+    def udp(packet: bytes) -> list[bytes]:
+        return [answer(packet, ident=flipped(packet)), answer(packet)] if len(authority.seen) == 2 else []
+
+    async with Authority(udp) as authority:
+        ask = authority.ask(timeout=8.0)
+        waiting = asyncio.create_task(exchange.exchange(ask))
+        while not authority.seen:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert exchange.again(ask)
+        reply = await waiting
+    assert reply.failed is Failed.SPOOFED
+    assert reply.rtt < 2
+
+
+async def test_a_connection_is_not_repeated(exchange: Exchange) -> None:
+    release = asyncio.Event()
+
+    async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packet = await read_question(reader)
+        assert not exchange.again(ask)
+        writer.write(framed(answer(packet)))
+        await release.wait()
+
+    async with Authority(tcp=tcp) as authority:
+        ask = authority.ask(transport=Transport.TCP)
+        assert (await exchange.exchange(ask)).message is not None
+        release.set()
 
 
 async def test_errors_may_leave_the_question_out(exchange: Exchange) -> None:

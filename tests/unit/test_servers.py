@@ -12,7 +12,7 @@ from resolverd import bounds
 from resolverd.recursion.capabilities import Capabilities, Feature
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.tries import Tries
-from resolverd.wire.ask import Transport
+from resolverd.wire.ask import Ask, Server, Transport
 from resolverd.wire.names import from_text
 
 A, B, C = (IPv4Address(f"45.0.0.{number}") for number in (1, 2, 3))
@@ -20,7 +20,7 @@ A, B, C = (IPv4Address(f"45.0.0.{number}") for number in (1, 2, 3))
 
 def test_a_stranger_gets_the_first_patience() -> None:
     servers = Servers()
-    assert servers.timeout(A, 0.0) == bounds.FIRST_TIMEOUT
+    assert servers.patience(A, 0.0) == bounds.FIRST_TIMEOUT
     assert not servers.is_dead(A, 0.0)
     assert all(servers.capabilities.bears(A, each, 0.0) for each in Feature)
     assert not any(servers.capabilities.has_shown(A, each, 0.0) for each in Feature)
@@ -35,19 +35,19 @@ def test_patience_stays_within_its_bounds(replies: list[float | None]) -> None:
             servers.silent(A, 0.0)
         else:
             servers.answered(A, rtt, 0.0)
-        assert bounds.MIN_TIMEOUT <= servers.timeout(A, 0.0) <= bounds.MAX_TIMEOUT
+        assert bounds.MIN_TIMEOUT <= servers.patience(A, 0.0) <= bounds.MAX_TIMEOUT
 
 
 def test_patience_follows_the_round_trip_times() -> None:
     servers = Servers()
     servers.answered(A, 0.2, 0.0)
-    assert servers.timeout(A, 0.0) == pytest.approx(0.2 + 4 * 0.1)
+    assert servers.patience(A, 0.0) == pytest.approx(0.2 + 4 * 0.1)
     for _ in range(50):
         servers.answered(A, 0.2, 0.0)
-    assert 0.2 < servers.timeout(A, 0.0) < 0.21
+    assert 0.2 < servers.patience(A, 0.0) < 0.21
     for _ in range(50):
         servers.answered(A, 0.001, 0.0)
-    assert servers.timeout(A, 0.0) == bounds.MIN_TIMEOUT
+    assert servers.patience(A, 0.0) == bounds.MIN_TIMEOUT
 
 
 def test_silence_doubles_patience_and_an_answer_restores_it() -> None:
@@ -55,10 +55,29 @@ def test_silence_doubles_patience_and_an_answer_restores_it() -> None:
     seen = []
     for _ in range(6):
         servers.silent(A, 0.0)
-        seen.append(servers.timeout(A, 0.0))
-    assert seen == [0.8, 1.6, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT]
+        seen.append(servers.patience(A, 0.0))
+    assert seen == [0.8, *[bounds.MAX_TIMEOUT] * 5]
+    servers.answered(A, None, 0.0)
+    assert servers.patience(A, 0.0) == bounds.MAX_TIMEOUT, "which copy was answered is not known (RFC 6298 §3)"
     servers.answered(A, 0.05, 0.0)
-    assert servers.timeout(A, 0.0) < bounds.FIRST_TIMEOUT
+    assert servers.patience(A, 0.0) < bounds.FIRST_TIMEOUT
+
+
+def test_patience_doubles_within_a_question() -> None:
+    servers = Servers()
+    servers.answered(A, 0.01, 0.0)
+    assert [servers.patience(A, 0.0, turns) for turns in range(6)] == [0.1, 0.2, 0.4, 0.8, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT]
+
+
+def test_forwarders_and_connections_have_patience_of_their_own() -> None:
+    servers = Servers()
+    for _ in range(9):
+        servers.answered(A, 0.002, 0.0)
+        servers.answered(B, 0.5, 0.0)
+    assert servers.patience(A, 0.0, forwarder=True) == bounds.FORWARDER_TIMEOUT
+    for transport in (Transport.TCP, Transport.TLS):
+        assert servers.patience(A, 0.0, transport=transport) == bounds.TCP_TIMEOUT
+        assert bounds.TCP_TIMEOUT < servers.patience(B, 0.0, transport=transport) <= bounds.MAX_TCP_TIMEOUT
 
 
 def test_the_dead_are_probed_now_and_then() -> None:
@@ -85,7 +104,7 @@ def test_nobody_is_condemned_for_ever() -> None:
     assert not any(servers.capabilities.bears(A, each, before) for each in Feature)
     after = bounds.FORGET_SERVER
     assert all(servers.capabilities.bears(A, each, after) for each in Feature)
-    assert servers.timeout(A, after) == bounds.FIRST_TIMEOUT
+    assert servers.patience(A, after) == bounds.FIRST_TIMEOUT
     assert not servers.is_dead(A, after)
 
 
@@ -122,16 +141,16 @@ def test_among_good_servers_the_choice_is_random() -> None:
     servers.answered(A, 0.01, 0.0)
     servers.answered(B, 0.01 + bounds.SERVER_BAND / 2, 0.0)
     servers.answered(C, 0.02 + bounds.SERVER_BAND, 0.0)
-    first = Counter(servers.choose([A, B, C], 0.0, rng) for _ in range(400))
+    first = Counter(servers.choose([A, B, C], Tries(), 0.0, rng) for _ in range(400))
     assert set(first) == {A, B}
     assert min(first.values()) > 120
-    assert servers.choose([C], 0.0, rng) == C
+    assert servers.choose([C], Tries(), 0.0, rng) == C
 
 
 def test_newcomers_are_tried() -> None:
     servers = Servers()
     servers.answered(A, 0.01, 0.0)
-    first = {servers.choose([A, B], 0.0, Random(seed)) for seed in range(50)}
+    first = {servers.choose([A, B], Tries(), 0.0, Random(seed)) for seed in range(50)}
     assert first == {A, B}
 
 
@@ -158,7 +177,7 @@ def test_one_is_chosen_while_anybody_lives(numbers: set[int], seed: int, data: s
         for _ in range(data.draw(st.integers(0, 5))):
             servers.silent(address, 0.0)
     alive = [address for address in addresses if not servers.is_dead(address, 0.0)]
-    chosen = servers.choose(addresses, 0.0, Random(seed))
+    chosen = servers.choose(addresses, Tries(), 0.0, Random(seed))
     assert chosen in alive if alive else chosen is None
 
 
@@ -173,22 +192,84 @@ def test_memory_is_bounded() -> None:
     assert Servers()._limit == bounds.MAX_SERVERS
 
 
+def ask(address: IPv4Address, transport: Transport = Transport.UDP) -> Ask:
+    return Ask(Server(address), from_text("www.example"), 1, transport, 8.0)
+
+
 def test_tries_are_counted_by_server_and_transport() -> None:
     tries = Tries()
     for transport in (Transport.UDP, Transport.TCP):
-        assert [tries.send(A, transport) for _ in range(5)] == [True] * bounds.SENDS_PER_SERVER + [False] * 2
-    assert tries.send(B, Transport.UDP)
+        for _ in range(bounds.SENDS_PER_SERVER):
+            assert tries.may_send(A, transport)
+            tries.sent(ask(A, transport), 0.0, 0.1)
+        assert not tries.may_send(A, transport)
+    assert tries.may_send(B, Transport.UDP)
 
 
-def test_turns_go_round_and_nonsense_ends_them() -> None:
+def test_nonsense_ends_the_turns_of_a_server_and_silence_only_one() -> None:
     tries = Tries()
     assert tries.open([A, B, C]) == [A, B, C]
     tries.unanswered(A, silent=True)
     tries.unanswered(B, silent=False)
-    assert tries.open([A, B, C]) == [C]
-    tries.unanswered(C, silent=True)
     assert tries.open([A, B, C]) == [A, C]
     for _ in range(2):
         tries.unanswered(A, silent=True)
-        tries.unanswered(C, silent=True)
-    assert tries.open([A, B, C]) == []
+    assert tries.open([A, B, C]) == [C]
+
+
+def test_whoever_is_waited_for_is_overdue_once() -> None:
+    tries = Tries()
+    tries.sent(ask(A), 1.0, 0.1)
+    tries.sent(ask(B), 1.0, 0.4)
+    assert tries.overdue(1.05) == []
+    assert [sent.ask.server.address for sent in tries.overdue(1.2)] == [A]
+    assert tries.overdue(1.3) == []
+    assert tries.turns == {A: 1}
+    assert list(tries.waiting) == [B]
+
+
+def core():  # type: ignore[no-untyped-def]
+    yield
+
+
+def test_a_connection_is_not_asked_again_while_it_lasts() -> None:
+    tries = Tries()
+    branch = core()
+    for transport, is_open in ((Transport.UDP, [A]), (Transport.TCP, []), (Transport.TLS, [])):
+        tries.under_way[A] = branch
+        tries.sent(ask(A, transport), 0.0, 0.1)
+        assert tries.open([A]) == is_open
+        assert tries.ended(branch) == A
+        assert tries.open([A]) == [A]
+
+
+# What each has done before (its round-trip time, silences), turns so far, and who is asked then.
+CHOICES = {
+    "the other, where both are good": ({A: (0.01, 0), B: (0.02, 0)}, {A: 1}, {B}),
+    "a stranger": ({A: (0.01, 0)}, {A: 1}, {B}),
+    "once more, where the other was silent when asked last": ({A: (0.01, 0), B: (0.02, 1)}, {A: 1}, {A}),
+    "once more, where the other has never answered": ({A: (0.01, 0), B: (None, 1)}, {A: 1}, {A}),
+    "the silent one, after two silences in a row": ({A: (0.01, 0), B: (0.02, 1)}, {A: 2}, {B}),
+    "once more, where the other is dead": ({A: (0.01, 0), B: (0.02, 4)}, {A: 2}, {A}),
+    "nobody, where all are dead": ({A: (0.01, 4), B: (0.02, 4)}, {}, {None}),
+    "once more, where the other is a stranger and silent": ({A: (0.01, 0)}, {A: 1, B: 1}, {A}),
+    "fewest turns among equals": ({A: (0.01, 0), B: (0.02, 0)}, {A: 2, B: 1}, {B}),
+}
+
+
+@pytest.mark.parametrize("case", CHOICES)
+def test_who_is_asked_next(case: str) -> None:
+    before, turns, wanted = CHOICES[case]
+    servers = Servers()
+    for address, (rtt, silences) in before.items():
+        if rtt is not None:
+            servers.answered(address, rtt, 0.0)
+        for _ in range(silences):
+            servers.silent(address, 0.0)
+    tries = Tries()
+    for address, number in turns.items():
+        tries.expected[address] = servers.expected(address, 0.0)
+        for _ in range(number):
+            servers.silent(address, 0.0)
+            tries.unanswered(address, silent=True)
+    assert {servers.choose([A, B], tries, 0.0, Random(seed)) for seed in range(20)} == wanted

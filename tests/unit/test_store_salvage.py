@@ -320,6 +320,9 @@ class Nowhere:
         await asyncio.sleep(ask.timeout)
         return Reply(None, Failed.TIMEOUT, 0.0, ask.timeout)
 
+    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
+        return True
+
 
 async def test_overrides_that_are_saved_are_in_force_again(tmp_path: Path) -> None:
     state = tmp_path / "var"

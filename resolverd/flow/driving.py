@@ -1,0 +1,136 @@
+"""Runs cores: carries their Asks to the network, and what they want side by side into tasks."""
+
+import asyncio
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from resolverd import bounds
+from resolverd.flow.ports import Network
+from resolverd.watch.counters import Counters
+from resolverd.wire.ask import Again, Ask, Core, Drop, First, Race, Raced, Reply
+
+_Branches: TypeAlias = dict[Core, "asyncio.Task[Any]"]
+
+
+class Driver:
+    """Fulfils what cores yield. Every exchange with a server goes through here, and no question is under way to one twice."""
+
+    def __init__(self, network: Network, counters: Counters):
+        self._network = network
+        self._counters = counters
+        self._exchanges: dict[Ask, asyncio.Future[Reply | None]] = {}
+        self._branches: set[asyncio.Task[Any]] = set()
+        self._late: dict[asyncio.Task[Any], None] = {}
+
+    async def drive(self, core: Generator[Any, Any, Any]) -> Any:
+        """Run a core to its end, fulfilling what it yields; returns what it returns and raises what it raises."""
+        branches: _Branches = {}
+        try:
+            step = next(core)
+            while True:
+                try:
+                    reply = await self._fulfil(step, branches)
+                except Exception as error:
+                    step = core.throw(error)
+                else:
+                    step = core.send(reply)
+        except StopIteration as stop:
+            for task in branches.values():
+                self._keep(task)
+            branches.clear()
+            return stop.value
+        finally:
+            core.close()
+            for task in branches.values():
+                task.cancel()
+
+    async def aclose(self) -> None:
+        """End every branch, those too that wait for replies that nobody needs."""
+        tasks = list(self._branches)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fulfil(self, step: Ask | Again | First | Race | Drop, branches: _Branches) -> Any:
+        if isinstance(step, Race):
+            return await self._race(step, branches)
+        if isinstance(step, Ask):
+            return await self._exchange(step)
+        if isinstance(step, Again):
+            return self._again(step)
+        if isinstance(step, Drop):
+            for branch in step.branches:
+                branches.pop(branch).cancel()
+            return None
+        return await self._first(step)
+
+    async def _race(self, race: Race, branches: _Branches) -> Raced:
+        loop = asyncio.get_running_loop()
+        for branch in race.branches:
+            if branch not in branches:
+                branches[branch] = task = loop.create_task(self.drive(branch))
+                self._branches.add(task)
+                task.add_done_callback(self._ended)
+        tasks = [branches[branch] for branch in race.branches]
+        if tasks:
+            await asyncio.wait(tasks, timeout=race.timeout, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(race.timeout)
+        for branch, task in zip(race.branches, tasks, strict=True):
+            if task.done():
+                del branches[branch]
+                error = task.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                return Raced(branch, None if error else task.result(), error, loop.time())
+        return Raced(None, None, None, loop.time())
+
+    async def _first(self, first: First) -> Any:
+        tasks = [asyncio.ensure_future(self.drive(branch)) for branch in first.branches]
+        try:
+            for done in asyncio.as_completed(tasks):
+                if (result := await done) is not None:
+                    return result
+            return None
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _exchange(self, ask: Ask) -> Reply:
+        # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
+        # long each of those who ask it would wait.
+        key = ask._replace(timeout=0.0)
+        while (shared := self._exchanges.get(key)) is not None:
+            if (reply := await asyncio.shield(shared)) is not None:
+                return reply._replace(sent=0)
+        reply = None
+        shared = self._exchanges[key] = asyncio.get_running_loop().create_future()
+        self._counters.add("queries_sent", transport=ask.transport.value)
+        try:
+            reply = await self._network.exchange(ask)
+        finally:
+            # None: who asked has been cancelled, and its copy is no longer under way. Another may ask.
+            del self._exchanges[key]
+            shared.set_result(reply)
+        return reply
+
+    def _again(self, again: Again) -> bool:
+        left = self._network.again(again.ask, cookie=again.cookie)
+        if left:
+            self._counters.add("queries_sent", transport=again.ask.transport.value)
+        return left
+
+    def _keep(self, task: "asyncio.Task[Any]") -> None:
+        """Let a branch that nobody needs any more have the reply it waits for: it tells how its server fares."""
+        while len(self._late) >= bounds.LATE_REPLIES:
+            oldest = next(iter(self._late))
+            del self._late[oldest]
+            oldest.cancel()
+        if not task.done():
+            self._late[task] = None
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._branches.discard(task)
+        self._late.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # whoever raced it may have gone
