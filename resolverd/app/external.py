@@ -1,4 +1,4 @@
-"""What a configuration names outside itself: map files, allow files, root hints, trust anchors, and files with secrets.
+"""What a configuration names outside itself: map files, allow files, domains, root hints, trust anchors, and files with secrets.
 
 Nobody writes these with the care that a configuration gets: other programs do, and what is named may be missing. So a fault
 in them costs what depends on it and nothing else; nameserver and policy service start, and go on at a reload. Each fault is
@@ -12,6 +12,7 @@ from resolverd.app.allowing import AllowFiles, allow_files
 from resolverd.app.resolution import root_hints
 from resolverd.config import Settings, access_maps, unusable_keys
 from resolverd.config.access import Maps
+from resolverd.config.localdomains import Reading, local_domains
 from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.recursion.routes import Hints
@@ -23,6 +24,7 @@ class External(NamedTuple):
     hints: Hints
     maps: Maps
     allow_files: AllowFiles
+    local: Reading
     faults: tuple[ConfigFault, ...]
 
 
@@ -31,8 +33,9 @@ def read(settings: Settings, before: External | None = None) -> External:
     hints, faults = _hints(settings, before)
     maps = access_maps(settings, before.maps if before else None)
     allowing = allow_files(settings, before.allow_files if before else None)
-    faults = [*_secrets(settings), *faults, *_trust_anchors(settings), *maps.faults, *allowing.faults]
-    return External(hints, maps, allowing, tuple(faults))
+    local = local_domains(settings, before.local if before else None)
+    faults = [*_secrets(settings), *faults, *_trust_anchors(settings), *maps.faults, *allowing.faults, *local.faults]
+    return External(hints, maps, allowing, local, tuple(faults))
 
 
 def _secrets(settings: Settings) -> Iterator[ConfigFault]:

@@ -51,7 +51,7 @@ def screen(
     """The screening as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
-    it takes over. `book`: the admin's overrides. `external`: his maps and allow files.
+    it takes over. `book`: the admin's overrides. `external`: his maps, allow files and domains.
     """
     greylister = Greylister(
         store, clock, greylist_rules(settings), counters, external.allow_files.allowed, shipped(settings)
@@ -70,6 +70,7 @@ def screen(
             rhsbl=settings.checks.rhsbl.names,
             access=checks.AccessMaps(external.maps.client, external.maps.helo),
             overrides=book.index,
+            local=external.local.domains,
         ),
         engine,
         resolver,

@@ -2,7 +2,8 @@
 
 - `settings`: every key with its type and default · `forms`: those types · `values`, `places`: what text means
 - `reader`: TOML to Settings · `sense`: what contradicts itself · `files`: which file is read
-- `lists`: the lists it enables · `access`: the access maps it names · `render`: Settings back to TOML, secrets hidden
+- `lists`: the lists it enables · `access`: the access maps it names · `localdomains`: the domains that are ours
+- `render`: Settings back to TOML, secrets hidden
 - `postfix`: the main.cf lines that fit · `later`: keys that are accepted and not acted on yet
 - `secrets`: keys and tokens · `token`: the one in the state directory · `textfiles`: reading what the admin wrote elsewhere
 - `public`: what may be told of it in a log that names nobody

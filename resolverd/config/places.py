@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from resolverd.config.secrets import BadValue
 from resolverd.config.values import domain, text_of
+from resolverd.mail.domains import canonical
 from resolverd.wire import names
 from resolverd.wire.ask import Server
 
@@ -167,6 +168,22 @@ def map_file(value: object, base: Path = Path()) -> MapFile:
     if kind not in _MAP_KINDS:
         raise BadValue(f"{text!r}: maps of type {kind!r} cannot be read; these can: {', '.join(_MAP_KINDS)}")
     return MapFile(kind, path(rest, base))
+
+
+def local_domain(value: object, base: Path = Path()) -> str | MapFile:
+    """``example.com``, ``.example.com`` for what is below it, or the map that has the domains: ``hash:/etc/postfix/vdomains``."""
+    text = text_of(value).removeprefix("proxy:")
+    kind, colon, rest = text.partition(":")
+    if colon:
+        return MapFile(kind, path(rest, base))
+    if "/" in text:
+        return MapFile("hash", path(text, base))
+    name = canonical(text.removeprefix("."))
+    if name is None:
+        hint = ", which is not expanded here; `postconf -hx` prints what it stands for" if "$" in text else ""
+        hint = f'; for everything below a domain write "{text[1:]}"' if text.startswith("*.") else hint
+        raise BadValue(f"{text!r} is no domain{hint}")
+    return f".{name}" if text.startswith(".") else name
 
 
 def host(value: object, _base: Path = Path()) -> str:

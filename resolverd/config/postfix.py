@@ -1,7 +1,10 @@
 """The lines of main.cf and resolv.conf that fit a configuration, for each way of using the service."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from resolverd.config.localdomains import READABLE
 from resolverd.config.places import Listen
 from resolverd.config.settings import Settings
 
@@ -19,6 +22,24 @@ def main_cf(settings: Settings) -> str:
     """Text to read and copy from: the policy service first, in a form that refuses nothing; then the other ways."""
     parts = [_policy(settings), _nameserver(settings), _zone(settings)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def local_domains(settings: Settings, unnamed: Sequence[str]) -> str:
+    """The line of config.toml that names the domains which Postfix has (`unnamed`: those that it does not name yet)."""
+    if not unnamed:
+        return ""
+    entries = [*map(str, settings.policy.local_domains), *(each for each in unnamed if _can_be_read(each))]
+    left = [each for each in unnamed if not _can_be_read(each)]
+    return (
+        "\n# 4. Domains that Postfix is final for or relays, which public DNS need not know. In config.toml:\n"
+        f"#     [policy]\n#     local_domains = {json.dumps(entries, ensure_ascii=False)}\n"
+        + "".join(f"# ({each} cannot be read here: name its domains, or a file that has them)\n" for each in left)
+    )
+
+
+def _can_be_read(entry: str) -> bool:
+    kind, colon, _ = entry.partition(":")
+    return not colon or kind in READABLE
 
 
 def _policy(settings: Settings) -> str:

@@ -234,6 +234,7 @@ class Policy(Struct, frozen=True):
 
     listen: tuple[forms.ListenOrUnix, ...] = (places.Listen("127.0.0.1", 10023),)
     trusted_networks: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    local_domains: tuple[forms.LocalDomain, ...] = ()
     recipients: tuple[PolicyFor, ...] = field(default=(), name="for")
 
 

@@ -16,7 +16,7 @@ from tests.lab.daemon import Daemon, until
 from tests.lab.lab import RECIPIENT, Lab
 from tests.lab.namespace import HOSTS, ROOT, use_hosts
 from tests.lab.postfix import Postfix
-from tests.lab.resolverd import resolverd
+from tests.lab.resolverd import CONFIG, resolverd
 from tests.lab.smtp import Delivery, Session
 
 LISTED = [("192.0.2.66", "mail.spam-factory.net"), ("2001:db8:66::66", "mail.spam-factory.net")]
@@ -155,6 +155,15 @@ def test_a_pool_passes_at_its_second_try_from_another_network(lab: Lab) -> None:
         time.sleep(1.5)  # the lab's delay is a second
         assert lab.deliver("198.51.100.11", "out2.friendly-news.com", mail[1]).deferred
         assert lab.deliver("2001:db8:10::10", *mail).accepted
+
+
+def test_a_domain_of_ours_that_dns_does_not_know_may_send(lab: Lab) -> None:
+    """As with reject_unknown_sender_domain, which skips what Postfix is final for."""
+    client = ("192.0.2.20", "mx.gardening-club.org")
+    with lab.stack("resolverd", "policy", CONFIG.replace("[policy]", '[policy]\nlocal_domains = ["no-such-domain.com"]')):
+        assert "Greylisted" in lab.deliver(*client, "a@no-such-domain.com").reply.text
+        assert lab.deliver_patiently(*client, "a@no-such-domain.com")[-1].accepted
+        assert "Domain not found" in lab.deliver(*client, "a@sub.no-such-domain.com").reply.text
 
 
 def test_greylisting_remembers_across_a_restart(lab: Lab) -> None:

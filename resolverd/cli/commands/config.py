@@ -24,6 +24,7 @@ def check(ctx: click.Context, config: Path | None) -> None:
     nothing but itself from counting, so the daemon starts.
     """
     from resolverd.app import external
+    from resolverd.config.localdomains import unnamed
 
     path = config_path(ctx, config)
     settings = configuration.load(path)
@@ -34,6 +35,10 @@ def check(ctx: click.Context, config: Path | None) -> None:
         click.echo(output.shown(f"warning: {warning}"))
     for remark in configuration.later(settings):
         click.echo(f"remark: {remark}")
+    if found_by_postfix := unnamed(settings):
+        text = f"Postfix is final for or relays {', '.join(found_by_postfix)}; what public DNS does not know of these is refused"
+        text += " as a sender's domain unless it is named there (`resolverd config postfix` has the line)"
+        click.echo(output.shown(f"remark: policy.local_domains: {text}"))
 
 
 @command.command("show")
@@ -49,6 +54,9 @@ def show(ctx: click.Context, config: Path | None) -> None:
 @click.pass_context
 def postfix(ctx: click.Context, config: Path | None) -> None:
     """The lines of main.cf for this very configuration."""
-    from resolverd.config.postfix import main_cf
+    from resolverd.config.localdomains import unnamed
+    from resolverd.config.postfix import local_domains, main_cf
 
-    click.echo(main_cf(configuration.load(config_path(ctx, config))), nl=False)
+    settings = configuration.load(config_path(ctx, config))
+    click.echo(main_cf(settings), nl=False)
+    click.echo(local_domains(settings, unnamed(settings)), nl=False)

@@ -19,6 +19,7 @@ from resolverd.mail.checks.sender_domain import SenderDomain
 from resolverd.mail.checks.spf import Spf, SpfOptions
 from resolverd.mail.findings import Consequence
 from resolverd.mail.listspec import ListSpec
+from resolverd.mail.localdomains import NONE, LocalDomains
 from resolverd.mail.overrides import OverrideIndex
 
 __all__ = ["CHECKS", "PRESETS", "AccessMaps", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
@@ -30,6 +31,7 @@ class Means(NamedTuple):
     lists: tuple[ListSpec, ...]
     spf: SpfOptions
     rhsbl: Collection[str]
+    local: LocalDomains
 
 
 _Maker = Callable[[CheckRules, Means], Check]
@@ -39,7 +41,7 @@ CHECKS: Final[tuple[tuple[str, _Maker], ...]] = (
     ("ptr", lambda rules, means: Ptr(rules)),  # says more than fcrdns, which fails as well where there is no name at all
     ("fcrdns", lambda rules, means: Fcrdns(rules)),  # the client, before what it says of itself
     ("helo", lambda rules, means: Helo(rules)),  # what it says first
-    ("sender_domain", lambda rules, means: SenderDomain(rules)),  # what it says next
+    ("sender_domain", lambda rules, means: SenderDomain(rules, means.local)),  # what it says next
     ("spf", lambda rules, means: Spf(rules, means.spf)),  # and whether it may: a name must be there to be spoken for
     # a listing has a link on which the sender can act, so it stands before the lists of domains
     ("dnsbl", lambda rules, means: Dnsbl(rules, means.lists)),
@@ -57,12 +59,13 @@ def build(
     rhsbl: Collection[str] = USUAL,
     access: AccessMaps | None = None,
     overrides: OverrideIndex | None = None,
+    local: LocalDomains = NONE,
 ) -> tuple[Check, ...]:
     """The checks that are on, in their order. A check without rules, or with the action off, is left out.
 
     In front of them stands the admin's own word: overrides, then maps, if there are any; it follows no rules but its own.
     """
-    means = Means(tuple(lists), spf or SpfOptions(), rhsbl)
+    means = Means(tuple(lists), spf or SpfOptions(), rhsbl, local)
     on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
     own_word: list[Check] = [] if overrides is None else [Overrides(overrides)]
     if access:

@@ -12,6 +12,7 @@ from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.evidence import evidence, why
 from resolverd.mail.checks.rules import CheckRules, harmful, harmless, skipped, temporary
 from resolverd.mail.findings import Evidence, Finding, SmtpReply
+from resolverd.mail.localdomains import NONE, LocalDomains
 from resolverd.mail.questions import Lookup, Question, Records, Replies, Skipped
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT
@@ -25,14 +26,18 @@ NULL_MX = SmtpReply(550, "5.7.27", "Sender address rejected (domain does not acc
 
 @dataclass(frozen=True, slots=True)
 class SenderDomain:
-    """Codes: ``sender_domain_`` with ``ok``, ``null_mx``, ``malformed``, ``not_found``, ``unknown``, ``skipped``."""
+    """`local`: domains that are this server's own, which are not looked up.
+
+    Codes: ``sender_domain_`` with ``ok``, ``null_mx``, ``malformed``, ``not_found``, ``unknown``, ``skipped``.
+    """
 
     rules: CheckRules
+    local: LocalDomains = NONE
     name: str = "sender_domain"
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1)."""
-        questions = _questions(attempt)
+        questions = self._questions(attempt)
         yield from questions[:1]
         if not questions or questions[0] not in replies or isinstance(replies[questions[0]], Records):
             return
@@ -42,9 +47,9 @@ class SenderDomain:
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
         domain = attempt.sender_domain
-        if reason := _skipped(attempt):
+        if reason := self._skipped(attempt):
             return [harmless(self.name, "sender_domain_skipped", reason)]
-        questions = _questions(attempt)
+        questions = self._questions(attempt)
         seen = evidence(replies, questions)
         if not questions:
             text = f"sender domain {domain} is no domain name"
@@ -75,25 +80,26 @@ class SenderDomain:
         return harmless(self.name, "sender_domain_ok", f"sender domain {domain} has a mail server", seen)
 
 
-def _skipped(attempt: Attempt) -> str:
-    """Why there is nothing to look up, if there is nothing."""
-    if not attempt.has_sender:
-        return "no sender given"
-    if not attempt.sender:
-        return "null sender"
-    if not attempt.sender_domain:
-        return "sender without domain"
-    return "sender domain is an address literal" if _is_literal(attempt.sender_domain) else ""
+    def _skipped(self, attempt: Attempt) -> str:
+        """Why there is nothing to look up, if there is nothing."""
+        if not attempt.has_sender:
+            return "no sender given"
+        if not attempt.sender:
+            return "null sender"
+        if not attempt.sender_domain:
+            return "sender without domain"
+        if _is_literal(attempt.sender_domain):
+            return "sender domain is an address literal"
+        return f"sender domain {attempt.sender_domain} is local" if self.local.holds(attempt.sender_domain) else ""
+
+    def _questions(self, attempt: Attempt) -> tuple[Lookup, ...]:
+        """MX, A, AAAA; nothing if there is no domain to look up."""
+        name = None if self._skipped(attempt) else hostnames.name_of(attempt.sender_domain)
+        return () if name is None else (Lookup(name, codes.MX), Lookup(name, codes.A), Lookup(name, codes.AAAA))
 
 
 def _is_literal(domain: str) -> bool:
     return domain.startswith("[") and domain.endswith("]")
-
-
-def _questions(attempt: Attempt) -> tuple[Lookup, ...]:
-    """MX, A, AAAA; nothing if there is no domain to look up."""
-    name = None if _skipped(attempt) else hostnames.name_of(attempt.sender_domain)
-    return () if name is None else (Lookup(name, codes.MX), Lookup(name, codes.A), Lookup(name, codes.AAAA))
 
 
 def _exchange(rdata: bytes) -> bytes | None:
