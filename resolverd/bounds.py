@@ -51,8 +51,10 @@ JOSTLE: Final = 0.2
 """Seconds a recursion has for itself when all places are taken, counted from its first client (CVE-2026-42534)."""
 MAX_WAITERS: Final = 100
 """Clients waiting for one and the same question."""
-MAX_RRSET_RECORDS: Final = 100
-"""Records of an RRset that is remembered; a larger one is passed on whole and forgotten (CacheFlush, CVE-2023-2828)."""
+MAX_KEPT_RRSET: Final = 64 * 1024
+"""Memory of an RRset that is remembered; a larger one is passed on whole and forgotten (CacheFlush, CVE-2023-2828)."""
+MAX_KEPT_AUTHORITY: Final = 8 * 1024
+"""Memory of what is remembered beside an answer or a denial, its proofs; of more, no more than the SOA (CacheFlush)."""
 MAX_TYPES_PER_NAME: Final = 100
 """Types of one name that are remembered; the one learnt first makes room for another (CVE-2024-1737)."""
 

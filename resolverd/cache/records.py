@@ -5,28 +5,39 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from resolverd import bounds
+from resolverd.cache import weight
 from resolverd.wire import codes
 from resolverd.wire.known import NAME_DENIED, Hit
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
 
-_NAME = 450
-"""Octets that a name costs beside its entries."""
+_NAME = 600
+"""Octets that a name costs beside its entries: its place in the order, and the table of its types."""
 _ENTRY = 350
 """Octets that an entry costs beside its records."""
+_BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
+"""Types that an alias may have beside it (RFC 4034 §3, §4; RFC 2181 §10.1 forbids all others)."""
 
 
 class _Entry(NamedTuple):
+    """`lease`: the end of the delegation through which it was learnt (monotonic seconds). `denies_name`: an NXDOMAIN."""
+
     rrset: RRset | None
     authority: tuple[RRset, ...]
     trust: Trust
     stored: float
     expires: float
+    lease: float
+    denies_name: bool
     size: int
 
 
 class RecordCache:
     """RRsets by name in lower case and type. Bounded by octets, least recently used names out.
+
+    All data lives as long as its TTL says. What has expired ends as soon as something newer contradicts it, however long it
+    might be kept for times of trouble: an alias ends all other data, data an alias, and the denial of the whole name
+    everything (RFC 2181 §10.1, RFC 8767 §5).
 
     A name's types stand together: a question that memory cannot answer is asked of several (its type, an alias, the denial
     of the whole name), and nearly all of them are about names of which nothing is known.
@@ -66,11 +77,14 @@ class RecordCache:
                 rrset = entry.rrset and entry.rrset._replace(ttl=left)
                 authority = tuple(each._replace(ttl=min(each.ttl, left)) for each in entry.authority)
                 fraction = (entry.expires - now) / (entry.expires - entry.stored)
-                return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, kind == NAME_DENIED)
+                return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, entry.denies_name, entry.lease)
         return None
 
     def rdatas(self, name: Name, rtypes: Iterable[int], now: float) -> list[bytes]:
-        """The live data of these types, as far as somebody has answered with it (glue is no answer)."""
+        """The live data of these types, as far as somebody has answered with it (glue is no answer).
+
+        For the addresses of servers: none outlives the delegation through which it was learnt (ghosts: CVE-2026-42955).
+        """
         types = self._names.get(name)
         if types is None:
             return []
@@ -79,7 +93,7 @@ class RecordCache:
         return [
             data
             for entry in live
-            if entry.rrset is not None and now < entry.expires and entry.trust >= Trust.UNPROVEN
+            if entry.rrset is not None and now < entry.expires and now < entry.lease and entry.trust >= Trust.UNPROVEN
             for data in entry.rrset.rdatas
         ]
 
@@ -88,22 +102,52 @@ class RecordCache:
         types = self._names.get(name)
         if types is None:
             return None
-        denied = rtype not in types
-        entry = types.get(NAME_DENIED if denied else rtype)
+        entry = types.get(rtype) or types.get(NAME_DENIED)
+        if entry is not None and (newer := _ended_by(types, rtype, entry)) is not None:
+            entry = newer if newer.denies_name else None
         if entry is None or entry.trust < Trust.UNPROVEN or now >= entry.expires + self._stale:
             return None
         rrset = entry.rrset and entry.rrset._replace(ttl=min(ttl, entry.rrset.ttl))
         authority = tuple(each._replace(ttl=min(ttl, each.ttl)) for each in entry.authority)
-        return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, denied)
+        return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, entry.denies_name, entry.lease)
 
-    def put(self, rrset: RRset, trust: Trust, now: float, name: Name, authority: tuple[RRset, ...] = ()) -> None:
-        """Learn an RRset. `name` is its owner in lower case. Ignored while something more trusted lives (RFC 2181 §5.4.1)."""
+    def put(
+        self,
+        rrset: RRset,
+        trust: Trust,
+        now: float,
+        name: Name,
+        authority: tuple[RRset, ...] = (),
+        lease: float = float("inf"),
+    ) -> None:
+        """Learn an RRset. `name` is its owner in lower case. Ignored while something more trusted lives (RFC 2181 §5.4.1).
+
+        `lease`: the end of the delegation through which it was learnt. What is too large to be kept is forgotten.
+        """
         self._drop(name, NAME_DENIED)
-        self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl)
+        self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, denies_name=False)
 
-    def deny(self, name: Name, rtype: int, ttl: int, authority: tuple[RRset, ...], trust: Trust, now: float) -> None:
-        """Learn that there is no such type (or, with NAME_DENIED, no such name) for `ttl` seconds (RFC 2308 §5)."""
-        self._store(name, rtype, None, authority, trust, now, ttl)
+    def deny(
+        self,
+        name: Name,
+        rtype: int,
+        ttl: int,
+        authority: tuple[RRset, ...],
+        trust: Trust,
+        now: float,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Learn that there is no such type (`whole`: no such name, as was said for this type) for `ttl` seconds (RFC 2308 §5).
+
+        The denial of a whole name counts for all its types, unless one of them is known to have data: there are servers that
+        say NXDOMAIN for any type that they do not have, and their names' addresses must not be lost for that.
+        """
+        types = self._names.get(name, {})
+        others = (each for kind, each in types.items() if kind != rtype)
+        lives = any(each.rrset is not None and now < each.expires and each.trust >= trust for each in others)
+        key = NAME_DENIED if whole and not lives else rtype
+        self._store(name, key, None, authority, trust, now, ttl, float("inf"), denies_name=whole)
 
     def flush(self, name: Name, rtype: int | None = None) -> int:
         """Forget a name's data of one type or of all; how many entries."""
@@ -124,7 +168,17 @@ class RecordCache:
         return [rtype for rtype, entry in self._names.get(name, {}).items() if now < entry.expires]
 
     def _store(
-        self, name: Name, rtype: int, rrset: RRset | None, authority: tuple[RRset, ...], trust: Trust, now: float, ttl: int
+        self,
+        name: Name,
+        rtype: int,
+        rrset: RRset | None,
+        authority: tuple[RRset, ...],
+        trust: Trust,
+        now: float,
+        ttl: int,
+        lease: float,
+        *,
+        denies_name: bool,
     ) -> None:
         types = self._names.get(name)
         old = types.get(rtype) if types is not None else None
@@ -133,16 +187,26 @@ class RecordCache:
                 return
             self._drop(name, rtype)
         if ttl <= 0:
-            # RFC 1035 §3.2.1: TTL 0 is for the transaction in progress only.
+            # RFC 1035 §3.2.1: TTL 0 is for the transaction in progress only. But what it contradicts has ended.
+            news = rrset is not None
+            for kind, other in list(self._names.get(name, {}).items()):
+                if other.expires <= now and _contradicts(rtype, news, denies_name, kind):
+                    self._drop(name, kind)
             return
-        size = _ENTRY + sum(_octets(each) for each in ((rrset, *authority) if rrset else authority))
+        beside = weight.rrsets(authority) if authority else 0
+        if beside > bounds.MAX_KEPT_AUTHORITY:
+            authority = tuple(each for each in authority if each.rtype == codes.SOA)
+            beside = weight.rrsets(authority)
+        size = _ENTRY + beside + (weight.rrset(rrset) if rrset is not None else 0)
+        if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:
+            return
         types = self._names.get(name)
         if types is None:
             types = self._names[name] = {}
-            self._size += _NAME
+            self._size += _NAME + len(name)
         elif len(types) >= bounds.MAX_TYPES_PER_NAME:
             self._drop(name, next(iter(types)))
-        types[rtype] = _Entry(rrset, authority, trust, now, now + ttl, size)
+        types[rtype] = _Entry(rrset, authority, trust, now, now + ttl, lease, denies_name, size)
         self._names.move_to_end(name)
         self._size += size
         self._dnames += rtype == codes.DNAME
@@ -151,8 +215,8 @@ class RecordCache:
 
     def _evict(self) -> None:
         """Forget the name that has not been used for the longest time."""
-        _, types = self._names.popitem(last=False)
-        self._size -= _NAME + sum(entry.size for entry in types.values())
+        name, types = self._names.popitem(last=False)
+        self._size -= _NAME + len(name) + sum(entry.size for entry in types.values())
         self._dnames -= codes.DNAME in types
 
     def _drop(self, name: Name, rtype: int) -> None:
@@ -163,8 +227,23 @@ class RecordCache:
         self._dnames -= rtype == codes.DNAME
         if not types:
             del self._names[name]
-            self._size -= _NAME
+            self._size -= _NAME + len(name)
 
 
-def _octets(rrset: RRset) -> int:
-    return len(rrset.owner) + sum(map(len, rrset.rdatas)) + sum(map(len, rrset.sigs)) + 80 * (len(rrset.rdatas) + len(rrset.sigs))
+def _ended_by(types: dict[int, _Entry], rtype: int, entry: _Entry) -> _Entry | None:
+    """The newest of what is known of a name that is newer than `entry`, about `rtype`, and contradicts it."""
+    newer = [
+        other
+        for kind, other in types.items()
+        if other.stored > entry.stored and _contradicts(kind, other.rrset is not None, other.denies_name, rtype)
+    ]
+    return max(newer, key=lambda other: other.stored, default=None)
+
+
+def _contradicts(new: int, is_data: bool, denies_name: bool, old: int) -> bool:
+    """Whether news of type `new` says that what was known of type `old` is so no more."""
+    if denies_name:
+        return True
+    if not is_data or new == old:
+        return False
+    return old not in _BESIDE_AN_ALIAS if new == codes.CNAME else old == codes.CNAME and new not in _BESIDE_AN_ALIAS

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
-from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.recursion.capabilities import Feature
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify
@@ -18,7 +17,6 @@ from resolverd.recursion.turn import Turn
 from resolverd.recursion.work import Work
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
-from resolverd.wire.known import NAME_DENIED
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Address, Name, label_count, lower
 from resolverd.wire.rrset import RRset, Trust
@@ -113,7 +111,7 @@ class Asking:
     ) -> tuple[Outcome, scrub.Glue]:
         if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
             # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
-            self._learn(outcome, trust, work.now)
+            self._learn(outcome, trust, work.now, cut.expires)
         servers_named = _named_servers(outcome)
         vouching = cut.zone if self._rules.harden_glue else ROOT
         return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
@@ -146,20 +144,19 @@ class Asking:
         work.note(cut.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
         return Useless(f"{server} did not answer", silent=True)
 
-    def _learn(self, outcome: Outcome, trust: Trust, now: float) -> None:
+    def _learn(self, outcome: Outcome, trust: Trust, now: float, lease: float) -> None:
         records = self._records
         if isinstance(outcome, Data | Alias | Denial | Overflow):
             beside: tuple[RRset, ...] = ()
             for rrset in outcome.chain:
                 if isinstance(outcome, Data) and rrset is outcome.chain[-1]:
                     beside = outcome.authority
-                if len(rrset.rdatas) <= bounds.MAX_RRSET_RECORDS:
-                    records.put(rrset, trust, now, lower(rrset.owner), beside)
+                records.put(rrset, trust, now, lower(rrset.owner), beside, lease)
                 # A CNAME behind a DNAME was made from it; both are shown together.
                 beside = (rrset,) if rrset.rtype == codes.DNAME else ()
         if isinstance(outcome, Denial):
             authority = (outcome.soa, *outcome.proofs) if outcome.soa else outcome.proofs
-            records.deny(outcome.name, NAME_DENIED if outcome.nxdomain else outcome.qtype, outcome.ttl, authority, trust, now)
+            records.deny(outcome.name, outcome.qtype, outcome.ttl, authority, trust, now, whole=outcome.nxdomain)
 
 
 def _marked(outcome: Outcome, *, definite: bool) -> Outcome:

@@ -28,12 +28,30 @@ class Records(Protocol):
         """Data past its TTL, with `ttl` in its place."""
         ...
 
-    def put(self, rrset: RRset, trust: Trust, now: float, name: Name, authority: tuple[RRset, ...] = ()) -> None:
-        """Learn an RRset."""
+    def put(
+        self,
+        rrset: RRset,
+        trust: Trust,
+        now: float,
+        name: Name,
+        authority: tuple[RRset, ...] = (),
+        lease: float = float("inf"),
+    ) -> None:
+        """Learn an RRset through a delegation that ends with its `lease`."""
         ...
 
-    def deny(self, name: Name, rtype: int, ttl: int, authority: tuple[RRset, ...], trust: Trust, now: float) -> None:
-        """Learn a denial."""
+    def deny(
+        self,
+        name: Name,
+        rtype: int,
+        ttl: int,
+        authority: tuple[RRset, ...],
+        trust: Trust,
+        now: float,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Learn a denial, of the type or of the whole name."""
         ...
 
 

@@ -13,7 +13,7 @@ class Hit(NamedTuple):
     """What is known of a name and type. `rrset` is None for a denial; `authority` holds its SOA, or a wildcard's proof.
 
     TTLs are what is left of them; `age` is seconds since it was learnt; `fraction` the share of its life that is left;
-    `denies_name` tells NXDOMAIN from NODATA.
+    `denies_name` tells NXDOMAIN from NODATA. `lease`: the end of the delegation through which it was learnt (monotonic seconds).
     """
 
     rrset: RRset | None
@@ -22,6 +22,7 @@ class Hit(NamedTuple):
     age: float
     fraction: float
     denies_name: bool = False
+    lease: float = float("inf")
 
 
 class Delegation(NamedTuple):

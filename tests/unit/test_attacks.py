@@ -555,7 +555,8 @@ def test_large_entries_are_charged_for() -> None:
         name = from_text(f"big{number}.evil")
         large = RRset(name, codes.TXT, 86400, tuple(bytes([each]) * 250 for each in range(100)))
         cache.put(large, Trust.AUTHORITATIVE, 0.0, name)
-        cache.deny(from_text(f"no{number}.evil"), 0, 300, (RRset(name, 6, 300, (b"x" * 8000,)),), Trust.AUTHORITATIVE, 0.0)
+        soa = RRset(name, codes.SOA, 300, (b"x" * 8000,))
+        cache.deny(from_text(f"no{number}.evil"), codes.A, 300, (soa,), Trust.AUTHORITATIVE, 0.0, whole=True)
         assert cache.size <= 1_000_000
     assert len(cache) < 80
 

@@ -14,7 +14,7 @@ from resolverd.cache.packets import PacketCache
 from resolverd.cache.records import RecordCache
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
-from resolverd.wire.known import NAME_DENIED, Delegation
+from resolverd.wire.known import Delegation
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Trust
 
@@ -97,7 +97,7 @@ def test_dnames_are_counted() -> None:
 
 def test_a_denied_name_denies_every_type_until_data_comes() -> None:
     cache = RecordCache(10**6)
-    cache.deny(WWW, NAME_DENIED, 300, (SOA,), Trust.ANSWER, 0.0)
+    cache.deny(WWW, codes.A, 300, (SOA,), Trust.ANSWER, 0.0, whole=True)
     for rtype in (codes.A, codes.MX):
         hit = cache.get(WWW, rtype, 10.0)
         assert hit is not None
@@ -116,6 +116,94 @@ def test_stale_data_is_kept_for_its_window() -> None:
     assert hit is not None
     assert hit.rrset == address(30)
     assert cache.stale(WWW, codes.A, 1300.0, 30) is None
+
+
+def named(rtype: int, data: bytes, ttl: int = 300) -> RRset:
+    return RRset(WWW, rtype, ttl, (data,))
+
+
+ALIAS = named(codes.CNAME, from_text("other.example"), 60)
+NEWS = {
+    # what was known, what is heard later, what is asked when both have expired and nobody answers: and what is said
+    "an alias in place of an address": (address(60), ALIAS, codes.A, None),
+    "an address in place of an alias": (ALIAS, address(60), codes.CNAME, None),
+    "an alias in place of another type's denial": (codes.MX, ALIAS, codes.MX, None),
+    "the denial of the name, as another type was asked": (address(60), "whole", codes.A, "denied"),
+    "an alias whose name is denied": (ALIAS, "whole", codes.CNAME, "denied"),
+    "another type": (address(60), named(codes.TXT, b"\1x", 60), codes.A, "data"),
+    "the denial of another type": (address(60), codes.MX, codes.A, "data"),
+    "what may stand beside an alias": (named(codes.NSEC, b"\0\0\1\x40", 60), ALIAS, codes.NSEC, "data"),
+    "an alias that is not for later": (address(60), ALIAS._replace(ttl=0), codes.A, None),
+    "a denial that is not for later": (address(60), "whole 0", codes.A, None),
+}
+
+
+@pytest.mark.parametrize("name", NEWS)
+@pytest.mark.parametrize("heard", [50.0, 100.0], ids=["live", "expired"])
+def test_newer_knowledge_of_a_name_ends_older(name: str, heard: float) -> None:
+    before, after, asked, said = NEWS[name]
+    if heard == 50.0 and "not for later" in name:
+        pytest.skip("what lives is not ended by what is forgotten at once")
+    cache = RecordCache(10**6)
+    for at, what in ((0.0, before), (heard, after)):
+        if isinstance(what, RRset):
+            cache.put(what, Trust.AUTHORITATIVE, at, WWW)
+        elif isinstance(what, str):
+            cache.deny(WWW, codes.AAAA, 0 if "0" in what else 60, (SOA,), Trust.AUTHORITATIVE, at, whole=True)
+        else:
+            cache.deny(WWW, what, 60, (SOA,), Trust.AUTHORITATIVE, at)
+    if heard == 50.0 and isinstance(before, RRset):
+        assert cache.get(WWW, before.rtype, 55.0) is not None, "what lives goes on to live"
+    hit = cache.stale(WWW, asked, 5000.0, 30)
+    shown = None if hit is None else "data" if hit.rrset is not None else "denied" if hit.denies_name else "no such type"
+    assert shown == said
+
+
+def test_a_server_that_denies_the_name_for_a_type_it_has_not_takes_no_address_away() -> None:
+    # NXDOMAIN for AAAA of a name that has an A: the A is asked for again when it ends, and not denied for the SOA's time.
+    cache = RecordCache(10**6)
+    cache.put(address(60), Trust.AUTHORITATIVE, 0.0, WWW)
+    cache.deny(WWW, codes.AAAA, 3600, (SOA,), Trust.AUTHORITATIVE, 1.0, whole=True)
+    denied = cache.get(WWW, codes.AAAA, 2.0)
+    assert denied is not None
+    assert denied.denies_name
+    found = cache.get(WWW, codes.A, 2.0)
+    assert found is not None
+    assert found.rrset is not None
+    assert cache.get(WWW, codes.A, 61.0) is None
+    assert cache.get(WWW, codes.MX, 2.0) is None
+
+
+def test_what_is_too_large_is_forgotten() -> None:
+    cache = RecordCache(10**7)
+    for count, kept in ((1000, True), (1400, False)):
+        cache.clear()
+        cache.put(RRset(WWW, codes.A, 60, tuple(number.to_bytes(4) for number in range(count))), Trust.ANSWER, 0.0, WWW)
+        assert (cache.get(WWW, codes.A, 1.0) is not None) is kept
+
+
+def test_no_more_than_the_soa_is_kept_of_a_fat_denial() -> None:
+    cache = RecordCache(10**7)
+    proofs = tuple(RRset(from_text(f"{number}.example"), codes.NSEC, 60, (b"\0\0\1\x40",)) for number in range(2000))
+    cache.deny(WWW, codes.A, 60, (SOA, *proofs[:4]), Trust.ANSWER, 0.0, whole=True)
+    hit = cache.get(WWW, codes.A, 1.0)
+    assert hit is not None
+    assert len(hit.authority) == 5
+    cache.deny(WWW, codes.A, 60, (SOA, *proofs), Trust.ANSWER, 0.0, whole=True)
+    hit = cache.get(WWW, codes.A, 1.0)
+    assert hit is not None
+    assert [each.rtype for each in hit.authority] == [codes.SOA]
+    assert cache.size < 8192
+
+
+def test_addresses_of_servers_end_with_their_delegation() -> None:
+    cache = RecordCache(10**6)
+    cache.put(address(86400), Trust.AUTHORITATIVE, 0.0, WWW, lease=3600.0)
+    assert cache.rdatas(WWW, [codes.A], 3599.0)
+    assert not cache.rdatas(WWW, [codes.A], 3600.0)
+    hit = cache.get(WWW, codes.A, 3600.0)  # who asks for it as data may have it as long as it lives
+    assert hit is not None
+    assert hit.lease == 3600.0
 
 
 def test_zero_ttl_is_not_kept() -> None:

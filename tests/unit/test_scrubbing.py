@@ -174,7 +174,10 @@ RULES = {
         "middle_name_denied",
     ),
     "large RRsets are forgotten": Rule(
-        Asking._learn, "if len(rrset.rdatas) <= bounds.MAX_RRSET_RECORDS:", "if True:", "rrset_too_large_to_keep"
+        RecordCache._store,
+        "if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:",
+        "if False:",
+        test_caches.test_what_is_too_large_is_forgotten,
     ),
     "some addresses are nobody's": Rule(
         Rules.may_query, "address in self.exempt or", "True or", "glue_to_this_machine"
