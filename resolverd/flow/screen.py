@@ -31,14 +31,14 @@ from resolverd.mail.checks.rules import Check
 from resolverd.mail.checks.spf import authorised
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
 from resolverd.mail.greylist import x_greylist
-from resolverd.mail.headers import Header, HeaderQueue
+from resolverd.mail.headers import HARSHEST, Header, HeaderQueue
 from resolverd.mail.listnames import unmapped
 from resolverd.mail.listspec import ListSpec
 from resolverd.mail.organisation import Proof
 from resolverd.mail.otherwise import otherwise
 from resolverd.mail.overrides import Held
 from resolverd.mail.questions import Clear, Replies
-from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, notice, settle, waived
+from resolverd.mail.verdict import ALLOWED, Decision, VerdictRules, conclude, harshness, notice, settle, waived
 from resolverd.watch.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,8 @@ class Screen:
             return due[min(due)] if due else ""
         now = self._clock.monotonic()
         for kind, text in due.items():
-            self.headers.put(attempt.instance, kind, text, now)
+            rank = harshness(decision) if kind is Header.X_RESOLVERD else HARSHEST
+            self.headers.put(attempt.instance, kind, text, now, rank)
         return self.headers.take(attempt.instance, now)
 
     def _due(self, attempt: Attempt, record: bool) -> str:

@@ -2,11 +2,14 @@
 
 They are queued by Postfix's ``instance``, which all requests of one message share, and go out one a request: with later
 recipients, then at DATA. A message to one recipient has two such requests; if it is due three headers, the last two become one.
+
+What tells of the verdict is one for all recipients, the harshest: it waits for DATA, when there are no more of them, unless
+nothing can be harsher.
 """
 
 from collections import OrderedDict
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from resolverd.mail.printable import printable
 
@@ -18,6 +21,12 @@ MAX_LENGTH: Final = 900
 """Octets of one header: a line of mail holds 998 (RFC 5322 §2.1.1)."""
 
 
+Rank: TypeAlias = tuple[int, float]
+"""How harsh a verdict is, and its score."""
+HARSHEST: Final[Rank] = (4, 0.0)
+"""From this on it makes no difference what else is said of a message."""
+
+
 class Header(IntEnum):
     """The kinds of header, in the order in which they go out."""
 
@@ -27,12 +36,16 @@ class Header(IntEnum):
 
 
 class _Message:
-    __slots__ = ("due", "seen", "since")
+    __slots__ = ("due", "ranks", "since")
 
     def __init__(self, since: float) -> None:
         self.since = since
         self.due: dict[Header, str] = {}
-        self.seen: set[Header] = set()
+        self.ranks: dict[Header, Rank] = {}
+
+    def ready(self) -> list[Header]:
+        """Those that need not wait for other recipients."""
+        return [kind for kind in self.due if self.ranks[kind] >= HARSHEST]
 
 
 class HeaderQueue:
@@ -47,29 +60,37 @@ class HeaderQueue:
         """Messages remembered."""
         return len(self._messages)
 
-    def put(self, instance: str, kind: Header, text: str, now: float) -> None:
-        """A header is due to this message; each kind once, whatever becomes of it. `text` is the whole line, name included."""
+    def put(self, instance: str, kind: Header, text: str, now: float, rank: Rank = HARSHEST) -> None:
+        """A header is due to this message; each kind once, whatever becomes of it. `text` is the whole line, name included.
+
+        One of a higher `rank` takes the place of one that is still due; below `HARSHEST` it is only given by `last`.
+        """
         self._expire(now)
         message = self._messages.get(instance)
         if message is None:
             message = self._messages[instance] = _Message(now)
             if len(self._messages) > self._max_messages:
                 self._messages.popitem(last=False)
-        if kind not in message.seen:
-            message.seen.add(kind)
+        before = message.ranks.get(kind)
+        if before is None or (before < rank and kind in message.due):
+            message.ranks[kind] = rank
             message.due[kind] = printable(text, MAX_LENGTH)
 
     def take(self, instance: str, now: float) -> str:
         """The next header of this message, which then is no longer due; empty if there is none."""
         self._expire(now)
         message = self._messages.get(instance)
-        return message.due.pop(min(message.due)) if message is not None and message.due else ""
+        ready = message.ready() if message is not None else []
+        return message.due.pop(min(ready)) if message is not None and ready else ""
 
     def last(self, instance: str, now: float) -> str:
         """As `take`, when no further request comes: of two headers of ours the later one tells of the earlier, too."""
-        text = self.take(instance, now)
+        self._expire(now)
         message = self._messages.get(instance)
-        if not text or message is None or Header.X_RESOLVERD not in message.due or not text.startswith("X-Greylist: "):
+        if message is None or not message.due:
+            return ""
+        text = message.due.pop(min(message.due))
+        if Header.X_RESOLVERD not in message.due or not text.startswith("X-Greylist: "):
             return text
         return printable(f"{message.due.pop(Header.X_RESOLVERD)}; {text}", MAX_LENGTH)
 

@@ -190,6 +190,13 @@ def settle(decision: Decision, greylist: GreylistOutcome | None) -> Decision:
     return decision._replace(action=Action.GREYLIST, reason=f"greylisted, {greylist.reason or greylist.state}")
 
 
+def harshness(decision: Decision) -> tuple[int, float]:
+    """Where a decision stands among those on one message (`mail.headers.Rank`): the harshest has the highest, then the score."""
+    refused = decision.reply is not None and decision.reply.permanent
+    order = {Action.ACCEPT: 0, Action.GREYLIST: 1, Action.DEFER: 2, Action.REJECT: 4 if refused else 3}
+    return order[decision.action], decision.score
+
+
 def notice(decision: Decision, ref: str) -> str:
     """The header that tells of the verdict on delivered mail: always in observe mode, else only where a check tags."""
     tags = [finding.code for finding in decision.findings if finding.consequence is Consequence.TAG]

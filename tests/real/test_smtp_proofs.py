@@ -166,6 +166,20 @@ def test_a_domain_of_ours_that_dns_does_not_know_may_send(lab: Lab) -> None:
         assert "Domain not found" in lab.deliver(*client, "a@sub.no-such-domain.com").reply.text
 
 
+def test_observing_tells_the_harshest_verdict_of_a_message(lab: Lab) -> None:
+    """To Anna it passes, to Bert it would be greylisted, whoever is named first."""
+    client, both = ("192.0.2.20", "mx.gardening-club.org"), (RECIPIENT, "bert@our-company.org")
+    with lab.stack("resolverd", "policy", CONFIG + '[verdict]\nmode = "observe"\n') as postfix:
+        for sender, order in (("ann@gardening-club.org", both), ("bob@gardening-club.org", both[::-1])):
+            for wait in (0, 1.5):  # the lab's delay of greylisting is a second
+                time.sleep(wait)
+                assert lab.deliver(*client, sender).accepted
+            before = postfix.count(RECIPIENT)
+            assert lab.deliver(*client, sender, *order).accepted
+            (header,) = postfix.delivered(RECIPIENT, before + 1)[-1].get_all("X-Resolverd", [])
+            assert header.startswith("would greylist (greylisted, new)"), header
+
+
 def test_greylisting_remembers_across_a_restart(lab: Lab) -> None:
     with lab.stack("resolverd", "policy"):
         daemon = _resolverd(lab)

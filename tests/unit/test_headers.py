@@ -38,6 +38,35 @@ def test_each_kind_once_a_message_even_after_it_went_out():
     assert queue.take("i", 1) == ""
 
 
+def test_of_several_verdicts_the_harshest_goes_out_and_waits_for_the_last():
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        queue = HeaderQueue()
+        ranked = [(f"X-Resolverd: would {each}", (at, 0.0)) for at, each in enumerate(("pass", "wait", "defer"))]
+        queue.put("i", Header.RECEIVED_SPF, "Received-SPF: a", 0)
+        got = []
+        for at in order:
+            queue.put("i", Header.X_RESOLVERD, ranked[at][0], 0, ranked[at][1])
+            got.append(queue.take("i", 0))
+        assert got == ["Received-SPF: a", "", ""]
+        assert [queue.last("i", 0), queue.last("i", 0)] == ["X-Resolverd: would defer", ""]
+
+
+def test_of_equally_harsh_verdicts_the_higher_score_goes_out():
+    queue = HeaderQueue()
+    for score in (1.0, 5.0, 3.0):
+        queue.put("i", Header.X_RESOLVERD, f"X-Resolverd: {score}", 0, (0, score))
+    assert queue.last("i", 0) == "X-Resolverd: 5.0"
+
+
+def test_what_cannot_be_harsher_need_not_wait():
+    queue = HeaderQueue()
+    queue.put("i", Header.X_RESOLVERD, "X-Resolverd: accept", 0, (0, 0.0))
+    queue.put("i", Header.X_RESOLVERD, "X-Resolverd: would reject", 0, (4, 6.0))
+    assert queue.take("i", 0) == "X-Resolverd: would reject"
+    queue.put("i", Header.X_RESOLVERD, "X-Resolverd: would reject again", 0, (4, 9.0))
+    assert queue.last("i", 0) == ""
+
+
 def test_messages_do_not_mix():
     queue = HeaderQueue()
     queue.put("i", Header.X_GREYLIST, "X-Greylist: i", 0)

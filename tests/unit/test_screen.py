@@ -22,7 +22,7 @@ from resolverd.mail.findings import Action, GreylistOutcome, Verdict
 from resolverd.mail.greylist import GreylistRules
 from resolverd.mail.organisation import Proof
 from resolverd.mail.questions import Absent, ListLookup, Lookup, Records
-from resolverd.mail.verdict import Mode, VerdictRules
+from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.store.memory import MemoryStore
 from resolverd.watch.counters import Counters
 from resolverd.wire import codes as dnscodes
@@ -112,6 +112,7 @@ class Greylist:
     def __init__(self, outcome=None):
         self.outcome = outcome or GreylistOutcome("known", reason="triplet found")
         self.calls = []
+        self.outcomes = {}
 
     async def consider(self, attempt, *, record, suspicious, score, prove, again):
         self.calls.append((attempt.recipient, record, suspicious))
@@ -124,7 +125,7 @@ class Greylist:
             self.heard = await again(self.outcome.delayed)
             if self.heard is None:
                 return GreylistOutcome("skipped", reason="refused")
-        return self.outcome
+        return self.outcomes.get(attempt.recipient, self.outcome)
 
 
 class Setup:
@@ -416,6 +417,28 @@ async def test_observing_refuses_nobody():
     verdict = await setup.verdict()
     assert (verdict.action, verdict.reply) == (Action.ACCEPT, None)
     assert verdict.header.startswith("X-Resolverd: would reject (Client host [192.0.2.7] blocked using zen.test")
+
+
+@pytest.mark.parametrize("order", [("ann", "bob"), ("bob", "ann")])
+@virtual
+async def test_the_header_tells_the_harshest_verdict_of_the_message(order):
+    """Bob's mail would be greylisted, Ann's would pass."""
+    setup = Setup(mode=Mode.OBSERVE)
+    setup.greylist.outcomes = {"bob@example.org": GreylistOutcome("new", missing=300, reason="new")}
+    for name in order:
+        assert (await setup.verdict(recipient=f"{name}@example.org")).header == ""
+    header = (await setup.verdict(protocol_state="DATA", recipient="")).header
+    assert header.startswith("X-Resolverd: would greylist (greylisted, new); score=0; ref=")
+
+
+@virtual
+async def test_a_recipient_who_is_refused_has_no_say_in_what_others_get():
+    policies = (RecipientPolicy(("bob@example.org",), mode=Mode.ENFORCE),)
+    setup = Setup(mode=Mode.OBSERVE, policies=policies)
+    setup.greylist.outcomes = {"bob@example.org": GreylistOutcome("new", missing=300, reason="new")}
+    assert (await setup.verdict(recipient="bob@example.org")).action is Action.GREYLIST
+    await setup.verdict(recipient="ann@example.org")
+    assert (await setup.verdict(protocol_state="DATA", recipient="")).header.startswith("X-Resolverd: accept; ")
 
 
 @virtual
