@@ -107,6 +107,10 @@ OUTAGE_HOLD: Final = 3.0
 """Seconds for which a zone whose servers have just been silent to our own question is not asked (RFC 9520 §3.2)."""
 OUTAGE_PATIENCE: Final = (0.5, 1.0)
 """Seconds for that question, first to one half of the zone's servers and then to the other."""
+REACH_SERVERS: Final = 3
+"""Servers of the root that are asked at a time whether the internet can be reached, and as many others."""
+REACH_PATIENCE: Final = (0.7, 1.3)
+"""Seconds for them to answer, and then for others."""
 MAX_DELEGATION_TTL: Final = 86400
 """Longest lease of a delegation."""
 DELEGATION_FRESH: Final = 60

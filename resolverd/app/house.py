@@ -87,6 +87,7 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
     upkeep = old.upkeep if old is not None and kept else Upkeep(
         parts.recurse, settings.resolver.priming, forwards=parts.routes.root_forward
     )
+    upkeep.on_return = engine.recover
     before = old.screen if old is not None else None
     screen = screening.screen(
         settings,

@@ -16,10 +16,12 @@ from resolverd.mail.listreply import FAILURE_TTL, Conduct, Told, unasked
 from resolverd.mail.questions import Clear, Listed
 from resolverd.mail.replycache import Kept, Question, ReplyCache
 from resolverd.watch.counters import Counters
+from resolverd.wire import codes
 from resolverd.wire.names import Address, Name
 
 _log = logging.getLogger(__name__)
 
+_OFFLINE = Unknown(Why.TIMEOUT, "the internet is out of reach")
 _REMARK_EVERY = 3600.0
 """Seconds between two remarks on unknown codes of one list."""
 
@@ -122,6 +124,10 @@ class Dispatch:
         self._cache.forget(zones)
         self.purges += 1
 
+    def forget_failures(self) -> None:
+        """Ask again what could not be found out."""
+        self._cache.forget_failures()
+
     async def aclose(self) -> None:
         """End every question under way."""
         tasks = [*self._flights.values(), *self._probes]
@@ -146,6 +152,9 @@ class Dispatch:
         try:
             answer = await self._resolver.resolve(*errand.question, deadline=start + bounds.LIST_TIME, fresh=anew)
             came = self._clock.monotonic()
+            if any(error.code == codes.EDE_NETWORK_ERROR for error in answer.errors):
+                # Nothing has left for it, and nothing is to be held against it.
+                return self._count(desk, unasked(_OFFLINE))
             told = errand.read(answer)
             if told.conduct is Conduct.FAILING and (spent := self._spent(desk)) is not None:
                 return self._count(desk, unasked(spent))

@@ -264,6 +264,14 @@ class Engine:
         if any(is_within(lower(desk.spec.zone), zones) for desk in self._desks.values()):
             self._dispatch.forget(zones)
 
+    def recover(self) -> None:
+        """The internet was out of reach, not the lists: skip none for that any longer, and take no old failure for an answer."""
+        now = self._clock.monotonic()
+        for desk in self._desks.values():
+            if desk.health.state(now) == "open":
+                desk.health.wake()
+        self._dispatch.forget_failures()
+
     async def aclose(self) -> None:
         """End every question under way."""
         await self._dispatch.aclose()

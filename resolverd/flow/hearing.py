@@ -96,7 +96,7 @@ class Hearing:
 
     @property
     def findings(self) -> list[Finding]:
-        """The findings as they count: nobody is deferred for what nobody can look up."""
+        """The findings as they count: nobody is refused for the time being over what nobody can look up."""
         return excused(self.known.findings) if self._is_cut_off() else self.known.findings
 
     @property
@@ -134,7 +134,7 @@ class Hearing:
             self.decision = self._decide()
 
     def _decide(self) -> Decision:
-        return decide(self.attempt, self.findings, self._rules, greylisting=not self._is_cut_off())
+        return decide(self.attempt, self.findings, self._rules, blind=self._is_cut_off())
 
     def _is_cut_off(self) -> bool:
         return self.inquiry.partial and not self._online()

@@ -43,8 +43,6 @@ BROKEN: Final = "internal_error"
 
 _OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
 
-_UNREACHED = frozenset({codes.EDE_NO_REACHABLE_AUTHORITY, codes.EDE_NETWORK_ERROR})
-
 
 class Inquiry(NamedTuple):
     """What came back; as Unknown also what was not there in time, as Skipped what the decision did not need.
@@ -196,7 +194,9 @@ def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
         return Absent(answer.rcode == codes.NXDOMAIN, ttl, answer.age, ms)
     if answer.rcode == codes.REFUSED:
         return Unknown(Why.REFUSED)
-    if answer.rcode == codes.SERVFAIL and any(error.code in _UNREACHED for error in answer.errors):
+    if answer.rcode == codes.SERVFAIL and any(error.code == codes.EDE_NETWORK_ERROR for error in answer.errors):
+        return Unknown(Why.TIMEOUT, "the internet is out of reach")
+    if answer.rcode == codes.SERVFAIL and any(error.code == codes.EDE_NO_REACHABLE_AUTHORITY for error in answer.errors):
         return Unknown(Why.TIMEOUT, "no name server answered")
     return Unknown(Why.FAILED, codes.rcode_text(answer.rcode))
 

@@ -19,7 +19,7 @@ from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
 from resolverd.recursion.ports import Memory, Meter
 from resolverd.recursion.rootcheck import RootCheck
-from resolverd.recursion.work import Refresh, Step, Work
+from resolverd.recursion.work import Exhausted, Refresh, Step, Work
 from resolverd.watch.counters import Counters
 from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
@@ -48,6 +48,15 @@ _IN_VAIN = 0.9
 _TELLING_ALL = Discretion()
 _TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
 _OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
+
+
+_DOUBTFUL = 4
+"""Questions to servers, or recursions, that come to nothing in a row: the internet may be out of reach."""
+_FAILED_OFFLINE = Answer(
+    codes.SERVFAIL,
+    errors=(ExtendedError(codes.EDE_NETWORK_ERROR, "the internet is out of reach"), ExtendedError(codes.EDE_CACHED_ERROR)),
+    keep=False,
+)
 
 
 class _Flight:
@@ -94,11 +103,23 @@ class Recurse:
         self.drive = self._driver.drive
         self.meter: Meter | None = None
         """Who counts what leaves for the zones of lists."""
+        self._failed = 0
+        self._cut_off = False
 
     @property
     def unanswered(self) -> int:
         """Questions to name servers in a row that got no answer in time, whoever was asked."""
         return self._iterator.unanswered
+
+    @property
+    def is_doubtful(self) -> bool:
+        """So much has come to nothing in a row that the internet may be out of reach: no more than a reason to look."""
+        return max(self.unanswered, self._failed) >= _DOUBTFUL
+
+    def reassure(self) -> None:
+        """The internet can be reached, so what has come to nothing was somebody else's fault."""
+        self._iterator.reassure()
+        self._failed = 0
 
     @property
     def root_check(self) -> RootCheck:
@@ -123,9 +144,11 @@ class Recurse:
         if deadline is not None:
             end = min(end, deadline)
         if fresh:
-            return await self._anew(name, rtype, end)
+            return _FAILED_OFFLINE if self._is_cut_off(name) else await self._anew(name, rtype, end)
         if (known := self.known(name, rtype)) is not None:
             return known
+        if self._is_cut_off(name):
+            return self.stale(name, rtype) or _FAILED_OFFLINE
         error = self._failures.get(name, rtype, now)
         flight = self._flights.get((name, rtype))
         if error is None and flight is not None and flight.told:
@@ -189,6 +212,35 @@ class Recurse:
         work = Work(self._clock.monotonic())
         delegation = await self.drive(self._iterator.prime(work))
         return None if delegation is None else float(delegation.expires - self._clock.monotonic())
+
+    async def reaches_anybody(self, patience: float) -> bool:
+        """Whether the internet can be reached, by our own questions to servers that must answer then, within so many seconds."""
+        try:
+            return bool(await self.drive(self._iterator.reaches(Work(self._clock.monotonic()), patience)))
+        except Exhausted:
+            return False
+
+    @property
+    def cut_off(self) -> bool:
+        """The internet is out of reach: nobody is asked, but those who are configured for a zone of their own."""
+        return self._cut_off
+
+    def internet_lost(self) -> None:
+        """The internet is out of reach: nobody has to wait any longer for what is under way."""
+        self._cut_off = True
+        for (name, _), flight in self._flights.items():
+            if not self._iterator.is_routed(name):
+                flight.task.cancel()
+
+    def internet_back(self) -> None:
+        """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
+        self._cut_off = False
+        self._failures.clear()
+        self._iterator.forgive()
+        self.reassure()
+
+    def _is_cut_off(self, name: Name) -> bool:
+        return self._cut_off and not self._iterator.is_routed(name)
 
     def forget_failures(self, name: Name | None = None, rtype: int | None = None) -> None:
         """Let what failed be tried again: a question, all of a name's, or everything."""
@@ -264,8 +316,8 @@ class Recurse:
         try:
             answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
         except asyncio.CancelledError:
-            # Jostled: those who wait have their answer, as a value; when the daemon ends, nobody waits.
-            return servfail(codes.EDE_OTHER, "too many questions under way")
+            # Jostled or cut off: those who wait have their answer, as a value; when the daemon ends, nobody waits.
+            return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
         except Exception as error:
             self._counters.add("bugs", where="recursion")
             # Where the name carries a key, a traceback could show it.
@@ -281,6 +333,7 @@ class Recurse:
         finally:
             self._land(name, rtype)
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
+        self._failed = self._failed + 1 if answer.is_failure else 0
         if answer.is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back.
             if not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):

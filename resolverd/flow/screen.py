@@ -77,7 +77,7 @@ class Screen:
 
     `checks` makes the checks, in their order, for the lists that are asked at the moment: ``partial(checks.build, rules)``.
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
-    all: while it cannot, nobody is deferred for what could not be looked up, nor greylisted. `hostname` stands in headers.
+    all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
     `hit` is told of overrides that have counted. A screen made at reload takes over `headers` and `recent` from the one before.
     """
 

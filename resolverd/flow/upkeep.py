@@ -3,15 +3,23 @@
 import asyncio
 import contextlib
 import logging
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, NoReturn
 
+from resolverd import bounds
 from resolverd.flow.recurse import Recurse
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY = 1.0
-_LONGEST_RETRY = 10.0
-_SHORTEST_LIFE = 60.0
+_FIRST_RETRY: Final = 1.0
+_LONGEST_RETRY: Final = 10.0
+_SHORTEST_LIFE: Final = 60.0
+_LOOK_AGAIN: Final = 1.0
+"""Seconds between two looks whether the internet is back."""
+_GLANCE: Final = 0.25
+"""Seconds between two glances at what has come to nothing."""
+_CALM: Final = 5.0
+"""Seconds for which a look that has found it there is believed, whatever fails meanwhile."""
 _SILENT = (
     "none of %s answered: no names can be resolved, so mail passes unchecked;"
     " is there a way to the internet for port 53, UDP and TCP?"
@@ -20,8 +28,6 @@ _INTERCEPTED = (
     "somebody else answers in place of %s, and not as they would: nothing that is said now is believed, so mail passes"
     " unchecked; is port 53 intercepted on the way? If the network has a resolver of its own, name it as forwarder"
 )
-_CUT_OFF = 30
-"""Unanswered questions in a row, to whomever, that say that we are cut off: single dead servers make shorter runs."""
 
 
 class Readiness(NamedTuple):
@@ -31,8 +37,16 @@ class Readiness(NamedTuple):
     reason: str
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Upkeep:
-    """Keeps the root's servers known (RFC 9609): at start, and again before what is known of them expires."""
+    """Keeps the root's servers known (RFC 9609): at start, and again before what is known of them expires.
+
+    And knows whether the internet is out of reach: when much fails in a row, servers are asked that must answer if it is not.
+    What fails is a stranger's choice, those servers are not.
+    """
 
     def __init__(self, recurse: Recurse, priming: bool, *, forwards: bool):
         """`forwards`: forwarders are asked, not the root's servers. Without `priming` they are believed in."""
@@ -42,24 +56,33 @@ class Upkeep:
         self._asked = asked
         self._priming = priming
         self._primed = Readiness(not priming, f"{asked} have not answered yet" if priming else "")
-        self._doubt = asyncio.Event()
-        recurse.root_check.on_contradiction = self._doubt.set
+        self._look_now = asyncio.Event()
+        self._unprimed = False
+        recurse.root_check.on_contradiction = self._look_now.set
+        self.on_return: Callable[[], None] = _nothing
+        """Called when the internet can be reached again."""
 
     @property
     def readiness(self) -> Readiness:
         """Whether the root or the forwarders answer, as far as is known."""
         if self._recurse.root_check.contradicted:
             return Readiness(False, f"somebody else answers in place of {self._asked}")
-        if self._primed.ready and self._recurse.unanswered >= _CUT_OFF:
-            return Readiness(False, f"the last {self._recurse.unanswered} questions to name servers got no answer")
+        if self._recurse.cut_off:
+            return Readiness(False, f"neither {self._asked} answer nor who else has answered of late")
         return self._primed
 
     async def run(self) -> None:
-        """Prime for ever; ends by cancellation."""
+        """Do so for ever; ends by cancellation."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            if self._priming:
+                group.create_task(self._prime())
+
+    async def _prime(self) -> NoReturn:
         retry = _FIRST_RETRY
         told = ""
-        while self._priming:
-            self._doubt.clear()
+        while True:
+            self._look_now.clear()
             lifetime = await self._recurse.prime()
             if lifetime is not None:
                 if not self._primed.ready or told:
@@ -73,10 +96,36 @@ class Upkeep:
                 log.warning(trouble, self._asked)
                 told = trouble
             self._primed = Readiness(False, f"{self._asked} do not answer")
-            await asyncio.sleep(retry)
+            self._unprimed = True
+            await self._pause(retry)
             retry = min(retry * 2, _LONGEST_RETRY)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so long, or until somebody else is found to answer in place of those asked."""
+        """Wait so long, or until there is reason to look at once: somebody else answers, or the internet is back."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._doubt.wait(), seconds)
+            await asyncio.wait_for(self._look_now.wait(), seconds)
+
+    async def _watch(self) -> NoReturn:
+        first, second = bounds.REACH_PATIENCE
+        recurse = self._recurse
+        while True:
+            await asyncio.sleep(_GLANCE)
+            if not recurse.is_doubtful and not self._unprimed:
+                continue
+            self._unprimed = False
+            if await recurse.reaches_anybody(first) or await recurse.reaches_anybody(second):
+                recurse.reassure()
+                await asyncio.sleep(_CALM)
+                continue
+            recurse.internet_lost()
+            if self._primed.ready:
+                log.warning("the internet is out of reach: mail passes as far as names have a say, greylisting goes on")
+            back = False
+            while not back:
+                await asyncio.sleep(_LOOK_AGAIN)
+                back = await recurse.reaches_anybody(second)
+            recurse.internet_back()
+            if self._primed.ready:
+                log.warning("the internet can be reached again")
+            self._look_now.set()
+            self.on_return()

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import NamedTuple, TypeAlias
 
+from resolverd.failures import Unknown
 from resolverd.mail.listreply import Told
 from resolverd.mail.questions import Listed
 from resolverd.wire.names import Name, is_subdomain, is_within, lower
@@ -62,6 +63,12 @@ class ReplyCache:
         """Forget whatever is of one of these zones (lower case)."""
         self._kept = OrderedDict(
             (question, kept) for question, kept in self._kept.items() if not is_within(lower(question[0]), zones)
+        )
+
+    def forget_failures(self) -> None:
+        """Forget what could not be found out."""
+        self._kept = OrderedDict(
+            (question, kept) for question, kept in self._kept.items() if not isinstance(kept.told.reply, Unknown)
         )
 
     def clear(self) -> None:

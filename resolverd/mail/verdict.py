@@ -125,8 +125,12 @@ def excused(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *, greylisting: bool = True) -> Decision:
-    """The fold: what the findings of one attempt come to. Without `greylisting` it is not asked, whatever the rules say."""
+def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *, blind: bool = False) -> Decision:
+    """The fold: what the findings of one attempt come to.
+
+    `blind`: nothing can be looked up at the moment. Then everybody counts as suspicious: greylisting needs nobody's DNS, and
+    who attacks ours shall not switch it off.
+    """
     findings = tuple(findings)
     counted = _as_they_count(findings)
     score = sum(finding.score for finding in counted)
@@ -141,7 +145,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     if rulings:
         worst = max(rulings, key=_harshness)
         return Decision(worst.action, score, worst.reason, counted, worst.reply, worst.link, mode=mode)
-    greylists = greylisting and bool(policy.greylist)
+    greylists = bool(policy.greylist)
     return Decision(
         Action.ACCEPT,
         score,
@@ -149,7 +153,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
         counted,
         # Who is vouched for comes back anyway: greylisting it would cost time and catch nobody.
         wants_greylist=greylists and not _is_vouched_for(counted) and not _waits_never(counted),
-        suspicious=_is_suspicious(counted, rules),
+        suspicious=blind or _is_suspicious(counted, rules),
         mode=mode,
     )
 

@@ -18,6 +18,7 @@ from resolverd.recursion.cuts import Cut, Cuts, addresses_in
 from resolverd.recursion.minimise import Minimiser
 from resolverd.recursion.outages import Outages, Standing
 from resolverd.recursion.ports import Memory
+from resolverd.recursion.reach import Reach
 from resolverd.recursion.rootcheck import Root, RootCheck
 from resolverd.recursion.routes import Hints, Routes
 from resolverd.recursion.rules import Rules
@@ -68,11 +69,16 @@ class Iterator:
         self._cuts = Cuts(memory, hints, routes, rules)
         self._asking = Asking(memory.records, servers, rules, self.root_check, self._root)
         self._outages = Outages(servers)
+        self._reach = Reach(self._cuts, servers, rng)
 
     @property
     def unanswered(self) -> int:
         """Questions to servers in a row that got no answer in time, whoever was asked."""
         return self._servers.unanswered
+
+    def reassure(self) -> None:
+        """Begin counting anew who was silent."""
+        self._servers.unanswered = 0
 
     def over(self, memory: Memory) -> "Iterator":
         """The same iteration over another memory."""
@@ -108,6 +114,20 @@ class Iterator:
     def forget_outages(self) -> None:
         """Every zone may be asked again."""
         self._outages.clear()
+
+    def forgive(self) -> None:
+        """The network was out, not those who were silent: every zone may be asked again, and every server."""
+        self._outages.clear()
+        self._servers.forgive()
+
+    def reaches(self, work: Work, patience: float) -> Generator[Any, Any, bool]:
+        """Whether anybody answers within so many seconds who must if the internet can be reached."""
+        return (yield from self._reach.look(work, patience))
+
+    def is_routed(self, name: Name) -> bool:
+        """Whether a name (lower case) is asked of servers configured for it, who need not be on the internet."""
+        route = self._routes.closest(name)
+        return route is not None and route.zone != ROOT
 
     def prime(self, work: Work) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has told."""

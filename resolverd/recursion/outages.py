@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 from resolverd import bounds
 from resolverd.recursion.cuts import Cut
+from resolverd.recursion.hail import hail
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.work import Work
 from resolverd.wire import codes
-from resolverd.wire.ask import Ask, Failed, First, Reply, Server, Transport
+from resolverd.wire.ask import First, Server
 from resolverd.wire.names import Name
-
-_MUTE = (Failed.TIMEOUT, Failed.UNREACHABLE, Failed.LOCAL)
 
 
 class Standing(Enum):
@@ -91,18 +90,11 @@ class Outages:
         return Standing.SILENT
 
     def _ask(self, work: Work, cut: Cut, server: Server, patience: float) -> Generator[Any, Any, bool | None]:
-        """Whether anything comes back from a server to the plainest question there is."""
-        transport = Transport.TLS if server.tls_name else Transport.UDP
-        work.spend()
-        work.pay(cut.zone, cut.zone)
-        ask = Ask(server, cut.zone, codes.A, transport, patience, cut.forward, edns_size=0, dnssec=False)
-        reply: Reply = yield ask
-        work.settle(cut.zone, cut.zone, reply)
-        work.received(reply)
-        if reply.failed in _MUTE:
-            work.note(cut.zone, ask, reply, "no answer")
+        """Whether anything comes back from a server."""
+        reply = yield from hail(work, cut.zone, server, codes.A, recursion=cut.forward, patience=patience)
+        if reply is None:
+            self._servers.unanswered += 1
             return None
-        work.note(cut.zone, ask, reply, "it answers again")
         self._servers.answered(server.address, reply.rtt, work.now)
         return True
 

@@ -118,6 +118,15 @@ class Servers:
         state = self._peek(address, now)
         return state is not None and state.is_dead(now)
 
+    def answering(self, now: float) -> list[Address]:
+        """Who has ever answered, as far as is remembered."""
+        return [address for address, state in self._states.items() if state.srtt >= 0 and self._peek(address, now) is state]
+
+    def forgive(self) -> None:
+        """Hold no silence against anybody: it was our own network that was silent."""
+        for state in self._states.values():
+            state.silent = state.backoff = 0
+
     def answered(self, address: Address, rtt: float | None, now: float) -> None:
         """It answered, after `rtt` seconds; None where that cannot be told (repeated, or over TCP beside UDP)."""
         state = self._get(address, now)

@@ -528,12 +528,27 @@ async def test_mail_passes_when_resolver_and_engine_fail():
 
 
 @virtual
-async def test_mail_passes_while_the_internet_is_out_of_reach():
-    setup = Setup(Internet({question: Unknown(Why.TIMEOUT) for question in GOOD}), GreylistOutcome("new"), online=lambda: False)
+@pytest.mark.parametrize("preset", ["tutorial", "scored"])
+async def test_mail_passes_while_the_internet_is_out_of_reach(preset):
+    unknown = Internet({question: Unknown(Why.TIMEOUT) for question in GOOD})
+    setup = Setup(unknown, preset=preset, online=lambda: False)
     verdict = await setup.verdict()
-    assert (verdict.action, verdict.greylist) == (Action.ACCEPT, None)
+    assert (verdict.action, verdict.greylist.state) == (Action.ACCEPT, "known")
+    assert setup.greylist.calls[0][2], "everybody is suspicious of whom nothing can be found out"
+    waiting = Setup(unknown, GreylistOutcome("new"), preset=preset, online=lambda: False)
+    assert (await waiting.verdict()).action is Action.GREYLIST
     assert codes(verdict.findings)[:4] == ["ptr_unknown", "fcrdns_unknown", "helo_unknown", "sender_domain_unknown"]
-    assert (await setup.verdict(helo_name="not-qualified")).action is Action.REJECT
+    refused = Action.REJECT if preset == "tutorial" else Action.ACCEPT
+    assert (await setup.verdict(helo_name="not-qualified")).action is refused
+
+
+@virtual
+async def test_who_keeps_his_names_from_being_found_out_is_greylisted():
+    # Points need knowledge; suspicion does not.
+    silent = Internet({question: Unknown(Why.TIMEOUT) for question in GOOD if "arpa" in str(question)})
+    setup = Setup(silent, preset="scored")
+    assert (await setup.verdict()).action is Action.ACCEPT
+    assert setup.greylist.calls == [("ann@example.org", True, True)]
 
 
 @virtual
@@ -628,7 +643,7 @@ ADDRESS = RRset(from_text("x.example.com"), dnscodes.A, 300, (b"\x01\x02\x03\x04
         (Answer(2), Unknown(Why.FAILED, "SERVFAIL")),
         (Answer(2, errors=(ExtendedError(dnscodes.EDE_BOGUS),)), Unknown(Why.FAILED, "SERVFAIL")),
         (servfail(dnscodes.EDE_NO_REACHABLE_AUTHORITY), Unknown(Why.TIMEOUT, "no name server answered")),
-        (servfail(dnscodes.EDE_NETWORK_ERROR), Unknown(Why.TIMEOUT, "no name server answered")),
+        (servfail(dnscodes.EDE_NETWORK_ERROR), Unknown(Why.TIMEOUT, "the internet is out of reach")),
         (Answer(4), Unknown(Why.FAILED, "NOTIMP")),
     ],
 )

@@ -111,13 +111,16 @@ def temporary(
     """A finding that may be gone at the next try: never more than a deferral, never any points.
 
     `reply` says that something could not be looked up, not what a look-up would have refused.
+    Where the definite finding would count, it is reason enough for greylisting: a client that keeps its own DNS from answering
+    shall fare no better than one without.
     """
     defers = rules.consequence in (Consequence.REJECT, Consequence.DEFER)
+    counts = rules.consequence in (Consequence.SCORE, Consequence.GREYLIST)
     return Finding(
         check,
         code,
         printable(text),
-        consequence=Consequence.DEFER if defers else None,
+        consequence=Consequence.DEFER if defers else Consequence.GREYLIST if counts else None,
         reply=reply.deferred if defers else None,
         evidence=evidence,
         ms=_longest(evidence),
