@@ -20,7 +20,7 @@ import uvloop
 from resolverd.app import greeting, sockets
 from resolverd.app.house import House
 from resolverd.app.service import Service
-from resolverd.config import Listen, Secret, Settings, find, later, load, loose, public_words, state_token
+from resolverd.config import Listen, Secret, Settings, find, later, left_out, load, loose, public_words, state_token
 from resolverd.edge import dns_tcp, dns_udp, socketfile
 from resolverd.edge.access import Access
 from resolverd.edge.dns import Responder
@@ -221,7 +221,8 @@ class _Daemon:
         lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
-        for remark in (*warnings, *greeting.detours(settings, service.house.engine.specs), *later(settings)):
+        remarks = (*left_out(settings), *greeting.detours(settings, service.house.engine.specs), *later(settings))
+        for remark in (*warnings, *remarks):
             log.warning("%s", remark)
 
     async def _until_told(self, service: Service) -> None:

@@ -9,7 +9,7 @@ from resolverd.app import screening
 from resolverd.app.greeting import detours
 from resolverd.app.house import House, Lasting, build
 from resolverd.app.ownzones import delegate, own_zones, reread
-from resolverd.config import Settings, later
+from resolverd.config import Settings, later, left_out
 from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow import archive, overriding
@@ -260,7 +260,8 @@ class Service:
         self._tasks[-1] = asyncio.create_task(self._rounds.watch())
         await self._end(old, keep=house)
         _tell(house.external.faults)
-        for remark in (*later(settings), *detours(settings, house.engine.specs), *_needs_restart(old.settings, settings)):
+        remarks = (*left_out(settings), *later(settings), *detours(settings, house.engine.specs))
+        for remark in (*remarks, *_needs_restart(old.settings, settings)):
             log.warning("%s", remark)
         log.info("the configuration was read again")
         return ()

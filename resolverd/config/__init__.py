@@ -12,7 +12,7 @@
 from resolverd.config.access import access_maps
 from resolverd.config.files import find, load, parse
 from resolverd.config.later import later
-from resolverd.config.lists import enabled_lists, unusable_keys
+from resolverd.config.lists import enabled_lists, left_out, unusable_keys
 from resolverd.config.places import Listen, MapFile, StoreUrl
 from resolverd.config.public import public_words
 from resolverd.config.render import render
@@ -31,6 +31,7 @@ __all__ = [
     "enabled_lists",
     "find",
     "later",
+    "left_out",
     "load",
     "loose",
     "parse",

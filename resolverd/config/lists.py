@@ -22,8 +22,24 @@ def enabled_lists(settings: Settings, known: Catalogue | None = None) -> tuple[L
     """The lists to be asked, without those whose key cannot be had. Raises ConfigError with every fault of the
     ``[lists.NAME]`` tables."""
     lost = {name for name, _ in unusable_keys(settings)}
-    specs = configure(known or catalogue(), settings.checks.preset, settings.list_tables(), _key, use=settings.dnsbl.use)
-    return tuple(spec for spec in specs if spec.id not in lost)
+    return tuple(spec for spec in _configured(settings, settings.dnsbl.use, known) if spec.id not in lost)
+
+
+def left_out(settings: Settings) -> list[str]:
+    """What ``use = "service"`` turns off, in words; most of all that nothing is left."""
+    if not settings.dnsbl.enabled or settings.dnsbl.use == "own-mail":
+        return []
+    asked = [spec.id for spec in _configured(settings, settings.dnsbl.use)]
+    forbidden = [spec.id for spec in _configured(settings, "own-mail") if spec.id not in asked]
+    if not forbidden:
+        return []
+    rest = f"asked are {', '.join(asked)}" if asked else "so no list is asked at all"
+    why = f'dnsbl.use: "service" is against the terms of {", ".join(forbidden)}, {rest}'
+    return [f"{why}; a list with a key of your own ([lists.NAME] key) may be asked"]
+
+
+def _configured(settings: Settings, use: str, known: Catalogue | None = None) -> tuple[ListSpec, ...]:
+    return configure(known or catalogue(), settings.checks.preset, settings.list_tables(), _key, use=use)
 
 
 def unusable_keys(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -134,6 +134,7 @@ class Screen:
     async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:
         if attempt.client_address is not None:
             attempt = attempt._replace(client_address=unmapped(attempt.client_address))
+        attempt = attempt._replace(instance=attempt.message)
         if reason := waived(attempt, self._rules):
             return Verdict(ref, Action.ACCEPT, 0, reason)
         if attempt.protocol_state.upper() != "RCPT":

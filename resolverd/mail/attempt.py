@@ -31,6 +31,16 @@ class Attempt(NamedTuple):
     at: int = 0
 
     @property
+    def message(self) -> str:
+        """What tells the message from every other one: `instance`; empty where that is not its own.
+
+        Exim as Postgrey's documentation sets it up gives client, sender and recipient there, the same at every try and with the
+        next message.
+        """
+        who = (each.lower() for each in (self.recipient, self.sender) if "@" in each)
+        return "" if any(each in self.instance.lower() for each in who) else self.instance
+
+    @property
     def sender_domain(self) -> str:
         """What stands behind the last ``@`` of the sender; empty for the null sender and for local names."""
         return self.sender.rpartition("@")[2] if "@" in self.sender else ""

@@ -402,6 +402,25 @@ async def test_without_instance_the_first_header_is_all_there_is():
     assert (await setup.verdict(instance="", protocol_state="DATA")).header == ""
 
 
+EXIM = "192.0.2.7/joe@example.com/ann@example.org"
+"""``instance`` as Postgrey's README.exim has it."""
+
+
+@virtual
+async def test_an_instance_that_names_people_is_no_message():
+    """Exim asks once a connection, at RCPT alone, and gives the same instance with the next message."""
+    checks = partial(build, PRESETS["tutorial"])
+    setup = Setup(greylist=GreylistOutcome("passed", delayed=421), checks=checks)
+    assert (await setup.verdict(sender="joe@example.com", instance=EXIM)).header.startswith("Received-SPF: ")
+    setup.greylist.outcome = GreylistOutcome("known", reason="triplet found")
+    for _ in range(3):
+        assert (await setup.verdict(sender="joe@example.com", instance=EXIM)).header.startswith("Received-SPF: ")
+    assert len(setup.screen.headers) == 0
+    null = "192.0.2.7//Ann@example.org"
+    for _ in range(2):
+        assert (await setup.verdict(sender="", instance=null)).header.startswith("Received-SPF: ")
+
+
 @virtual
 async def test_a_message_to_one_recipient_loses_no_header():
     checks = partial(build, PRESETS["tutorial"])

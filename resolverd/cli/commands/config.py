@@ -33,6 +33,8 @@ def check(ctx: click.Context, config: Path | None) -> None:
     click.echo(f"{found}: no faults" + (f", {len(warnings)} warnings about files that it names" if warnings else ""))
     for warning in warnings:
         click.echo(output.shown(f"warning: {warning}"))
+    for text in configuration.left_out(settings):
+        click.echo(output.shown(f"warning: {text}"))
     for remark in configuration.later(settings):
         click.echo(f"remark: {remark}")
     if found_by_postfix := unnamed(settings):
