@@ -123,6 +123,10 @@ ROOT_CHECK_TTL: Final = 60.0
 """Seconds for which the root's servers, having answered, vouch that nobody answers in everybody's place."""
 NO_SOA_TTL: Final = 5
 """How long a denial without SOA is kept (RFC 2308 §5 would not keep it; a storm of repeats is worse)."""
+DAMAGED_TTL: Final = 60
+"""Longest life of data of which some may be missing: the next answer may be whole."""
+BETTER_REPLY: Final = 0.05
+"""Seconds for which a better answer than a damaged one is waited for (TuDoor)."""
 PREFETCH_SHARE: Final = 0.1
 """Share of a TTL that is left when data that is asked for is fetched anew."""
 STALE_TTL: Final = 30

@@ -26,6 +26,8 @@ from resolverd.wire.names import Address, Name, lower
 
 _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DO = 2
+_RECEIVE_FRAGMENT_SIZE = {4: (socket.IPPROTO_IP, 25), 6: (socket.IPPROTO_IPV6, 77)}
+"""The socket option with which the kernel tells of a datagram that came in fragments."""
 _PORT_TRIES = 8
 _ERRORS = (codes.FORMERR, codes.SERVFAIL, codes.NOTIMP, codes.REFUSED)
 _OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EACCES, errno.EPERM)
@@ -118,10 +120,17 @@ class Exchange:
             sock.send(packet)
             tally.send(asyncio.get_running_loop().time())
             self._open[key] = partial(_send_again, sock, packet, plain, tally)
+            damaged: Message | None = None
+            tells = _tells_of_fragments(sock, ask.server.address.version)
             with Inbox(sock, deadline) as inbox:
                 # A malformed packet first must not kill the question (TuDoor): the right one may still come.
                 for _ in range(bounds.MAX_BAD_REPLIES):
-                    data = await inbox.packet()
+                    try:
+                        data = await inbox.packet()
+                    except TimeoutError:
+                        if damaged is None:
+                            raise
+                        return damaged
                     tally.octets += len(data)
                     if len(data) >= 12 and data[:2] != packet[:2]:
                         raise _Spoofed
@@ -129,16 +138,22 @@ class Exchange:
                         if _answers(data, packet, qname, any_case=True):
                             raise _Spoofed(Failed.LETTERS)
                         continue
-                    if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE):
-                        # More than we asked for, so perhaps fragmented and forged on the way (CVE-2025-59024).
+                    in_one_piece = tells and not inbox.in_fragments
+                    if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE) and not in_one_piece:
+                        # More than we asked for, and forged on the way perhaps: only the first fragment has our ID, port and
+                        # letters in it (CVE-2025-59024). What has come in one piece has all of them.
                         raise _Spoofed
                     if qname != ask.qname and data[4:6] == b"\x00\x01":
                         # Names in the reply point at the question; nobody else shall see its random letters.
                         data = data[:12] + ask.qname + data[12 + len(qname) :]
                     try:
-                        return parse(data)
+                        message = parse(data)
                     except Malformed:
                         continue
+                    if message.tc or message.whole >= 2:
+                        return message
+                    damaged = damaged or message
+                    inbox.hurry(bounds.BETTER_REPLY)
             # Nothing but unreadable packets: whoever sends them cannot do so over TCP.
             raise _Spoofed
         finally:
@@ -201,6 +216,15 @@ def _send_again(sock: socket.socket, packet: bytes, plain: bytes, tally: _Tally,
     return True
 
 
+def _tells_of_fragments(sock: socket.socket, version: int) -> bool:
+    """Whether the socket tells of datagrams that have come in fragments."""
+    try:
+        sock.setsockopt(*_RECEIVE_FRAGMENT_SIZE[version], 1)
+    except OSError:  # Linux before 4.10
+        return False
+    return True
+
+
 def _bind_random(sock: socket.socket, source: str) -> None:
     # The kernel's own choice comes from about 28,000 ports; this is from 64,511.
     for _ in range(_PORT_TRIES):
@@ -225,13 +249,16 @@ def _random_case(name: Name) -> Name:
 def _answers(data: bytes, packet: bytes, qname: Name, any_case: bool = False) -> bool:
     """Whether `data` is a reply to `packet`: QR, opcode, and the question as it was sent.
 
-    An error may leave the question out; NXDOMAIN is no error, and without letters to compare it would be cheap to forge.
+    An error may leave the question out; NXDOMAIN is no error, and without letters to compare it would be cheap to forge. TC
+    needs no question either: all that it says is that TCP has to be asked, and there it gains nobody anything to have said so.
     """
     if len(data) < 12 or not data[2] & 0x80 or data[2] & 0x78:
         return False
+    behind = 12 + len(qname)
+    if data[2] & 0x02 and (data[4:6] == b"\x00\x00" or len(data) < behind + 4):
+        return True
     if data[4:6] == b"\x00\x00":
         return data[3] & 15 in _ERRORS
-    behind = 12 + len(qname)
     echoed = data[12:behind]
     same = echoed == qname or (any_case and lower(echoed) == lower(qname))
     return data[4:6] == b"\x00\x01" and same and data[behind : behind + 4] == packet[behind : behind + 4]

@@ -9,12 +9,17 @@ from types import TracebackType
 from typing import Self
 
 _PACKET = 65535
+_FRAGMENTS = 64
+"""Room for what the kernel tells of fragments, if the socket has been told to ask for it."""
 
 
 class Inbox:
-    """The packets of a non-blocking socket, until `deadline` (the loop's time); a context manager that leaves the socket open."""
+    """The packets of a non-blocking socket, until `deadline` (the loop's time); a context manager that leaves the socket open.
 
-    __slots__ = ("_deadline", "_is_late", "_loop", "_sock", "_timer", "_waiter")
+    `in_fragments`: the last packet came in several pieces, as far as the socket tells.
+    """
+
+    __slots__ = ("_deadline", "_is_late", "_loop", "_sock", "_timer", "_waiter", "in_fragments")
 
     def __init__(self, sock: socket.socket, deadline: float):
         self._sock = sock
@@ -22,6 +27,7 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[bytes] | None = None
         self._is_late = False
+        self.in_fragments = False
 
     def __enter__(self) -> Self:
         self._loop.add_reader(self._sock.fileno(), self._readable)
@@ -41,12 +47,22 @@ class Inbox:
             self._late()
         return await self._waiter
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than that from now on."""
+        sooner = self._loop.time() + seconds
+        if sooner < self._deadline:
+            self._deadline = sooner
+            self._timer.cancel()
+            self._timer = self._loop.call_at(sooner, self._late)
+
     def _readable(self) -> None:
         waiter = self._waiter
         if waiter is None or waiter.done():
             return  # the packet stays in the socket until it is asked for
         try:
-            waiter.set_result(self._sock.recv(_PACKET))
+            data, told, _, _ = self._sock.recvmsg(_PACKET, _FRAGMENTS)
+            self.in_fragments = bool(told)
+            waiter.set_result(data)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:

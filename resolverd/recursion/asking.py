@@ -3,10 +3,12 @@
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
+from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.recursion.capabilities import Feature
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify
 from resolverd.recursion.cuts import Cut
+from resolverd.recursion.lifetimes import Lifetimes
 from resolverd.recursion.opinion import zone_of
 from resolverd.recursion.ports import Records
 from resolverd.recursion.rootcheck import Root, RootCheck
@@ -20,6 +22,8 @@ from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Address, Name, label_count, lower
 from resolverd.wire.rrset import RRset, Trust
+
+_SHORT = Lifetimes(max_ttl=bounds.DAMAGED_TTL)
 
 AskRoot: TypeAlias = Callable[[Work], Generator[Any, Any, Root]]
 """Finds out who answers in the root's name."""
@@ -72,9 +76,12 @@ class Asking:
                 if reply.failed not in (Failed.LOCAL, Failed.TIMEOUT) and form.transport is not Transport.TCP:
                     # Neither our own trouble is held against it, nor our own hurry, nor TCP against who answers over UDP.
                     servers.silent(address, work.now, reply.now - reply.rtt)
-                return Useless(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
+                form, reply = turn.instead(form, reply)
+                message = reply.message
+                if message is None:
+                    return Useless(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
             form = turn.answered(form, reply)
-            fault = turn.faulty(form, message, work.now)
+            fault = turn.faulty(form, reply, message, work.now)
             if fault:
                 work.note(cut.zone, ask, reply, fault)
                 continue
@@ -83,6 +90,8 @@ class Asking:
                 return Useless(f"{server} truncates over TCP"), ()
             outcome = rules.lifetimes_of(qname).bound(classify(message, qname, qtype, cut.zone, cut.forward))
             trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if cut.configured else Trust.UNPROVEN
+            if not _is_complete(message, outcome):
+                trust, outcome = Trust.UNPROVEN, _what_is_left(outcome, message)
             outcome = _marked(outcome, definite=trust >= Trust.ANSWER)
             work.note(cut.zone, ask, reply, outcome)
             if (qname, qtype) == (ROOT, codes.NS):
@@ -164,6 +173,20 @@ def _marked(outcome: Outcome, *, definite: bool) -> Outcome:
     if isinstance(outcome, Useless) and outcome.spare is not None:
         return outcome._replace(spare=outcome.spare._replace(definite=definite))
     return outcome if isinstance(outcome, Useless | Referral) else outcome._replace(definite=definite)
+
+
+def _is_complete(message: Message, outcome: Outcome) -> bool:
+    """Whether all is there that the outcome is made of."""
+    return message.whole >= (1 if isinstance(outcome, Data | Alias | Overflow) else 2)
+
+
+def _what_is_left(outcome: Outcome, message: Message) -> Outcome:
+    """Of a damaged message: the data that it gives for the question, for a short time; nothing that it seems to deny."""
+    if isinstance(outcome, Data | Alias | Overflow):
+        return _SHORT.bound(outcome)
+    if isinstance(outcome, Denial) and message.whole:
+        return outcome
+    return outcome if isinstance(outcome, Useless | Referral) else Useless("damaged")
 
 
 def _looks_strange(message: Message, outcome: Outcome, zone: Name) -> bool:

@@ -42,6 +42,7 @@ class Turn:
         self._suspect: Feature | None = None
         self._bad_cookies = 0
         self._misunderstood = 0
+        self._damaged: tuple[Form, Reply] | None = None
         self._truncated = False
         self._opinion = SecondOpinion()
 
@@ -56,8 +57,11 @@ class Turn:
     @property
     def has_another_way(self) -> bool:
         """Whether there is something left to be tried, or to be taken, if no answer comes to what is asked now."""
-        return self._suspect is not None or self._opinion.is_open or (
-            self._truncated and self._tries.gave_up(self._address, Feature.EDNS)
+        return (
+            self._suspect is not None
+            or self._damaged is not None
+            or self._opinion.is_open
+            or (self._truncated and self._tries.gave_up(self._address, Feature.EDNS))
         )
 
     def answered(self, form: Form, reply: Reply) -> Form:
@@ -90,12 +94,19 @@ class Turn:
             return True
         return self._opinion.is_open
 
-    def faulty(self, form: Form, message: Message, now: float) -> str:
+    def instead(self, form: Form, reply: Reply) -> tuple[Form, Reply]:
+        """What counts where no message came: a damaged one that came over UDP, if nothing better is to be had."""
+        return (form, reply) if self._damaged is None else self._damaged
+
+    def faulty(self, form: Form, reply: Reply, message: Message, now: float) -> str:
         """What is wrong with the form of the message, after which it is asked again in another; empty if nothing is."""
         udp = form.transport is Transport.UDP
         if message.tc and udp:
             self._transport, self._truncated = Transport.TCP, True
             return "truncated over UDP"
+        if udp and self._damaged is None and message.whole < (1 if message.answer else 2):
+            self._transport, self._damaged = Transport.TCP, (form, reply)
+            return "damaged"
         if form.cookie and message.rcode == codes.BADCOOKIE:
             # It wants the cookie that it sent along. Who is never content is asked over TCP, and there without (RFC 7873 §5.3).
             self._bad_cookies += 1

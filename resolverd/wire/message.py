@@ -3,9 +3,13 @@
 Names may be compressed by pointers (RFC 1035 §4.1.4). Ours must point strictly backwards, a name may take
 `bounds.MAX_POINTER_HOPS` of them, and a whole message `bounds.MESSAGE_NAME_BUDGET` labels and hops: the aggregate stops the
 "staircase", thousands of records whose owners all point at one long chain of pointers (CVE-2026-96405 and its kin).
+
+Servers make mistakes, and a packet may end early. What stands before a fault and is whole is read all the same, and a record
+whose length tells where the next begins costs nobody but itself; `Message.whole` tells how much of it can be relied on.
 """
 
 from struct import Struct
+from struct import error as struct_error
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -23,6 +27,10 @@ class Malformed(ValueError):
     """Octets that are no DNS message, or one that is out of bounds; the text says where it breaks."""
 
 
+class Excessive(Malformed):
+    """More work than any honest message takes."""
+
+
 class Edns(NamedTuple):
     """An OPT record's content (RFC 6891 §6.1): the sender's UDP size, version, DO, and options as (code, data)."""
 
@@ -36,7 +44,8 @@ class Message(NamedTuple):
     """A whole message. `flags` is the header's second word; `rcode` includes the OPT record's upper bits.
 
     `qname` is None where there is no question. RRSIGs are within the RRset that they cover; without one they stand as
-    RRsets of their own.
+    RRsets of their own. `whole`: how many sections, from the answer on, are as announced and without a faulty record; of the
+    others some records may be missing.
     """
 
     id: int
@@ -49,6 +58,7 @@ class Message(NamedTuple):
     authority: tuple[RRset, ...]
     additional: tuple[RRset, ...]
     edns: Edns | None
+    whole: int = 3
 
     @property
     def aa(self) -> bool:
@@ -83,34 +93,39 @@ class Reader:
         parts: list[bytes] = []
         jumps: list[tuple[int, int]] = []
         steps = 0
-        while True:
-            length = data[at]
-            steps += 1
-            if length == 0:
-                parts.append(b"\x00")
-                at += 1
-                break
-            if length < 64:
-                at += 1 + length
-                parts.append(data[at - 1 - length : at])
-                if len(parts) > 128:
-                    raise Malformed("name of more than 127 labels")
-            elif length >= 192:
-                target = (length & 63) << 8 | data[at + 1]
-                if end < 0:
-                    end = at + 2
-                if target >= lowest:
-                    raise Malformed("pointer that does not point backwards")
-                known = self._known.get(target)
-                if known is not None:
-                    parts.append(known)
+        try:
+            while True:
+                length = data[at]
+                steps += 1
+                if length == 0:
+                    parts.append(b"\x00")
+                    at += 1
                     break
-                jumps.append((target, len(parts)))
-                if len(jumps) > bounds.MAX_POINTER_HOPS:
-                    raise Malformed("too many pointers in a name")
-                at = lowest = target
-            else:
-                raise Malformed("reserved label type")
+                if length < 64:
+                    at += 1 + length
+                    parts.append(data[at - 1 - length : at])
+                    if len(parts) > 128:
+                        raise Malformed("name of more than 127 labels")
+                elif length >= 192:
+                    target = (length & 63) << 8 | data[at + 1]
+                    if end < 0:
+                        end = at + 2
+                    if target >= lowest:
+                        raise Malformed("pointer that does not point backwards")
+                    known = self._known.get(target)
+                    if known is not None:
+                        parts.append(known)
+                        break
+                    jumps.append((target, len(parts)))
+                    if len(jumps) > bounds.MAX_POINTER_HOPS:
+                        raise Excessive("too many pointers in a name")
+                    at = lowest = target
+                else:
+                    raise Malformed("reserved label type")
+        except (Malformed, IndexError):
+            # A faulty name has cost as much, and there may be thousands.
+            self._spend(steps)
+            raise
         self._spend(steps)
         name = b"".join(parts)
         if len(name) > MAX_NAME:
@@ -125,7 +140,7 @@ class Reader:
     def _spend(self, steps: int) -> None:
         self._budget -= steps
         if self._budget < 0:
-            raise Malformed("too many labels and pointers in a message")
+            raise Excessive("too many labels and pointers in a message")
 
     def rdata(self, rtype: int, at: int, length: int) -> bytes:
         """A record's rdata with its names uncompressed. Raises Malformed."""
@@ -154,73 +169,116 @@ class Reader:
 
 
 def parse(data: bytes) -> Message:
-    """A message from its octets. Raises Malformed."""
-    try:
-        return _parse(data)
-    except IndexError:
-        raise Malformed("message ends in the middle of a field") from None
+    """A message from its octets. Raises Malformed where header or question cannot be read, or the work is out of bounds.
 
-
-def _parse(data: bytes) -> Message:
+    With TC set neither can be missed: such a message has nothing to say but that it is cut.
+    """
     if len(data) < 12:
         raise Malformed("shorter than a header")
     ident, flags, questions, *counts = _HEADER.unpack_from(data)
     reader = Reader(data)
-    at = 12
-    qname: Name | None = None
-    qtype = qclass = 0
+    try:
+        qname, qtype, qclass, at = _question(reader, questions)
+    except (Malformed, IndexError) as error:
+        if not flags & codes.TC or isinstance(error, Excessive):
+            raise Malformed("question cannot be read") from error
+        return Message(ident, flags, flags & 15, None, 0, 0, (), (), (), None, 0)
+    sections = _Sections(reader, at)
+    for count in counts:
+        sections.read(count)
+    answer, authority, additional = sections.rrsets
+    edns = sections.edns
+    rcode = flags & 15 | (sections.upper_rcode if edns is not None else 0)
+    return Message(ident, flags, rcode, qname, qtype, qclass, answer, authority, additional, edns, sections.whole)
+
+
+def _question(reader: Reader, questions: int) -> tuple[Name | None, int, int, int]:
     if questions > 1:
         raise Malformed("more than one question")
-    if questions:
-        qname, at = reader.name(at)
-        if at + 4 > len(data):
-            raise Malformed("question ends early")
-        qtype, qclass = _QUESTION.unpack_from(data, at)
-        at += 4
-    edns: Edns | None = None
-    rcode = flags & 15
-    sections: list[tuple[RRset, ...]] = []
-    for index, count in enumerate(counts):
-        if count * 11 > len(data) - at:
-            raise Malformed("more records announced than there is room for")
-        if not count:
-            sections.append(())
-            continue
+    if not questions:
+        return None, 0, 0, 12
+    qname, at = reader.name(12)
+    if at + 4 > len(reader.data):
+        raise Malformed("question ends early")
+    qtype, qclass = _QUESTION.unpack_from(reader.data, at)
+    return qname, qtype, qclass, at + 4
+
+
+class _Sections:
+    """The sections behind the question, as far as they can be read."""
+
+    def __init__(self, reader: Reader, at: int):
+        self._reader = reader
+        self._at = at
+        self._ended = False
+        self._faulty = False
+        self.rrsets: list[tuple[RRset, ...]] = []
+        self.whole = 0
+        self.edns: Edns | None = None
+        self.upper_rcode = 0
+
+    def read(self, count: int) -> None:
+        """The next section, of so many records. Raises Excessive."""
         gather = _Gather()
         for _ in range(count):
-            owner, at = reader.name(at)
-            if at + 10 > len(data):
-                raise Malformed("record ends early")
-            rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
-            at += 10
-            if rtype == codes.OPT and index == 2:
-                if edns is not None or owner != b"\x00":
-                    raise Malformed("OPT twice or not at the root")
-                edns = Edns(max(rclass, 512), ttl >> 16 & 255, bool(ttl & codes.DO), options(data, at, length))
-                rcode |= ttl >> 24 << 4
-            elif at + length > len(data):
-                raise Malformed("rdata runs past the message")
-            elif rclass == codes.IN and length == _ADDRESS_LENGTHS.get(rtype, length):
-                # Addresses of another length are left out: one bad record is no reason to lose its neighbours.
-                gather.add(owner, rtype, ttl, reader.rdata(rtype, at, length))
-            at += length
-        sections.append(gather.rrsets())
-    return Message(ident, flags, rcode, qname, qtype, qclass, sections[0], sections[1], sections[2], edns)
+            if self._ended:
+                break
+            try:
+                self._record(gather)
+            except (Malformed, IndexError, struct_error) as error:
+                if isinstance(error, Excessive):
+                    raise
+                # Nobody knows where the next one would begin.
+                self._ended = self._faulty = True
+        self.rrsets.append(gather.rrsets())
+        self.whole += not self._faulty
+
+    def _record(self, gather: "_Gather") -> None:
+        reader = self._reader
+        data = reader.data
+        owner, at = reader.name(self._at)
+        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
+        at += 10
+        if at + length > len(data):
+            raise Malformed("rdata runs past the message")
+        self._at = at + length
+        if rtype == codes.OPT:
+            # It belongs to the root's name, to the last section, and there is one (RFC 6891 §6.1.1). Servers have been seen
+            # to get each of these wrong, and a wrong count of the records before it moves it into another section.
+            if self.edns is None:
+                found = options(data, at, length, strict=False)
+                self.edns = Edns(max(rclass, 512), ttl >> 16 & 255, bool(ttl & codes.DO), found)
+                self.upper_rcode = ttl >> 24 << 4
+            return
+        if rclass != codes.IN:
+            return
+        try:
+            if length != _ADDRESS_LENGTHS.get(rtype, length):
+                raise Malformed("address of another length")
+            gather.add(owner, rtype, ttl, reader.rdata(rtype, at, length))
+        except (Malformed, IndexError) as error:
+            # One bad record is no reason to lose its neighbours.
+            if isinstance(error, Excessive):
+                raise
+            self._faulty = True
 
 
-def options(data: bytes, at: int, length: int) -> tuple[tuple[int, bytes], ...]:
-    """EDNS options, each code once and at most `bounds.MAX_EDNS_OPTIONS` (CVE-2026-41292, -42944). Raises Malformed."""
+def options(data: bytes, at: int, length: int, *, strict: bool = True) -> tuple[tuple[int, bytes], ...]:
+    """EDNS options, each code once and at most `bounds.MAX_EDNS_OPTIONS` (CVE-2026-41292, -42944).
+
+    Raises Malformed for one that runs past its record; not `strict`, those before it count.
+    """
     end = at + length
     if end > len(data):
         raise Malformed("OPT runs past the message")
     found: dict[int, bytes] = {}
     while at < end:
-        if at + 4 > end:
-            raise Malformed("EDNS option ends early")
-        code, size = _QUESTION.unpack_from(data, at)
+        code, size = _QUESTION.unpack_from(data, at) if at + 4 <= end else (0, 0)
         at += 4
         if at + size > end:
-            raise Malformed("EDNS option runs past OPT")
+            if strict:
+                raise Malformed("EDNS option runs past OPT")
+            break
         found.setdefault(code, data[at : at + size])
         at += size
         if len(found) >= bounds.MAX_EDNS_OPTIONS:

@@ -60,11 +60,12 @@ CASES = {
     ),
     "nine mangled, then right": (lambda packet: [mangled(packet)] * (bounds.MAX_BAD_REPLIES - 1) + [answer(packet)], None),
     "ten mangled, then right": (lambda packet: [mangled(packet)] * bounds.MAX_BAD_REPLIES + [answer(packet)], Failed.SPOOFED),
+    "bad record in additional": (lambda packet: [answer(packet)[:-2]], None),
     "ten shreds": (lambda packet: [GARBAGE] * bounds.MAX_BAD_REPLIES, Failed.SPOOFED),
-    "longer than announced": (lambda packet: [answer(packet, size=1233)], Failed.SPOOFED),
+    "longer than announced, in one piece": (lambda packet: [answer(packet, size=1233)], None),
+    "much longer than announced, in one piece": (lambda packet: [answer(packet, size=60_000)], None),
     "as long as announced": (lambda packet: [answer(packet, size=1232)], None),
     "silent": (lambda packet: [], Failed.TIMEOUT),
-    "only mangled": (lambda packet: [mangled(packet)], Failed.TIMEOUT),
 }
 
 
@@ -157,6 +158,37 @@ async def test_a_connection_is_not_repeated(exchange: Exchange) -> None:
         release.set()
 
 
+async def test_a_mangled_answer_is_told_as_one_if_nothing_better_comes_soon(exchange: Exchange) -> None:
+    async with Authority(lambda packet: [mangled(packet)]) as authority:
+        reply = await exchange.exchange(authority.ask(random_case=True))
+    assert reply.message is not None
+    assert reply.message.whole == 0
+    assert bounds.BETTER_REPLY / 2 < reply.rtt < 1
+
+
+CUT = {
+    "behind the question": lambda packet: answer(packet, flags=codes.QR | codes.AA | codes.TC),
+    "counts as if it were not cut": lambda packet: header(packet, answers=3) + question_of(packet),
+    "within a record": lambda packet: header(packet, answers=1) + question_of(packet) + b"\xc0\x0c\0\1\0",
+    "within the question": lambda packet: header(packet, answers=1) + question_of(packet)[:-2],
+    "behind the header": lambda packet: header(packet, answers=1),
+    "without question": lambda packet: header(packet, questions=0),
+}
+
+
+def header(packet: bytes, questions: int = 1, answers: int = 0) -> bytes:
+    return packet[:2] + (codes.QR | codes.AA | codes.TC).to_bytes(2) + bytes([0, questions, 0, answers, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("cut", CUT)
+async def test_tc_counts_wherever_the_packet_ends(exchange: Exchange, cut: str) -> None:
+    async with Authority(lambda packet: [CUT[cut](packet)]) as authority:
+        reply = await exchange.exchange(authority.ask(random_case=True))
+        assert reply.message is not None
+        assert reply.message.tc
+        assert not reply.message.answer
+
+
 async def test_errors_may_leave_the_question_out(exchange: Exchange) -> None:
     async with Authority(lambda packet: [answer(packet, question=b"", rcode=codes.FORMERR)]) as authority:
         reply = await exchange.exchange(authority.ask())
@@ -217,7 +249,7 @@ async def test_our_own_trouble_is_called_ours(exchange: Exchange, monkeypatch: p
 
 
 async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Exchange) -> None:
-    async with Authority(lambda packet: [GARBAGE, answer(packet, size=4000)]) as authority:
+    async with Authority(lambda packet: [GARBAGE, answer(packet, ident=flipped(packet), size=4000)]) as authority:
         reply = await exchange.exchange(authority.ask())
     assert (reply.failed, reply.size) == (Failed.SPOOFED, len(GARBAGE) + 4000)
 

@@ -35,6 +35,9 @@ RECORDS = [
 ]
 
 
+QUESTION = b"\3www\7example\0\0\1\0\1"
+
+
 def foreign_response(question: str = "www.example.", rtype: str = "A", **query: object) -> tuple[bytes, dns.message.Message]:
     asked = dns.message.make_query(question, rtype, **query)  # type: ignore[arg-type]
     return asked.to_wire(), dns.message.make_response(asked)
@@ -97,16 +100,85 @@ def crafted(names_part: bytes, answers: int) -> bytes:
         crafted(b"\0\0\1\0\1\0\0\0\0\0\4\1\2\3", 1),  # rdata past the end
     ],
 )
-def test_crafted_messages_are_malformed(octets: bytes) -> None:
-    with pytest.raises(message.Malformed):
-        message.parse(octets)
+def test_of_crafted_messages_nothing_is_read(octets: bytes) -> None:
+    parsed = message.parse(octets)
+    assert parsed.whole == 0
+    assert parsed.answer == parsed.authority == parsed.additional == ()
 
 
 def test_addresses_of_another_length_are_left_out() -> None:
     records = [b"\1\2\3\4\5", b"\1\2\3\4", b"\1\2\3"]
     body = b"".join(b"\0\0\1\0\1\0\0\0\0" + struct.pack("!H", len(each)) + each for each in records)
-    (rrset,) = message.parse(crafted(body, 3)).answer
+    parsed = message.parse(crafted(body, 3))
+    (rrset,) = parsed.answer
     assert rrset.rdatas == (b"\1\2\3\4",)
+    assert parsed.whole == 0, "there may be more of them than could be read"
+
+
+A_RECORD = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\1\2\3\4"
+SOA_RECORD = b"\xc0\x10\0\6\0\1\0\0\1\x2c\0\x16\0\0" + b"\0\0\0\1" * 5
+BAD_NAME = b"\xc0\x10\0\2\0\1\0\0\1\x2c\0\2\xc0\xff"
+COOKIE = b"\0\x0a\0\x08clientco"
+BAD_OPTION = b"\0\x0f\0\x40xx"
+
+
+def opt(options: bytes = b"", owner: bytes = b"\0") -> bytes:
+    return owner + b"\0\x29\x04\xd0\0\0\0\0" + struct.pack("!H", len(options)) + options
+
+
+def reply(counts: tuple[int, int, int], body: bytes, flags: int = 0x8400) -> bytes:
+    return struct.pack("!6H", 1, flags, 1, *counts) + QUESTION + body
+
+
+FAULTS = {
+    "none": (reply((1, 0, 1), A_RECORD + opt(COOKIE)), 3, 1, True),
+    "a second OPT": (reply((1, 0, 2), A_RECORD + opt(COOKIE) + opt()), 3, 1, True),
+    "an OPT with a name": (reply((1, 0, 1), A_RECORD + opt(COOKIE, b"\xc0\x0c")), 3, 1, True),
+    "an option that runs past OPT": (reply((1, 0, 1), A_RECORD + opt(COOKIE + BAD_OPTION)), 3, 1, True),
+    "an option without length": (reply((1, 0, 1), A_RECORD + opt(COOKIE + b"\0\x0f")), 3, 1, True),
+    "an OPT that runs past the message": (reply((1, 0, 1), A_RECORD + opt(COOKIE)[:-4]), 2, 1, False),
+    "one answer too many, OPT behind": (reply((2, 0, 1), A_RECORD + opt(COOKIE)), 2, 1, True),
+    "one answer too many": (reply((2, 0, 0), A_RECORD), 0, 1, False),
+    "one authority too many": (reply((1, 2, 0), A_RECORD + SOA_RECORD), 1, 1, False),
+    "one additional too many": (reply((1, 0, 2), A_RECORD + opt(COOKIE)), 2, 1, True),
+    "65535 of each": (reply((65535, 65535, 65535), A_RECORD), 0, 1, False),
+    "a bad record in additional": (reply((1, 0, 2), A_RECORD + BAD_NAME + opt(COOKIE)), 2, 1, True),
+    "a bad record in authority": (reply((1, 1, 1), A_RECORD + BAD_NAME + opt(COOKIE)), 1, 1, True),
+    "a bad record in the answer": (reply((2, 0, 1), BAD_NAME + A_RECORD + opt(COOKIE)), 0, 1, True),
+    "cut within the answer": (reply((2, 0, 1), A_RECORD + A_RECORD[:9]), 0, 1, False),
+    "cut behind the question": (reply((2, 0, 1), b"", 0x8600), 0, 0, False),
+    "octets behind the last record": (reply((1, 0, 1), A_RECORD + opt(COOKIE) + b"rubbish"), 3, 1, True),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_stands_before_a_fault_is_read(fault: str) -> None:
+    data, whole, answers, cookie = FAULTS[fault]
+    parsed = message.parse(data)
+    assert parsed.whole == whole
+    assert len(parsed.answer) == answers
+    assert all(rrset.rdatas == (b"\1\2\3\4",) for rrset in parsed.answer)
+    assert (parsed.edns is not None and parsed.edns.options == ((10, b"clientco"),)) is cookie
+
+
+@pytest.mark.parametrize("length", range(12, 12 + 17))
+def test_tc_is_read_wherever_the_packet_is_cut(length: int) -> None:
+    assert message.parse(reply((1, 0, 0), A_RECORD, 0x8600)[:length]).tc
+    if length < 29:
+        with pytest.raises(message.Malformed):
+            message.parse(reply((1, 0, 0), A_RECORD)[:length])
+
+
+@given(st.integers(0, 100))
+def test_no_fault_makes_a_record_of_what_was_none(at: int) -> None:
+    """Wherever a sound reply is cut, what is read of it was in it."""
+    sound = reply((2, 1, 1), A_RECORD + A_RECORD[:-1] + b"\5" + SOA_RECORD + opt(COOKIE))
+    before = message.parse(sound)
+    cut = message.parse(sound[: max(29, min(at + 29, len(sound)))])
+    for shorter, longer in zip((cut.answer, cut.authority), (before.answer, before.authority), strict=True):
+        read = {(rrset.owner, rrset.rtype, rdata) for rrset in shorter for rdata in rrset.rdatas}
+        assert read <= {(rrset.owner, rrset.rtype, rdata) for rrset in longer for rdata in rrset.rdatas}
+    assert cut.whole == 3 or cut != before
 
 
 def staircase(steps: int) -> bytes:
@@ -127,6 +199,25 @@ def test_the_pointer_staircase_is_refused_at_once() -> None:
     assert time.process_time() - before < 1
 
 
+def test_faulty_names_cost_as_much_as_sound_ones() -> None:
+    """Thousands of records, each with a name that goes on for 127 labels before it turns out to be none."""
+    labels = b"\x01a" * 127
+    first = b"\0" + struct.pack("!HHIH", 10, 1, 0, len(labels) + 2) + labels + b"\x80\0"
+    record = b"\0" + struct.pack("!HHIH", codes.CNAME, 1, 0, 2) + struct.pack("!H", 0xC000 | 23)
+    octets = crafted(first + record * 4500, 4501)
+    honest = crafted((b"\0" + struct.pack("!HHIH", codes.CNAME, 1, 0, 2) + b"\xc0\x0c") * 4500, 4500)
+
+    def cost(data: bytes) -> float:
+        before = time.process_time()
+        try:
+            message.parse(data)
+        except message.Malformed:
+            pass
+        return time.process_time() - before
+
+    assert min(cost(octets) for _ in range(3)) < 3 * min(cost(honest) for _ in range(3))
+
+
 def test_a_short_staircase_is_read() -> None:
     parsed = message.parse(staircase(bounds.MAX_POINTER_HOPS - 1))
     assert parsed.answer[-1].owner == names.ROOT
@@ -141,7 +232,6 @@ def test_ttl_rules() -> None:
 
 
 HEADER = struct.Struct("!6H")
-QUESTION = b"\3www\7example\0\0\1\0\1"
 OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
 
 

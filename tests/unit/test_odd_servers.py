@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import dns.flags
 import dns.message
 import pytest
-from authority import HOST, Authority, Tcp, answer, cookie_of, lower_case, qname_of, question_of, replying
+from authority import HOST, OPT, Authority, Tcp, answer, cookie_of, lower_case, qname_of, question_of, replying
 from scriptednet import House, Message, Net, addresses, rcode, reply_to
 from virtualtime import virtual
 
@@ -23,7 +24,7 @@ from resolverd.net.exchange import Exchange
 from resolverd.recursion.capabilities import Feature
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
-from resolverd.wire.names import lower
+from resolverd.wire.names import from_text, lower
 from tests.replay.stack import Stack, root_hints, settings
 
 Handler = Callable[[bytes], bytes | None]
@@ -86,7 +87,45 @@ COOKIES: dict[str, Handler] = {
         else answer(packet, flags=codes.QR | codes.TC)
     ),
 }
-ODD = {**LETTERS, **COOKIES}
+
+
+def counted(packet: bytes, *more: int) -> bytes:
+    """The right answer, with so many records more announced than there are (answer, authority, additional)."""
+    out = bytearray(answer(packet))
+    for at, extra in zip((7, 9, 11), more, strict=True):
+        out[at] += extra
+    return bytes(out)
+
+
+def behind(packet: bytes, records: bytes, count: int = 1) -> bytes:
+    """The right answer with more in its additional section."""
+    out = bytearray(answer(packet) + records)
+    out[11] += count
+    return bytes(out)
+
+
+BAD_A = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\3\1\2\3"
+NS_NOWHERE = b"\0\0\2\0\1\0\0\0\x3c\0\2\xff\xff"
+FRAMING: dict[str, Handler] = {
+    "a second OPT": lambda packet: behind(packet, OPT + b"\x04\xd0" + bytes(6)),
+    "an OPT with a name": lambda packet: answer(packet[:11] + b"\0" + packet[12:])[:11]
+    + b"\1"
+    + answer(packet[:11] + b"\0" + packet[12:])[12:]
+    + b"\xc0\x0c"
+    + OPT[1:]
+    + b"\x04\xd0"
+    + bytes(6),
+    "an option that runs past OPT": lambda packet: answer(packet)[:-2] + b"\0\6\0\x0f\0\x63xx",
+    "one answer too many": lambda packet: counted(packet, 1, 0, 0),
+    "one answer too many, nothing behind": lambda packet: counted(packet[:11] + b"\0" + packet[12:], 1, 0, 0),
+    "one authority too many": lambda packet: counted(packet, 0, 1, 0),
+    "one additional too many": lambda packet: counted(packet, 0, 0, 1),
+    "a bad address in additional": lambda packet: behind(packet, BAD_A),
+    "a bad name in additional": lambda packet: behind(packet, NS_NOWHERE),
+    "rubbish behind": lambda packet: answer(packet) + b"rubbish",
+    "longer than announced": lambda packet: answer(packet, size=1400),
+}
+ODD = {**LETTERS, **COOKIES, **FRAMING}
 
 
 @asynccontextmanager
@@ -139,8 +178,10 @@ async def test_what_odd_servers_know_is_found_and_how_to_ask_them_remembered(
             if oddity != "FORMERR without OPT for cookies":
                 assert authority.seen[-1][11] == 1, "EDNS is not given up with the cookie"
             assert cookie_of(authority.seen[-1]) == b""
-        else:
+        elif oddity in LETTERS:
             assert not is_mixed(authority.seen[-1])
+        else:
+            assert is_mixed(authority.seen[-1])
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
@@ -261,6 +302,69 @@ async def test_silence_is_no_way_around_cookies(tmp_path: Path) -> None:
         assert rcode(await ask(stack, "two.shop")) == "SERVFAIL"
         assert len(authority.seen) - before == bounds.SENDS_PER_SERVER
         assert all(cookie_of(packet) for packet in authority.seen)
+
+
+# -- damaged answers -------------------------------------------------------------------------------------------------------
+
+
+def half_of(reply: Message) -> bytes:
+    """Cut in the middle of the last record of the answer, without TC."""
+    reply.use_edns(-1)
+    reply.authority.clear()
+    return reply.to_wire()[:-3]
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
+@virtual
+async def test_half_an_answer_is_asked_for_over_tcp_and_else_told_but_no_finding(tcp: bool, tmp_path: Path) -> None:
+    net = Net()
+    zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, f"www A {GOOD}\nwww A 193.0.0.2")
+
+    def handler(query: Message, asked: Ask) -> Message | bytes | Failed:
+        if asked.transport is Transport.UDP:
+            return half_of(zone(query, asked)) if asked.qname == from_text("www.shop") else zone(query, asked)
+        return zone(query, asked) if tcp else Failed.UNREACHABLE
+
+    net.serve("45.1.0.1", handler)
+    house = House(net, tmp_path)
+    reply = await house.ask("www.shop")
+    answer_ = await house.parts.resolve.resolve(from_text("www.shop"), codes.A)
+    if tcp:
+        assert addresses(reply) == [GOOD, "193.0.0.2"]
+        assert answer_.definite
+    else:
+        assert addresses(reply) == [GOOD]
+        assert reply.answer[0].ttl <= bounds.DAMAGED_TTL
+        assert not answer_.definite, "there may be more than could be read"
+
+
+DENIALS: dict[str, Callable[[Message], Message]] = {
+    "NXDOMAIN": lambda query: reply_to(query, "x.shop A 1.1.1.1", rcode="NXDOMAIN"),
+    "NODATA": lambda query: reply_to(query, "x.shop A 1.1.1.1"),
+}
+
+
+@pytest.mark.parametrize("denial", DENIALS)
+@pytest.mark.parametrize("tcp", [None, "cut", "damaged"])
+@virtual
+async def test_what_could_not_be_read_denies_nothing(denial: str, tcp: str | None, tmp_path: Path) -> None:
+    net = Net()
+    zone = net.zone("shop", {"ns.shop": "45.1.0.1"})
+
+    def handler(query: Message, asked: Ask) -> Message | bytes | Failed:
+        if query.question[0].name.to_text().lower() != "www.shop.":
+            return zone(query, asked)
+        if asked.transport is Transport.TCP and tcp is None:
+            return Failed.UNREACHABLE
+        if asked.transport is Transport.TCP and tcp == "cut":
+            out = reply_to(query)
+            out.flags |= dns.flags.TC
+            return out
+        return half_of(DENIALS[denial](query))
+
+    net.serve("45.1.0.1", handler)
+    house = House(net, tmp_path)
+    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
 
 
 # -- bounds ----------------------------------------------------------------------------------------------------------------
