@@ -83,6 +83,12 @@ UPSTREAM_STREAMS: Final = 100
 """TCP and TLS connections to servers at once; beyond, the oldest is closed."""
 UPSTREAM_PIPELINE: Final = 50
 """Questions under way on one of them; beyond, another is opened."""
+UPSTREAM_STALL: Final = 0.5
+"""Seconds without a message after which a question that shares a connection is asked over one of its own as well."""
+UPSTREAM_SOLE: Final = 20
+"""Connections at once to a server that answers one question on each."""
+MAX_SOLE_SERVERS: Final = 1000
+"""Such servers remembered."""
 UPSTREAM_CONNECT: Final = 6.0
 """Seconds for the handshakes of one, TCP's and TLS's; who needs it may give up earlier."""
 UPSTREAM_IDLE: Final = 10.0

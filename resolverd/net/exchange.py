@@ -61,8 +61,8 @@ class Exchange:
             failed = Failed.LOCAL if error.errno in _OURS else Failed.UNREACHABLE
         now = loop.time()
         # What was thrown away counts as well: it has cost as much (CVE-2026-24027).
-        took = now - (tally.asked or begun)
-        return Reply(message, failed, now, took, tally.octets, tally.sent, tally.cookie, tally.repeated)
+        repeated = now - tally.again if tally.again else None
+        return Reply(message, failed, now, now - (tally.asked or begun), tally.octets, tally.sent, tally.cookie, repeated)
 
     def again(self, ask: Ask, *, cookie: bool = True) -> bool:
         """Send the packet of a UDP exchange that is under way once more, from the same port; False if it did not leave."""
@@ -90,8 +90,7 @@ class Exchange:
         else:
             matches = partial(_answers, packet=packet, qname=qname, any_case=True)
             async with asyncio.timeout_at(deadline):
-                data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally.send)
-            tally.octets += len(data)
+                data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally)
             message = parse(data)
         if with_cookie:
             seen = self._cookies.check(address, source, message)
@@ -184,22 +183,24 @@ class Exchange:
 
 
 class _Tally:
-    """What one exchange has cost: questions sent, octets received; when the question left that was answered, whether it did so
-    more than once, and whether its answer had our `cookie`."""
+    """What one exchange has cost: questions sent, octets received; when the question left that was answered, first and last, and
+    whether its answer had our `cookie`."""
 
-    __slots__ = ("asked", "cookie", "octets", "repeated", "sent")
+    __slots__ = ("again", "asked", "cookie", "octets", "sent")
 
     def __init__(self) -> None:
         self.cookie = False
         self.octets = 0
         self.sent = 0
-        self.asked = 0.0
-        self.repeated = False
+        self.asked = self.again = 0.0
 
     def send(self, now: float = 0.0) -> None:
         self.sent += 1
         self.asked = now
-        self.repeated = False
+        self.again = 0.0
+
+    def receive(self, octets: int) -> None:
+        self.octets += octets
 
 
 class _Spoofed(Exception):
@@ -212,7 +213,7 @@ def _send_again(sock: socket.socket, packet: bytes, plain: bytes, tally: _Tally,
         sock.send(packet if cookie else plain)
     except OSError:
         return False  # what ICMP says meanwhile is heard by who waits for the answer
-    tally.repeated = True
+    tally.again = asyncio.get_running_loop().time()
     return True
 
 

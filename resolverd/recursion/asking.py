@@ -62,9 +62,8 @@ class Asking:
             work.settle(qname, asked, reply)
             message = reply.message
             if message is not None:
-                # What TCP takes says nothing of UDP, and of a repeated question nobody knows which copy was answered.
-                is_sample = form.transport is not Transport.TCP and not reply.repeated
-                servers.answered(address, reply.rtt if is_sample else None, reply.now)
+                # What TCP takes says nothing of UDP.
+                servers.answered(address, reply.sample if form.transport is not Transport.TCP else None, reply.now)
                 tries.heard(address)
             if tries.answered:
                 return Useless("too late", silent=True), ()

@@ -66,7 +66,7 @@ class Turn:
 
     def answered(self, form: Form, reply: Reply) -> Form:
         """The form that has been answered: what was repeated without its cookie is taken to be that."""
-        left_out = reply.repeated and not reply.cookie and self._tries.gave_up(self._address, Feature.COOKIE)
+        left_out = reply.repeated is not None and not reply.cookie and self._tries.gave_up(self._address, Feature.COOKIE)
         return form._replace(cookie=False) if left_out else form
 
     def unheard(self, form: Form, failed: Failed | None, now: float) -> bool:

@@ -71,7 +71,7 @@ class Reply(NamedTuple):
 
     `sent`: how often the question left for it, those aside that `Again` sent; 0 where it shared the exchange of somebody who
     asked the same. `cookie`: the message carries the cookie that we sent, so that nobody off the path has forged it.
-    `repeated`: the question left more than once, so that `rtt` may be any of its copies' (RFC 6298 §3).
+    `repeated`: seconds since the question left for the last time, where it did so more than once.
     """
 
     message: Message | None
@@ -81,7 +81,17 @@ class Reply(NamedTuple):
     size: int = 0
     sent: int = 1
     cookie: bool = False
-    repeated: bool = False
+    repeated: float | None = None
+
+    @property
+    def sample(self) -> float | None:
+        """The round-trip time; None where it cannot be told which copy of the question was answered (RFC 6298 §3).
+
+        What comes just behind the last copy is the answer to that: it would be a coincidence else.
+        """
+        if self.repeated is None:
+            return self.rtt
+        return self.repeated if 5 * self.repeated < self.rtt else None
 
 
 class Again(NamedTuple):

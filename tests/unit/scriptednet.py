@@ -164,7 +164,7 @@ class Net:
         """Servers that give our cookies back."""
         self.octets = 0
         self._open: dict[Ask, asyncio.Future[Said]] = {}
-        self._repeated: set[Ask] = set()
+        self._repeated: dict[Ask, float] = {}
         self.serve(ROOT_SERVER, self.root)
 
     def serve(self, address: str, handler: Handler) -> None:
@@ -194,7 +194,7 @@ class Net:
         self.under_way[key] = self.under_way.get(key, 0) + 1
         place = ask._replace(timeout=0.0)
         self._open[place] = loop.create_future()
-        self._repeated.discard(place)
+        self._repeated.pop(place, None)
         try:
             self._send(ask, self._open[place])
             async with asyncio.timeout(ask.timeout):
@@ -211,7 +211,8 @@ class Net:
         self.octets += len(data)
         try:
             cookie = ask.cookie and str(ask.server.address) in self.with_cookies
-            return Reply(message.parse(data), None, loop.time(), took, len(data), 1, cookie, place in self._repeated)
+            repeated = loop.time() - self._repeated[place] if place in self._repeated else None
+            return Reply(message.parse(data), None, loop.time(), took, len(data), 1, cookie, repeated)
         except message.Malformed:
             return Reply(None, Failed.MALFORMED, loop.time(), took, len(data))
 
@@ -219,7 +220,7 @@ class Net:
         place = ask._replace(timeout=0.0)
         if place not in self._open:
             return False
-        self._repeated.add(place)
+        self._repeated[place] = asyncio.get_running_loop().time()
         self._send(ask._replace(cookie=ask.cookie and cookie), self._open[place])
         return True
 

@@ -104,7 +104,9 @@ async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Exch
         reply = await waiting
         assert not exchange.again(ask), "it is over"
     assert reply.message is not None
-    assert (reply.sent, reply.repeated) == (1, True)
+    assert reply.sent == 1
+    assert reply.repeated is not None
+    assert reply.repeated <= reply.rtt
     assert len(set(authority.seen)) == len(set(authority.sources)) == 1
     assert len(authority.seen) == 3
 
@@ -120,7 +122,7 @@ async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: E
             await asyncio.sleep(0)
         assert exchange.again(ask, cookie=False)
         reply = await waiting
-    assert (reply.message is not None, reply.cookie, reply.repeated) == (True, False, True)
+    assert (reply.message is not None, reply.cookie, reply.repeated is not None) == (True, False, True)
     with_cookie, without = authority.seen
     assert with_cookie[:2] == without[:2], "the same ID"
     assert qname_of(with_cookie) == qname_of(without), "the same letters"

@@ -12,7 +12,7 @@ from resolverd import bounds
 from resolverd.recursion.capabilities import Capabilities, Feature
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.tries import Tries
-from resolverd.wire.ask import Ask, Server, Transport
+from resolverd.wire.ask import Ask, Reply, Server, Transport
 from resolverd.wire.names import from_text
 
 A, B, C = (IPv4Address(f"45.0.0.{number}") for number in (1, 2, 3))
@@ -61,6 +61,13 @@ def test_silence_doubles_patience_and_an_answer_restores_it() -> None:
     assert servers.patience(A, 0.0) == bounds.MAX_TIMEOUT, "which copy was answered is not known (RFC 6298 §3)"
     servers.answered(A, 0.05, 0.0)
     assert servers.patience(A, 0.0) < bounds.FIRST_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("rtt", "repeated", "sample"), [(0.02, None, 0.02), (0.42, 0.02, 0.02), (0.5, 0.1, None), (1.2, 0.8, None), (0.4, 0.0, 0.0)]
+)
+def test_which_copy_was_answered(rtt: float, repeated: float | None, sample: float | None) -> None:
+    assert Reply(None, None, 0.0, rtt, repeated=repeated).sample == sample
 
 
 def test_patience_doubles_within_a_question() -> None:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from authority import HOST, Authority, answer, framed, question_of, read_question, replying
+from authority import HOST, Authority, Tcp, answer, framed, question_of, read_question, replying
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -106,8 +106,6 @@ async def test_answers_that_are_not_ours_are_passed_over(exchange: Exchange) -> 
             answer(packet, ident=bytes([packet[0] ^ 1, packet[1]]), address="6.6.6.6"),
             answer(packet, question=other, address="6.6.6.6"),
             packet,
-            b"",
-            b"shred",
             answer(packet),
         ):
             writer.write(framed(octets))
@@ -260,6 +258,222 @@ async def test_a_server_that_accepts_nothing_costs_its_time_only(exchange: Excha
         reply = await exchange.exchange(authority.ask(transport=Transport.TLS, tls_name="dns.example", timeout=5.0))
         assert reply.failed is Failed.TIMEOUT
         assert reply.rtt < 1
+
+
+# -- servers that answer one question a connection -------------------------------------------------------------------------
+
+
+async def closing_behind_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(framed(answer(await read_question(reader))))
+
+
+async def reading_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(framed(answer(await read_question(reader))))
+    await reader.read()
+
+
+async def closing_behind_the_third(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    for _ in range(3):
+        writer.write(framed(answer(await read_question(reader))))
+
+
+async def disliking_company(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Closes a connection with more than one question on it, and answers none of them."""
+    packet = await read_question(reader)
+    await asyncio.sleep(0.02)
+    if not reader._buffer:  # type: ignore[attr-defined]
+        writer.write(framed(answer(packet)))
+
+
+ONE_A_CONNECTION = [closing_behind_the_first, reading_one, closing_behind_the_third, disliking_company]
+
+
+@pytest.mark.parametrize("serve", ONE_A_CONNECTION)
+async def test_what_was_under_way_is_asked_over_a_connection_of_its_own(exchange: Exchange, serve: Tcp) -> None:
+    async with Authority(tcp=serve) as authority:
+        asks = [tcp(authority, f"w{number}.example") for number in range(30)]
+        replies = await asyncio.gather(*(exchange.exchange(ask) for ask in asks))
+        assert all(map(good, replies))
+        assert max(reply.sent for reply in replies) <= 2
+        assert max(reply.rtt for reply in replies) < bounds.UPSTREAM_STALL + 1
+        # It is remembered: nothing is lost any more, and nothing is sent twice.
+        before = authority.connections
+        replies = await asyncio.gather(*(exchange.exchange(ask) for ask in asks))
+        assert all(map(good, replies))
+        assert {reply.sent for reply in replies} == {1}
+        assert authority.connections == before + 30
+
+
+async def test_a_second_question_that_is_never_read(exchange: Exchange) -> None:
+    async with Authority(tcp=reading_one) as authority:
+        assert good(await exchange.exchange(tcp(authority, "first.example")))
+        second = await exchange.exchange(tcp(authority, "second.example"))
+        assert good(second)
+        assert (second.sent, second.rtt < bounds.UPSTREAM_STALL + 0.5) == (2, True)
+        third = await exchange.exchange(tcp(authority, "third.example"))
+        assert (good(third), third.sent) == (True, 1)
+
+
+async def test_nobody_is_taken_for_such_a_server_for_ever(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "FORGET_SERVER", 0.0)
+    async with Authority(tcp=closing_behind_the_first) as authority:
+        asks = [tcp(authority, f"w{number}.example") for number in range(5)]
+        assert all(map(good, await asyncio.gather(*(exchange.exchange(ask) for ask in asks))))
+        monkeypatch.undo()
+        replies = await asyncio.gather(*(exchange.exchange(ask) for ask in asks))
+        assert all(map(good, replies))
+        assert sorted(reply.sent for reply in replies) == [1, 2, 2, 2, 2]
+
+
+async def test_who_is_slow_is_not_taken_for_such_a_server(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UPSTREAM_STALL", 0.05)
+    heard = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while packet := await read_question(reader):
+            heard.append(packet)
+            if b"slow" in packet and sum(b"slow" in each for each in heard) == 1:
+                asyncio.get_running_loop().call_later(0.2, writer.write, framed(answer(packet)))
+            elif b"slow" not in packet:
+                writer.write(framed(answer(packet)))
+
+    async with Authority(tcp=serve) as authority:
+        assert good(await exchange.exchange(tcp(authority)))
+        slow = await exchange.exchange(tcp(authority, "slow.example"))
+        assert good(slow)
+        assert slow.sent == 2, "over a connection of its own as well"
+        connections = authority.connections
+        for number in range(5):
+            assert good(await exchange.exchange(tcp(authority, f"w{number}.example")))
+        assert authority.connections == connections == 2, "the old one is in use"
+
+
+async def test_connections_to_such_a_server_are_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UPSTREAM_SOLE", 3)
+    open_ = most = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_, most
+        open_ += 1
+        most = max(most, open_)
+        try:
+            await asyncio.sleep(0.005)
+            await closing_behind_the_first(reader, writer)
+        finally:
+            open_ -= 1
+
+    async with Authority(tcp=serve) as authority:
+        asks = [tcp(authority, f"w{number}.example") for number in range(40)]
+        assert all(map(good, await asyncio.gather(*(exchange.exchange(ask) for ask in asks))))
+        assert most <= 3 + 1
+
+
+async def test_such_servers_are_remembered_in_bounded_number(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_SOLE_SERVERS", 2)
+    async with Authority(tcp=closing_behind_the_first) as authority:
+        for number in range(5):
+            server = Server(IPv4Address(HOST), authority.port, f"n{number}")
+            asks = [tcp(authority, f"w{each}.example")._replace(server=server) for each in range(3)]
+            assert all(map(good, await asyncio.gather(*(exchange.exchange(ask) for ask in asks))))
+    assert len(exchange._streams._sole) == 2
+
+
+# -- what is not read any further --------------------------------------------------------------------------------------------
+
+
+def large(packet: bytes, ident: bytes) -> bytes:
+    return answer(packet, ident=ident, size=60_000)
+
+
+NONSENSE = {
+    "empty": lambda packet: b"",
+    "shorter than a header": lambda packet: packet[:11],
+    "of a stranger's ID": lambda packet: answer(packet, ident=bytes([packet[0] ^ 1, packet[1]])),
+    "large ones of a stranger's ID": lambda packet: large(packet, bytes([packet[0] ^ 1, packet[1]])),
+    "to another question": lambda packet: answer(packet, question=question_of(packet)[:-4] + b"\x00\x10\x00\x01"),
+    "the question itself": lambda packet: packet,
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+async def test_nonsense_is_not_read_for_long(exchange: Exchange, what: str) -> None:
+    written = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        frame = framed(NONSENSE[what](await read_question(reader)))
+        frames = frame * max(1, 65536 // len(frame))
+        while written < 1 << 28:
+            writer.write(frames)
+            written += len(frames)
+            await writer.drain()
+
+    async with Authority(tcp=serve) as authority:
+        reply = await exchange.exchange(tcp(authority, timeout=5.0))
+        assert reply.failed is Failed.MALFORMED
+        assert reply.rtt < 2
+        assert authority.connections == 1, "nor asked for again"
+        await asyncio.sleep(0.1)
+        assert written < 1 << 25, "what fits into buffers on the way"
+    assert reply.size <= (bounds.MAX_BAD_REPLIES + 2) * 65537
+
+
+async def test_a_duplicate_is_passed_over_and_a_flood_of_them_is_not(exchange: Exchange) -> None:
+    copies = 2
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while packet := await read_question(reader):
+            writer.write(framed(answer(packet)) * copies)
+
+    async with Authority(tcp=serve) as authority:
+        for number in range(4):
+            assert good(await exchange.exchange(tcp(authority, f"w{number}.example")))
+        assert authority.connections == 1
+        copies = 1000
+        assert good(await exchange.exchange(tcp(authority, "flood.example")))
+        await asyncio.sleep(0.05)
+        copies = 1
+        assert good(await exchange.exchange(tcp(authority, "after.example")))
+        assert authority.connections == 2
+
+
+async def test_late_answers_are_no_nonsense(exchange: Exchange) -> None:
+    # Others share the connection with questions that nobody waits for any more.
+    held: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while packet := await read_question(reader):
+            if b"late" in packet:
+                held.append(packet)
+            else:
+                for each in held:
+                    writer.write(framed(answer(each)))
+                held.clear()
+                writer.write(framed(answer(packet)))
+
+    async with Authority(tcp=serve) as authority:
+        for turn in range(3):
+            late = [exchange.exchange(tcp(authority, f"late{turn}x{number}.example", timeout=0.05)) for number in range(20)]
+            waiting = asyncio.gather(*late)
+            await asyncio.sleep(0.01)
+            keeps_it_alive = await exchange.exchange(tcp(authority, f"alive{turn}.example"))
+            assert good(keeps_it_alive)
+            await waiting
+        assert good(await exchange.exchange(tcp(authority)))
+
+
+async def test_octets_count_for_whoever_waits_for_them(exchange: Exchange) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packet = await read_question(reader)
+        for _ in range(5):
+            writer.write(framed(large(packet, bytes([packet[0] ^ 1, packet[1]]))))
+        writer.write(framed(answer(packet)))
+        await reader.read()
+
+    async with Authority(tcp=serve) as authority:
+        reply = await exchange.exchange(tcp(authority))
+        assert good(reply)
+        assert reply.size > 5 * 60_000 > bounds.MAX_UPSTREAM_BYTES, "so that the budget of its question is spent"
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------------
