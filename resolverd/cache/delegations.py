@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from resolverd import bounds
 from resolverd.wire.known import Delegation
-from resolverd.wire.names import Name
+from resolverd.wire.names import Name, ancestors
 
 
 class DelegationCache:
@@ -35,6 +35,11 @@ class DelegationCache:
             if not name[0]:
                 return None
             name = name[1 + name[0] :]
+
+    def enclosing(self, name: Name, now: float) -> list[Delegation]:
+        """All live delegations at or above `name`, the deepest first."""
+        found = (self._zones.get(zone) for zone in ancestors(name))
+        return [each for each in found if each is not None and now < each.expires]
 
     def put(self, delegation: Delegation, now: float) -> Delegation:
         """Learn a delegation from its parent's referral; what is then known of the zone.

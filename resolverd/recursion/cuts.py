@@ -9,7 +9,7 @@ from resolverd.recursion.routes import Hints, Routes
 from resolverd.recursion.rules import Rules
 from resolverd.wire.ask import Server
 from resolverd.wire.known import Delegation
-from resolverd.wire.names import ROOT, Address, Name, address
+from resolverd.wire.names import ROOT, Address, Name, address, is_subdomain
 from resolverd.wire.rrset import RRset
 
 _KEPT_FOR = 1.0
@@ -18,7 +18,7 @@ _MOST_KEPT = 1000
 
 
 class Cut(NamedTuple):
-    """A zone and who can be asked for it: known addresses, and names whose addresses are not known yet.
+    """A zone and who can be asked for it: known addresses, and names whose addresses are not known yet; `named`: all names.
 
     `spare`: addresses that only the parent's glue vouches for, where the child has named others. `configured`: the admin has
     named these servers, so that what they say counts whatever their AA is; `hinted`: nothing but the root hints names them.
@@ -27,6 +27,7 @@ class Cut(NamedTuple):
     zone: Name
     servers: tuple[Server, ...]
     names: tuple[Name, ...] = ()
+    named: tuple[Name, ...] = ()
     spare: tuple[Server, ...] = ()
     expires: float = float("inf")
     forward: bool = False
@@ -64,7 +65,7 @@ class Cuts:
             return Cut(route.zone, route.servers, forward=True, configured=True)
         delegation = self._memory.delegations.closest(name, now)
         if route is not None and (delegation is None or len(route.zone) >= len(delegation.zone)):
-            return Cut(route.zone, route.servers, route.names, configured=True)
+            return Cut(route.zone, route.servers, route.names, route.names, configured=True)
         if delegation is None:
             return self.hinted()
         fresh = now < delegation.learnt + bounds.DELEGATION_FRESH
@@ -97,15 +98,36 @@ class Cuts:
             spare.update(dict.fromkeys(glue))
             if not known and not glue:
                 names.append(name)
-        return Cut(delegation.zone, tuple(servers), tuple(names), tuple(spare), delegation.expires, fresh=fresh)
+        return Cut(
+            delegation.zone, tuple(servers), tuple(names), delegation.servers, tuple(spare), delegation.expires, fresh=fresh
+        )
+
+    def half_known(self, cut: Cut, now: float) -> list[Name]:
+        """The cut's servers of which one family of addresses is known and another has not been looked up.
+
+        None in the zone itself, whose addresses nobody knows better than those that do not answer.
+        """
+        return [
+            name
+            for name in cut.named
+            if not is_subdomain(name, cut.zone)
+            and self.missing(name, now)
+            and (name not in cut.names or self.known_addresses(name, now))
+        ]
+
+    def missing(self, name: Name, now: float) -> list[int]:
+        """The types of address of which nothing is known that counts for a server, not even that there is none."""
+        hits = ((rtype, self._memory.records.get(name, rtype, now)) for rtype in self._rules.address_types)
+        return [rtype for rtype, hit in hits if hit is None or hit.lease <= now]
 
     def parent_side(self, cut: Cut, now: float) -> list[Server]:
-        """Addresses from the glue of the cut itself, of the zones that its servers' names are in, and those learnt meanwhile."""
+        """Addresses from glue: the cut's own, and that of all delegations on the way to its servers' names; and those learnt
+        meanwhile."""
         servers = list(cut.spare)
-        for name in cut.names:
-            servers += self.usable(self.known_addresses(name, now))
-            delegation = self._memory.delegations.closest(name, now)
-            if delegation is not None:
+        for name in cut.named:
+            if name in cut.names:
+                servers += self.usable(self.known_addresses(name, now))
+            for delegation in self._memory.delegations.enclosing(name, now):
                 servers += self.usable(delegation.addresses(name))
         return servers
 

@@ -166,6 +166,9 @@ class Iterator:
             seen.add(name)
             found = cached.step(self._memory.records, name, rtype, work.now)
             outermost = len(path) == 1
+            if not outermost and found is not None and found.hit is not None and found.hit.lease <= work.now:
+                # An address for a delegation's server must not outlive the delegation it was learnt through.
+                found = None
             if outermost and work.wants_anew(expiring=cached.is_expiring(found)):
                 found = None
             known: Outcome = found or (yield from self._iterate(work, name, rtype, path, above))
@@ -377,19 +380,21 @@ class Iterator:
             return now + patience
         names = targets.names()
         if names:
-            lookup = _first(tuple(self._server_addresses(work, name, cut.zone, path) for name in names))
+            also = targets.completes
+            lookup = _first(tuple(self._server_addresses(work, name, cut.zone, path, also) for name in names))
             return targets.looks_up(lookup, len(names), now)
         return None
 
     def _server_addresses(
-        self, work: Work, name: Name, zone: Name, path: Path
+        self, work: Work, name: Name, zone: Name, path: Path, also: bool
     ) -> Generator[Any, Any, list[Address] | None]:
+        """Addresses of a server; with `also`, of the families that have not been looked up yet."""
         known = self._cuts.known_addresses(name, work.now)
-        if known:
+        if self._cuts.usable(known) and not also:
             return known
         # A server below the zone it serves, without glue (RFC 9471): nobody but the parent can know its address.
         above = zone if is_subdomain(name, zone) and zone != ROOT else None
-        for rtype in self._rules.address_types:
+        for rtype in self._cuts.missing(name, work.now) if also else self._rules.address_types:
             # Zones that name each other's servers: no way in (TsuNAME).
             if len(path) > bounds.MAX_DEPTH or (name, rtype) in path:
                 continue

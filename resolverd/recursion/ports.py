@@ -62,6 +62,10 @@ class Delegations(Protocol):
         """The deepest live delegation at or above `name`."""
         ...
 
+    def enclosing(self, name: Name, now: float) -> list[Delegation]:
+        """All live delegations at or above `name`, the deepest first."""
+        ...
+
     def put(self, delegation: Delegation, now: float) -> Delegation:
         """Learn a delegation; what is then known of the zone."""
         ...

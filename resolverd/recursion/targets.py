@@ -10,6 +10,9 @@ from resolverd.recursion.tries import Tries
 from resolverd.wire.ask import Core, Server
 from resolverd.wire.names import Address, Name, parent
 
+_DOUBTED = 2
+"""Silences of a server, none having answered, after which others are looked for where nobody has looked."""
+
 
 class Targets:
     """The servers of one cut, for one question."""
@@ -21,7 +24,9 @@ class Targets:
         self._rng = rng
         self._by_address = {server.address: server for server in cut.servers}
         self._names: list[Name] = []
-        self._parent_side = False
+        self._more = [self._half_known, self._parent_side]
+        self.completes = False
+        """Whether the names to be looked up are of servers that have an address already, in vain."""
         self._lookups = self._failures = self._preferred = 0
         self.lookups: dict[Core, tuple[int, float]] = {}
         """Look-ups under way: of how many names, and until when nothing else is tried."""
@@ -38,11 +43,20 @@ class Targets:
             chosen = self._choose(tries, now)
             if self._room > 0 and self._want_names(chosen, tries, now):
                 return None
-            if chosen is not None or self._parent_side:
-                return None if chosen is None else self._by_address[chosen]
-            # What the child says of its servers may be wrong where its parent is right.
-            self._parent_side = True
-            self._add(self._cuts.parent_side(self._cut, now))
+            if self._more and (chosen is None or tries.turns.get(chosen, 0) >= _DOUBTED):
+                self._more.pop(0)(now)
+                continue
+            return None if chosen is None else self._by_address[chosen]
+
+    def _half_known(self, now: float) -> None:
+        """One family of addresses leads nowhere from here: the other may."""
+        self._names = self._cuts.half_known(self._cut, now)
+        self._rng.shuffle(self._names)
+        self.completes = True
+
+    def _parent_side(self, now: float) -> None:
+        """What the child says of its servers may be wrong where its parent is right."""
+        self._add(self._cuts.parent_side(self._cut, now))
 
     def names(self) -> list[Name]:
         """Names to be looked up side by side: the first that has an address will do, so that a dead zone costs no time.

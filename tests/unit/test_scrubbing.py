@@ -186,7 +186,12 @@ RULES = {
         Rules.is_plain, "is_within(name, self.plain_zones)", "False", "list_zone_not_minimised"
     ),
     # what helps the legitimate
-    "the parent's glue is a last resort": Rule(Cuts.parent_side, "list(cut.spare)", "[]", "parent_side_addresses"),
+    "the parent's glue is a last resort": Rule(
+        Cuts.parent_side,
+        "servers = list(cut.spare)\n    for name in cut.named:",
+        "servers = []\n    for name in ():",
+        "parent_side_addresses",
+    ),
     "what only the parent knows is asked of it": Rule(
         Iterator._server_addresses,
         "zone if is_subdomain(name, zone) and zone != ROOT else None",
