@@ -1,6 +1,7 @@
 """Prepared replies: a dict from a query's octets to the reply's octets, without parsing either.
 
-The key is everything behind the ID, so flags, class, letter case, DO and EDNS size all tell entries apart (CVE-2026-40012).
+The key is everything behind the ID (of another kind for TCP, `edge.dns.key`), so flags, class, letter case, DO and EDNS size
+all tell entries apart (CVE-2026-40012).
 Queries with EDNS options are not kept here, nor answers that change with a list's health, a quota or an override.
 """
 
@@ -32,7 +33,7 @@ class PacketCache:
     def __init__(self, size: int):
         self._limit = size
         self._size = 0
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes | str, _Entry] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -42,7 +43,7 @@ class PacketCache:
         """Octets held, bookkeeping estimated."""
         return self._size
 
-    def get(self, key: bytes, now: float) -> bytes | None:
+    def get(self, key: bytes | str, now: float) -> bytes | None:
         """The reply's octets behind the ID, its TTLs aged to within a second; None if there is none or it has expired."""
         entry = self._entries.get(key)
         if entry is None:
@@ -55,7 +56,7 @@ class PacketCache:
         self._entries.move_to_end(key)
         return entry.body
 
-    def put(self, key: bytes, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
+    def put(self, key: bytes | str, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
         """Remember a reply for `lifetime` seconds; `offsets` are those of its TTLs, in the whole message."""
         if key in self._entries:
             self._drop(key)
@@ -80,7 +81,7 @@ class PacketCache:
             self._drop(key)
         return len(keys)
 
-    def _drop(self, key: bytes) -> None:
+    def _drop(self, key: bytes | str) -> None:
         self._size -= self._entries.pop(key).size
 
     @staticmethod

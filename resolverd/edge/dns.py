@@ -1,6 +1,6 @@
 """What UDP and TCP have in common: from a question's octets to its reply's, and what of it is remembered."""
 
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from resolverd import bounds
 from resolverd.edge.access import Access, Admission
@@ -15,14 +15,17 @@ from resolverd.wire.peek import Query, Refusal, peek
 _PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
 
 
+Key: TypeAlias = bytes | str
+
+
 class Packets(Protocol):
     """Prepared replies by a question's octets (`cache.packets`)."""
 
-    def get(self, key: bytes, now: float) -> bytes | None:
+    def get(self, key: Key, now: float) -> bytes | None:
         """The reply's octets behind the ID."""
         ...
 
-    def put(self, key: bytes, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
+    def put(self, key: Key, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
         """Remember a reply."""
         ...
 
@@ -74,10 +77,14 @@ class Responder:
         fits = len(rendered.data) <= bounds.MAX_KEPT_REPLY
         if answer.keep and fits and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
             lifetime = rendered.min_ttl * self._keep
-            self.packets.put(key(packet, udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
+            # Without what may stand behind the question, or one question could fill the cache.
+            self.packets.put(key(packet[: query.length], udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
         return rendered.data
 
 
-def key(packet: bytes, udp: bool) -> bytes:
-    """A question's key in the packet cache: all behind the ID, and the transport (a TCP reply may be too long for UDP)."""
-    return packet[2:] if udp else packet[2:] + b"\x00tcp"
+def key(packet: bytes, udp: bool) -> Key:
+    """A question's key in the packet cache: all behind the ID, and the transport, as a TCP reply may be too long for UDP.
+
+    The kind of the key tells the transport: whatever stood in the octets, a client could send over the other.
+    """
+    return packet[2:] if udp else packet[2:].decode("latin-1")

@@ -1,7 +1,8 @@
 """Reading a client's question: the least that tells what is asked, and what the sender of anything else deserves.
 
 The table of wire behaviour (RFC 8906, RFC 9619, RFC 6891): shorter than a header or QR set, silence; other opcodes, NOTIMP;
-not exactly one question, two OPT records, octets left over, anything unreadable, FORMERR; EDNS version above 0, BADVERS.
+not exactly one question, two OPT records, anything unreadable, FORMERR; EDNS version above 0, BADVERS. Octets behind the last
+record are not looked at: rspamd sends some over TCP, and other resolvers answer it.
 """
 
 from struct import Struct
@@ -16,7 +17,10 @@ _RECORD = Struct("!HHIH")
 
 
 class Query(NamedTuple):
-    """A client's question, as asked. `qname` has the client's letter case; `question` is the section's octets, for the reply."""
+    """A client's question, as asked. `qname` has the client's letter case; `question` is the section's octets, for the reply.
+
+    `length`: octets of the packet that belong to it.
+    """
 
     id: int
     flags: int
@@ -25,6 +29,7 @@ class Query(NamedTuple):
     qclass: int
     edns: Edns | None
     question: bytes
+    length: int = 0
 
     @property
     def rd(self) -> bool:
@@ -85,11 +90,11 @@ def peek(packet: bytes) -> Query | Refusal | None:
                 # RFC 6891 §6.2.3: sizes below 512 count as 512.
                 edns = Edns(max(rclass, 512), ttl >> 16 & 255, bool(ttl & codes.DO), options(packet, at, length))
             at += length
-        if at != len(packet):
-            raise Malformed("octets behind the last record")
+        if at > len(packet):
+            raise Malformed("record runs past the packet")
     except (Malformed, IndexError):
         return Refusal(ident, flags, codes.FORMERR)
-    query = Query(ident, flags, qname, qtype, qclass, edns, question)
+    query = Query(ident, flags, qname, qtype, qclass, edns, question, at)
     if edns is not None and edns.version > 0:
         return Refusal(ident, flags, codes.BADVERS, query)
     return query

@@ -76,7 +76,10 @@ CASES: dict[str, tuple[bytes, int | None]] = {
     "no question": (header(PLAIN[:12], 4, 0), codes.FORMERR),
     "two questions": (header(PLAIN, 4, 2) + PLAIN[12:], codes.FORMERR),
     "a question announced, none there": (PLAIN[:12], codes.FORMERR),
-    "octets behind the question": (PLAIN + b"\0", codes.FORMERR),
+    "octets behind the question": (PLAIN + b"\0", codes.NOERROR),
+    "octets behind the last record": (EDNS + b"rubbish" * 100, codes.NOERROR),
+    "a record behind the last one that is announced": (EDNS + OPT, codes.NOERROR),
+    "a record that runs past the packet": (header(EDNS, 10, 1)[:-11] + b"\0\0\1\0\1\0\0\0\0\0\4\1", codes.FORMERR),
     "an answer within a question": (header(PLAIN, 6, 1) + PLAIN[12:], codes.FORMERR),
     "shorter than a header": (PLAIN[:11], None),
     "nothing": (b"", None),
@@ -259,6 +262,26 @@ def test_different_questions_never_share_a_packet(questions: list[tuple[str, int
             assert from_text(question[0]) in reply, "the letters as asked"
             seen[question] = reply[2:]
     assert len(set(seen.values())) == len(seen)
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\0tcp", b"tcp", b"x" * 500])
+@virtual
+async def test_what_stands_behind_a_question_changes_nothing(behind: bytes, tmp_path: Path) -> None:
+    """What an attacker gains by it: no second entry in the cache, and no reply that is meant for TCP."""
+    net = shop()
+    net.zone("large", {"ns.large": "45.1.0.9"}, "www TXT " + " ".join([f'"{"t" * 200}"'] * 12))
+    house = House(net, tmp_path)
+    packet = query("www.large", "TXT", id=1).to_wire()
+    whole = await house.stack.ask(packet, udp=False)
+    assert whole is not None
+    assert len(whole) > 2000
+    for _ in range(2):
+        for before in (packet, packet[:2] + b"tcp" + packet[2:]):
+            short = await house.stack.ask(before + behind)
+            assert short is not None
+            assert len(short) <= 512
+        assert await house.stack.ask(packet + behind, udp=False) == whole
+    assert len(house.parts.packets) == 1
 
 
 @virtual

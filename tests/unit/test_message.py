@@ -245,7 +245,7 @@ OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
         (HEADER.pack(7, 0, 2, 0, 0, 0) + QUESTION * 2, codes.FORMERR),
         (HEADER.pack(7, 0, 1, 1, 0, 0) + QUESTION, codes.FORMERR),
         (HEADER.pack(7, 0, 1, 0, 0, 0) + QUESTION[:-1], codes.FORMERR),
-        (HEADER.pack(7, 0, 1, 0, 0, 0) + QUESTION + b"x", codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 0, 0, 1) + QUESTION + OPT[:-1], codes.FORMERR),
         (HEADER.pack(7, 0, 1, 0, 0, 2) + QUESTION + OPT * 2, codes.FORMERR),
         (HEADER.pack(7, 0, 1, 0, 0, 1) + QUESTION + b"\0\0\x29\x04\xd0\0\1\0\0\0\0", codes.BADVERS),
         (HEADER.pack(7, 0x1000, 1, 0, 0, 0) + QUESTION, codes.NOTIMP),  # STATUS

@@ -333,7 +333,7 @@ async def test_half_an_answer_is_asked_for_over_tcp_and_else_told_but_no_finding
         assert addresses(reply) == [GOOD, "193.0.0.2"]
         assert answer_.definite
     else:
-        assert addresses(reply) == [GOOD]
+        assert addresses(reply) in ([GOOD], ["193.0.0.2"])
         assert reply.answer[0].ttl <= bounds.DAMAGED_TTL
         assert not answer_.definite, "there may be more than could be read"
 
