@@ -157,6 +157,12 @@ TCP_IDLE: Final = 10.0
 """Seconds a connection may stay without a question (RFC 7766 §6.2.3); 2 when more than half of TCP_CLIENTS are in use."""
 TCP_MESSAGE: Final = 2.0
 """Seconds from a message's first octet to its last (slow-loris)."""
+HEAP: Final = 2048
+"""Octets sent at once by which a client counts as one that doesn't wait for its answers; those come behind others' then."""
+TCP_READ: Final = 16 * 1024
+"""Octets read of one connection at once; what is in them is worked off before more are read (pipelining in heaps)."""
+TCP_TURN: Final = 16
+"""Messages of one connection worked off before it is others' turn (pipelining in heaps)."""
 TCP_IN_FLIGHT: Final = 16
 """Questions of one connection under way at once."""
 TCP_WRITE_BUFFER: Final = 256 * 1024
@@ -175,8 +181,10 @@ POLICY_IDLE: Final = 1100.0
 """Seconds a connection may stay without a request: above Postfix's smtpd_policy_service_max_ttl, so that Postfix ends it."""
 POLICY_CONNECTIONS: Final = 1024
 """Connections at once; further ones are closed at once (descriptor exhaustion)."""
-POLICY_PIPELINE: Final = 32
-"""Requests of one connection that wait for their turn; beyond, reading pauses (a writer that never reads)."""
+POLICY_READ: Final = 16 * 1024
+"""Octets read of one connection at once; the requests in them are decided before more are read (a writer that never reads)."""
+POLICY_HEAPS: Final = 16
+"""Requests decided at once of clients that don't wait for the answer before they send more (pipelining in heaps)."""
 POLICY_HARD_STOP: Final = 8.0
 """Seconds after which a request is answered DUNNO whatever we are doing: below the 10 s that main.cf gives us."""
 POLICY_REPLY: Final = 500
@@ -199,6 +207,10 @@ HTTP_IDLE: Final = 10.0
 """Seconds until a request's head is complete, on a fresh connection or a kept one (slow-loris)."""
 HTTP_LINGER: Final = 1.0
 """Seconds for which the rest of a refused body is read and thrown away, so that its sender comes to read why."""
+HTTP_PIPELINE: Final = 8
+"""Requests that one connection may send ahead of its answers: browsers and libraries send none (pipelining in heaps)."""
+HTTP_READ: Final = 2048
+"""Octets of one connection taken in before its requests are counted, which may have 30 octets each (pipelining in heaps)."""
 HTTP_CONNECTIONS: Final = 64
 """Connections at once; further ones are closed at once (descriptor exhaustion)."""
 HTTP_STREAM_WINDOW: Final = 16

@@ -28,6 +28,7 @@ from resolverd.edge.dns_tcp import TcpEdge
 from resolverd.edge.dns_udp import UdpEdge
 from resolverd.edge.http import HttpServer
 from resolverd.edge.policy import PolicyServer
+from resolverd.edge.turns import Turns
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.net.clock import SystemClock
 from resolverd.net.exchange import Exchange
@@ -109,10 +110,11 @@ class _Daemon:
         )
         service.on_reload.append(lambda house: _refit(responder, house))
         udp = [UdpEdge(sock, responder) for sock, _ in dns]
-        tcp = [TcpEdge(responder) for _ in dns]
+        turns = Turns()
+        tcp = [TcpEdge(responder, turns) for _ in dns]
         for edge, (_, tcp_sock) in zip(tcp, dns, strict=True):
             await edge.serve(tcp_sock)
-        policy_server = PolicyServer(service, counters)
+        policy_server = PolicyServer(service, counters, turns=turns)
         for each, sock in policy.items():
             await self._listen_policy(policy_server, each, sock)
         http_server = HttpServer(

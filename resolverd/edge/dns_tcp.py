@@ -7,21 +7,26 @@ from collections import Counter
 from typing import cast
 
 from resolverd import bounds
-from resolverd.edge.access import Admission, is_loopback
+from resolverd.edge.access import Admission, Place, is_loopback, place
 from resolverd.edge.dns import Responder, key
+from resolverd.edge.turns import Turns
 from resolverd.wire.peek import Query
 
 log = logging.getLogger(__name__)
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
+    """One connection. What it has sent is answered in turns (`turns`); while some of it waits, no more is read."""
+
     def __init__(self, edge: "TcpEdge"):
         self._edge = edge
         self._buffer = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._queued = False
         self._halfway = False
+        self._paused = False
         self.host = ""
         self.transport: asyncio.Transport | None = None
 
@@ -37,7 +42,7 @@ class _Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether an answer is under way."""
-        return bool(self._tasks)
+        return bool(self._tasks) or self._queued
 
     def connection_lost(self, error: Exception | None) -> None:
         self._edge.leave(self)
@@ -54,38 +59,66 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         # RFC 7766 §6.2.4: the client may close its half once it has asked all.
         self._closing = True
-        return bool(self._tasks)
+        return self.busy
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._edge.inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._buffer += self._edge.inbox[:nbytes]
         self._edge.active(self)
-        self._read()
+        self._ask_for_turn(heap=len(self._buffer) > bounds.HEAP)
 
-    def _read(self) -> None:
-        buffer = self._buffer
+    def _ask_for_turn(self, *, heap: bool = False) -> None:
+        if not self._queued:
+            self._queued = True
+            self._edge.turns.ask(self._turn, heap)
+            if self._queued:
+                self._read_on(False)
+
+    def _turn(self) -> None:
+        self._queued = False
         halfway, self._halfway = self._halfway, False
-        while len(buffer) >= 2 and len(self._tasks) < bounds.TCP_IN_FLIGHT:
-            length = buffer[0] << 8 | buffer[1]
-            if length < 12:
-                self._abort()
-                return
-            if len(buffer) < 2 + length:
+        for _ in range(bounds.TCP_TURN):
+            if self._gone() or len(self._tasks) >= bounds.TCP_IN_FLIGHT or (packet := self._next_message()) is None:
                 break
-            packet = bytes(buffer[2 : 2 + length])
-            del buffer[: 2 + length]
             halfway = False
             self._take(packet)
-        assert self.transport is not None
+        if self._gone():
+            return
         if len(self._tasks) >= bounds.TCP_IN_FLIGHT:
-            self.transport.pause_reading()
+            self._read_on(False)
             self._patience(self._edge.idle)
-        elif not buffer:
-            self._patience(self._edge.idle)
+        elif self._has_message():
+            self._ask_for_turn(heap=True)
+        elif self._closing and not self._tasks:
+            self._close()
         else:
-            self._halfway = True
-            if not halfway:
-                # From the message's first octet on, however many it sends meanwhile.
-                self._patience(bounds.TCP_MESSAGE)
+            self._read_on(True)
+            if not self._buffer:
+                self._patience(self._edge.idle)
+            else:
+                self._halfway = True
+                if not halfway:
+                    # From the message's first octet on, however many it sends meanwhile.
+                    self._patience(bounds.TCP_MESSAGE)
+
+    def _has_message(self) -> bool:
+        buffer = self._buffer
+        return len(buffer) >= 2 and not 12 <= (buffer[0] << 8 | buffer[1]) > len(buffer) - 2
+
+    def _next_message(self) -> bytes | None:
+        """The next message, if it is there; a length below that of a header ends the connection."""
+        buffer = self._buffer
+        if not self._has_message():
+            return None
+        length = buffer[0] << 8 | buffer[1]
+        if length < 12:
+            self._abort()
+            return None
+        packet = bytes(buffer[2 : 2 + length])
+        del buffer[: 2 + length]
+        return packet
 
     def _take(self, packet: bytes) -> None:
         responder = self._edge.responder
@@ -113,17 +146,20 @@ class _Connection(asyncio.Protocol):
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if self.transport is None or self.transport.is_closing():
-            return
-        if self._closing and not self._tasks:
-            self.transport.close()
-            return
-        self.transport.resume_reading()
-        self._read()
+        if not self._gone():
+            self._ask_for_turn(heap=self._has_message())
 
     def _send(self, reply: bytes | None) -> None:
-        if reply is not None and self.transport is not None and not self.transport.is_closing():
+        if reply is not None and not self._gone() and self.transport is not None:
             self.transport.write(len(reply).to_bytes(2) + reply)
+
+    def _read_on(self, go_on: bool) -> None:
+        if self.transport is not None and not self._closing and self._paused == go_on:
+            self._paused = not go_on
+            if go_on:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
 
     def _patience(self, seconds: float) -> None:
         if self._timer is not None:
@@ -131,10 +167,17 @@ class _Connection(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
 
     def _expired(self) -> None:
-        if self._tasks and not self._halfway:
+        if self.busy and not self._halfway:
             self._patience(self._edge.idle)
         else:
             self._abort()
+
+    def _gone(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
+
+    def _close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
 
     def _abort(self) -> None:
         if self.transport is not None:
@@ -142,12 +185,15 @@ class _Connection(asyncio.Protocol):
 
 
 class TcpEdge:
-    """One listening TCP socket."""
+    """One listening TCP socket. `turns`: those of the daemon, which all its connections share."""
 
-    def __init__(self, responder: Responder):
+    def __init__(self, responder: Responder, turns: Turns | None = None):
         self.responder = responder
+        self.turns = turns or Turns()
+        self.inbox = memoryview(bytearray(bounds.TCP_READ))
+        """Where what is read lies until `buffer_updated` has copied it, which an event loop calls at once."""
         self._connections: dict[_Connection, None] = {}
-        self._hosts: Counter[str] = Counter()
+        self._hosts: Counter[Place] = Counter()
         self._server: asyncio.Server | None = None
 
     async def serve(self, sock: socket.socket) -> None:
@@ -168,9 +214,13 @@ class TcpEdge:
         return bounds.TCP_IDLE if len(self._connections) <= bounds.TCP_CLIENTS // 2 else 2.0
 
     def admit(self, connection: _Connection) -> bool:
-        """Count a new connection in, unless its address has too many; the longest idle goes where there are too many in all."""
+        """Count a new connection in; not one of a stranger, nor one of an address that has too many.
+
+        Where there are too many in all, the longest idle goes.
+        """
         host = connection.host
-        if self._hosts[host] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host):
+        too_many = self._hosts[place(host)] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host)
+        if too_many or not self.responder.access.admits(host):
             self.responder.counters.add("dns_tcp_refused")
             return False
         if len(self._connections) >= bounds.TCP_CLIENTS:
@@ -179,7 +229,7 @@ class TcpEdge:
                 idlest.transport.abort()
             self.leave(idlest)
         self._connections[connection] = None
-        self._hosts[host] += 1
+        self._hosts[place(host)] += 1
         return True
 
     def active(self, connection: _Connection) -> None:
@@ -192,9 +242,10 @@ class TcpEdge:
         """Count a connection out."""
         if connection in self._connections:
             del self._connections[connection]
-            self._hosts[connection.host] -= 1
-            if not self._hosts[connection.host]:
-                del self._hosts[connection.host]
+            where = place(connection.host)
+            self._hosts[where] -= 1
+            if not self._hosts[where]:
+                del self._hosts[where]
 
 
 def bind(host: str, port: int) -> socket.socket:

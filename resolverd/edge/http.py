@@ -178,6 +178,15 @@ class _Connection(RequestHandler):
             self.force_close()
 
     def data_received(self, data: bytes) -> None:
+        """Take in what was sent, a little at a time, and no more requests than may wait."""
+        for start in range(0, len(data), bounds.HTTP_READ):
+            self._take_in(data[start : start + bounds.HTTP_READ])
+            if len(self._messages) > bounds.HTTP_PIPELINE:
+                self.force_close()
+            if self.transport is None or self.transport.is_closing():
+                return
+
+    def _take_in(self, data: bytes) -> None:
         """Count a request's head before it is taken in."""
         if self._in_head:
             end = (self._tail + data).find(_HEAD_END)

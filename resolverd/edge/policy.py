@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import socket
-from collections import deque
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol, cast
 
 from resolverd import bounds
 from resolverd.edge import policy_wire, socketfile
+from resolverd.edge.turns import Turns
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, Verdict
 from resolverd.watch import logs
@@ -30,13 +31,26 @@ class Screener(Protocol):
 class PolicyServer:
     """Listens for Postfix and answers; any failure of ours is answered ``DUNNO``, logged and counted."""
 
-    def __init__(self, screener: Screener, counters: Counters, *, hard_stop: float = bounds.POLICY_HARD_STOP):
+    def __init__(
+        self,
+        screener: Screener,
+        counters: Counters,
+        *,
+        hard_stop: float = bounds.POLICY_HARD_STOP,
+        turns: Turns | None = None,
+    ):
+        """`turns`: those of the daemon, which all its connections share."""
         self._screener = screener
+        self.turns = turns or Turns()
+        self.inbox = memoryview(bytearray(bounds.POLICY_READ))
+        """Where what is read lies until `buffer_updated` has copied it, which an event loop calls at once."""
         self._counters = counters
         self._hard_stop = hard_stop
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[Path] = []
         self.connections: set[_Connection] = set()
+        self.heaps = asyncio.Semaphore(bounds.POLICY_HEAPS)
+        """Held while a request is decided behind which its client has sent others already."""
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound TCP socket."""
@@ -92,18 +106,19 @@ class PolicyServer:
         return _Connection(self, self._counters)
 
 
-class _Connection(asyncio.Protocol):
-    """One connection: reads ahead a little, decides in order, closes on garbage and on silence."""
+class _Connection(asyncio.BufferedProtocol):
+    """One connection: decides in order, one request a turn, and reads on when all is decided; ends by garbage and by silence."""
 
     def __init__(self, server: PolicyServer, counters: Counters):
         self._server = server
         self._counters = counters
         self._reader = policy_wire.PolicyReader()
-        self._waiting: deque[dict[str, str]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
+        self._queued = False
         self._last = False
+        self._left = False
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -122,30 +137,26 @@ class _Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         self._writable.set()
         self._stop_timer()
-        self._waiting.clear()
         if self._worker is not None:
             self._worker.cancel()
 
-    def data_received(self, data: bytes) -> None:
-        """Take what came apart into requests."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to put what it sends."""
+        return self._server.inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what came; it is looked at in this connection's turn."""
         if self._last:
             return
-        was_started = self._reader.started
-        requests = self._reader.feed(data)
-        self._waiting += requests
-        if self._reader.garbage:
-            self._counters.add("policy_garbage")
-            _log.warning("policy client %s sent %s: closed", self._peer(), self._reader.garbage)
-            self._last = True
-        elif requests or not was_started:
+        begins = not self._reader.started
+        self._reader.feed(self._server.inbox[:nbytes], at_most=0)
+        if begins:
             self._await_more()
         self._go_on()
 
     def eof_received(self) -> bool:
         """The other side has said all; it still gets what it waits for."""
-        if self._reader.started and not self._last:
-            _log.info("policy client %s left in the middle of a request", self._peer())
-        self._last = True
+        self._last = self._left = True
         self._go_on()
         return True
 
@@ -168,37 +179,75 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     def _go_on(self) -> None:
-        if self._waiting and self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work())
-        elif self._last and self._worker is None:
-            self._stop_timer()
-            self._transport.close()
-        if len(self._waiting) >= bounds.POLICY_PIPELINE:
-            self._transport.pause_reading()
+        """Look at what was sent, when it is this connection's turn; while some of it waits, read no more."""
+        if not self._queued and self._worker is None:
+            self._queued = True
+            self._server.turns.ask(self._turn, self._reader.waiting > bounds.HEAP)
+        if self._queued or self._worker is not None:
+            self._read_on(not self._reader.started)
 
-    async def _work(self) -> None:
+    def _turn(self) -> None:
+        self._queued = False
+        if self._transport.is_closing():
+            return
+        request = self._next_request()
+        if request is not None:
+            self._worker = asyncio.get_running_loop().create_task(self._work(request))
+            self._read_on(not self._reader.started)
+        else:
+            self._none_left()
+            if self._timer is None:
+                self._await_more()
+
+    def _next_request(self) -> dict[str, str] | None:
+        return next(iter(self._reader.feed(at_most=1)), None)
+
+    async def _work(self, request: dict[str, str] | None) -> None:
         try:
-            while self._waiting:
-                attributes = self._waiting.popleft()
+            while request is not None:
                 try:
-                    action = await self._server.answer(attributes)
+                    # It doesn't wait for its answers, so they may wait for those of others.
+                    async with self._server.heaps if self._reader.waiting else nullcontext():
+                        action = await self._server.answer(request)
                 except asyncio.CancelledError:
                     self._reply(policy_wire.NOTHING)
                     raise
                 self._reply(action)
                 async with asyncio.timeout(bounds.POLICY_STARTED):
                     await self._writable.wait()
-                if len(self._waiting) < bounds.POLICY_PIPELINE and not self._last and not self._transport.is_closing():
-                    self._transport.resume_reading()
+                if self._reader.waiting:
+                    await self._server.turns.mine(heap=True)
+                request = None if self._transport.is_closing() else self._next_request()
+                self._read_on(not self._reader.started)  # to notice should it go away
         except TimeoutError:
             _log.warning("policy client %s does not read its replies: closed", self._peer())
             self._transport.abort()
         finally:
             self._worker = None
+        self._await_more()
+        self._none_left()
+
+    def _none_left(self) -> None:
+        """All that was asked is answered: read on, or close."""
+        if self._reader.garbage:
+            self._counters.add("policy_garbage")
+            _log.warning("policy client %s sent %s: closed", self._peer(), self._reader.garbage)
+            self._last = True
+        elif self._left and self._reader.started:
+            _log.info("policy client %s left in the middle of a request", self._peer())
         if self._last:
+            self._stop_timer()
             self._transport.close()
         else:
-            self._await_more()
+            self._read_on(True)
+
+    def _read_on(self, go_on: bool) -> None:
+        transport = self._transport
+        if not transport.is_closing() and not self._left and transport.is_reading() != go_on:
+            if go_on:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
 
     def _reply(self, action: str) -> None:
         if not self._transport.is_closing():
@@ -207,12 +256,14 @@ class _Connection(asyncio.Protocol):
     def _await_more(self) -> None:
         """Start the clock anew: short while a request is incomplete, long between requests."""
         self._stop_timer()
-        patience = bounds.POLICY_STARTED if self._reader.started else bounds.POLICY_IDLE
-        self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow)
+        if not self._transport.is_closing():
+            patience = bounds.POLICY_STARTED if self._reader.started else bounds.POLICY_IDLE
+            self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow)
 
     def _too_slow(self) -> None:
-        if self._worker is not None and not (self._reader.started and self._transport.is_reading()):
-            return  # it waits for us; the worker starts the clock when it is done
+        self._timer = None
+        if self._worker is not None or self._queued:
+            return  # it waits for us; the clock starts again when it has its answer, or its turn
         if self._reader.started:
             self._counters.add("policy_slow_requests")
             _log.warning("policy client %s did not finish its request: closed", self._peer())

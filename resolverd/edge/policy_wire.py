@@ -3,6 +3,7 @@
 No sockets here: `PolicyReader` is fed octets as they come and gives the requests that are complete.
 """
 
+import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
 
@@ -26,39 +27,45 @@ class PolicyReader:
     request or out of bounds; nothing behind them is read.
     """
 
-    __slots__ = ("_attributes", "_buffer", "_size", "garbage")
+    __slots__ = ("_attributes", "_buffer", "_lines", "_size", "garbage")
 
     def __init__(self) -> None:
         self.garbage = ""
-        self._buffer = b""
+        self._buffer = bytearray()
         self._attributes: dict[str, str] = {}
-        self._size = 0
+        self._size = self._lines = 0
 
     @property
     def started(self) -> bool:
         """Whether a request has begun and is not complete."""
         return bool(self._buffer or self._size)
 
-    def feed(self, data: bytes) -> list[dict[str, str]]:
-        """The requests that these octets complete, in order."""
+    @property
+    def waiting(self) -> int:
+        """Octets that have not been looked at."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes | memoryview = b"", at_most: int = sys.maxsize) -> list[dict[str, str]]:
+        """The requests that these octets complete, in order; where there are more than wanted, the next call has them."""
         requests: list[dict[str, str]] = []
-        *lines, rest = (self._buffer + data).split(b"\n")
-        for line in lines:
-            if self.garbage:
-                break
-            self._line(line.removesuffix(b"\r"), requests)
-        self._buffer = rest[: bounds.POLICY_LINE + 1]
-        if len(rest) > bounds.POLICY_LINE and not self.garbage:
+        buffer, at = self._buffer, 0
+        buffer += data
+        while len(requests) < at_most and not self.garbage and (end := buffer.find(b"\n", at)) >= 0:
+            self._line(bytes(buffer[at:end]).removesuffix(b"\r"), requests)
+            at = end + 1
+        del buffer[:at]
+        if len(requests) < at_most and len(buffer) > bounds.POLICY_LINE and not self.garbage:
             self.garbage = f"a line of more than {bounds.POLICY_LINE} octets"
         return requests
 
     def _line(self, line: bytes, requests: list[dict[str, str]]) -> None:
         self._size += len(line) + 1
+        self._lines += 1
         name, equals, value = line.partition(b"=")
         if not line:
             if self._attributes.get("request") == "smtpd_access_policy":
                 requests.append(self._attributes)
-                self._attributes, self._size = {}, 0
+                self._attributes, self._size, self._lines = {}, 0, 0
             else:
                 self.garbage = "no smtpd_access_policy request"
         elif len(line) > bounds.POLICY_LINE:
@@ -67,10 +74,10 @@ class PolicyReader:
             self.garbage = "a line that is no attribute"
         elif self._size > bounds.POLICY_REQUEST:
             self.garbage = f"a request of more than {bounds.POLICY_REQUEST} octets"
+        elif self._lines > bounds.POLICY_ATTRIBUTES:
+            self.garbage = f"a request of more than {bounds.POLICY_ATTRIBUTES} attributes"
         else:
             self._attributes[_decoded(name)] = _decoded(value)
-            if len(self._attributes) > bounds.POLICY_ATTRIBUTES:
-                self.garbage = f"a request of more than {bounds.POLICY_ATTRIBUTES} attributes"
 
 
 def _decoded(octets: bytes) -> str:

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from resolverd.edge.access import Access, Admission, is_loopback
+from resolverd.edge.access import Access, Admission, is_loopback, place
 from resolverd.quota import Allowance
 
 NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
@@ -34,16 +34,56 @@ def test_a_rate_holds_for_each_client_but_not_for_this_machine() -> None:
     access = Access(NETWORKS, Allowance(10, 1.0))
     first = [access.judge("192.0.2.7", 0.0) for _ in range(12)]
     assert first == [Admission.ALLOWED] * 10 + [Admission.LIMITED] * 2
-    assert access.judge("192.0.2.8", 0.0) is Admission.ALLOWED
+    assert access.judge("2001:db8::7", 0.0) is Admission.ALLOWED
     assert access.judge("192.0.2.7", 1.0) is Admission.ALLOWED
     assert {access.judge("127.0.0.1", 0.0) for _ in range(100)} == {Admission.ALLOWED}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.7", "192.0.2.200", True),
+        ("192.0.2.7", "::ffff:192.0.2.200", True),
+        ("192.0.2.7", "192.0.3.7", False),
+        ("2001:db8::7", "2001:db8::ffff:1:2:3", True),
+        ("2001:db8::7", "2001:db8:0:1::7", False),
+    ],
+)
+def test_a_rate_is_that_of_a_network(one: str, other: str, same: bool) -> None:
+    """A client of IPv6 has 2^64 addresses to choose from, and who spoofs has all of a network's."""
+    access = Access([ip_network("0.0.0.0/0"), ip_network("::/0")], Allowance(10, 1.0))
+    for _ in range(10):
+        access.judge(one, 0.0)
+    assert (access.judge(other, 0.0) is Admission.LIMITED) == same
+
+
+def test_whoever_changes_his_address_all_the_time_keeps_his_rate() -> None:
+    access = Access([ip_network("2001:db8::/32")], Allowance(10, 1.0))
+    allowed = sum(access.judge(f"2001:db8::{number:x}", 0.0) is Admission.ALLOWED for number in range(1, 25_000))
+    assert allowed == 10
 
 
 def test_what_is_remembered_is_bounded() -> None:
     access = Access([ip_network("0.0.0.0/0")], Allowance(10, 1.0))
     for number in range(25_000):
         access.judge(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+        access.judge(f"{number & 127}.{number >> 8 & 255}.{number & 255}.1", 0.0)
     assert len(access._decided) <= 10_000
+    assert len(access._rates) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.7", "192.0.2.8", False),
+        ("192.0.2.7", "::ffff:192.0.2.7", True),
+        ("2001:db8::7", "2001:db8::8", True),
+        ("2001:db8::7%eth0", "2001:db8::8%eth0", True),
+        ("2001:db8::7", "2001:db8:0:1::7", False),
+    ],
+)
+def test_places(one: str, other: str, same: bool) -> None:
+    assert (place(one) == place(other)) == same
 
 
 HOSTS = [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("192.0.2.1", False), ("", False)]

@@ -655,14 +655,20 @@ async def test_when_all_places_are_taken_the_longest_idle_goes(tmp_path: Path, m
 
 
 @virtual
-async def test_strangers_over_tcp_are_refused(tmp_path: Path) -> None:
+async def test_strangers_over_tcp_are_sent_away_at_once_and_take_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "TCP_CLIENTS", 3)
     house = House(shop(), tmp_path)
-    house.stack.responder.access = Access([ip_network("192.0.2.0/24")])
+    house.stack.responder.access = Access([ip_network("127.0.0.1")])
     async with tcp_edge(house) as clients:
-        reader, writer = await clients.connect()
+        friend, writer = await clients.connect()
+        start = asyncio.get_running_loop().time()
+        for _ in range(10):
+            stranger, _ = await clients.connect(local_addr=("127.0.0.2", 0))
+            assert await end_of(stranger) == start
         writer.write(framed(PLAIN))
-        assert (await reply_of(reader)).rcode() == codes.REFUSED
-        assert house.net.asked == []
+        assert addresses(await reply_of(friend)) == ["193.0.0.1"]
 
 
 @virtual
