@@ -216,6 +216,18 @@ HTTP_CONNECTIONS: Final = 64
 HTTP_STREAM_WINDOW: Final = 16
 """Verdicts of one stream under way at once."""
 
+# -- what a mail may cost others ------------------------------------------------------------------------------------------
+MAIL_CLIENT_QUERIES: Final = 40
+"""Queries for all look-ups of names that the client of a mail chooses (its reverse name, HELO and the SPF record of that),
+retries included."""
+MAIL_SENDER_QUERIES: Final = 60
+"""The same for the sender's domain: an SPF record of ten mechanisms with ten names each would send 450 to somebody else's
+servers (RFC 7208 §11.1). Apart, or a client could spend on its own names what it takes to find a forged sender out."""
+MAIL_ZONE_RATE: Final = 200
+"""Queries a second to the servers of one zone for all mail together: many mails are as good as one large record."""
+MAIL_ZONES: Final = 4096
+"""Zones for which that is remembered (zones are a stranger's choice)."""
+
 # -- lists --------------------------------------------------------------------------------------------------------------
 LIST_QUESTIONS: Final = 2000
 """Questions to lists under way at once; beyond, the answer is "not known" (a spam wave while lists are slow)."""

@@ -10,11 +10,14 @@ from typing import Protocol
 from resolverd.flow.inquiry import Inquiry, inquire, judge, reply_of
 from resolverd.flow.messages import Known, Messages
 from resolverd.flow.ports import Clock, Resolver
+from resolverd.flow.purse import Purses, ZoneRates
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import Fcrdns, confirmed, wanted
 from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.rhsbl import Rhsbl
 from resolverd.mail.checks.rules import Check, CheckRules, judged
+from resolverd.mail.checks.sender_domain import SenderDomain
+from resolverd.mail.checks.spf import Spf
 from resolverd.mail.findings import Action, Finding
 from resolverd.mail.foresight import Foresight
 from resolverd.mail.lifting import counting, own_word
@@ -161,6 +164,7 @@ class Hearings:
         self._rules = rules
         self._online = online
         self._messages = Messages()
+        self._rates = ZoneRates(clock)
 
     async def hear(self, attempt: Attempt, deadline: float, *, record: bool) -> Hearing:
         """What the checks find by `deadline` (monotonic seconds). Without `record` somebody only looks: at everything."""
@@ -168,9 +172,8 @@ class Hearings:
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
         foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
         known = await self._find_out(attempt, checks, foresight, deadline, record)
-        more = partial(
-            inquire, ask=partial(self._ask, deadline=deadline), clock=self._clock, deadline=deadline, recall=self._recall
-        )
+        ask = partial(self._ask, deadline=deadline, purses=known.purses)
+        more = partial(inquire, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
         return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online, more)
 
     def remember(self, hearing: Hearing) -> None:
@@ -180,20 +183,22 @@ class Hearings:
     async def _find_out(
         self, attempt: Attempt, checks: Sequence[Check], foresight: Foresight, deadline: float, record: bool
     ) -> Known:
-        ask = partial(self._ask, deadline=deadline)
+        before = self._messages.get(attempt, self._clock.monotonic()) if record else None
+        purses = Purses.full(self._rates) if before is None else before.purses
+        ask = partial(self._ask, deadline=deadline, purses=purses)
+        whose = partial(of_sender, attempt, checks)
         if not record:
-            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, lifting=False)
-            return Known(inquiry, judge(attempt, checks, inquiry), twice=False)
-        before = self._messages.get(attempt, self._clock.monotonic())
+            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, lifting=False, of_sender=whose)
+            return Known(inquiry, judge(attempt, checks, inquiry), twice=False, purses=purses)
         if before is not None and not before.inquiry.spared and (found := _for_this_recipient(attempt, checks, before)):
             return found
         seen = before.inquiry.known if before else None
         foreseen = partial(_is_decided, foresight)
         inquiry = await inquire(
             attempt, checks, ask, self._clock, deadline,
-            known=seen, recall=self._recall, turn=self._turn, is_decided=foreseen,
+            known=seen, recall=self._recall, turn=self._turn, is_decided=foreseen, of_sender=whose,
         )  # fmt: skip
-        return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice)
+        return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice, purses=purses)
 
     def _follow_lists(self) -> None:
         if (lists := self._engine.specs) != self._lists:
@@ -209,12 +214,24 @@ class Hearings:
         answer = self._resolver.known(question.name, question.rtype)
         return None if answer is None else reply_of(answer, question.rtype)
 
-    async def _ask(self, question: Question, *, deadline: float) -> Reply:
+    async def _ask(self, question: Question, is_senders: bool, *, deadline: float, purses: Purses) -> Reply:
         started = self._clock.monotonic()
         if isinstance(question, ListLookup):
             return await self._engine.ask(question, deadline=min(deadline, started + self._rules.list_deadline))
-        answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
+        purse = purses.sender if is_senders else purses.client
+        answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline, purse=purse)
         return reply_of(answer, question.rtype, round(1000 * (self._clock.monotonic() - started)))
+
+
+def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> set[Question]:
+    """What is asked of the sender's domain, which need not be the client's own."""
+    found: set[Question] = set()
+    for check in checks:
+        if isinstance(check, SenderDomain):
+            found.update(check.asks(attempt, replies))
+        elif isinstance(check, Spf):
+            found.update(check.asks(attempt, replies, sender=True))
+    return found
 
 
 def _is_decided(foresight: Foresight, replies: Replies, open_: Collection[Question]) -> bool:

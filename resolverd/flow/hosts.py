@@ -38,7 +38,7 @@ class Hosts:
         """What the client is called, as far as that is known by `deadline` (monotonic seconds)."""
         attempt = Attempt(client_address=address)
 
-        async def ask(question: Question) -> Reply:
+        async def ask(question: Question, of_sender: bool) -> Reply:
             assert not isinstance(question, ListLookup)
             answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
             return reply_of(answer, question.rtype)

@@ -83,6 +83,10 @@ def _recalls_nothing(question: Question) -> Reply | None:
     return None
 
 
+def _of_nobody(replies: Replies) -> Collection[Question]:
+    return ()
+
+
 def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
     return False
 
@@ -90,7 +94,7 @@ def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
 async def inquire(
     attempt: Attempt,
     checks: Sequence[Check],
-    ask: Callable[[Question], Awaitable[Reply]],
+    ask: Callable[[Question, bool], Awaitable[Reply]],
     clock: Clock,
     deadline: float,
     *,
@@ -99,6 +103,7 @@ async def inquire(
     turn: Callable[[Question], int] = _at_once,
     is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
     lifting: bool = True,
+    of_sender: Callable[[Replies], Collection[Question]] = _of_nobody,
 ) -> Inquiry:
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
@@ -106,6 +111,8 @@ async def inquire(
     of the lowest number go first, and have half of the time to be answered. `is_decided` is told the replies so far and the
     questions that are open, whenever a list has spoken, or is about to be asked. `lifting`: what the admin's own word lifts
     is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
+
+    `of_sender` tells which questions are about the sender's domain, and `ask` is told whether a question is.
 
     Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
@@ -135,6 +142,7 @@ async def inquire(
             final = max(turns.values(), default=0)
             upto = first if now < halfway else final
             answered = []
+            senders: Collection[Question] | None = None
             for question in open_:
                 room = len(under_way) + len(replies) < MAX_QUESTIONS
                 if question in under_way or not room or turns[question] > upto:
@@ -143,7 +151,8 @@ async def inquire(
                     replies[question] = reply
                     answered.append(question)
                 else:
-                    under_way[question] = asyncio.ensure_future(ask(question))
+                    senders = _senders(of_sender, replies) if senders is None else senders
+                    under_way[question] = asyncio.ensure_future(ask(question, question in senders))
             if answered:
                 continue
             waiting = {under_way[question] for question in wanted if question in under_way}
@@ -228,6 +237,13 @@ def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question
     log.error("a question failed: %s", question, exc_info=error)
     failed.add(question)
     return Unknown(Why.FAILED, "internal error")
+
+
+def _senders(of_sender: Callable[[Replies], Collection[Question]], replies: Replies) -> Collection[Question]:
+    try:
+        return of_sender(replies)
+    except Exception:  # a check that fails is told of when it is asked or judges
+        return ()
 
 
 def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> OwnWord:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from resolverd.flow.inquiry import Inquiry
+from resolverd.flow.purse import Purses
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Finding
 
@@ -17,11 +18,13 @@ MAX_AGE: Final = 60.0
 
 
 class Known(NamedTuple):
-    """What came back and what the checks made of it. `twice`: listings that would refuse have been looked at twice."""
+    """What came back and what the checks made of it. `twice`: listings that would refuse have been looked at twice. `purses`
+    pay for what is asked for any of the recipients."""
 
     inquiry: Inquiry
     findings: list[Finding]
     twice: bool
+    purses: Purses
 
 
 class Messages:

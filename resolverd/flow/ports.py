@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from resolverd.recursion.ports import Purse
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.names import Name
@@ -27,10 +28,12 @@ class Resolver(Protocol):
         """The answer, where nobody has to be asked for it."""
         ...
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False) -> Answer:
+    async def resolve(
+        self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, purse: Purse | None = None
+    ) -> Answer:
         """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults.
 
-        With `fresh`, what is remembered of the name is not used: somebody else has to say it now.
+        With `fresh`, what is remembered of the name is not used: somebody else has to say it now. `purse` pays for the queries.
         """
         ...
 

@@ -17,7 +17,7 @@ from resolverd.flow.driving import Driver
 from resolverd.flow.ports import Clock, Network
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
-from resolverd.recursion.ports import Memory, Meter
+from resolverd.recursion.ports import Memory, Meter, Purse
 from resolverd.recursion.rootcheck import RootCheck
 from resolverd.recursion.work import Exhausted, Refresh, Step, Work
 from resolverd.watch.counters import Counters
@@ -133,10 +133,13 @@ class Recurse:
             self._refresh(lower(name), rtype)
         return answer
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False) -> Answer:
+    async def resolve(
+        self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False, purse: Purse | None = None
+    ) -> Answer:
         """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL.
 
-        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does.
+        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `purse` pays
+        for the queries, together with those of others who wait for the same answer.
         """
         name = lower(name)
         now = self._clock.monotonic()
@@ -165,9 +168,10 @@ class Recurse:
             if not self._has_room(zone, now):
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
-            flight = self._start(name, rtype, zone)
+            flight = self._start(name, rtype, zone, purse=purse)
         elif flight.waiters >= bounds.MAX_WAITERS:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
+        flight.work.share(purse)
         flight.waiters += 1
         try:
             if (stale := self.stale(name, rtype)) is not None:
@@ -299,8 +303,10 @@ class Recurse:
                 return True
         return False
 
-    def _start(self, name: Name, rtype: int, zone: Name, refresh: Refresh = Refresh.NOTHING) -> _Flight:
-        work = Work(self._clock.monotonic(), refresh, self.meter)
+    def _start(
+        self, name: Name, rtype: int, zone: Name, refresh: Refresh = Refresh.NOTHING, purse: Purse | None = None
+    ) -> _Flight:
+        work = Work(self._clock.monotonic(), refresh, self.meter, purse)
         task = asyncio.create_task(self._recurse(work, name, rtype))
         flight = self._flights[name, rtype] = _Flight(task, work, zone)
         self._zones[zone] += 1
@@ -335,8 +341,9 @@ class Recurse:
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
         self._failed = self._failed + 1 if answer.is_failure else 0
         if answer.is_failure:
-            # What failed as its zone is known to be out will be tried as soon as the zone is back.
-            if not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
+            # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
+            # somebody who pays for it, as soon as somebody asks.
+            if not work.broke and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
                 self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
         else:
             self._failures.forget(name, rtype)

@@ -14,6 +14,7 @@ from resolverd import bounds
 from resolverd.authority.builtin import BuiltinZones
 from resolverd.authority.table import Table
 from resolverd.flow.recurse import Recurse
+from resolverd.recursion.ports import Purse
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
@@ -57,13 +58,15 @@ class Resolve:
         said = self._table.ask(lower(name), rtype)
         return said.answer if said is not None else self._recurse.stale(lower(name), rtype)
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False) -> Answer:
+    async def resolve(
+        self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False, purse: Purse | None = None
+    ) -> Answer:
         """The answer by `deadline` (monotonic seconds), as `Recurse.resolve` has it."""
         walk = self._walk(lower(name), rtype)
         try:
             wanted = next(walk)
             while True:
-                wanted = walk.send(await self._recurse.resolve(wanted, rtype, deadline=deadline, fresh=fresh))
+                wanted = walk.send(await self._recurse.resolve(wanted, rtype, deadline=deadline, fresh=fresh, purse=purse))
         except StopIteration as stop:
             found: Answer = stop.value
             return found

@@ -82,6 +82,14 @@ class Memory(NamedTuple):
     delegations: Delegations
 
 
+class Purse(Protocol):
+    """Pays for what is asked on behalf of somebody whose questions are bounded together."""
+
+    def pays(self, zone: Name) -> bool:
+        """A query for servers of `zone` (lower case) is about to leave; False if there is nothing left for it."""
+        ...
+
+
 class Meter(Protocol):
     """Counts the queries that leave for zones whose operators have set a limit.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.recursion.cuts import Cut
-from resolverd.recursion.ports import Meter
+from resolverd.recursion.ports import Meter, Purse
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.names import Name
 
@@ -50,10 +50,13 @@ class Step(NamedTuple):
 class Work:
     """What one client question has used up, and the time as last told."""
 
-    __slots__ = ("_meter", "asking", "bytes", "deadline", "now", "queries", "refresh", "steps")
+    __slots__ = ("_meter", "_purses", "asking", "broke", "bytes", "deadline", "now", "queries", "refresh", "steps")
 
-    def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING, meter: Meter | None = None):
+    def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING, meter: Meter | None = None, purse: Purse | None = None):
         self._meter = meter
+        self._purses = None if purse is None else [purse]
+        self.broke = False
+        """Whether it came to an end because nobody paid for it any more: that says nothing of the name."""
         self.refresh = refresh
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
@@ -75,8 +78,19 @@ class Work:
             raise Exhausted(f"{bounds.RECURSION_TIME:g} s passed")
         self.queries += 1
 
+    def share(self, purse: Purse | None) -> None:
+        """Somebody else waits for the same answer, and pays for it as well; without a purse, nobody need pay any more."""
+        if purse is None:
+            self._purses = None
+        elif self._purses is not None and purse not in self._purses:
+            self._purses.append(purse)
+
     def pay(self, qname: Name, zone: Name) -> None:
-        """The query that is about to leave is for servers of `zone` (`ports.Meter`). Raises Exhausted where it must not leave."""
+        """The query that is about to leave is for servers of `zone` (`ports.Meter`, `ports.Purse`). Raises Exhausted where it
+        must not leave."""
+        if self._purses is not None and not any(purse.pays(zone) for purse in self._purses):
+            self.broke = True
+            raise Exhausted("as many queries were sent as a mail may cost")
         if self._meter is not None and not self._meter.leaves(qname, zone):
             raise Exhausted("the quota of its operator is spent")
 

@@ -101,7 +101,7 @@ async def findings(house: House) -> list[Finding]:
     all_checks = checks.build({name: checks.rules_for("tutorial", name, action="reject") for name in names}, ())
     sender = attempt(helo_name="mail.sender", sender="user@sender")
 
-    async def ask(question: Question) -> Reply:
+    async def ask(question: Question, of_sender: bool) -> Reply:
         assert isinstance(question, Lookup)
         end = house.clock.monotonic() + 4
         return as_checks_see_it(await house.parts.resolve.resolve(question.name, question.rtype, deadline=end), question.rtype)

@@ -14,6 +14,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.flow.greylisting import CLIENTS, Greylister
 from resolverd.flow.inquiry import MAX_QUESTIONS, Inquiry, reply_of
 from resolverd.flow.messages import Known, Messages
+from resolverd.flow.purse import Purses, ZoneRates
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.flow.screen import Screen
 from resolverd.mail.checks import PRESETS, SpfOptions, build
@@ -84,7 +85,7 @@ class Internet:
     def recall(self, lookup):
         return None
 
-    async def resolve(self, name, rtype, *, deadline):
+    async def resolve(self, name, rtype, *, deadline, purse=None):
         question = Lookup(name, rtype)
         await self._wait(question, deadline)
         return answer_of(self.world.reply(question), question)
@@ -753,7 +754,7 @@ async def test_a_message_is_soon_forgotten():
 
 def test_strangers_cannot_fill_the_memory():
     messages = Messages(max_messages=10)
-    known = Known(Inquiry({}, frozenset()), [], False)
+    known = Known(Inquiry({}, frozenset()), [], False, Purses.full(ZoneRates(VirtualClock())))
     for number in range(100):
         messages.put(attempt(instance=str(number)), known, 0)
     messages.put(attempt(), known, 0)

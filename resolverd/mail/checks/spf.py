@@ -74,11 +74,14 @@ class Spf:
     options: SpfOptions = SpfOptions()
     name: str = "spf"
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """Whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail."""
+    def asks(self, attempt: Attempt, replies: Replies, *, sender: bool = False) -> Iterable[Question]:
+        """Whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail.
+
+        With `sender` only what has to do with the sender, not what HELO's record alone wants to know.
+        """
         if self._skipped(attempt):
             return
-        claims = list(self._claims(attempt, replies))
+        claims = [claim for claim in self._claims(attempt, replies) if not sender or claim.identity is Identity.MAILFROM]
         for claim in claims:
             yield from (*claim.progress.asked, *claim.progress.wanted)
         if any(_fails(claim.progress.outcome) for claim in claims):

@@ -1,0 +1,74 @@
+"""What one mail may cost others: queries at names that a stranger chooses (HELO, sender, SPF records) are bounded.
+
+A record of ten mechanisms makes a hundred look-ups of names that are somebody else's, each with its retries (RFC 7208 §11.1).
+What is beyond the bound cannot be found out at this try: that is temporary, and no mail is refused for it.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.flow.ports import Clock
+from resolverd.mail.domains import is_suffix
+from resolverd.quota import Allowance, Rate
+from resolverd.wire.names import Name, is_subdomain, label_count, to_text
+from resolverd.wire.names import from_text as name_of
+
+_REVERSE = name_of("arpa")
+_RATE = Allowance(bounds.MAIL_ZONE_RATE, 1.0)
+
+
+class ZoneRates:
+    """How many queries a second go to the servers of one zone for mail, all mail together.
+
+    Registries are exempt: everything leads through them. So is the reverse tree, where a client is no stranger's choice.
+    """
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._rates: OrderedDict[Name, Rate] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Zones remembered."""
+        return len(self._rates)
+
+    def allows(self, zone: Name) -> bool:
+        """Take one for a zone (lower case)."""
+        if label_count(zone) <= 1 or is_subdomain(zone, _REVERSE) or is_suffix(to_text(zone).removesuffix(".")):
+            return True
+        rate = self._rates.get(zone)
+        if rate is None:
+            rate = self._rates[zone] = Rate(_RATE)
+            if len(self._rates) > bounds.MAIL_ZONES:
+                self._rates.popitem(last=False)
+        self._rates.move_to_end(zone)
+        return rate.take(self._clock.monotonic()) is not None
+
+
+class Purse:
+    """So many queries of one mail, for all of its recipients together. The `recursion.ports.Purse` of its look-ups."""
+
+    __slots__ = ("_rates", "left")
+
+    def __init__(self, rates: ZoneRates, count: int):
+        self._rates = rates
+        self.left = count
+
+    def pays(self, zone: Name) -> bool:
+        """Whether a query for servers of this zone may leave; then it is paid."""
+        if self.left <= 0 or not self._rates.allows(zone):
+            return False
+        self.left -= 1
+        return True
+
+
+class Purses(NamedTuple):
+    """What pays for the names that the client of a mail chooses, and what for those of its sender."""
+
+    client: Purse
+    sender: Purse
+
+    @classmethod
+    def full(cls, rates: ZoneRates) -> "Purses":
+        """Those of a new mail."""
+        return cls(Purse(rates, bounds.MAIL_CLIENT_QUERIES), Purse(rates, bounds.MAIL_SENDER_QUERIES))

@@ -1,0 +1,192 @@
+"""What one mail may cost others: its look-ups share a budget, a zone has one for each second, and no mail is refused for it."""
+
+from collections import Counter
+from functools import partial
+from ipaddress import ip_address
+
+import pytest
+from scriptednet import House, Net
+from virtualtime import VirtualClock, virtual
+
+from resolverd import bounds
+from resolverd.flow.fanout import Engine
+from resolverd.flow.hearing import of_sender
+from resolverd.flow.purse import Purse, Purses, ZoneRates
+from resolverd.flow.screen import Screen
+from resolverd.mail.attempt import Attempt
+from resolverd.mail.checks import PRESETS, build
+from resolverd.mail.findings import Action, GreylistOutcome
+from resolverd.mail.verdict import VerdictRules
+from resolverd.recursion.work import Exhausted, Work
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes
+from resolverd.wire.ask import Failed
+from resolverd.wire.names import from_text, to_text
+
+BUDGET = bounds.MAIL_CLIENT_QUERIES + bounds.MAIL_SENDER_QUERIES
+VICTIM = ("198.51.9.1", "198.51.9.2")
+ATTACKER = "198.51.8.1"
+CLIENT = ip_address("198.51.7.7")
+EXCHANGES = "\n".join(f"m{term} MX {n} h{term}x{n}.victim.example." for term in range(10) for n in range(10))
+RECORD = '@ TXT "v=spf1 ' + " ".join(f"mx:m{term}.attacker.example" for term in range(9)) + ' -all"'
+DELEGATIONS = "\n".join(f"z{term} NS n{term}x{n}.victim.example." for term in range(10) for n in range(10))
+DELEGATED = '@ TXT "v=spf1 ' + " ".join(f"a:z{term}.attacker.example" for term in range(9)) + ' -all"'
+
+
+class NoGreylist:
+    async def consider(self, attempt, **kwargs):
+        return GreylistOutcome("known")
+
+
+def internet(victim="silent"):
+    """A domain whose SPF record sends whoever checks it to ninety names of somebody else's, who answers or does not."""
+    net = Net()
+    example = net.zone("example", {"ns.example": "192.5.6.30"})
+    records = f"{DELEGATED}\n{DELEGATIONS}" if victim == "delegated to" else f"{RECORD}\n{EXCHANGES}"
+    attacker = f"{records}\n@ MX 1 attacker.example.\n@ A {ATTACKER}"
+    net.zone("attacker.example", {"ns.attacker.example": ATTACKER}, attacker, example)
+    servers = {f"ns{at}.victim.example": address for at, address in enumerate(VICTIM)}
+    zone = net.zone("victim.example", servers, "mail A 198.51.9.9\n@ MX 1 mail.victim.example.\n* A 198.51.9.8", example)
+    for address in {"silent": VICTIM, "half": VICTIM[:1]}.get(victim, ()):
+        net.serve(address, lambda query, ask: Failed.TIMEOUT)
+    return net, zone
+
+
+def sent_to_victim(net):
+    return sum(str(ask.server.address) in VICTIM for ask in net.asked)
+
+
+def screen_of(house, preset="tutorial"):
+    engine = Engine((), house.parts.resolve, house.clock, Counters())
+    checks = partial(build, PRESETS[preset])
+    refs = (f"REF{n}" for n in range(10_000))
+    return Screen(
+        checks, engine, house.parts.resolve, NoGreylist(), house.clock, VerdictRules(), Counters(), lambda: next(refs)
+    )  # fmt: skip
+
+
+def mail(**more):
+    given = {"client_name": "host.attacker.example", "reverse_client_name": "host.attacker.example",
+             "helo_name": "attacker.example", "sender": "x@attacker.example", "recipient": "anna@example.org"}  # fmt: skip
+    return Attempt(client_address=CLIENT, has_sender=True, **(given | more))
+
+
+@pytest.mark.parametrize("victim", ["silent", "half", "answering", "delegated to"])
+def test_one_mail_costs_a_third_party_no_more_than_its_budget(victim, tmp_path):
+    @virtual
+    async def run():
+        net, _ = internet(victim)
+        house = House(net, tmp_path)
+        verdict = await screen_of(house).screen(mail(instance="1"), record=True)
+        await house.settle()
+        assert 10 < sent_to_victim(net) <= BUDGET
+        assert len(net.asked) <= BUDGET
+        assert verdict.action is Action.ACCEPT or verdict.reply.code < 500
+
+    run()
+
+
+@virtual
+async def test_its_recipients_share_the_budget(tmp_path):
+    net, _ = internet()
+    house = House(net, tmp_path)
+    screen = screen_of(house)
+    for recipient in range(20):
+        await screen.screen(mail(instance="1", recipient=f"r{recipient}@example.org"), record=True)
+        await house.settle()
+    assert len(net.asked) <= BUDGET
+
+
+@virtual
+async def test_many_mails_cost_a_zone_so_much_a_second(tmp_path):
+    net, _ = internet("answering")
+    house = House(net, tmp_path)
+    screen = screen_of(house)
+    at = Counter()
+    for n in range(30):
+        domain = f"a{n}.attacker.example"
+        zone = net.servers[ATTACKER]
+        zone.add(f'a{n} TXT "v=spf1 ' + " ".join(f"a:n{n}x{term}.victim.example" for term in range(10)) + ' -all"')
+        await screen.screen(mail(sender=f"x@{domain}", helo_name="", instance=str(n)), record=True)
+        at[int(house.clock.monotonic())] = sent_to_victim(net)
+    assert sent_to_victim(net) <= bounds.MAIL_ZONE_RATE * (1 + len(at))
+
+
+@virtual
+async def test_who_is_spent_says_nothing_of_the_names(tmp_path):
+    """A mail that has spent its budget on purpose spoils no name for the next one, nor for a client of the resolver."""
+    net, _ = internet("answering")
+    house = House(net, tmp_path)
+    rates = ZoneRates(house.clock)
+    poor, rich = Purse(rates, 0), Purse(rates, BUDGET)
+    name, deadline = from_text("mail.victim.example"), house.clock.monotonic() + 4
+    resolve = partial(house.parts.resolve.resolve, name, codes.A)
+    assert (await resolve(deadline=deadline, purse=poor)).rcode == codes.SERVFAIL
+    answer = await resolve(deadline=deadline, purse=rich)
+    assert answer.final(codes.A).rdatas == (ip_address("198.51.9.9").packed,)
+    assert rich.left < BUDGET
+    assert (await resolve(deadline=deadline, purse=poor)).rcode == codes.NOERROR, "what is remembered costs nothing"
+
+
+@virtual
+async def test_whoever_waits_for_the_same_pays_as_well():
+    rates = ZoneRates(VirtualClock())
+    poor, rich = Purse(rates, 1), Purse(rates, BUDGET)
+    work = Work(0.0, purse=poor)
+    zone = from_text("victim.example")
+    work.pay(zone, zone)
+    with pytest.raises(Exhausted):
+        work.pay(zone, zone)
+    work.share(rich)
+    work.pay(zone, zone)
+    assert (poor.left, rich.left) == (0, BUDGET - 1)
+    rich.left = 0
+    work.share(None)
+    work.pay(zone, zone)
+
+
+@virtual
+async def test_registries_and_the_reverse_tree_are_exempt_and_zones_are_forgotten():
+    rates = ZoneRates(VirtualClock())
+    for zone in (".", "com", "co.uk", "in-addr.arpa", "9.in-addr.arpa", "7.51.198.in-addr.arpa"):
+        assert all(rates.allows(from_text(zone)) for _ in range(3 * bounds.MAIL_ZONE_RATE)), zone
+    victim = from_text("victim.example")
+    assert sum(rates.allows(victim) for _ in range(3 * bounds.MAIL_ZONE_RATE)) == bounds.MAIL_ZONE_RATE
+    for n in range(2 * bounds.MAIL_ZONES):
+        rates.allows(from_text(f"zone{n}.example"))
+    assert len(rates) == bounds.MAIL_ZONES
+
+
+@virtual
+async def test_an_ordinary_mail_from_an_unknown_organisation_is_far_below(tmp_path):
+    net, _ = internet("answering")
+    house = House(net, tmp_path)
+    screen = screen_of(house)
+    await screen.screen(mail(sender="joe@victim.example", helo_name="mail.victim.example", instance="1"), record=True)
+    assert len(net.asked) <= BUDGET / 4
+
+
+@virtual
+async def test_a_client_cannot_spend_what_it_takes_to_find_a_forged_sender_out(tmp_path):
+    """HELO's record costs what it can; the bank's record says that the client may not send, and is read all the same."""
+    net, _ = internet("answering")
+    net.zone(
+        "bank.example",
+        {"ns.bank.example": "198.51.6.1"},
+        '@ TXT "v=spf1 -all"\n@ MX 1 mail.bank.example.',
+        net.servers["192.5.6.30"],
+    )
+    house = House(net, tmp_path)
+    verdict = await screen_of(house).screen(mail(sender="teller@bank.example", instance="1"), record=True)
+    assert verdict.action is Action.REJECT
+    assert verdict.reply.enhanced == "5.7.23"
+    assert len(net.asked) <= BUDGET
+
+
+def test_each_question_has_its_payer():
+    rates = ZoneRates(VirtualClock())
+    purses = Purses.full(rates)
+    assert (purses.client.left, purses.sender.left) == (bounds.MAIL_CLIENT_QUERIES, bounds.MAIL_SENDER_QUERIES)
+    subject = mail(sender="teller@bank.example")
+    asked = {to_text(question.name) for question in of_sender(subject, build(PRESETS["tutorial"], ()), {})}
+    assert asked == {"bank.example."}
