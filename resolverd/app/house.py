@@ -22,6 +22,7 @@ from resolverd.flow.ports import Clock, Network
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.flow.screen import Screen
 from resolverd.flow.upkeep import Upkeep
+from resolverd.mail import domains
 from resolverd.mail.guard import GuardTable, unused
 from resolverd.store.base import Store
 from resolverd.watch.counters import Counters
@@ -61,6 +62,7 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
     `verdicts` gives those of late. Raises ConfigError.
     """
     outside = external.read(settings, old.external if old is not None else None)
+    domains.warm()
     known = catalogue()
     specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()
     guard = GuardTable(known, specs)
