@@ -119,7 +119,7 @@ class Asking:
     ) -> tuple[Outcome, scrub.Glue]:
         if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
             # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
-            self._learn(outcome, trust, work.now, cut.expires)
+            self.learn(outcome, trust, work.now, cut.expires)
         servers_named = _named_servers(outcome)
         vouching = cut.zone if self._rules.harden_glue else ROOT
         return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
@@ -152,7 +152,8 @@ class Asking:
         work.note(cut.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
         return Useless(f"{server} did not answer", silent=True)
 
-    def _learn(self, outcome: Outcome, trust: Trust, now: float, lease: float) -> None:
+    def learn(self, outcome: Outcome, trust: Trust, now: float, lease: float) -> None:
+        """Remember what an outcome says."""
         records = self._records
         if isinstance(outcome, Data | Alias | Denial | Overflow):
             beside: tuple[RRset, ...] = ()

@@ -1,4 +1,4 @@
-"""What each server copes with, of what a question carries besides its name and type: EDNS, a cookie, mixed letters.
+"""What each server copes with: EDNS, a cookie, mixed letters, names that end before the one that is wanted.
 
 All of it is protection, so that nothing is given up lightly: one answer that looks like incapability may be forged, two in
 a row are taken for it, and for `bounds.FORGET_SERVER` seconds only. What a server has shown to cope with is remembered for
@@ -15,11 +15,12 @@ _CONFIRMATIONS = 2
 
 
 class Feature(Enum):
-    """What a question may carry."""
+    """What may be special about a question."""
 
     EDNS = "EDNS"
     COOKIE = "cookie"
     LETTERS = "mixed letters"
+    MINIMISED = "minimised name"
 
 
 class _State:

@@ -90,19 +90,23 @@ class Overflow(NamedTuple):
 class Useless(NamedTuple):
     """Nothing that helps: lame, refused, broken, or no message at all (`silent`).
 
-    `spare` is what it says nevertheless, for want of anything better: the word of somebody's cache.
+    `spare` is what it says nevertheless, for want of anything better: the word of somebody's cache, or an empty answer in which
+    a server neither claims to be the zone's nor says who is. It is nobody's definite word.
     """
 
     text: str
     silent: bool = False
-    spare: "Data | Alias | Denial | Overflow | None" = None
+    spare: "Word | None" = None
 
     def described(self) -> str:
         """In words."""
         return f"useless: {self.text}"
 
 
-Outcome: TypeAlias = Data | Alias | Denial | Overflow | Referral | Useless
+Word: TypeAlias = Data | Alias | Denial | Overflow
+"""What answers a question."""
+
+Outcome: TypeAlias = Word | Referral | Useless
 
 
 def classify(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
@@ -120,7 +124,8 @@ def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
     if not forwarded and not message.aa and message.flags & codes.RA and _claims(message):
         # Somebody's cache, not the zone's server: what it says may be anybody's word.
         # A root server is nobody's cache, whatever else may be.
-        spare = outcome if isinstance(outcome, Data | Alias | Denial | Overflow) and zone != ROOT else None
+        said = outcome.spare if isinstance(outcome, Useless) else outcome
+        spare = said if isinstance(said, Data | Alias | Denial | Overflow) and zone != ROOT else None
         return Useless("answer from a recursive server, not from the zone", spare=spare)
     return outcome
 
@@ -149,7 +154,10 @@ def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
         return Useless("referral that leads nowhere")
     if soa is not None or message.aa or forwarded:
         return Denial(chain, name, qtype, False, soa, proofs)
-    return Useless("neither answer nor referral")
+    # Load balancers of the zone's own answer so for what they have not got (RFC 2308 §2.2.1 does not foresee it). So do servers
+    # that do not know the zone; another may have more to say. Who names the servers of another zone is just confused.
+    is_empty = zone != ROOT and all(lower(each.owner) == zone for each in message.authority if each.rtype == codes.NS)
+    return Useless("neither answer nor referral", spare=Denial((), name, qtype, False, None, ()) if is_empty else None)
 
 
 def _claims(message: Message) -> bool:

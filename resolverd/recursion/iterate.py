@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeAlias
 from resolverd import bounds
 from resolverd.recursion import cached, scrub
 from resolverd.recursion.asking import Asking
-from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Referral, Useless
+from resolverd.recursion.capabilities import Feature
+from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Referral, Useless, Word
 from resolverd.recursion.cuts import Cut, Cuts, addresses_in
-from resolverd.recursion.minimise import Minimiser
+from resolverd.recursion.minimise import Minimiser, Showing
 from resolverd.recursion.outages import Outages, Standing
 from resolverd.recursion.ports import Memory
 from resolverd.recursion.reach import Reach
@@ -31,8 +32,11 @@ from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
 from resolverd.wire.known import Delegation
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain, lower, parent, to_text
-from resolverd.wire.rrset import RRset
+from resolverd.wire.rrset import RRset, Trust
 
+_MUTE = Useless("no answer for a minimised name", silent=True)
+_MUTE_SERVERS = 2
+"""Servers that are silent about a minimised name before a zone's servers are asked for the whole."""
 _OUT = Useless("none of its servers has answered of late", silent=True)
 
 Path: TypeAlias = tuple[tuple[Name, int], ...]
@@ -207,7 +211,11 @@ class Iterator:
         minimise = self._rules.minimise and not (cut.forward or of_the_parent or self._rules.is_plain(name))
         minimiser = Minimiser(name, rtype, self._rules.minimise_type, minimise, private)
         silent: _Silent | None = None
+        mute: frozenset[Address] = frozenset()
+        spare: Word | None = None
         for _ in range(bounds.MAX_REFERRALS):
+            if not private and self._are_mute(cut, work.now):
+                minimiser.give_up()
             qname, qtype = minimiser.question(cut.zone)
             if not minimiser.is_full and self._is_known(qname, qtype, work.now):
                 continue
@@ -219,10 +227,16 @@ class Iterator:
             # Servers that were silent a moment ago are listened to meanwhile, and have had their share of sends.
             earlier = silent.tries if silent is not None else None
             tries = earlier if earlier is not None and silent is not None and silent.cut.zone == cut.zone else Tries()
+            tries.mute, mute = mute, frozenset()
             found: tuple[Outcome, scrub.Glue] = _OUT, ()
             if standing is Standing.CLEARED:
-                found = yield from self._ask_cut(work, cut, tries, qname, qtype, path, not minimiser.is_full, earlier)
+                showing = Showing.WHOLE if minimiser.is_full else Showing.PART_EVER if private else Showing.PART
+                found = yield from self._ask_cut(work, cut, tries, qname, qtype, path, showing, earlier)
             outcome, glue = found
+            if outcome is _MUTE:
+                mute = frozenset(tries.turns)
+                minimiser.give_up()
+                continue
             if earlier is not None and earlier.answered:
                 return outcome
             if isinstance(outcome, Referral) and lower(outcome.ns.owner) == above:
@@ -236,11 +250,12 @@ class Iterator:
                 self._memory.delegations.forget(cut.zone)
                 cut = self._cuts.nearest(parent(cut.zone), work.now, private)._replace(fresh=True)
                 minimiser.give_up()
+                spare = outcome.spare if minimiser.is_full else None
             elif isinstance(outcome, Useless) and silent is not None and cut.zone != silent.cut.zone and silent.tries.under_way:
                 # The parent knows no better.
                 cut = silent.cut._replace(fresh=True)
             elif minimiser.is_full:
-                return outcome
+                return spare if spare is not None and isinstance(outcome, Useless) else outcome
             elif isinstance(outcome, Useless) or (isinstance(outcome, Denial) and outcome.nxdomain):
                 if private:
                     return outcome
@@ -272,21 +287,26 @@ class Iterator:
         qname: Name,
         qtype: int,
         path: Path,
-        minimised: bool,
+        showing: Showing,
         earlier: Tries | None,
     ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
         """Ask the cut's servers; a zone that comes to nothing by their silence is suspected."""
         work.asking.append(cut)
         try:
-            found = yield from self._ask_zone(work, cut, tries, qname, qtype, path, minimised, earlier)
+            found = yield from self._ask_zone(work, cut, tries, qname, qtype, path, showing, earlier)
         except Exhausted:
             self._suspect(cut, work.now)
             raise
         finally:
             work.asking.remove(cut)
-        if isinstance(found[0], Useless):
+        if isinstance(found[0], Useless) and found[0] is not _MUTE:
             self._suspect(cut, work.now)
         return found
+
+    def _are_mute(self, cut: Cut, now: float) -> bool:
+        """Whether the cut has servers that do not answer for minimised names."""
+        able = self._servers.capabilities
+        return not all(able.bears(server.address, Feature.MINIMISED, now) for server in cut.servers)
 
     def _suspect(self, cut: Cut, now: float) -> None:
         self._outages.suspect(cut.zone, self._known_servers(cut, now)[0], now)
@@ -315,7 +335,7 @@ class Iterator:
         qname: Name,
         qtype: int,
         path: Path,
-        minimised: bool = False,
+        showing: Showing = Showing.WHOLE,
         earlier: Tries | None = None,
     ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
         """The first outcome that any of the zone's servers gives to the question, or one of those in `earlier` to theirs.
@@ -326,15 +346,20 @@ class Iterator:
         heard = (tries,) if earlier is None or earlier is tries else (tries, earlier)
         targets = Targets(cut, self._cuts, self._servers, work.now, self._rng)
         last = Useless("no server has an address that may be asked")
-        spare: Outcome | None = None
+        spare: Word | None = None
         spent: Exhausted | None = None
         while work.now < work.deadline:
             for sent in tries.overdue(work.now):
                 last = self._asking.silent(work, cut, sent)
+            if showing is Showing.PART and len(tries.turns) >= min(_MUTE_SERVERS, max(len(cut.servers), 1)):
+                # Perhaps they do not answer for names that nobody has made: for the whole name they may (RFC 9156 §2.3).
+                tries.answered = True
+                yield Drop(tuple(targets.lookups))
+                return _MUTE, ()
             due = min((*(sent.due for sent in tries.waiting.values()), *targets.dues(work.now)), default=None)
             if due is None and spent is None:
                 try:
-                    due = yield from self._try_another(work, cut, targets, tries, qname, qtype, path, minimised)
+                    due = yield from self._try_another(work, cut, targets, tries, qname, qtype, path, showing)
                 except Exhausted as error:
                     spent = error
             racing = (*(each for one in heard for each in one.under_way.values()), *targets.lookups)
@@ -355,6 +380,8 @@ class Iterator:
                 outcome, glue = raced.result or (last, ())
                 if not isinstance(outcome, Useless):
                     whose.answered = tries.answered = True
+                    if address in tries.mute:
+                        self._servers.capabilities.doubts(address, Feature.MINIMISED, work.now)
                     yield Drop(tuple(targets.lookups))
                     return outcome, glue
                 whose.unanswered(address, silent=outcome.silent)
@@ -363,10 +390,17 @@ class Iterator:
         yield Drop(tuple(targets.lookups))
         if spent is not None and not tries.under_way and spare is None:
             raise spent
-        return spare or last, ()
+        if spare is None:
+            return last, ()
+        if not cut.fresh:
+            # The zone may have moved, and these know nothing of it any more.
+            return last._replace(spare=spare), ()
+        if isinstance(spare, Denial) and spare.soa is None:
+            self._asking.learn(spare, Trust.UNPROVEN, work.now, cut.expires)
+        return spare, ()
 
     def _try_another(
-        self, work: Work, cut: Cut, targets: Targets, tries: Tries, qname: Name, qtype: int, path: Path, minimised: bool
+        self, work: Work, cut: Cut, targets: Targets, tries: Tries, qname: Name, qtype: int, path: Path, showing: Showing
     ) -> Generator[Any, Any, float | None]:
         """Ask one more server, or one once more, or look servers up; until when to wait for it, None if nothing is left."""
         now = work.now
@@ -374,6 +408,7 @@ class Iterator:
             address = server.address
             patience = self._asking.patience(cut, address, tries, now)
             if address not in tries.under_way:
+                minimised = showing is not Showing.WHOLE
                 tries.under_way[address] = self._asking.ask(work, cut, server, tries, qname, qtype, minimised)
                 return now + patience
             yield from self._asking.again(work, cut, tries.asked[address], tries, patience)

@@ -1,12 +1,23 @@
 """QNAME minimisation (RFC 9156): a zone's servers see no more labels than they need to point deeper.
 
 Relaxed: whatever a server says to a minimised name but a referral, data or NODATA, the full name is asked next, since old
-servers deny empty non-terminals that exist. Never below a DNS list: rbldnsd denies those too, and a whole-name denial
-there would read "not listed" (RFC 5782 names are full by nature, and every step would cost quota).
+servers deny empty non-terminals that exist, and some say nothing. Never below a DNS list: rbldnsd denies those too, and a
+whole-name denial there would read "not listed" (RFC 5782 names are full by nature, and every step would cost quota).
 """
+
+from enum import Enum
 
 from resolverd import bounds
 from resolverd.wire.names import Name, label_count, suffix
+
+
+class Showing(Enum):
+    """How much of a name a question shows: the whole, a part, or a part whatever comes of it."""
+
+    WHOLE = "whole"
+    PART = "part"
+    PART_EVER = "part ever"
+
 
 _REGISTRY = 1
 """Labels of a zone that is a registry's: the root and the top level domains."""

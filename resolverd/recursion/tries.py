@@ -23,7 +23,7 @@ class Sent(NamedTuple):
 class Tries:
     """The sends of one question to one zone. `turns` counts how often each server has had its turn without an outcome."""
 
-    __slots__ = ("_given_up", "_heard", "_sends", "answered", "asked", "expected", "turns", "under_way", "waiting")
+    __slots__ = ("_given_up", "_heard", "_sends", "answered", "asked", "expected", "mute", "turns", "under_way", "waiting")
 
     def __init__(self) -> None:
         self.turns: dict[Address, int] = {}
@@ -35,6 +35,8 @@ class Tries:
         """What each was asked last."""
         self.waiting: dict[Address, Sent] = {}
         """Sends whose time is not over."""
+        self.mute: frozenset[Address] = frozenset()
+        """Servers that were silent when they were asked for a minimised name just now."""
         self.answered = False
         """The question has its answer; what comes now only tells how its server fares."""
         self._sends: Counter[tuple[Address, Transport]] = Counter()

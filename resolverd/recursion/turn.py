@@ -154,6 +154,8 @@ class Turn:
                 return False
         self._has_learnt_letters(proof, part, now)
         self._has_learnt_options(form, reply, now)
+        if not counts:
+            able.clears(address, Feature.MINIMISED, now)
         return True
 
     def without_more(self) -> Outcome | None:

@@ -24,10 +24,10 @@ BETTER_THAN_UNBOUND = {
     "one server refers to itself": dns.rcode.NOERROR,
     "one server refers to itself, NODATA": dns.rcode.NOERROR,
     "one server refers to itself, NXDOMAIN": dns.rcode.NXDOMAIN,
-    "all servers refer to themselves": dns.rcode.SERVFAIL,
 }
 """Where Unbound 1.17 takes a referral from a zone to itself for an empty answer (NOERROR without SOA), which nobody may
-cache; a server that is lame in this way is passed over instead (RFC 1034 §5.3.3 4d). Not compared, but held to this."""
+cache; a server that is lame in this way is passed over instead (RFC 1034 §5.3.3 4d), unless all of them are. Not compared,
+but held to this."""
 
 TTL_SLACK = 30
 """Seconds that may lie between the two resolvers' fetching the same RRset."""

@@ -187,7 +187,8 @@ async def test_circles_end_and_are_remembered(circle: object, minimise: bool, tm
     circle(net)  # type: ignore[operator]
     house = House(net, tmp_path, qname_minimisation=minimise)
     code, asked = await costs(house, "www.one")
-    assert code in ("SERVFAIL", "YXDOMAIN")
+    # An answer that is nothing but its own zone's NS is taken for an empty one.
+    assert code == "NOERROR" if circle is glue_that_points_back else code in ("SERVFAIL", "YXDOMAIN")
     assert asked <= bounds.MAX_QUERIES // 2
     for _ in range(10):
         await asyncio.sleep(bounds.FAILURE_TTL / 12)
