@@ -87,7 +87,8 @@ class Asking:
             if message.tc:
                 work.note(cut.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
                 return Useless(f"{server} truncates over TCP"), ()
-            outcome = rules.lifetimes_of(qname).bound(classify(message, qname, qtype, cut.zone, cut.forward))
+            said = classify(message, qname, qtype, cut.zone, cut.forward, of_a_list=rules.is_plain(qname))
+            outcome = rules.lifetimes_of(qname).bound(said)
             trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if cut.configured else Trust.UNPROVEN
             if not _is_complete(message, outcome):
                 trust, outcome = Trust.UNPROVEN, _what_is_left(outcome, message)

@@ -109,8 +109,16 @@ Word: TypeAlias = Data | Alias | Denial | Overflow
 Outcome: TypeAlias = Word | Referral | Useless
 
 
-def classify(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
-    """What the message says to the question `qname` (lower case) `qtype`, asked of a server of `zone`."""
+def classify(
+    message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool, *, of_a_list: bool = False
+) -> Outcome:
+    """What the message says to the question `qname` (lower case) `qtype`, asked of a server of `zone`.
+
+    Whoever denies a name and has data of it at once contradicts himself. The data counts, as it speaks for a client; in what
+    is asked `of_a_list` it speaks against one, so there the denial does.
+    """
+    if of_a_list and message.rcode == codes.NXDOMAIN:
+        message = message._replace(answer=())
     if message.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN):
         return Useless(codes.rcode_text(message.rcode))
     try:

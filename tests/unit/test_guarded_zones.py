@@ -1,14 +1,18 @@
 """The zones that people's main.cf files hold, asked as smtpd asks them: errors list nobody, keys pay for themselves."""
 
 import asyncio
+from ipaddress import ip_address
 
 import pytest
 from scriptedlists import CATALOGUE, SERVFAIL, a
+from scriptednet import House, Net, addresses, rcode, reply_to
 from test_listzones import world
 from virtualtime import virtual
 
 from resolverd import bounds
+from resolverd.config.settings import Forward
 from resolverd.wire import codes
+from resolverd.wire.ask import Server
 from resolverd.wire.names import from_text, is_subdomain, to_text
 
 # Every zone that a main.cf may hold: asked as smtpd asks it, about an address and about a name.
@@ -133,3 +137,31 @@ def test_what_can_be_no_key_is_asked_of_nobody(key):
             assert w.asked == []
 
     run()
+
+
+# -- a list that contradicts itself
+
+CONTRADICTIONS = {
+    "an address": "4.3.2.1.list.example. 60 A 127.0.0.2",
+    "an alias to one": "4.3.2.1.list.example. 60 CNAME x.list.example.\nx.list.example. 60 A 127.0.0.2",
+    "an alias": "4.3.2.1.list.example. 60 CNAME x.list.example.",
+}
+
+
+@pytest.mark.parametrize("answer", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+@pytest.mark.parametrize("forwarded", [False, True])
+@virtual
+async def test_a_list_that_denies_a_name_and_has_an_address_of_it_lists_nobody(answer, forwarded, tmp_path):
+    net = Net()
+    example = net.zone("example", {"ns.example": "192.5.6.30"})
+    for zone, address in (("list.example", "192.5.6.31"), ("host.example", "192.5.6.32")):
+        net.zone(zone, {f"ns.{zone}": address}, "", example)
+        lines = answer.replace("list.example", zone)
+        net.serve(address, lambda query, ask, lines=lines: reply_to(query, lines, rcode="NXDOMAIN"))
+        net.serve("192.5.6.40", lambda query, ask: reply_to(query, answer, rcode="NXDOMAIN"))
+    more = {"forward": (Forward("list.example", (Server(ip_address("192.5.6.40")),)),)} if forwarded else {}
+    house = House(net, tmp_path, list_zones=("list.example",), **more)
+    reply = await house.ask("4.3.2.1.list.example")
+    assert (rcode(reply), addresses(reply)) == ("NXDOMAIN", [])
+    if "A 127" in answer and not forwarded:
+        assert addresses(await house.ask("4.3.2.1.host.example")) == ["127.0.0.2"], "of a host, what speaks for it counts"
