@@ -22,6 +22,7 @@ from resolverd.net.clock import SystemClock
 from resolverd.store.base import Store
 from resolverd.store.disk import DIRECTORY, DiskStore, open_store
 from resolverd.store.place import StateInUse
+from resolverd.store.standin import StandIn
 from resolverd.watch.counters import Counters
 
 _BATCH_OCTETS: Final = 48 * 1024
@@ -75,13 +76,13 @@ def _batches(found: Sequence[Stored]) -> Iterator[list[dict[str, object]]]:
 
 
 async def _read(settings: Settings) -> list[Stored]:
-    async with _opened(settings) as store:
+    async with _opened(settings, to_write=False) as store:
         return list((await archive.read(store, SystemClock().wall(), None, 2**62)).records)
 
 
 async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
     loaded = Loaded()
-    async with _opened(settings) as store:
+    async with _opened(settings, to_write=True) as store:
         with _progress(len(found)) as advance:
             for at in range(0, len(found), _BATCH):
                 batch = found[at : at + _BATCH]
@@ -91,7 +92,7 @@ async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Store]:
+async def _opened(settings: Settings, *, to_write: bool) -> AsyncIterator[Store]:
     """The store in its directory, while no daemon works there. Files made by another user would lock the daemon out."""
     directory = settings.state_directory()
     if directory is None:
@@ -103,7 +104,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Store]:
     except StateInUse as error:
         raise Failed(f"{error}; it does not answer on its socket") from None
     try:
-        if not isinstance(store, DiskStore):
+        if not isinstance(store, DiskStore if to_write else DiskStore | StandIn):
             raise Failed(f"the store in {directory / DIRECTORY} cannot be opened")
         yield store
     except StoreError as error:

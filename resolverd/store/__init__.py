@@ -8,6 +8,7 @@
       rows     the file: diskcache, bytes only
       upgrade  files of earlier versions
       salvage  what can be read of a file that was set aside
+      standin  in its place while it cannot be written: it is read, and what is new kept in memory
       place    the state directory: lock, permissions, setting aside what is damaged
 
 Stores know nothing of what they keep: who keeps something encodes it, versions its encoding, and takes what it cannot

@@ -21,7 +21,8 @@ from resolverd.store.base import Entry, Held, Store, address
 from resolverd.store.memory import MemoryStore
 from resolverd.store.place import StateInUse, StateLock, set_aside
 from resolverd.store.reader import Reader
-from resolverd.store.rows import DIRECTORY, FILE, Rows, is_circumstance, reason
+from resolverd.store.rows import DIRECTORY, FILE, ReadRows, Rows, is_circumstance, reason
+from resolverd.store.standin import StandIn
 from resolverd.store.worker import Worker
 from resolverd.watch.counters import Counters
 
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 class DiskStore:
     """Records in a file; `base` has the contract, `open_store` opens one. Belongs to the event loop it was made on."""
 
-    def __init__(self, worker: Worker, reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int) -> None:
+    def __init__(self, worker: Worker[Rows], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int) -> None:
         self._worker = worker
         self._reader = reader
         self._lock = lock
@@ -227,15 +228,22 @@ async def open_store(
     """The store in a state directory, made where it is missing, whatever its condition.
 
     A damaged, foreign or unusable file is set aside and an empty one takes its place. Where the directory cannot be written,
-    or the disk is full or failing, the records stay in memory. Both are logged loudly, neither keeps the daemon from
-    starting. Raises StateInUse only.
+    or the disk is full or failing, what stands there is read if it can be, and what is new stays in memory until it can be
+    written. All that is logged loudly, none of it keeps the daemon from starting. Raises StateInUse only.
     """
+    lock: StateLock | None = None
     try:
         lock = StateLock(state)
-    except OSError as error:
-        return _in_memory(state, error, counters, None)
-    directory = state / DIRECTORY
+        return await _open_file(state, counters, lock, max_bytes, max_unwritten)
+    except StateInUse:
+        raise
+    except Exception as error:
+        return await _open_without_writing(state, error, counters, lock, max_bytes, max_unwritten)
 
+
+async def _open_file(state: Path, counters: Counters, lock: StateLock, max_bytes: int, max_unwritten: int) -> DiskStore:
+    """The store in its file. Raises whatever keeps it from being opened or made."""
+    directory = state / DIRECTORY
     loop = asyncio.get_running_loop()
 
     def replace_rows(error: BaseException) -> Rows:
@@ -253,15 +261,39 @@ async def open_store(
             return replace_rows(error)
 
     worker = Worker(open_rows, replace_rows)
+    await worker.start()
+    return DiskStore(worker, Reader(directory / FILE, worker.edition), lock, counters, max_unwritten)
+
+
+async def _open_without_writing(
+    state: Path, error: Exception, counters: Counters, lock: StateLock | None, max_bytes: int, max_unwritten: int
+) -> Store:
+    """The file, only read, with memory in front of it; memory alone where there is none that can be read."""
+    counters.add("store_in_memory")
+
+    def open_rows() -> ReadRows:
+        return ReadRows(state / DIRECTORY)
+
+    def replace_rows(damage: BaseException) -> ReadRows:
+        raise damage
+
+    async def reopen() -> Store | None:
+        held = lock
+        try:
+            held = held or StateLock(state)
+            return await _open_file(state, counters, held, max_bytes, max_unwritten)
+        except (StateInUse, Exception) as error:
+            log.debug("the store cannot be written yet: %s", reason(error))
+            if held is not None and held is not lock:
+                held.release()
+            return None
+
+    release = lock.release if lock is not None else lambda: None
+    worker = Worker(open_rows, replace_rows)
     try:
         await worker.start()
-    except Exception as error:
-        return _in_memory(state, error, counters, lock)
-    reader = Reader(directory / FILE, worker.edition)
-    return DiskStore(worker, reader, lock, counters, max_unwritten)
-
-
-def _in_memory(state: Path, error: Exception, counters: Counters, lock: StateLock | None) -> Store:
-    counters.add("store_in_memory")
-    log.error("nothing can be stored in %s (%s): records are kept in memory and lost with the process", state, reason(error))
-    return MemoryStore(release=lock.release if lock is not None else None)
+    except Exception:
+        log.error("nothing can be stored in %s (%s): records are kept in memory and lost with the process", state, reason(error))
+        return MemoryStore(release=release)
+    log.error("the store in %s cannot be written (%s): it is read, what is new is kept in memory for now", state, reason(error))
+    return StandIn(worker, reopen, release)

@@ -18,9 +18,8 @@ from typing import NamedTuple
 from resolverd.failures import StoreError
 from resolverd.store.base import Held
 from resolverd.store.rows import LOCK_PATIENCE, BytesOnly, decode, reason
+from resolverd.store.rows import QUERY as _QUERY
 from resolverd.store.worker import settle
-
-_QUERY = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 
 
 class _Job(NamedTuple):

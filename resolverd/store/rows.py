@@ -64,6 +64,7 @@ _PUT = f"""
     INSERT INTO Cache (key, raw, mode, value) VALUES (?, 1, {MODE_RAW:d}, ?) ON CONFLICT (key, raw) DO UPDATE
     SET store_time = NULL, expire_time = NULL, access_time = NULL, access_count = 0, tag = NULL, size = 0,
         mode = excluded.mode, filename = NULL, value = excluded.value"""
+QUERY = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 _DELETE = "DELETE FROM Cache WHERE key = ? AND raw = 1"
 
 log = logging.getLogger(__name__)
@@ -123,8 +124,53 @@ def _octets(value: object) -> bytes:
     return value
 
 
-class Rows:
-    """The records in the file of one directory, by address (`base.address`). One thread's own; nobody else may have it open.
+class Reading:
+    """What reads the records in a file by address (`base.address`), over the connection `_sql` of who inherits it."""
+
+    _disk: BytesOnly
+
+    def _sql(self, query: str, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the file."""
+        raise NotImplementedError
+
+    def read(self, address: bytes) -> Held | None:
+        """What stands at the address, expired or not; None also for a row that is no record of ours."""
+        for mode, filename, value in self._sql(QUERY, [sqlite3.Binary(address)]):
+            return decode(self._disk.fetch(mode, filename, value, read=False))
+        return None
+
+    def entries(self, table: str, start: bytes, count: int) -> list[Entry]:
+        """Up to `count` records of a table from the key `start` on, in order, expired ones included; none at its end."""
+        head = prefix(table)
+        found: list[Entry] = []
+        first, end = head + start, head[:-1] + b"\1"
+        while len(found) < count and (addresses := self._addresses(first, end, count)):
+            found += [Entry(at[len(head) :], *held) for at in addresses if (held := self.read(at)) is not None]
+            first = addresses[-1] + b"\0"
+        return found[:count]
+
+    def tables(self) -> list[str]:
+        """The tables that have records, expired ones included."""
+        found: list[str] = []
+        first = b""
+        while addresses := self._addresses(first, None, 1):
+            found.append(table_of(addresses[0]))
+            first = addresses[0].partition(b"\0")[0] + b"\1"
+        return found
+
+    def _addresses(self, first: bytes, end: bytes | None, count: int) -> list[bytes]:
+        """Addresses from `first` on and before `end`, in order: what diskcache can only tell from the file's beginning."""
+        query = "SELECT key FROM Cache WHERE raw = 1 AND typeof(key) = 'blob' AND key >= ?"
+        query, bounds = (query, [first]) if end is None else (f"{query} AND key < ?", [first, end])
+        rows = self._sql(f"{query} ORDER BY key LIMIT {count:d}", [sqlite3.Binary(each) for each in bounds])
+        return [key for (key,) in rows]
+
+
+class Rows(Reading):
+    """The records in the file of one directory. One thread's own; nobody else may have it open.
 
     Raises whatever SQLite, diskcache and the system raise; `is_damage` and `is_circumstance` tell what that means.
     """
@@ -136,11 +182,12 @@ class Rows:
         _examine(file)
         settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // PAGE}
         self._cache = diskcache.Cache(directory, timeout=LOCK_PATIENCE, disk=BytesOnly, **settings)
+        self._disk = self._cache.disk
         self._round: Iterator[bytes | None] | None = None
 
-    def read(self, address: bytes) -> Held | None:
-        """What stands at the address, expired or not; None also for a row that is no record of ours."""
-        return decode(self._cache.get(address))
+    def _sql(self, query: str, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._cache._sql(query, given).fetchall()
+        return found
 
     def write(self, batch: Mapping[bytes, Held | None]) -> None:
         """Put, or delete where None, all of the batch or nothing of it; the interpreter is everybody's in between."""
@@ -189,35 +236,54 @@ class Rows:
         held = self.read(address)
         return held is not None and not now < held.expires
 
-    def entries(self, table: str, start: bytes, count: int) -> list[Entry]:
-        """Up to `count` records of a table from the key `start` on, in order, expired ones included; none at its end."""
-        head = prefix(table)
-        found: list[Entry] = []
-        first, end = head + start, head[:-1] + b"\1"
-        while len(found) < count and (addresses := self._addresses(first, end, count)):
-            found += [Entry(at[len(head) :], *held) for at in addresses if (held := self.read(at)) is not None]
-            first = addresses[-1] + b"\0"
-        return found[:count]
-
-    def tables(self) -> list[str]:
-        """The tables that have records, expired ones included."""
-        found: list[str] = []
-        first = b""
-        while addresses := self._addresses(first, None, 1):
-            found.append(table_of(addresses[0]))
-            first = addresses[0].partition(b"\0")[0] + b"\1"
-        return found
-
-    def _addresses(self, first: bytes, end: bytes | None, count: int) -> list[bytes]:
-        """Addresses from `first` on and before `end`, in order: what diskcache can only tell from the file's beginning."""
-        query = "SELECT key FROM Cache WHERE raw = 1 AND typeof(key) = 'blob' AND key >= ?"
-        query, bounds = (query, [first]) if end is None else (f"{query} AND key < ?", [first, end])
-        rows = self._cache._sql(f"{query} ORDER BY key LIMIT {count:d}", [sqlite3.Binary(each) for each in bounds])
-        return [key for (key,) in rows.fetchall()]
-
     def close(self) -> None:
         """Write the WAL back and close the file."""
         self._cache.close()
+
+
+class ReadRows(Reading):
+    """The records in a file that cannot be written. Raises FileNotFoundError, ForeignFile, sqlite3.Error."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / FILE
+        self._file.stat()
+        self._disk = BytesOnly(str(directory))
+        self._connection: sqlite3.Connection | None = _opened_to_read(self._file)
+
+    def _sql(self, query: str, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._connection is None:
+            self._connection = _opened_to_read(self._file)
+        return self._connection.execute(query, given).fetchall()
+
+    def close(self) -> None:
+        """Close the file; the next look opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _opened_to_read(file: Path) -> sqlite3.Connection:
+    """A connection that only reads. Where SQLite cannot even make the index of a WAL, there is none, or it is passed over."""
+    for how in ("mode=ro", "mode=ro&immutable=1"):
+        where = f"{file.absolute().as_uri()}?{how}"
+        connection = sqlite3.connect(where, uri=True, timeout=LOCK_PATIENCE, isolation_level=None)
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(QUERY, (b"",)).fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if how != "mode=ro":
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
+                return connection
+            connection.close()
+            raise ForeignFile(f"application {application:#x}, schema version {version}")
+    raise AssertionError
 
 
 def decode(octets: bytes | None) -> Held | None:
@@ -229,7 +295,7 @@ def decode(octets: bytes | None) -> Held | None:
 
 
 def is_circumstance(error: BaseException) -> bool:
-    """Whether the machine is at fault and not the file: disk full or failing, memory short, file locked by somebody."""
+    """Whether the machine is at fault and not the file: disk full, failing, read-only, memory short, file locked by somebody."""
     if isinstance(error, sqlite3.Error):
         return _sqlite_code(error) in _CIRCUMSTANCES
     return isinstance(error, OSError) and error.errno in _ERRNOS
@@ -247,8 +313,11 @@ def reason(error: BaseException) -> str:
     return f"{error}" or type(error).__name__
 
 
-_CIRCUMSTANCES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_CIRCUMSTANCES = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+)  # fmt: skip
+_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:

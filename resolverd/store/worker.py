@@ -8,33 +8,34 @@ import logging
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from resolverd.failures import StoreError
-from resolverd.store.rows import Rows, is_damage, reason
+from resolverd.store.rows import Reading, is_damage, reason
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Reading)
 
 log = logging.getLogger(__name__)
 
 
 class _Job(NamedTuple):
-    run: Callable[[Rows], Any]
+    run: Callable[[Any], Any]
     done: asyncio.Future[Any]
 
 
-class Worker:
+class Worker(Generic[R]):
     """Runs jobs on the rows in a thread of its own. `open_rows` and `replace_rows` are called there too; both may raise anything.
 
     `replace_rows` gives sound rows in the place of those that turned out damaged.
     """
 
-    def __init__(self, open_rows: Callable[[], Rows], replace_rows: Callable[[BaseException], Rows]) -> None:
+    def __init__(self, open_rows: Callable[[], R], replace_rows: Callable[[BaseException], R]) -> None:
         self._open_rows = open_rows
         self._replace_rows = replace_rows
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._rows: Rows | None = None
+        self._rows: R | None = None
         self._damage: BaseException | None = None
         self._edition = 0
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -55,7 +56,7 @@ class Worker:
         """How often another file has taken the place of one that turned out damaged."""
         return self._edition
 
-    def submit(self, run: Callable[[Rows], T]) -> asyncio.Future[T]:
+    def submit(self, run: Callable[[R], T]) -> asyncio.Future[T]:
         """Have `run` called with the rows, after all that were submitted before: its result, or StoreError."""
         done: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(run, done))

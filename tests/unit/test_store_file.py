@@ -24,6 +24,7 @@ from resolverd.store.base import Held
 from resolverd.store.disk import DiskStore, StateInUse, open_store
 from resolverd.store.memory import MemoryStore
 from resolverd.store.salvage import Salvor
+from resolverd.store.standin import StandIn
 from resolverd.watch.counters import Counters
 
 
@@ -304,15 +305,16 @@ async def test_a_directory_that_cannot_be_written_means_memory(
     assert "kept in memory" in caplog.text
 
 
-async def test_somebody_elses_lock_means_memory_and_leaves_the_file(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_somebody_elses_lock_means_reading_and_leaves_the_file(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "LOCK_PATIENCE", 0)
     await filled(state)
     holder = sqlite3.connect(database(state), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     store = await open_store(state, Counters())
-    assert isinstance(store, MemoryStore)
+    assert isinstance(store, StandIn)
     with pytest.raises(StateInUse):
         await open_store(state, Counters())
+    assert await store.get("t", b"0", NOW) is not None
     await works(store)
     holder.close()
     store = await open_store(state, Counters())
@@ -405,11 +407,20 @@ async def main():
     fill()
     store = await open_store(state, Counters())
     store.put("t", b"new", b"v", 2e9)
-    print("opened full:", type(store).__name__, await store.get("t", b"new", 1e9))
-    await store.close()
+    print("opened full:", type(store).__name__, await store.get("t", b"new", 1e9), await store.get("t", b"before", 1e9),
+          len([entry async for entry in store.scan("t", 1e9)]), await store.tables())
+    store.delete("t", b"before")
+    store.put("t", b"7", b"changed", 2e9)
+    print("changed:", await store.get("t", b"before", 1e9), await store.get("t", b"7", 1e9),
+          len([entry async for entry in store.scan("t", 1e9)]))
     ballast.unlink()
+    store.sweep(1e9)
+    while store._trying: await asyncio.sleep(0.01)
+    print("written:", len([entry async for entry in store.scan("t", 1e9)]))
+    await store.close()
     store = await open_store(state, Counters())
-    print("opened:", type(store).__name__, len([entry async for entry in store.scan("t", 1e9)]), list(state.glob("*.corrupt-*")))
+    print("opened:", type(store).__name__, len([entry async for entry in store.scan("t", 1e9)]), await store.get("t", b"7", 1e9),
+          await store.get("t", b"before", 1e9), list(state.glob("*.corrupt-*")))
     await store.close()
 
 asyncio.run(main())
@@ -430,8 +441,71 @@ def test_a_full_disk_costs_nothing_that_was_stored(tmp_path: Path) -> None:
         "flush: database or disk is full",
         "full: b'v' 1000",
         "room again: 201",
-        "opened full: MemoryStore b'v'",
-        "opened: DiskStore 201 []",
+        "opened full: StandIn b'v' b'v' 202 ['t']",
+        "changed: None b'changed' 201",
+        "written: 201",
+        "opened: DiskStore 201 b'changed' None []",
+    ], run.stderr
+
+
+READ_ONLY = """
+import asyncio, os, subprocess, sys
+from pathlib import Path
+from resolverd.store.disk import open_store
+from resolverd.store.place import StateInUse
+from resolverd.watch.counters import Counters
+
+state = Path(sys.argv[1])
+
+def remount(how):
+    subprocess.run(["mount", "-o", f"remount,{how}", str(state)], check=True)
+
+async def before():
+    store = await open_store(state, Counters())
+    store.put("t", b"known", b"v", 2e9)
+    await store.flush()
+    if sys.argv[2] == "killed":  # what was written last lies in the WAL then
+        os._exit(0)
+    await store.close()
+
+async def main():
+    remount("ro")
+    store = await open_store(state, Counters())
+    try:
+        await open_store(state, Counters())
+    except StateInUse:
+        print("in use")
+    store.put("t", b"new", b"v", 2e9)
+    store.sweep(1e9)
+    print(type(store).__name__, [entry.key async for entry in store.scan("t", 1e9)], await store.get("t", b"known", 1e9))
+    remount("rw")
+    await store.close()
+    store = await open_store(state, Counters())
+    print(type(store).__name__, [entry.key async for entry in store.scan("t", 1e9)])
+    await store.close()
+
+if not os.fork():
+    asyncio.run(before())
+    os._exit(0)
+os.wait()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs a mount namespace")
+@pytest.mark.parametrize("ended", ["closed", "killed"])
+def test_a_read_only_disk_is_read_and_written_once_it_can_be(tmp_path: Path, ended: str) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    script = 'mount -t tmpfs -o size=8m small "$1" && exec "$2" -c "$3" "$1" "$4"'
+    run = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", mount, sys.executable, READ_ONLY, ended],
+        capture_output=True, text=True, timeout=30, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
+    )  # fmt: skip
+    assert run.stdout.splitlines() == [
+        "in use",
+        "StandIn [b'known', b'new'] b'v'",
+        "DiskStore [b'known', b'new']",
     ], run.stderr
 
 
