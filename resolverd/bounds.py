@@ -84,7 +84,10 @@ UPSTREAM_STREAMS: Final = 100
 UPSTREAM_PIPELINE: Final = 50
 """Questions under way on one of them; beyond, another is opened."""
 UPSTREAM_STALL: Final = 0.5
-"""Seconds without a message after which a question that shares a connection is asked over one of its own as well."""
+"""Seconds without a message after which a question that shares a connection is asked over one of its own as well; less where
+answers there have been quick, and as much as for forwarders over TLS."""
+MIN_UPSTREAM_STALL: Final = 0.15
+"""The least of it."""
 UPSTREAM_SOLE: Final = 20
 """Connections at once to a server that answers one question on each."""
 MAX_SOLE_SERVERS: Final = 1000

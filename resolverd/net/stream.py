@@ -33,7 +33,7 @@ class Tally(Protocol):
 class Question:
     """A question under way on a connection; `reply` is its answer, or raises ConnectionError or Malformed."""
 
-    __slots__ = ("answered_before", "first", "ident", "matches", "reply", "tally")
+    __slots__ = ("answered_before", "at", "first", "ident", "matches", "reply", "tally")
 
     def __init__(self, ident: bytes, matches: Matches, tally: Tally, answered_before: int, *, first: bool):
         self.ident = ident
@@ -41,7 +41,9 @@ class Question:
         self.tally = tally
         self.answered_before = answered_before
         self.first = first
-        self.reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.at = loop.time()
+        self.reply: asyncio.Future[bytes] = loop.create_future()
 
 
 class Stream(asyncio.Protocol):
@@ -59,8 +61,8 @@ class Stream(asyncio.Protocol):
         self._cut_off = 0
         self._nonsense: Malformed | None = None
         self._deaf = False
-        self.heard_at = 0.0
-        """When the last message came (the loop's time)."""
+        self._slowest: float | None = None
+        self._heard_at = 0.0
 
     @property
     def closed(self) -> bool:
@@ -82,6 +84,12 @@ class Stream(asyncio.Protocol):
         """Whether more than one question has been asked here."""
         return self._asked > 1
 
+    @property
+    def stalled_at(self) -> float:
+        """When a question is to be asked elsewhere as well, if nothing more is heard till then (the loop's time)."""
+        quick = bounds.UPSTREAM_STALL if self._slowest is None else 4 * self._slowest
+        return self._heard_at + min(max(quick, bounds.MIN_UPSTREAM_STALL), bounds.UPSTREAM_STALL)
+
     def left_standing(self, question: Question) -> bool:
         """Whether the server closed it although it had more questions to answer: behind an answer, or in spite of several."""
         return self._cut_off > 1 or self._answered > question.answered_before
@@ -89,7 +97,6 @@ class Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As asyncio calls it: it may be asked."""
         self._transport = transport  # type: ignore[assignment]  # a WriteTransport in all but name under uvloop
-        self.heard_at = asyncio.get_running_loop().time()
 
     def connection_lost(self, error: Exception | None) -> None:
         """As asyncio calls it: nobody gets an answer any more."""
@@ -116,9 +123,11 @@ class Stream(asyncio.Protocol):
                 self._take(message)
 
     def _take(self, message: bytes) -> None:
+        now = asyncio.get_running_loop().time()
         question = self._waiting.get(message[:2])
         if question is not None and not question.reply.done() and question.matches(message):
             self._answered += 1
+            self._slowest = max(self._slowest or 0.0, now - question.at)
             question.tally.receive(len(message))
             question.reply.set_result(message)
         elif message[:2] in self._given_up:
@@ -130,7 +139,7 @@ class Stream(asyncio.Protocol):
             if self._unasked > bounds.MAX_BAD_REPLIES:
                 self._stop("too much that was not asked for")
             return
-        self.heard_at = asyncio.get_running_loop().time()
+        self._heard_at = now
 
     def _stop(self, why: str) -> None:
         self._nonsense = Malformed(why)
@@ -149,10 +158,10 @@ class Stream(asyncio.Protocol):
         if self._idle is not None:
             self._idle.cancel()
         question = Question(ident, matches, tally, self._answered, first=not self._asked)
+        if not self._waiting:
+            self._heard_at = question.at
         self._waiting[ident] = question
         self._asked += 1
-        if not self.questions > 1:
-            self.heard_at = asyncio.get_running_loop().time()
         self._transport.write(len(packet).to_bytes(2) + ident + packet[2:])
         tally.send()
         return question

@@ -94,7 +94,9 @@ class Streams:
         if question.first:
             return await question.reply
         loop = asyncio.get_running_loop()
-        while (left := stream.heard_at + bounds.UPSTREAM_STALL - loop.time()) > 0:
+        # Whoever is asked over TLS may have to ask others.
+        more = bounds.FORWARDER_TIMEOUT if key[1] is Transport.TLS else 0.0
+        while (left := max(stream.stalled_at, question.at + more) - loop.time()) > 0:
             await asyncio.wait((question.reply,), timeout=left)
             if question.reply.done():
                 return question.reply.result()

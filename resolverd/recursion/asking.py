@@ -131,6 +131,17 @@ class Asking:
         alone = len(cut.servers) == 1
         return self._servers.patience(address, now, turns, transport, forwarder=cut.forward, alone=alone)
 
+    def hurry(self, cut: Cut, tries: Tries, now: float) -> float | None:
+        """Wait less for those of whom it has turned out meanwhile how quick they are; when to look again, None if never."""
+        strangers = False
+        for address, sent in tries.waiting.items():
+            if sent.ask.transport is Transport.UDP:
+                due = sent.at + self.patience(cut, address, tries, now)
+                if due < sent.due:
+                    tries.waiting[address] = sent._replace(due=due)
+                strangers |= not self._servers.is_known(address, now)
+        return now + bounds.MIN_TIMEOUT if strangers else None
+
     def again(self, work: Work, cut: Cut, ask: Ask, tries: Tries, patience: float) -> Generator[Any, Any, None]:
         """Send what a server has been asked once more, as lost packets want it."""
         asked = ask.qname if cut.forward else cut.zone

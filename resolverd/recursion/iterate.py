@@ -349,6 +349,7 @@ class Iterator:
         spare: Word | None = None
         spent: Exhausted | None = None
         while work.now < work.deadline:
+            look = self._asking.hurry(cut, tries, work.now)
             for sent in tries.overdue(work.now):
                 last = self._asking.silent(work, cut, sent)
             if showing is Showing.PART and len(tries.turns) >= min(_MUTE_SERVERS, max(len(cut.servers), 1)):
@@ -357,6 +358,7 @@ class Iterator:
                 yield Drop(tuple(targets.lookups))
                 return _MUTE, ()
             due = min((*(sent.due for sent in tries.waiting.values()), *targets.dues(work.now)), default=None)
+            due = due if due is None or look is None else min(due, look)
             if due is None and spent is None:
                 try:
                     due = yield from self._try_another(work, cut, targets, tries, qname, qtype, path, showing)
@@ -410,7 +412,7 @@ class Iterator:
             if address not in tries.under_way:
                 minimised = showing is not Showing.WHOLE
                 tries.under_way[address] = self._asking.ask(work, cut, server, tries, qname, qtype, minimised)
-                return now + patience
+                return now + (patience if self._servers.is_known(address, now) else min(patience, bounds.MIN_TIMEOUT))
             yield from self._asking.again(work, cut, tries.asked[address], tries, patience)
             return now + patience
         names = targets.names()

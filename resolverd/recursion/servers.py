@@ -108,6 +108,11 @@ class Servers:
         patience = min(patience * (1 << min(max(turns, backoff), 4)), bounds.MAX_TIMEOUT)
         return max(patience, bounds.FORWARDER_TIMEOUT) if forwarder else patience
 
+    def is_known(self, address: Address, now: float) -> bool:
+        """Whether it has ever told by an answer how quick it is."""
+        state = self._peek(address, now)
+        return state is not None and state.srtt >= 0
+
     def is_silent(self, address: Address, now: float) -> bool:
         """It did not answer when it was last asked."""
         state = self._peek(address, now)

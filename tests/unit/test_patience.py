@@ -236,6 +236,18 @@ async def test_no_failure_after_a_moment(tmp_path: Path) -> None:
     assert sent(net, "w100.shop", SECOND) == bounds.SENDS_PER_SERVER
 
 
+@virtual
+async def test_how_quick_a_stranger_is_need_not_be_waited_for_twice(tmp_path: Path) -> None:
+    # One of many first questions to a server gets lost: the answers to the others tell how long it is worth waiting.
+    net = Net(rtt=0.02)
+    zone = shop(net, FIRST)
+    net.serve(FIRST, losing(zone, [True]))
+    house = House(net, tmp_path)
+    results = await asyncio.gather(timed(house, "slow.shop"), *(timed(house, f"w{number}.shop") for number in range(10)))
+    assert all(found == ["193.0.0.1"] for _, found in results)
+    assert results[0][0] < 0.2
+
+
 @pytest.mark.parametrize("servers", [(FIRST,), (FIRST, SECOND)])
 @pytest.mark.parametrize("loss", [0.05, 0.2])
 @virtual

@@ -314,6 +314,14 @@ async def test_a_second_question_that_is_never_read(exchange: Exchange) -> None:
         assert (good(third), third.sent) == (True, 1)
 
 
+async def test_where_answers_are_quick_silence_is_short(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UPSTREAM_STALL", 30.0)
+    async with Authority(tcp=reading_one) as authority:
+        replies = await asyncio.gather(*(exchange.exchange(tcp(authority, f"w{number}.example", 10.0)) for number in range(20)))
+        assert all(map(good, replies))
+        assert bounds.MIN_UPSTREAM_STALL < max(reply.rtt for reply in replies) < 8
+
+
 async def test_nobody_is_taken_for_such_a_server_for_ever(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "FORGET_SERVER", 0.0)
     async with Authority(tcp=closing_behind_the_first) as authority:
