@@ -61,7 +61,7 @@ MAX_TYPES_PER_NAME: Final = 100
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4
 """Patience with a server never asked before: after it others are asked too, or it once more; its answer counts to the end."""
-MIN_TIMEOUT: Final = 0.1
+MIN_TIMEOUT: Final = 0.08
 """Patience with the fastest server."""
 MAX_TIMEOUT: Final = 1.5
 """Patience with the slowest: three sends in a client's time."""

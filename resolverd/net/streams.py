@@ -97,7 +97,7 @@ class Streams:
         # Whoever is asked over TLS may have to ask others.
         more = bounds.FORWARDER_TIMEOUT if key[1] is Transport.TLS else 0.0
         while (left := max(stream.stalled_at, question.at + more) - loop.time()) > 0:
-            await asyncio.wait((question.reply,), timeout=left)
+            await asyncio.wait((question.reply,), timeout=min(left, bounds.MIN_UPSTREAM_STALL))
             if question.reply.done():
                 return question.reply.result()
         alone = asyncio.ensure_future(self._alone(key, packet, question.matches, question.tally))

@@ -13,9 +13,11 @@ import uvloop
 from authority import HOST, Authority, answer, cookie_of, framed, lower_case, pair, qname_of, question_of, read_question
 
 from resolverd import bounds
+from resolverd.flow.driving import Driver
 from resolverd.net.exchange import Exchange
+from resolverd.watch.counters import Counters
 from resolverd.wire import codes
-from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
+from resolverd.wire.ask import Ask, Failed, Race, Raced, Reply, Server, Transport
 from resolverd.wire.names import from_text, lower
 
 
@@ -227,6 +229,41 @@ def test_a_reply_that_came_while_we_were_busy_is_no_silence() -> None:
     # Its timers may come before what can be read.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(run()).message is not None
+
+
+def test_nothing_is_repeated_for_a_busy_moment_of_ours() -> None:
+    seen: list[bytes] = []
+
+    def core(ask: Ask):  # type: ignore[no-untyped-def]
+        return (yield ask)
+
+    def racing(ask: Ask):  # type: ignore[no-untyped-def]
+        return (yield Race((core(ask),), 0.05))
+
+    async def run() -> Raced:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind((HOST, 0))
+            server.setblocking(False)
+
+            def reply_and_be_busy() -> None:
+                packet, client = server.recvfrom(4096)
+                seen.append(packet)
+                server.sendto(answer(packet), client)
+                time.sleep(0.1)
+
+            asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
+            to = Server(IPv4Address(HOST), server.getsockname()[1])
+            try:
+                driver = Driver(Exchange(), Counters())
+                return await driver.drive(racing(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 5.0)))
+            finally:
+                asyncio.get_running_loop().remove_reader(server.fileno())
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        raced = runner.run(run())
+    assert raced.branch is not None, "its answer was there before the time was over"
+    assert raced.result.message is not None
+    assert len(seen) == 1
 
 
 async def test_a_closed_port_is_noticed_at_once(exchange: Exchange) -> None:

@@ -73,7 +73,7 @@ def test_which_copy_was_answered(rtt: float, repeated: float | None, sample: flo
 def test_patience_doubles_within_a_question() -> None:
     servers = Servers()
     servers.answered(A, 0.01, 0.0)
-    assert [servers.patience(A, 0.0, turns) for turns in range(6)] == [0.1, 0.2, 0.4, 0.8, bounds.MAX_TIMEOUT, bounds.MAX_TIMEOUT]
+    assert [servers.patience(A, 0.0, turns) for turns in range(6)] == [0.08, 0.16, 0.32, 0.64, 1.28, 1.28]
 
 
 def test_forwarders_and_connections_have_patience_of_their_own() -> None:
