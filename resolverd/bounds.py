@@ -261,12 +261,14 @@ MAX_SPF_NAMES: Final = 10
 """Mail servers of one ``mx``, and reverse names of a client, whose addresses are looked up (RFC 7208 §4.6.4)."""
 MAX_SPF_RECORD: Final = 16 * 1024
 """Octets of a record (RFC 7208 §3.4 advises 450; flattened ones have thousands)."""
+MAX_SPF_TEXT: Final = 32 * 1024
+"""Octets of all records of one check: ten of the longest are a tenth of a second's work that nobody's mail needs."""
 MAX_SPF_DOMAIN_SPEC: Final = 512
 """Characters of one domain in a record, before its macros are expanded (expansion blow-up)."""
 MAX_SPF_EXPLANATION: Final = 1024
 """Octets of an explanation, before its macros are expanded (expansion blow-up)."""
-SPF_RECORDS: Final = 512
-"""Parsed records remembered."""
+SPF_PARSED: Final = 256 * 1024
+"""Octets of the texts of records that are remembered parsed, in which they take some fifty times as much memory."""
 SPF_WIDE_IPV4: Final = 7
 """A record that names as much as this prefix holds lets anybody pass: no sender has more than a /8."""
 SPF_WIDE_IPV6: Final = 16

@@ -9,6 +9,8 @@ from typing import Final
 
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
+from resolverd.wire.alabels import a_labels
+
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _MAX_TEXT = 253
 
@@ -46,7 +48,7 @@ def canonical(text: str) -> str | None:
     text = text.removesuffix(".")
     if not text.isascii():
         try:
-            text = text.encode("idna").decode("ascii")
+            text = a_labels(text)
         except UnicodeError:
             return None
     text = text.lower()

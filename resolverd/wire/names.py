@@ -10,6 +10,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
+from resolverd.wire.alabels import a_labels
+
 Name: TypeAlias = bytes
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -33,12 +35,13 @@ def lower(name: Name) -> Name:
 def from_text(text: str) -> Name:
     """Presentation form to wire form, ``\\.`` and ``\\DDD`` escapes included (RFC 1035 §5.1); a missing final dot is implied.
 
-    Non-ASCII labels are encoded as A-labels (IDNA). Raises BadName.
+    Non-ASCII labels are encoded as A-labels (IDNA 2008). Raises BadName.
     """
     if text in (".", ""):
         return ROOT
-    plain = text.isascii() and "\\" not in text
-    return from_labels(text.removesuffix(".").encode().split(b".") if plain else _split_escaped(text))
+    if "\\" in text:
+        return from_labels(_split_escaped(text))
+    return from_labels(_a_labels(text).removesuffix(".").encode().split(b"."))
 
 
 def from_labels(labels: list[bytes] | tuple[bytes, ...]) -> Name:
@@ -78,7 +81,7 @@ def _split_escaped(text: str) -> list[bytes]:
             else:
                 label += first.encode()
         elif char == ".":
-            labels.append(_a_label(wide) if wide else bytes(label))
+            labels.append(_a_labels(wide).encode() if wide else bytes(label))
             label, wide = bytearray(), ""
         else:
             if not char.isascii() and not wide:
@@ -86,15 +89,15 @@ def _split_escaped(text: str) -> list[bytes]:
             elif wide:
                 wide += char
             label += char.encode()
-    labels.append(_a_label(wide) if wide else bytes(label))
+    labels.append(_a_labels(wide).encode() if wide else bytes(label))
     return labels
 
 
-def _a_label(text: str) -> bytes:
+def _a_labels(text: str) -> str:
     try:
-        return text.encode("idna")
+        return a_labels(text)
     except UnicodeError as error:
-        raise BadName(f"no A-label for {text!r}: {error}") from None
+        raise BadName(f"no A-label for {text[:80]!r}: {error}") from None
 
 
 def to_text(name: Name) -> str:

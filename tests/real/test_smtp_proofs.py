@@ -166,6 +166,30 @@ def test_a_domain_of_ours_that_dns_does_not_know_may_send(lab: Lab) -> None:
         assert "Domain not found" in lab.deliver(*client, "a@sub.no-such-domain.com").reply.text
 
 
+def test_a_sender_in_other_letters_is_told_in_a_labels(lab: Lab) -> None:
+    """SMTPUTF8 through smtpd: the DNS is asked for A-labels, headers and replies have them, logs have the letters."""
+    sender, config = "jos\u00e9@m\u00fcnchen-club.org", '[policy]\nlocal_domains = ["m\u00fcnchen-club.org"]'
+    with lab.stack("resolverd", "policy", CONFIG.replace("[policy]", config)) as postfix:
+        before = postfix.count(RECIPIENT)
+        for wait in (0, 1.5):  # the lab's delay of greylisting is a second
+            time.sleep(wait)
+            with Session("192.0.2.20", lab.internet) as session:
+                session.say("EHLO mx.gardening-club.org")
+                assert session.say(f"MAIL FROM:<{sender}> SMTPUTF8").code == 250
+                reply = session.say(f"RCPT TO:<{RECIPIENT}>")
+                if reply.code == 250:
+                    session.say("DATA")
+                    session.say("Subject: Gr\u00fc\u00dfe\r\n\r\nHello.\r\n.")
+                assert session.say("RSET").code == 250
+                unknown = session.say("MAIL FROM:<jos\u00e9@stra\u00dfe.org> SMTPUTF8")
+                assert unknown.code == 250
+                assert "Domain not found" in session.say(f"RCPT TO:<{RECIPIENT}>").text
+        assert reply.code == 250, reply
+        (header,) = postfix.delivered(RECIPIENT, before + 1)[-1].get_all("Received-SPF", [])
+        assert "xn--mnchen-club-thb.org" in str(header), header
+        assert f"sender={sender}" in _resolverd(lab).log_path.read_text()
+
+
 def test_observing_tells_the_harshest_verdict_of_a_message(lab: Lab) -> None:
     """To Anna it passes, to Bert it would be greylisted, whoever is named first."""
     client, both = ("192.0.2.20", "mx.gardening-club.org"), (RECIPIENT, "bert@our-company.org")

@@ -1,5 +1,6 @@
 """SPF records, macros and evaluation, beyond what the openspf suite asks (test_spf_suite)."""
 
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -11,7 +12,7 @@ from resolverd import bounds
 from resolverd.mail.questions import Absent, Lookup, Records
 from resolverd.mail.spf import Outcome, Result, Subject, check_host, follow
 from resolverd.mail.spf.macros import BadMacro, dotted, expand, fit, name_of, read, read_domain
-from resolverd.mail.spf.record import Fault, Record, parse, spf_texts
+from resolverd.mail.spf.record import Fault, Parsed, Record, parse, spf_texts
 from resolverd.wire import codes
 from resolverd.wire.names import from_text, labels
 from resolverd.wire.rdata import text
@@ -483,3 +484,51 @@ def test_evaluation_always_ends_within_its_limits(data, client, local, domain, h
         assert len(progress.wanted) <= 2 * bounds.MAX_SPF_TERMS
         replies[progress.wanted[0]] = data.draw(replies_to)
     assert progress.outcome.result in Result
+
+
+# -- what a hostile domain costs
+
+BLOCKS = " ".join(f"ip6:2001:db8:{number:x}::/48" for number in range(700))
+
+
+def test_the_records_of_one_check_are_bounded_together():
+    """Ten of the longest cost a tenth of a second at each answer; nobody's mail needs them. One long one still counts."""
+    long = f"v=spf1 {BLOCKS} -all"
+    assert 15_000 < len(long) <= bounds.MAX_SPF_RECORD
+    includes = " ".join(f"include:{each}.example" for each in "abcdefgh")
+    records = {TXT: f"v=spf1 {includes} -all", **{f"{each}.example TXT": long for each in "abcdefgh"}}
+    outcome, asked = checked(records)
+    assert (outcome.result, outcome.problem) == (Result.PERMERROR, f"more than {bounds.MAX_SPF_TEXT} octets of records")
+    assert len(asked) < 9
+    two = {TXT: "v=spf1 include:a.example -all", "a.example TXT": long}
+    assert checked(two)[0].result is Result.FAIL
+    assert checked({TXT: long.replace("-all", "ip4:192.0.2.7 -all")})[0].result is Result.PASS
+
+
+def test_the_longest_check_costs_little_more_than_an_ordinary_one():
+    """CPU of a whole evaluation, its records read anew, as a factor of one of an ordinary size."""
+
+    def cost(records):
+        best = 1e9
+        for _ in range(3):
+            parse.forget()
+            began = time.process_time()
+            checked(records)
+            best = min(best, time.process_time() - began)
+        return best
+
+    ordinary = cost({TXT: "v=spf1 " + " ".join(f"ip4:198.51.100.{number}" for number in range(20)) + " -all"})
+    half = f"v=spf1 {BLOCKS[: len(BLOCKS) // 2].rpartition(' ')[0]} -all"
+    includes = " ".join(f"include:{each}.example" for each in "abcd")
+    halves = {f"{each}.example TXT": half.replace("48", f"4{at}") for at, each in enumerate("abcd")}
+    assert cost({TXT: f"v=spf1 {includes} -all", **halves}) < 100 * max(ordinary, 2e-4)
+
+
+def test_what_is_remembered_parsed_is_bounded_in_octets():
+    parsed = Parsed(octets=3000)
+    for number in range(50):
+        text = b"v=spf1 ip4:192.0.2.%d " % number + b"a " * 400
+        assert parsed(text) is parsed(text)
+        assert parsed.held <= 3000
+    assert isinstance(parsed(b"v=spf1 " + b"a " * 5000), Record)
+    assert parsed.held < 11_000

@@ -13,8 +13,10 @@ from resolverd.mail.checks.evidence import evidence, why
 from resolverd.mail.checks.rules import CheckRules, harmful, harmless, skipped, temporary
 from resolverd.mail.findings import Evidence, Finding, SmtpReply
 from resolverd.mail.localdomains import NONE, LocalDomains
+from resolverd.mail.printable import printable
 from resolverd.mail.questions import Lookup, Question, Records, Replies, Skipped
 from resolverd.wire import codes
+from resolverd.wire.alabels import in_ascii, is_malformed
 from resolverd.wire.names import ROOT
 from resolverd.wire.rdata import target
 
@@ -46,12 +48,15 @@ class SenderDomain:
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
-        domain = attempt.sender_domain
+        domain = in_ascii(attempt.sender_domain)
         if reason := self._skipped(attempt):
             return [harmless(self.name, "sender_domain_skipped", reason)]
         questions = self._questions(attempt)
         seen = evidence(replies, questions)
         if not questions:
+            if is_malformed(domain):  # smtpd has taken it; that it has no A-labels proves nothing
+                text = f"sender domain {domain} has no A-labels, so it cannot be looked up"
+                return [harmless(self.name, "sender_domain_skipped", printable(text))]
             text = f"sender domain {domain} is no domain name"
             return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND)]
         mx = replies.get(questions[0], Unknown(Why.TIMEOUT))
@@ -90,7 +95,7 @@ class SenderDomain:
             return "sender without domain"
         if _is_literal(attempt.sender_domain):
             return "sender domain is an address literal"
-        return f"sender domain {attempt.sender_domain} is local" if self.local.holds(attempt.sender_domain) else ""
+        return f"sender domain {in_ascii(attempt.sender_domain)} is local" if self.local.holds(attempt.sender_domain) else ""
 
     def _questions(self, attempt: Attempt) -> tuple[Lookup, ...]:
         """MX, A, AAAA; nothing if there is no domain to look up."""

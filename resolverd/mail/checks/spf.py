@@ -28,6 +28,7 @@ from resolverd.mail.spf import (
     follow,
     received_spf,
 )
+from resolverd.wire.alabels import in_ascii
 
 HeaderStyle = Literal["received-spf", "authentication-results", "none"]
 
@@ -188,7 +189,8 @@ def claims(attempt: Attempt, hostname: str = "unknown", *, helo: bool = True) ->
             found.append((Identity.HELO, "spf", _subject(attempt, helo_domain, postmaster, hostname)))
         return found
     if attempt.has_sender and attempt.sender_domain:
-        found.append((Identity.MAILFROM, "spf", _subject(attempt, attempt.sender_domain, attempt.sender, hostname)))
+        local, domain = attempt.sender.rpartition("@")[0], in_ascii(attempt.sender_domain)
+        found.append((Identity.MAILFROM, "spf", _subject(attempt, domain, f"{local}@{domain}", hostname)))
     if helo and "." in helo_domain:
         found.append((Identity.HELO, "spf_helo", _subject(attempt, helo_domain, postmaster, hostname)))
     return found

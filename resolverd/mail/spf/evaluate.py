@@ -18,6 +18,7 @@ from resolverd.mail.spf.macros import MacroString
 from resolverd.mail.spf.record import Directive, Mechanism, Record, parse, spf_texts
 from resolverd.mail.spf.result import Outcome, Result
 from resolverd.wire import codes
+from resolverd.wire.alabels import in_ascii
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain, label_count, reverse_name
 from resolverd.wire.rdata import strings
 
@@ -43,14 +44,14 @@ class Subject(NamedTuple):
     @property
     def sender_domain(self) -> str:
         """What stands behind the last ``@``, as A-labels (RFC 8616 §4)."""
-        return macros.in_ascii(self.sender.rpartition("@")[2])
+        return in_ascii(self.sender.rpartition("@")[2])
 
 
 def check_host(subject: Subject) -> Evaluation[Outcome]:
     """The outcome for a subject. Never raises for what others publish."""
     if isinstance(subject.address, IPv6Address) and subject.address.ipv4_mapped:
         subject = subject._replace(address=subject.address.ipv4_mapped)  # §5: it is an IPv4 client
-    domain = macros.in_ascii(subject.domain).removesuffix(".")
+    domain = in_ascii(subject.domain).removesuffix(".")
     if domain.startswith("["):
         return Outcome(Result.NONE, domain, problem="an address literal has no record")
     try:
@@ -77,6 +78,7 @@ class _Check:
         self._address = subject.address
         self._terms = 0
         self._voids = 0
+        self._octets = 0
         self._values = {
             "s": f"{subject.local_part}@{subject.sender_domain}",
             "l": subject.local_part,
@@ -94,7 +96,7 @@ class _Check:
         name = macros.name_of(domain)
         if name is None or label_count(name) < 2:
             return Outcome(Result.NONE, domain, problem="no domain that could have a record")
-        record = _select((yield (Lookup(name, codes.TXT), *ahead)), domain)
+        record = self._select((yield (Lookup(name, codes.TXT), *ahead)), domain)
         if record is None:
             return Outcome(Result.NONE, domain)
         for at, directive in enumerate(record.directives):
@@ -137,7 +139,7 @@ class _Check:
         if directive.mechanism is Mechanism.ALL:
             return False
         if directive.network is not None:
-            return False if self._address in directive.network else None
+            return False if directive.network.holds(self._address) else None
         self._count_term(domain)
         other = domain if directive.target is None else (yield from self._expanded(directive.target, domain))
         if other is None:
@@ -234,6 +236,23 @@ class _Check:
 
     # -- asking, within limits
 
+    def _select(self, reply: DnsReply, domain: str) -> Record | None:
+        """The domain's record (§4.4, §4.5); None if there is none."""
+        if isinstance(reply, Unknown):
+            _temporary(domain, reply)
+        texts = spf_texts(reply.rdatas) if isinstance(reply, Records) else []
+        if not texts:
+            return None
+        if len(texts) > 1:
+            _permanent(domain, f"{len(texts)} records")
+        self._octets += len(texts[0])
+        if self._octets > bounds.MAX_SPF_TEXT and self._octets > len(texts[0]):
+            _permanent(domain, f"more than {bounds.MAX_SPF_TEXT} octets of records")
+        record = parse(texts[0])
+        if not isinstance(record, Record):
+            _permanent(domain, record.text)
+        return record
+
     def _ask(self, lookups: tuple[Lookup, ...], domain: str) -> Evaluation[tuple[bytes, ...]]:
         """The data for the first; none if it is denied. What cannot be known ends everything (§5)."""
         reply = yield lookups
@@ -246,7 +265,7 @@ class _Check:
         lookups: list[Lookup] = []
         left = max(0, bounds.MAX_SPF_TERMS - self._terms - 1)
         for directive in record.directives[at + 1 :]:
-            settled = directive.network is not None and self._address in directive.network
+            settled = directive.network is not None and directive.network.holds(self._address)
             if settled or directive.mechanism is Mechanism.ALL:
                 return tuple(lookups[:left])
             rtype = directive.looked_up(self._address)
@@ -274,21 +293,6 @@ class _Check:
         self._voids += not answered
         if self._voids > bounds.MAX_SPF_VOIDS:
             _permanent(domain, f"more than {bounds.MAX_SPF_VOIDS} terms whose names do not exist")
-
-
-def _select(reply: DnsReply, domain: str) -> Record | None:
-    """The domain's record (§4.4, §4.5); None if there is none."""
-    if isinstance(reply, Unknown):
-        _temporary(domain, reply)
-    texts = spf_texts(reply.rdatas) if isinstance(reply, Records) else []
-    if not texts:
-        return None
-    if len(texts) > 1:
-        _permanent(domain, f"{len(texts)} records")
-    record = parse(texts[0])
-    if not isinstance(record, Record):
-        _permanent(domain, record.text)
-    return record
 
 
 def _permanent(domain: str, problem: str) -> NoReturn:

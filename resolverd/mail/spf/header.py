@@ -7,6 +7,7 @@ from resolverd.mail.headers import MAX_LENGTH
 from resolverd.mail.printable import printable
 from resolverd.mail.spf.evaluate import Subject
 from resolverd.mail.spf.result import Outcome, Result
+from resolverd.wire.alabels import in_ascii
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _ADDRESS = 330
@@ -28,7 +29,7 @@ def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:
         ("envelope-from", envelope),
         ("identity", identity.value),
         ("receiver", printable(subject.receiver, 255)),
-        ("helo", printable(subject.helo, 255)),
+        ("helo", printable(in_ascii(subject.helo), 255)),
         ("mechanism", printable(outcome.mechanism, 60)),
         ("problem", printable(outcome.problem, 60)),
     )
@@ -43,7 +44,7 @@ def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:
 def authentication_results(identity: Identity, subject: Subject, outcome: Outcome) -> str:
     """The ``Authentication-Results`` field, with ourselves as its authority."""
     if identity is Identity.HELO:
-        about = f"smtp.helo={_value(printable(subject.helo, 255))}"
+        about = f"smtp.helo={_value(printable(in_ascii(subject.helo), 255))}"
     else:
         # The domain alone (RFC 8601 §2.7.2 allows both): OpenDMARC 1.4 takes a whole address for no pass.
         about = f"smtp.mailfrom={_value(printable(subject.domain, 255))}"
@@ -52,7 +53,7 @@ def authentication_results(identity: Identity, subject: Subject, outcome: Outcom
 
 
 def _comment(identity: Identity, subject: Subject, outcome: Outcome) -> str:
-    whose = subject.helo if identity is Identity.HELO else subject.sender
+    whose = in_ascii(subject.helo) if identity is Identity.HELO else subject.sender
     text = f"{subject.receiver}: {_words(outcome, str(subject.address), f'domain of {printable(whose, 100)}')}"
     return re.sub(r"([()\\])", r"\\\1", printable(text, 240))
 

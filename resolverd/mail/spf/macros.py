@@ -85,16 +85,6 @@ def name_of(domain: str) -> Name | None:
         return None
 
 
-def in_ascii(domain: str) -> str:
-    """A domain as A-labels; as it is where it has none."""
-    if domain.isascii():
-        return domain
-    try:
-        return domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return domain
-
-
 def dotted(address: Address) -> str:
     """What ``i`` stands for: an address whose parts can be turned round, nibbles for IPv6."""
     return str(address) if address.version == 4 else ".".join(address.packed.hex().upper())

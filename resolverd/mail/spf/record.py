@@ -1,11 +1,11 @@
 """SPF records: which TXT record is one (RFC 7208 §4.5), and what it says (§4.6.1, §5, §6, §12)."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final, NamedTuple, TypeAlias
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.mail.printable import printable
@@ -14,8 +14,6 @@ from resolverd.mail.spf.result import Result
 from resolverd.wire import codes
 from resolverd.wire.names import Address
 from resolverd.wire.rdata import strings
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 VERSION: Final = b"v=spf1"
 _QUALIFIERS: Final[Mapping[str, Result]] = {
@@ -46,6 +44,18 @@ class Mechanism(StrEnum):
     EXISTS = "exists"
 
 
+class Block(NamedTuple):
+    """Addresses of one IP version, as numbers, the last one included."""
+
+    version: int
+    first: int
+    last: int
+
+    def holds(self, address: Address) -> bool:
+        """Whether an address is among them."""
+        return self.version == address.version and self.first <= int(address) <= self.last
+
+
 class Directive(NamedTuple):
     """A mechanism with what follows from its match. `text` is as written; without `target` the current domain is meant.
 
@@ -57,7 +67,7 @@ class Directive(NamedTuple):
     text: str
     target: MacroString | None = None
     prefixes: tuple[int, int] = (32, 128)
-    network: Network | None = None
+    network: Block | None = None
 
     @property
     def follows_the_client(self) -> bool:
@@ -114,7 +124,7 @@ class Record(NamedTuple):
             if directive.mechanism is Mechanism.EXISTS and not uses(directive.target or (), _ABOUT_THE_CLIENT):
                 return True  # a name that exists does so for everybody
             if directive.network is not None and directive.network.version == version:
-                named += directive.network.num_addresses
+                named += directive.network.last - directive.network.first + 1
             elif directive.mechanism in (Mechanism.A, Mechanism.MX):
                 named += 1 << (bits - directive.prefix(version))
         return named >= 1 << (bits - enough)
@@ -139,9 +149,43 @@ def spf_texts(rdatas: Iterable[bytes]) -> list[bytes]:
     return found
 
 
-@lru_cache(maxsize=bounds.SPF_RECORDS)
-def parse(text: bytes) -> Record | Fault:
-    """The record, or the first fault in it, wherever it stands (§4.6: a faulty record is not evaluated in part)."""
+class Parsed:
+    """Records by their text, the least recently wanted let go: an evaluation starts anew with each answer that comes."""
+
+    def __init__(self, octets: int = bounds.SPF_PARSED) -> None:
+        self._octets = octets
+        self._held = 0
+        self._records: OrderedDict[bytes, Record | Fault] = OrderedDict()
+
+    @property
+    def held(self) -> int:
+        """Octets of the texts remembered."""
+        return self._held
+
+    def forget(self) -> None:
+        """Let all go."""
+        self._records.clear()
+        self._held = 0
+
+    def __call__(self, text: bytes) -> Record | Fault:
+        """The record of a text."""
+        found = self._records.get(text)
+        if found is not None:
+            self._records.move_to_end(text)
+            return found
+        found = self._records[text] = _parse(text)
+        self._held += len(text)
+        while self._held > self._octets and len(self._records) > 1:
+            gone, _ = self._records.popitem(last=False)
+            self._held -= len(gone)
+        return found
+
+
+parse = Parsed()
+"""The record, or the first fault in it, wherever it stands (§4.6: a faulty record is not evaluated in part)."""
+
+
+def _parse(text: bytes) -> Record | Fault:
     if len(text) > bounds.MAX_SPF_RECORD:
         return Fault(f"record of {len(text)} octets")
     directives: list[Directive] = []
@@ -203,16 +247,14 @@ def _with_prefixes(directive: Directive, rest: str) -> Directive:
 def _with_network(directive: Directive, rest: str) -> Directive:
     text, slash, length = _value(rest).partition("/")
     try:
-        if directive.mechanism is Mechanism.IP4:
-            prefix = _prefix(length if slash else None, 32)
-            return directive._replace(network=IPv4Network((IPv4Address(text), prefix), strict=False))
-        address = IPv6Address(text)
+        address: Address = IPv4Address(text) if directive.mechanism is Mechanism.IP4 else IPv6Address(text)
     except AddressValueError:
         raise BadMacro("no such address") from None
-    if address.scope_id is not None:
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise BadMacro("no such address")
-    prefix = _prefix(length if slash else None, 128)
-    return directive._replace(network=IPv6Network((int(address), prefix), strict=False))
+    rest_bits = address.max_prefixlen - _prefix(length if slash else None, address.max_prefixlen)
+    first = int(address) >> rest_bits << rest_bits
+    return directive._replace(network=Block(address.version, first, first + (1 << rest_bits) - 1))
 
 
 _READERS = {

@@ -1,0 +1,145 @@
+"""Domains in other letters, as the DNS has them (IDNA 2008), and what becomes of them on the way through a verdict."""
+
+import json
+import logging
+import re
+import time
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mailcases import CLIENT, World, asked, attempt, dns, judged, txt
+
+from resolverd.edge.policy import decision_fields
+from resolverd.mail import checks
+from resolverd.mail.checks.rules import PRESETS, CheckRules
+from resolverd.mail.checks.sender_domain import SenderDomain
+from resolverd.mail.checks.spf import SpfOptions
+from resolverd.mail.domains import canonical
+from resolverd.mail.findings import Action, Verdict
+from resolverd.mail.printable import printable
+from resolverd.mail.verdict import Mode, VerdictRules, decide, notice
+from resolverd.watch import logs
+from resolverd.wire.alabels import TooLong, a_labels, in_ascii
+from resolverd.wire.names import BadName, from_text
+
+A_LABELS = [
+    ("example.com", "example.com"),
+    ("b\u00fccher.example", "xn--bcher-kva.example"),
+    ("B\u00dcCHER.Example.", "xn--bcher-kva.example."),
+    ("stra\u00dfe.example", "xn--strae-oqa.example"),
+    ("fa\u00df.de", "xn--fa-hia.de"),
+    ("m\u00fcnchen\u3002org", "xn--mnchen-3ya.org"),
+    ("\u03b2\u03cc\u03bb\u03bf\u03c2.com", "xn--nxasmm1c.com"),
+    ("xn--bcher-kva.\u00fc.example", "xn--bcher-kva.xn--tda.example"),
+    ("\u2603.net", "xn--n3h.net"),
+    ("i\u2764.ws", "xn--i-7iq.ws"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), A_LABELS)
+def test_a_labels_of_idna_2008(text: str, expected: str) -> None:
+    assert a_labels(text) == in_ascii(text) == expected
+    assert canonical(text) == expected.removesuffix(".").lower()
+    assert from_text(text).lower() == from_text(expected).lower()
+
+
+def test_sharp_s_is_a_letter_of_its_own() -> None:
+    assert canonical("stra\u00dfe.example") != canonical("strasse.example")
+
+
+MALFORMED = [
+    "a\u200db.example", "\u0301a.example", "1\u05d0.com", "\ud800.de", "-\u00fc.de",
+    "ab--\u00fc.de", "\u00fc b.de", "\u00fc\n.de",
+]  # fmt: skip
+LONG = ["\u00fc" * 60 + ".example", "\u00fc" * 300, "\u4e00\u4e8c" * 28 + ".example"]
+
+
+@pytest.mark.parametrize("text", MALFORMED + LONG)
+def test_what_has_no_a_labels_is_no_name_and_no_crash(text: str) -> None:
+    with pytest.raises(UnicodeError) as raised:
+        a_labels(text)
+    assert isinstance(raised.value, TooLong) is (text in LONG)
+    assert in_ascii(text) == text
+    assert canonical(text) is None
+    with pytest.raises(BadName):
+        from_text(text)
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_what_is_malformed_is_never_held_against_a_sender(text: str) -> None:
+    subject = attempt(sender=f"joe@{text}", helo_name="mail.example.com", recipient="a@example.org")
+    (finding,) = judged(SenderDomain(CheckRules()), subject, World())
+    assert (finding.code, finding.consequence) == ("sender_domain_skipped", None)
+    for check in checks.build(PRESETS["tutorial"], ()):
+        for finding in judged(check, subject, World()):
+            assert finding.code.startswith(("ptr", "fcrdns", "helo")) or finding.consequence is None
+
+
+@given(st.text(max_size=80))
+def test_whatever_strangers_write_gives_ascii_or_unicodeerror(text: str) -> None:
+    try:
+        found = a_labels(text)
+    except UnicodeError:
+        return
+    assert found.isascii()
+    assert text.isascii() or not re.search(r"xn--[^.]*[\x00-\x20][^.]*", found)
+
+
+def test_long_text_costs_nothing() -> None:
+    """The work grows with the square of what is let in, so it is bounded before: CPU, as a factor of an ordinary name's."""
+    def cost(text: str) -> float:
+        began = time.process_time()
+        for _ in range(20):
+            in_ascii(text)
+        return time.process_time() - began
+
+    ordinary = max(cost("m\u00fcnchen.b\u00fccher.example"), 1e-4)
+    for text in ("\u00fc" * 16_000, ".".join(["\u00fc" * 63] * 60), "\u00fc\u00ad" * 8000 + ".de", "\u4e00." * 127):
+        assert cost(text) < 50 * ordinary
+
+
+# -- what is told of a SMTPUTF8 sender
+
+JOSE = "jos\u00e9@m\u00fcnchen.org"
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        ("received-spf", 'envelope-from="jos?@xn--mnchen-3ya.org";'),
+        ("authentication-results", "smtp.mailfrom=xn--mnchen-3ya.org"),
+    ],
+)
+def test_headers_have_a_labels(style: str, expected: str) -> None:
+    (check,) = checks.build({"spf": CheckRules()}, (), spf=SpfOptions(header=style, hostname="mx.example.org"))
+    world = World({"xn--mnchen-3ya.org TXT": txt("v=spf1 ip4:192.0.2.7 -all")})
+    subject = attempt(sender=JOSE, helo_name="mail.example.com")
+    assert dns("xn--mnchen-3ya.org TXT") in asked(check, subject, world)
+    header = next(finding.header for finding in judged(check, subject, world) if finding.header)
+    assert header.isascii()
+    assert expected in header
+    assert "m?nchen" not in header
+
+
+def test_a_verdict_names_the_domain_in_a_labels() -> None:
+    subject = attempt(sender=JOSE)
+    decision = decide(subject, judged(SenderDomain(CheckRules()), subject, World()), VerdictRules(mode=Mode.OBSERVE))
+    assert "xn--mnchen-3ya.org" in notice(decision, "REF")
+    assert decision.reply is not None
+    assert printable(decision.reply.text) == decision.reply.text
+
+
+@pytest.mark.parametrize("form", ["postgrey", "logfmt", "json"])
+def test_logs_have_the_sender_as_it_came(form: str) -> None:
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.LineFormatter(form, "resolverd"))
+    logger = logging.getLogger("resolverd.test_alabels")
+    logger.handlers[:], logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    logs.decision(logger, decision_fields(attempt(sender=JOSE), Verdict("REF", Action.ACCEPT, 0, "")))
+    line = stream.getvalue()
+    assert JOSE in line if form != "json" else json.loads(line)["sender"] == JOSE
+    assert CLIENT in line
