@@ -21,6 +21,10 @@ MIN_UDP_SIZE: Final = 512
 # -- one client question --------------------------------------------------------------------------------------------
 MAX_QUERIES: Final = 64
 """Upstream queries for one client question, sub-queries and retries included, never reset (NXNSAttack, CAMP, TsuNAME)."""
+MAX_LOOKUPS: Final = 24
+"""Look-ups of name server addresses for one client question, whether they cost a query or not (TsuNAME, CAMP, CVE-2022-3204)."""
+MAX_STEPS: Final = 200
+"""Steps from zone to zone for one client question, those of its look-ups included (CAMP)."""
 MAX_UPSTREAM_BYTES: Final = 200_000
 """Octets received from servers for one client question (CVE-2026-24027)."""
 MAX_REFERRALS: Final = 30
@@ -43,6 +47,8 @@ MINIMISE_ONE_LABEL: Final = 4
 """Of those, how many take a single label (RFC 9156 §2.3)."""
 RECURSION_TIME: Final = 8.0
 """Wall clock for one recursion, waiting client or not."""
+RECURSION_GRACE: Final = 0.5
+"""Seconds behind that after which it is ended, whatever it does."""
 MAX_RECURSIONS: Final = 1000
 """Recursions under way at once (water torture)."""
 MAX_RECURSIONS_PER_ZONE: Final = 200

@@ -6,8 +6,9 @@ One question is recursed for once, however many ask it, and goes on when those w
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Generator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from resolverd import bounds
 from resolverd.cache.broken import FailureCache
@@ -176,7 +177,7 @@ class Recurse:
         try:
             if (stale := self.stale(name, rtype)) is not None:
                 await asyncio.wait({flight.task}, timeout=min(self._patience.stale, end - now))
-                if not flight.task.done() or flight.task.result().is_failure:
+                if not flight.task.done() or self._result(flight, name).is_failure:
                     self._counters.add("stale_answers")
                     return stale
             else:
@@ -186,7 +187,13 @@ class Recurse:
         if not flight.task.done():
             self._give_up(flight)
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
-        return flight.task.result()
+        return self._result(flight, name)
+
+    def _result(self, flight: _Flight, name: Name) -> Answer:
+        return self._called_off(name) if flight.task.cancelled() else flight.task.result()
+
+    def _called_off(self, name: Name) -> Answer:
+        return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
 
     def _give_up(self, flight: _Flight) -> None:
         """A client was told that its question came to nothing, or nearly all of a client's patience later a check was."""
@@ -195,26 +202,38 @@ class Recurse:
             flight.told = True
             self._iterator.suspect(flight.work, now)
 
+    async def _run(self, work: Work, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
+        """What a core comes to by `end` (monotonic seconds), or by the end of its time. Raises TimeoutError."""
+        if end is None:
+            end = work.deadline + bounds.RECURSION_GRACE
+        async with asyncio.timeout(end - self._clock.monotonic()):
+            return await self.drive(core)
+
     async def _anew(self, name: Name, rtype: int, end: float) -> Answer:
         work = Work(self._clock.monotonic(), Refresh.ALL, self.meter)
         try:
-            async with asyncio.timeout(end - work.now):
-                answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
-                return answer
+            answer: Answer = await self._run(work, self._iterator.resolve(work, name, rtype), end)
+            return answer
         except TimeoutError:
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
-        work = Work(self._clock.monotonic(), meter=self.meter)
+        work = Work(self._clock.monotonic(), meter=self.meter, told=True)
         blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache())
-        answer: Answer = await self.drive(self._iterator.over(blank).resolve(work, lower(name), rtype))
+        try:
+            answer: Answer = await self._run(work, self._iterator.over(blank).resolve(work, lower(name), rtype))
+        except TimeoutError:
+            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         return answer, work.steps
 
     async def prime(self) -> float | None:
         """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
         work = Work(self._clock.monotonic())
-        delegation = await self.drive(self._iterator.prime(work))
+        try:
+            delegation = await self._run(work, self._iterator.prime(work))
+        except TimeoutError:
+            return None
         return None if delegation is None else float(delegation.expires - self._clock.monotonic())
 
     async def reaches_anybody(self, patience: float) -> bool:
@@ -308,6 +327,8 @@ class Recurse:
     ) -> _Flight:
         work = Work(self._clock.monotonic(), refresh, self.meter, purse)
         task = asyncio.create_task(self._recurse(work, name, rtype))
+        # Not within the task: one that is cancelled before its first step would never come to that.
+        task.add_done_callback(lambda _: self._land(name, rtype))
         flight = self._flights[name, rtype] = _Flight(task, work, zone)
         self._zones[zone] += 1
         return flight
@@ -320,10 +341,12 @@ class Recurse:
 
     async def _recurse(self, work: Work, name: Name, rtype: int) -> Answer:
         try:
-            answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
+            answer: Answer = await self._run(work, self._iterator.resolve(work, name, rtype))
+        except TimeoutError:
+            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         except asyncio.CancelledError:
             # Jostled or cut off: those who wait have their answer, as a value; when the daemon ends, nobody waits.
-            return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
+            return self._called_off(name)
         except Exception as error:
             self._counters.add("bugs", where="recursion")
             # Where the name carries a key, a traceback could show it.
@@ -336,8 +359,6 @@ class Recurse:
                 exc_info=details,
             )
             answer = servfail(codes.EDE_OTHER, "internal error")
-        finally:
-            self._land(name, rtype)
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
         self._failed = self._failed + 1 if answer.is_failure else 0
         if answer.is_failure:

@@ -31,7 +31,7 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
 from resolverd.wire.known import Delegation
-from resolverd.wire.names import ROOT, Address, Name, is_subdomain, lower, parent, to_text
+from resolverd.wire.names import ROOT, Address, Name, ancestors, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import RRset, Trust
 
 _MUTE = Useless("no answer for a minimised name", silent=True)
@@ -113,7 +113,7 @@ class Iterator:
     def suspect(self, work: Work, now: float) -> None:
         """Somebody was told that this work came to nothing: the zones that it still waits for may be out."""
         for cut in work.asking:
-            self._suspect(cut, now)
+            self._outages.suspect(cut.zone, self._known_servers(cut, now)[0], now)
 
     def forget_outages(self) -> None:
         """Every zone may be asked again."""
@@ -201,12 +201,12 @@ class Iterator:
         if above is not None and of_the_parent:
             below = parent(above)
         private = self._rules.discretion.is_private(name)
-        cut = self._cuts.nearest(below, work.now, private)
+        cut = self._nearest(work, below, private)
         if cut.hinted:
             # Nobody is followed whom nobody but a file names, until the root has said who its servers are.
             if (yield from self._root(work)) is not Root.ITSELF:
                 return Useless("the root's servers do not answer as such")
-            cut = self._cuts.nearest(below, work.now, private)
+            cut = self._nearest(work, below, private)
         # A minimised name would only be referred to the zone that cannot be entered.
         minimise = self._rules.minimise and not (cut.forward or of_the_parent or self._rules.is_plain(name))
         minimiser = Minimiser(name, rtype, self._rules.minimise_type, minimise, private)
@@ -214,6 +214,7 @@ class Iterator:
         mute: frozenset[Address] = frozenset()
         spare: Word | None = None
         for _ in range(bounds.MAX_REFERRALS):
+            work.move()
             if not private and self._are_mute(cut, work.now):
                 minimiser.give_up()
             qname, qtype = minimiser.question(cut.zone)
@@ -295,12 +296,12 @@ class Iterator:
         try:
             found = yield from self._ask_zone(work, cut, tries, qname, qtype, path, showing, earlier)
         except Exhausted:
-            self._suspect(cut, work.now)
+            self._suspect(cut, path, work)
             raise
         finally:
             work.asking.remove(cut)
         if isinstance(found[0], Useless) and found[0] is not _MUTE:
-            self._suspect(cut, work.now)
+            self._suspect(cut, path, work)
         return found
 
     def _are_mute(self, cut: Cut, now: float) -> bool:
@@ -308,8 +309,13 @@ class Iterator:
         able = self._servers.capabilities
         return not all(able.bears(server.address, Feature.MINIMISED, now) for server in cut.servers)
 
-    def _suspect(self, cut: Cut, now: float) -> None:
-        self._outages.suspect(cut.zone, self._known_servers(cut, now)[0], now)
+    def _suspect(self, cut: Cut, path: Path, work: Work) -> None:
+        servers, _ = self._known_servers(cut, work.now)
+        if servers:
+            self._outages.suspect(cut.zone, servers, work.now)
+        elif len(path) == 1 and not work.broke:
+            # What a look-up on the way to something else could not find out, may be found out from here.
+            self._outages.has_no_servers(cut.zone, work.now)
 
     def _is_known(self, name: Name, qtype: int, now: float) -> bool:
         """A minimised name that is known to be there, so that asking would show no deeper cut."""
@@ -325,7 +331,19 @@ class Iterator:
         expires = min(work.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), cut.expires)
         delegation = Delegation(lower(referral.ns.owner), tuple(names), glue, expires, work.now)
         self._memory.delegations.put(delegation, work.now)
-        return self._cuts.of(delegation, work.now, fresh=True)
+        below = self._cuts.of(delegation, work.now, fresh=True)
+        if expires < work.deadline:
+            work.cuts[below.zone] = below
+        return below
+
+    def _nearest(self, work: Work, name: Name, private: bool) -> Cut:
+        """The deepest cut known at or above a name, to anybody or to this question."""
+        cut = self._cuts.nearest(name, work.now, private)
+        if work.cuts and not cut.configured:
+            for zone in ancestors(name):
+                if len(zone) > len(cut.zone) and zone in work.cuts:
+                    return work.cuts[zone]
+        return cut
 
     def _ask_zone(
         self,
@@ -344,7 +362,7 @@ class Iterator:
         listened to all the same. Where what is known of the zone may be outdated, those who are silent are left in `tries`.
         """
         heard = (tries,) if earlier is None or earlier is tries else (tries, earlier)
-        targets = Targets(cut, self._cuts, self._servers, work.now, self._rng)
+        targets = Targets(cut, self._cuts, self._servers, work.now, self._rng, work.found)
         last = Useless("no server has an address that may be asked")
         spare: Word | None = None
         spent: Exhausted | None = None
@@ -429,17 +447,21 @@ class Iterator:
         known = self._cuts.known_addresses(name, work.now)
         if self._cuts.usable(known) and not also:
             return known
+        if name in work.found and not also:
+            return work.found[name]
         # A server below the zone it serves, without glue (RFC 9471): nobody but the parent can know its address.
         above = zone if is_subdomain(name, zone) and zone != ROOT else None
         for rtype in self._cuts.missing(name, work.now) if also else self._rules.address_types:
             # Zones that name each other's servers: no way in (TsuNAME).
             if len(path) > bounds.MAX_DEPTH or (name, rtype) in path:
                 continue
+            work.look_up()
             answer = yield from self.resolve(work, name, rtype, path, above)
             rrset = answer.final(rtype)
             if rrset is not None:
-                return addresses_in(rrset)[: bounds.MAX_ADDRESSES_PER_NS]
-        return None
+                work.found[name] = addresses_in(rrset)[: bounds.MAX_ADDRESSES_PER_NS]
+                return work.found[name]
+        return None if also else work.found.setdefault(name, None)
 
 
 def _asked_at(name: Name, rtype: int) -> Name:

@@ -57,6 +57,12 @@ class Outages:
             while len(self._zones) > self._limit:
                 self._zones.popitem(last=False)
 
+    def has_no_servers(self, zone: Name, now: float) -> None:
+        """None of the zone's servers has an address that could be found out, so that it is out for a while."""
+        self._zones[zone] = _Outage(frozenset(), now + bounds.FAILURE_TTL)
+        while len(self._zones) > self._limit:
+            self._zones.popitem(last=False)
+
     def is_out(self, zone: Name, servers: Sequence[Server], now: float) -> bool:
         """Whether it is known that none of these servers of the zone answers."""
         outage = self._of(zone, servers, now)
@@ -73,6 +79,10 @@ class Outages:
             return Standing.CLEARED
         if work.now < outage.until:
             return Standing.OUT
+        if not servers:
+            # There is nobody to be asked: whoever comes next looks for them again.
+            del self._zones[cut.zone]
+            return Standing.CLEARED
         first, second = bounds.OUTAGE_PATIENCE
         if work.now >= outage.begun + first + second:
             outage = self._zones[cut.zone] = outage._replace(begun=work.now)

@@ -1,7 +1,8 @@
 """Whom a zone's question can be put to: addresses that are known, names that can be looked up, and what only the parent says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 
 from resolverd import bounds
 from resolverd.recursion.cuts import Cut, Cuts
@@ -12,12 +13,22 @@ from resolverd.wire.names import Address, Name, parent
 
 _DOUBTED = 2
 """Silences of a server, none having answered, after which others are looked for where nobody has looked."""
+_NOTHING: Mapping[Name, Sequence[Address] | None] = MappingProxyType({})
 
 
 class Targets:
     """The servers of one cut, for one question."""
 
-    def __init__(self, cut: Cut, cuts: Cuts, servers: Servers, now: float, rng: Random):
+    def __init__(
+        self,
+        cut: Cut,
+        cuts: Cuts,
+        servers: Servers,
+        now: float,
+        rng: Random,
+        found: Mapping[Name, Sequence[Address] | None] = _NOTHING,
+    ):
+        """`found`: what the question that they are for has found out of names, None for those without an address."""
         self._cut = cut
         self._cuts = cuts
         self._servers = servers
@@ -32,9 +43,9 @@ class Targets:
         """Look-ups under way: of how many names, and until when nothing else is tried."""
         for name in cut.names:
             # An earlier question of this descent, for a minimised name, may have looked it up.
-            learnt = cuts.usable(cuts.known_addresses(name, now))
+            learnt = cuts.usable(cuts.known_addresses(name, now) or found.get(name) or ())
             self._add(learnt)
-            self._names += [] if learnt else [name]
+            self._names += [] if learnt or name in found else [name]
         rng.shuffle(self._names)
 
     def server(self, tries: Tries, now: float) -> Server | None:

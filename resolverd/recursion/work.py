@@ -7,7 +7,7 @@ from resolverd import bounds
 from resolverd.recursion.cuts import Cut
 from resolverd.recursion.ports import Meter, Purse
 from resolverd.wire.ask import Ask, Reply
-from resolverd.wire.names import Name
+from resolverd.wire.names import Address, Name
 
 
 class Exhausted(Exception):
@@ -50,13 +50,28 @@ class Step(NamedTuple):
 class Work:
     """What one client question has used up, and the time as last told."""
 
-    __slots__ = ("_meter", "_purses", "asking", "broke", "bytes", "deadline", "now", "queries", "refresh", "steps")
+    __slots__ = (
+        "_lookups", "_meter", "_moves", "_purses", "_told", "asking", "broke", "bytes", "cuts", "deadline", "found", "now",
+        "queries", "refresh", "steps",
+    )  # fmt: skip
 
-    def __init__(self, now: float, refresh: Refresh = Refresh.NOTHING, meter: Meter | None = None, purse: Purse | None = None):
+    def __init__(
+        self,
+        now: float,
+        refresh: Refresh = Refresh.NOTHING,
+        meter: Meter | None = None,
+        purse: Purse | None = None,
+        *,
+        told: bool = False,
+    ):
+        """`told`: somebody wants to read the steps."""
         self._meter = meter
         self._purses = None if purse is None else [purse]
         self.broke = False
         """Whether it came to an end because nobody paid for it any more: that says nothing of the name."""
+        self._told = told
+        self._lookups = 0
+        self._moves = 0
         self.refresh = refresh
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
@@ -65,6 +80,10 @@ class Work:
         self.steps: list[Step] = []
         self.asking: list[Cut] = []
         """The cuts whose servers are being asked at the moment."""
+        self.found: dict[Name, list[Address] | None] = {}
+        """What this question has found out of servers, by name: addresses, None for none. Each is looked up once."""
+        self.cuts: dict[Name, Cut] = {}
+        """The cuts that it has found and that do not last: it may go on with them to its end."""
 
     def wants_anew(self, *, expiring: bool) -> bool:
         """Whether data of the question itself is to be fetched although it is remembered."""
@@ -84,6 +103,18 @@ class Work:
             self._purses = None
         elif self._purses is not None and purse not in self._purses:
             self._purses.append(purse)
+
+    def look_up(self) -> None:
+        """A server's address is about to be looked up. Raises Exhausted."""
+        if self._lookups >= bounds.MAX_LOOKUPS:
+            raise Exhausted(f"{self._lookups} addresses of name servers looked up")
+        self._lookups += 1
+
+    def move(self) -> None:
+        """It goes on to another zone, or to another name. Raises Exhausted."""
+        if self._moves >= bounds.MAX_STEPS:
+            raise Exhausted(f"{self._moves} steps from zone to zone")
+        self._moves += 1
 
     def pay(self, qname: Name, zone: Name) -> None:
         """The query that is about to leave is for servers of `zone` (`ports.Meter`, `ports.Purse`). Raises Exhausted where it
@@ -113,5 +144,6 @@ class Work:
             raise Exhausted(f"{self.bytes} octets received")
 
     def note(self, zone: Name, ask: Ask, reply: Reply, told: Told | str) -> None:
-        """Remember a step for the trace."""
-        self.steps.append(Step(zone, ask, reply, told))
+        """Remember a step, where somebody wants to read them: a thousand questions' replies are much memory."""
+        if self._told:
+            self.steps.append(Step(zone, ask, reply, told))

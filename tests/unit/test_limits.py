@@ -49,7 +49,8 @@ def evil(net: Net, handler: object, zone: str = "evil") -> None:
 
 def test_every_limit_has_a_test() -> None:
     text = Path(bounds.__file__).read_text()
-    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    folders = Path(__file__).parent, Path(__file__).parents[1] / "attack"
+    tests = "".join(path.read_text() for folder in folders for path in folder.glob("test_*.py"))
     parts = re.split(r"^# -- (.+?) -+$", text, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     names = [name for section in SECTIONS for name in re.findall(r"^(\w+): Final", sections[section], flags=re.MULTILINE)]
@@ -107,7 +108,7 @@ async def test_the_budget_of_queries_is_exact(tmp_path: Path) -> None:
     reply = await house.ask(".".join("a" * 60) + ".evil")
     assert rcode(reply) == "SERVFAIL"
     await house.settle()
-    assert len(net.asked) == bounds.MAX_QUERIES or len(seen) >= bounds.MAX_REFERRALS - 1
+    assert len(net.asked) == bounds.MAX_QUERIES or len(seen) >= min(bounds.MAX_REFERRALS - 1, bounds.MAX_LOOKUPS)
     assert len(net.asked) <= bounds.MAX_QUERIES
 
 
@@ -121,6 +122,11 @@ def test_work_is_one_sum_and_ends() -> None:
     late.now = 100.0 + bounds.RECURSION_TIME
     with pytest.raises(Exhausted):
         late.spend()
+    for spend, limit in ((work.look_up, bounds.MAX_LOOKUPS), (work.move, bounds.MAX_STEPS)):
+        for _ in range(limit):
+            spend()
+        with pytest.raises(Exhausted):
+            spend()
 
 
 @virtual

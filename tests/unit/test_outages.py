@@ -254,3 +254,21 @@ async def test_what_an_alias_leads_to_is_found_past_the_zone_of_the_alias(tmp_pa
     assert rcode(await house.ask("c.shop")) == "SERVFAIL"
     await asyncio.sleep(10)
     assert addresses(await house.ask("www.shop")) == ["193.0.0.9"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("www.shop", 4), ("a.b.c.d.shop", 7), ("alias.shop", 7), ("x.sub.shop", 6)])
+@virtual
+async def test_what_does_not_last_serves_one_question_to_its_end(name: str, most: int, tmp_path: Path) -> None:
+    # Delegations and addresses of servers with a TTL of 0: as many questions as with any other, and none twice.
+    net = Net()
+    net.zone("host", {"ns.host": "45.3.0.1"}, "ns2 0 A 45.3.0.2\nns3 0 A 45.3.0.3", ttl=0)
+    net.root.add("shop. 0 NS ns2.host.\nshop. 0 NS ns3.host.")
+    text = "www 0 A 193.0.0.1\na.b.c.d 0 A 193.0.0.1\nalias 0 CNAME b.shop.\nb 0 CNAME c.shop.\nc 0 CNAME www.shop."
+    zone, sub = Zone("shop", f"{text}\nsub 0 NS ns2.host."), Zone("sub.shop", "x 0 A 193.0.0.1")
+    for address in ("45.3.0.2", "45.3.0.3"):
+        net.serve(address, lambda query, ask: (sub if ask.qname.startswith(b"\x01x") else zone)(query, ask))
+    house = House(net, tmp_path)
+    assert addresses(await house.ask(name)) == ["193.0.0.1"]
+    await house.settle()
+    assert len(net.asked) <= most, net.names()
+    assert len(set(net.names())) == len(net.asked)

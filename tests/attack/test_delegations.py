@@ -1,0 +1,207 @@
+"""Delegations that name each other's servers: work without packets (TsuNAME, CAMP, CVE-2022-3204). What one question costs in
+CPU, what a thousand of them do to others, and that everything ends on the clock.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import dns.message
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
+
+from scriptednet import House, Net, addresses, rcode, reply_to  # noqa: E402
+from virtualtime import VirtualLoop, virtual  # noqa: E402
+
+from resolverd import bounds  # noqa: E402
+from resolverd.wire import codes  # noqa: E402
+from resolverd.wire.ask import Ask  # noqa: E402
+from resolverd.wire.names import from_text  # noqa: E402
+
+EVIL = "45.0.0.1"
+ZONES = 6
+DEAREST = 60
+"""What the dearest question may cost, in ordinary ones that ask three servers, which the test makes on the same processor:
+about a millisecond each."""
+
+
+def cut(query: dns.message.Message, zone: str, servers: list[str]) -> bytes:
+    reply = reply_to(query, authority="\n".join(f"{zone}. NS {each}." for each in servers), aa=False)
+    return reply.to_wire(max_size=65535)
+
+
+def ring(name: str, query: dns.message.Message) -> bytes:
+    """Each zone's servers are all in the next one."""
+    zone = name.split(".")[-2]
+    return cut(query, f"{zone}.evil", [f"n{number}.s{(int(zone[1:] or 0) + 1) % ZONES}.evil" for number in range(13)])
+
+
+def mesh(name: str, query: dns.message.Message) -> bytes:
+    """Each zone's servers are in all the others."""
+    zone = name.split(".")[-2]
+    own = int(zone[1:] or 0)
+    return cut(query, f"{zone}.evil", [f"n{number}{own}.s{(own + 1 + number) % (2 * ZONES)}.evil" for number in range(13)])
+
+
+def fresh(name: str, query: dns.message.Message) -> bytes:
+    """Each zone's servers are in thirteen zones that nobody has heard of."""
+    zone = name.split(".")[-2]
+    return cut(query, f"{zone}.evil", [f"n.s{int(zone[1:] or 0) * 13 + number + 1}.evil" for number in range(13)])
+
+
+def deep(name: str, query: dns.message.Message) -> bytes:
+    """Each label is a zone, with servers in its cousins."""
+    labels = name.split(".")
+    asked = ".".join(labels[-3:])
+    return cut(query, asked, [f"a{number}.b{number}.c{number}.{'.'.join(labels[-2:])}" for number in range(13)])
+
+
+def aliases(name: str, query: dns.message.Message) -> bytes:
+    """The servers' names are aliases into the next zone (CAMP)."""
+    first, _, rest = name.partition(".")
+    if rest == "evil" and first.startswith("a"):
+        return reply_to(query, f"{name}. CNAME x{first[1:]}.s{int(first[1:]) % 50 + 1}.evil.").to_wire()
+    zone = name.split(".")[-2]
+    return cut(query, f"{zone}.evil", [f"a{int(zone[1:] or 0) * 13 + number}.evil" for number in range(13)])
+
+
+SHAPES = [ring, mesh, fresh, deep, aliases]
+
+
+def evil(net: Net, shape: Callable[[str, dns.message.Message], bytes]) -> None:
+    net.root.add(f"evil. NS ns.evil.\nns.evil. A {EVIL}")
+    made: dict[tuple[str, int], bytes] = {}
+
+    def handler(query: dns.message.Message, ask: Ask) -> bytes:
+        # Made once: the attacker's own work is not what is measured.
+        name = query.question[0].name.to_text().lower().rstrip(".")
+        key = name, int(query.question[0].rdtype)
+        if key not in made:
+            made[key] = shape(name, query) if name != "evil" else reply_to(query).to_wire()
+        return query.id.to_bytes(2) + made[key][2:]
+
+    net.serve(EVIL, handler)
+
+
+def honest(net: Net, count: int) -> None:
+    com = net.zone("com", {"ns.com": "45.1.0.1"})
+    for number in range(count):
+        zone, address = f"shop{number}.com", f"45.2.{number // 250}.{number % 250}"
+        net.zone(zone, {f"ns.{zone}": address}, "www A 193.0.0.1", parent=com)
+
+
+async def costs(house: House, name: str) -> tuple[str, float]:
+    """Seconds of CPU until nothing is under way any more."""
+    gc.collect()
+    begun = time.process_time()
+    code = rcode(await house.ask(name))
+    await house.settle()
+    return code, time.process_time() - begun
+
+
+@pytest.mark.parametrize("minimise", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_question_costs_no_more_than_some_ordinary_ones(
+    shape: Callable[[str, dns.message.Message], bytes], minimise: bool, tmp_path: Path
+) -> None:
+    async def run() -> tuple[float, float]:
+        net = Net()
+        honest(net, 40)
+        evil(net, shape)
+        house = House(net, tmp_path, qname_minimisation=minimise, ipv6=True)
+        await costs(house, "www.shop0.com")
+        ordinary = [await costs(house, f"www.shop{number}.com") for number in range(1, 40)]
+        assert {code for code, _ in ordinary} == {"NOERROR"}
+        dearest = 0.0
+        for name in ("www.s0.evil", "other.s0.evil", "www.s3.evil", "x.y.z.s5.evil"):
+            code, took = await costs(house, name)
+            assert code == "SERVFAIL"
+            dearest = max(dearest, took)
+        return dearest, median(took for _, took in ordinary)
+
+    for _ in range(3):  # somebody else may have had the processor
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            dearest, ordinary = runner.run(run())
+        if dearest <= DEAREST * ordinary:
+            return
+    pytest.fail(f"{1000 * dearest:.1f} ms, an ordinary question {1000 * ordinary:.2f} ms")
+
+
+@virtual
+async def test_a_trace_costs_no_more_and_ends(tmp_path: Path) -> None:
+    net = Net()
+    evil(net, ring)
+    house = House(net, tmp_path)
+    begun = time.process_time()
+    answer, steps = await house.parts.recurse.trace(from_text("www.s0.evil"), codes.A)
+    assert answer.rcode == codes.SERVFAIL
+    assert len(steps) <= bounds.MAX_QUERIES
+    assert time.process_time() - begun <= 2
+
+
+@virtual
+async def test_everything_ends_on_the_clock_though_no_reply_ever_comes(tmp_path: Path) -> None:
+    net = Net()
+    house = House(net, tmp_path)
+
+    async def never(ask: Ask) -> None:
+        await asyncio.sleep(1e9)
+
+    net.exchange = never  # type: ignore[method-assign, assignment]
+    recurse = house.parts.recurse
+    begun = house.clock.monotonic()
+    limit = bounds.RECURSION_TIME + bounds.RECURSION_GRACE
+    assert rcode(await house.ask("www.shop.com")) == "SERVFAIL"
+    await house.settle()
+    assert house.clock.monotonic() - begun <= limit
+    begun = house.clock.monotonic()
+    answer, _ = await recurse.trace(from_text("www.shop.com"), codes.A)
+    assert (answer.rcode, house.clock.monotonic() - begun <= limit) == (codes.SERVFAIL, True)
+    begun = house.clock.monotonic()
+    assert await recurse.prime() is None
+    assert house.clock.monotonic() - begun <= limit
+    await recurse.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing of it is left"
+
+
+# -- a thousand of them ------------------------------------------------------------------------------------------------------
+
+
+async def flood(questions: int, probes: int, folder: Path) -> dict[str, float]:
+    """In real time: so many questions in one go, each for a zone of its own, while a second client looks names up."""
+    net = Net(rtt=0.005)
+    honest(net, probes)
+    evil(net, fresh)
+    house = House(net, folder)
+    await house.ask("www.shop0.com")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    attack = [asyncio.create_task(house.ask(f"www.s{number}.evil")) for number in range(questions)]
+    good = 0
+    for number in range(1, probes):
+        good += addresses(await house.ask(f"www.shop{number}.com")) == ["193.0.0.1"]
+    await asyncio.gather(*attack)
+    await house.settle()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"good": good / (probes - 1), "grown": grown / 1024}
+
+
+def test_a_thousand_of_them_leave_the_others_alone(at_length: bool, tmp_path: Path) -> None:
+    questions, probes = (1000, 200) if at_length else (300, 60)
+    run = [sys.executable, __file__, str(questions), str(probes), str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=300, check=True, cwd=ROOT)
+    found = json.loads(done.stdout)
+    assert found["good"] >= 0.95
+    assert found["grown"] <= 64, "MiB, as much as the caches may have"
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(flood(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))))
