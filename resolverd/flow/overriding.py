@@ -169,8 +169,8 @@ def _tell(what: str, override: Override) -> None:
     key = override.key
     until = "" if not override.until else override.until
     fields: dict[str, str | int | float] = {
-        "audit": f"{what} (temporary)" if key.temporary else what,
-        "subject": key.subject, "scope": key.scope, "to": key.recipient, "since": override.since, "until": until,
+        "audit": what, "subject": key.subject, "scope": key.scope, "to": key.recipient,
+        "temporary": "yes" if key.temporary else "", "since": override.since, "until": until,
         "owner": override.owner, "note": override.reason, "from_id": override.from_id,
     }  # fmt: skip
     logs.decision(audit, fields)

@@ -562,6 +562,19 @@ async def test_every_change_is_in_the_audit_log(caplog: pytest.LogCaptureFixture
     assert (told[2]["scope"], told[2]["to"], told[2]["until"]) == ("lists", "anna@example.org", "")
 
 
+async def test_a_ban_survives_a_restart_beside_a_denial_for_good(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    first, _ = book(store)
+    with caplog.at_level(logging.INFO, "resolverd.audit"):
+        for temporary in (True, False):
+            await first.set(Wish(key_of("deny", "192.0.2.7", temporary=temporary), owner="fail2ban" if temporary else "anna"))
+    told = [record.fields for record in caplog.records if record.name == "resolverd.audit"]
+    assert [(each["audit"], each["temporary"]) for each in told] == [("deny", "yes"), ("deny", "")]
+    again, _ = book(store)
+    await again.load()
+    kept = {(each.override.owner, each.override.key.temporary) for each in again.shown()}
+    assert kept == {("fail2ban", True), ("anna", False)}
+
+
 async def test_damaged_records_do_not_count_and_are_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     first, _ = book(store)
     await first.set(Wish(key_of("deny", "192.0.2.7")))
