@@ -233,9 +233,9 @@ MAIL_SENDER_QUERIES: Final = 60
 """The same for the sender's domain: an SPF record of ten mechanisms with ten names each would send 450 to somebody else's
 servers (RFC 7208 §11.1). Apart, or a client could spend on its own names what it takes to find a forged sender out."""
 MAIL_ZONE_RATE: Final = 200
-"""Queries a second to the servers of one zone for all mail together: many mails are as good as one large record."""
-MAIL_ZONES: Final = 4096
-"""Zones for which that is remembered (zones are a stranger's choice)."""
+"""Queries a second to the servers of one registered domain for all mail together: many mails are as good as one large record."""
+MAIL_DOMAINS: Final = 4096
+"""Domains for which that is remembered (they are a stranger's choice)."""
 
 # -- lists --------------------------------------------------------------------------------------------------------------
 LIST_QUESTIONS: Final = 2000

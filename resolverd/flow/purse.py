@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.flow.ports import Clock
-from resolverd.mail.domains import is_suffix
+from resolverd.mail.domains import is_suffix, registrable
 from resolverd.quota import Allowance, Rate
-from resolverd.wire.names import Name, is_subdomain, label_count, to_text
+from resolverd.wire.names import Name, is_subdomain, label_count, suffix, to_text
 from resolverd.wire.names import from_text as name_of
 
 _REVERSE = name_of("arpa")
@@ -19,30 +19,39 @@ _RATE = Allowance(bounds.MAIL_ZONE_RATE, 1.0)
 
 
 class ZoneRates:
-    """How many queries a second go to the servers of one zone for mail, all mail together.
+    """How many queries a second go to the servers of one registered domain for mail, all mail and all zones in it together.
 
     Registries are exempt: everything leads through them. So is the reverse tree, where a client is no stranger's choice.
     """
 
     def __init__(self, clock: Clock):
         self._clock = clock
-        self._rates: OrderedDict[Name, Rate] = OrderedDict()
+        self._rates: OrderedDict[str, Rate] = OrderedDict()
 
     def __len__(self) -> int:
-        """Zones remembered."""
+        """Domains remembered."""
         return len(self._rates)
 
     def allows(self, zone: Name) -> bool:
         """Take one for a zone (lower case)."""
-        if label_count(zone) <= 1 or is_subdomain(zone, _REVERSE) or is_suffix(to_text(zone).removesuffix(".")):
+        domain = _domain(zone)
+        if not domain:
             return True
-        rate = self._rates.get(zone)
+        rate = self._rates.get(domain)
         if rate is None:
-            rate = self._rates[zone] = Rate(_RATE)
-            if len(self._rates) > bounds.MAIL_ZONES:
+            rate = self._rates[domain] = Rate(_RATE)
+            if len(self._rates) > bounds.MAIL_DOMAINS:
                 self._rates.popitem(last=False)
-        self._rates.move_to_end(zone)
+        self._rates.move_to_end(domain)
         return rate.take(self._clock.monotonic()) is not None
+
+
+def _domain(zone: Name) -> str:
+    """Whose zone it is: the registered domain, or the like where the registry is not known; empty for those that are exempt."""
+    if label_count(zone) <= 1 or is_subdomain(zone, _REVERSE):
+        return ""
+    text = to_text(zone).removesuffix(".")
+    return registrable(text) or ("" if is_suffix(text) else to_text(suffix(zone, 2)))
 
 
 class Purse:

@@ -74,6 +74,7 @@ LISTS = (
     ), hosts=2),
     _list("dbl.spamhaus.org", "domain", 91, (
         (".casino-deals.net", "127.0.1.2", "https://www.spamhaus.org/query/domain/$"),
+        (".abused-by-others.com", "127.0.1.103", "https://www.spamhaus.org/query/domain/$"),
         (".dbltest.com", "127.0.1.2", "https://www.spamhaus.org/query/domain/$"),
         ("test", "127.0.1.2", "https://www.spamhaus.org/query/domain/$"),
     )),

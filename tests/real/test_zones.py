@@ -102,6 +102,9 @@ TABLE = [
     (f"casino-deals.net.dbl.{ORIGIN}", "A", yes("127.0.0.2", "127.0.1.2")),
     (f"www.casino-deals.net.dbl.{ORIGIN}", "A", yes("127.0.0.2", "127.0.1.2")),
     (f"honest-mail.com.dbl.{ORIGIN}", "A", NO),
+    # a legitimate domain that others abuse: 0 points, so no listing; in the list's own zone it has the list's own answer
+    (f"abused-by-others.com.dbl.{ORIGIN}", "A", NO),
+    ("abused-by-others.com.dbl.spamhaus.org", "A", yes("127.0.1.103")),
     # wl
     (at(VOUCHED, "wl"), "A", yes("127.0.2.3")),
     (at(VOUCHED6, "wl"), "A", yes("127.0.2.3")),

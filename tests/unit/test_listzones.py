@@ -363,6 +363,33 @@ async def test_overrides_reach_every_zone(action, subject, said):
         assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == UNTOUCHED
 
 
+@pytest.mark.parametrize("subject", ["1.2.3.7", "mail.example.com"])
+@virtual
+async def test_no_list_is_asked_where_our_own_word_decides(subject):
+    async with world() as w:
+        w.script["7.3.2.1.in-addr.arpa PTR"] = ptr("mail.example.com")
+        w.script["mail.example.com"] = a("1.2.3.7")
+        await w.book.set(Wish(key_of("allow", subject)))
+        assert await w.a("7.3.2.1.bl.rbl.internal") == "NXDOMAIN"
+        assert await w.a("mail.example.com.dbl.rbl.internal") == "NXDOMAIN"
+        await w.book.forget([key_of("allow", subject)])
+        await w.book.set(Wish(key_of("deny", subject)))
+        assert await w.a("7.3.2.1.wl.rbl.internal") == "NXDOMAIN"
+        asked = {zone for zone in ("zen.spamhaus.org", "dbl.spamhaus.org", "list.dnswl.org") for name in w.asked if zone in name}
+        assert asked == ({"dbl.spamhaus.org"} if subject == "1.2.3.7" else set()), "the domain itself is not allowed there"
+
+
+@virtual
+async def test_lists_are_asked_beside_a_name_that_is_long_in_coming():
+    async with world() as w:
+        w.script["7.3.2.1.in-addr.arpa PTR"] = (60.0, ptr("mail.example.com"))
+        w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4")
+        await w.book.set(Wish(key_of("allow", "partner.example")))
+        start = w.clock.monotonic()
+        assert await w.a("7.3.2.1.bl.rbl.internal") == LISTED
+        assert w.clock.monotonic() - start <= 2
+
+
 @virtual
 async def test_a_name_that_does_not_lead_back_allows_nobody():
     async with world() as w:

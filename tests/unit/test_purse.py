@@ -152,9 +152,13 @@ async def test_registries_and_the_reverse_tree_are_exempt_and_zones_are_forgotte
         assert all(rates.allows(from_text(zone)) for _ in range(3 * bounds.MAIL_ZONE_RATE)), zone
     victim = from_text("victim.example")
     assert sum(rates.allows(victim) for _ in range(3 * bounds.MAIL_ZONE_RATE)) == bounds.MAIL_ZONE_RATE
-    for n in range(2 * bounds.MAIL_ZONES):
+    for zone in ("sub.victim.example", "deep.sub.victim.example"):
+        assert not rates.allows(from_text(zone)), "its zones share it, and so do its names behind a forwarder"
+    for zone in ("www.firm.co.uk", "firm.co.uk", "other.co.uk", "user.github.io", "beside.github.io"):
+        assert rates.allows(from_text(zone))
+    for n in range(2 * bounds.MAIL_DOMAINS):
         rates.allows(from_text(f"zone{n}.example"))
-    assert len(rates) == bounds.MAIL_ZONES
+    assert len(rates) == bounds.MAIL_DOMAINS
 
 
 @virtual

@@ -35,8 +35,7 @@ class Dnsbl:
         findings = []
         for one, listed in listings(questions, replies):
             if not listed.weight:
-                noted = f"Client host [{address}] listed by {one.spec.shown}"
-                findings.append(uncounted(self.name, "dnsbl_uncounted", noted, one, listed, replies))
+                findings.append(uncounted(self.name, "dnsbl_uncounted", f"Client host [{address}]", one, listed, replies))
                 continue
             blocked = f"Client host [{address}] blocked using {one.spec.shown}"
             findings.append(

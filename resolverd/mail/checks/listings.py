@@ -30,12 +30,10 @@ def listings(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, 
     return sorted(found, key=lambda pair: (-abs(pair[1].weight), pair[0].spec.number))
 
 
-def uncounted(check: str, code: str, blocked: str, one: Asked, listed: Listed, replies: Replies) -> Finding:
+def uncounted(check: str, code: str, who: str, one: Asked, listed: Listed, replies: Replies) -> Finding:
     """The word on a listing that weighs nothing: it is told, and does nothing, whatever listings do."""
-    reason = f": {listed.reason}" if listed.reason else ""
-    return harmless(
-        check, code, f"{blocked}{reason}; 0 points, so it does not count", evidence(replies, [one.question], one.spec.shown)
-    )._replace(link=listed.link)
+    text = f"{who} {listed.reason or f'listed by {one.spec.shown}'}; 0 points, so it does not count"
+    return harmless(check, code, text, evidence(replies, [one.question], one.spec.shown))._replace(link=listed.link)
 
 
 def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Unknown]]:

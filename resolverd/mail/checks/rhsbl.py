@@ -70,8 +70,8 @@ class Rhsbl:
             for one, listed in listings(questions, replies):
                 domain = str(one.question.subject)
                 if not listed.weight:
-                    noted = f"{ROLES[role]} [{domain}] listed by {one.spec.shown}"
-                    findings.append(uncounted(self.name, f"rhsbl_{role}_uncounted", noted, one, listed, replies))
+                    who = f"{ROLES[role]} [{domain}]"
+                    findings.append(uncounted(self.name, f"rhsbl_{role}_uncounted", who, one, listed, replies))
                     continue
                 blocked = f"{ROLES[role]} [{domain}] blocked using {one.spec.shown}"
                 finding = harmful(
