@@ -126,9 +126,12 @@ async def inquire(
     answered: list[Question] = []
     spared = False
     last = -1
+    word, settled = NO_WORD, False
     try:
         while True:
-            word = _own_word(attempt, checks, replies) if lifting else NO_WORD
+            if not settled:
+                word = _own_word(attempt, checks, replies) if lifting else NO_WORD
+                settled = word.wants <= replies.keys()
             wanted = _wanted(attempt, checks, replies, broken, word.lifts)
             open_ = [question for question in wanted if question not in replies]
             waits = not word.wants.isdisjoint(open_)
