@@ -15,7 +15,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from resolverd.mail.attempt import Attempt
+from resolverd.mail.domains import mailbox
 from resolverd.mail.printable import printable
+from resolverd.wire.alabels import in_ascii
 from resolverd.wire.names import Address
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -76,7 +78,7 @@ class Recipients(NamedTuple):
 
     def holds(self, recipient: str) -> bool:
         """Whether a recipient is among them."""
-        recipient = recipient.lower()
+        recipient = mailbox(recipient)
         local, _, domain = recipient.rpartition("@")
         for name in {local, local.partition("+")[0]}:
             if f"{name}@" in self.addresses or f"{name}@{domain}" in self.addresses:
@@ -172,7 +174,7 @@ def _recipient(entry: str) -> str | re.Pattern[str]:
         return _domain(entry, "recipient")
     if not local or any(char.isspace() for char in entry):
         raise ValueError("is no recipient")
-    return f"{local}@{domain}"
+    return mailbox(f"{local}@{domain}")
 
 
 def _expression(entry: str) -> re.Pattern[str] | None:
@@ -198,7 +200,7 @@ def _domain(entry: str, what: str) -> str:
     try:
         ip_address(name)
     except ValueError:
-        return name
+        return in_ascii(name)
     raise ValueError(f"is no {what}")
 
 

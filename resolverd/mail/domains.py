@@ -9,7 +9,7 @@ from typing import Final
 
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
-from resolverd.wire.alabels import a_labels
+from resolverd.wire.alabels import a_labels, in_ascii
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _MAX_TEXT = 253
@@ -56,6 +56,12 @@ def canonical(text: str) -> str | None:
     if len(text) > _MAX_TEXT or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
         return None
     return text
+
+
+def mailbox(address: str) -> str:
+    """A mail address as addresses are compared: in lower case, its domain as A-labels where it has them."""
+    local, at, domain = address.lower().rpartition("@")
+    return f"{local}@{in_ascii(domain)}" if at else domain
 
 
 @lru_cache(REMEMBERED)

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from resolverd.mail import recipients
 from resolverd.mail.attempt import Attempt
+from resolverd.mail.domains import mailbox
 from resolverd.mail.findings import ANYTHING, Action, Consequence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.mail.printable import points, printable
 
@@ -137,7 +138,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     policy = rules.policy(attempt.recipient)
     mode = policy.mode or rules.mode
     if attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients):
-        return Decision(Action.ACCEPT, score, f"exempt recipient {printable(attempt.recipient, 80)}", counted, mode=mode)
+        return Decision(Action.ACCEPT, score, f"exempt recipient {printable(mailbox(attempt.recipient), 80)}", counted, mode=mode)
     ruling = [finding for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
     # The admin's own refusal is the answer, also where it only puts off what others would refuse for good.
     rulings = [_ruling(finding) for finding in ruling if finding.code == DENIED]

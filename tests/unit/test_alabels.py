@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from mailcases import CLIENT, World, asked, attempt, dns, judged, txt
 
 from resolverd.edge.policy import decision_fields
-from resolverd.mail import checks
+from resolverd.mail import checks, recipients
+from resolverd.mail.allowfiles import read_recipients
+from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.checks.rules import PRESETS, CheckRules
 from resolverd.mail.checks.sender_domain import SenderDomain
 from resolverd.mail.checks.spf import SpfOptions
 from resolverd.mail.domains import canonical
 from resolverd.mail.findings import Action, Verdict
+from resolverd.mail.overrides import Override, OverrideIndex, key_of
 from resolverd.mail.printable import printable
 from resolverd.mail.verdict import Mode, VerdictRules, decide, notice
 from resolverd.watch import logs
@@ -98,6 +101,25 @@ def test_long_text_costs_nothing() -> None:
     ordinary = max(cost("m\u00fcnchen.b\u00fccher.example"), 1e-4)
     for text in ("\u00fc" * 16_000, ".".join(["\u00fc" * 63] * 60), "\u00fc\u00ad" * 8000 + ".de", "\u4e00." * 127):
         assert cost(text) < 50 * ordinary
+
+
+# -- whom rules mean
+
+ANNA = "Anna+news@M\u00fcnchen.org"
+
+
+def test_rules_for_a_recipient_mean_it_however_its_domain_is_written() -> None:
+    for pattern in ("anna@xn--mnchen-3ya.org", "xn--mnchen-3ya.org", "anna@"):
+        assert recipients.matches(ANNA, [pattern])
+    assert not recipients.matches(ANNA, ["anna@munchen.org", "mnchen.org"])
+    for line in ("m\u00fcnchen.org", "xn--mnchen-3ya.org", "anna@M\u00fcnchen.org", "anna@"):
+        found, faults = read_recipients(line)
+        assert (found.holds(ANNA), faults) == (True, [])
+    rules = VerdictRules(exempt_recipients=("anna@xn--mnchen-3ya.org",))
+    assert decide(attempt(recipient=ANNA), [], rules).reason == "exempt recipient anna+news@xn--mnchen-3ya.org"
+    index = OverrideIndex([Override(key_of("deny", CLIENT, recipient="anna+news@m\u00fcnchen.org"), 0)])
+    (finding,) = judged(Overrides(index), attempt(recipient=ANNA), World())
+    assert finding.code == "override_deny"
 
 
 # -- what is told of a SMTPUTF8 sender

@@ -11,7 +11,7 @@ from typing import Final
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.checks.fcrdns import Fcrdns, confirmed
 from resolverd.mail.checks.rules import CheckRules, harmless
-from resolverd.mail.domains import canonical
+from resolverd.mail.domains import canonical, mailbox
 from resolverd.mail.findings import ANYTHING, Consequence, Finding, SmtpReply
 from resolverd.mail.overrides import DENY, EVERYTHING, GREYLIST, LISTS, SPF, Held, Kind, OverrideIndex, Parties, Role, word
 from resolverd.mail.questions import Question, Replies
@@ -95,7 +95,7 @@ class Overrides:
             (name,) if name else (),
             _canonical_sender(attempt),
             canonical(attempt.helo_name) or "",
-            attempt.recipient.lower(),
+            mailbox(attempt.recipient),
         )
         return self.index.held(parties, attempt.at)
 
