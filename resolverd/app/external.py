@@ -48,7 +48,7 @@ def _secrets(settings: Settings) -> Iterator[ConfigFault]:
 
 def _hints(settings: Settings, before: External | None) -> tuple[Hints, list[ConfigFault]]:
     try:
-        return root_hints(settings.resolver.root_hints), []
+        return root_hints(settings.resolver), []
     except ConfigError as error:
         instead = root_hints(None) if before is None else before.hints
         what = "those shipped" if before is None else "those in use so far"

@@ -3,7 +3,6 @@
 import os
 import random
 from importlib import resources
-from pathlib import Path
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -13,7 +12,7 @@ from resolverd.cache.broken import FailureCache
 from resolverd.cache.delegations import DelegationCache
 from resolverd.cache.packets import PacketCache
 from resolverd.cache.records import RecordCache
-from resolverd.config.settings import Settings
+from resolverd.config.settings import Resolver, Settings
 from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.flow.ports import Clock, Network
@@ -93,7 +92,7 @@ def resolution(
     packets = PacketCache(int(kept.size * _PACKETS_SHARE))
     records = RecordCache(int(kept.size * (1 - _PACKETS_SHARE)), kept.serve_stale)
     delegations, failures, servers = DelegationCache(), FailureCache(), Servers()
-    hints = hints or root_hints(wanted.root_hints)
+    hints = hints or root_hints(wanted)
     discretion = Discretion(key_zones)
     rules = Rules(
         ipv4=wanted.ipv4,
@@ -124,14 +123,21 @@ def resolution(
     return Resolution(packets, records, delegations, failures, servers, recurse, resolve, routes, share)
 
 
-def root_hints(path: Path | None) -> Hints:
-    """The root's servers from a hints file, or those shipped. Raises ConfigError."""
+def root_hints(wanted: Resolver | None) -> Hints:
+    """The root's servers from the hints file that is `wanted`, or those shipped. Raises ConfigError.
+
+    Where everything is forwarded, nobody asks them, and the file may be empty.
+    """
+    path = wanted.root_hints if wanted is not None else None
     try:
         if path is None:
             text = resources.files("resolverd.data").joinpath("root.hints").read_text("ascii")
         else:
             text, _ = read_text(path)
-        return Hints.of(masterfile.parse(text, ROOT))
+        records = masterfile.parse(text, ROOT)
+        if not records and wanted is not None and any(from_text(each.zone) == ROOT for each in wanted.forward):
+            return root_hints(None)
+        return Hints.of(records)
     except OSError as error:
         raise ConfigError([ConfigFault("resolver.root_hints", f"cannot read {str(path)!r}: {error.strerror}")]) from None
     except ValueError as error:

@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 _REFUSED = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_NOT_SUPPORTED),))
 _NOTIMP = Answer(codes.NOTIMP, errors=(ExtendedError(codes.EDE_NOT_SUPPORTED),))
 _FORMERR = Answer(codes.FORMERR)
-_NO_RECURSION = ExtendedError(codes.EDE_PROHIBITED, "not in the cache, and RD is not set")
-_NOT_RECURSING = Answer(codes.REFUSED, errors=(_NO_RECURSION,), keep=False)
+_NO_RECURSION = ExtendedError(codes.EDE_NOT_AUTHORITATIVE, "not in the cache, and RD is not set")
+_NOT_RECURSING = Answer(codes.REFUSED, errors=(_NO_RECURSION,), keep=False, recursion_available=True)
+"""RFC 8914 §4.21. Whoever sets RD gets recursion."""
 _RFC8482 = b"\x07RFC8482\x00"
 _RFC8482_TTL = 3600
 

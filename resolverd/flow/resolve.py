@@ -18,7 +18,7 @@ from resolverd.recursion.ports import Purse
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
-from resolverd.wire.rrset import RRset
+from resolverd.wire.rrset import RRset, each_once
 
 
 class Own(Protocol):
@@ -96,7 +96,8 @@ class Resolve:
             if not chain:
                 return answer
             # RFC 1035 §4.1.1: AA is about the name that was asked.
-            return answer._replace(answer=(*chain, *answer.answer), aa=authoritative, definite=definite and answer.definite)
+            whole = each_once((*chain, *answer.answer))
+            return answer._replace(answer=whole, aa=authoritative, definite=definite and answer.definite)
         return servfail(codes.EDE_OTHER, "aliases without end")._replace(answer=chain)
 
     def _at_hand(self, name: Name, rtype: int) -> tuple[tuple[RRset, ...], Answer | None, Name]:

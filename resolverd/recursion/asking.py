@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.recursion.capabilities import Feature
-from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify
+from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify, is_from_wildcard
 from resolverd.recursion.cuts import Cut
 from resolverd.recursion.lifetimes import Lifetimes
 from resolverd.recursion.opinion import zone_of
@@ -168,13 +168,12 @@ class Asking:
         """Remember what an outcome says."""
         records = self._records
         if isinstance(outcome, Data | Alias | Denial | Overflow):
-            beside: tuple[RRset, ...] = ()
+            dname: tuple[RRset, ...] = ()
+            proof = outcome.authority if isinstance(outcome, Data | Alias) else ()
             for rrset in outcome.chain:
-                if isinstance(outcome, Data) and rrset is outcome.chain[-1]:
-                    beside = outcome.authority
-                records.put(rrset, trust, now, lower(rrset.owner), beside, lease)
                 # A CNAME behind a DNAME was made from it; both are shown together.
-                beside = (rrset,) if rrset.rtype == codes.DNAME else ()
+                records.put(rrset, trust, now, lower(rrset.owner), proof if is_from_wildcard(rrset) else dname, lease)
+                dname = (rrset,) if rrset.rtype == codes.DNAME else ()
         if isinstance(outcome, Denial):
             authority = (outcome.soa, *outcome.proofs) if outcome.soa else outcome.proofs
             records.deny(outcome.name, outcome.qtype, outcome.ttl, authority, trust, now, whole=outcome.nxdomain)

@@ -1,5 +1,6 @@
 """What memory alone says to a question: step by step for iteration, as a whole for answers without any query."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from resolverd import bounds
@@ -9,7 +10,7 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.known import Hit
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
-from resolverd.wire.rrset import RRset, Security, Trust
+from resolverd.wire.rrset import RRset, Security, Trust, each_once
 
 Known: TypeAlias = Data | Alias | Denial | Overflow
 """What memory can know."""
@@ -30,8 +31,10 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
         hit = get(name, codes.CNAME)
         if hit is not None and hit.rrset is not None:
             # An alias that was made from a DNAME has it beside it, and in front of it in the answer.
-            chain = (*hit.authority, hit.rrset)
-            return Alias(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), hit, _is_definite(hit))
+            dname = tuple(rrset for rrset in hit.authority if rrset.rtype == codes.DNAME)
+            proof = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.DNAME)
+            target = lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0]))
+            return Alias((*dname, hit.rrset), target, proof, hit, _is_definite(hit))
     for owner in ancestors(name)[1:-1] if records.has_dnames else ():
         hit = get(owner, codes.DNAME)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
@@ -40,7 +43,8 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, hit.rrset.rdatas[0])
             if len(target) > MAX_NAME:
                 return Overflow((hit.rrset,), hit, _is_definite(hit))
-            return Alias((hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,))), lower(target), hit, _is_definite(hit))
+            chain = (hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,)))
+            return Alias(chain, lower(target), (), hit, _is_definite(hit))
     return None
 
 
@@ -55,16 +59,25 @@ def _is_definite(hit: Hit) -> bool:
     return hit.trust >= Trust.ANSWER
 
 
-def finish(chain: list[RRset], end: Data | Denial | Overflow, *, definite: bool = True) -> Answer:
+def finish(aliases: Sequence[Alias], end: Data | Denial | Overflow) -> Answer:
     """The answer at the end of a chain (RFC 6604: its RCODE is the last name's), which is as `definite` as its weakest part."""
-    definite = definite and end.definite
+    definite = all(part.definite for part in (*aliases, end))
     age = int(end.hit.age) if end.hit is not None else 0
+    rcode, authority = codes.NOERROR, [rrset for alias in aliases for rrset in alias.authority]
     if isinstance(end, Data):
-        return Answer(codes.NOERROR, (*chain, *end.chain), end.authority, age=age, definite=definite)
-    if isinstance(end, Overflow):
-        return Answer(codes.YXDOMAIN, (*chain, *end.chain), age=age, definite=definite)
-    authority = (end.soa, *end.proofs) if end.soa is not None else end.proofs
-    return Answer(codes.NXDOMAIN if end.nxdomain else codes.NOERROR, (*chain, *end.chain), authority, age=age, definite=definite)
+        authority += end.authority
+    elif isinstance(end, Denial):
+        rcode = codes.NXDOMAIN if end.nxdomain else rcode
+        authority = [*([end.soa] if end.soa is not None else ()), *authority, *end.proofs]
+    else:
+        rcode = codes.YXDOMAIN
+    # One DNAME may be crossed more than once.
+    return Answer(rcode, each_once((*shown(aliases), *end.chain)), each_once(authority), age=age, definite=definite)
+
+
+def shown(aliases: Sequence[Alias]) -> list[RRset]:
+    """The records of a chain's aliases, in order."""
+    return [rrset for alias in aliases for rrset in alias.chain]
 
 
 def is_expiring(known: Known | None) -> bool:
@@ -74,18 +87,16 @@ def is_expiring(known: Known | None) -> bool:
 
 def answer(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Answer | None:
     """The whole answer from memory, or None if any part of it is missing."""
-    chain: list[RRset] = []
+    aliases: list[Alias] = []
     name = lower(name)
     expiring = False
-    definite = True
     for _ in range(bounds.MAX_CNAMES + 1):
         known = step(records, name, rtype, now, stale_ttl)
         if known is None:
             return None
         expiring |= is_expiring(known)
         if not isinstance(known, Alias):
-            return finish(chain, known, definite=definite)._replace(expiring=expiring)
-        chain += known.chain
-        definite &= known.definite
+            return finish(aliases, known)._replace(expiring=expiring)
+        aliases.append(known)
         name = known.target
     return None

@@ -30,10 +30,11 @@ class Data(NamedTuple):
 
 
 class Alias(NamedTuple):
-    """A chain that leads to a name of which this message says nothing that counts."""
+    """A chain that leads to a name of which this message says nothing that counts; `authority` proves a wildcard, as in Data."""
 
     chain: tuple[RRset, ...]
     target: Name
+    authority: tuple[RRset, ...] = ()
     hit: Hit | None = None
     definite: bool = True
 
@@ -142,21 +143,24 @@ def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
     found, name = scrub.chain(message, qname, qtype, zone, whole=forwarded)
     chain = tuple(found)
     last = chain[-1] if chain else None
-    if last is not None and last.rtype == qtype and lower(last.owner) == name:
+    has_data = last is not None and last.rtype == qtype and lower(last.owner) == name
+    # RFC 6672 §2.2: it says that a DNAME makes too long a name, here or behind an alias, so that there is one, and no data.
+    leads_on = bool(chain) and not has_data and any(each.rtype == codes.DNAME for each in message.answer)
+    if message.rcode == codes.YXDOMAIN and not leads_on:
+        return Useless("YXDOMAIN without its DNAME")
+    if has_data:
         return Data(chain, _wildcard_proof(message, chain, zone))
     if last is not None and last.rtype == codes.DNAME:
         return Overflow(chain)
-    if message.rcode == codes.YXDOMAIN:
-        return Useless("YXDOMAIN without its DNAME")
     if chain and not (forwarded and is_subdomain(name, zone)):
-        return Alias(chain, name)
+        return Alias(chain, name, _wildcard_proof(message, chain, zone))
     soa, proofs = scrub.denial(message, name, zone)
     if message.rcode == codes.NXDOMAIN:
         return Denial(chain, name, qtype, True, soa, proofs)
     if soa is None and (ns := scrub.referral(message, name, zone)) is not None and not forwarded:
         return Referral(ns, _beside_cut(message, ns))
     if chain and soa is None:
-        return Alias(chain, name)
+        return Alias(chain, name, _wildcard_proof(message, chain, zone))
     if soa is None and any(rrset.rtype == codes.NS and not is_subdomain(lower(rrset.owner), zone) for rrset in message.authority):
         # Upwards: this server does not know the zone, whatever its AA says.
         return Useless("referral that leads nowhere")
@@ -177,10 +181,14 @@ def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> t
     # RFC 4035 §3.1.3.3: an answer from a wildcard comes with the proof that nothing closer exists; the signature
     # shows it by counting fewer labels than its owner has.
     for rrset in chain:
-        for signature in rrset.sigs:
-            if rdata.rrsig(signature).labels < label_count(rrset.owner):
-                return scrub.denial(message, lower(rrset.owner), zone)[1]
+        if is_from_wildcard(rrset):
+            return scrub.denial(message, lower(rrset.owner), zone)[1]
     return ()
+
+
+def is_from_wildcard(rrset: RRset) -> bool:
+    """Whether its signature shows that a wildcard was used. Raises ValueError for one that cannot be read."""
+    return any(rdata.rrsig(signature).labels < label_count(rrset.owner) for signature in rrset.sigs)
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:

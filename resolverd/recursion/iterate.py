@@ -32,7 +32,7 @@ from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
 from resolverd.wire.known import Delegation
 from resolverd.wire.names import ROOT, Address, Name, ancestors, is_subdomain, lower, parent, to_text
-from resolverd.wire.rrset import RRset, Trust
+from resolverd.wire.rrset import Trust, each_once
 
 _MUTE = Useless("no answer for a minimised name", silent=True)
 _MUTE_SERVERS = 2
@@ -163,8 +163,7 @@ class Iterator:
         return self.root_check.shown
 
     def _resolve(self, work: Work, name: Name, rtype: int, path: Path, above: Name | None) -> Generator[Any, Any, Answer]:
-        chain: list[RRset] = []
-        definite = True
+        aliases: list[Alias] = []
         seen: set[Name] = set()
         while name not in seen:
             seen.add(name)
@@ -183,15 +182,14 @@ class Iterator:
                     failure = failure._replace(errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
                 return failure
             if not isinstance(known, Alias):
-                return cached.finish(chain, known, definite=definite)
-            chain += known.chain
-            definite &= known.definite
-            if len(chain) > bounds.MAX_CNAMES:
+                return cached.finish(aliases, known)
+            aliases.append(known)
+            if len(cached.shown(aliases)) > bounds.MAX_CNAMES:
                 break
             name = known.target
         # RFC 1034 §3.6.2: a loop is an error, and the chain shows whose.
         shown = self._rules.discretion.text(name)
-        return servfail(codes.EDE_OTHER, f"aliases without end at {shown}")._replace(answer=tuple(chain))
+        return servfail(codes.EDE_OTHER, f"aliases without end at {shown}")._replace(answer=each_once(cached.shown(aliases)))
 
     def _iterate(
         self, work: Work, name: Name, rtype: int, path: Path, above: Name | None

@@ -15,9 +15,9 @@ class Lifetimes(NamedTuple):
 
     def bound(self, outcome: Outcome) -> Outcome:
         """The outcome with its TTLs within the bounds."""
-        if isinstance(outcome, Data):
+        if isinstance(outcome, Data | Alias):
             return outcome._replace(chain=self._all(outcome.chain), authority=self._all(outcome.authority))
-        if isinstance(outcome, Alias | Overflow):
+        if isinstance(outcome, Overflow):
             return outcome._replace(chain=self._all(outcome.chain))
         if isinstance(outcome, Denial):
             soa = outcome.soa and outcome.soa._replace(ttl=min(outcome.soa.ttl, self.negative_max_ttl))

@@ -21,7 +21,7 @@ class Answer(NamedTuple):
     hold it; answers that change with health, quota or overrides must not be held there. `age`: seconds that its data has
     lain in a cache, 0 for what was just fetched, None where nobody counts. `expiring`: little of its life is left.
     `definite`: an authority has said it, or who was configured to answer for one, and it has not expired: only then may it
-    speak against anybody's mail.
+    speak against anybody's mail. `recursion_available`: although it is a refusal, whoever sets RD gets recursion.
     """
 
     rcode: int
@@ -35,6 +35,7 @@ class Answer(NamedTuple):
     age: int | None = None
     expiring: bool = False
     definite: bool = True
+    recursion_available: bool = False
 
     @property
     def is_failure(self) -> bool:

@@ -15,7 +15,9 @@ _FIXED = Struct("!HHIH")
 _OPTION = Struct("!HH")
 _EDE = 15
 _WITHOUT_RA = (codes.FORMERR, codes.NOTIMP, codes.REFUSED)
-"""Answers that are no recursion, and do not claim that it is there for this client or question."""
+"""Answers that are no recursion, and do not claim that it is there for this client or question, unless they say so."""
+_DNSSEC = (codes.RRSIG, codes.NSEC, codes.NSEC3, codes.DS)
+"""What stands in authority and additional sections for those who validate (RFC 4035 §3.2.1)."""
 
 
 class Rendered(NamedTuple):
@@ -39,7 +41,7 @@ def limit(query: Query, udp: bool) -> int:
 def render(query: Query, answer: Answer, size: int) -> Rendered:
     """The reply to this query, at most `size` octets: with TC and without records where the whole does not fit (RFC 2181 §9)."""
     flags = codes.QR | query.flags & (codes.RD | codes.CD)
-    if answer.rcode not in _WITHOUT_RA:
+    if answer.rcode not in _WITHOUT_RA or answer.recursion_available:
         flags |= codes.RA
     if answer.aa:
         flags |= codes.AA
@@ -47,13 +49,18 @@ def render(query: Query, answer: Answer, size: int) -> Rendered:
     if answer.security is Security.SECURE and (query.do or query.flags & codes.AD) and not query.cd:
         flags |= codes.AD
     opt = _opt(query, answer.rcode, answer.errors)
+    authority, additional = answer.authority, answer.additional
+    if not query.do:
+        # Whoever has not asked for DNSSEC's records gets them only where they are what he asked for.
+        authority = tuple(rrset for rrset in authority if rrset.rtype not in _DNSSEC)
+        additional = tuple(rrset for rrset in additional if rrset.rtype not in _DNSSEC)
     writer = _Writer(query, query.do)
-    counts = [writer.rrsets(section) for section in (answer.answer, answer.authority, answer.additional)]
+    counts = [writer.rrsets(section) for section in (answer.answer, authority, additional)]
     truncated = len(writer.out) + len(opt) > size
-    if truncated and answer.additional:
+    if truncated and additional:
         # Additional records are a courtesy: without them is not truncated.
         writer = _Writer(query, query.do)
-        counts = [writer.rrsets(section) for section in (answer.answer, answer.authority, ())]
+        counts = [writer.rrsets(section) for section in (answer.answer, authority, ())]
         truncated = len(writer.out) + len(opt) > size
     if truncated:
         writer = _Writer(query, query.do)

@@ -1,9 +1,10 @@
 """RRsets: the unit in which DNS data is kept, ranked, signed and answered (RFC 2181 §5)."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
-from resolverd.wire.names import Name
+from resolverd.wire.names import Name, lower
 
 
 class Security(IntEnum):
@@ -43,3 +44,11 @@ class RRset(NamedTuple):
     rdatas: tuple[bytes, ...]
     sigs: tuple[bytes, ...] = ()
     security: Security = Security.UNKNOWN
+
+
+def each_once(rrsets: Iterable[RRset]) -> tuple[RRset, ...]:
+    """The first RRset of each owner and type: a section holds none twice (RFC 2181 §5)."""
+    found: dict[tuple[Name, int], RRset] = {}
+    for rrset in rrsets:
+        found.setdefault((lower(rrset.owner), rrset.rtype), rrset)
+    return tuple(found.values())

@@ -133,7 +133,7 @@ RULES = {
         classify._content, "not forwarded and not message.aa", "False", "recursive_server_last"
     ),
     "YXDOMAIN needs its DNAME": Rule(
-        classify._meaning, "if message.rcode == codes.YXDOMAIN:", "if False:", "yxdomain_without_reason"
+        classify._meaning, "if message.rcode == codes.YXDOMAIN and not leads_on:", "if False:", "yxdomain_without_reason"
     ),
     "an alias's denial is not its target's": Rule(
         classify._meaning,
