@@ -16,6 +16,7 @@ async def opened(settings: Settings) -> AsyncIterator[Service]:
     """A service that works in this process until the context ends. Raises ConfigError."""
     exchange = Exchange(settings.resolver.outgoing_addresses)
     service = Service(settings, exchange, MemoryStore(), SystemClock(), Counters())
+    service.read_zones()
     try:
         yield service
     finally:

@@ -15,9 +15,9 @@ from resolverd.wire.rrset import RRset
 
 
 def own_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZones:
-    """The zones in the configured folder, read."""
+    """The zones in the configured folder, not read yet."""
     zones = LocalZones(ZoneFolder(settings.zones.dir), clock, counters, _elsewhere(settings))
-    zones.load()
+    zones.begin()
     return zones
 
 

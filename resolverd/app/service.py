@@ -76,6 +76,10 @@ class Service:
         """Take up what has to be there before anybody is answered."""
         await self._overrides.load()
 
+    def read_zones(self) -> None:
+        """Read the own zones now, blocking; a daemon reads them behind its start."""
+        self._own.load()
+
     def start(self) -> None:
         """Begin what goes on by itself: priming, sweeping and salvaging the store, own zones, the lists' books and rounds."""
         work = (

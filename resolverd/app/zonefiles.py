@@ -35,6 +35,9 @@ class ZoneFolder:
                 except FileNotFoundError:
                     # A link to nowhere, or removed since the folder was opened.
                     continue
+                except OSError:
+                    # A link in a circle, or into a folder that is closed to us: reading it says why, and disables it alone.
+                    found[entry.name] = Stamp(0, 0, 0.0)
         return found
 
     def lines(self, name: str) -> Iterator[bytes]:

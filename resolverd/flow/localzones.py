@@ -1,9 +1,10 @@
-"""The own zones and lists from files: read at start, read anew when they change, the old data kept while a file is broken.
+"""The own zones and lists from files: read behind the start and anew when they change, the old data kept while a file is broken.
 
 Files are looked at every few seconds in a thread, and what they make takes the place of what was there in one step.
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
@@ -37,6 +38,13 @@ class Stamp(NamedTuple):
     identity: int
     size: int
     written: float
+
+
+_UNREAD = Stamp(-1, -1, -1.0)
+"""Of a file that is known by its name only as yet."""
+
+_SHARE = 1 << 20
+"""Octets of files read at the start, small ones first, before what is in them is served and the next ones are read."""
 
 
 class ZoneFiles(Protocol):
@@ -90,21 +98,40 @@ class LocalZones:
         self.table = Table()
         self.on_change: list[Callable[[Change], None]] = []
 
+    def begin(self) -> None:
+        """See which zones there are. Until `run` or `load` has read all files of one, it answers SERVFAIL."""
+        try:
+            found = self._files.scan()
+        except OSError:
+            return  # the first look at the files says why
+        known = self._named(found)
+        self._read = dict.fromkeys(known, _File(_UNREAD, None))
+        self._take(self._built(set(known.values()), [], self._clock.wall()))
+
     def load(self) -> None:
-        """Read everything now, blocking; for the start."""
+        """Read everything now, blocking."""
         self._take(self._look())
+        while self._unread():
+            self._take(self._look())
 
     async def run(self) -> None:
-        """Look at the files for ever; ends by cancellation."""
+        """Read the files, and look at them for ever; ends by cancellation."""
+        while left := self._unread():
+            await self.refresh()
+            if self._unread() == left:
+                await asyncio.sleep(LOOK_EVERY)
         while True:
             await asyncio.sleep(LOOK_EVERY)
             await self.refresh()
+
+    def _unread(self) -> int:
+        return sum(file.stamp is _UNREAD for file in self._read.values())
 
     async def refresh(self) -> None:
         """Look at the files now. What is read takes its place in one step, on the event loop."""
         async with self._looking:
             try:
-                change = await asyncio.to_thread(self._look)
+                change = await asyncio.to_thread(self._look_in_peace)
             except Exception:
                 # A bug in reading one file must not end the reading of all.
                 self._counters.add("bugs", where="zones")
@@ -132,8 +159,22 @@ class LocalZones:
             "zones_out_of_service": sum(bool(zone.trouble) for zone in self.table),
         }
 
+    def _look_in_peace(self) -> Change | None:
+        """As `_look`, in a thread. Zones have no cycles, and nobody looks for any in them, which would stop everybody else."""
+        gc.disable()
+        try:
+            change = self._look()
+            if change is not None:
+                gc.freeze()
+            return change
+        finally:
+            gc.enable()
+
     def _look(self) -> Change | None:
-        """Read what has changed; None if nothing has. Blocks."""
+        """Read what has changed; None if nothing has. Blocks.
+
+        Where files have not been read yet, it is done after a `_SHARE` of them, and the next look goes on.
+        """
         try:
             found = self._files.scan()
         except OSError as error:
@@ -149,10 +190,16 @@ class LocalZones:
             log.info("%s is gone, and what it held", name)
             del self._read[name]
             changed.add(_origin(name))
-        for name, origin in known.items():
-            before = self._read.get(name)
+        left = _SHARE
+        for name in sorted(known, key=lambda name: found[name].size):
+            if left < _SHARE and found[name].size > left and self._unread():
+                break
+            origin, before = known[name], self._read.get(name)
+            if before is not None and before.stamp is _UNREAD:
+                before = None
             if before is not None and (before.stamp == found[name] or 0 <= now - found[name].written < _AT_REST):
                 continue
+            left -= found[name].size
             file = self._fetch(name, origin, found[name], before, now)
             if file is not None:
                 self._read[name] = file
@@ -217,7 +264,7 @@ class LocalZones:
             trouble = self._trouble(names, now)
             zone = self._zones.get(origin)
             if zone is None or origin in changed or zone.trouble != trouble:
-                if trouble:
+                if trouble and all(self._read[name].stamp is not _UNREAD for name in names):
                     log.error("%s is not served: %s", to_text(origin), trouble)
                 zone = self._zone(origin, names, trouble)
                 changed.add(origin)
@@ -237,6 +284,8 @@ class LocalZones:
         """Why rbldnsd would not serve a zone of these files either."""
         for name in names:
             file = self._read[name]
+            if file.stamp is _UNREAD:
+                return f"{name} is being read"
             if file.content is None:
                 return f"{name} cannot be used"
             if file.expires is not None and now >= file.expires:

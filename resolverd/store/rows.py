@@ -41,8 +41,8 @@ SCHEMA_VERSION = 1
 
 LOCK_PATIENCE = 2
 """Seconds to wait for somebody else's lock on the file (an administrator's sqlite3)."""
-CHECK_PATIENCE = 2.0
-"""Seconds of ``PRAGMA quick_check`` at opening; what it didn't get to is found damaged when it is read."""
+CHECK_PATIENCE = 0.5
+"""Seconds of ``PRAGMA quick_check``, for which the start waits; what it didn't get to is found damaged when it is read."""
 PAGE = 4096
 """Octets."""
 SLICE = 50

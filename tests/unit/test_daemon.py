@@ -299,6 +299,26 @@ def test_a_damaged_token_stops_nothing_and_is_told(tmp_path: Path, octets: bytes
     assert not (tmp_path / "var" / "resolverd.sock").exists()
 
 
+def test_what_takes_long_to_read_keeps_nobody_waiting_neither_at_the_start_nor_at_the_end(tmp_path: Path) -> None:
+    """The ports answer before a large zone is read, its names with SERVFAIL; told to end meanwhile, it ends within 2 s."""
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "zones" / "small.test.zone").write_text("$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\nwww A 192.0.2.1\n")
+    hosts = "".join(f"h{number} A 192.0.2.1\n" for number in range(200_000))
+    (tmp_path / "zones" / "large.test.zone").write_text(f"$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\n{hosts}")
+    running = Running(tmp_path)
+    try:
+        assert running.dns("h7.large.test.").rcode() == dns.rcode.SERVFAIL
+        assert running.dns("localhost.").answer
+        assert running.policy(REQUEST).startswith(b"action=")
+        running.waits_for("small.test.zone: ")
+        assert running.dns("www.small.test.").answer
+        assert "large.test.zone: " not in running.log.read_text()
+        begun = time.monotonic()
+    finally:
+        status = running.end()
+    assert (status, time.monotonic() - begun < 2) == (0, True)
+
+
 def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Path) -> None:
     running = Running(tmp_path)
     file = tmp_path / "config.toml"

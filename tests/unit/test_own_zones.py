@@ -477,3 +477,49 @@ async def test_a_new_delegation_takes_the_place_of_what_is_remembered(tmp_path: 
     world.put(OwnZone(name, masterfile.zone("@ 60 SOA a b 1 2 3 4 5\ncorp 60 NS ns.corp\nns.corp 60 A 45.9.0.9\n", name)))
     world.net.zone("corp.test", {"ns.corp.test": "45.9.0.9"}, "www A 193.0.0.3", parent=test)  # type: ignore[arg-type]
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.0.0.3"]
+
+
+# -- at the start -----------------------------------------------------------------------------------------------------------
+
+
+async def test_until_its_files_are_read_a_zone_is_servfail_and_small_files_come_first() -> None:
+    """Nothing is served in part, nothing is denied that may be in a file not read yet, and nobody waits for the largest file."""
+    zones = Zones()
+    zones.files.put("small.example.zone", "$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\nwww A 192.0.2.1\n")
+    zones.files.put("list.example.dnset", "example.com\n")
+    zones.files.put("list.example.ip4set", "1.2.3.4\n" + "9.9.9.9\n" * 200_000)
+    zones.files.put("large.example.ip4set", "1.2.3.4\n" + "9.9.9.9\n" * 250_000)
+    zones.zones.begin()
+    asked = ("www.small.example", "example.com.list.example", LISTED, "4.3.2.1.large.example")
+    assert [zones.says(name) for name in asked] == ["SERVFAIL"] * 4
+    assert zones.says("www.elsewhere.example") is None
+    seen = []
+    for _ in range(4):
+        await zones.zones.refresh()
+        seen.append([zones.says(name) for name in asked])
+    assert seen == [
+        ["192.0.2.1", "SERVFAIL", "SERVFAIL", "SERVFAIL"],
+        ["192.0.2.1", "127.0.0.2", "127.0.0.2", "SERVFAIL"],
+        ["192.0.2.1", "127.0.0.2", "127.0.0.2", "127.0.0.2"],
+        ["192.0.2.1", "127.0.0.2", "127.0.0.2", "127.0.0.2"],
+    ]
+
+
+def test_a_link_in_a_circle_disables_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "good.example.zone").write_text("$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\nwww A 192.0.2.1\n")
+    (tmp_path / "loop.example.zone").symlink_to("loop.example.zone")
+    (tmp_path / "README").symlink_to("README")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "strange.example.ip4set").symlink_to("file/list")
+    zones = LocalZones(ZoneFolder(tmp_path), Clock(), Counters())
+    for read in (zones.begin, zones.load):
+        read()
+        for name in ("www.loop.example", "4.3.2.1.strange.example"):
+            said = zones.table.ask(from_text(name), codes.A)
+            assert said is not None
+            assert said.answer.rcode == codes.SERVFAIL
+    good = zones.table.ask(from_text("www.good.example"), codes.A)
+    assert good is not None
+    assert good.answer.answer
+    assert "loop.example.zone cannot be used" in caplog.text
+    assert "README" not in caplog.text
