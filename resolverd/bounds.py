@@ -50,13 +50,15 @@ RECURSION_TIME: Final = 8.0
 RECURSION_GRACE: Final = 0.5
 """Seconds behind that after which it is ended, whatever it does."""
 MAX_RECURSIONS: Final = 1000
-"""Recursions under way at once (water torture)."""
+"""Recursions under way at once, LIST_QUESTIONS for zones of lists aside (water torture)."""
 MAX_RECURSIONS_PER_ZONE: Final = 200
-"""Of those, for names of one zone (water torture)."""
+"""Of those, for names of one zone (water torture); half of all for a registry's, half of LIST_QUESTIONS for a list's."""
+LOCAL_RECURSIONS: Final = 250
+"""Of those, kept for the clients on this machine and for its own mail (water torture from outside)."""
 JOSTLE: Final = 0.2
 """Seconds a recursion has for itself when all places are taken, counted from its first client (CVE-2026-42534)."""
-MAX_WAITERS: Final = 100
-"""Clients waiting for one and the same question."""
+MAX_WAITERS: Final = 2000
+"""Clients waiting for one and the same question: they cost little, and those of one address are bounded (DNSBomb)."""
 MAX_KEPT_RRSET: Final = 64 * 1024
 """Memory of an RRset that is remembered; a larger one is passed on whole and forgotten (CacheFlush, CVE-2023-2828)."""
 MAX_KEPT_AUTHORITY: Final = 8 * 1024

@@ -76,7 +76,7 @@ class Answerer:
                 answer = await self._own.answer(name, query.qtype, loopback=local)
                 if answer is not None:
                     return answer
-            return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype))
+            return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
         except Exception:
             self._counters.add("bugs", where="answer")
             log.exception("answering %s failed", to_text(query.qname))

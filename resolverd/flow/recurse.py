@@ -5,9 +5,8 @@ One question is recursed for once, however many ask it, and goes on when those w
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Generator
-from itertools import islice
+from functools import partial
 from typing import Any, NamedTuple
 
 from resolverd import bounds
@@ -16,6 +15,7 @@ from resolverd.cache.delegations import DelegationCache
 from resolverd.cache.records import RecordCache
 from resolverd.flow.driving import Driver
 from resolverd.flow.ports import Clock, Network
+from resolverd.flow.room import Room, Seat, group
 from resolverd.recursion import cached
 from resolverd.recursion.iterate import Iterator
 from resolverd.recursion.ports import Memory, Meter, Purse
@@ -25,7 +25,7 @@ from resolverd.watch.counters import Counters
 from resolverd.watch.discretion import Discretion
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.names import ROOT, Name, is_within, label_count, lower
+from resolverd.wire.names import Name, is_within, lower
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ _FAILED_OFFLINE = Answer(
 
 
 class _Flight:
-    __slots__ = ("since", "task", "told", "waiters", "work", "zone")
+    __slots__ = ("seat", "since", "task", "told", "waiters", "work")
 
-    def __init__(self, task: "asyncio.Task[Answer]", work: Work, zone: Name):
+    def __init__(self, task: "asyncio.Task[Answer]", work: Work, seat: Seat):
+        self.seat = seat
         self.task = task
         self.work = work
         self.since = work.now
-        self.zone = zone
         self.waiters = 0
         self.told = False
 
@@ -99,7 +99,7 @@ class Recurse:
         self._prefetch = prefetch
         self._discretion = discretion
         self._flights: dict[tuple[Name, int], _Flight] = {}
-        self._zones: Counter[Name] = Counter()
+        self._room = Room()
         self._driver = Driver(network, counters)
         self.drive = self._driver.drive
         self.meter: Meter | None = None
@@ -135,12 +135,19 @@ class Recurse:
         return answer
 
     async def resolve(
-        self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False, purse: Purse | None = None
+        self,
+        name: Name,
+        rtype: int,
+        *,
+        deadline: float | None = None,
+        fresh: bool = False,
+        purse: Purse | None = None,
+        local: bool = True,
     ) -> Answer:
         """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL.
 
         With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `purse` pays
-        for the queries, together with those of others who wait for the same answer.
+        for the queries, together with those of others who wait for the same answer. `local`: this machine asks.
         """
         name = lower(name)
         now = self._clock.monotonic()
@@ -165,13 +172,14 @@ class Recurse:
                 codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
             )
         if flight is None:
-            zone = self._zone(name, now)
-            if not self._has_room(zone, now):
+            flight = self._start(name, rtype, purse=purse, local=local)
+            if flight is None:
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
-            flight = self._start(name, rtype, zone, purse=purse)
         elif flight.waiters >= bounds.MAX_WAITERS:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
+        if local:
+            self._room.adopt(flight.seat)
         flight.work.share(purse)
         flight.waiters += 1
         try:
@@ -292,52 +300,41 @@ class Recurse:
 
     def _refresh(self, name: Name, rtype: int) -> None:
         # Never for lists: a question that nobody asked would be paid for from their quota.
-        if not self._prefetch or (name, rtype) in self._flights or len(self._flights) >= bounds.MAX_RECURSIONS // 2:
+        if not self._prefetch or (name, rtype) in self._flights or not self._room.is_half_empty:
             return
         now = self._clock.monotonic()
         if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now) is None:
             self._counters.add("prefetches")
-            self._start(name, rtype, self._zone(name, now), Refresh.EXPIRING)
-
-    def _zone(self, name: Name, now: float) -> Name:
-        """The zone that a question is about, as far as is known before it is asked."""
-        delegation = self._memory.delegations.closest(name, now)
-        return delegation.zone if delegation is not None else ROOT
-
-    def _has_room(self, zone: Name, now: float) -> bool:
-        """Whether one more recursion may start, if need be in place of an old one.
-
-        One zone's names never take all the room (water torture), except the root's and top level domains', whose number
-        says nothing yet. When all is taken, who has had `bounds.JOSTLE` seconds since its first client may have to go;
-        the older half runs to its end, so that slow is not never. Repetitions by clients make nobody younger.
-        """
-        if label_count(zone) > 1 and self._zones[zone] >= bounds.MAX_RECURSIONS_PER_ZONE:
-            return False
-        if len(self._flights) < bounds.MAX_RECURSIONS:
-            return True
-        for flight in islice(self._flights.values(), bounds.MAX_RECURSIONS // 2, None):
-            if now - flight.since >= bounds.JOSTLE and not flight.task.done():
-                self._counters.add("recursions_jostled")
-                flight.task.cancel()
-                return True
-        return False
+            self._start(name, rtype, Refresh.EXPIRING, local=False)
 
     def _start(
-        self, name: Name, rtype: int, zone: Name, refresh: Refresh = Refresh.NOTHING, purse: Purse | None = None
-    ) -> _Flight:
-        work = Work(self._clock.monotonic(), refresh, self.meter, purse)
+        self, name: Name, rtype: int, refresh: Refresh = Refresh.NOTHING, purse: Purse | None = None, *, local: bool
+    ) -> _Flight | None:
+        """Begin a recursion; None if there is no room for it."""
+        now = self._clock.monotonic()
+        cut = self._iterator.nearest(name, rtype, now)
+        seat = self._room.take(
+            group(name, cut.zone, forwarded=cut.forward), now, listed=is_within(name, self._list_zones), local=local
+        )
+        if seat is None:
+            return None
+        work = Work(now, refresh, self.meter, purse)
+        work.arrives = lambda cut: self._room.move(seat, group(name, cut.zone, forwarded=cut.forward))
         task = asyncio.create_task(self._recurse(work, name, rtype))
-        # Not within the task: one that is cancelled before its first step would never come to that.
-        task.add_done_callback(lambda _: self._land(name, rtype))
-        flight = self._flights[name, rtype] = _Flight(task, work, zone)
-        self._zones[zone] += 1
+        seat.call_off = partial(self._jostle, task)
+
+        def land(_: object) -> None:
+            # Not within the task: one that is cancelled before its first step would never come to that.
+            del self._flights[name, rtype]
+            self._room.leave(seat)
+
+        task.add_done_callback(land)
+        flight = self._flights[name, rtype] = _Flight(task, work, seat)
         return flight
 
-    def _land(self, name: Name, rtype: int) -> None:
-        zone = self._flights.pop((name, rtype)).zone
-        self._zones[zone] -= 1
-        if not self._zones[zone]:
-            del self._zones[zone]
+    def _jostle(self, task: "asyncio.Task[Answer]") -> None:
+        self._counters.add("recursions_jostled")
+        task.cancel()
 
     async def _recurse(self, work: Work, name: Name, rtype: int) -> Answer:
         try:

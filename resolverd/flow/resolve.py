@@ -8,6 +8,7 @@ The lists' own zones are not here: the engine that asks lists asks through this,
 """
 
 from collections.abc import Generator
+from functools import partial
 from typing import Protocol
 
 from resolverd import bounds
@@ -59,14 +60,22 @@ class Resolve:
         return said.answer if said is not None else self._recurse.stale(lower(name), rtype)
 
     async def resolve(
-        self, name: Name, rtype: int, *, deadline: float | None = None, fresh: bool = False, purse: Purse | None = None
+        self,
+        name: Name,
+        rtype: int,
+        *,
+        deadline: float | None = None,
+        fresh: bool = False,
+        purse: Purse | None = None,
+        local: bool = True,
     ) -> Answer:
         """The answer by `deadline` (monotonic seconds), as `Recurse.resolve` has it."""
+        ask = partial(self._recurse.resolve, deadline=deadline, fresh=fresh, purse=purse, local=local)
         walk = self._walk(lower(name), rtype)
         try:
             wanted = next(walk)
             while True:
-                wanted = walk.send(await self._recurse.resolve(wanted, rtype, deadline=deadline, fresh=fresh, purse=purse))
+                wanted = walk.send(await ask(wanted, rtype))
         except StopIteration as stop:
             found: Answer = stop.value
             return found

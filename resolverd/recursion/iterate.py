@@ -103,11 +103,15 @@ class Iterator:
                 raise
             return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, str(error))
 
+    def nearest(self, name: Name, rtype: int, now: float) -> Cut:
+        """The cut that a question (the name in lower case) is put to first."""
+        return self._cuts.nearest(_asked_at(name, rtype), now, self._rules.discretion.is_private(name))
+
     def is_out(self, name: Name, rtype: int, now: float) -> bool:
         """Whether a question (the name in lower case) can only fail: its zone is out, and nothing is remembered that helps."""
         if not self._outages or cached.step(self._memory.records, name, rtype, now) is not None:
             return False
-        cut = self._cuts.nearest(_asked_at(name, rtype), now, self._rules.discretion.is_private(name))
+        cut = self.nearest(name, rtype, now)
         return self._outages.is_out(cut.zone, self._known_servers(cut, now)[0], now)
 
     def suspect(self, work: Work, now: float) -> None:
@@ -290,6 +294,8 @@ class Iterator:
         earlier: Tries | None,
     ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
         """Ask the cut's servers; a zone that comes to nothing by their silence is suspected."""
+        if len(path) == 1 and work.arrives is not None:
+            work.arrives(cut)
         work.asking.append(cut)
         try:
             found = yield from self._ask_zone(work, cut, tries, qname, qtype, path, showing, earlier)

@@ -1,5 +1,6 @@
 """The budget of one client question, shared by every sub-question and never reset by a restart (CVE-2026-50045)."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -51,8 +52,8 @@ class Work:
     """What one client question has used up, and the time as last told."""
 
     __slots__ = (
-        "_lookups", "_meter", "_moves", "_purses", "_told", "asking", "broke", "bytes", "cuts", "deadline", "found", "now",
-        "queries", "refresh", "steps",
+        "_lookups", "_meter", "_moves", "_purses", "_told", "arrives", "asking", "broke", "bytes", "cuts", "deadline", "found",
+        "now", "queries", "refresh", "steps",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +71,8 @@ class Work:
         self.broke = False
         """Whether it came to an end because nobody paid for it any more: that says nothing of the name."""
         self._told = told
+        self.arrives: Callable[[Cut], object] | None = None
+        """Told which cut's servers are about to be asked for the question itself."""
         self._lookups = 0
         self._moves = 0
         self.refresh = refresh

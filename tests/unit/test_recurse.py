@@ -43,7 +43,18 @@ async def test_many_clients_one_recursion(tmp_path: Path) -> None:
 
 
 @virtual
-async def test_waiters_of_one_question_are_bounded(tmp_path: Path) -> None:
+async def test_hundreds_wait_for_one_answer_and_have_it(tmp_path: Path) -> None:
+    net = Net()
+    shop(net)
+    house = House(net, tmp_path)
+    replies = await asyncio.gather(*(house.ask("www.shop") for _ in range(600)))
+    assert all(addresses(reply) == ["193.0.0.1"] for reply in replies)
+    assert len(net.asked) == 2
+
+
+@virtual
+async def test_waiters_of_one_question_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_WAITERS", 50)
     net = Net()
     shop(net)
     house = House(net, tmp_path)
@@ -141,7 +152,7 @@ async def test_one_zone_never_takes_all_the_room(tmp_path: Path) -> None:
     assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
     await house.settle()
-    assert not house.parts.recurse._zones, "the count comes back to nothing"
+    assert (len(house.parts.recurse._room), house.parts.recurse._room.groups) == (0, 0), "the count comes back to nothing"
 
 
 @virtual
@@ -163,7 +174,7 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
     assert len(recurse._flights) <= bounds.MAX_RECURSIONS
     await asyncio.gather(*tasks)
     await house.settle()
-    assert not recurse._zones
+    assert (len(recurse._room), recurse._room.groups) == (0, 0)
 
 
 @virtual
