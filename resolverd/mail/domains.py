@@ -30,13 +30,14 @@ def _encoded(line: str) -> str:
     if line.isascii() or line.startswith("//"):
         return line
     mark, name = ("!", line[1:]) if line.startswith("!") else ("", line)
-    return mark + name.strip().encode("idna").decode("ascii")
+    return mark + a_labels(name.strip())
 
 
 def warm() -> None:
-    """Read the list now: when a verdict waits for it, everybody waits."""
+    """Read the list now, and what IDNA knows of letters: when a verdict waits for it, everybody waits."""
     _suffixes(False)
     _suffixes(True)
+    a_labels("\u00fc")
 
 
 @lru_cache(REMEMBERED)
