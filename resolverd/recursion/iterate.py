@@ -308,6 +308,13 @@ class Iterator:
             self._suspect(cut, path, work)
         return found
 
+    def _has_been_mute(self, servers: frozenset[Address], now: float) -> None:
+        """These were silent about a minimised name, and one of them has answered for the whole."""
+        able = self._servers.capabilities
+        for address in servers:
+            # Of one it may have been a packet that was lost.
+            (able.lacks if len(servers) >= _MUTE_SERVERS else able.doubts)(address, Feature.MINIMISED, now)
+
     def _are_mute(self, cut: Cut, now: float) -> bool:
         """Whether the cut has servers that do not answer for minimised names."""
         able = self._servers.capabilities
@@ -405,7 +412,7 @@ class Iterator:
                 if not isinstance(outcome, Useless):
                     whose.answered = tries.answered = True
                     if address in tries.mute:
-                        self._servers.capabilities.doubts(address, Feature.MINIMISED, work.now)
+                        self._has_been_mute(tries.mute, work.now)
                     yield Drop(tuple(targets.lookups))
                     return outcome, glue
                 whose.unanswered(address, silent=outcome.silent)

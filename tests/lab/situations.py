@@ -22,6 +22,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.lab import odd
 from tests.lab.daemon import Daemon, answers_dns
 from tests.lab.namespace import ROOT, Side
 from tests.lab.world import ROOT_SERVERS
@@ -207,6 +208,17 @@ async def reading_one(asked: Asked) -> bytes | None:
     return None if asked.on_connection else truth(asked)
 
 
+def oddly(oddity: odd.Oddity, *, tcp: bool = True) -> Behaviour:
+    """A right answer, as an odd server sends it; without TCP it closes every connection at the first question."""
+
+    async def behaviour(asked: Asked) -> bytes | None:
+        if asked.tcp and not tcp:
+            raise Hangup
+        return oddity(asked, truth(asked))
+
+    return behaviour
+
+
 async def one_family(asked: Asked) -> bytes | None:
     """Its servers have an address of either family."""
     if asked.name.startswith("ns") and asked.rtype in ("A", "AAAA"):
@@ -241,6 +253,33 @@ _MOVED: dict[str, str] = {}
 
 _WARM = tuple((f"warm{n}", "A") for n in range(6))
 
+_ODD: dict[str, odd.Oddity] = {
+    "letters-lower-cased": odd.lower_cases,
+    "letters-denied": odd.for_mixed("NXDOMAIN", denies=True),
+    "letters-empty": odd.for_mixed("NOERROR", denies=True),
+    "letters-refused": odd.for_mixed("REFUSED"),
+    "letters-servfail": odd.for_mixed("SERVFAIL"),
+    "cookie-dropped": odd.drops_cookies,
+    "cookie-formerr": odd.formerr_for_cookies,
+    "cookie-formerr-without-opt": odd.formerr_without_opt,
+    "cookie-foreign": odd.foreign_cookie,
+    "cookie-never-right": odd.bad_cookie,
+    "cookie-no-more": odd.stops_cookies,
+    "opt-twice": odd.second_opt,
+    "opt-named": odd.named_opt,
+    "option-past-opt": odd.option_past_opt,
+    "answer-count": odd.too_many(0),
+    "authority-count": odd.too_many(1),
+    "additional-count": odd.too_many(2),
+    "bad-additional": odd.bad_additional,
+    "too-long": odd.too_long,
+}
+_CUT: dict[str, odd.Oddity] = {
+    "cut-in-a-record": odd.cut_in_a_record,
+    "cut-behind-question": odd.cut_behind_the_question,
+    "cut-without-question": odd.cut_without_question,
+}
+
 SITUATIONS = (
     Situation("sound", (sound, sound), (("a", "A"), ("none", "A"), ("a", "AAAA"), ("big", "TXT"))),
     *(Situation(f"slow-{ms}", (slow_for_some,), ((f"slow{ms}", "A"), (f"slow{ms + 1}", "MX")), _WARM)
@@ -264,6 +303,13 @@ SITUATIONS = (
     Situation("glue-right-child-wrong", (wrong_address_of_its_own(VOID),), (("a", "A"), ("b", "A")), (("ns1", "A"),)),
     Situation("zero-ttl", (zero_ttl, zero_ttl), (("a", "A"), ("a", "A"))),
     Situation("many-records", (sound,), (("big", "PTR"), ("big", "PTR"))),
+    *(Situation(f"{name}{'' if tcp else '-no-tcp'}", (oddly(oddity, tcp=tcp),), (("a", "A"), ("b.c", "TXT"), ("none", "A")),
+                _WARM if name.startswith("cookie") else ())
+      for tcp in (True, False) for name, oddity in _ODD.items()),
+    *(Situation(name, (oddly(oddity),), (("a", "A"), ("a", "TXT"))) for name, oddity in _CUT.items()),
+    *(Situation(f"empty-{what.lower() or 'alone'}", (oddly(odd.empty(what)),) * 2, (("a", "A"), ("a", "AAAA"), ("b.c", "MX")))
+      for what in ("", "NS", "RA", "SOA")),
+    Situation("whole-names-only", (oddly(odd.whole_names_only),) * 2, (("a.b.c", "A"), ("b.b.c", "A"), ("a.d.e", "MX"))),
 )
 
 _MOVED.update({"1": next(each.addresses(number)[0] for number, each in enumerate(SITUATIONS) if each.name == "other-family")})
