@@ -84,7 +84,7 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
         hosts = Hosts(parts.resolve, clock)
         word = OwnWord(lasting.overrides, hosts, clock)
         clients = ClientZones(hosts, lasting.acquaintances, verdicts, clock)
-        own = screening.list_zones(settings, guard, engine, clock, word, clients)
+        own = screening.list_zones(settings, guard, engine, clock, word, clients, lasting.overrides)
     answerer = Answerer(own, parts.resolve, counters)
     upkeep = old.upkeep if old is not None and kept else Upkeep(
         parts.recurse, settings.resolver.priming, forwards=parts.routes.root_forward

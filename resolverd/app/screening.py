@@ -88,7 +88,7 @@ def screen(
 
 
 def list_zones(
-    settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord, clients: ClientZones
+    settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord, clients: ClientZones, book: OverrideBook
 ) -> ListZones:
     """The combined zone, and the guarded ones if configured."""
     listed_at = settings.zone.listed_at
@@ -96,7 +96,8 @@ def list_zones(
         listed_at = "any" if settings.checks.preset == "tutorial" else VerdictRules().reject_at
     rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
     origin = lower(from_text(settings.zone.origin))
-    return ListZones(origin, engine, rules, clock, guard=guard if settings.zone.guard else None, own=own, clients=clients)
+    guarded = guard if settings.zone.guard else None
+    return ListZones(origin, engine, rules, clock, guard=guarded, own=own, clients=clients, known=book.known)
 
 
 def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:

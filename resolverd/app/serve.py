@@ -51,6 +51,8 @@ _SWITCH = 0.001
 """Seconds for which a thread that reads zones keeps the event loop waiting; Python's own 5 ms add up over an answer."""
 _COMMANDS_MODE = 0o660
 """The socket for commands is root's, the daemon's user's and its group's."""
+_PATIENCE = 0.3
+"""Seconds for which the start waits for overrides to be read; a hundred thousand of them are read behind it."""
 _GRACE = 1.0
 """Seconds for requests under way when the daemon is told to end; the whole end takes less than 2."""
 
@@ -105,7 +107,7 @@ class _Daemon:
         try:
             exchange = Exchange(settings.resolver.outgoing_addresses)
             service = Service(settings, exchange, store, clock, counters, self._load)
-            await service.prepare()
+            await service.prepare(_PATIENCE)
         except BaseException:
             await store.close()
             raise

@@ -23,7 +23,7 @@ from resolverd.flow.ports import Clock, Network
 from resolverd.flow.recent import RecentVerdicts
 from resolverd.flow.rounds import Rounds
 from resolverd.mail.attempt import Attempt
-from resolverd.mail.findings import Verdict
+from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.listspec import ListState
 from resolverd.mail.overrides import Key, Override
 from resolverd.recursion.work import Step
@@ -37,6 +37,8 @@ from resolverd.wire.names import Address, Name, lower
 
 log = logging.getLogger(__name__)
 
+_STARTING = 1.0
+"""Seconds for which a mail waits, at the start, for what has been allowed and denied by hand; then it passes."""
 _SWEEP_EVERY = 60.0
 """Seconds between two sweeps of expired records from the store; each sweep is bounded."""
 
@@ -58,6 +60,7 @@ class Service:
         self.counters = counters
         self._load = load
         self._tasks: list[asyncio.Task[None]] = []
+        self._preparing: asyncio.Task[None] | None = None
         self.on_reload: list[Callable[[House], None]] = []
         self._overrides = OverrideBook(store, clock, counters)
         self._acquaintances = Acquaintances(store, clock, counters)
@@ -72,9 +75,14 @@ class Service:
             lambda: self.house.engine, lambda: self.ready().ready, lambda: self.house.settings.watch.addresses, clock, counters
         )
 
-    async def prepare(self) -> None:
-        """Take up what has to be there before anybody is answered."""
-        await self._overrides.load()
+    async def prepare(self, patience: float | None = None) -> None:
+        """Take up what the admin has said by hand; what takes longer than `patience` seconds goes on behind the start.
+
+        Until that is done, mail passes: he may have allowed whoever comes.
+        """
+        self._overrides.expect()
+        self._preparing = asyncio.create_task(self._overrides.load())
+        await asyncio.wait({self._preparing}, timeout=patience)
 
     def read_zones(self) -> None:
         """Read the own zones now, blocking; a daemon reads them behind its start."""
@@ -96,9 +104,10 @@ class Service:
 
     async def aclose(self) -> None:
         """End everything, the store last."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._preparing] if self._preparing is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._end(self.house)
         self._ledger.write()
         self._overrides.write_hits()
@@ -109,6 +118,8 @@ class Service:
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt."""
+        if not await self._overrides.known(_STARTING):
+            return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
         verdict = await self.house.screen.screen(attempt, record=record)
         if record and attempt.protocol_state.upper() == "RCPT":
             self._acquaintances.note(verdict)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from resolverd import bounds
@@ -37,6 +37,8 @@ _DECIDED: Mapping[str, tuple[str, ...]] = {ALLOW: (BL, DBL), DENY: (WL,)}
 """The subtrees whose answer our own word alone makes."""
 
 _NOT_LOCAL = ExtendedError(codes.EDE_PROHIBITED, "keyed lists are for clients of this machine")
+_STARTING = servfail(codes.EDE_NOT_READY, "what was allowed and denied by hand is being read")
+"""Until then nobody is listed who may have been allowed, and nobody denied to be."""
 _REFUSED = Answer(codes.REFUSED, errors=(_NOT_LOCAL,), keep=False)
 
 
@@ -83,8 +85,11 @@ class ListZones:
         guard: GuardTable | None = None,
         own: Own | None = None,
         clients: ClientZones | None = None,
+        known: Callable[[float], Awaitable[bool]] | None = None,
     ):
+        """`known`: whether the admin's word is known, or is so within some seconds."""
         self._origin = origin
+        self._known = known
         self._engine = engine
         self._listed_at = rules.listed_at
         self._patience = min(rules.deadline, DEADLINE)
@@ -132,6 +137,8 @@ class ListZones:
             return combined.negative(self._origin, combined.DEFAULT_TTL, nxdomain=False)
         if spot.tree == STATUS:
             return self._status(name, rtype)
+        if self._known is not None and not await self._known(self._patience):
+            return _STARTING
         saying, ttl = await self._evaluate(spot)
         if not saying.addresses and (rtype == codes.A or not saying.texts):
             return combined.negative(self._origin, ttl, nxdomain=not spot.node and not saying.texts)

@@ -1,12 +1,14 @@
 """The admin's overrides kept: in the store, found at once in memory, every change of them in the audit log."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.failures import StoreError
-from resolverd.flow.ports import Clock, Store
+from resolverd.flow.ports import Clock, Entry, Store
 from resolverd.mail.overrides import ALLOW, DENY, EVERYTHING, Held, Key, Override, OverrideIndex, decode, encode, encode_key
 from resolverd.watch import logs
 from resolverd.watch.counters import Counters
@@ -16,6 +18,8 @@ FOREVER: Final = float(2**32)
 """The wall second at which records without an end go: in 2106."""
 HITS_EVERY: Final = 60.0
 """Seconds between two writings of what was counted; a crash forgets that much of the counts, never an override."""
+_AT_ONCE: Final = 50
+"""Records taken up before others have their turn: a hundred thousand take seconds."""
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger(logs.AUDIT)
@@ -52,22 +56,44 @@ class OverrideBook:
         self._counted: set[Key] = set()
         self.index = OverrideIndex()
         self.loaded = False
+        self._known = asyncio.Event()
+        self._known.set()
+
+    def expect(self) -> None:
+        """From now on until `load` has ended, `known` waits for it."""
+        self._known.clear()
+
+    async def known(self, patience: float) -> bool:
+        """Whether what is stored has been taken up, as far as it can be; waits for that for some seconds at the most."""
+        if not self._known.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._known.wait()
+        return self._known.is_set()
 
     async def load(self) -> None:
-        """Take up what is stored. Where the store fails there are none, mail passes, and `tend` tries again."""
+        """Take up what is stored, beside everything else. Where the store fails mail passes, and `tend` tries again."""
         try:
-            entries = [entry async for entry in self._store.scan(TABLE, self._clock.wall())]
+            count = 0
+            async for entry in self._store.scan(TABLE, self._clock.wall()):
+                self._take(entry)
+                count += 1
+                if count % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
         except StoreError as error:
-            log.error("the overrides cannot be read, so none is in force: %s", error)
-            return
-        for entry in entries:
-            override = decode(entry.key, entry.value)
-            if override is None:
-                self._counters.add("override_damaged_records")
-                log.warning("a stored override cannot be read and does not count: %r", entry.key[:100])
-            elif (known := self.index.get(override.key)) is None or override.since > known.since:
-                self.index.put(override)
-        self.loaded = True
+            log.error("the overrides cannot all be read, those that cannot are not in force: %s", error)
+        else:
+            self.loaded = True
+        finally:
+            self._known.set()
+
+    def _take(self, entry: Entry) -> None:
+        override = decode(entry.key, entry.value)
+        if override is None:
+            self._counters.add("override_damaged_records")
+            log.warning("a stored override cannot be read and does not count: %r", entry.key[:100])
+        elif (known := self.index.get(override.key)) is None or override.since > known.since:
+            self.index.put(override)
 
     async def tend(self) -> None:
         """Let go of what has expired, and write what was counted; to be called every `HITS_EVERY` seconds."""
