@@ -322,9 +322,11 @@ class Recurse:
         work.arrives = lambda cut: self._room.move(seat, group(name, cut.zone, forwarded=cut.forward))
         task = asyncio.create_task(self._recurse(work, name, rtype))
         seat.call_off = partial(self._jostle, task)
+        end = asyncio.get_running_loop().call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, task.cancel)
 
         def land(_: object) -> None:
             # Not within the task: one that is cancelled before its first step would never come to that.
+            end.cancel()
             del self._flights[name, rtype]
             self._room.leave(seat)
 
@@ -338,12 +340,12 @@ class Recurse:
 
     async def _recurse(self, work: Work, name: Name, rtype: int) -> Answer:
         try:
-            answer: Answer = await self._run(work, self._iterator.resolve(work, name, rtype))
-        except TimeoutError:
-            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+            answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
         except asyncio.CancelledError:
-            # Jostled or cut off: those who wait have their answer, as a value; when the daemon ends, nobody waits.
-            return self._called_off(name)
+            # Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits.
+            if self._clock.monotonic() < work.deadline:
+                return self._called_off(name)
+            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         except Exception as error:
             self._counters.add("bugs", where="recursion")
             # Where the name carries a key, a traceback could show it.

@@ -272,3 +272,25 @@ async def test_what_does_not_last_serves_one_question_to_its_end(name: str, most
     await house.settle()
     assert len(net.asked) <= most, net.names()
     assert len(set(net.names())) == len(net.asked)
+
+
+@pytest.mark.parametrize("lasts", [60, 400])
+@virtual
+async def test_an_outage_of_one_family_is_over_when_it_is_over(lasts: int, tmp_path: Path) -> None:
+    net = Net()
+    both = net.zone("both", {"ns.both": "45.1.0.1"}, "* 5 A 193.0.0.1")
+    net.root.add("ns.both. AAAA 2600::1\nsix. NS ns.six.\nns.six. AAAA 2600::2")
+    six = [Switch(both), Switch(Zone("six", "* 5 A 193.0.0.6"))]
+    for number, switch in enumerate(six, 1):
+        net.serve(f"2600::{number}", switch)  # type: ignore[arg-type]
+    house = House(net, tmp_path, ipv6=True)
+    assert addresses(await house.ask("warm.six"))
+    turn(six, on=False)
+    end = house.clock.monotonic() + lasts
+    asking = asyncio.create_task(every(1.0, house, "same.six", end + 60))
+    for number in range(lasts // 4):
+        code, waited = await timed(house, f"w{number}.both")
+        assert (code, waited <= 1.5) == ("NOERROR", True)
+        await asyncio.sleep(max(0.0, min(4.0 - waited, end - house.clock.monotonic())))
+    turn(six, on=True)
+    assert await asking - end <= 15
