@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 from resolverd.config import places, values
 from resolverd.config.secrets import BadValue, Secret, read_secret
 from resolverd.mail.findings import Consequence
+from resolverd.mail.patterns import Network
 from resolverd.quota import Allowance
 from resolverd.wire import names
 from resolverd.wire.ask import Server
@@ -61,12 +62,13 @@ def at_least(low: str) -> Form:
 Duration = Annotated[float, Form(values.duration, values.show_duration)]
 Size = Annotated[int, Form(values.size, values.show_size)]
 RateText = Annotated[Allowance, Form(values.rate, values.show_rate)]
-NetworkText = Annotated[places.Network, Form(places.network)]
+NetworkText = Annotated[Network, Form(places.network)]
 AddressText = Annotated[names.Address, Form(places.address)]
 ListenText = Annotated[places.Listen, Form(places.listen)]
 ListenOrUnix = Annotated[places.Listen, Form(places.listen_or_unix)]
 ServerText = Annotated[Server, Form(places.server, places.show_server)]
 Domain = Annotated[str, Form(values.domain)]
+AuthorisingDomain = Annotated[str, Form(values.authorising_domain)]
 RRType = Annotated[str, Form(values.rr_type)]
 PathText = Annotated[Path, Form(places.path)]
 StoreText = Annotated[places.StoreUrl, Form(places.store_url)]

@@ -1,17 +1,20 @@
 """Where things are, in configuration text: addresses, networks, listeners, servers, files; each with its way back to text."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+import re
+from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from resolverd.config.secrets import BadValue
 from resolverd.config.values import domain, text_of
+from resolverd.mail import patterns
 from resolverd.mail.domains import canonical
+from resolverd.mail.listnames import unmapped
+from resolverd.mail.patterns import Network
 from resolverd.wire import names
 from resolverd.wire.ask import Server
 
-Network: TypeAlias = IPv4Network | IPv6Network
-
+_WHOLE = re.compile(r"\d+\.\d+\.\d+\.\d+(?:/\d+)?|\[?[^\[\]/]*:[^\[\]/]*:[^\[\]/]*\]?(?:/\d+)?", re.ASCII)
 _MAP_KINDS = ("hash", "texthash", "cidr", "lmdb", "btree")
 _LONGEST_SOCKET_PATH = 107
 """Octets of a UNIX socket's path (unix(7))."""
@@ -51,17 +54,27 @@ class MapFile(NamedTuple):
 
 
 def network(value: object, _base: Path = Path()) -> Network:
-    """``192.0.2.0/24``, ``2001:db8::/32``, or a single address."""
+    """``192.0.2.0/24``, ``2001:db8::/32``, ``[2001:db8::]/32`` as in Postfix's mynetworks, or a single address.
+
+    IPv4 within IPv6 is IPv4, as the addresses of clients are.
+    """
     text = text_of(value)
+    found = _one_network(text)
+    bare, slash, _ = text.replace("[", "").replace("]", "").partition("/")
+    if slash and unmapped(ip_address(bare)) != found.network_address:
+        raise BadValue(f'{text!r} has host bits set; the network is "{found}"')
+    return found
+
+
+def _one_network(text: str) -> Network:
     try:
-        return ip_network(text)
+        found = patterns.networks(text)
     except ValueError:
-        pass
-    try:
-        meant = ip_network(text, strict=False)
-    except ValueError:
-        raise BadValue(f'{text!r} is no network; write it as "192.0.2.0/24" or "2001:db8::/32"') from None
-    raise BadValue(f'{text!r} has host bits set; the network is "{meant}"')
+        found = None
+    # Here, where it opens doors, a network is written out: octets that are left out are more often a slip.
+    if found is None or len(found) != 1 or not _WHOLE.fullmatch(text):
+        raise BadValue(f'{text!r} is no network; write it as "192.0.2.0/24" or "2001:db8::/32"')
+    return found[0]
 
 
 def address(value: object, _base: Path = Path()) -> names.Address:
@@ -73,7 +86,7 @@ def address(value: object, _base: Path = Path()) -> names.Address:
         raise BadValue(f"{text!r} is no IP address") from None
     if found.version == 6 and found.scope_id:
         raise BadValue(f"{text!r}: an address with a zone index cannot be used here")
-    return found
+    return unmapped(found)
 
 
 def _host_port(text: str, default_port: int | None) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from resolverd.config import forms, places
 from resolverd.edge.access import Opening
 from resolverd.mail.findings import Consequence
+from resolverd.mail.patterns import Network
 from resolverd.quota import Allowance
 
 Mode: TypeAlias = Literal["enforce", "observe"]
@@ -24,7 +25,7 @@ _DO_NOT_QUERY = (
 )  # fmt: skip
 
 
-def _networks(*texts: str) -> tuple[places.Network, ...]:
+def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(map(places.network, texts))
 
 
@@ -162,7 +163,7 @@ class Spf(Check, frozen=True):
     never_sends: forms.ConsequenceText | None = None
     header: Literal["received-spf", "authentication-results", "none"] = "received-spf"
     skip_addresses: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
-    domain_allow: tuple[forms.Domain, ...] = ()
+    domain_allow: tuple[forms.AuthorisingDomain, ...] = ()
 
 
 class Rhsbl(Check, frozen=True):

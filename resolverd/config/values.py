@@ -4,10 +4,12 @@ Every reader takes the TOML value and the directory that relative paths are rela
 """
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 
 from resolverd.config.secrets import BadValue
 from resolverd.durations import UNITS, seconds_of
+from resolverd.mail import patterns
 from resolverd.mail.findings import Consequence
 from resolverd.quota import Allowance
 from resolverd.wire import codes, names
@@ -99,13 +101,22 @@ def show_rate(value: Allowance) -> str:
 def domain(value: object, _base: Path = Path()) -> str:
     """A domain name in lower case without final dot, as A-labels; the root is ``.``."""
     text = text_of(value)
-    if not text or " " in text:
-        raise BadValue(f"{text!r} is no domain name")
+    if not text or any(char in " *@" for char in text):
+        raise BadValue(f"{text!r} is no domain name; a domain stands for itself, without * and @")
+    if _is_address(text):
+        raise BadValue(f"{text!r} is an address, no domain name")
     try:
         found = names.to_text(names.lower(names.from_text(text)))
     except names.BadName as error:
         raise BadValue(f"{text!r} is no domain name: {error}") from None
     return found if found == "." else found.removesuffix(".")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def rr_type(value: object, _base: Path = Path()) -> str:
@@ -116,13 +127,21 @@ def rr_type(value: object, _base: Path = Path()) -> str:
         raise BadValue(f'{value!r} is no RR type; write "A", "NS", …') from None
 
 
+def authorising_domain(value: object, _base: Path = Path()) -> str:
+    """A domain whose hosts are meant; not a name that stands alone, which would be a top level domain."""
+    found = domain(value)
+    if "." not in found.strip("."):
+        raise BadValue(f'{value!r} is no domain that has hosts; write it as "example.com"')
+    return found
+
+
 def recipient_pattern(value: object, _base: Path = Path()) -> str:
     """``postmaster@`` (in any domain), ``example.com`` (any recipient there) or ``who@example.com``, in lower case."""
-    text = text_of(value).lower()
-    local, at, where = text.rpartition("@")
-    if not text or any(char.isspace() for char in text) or (at and not local):
-        raise BadValue(f'{text!r} is no recipient; write "postmaster@", "example.com" or "who@example.com"')
-    return f"{local}{at}{domain(where)}" if where else text
+    text = text_of(value)
+    try:
+        return patterns.recipient(text)
+    except ValueError as error:
+        raise BadValue(f'{text!r} {error}; recipients are "postmaster@", "example.com", "who@example.com"') from None
 
 
 def threshold(value: object, _base: Path = Path()) -> float | str:

@@ -112,7 +112,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         "type": "object",
         "properties": {
             "action": {"enum": ["allow", "deny"]}, "subject": _TEXT, "scope": {"enum": ["all", "lists", "greylist", "spf"]},
-            "to": _TEXT, "for": {**_TEXT, "examples": ["1h", "30d", "-1s"]}, "temporary": _FLAG,
+            "to": _TEXT, "for": {**_TEXT, "examples": ["1h", "30d", "-1s"]}, "temporary": _FLAG, "force": _FLAG,
             "reason": _TEXT, "owner": _TEXT, "from_id": _TEXT,
         },
         "required": ["action"],

@@ -13,12 +13,12 @@ from resolverd.edge.gate import caller
 from resolverd.edge.problems import Problem, bad_attributes
 from resolverd.failures import StoreError
 from resolverd.flow.overriding import Full, Shown, Wish
-from resolverd.mail.overrides import BadOverride, Key, Override, key_of, note_of, recipient_of, subject_of
+from resolverd.mail.overrides import BadOverride, Key, Override, key_of, note_of, recipient_of, subject_of, too_wide
 
 if TYPE_CHECKING:
     from resolverd.edge.api import Api
 
-SETTING: Final = ("action", "subject", "scope", "to", "for", "temporary", "reason", "owner", "from_id")
+SETTING: Final = ("action", "subject", "scope", "to", "for", "temporary", "force", "reason", "owner", "from_id")
 """Parameters of an override, in the query or as members of a JSON object in the body."""
 TAKING_BACK: Final = ("action", "scope", "to", "of", "owner")
 """Parameters that tell which overrides of a subject are meant (`of`: those of this owner), and who says so."""
@@ -44,9 +44,11 @@ async def put_override(api: "Api", request: web.BaseRequest, path: Path) -> dict
         subject = given.get("subject", "")
         if not subject and from_id:
             subject = await _client_of(api, from_id)
-        temporary = _flag(given.get("temporary", ""))
+        temporary, force = _flag("temporary", given), _flag("force", given)
         key = key_of(given.get("action", ""), subject, given.get("scope", ""), given.get("to", ""), temporary=temporary)
         lasting = _lasting(given.get("for", ""))
+        if not force and (why := too_wide(key.subject)):
+            raise BadOverride(f"{why}; if that is meant, say so with --force (force=true)")
     except BadOverride as error:
         raise Problem(400, str(error)) from None
     wish = Wish(key, lasting, owner or caller(request), reason, from_id)
@@ -127,9 +129,10 @@ def _lasting(text: str) -> int | None:
         raise BadOverride(f"for: {error}") from None
 
 
-def _flag(text: str) -> bool:
+def _flag(name: str, given: Mapping[str, str]) -> bool:
+    text = given.get(name, "")
     if text not in _FLAGS:
-        raise BadOverride(f"temporary: expected true or false, not {text[:40]!r}")
+        raise BadOverride(f"{name}: expected true or false, not {text[:40]!r}")
     return _FLAGS[text]
 
 

@@ -3,7 +3,7 @@
 One entry a line; what stands behind ``#`` is a remark. Both take ``/regular expression/``, in any letter case. Clients are
 a host name, which means all names below it too, an address, a network (``192.0.2.0/24``, ``2001:db8::/32``) or the
 beginning of an IPv4 address (``192.0.2``, ``192.0``); recipients are ``name@domain``, ``name@`` or ``domain``, as in
-access(5), ``name+extension`` included.
+access(5), ``name+extension`` included. Other ways to write these are understood where they are plain (`patterns`).
 
 Two things differ from Postgrey's code: two octets are the /16 that its manual says they are, and a line that can never
 match anybody is named instead of passed over.
@@ -11,21 +11,17 @@ match anybody is named instead of passed over.
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import NamedTuple, TypeAlias, TypeVar
+from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple, TypeVar
 
+from resolverd.mail import patterns
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.domains import mailbox
+from resolverd.mail.patterns import Network
 from resolverd.mail.printable import printable
-from resolverd.wire.alabels import in_ascii
 from resolverd.wire.names import Address
 
-Network: TypeAlias = IPv4Network | IPv6Network
-
 _Entry = TypeVar("_Entry")
-
-_OCTETS = re.compile(r"\d{1,3}(?:\.\d{1,3}){1,2}")
-_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
 
 
 class LineFault(NamedTuple):
@@ -66,7 +62,8 @@ class Clients(NamedTuple):
 
 
 class Recipients(NamedTuple):
-    """Recipients whose mail is let through: ``name@domain``, ``name@``, domains, all in lower case, and expressions."""
+    """Recipients whose mail is let through: ``name@domain``, ``name@``, ``@domain``, domains, all in lower case, and
+    expressions."""
 
     addresses: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
@@ -83,6 +80,8 @@ class Recipients(NamedTuple):
         for name in {local, local.partition("+")[0]}:
             if f"{name}@" in self.addresses or f"{name}@{domain}" in self.addresses:
                 return True
+        if f"@{domain}" in self.addresses:
+            return True
         return any(suffix in self.domains for suffix in _suffixes(domain)) or any(
             each.search(recipient) for each in self.expressions
         )
@@ -131,13 +130,15 @@ def recipient_lines(text: str) -> tuple[dict[str, str], list[LineFault]]:
     return {_whom(entry): line for entry, line in lines}, faults
 
 
-def _read(text: str, parse: Callable[[str], _Entry]) -> tuple[list[_Entry], list[LineFault]]:
+def _read(text: str, parse: Callable[[str], tuple[_Entry, ...]]) -> tuple[list[_Entry], list[LineFault]]:
     lines, faults = _lines(text, parse)
-    return [entry for entry, _ in lines], faults
+    return [entry for entries, _ in lines for entry in entries], faults
 
 
-def _lines(text: str, parse: Callable[[str], _Entry]) -> tuple[list[tuple[_Entry, str]], list[LineFault]]:
-    lines: list[tuple[_Entry, str]] = []
+def _lines(
+    text: str, parse: Callable[[str], tuple[_Entry, ...]]
+) -> tuple[list[tuple[tuple[_Entry, ...], str]], list[LineFault]]:
+    lines: list[tuple[tuple[_Entry, ...], str]] = []
     faults: list[LineFault] = []
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.partition("#")[0].strip()
@@ -149,32 +150,23 @@ def _lines(text: str, parse: Callable[[str], _Entry]) -> tuple[list[tuple[_Entry
     return lines, faults
 
 
-def _whom(entry: str | Network | re.Pattern[str]) -> str:
-    return f"/{entry.pattern}/" if isinstance(entry, re.Pattern) else str(entry)
+def _whom(entries: tuple[str | Network | re.Pattern[str], ...]) -> str:
+    return " ".join(f"/{each.pattern}/" if isinstance(each, re.Pattern) else str(each) for each in entries)
 
 
-def _client(entry: str) -> str | Network | re.Pattern[str]:
+def _client(entry: str) -> tuple[str | Network | re.Pattern[str], ...]:
     if (expression := _expression(entry)) is not None:
-        return expression
+        return (expression,)
     if "@" in entry:
         raise ValueError("is a mail address; clients are host names, addresses and networks")
-    if _OCTETS.fullmatch(entry):
-        octets = entry.split(".")
-        return _network(".".join([*octets, "0", "0"][:4]), f"/{8 * len(octets)}")
-    if _IPV4.fullmatch(entry) or entry.count(":") >= 2:
-        return _network(entry)
-    return _domain(entry, "host name, address or network")
+    if (networks := patterns.networks(entry)) is not None:
+        return networks
+    return (patterns.host(entry),)
 
 
-def _recipient(entry: str) -> str | re.Pattern[str]:
-    if (expression := _expression(entry)) is not None:
-        return expression
-    local, at, domain = entry.lower().rpartition("@")
-    if not at:
-        return _domain(entry, "recipient")
-    if not local or any(char.isspace() for char in entry):
-        raise ValueError("is no recipient")
-    return mailbox(f"{local}@{domain}")
+def _recipient(entry: str) -> tuple[str | re.Pattern[str], ...]:
+    expression = _expression(entry)
+    return (expression if expression is not None else patterns.recipient(entry),)
 
 
 def _expression(entry: str) -> re.Pattern[str] | None:
@@ -184,24 +176,6 @@ def _expression(entry: str) -> re.Pattern[str] | None:
         return re.compile(entry[1:-1], re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"is no regular expression that is understood here: {error}") from None
-
-
-def _network(text: str, size: str = "") -> Network:
-    try:
-        return ip_network(text + size, strict=False)
-    except ValueError:
-        raise ValueError("is no network") from None
-
-
-def _domain(entry: str, what: str) -> str:
-    name = entry.lower().removeprefix(".")
-    if not name or not all(name.split(".")) or any(char.isspace() or char in "/:" for char in name):
-        raise ValueError(f"is no {what}")
-    try:
-        ip_address(name)
-    except ValueError:
-        return in_ascii(name)
-    raise ValueError(f"is no {what}")
 
 
 def _suffixes(name: str) -> Iterator[str]:

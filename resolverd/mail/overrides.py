@@ -14,11 +14,13 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final, NamedTuple, TypeAlias
+from ipaddress import ip_address, ip_network
+from typing import Final, NamedTuple
 
-from resolverd.mail.domains import canonical
+from resolverd.mail import patterns
+from resolverd.mail.domains import canonical, is_suffix
 from resolverd.mail.listnames import unmapped
+from resolverd.mail.patterns import Network
 from resolverd.wire.names import Address
 
 ALLOW: Final = "allow"
@@ -38,6 +40,9 @@ MAX_SUBJECT: Final = 320
 """Characters of a sender's or recipient's address (RFC 5321 §4.5.3.1: 64, ``@``, 255)."""
 
 _LATEST: Final = 2**32 - 1
+_WIDEST: Final = {4: 8, 6: 19}
+"""Prefixes of the largest networks that are somebody's: a whole /8, what a registry gives the largest providers."""
+_BRACKETS: Final = str.maketrans("", "", "[]")
 _ADDRESS_CHARS = re.compile(r"[^\s<>()\[\]\\,;:\"\x00-\x1f\x7f]+")
 
 
@@ -113,16 +118,20 @@ class Held(NamedTuple):
 
 
 def subject_of(text: str) -> str:
-    """A subject in canonical text: an address, a network, a domain, or a sender's address. Raises BadOverride."""
+    """A subject in canonical text: an address, a network, a domain, or a sender's address. Raises BadOverride.
+
+    How others write these is understood where it is plain (`patterns`): ``192.0.2.*``, ``*.example.com``, ``[2001:db8::1]``.
+    """
     text = text.strip().removeprefix("<").removesuffix(">")
     if "@" in text:
         return _mailbox(text)
-    if "/" in text or ":" in text or text.replace(".", "").isdigit():
-        return _network(text)
-    domain = canonical(text.removeprefix("."))
-    if domain is None:
-        raise BadOverride(f"{text[:100]!r} is no IP address, network, domain or sender address")
-    return domain
+    try:
+        found = patterns.networks(text)
+        return patterns.host(text) if found is None else _network(text, found)
+    except BadOverride:
+        raise
+    except ValueError as error:
+        raise BadOverride(f"{text[:100]!r} {error}; expected an IP address, a network, a domain or a sender's address") from None
 
 
 def recipient_of(text: str) -> str:
@@ -130,10 +139,22 @@ def recipient_of(text: str) -> str:
     text = text.strip().removeprefix("<").removesuffix(">")
     if not text or "@" in text:
         return _mailbox(text) if text else ""
-    domain = canonical(text)
-    if domain is None:
+    domain = canonical(text.removeprefix("*").removeprefix("."))
+    if domain is None or domain in patterns.ROLES:
         raise BadOverride(f"{text[:100]!r} is neither a recipient's address nor a domain")
     return domain
+
+
+def too_wide(subject: str) -> str:
+    """Why a canonical subject reaches so many that it is rather a slip, if it does."""
+    kind = kind_of(subject)
+    if kind is Kind.DOMAIN and is_suffix(subject):
+        return f"{subject} is a public suffix: everybody's domains are below it"
+    if kind is Kind.NETWORK:
+        network = ip_network(subject)
+        if network.prefixlen < _WIDEST[network.version]:
+            return f"{subject} is wider than /{_WIDEST[network.version]}"
+    return ""
 
 
 def key_of(action: str, subject: str, scope: str = "", recipient: str = "", *, temporary: bool = False) -> Key:
@@ -169,7 +190,7 @@ def kind_of(subject: str) -> Kind:
 
 def _mailbox(text: str) -> str:
     local, _, domain = text.rpartition("@")
-    if not local:
+    if not local or local == "*":
         raise BadOverride(f"{text[:100]!r}: for all addresses of a domain, write the domain alone")
     host = canonical(domain)
     if host is None or not _ADDRESS_CHARS.fullmatch(local) or len(local) + len(host) >= MAX_SUBJECT:
@@ -177,23 +198,25 @@ def _mailbox(text: str) -> str:
     return f"{local.lower()}@{host}"
 
 
-def _network(text: str) -> str:
-    try:
-        network = ip_network(text, strict=False)
-        if "%" in text:
-            raise ValueError  # an address of this machine's interface is nobody's
-    except ValueError:
-        raise BadOverride(f"{text[:100]!r} is neither an IP address nor a network") from None
+def _network(text: str, found: tuple[Network, ...]) -> str:
+    if len(found) > 1:
+        raise BadOverride(f"{text[:100]!r} is several networks, each an override of its own: {', '.join(map(str, found[:8]))}")
+    network = found[0]
     if network.prefixlen == network.max_prefixlen:
-        return str(unmapped(network.network_address))
-    if "/" in text and ip_address(text.partition("/")[0]) != network.network_address:
+        return str(network.network_address)
+    if _has_host_bits(text, network):
         raise BadOverride(f"{text[:100]!r} has bits behind its prefix: write {network}, or the address alone")
     if not network.prefixlen:
-        raise BadOverride(f"{text} is everybody")
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    if mapped is not None and network.prefixlen > 96:
-        return str(ip_network(f"{mapped}/{network.prefixlen - 96}"))
+        raise BadOverride(f"{text[:100]} is everybody")
     return str(network)
+
+
+def _has_host_bits(text: str, network: Network) -> bool:
+    bare = text.translate(_BRACKETS).partition("/")[0]
+    try:
+        return unmapped(ip_address(bare)) != network.network_address
+    except ValueError:  # its beginning alone was written
+        return False
 
 
 class Parties(NamedTuple):
@@ -296,9 +319,6 @@ class OverrideIndex:
             yield from ((each, Role.CLIENT) for each in _suffixes(name))
         yield from ((each, Role.SENDER_DOMAIN) for each in _suffixes(parties.sender.rpartition("@")[2]))
         yield from ((each, Role.HELO) for each in _suffixes(parties.helo))
-
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 
 def word(held: Iterable[Held]) -> Override | None:

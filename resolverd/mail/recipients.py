@@ -10,7 +10,7 @@ def matches(recipient: str, patterns: Iterable[str]) -> bool:
     is written (IDNA).
 
     ``name@`` is this name at any domain, the bare name included (RFC 5321 §4.5.1 has ``<postmaster>``);
-    ``name@domain`` one address; ``domain`` all addresses there and below.
+    ``name@domain`` one address; ``@domain`` all addresses there; ``domain`` all there and below.
     """
     local, _, domain = mailbox(recipient).rpartition("@") if "@" in recipient else (recipient.lower(), "", "")
     names = {local, local.partition("+")[0]}
@@ -20,5 +20,5 @@ def matches(recipient: str, patterns: Iterable[str]) -> bool:
 def _means(pattern: str, names: set[str], domain: str) -> bool:
     name, at, where = pattern.rpartition("@")
     if at:
-        return name in names and where in ("", domain)
+        return where in ("", domain) and (name in names or not name)
     return domain == where or domain.endswith(f".{where}")

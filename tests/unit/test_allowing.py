@@ -58,7 +58,7 @@ def test_bad_lines_are_named_and_the_rest_counts(folder: Path) -> None:
     told = [str(fault) for fault in found.faults]
     assert told[0].startswith(f"greylist.allow_clients: {folder / 'clients'}:2: 'bob@example.com' is a mail address")
     assert len(told) == 21
-    assert "31 more lines" in told[-1]
+    assert "32 more lines" in told[-1]
 
 
 def test_a_file_that_is_gone_costs_only_itself_and_keeps_what_was_read(folder: Path) -> None:

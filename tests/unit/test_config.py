@@ -16,6 +16,7 @@ from resolverd.config.postfix import main_cf
 from resolverd.failures import ConfigError
 from resolverd.mail.checks import PRESETS
 from resolverd.mail.findings import Consequence
+from resolverd.mail.recipients import matches
 from resolverd.wire.ask import Server
 
 MANUAL = Path(__file__).parents[2] / "config.toml"
@@ -209,6 +210,19 @@ def test_names_are_brought_into_one_form():
         ("[cache]\nsize = '1kB'", "cache.size", "less than 1MiB"),
         ("[dns]\nallow = ['127.0.0.1/8']", "dns.allow[0]", "127.0.0.0/8"),
         ("[dns]\nallow = ['::1', '::1']", "dns.allow[1]", "twice"),
+        ("[dns]\nallow = ['192.0.2.*']", "dns.allow[0]", "no network"),
+        ("[dns]\nallow = ['192.0.2']", "dns.allow[0]", "no network"),
+        ("[dns]\nallow = ['fe80::1%eth0']", "dns.allow[0]", "no network"),
+        ("[policy]\ntrusted_networks = ['::ffff:192.0.2.1/120']", "policy.trusted_networks[0]", "192.0.2.0/24"),
+        ("[checks]\nexempt_recipients = ['vip']", "checks.exempt_recipients[0]", "vip@ is that name"),
+        ("[checks]\nexempt_recipients = ['*@']", "checks.exempt_recipients[0]", "everybody, or nobody"),
+        ("[checks]\nexempt_recipients = ['info*@example.org']", "checks.exempt_recipients[0]", "wildcard"),
+        ("[[policy.for]]\nrecipients = ['a b']", "policy.for[0].recipients[0]", "no recipient"),
+        ("[checks.spf]\ndomain_allow = ['*.example.org']", "checks.spf.domain_allow[0]", "without * and @"),
+        ("[checks.spf]\ndomain_allow = ['@example.org']", "checks.spf.domain_allow[0]", "without * and @"),
+        ("[checks.spf]\ndomain_allow = ['postmaster']", "checks.spf.domain_allow[0]", "no domain that has hosts"),
+        ("[[resolver.stub]]\nzone = '*.corp.example'\nservers = ['192.0.2.53']", "resolver.stub[0].zone", "without * and @"),
+        ("[[resolver.stub]]\nzone = '192.0.2.1'\nservers = ['192.0.2.53']", "resolver.stub[0].zone", "an address"),
         ("[dns]\nclient_rate = 'fast'", "dns.client_rate", "200/1s"),
         ("[dns]\nlisten = ['127.0.0.1']", "dns.listen[0]", "no port"),
         ("[resolver]\nqname_minimisation_type = 'AA'", "resolver.qname_minimisation_type", "RR type"),
@@ -243,6 +257,42 @@ def test_each_fault_has_its_key_and_a_way_out(text: str, path: str, words: str):
     found = faults(text)
     assert list(found) == [path]
     assert words in found[path]
+
+
+def test_patterns_mean_what_they_say():
+    settings = config.parse(
+        """
+        [dns]
+        allow = ["::ffff:192.0.2.0/120", "[2001:db8::]/32", "[::1]", "::ffff:198.51.100.1"]
+        [checks]
+        exempt_recipients = ["postmaster", "abuse@*", "*@VIP", "@Example.org", "*.example.net", "<bob@b\u00fccher.example>"]
+        [[resolver.stub]]
+        zone = "0/25.2.0.192.in-addr.arpa"
+        servers = ["192.0.2.53"]
+        [watch]
+        addresses = ["::ffff:192.0.2.1"]
+        """,
+        BASE,
+    )
+    assert [str(each) for each in settings.dns.allow] == ["192.0.2.0/24", "2001:db8::/32", "::1/128", "198.51.100.1/32"]
+    assert settings.checks.exempt_recipients == (
+        "postmaster@", "abuse@", "@vip", "@example.org", "example.net", "bob@xn--bcher-kva.example",
+    )  # fmt: skip
+    assert [str(each) for each in settings.watch.addresses] == ["192.0.2.1"]
+    assert config.parse(config.render(settings), BASE) == settings
+
+
+@pytest.mark.parametrize(
+    ("pattern", "recipient", "meant"),
+    [
+        ("postmaster", "postmaster", True), ("postmaster", "Postmaster+x@a.example", True), ("postmaster", "x@postmaster", False),
+        ("*@vip", "bob@vip", True), ("*@vip", "vip@a.example", False), ("@a.example", "bob@A.example", True),
+        ("@a.example", "bob@b.a.example", False), ("*.a.example", "bob@b.a.example", True), ("a.example", "a.example", False),
+        ("@a.example", "bob", False), ("xn--bcher-kva.example", "bob@B\u00dcCHER.example", True),
+    ],
+)  # fmt: skip
+def test_recipients_that_patterns_mean(pattern: str, recipient: str, meant: bool):
+    assert matches(recipient, [values.recipient_pattern(pattern)]) is meant
 
 
 def test_every_fault_is_told_at_once():

@@ -34,6 +34,7 @@ from resolverd.mail.overrides import (
     key_of,
     recipient_of,
     subject_of,
+    too_wide,
     word,
     word_on_lists,
 )
@@ -55,6 +56,17 @@ SUBJECTS = [
     (".example.com", "example.com", "domain"),
     ("example", "example", "domain"),
     ("bücher.example", "xn--bcher-kva.example", "domain"),
+    ("*.Example.com", "example.com", "domain"),
+    ("192.0.2", "192.0.2.0/24", "network"),
+    ("192.0.2.", "192.0.2.0/24", "network"),
+    ("192.0.2.*", "192.0.2.0/24", "network"),
+    ("192.0.*.*", "192.0.0.0/16", "network"),
+    ("10.*", "10.0.0.0/8", "network"),
+    ("192.0.2.0/255.255.255.0", "192.0.2.0/24", "network"),
+    ("192.0.2.0-192.0.2.127", "192.0.2.0/25", "network"),
+    ("[192.0.2.1]", "192.0.2.1", "address"),
+    ("[IPv6:2001:db8::1]", "2001:db8::1", "address"),
+    ("[2001:DB8::]/32", "2001:db8::/32", "network"),
     ("<Bob@Example.com>", "bob@example.com", "sender"),
     ("1.2@example.com", "1.2@example.com", "sender"),
 ]
@@ -69,19 +81,25 @@ def test_subjects(text, canonical, kind):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no IP address"),
+        ("", "no host name; expected an IP address"),
+        ("10", "say 10"),
+        ("*", "everybody"),
+        ("mail*.example.com", "wildcard"),
+        ("192.0.*.1", "wildcard"),
+        ("192.0.2.1-192.0.2.4", "several networks, each an override of its own: 192.0.2.1/32, 192.0.2.2/31, 192.0.2.4/32"),
+        ("*@example.com", "write the domain alone"),
         ("192.0.2.7/24", "write 192.0.2.0/24"),
         ("0.0.0.0/0", "everybody"),
         ("::/0", "everybody"),
-        ("1.2.3", "neither an IP address"),
-        ("1.2.3.4/33", "neither an IP address"),
-        ("2001:db8::1%eth0", "neither an IP address"),
+        ("1.2.3.4.5", "no host name"),
+        ("1.2.3.4/33", "no network"),
+        ("2001:db8::1%eth0", "nobody's"),
         ("@example.com", "write the domain alone"),
         ("bob@", "no mail address"),
         ("bo b@example.com", "no mail address"),
         ("bob@[192.0.2.1]", "no mail address"),
-        ("exam ple.com", "no IP address"),
-        ("x" * 64 + ".example.com", "no IP address"),
+        ("exam ple.com", "no host name"),
+        ("x" * 64 + ".example.com", "no host name"),
         ("a" * 400 + "@example.com", "no mail address"),
         ("bob\n@example.com", "no mail address"),
     ],
@@ -99,6 +117,8 @@ def test_what_is_no_subject_is_told(text, says):
         ("deny", "spf", "", "no scope"),
         ("deny", "", "an na@example.org", "mail address"),
         ("deny", "", "192.0.2.1", "recipient"),
+        ("deny", "", "postmaster", "recipient"),
+        ("deny", "", "*@example.org", "write the domain alone"),
     ],
 )
 def test_what_cannot_be_said_is_told(action, scope, to, says):
@@ -107,7 +127,20 @@ def test_what_cannot_be_said_is_told(action, scope, to, says):
 
 
 def test_recipients():
-    assert [recipient_of(text) for text in ("", "<Anna@Example.ORG>", "Example.org")] == ["", "anna@example.org", "example.org"]
+    texts = ("", "<Anna@Example.ORG>", "Example.org", "*.Example.org")
+    assert [recipient_of(text) for text in texts] == ["", "anna@example.org", "example.org", "example.org"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "says"),
+    [
+        ("com", "public suffix"), ("co.uk", "public suffix"), ("gov", "public suffix"), ("example.co.uk", ""), ("lan", ""),
+        ("0.0.0.0/1", "wider than /8"), ("10.0.0.0/8", ""), ("2000::/3", "wider than /19"), ("2a00::/19", ""),
+        ("bob@co.uk", ""), ("192.0.2.1", ""),
+    ],
+)  # fmt: skip
+def test_what_reaches_too_many_is_told(subject, says):
+    assert (says in too_wide(subject)) if says else not too_wide(subject)
 
 
 # -- how they are kept

@@ -249,6 +249,21 @@ def test_temporary_in_query_and_body(served: Served) -> None:
         assert served.call("PUT", f"/v1/overrides/192.0.2.7?{query}")[0] == 400
 
 
+def test_who_means_a_whole_suffix_says_so(served: Served) -> None:
+    for subject in ("com", "*.co.uk", "0.0.0.0/1"):
+        for action in ("allow", "deny"):
+            result = run(action, subject, "-c", served.config)
+            assert result.exit_code == 1
+            assert "--force" in result.stderr
+    assert served.call("GET", "/v1/overrides")[1] == {"overrides": []}
+    assert run("deny", "co.uk", "--force", "-c", served.config).output == "co.uk is denied, for good\n"
+    assert run("allow", "*.example.com", "-c", served.config).output == "example.com is allowed, for good\n"
+    assert run("allow", "192.0.2.*", "-c", served.config).output == "192.0.2.0/24 is allowed, for good\n"
+    status, problem = served.call("PUT", "/v1/overrides/com?action=allow&force=maybe")
+    assert (status, "force: expected true or false" in problem["detail"]) == (400, True)
+    assert served.call("PUT", "/v1/overrides", {"subject": "com", "action": "allow", "force": True})[0] == 200
+
+
 def test_who_says_nothing_of_himself_is_told_by_his_address(served: Served) -> None:
     assert served.call("PUT", "/v1/overrides/192.0.2.7?action=allow")[1]["owner"] == "127.0.0.1 over HTTP"
 
