@@ -283,3 +283,11 @@ SPF_WIDE_IPV6: Final = 16
 """The same for IPv6: no network has been given more than a /16."""
 MAX_SPF_ALLOWED: Final = 10
 """Own forwarders whose records are looked at when SPF fails."""
+EXPRESSION_STATES: Final = 500
+"""Of the automaton of an admin's regular expression: what one name costs is no more than this times its length (CWE-1333)."""
+EXPRESSION_STEPS: Final = 1000
+"""Of an automaton that are remembered; a name finds nearly all of them there."""
+EXPRESSION_TEXT: Final = 512
+"""Characters of what is matched with an expression: a name has 253, an address 320 (RFC 5321 §4.5.3.1)."""
+EXPRESSION_DEPTH: Final = 50
+"""Groups within groups."""

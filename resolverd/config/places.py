@@ -61,7 +61,7 @@ def network(value: object, _base: Path = Path()) -> Network:
     text = text_of(value)
     found = _one_network(text)
     bare, slash, _ = text.replace("[", "").replace("]", "").partition("/")
-    if slash and unmapped(ip_address(bare)) != found.network_address:
+    if slash and found.network_address not in (ip_address(bare), unmapped(ip_address(bare))):
         raise BadValue(f'{text!r} has host bits set; the network is "{found}"')
     return found
 

@@ -3,13 +3,13 @@
 One entry a line; what stands behind ``#`` is a remark. Both take ``/regular expression/``, in any letter case. Clients are
 a host name, which means all names below it too, an address, a network (``192.0.2.0/24``, ``2001:db8::/32``) or the
 beginning of an IPv4 address (``192.0.2``, ``192.0``); recipients are ``name@domain``, ``name@`` or ``domain``, as in
-access(5), ``name+extension`` included. Other ways to write these are understood where they are plain (`patterns`).
+access(5), ``name+extension`` included. Other ways to write these are understood where they are plain (`patterns`), and what
+of Perl's expressions can be (`expressions`).
 
 Two things differ from Postgrey's code: two octets are the /16 that its manual says they are, and a line that can never
 match anybody is named instead of passed over.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from resolverd.mail import patterns
 from resolverd.mail.attempt import Attempt
 from resolverd.mail.domains import mailbox
+from resolverd.mail.expressions import Expression
 from resolverd.mail.patterns import Network
 from resolverd.mail.printable import printable
 from resolverd.wire.names import Address
@@ -38,7 +39,7 @@ class Clients(NamedTuple):
     """Clients that are let through: host names in lower case, expressions over them, networks and the sizes that these have."""
 
     names: frozenset[str] = frozenset()
-    expressions: tuple[re.Pattern[str], ...] = ()
+    expressions: tuple[Expression, ...] = ()
     networks: frozenset[Network] = frozenset()
     sizes: frozenset[tuple[int, int]] = frozenset()
 
@@ -67,7 +68,7 @@ class Recipients(NamedTuple):
 
     addresses: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
-    expressions: tuple[re.Pattern[str], ...] = ()
+    expressions: tuple[Expression, ...] = ()
 
     def __or__(self, other: "Recipients") -> "Recipients":
         """Those of both."""
@@ -76,11 +77,11 @@ class Recipients(NamedTuple):
     def holds(self, recipient: str) -> bool:
         """Whether a recipient is among them."""
         recipient = mailbox(recipient)
-        local, _, domain = recipient.rpartition("@")
+        local, at, domain = recipient.rpartition("@")
         for name in {local, local.partition("+")[0]}:
             if f"{name}@" in self.addresses or f"{name}@{domain}" in self.addresses:
                 return True
-        if f"@{domain}" in self.addresses:
+        if at and f"@{domain}" in self.addresses:
             return True
         return any(suffix in self.domains for suffix in _suffixes(domain)) or any(
             each.search(recipient) for each in self.expressions
@@ -104,7 +105,7 @@ def read_clients(text: str) -> tuple[Clients, list[LineFault]]:
     """The clients of a file, and its faulty lines."""
     entries, faults = _read(text, _client)
     names = frozenset(entry for entry in entries if isinstance(entry, str))
-    expressions = tuple(entry for entry in entries if isinstance(entry, re.Pattern))
+    expressions = tuple(entry for entry in entries if isinstance(entry, Expression))
     networks = frozenset(entry for entry in entries if isinstance(entry, IPv4Network | IPv6Network))
     return Clients(names, expressions, networks, frozenset((each.version, each.prefixlen) for each in networks)), faults
 
@@ -115,7 +116,7 @@ def read_recipients(text: str) -> tuple[Recipients, list[LineFault]]:
     texts = [entry for entry in entries if isinstance(entry, str)]
     addresses = frozenset(text for text in texts if "@" in text)
     domains = frozenset(text for text in texts if "@" not in text)
-    return Recipients(addresses, domains, tuple(entry for entry in entries if isinstance(entry, re.Pattern))), faults
+    return Recipients(addresses, domains, tuple(entry for entry in entries if isinstance(entry, Expression))), faults
 
 
 def client_lines(text: str) -> tuple[dict[str, str], list[LineFault]]:
@@ -150,11 +151,11 @@ def _lines(
     return lines, faults
 
 
-def _whom(entries: tuple[str | Network | re.Pattern[str], ...]) -> str:
-    return " ".join(f"/{each.pattern}/" if isinstance(each, re.Pattern) else str(each) for each in entries)
+def _whom(entries: tuple[str | Network | Expression, ...]) -> str:
+    return " ".join(f"/{each.pattern}/" if isinstance(each, Expression) else str(each) for each in entries)
 
 
-def _client(entry: str) -> tuple[str | Network | re.Pattern[str], ...]:
+def _client(entry: str) -> tuple[str | Network | Expression, ...]:
     if (expression := _expression(entry)) is not None:
         return (expression,)
     if "@" in entry:
@@ -164,18 +165,18 @@ def _client(entry: str) -> tuple[str | Network | re.Pattern[str], ...]:
     return (patterns.host(entry),)
 
 
-def _recipient(entry: str) -> tuple[str | re.Pattern[str], ...]:
+def _recipient(entry: str) -> tuple[str | Expression, ...]:
     expression = _expression(entry)
     return (expression if expression is not None else patterns.recipient(entry),)
 
 
-def _expression(entry: str) -> re.Pattern[str] | None:
-    if not (len(entry) > 2 and entry.startswith("/") and entry.endswith("/")):
+def _expression(entry: str) -> Expression | None:
+    if len(entry) < 2 or not entry.startswith("/"):
         return None
-    try:
-        return re.compile(entry[1:-1], re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is no regular expression that is understood here: {error}") from None
+    pattern, slash, flags = entry[1:].rpartition("/")
+    if not slash or not pattern or flags not in ("", "i"):
+        raise ValueError("begins like an expression, but is none: expected /EXPRESSION/, without flags and without # in it")
+    return Expression(pattern)
 
 
 def _suffixes(name: str) -> Iterator[str]:

@@ -214,7 +214,7 @@ def _network(text: str, found: tuple[Network, ...]) -> str:
 def _has_host_bits(text: str, network: Network) -> bool:
     bare = text.translate(_BRACKETS).partition("/")[0]
     try:
-        return unmapped(ip_address(bare)) != network.network_address
+        return network.network_address not in (ip_address(bare), unmapped(ip_address(bare)))
     except ValueError:  # its beginning alone was written
         return False
 

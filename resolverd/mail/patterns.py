@@ -136,6 +136,7 @@ def _range(first: str, last: str) -> tuple[Network, ...] | None:
 
 
 def _unmapped(network: Network) -> Network:
-    """Within ``::ffff:0:0/96`` the IPv4 network; no client has an address there."""
+    """Within ``::ffff:0:0/96`` the IPv4 network; no client has an address there. The whole of it stays what it is: who names
+    that means these addresses, not everybody."""
     inner = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    return IPv4Network((inner, network.prefixlen - 96)) if inner is not None and network.prefixlen >= 96 else network
+    return IPv4Network((inner, network.prefixlen - 96)) if inner is not None and network.prefixlen > 96 else network

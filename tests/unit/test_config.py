@@ -269,6 +269,8 @@ def test_patterns_mean_what_they_say():
         [[resolver.stub]]
         zone = "0/25.2.0.192.in-addr.arpa"
         servers = ["192.0.2.53"]
+        [resolver]
+        do_not_query = ["::ffff:0:0/96"]
         [watch]
         addresses = ["::ffff:192.0.2.1"]
         """,
@@ -279,6 +281,8 @@ def test_patterns_mean_what_they_say():
         "postmaster@", "abuse@", "@vip", "@example.org", "example.net", "bob@xn--bcher-kva.example",
     )  # fmt: skip
     assert [str(each) for each in settings.watch.addresses] == ["192.0.2.1"]
+    # All of these addresses are meant, not all of IPv4.
+    assert [str(each) for each in settings.resolver.do_not_query] == ["::ffff:0:0/96"]
     assert config.parse(config.render(settings), BASE) == settings
 
 

@@ -30,7 +30,7 @@ def test_both_files_are_taken_and_count(nobody: str, tmp_path: Path) -> None:
     result = run("import", "whitelist", str(clients), "-c", nobody)
     assert result.output == f"6 clients taken into {state / 'allow_clients'}, 0 were there already\n"
     assert json.loads(run("import", "whitelist", str(recipients), "--json", "-c", nobody).output) == {
-        "taken": 2, "kept": 0, "kind": "recipients", "file": str(state / "allow_recipients")
+        "taken": 2, "kept": 0, "faulty": 0, "kind": "recipients", "file": str(state / "allow_recipients")
     }  # fmt: skip
     assert [
         reason(nobody, client, name)
@@ -59,22 +59,33 @@ def test_again_changes_nothing_and_more_comes_behind(nobody: str, tmp_path: Path
     assert kept.read_text() == f"{before}\n# from {file}\nexample.net\n"
 
 
-def test_a_bad_line_is_named_and_nothing_is_taken(nobody: str, tmp_path: Path) -> None:
+def test_a_bad_line_is_named_and_the_others_are_taken(nobody: str, tmp_path: Path) -> None:
     file = tmp_path / "clients"
     file.write_text("example.com\n")
     assert run("import", "whitelist", str(file), "-c", nobody).exit_code == 0
     kept = Path(nobody).parent / "var" / "allow_clients"
-    before = kept.read_bytes()
-    file.write_text("example.net\nbob@example.com\n/(/\n192.0.2.1 OK\n" + "two words\n" * 30)
+    before = kept.read_text()
+    file.write_text("example.net\nbob@example.com\n/(/\n192.0.2.1 OK\n" + "two words\n" * 30 + "/^mx[[:digit:]]\\./\n")
     result = run("import", "whitelist", str(file), "-c", nobody)
-    assert result.exit_code == 1
+    assert result.exit_code == 0
     lines = result.stderr.splitlines()
     assert f"{file} line 2: 'bob@example.com' is a mail address" in lines[0]
-    assert f"{file} line 3: '/(/' is no regular expression" in lines[1]
+    assert f"{file} line 3: '/(/' is no expression that is understood here: it has ( without )" in lines[1]
     assert f"{file} line 4: '192.0.2.1 OK' is no host name" in lines[2]
-    assert lines[-1].endswith("33 faulty lines, nothing was taken: correct them, or put a # before them")
+    assert lines[-1] == "resolverd: 13 more lines that are not taken"
     assert len(lines) == 21
-    assert kept.read_bytes() == before
+    assert result.stdout == f"2 clients taken into {kept}, 0 were there already\n"
+    assert kept.read_text() == f"{before}# from {file}\nexample.net\n/^mx[[:digit:]]\\./\n"
+    assert reason(nobody, "203.0.113.1", "mx7.pool.example") == "client whitelist"
+
+
+def test_a_file_without_a_good_line_is_not_taken(nobody: str, tmp_path: Path) -> None:
+    file = tmp_path / "clients"
+    file.write_text("two words\n")
+    result = run("import", "whitelist", str(file), "-c", nobody)
+    assert result.exit_code == 1
+    assert "has no line that names clients" in result.stderr
+    assert not (Path(nobody).parent / "var" / "allow_clients").exists()
 
 
 def test_what_a_file_names_can_be_told(nobody: str, tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
     addresses and networks, or of recipients, one a line.
 
     FILE.local is read as well where there is one. The entries go to allow_clients or allow_recipients in the state directory,
-    which the daemon reads besides the files of greylist.allow_clients and allow_recipients. With a faulty line nothing is
-    taken; what is there already stays as it is.
+    which the daemon reads besides the files of greylist.allow_clients and allow_recipients. Faulty lines are named and passed
+    over; what is there already stays as it is.
     """
     settings = configuration.load(config_path(ctx, config))
     directory = settings.state_directory()
@@ -95,16 +95,19 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
             more, faulty = (recipient_lines if of_recipients else client_lines)(text)
             lines = more | lines
             faults += [f"{path} {fault}" for fault in faulty]
-    if faults:
-        for fault in faults[:_MAX_TOLD]:
-            click.echo(f"resolverd: {output.shown(fault)}", err=True)
-        raise Failed(f"{len(faults)} faulty lines, nothing was taken: correct them, or put a # before them")
+    for fault in faults[:_MAX_TOLD]:
+        click.echo(f"resolverd: {output.shown(fault)}: not taken", err=True)
+    if len(faults) > _MAX_TOLD:
+        click.echo(f"resolverd: {len(faults) - _MAX_TOLD} more lines that are not taken", err=True)
+    if faults and not lines:
+        raise Failed(f"{file} has no line that names {'recipients' if of_recipients else 'clients'}: nothing was taken")
     into = directory / (allowing.RECIPIENTS if of_recipients else allowing.CLIENTS)
     added = allowlists.add(into, lines, output.shown(file.absolute()), of_recipients=of_recipients)
     if added.taken:
         _reread(Daemon(settings))
     if as_json:
-        output.print_json({**added._asdict(), "kind": "recipients" if of_recipients else "clients", "file": str(into)})
+        kind = "recipients" if of_recipients else "clients"
+        output.print_json({**added._asdict(), "faulty": len(faults), "kind": kind, "file": str(into)})
     else:
         what = "recipients" if of_recipients else "clients"
         click.echo(f"{added.taken} {what} taken into {into}, {added.kept} were there already")
