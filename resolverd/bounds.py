@@ -132,10 +132,8 @@ MAX_DELEGATION_TTL: Final = 86400
 """Longest lease of a delegation."""
 DELEGATION_FRESH: Final = 60
 """Seconds for which a delegation whose servers fail is not asked for again at its parent."""
-MAX_DELEGATIONS: Final = 50_000
-"""Zone cuts remembered."""
-MAX_FAILURES: Final = 10_000
-"""Failed resolutions remembered."""
+MAX_OUTAGES: Final = 1000
+"""Zones remembered none of whose servers answers."""
 ROOT_CHECK_TTL: Final = 60.0
 """Seconds for which the root's servers, having answered, vouch that nobody answers in everybody's place."""
 NO_SOA_TTL: Final = 5
@@ -244,6 +242,8 @@ LIST_QUESTIONS: Final = 2000
 """Questions to lists under way at once; beyond, the answer is "not known" (a spam wave while lists are slow)."""
 LIST_REPLIES: Final = 32_768
 """Replies of lists remembered (clients and sender domains are a stranger's choice)."""
+LIST_REPLY_OCTETS: Final = 16 * 1024 * 1024
+"""Memory that they may take (their texts are a stranger's choice as well)."""
 LIST_TIME: Final = 4.0
 """Patience with one question to a list; callers go on after their own deadline and find a late reply in the cache."""
 LIST_RATE_WAIT: Final = 1.0

@@ -31,8 +31,10 @@ from resolverd.wire.names import ROOT, Name, from_text, lower
 
 _POOL = 256
 """Octets of randomness fetched at once."""
-_PACKETS_SHARE = 0.25
-"""Of ``[cache] size``, what prepared replies may take; the rest is for records."""
+_PACKETS, _DELEGATIONS, _SERVERS, _FAILURES = 0.2, 0.15, 0.05, 0.04
+"""Of ``[cache] size``, what each may take; the rest is for records."""
+_SERVER = 700
+"""Octets that what is known of a server takes, its capabilities included."""
 _PREFETCH_AT = 1 - bounds.PREFETCH_SHARE
 """With prefetch, a prepared reply serves for this share of its TTL; then the record cache sees the question again."""
 
@@ -89,9 +91,11 @@ def resolution(
         *(Route(lower(from_text(each.zone)), each.servers, forward=True) for each in wanted.forward),
         *(Route(lower(from_text(each.zone)), each.servers) for each in wanted.stub),
     ))
-    packets = PacketCache(int(kept.size * _PACKETS_SHARE))
-    records = RecordCache(int(kept.size * (1 - _PACKETS_SHARE)), kept.serve_stale)
-    delegations, failures, servers = DelegationCache(), FailureCache(), Servers()
+    packets = PacketCache(int(kept.size * _PACKETS))
+    records = RecordCache(int(kept.size * (1 - _PACKETS - _DELEGATIONS - _SERVERS - _FAILURES)), kept.serve_stale)
+    delegations = DelegationCache(int(kept.size * _DELEGATIONS))
+    failures = FailureCache(int(kept.size * _FAILURES))
+    servers = Servers(min(bounds.MAX_SERVERS, int(kept.size * _SERVERS / _SERVER)))
     hints = hints or root_hints(wanted)
     discretion = Discretion(key_zones)
     rules = Rules(

@@ -158,6 +158,7 @@ class Service:
             "records": len(parts.records),
             "record_bytes": parts.records.size,
             "delegations": len(parts.delegations),
+            "delegation_bytes": parts.delegations.size,
             "servers": len(parts.servers),
         }
 

@@ -14,11 +14,19 @@ class _Failure(NamedTuple):
     pause: float
 
 
+_ENTRY = 700
+"""Octets that a failure costs beside its name and text."""
+_TEXT = 200
+"""Characters of a failure's text that are kept: as many as a reply has room for."""
+
+
 class FailureCache:
     """Failed questions by (name in lower case, type); 5 s at first, doubled at the next failure, 10 s at most."""
 
-    def __init__(self, entries: int = bounds.MAX_FAILURES):
-        self._limit = entries
+    def __init__(self, size: int):
+        """`size` in octets; the newest stay."""
+        self._limit = size
+        self._size = 0
         self._failures: OrderedDict[tuple[Name, int], _Failure] = OrderedDict()
 
     def get(self, name: Name, rtype: int, now: float) -> ExtendedError | None:
@@ -31,18 +39,26 @@ class FailureCache:
         key = name, rtype
         old = self._failures.pop(key, None)
         pause = min(old.pause * 2, bounds.MAX_FAILURE_TTL) if old and now < old.until + old.pause else bounds.FAILURE_TTL
-        self._failures[key] = _Failure(error, now + pause, pause)
-        while len(self._failures) > self._limit:
-            self._failures.popitem(last=False)
+        if old is not None:
+            self._size -= _weight(name, old)
+        new = self._failures[key] = _Failure(error._replace(text=error.text[:_TEXT]), now + pause, pause)
+        self._size += _weight(name, new)
+        while self._size > self._limit and len(self._failures) > 1:
+            (oldest, _), failure = self._failures.popitem(last=False)
+            self._size -= _weight(oldest, failure)
 
     def forget(self, name: Name, rtype: int | None = None) -> None:
         """The question succeeded, or shall be tried anew (all types where none is given)."""
-        if rtype is not None:
-            self._failures.pop((name, rtype), None)
-        else:
-            for key in [key for key in self._failures if key[0] == name]:
-                del self._failures[key]
+        wanted = [(name, rtype)] if rtype is not None else [key for key in self._failures if key[0] == name]
+        for key in wanted:
+            if (failure := self._failures.pop(key, None)) is not None:
+                self._size -= _weight(name, failure)
 
     def clear(self) -> None:
         """Forget everything."""
         self._failures.clear()
+        self._size = 0
+
+
+def _weight(name: Name, failure: _Failure) -> int:
+    return _ENTRY + len(name) + len(failure.error.text)

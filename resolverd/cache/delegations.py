@@ -7,20 +7,29 @@ when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, 
 
 from collections import OrderedDict
 
-from resolverd import bounds
+from resolverd.cache import weight
 from resolverd.wire.known import Delegation
 from resolverd.wire.names import Name, ancestors
 
+_ENTRY = 400
+"""Octets that a delegation costs beside its names and addresses."""
+
 
 class DelegationCache:
-    """Delegations by zone (lower case), least recently used out."""
+    """Delegations by zone (lower case), bounded by octets: least recently used out."""
 
-    def __init__(self, entries: int = bounds.MAX_DELEGATIONS):
-        self._limit = entries
+    def __init__(self, size: int):
+        self._limit = size
+        self._size = 0
         self._zones: OrderedDict[Name, Delegation] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._zones)
+
+    @property
+    def size(self) -> int:
+        """Octets held, as `weight` estimates them."""
+        return self._size
 
     def closest(self, name: Name, now: float) -> Delegation | None:
         """The deepest live delegation at or above `name`."""
@@ -31,7 +40,7 @@ class DelegationCache:
                 if now < found.expires:
                     zones.move_to_end(name)
                     return found
-                del zones[name]
+                self.forget(name)
             if not name[0]:
                 return None
             name = name[1 + name[0] :]
@@ -49,16 +58,26 @@ class DelegationCache:
         old = self._zones.get(delegation.zone)
         if old is not None and now < old.expires < delegation.expires:
             delegation = delegation._replace(expires=old.expires)
+        if old is not None:
+            self._size -= _weight(old)
         self._zones[delegation.zone] = delegation
         self._zones.move_to_end(delegation.zone)
-        while len(self._zones) > self._limit:
-            self._zones.popitem(last=False)
+        self._size += _weight(delegation)
+        while self._size > self._limit and len(self._zones) > 1:
+            self._size -= _weight(self._zones.popitem(last=False)[1])
         return delegation
 
     def forget(self, zone: Name) -> None:
         """Forget a zone's delegation, if there is one."""
-        self._zones.pop(zone, None)
+        if (old := self._zones.pop(zone, None)) is not None:
+            self._size -= _weight(old)
 
     def clear(self) -> None:
         """Forget everything."""
         self._zones.clear()
+        self._size = 0
+
+
+def _weight(delegation: Delegation) -> int:
+    glue = weight.glue(delegation.glue) if delegation.glue else 0
+    return _ENTRY + weight.octets(delegation.zone) + weight.strings(delegation.servers) + glue

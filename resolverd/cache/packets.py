@@ -5,13 +5,15 @@ all tell entries apart (CVE-2026-40012).
 Queries with EDNS options are not kept here, nor answers that change with a list's health, a quota or an override.
 """
 
+from array import array
 from collections import OrderedDict
 from struct import Struct
 
 from resolverd.wire.names import Name, lower
 
 _TTL = Struct("!I")
-_OVERHEAD = 400
+_OVERHEAD = 560
+"""Octets that an entry costs beside its strings."""
 
 
 class _Entry:
@@ -20,7 +22,7 @@ class _Entry:
     def __init__(self, body: bytes, offsets: tuple[int, ...], name: Name, now: float, expires: float, size: int):
         self.fresh = body
         self.body = body
-        self.offsets = offsets
+        self.offsets = array("H", offsets)
         self.name = name
         self.stored = self.aged = now
         self.expires = expires
@@ -60,7 +62,7 @@ class PacketCache:
         """Remember a reply for `lifetime` seconds; `offsets` are those of its TTLs, in the whole message."""
         if key in self._entries:
             self._drop(key)
-        size = len(key) + 2 * len(reply) + _OVERHEAD
+        size = len(key) + 2 * len(reply) + 2 * len(offsets) + len(name) + _OVERHEAD
         body = reply[2:]
         self._entries[key] = _Entry(body, tuple(at - 2 for at in offsets), lower(name), now, now + lifetime, size)
         self._size += size

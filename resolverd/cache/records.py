@@ -11,10 +11,12 @@ from resolverd.wire.known import NAME_DENIED, Hit
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
 
-_NAME = 600
+_NAME = 400
 """Octets that a name costs beside its entries: its place in the order, and the table of its types."""
-_ENTRY = 350
+_ENTRY = 320
 """Octets that an entry costs beside its records."""
+_MOST_BESIDE = bounds.MAX_KEPT_AUTHORITY // weight.LEAST
+"""So many RRsets beside an entry are too many whatever they are."""
 _BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
 """Types that an alias may have beside it (RFC 4034 §3, §4; RFC 2181 §10.1 forbids all others)."""
 
@@ -193,7 +195,7 @@ class RecordCache:
                 if other.expires <= now and _contradicts(rtype, news, denies_name, kind):
                     self._drop(name, kind)
             return
-        beside = weight.rrsets(authority) if authority else 0
+        beside = weight.rrsets(authority) if len(authority) <= _MOST_BESIDE else bounds.MAX_KEPT_AUTHORITY + 1
         if beside > bounds.MAX_KEPT_AUTHORITY:
             authority = tuple(each for each in authority if each.rtype == codes.SOA)
             beside = weight.rrsets(authority)

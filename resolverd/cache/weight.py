@@ -14,6 +14,8 @@ _TUPLE = 64
 _SLOT = 8
 _RRSET = 128
 """An RRset beside what it holds."""
+LEAST = _RRSET + 2 * _BYTES + _TUPLE + 2 * _SLOT
+"""What the smallest RRset of several costs: enough of them need not be looked at one by one."""
 _ADDRESS = 200
 """An address object with its integer and its dictionary entry."""
 

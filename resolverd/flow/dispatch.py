@@ -36,7 +36,7 @@ class Dispatch:
         self._resolver = resolver
         self._clock = clock
         self._counters = counters
-        self._cache = ReplyCache(bounds.LIST_REPLIES)
+        self._cache = ReplyCache(bounds.LIST_REPLIES, bounds.LIST_REPLY_OCTETS)
         self._flights: dict[tuple[Question, bool], Flight] = {}
         self._probes: set[asyncio.Task[Told | None]] = set()
         self._remarked: dict[str, float] = {}

@@ -228,7 +228,7 @@ class Recurse:
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
         work = Work(self._clock.monotonic(), meter=self.meter, told=True)
-        blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache())
+        blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
             answer: Answer = await self._run(work, self._iterator.over(blank).resolve(work, lower(name), rtype))
         except TimeoutError:

@@ -14,7 +14,8 @@ from resolverd.wire.rrset import RRset
 
 _KEPT_FOR = 1.0
 """Seconds for which a cut serves as it was made: a registry's is wanted for every new name."""
-_MOST_KEPT = 1000
+_MOST_KEPT = 200
+_MOST_SERVERS = 5000
 
 
 class Cut(NamedTuple):
@@ -139,7 +140,7 @@ class Cuts:
         # Asked for every address of every cut, and the networks are many.
         if not self._rules.may_query(address):
             return None
-        if len(self._servers) >= bounds.MAX_SERVERS:
+        if len(self._servers) >= _MOST_SERVERS:
             self._servers.clear()
         server = self._servers[address] = Server(address)
         return server

@@ -42,7 +42,7 @@ class _Outage(NamedTuple):
 class Outages:
     """Memory of zones that are suspected or out, bounded; the newest stay."""
 
-    def __init__(self, servers: Servers, entries: int = bounds.MAX_FAILURES):
+    def __init__(self, servers: Servers, entries: int = bounds.MAX_OUTAGES):
         self._servers = servers
         self._limit = entries
         self._zones: OrderedDict[Name, _Outage] = OrderedDict()

@@ -54,14 +54,17 @@ def render(query: Query, answer: Answer, size: int) -> Rendered:
         # Whoever has not asked for DNSSEC's records gets them only where they are what he asked for.
         authority = tuple(rrset for rrset in authority if rrset.rtype not in _DNSSEC)
         additional = tuple(rrset for rrset in additional if rrset.rtype not in _DNSSEC)
-    writer = _Writer(query, query.do)
-    counts = [writer.rrsets(section) for section in (answer.answer, authority, additional)]
-    truncated = len(writer.out) + len(opt) > size
-    if truncated and additional:
-        # Additional records are a courtesy: without them is not truncated.
+    # What cannot fit is not written out to find that it does not: a reply costs what it is worth.
+    truncated = len(opt) + _least(answer.answer, query.do) + _least(authority, query.do) > size
+    if not truncated:
         writer = _Writer(query, query.do)
-        counts = [writer.rrsets(section) for section in (answer.answer, authority, ())]
+        counts = [writer.rrsets(section) for section in (answer.answer, authority, additional)]
         truncated = len(writer.out) + len(opt) > size
+        if truncated and additional:
+            # Additional records are a courtesy: without them is not truncated.
+            writer = _Writer(query, query.do)
+            counts = [writer.rrsets(section) for section in (answer.answer, authority, ())]
+            truncated = len(writer.out) + len(opt) > size
     if truncated:
         writer = _Writer(query, query.do)
         counts = [0, 0, 0]
@@ -70,6 +73,17 @@ def render(query: Query, answer: Answer, size: int) -> Rendered:
     _HEADER.pack_into(writer.out, 0, query.id, flags | answer.rcode & 15, 1, *counts)
     writer.out += opt
     return Rendered(bytes(writer.out), tuple(writer.ttl_offsets), writer.min_ttl, truncated)
+
+
+def _least(rrsets: tuple[RRset, ...], dnssec: bool) -> int:
+    """Octets that the records take at least, however well their names can be compressed."""
+    least = 0
+    for rrset in rrsets:
+        count = len(rrset.rdatas)
+        least += 12 * count + (2 * count if rrset.rtype in rdata.COMPRESSIBLE else sum(map(len, rrset.rdatas)))
+        if dnssec and rrset.sigs:
+            least += 12 * len(rrset.sigs) + sum(map(len, rrset.sigs))
+    return least
 
 
 def refuse(refusal: Refusal, error: ExtendedError | None = None) -> bytes:

@@ -253,7 +253,7 @@ def test_how_long_a_reply_is_kept(answer, kept):
 
 
 def test_the_cache_is_bounded():
-    cache = ReplyCache(100)
+    cache = ReplyCache(100, 10**6)
     told = Told(Clear("x", 60), (), Conduct.SOUND, 60)
     for n in range(1000):
         cache.put((str(n).encode(), codes.A), told, 0.0)

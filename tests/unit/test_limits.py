@@ -17,11 +17,12 @@ from resolverd import bounds
 from resolverd.cache.broken import FailureCache
 from resolverd.cache.delegations import DelegationCache
 from resolverd.flow.recurse import Patience
+from resolverd.recursion.outages import Outages
 from resolverd.recursion.servers import Servers
 from resolverd.recursion.work import Exhausted, Work
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
-from resolverd.wire.ask import Ask, Failed, Transport
+from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.known import Delegation
 from resolverd.wire.names import from_text
 
@@ -466,15 +467,19 @@ async def test_large_rrsets_are_kept_within_octets(tmp_path: Path) -> None:
 
 
 def test_tables_are_bounded() -> None:
-    servers, delegations, failures = Servers(), DelegationCache(), FailureCache()
-    for number in range(max(bounds.MAX_SERVERS, bounds.MAX_DELEGATIONS, bounds.MAX_FAILURES) + 100):
+    servers, delegations, failures = Servers(), DelegationCache(10**6), FailureCache(10**6)
+    outages = Outages(servers)
+    for number in range(bounds.MAX_SERVERS + 100):
         name = from_text(f"z{number}.evil")
-        servers.silent(IPv4Address(0x2D000000 + number), 0.0)
+        address = IPv4Address(0x2D000000 + number)
+        servers.silent(address, 0.0)
+        outages.suspect(name, [Server(address)], 0.0)
         delegations.put(Delegation(name, (), (), 100.0), 0.0)
         failures.put(name, codes.A, ExtendedError(22), 0.0)
     assert len(servers) == bounds.MAX_SERVERS
-    assert len(delegations) == bounds.MAX_DELEGATIONS
-    assert len(failures._failures) == bounds.MAX_FAILURES
+    assert len(outages) == bounds.MAX_OUTAGES
+    assert 1000 < len(delegations) < 3000
+    assert 1000 < len(failures._failures) < 3000
     assert failures.get(name, codes.A, 1.0) is not None, "the newest is the one that is kept"
 
 

@@ -1,0 +1,201 @@
+"""Fills the caches of a resolver with what costs most, in a process of its own: `python hoard.py WHAT SIZE`.
+
+Prints how much memory the process has taken for it, and the bound, in octets.
+"""
+
+import asyncio
+import gc
+import os
+import random
+import sys
+from collections.abc import Callable
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from resolverd import bounds
+from resolverd.app.resolution import Resolution, resolution
+from resolverd.config.settings import Cache, Settings
+from resolverd.flow.recurse import Recurse
+from resolverd.mail.listreply import Conduct, Told
+from resolverd.mail.questions import Listed
+from resolverd.mail.replycache import ReplyCache
+from resolverd.net.clock import SystemClock
+from resolverd.watch.counters import Counters
+from resolverd.wire import codes
+from resolverd.wire.answer import ExtendedError
+from resolverd.wire.known import Delegation
+from resolverd.wire.names import Name
+from resolverd.wire.rrset import RRset, Trust
+
+rng = random.Random(1)
+
+
+def name(length: int = 255) -> Name:
+    """A name of about so many octets that nobody has had yet."""
+    parts = [bytes([63]) + rng.randbytes(8).hex().encode() + b"x" * 47 for _ in range(length // 64)]
+    rest = rng.randbytes(8).hex().encode()
+    return bytes([len(rest)]) + rest + b"".join(parts)[: max(0, length - 20) // 64 * 64] + b"\0"
+
+
+def addresses(count: int) -> tuple[IPv6Address, ...]:
+    return tuple(IPv6Address(rng.getrandbits(128)) for _ in range(count))
+
+
+def tiny_records(parts: Resolution) -> int:
+    owner = name(20)
+    parts.records.put(RRset(owner, codes.A, 86400, (rng.randbytes(4),)), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    return 1
+
+
+def many_types(parts: Resolution) -> int:
+    owner = name(20)
+    for rtype in range(1000, 1100):
+        parts.records.put(RRset(bytes(bytearray(owner)), rtype, 86400, (rng.randbytes(1),)), Trust.ANSWER, 0.0, owner)
+    return 100
+
+
+def long_aliases(parts: Resolution) -> int:
+    owner = name()
+    parts.records.put(RRset(owner, codes.CNAME, 86400, (name(),)), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    return 1
+
+
+def large_sets(parts: Resolution) -> int:
+    owner = name(20)
+    rdatas = tuple(rng.randbytes(4) for _ in range(1000))
+    parts.records.put(RRset(owner, codes.A, 86400, rdatas), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    return 50
+
+
+def signed(parts: Resolution) -> int:
+    owner = name(20)
+    rrset = RRset(owner, codes.A, 86400, (rng.randbytes(4),), tuple(rng.randbytes(100) for _ in range(8)))
+    parts.records.put(rrset, Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    return 3
+
+
+def denials(parts: Resolution) -> int:
+    soa = RRset(name(20), codes.SOA, 3600, (rng.randbytes(64),))
+    parts.records.deny(name(20), codes.A, 3600, (soa,), Trust.ANSWER, 0.0, whole=True)
+    return 1
+
+
+def nsec(count: int) -> tuple[RRset, ...]:
+    return tuple(RRset(name(20), codes.NSEC, 3600, (rng.randbytes(3),)) for _ in range(count))
+
+
+THOUSANDS = nsec(2000)
+
+
+def fat_denials(parts: Resolution) -> int:
+    """Thousands of tiny NSEC beside one denial, and as many as are kept beside another."""
+    soa = RRset(name(20), codes.SOA, 3600, (rng.randbytes(64),))
+    for proofs in (THOUSANDS, nsec(20)):
+        parts.records.deny(name(20), codes.A, 3600, (soa, *proofs), Trust.ANSWER, 0.0)
+    return 16
+
+
+def tiny_packets(parts: Resolution) -> int:
+    parts.packets.put(rng.randbytes(30), rng.randbytes(40), (20,), name(20), 0.0, 86400)
+    return 1
+
+
+def large_packets(parts: Resolution) -> int:
+    """Aged, so that each is there twice."""
+    key = rng.randbytes(280)
+    parts.packets.put(key, rng.randbytes(4096), tuple(range(300, 4000, 16)), name(), 0.0, 86400)
+    parts.packets.get(key, 10.0)
+    return 5
+
+
+def delegations(parts: Resolution) -> int:
+    parts.delegations.put(Delegation(name(), tuple(name() for _ in range(13)), (), 86400.0, 0.0), 0.0)
+    return 7
+
+
+def glued_delegations(parts: Resolution) -> int:
+    servers = tuple(name(20) for _ in range(13))
+    parts.delegations.put(Delegation(name(20), servers, tuple((each, addresses(6)) for each in servers), 86400.0, 0.0), 0.0)
+    return 20
+
+
+def tiny_delegations(parts: Resolution) -> int:
+    parts.delegations.put(Delegation(name(20), (name(20),), (), 86400.0, 0.0), 0.0)
+    return 1
+
+
+def failures(parts: Resolution) -> int:
+    parts.failures.put(name(), codes.A, ExtendedError(22, "x" * 900 + name(20).hex()), 0.0)
+    return 2
+
+
+def servers(parts: Resolution) -> int:
+    (address,) = addresses(1)
+    parts.servers.answered(address, rng.random(), 0.0)
+    parts.servers.silent(address, 0.0)
+    return 1
+
+
+ATTACKS: dict[str, Callable[[Resolution], int]] = {
+    each.__name__: each
+    for each in (
+        tiny_records, many_types, long_aliases, large_sets, signed, denials, fat_denials, tiny_packets, large_packets,
+        delegations, glued_delegations, tiny_delegations, failures, servers,
+    )
+}  # fmt: skip
+"""What fills a cache; each says about how many entries of half a KiB it was."""
+
+
+def resident() -> int:
+    """What this process has of the machine's memory."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Nowhere:
+    """No network."""
+
+    async def exchange(self, ask: object) -> object:
+        raise NotImplementedError
+
+
+def fill(what: str, size: int) -> tuple[int, int]:
+    """Fill the caches of a resolver of this size with three times as much as they may hold."""
+    parts = resolution(Settings(cache=Cache(size=size)), Nowhere(), SystemClock(), Counters())  # type: ignore[arg-type]
+    assert isinstance(parts.recurse, Recurse)
+    chosen = list(ATTACKS.values()) if what == "everything" else [ATTACKS[what]]
+    before = resident()
+    for attack in chosen:
+        done = 0
+        while done < 3 * size // 512:
+            done += attack(parts)
+    return resident() - before, size
+
+
+def told(number: int) -> Told:
+    text = (f"{number} " + "r" * 250)[:250]
+    codes_told = tuple(f"code{number}-{each}" for each in range(10))
+    ips = tuple(f"127.0.{number % 250}.{each}" for each in range(20))
+    listed = Listed("list", codes_told, ips, 1.0, text, f"https://example.com/{number}/" + "l" * 200, 86400)
+    return Told(listed, tuple(rng.randbytes(4) for _ in range(20)), Conduct.SOUND, 86400)
+
+
+def replies(_: int) -> tuple[int, int]:
+    """Fill the memory of what lists have said."""
+
+    cache = ReplyCache(bounds.LIST_REPLIES, bounds.LIST_REPLY_OCTETS)
+    before = resident()
+    for number in range(bounds.LIST_REPLY_OCTETS // 1500):
+        cache.put((name(), codes.A), told(number), 0.0)
+    return resident() - before, bounds.LIST_REPLY_OCTETS
+
+
+def main() -> None:
+    """Measure one attack."""
+    what, size = sys.argv[1], int(sys.argv[2])
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    print(*(replies(size) if what == "list_replies" else fill(what, size)))
+
+
+if __name__ == "__main__":
+    main()
