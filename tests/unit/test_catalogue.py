@@ -155,6 +155,16 @@ def test_own_list():
     assert mine.codes.interpret([bytes([127, 0, 0, 255])]).error.name == "blocked"
 
 
+@pytest.mark.parametrize(
+    ("zone", "error"),
+    [("sbl.spamhaus.org", (255, 255, 254)), ("unheard-of.uribl.com", (0, 0, 1)), ("new.dq.spamhaus.net", (255, 255, 252))],
+)
+def test_an_own_list_of_a_known_operator_knows_its_error_codes(zone, error):
+    mine = spec("mine", zone=zone, codes={"127.[0..255].[0..255].[0..255]": "anything"})
+    assert mine.codes.interpret([bytes([127, *error])]).error is not None
+    assert mine.codes.interpret([bytes([127, 0, 0, 2])]).codes
+
+
 def test_an_own_list_without_codes_knows_the_usual_one():
     mine = spec("mine", zone="rbl.example.net")
     assert [code.name for code in mine.codes.interpret([bytes([127, 0, 0, 2])]).codes] == ["listed"]
