@@ -17,6 +17,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.flow.fanout import Engine
 from resolverd.flow.listzones import ZoneRules
 from resolverd.flow.overriding import Wish
+from resolverd.mail import domains
 from resolverd.mail.checks import PRESETS, build
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.foresight import Foresight
@@ -26,6 +27,7 @@ from resolverd.mail.standing import fold, is_decided
 from resolverd.mail.verdict import VerdictRules, decide
 from resolverd.watch.counters import Counters
 
+domains.warm()  # or the first example of a property is charged with it
 BY_ID = {spec.id: spec for spec in LISTS}
 SUBJECT = attempt(client_name=HOST, **DELIVERY)
 ADDRESS = SUBJECT.client_address
