@@ -8,7 +8,10 @@ once: TCP or a cookie has to confirm it, and where neither can be had, the same 
 from enum import Enum
 
 from resolverd.recursion.classify import Denial, Outcome, Useless
-from resolverd.wire.names import Name, lower, parent
+from resolverd.wire.names import Name, label_count, lower, suffix
+
+_REGISTERED = 2
+"""Labels that most domains have that somebody runs."""
 
 
 class Again(Enum):
@@ -58,9 +61,9 @@ def may_be_the_letters(outcome: Outcome) -> bool:
 
 
 def zone_of(outcome: Outcome, name: Name) -> Name:
-    """The zone that the answer to `name` is from, as far as it tells."""
+    """The zone that the answer to `name` is from, as far as it tells; of forwarders that keep the SOA to themselves, roughly."""
     soa = outcome.soa if isinstance(outcome, Denial) else None
-    return lower(soa.owner) if soa is not None else parent(name)
+    return lower(soa.owner) if soa is not None else suffix(name, min(_REGISTERED, label_count(name)))
 
 
 def _is_same(one: Outcome, other: Outcome) -> bool:

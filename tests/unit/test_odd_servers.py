@@ -184,6 +184,19 @@ async def test_what_odd_servers_know_is_found_and_how_to_ask_them_remembered(
             assert is_mixed(authority.seen[-1])
 
 
+@pytest.mark.parametrize("soa", [True, False])
+@pytest.mark.parametrize("forward", [False, True], ids=["server", "forwarder"])
+async def test_a_sound_server_is_asked_about_its_first_denial_twice_and_never_again(
+    forward: bool, soa: bool, tmp_path: Path
+) -> None:
+    """Every question counts where a list has a quota; forwarders like dnsmasq deny without SOA."""
+    deny = denied if soa else lambda packet: answer(packet, rcode=codes.NXDOMAIN)
+    async with resolving(tmp_path, deny, _no_tcp, forward) as (authority, stack):
+        for name in ("one.of.many.domains.bl.shop", "two.of.many.domains.bl.shop", "another.domain.bl.shop"):
+            assert rcode(await ask(stack, name)) == "NXDOMAIN"
+        assert [is_mixed(packet) for packet in authority.seen] == [True, False, True, True]
+
+
 @pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
 async def test_a_server_that_has_done_with_cookies(tcp: bool, tmp_path: Path) -> None:
     gone = False
