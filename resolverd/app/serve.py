@@ -53,6 +53,8 @@ _COMMANDS_MODE = 0o660
 """The socket for commands is root's, the daemon's user's and its group's."""
 _PATIENCE = 0.3
 """Seconds for which the start waits for overrides to be read; a hundred thousand of them are read behind it."""
+_ADDRESS_SPACE = 256 << 20
+"""Octets of address space beside the cache: libraries, threads' stacks, the store's pages, a reading of zones."""
 _GRACE = 1.0
 """Seconds for requests under way when the daemon is told to end; the whole end takes less than 2."""
 
@@ -293,6 +295,17 @@ def _raise_descriptor_limit() -> None:
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _cramped(settings: Settings) -> list[str]:
+    """A remark where the process may not have the memory that the cache is to have: Python doesn't survive that everywhere."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= settings.cache.size * 2 + _ADDRESS_SPACE:
+        return []
+    return [
+        f"the address space is limited to {limit >> 20} MiB (RLIMIT_AS), less than a cache of {settings.cache.size >> 20} MiB "
+        "may need, and a process without memory fails anywhere: lower cache.size, or limit what is used (MemoryMax= of systemd)"
+    ]
 
 
 def _access(settings: Settings) -> Access:

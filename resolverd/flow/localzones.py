@@ -242,11 +242,12 @@ class LocalZones:
             content = _parsed(self._files.lines(name), _format(name), origin, int(stamp.written), now)
             if before is not None and self._files.scan().get(name) != stamp:
                 return None
-        except (OSError, UnicodeDecodeError, BadZone, BadDataset) as error:
+        except (OSError, UnicodeDecodeError, BadZone, BadDataset, MemoryError) as error:
             kept = before.content if before is not None else None
             stays = "what it held before stays" if kept is not None else f"{to_text(origin)} is answered with SERVFAIL"
-            log.error("%s cannot be used, %s: %s", name, stays, error)
-            return _File(stamp, kept, str(error))
+            fault = str(error) or "there is not enough memory for it"
+            log.error("%s cannot be used, %s: %s", name, stays, fault)
+            return _File(stamp, kept, fault)
         if isinstance(content, Dataset):
             _tell_faults(name, content)
             log.info("%s: %d entries", name, content.size)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -24,7 +25,7 @@ import pytest
 from click.testing import CliRunner
 from stores import database, filled
 
-from resolverd.app.serve import _Daemon
+from resolverd.app.serve import _cramped, _Daemon
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
 from resolverd.edge import dns_tcp, socketfile
@@ -317,6 +318,19 @@ def test_what_takes_long_to_read_keeps_nobody_waiting_neither_at_the_start_nor_a
     finally:
         status = running.end()
     assert (status, time.monotonic() - begun < 2) == (0, True)
+
+
+@pytest.mark.parametrize(("limit", "told"), [(1 << 38, True), (3 << 38, False), (resource.RLIM_INFINITY, False)])
+def test_an_address_space_too_small_for_the_cache_is_told(tmp_path: Path, limit: int, told: bool) -> None:
+    """Without memory Python fails anywhere; that it may come to that is said beforehand."""
+    settings = parse('[cache]\nsize = "256GiB"', tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        remarks = _cramped(settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert ["limited to 262144 MiB (RLIMIT_AS)" in each for each in remarks] == [True] * told
 
 
 def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Path) -> None:

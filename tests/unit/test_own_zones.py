@@ -523,3 +523,21 @@ def test_a_link_in_a_circle_disables_itself_alone(tmp_path: Path, caplog: pytest
     assert good.answer.answer
     assert "loop.example.zone cannot be used" in caplog.text
     assert "README" not in caplog.text
+
+
+def test_a_file_too_large_for_the_memory_disables_itself_alone(caplog: pytest.LogCaptureFixture) -> None:
+    class Cramped(Files):
+        def lines(self, name: str) -> Iterator[bytes]:
+            if name.startswith("large"):
+                raise MemoryError
+            return super().lines(name)
+
+    files = Cramped()
+    files.put("good.example.zone", "$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\nwww A 192.0.2.1\n")
+    files.put("large.example.ip4set", "1.2.3.4\n")
+    zones = LocalZones(files, Clock(), Counters())
+    zones.load()
+    said = [zones.table.ask(from_text(name), codes.A) for name in ("www.good.example", "4.3.2.1.large.example")]
+    assert [each and each.answer.rcode for each in said] == [codes.NOERROR, codes.SERVFAIL]
+    assert "large.example.ip4set cannot be used" in caplog.text
+    assert "SERVFAIL: there is not enough memory for it" in caplog.text
