@@ -86,7 +86,9 @@ class Iterator:
 
     def over(self, memory: Memory) -> "Iterator":
         """The same iteration over another memory."""
-        return Iterator(memory, self._hints, self._routes, self._servers, self._rules, self._rng, self.root_check)
+        # Where somebody else is known to answer, it looks for itself: whoever traces a name wants to see that.
+        check = RootCheck() if self.root_check.contradicted else self.root_check
+        return Iterator(memory, self._hints, self._routes, self._servers, self._rules, self._rng, check)
 
     def resolve(
         self, work: Work, name: Name, rtype: int, path: Path = (), above: Name | None = None

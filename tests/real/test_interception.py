@@ -93,4 +93,5 @@ def test_mail_passes_and_nobody_is_believed(side: Side, service: Daemon) -> None
     assert "is port 53 intercepted on the way?" in log
     command = [sys.executable, "-m", "resolverd", "cache", "trace", "www.example.com", "-c", str(LAB / "resolverd/config.toml")]
     trace = subprocess.run(side.command(command), capture_output=True, text=True)
+    assert " after 0 questions" not in trace.stdout
     assert "SERVFAIL" in trace.stdout, trace.stdout + trace.stderr

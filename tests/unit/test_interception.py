@@ -125,6 +125,9 @@ async def test_who_answers_for_everybody_is_not_believed_from_the_start(name: st
         assert rcode(await house.ask(*question.split())) == "SERVFAIL", question
     assert not definite(await findings(house))
     assert len(house.parts.records) == 0
+    answer, steps = await house.parts.recurse.trace(from_text("www.sender"), 1)
+    assert answer.is_failure
+    assert steps, "a trace shows what is said to whom"
     # Nor is anything left of it when he has gone.
     net.liar = None
     await asyncio.sleep(61)

@@ -240,6 +240,31 @@ async def test_fresh_data_is_waited_for_and_wins(tmp_path: Path) -> None:
     assert errors(reply) == []
 
 
+@pytest.mark.parametrize("news", ["alias", "deleted", "alias for this question only"])
+@virtual
+async def test_stale_data_is_never_older_than_the_last_word(news: str, tmp_path: Path) -> None:
+    # The name had an address, became an alias or was deleted, and then its servers fell silent.
+    net = Net()
+    shop(net)
+    net.zone("club", {"ns.club": "45.1.0.9"}, "www 60 A 193.0.0.9")
+    house = House(net, tmp_path)
+    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    zone = net.servers["45.1.0.1"]
+    zone.remove("www.shop.")  # type: ignore[union-attr]
+    if news != "deleted":
+        zone.add(f"www {60 if news == 'alias' else 0} CNAME www.club.")  # type: ignore[union-attr]
+    await asyncio.sleep(400)
+    reply = await house.ask("www.shop")
+    assert (addresses(reply), rcode(reply)) == (([], "NXDOMAIN") if news == "deleted" else (["193.0.0.9"], "NOERROR"))
+    net.serve("45.1.0.1", silent)
+    net.serve("45.1.0.9", silent)
+    for wait in (400, 4000):
+        await asyncio.sleep(wait)
+        reply = await house.ask("www.shop")
+        assert "193.0.0.1" not in addresses(reply)
+        await house.settle()
+
+
 @virtual
 async def test_lists_are_never_stale_nor_fetched_ahead(tmp_path: Path) -> None:
     net = Net()
