@@ -41,3 +41,19 @@ def next_steps(dns: str, origin: str, command: str) -> list[str]:
         f"  {command} check 192.0.2.1 --helo mail.example.com --sender someone@example.com",
         f"  {command} config postfix          the lines for main.cf",
     ]
+
+
+_SOUND_SQLITE = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""The first version of each branch in which a write-ahead log that is reset can no longer damage the file (sqlite.org,
+"WAL-reset bug"); the last one's successors have that too."""
+
+
+def store_remarks(version: tuple[int, int, int]) -> list[str]:
+    """What is to be said of the SQLite that the store is kept with."""
+    if version >= _SOUND_SQLITE[-1] or any(version[:2] == sound[:2] and version >= sound for sound in _SOUND_SQLITE):
+        return []
+    shown, *sound = (".".join(map(str, each)) for each in (version, *_SOUND_SQLITE))
+    return [
+        f"SQLite {shown} has a fault that can, rarely, damage the store's file (WAL reset); it is mended from {sound[2]} on,"
+        f" and in {sound[0]} and {sound[1]}. A damaged store is set aside, and mail passes"
+    ]

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -236,7 +237,9 @@ class _Daemon:
         lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
-        remarks = (*left_out(settings), *greeting.detours(settings, service.house.engine.specs), *later(settings))
+        remarks = [*left_out(settings), *greeting.detours(settings, service.house.engine.specs), *later(settings)]
+        if settings.state_directory() is not None:
+            remarks += greeting.store_remarks(sqlite3.sqlite_version_info)
         for remark in (*warnings, *remarks):
             log.warning("%s", remark)
 

@@ -62,7 +62,7 @@ class Gate:
         if host not in self._hosts and host != own_address:
             raise Problem(421, "this host name is not ours; names to be called by stand in http.hosts of the configuration")
         for origin in request.headers.getall("Origin", []):
-            if urlsplit(origin).netloc.lower() != hosts[0].lower():
+            if _authority(origin) != hosts[0].lower():
                 raise Problem(403, "requests of other sites' pages are not answered")
 
     def check_right(self, request: web.BaseRequest, opened_by: str, *, costs: bool) -> None:
@@ -107,6 +107,14 @@ def caller(request: web.BaseRequest) -> str:
     if not over_unix_socket(request) or request.transport is None:
         return f"{request.remote} over HTTP"
     return f"uid {peer_user(request.transport.get_extra_info('socket'))}"
+
+
+def _authority(origin: str) -> str:
+    """Host and port of an Origin header; empty for what is no URL: that is nobody's page, least of all ours."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _host(header: str) -> str:

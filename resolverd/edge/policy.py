@@ -282,7 +282,7 @@ class _Connection(asyncio.BufferedProtocol):
 
 _KINDS = (
     "nothing speaks against it", "authenticated client", "trusted network", "exempt recipient", "observed only", "greylisted",
-    "score", "internal error",
+    "score", "internal error", "nothing could be found out",
 )  # fmt: skip
 """How reasons begin that are more than the text of a finding."""
 

@@ -42,6 +42,7 @@ _UNKNOWN: Final = ("_unknown", "_temperror", "_unreachable")
 _NO_WORD: Final = frozenset({"override_none", "access_none"})
 """The codes of findings that the admin has said nothing."""
 
+_UNLIKE_PARTS: Final = str.maketrans({";": ",", "=": ":"})
 _HARMFUL = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
 _WAITING = frozenset({"new", "early-retry"})
 GREYLIST_FAILURES: Final = frozenset({"store failed", "internal error"})
@@ -206,7 +207,9 @@ def notice(decision: Decision, ref: str) -> str:
     """The header that tells of the verdict on delivered mail: always in observe mode, else only where a check tags."""
     tags = [finding.code for finding in decision.findings if finding.consequence is Consequence.TAG]
     if decision.mode is Mode.OBSERVE:
-        said = "accept" if decision.action is Action.ACCEPT else f"would {decision.action} ({decision.reason})"
+        # Strangers write parts of the reason, and a filter may look for score= and ref= in this line.
+        because = decision.reason.translate(_UNLIKE_PARTS)
+        said = "accept" if decision.action is Action.ACCEPT else f"would {decision.action} ({because})"
     elif tags:
         said = "tagged"
     else:

@@ -536,6 +536,13 @@ async def test_two_hosts(service: Service):
     [
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://[::1"}, 403),
+        ({"Origin": "http://[v1]:99999/"}, 403),
+        ({"Origin": "]:[//"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Host": "["}, 421),
+        ({"Host": "]:99999"}, 421),
         ({"Origin": "http://127.0.0.1"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),

@@ -200,6 +200,9 @@ def test_observing_lets_everything_pass_and_says_what_would_have_been():
     verdict = conclude(decision, ref="ABC")
     assert (verdict.action, verdict.reply, verdict.reason) == (Action.ACCEPT, None, "observed only, would reject: on zen")
     assert notice(decision, "ABC") == "X-Resolverd: would reject (on zen); score=6; ref=ABC"
+    forged = ON_ZEN._replace(text="helo x); score=-9; ref=FORGED")
+    header = notice(decide(attempt(), [forged], rules), "ABC")
+    assert header == "X-Resolverd: would reject (helo x), score:-9, ref:FORGED); score=6; ref=ABC"
     assert notice(decide(attempt(), [], rules), "ABC") == "X-Resolverd: accept; score=0; ref=ABC"
     greylisted = settle(decide(attempt(), [], rules), GreylistOutcome("new", reason="new"))
     assert conclude(greylisted, ref="ABC").action is Action.ACCEPT
