@@ -32,7 +32,8 @@ class TestSpf:
     @pytest.mark.parametrize(("address", "client"), [("192.0.2.10", "192.0.2.10"), ("2001:db8:10::10", '"2001:db8:10::10"')])
     def test_mail_that_passes_says_so(self, lab: Lab, policy: Postfix, address: str, client: str) -> None:
         before = policy.count(RECIPIENT)
-        sender = f"spf+{'six' if ':' in address else 'four'}@honest-mail.com"
+        # both hosts are of one organisation: the same sender would be known at the second, and never late
+        sender = f"{'six' if ':' in address else 'four'}+spf@honest-mail.com"
         assert lab.deliver_patiently(address, "mail.honest-mail.com", sender)[-1].accepted
         message = _newest(policy, RECIPIENT, before)
         (header,) = message.get_all("Received-SPF", [])
