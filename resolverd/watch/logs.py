@@ -33,7 +33,7 @@ _OPEN: Final = frozenset(
 """Fields that name nobody."""
 _FREE: Final = ("reason", "note", "owner")
 """Fields of several words."""
-_FORGEABLE: Final = re.compile(r"\b(action|reason|delay|client_name|client_address|sender|recipient|helo_name|queue_id)=")
+_FORGEABLE: Final = re.compile(r"(action|reason|delay|client_name|client_address|sender|recipient|helo_name|queue_id)=")
 _UNLIKE_FIELDS: Final = str.maketrans({",": ";", "=": ":"})
 _ONE_WORD: Final = str.maketrans({" ": "_", ",": "_"})
 _QUEUE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
