@@ -21,12 +21,13 @@ _GLANCE: Final = 0.25
 _CALM: Final = 5.0
 """Seconds for which a look that has found it there is believed, whatever fails meanwhile."""
 _SILENT = (
-    "none of %s answered: no names can be resolved, so mail passes unchecked;"
+    "none of %s answered: no names can be resolved, so mail passes unchecked but for greylisting;"
     " is there a way to the internet for port 53, UDP and TCP?"
 )
 _INTERCEPTED = (
     "somebody else answers in place of %s, and not as they would: nothing that is said now is believed, so mail passes"
-    " unchecked; is port 53 intercepted on the way? If the network has a resolver of its own, name it as forwarder"
+    " unchecked but for greylisting; is port 53 intercepted on the way? If the network has a resolver of its own, name it as"
+    " forwarder"
 )
 
 
@@ -119,7 +120,7 @@ class Upkeep:
                 continue
             recurse.internet_lost()
             if self._primed.ready:
-                log.warning("the internet is out of reach: mail passes as far as names have a say, greylisting goes on")
+                log.warning("the internet is out of reach, so mail passes unchecked but for greylisting")
             back = False
             while not back:
                 await asyncio.sleep(_LOOK_AGAIN)
