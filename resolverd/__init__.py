@@ -26,7 +26,8 @@ Two paths run through it::
         flow.resolve         built in, remembered ◀──   flow.resolve           names
           flow.recurse       nobody's                 mail.verdict           the fold
             recursion.iterate  yields Asks              flow.greylisting     only while undecided
-            net.exchange       carries them               mail.greylist, store
+            flow.driving       has them carried           mail.greylist, store
+            net.exchange       carries them
       wire.render          the reply                edge.policy_wire       the action; or JSON
 """
 

@@ -4,6 +4,7 @@
 - `records`: RRsets and denials by trust (RFC 2181 §5.4.1, RFC 2308), stale ones included (RFC 8767)
 - `delegations`: zone cuts as their parents gave them, never prolonged by anyone else
 - `broken`: resolutions that failed (RFC 9520)
+- `weight`: what their values cost in memory
 
-All are bounded, and told the time (monotonic seconds) by the caller.
+All are bounded in octets, and told the time (monotonic seconds) by the caller.
 """

@@ -1,10 +1,11 @@
 """Floor 3: the order of things. Cores decide, flow asks for what they want and carries their answers on.
 
 - a DNS question: `answer` (whose name is it?), `listzones` (names made of what lists say), `resolve` (own and built-in zones,
-  what is remembered, recursion), `recurse` (drives the generators of `recursion`), `localzones` (own zones from files)
+  what is remembered, recursion), `recurse` (one recursion a question, however many ask) with `room` (who may recurse while
+  room is short) and `driving` (has carried what the generators of `recursion` yield), `localzones` (own zones from files)
 - an attempt: `screen` (the order of screening), `hearing` (the checks heard), `inquiry` (all their questions side by side),
-  `messages` (what is known of a message), `recent` (verdicts by id), `greylisting`, `greybook` (looking into it by hand),
-  `hosts` (what is a client called?)
+  `messages` (what is known of a message), `purse` (what one mail may cost others), `recent` (verdicts by id), `greylisting`,
+  `greybook` (looking into it by hand), `hosts` (what is a client called?)
 - the admin's own word: `overriding` (kept, and told in the audit log), `ownword` (on what a list is asked about)
 - the lists: `fanout` (the engine), `errands` (what is asked), `dispatch` (one question, coalesced and remembered), `desk` (one
   list's gate and books), `landing` (waiting for what is under way), `proofs` (does a list still tell good from bad?), `tolls`

@@ -5,9 +5,11 @@
   (what is asked), `listreply` (what came back), `replycache`, `standing` (all lists' word on one subject), `foresight` (is it
   decided already?); `health`, `suspicion`, `witnesses`: does a list deserve belief?
 - names made of them: `combined` (the zone below the origin), `guard` (the lists' own zones)
-- the admin's own word: `overrides`
+- the admin's own word: `overrides`, `patterns` (how clients may be written), `localdomains`;
+  `lifting` (what need not be asked then)
 - what is known of a client: `acquaintance`
 - SPF: `spf` (RFC 7208), asked by its check
-- greylisting: `triplet`, `organisation` (whose mail is it?), `greylist`, `allowfiles`, `postgrey` (its database)
+- greylisting: `triplet`, `organisation` (whose mail is it?), `greylist`, `allowfiles` with `expressions` (Perl's, without
+  backtracking), `shippedlist` (who is never greylisted), `postgrey` (its database)
 - texts: `hostnames`, `domains`, `recipients`, `printable`
 """
