@@ -17,6 +17,7 @@ from typing import NamedTuple
 import dns.message
 import uvloop
 
+from resolverd.app.serve import tune
 from resolverd.app.service import Service
 from resolverd.config.files import parse
 from resolverd.edge import dns_tcp, dns_udp
@@ -119,6 +120,7 @@ async def _serve(pipe: "Connection[object, object]", folder: Path) -> None:
         sock = dns_tcp.bind(HOST, 0)
         ports[name] = sock.getsockname()[1]
         await serve(sock)
+    tune()
     pipe.send(ports)
     meter: _Meter | None = None
     while (word := await loop.run_in_executor(None, pipe.recv)) != "end":
