@@ -99,6 +99,8 @@ class Situation:
     """Whether the judged questions are put all at once."""
     clients: int = 1
     """How many clients put each of them at the same time."""
+    chance: bool = False
+    """Whether chance decides which of the questions a fault hits."""
 
     @property
     def zone(self) -> str:
@@ -292,12 +294,12 @@ SITUATIONS = (
     Situation("tcp-much-slower", (after(0.002, tcp=1.0),), (("big", "TXT"),), _WARM),
     *(Situation(f"dead-and-lossy-{n}", (None, losing_first()), (("a", "A"), ("b", "A"), ("c", "MX")), _WARM) for n in range(2)),
     Situation("dead-and-slow", (None, slow_for_some), (("slow200", "A"), ("slow500", "A"), ("slow201", "MX")), _WARM),
-    Situation("lossy", (losing_a_fifth, losing_a_fifth), tuple((f"a{n}", "A") for n in range(40)), together=True),
-    Situation("lossy-alone", (losing_a_fifth,), tuple((f"a{n}", "A") for n in range(40))),
+    Situation("lossy", (losing_a_fifth, losing_a_fifth), tuple((f"a{n}", "A") for n in range(40)), together=True, chance=True),
+    Situation("lossy-alone", (losing_a_fifth,), tuple((f"a{n}", "A") for n in range(40)), chance=True),
     Situation("losing-first", (losing_first(),), (("a", "A"), ("b", "A"))),
     Situation("crowd", (slow_for_some,), (("slow800", "A"),), _WARM, clients=150),
-    Situation("closes-tcp", (over_tcp(closing),), tuple((f"t{n}", "TXT") for n in range(30)), together=True),
-    Situation("reads-one", (over_tcp(reading_one),), tuple((f"t{n}", "TXT") for n in range(30)), together=True),
+    Situation("closes-tcp", (over_tcp(closing),), tuple((f"t{n}", "TXT") for n in range(30)), together=True, chance=True),
+    Situation("reads-one", (over_tcp(reading_one),), tuple((f"t{n}", "TXT") for n in range(30)), together=True, chance=True),
     Situation("reads-one-later", (over_tcp(reading_one),), (("a", "TXT"), ("b", "TXT"), ("c", "TXT"))),
     Situation("other-family", (one_family,), (("a", "A"), ("b", "MX")), (("ns1", "AAAA"),)),
     Situation("glue-right-child-wrong", (wrong_address_of_its_own(VOID),), (("a", "A"), ("b", "A")), (("ns1", "A"),)),
