@@ -41,6 +41,10 @@ class Rate:
         self._slack = allowance.seconds - self._step
         self._arrival = float("-inf")
 
+    def share(self, now: float) -> float:
+        """Which share of the allowance is left, from 0 to 1."""
+        return 1 - max(0.0, self._arrival - now) / (self._step + self._slack)
+
     def take(self, now: float, patience: float = 0) -> float | None:
         """Take one and say how many seconds to wait before using it; None, with nothing taken, if that is more than `patience`.
 

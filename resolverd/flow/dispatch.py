@@ -22,6 +22,8 @@ from resolverd.wire.names import Address, Name
 _log = logging.getLogger(__name__)
 
 _OFFLINE = Unknown(Why.TIMEOUT, "the internet is out of reach")
+_PLENTY = 0.5
+"""Share of a list's second looks that are given to whoever comes; the others are for whom nothing else speaks against."""
 _REMARK_EVERY = 3600.0
 """Seconds between two remarks on unknown codes of one list."""
 
@@ -92,7 +94,7 @@ class Dispatch:
                 late = unasked(Unknown(Why.TIMEOUT, "the listing was not confirmed in time"))
                 look = look.result() if look.done() and not look.cancelled() else late
             return None if isinstance(look.reply, Listed) else look
-        if desk.health.proven >= kept.since or desk.spec.denied is None or desk.second_looks.take(now) is None:
+        if not _is_unproven(desk, kept) or desk.second_looks.take(now) is None:
             return None
         self._counters.add("list_second_looks", list=desk.spec.id)
         probe = asyncio.create_task(self.probe(desk, since=kept.since))
@@ -101,6 +103,14 @@ class Dispatch:
         await asyncio.wait({probe}, timeout=max(0.0, deadline - now))
         failed = probe.result() if probe.done() and not probe.cancelled() else None
         return failed if failed is not None and failed.conduct is Conduct.REFUSING else None
+
+    def saves_looks(self, desk: Desk, errand: Errand) -> bool:
+        """Whether a second look at a listing is to be saved for those who need it: it would take one of the few that are left."""
+        now = self._clock.monotonic()
+        kept = self._cache.get(errand.question, now)
+        if kept is None or not isinstance(kept.told.reply, Listed) or not _is_unproven(desk, kept):
+            return False
+        return desk.second_looks.share(now) < _PLENTY
 
     async def probe(self, desk: Desk, since: float = float("-inf")) -> Told | None:
         """Have the list deny its test point, and book it if it does not. None if it is sound.
@@ -213,6 +223,11 @@ class Dispatch:
         word = "listed" if isinstance(reply, Listed) else "clear" if isinstance(reply, Clear) else reply.why.value
         self._counters.add("list_replies", list=desk.spec.id, reply=word)
         return told
+
+
+def _is_unproven(desk: Desk, kept: Kept) -> bool:
+    """Whether the list has not denied its test point since it listed somebody, though it has one."""
+    return desk.health.proven < kept.since and desk.spec.denied is not None
 
 
 def _aged(kept: Kept, now: float) -> Told:

@@ -152,6 +152,15 @@ class Engine:
         found = zip(asked, await asyncio.gather(*looks), strict=True)
         return {lookup: told.reply for lookup, told in found if told is not None}
 
+    def saves_looks(self, lookups: Iterable[ListLookup]) -> bool:
+        """Whether it is worth finding out first what else speaks against a client, as few second looks are left."""
+        for lookup in lookups:
+            desk = self._desks[lookup.list_id]
+            errand = errands.about(desk.spec, lookup.subject)
+            if errand is not None and self._dispatch.saves_looks(desk, errand):
+                return True
+        return False
+
     async def second_look_for(self, spec: ListSpec, subject: Address | str, *, deadline: float) -> Told | None:
         """The same for one list, one that a client named too; None if the listing stands."""
         errand = errands.about(spec, subject)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from functools import partial
 from typing import Protocol
 
+from resolverd.failures import Unknown
 from resolverd.flow.inquiry import Inquiry, inquire, judge, reply_of
 from resolverd.flow.messages import Known, Messages
 from resolverd.flow.ports import Clock, Resolver
@@ -61,6 +62,10 @@ class Lists(Protocol):
         """Listings that are about to refuse somebody, looked at once more where need be; those that have changed."""
         ...
 
+    def saves_looks(self, lookups: Iterable[ListLookup]) -> bool:
+        """Whether second looks are so few by now that they are for clients whom nothing but these listings speaks against."""
+        ...
+
     def vouch(self, client: Address, cleared: Iterable[str]) -> None:
         """A client is known as good, and these lists (by id) do not list it."""
         ...
@@ -80,6 +85,7 @@ class Hearing:
         rules: VerdictRules,
         online: Callable[[], bool],
         inquire: Callable[..., Awaitable[Inquiry]],
+        clock: Clock,
     ) -> None:
         self.attempt = attempt
         self.known = known
@@ -90,6 +96,7 @@ class Hearing:
         self._rules = rules
         self._online = online
         self._inquire = inquire
+        self._clock = clock
         self.decision = self._decide()
 
     @property
@@ -112,7 +119,10 @@ class Hearing:
         """Have the listings looked at once more without which the client would not be refused: once a message."""
         if self.decision.action is not Action.REJECT or self.inquiry.broken or self.known.twice:
             return
-        if grounds := self._foresight.grounds(self.inquiry.replies):
+        grounds = self._foresight.grounds(self.inquiry.replies)
+        if grounds and self.inquiry.spared and self._engine.saves_looks(grounds):
+            grounds = self._foresight.grounds(await self._with_names())
+        if grounds:
             self._change(await self._engine.second_looks(grounds, deadline=self._deadline))
             self.known = self.known._replace(twice=True)
 
@@ -129,6 +139,17 @@ class Hearing:
         if any(question not in replies for question in wanted(self.attempt, replies)):
             replies = (await self._inquire(self.attempt, (Fcrdns(CheckRules()),), known=replies)).replies
         return confirmed(self.attempt, replies)
+
+    async def _with_names(self) -> Replies:
+        """The replies, and what the client's names are like, which the decision did not need: a client without any is no loss.
+
+        What cannot be found out in half of the time that is left speaks against nobody.
+        """
+        now = self._clock.monotonic()
+        halfway = now + (self._deadline - now) / 2
+        names = [check for check in self._checks if isinstance(check, Fcrdns)]
+        found = (await self._inquire(self.attempt, names, known=self.inquiry.known, deadline=halfway)).replies
+        return {**self.inquiry.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
 
     def _change(self, replies: Mapping[ListLookup, ListReply]) -> None:
         if replies:
@@ -174,7 +195,7 @@ class Hearings:
         known = await self._find_out(attempt, checks, foresight, deadline, record)
         ask = partial(self._ask, deadline=deadline, purses=known.purses)
         more = partial(inquire, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
-        return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online, more)
+        return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online, more, self._clock)
 
     def remember(self, hearing: Hearing) -> None:
         """Keep what was found out for the other recipients of the message."""
