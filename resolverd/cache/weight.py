@@ -27,7 +27,8 @@ def octets(data: bytes) -> int:
 
 def strings(datas: Iterable[bytes]) -> int:
     """A tuple of octet strings."""
-    return _TUPLE + sum(_SLOT + _BYTES + len(data) for data in datas)
+    each = [len(data) for data in datas]
+    return _TUPLE + (_SLOT + _BYTES) * len(each) + sum(each)
 
 
 def rrset(value: RRset) -> int:

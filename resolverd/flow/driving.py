@@ -21,9 +21,11 @@ class Driver:
     def __init__(self, network: Network, counters: Counters):
         self._network = network
         self._counters = counters
-        self._exchanges: dict[Ask, asyncio.Future[Reply | None]] = {}
+        self._exchanges: dict[tuple[object, ...], asyncio.Future[Reply | None]] = {}
         self._branches: set[asyncio.Task[Any]] = set()
         self._late: dict[asyncio.Task[Any], None] = {}
+        self._waiting: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
+        """Branches of races, and what wakes who waits for them."""
 
     async def drive(self, core: Generator[Any, Any, Any]) -> Any:
         """Run a core to its end, fulfilling what it yields; returns what it returns and raises what it raises."""
@@ -32,7 +34,7 @@ class Driver:
             step = next(core)
             while True:
                 try:
-                    reply = await self._fulfil(step, branches)
+                    reply = await (self._exchange(step) if isinstance(step, Ask) else self._fulfil(step, branches))
                 except Exception as error:
                     step = core.throw(error)
                 else:
@@ -54,11 +56,9 @@ class Driver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fulfil(self, step: Ask | Again | First | Race | Drop, branches: _Branches) -> Any:
+    async def _fulfil(self, step: Again | First | Race | Drop, branches: _Branches) -> Any:
         if isinstance(step, Race):
             return await self._race(step, branches)
-        if isinstance(step, Ask):
-            return await self._exchange(step)
         if isinstance(step, Again):
             return self._again(step)
         if isinstance(step, Drop):
@@ -69,27 +69,44 @@ class Driver:
 
     async def _race(self, race: Race, branches: _Branches) -> Raced:
         loop = asyncio.get_running_loop()
-        for branch in race.branches:
-            if branch not in branches:
-                branches[branch] = task = loop.create_task(self.drive(branch))
-                self._branches.add(task)
-                task.add_done_callback(self._ended)
-        tasks = [branches[branch] for branch in race.branches]
-        if not any(task.done() for task in tasks):
-            await _wait(tasks, race.timeout)
+        racing = {branch: branches.get(branch) or self._begin(branch, branches) for branch in race.branches}
+        branch = _ended(racing)
+        if branch is None:
+            await self._wait(racing, race.timeout)
+            branch = _ended(racing)
         for _ in range(_TURNS):
             # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
-            if any(task.done() for task in tasks):
+            if branch is not None:
                 break
             await asyncio.sleep(0)
-        for branch, task in zip(race.branches, tasks, strict=True):
-            if task.done():
-                del branches[branch]
-                error = task.exception()
-                if error is not None and not isinstance(error, Exception):
-                    raise error
-                return Raced(branch, None if error else task.result(), error, loop.time())
-        return Raced(None, None, None, loop.time())
+            branch = _ended(racing)
+        if branch is None:
+            return Raced(None, None, None, loop.time())
+        task = branches.pop(branch)
+        error = task.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        return Raced(branch, None if error else task.result(), error, loop.time())
+
+    def _begin(self, branch: Core, branches: _Branches) -> "asyncio.Task[Any]":
+        task = branches[branch] = asyncio.get_running_loop().create_task(self.drive(branch))
+        self._branches.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    async def _wait(self, racing: _Branches, seconds: float) -> None:
+        """Wait until one of them has ended or so many seconds are over: `asyncio.wait` at a fraction of the price."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        timer = loop.call_at(loop.time() + seconds, _wake, over)
+        for task in racing.values():
+            self._waiting[task] = over
+        try:
+            await over
+        finally:
+            timer.cancel()
+            for task in racing.values():
+                self._waiting.pop(task, None)
 
     async def _first(self, first: First) -> Any:
         tasks = [asyncio.ensure_future(self.drive(branch)) for branch in first.branches]
@@ -105,7 +122,7 @@ class Driver:
     async def _exchange(self, ask: Ask) -> Reply:
         # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
         # long each of those who ask it would wait.
-        key = ask._replace(timeout=0.0)
+        key = ask.question
         while (shared := self._exchanges.get(key)) is not None:
             if (reply := await asyncio.shield(shared)) is not None:
                 return reply._replace(sent=0)
@@ -135,28 +152,23 @@ class Driver:
         if not task.done():
             self._late[task] = None
 
-    def _ended(self, task: "asyncio.Task[Any]") -> None:
+    def _end(self, task: "asyncio.Task[Any]") -> None:
         self._branches.discard(task)
         self._late.pop(task, None)
+        if (over := self._waiting.get(task)) is not None:
+            _wake(over)
         if not task.cancelled():
             task.exception()  # whoever raced it may have gone
 
 
-async def _wait(tasks: "list[asyncio.Task[Any]]", seconds: float) -> None:
-    """Wait until one of them is done or so many seconds are over: `asyncio.wait` at a third of the price."""
-    loop = asyncio.get_running_loop()
-    over = loop.create_future()
+def _ended(racing: _Branches) -> Core | None:
+    """The first that has ended, None while none has."""
+    for branch, task in racing.items():
+        if task.done():
+            return branch
+    return None
 
-    def wake(_: object = None) -> None:
-        if not over.done():
-            over.set_result(None)
 
-    timer = loop.call_later(seconds, wake)
-    for task in tasks:
-        task.add_done_callback(wake)
-    try:
-        await over
-    finally:
-        timer.cancel()
-        for task in tasks:
-            task.remove_done_callback(wake)
+def _wake(over: "asyncio.Future[None]") -> None:
+    if not over.done():
+        over.set_result(None)

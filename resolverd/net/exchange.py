@@ -41,7 +41,7 @@ class Exchange:
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
         self._streams = Streams(lambda to: self._socket(to, socket.SOCK_STREAM, self._source(to.address.version)))
         self._cookies = Cookies()
-        self._open: dict[Ask, Callable[[bool], bool]] = {}
+        self._open: dict[tuple[object, ...], Callable[[bool], bool]] = {}
 
     async def exchange(self, ask: Ask) -> Reply:
         """The reply, or why there is none, after `ask.timeout` seconds at most. Never raises for faults of others."""
@@ -66,7 +66,7 @@ class Exchange:
 
     def again(self, ask: Ask, *, cookie: bool = True) -> bool:
         """Send the packet of a UDP exchange that is under way once more, from the same port; False if it did not leave."""
-        send = self._open.get(ask._replace(timeout=0.0))
+        send = self._open.get(ask.question)
         return send is not None and send(cookie)
 
     async def aclose(self) -> None:
@@ -85,7 +85,7 @@ class Exchange:
         packet = render.question(ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
         if udp:
             # Whoever guesses has to guess the same of it.
-            plain = packet if not cookie else render.question(ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec)
+            plain = partial(render.question, ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec)
             message = await self._udp(ask, source, packet, plain, qname, deadline, tally)
         else:
             matches = partial(_answers, packet=packet, qname=qname, any_case=True)
@@ -107,13 +107,13 @@ class Exchange:
         ask: Ask,
         source: Address | None,
         packet: bytes,
-        plain: bytes,
+        plain: Callable[[], bytes],
         qname: Name,
         deadline: float,
         tally: "_Tally",
     ) -> Message:
         sock = self._socket(ask.server, socket.SOCK_DGRAM, source)
-        key = ask._replace(timeout=0.0)
+        key = ask.question
         try:
             sock.connect((socket.inet_ntop(sock.family, ask.server.address.packed), ask.server.port))
             sock.send(packet)
@@ -208,9 +208,9 @@ class _Spoofed(Exception):
         self.failed = failed
 
 
-def _send_again(sock: socket.socket, packet: bytes, plain: bytes, tally: _Tally, cookie: bool) -> bool:
+def _send_again(sock: socket.socket, packet: bytes, plain: Callable[[], bytes], tally: _Tally, cookie: bool) -> bool:
     try:
-        sock.send(packet if cookie else plain)
+        sock.send(packet if cookie else plain())
     except OSError:
         return False  # what ICMP says meanwhile is heard by who waits for the answer
     tally.again = asyncio.get_running_loop().time()

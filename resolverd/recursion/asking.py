@@ -183,7 +183,9 @@ def _marked(outcome: Outcome, *, definite: bool) -> Outcome:
     """The outcome as what it is: an authority's word, or not."""
     if isinstance(outcome, Useless) and outcome.spare is not None:
         return outcome._replace(spare=outcome.spare._replace(definite=definite))
-    return outcome if isinstance(outcome, Useless | Referral) else outcome._replace(definite=definite)
+    if isinstance(outcome, Useless | Referral) or outcome.definite is definite:
+        return outcome
+    return outcome._replace(definite=definite)
 
 
 def _is_complete(message: Message, outcome: Outcome) -> bool:

@@ -22,6 +22,8 @@ class Feature(Enum):
     LETTERS = "mixed letters"
     MINIMISED = "minimised name"
 
+    __hash__ = object.__hash__  # that of Enum is a function in Python, and every question to a server takes a dozen
+
 
 class _State:
     __slots__ = ("born", "doubts", "proven")
@@ -41,14 +43,22 @@ class Capabilities:
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self._limit = entries
         self._states: OrderedDict[tuple[Address, Feature, Name], _State] = OrderedDict()
+        self._doubted: dict[Feature, set[Address]] = {feature: set() for feature in Feature}
+        """Whose state is worth a look, since there may be doubts; of all others there are none."""
 
     def __len__(self) -> int:
         return len(self._states)
 
     def bears(self, address: Address, feature: Feature, now: float) -> bool:
         """Whether it is asked with that."""
+        if address not in self._doubted[feature]:
+            return True
         state = self._peek(address, feature, now)
         return state is None or state.doubts < _CONFIRMATIONS
+
+    def doubts_anybody(self, feature: Feature) -> bool:
+        """Whether there may be a server that is not asked with that."""
+        return bool(self._doubted[feature])
 
     def has_shown(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> bool:
         """Whether it is known to cope with that."""
@@ -63,6 +73,9 @@ class Capabilities:
 
     def clears(self, address: Address, feature: Feature, now: float) -> None:
         """It answered a question that carried that: no proof that it makes use of it, but no trouble either."""
+        if address not in self._doubted[feature]:
+            return
+        self._doubted[feature].discard(address)
         state = self._peek(address, feature, now)
         if state is not None:
             state.doubts = 0
@@ -70,10 +83,12 @@ class Capabilities:
     def doubts(self, address: Address, feature: Feature, now: float) -> None:
         """It seemed not to cope. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
         self._get(address, feature, now).doubts += 1
+        self._doubted[feature].add(address)
 
     def lacks(self, address: Address, feature: Feature, now: float) -> None:
         """It does not cope, as an answer that nobody can have forged has confirmed."""
         self._get(address, feature, now).doubts = _CONFIRMATIONS
+        self._doubted[feature].add(address)
 
     def _peek(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _State | None:
         state = self._states.get((address, feature, zone))
@@ -86,5 +101,7 @@ class Capabilities:
             state = self._states[key] = _State(now)
         self._states.move_to_end(key)
         while len(self._states) > self._limit:
-            self._states.popitem(last=False)
+            (address, feature, zone), _ = self._states.popitem(last=False)
+            if zone == ROOT:
+                self._doubted[feature].discard(address)
         return state

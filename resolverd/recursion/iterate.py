@@ -320,7 +320,9 @@ class Iterator:
     def _are_mute(self, cut: Cut, now: float) -> bool:
         """Whether the cut has servers that do not answer for minimised names."""
         able = self._servers.capabilities
-        return not all(able.bears(server.address, Feature.MINIMISED, now) for server in cut.servers)
+        return able.doubts_anybody(Feature.MINIMISED) and not all(
+            able.bears(server.address, Feature.MINIMISED, now) for server in cut.servers
+        )
 
     def _suspect(self, cut: Cut, path: Path, work: Work) -> None:
         servers, _ = self._known_servers(cut, work.now)
@@ -380,22 +382,25 @@ class Iterator:
         spare: Word | None = None
         spent: Exhausted | None = None
         while work.now < work.deadline:
-            look = self._asking.hurry(cut, tries, work.now)
-            for sent in tries.overdue(work.now):
-                last = self._asking.silent(work, cut, sent)
+            look = due = None
+            if tries.waiting:
+                look = self._asking.hurry(cut, tries, work.now)
+                for sent in tries.overdue(work.now):
+                    last = self._asking.silent(work, cut, sent)
             if showing is Showing.PART and len(tries.turns) >= min(_MUTE_SERVERS, max(len(cut.servers), 1)):
                 # Perhaps they do not answer for names that nobody has made: for the whole name they may (RFC 9156 §2.3).
                 tries.answered = True
                 yield Drop(tuple(targets.lookups))
                 return _MUTE, ()
-            due = min((*(sent.due for sent in tries.waiting.values()), *targets.dues(work.now)), default=None)
-            due = due if due is None or look is None else min(due, look)
+            if tries.waiting or targets.lookups:
+                due = min((*(sent.due for sent in tries.waiting.values()), *targets.dues(work.now)), default=None)
+                due = due if due is None or look is None else min(due, look)
             if due is None and spent is None:
                 try:
                     due = yield from self._try_another(work, cut, targets, tries, qname, qtype, path, showing)
                 except Exhausted as error:
                     spent = error
-            racing = (*(each for one in heard for each in one.under_way.values()), *targets.lookups)
+            racing = (*[each for one in heard for each in one.under_way.values()], *targets.lookups)
             # In the end all that is left is to listen: not to the dead, and not before the parent has been asked again.
             listens = bool(tries.under_way and tries.expected and cut.fresh)
             if due is None and not listens and not targets.lookups:
@@ -415,7 +420,8 @@ class Iterator:
                     whose.answered = tries.answered = True
                     if address in tries.mute:
                         self._has_been_mute(tries.mute, work.now)
-                    yield Drop(tuple(targets.lookups))
+                    if targets.lookups:
+                        yield Drop(tuple(targets.lookups))
                     return outcome, glue
                 whose.unanswered(address, silent=outcome.silent)
                 if whose is tries:

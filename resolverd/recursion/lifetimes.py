@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow
+from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral
 from resolverd.wire.rrset import RRset
 
 
@@ -15,6 +15,8 @@ class Lifetimes(NamedTuple):
 
     def bound(self, outcome: Outcome) -> Outcome:
         """The outcome with its TTLs within the bounds."""
+        if isinstance(outcome, Referral):
+            return outcome
         if isinstance(outcome, Data | Alias):
             return outcome._replace(chain=self._all(outcome.chain), authority=self._all(outcome.authority))
         if isinstance(outcome, Overflow):
@@ -25,4 +27,8 @@ class Lifetimes(NamedTuple):
         return outcome
 
     def _all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
-        return tuple(rrset._replace(ttl=max(min(rrset.ttl, self.max_ttl), self.min_ttl)) for rrset in rrsets)
+        return tuple([
+            rrset if self.min_ttl <= rrset.ttl <= self.max_ttl
+            else rrset._replace(ttl=max(min(rrset.ttl, self.max_ttl), self.min_ttl))
+            for rrset in rrsets
+        ])

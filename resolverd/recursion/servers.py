@@ -59,10 +59,11 @@ class Servers:
         silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there.
         """
         alive: list[tuple[float, int, Address]] = []
+        is_first = not (tries.turns or tries.expected)
         for address in addresses:
             state = self._peek(address, now)
-            turns = tries.turns.get(address, 0)
-            expected = tries.expected.get(address)
+            turns = 0 if is_first else tries.turns.get(address, 0)
+            expected = None if is_first else tries.expected.get(address)
             if expected is None:
                 if state is not None and state.is_dead(now):
                     continue
@@ -71,9 +72,11 @@ class Servers:
             alive.append((expected + bounds.FIRST_TIMEOUT * turns_weigh, turns, address))
         if not alive:
             return None
-        slowest = min(expected for expected, _, _ in alive) + bounds.SERVER_BAND
+        if len(alive) == 1:
+            return alive[0][2]
+        slowest = min([expected for expected, _, _ in alive]) + bounds.SERVER_BAND
         good = [(turns, address) for expected, turns, address in alive if expected <= slowest]
-        fewest = min(turns for turns, _ in good)
+        fewest = min([turns for turns, _ in good])
         best = [address for turns, address in good if turns == fewest]
         return best[0] if len(best) == 1 else rng.choice(best)
 

@@ -70,7 +70,7 @@ class Tries:
 
     def gave_up(self, address: Address, feature: Feature) -> bool:
         """Whether it is asked this without that."""
-        return (address, feature) in self._given_up
+        return bool(self._given_up) and (address, feature) in self._given_up
 
     def overdue(self, now: float) -> list[Sent]:
         """Take those out of `waiting` whose time is over, each with a turn less; those of them who were silent."""
@@ -81,9 +81,11 @@ class Tries:
 
     def ended(self, branch: Core) -> Address:
         """Whoever dealt with a server's answers is at his end; which server it was."""
-        address = next(address for address, each in self.under_way.items() if each is branch)
-        del self.under_way[address]
-        return address
+        for address, each in self.under_way.items():
+            if each is branch:
+                del self.under_way[address]
+                return address
+        raise LookupError("nobody of whom anything is under way")
 
     def unanswered(self, address: Address, *, silent: bool) -> None:
         """Its turn is over. Who answered nonsense will do so again; who was silent may have lost a packet."""

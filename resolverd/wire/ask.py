@@ -19,6 +19,8 @@ class Transport(Enum):
     TCP = "tcp"
     TLS = "tls"
 
+    __hash__ = object.__hash__  # that of Enum is a function in Python, and every question under way is found by it
+
 
 class Server(NamedTuple):
     """One address that can be asked. `tls_name` is the certificate's name where DNS over TLS is wanted (RFC 7858)."""
@@ -64,6 +66,11 @@ class Ask(NamedTuple):
     dnssec: bool = True
     random_case: bool = False
     cookie: bool = True
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """All but how long it is waited for: what the packet is made of, and whom it is for."""
+        return (*self[:4], *self[5:])
 
 
 class Reply(NamedTuple):

@@ -219,6 +219,10 @@ class _Sections:
 
     def read(self, count: int) -> None:
         """The next section, of so many records. Raises Excessive."""
+        if not count:
+            self.rrsets.append(())
+            self.whole += not self._faulty
+            return
         gather = _Gather()
         for _ in range(count):
             if self._ended:
