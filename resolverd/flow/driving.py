@@ -12,7 +12,9 @@ from resolverd.wire.ask import Again, Ask, Core, Drop, First, Race, Raced, Reply
 _TURNS = 4
 """Turns of the loop from a packet in a socket to the end of the branch that waits for it."""
 
-_Branches: TypeAlias = dict[Core, "asyncio.Task[Any]"]
+_End: TypeAlias = tuple[Any, Exception | None]
+"""What a branch has come to: its result or its error."""
+_Branches: TypeAlias = dict[Core, "asyncio.Task[_End]"]
 
 
 class Driver:
@@ -22,9 +24,9 @@ class Driver:
         self._network = network
         self._counters = counters
         self._exchanges: dict[tuple[object, ...], asyncio.Future[Reply | None]] = {}
-        self._branches: set[asyncio.Task[Any]] = set()
-        self._late: dict[asyncio.Task[Any], None] = {}
-        self._waiting: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
+        self._branches: set[asyncio.Task[_End]] = set()
+        self._late: dict[asyncio.Task[_End], None] = {}
+        self._waiting: dict[asyncio.Task[_End], asyncio.Future[None]] = {}
         """Branches of races, and what wakes who waits for them."""
 
     async def drive(self, core: Generator[Any, Any, Any]) -> Any:
@@ -82,17 +84,27 @@ class Driver:
             branch = _ended(racing)
         if branch is None:
             return Raced(None, None, None, loop.time())
-        task = branches.pop(branch)
-        error = task.exception()
-        if error is not None and not isinstance(error, Exception):
-            raise error
-        return Raced(branch, None if error else task.result(), error, loop.time())
+        result, error = branches.pop(branch).result()
+        return Raced(branch, result, error, loop.time())
 
-    def _begin(self, branch: Core, branches: _Branches) -> "asyncio.Task[Any]":
-        task = branches[branch] = asyncio.get_running_loop().create_task(self.drive(branch))
+    def _begin(self, branch: Core, branches: _Branches) -> "asyncio.Task[_End]":
+        branches[branch] = asyncio.get_running_loop().create_task(self._branch(branch))
+        return branches[branch]
+
+    async def _branch(self, core: Core) -> _End:
+        """Run a branch to its end and wake whoever waits for it: a callback would do so a turn of the loop later."""
+        task = asyncio.current_task()
+        assert task is not None
         self._branches.add(task)
-        task.add_done_callback(self._end)
-        return task
+        try:
+            return await self.drive(core), None
+        except Exception as error:
+            return None, error
+        finally:
+            self._branches.discard(task)
+            self._late.pop(task, None)
+            if (over := self._waiting.get(task)) is not None:
+                _wake(over)
 
     async def _wait(self, racing: _Branches, seconds: float) -> None:
         """Wait until one of them has ended or so many seconds are over: `asyncio.wait` at a fraction of the price."""
@@ -143,7 +155,7 @@ class Driver:
             self._counters.add("queries_sent", transport=again.ask.transport.value)
         return left
 
-    def _keep(self, task: "asyncio.Task[Any]") -> None:
+    def _keep(self, task: "asyncio.Task[_End]") -> None:
         """Let a branch that nobody needs any more have the reply it waits for: it tells how its server fares."""
         while len(self._late) >= bounds.LATE_REPLIES:
             oldest = next(iter(self._late))
@@ -151,14 +163,6 @@ class Driver:
             oldest.cancel()
         if not task.done():
             self._late[task] = None
-
-    def _end(self, task: "asyncio.Task[Any]") -> None:
-        self._branches.discard(task)
-        self._late.pop(task, None)
-        if (over := self._waiting.get(task)) is not None:
-            _wake(over)
-        if not task.cancelled():
-            task.exception()  # whoever raced it may have gone
 
 
 def _ended(racing: _Branches) -> Core | None:

@@ -29,6 +29,10 @@ _IP_PMTUDISC_DO = 2
 _RECEIVE_FRAGMENT_SIZE = {4: (socket.IPPROTO_IP, 25), 6: (socket.IPPROTO_IPV6, 77)}
 """The socket option with which the kernel tells of a datagram that came in fragments."""
 _PORT_TRIES = 8
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_ANY = {4: str(IPv4Address(0)), 6: str(IPv6Address(0))}
+_CASE = bytes(0x20 if chr(octet).isascii() and chr(octet).isalpha() else 0 for octet in range(256))
+"""For each octet, the bit in which upper and lower case differ. The octets that give labels' lengths have none."""
 _ERRORS = (codes.FORMERR, codes.SERVFAIL, codes.NOTIMP, codes.REFUSED)
 _OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EACCES, errno.EPERM)
 """Errors that are ours, not the server's."""
@@ -115,12 +119,13 @@ class Exchange:
         sock = self._socket(ask.server, socket.SOCK_DGRAM, source)
         key = ask.question
         try:
-            sock.connect((socket.inet_ntop(sock.family, ask.server.address.packed), ask.server.port))
+            address = ask.server.address
+            sock.connect((socket.inet_ntop(_FAMILY[address.version], address.packed), ask.server.port))
             sock.send(packet)
             tally.send(asyncio.get_running_loop().time())
             self._open[key] = partial(_send_again, sock, packet, plain, tally)
             damaged: Message | None = None
-            tells = _tells_of_fragments(sock, ask.server.address.version)
+            tells = _tells_of_fragments(sock, address.version)
             with Inbox(sock, deadline) as inbox:
                 # A malformed packet first must not kill the question (TuDoor): the right one may still come.
                 for _ in range(bounds.MAX_BAD_REPLIES):
@@ -166,14 +171,14 @@ class Exchange:
     @staticmethod
     def _socket(server: Server, kind: socket.SocketKind, source: Address | None) -> socket.socket:
         version = server.address.version
-        sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, kind)
+        sock = socket.socket(_FAMILY[version], kind)
         try:
             sock.setblocking(False)
             if kind is socket.SOCK_DGRAM:
                 if version == 4:
                     # Our own questions are never fragmented.
                     sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
-                _bind_random(sock, str(source or (IPv4Address(0) if version == 4 else IPv6Address(0))))
+                _bind_random(sock, str(source) if source else _ANY[version])
             elif source is not None:
                 sock.bind((str(source), 0))
         except BaseException:
@@ -239,12 +244,8 @@ def _bind_random(sock: socket.socket, source: str) -> None:
 
 
 def _random_case(name: Name) -> Name:
-    bits = secrets.randbits(8 * len(name))
-    out = bytearray(name)
-    for at, octet in enumerate(name):
-        if bits >> at & 1 and (97 <= octet <= 122 or 65 <= octet <= 90):
-            out[at] ^= 0x20
-    return bytes(out)
+    turned = int.from_bytes(name.translate(_CASE)) & secrets.randbits(8 * len(name))
+    return (int.from_bytes(name) ^ turned).to_bytes(len(name))
 
 
 def _answers(data: bytes, packet: bytes, qname: Name, any_case: bool = False) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral
+from resolverd.recursion.classify import Alias, Data, Outcome, Overflow, Referral, Useless
 from resolverd.wire.rrset import RRset
 
 
@@ -15,20 +15,20 @@ class Lifetimes(NamedTuple):
 
     def bound(self, outcome: Outcome) -> Outcome:
         """The outcome with its TTLs within the bounds."""
-        if isinstance(outcome, Referral):
+        if isinstance(outcome, Useless | Referral):
             return outcome
         if isinstance(outcome, Data | Alias):
-            return outcome._replace(chain=self._all(outcome.chain), authority=self._all(outcome.authority))
+            chain, authority = self._all(outcome.chain), self._all(outcome.authority)
+            if chain is outcome.chain and authority is outcome.authority:
+                return outcome
+            return outcome._replace(chain=chain, authority=authority)
         if isinstance(outcome, Overflow):
             return outcome._replace(chain=self._all(outcome.chain))
-        if isinstance(outcome, Denial):
-            soa = outcome.soa and outcome.soa._replace(ttl=min(outcome.soa.ttl, self.negative_max_ttl))
-            return outcome._replace(chain=self._all(outcome.chain), soa=soa, proofs=self._all(outcome.proofs))
-        return outcome
+        soa = outcome.soa and outcome.soa._replace(ttl=min(outcome.soa.ttl, self.negative_max_ttl))
+        return outcome._replace(chain=self._all(outcome.chain), soa=soa, proofs=self._all(outcome.proofs))
 
     def _all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
-        return tuple([
-            rrset if self.min_ttl <= rrset.ttl <= self.max_ttl
-            else rrset._replace(ttl=max(min(rrset.ttl, self.max_ttl), self.min_ttl))
-            for rrset in rrsets
-        ])
+        for rrset in rrsets:
+            if not self.min_ttl <= rrset.ttl <= self.max_ttl:
+                return tuple(each._replace(ttl=max(min(each.ttl, self.max_ttl), self.min_ttl)) for each in rrsets)
+        return rrsets

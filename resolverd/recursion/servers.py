@@ -108,7 +108,9 @@ class Servers:
         if transport is not Transport.UDP:
             # Two round trips at least, and what its UDP takes says little of its TCP.
             return min(max(3 * patience, bounds.TCP_TIMEOUT, bounds.FORWARDER_TIMEOUT * forwarder), bounds.MAX_TCP_TIMEOUT)
-        patience = min(patience * (1 << min(max(turns, backoff), 4)), bounds.MAX_TIMEOUT)
+        if turns or backoff:
+            patience *= 1 << min(max(turns, backoff), 4)
+        patience = min(patience, bounds.MAX_TIMEOUT)
         return max(patience, bounds.FORWARDER_TIMEOUT) if forwarder else patience
 
     def is_known(self, address: Address, now: float) -> bool:

@@ -3,7 +3,6 @@
 Silence is no end: an answer to any send counts until the question is answered, whoever has been asked meanwhile.
 """
 
-from collections import Counter
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -39,18 +38,18 @@ class Tries:
         """Servers that were silent when they were asked for a minimised name just now."""
         self.answered = False
         """The question has its answer; what comes now only tells how its server fares."""
-        self._sends: Counter[tuple[Address, Transport]] = Counter()
+        self._sends: dict[tuple[Address, Transport], int] = {}
         self._given_up: set[tuple[Address, Feature]] = set()
         self._heard: set[Address] = set()
 
     def may_send(self, address: Address, transport: Transport) -> bool:
         """Whether the server has not had its share over this transport."""
-        return self._sends[address, transport] < bounds.SENDS_PER_SERVER
+        return self._sends.get((address, transport), 0) < bounds.SENDS_PER_SERVER
 
     def sent(self, ask: Ask, now: float, patience: float) -> None:
         """One more send."""
         address = ask.server.address
-        self._sends[address, ask.transport] += 1
+        self._sends[address, ask.transport] = self._sends.get((address, ask.transport), 0) + 1
         self.asked[address] = ask
         self.waiting[address] = Sent(ask, now, now + patience)
         self._heard.discard(address)
