@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from resolverd import bounds
 from resolverd.flow.ports import Network
 from resolverd.watch.counters import Counters
-from resolverd.wire.ask import Again, Ask, Core, Drop, First, Race, Raced, Reply
+from resolverd.wire.ask import Again, Ask, Core, Drop, First, Join, Race, Raced, Reply
 
 _TURNS = 4
 """Turns of the loop from a packet in a socket to the end of the branch that waits for it."""
@@ -58,9 +58,11 @@ class Driver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fulfil(self, step: Again | First | Race | Drop, branches: _Branches) -> Any:
+    async def _fulfil(self, step: Again | First | Join | Race | Drop, branches: _Branches) -> Any:
         if isinstance(step, Race):
             return await self._race(step, branches)
+        if isinstance(step, Join):
+            return await self._join(step.ask)
         if isinstance(step, Again):
             return self._again(step)
         if isinstance(step, Drop):
@@ -131,13 +133,12 @@ class Driver:
             for task in tasks:
                 task.cancel()
 
-    async def _exchange(self, ask: Ask) -> Reply:
+    async def _exchange(self, ask: Ask) -> Reply | None:
         # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
         # long each of those who ask it would wait.
         key = ask.question
-        while (shared := self._exchanges.get(key)) is not None:
-            if (reply := await asyncio.shield(shared)) is not None:
-                return reply._replace(sent=0)
+        if key in self._exchanges:
+            return None
         reply = None
         shared = self._exchanges[key] = asyncio.get_running_loop().create_future()
         self._counters.add("queries_sent", transport=ask.transport.value)
@@ -148,6 +149,14 @@ class Driver:
             del self._exchanges[key]
             shared.set_result(reply)
         return reply
+
+    async def _join(self, ask: Ask) -> Reply:
+        while True:
+            if (shared := self._exchanges.get(ask.question)) is not None:
+                if (reply := await asyncio.shield(shared)) is not None:
+                    return reply._replace(sent=0)
+            elif (reply := await self._exchange(ask)) is not None:
+                return reply
 
     def _again(self, again: Again) -> bool:
         left = self._network.again(again.ask, cookie=again.cookie)

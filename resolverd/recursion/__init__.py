@@ -3,6 +3,7 @@
 - `iterate`: from a question to its outcome: nearest cut, minimised names, referrals, aliases
 - `cuts`: where to ask · `targets`: which servers of one cut, for one question
 - `asking`: one question to one server · `turn`: in which form it is asked next
+- `carrying`: each packet that leaves is paid for once
 - `opinion`: what mixed letters were told, confirmed
 - `rules`: how, as configured
 - `work`: the budget that one client question and all its sub-questions share

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from resolverd import bounds
 from resolverd.recursion import scrub
 from resolverd.recursion.capabilities import Feature
+from resolverd.recursion.carrying import carried
 from resolverd.recursion.classify import Alias, Data, Denial, Outcome, Overflow, Referral, Useless, classify, is_from_wildcard
 from resolverd.recursion.cuts import Cut
 from resolverd.recursion.lifetimes import Lifetimes
@@ -58,8 +59,7 @@ class Asking:
             dnssec, mixed, cookie = rules.dnssec, form.mixed, form.cookie
             ask = Ask(server, qname, qtype, form.transport, timeout, cut.forward, size, dnssec, mixed, cookie)
             tries.sent(ask, work.now, patience)
-            reply: Reply = yield ask
-            work.settle(qname, asked, reply)
+            reply = yield from carried(work, ask, asked)
             message = reply.message
             if message is not None:
                 # What TCP takes says nothing of UDP.
@@ -153,7 +153,7 @@ class Asking:
             # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
             tries.give_up(address, Feature.COOKIE)
         if not (yield Again(ask, cookie=not tries.gave_up(address, Feature.COOKIE))):
-            work.settle(ask.qname, asked, Reply(None, None, work.now, 0.0, sent=0))
+            work.settle(ask.qname, asked, -1)
 
     def silent(self, work: Work, cut: Cut, sent: Sent) -> Useless:
         """A server has not answered in the time that it usually takes."""

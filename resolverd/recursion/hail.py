@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
+from resolverd.recursion.carrying import carried
 from resolverd.recursion.work import Work
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import Name
@@ -18,7 +19,6 @@ def hail(
     work.spend()
     work.pay(zone, zone)
     ask = Ask(server, zone, qtype, transport, patience, recursion, edns_size=0, dnssec=False)
-    reply: Reply = yield ask
-    work.settle(zone, zone, reply)
+    reply = yield from carried(work, ask, zone)
     work.received(reply)
     return None if reply.failed in _MUTE else reply

@@ -128,11 +128,11 @@ class Work:
         if self._meter is not None and not self._meter.leaves(qname, zone):
             raise Exhausted("the quota of its operator is spent")
 
-    def settle(self, qname: Name, zone: Name, reply: Reply) -> None:
-        """What that query really took, now that its reply is there: a connection that broke has taken it twice."""
-        self.queries += max(reply.sent - 1, 0)
-        if self._meter is not None and reply.sent != 1:
-            self._meter.settles(qname, zone, reply.sent - 1)
+    def settle(self, qname: Name, zone: Name, copies: int) -> None:
+        """So many more left than was paid for: a connection that broke has taken a query twice; negative where none did."""
+        self.queries += max(copies, 0)
+        if self._meter is not None and copies:
+            self._meter.settles(qname, zone, copies)
 
     def referred(self, qname: Name, zone: Name) -> None:
         """It led to a referral."""

@@ -101,6 +101,16 @@ class Reply(NamedTuple):
         return self.repeated if 5 * self.repeated < self.rtt else None
 
 
+class Join(NamedTuple):
+    """Wait for the exchange of somebody who has put the same question; the reply is its `Reply`.
+
+    An Ask that would have to share an exchange is answered by None: at that moment nothing has left for it, and a packet that
+    was lost long ago may be waited for.
+    """
+
+    ask: Ask
+
+
 class Again(NamedTuple):
     """Send the question of an Ask that is under way once more; the reply is whether it left.
 

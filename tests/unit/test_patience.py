@@ -372,6 +372,25 @@ async def test_every_packet_is_counted_and_paid_for(tmp_path: Path) -> None:
 
 
 @virtual
+async def test_who_waits_for_the_packet_of_somebody_else_pays_for_none(tmp_path: Path) -> None:
+    net = Net()
+    zone = shop(net, FIRST, SECOND)
+    rng = Random(1)
+    for each in (FIRST, SECOND):
+        net.serve(each, lambda query, ask: zone(query, ask) if rng.random() < 0.5 else Failed.TIMEOUT)
+    house = House(net, tmp_path)
+    await warm(house)
+    house.parts.recurse.meter = meter = Meter()
+    before = len(net.asked)
+    for _ in range(60):
+        await house.parts.resolve.resolve(from_text("www.shop"), 1, deadline=house.clock.monotonic() + 4, fresh=True)
+        assert meter.left == len(net.asked) - before, "at any time, not only when the last packet is given up"
+    await house.settle()
+    await asyncio.sleep(10)
+    assert meter.left == len(net.asked) - before
+
+
+@virtual
 async def test_where_no_more_may_leave_the_answer_is_waited_for(tmp_path: Path) -> None:
     net = Net()
     zone = shop(net, FIRST)
