@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BESIDE := -n auto --dist worksteal
 
 .PHONY: run test unit soak check lab bench clean peers
 
@@ -10,11 +11,11 @@ run: $(VENV)/.installed
 	$(BIN)/resolverd serve
 
 test: $(VENV)/.developing peers
-	$(BIN)/pytest tests/unit tests/attack
+	$(BIN)/pytest $(BESIDE) tests/unit tests/attack
 	@tests/real/run $(BIN)/python
 
 unit: $(VENV)/.developing
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(BESIDE) tests/unit
 
 soak: $(VENV)/.developing
 	$(BIN)/pytest tests/attack --soak

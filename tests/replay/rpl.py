@@ -1,7 +1,8 @@
 """The scenario format: header, ranges of scripted answers, steps."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import dns.exception
@@ -92,6 +93,14 @@ class Scenario:
 
 
 def load(path: Path) -> Scenario:
+    """A scenario of which nothing has been used yet."""
+    read = _read(path)
+    ranges = [replace(each, entries=[replace(entry) for entry in each.entries]) for each in read.ranges]
+    return replace(read, ranges=ranges, steps=[replace(step, entry=step.entry and replace(step.entry)) for step in read.steps])
+
+
+@cache
+def _read(path: Path) -> Scenario:
     lines = [_uncomment(line) for line in path.read_text(errors="replace").splitlines()]
     end = next(number for number, line in enumerate(lines) if line.strip() == "CONFIG_END")
     raw_header = path.read_text(errors="replace").splitlines()[:end]

@@ -1,0 +1,18 @@
+"""What all suites share."""
+
+import gc
+import os
+import sys
+
+import pytest
+
+# Where a machine is told to keep no bytecode, each of the daemons that tests start would compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was collected lives to the end: looking through all of it for garbage, again and again, is a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
