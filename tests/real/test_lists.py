@@ -29,18 +29,28 @@ from tests.lab.trial import BEFORE, SCENES
 ENTER = [sys.executable, "-m", "tests.lab", "enter", "--", sys.executable]
 DEFERRED = "allow list dead (dnswl)"
 ALL = "all is well"
+SLOW = "slow (psbl, 800 ms)"
 LABS = 3
 
 
-@pytest.fixture(scope="module")
-def scenes() -> dict[str, dict[str, Any]]:
-    """Every scene played once, in labs of their own, side by side: they mostly wait. The table is printed."""
-    shares = [list(SCENES)[first::LABS] for first in range(LABS)]
+def _played(shares: list[list[str]]) -> list[dict[str, Any]]:
+    """What came of these scenes, each share in a lab of its own."""
     labs = [subprocess.Popen([*ENTER, "-m", "tests.lab.trial", *share], cwd=ROOT, text=True, stdout=PIPE, stderr=PIPE)
             for share in shares]  # fmt: skip
     told = [lab.communicate(timeout=600) for lab in labs]
     assert not any(lab.returncode for lab in labs), "\n".join(errors for _, errors in told)
-    played = {scene["name"]: scene for output, _ in told for scene in map(json.loads, output.splitlines())}
+    return [scene for output, _ in told for scene in map(json.loads, output.splitlines())]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, dict[str, Any]]:
+    """Every scene played once, in labs of their own, side by side. The table is printed.
+
+    That in which it counts how long somebody waits goes before: a lab keeps four fifths of a processor busy.
+    """
+    others = [name for name in SCENES if name != SLOW]
+    played = {scene["name"]: scene for shares in ([[SLOW]], [others[first::LABS] for first in range(LABS)])
+              for scene in _played(shares)}  # fmt: skip
     print(f"\n{'scene':50}{'good refused':>13}{'spam refused':>14}{'p50 ms':>8}{'p99 ms':>8}{'slowest list, p99 ms':>28}"
           f"{'queries':>9}{'accounted':>10}")
     for name, scene in played.items():
@@ -72,7 +82,7 @@ def test_an_allow_list_out_of_reach_softens_refusals_and_one_over_quota_does_not
 
 
 def test_a_slow_list_makes_nobody_wait_whom_the_others_have_decided_on(scenes: dict[str, dict[str, Any]]) -> None:
-    slow = scenes["slow (psbl, 800 ms)"]
+    slow = scenes[SLOW]
     assert slow["slowest_p99"] > 800
     assert slow["p50"] < 200, "two thirds are listed elsewhere"
 
