@@ -48,6 +48,9 @@ FAILED = 1
 _DESCRIPTORS = 16384
 _GARBAGE = 10_000
 """Objects more than before after which cycles are looked for; Python's own 700 take an eighth of the time of new names."""
+_MIDDLE, _OLD = 5, 20
+"""How many of these looks make one through all that is young, and how many of those one through everything: at Python's 10 the
+former goes through 100 000 objects while caches fill, and keeps everybody waiting for 50 ms."""
 _SWITCH = 0.001
 """Seconds for which a thread that reads zones keeps the event loop waiting; Python's own 5 ms add up over an answer."""
 _COMMANDS_MODE = 0o660
@@ -289,7 +292,7 @@ def tune() -> None:
     would keep everybody waiting for 70 ms, it looks no more.
     """
     gc.freeze()
-    gc.set_threshold(_GARBAGE, 10, 10)
+    gc.set_threshold(_GARBAGE, _MIDDLE, _OLD)
     sys.setswitchinterval(_SWITCH)
 
 
