@@ -48,7 +48,7 @@ PLAYS = 3
 """How often at most a situation is played in which something was late."""
 
 KINDER = {
-    "reads-one": (0.2, """Thirty questions at once share one connection to a server that nobody knows, as RFC 7766 §6.2.1 wants
+    "reads-one": (0.2, """Thirty questions at once share one connection to a server that nobody knows, as RFC 7766 §6.2.2 wants
         it, until its silence shows that it reads but one; PowerDNS opens thirty."""),
 }
 """Situations in which more than the 100 ms are granted: how much more, in seconds, and for what."""
