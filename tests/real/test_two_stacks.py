@@ -7,9 +7,11 @@ recipients becomes a code on recipients), so what is compared is the reply code 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
@@ -135,6 +137,24 @@ def _delivered(postfix: Postfix, expected: dict[str, int]) -> dict[str, list[Mes
 def test_there_are_enough_cases() -> None:
     assert len(EVERY) >= 60
     assert len({case.title for case in EVERY}) == len(EVERY)
+
+
+def test_who_is_greylisted_has_a_triplet_to_himself() -> None:
+    """Postgrey answers "defer if permit", before the lists: whoever is refused later has waited, too, and with his
+    triplet the one who comes back finds the waiting done, and gets no header, or not, as the seconds fall."""
+    triplets = Counter(triplet for case in EVERY for triplet in _triplets(case))
+    greylisted = [case for case in EVERY if LATER in case.says]
+    assert {case.title for case in greylisted if any(triplets[each] > 1 for each in _triplets(case))} <= _REFUSED_BEFORE
+
+
+_REFUSED_BEFORE = {"in rbl_override, listed"}
+"""Who shares his with a client refused for its HELO name, before Postgrey is asked."""
+
+
+def _triplets(case: Case) -> list[tuple[str, str, str]]:
+    length = 64 if ":" in case.client else 24
+    network = str(ipaddress.ip_network((case.client, length), strict=False))
+    return [(network, case.sender, recipient) for recipient in case.to]
 
 
 def test_there_are_few_differences_and_each_is_argued() -> None:
