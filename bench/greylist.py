@@ -21,15 +21,15 @@ from pathlib import Path
 import uvloop
 
 from bench.measure import machine, table
-from resolverd.flow.greylisting import TRIPLETS, Greylister
-from resolverd.mail.attempt import Attempt
-from resolverd.mail.greylist import GreylistRules, Triplet, encode_triplet
-from resolverd.mail.triplet import network, triplet
-from resolverd.net.clock import SystemClock
-from resolverd.store.base import Held, Store, address
-from resolverd.store.disk import BATCH, DIRECTORY, MAX_BYTES, open_store
-from resolverd.store.rows import Rows
-from resolverd.watch.counters import Counters
+from resolverd.clock import SystemClock
+from resolverd.greylist.decide import GreylistRules, Triplet, encode_triplet
+from resolverd.greylist.service import TRIPLETS, Greylister
+from resolverd.greylist.triplet import network, triplet
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.state.base import Held, Store, address
+from resolverd.state.disk.sqlite_file import Rows
+from resolverd.state.disk.store import BATCH, DIRECTORY, MAX_BYTES, open_store
 
 SIDE_BY_SIDE = 10
 DECISIONS = 20_000

@@ -29,11 +29,11 @@ from typing import NamedTuple
 
 from bench.measure import machine
 from resolverd.failures import StoreError
-from resolverd.flow.greylisting import TRIPLETS
-from resolverd.store.base import Store
-from resolverd.store.disk import DIRECTORY, open_store
-from resolverd.store.salvage import Salvor
-from resolverd.watch.counters import Counters
+from resolverd.greylist.service import TRIPLETS
+from resolverd.metrics import Counters
+from resolverd.state.base import Store
+from resolverd.state.disk.recovery import Salvor
+from resolverd.state.disk.store import DIRECTORY, open_store
 
 LATER = 4e9
 TABLE = "kills"

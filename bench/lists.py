@@ -28,10 +28,10 @@ from bench.measure import in_the_lab, table
 from resolverd.app.service import Service
 from resolverd.config.settings import Dnsbl, Settings
 from resolverd.config.settings import Http as HttpSettings
-from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, render
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.message import parse

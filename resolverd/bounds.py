@@ -18,6 +18,10 @@ MAX_UDP_SIZE: Final = 1232
 MIN_UDP_SIZE: Final = 512
 """What every client takes, and how smaller EDNS sizes are read (RFC 6891 §6.2.3)."""
 
+# -- mail ----------------------------------------------------------------------------------------------------
+HEADER_OCTETS: Final = 900
+"""Octets of one header field: a line of mail holds 998 (RFC 5322 §2.1.1)."""
+
 # -- one client question --------------------------------------------------------------------------------------------
 MAX_QUERIES: Final = 64
 """Upstream queries for one client question, sub-queries and retries included, never reset (NXNSAttack, CAMP, TsuNAME)."""

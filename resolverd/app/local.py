@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from resolverd.app.service import Service
+from resolverd.clock import SystemClock
 from resolverd.config import Settings
-from resolverd.net.clock import SystemClock
-from resolverd.net.exchange import Exchange
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.net.udp import Exchange
+from resolverd.state.memory import MemoryStore
 
 
 @asynccontextmanager

@@ -18,28 +18,30 @@ from typing import Any, NoReturn
 
 import uvloop
 
-from resolverd.app import greeting, sockets
-from resolverd.app.house import House
+from resolverd import logs
+from resolverd.app import banner, sockets
+from resolverd.app.runtime import House
 from resolverd.app.service import Service
-from resolverd.config import Listen, Secret, Settings, find, later, left_out, load, loose, public_words, state_token
-from resolverd.edge import dns_tcp, dns_udp, socketfile
-from resolverd.edge.access import Access
-from resolverd.edge.dns import Responder
-from resolverd.edge.dns_tcp import TcpEdge
-from resolverd.edge.dns_udp import UdpEdge
-from resolverd.edge.http import HttpServer
-from resolverd.edge.policy import PolicyServer
-from resolverd.edge.turns import Turns
+from resolverd.clock import SystemClock
+from resolverd.config import Listen, Secret, Settings, find, left_out, load, loose, not_built_keys, public_words, state_token
 from resolverd.failures import ConfigError, ConfigFault
-from resolverd.net.clock import SystemClock
-from resolverd.net.exchange import Exchange
-from resolverd.store.base import Store
-from resolverd.store.disk import open_store
-from resolverd.store.memory import MemoryStore
-from resolverd.store.place import StateInUse
-from resolverd.watch import logs
-from resolverd.watch.counters import Counters
-from resolverd.watch.pseudonyms import Pseudonyms
+from resolverd.metrics import Counters
+from resolverd.net.udp import Exchange
+from resolverd.pseudonyms import Pseudonyms
+from resolverd.servers import unix_socket
+from resolverd.servers.access import Access
+from resolverd.servers.dns import tcp as dns_tcp
+from resolverd.servers.dns import udp as dns_udp
+from resolverd.servers.dns.answering import Responder
+from resolverd.servers.dns.tcp import TcpEdge
+from resolverd.servers.dns.udp import UdpEdge
+from resolverd.servers.http.app import HttpServer
+from resolverd.servers.policy.server import PolicyServer
+from resolverd.servers.turns import Turns
+from resolverd.state.base import Store
+from resolverd.state.disk.store import open_store
+from resolverd.state.memory import MemoryStore
+from resolverd.state.statedir import StateInUse
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +227,7 @@ class _Daemon:
         if path is None:
             return None
         try:
-            return socketfile.bind(path, _COMMANDS_MODE)
+            return unix_socket.bind(path, _COMMANDS_MODE)
         except OSError as error:
             warnings.append(f"{path} cannot be had ({error.strerror or error}): commands that change something will not work")
             return None
@@ -233,16 +235,16 @@ class _Daemon:
     def _greet(self, service: Service, warnings: list[str]) -> None:
         settings = self._settings
         found = find(self._path)
-        lines = greeting.listening(self._listening)
+        lines = banner.listening(self._listening)
         lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
         lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
-        lines += greeting.terms(service.house.engine.specs)
-        lines += greeting.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
+        lines += banner.terms(service.house.engine.specs)
+        lines += banner.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
-        remarks = [*left_out(settings), *greeting.detours(settings, service.house.engine.specs), *later(settings)]
+        remarks = [*left_out(settings), *banner.detours(settings, service.house.engine.specs), *not_built_keys(settings)]
         if settings.state_directory() is not None:
-            remarks += greeting.store_remarks(sqlite3.sqlite_version_info)
+            remarks += banner.store_remarks(sqlite3.sqlite_version_info)
         for remark in (*warnings, *remarks):
             log.warning("%s", remark)
 

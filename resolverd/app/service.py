@@ -1,39 +1,41 @@
-"""The daemon as its edges see it (`edge.ports.Backend`): the house built from settings, and rebuilt by a reload."""
+"""The daemon as its edges see it (`servers.ports.Backend`): the house built from settings, and rebuilt by a reload."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from resolverd.app import screening
-from resolverd.app.greeting import detours
-from resolverd.app.house import House, Lasting, build
-from resolverd.app.ownzones import delegate, own_zones, reread
-from resolverd.config import Settings, later, left_out
-from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
+from resolverd.app import policy
+from resolverd.app.banner import detours
+from resolverd.app.local_zones import delegate, own_zones, reread
+from resolverd.app.runtime import House, Lasting, build
+from resolverd.clients.history import Acquaintances
+from resolverd.clock import Clock
+from resolverd.config import Settings, left_out, not_built_keys
+from resolverd.dnsbl.monitor import Rounds
+from resolverd.dnsbl.quota_store import Ledger
+from resolverd.dnsbl.spec import ListState
 from resolverd.failures import ConfigError, ConfigFault
-from resolverd.flow import archive, overriding
-from resolverd.flow.acquaintances import Acquaintances
-from resolverd.flow.archive import Loaded, Part, Stored
-from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
-from resolverd.flow.ledger import Ledger
-from resolverd.flow.localzones import Change
-from resolverd.flow.overriding import OverrideBook, Shown, Wish
-from resolverd.flow.ports import Clock, Network
-from resolverd.flow.recent import RecentVerdicts
-from resolverd.flow.rounds import Rounds
-from resolverd.mail.attempt import Attempt
+from resolverd.greylist.admin import Greybook, Page, Place, Remembered, Sought
 from resolverd.mail.findings import Action, Verdict
-from resolverd.mail.listspec import ListState
-from resolverd.mail.overrides import Key, Override
-from resolverd.recursion.work import Step
-from resolverd.store.base import Store
-from resolverd.store.disk import DiskStore
-from resolverd.store.salvage import Salvor
-from resolverd.watch.counters import Counters
-from resolverd.watch.discretion import Discretion
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.overrides import store as overriding
+from resolverd.overrides.rules import Key, Override
+from resolverd.overrides.store import OverrideBook, Shown, Wish
+from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.resolver.iterator.budget import Step
+from resolverd.resolver.local.files import Change
+from resolverd.resolver.ports import Network
+from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
+from resolverd.state import dump
+from resolverd.state.base import Store
+from resolverd.state.disk.recovery import Salvor
+from resolverd.state.disk.store import DiskStore
+from resolverd.state.dump import Loaded, Part, Stored
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import Address, Name, lower
+from resolverd.wire.redact import Discretion
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +214,7 @@ class Service:
 
     @property
     def _greybook(self) -> Greybook:
-        return Greybook(self._store, self._clock, screening.greylist_rules(self.house.settings))
+        return Greybook(self._store, self._clock, policy.greylist_rules(self.house.settings))
 
     def overrides(self, subject: str | None) -> Sequence[Shown]:
         """The overrides in force, of one subject or of all."""
@@ -228,11 +230,11 @@ class Service:
 
     async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
         """Records of the store in order of table and key."""
-        return await archive.read(self._store, self._clock.wall(), start, count)
+        return await dump.read(self._store, self._clock.wall(), start, count)
 
     async def store_load(self, records: Sequence[Stored]) -> Loaded:
         """Take records into the store."""
-        loaded = await archive.load(self._store, self._clock.wall(), records)
+        loaded = await dump.load(self._store, self._clock.wall(), records)
         if any(record.table == overriding.TABLE for record in records):
             await self._overrides.load()
         return loaded
@@ -276,7 +278,7 @@ class Service:
         self._tasks[-1] = asyncio.create_task(self._rounds.watch())
         await self._end(old, keep=house)
         _tell(house.external.faults)
-        remarks = (*left_out(settings), *later(settings), *detours(settings, house.engine.specs))
+        remarks = (*left_out(settings), *not_built_keys(settings), *detours(settings, house.engine.specs))
         for remark in (*remarks, *_needs_restart(old.settings, settings)):
             log.warning("%s", remark)
         log.info("the configuration was read again")

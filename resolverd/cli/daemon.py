@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from resolverd.cli.options import Failed
 from resolverd.config import Settings
-from resolverd.edge import socketfile
+from resolverd.servers import unix_socket
 
 _PATIENCE = 15.0
 """Seconds: a verdict has its answer within 8."""
@@ -109,8 +109,8 @@ class _SocketConnection(HTTPConnection):
 
     def connect(self) -> None:
         """Connect, and see that no stranger has put a socket of his there."""
-        self.sock = socketfile.connect(self._path, _PATIENCE)
-        user = socketfile.peer_user(self.sock)
+        self.sock = unix_socket.connect(self._path, _PATIENCE)
+        user = unix_socket.peer_user(self.sock)
         if user not in (0, os.geteuid(), self._path.parent.stat().st_uid):
             raise Failed(f"who listens on {self._path} is user {user}, and not the daemon")
 

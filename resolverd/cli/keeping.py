@@ -13,17 +13,17 @@ import click
 
 from resolverd.cli.daemon import Daemon, Unreachable
 from resolverd.cli.options import Failed
+from resolverd.clock import SystemClock
 from resolverd.config import Settings
-from resolverd.edge import storelines
 from resolverd.failures import StoreError
-from resolverd.flow import archive
-from resolverd.flow.archive import Loaded, Stored
-from resolverd.net.clock import SystemClock
-from resolverd.store.base import Store
-from resolverd.store.disk import DIRECTORY, DiskStore, open_store
-from resolverd.store.place import StateInUse
-from resolverd.store.standin import StandIn
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.servers.http import dump_format
+from resolverd.state import dump
+from resolverd.state.base import Store
+from resolverd.state.disk.pending import StandIn
+from resolverd.state.disk.store import DIRECTORY, DiskStore, open_store
+from resolverd.state.dump import Loaded, Stored
+from resolverd.state.statedir import StateInUse
 
 _BATCH_OCTETS: Final = 48 * 1024
 """Of records sent at once; a body has at most 64 KiB."""
@@ -40,7 +40,7 @@ def records(settings: Settings) -> Iterator[Stored]:
         yield from asyncio.run(_read(settings))
         return
     while True:
-        yield from (storelines.record_from(each) for each in page["records"])
+        yield from (dump_format.record_from(each) for each in page["records"])
         if page["next"] is None:
             return
         page = daemon.get("v1", "store", query={"start": page["next"]})
@@ -66,7 +66,7 @@ def _batches(found: Sequence[Stored]) -> Iterator[list[dict[str, object]]]:
     batch: list[dict[str, object]] = []
     size = 0
     for record in found:
-        document = storelines.record_json(record)
+        document = dump_format.record_json(record)
         size += len(json.dumps(document)) + 2
         if batch and size > _BATCH_OCTETS:
             yield batch
@@ -77,7 +77,7 @@ def _batches(found: Sequence[Stored]) -> Iterator[list[dict[str, object]]]:
 
 async def _read(settings: Settings) -> list[Stored]:
     async with _opened(settings, to_write=False) as store:
-        return list((await archive.read(store, SystemClock().wall(), None, 2**62)).records)
+        return list((await dump.read(store, SystemClock().wall(), None, 2**62)).records)
 
 
 async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
@@ -86,7 +86,7 @@ async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
         with _progress(len(found)) as advance:
             for at in range(0, len(found), _BATCH):
                 batch = found[at : at + _BATCH]
-                loaded += await archive.load(store, SystemClock().wall(), batch)
+                loaded += await dump.load(store, SystemClock().wall(), batch)
                 advance(len(batch))
     return loaded
 

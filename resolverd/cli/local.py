@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from resolverd.app.local import opened
 from resolverd.cli.options import Failed
 from resolverd.config import Settings
-from resolverd.edge import shapes
-from resolverd.edge.ports import Backend
-from resolverd.edge.problems import Problem
+from resolverd.servers.http import shapes
+from resolverd.servers.http.problems import Problem
+from resolverd.servers.ports import Backend
 from resolverd.wire.names import Name
 
 _Result = TypeVar("_Result")

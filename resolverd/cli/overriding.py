@@ -12,7 +12,7 @@ from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
-from resolverd.mail.overrides import SCOPES, BadOverride, subject_of
+from resolverd.overrides.rules import SCOPES, BadOverride, subject_of
 
 SAID: Final = {"allow": "allowed", "deny": "denied"}
 

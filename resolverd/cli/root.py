@@ -11,7 +11,7 @@ from resolverd.failures import ConfigError
 
 _COMMANDS = ("serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "store", "import")
 
-_MODULES = {"import": "importing"}
+_MODULES = {"import": "import_"}
 """Modules that cannot have their command's name."""
 
 

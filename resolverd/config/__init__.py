@@ -9,11 +9,11 @@
 - `public`: what may be told of it in a log that names nobody
 """
 
-from resolverd.config.access import access_maps
+from resolverd.config.access_maps import access_maps
+from resolverd.config.endpoints import Listen, MapFile, StoreUrl
 from resolverd.config.files import find, load, parse
-from resolverd.config.later import later
 from resolverd.config.lists import enabled_lists, left_out, unusable_keys
-from resolverd.config.places import Listen, MapFile, StoreUrl
+from resolverd.config.not_built import not_built_keys
 from resolverd.config.public import public_words
 from resolverd.config.render import render
 from resolverd.config.secrets import Secret
@@ -30,10 +30,10 @@ __all__ = [
     "access_maps",
     "enabled_lists",
     "find",
-    "later",
     "left_out",
     "load",
     "loose",
+    "not_built_keys",
     "parse",
     "public_words",
     "render",

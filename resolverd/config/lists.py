@@ -7,9 +7,9 @@ from zlib import crc32
 
 from resolverd.config.secrets import Secret
 from resolverd.config.settings import Settings
-from resolverd.mail.catalogue import Catalogue, load
-from resolverd.mail.listconfig import configure, is_key
-from resolverd.mail.listspec import ListSpec
+from resolverd.dnsbl.catalogue import Catalogue, load
+from resolverd.dnsbl.config import configure, is_key
+from resolverd.dnsbl.spec import ListSpec
 
 
 @cache

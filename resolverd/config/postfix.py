@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from resolverd.config.localdomains import READABLE
-from resolverd.config.places import Listen
+from resolverd.config.endpoints import Listen
+from resolverd.config.local_domains import READABLE
 from resolverd.config.settings import Settings
 
 _QUEUE = Path("/var/spool/postfix")

@@ -1,4 +1,4 @@
-"""What of a configuration is nobody's secret: words that may stand in a log that names nobody (`watch.pseudonyms`)."""
+"""What of a configuration is nobody's secret: words that may stand in a log that names nobody (`pseudonyms`)."""
 
 import contextlib
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from resolverd.config.endpoints import Listen, MapFile, StoreUrl
 from resolverd.config.lists import catalogue
-from resolverd.config.places import Listen, MapFile, StoreUrl
 from resolverd.config.reader import keys
 from resolverd.config.secrets import Secret
 from resolverd.config.settings import Settings

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 from msgspec import NODEFAULT, UNSET, Struct, UnsetType
 from msgspec.structs import FieldInfo, fields
 
-from resolverd.config.forms import Form
 from resolverd.config.secrets import BadValue
 from resolverd.config.settings import Settings
+from resolverd.config.types import Form
 from resolverd.config.values import spell
 from resolverd.failures import ConfigFault
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from msgspec import UNSET, Struct
 from msgspec.structs import fields
 
-from resolverd.config.forms import Form
 from resolverd.config.settings import Settings
+from resolverd.config.types import Form
 
 
 def render(settings: Settings) -> str:

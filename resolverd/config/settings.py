@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from resolverd.config import forms, places
-from resolverd.edge.access import Opening
+from resolverd.config import endpoints, types
+from resolverd.dnsbl.quota import Allowance
 from resolverd.mail.findings import Consequence
 from resolverd.mail.patterns import Network
-from resolverd.quota import Allowance
+from resolverd.servers.access import Opening
 
 Mode: TypeAlias = Literal["enforce", "observe"]
 
@@ -26,59 +26,59 @@ _DO_NOT_QUERY = (
 
 
 def _networks(*texts: str) -> tuple[Network, ...]:
-    return tuple(map(places.network, texts))
+    return tuple(map(endpoints.network, texts))
 
 
 class Dns(Struct, frozen=True):
     """``[dns]``: the DNS service."""
 
-    listen: tuple[forms.ListenText, ...] = (places.Listen("127.0.0.1", 5335), places.Listen("::1", 5335))
-    allow: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    listen: tuple[types.ListenText, ...] = (endpoints.Listen("127.0.0.1", 5335), endpoints.Listen("::1", 5335))
+    allow: tuple[types.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
     minimal_responses: bool = True
-    client_rate: forms.RateText = Allowance(200, 1.0)
+    client_rate: types.RateText = Allowance(200, 1.0)
 
 
 class Forward(Struct, frozen=True):
     """``[[resolver.forward]]``: a zone asked of other resolvers, in clear or by TLS."""
 
-    zone: forms.Domain
-    servers: tuple[forms.ServerText, ...]
+    zone: types.Domain
+    servers: tuple[types.ServerText, ...]
 
 
 class Stub(Struct, frozen=True):
     """``[[resolver.stub]]``: a zone asked of these authoritative servers."""
 
-    zone: forms.Domain
-    servers: tuple[forms.ServerText, ...]
+    zone: types.Domain
+    servers: tuple[types.ServerText, ...]
 
 
 class Resolver(Struct, frozen=True):
     """``[resolver]``: how names are resolved."""
 
-    root_hints: forms.PathText | None = None
-    trust_anchors: forms.PathText | None = None
+    root_hints: types.PathText | None = None
+    trust_anchors: types.PathText | None = None
     dnssec: bool = True
     qname_minimisation: bool = True
-    qname_minimisation_type: forms.RRType = "A"
+    qname_minimisation_type: types.RRType = "A"
     case_randomisation: bool = True
-    edns_size: Annotated[int, forms.whole(512, 4096)] = 1232
+    edns_size: Annotated[int, types.whole(512, 4096)] = 1232
     harden_glue: bool = True
-    query_deadline: Annotated[float, forms.between("100ms", "8s")] = 4.0
-    do_not_query: tuple[forms.NetworkText, ...] = _networks(*_DO_NOT_QUERY)
+    query_deadline: Annotated[float, types.between("100ms", "8s")] = 4.0
+    do_not_query: tuple[types.NetworkText, ...] = _networks(*_DO_NOT_QUERY)
     ipv4: bool = True
     ipv6: bool = True
-    outgoing_addresses: tuple[forms.AddressText, ...] = ()
+    outgoing_addresses: tuple[types.AddressText, ...] = ()
     priming: bool = True
     key_tag_signalling: bool = True
     prefetch_server_addresses: bool = True
-    negative_trust_anchors: tuple[forms.Domain, ...] = ()
+    negative_trust_anchors: tuple[types.Domain, ...] = ()
     sentinel: bool = True
     aggressive_nsec: bool = True
     rfc5011: bool = True
     allow_sha1: bool = True
-    min_rsa_bits: Annotated[int, forms.whole(512, 4096)] = 1024
+    min_rsa_bits: Annotated[int, types.whole(512, 4096)] = 1024
     builtin_zones: bool = True
-    builtin_except: tuple[forms.Domain, ...] = ()
+    builtin_except: tuple[types.Domain, ...] = ()
     forward: tuple[Forward, ...] = ()
     stub: tuple[Stub, ...] = ()
 
@@ -86,11 +86,11 @@ class Resolver(Struct, frozen=True):
 class Cache(Struct, frozen=True):
     """``[cache]``: what is remembered of the DNS, and for how long."""
 
-    size: Annotated[int, forms.at_least("1MiB")] = 64 * 2**20
-    min_ttl: Annotated[float, forms.between("0s", "1h")] = 0.0
-    max_ttl: Annotated[float, forms.between("1s", "7d")] = 86400.0
-    negative_max_ttl: Annotated[float, forms.between("0s", "1d")] = 3600.0
-    serve_stale: Annotated[float, forms.between("0s", "7d")] = 86400.0
+    size: Annotated[int, types.at_least("1MiB")] = 64 * 2**20
+    min_ttl: Annotated[float, types.between("0s", "1h")] = 0.0
+    max_ttl: Annotated[float, types.between("1s", "7d")] = 86400.0
+    negative_max_ttl: Annotated[float, types.between("0s", "1d")] = 3600.0
+    serve_stale: Annotated[float, types.between("0s", "7d")] = 86400.0
     prefetch: bool = True
     persist: bool = True
 
@@ -98,13 +98,13 @@ class Cache(Struct, frozen=True):
 class Store(Struct, frozen=True):
     """``[store]``: where greylist and other state are kept."""
 
-    url: forms.StoreText = places.StoreUrl("disk", Path("var"))
+    url: types.StoreText = endpoints.StoreUrl("disk", Path("var"))
 
 
 class Zones(Struct, frozen=True):
     """``[zones]``: own zone files."""
 
-    dir: forms.PathText = Path("zones")
+    dir: types.PathText = Path("zones")
 
 
 class Dnsbl(Struct, frozen=True):
@@ -112,15 +112,15 @@ class Dnsbl(Struct, frozen=True):
 
     enabled: bool = True
     strategy: Literal["fast", "frugal"] = "fast"
-    deadline: Annotated[float, forms.between("100ms", "8s")] = 2.0
+    deadline: Annotated[float, types.between("100ms", "8s")] = 2.0
     use: Literal["own-mail", "service"] = "own-mail"
 
 
 class Zone(Struct, frozen=True):
     """``[zone]``: the combined zone."""
 
-    origin: forms.Domain = "rbl.internal"
-    listed_at: forms.Threshold | None = None
+    origin: types.Domain = "rbl.internal"
+    listed_at: types.Threshold | None = None
     guard: bool = True
 
 
@@ -128,14 +128,14 @@ class ListTable(Struct, frozen=True):
     """``[lists.NAME]``: what overrides the catalogue's entry, or an own list. Strings are read by the catalogue."""
 
     enabled: bool | UnsetType = UNSET
-    weight: forms.Points | UnsetType = UNSET
+    weight: types.Points | UnsetType = UNSET
     quota: str | UnsetType = UNSET
     rate: str | UnsetType = UNSET
-    key: forms.SecretText | UnsetType = UNSET
-    zone: forms.Domain | UnsetType = UNSET
+    key: types.SecretText | UnsetType = UNSET
+    zone: types.Domain | UnsetType = UNSET
     kinds: tuple[Literal["ip4", "ip6", "domain", "hash"], ...] | UnsetType = UNSET
     purpose: Literal["block", "allow"] | UnsetType = UNSET
-    number: Annotated[int, forms.whole(1, 250)] | UnsetType = UNSET
+    number: Annotated[int, types.whole(1, 250)] | UnsetType = UNSET
     codes: Mapping[str, Any] | UnsetType = UNSET
     errors: Mapping[str, Any] | UnsetType = UNSET
     link: str | UnsetType = UNSET
@@ -149,21 +149,21 @@ class ListTable(Struct, frozen=True):
 class Check(Struct, frozen=True):
     """``[checks.NAME]``: what one check's finding does, weighs and says."""
 
-    action: forms.ConsequenceText | None = None
-    score: forms.Points | None = None
-    code: forms.SmtpCode | None = None
+    action: types.ConsequenceText | None = None
+    score: types.Points | None = None
+    code: types.SmtpCode | None = None
 
 
 class Spf(Check, frozen=True):
     """``[checks.spf]``: what all checks have, and the options that policyd-spf has."""
 
     helo: bool = True
-    permerror: forms.ConsequenceText = Consequence.OFF
+    permerror: types.ConsequenceText = Consequence.OFF
     temperror: Literal["off", "warn", "defer"] = "off"
-    never_sends: forms.ConsequenceText | None = None
+    never_sends: types.ConsequenceText | None = None
     header: Literal["received-spf", "authentication-results", "none"] = "received-spf"
-    skip_addresses: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
-    domain_allow: tuple[forms.AuthorisingDomain, ...] = ()
+    skip_addresses: tuple[types.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    domain_allow: tuple[types.AuthorisingDomain, ...] = ()
 
 
 class Rhsbl(Check, frozen=True):
@@ -175,15 +175,15 @@ class Rhsbl(Check, frozen=True):
 class Overrides(Struct, frozen=True):
     """``[checks.overrides]``: Postfix map source files, as they are."""
 
-    client_access: tuple[forms.MapText, ...] = ()
-    helo_access: tuple[forms.MapText, ...] = ()
+    client_access: tuple[types.MapText, ...] = ()
+    helo_access: tuple[types.MapText, ...] = ()
 
 
 class Checks(Struct, frozen=True):
     """``[checks]``: what is looked at in a client."""
 
     preset: Literal["tutorial", "scored"] = "tutorial"
-    exempt_recipients: tuple[forms.Recipient, ...] = ("postmaster@", "abuse@")
+    exempt_recipients: tuple[types.Recipient, ...] = ("postmaster@", "abuse@")
     ptr: Check = Check()
     fcrdns: Check = Check()
     helo: Check = Check()
@@ -199,33 +199,33 @@ class Verdict(Struct, frozen=True):
     """``[verdict]``: what findings add up to."""
 
     mode: Mode = "enforce"
-    reject_at: forms.Points | None = None
-    greylist_at: forms.Points | None = None
-    deadline: Annotated[float, forms.between("100ms", "7s")] = 4.0
+    reject_at: types.Points | None = None
+    greylist_at: types.Points | None = None
+    deadline: Annotated[float, types.between("100ms", "7s")] = 4.0
 
 
 class Greylist(Struct, frozen=True):
     """``[greylist]``: Postgrey's settings, with Postgrey's defaults but for the key: pools of hosts count as one."""
 
     enabled: bool = True
-    delay: Annotated[float, forms.between("0s", "1d")] = 300.0
-    delay_per_point: forms.Points | None = None
-    retry_window: forms.Duration = 2 * 86400.0
-    max_age: forms.Duration = 35 * 86400.0
-    auto_allow_after: Annotated[int, forms.whole(0, 1_000_000)] = 5
-    ipv4_prefix: Annotated[int, forms.whole(8, 32)] = 24
-    ipv6_prefix: Annotated[int, forms.whole(16, 128)] = 64
+    delay: Annotated[float, types.between("0s", "1d")] = 300.0
+    delay_per_point: types.Points | None = None
+    retry_window: types.Duration = 2 * 86400.0
+    max_age: types.Duration = 35 * 86400.0
+    auto_allow_after: Annotated[int, types.whole(0, 1_000_000)] = 5
+    ipv4_prefix: Annotated[int, types.whole(8, 32)] = 24
+    ipv6_prefix: Annotated[int, types.whole(16, 128)] = 64
     when: Literal["always", "suspicious"] | None = None
     key: Literal["network", "organisation"] = "organisation"
-    allow_clients: tuple[forms.PathText, ...] = ()
-    allow_recipients: tuple[forms.PathText, ...] = ()
+    allow_clients: tuple[types.PathText, ...] = ()
+    allow_recipients: tuple[types.PathText, ...] = ()
     shipped_allow_list: bool = True
 
 
 class PolicyFor(Struct, frozen=True):
     """``[[policy.for]]``: what differs for some recipients."""
 
-    recipients: tuple[forms.Recipient, ...]
+    recipients: tuple[types.Recipient, ...]
     mode: Mode | None = None
     greylist: bool | None = None
 
@@ -233,25 +233,25 @@ class PolicyFor(Struct, frozen=True):
 class Policy(Struct, frozen=True):
     """``[policy]``: the Postfix policy service."""
 
-    listen: tuple[forms.ListenOrUnix, ...] = (places.Listen("127.0.0.1", 10023),)
-    trusted_networks: tuple[forms.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
-    local_domains: tuple[forms.LocalDomain, ...] = ()
+    listen: tuple[types.ListenOrUnix, ...] = (endpoints.Listen("127.0.0.1", 10023),)
+    trusted_networks: tuple[types.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
+    local_domains: tuple[types.LocalDomain, ...] = ()
     recipients: tuple[PolicyFor, ...] = field(default=(), name="for")
 
 
 class Http(Struct, frozen=True):
     """``[http]``: the HTTP service."""
 
-    listen: forms.ListenText = places.Listen("127.0.0.1", 8053)
-    hosts: tuple[forms.HostText, ...] = ()
-    token: forms.SecretText | None = None
+    listen: types.ListenText = endpoints.Listen("127.0.0.1", 8053)
+    hosts: tuple[types.HostText, ...] = ()
+    token: types.SecretText | None = None
     open: tuple[Opening, ...] = ("verdict", "lookup", "lists")
 
 
 class Watch(Struct, frozen=True):
     """``[watch]``: own addresses, looked up in all lists."""
 
-    addresses: tuple[forms.AddressText, ...] = ()
+    addresses: tuple[types.AddressText, ...] = ()
 
 
 class Log(Struct, frozen=True):
@@ -259,7 +259,7 @@ class Log(Struct, frozen=True):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["postgrey", "logfmt", "json"] = "postgrey"
-    ident: forms.Ident = "resolverd"
+    ident: types.Ident = "resolverd"
     privacy: Literal["off", "hash"] = "off"
 
 

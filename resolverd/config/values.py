@@ -8,10 +8,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from resolverd.config.secrets import BadValue
+from resolverd.dnsbl.quota import Allowance
 from resolverd.durations import UNITS, seconds_of
 from resolverd.mail import patterns
 from resolverd.mail.findings import Consequence
-from resolverd.quota import Allowance
 from resolverd.wire import codes, names
 
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

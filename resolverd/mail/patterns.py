@@ -7,7 +7,7 @@ others than it says, is worse than none. Every function raises ValueError with w
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from resolverd.mail.domains import canonical
 
@@ -25,6 +25,16 @@ ROLES: Final = frozenset(
      "usenet", "uucp", "www", "ftp", "root", "mailer-daemon")
 )  # fmt: skip
 """Names that stand for a mailbox wherever they stand alone (RFC 2142), and the two that every mail server has besides."""
+
+
+class LineFault(NamedTuple):
+    """A line that is not used: its number, and what is wrong with it."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}"
 
 
 def networks(word: str) -> tuple[Network, ...] | None:

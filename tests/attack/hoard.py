@@ -13,14 +13,14 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from resolverd import bounds
-from resolverd.app.resolution import Resolution, resolution
+from resolverd.app.resolver import Resolution, resolution
+from resolverd.clock import SystemClock
 from resolverd.config.settings import Cache, Settings
-from resolverd.flow.recurse import Recurse
-from resolverd.mail.listreply import Conduct, Told
-from resolverd.mail.questions import Listed
-from resolverd.mail.replycache import ReplyCache
-from resolverd.net.clock import SystemClock
-from resolverd.watch.counters import Counters
+from resolverd.dnsbl.cache import ReplyCache
+from resolverd.dnsbl.response import Conduct, Told
+from resolverd.mail.lookups import Listed
+from resolverd.metrics import Counters
+from resolverd.resolver.mesh import Recurse
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.known import Delegation

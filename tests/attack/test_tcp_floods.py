@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from resolverd.net.exchange import Exchange
+from resolverd.net.udp import Exchange
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text
 

@@ -19,19 +19,20 @@ import uvloop
 
 from resolverd.app.serve import tune
 from resolverd.app.service import Service
+from resolverd.clock import SystemClock
 from resolverd.config.files import parse
-from resolverd.edge import dns_tcp, dns_udp
-from resolverd.edge.access import Access
-from resolverd.edge.dns import Responder
-from resolverd.edge.dns_tcp import TcpEdge
-from resolverd.edge.dns_udp import UdpEdge
-from resolverd.edge.http import HttpServer
-from resolverd.edge.policy import PolicyServer
-from resolverd.edge.turns import Turns
-from resolverd.net.clock import SystemClock
-from resolverd.net.exchange import Exchange
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.net.udp import Exchange
+from resolverd.servers.access import Access
+from resolverd.servers.dns import tcp as dns_tcp
+from resolverd.servers.dns import udp as dns_udp
+from resolverd.servers.dns.answering import Responder
+from resolverd.servers.dns.tcp import TcpEdge
+from resolverd.servers.dns.udp import UdpEdge
+from resolverd.servers.http.app import HttpServer
+from resolverd.servers.policy.server import PolicyServer
+from resolverd.servers.turns import Turns
+from resolverd.state.memory import MemoryStore
 
 HOST = "127.0.0.1"
 STRANGER = "127.0.0.66"

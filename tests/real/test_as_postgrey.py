@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from resolverd.mail.greylist import DAY, HOUR, Client, GreylistRules, Triplet, decide
-from resolverd.mail.triplet import network, triplet
+from resolverd.greylist.decide import DAY, HOUR, Client, GreylistRules, Triplet, decide
+from resolverd.greylist.triplet import network, triplet
 
 pytestmark = pytest.mark.skipif(shutil.which("postgrey") is None, reason="needs postgrey")
 

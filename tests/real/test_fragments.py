@@ -17,7 +17,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from resolverd.net.exchange import Exchange
+from resolverd.net.udp import Exchange
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Server, Transport
 from resolverd.wire.names import from_text

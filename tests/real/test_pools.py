@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
-from resolverd.flow.greylisting import Greylister
-from resolverd.mail.attempt import Attempt
-from resolverd.mail.greylist import HOUR, GreylistRules
-from resolverd.mail.organisation import Proof
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.greylist.decide import HOUR, GreylistRules
+from resolverd.greylist.organisation import Proof
+from resolverd.greylist.service import Greylister
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.state.memory import MemoryStore
 from tests.real.test_as_postgrey import Postgrey, Try
 
 pytestmark = pytest.mark.skipif(shutil.which("postgrey") is None, reason="needs postgrey")

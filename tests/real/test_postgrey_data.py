@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from resolverd.clock import SystemClock
 from resolverd.config import Settings, load
-from resolverd.edge.policy_wire import render
-from resolverd.flow.greylisting import Greylister
-from resolverd.mail.attempt import Attempt
+from resolverd.greylist.decide import HOUR, GreylistRules
+from resolverd.greylist.service import Greylister
 from resolverd.mail.findings import Action, Verdict
-from resolverd.mail.greylist import HOUR, GreylistRules
-from resolverd.net.clock import SystemClock
-from resolverd.store.disk import open_store
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.servers.policy.protocol import render
+from resolverd.state.disk.store import open_store
 from tests.real.test_as_postgrey import Postgrey, Try
 
 pytestmark = pytest.mark.skipif(

@@ -15,7 +15,7 @@ import dns.message
 import dns.rcode
 
 from resolverd.config.settings import Forward, Stub
-from resolverd.flow.recurse import Patience
+from resolverd.resolver.mesh import Patience
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply, Server
 

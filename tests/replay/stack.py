@@ -8,16 +8,17 @@ from typing import Any
 import dns.message
 import msgspec
 
-from resolverd.app.resolution import Resolution, resolution
+from resolverd.app.resolver import Resolution, resolution
+from resolverd.clock import Clock
 from resolverd.config.settings import Settings
-from resolverd.edge.access import Access
-from resolverd.edge.dns import Responder, key
-from resolverd.flow.answer import Answerer
-from resolverd.flow.ports import Clock, Network
-from resolverd.flow.recurse import Patience
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.resolver.mesh import Patience
+from resolverd.resolver.ports import Network
+from resolverd.servers.access import Access
+from resolverd.servers.dns.answering import Responder, key
 from resolverd.wire.names import Name
 from resolverd.wire.peek import Query
+from resolverd.zones.answer import Answerer
 
 
 class Stack:

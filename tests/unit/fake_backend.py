@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from resolverd.edge import socketfile
-from resolverd.edge.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
+from resolverd.clock import SystemClock
+from resolverd.dnsbl.spec import ListState
 from resolverd.failures import ConfigFault, Unknown, Why
-from resolverd.flow import archive
-from resolverd.flow.archive import Loaded, Part, Stored
-from resolverd.flow.greybook import Greybook, Page, Place, Remembered, Sought
-from resolverd.flow.overriding import OverrideBook, Shown, Wish
-from resolverd.mail.attempt import Attempt
+from resolverd.greylist.admin import Greybook, Page, Place, Remembered, Sought
+from resolverd.greylist.decide import GreylistRules
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
-from resolverd.mail.greylist import GreylistRules
-from resolverd.mail.listspec import ListState
-from resolverd.mail.overrides import Key, Override
-from resolverd.mail.questions import Clear, Listed
-from resolverd.net.clock import SystemClock
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.lookups import Clear, Listed
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import Key, Override
+from resolverd.overrides.store import OverrideBook, Shown, Wish
+from resolverd.servers import unix_socket
+from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
+from resolverd.state import dump
+from resolverd.state.dump import Loaded, Part, Stored
+from resolverd.state.memory import MemoryStore
 from resolverd.wire.names import Address
 
 ZEN = ListState(
@@ -59,7 +59,7 @@ GREYLISTED = Verdict("GREY000001", Action.GREYLIST, 0, "greylisted", greylist=Gr
 def for_commands(state: Path) -> socket.socket:
     """The socket that commands use, in a state directory."""
     state.mkdir(exist_ok=True)
-    return socketfile.bind(state / "resolverd.sock", 0o660)
+    return unix_socket.bind(state / "resolverd.sock", 0o660)
 
 
 def bound() -> socket.socket:
@@ -70,7 +70,7 @@ def bound() -> socket.socket:
 
 
 class FakeBackend:
-    """Fulfils `resolverd.edge.ports.Backend`."""
+    """Fulfils `resolverd.servers.ports.Backend`."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Attempt, bool]] = []
@@ -132,10 +132,10 @@ class FakeBackend:
         return await self.book.forget(keys, owner)
 
     async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
-        return await archive.read(self.store, self.clock.wall(), start, count)
+        return await dump.read(self.store, self.clock.wall(), start, count)
 
     async def store_load(self, records: Sequence[Stored]) -> Loaded:
-        return await archive.load(self.store, self.clock.wall(), records)
+        return await dump.load(self.store, self.clock.wall(), records)
 
     async def trace(self, name: bytes, rtype: int) -> Trace:
         exchange = Exchange(".", "198.41.0.4", "example.org.", "MX", "referral to org.", 20)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resolverd import config
 from resolverd.app import local
-from resolverd.mail.attempt import Attempt
+from resolverd.mail.request import Attempt
 
 
 def mail(n: int) -> Attempt:

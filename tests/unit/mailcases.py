@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from resolverd.dnsbl.codes import CodeTable
+from resolverd.dnsbl.spec import DOMAIN, IP4, IP6, ListSpec
 from resolverd.failures import Unknown, Why
-from resolverd.mail.attempt import Attempt
-from resolverd.mail.checks.rules import Check
 from resolverd.mail.findings import Finding
-from resolverd.mail.listspec import DOMAIN, IP4, IP6, ListSpec
-from resolverd.mail.questions import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Reply
-from resolverd.mail.returncodes import CodeTable
+from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Reply
+from resolverd.mail.request import Attempt
+from resolverd.policy.checks.rules import Check
 from resolverd.wire import rdata
 from resolverd.wire.codes import type_from_text
 from resolverd.wire.names import from_text, lower

@@ -4,8 +4,8 @@ import asyncio
 from importlib.resources import files
 from ipaddress import IPv4Address
 
-from resolverd.mail.catalogue import Catalogue, load
-from resolverd.mail.listconfig import configure
+from resolverd.dnsbl.catalogue import Catalogue, load
+from resolverd.dnsbl.config import configure
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, from_text, to_text

@@ -25,7 +25,7 @@ import dns.rdatatype
 import dns.rrset
 from virtualtime import VirtualClock
 
-from resolverd.flow.recurse import Patience
+from resolverd.resolver.mesh import Patience
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply
 from resolverd.wire.names import Name, from_text

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from resolverd.store.base import Store
-from resolverd.store.disk import open_store
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.state.base import Store
+from resolverd.state.disk.store import open_store
 
 NOW = 1_700_000_000.0
 LATER = NOW + 1000

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from resolverd.edge.access import Access, Admission, is_loopback, place
-from resolverd.quota import Allowance
+from resolverd.dnsbl.quota import Allowance
+from resolverd.servers.access import Access, Admission, is_loopback, place
 
 NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
 

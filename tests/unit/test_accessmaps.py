@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.mail.accessmaps import Verb, logical_lines, read
 from resolverd.mail.findings import SmtpReply
+from resolverd.overrides.postfix_maps import Verb, logical_lines, read
 
 TUTORIAL = """\
 dripemail2.com OK //This domain belongs to drip.com

@@ -11,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mailcases import CLIENT, World, asked, attempt, dns, judged, txt
 
-from resolverd.edge.policy import decision_fields
-from resolverd.mail import checks, recipients
-from resolverd.mail.allowfiles import read_recipients
-from resolverd.mail.checks.overrides import Overrides
-from resolverd.mail.checks.rules import PRESETS, CheckRules
-from resolverd.mail.checks.sender_domain import SenderDomain
-from resolverd.mail.checks.spf import SpfOptions
+from resolverd import logs
+from resolverd.greylist.allow_files import read_recipients
+from resolverd.mail import recipients
 from resolverd.mail.domains import canonical
 from resolverd.mail.findings import Action, Verdict
-from resolverd.mail.overrides import Override, OverrideIndex, key_of
-from resolverd.mail.printable import printable
-from resolverd.mail.verdict import Mode, VerdictRules, decide, notice
-from resolverd.watch import logs
+from resolverd.mail.sanitize import printable
+from resolverd.overrides.rules import Override, OverrideIndex, key_of
+from resolverd.policy import checks
+from resolverd.policy.checks.overrides import Overrides
+from resolverd.policy.checks.rules import PRESETS, CheckRules
+from resolverd.policy.checks.sender_domain import SenderDomain
+from resolverd.policy.checks.spf import SpfOptions
+from resolverd.policy.verdict import Mode, VerdictRules, decide, notice
+from resolverd.servers.policy.server import decision_fields
 from resolverd.wire.alabels import TooLong, a_labels, in_ascii
 from resolverd.wire.names import BadName, from_text
 

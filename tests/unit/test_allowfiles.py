@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.mail.allowfiles import Allowed, read_clients, read_recipients
-from resolverd.mail.attempt import Attempt
+from resolverd.greylist.allow_files import Allowed, read_clients, read_recipients
+from resolverd.mail.request import Attempt
 
 
 @pytest.mark.parametrize(

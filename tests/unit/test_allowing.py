@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from test_daemon import Running
 
-from resolverd.app.allowing import AllowFiles, allow_files, shipped
+from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.config.files import parse
-from resolverd.mail.attempt import Attempt
-from resolverd.mail.organisation import Proof
+from resolverd.greylist.organisation import Proof
+from resolverd.mail.request import Attempt
 
 SETTINGS = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients", "recipients.local"]\n'
 

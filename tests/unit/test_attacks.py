@@ -18,10 +18,10 @@ from scriptednet import ROOT_SERVER, House, Net, Zone, addresses, rcode, reply_t
 from virtualtime import VirtualLoop, virtual
 
 from resolverd import bounds
-from resolverd.cache.records import RecordCache
 from resolverd.config.settings import Forward, Settings
-from resolverd.flow.recurse import Patience
-from resolverd.recursion.capabilities import Feature
+from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.iterator.capabilities import Feature
+from resolverd.resolver.mesh import Patience
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.names import from_text

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.cache.broken import FailureCache
-from resolverd.cache.delegations import DelegationCache
-from resolverd.cache.packets import PacketCache
-from resolverd.cache.records import RecordCache
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.failures import FailureCache
+from resolverd.resolver.cache.packets import PacketCache
+from resolverd.resolver.cache.rrsets import RecordCache
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.known import Delegation

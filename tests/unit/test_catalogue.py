@@ -3,10 +3,10 @@
 import pytest
 from scriptedlists import CATALOGUE, spec, specs
 
+from resolverd.dnsbl.catalogue import load
+from resolverd.dnsbl.config import configure
+from resolverd.dnsbl.quota import Allowance
 from resolverd.failures import ConfigError
-from resolverd.mail.catalogue import load
-from resolverd.mail.listconfig import configure
-from resolverd.quota import Allowance
 from resolverd.wire.names import from_text, to_text
 
 KEY = "sentinelkey0123456789abcd"

@@ -3,13 +3,13 @@
 import pytest
 from mailcases import CLIENT, LISTS, REVERSE, SERVFAIL, World, a, asked, attempt, codes, judged, listed, mx, ptr
 
-from resolverd.mail.accessmaps import read
-from resolverd.mail.checks import PRESETS, AccessMaps, build
-from resolverd.mail.checks.access import Access
 from resolverd.mail.findings import Action, Consequence, SmtpReply
-from resolverd.mail.foresight import Foresight
-from resolverd.mail.questions import ListLookup
-from resolverd.mail.verdict import VerdictRules, decide
+from resolverd.mail.lookups import ListLookup
+from resolverd.overrides.postfix_maps import read
+from resolverd.policy.checks import PRESETS, AccessMaps, build
+from resolverd.policy.checks.access import Access
+from resolverd.policy.early import Foresight
+from resolverd.policy.verdict import VerdictRules, decide
 
 NAMED = {f"{REVERSE} PTR": ptr("out.dripemail2.com"), "out.dripemail2.com A": a(CLIENT)}
 HELO = "helo.example"

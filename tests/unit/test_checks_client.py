@@ -19,11 +19,11 @@ from mailcases import (
     ptr,
 )
 
-from resolverd.mail.checks.fcrdns import Fcrdns
-from resolverd.mail.checks.ptr import Ptr
-from resolverd.mail.checks.rules import CheckRules
 from resolverd.mail.findings import Consequence
-from resolverd.mail.questions import Records
+from resolverd.mail.lookups import Records
+from resolverd.policy.checks.fcrdns import Fcrdns
+from resolverd.policy.checks.ptr import Ptr
+from resolverd.policy.checks.rules import CheckRules
 
 PTR, A, AAAA = f"{REVERSE} PTR", "mail.example.com A", "mail.example.com AAAA"
 NAMED = {PTR: ptr("Mail.Example.COM")}

@@ -4,12 +4,12 @@ import pytest
 from mailcases import CLIENT6, LISTS, REVERSE, UNKNOWNS, World, asked, attempt, clear, codes, judged, listed, ptr
 
 from resolverd.failures import Unknown, Why
-from resolverd.mail.checks.dnsbl import Dnsbl
-from resolverd.mail.checks.dnswl import Dnswl
-from resolverd.mail.checks.rhsbl import Rhsbl
-from resolverd.mail.checks.rules import CheckRules
 from resolverd.mail.findings import Consequence
-from resolverd.mail.questions import ListLookup
+from resolverd.mail.lookups import ListLookup
+from resolverd.policy.checks.dnsbl import Dnsbl
+from resolverd.policy.checks.dnswl import Dnswl
+from resolverd.policy.checks.rhsbl import Rhsbl
+from resolverd.policy.checks.rules import CheckRules
 
 C = "192.0.2.7"
 TROUBLE = Unknown(Why.BLOCKED, "answered its error code")

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from mailcases import CLIENT, CLIENT6, LISTS, REVERSE, UNKNOWNS, attempt, clear, listed
 
 from resolverd.mail import domains
-from resolverd.mail.checks import CHECKS, PRESETS, build, rules_for
 from resolverd.mail.findings import Consequence
-from resolverd.mail.questions import SKIPPED, Absent, ListLookup, Records
-from resolverd.mail.verdict import VerdictRules, decide
+from resolverd.mail.lookups import SKIPPED, Absent, ListLookup, Records
+from resolverd.policy.checks import CHECKS, PRESETS, build, rules_for
+from resolverd.policy.verdict import VerdictRules, decide
 from resolverd.wire import codes
 from resolverd.wire.names import from_text, to_text
 from resolverd.wire.rdata import text

@@ -3,10 +3,10 @@
 import pytest
 from mailcases import NODATA, NX, REFUSED, SERVFAIL, TIMEOUT, World, a, asked, attempt, dns, judged, mx
 
-from resolverd.mail.checks.rules import CheckRules
-from resolverd.mail.checks.sender_domain import SenderDomain
 from resolverd.mail.findings import Consequence
-from resolverd.mail.questions import Records
+from resolverd.mail.lookups import Records
+from resolverd.policy.checks.rules import CheckRules
+from resolverd.policy.checks.sender_domain import SenderDomain
 
 NOT_FOUND = "450 4.1.8 Sender address rejected (Domain not found)"
 LATER = "450 4.1.8 Message deferred (the sender's domain could not be looked up)"

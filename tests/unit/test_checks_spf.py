@@ -12,15 +12,14 @@ from mailcases import CLIENT6, SERVFAIL, TIMEOUT, World, asked, attempt, codes, 
 from test_screen import GOOD, Internet, Setup
 from virtualtime import virtual
 
-from resolverd import config
-from resolverd.app.screening import spf_options
+from resolverd import bounds, config
+from resolverd.app.policy import spf_options
 from resolverd.failures import ConfigError
-from resolverd.mail.checks import PRESETS, SpfOptions, build, rules_for
-from resolverd.mail.checks.spf import Spf, authorised
 from resolverd.mail.findings import Action, Consequence, GreylistOutcome
-from resolverd.mail.headers import MAX_LENGTH
-from resolverd.mail.spf import Identity, Outcome, Result, Subject, authentication_results, received_spf
-from resolverd.mail.verdict import VerdictRules, decide, excused
+from resolverd.policy.checks import PRESETS, SpfOptions, build, rules_for
+from resolverd.policy.checks.spf import Spf, authorised
+from resolverd.policy.verdict import VerdictRules, decide, excused
+from resolverd.spf import Identity, Outcome, Result, Subject, authentication_results, received_spf
 
 BASE = Path("/etc/resolverd")
 JOE = "joe@example.com"
@@ -253,7 +252,7 @@ def test_nothing_from_outside_breaks_out_of_reply_or_header(explanation, local, 
     for text in (finding.reply.text, finding.header):
         assert text.isascii()
         assert text.isprintable()
-    assert len(finding.header) <= MAX_LENGTH
+    assert len(finding.header) <= bounds.HEADER_OCTETS
     name, _, value = finding.header.partition(": ")
     assert email.message_from_string(f"{finding.header}\n\n").items() == [(name, value)]
 
@@ -311,7 +310,7 @@ def test_headers(header, text):
 def test_a_pair_that_does_not_fit_is_left_out_whole():
     subject = SUBJECT._replace(sender=f"{'(' * 300}@example.com", helo="h" * 250, receiver="r" * 250)
     header = received_spf(Identity.MAILFROM, subject, Outcome(Result.PASS, "example.com", "m" * 99))
-    assert len(header) <= MAX_LENGTH
+    assert len(header) <= bounds.HEADER_OCTETS
     assert header.endswith(";")
     assert "identity=mailfrom;" in header
 

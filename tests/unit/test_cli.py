@@ -21,10 +21,10 @@ from fake_backend import GREYLISTED, REFUSED, FakeBackend, bound, for_commands
 from resolverd import __version__
 from resolverd.cli import output
 from resolverd.cli.root import resolverd
-from resolverd.edge import socketfile
-from resolverd.edge.http import HttpServer
-from resolverd.edge.ports import Backend
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.servers import unix_socket
+from resolverd.servers.http.app import HttpServer
+from resolverd.servers.ports import Backend
 
 TOKEN = "token-of-the-test"
 ROOT = Path(__file__).parents[2]
@@ -350,8 +350,8 @@ def test_a_state_directory_of_any_length_has_its_socket(tmp_path: Path):
     for _ in range(2):  # the second takes the place of one that nobody serves any more
         sock = for_commands(state)
         sock.listen()
-        with socketfile.connect(state / "resolverd.sock", 5) as client:
-            assert socketfile.peer_user(client) == os.geteuid()
+        with unix_socket.connect(state / "resolverd.sock", 5) as client:
+            assert unix_socket.peer_user(client) == os.geteuid()
         assert stat.S_IMODE((state / "resolverd.sock").stat().st_mode) == 0o660
         sock.close()
 

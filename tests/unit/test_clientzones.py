@@ -13,25 +13,25 @@ from stores import NOW
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
+from resolverd.clients.history import SINCE, TABLE, Acquaintances
+from resolverd.clients.record import Contact, decode_contact, encode_contact, is_worth_writing, known_as, new_for
+from resolverd.dnsbl.engine import Engine
 from resolverd.failures import StoreError
-from resolverd.flow.acquaintances import SINCE, TABLE, Acquaintances
-from resolverd.flow.clientzones import ClientZones
-from resolverd.flow.fanout import Engine
-from resolverd.flow.greylisting import CLIENTS
-from resolverd.flow.hosts import Hosts
-from resolverd.flow.listzones import ListZones, ZoneRules
-from resolverd.flow.recent import RecentVerdicts
-from resolverd.mail.acquaintance import Contact, decode_contact, encode_contact, is_worth_writing, known_as, new_for
+from resolverd.greylist.decide import Client, encode_client
+from resolverd.greylist.service import CLIENTS
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
-from resolverd.mail.greylist import Client, encode_client
-from resolverd.store.base import Store
-from resolverd.store.disk import open_store
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.policy.client_names import Hosts
+from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.state.base import Store
+from resolverd.state.disk.store import open_store
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset
+from resolverd.zones.client_zones import ClientZones
+from resolverd.zones.lists import ListZones, ZoneRules
 
 CLIENT = ip_address("1.2.3.4")
 REVERSE = "4.3.2.1"

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scriptedlists import specs
 
-from resolverd.mail import combined
-from resolverd.mail.combined import Place
-from resolverd.mail.questions import Clear, Listed
-from resolverd.mail.standing import fold
+from resolverd.dnsbl.aggregate import fold
+from resolverd.mail.lookups import Clear, Listed
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import from_text
+from resolverd.zones import dnsbl_zone
+from resolverd.zones.dnsbl_zone import Place
 
 ORIGIN = from_text("rbl.internal")
 SPECS = {each.id: each for each in specs("scored", mine={"zone": "wl.example.net", "purpose": "allow", "number": 111})}
@@ -53,7 +53,7 @@ PLACES = [
 
 @pytest.mark.parametrize(("name", "place", "subject"), PLACES)
 def test_places(name, place, subject):
-    spot = combined.locate(ORIGIN, from_text(name))
+    spot = dnsbl_zone.locate(ORIGIN, from_text(name))
     assert spot.place is place
     if place is Place.LEAF:
         assert spot.subject == subject
@@ -63,7 +63,7 @@ def test_places(name, place, subject):
     ("name", "node"), [("4.3.2.1", False), ("1.0.0.2", True), ("9.8.7.3", True), ("10.0.0.2", False), ("1.0.0.4", False)]
 )
 def test_an_address_that_is_a_prefix_of_nibbles_too(name, node):
-    assert combined.locate(ORIGIN, from_text(f"{name}.bl.rbl.internal")).node is node
+    assert dnsbl_zone.locate(ORIGIN, from_text(f"{name}.bl.rbl.internal")).node is node
 
 
 @given(
@@ -71,7 +71,7 @@ def test_an_address_that_is_a_prefix_of_nibbles_too(name, node):
 )
 def test_every_name_has_a_place(labels, tree):
     prefix = b"".join(bytes([len(label)]) + label for label in labels)
-    combined.locate(ORIGIN, prefix + from_text(f"{tree}.rbl.internal"))
+    dnsbl_zone.locate(ORIGIN, prefix + from_text(f"{tree}.rbl.internal"))
 
 
 def listed(name, weight, *addresses, trust=0, reason="", link=""):
@@ -121,14 +121,14 @@ SAYINGS = [
 
 @pytest.mark.parametrize(("tree", "replies", "listed_at", "override", "addresses"), SAYINGS)
 def test_what_is_said(tree, replies, listed_at, override, addresses):
-    saying = combined.say(tree, standing(*replies), SPECS, listed_at, override)
+    saying = dnsbl_zone.say(tree, standing(*replies), SPECS, listed_at, override)
     assert [".".join(map(str, each)) for each in saying.addresses] == addresses
     assert bool(saying.texts) == bool(addresses)
 
 
 def test_wl_never_says_category_ten():
     hostile = listed("dnswl", -8, "127.0.10.3", trust=3)
-    assert combined.say("wl", standing(hostile), SPECS, None).addresses == ()
+    assert dnsbl_zone.say("wl", standing(hostile), SPECS, None).addresses == ()
 
 
 TEST_POINTS = [
@@ -148,19 +148,19 @@ TEST_POINTS = [
 
 @pytest.mark.parametrize(("tree", "subject", "address"), TEST_POINTS)
 def test_test_points(tree, subject, address):
-    saying = combined.documented(tree, subject if tree == "dbl" else ip_address(subject))
+    saying = dnsbl_zone.documented(tree, subject if tree == "dbl" else ip_address(subject))
     assert saying is not None
     assert [".".join(map(str, each)) for each in saying.addresses] == ([address] if address else [])
 
 
 def test_everything_else_is_asked():
-    assert combined.documented("bl", ip_address("192.0.2.1")) is None
-    assert combined.documented("dbl", "example.com") is None
+    assert dnsbl_zone.documented("bl", ip_address("192.0.2.1")) is None
+    assert dnsbl_zone.documented("dbl", "example.com") is None
 
 
 @given(st.lists(st.text(max_size=400), max_size=12))
 def test_texts_fit_what_postfix_keeps(texts):
-    octets = combined.strings(texts)
+    octets = dnsbl_zone.strings(texts)
     parts = rdata.strings(octets)
     assert len(octets) <= 500
     assert all(len(part) <= 255 for part in parts)
@@ -169,7 +169,7 @@ def test_texts_fit_what_postfix_keeps(texts):
 
 def test_texts_come_strongest_first_and_whole():
     texts = [f"listed by list{n}, see https://example.net/{n}" for n in range(20)]
-    parts = rdata.strings(combined.strings(texts))
+    parts = rdata.strings(dnsbl_zone.strings(texts))
     assert 5 <= len(parts) < 20
     assert parts[0] == texts[0].encode()
     assert parts[1] == b" / " + texts[1].encode()
@@ -177,7 +177,7 @@ def test_texts_come_strongest_first_and_whole():
 
 def test_a_long_reason_leaves_its_link_whole():
     long = listed("spamhaus-zen", 6, reason="r" * 400, link="https://example.net/why")
-    (text,) = combined.say("bl", standing(long), SPECS, None).texts
+    (text,) = dnsbl_zone.say("bl", standing(long), SPECS, None).texts
     assert len(text) <= 252
     assert text.endswith(", see https://example.net/why")
 
@@ -193,11 +193,11 @@ def test_a_long_reason_leaves_its_link_whole():
     ],
 )
 def test_ttl(replies, override, ttl):
-    assert combined.ttl_of(standing(*replies), override) == ttl
+    assert dnsbl_zone.ttl_of(standing(*replies), override) == ttl
 
 
 def test_a_denial_carries_an_soa():
-    answer = combined.negative(ORIGIN, 120, nxdomain=True)
+    answer = dnsbl_zone.negative(ORIGIN, 120, nxdomain=True)
     (soa,) = answer.authority
     fields = rdata.soa(soa.rdatas[0])
     assert (answer.rcode, answer.aa, answer.keep, soa.owner, soa.ttl) == (codes.NXDOMAIN, True, False, ORIGIN, 120)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import config
-from resolverd.config import places, reader, values
+from resolverd.config import endpoints, reader, values
 from resolverd.config.postfix import main_cf
 from resolverd.failures import ConfigError
-from resolverd.mail.checks import PRESETS
 from resolverd.mail.findings import Consequence
 from resolverd.mail.recipients import matches
+from resolverd.policy.checks import PRESETS
 from resolverd.wire.ask import Server
 
 MANUAL = Path(__file__).parents[2] / "config.toml"
@@ -133,8 +133,8 @@ def test_what_is_no_size(wrong: object):
     ],
 )
 def test_servers(text: str, server: Server):
-    assert places.server(text) == server
-    assert places.server(places.show_server(server)) == server
+    assert endpoints.server(text) == server
+    assert endpoints.server(endpoints.show_server(server)) == server
 
 
 @pytest.mark.parametrize(
@@ -154,27 +154,27 @@ def test_servers(text: str, server: Server):
 )
 def test_what_is_no_server(wrong: str):
     with pytest.raises(ValueError):
-        places.server(wrong)
+        endpoints.server(wrong)
 
 
 @pytest.mark.parametrize(
     ("text", "shown"), [("127.0.0.1:53", "127.0.0.1:53"), ("[::1]:53", "[::1]:53"), ("unix:run/policy", "unix:/x/run/policy")]
 )
 def test_listeners(text: str, shown: str):
-    assert str(places.listen_or_unix(text, Path("/x"))) == shown
+    assert str(endpoints.listen_or_unix(text, Path("/x"))) == shown
 
 
 @pytest.mark.parametrize("wrong", ["127.0.0.1", "::1", "localhost:53", ":53", "53", "unix:", "unix:" + "a" * 200, 53])
 def test_what_is_no_listener(wrong: object):
     with pytest.raises(ValueError):
-        places.listen_or_unix(wrong, Path("/x"))
+        endpoints.listen_or_unix(wrong, Path("/x"))
 
 
 def test_names_are_brought_into_one_form():
     assert values.domain("Bücher.Example.") == "xn--bcher-kva.example"
     assert values.domain(".") == "."
     assert values.recipient_pattern("Postmaster@") == "postmaster@"
-    assert places.host("[::1]") == "::1"
+    assert endpoints.host("[::1]") == "::1"
 
 
 # -- whole files --------------------------------------------------------------------------------------------------------
@@ -402,9 +402,9 @@ def test_what_is_rendered_reads_back():
 
 
 def test_remarks_on_what_waits():
-    assert [remark.partition(":")[0] for remark in config.later(config.parse("", BASE))] == ["resolver.dnssec"]
+    assert [remark.partition(":")[0] for remark in config.not_built_keys(config.parse("", BASE))] == ["resolver.dnssec"]
     settings = config.parse("[resolver]\ndnssec = false\nmin_rsa_bits = 2048\n[dnsbl]\nstrategy = 'frugal'", BASE)
-    assert [remark.partition(":")[0] for remark in config.later(settings)] == ["resolver.min_rsa_bits"]
+    assert [remark.partition(":")[0] for remark in config.not_built_keys(settings)] == ["resolver.min_rsa_bits"]
 
 
 # -- secrets ------------------------------------------------------------------------------------------------------------

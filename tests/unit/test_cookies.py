@@ -8,7 +8,7 @@ from authority import Authority, answer, cookie_of, replying
 
 from resolverd import bounds
 from resolverd.net.cookies import OPTION, Cookies, Seen
-from resolverd.net.exchange import Exchange
+from resolverd.net.udp import Exchange
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Transport
 from resolverd.wire.message import Edns, Message

@@ -28,8 +28,9 @@ from stores import database, filled
 from resolverd.app.serve import _cramped, _Daemon
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
-from resolverd.edge import dns_tcp, socketfile
 from resolverd.failures import ConfigFault
+from resolverd.servers import unix_socket
+from resolverd.servers.dns import tcp as dns_tcp
 
 CONFIG = """
 [dns]
@@ -285,7 +286,7 @@ def test_state_is_private(daemon: Running) -> None:
 def test_a_damaged_token_stops_nothing_and_is_told(tmp_path: Path, octets: bytes, words: str) -> None:
     """It runs, the log names the file, and commands need no token, although a killed one has left its socket there."""
     (tmp_path / "var").mkdir(mode=0o700)
-    socketfile.bind(tmp_path / "var" / "resolverd.sock", 0o600).close()
+    unix_socket.bind(tmp_path / "var" / "resolverd.sock", 0o600).close()
     (tmp_path / "var" / "token").write_bytes(octets)
     (tmp_path / "var" / "token").chmod(0o600)
     running = Running(tmp_path)

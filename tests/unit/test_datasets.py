@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.authority.datasets import FORMATS, BadDataset, Dataset
-from resolverd.authority.datasets.addresses import cidr4, cidr6, range4
-from resolverd.authority.datasets.nametable import NameTable
-from resolverd.authority.datasets.order import in_order
-from resolverd.authority.datasets.question import question
+from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
+from resolverd.resolver.local.rbldnsd.addresses import cidr4, cidr6, range4
+from resolverd.resolver.local.rbldnsd.nametable import NameTable
+from resolverd.resolver.local.rbldnsd.order import in_order
+from resolverd.resolver.local.rbldnsd.question import question
 from resolverd.wire import rdata
 from resolverd.wire.names import from_text, lower, reversed_address
 

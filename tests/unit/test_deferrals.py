@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from mailcases import CLIENT, TIMEOUT, World, attempt, judged, listed, spec
 
-from resolverd.edge.policy_wire import render
 from resolverd.failures import Unknown, Why
-from resolverd.mail.checks import build
-from resolverd.mail.checks.overrides import Overrides
-from resolverd.mail.checks.rules import PRESETS
-from resolverd.mail.checks.spf import SpfOptions
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome
-from resolverd.mail.overrides import DENY, Key, Override, OverrideIndex
-from resolverd.mail.questions import ListLookup, Question, Reply
-from resolverd.mail.verdict import VerdictRules, conclude, decide, settle
+from resolverd.mail.lookups import ListLookup, Question, Reply
+from resolverd.overrides.rules import DENY, Key, Override, OverrideIndex
+from resolverd.policy.checks import build
+from resolverd.policy.checks.overrides import Overrides
+from resolverd.policy.checks.rules import PRESETS
+from resolverd.policy.checks.spf import SpfOptions
+from resolverd.policy.verdict import VerdictRules, conclude, decide, settle
+from resolverd.servers.policy.protocol import render
 
 CONTRIB = Path(__file__).parents[2] / "contrib" / "fail2ban"
 

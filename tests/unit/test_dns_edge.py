@@ -25,19 +25,20 @@ from scriptednet import House, Net, addresses
 from virtualtime import VirtualLoop, virtual
 
 from resolverd import bounds
-from resolverd.cache.packets import PacketCache
-from resolverd.edge import dns_tcp, dns_udp
-from resolverd.edge.access import Access
-from resolverd.edge.dns import Responder, key
-from resolverd.edge.dns_tcp import TcpEdge
-from resolverd.edge.dns_udp import UdpEdge
-from resolverd.flow.answer import Answerer
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.resolver.cache.packets import PacketCache
+from resolverd.servers.access import Access
+from resolverd.servers.dns import tcp
+from resolverd.servers.dns import udp as dns_udp
+from resolverd.servers.dns.answering import Responder, key
+from resolverd.servers.dns.tcp import TcpEdge
+from resolverd.servers.dns.udp import UdpEdge
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text
 from resolverd.wire.peek import Query
 from resolverd.wire.rrset import RRset
+from resolverd.zones.answer import Answerer
 
 HOST = "127.0.0.1"
 
@@ -435,7 +436,7 @@ class Clients:
 @asynccontextmanager
 async def tcp_edge(house: House) -> AsyncIterator[Clients]:
     edge = TcpEdge(house.stack.responder)
-    sock = dns_tcp.bind(HOST, 0)
+    sock = tcp.bind(HOST, 0)
     clients = Clients(edge, sock.getsockname()[1])
     await edge.serve(sock)
     try:
@@ -619,7 +620,7 @@ async def test_a_client_that_does_not_read_is_left(tmp_path: Path) -> None:
 
 @virtual
 async def test_connections_of_one_address_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns_tcp, "is_loopback", lambda host: host == "127.0.0.3")
+    monkeypatch.setattr(tcp, "is_loopback", lambda host: host == "127.0.0.3")
     async with tcp_edge(House(shop(), tmp_path)) as clients:
         readers = [(await clients.connect())[0] for _ in range(bounds.TCP_CLIENTS_PER_ADDRESS + 5)]
         start = asyncio.get_running_loop().time()

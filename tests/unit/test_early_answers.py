@@ -13,19 +13,19 @@ from test_listzones import World as Zones
 from test_screen import DELIVERY, GOOD, HOST, REVERSE, RTT, Internet, Setup
 from virtualtime import VirtualClock, virtual
 
+from resolverd.dnsbl.aggregate import fold, is_decided
+from resolverd.dnsbl.engine import Engine
 from resolverd.failures import Unknown, Why
-from resolverd.flow.fanout import Engine
-from resolverd.flow.listzones import ZoneRules
-from resolverd.flow.overriding import Wish
 from resolverd.mail import domains
-from resolverd.mail.checks import PRESETS, build
 from resolverd.mail.findings import Action, GreylistOutcome
-from resolverd.mail.foresight import Foresight
-from resolverd.mail.overrides import key_of
-from resolverd.mail.questions import SKIPPED, Listed, ListLookup, Lookup
-from resolverd.mail.standing import fold, is_decided
-from resolverd.mail.verdict import VerdictRules, decide
-from resolverd.watch.counters import Counters
+from resolverd.mail.lookups import SKIPPED, Listed, ListLookup, Lookup
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import key_of
+from resolverd.overrides.store import Wish
+from resolverd.policy.checks import PRESETS, build
+from resolverd.policy.early import Foresight
+from resolverd.policy.verdict import VerdictRules, decide
+from resolverd.zones.lists import ZoneRules
 
 domains.warm()  # or the first example of a property is charged with it
 BY_ID = {spec.id: spec for spec in LISTS}

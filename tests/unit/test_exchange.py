@@ -13,9 +13,9 @@ import uvloop
 from authority import HOST, Authority, answer, cookie_of, framed, lower_case, pair, qname_of, question_of, read_question
 
 from resolverd import bounds
-from resolverd.flow.driving import Driver
-from resolverd.net.exchange import Exchange
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.net.udp import Exchange
+from resolverd.resolver.driver import Driver
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Race, Raced, Reply, Server, Transport
 from resolverd.wire.names import from_text, lower

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.mail.allowfiles import read_clients, read_recipients
-from resolverd.mail.expressions import Expression
+from resolverd.greylist.allow_files import read_clients, read_recipients
+from resolverd.greylist.expressions import Expression
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from test_allowing import CHECKS, request
 from test_daemon import Running
 
-from resolverd.app import external
+from resolverd.app import named_files
 from resolverd.config.files import parse
 
 BROKEN = """
@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_fault_is_told_with_its_file_and_line(folder: Path) -> None:
-    faults = external.read(parse(BROKEN, folder)).faults
+    faults = named_files.read(parse(BROKEN, folder)).faults
     assert sorted(fault.path for fault in faults) == sorted(TOLD)
     for fault in faults:
         assert TOLD[fault.path] in fault.text
@@ -100,11 +100,11 @@ def test_the_daemon_starts_and_works_with_what_is_there(folder: Path) -> None:
 def test_hints_are_read_again_and_bad_ones_leave_those_in_use(folder: Path) -> None:
     settings = parse('[resolver]\nroot_hints = "hints"', folder)
     (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 192.0.2.53\n")
-    first = external.read(settings)
+    first = named_files.read(settings)
     assert not first.faults
     assert [str(address) for address in first.hints.addresses] == ["192.0.2.53"]
     (folder / "hints").write_text("# nothing\n\xff")
-    then = external.read(settings, first)
+    then = named_files.read(settings, first)
     assert then.hints == first.hints
     assert "those in use so far are used" in str(then.faults[0])
-    assert len(external.read(settings).hints.addresses) > 20
+    assert len(named_files.read(settings).hints.addresses) > 20

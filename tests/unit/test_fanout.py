@@ -10,15 +10,15 @@ from scriptedlists import CATALOGUE, REFUSED, SERVFAIL, TIMEOUT, ScriptedResolve
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
+from resolverd.dnsbl.cache import ReplyCache
+from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.response import Conduct, Told
 from resolverd.failures import Unknown, Why
-from resolverd.flow.fanout import Engine
-from resolverd.mail.guard import unused
-from resolverd.mail.listreply import Conduct, Told
-from resolverd.mail.questions import Clear, Listed, ListLookup
-from resolverd.mail.replycache import ReplyCache
-from resolverd.watch.counters import Counters
+from resolverd.mail.lookups import Clear, Listed, ListLookup
+from resolverd.metrics import Counters
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError
+from resolverd.zones.guard import unused
 
 CLIENT = ip_address("192.0.2.1")
 ZEN = "1.2.0.192.zen.spamhaus.org"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resolverd.app.greeting import store_remarks
+from resolverd.app.banner import store_remarks
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 from virtualtime import VirtualClock, virtual
 
 from resolverd.cli.root import resolverd
-from resolverd.edge import storelines
-from resolverd.edge.http import HttpServer
-from resolverd.edge.storelines import BadLine
-from resolverd.flow import archive
-from resolverd.flow.archive import Loaded, Stored
-from resolverd.flow.greybook import AllowsNobody, Greybook, Sought
-from resolverd.flow.greylisting import CLIENTS, SENDERS, TRIPLETS, Greylister
-from resolverd.mail.attempt import Attempt
-from resolverd.mail.greylist import DAY, GreylistRules
-from resolverd.mail.organisation import Proof
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.greylist.admin import AllowsNobody, Greybook, Sought
+from resolverd.greylist.decide import DAY, GreylistRules
+from resolverd.greylist.organisation import Proof
+from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.servers.http import dump_format
+from resolverd.servers.http.app import HttpServer
+from resolverd.servers.http.dump_format import BadLine
+from resolverd.state import dump as archive
+from resolverd.state.dump import Loaded, Stored
+from resolverd.state.memory import MemoryStore
 
 RULES = GreylistRules(key="organisation")
 BOB = Attempt(ip_address("192.0.2.7"), sender="bob@example.com", recipient="anna@example.org")
@@ -155,16 +155,16 @@ async def test_all_records_move_and_what_lives_longer_stays() -> None:
 
 @given(st.builds(Stored, st.sampled_from(["greylist", "b"]), st.binary(), st.binary(), st.floats(0, 2**40)))
 def test_records_are_lines(record: Stored) -> None:
-    line = json.dumps(storelines.record_json(record))
+    line = json.dumps(dump_format.record_json(record))
     assert "\n" not in line
-    assert storelines.line_from(line) == record
+    assert dump_format.line_from(line) == record
 
 
 def test_a_line_as_it_stands_in_the_manual() -> None:
     line = '{"table": "greylist", "key": "192.0.2.0/bob@example.com/anna@example.org", "value": "AQA=", "expires": 1700086400}'
     record = Stored("greylist", b"192.0.2.0/bob@example.com/anna@example.org", b"\x01\x00", 1700086400.0)
-    assert storelines.line_from(line) == record
-    assert storelines.line_from('{"resolverd": "9.9", "store": 1}') is None
+    assert dump_format.line_from(line) == record
+    assert dump_format.line_from('{"resolverd": "9.9", "store": 1}') is None
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_line_as_it_stands_in_the_manual() -> None:
 )
 def test_a_line_that_is_none(line: str) -> None:
     with pytest.raises(BadLine):
-        storelines.line_from(line)
+        dump_format.line_from(line)
 
 
 # -- as commands, with a daemon and without -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.mail.greylist import (
+from resolverd.greylist.decide import (
     DAY,
     HOUR,
     Client,

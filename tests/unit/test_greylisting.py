@@ -8,15 +8,15 @@ import pytest
 from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import StoreError
-from resolverd.flow.greylisting import CLIENTS, SENDERS, TRIPLETS, Greylister
-from resolverd.mail.allowfiles import Allowed, read_clients, read_recipients
-from resolverd.mail.attempt import Attempt
+from resolverd.greylist.allow_files import Allowed, read_clients, read_recipients
+from resolverd.greylist.decide import DAY, HOUR, GreylistRules, decode_client
+from resolverd.greylist.organisation import Proof
+from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
+from resolverd.greylist.shipped_list import ShippedList
 from resolverd.mail.findings import GreylistOutcome
-from resolverd.mail.greylist import DAY, HOUR, GreylistRules, decode_client
-from resolverd.mail.organisation import Proof
-from resolverd.mail.shippedlist import ShippedList
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.state.memory import MemoryStore
 
 MAIL = Attempt(
     client_address=ip_address("198.51.100.7"),

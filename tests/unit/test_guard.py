@@ -5,8 +5,8 @@ from ipaddress import ip_address
 import pytest
 from scriptedlists import CATALOGUE, specs
 
-from resolverd.mail.guard import GuardTable, unused
 from resolverd.wire.names import from_text
+from resolverd.zones.guard import GuardTable, unused
 
 KEY = "sentinelkey"
 TABLE = GuardTable(

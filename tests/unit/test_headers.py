@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.mail.headers import Header, HeaderQueue
+from resolverd.policy.headers import Header, HeaderQueue
 
 
 def test_one_a_request_in_their_order():

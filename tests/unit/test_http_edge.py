@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.edge import openapi, shapes
-from resolverd.edge.access import Opening
-from resolverd.edge.api import ROUTES, Route
-from resolverd.edge.http import HttpServer
-from resolverd.edge.ports import Readiness
-from resolverd.edge.problems import Problem
 from resolverd.failures import ConfigFault
-from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Verdict
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.servers.access import Opening
+from resolverd.servers.http import openapi, shapes
+from resolverd.servers.http.api import ROUTES, Route
+from resolverd.servers.http.app import HttpServer
+from resolverd.servers.http.problems import Problem
+from resolverd.servers.ports import Readiness
 from resolverd.wire import codes, names
 
 TOKEN = "token-of-the-test"

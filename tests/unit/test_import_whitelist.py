@@ -9,9 +9,9 @@ import pytest
 from fake_backend import FakeBackend
 from test_greybook import daemon, nobody, run
 
-from resolverd.app.allowing import allow_files
+from resolverd.app.allow_files import allow_files
 from resolverd.config import load
-from resolverd.mail.attempt import Attempt
+from resolverd.mail.request import Attempt
 
 __all__ = ["daemon", "nobody"]
 

@@ -13,13 +13,13 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Forward, Stub
-from resolverd.flow.inquiry import inquire, judge
-from resolverd.flow.inquiry import reply_of as as_checks_see_it
-from resolverd.flow.upkeep import Upkeep
-from resolverd.mail import checks
-from resolverd.mail.checks.rules import NO_AUTHORITY
 from resolverd.mail.findings import Finding
-from resolverd.mail.questions import Absent, Lookup, Question, Records, Reply
+from resolverd.mail.lookups import Absent, Lookup, Question, Records, Reply
+from resolverd.policy import checks
+from resolverd.policy.checks.rules import NO_AUTHORITY
+from resolverd.policy.inquiry import inquire, judge
+from resolverd.policy.inquiry import reply_of as as_checks_see_it
+from resolverd.resolver.priming import Upkeep
 from resolverd.wire.ask import Ask, Failed, Server
 from resolverd.wire.names import from_text
 

@@ -9,16 +9,16 @@ from test_checks_access import DRIP, maps
 from test_screen import DELIVERY, GOOD, HOST, RTT, Internet, Setup
 from virtualtime import VirtualClock, virtual
 
-from resolverd.flow.greylisting import Greylister
-from resolverd.flow.overriding import OverrideBook, Wish
-from resolverd.mail.allowfiles import Allowed, read_clients
-from resolverd.mail.checks import PRESETS, CheckRules, SpfOptions, build
+from resolverd.greylist.allow_files import Allowed, read_clients
+from resolverd.greylist.decide import GreylistRules
+from resolverd.greylist.service import Greylister
 from resolverd.mail.findings import Action, Consequence, GreylistOutcome
-from resolverd.mail.greylist import GreylistRules
-from resolverd.mail.overrides import key_of
-from resolverd.mail.questions import SKIPPED, ListLookup
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.lookups import SKIPPED, ListLookup
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import key_of
+from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.policy.checks import PRESETS, CheckRules, SpfOptions, build
+from resolverd.state.memory import MemoryStore
 
 ADDRESS = ip_address(CLIENT)
 

@@ -14,12 +14,12 @@ from scriptednet import ROOT_SERVER, House, Net, Zone, addresses, errors, rcode,
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.cache.broken import FailureCache
-from resolverd.cache.delegations import DelegationCache
-from resolverd.flow.recurse import Patience
-from resolverd.recursion.outages import Outages
-from resolverd.recursion.servers import Servers
-from resolverd.recursion.work import Exhausted, Work
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.failures import FailureCache
+from resolverd.resolver.iterator.budget import Exhausted, Work
+from resolverd.resolver.iterator.infra import Servers
+from resolverd.resolver.iterator.outages import Outages
+from resolverd.resolver.mesh import Patience
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.ask import Ask, Failed, Server, Transport

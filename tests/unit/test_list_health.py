@@ -12,12 +12,12 @@ from scriptedlists import SERVFAIL, TIMEOUT, a, denial, spec
 from test_fanout import CLIENT, ZEN, client, world
 from virtualtime import virtual
 
+from resolverd.dnsbl.anomaly import Suspicion
+from resolverd.dnsbl.health import OUTAGE, Health
+from resolverd.dnsbl.known_good import MAX_KEPT, Witnesses, stranger
+from resolverd.dnsbl.spec import IP4
 from resolverd.failures import Unknown, Why
-from resolverd.mail.health import OUTAGE, Health
-from resolverd.mail.listspec import IP4
-from resolverd.mail.questions import Clear, Listed, ListLookup
-from resolverd.mail.suspicion import Suspicion
-from resolverd.mail.witnesses import MAX_KEPT, Witnesses, stranger
+from resolverd.mail.lookups import Clear, Listed, ListLookup
 
 CODES = ("127.0.0.4", "127.0.0.4", "127.0.0.4", "127.0.0.10", "127.0.0.2", "127.0.0.3", None)
 """What zen says in a mail server's life: mostly the XBL, now and then nothing."""

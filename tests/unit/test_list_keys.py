@@ -11,19 +11,19 @@ from scriptednet import ROOT_SERVER, Net, reply_to
 from test_fanout import CLIENT
 from virtualtime import VirtualClock, virtual
 
-from resolverd.app.greeting import detours
-from resolverd.app.resolution import resolution
+from resolverd.app.banner import detours
+from resolverd.app.resolver import resolution
 from resolverd.config import parse
 from resolverd.config.settings import Forward
-from resolverd.flow.fanout import Engine
-from resolverd.mail.guard import GuardTable, unused
-from resolverd.mail.questions import Listed, ListLookup
-from resolverd.recursion.minimise import Minimiser
-from resolverd.watch.counters import Counters
-from resolverd.watch.discretion import Discretion
+from resolverd.dnsbl.engine import Engine
+from resolverd.mail.lookups import Listed, ListLookup
+from resolverd.metrics import Counters
+from resolverd.resolver.iterator.qmin import Minimiser
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Server
 from resolverd.wire.names import from_text, to_text
+from resolverd.wire.redact import Discretion
+from resolverd.zones.guard import GuardTable, unused
 from tests.replay.stack import root_hints, settings
 
 KEY = "sentinelkey0123456789abcd"

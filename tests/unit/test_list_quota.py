@@ -12,18 +12,18 @@ from scriptednet import House, Net, reply_to
 from test_fanout import CLIENT, World, client, world
 from virtualtime import VirtualClock, virtual
 
+from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.list_state import Desk
+from resolverd.dnsbl.quota import Allowance, Budget
+from resolverd.dnsbl.quota_meter import Tolls
+from resolverd.dnsbl.quota_store import EVERY, TABLE, Ledger
 from resolverd.failures import StoreError, Unknown, Why
-from resolverd.flow.desk import Desk
-from resolverd.flow.fanout import Engine
-from resolverd.flow.ledger import EVERY, TABLE, Ledger
-from resolverd.flow.tolls import Tolls
-from resolverd.mail.guard import unused
-from resolverd.mail.questions import SKIPPED, Clear, Listed, ListLookup
-from resolverd.quota import Allowance, Budget
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup
+from resolverd.metrics import Counters
+from resolverd.state.memory import MemoryStore
 from resolverd.wire.ask import Failed
 from resolverd.wire.names import from_text
+from resolverd.zones.guard import unused
 
 DAY = 86400.0
 START = 1_800_000_000.0

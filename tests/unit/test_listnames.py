@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scriptedlists import spec
 
+from resolverd.dnsbl.names import is_public, list_name, subject_of
+from resolverd.dnsbl.spec import DOMAIN
 from resolverd.mail.domains import canonical, is_suffix, registrable
-from resolverd.mail.listnames import is_public, list_name, subject_of
-from resolverd.mail.listspec import DOMAIN
 from resolverd.wire.names import BadName, from_text, labels, reversed_address, to_text
 
 ZEN, DBL, URIBL = spec("spamhaus-zen"), spec("spamhaus-dbl"), spec("uribl")

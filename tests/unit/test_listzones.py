@@ -8,19 +8,19 @@ import pytest
 from scriptedlists import CATALOGUE, REFUSED, SERVFAIL, TIMEOUT, ScriptedResolver, a, denial, specs, txt
 from virtualtime import VirtualClock, virtual
 
-from resolverd.flow.fanout import Engine
-from resolverd.flow.hosts import Hosts
-from resolverd.flow.listzones import ListZones, ZoneRules
-from resolverd.flow.overriding import OverrideBook, Wish
-from resolverd.flow.ownword import OwnWord
-from resolverd.mail.guard import GuardTable, unused
-from resolverd.mail.overrides import key_of
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.dnsbl.engine import Engine
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import key_of
+from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.policy.client_names import Hosts
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Security
+from resolverd.zones.guard import GuardTable, unused
+from resolverd.zones.lists import ListZones, ZoneRules
+from resolverd.zones.override_lookup import OwnWord
 
 ORIGIN = "rbl.internal"
 LISTED = ["127.0.0.2", "127.0.1.1"]

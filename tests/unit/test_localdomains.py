@@ -9,12 +9,12 @@ from mailcases import World, asked, attempt, judged
 
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
-from resolverd.config.localdomains import local_domains, postfix_has, unnamed
+from resolverd.config.local_domains import local_domains, postfix_has, unnamed
 from resolverd.config.render import render
 from resolverd.failures import ConfigError
-from resolverd.mail.checks.rules import CheckRules
-from resolverd.mail.checks.sender_domain import SenderDomain
-from resolverd.mail.localdomains import LocalDomains, of_names, read
+from resolverd.policy.checks.rules import CheckRules
+from resolverd.policy.checks.sender_domain import SenderDomain
+from resolverd.policy.local_domains import LocalDomains, of_names, read
 
 FILE = """\
 # domains that we hold

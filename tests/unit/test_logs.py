@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from resolverd.edge.policy import decision_fields, nameless_reason
-from resolverd.mail.attempt import Attempt
+from resolverd import logs
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
-from resolverd.watch import logs
-from resolverd.watch.pseudonyms import Pseudonyms
+from resolverd.mail.request import Attempt
+from resolverd.pseudonyms import Pseudonyms
+from resolverd.servers.policy.server import decision_fields, nameless_reason
 
 NEW = {
     "queue_id": "",
@@ -363,8 +363,8 @@ def test_configured_loggers_write_to_the_stream_alone():
     stream = io.StringIO()
     try:
         logs.configure("warning", "logfmt", "resolverd", stream)
-        logging.getLogger("resolverd.edge").info("quiet")
-        logging.getLogger("resolverd.edge").warning("loud")
+        logging.getLogger("resolverd.servers").info("quiet")
+        logging.getLogger("resolverd.servers").warning("loud")
     finally:
         for name, logger in loggers.items():
             logger.handlers[:], logger.level, logger.propagate = before[name]

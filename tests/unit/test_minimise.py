@@ -9,7 +9,7 @@ from scriptednet import ROOT_SERVER, House, Net, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.recursion.minimise import Minimiser
+from resolverd.resolver.iterator.qmin import Minimiser
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, from_text, is_subdomain, label_count, to_text
 

@@ -18,10 +18,10 @@ from scriptednet import House, Message, Net, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
+from resolverd.clock import SystemClock
 from resolverd.config.settings import Forward, Stub
-from resolverd.net.clock import SystemClock
-from resolverd.net.exchange import Exchange
-from resolverd.recursion.capabilities import Feature
+from resolverd.net.udp import Exchange
+from resolverd.resolver.iterator.capabilities import Feature
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.names import from_text, lower

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from mailcases import attempt
 
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
-from resolverd.mail.otherwise import otherwise
-from resolverd.mail.verdict import VerdictRules, decide, settle
+from resolverd.policy.verdict import VerdictRules, decide, settle
+from resolverd.policy.what_if import otherwise
 
 RULES = VerdictRules(greylist=False)
 

@@ -9,7 +9,7 @@ from scriptednet import ROOT_SERVER, House, Net, Zone, addresses, errors, rcode,
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.flow.recurse import Patience
+from resolverd.resolver.mesh import Patience
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed
 

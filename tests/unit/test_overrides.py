@@ -16,11 +16,10 @@ from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
 from resolverd.failures import StoreError
-from resolverd.flow.overriding import FOREVER, TABLE, Full, OverrideBook, Wish
-from resolverd.mail.checks import PRESETS, build
-from resolverd.mail.checks.overrides import Overrides
 from resolverd.mail.findings import Action, GreylistOutcome
-from resolverd.mail.overrides import (
+from resolverd.mail.lookups import ListLookup
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import (
     BadOverride,
     Held,
     Key,
@@ -38,11 +37,12 @@ from resolverd.mail.overrides import (
     word,
     word_on_lists,
 )
-from resolverd.mail.questions import ListLookup
-from resolverd.store.base import Store
-from resolverd.store.disk import open_store
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.overrides.store import FOREVER, TABLE, Full, OverrideBook, Wish
+from resolverd.policy.checks import PRESETS, build
+from resolverd.policy.checks.overrides import Overrides
+from resolverd.state.base import Store
+from resolverd.state.disk.store import open_store
+from resolverd.state.memory import MemoryStore
 
 SUBJECTS = [
     ("192.0.2.1", "192.0.2.1", "address"),

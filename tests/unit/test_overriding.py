@@ -19,8 +19,8 @@ from fake_backend import REFUSED, FakeBackend, bound, for_commands
 from test_daemon import REQUEST, Running
 
 from resolverd.cli.root import resolverd
-from resolverd.edge.http import HttpServer
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.servers.http.app import HttpServer
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 

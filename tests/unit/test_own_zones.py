@@ -11,22 +11,22 @@ import pytest
 from scriptednet import Net
 from virtualtime import VirtualClock, virtual
 
-from resolverd.app.ownzones import delegate
-from resolverd.app.resolution import resolution
-from resolverd.app.zonefiles import ZoneFolder
-from resolverd.authority import masterfile
-from resolverd.authority.datasets import FORMATS
-from resolverd.authority.ownzone import OwnZone
-from resolverd.authority.table import Table
+from resolverd.app.local_zones import delegate
+from resolverd.app.resolver import resolution
+from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config.settings import Stub
-from resolverd.flow.answer import Answerer
-from resolverd.flow.localzones import Change, LocalZones, Stamp
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.resolver.local import master_file
+from resolverd.resolver.local.files import Change, LocalZones, Stamp
+from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.rbldnsd import FORMATS
+from resolverd.resolver.local.table import Table
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Server
 from resolverd.wire.names import Name, from_text, lower, to_text
 from resolverd.wire.peek import Query
+from resolverd.zones.answer import Answerer
 from tests.replay.stack import root_hints, settings
 
 HEAD = "$SOA 60 ns.example.net admin.example.net 1 60 60 60 60\n"
@@ -301,7 +301,7 @@ example.com 60 CNAME elsewhere.example.
     origin = from_text("list.example")
     addresses = [b"1.2.3.4 :2:listed\n", b"1.2.3.5\n", b"9.9.9.1\n"]
     lists = [FORMATS["ip4set"](addresses, 0, 0), FORMATS["dnset"]([b"example.com\n"], 0, 0)]
-    zone = OwnZone(origin, masterfile.zone(master, origin), lists)
+    zone = OwnZone(origin, master_file.zone(master, origin), lists)
     rtype_number = codes.type_from_text(rtype)
     answer = zone.ask(from_text(f"{name}.list.example".lstrip(".")), rtype_number).answer
     if isinstance(wanted, str):
@@ -359,7 +359,7 @@ class World:
         hints = root_hints(tmp_path, "k.root-servers.net", ["198.41.0.4"])
         self.settings = settings(hints, resolver={"ipv6": False, "builtin_zones": True, **resolver}, cache={"prefetch": False})
         self.clock = VirtualClock()
-        made = [OwnZone(name, masterfile.zone(text, name)) for name, text in ((from_text(each), text) for each, text in zones)]
+        made = [OwnZone(name, master_file.zone(text, name)) for name, text in ((from_text(each), text) for each, text in zones)]
         self.own = Own(Table())
         self.parts = resolution(self.settings, self.net, self.clock, Counters(), own=self.own)
         self.put(*made)
@@ -386,7 +386,7 @@ async def test_own_zones_win_over_the_world_memory_and_what_is_built_in(tmp_path
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.6.6.6"]
     assert shown(await world.ask("new.corp.test")) == ["NXDOMAIN"]
     corp = from_text("corp.test")
-    world.put(OwnZone(corp, masterfile.zone(CORP + "new A 10.0.0.2\n", corp)))
+    world.put(OwnZone(corp, master_file.zone(CORP + "new A 10.0.0.2\n", corp)))
     answer = await world.ask("www.corp.test")
     assert shown(answer) == ["NOERROR", "www.corp.test. 10.0.0.1"]
     assert answer.aa
@@ -474,7 +474,7 @@ async def test_a_new_delegation_takes_the_place_of_what_is_remembered(tmp_path: 
     test = world.net.servers["45.2.0.1"]
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.6.6.6"]
     name: Name = from_text("test")
-    world.put(OwnZone(name, masterfile.zone("@ 60 SOA a b 1 2 3 4 5\ncorp 60 NS ns.corp\nns.corp 60 A 45.9.0.9\n", name)))
+    world.put(OwnZone(name, master_file.zone("@ 60 SOA a b 1 2 3 4 5\ncorp 60 NS ns.corp\nns.corp 60 A 45.9.0.9\n", name)))
     world.net.zone("corp.test", {"ns.corp.test": "45.9.0.9"}, "www A 193.0.0.3", parent=test)  # type: ignore[arg-type]
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.0.0.3"]
 

@@ -15,7 +15,7 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Forward
-from resolverd.flow.recurse import Patience
+from resolverd.resolver.mesh import Patience
 from resolverd.wire.ask import Failed, Server, Transport
 from resolverd.wire.names import Name, from_text
 

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.edge import policy
-from resolverd.edge.policy import PolicyServer
-from resolverd.edge.policy_wire import PolicyReader, attempt_of, render
-from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action, GreylistOutcome, SmtpReply, Verdict
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.servers.policy import server as policy
+from resolverd.servers.policy.protocol import PolicyReader, attempt_of, render
+from resolverd.servers.policy.server import PolicyServer
 
 REQUEST = {
     "request": "smtpd_access_policy",

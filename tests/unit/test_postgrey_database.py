@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.mail.greylist import Client, GreylistRules, Triplet
-from resolverd.mail.postgrey import entries, give, take
-from resolverd.mail.triplet import network, triplet
+from resolverd.greylist.decide import Client, GreylistRules, Triplet
+from resolverd.greylist.postgrey import entries, give, take
+from resolverd.greylist.triplet import network, triplet
 
 T = 1_700_000_000
 RULES = GreylistRules()

@@ -12,7 +12,7 @@ import pytest
 from test_allowing import CHECKS
 from test_daemon import Running
 
-from resolverd.watch import logs
+from resolverd import logs
 
 CONFIG = CHECKS.replace('[checks.helo]\naction = "off"', '[checks.helo]\naction = "reject"') + """
 [dnsbl]

@@ -9,16 +9,16 @@ from scriptednet import House, Net
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
-from resolverd.flow.fanout import Engine
-from resolverd.flow.hearing import of_sender
-from resolverd.flow.purse import Purse, Purses, ZoneRates
-from resolverd.flow.screen import Screen
-from resolverd.mail.attempt import Attempt
-from resolverd.mail.checks import PRESETS, build
+from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action, GreylistOutcome
-from resolverd.mail.verdict import VerdictRules
-from resolverd.recursion.work import Exhausted, Work
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.policy.checks import PRESETS, build
+from resolverd.policy.evaluate import of_sender
+from resolverd.policy.lookup_budget import Purse, Purses, ZoneRates
+from resolverd.policy.service import Screen
+from resolverd.policy.verdict import VerdictRules
+from resolverd.resolver.iterator.budget import Exhausted, Work
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed
 from resolverd.wire.names import from_text, to_text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.quota import Allowance, Budget, Rate, parse_allowance
+from resolverd.dnsbl.quota import Allowance, Budget, Rate, parse_allowance
 
 DAY = 86400.0
 

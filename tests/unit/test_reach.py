@@ -15,9 +15,9 @@ from virtualtime import VirtualClock, virtual
 from resolverd import bounds
 from resolverd.app.service import Service
 from resolverd.config.settings import Forward, Settings
-from resolverd.flow.upkeep import Upkeep
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.resolver.priming import Upkeep
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Reply, Server
 from tests.replay.stack import root_hints, settings

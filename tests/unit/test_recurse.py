@@ -11,9 +11,9 @@ from scriptednet import House, Net, addresses, errors, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.flow.recurse import Patience
-from resolverd.recursion.carrying import carried
-from resolverd.recursion.work import Work
+from resolverd.resolver.iterator.budget import Work
+from resolverd.resolver.iterator.carrying import carried
+from resolverd.resolver.mesh import Patience
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, First, Server, Transport
 from resolverd.wire.names import ROOT, from_text

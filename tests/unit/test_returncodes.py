@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scriptedlists import CATALOGUE
 
-from resolverd.mail.returncodes import BadPattern, Code, CodeTable, ErrorCode, Outcome, parse
+from resolverd.dnsbl.codes import BadPattern, Code, CodeTable, ErrorCode, Outcome, parse
 
 
 def packed(text):

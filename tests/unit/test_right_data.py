@@ -10,7 +10,7 @@ import pytest
 from scriptednet import House, Message, Net, addresses, errors, rcode, reply_to
 from virtualtime import virtual
 
-from resolverd.app import external
+from resolverd.app import named_files
 from resolverd.config.files import parse
 from resolverd.config.settings import Forward
 from resolverd.wire import codes
@@ -201,6 +201,6 @@ def test_empty_root_hints_are_no_fault_where_nobody_asks_the_root(text: str, for
     lines = '[resolver]\nroot_hints = "hints"\n'
     if forward:
         lines += '[[resolver.forward]]\nzone = "."\nservers = ["45.1.0.1"]\n'
-    read = external.read(parse(lines, tmp_path))
+    read = named_files.read(parse(lines, tmp_path))
     assert [each.path for each in read.faults] == ["resolver.root_hints"] * fault
     assert read.hints.addresses

@@ -12,7 +12,7 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Forward
-from resolverd.flow.room import Room, group
+from resolverd.resolver.admission import Room, group
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Failed, Server

@@ -8,7 +8,7 @@ from scriptedlists import SERVFAIL, a, specs
 from test_fanout import CLIENT, World
 from virtualtime import virtual
 
-from resolverd.flow.rounds import PROBE_EVERY, WATCH_EVERY, Rounds
+from resolverd.dnsbl.monitor import PROBE_EVERY, WATCH_EVERY, Rounds
 
 OWN = ip_address("203.0.113.25")
 OWN_IN_ZEN = "25.113.0.203.zen.spamhaus.org"

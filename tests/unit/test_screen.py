@@ -11,21 +11,21 @@ from mailcases import CLIENT, LISTS, REVERSE, World, a, attempt, clear, codes, d
 from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import Unknown, Why
-from resolverd.flow.greylisting import CLIENTS, Greylister
-from resolverd.flow.inquiry import MAX_QUESTIONS, Inquiry, reply_of
-from resolverd.flow.messages import Known, Messages
-from resolverd.flow.purse import Purses, ZoneRates
-from resolverd.flow.recent import RecentVerdicts
-from resolverd.flow.screen import Screen
-from resolverd.mail.checks import PRESETS, SpfOptions, build
-from resolverd.mail.checks.rules import harmless
+from resolverd.greylist.decide import GreylistRules
+from resolverd.greylist.organisation import Proof
+from resolverd.greylist.service import CLIENTS, Greylister
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
-from resolverd.mail.greylist import GreylistRules
-from resolverd.mail.organisation import Proof
-from resolverd.mail.questions import Absent, ListLookup, Lookup, Records
-from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.lookups import Absent, ListLookup, Lookup, Records
+from resolverd.metrics import Counters
+from resolverd.policy.cache import Known, Messages
+from resolverd.policy.checks import PRESETS, SpfOptions, build
+from resolverd.policy.checks.rules import harmless
+from resolverd.policy.inquiry import MAX_QUESTIONS, Inquiry, reply_of
+from resolverd.policy.lookup_budget import Purses, ZoneRates
+from resolverd.policy.service import Screen
+from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
+from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes as dnscodes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import from_text

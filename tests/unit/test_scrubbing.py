@@ -17,13 +17,13 @@ import test_caches
 from virtualtime import VirtualClock, VirtualLoop
 
 from resolverd import bounds
-from resolverd.cache.delegations import DelegationCache
-from resolverd.cache.records import RecordCache
-from resolverd.recursion import cached, classify, scrub
-from resolverd.recursion.asking import Asking
-from resolverd.recursion.cuts import Cuts
-from resolverd.recursion.iterate import Iterator
-from resolverd.recursion.rules import Rules
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.iterator import lookup, response, scrub
+from resolverd.resolver.iterator.delegation import Cuts
+from resolverd.resolver.iterator.iterate import Iterator
+from resolverd.resolver.iterator.options import Rules
+from resolverd.resolver.iterator.query import Asking
 from resolverd.wire import codes
 from resolverd.wire.message import Message
 from resolverd.wire.names import from_text
@@ -124,33 +124,33 @@ RULES = {
     "glue of one server is bounded": Rule(scrub.glue, "[: bounds.MAX_ADDRESSES_PER_NS]", "", check_glue_of_one_server_is_bounded),
     # classify
     "errors carry no data": Rule(
-        classify.classify,
+        response.classify,
         "if message.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN):",
         "if False:",
         "error_with_data",
     ),
     "somebody's cache is no authority": Rule(
-        classify._content, "not forwarded and not message.aa", "False", "recursive_server_last"
+        response._content, "not forwarded and not message.aa", "False", "recursive_server_last"
     ),
     "YXDOMAIN needs its DNAME": Rule(
-        classify._meaning, "if message.rcode == codes.YXDOMAIN and not leads_on:", "if False:", "yxdomain_without_reason"
+        response._meaning, "if message.rcode == codes.YXDOMAIN and not leads_on:", "if False:", "yxdomain_without_reason"
     ),
     "an alias's denial is not its target's": Rule(
-        classify._meaning,
+        response._meaning,
         "if chain and not (forwarded and is_subdomain(name, zone)):",
         "if False:",
         "alias_denial_is_not_the_targets",
     ),
     "upwards is no answer": Rule(
-        classify._meaning,
+        response._meaning,
         "rrset.rtype == codes.NS and not is_subdomain(lower(rrset.owner), zone)",
         "False",
         "referral_upwards_with_aa",
     ),
-    "forwarders do not refer": Rule(classify._meaning, "is not None and not forwarded", "is not None", "referral_of_a_forwarder"),
+    "forwarders do not refer": Rule(response._meaning, "is not None and not forwarded", "is not None", "referral_of_a_forwarder"),
     # memory
     "an unsigned DNAME redirects one name": Rule(
-        cached.step, "and hit.rrset.security is Security.SECURE", "", "dname_unsigned_once"
+        lookup.step, "and hit.rrset.security is Security.SECURE", "", "dname_unsigned_once"
     ),
     "glue is no answer": Rule(RecordCache.get, "entry.trust >= trust", "True", test_caches.test_glue_is_no_answer),
     "glue is no server's own word": Rule(

@@ -10,12 +10,12 @@ from scriptedlists import SERVFAIL, ScriptedResolver, a, specs
 from test_screen import Greylist
 from virtualtime import VirtualClock, virtual
 
-from resolverd.flow.fanout import Engine
-from resolverd.flow.screen import Screen
-from resolverd.mail.checks import PRESETS, SpfOptions, build
+from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
-from resolverd.mail.verdict import VerdictRules
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.policy.checks import PRESETS, SpfOptions, build
+from resolverd.policy.service import Screen
+from resolverd.policy.verdict import VerdictRules
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text

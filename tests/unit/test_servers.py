@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.recursion.capabilities import Capabilities, Feature
-from resolverd.recursion.servers import Servers
-from resolverd.recursion.tries import Tries
+from resolverd.resolver.iterator.capabilities import Capabilities, Feature
+from resolverd.resolver.iterator.infra import Servers
+from resolverd.resolver.iterator.retries import Tries
 from resolverd.wire.ask import Ask, Reply, Server, Transport
 from resolverd.wire.names import from_text
 

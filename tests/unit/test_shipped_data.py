@@ -11,8 +11,8 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from resolverd.app.resolution import root_hints
-from resolverd.authority import masterfile
+from resolverd.app.resolver import root_hints
+from resolverd.resolver.local import master_file
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, lower, to_text
 
@@ -46,7 +46,7 @@ def test_trust_anchors_are_the_roots_two_keys() -> None:
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's dns-root-data is not installed (tests/install-peers)")
 def test_as_debian_has_them() -> None:
     def addresses(text: str) -> set[tuple[bytes, bytes]]:
-        rrsets = masterfile.parse(text, ROOT)
+        rrsets = master_file.parse(text, ROOT)
         return {(lower(each.owner), data) for each in rrsets if each.rtype in (codes.A, codes.AAAA) for data in each.rdatas}
 
     assert addresses(SHIPPED.joinpath("root.hints").read_text()) == addresses((DEBIAN / "root.hints").read_text())

@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pytest
 
-from resolverd.mail.organisation import Proof
-from resolverd.mail.shippedlist import ShippedList, read
+from resolverd.greylist.organisation import Proof
+from resolverd.greylist.shipped_list import ShippedList, read
 
 FILE = files("resolverd.data").joinpath("greylist_allowed.toml")
 ENTRY = 'why = "pool"\nsource = "https://example.net/1"\n'

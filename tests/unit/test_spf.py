@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mailcases import CLIENT, CLIENT6, NODATA, NX, SERVFAIL, TIMEOUT, World, a, dns, mx, ptr, txt
 
 from resolverd import bounds
-from resolverd.mail.questions import Absent, Lookup, Records
-from resolverd.mail.spf import Outcome, Result, Subject, check_host, follow
-from resolverd.mail.spf.macros import BadMacro, dotted, expand, fit, name_of, read, read_domain
-from resolverd.mail.spf.record import Fault, Parsed, Record, parse, spf_texts
+from resolverd.mail.lookups import Absent, Lookup, Records
+from resolverd.spf import Outcome, Result, Subject, check_host, follow
+from resolverd.spf.macros import BadMacro, dotted, expand, fit, name_of, read, read_domain
+from resolverd.spf.record import Fault, Parsed, Record, parse, spf_texts
 from resolverd.wire import codes
 from resolverd.wire.names import from_text, labels
 from resolverd.wire.rdata import text

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from resolverd.failures import Unknown, Why
-from resolverd.mail.questions import Absent, DnsReply, Lookup, Records
-from resolverd.mail.spf import Outcome, Subject, check_host
+from resolverd.mail.lookups import Absent, DnsReply, Lookup, Records
+from resolverd.spf import Outcome, Subject, check_host
 from resolverd.wire import codes
 from resolverd.wire.names import from_labels, lower
 from resolverd.wire.rdata import text

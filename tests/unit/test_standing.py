@@ -3,9 +3,9 @@
 import pytest
 from scriptedlists import specs
 
+from resolverd.dnsbl.aggregate import fold
 from resolverd.failures import Unknown, Why
-from resolverd.mail.questions import Clear, Listed
-from resolverd.mail.standing import fold
+from resolverd.mail.lookups import Clear, Listed
 
 SPECS = {each.id: each for each in specs("scored")}
 

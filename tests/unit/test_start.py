@@ -9,13 +9,13 @@ from virtualtime import VirtualClock, virtual
 
 from resolverd.app.service import Service
 from resolverd.config.settings import Settings
-from resolverd.flow.overriding import OverrideBook, Wish
-from resolverd.mail.attempt import Attempt
 from resolverd.mail.findings import Action
-from resolverd.mail.overrides import key_of
-from resolverd.store.base import Entry
-from resolverd.store.memory import MemoryStore
-from resolverd.watch.counters import Counters
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import key_of
+from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.state.base import Entry
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
 from resolverd.wire.names import from_text
 from resolverd.wire.peek import Query

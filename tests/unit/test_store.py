@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from stores import LATER, NOW, filled, keys
 
 from resolverd.failures import StoreError
-from resolverd.store import base
-from resolverd.store.base import Entry, Store, address
-from resolverd.store.disk import DiskStore, open_store
-from resolverd.store.memory import MemoryStore
-from resolverd.store.rows import Rows
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.state import base
+from resolverd.state.base import Entry, Store, address
+from resolverd.state.disk.sqlite_file import Rows
+from resolverd.state.disk.store import DiskStore, open_store
+from resolverd.state.memory import MemoryStore
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -152,7 +152,7 @@ class TestContract:
             await keys(store, "t")
 
     async def test_it_is_a_store(self, store: Store) -> None:
-        from resolverd.flow.ports import Store as FlowStore
+        from resolverd.state.base import Store as FlowStore
 
         seen_by_flow: FlowStore = store  # checked by mypy
         assert seen_by_flow is store
@@ -266,7 +266,7 @@ async def test_reads_wait_for_no_write(state: Path) -> None:
 
 async def test_where_the_reader_fails_the_worker_is_asked(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(state, 10)
-    monkeypatch.setattr("resolverd.store.reader._QUERY", "SELECT nonsense")
+    monkeypatch.setattr("resolverd.state.disk.reader._QUERY", "SELECT nonsense")
     store = await open_store(state, Counters())
     assert await store.get("t", b"7", NOW) == b"value 7" * 20
     await store.close()
@@ -296,7 +296,7 @@ async def test_a_cancelled_read_harms_nobody(state: Path) -> None:
 
 
 async def test_the_hot_table_has_a_bound(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolverd.store.disk.HOT_RECORDS", 5)
+    monkeypatch.setattr("resolverd.state.disk.store.HOT_RECORDS", 5)
     store = await open_store(state, Counters())
     for number in range(20):
         store.put("t", b"%d" % number, b"v%d" % number, LATER)

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from stores import LATER, NOW, aside, database, filled, keys, works
 
 from resolverd.failures import StoreError
-from resolverd.store import rows
-from resolverd.store.base import Held
-from resolverd.store.disk import DiskStore, StateInUse, open_store
-from resolverd.store.memory import MemoryStore
-from resolverd.store.salvage import Salvor
-from resolverd.store.standin import StandIn
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.state.base import Held
+from resolverd.state.disk import sqlite_file
+from resolverd.state.disk.pending import StandIn
+from resolverd.state.disk.recovery import Salvor
+from resolverd.state.disk.store import DiskStore, StateInUse, open_store
+from resolverd.state.memory import MemoryStore
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def test_planted_rows_are_refused(state: Path, tmp_path: Path, case: str) 
 
 
 def test_diskcache_has_no_way_to_anything_but_bytes(tmp_path: Path) -> None:
-    disk = rows.BytesOnly(str(tmp_path))
+    disk = sqlite_file.BytesOnly(str(tmp_path))
     for value in ("text", 1, 1.0, None, ("tuple",), bytearray(b"x")):
         with pytest.raises(TypeError):
             disk.put(value)
@@ -264,7 +264,7 @@ def test_flipped_bytes_never_stop_us(
                     pass
             store.put("t", b"new", b"v", LATER)
             assert await store.get("t", b"new", NOW) == b"v"
-            with caplog.at_level(logging.ERROR, "resolverd.store.salvage"):
+            with caplog.at_level(logging.ERROR, "resolverd.state.disk.recovery"):
                 await Salvor(store, state, lambda: NOW, Counters()).run()
             assert "Traceback" not in caplog.text
             assert await store.get("t", b"new", NOW) == b"v"
@@ -277,7 +277,7 @@ def test_flipped_bytes_never_stop_us(
 async def test_damage_found_while_running_is_set_aside_too(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(state, 2000)
     bad_pages(database(state))
-    monkeypatch.setattr(rows, "_quick_check", lambda connection: None)
+    monkeypatch.setattr(sqlite_file, "_quick_check", lambda connection: None)
     store = await open_store(state, Counters())
     assert aside(state) == []
     store.put("t", b"kept", b"v", LATER)
@@ -306,7 +306,7 @@ async def test_a_directory_that_cannot_be_written_means_memory(
 
 
 async def test_somebody_elses_lock_means_reading_and_leaves_the_file(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "LOCK_PATIENCE", 0)
+    monkeypatch.setattr(sqlite_file, "LOCK_PATIENCE", 0)
     await filled(state)
     holder = sqlite3.connect(database(state), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -356,7 +356,7 @@ async def test_a_full_store_keeps_what_it_has_refuses_the_rest_and_recovers(
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
-    file = rows.Rows(tmp_path / "store", 1 << 20)
+    file = sqlite_file.Rows(tmp_path / "store", 1 << 20)
 
     def no_commit(action: int, argument: str | None, *_: object) -> int:
         return sqlite3.SQLITE_DENY if (action, argument) == (sqlite3.SQLITE_TRANSACTION, "COMMIT") else sqlite3.SQLITE_OK
@@ -374,8 +374,8 @@ FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
 from resolverd.failures import StoreError
-from resolverd.store.disk import open_store
-from resolverd.watch.counters import Counters
+from resolverd.state.disk.store import open_store
+from resolverd.metrics import Counters
 
 state = Path(sys.argv[1])
 ballast = state / "ballast"
@@ -451,9 +451,9 @@ def test_a_full_disk_costs_nothing_that_was_stored(tmp_path: Path) -> None:
 READ_ONLY = """
 import asyncio, os, subprocess, sys
 from pathlib import Path
-from resolverd.store.disk import open_store
-from resolverd.store.place import StateInUse
-from resolverd.watch.counters import Counters
+from resolverd.state.disk.store import open_store
+from resolverd.state.statedir import StateInUse
+from resolverd.metrics import Counters
 
 state = Path(sys.argv[1])
 
@@ -513,8 +513,8 @@ CHILD = """
 import asyncio, sys
 from itertools import count
 from pathlib import Path
-from resolverd.store.disk import open_store
-from resolverd.watch.counters import Counters
+from resolverd.state.disk.store import open_store
+from resolverd.metrics import Counters
 
 async def main():
     store = await open_store(Path(sys.argv[1]), Counters())
@@ -561,11 +561,11 @@ def test_killed_in_the_midst_of_writing(state: Path) -> None:
     assert aside(state) == []
 
 
-@pytest.mark.parametrize("at", [0, rows.SLICE, 3 * rows.SLICE - 1])
+@pytest.mark.parametrize("at", [0, sqlite_file.SLICE, 3 * sqlite_file.SLICE - 1])
 def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path, at: int) -> None:
-    file = rows.Rows(tmp_path / "store", 1 << 20)
+    file = sqlite_file.Rows(tmp_path / "store", 1 << 20)
     file.write({b"old": Held(b"v", LATER)})
-    batch: dict[bytes, Held | None] = {b"%d" % number: Held(b"v", LATER) for number in range(3 * rows.SLICE)}
+    batch: dict[bytes, Held | None] = {b"%d" % number: Held(b"v", LATER) for number in range(3 * sqlite_file.SLICE)}
     batch[b"old"] = None
     with pytest.raises(TypeError):
         file.write({**batch, b"%d" % at: Held("text", LATER)})  # type: ignore[arg-type]

@@ -12,17 +12,17 @@ import pytest
 from stores import LATER, NOW, aside, database, keys, works
 
 from resolverd.app.service import Service
-from resolverd.config.places import StoreUrl
+from resolverd.clock import SystemClock
+from resolverd.config.endpoints import StoreUrl
 from resolverd.config.settings import Settings
 from resolverd.config.settings import Store as StoreSettings
-from resolverd.flow.overriding import OverrideBook, Wish
-from resolverd.mail.overrides import key_of
-from resolverd.net.clock import SystemClock
-from resolverd.store.base import Store
-from resolverd.store.disk import open_store
-from resolverd.store.rows import PAGE
-from resolverd.store.salvage import MARK, TRIES, Salvor, Saved
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import key_of
+from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.state.base import Store
+from resolverd.state.disk.recovery import MARK, TRIES, Salvor, Saved
+from resolverd.state.disk.sqlite_file import PAGE
+from resolverd.state.disk.store import open_store
 from resolverd.wire.ask import Ask, Failed, Reply
 
 COUNT = 800
@@ -306,7 +306,7 @@ async def test_no_room_for_a_copy_says_so(
 ) -> None:
     spoil(database(state), 0)
     store = await opened(state)
-    monkeypatch.setattr("resolverd.store.salvage.ROOM", 1 << 60)
+    monkeypatch.setattr("resolverd.state.disk.recovery.ROOM", 1 << 60)
     assert await salvaged(store, state) == []
     assert "the disk has no room" in caplog.text
     monkeypatch.undo()

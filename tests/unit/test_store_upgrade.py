@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from stores import LATER, NOW, aside, database, filled
 
-from resolverd.store import rows, upgrade
-from resolverd.store.disk import open_store
-from resolverd.watch.counters import Counters
+from resolverd.metrics import Counters
+from resolverd.state.disk import sqlite_file, upgrade
+from resolverd.state.disk.store import open_store
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def version(file: Path) -> int:
 
 def steps(monkeypatch: pytest.MonkeyPatch, wanted: int, found: dict[int, upgrade.Step]) -> None:
     """A resolverd of a later day: it wants this version and has these steps."""
-    monkeypatch.setattr(rows, "SCHEMA_VERSION", wanted)
+    monkeypatch.setattr(sqlite_file, "SCHEMA_VERSION", wanted)
     for function in (upgrade.can_upgrade, upgrade.upgrade):
         monkeypatch.setattr(function, "__defaults__", (found,))
 

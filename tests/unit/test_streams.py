@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from resolverd import bounds
-from resolverd.net.exchange import Exchange
+from resolverd.net.udp import Exchange
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.mail.triplet import MAX_KEY, level_sender, network, triplet
+from resolverd.greylist.triplet import MAX_KEY, level_sender, network, triplet
 
 
 @pytest.mark.parametrize(

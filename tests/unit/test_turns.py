@@ -2,7 +2,7 @@
 
 import asyncio
 
-from resolverd.edge.turns import Turns
+from resolverd.servers.turns import Turns
 
 
 async def turned(turns: Turns, done: list[str]) -> None:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from mailcases import attempt
 
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
-from resolverd.mail.printable import printable
 from resolverd.mail.recipients import matches
-from resolverd.mail.verdict import Mode, RecipientPolicy, VerdictRules, conclude, decide, notice, settle, waived
+from resolverd.mail.sanitize import printable
+from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules, conclude, decide, notice, settle, waived
 
 RULES = VerdictRules()
 PTR = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your reverse hostname)")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from resolverd.authority import masterfile
-from resolverd.authority.masterfile import BadZone
-from resolverd.authority.ownzone import OwnZone
-from resolverd.authority.table import Table
-from resolverd.authority.zone import Said
+from resolverd.resolver.local import master_file
+from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.master_file import BadZone
+from resolverd.resolver.local.table import Table
+from resolverd.resolver.local.zone import Said
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import from_text, lower, to_text
 
@@ -45,7 +45,7 @@ out     DNAME elsewhere.org.
 
 def zone(text: str = EXAMPLE, origin: str = "example.org") -> OwnZone:
     name = from_text(origin)
-    return OwnZone(name, masterfile.zone(text, name))
+    return OwnZone(name, master_file.zone(text, name))
 
 
 def ask(name: str, rtype: str, *zones: OwnZone) -> Said:

@@ -79,7 +79,7 @@ def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 class VirtualClock:
-    """The two readings of `flow.ports.Clock` on the running loop's time; `wall` starts at a fixed date."""
+    """The two readings of `resolver.ports.Clock` on the running loop's time; `wall` starts at a fixed date."""
 
     WALL_START = 1_800_000_000.0
 

@@ -23,19 +23,19 @@ def check(ctx: click.Context, config: Path | None) -> None:
     What is wrong with files that the configuration names (maps, allow files, root hints, keys) is told as a warning: it keeps
     nothing but itself from counting, so the daemon starts.
     """
-    from resolverd.app import external
-    from resolverd.config.localdomains import unnamed
+    from resolverd.app import named_files
+    from resolverd.config.local_domains import unnamed
 
     path = config_path(ctx, config)
     settings = configuration.load(path)
-    warnings = external.read(settings).faults
+    warnings = named_files.read(settings).faults
     found = configuration.find(path) or "the built-in defaults"
     click.echo(f"{found}: no faults" + (f", {len(warnings)} warnings about files that it names" if warnings else ""))
     for warning in warnings:
         click.echo(output.shown(f"warning: {warning}"))
     for text in configuration.left_out(settings):
         click.echo(output.shown(f"warning: {text}"))
-    for remark in configuration.later(settings):
+    for remark in configuration.not_built_keys(settings):
         click.echo(f"remark: {remark}")
     if found_by_postfix := unnamed(settings):
         text = f"Postfix is final for or relays {', '.join(found_by_postfix)}; what public DNS does not know of these is refused"
@@ -56,7 +56,7 @@ def show(ctx: click.Context, config: Path | None) -> None:
 @click.pass_context
 def postfix(ctx: click.Context, config: Path | None) -> None:
     """The lines of main.cf for this very configuration."""
-    from resolverd.config.localdomains import unnamed
+    from resolverd.config.local_domains import unnamed
     from resolverd.config.postfix import local_domains, main_cf
 
     settings = configuration.load(config_path(ctx, config))

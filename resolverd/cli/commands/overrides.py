@@ -10,7 +10,7 @@ from resolverd.cli import output
 from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
 from resolverd.cli.overriding import canonical, user
-from resolverd.mail.overrides import ACTIONS, SCOPES
+from resolverd.overrides.rules import ACTIONS, SCOPES
 
 _COLUMNS = ("action", "subject", "to", "scope", "owner", "since", "until", "hits", "last", "reason", "id")
 

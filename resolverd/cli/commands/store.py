@@ -12,11 +12,11 @@ from resolverd import __version__
 from resolverd import config as configuration
 from resolverd.cli import keeping, output
 from resolverd.cli.options import Failed, config_option, config_path, json_option
-from resolverd.edge import storelines
-from resolverd.flow.archive import Stored
-from resolverd.flow.greylisting import TRIPLETS
-from resolverd.mail import postgrey
-from resolverd.mail.greylist import decode_triplet
+from resolverd.greylist import postgrey
+from resolverd.greylist.decide import decode_triplet
+from resolverd.greylist.service import TRIPLETS
+from resolverd.servers.http import dump_format
+from resolverd.state.dump import Stored
 
 _MAX_TOLD = 20
 
@@ -49,9 +49,9 @@ def dump(ctx: click.Context, as_postgrey: bool, config: Path | None) -> None:
             out.write(lines)
         return
     found = keeping.records(settings)
-    out.write(_line(storelines.headline(__version__)))
+    out.write(_line(dump_format.headline(__version__)))
     for record in found:
-        out.write(_line(storelines.record_json(record)))
+        out.write(_line(dump_format.record_json(record)))
 
 
 @command.command("load")
@@ -69,9 +69,9 @@ def load(ctx: click.Context, file: IO[bytes], as_json: bool, config: Path | None
     faults: list[str] = []
     for number, line in enumerate(file, 1):
         try:
-            if not line.isspace() and (record := storelines.line_from(line)) is not None:
+            if not line.isspace() and (record := dump_format.line_from(line)) is not None:
                 records.append(record)
-        except storelines.BadLine as error:
+        except dump_format.BadLine as error:
             faults.append(f"line {number}: {error}")
     if faults:
         for fault in faults[:_MAX_TOLD]:

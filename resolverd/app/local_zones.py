@@ -1,0 +1,53 @@
+"""The own zones in their place: read from their folder, in front of the resolver, their delegations among its routes."""
+
+from resolverd.app.resolver import Resolution
+from resolverd.app.zone_folder import ZoneFolder
+from resolverd.clock import Clock
+from resolverd.config import Settings
+from resolverd.metrics import Counters
+from resolverd.resolver.iterator.forwards import Route
+from resolverd.resolver.local.files import LocalZones
+from resolverd.resolver.local.table import Table
+from resolverd.wire import codes, rdata
+from resolverd.wire.ask import Server
+from resolverd.wire.names import Name, address, from_text, lower
+from resolverd.wire.rrset import RRset
+
+
+def own_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZones:
+    """The zones in the configured folder, not read yet."""
+    zones = LocalZones(ZoneFolder(settings.zones.dir), clock, counters, _elsewhere(settings))
+    zones.begin()
+    return zones
+
+
+async def reread(zones: LocalZones, before: Settings, settings: Settings) -> None:
+    """Look at the files now, in another folder if the configuration names another."""
+    if (settings.zones.dir, _elsewhere(settings)) != (before.zones.dir, _elsewhere(before)):
+        await zones.aim(ZoneFolder(settings.zones.dir), _elsewhere(settings))
+    else:
+        await zones.refresh()
+
+
+def delegate(table: Table, parts: Resolution, settings: Settings) -> None:
+    """Have what own zones delegate asked of the servers that they name."""
+    wanted = settings.resolver
+    types = [codes.A] * wanted.ipv4 + [codes.AAAA] * wanted.ipv6
+    if parts.routes.delegate(tuple(_route(ns, glue, types) for ns, glue in table.delegations())):
+        # What is remembered may have come by another way, and would be the answer until its TTL ends.
+        parts.records.clear()
+        parts.delegations.clear()
+        parts.recurse.forget_failures()
+
+
+def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Route:
+    known = {lower(each.owner) for each in glue}
+    names = (lower(rdata.target(codes.NS, data)) for data in ns.rdatas)
+    servers = (Server(address(data)) for each in glue if each.rtype in types for data in each.rdatas)
+    return Route(lower(ns.owner), tuple(servers), names=tuple(name for name in names if name not in known))
+
+
+def _elsewhere(settings: Settings) -> tuple[Name, ...]:
+    """Zones that the configuration has asked of others."""
+    zones = [each.zone for each in settings.resolver.forward] + [each.zone for each in settings.resolver.stub]
+    return tuple(lower(from_text(zone)) for zone in zones)

@@ -1,0 +1,154 @@
+"""Puts the mail side together: the zones made of lists, checks, verdict rules, greylisting."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from resolverd.app.allow_files import shipped
+from resolverd.app.named_files import External
+from resolverd.clock import Clock
+from resolverd.config import Settings
+from resolverd.dnsbl.engine import Engine
+from resolverd.greylist.decide import GreylistRules
+from resolverd.greylist.service import Greylister
+from resolverd.mail.findings import Consequence
+from resolverd.metrics import Counters
+from resolverd.overrides.store import OverrideBook
+from resolverd.policy import checks
+from resolverd.policy.service import Screen
+from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
+from resolverd.resolver.ports import Resolver
+from resolverd.state.base import Store
+from resolverd.wire.names import from_text, lower
+from resolverd.zones.client_zones import ClientZones
+from resolverd.zones.guard import GuardTable
+from resolverd.zones.lists import ListZones, ZoneRules
+from resolverd.zones.override_lookup import OwnWord
+
+_ID_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_ID_LENGTH: Final = 10
+"""50 bits: nobody guesses a reference, and with it somebody's mail; everybody can read it out on the telephone."""
+
+
+def new_id() -> str:
+    """A fresh reference."""
+    bits = secrets.randbits(5 * _ID_LENGTH)
+    return "".join(_ID_ALPHABET[bits >> 5 * at & 31] for at in range(_ID_LENGTH))
+
+
+def screen(
+    settings: Settings,
+    engine: Engine,
+    resolver: Resolver,
+    store: Store,
+    clock: Clock,
+    counters: Counters,
+    online: Callable[[], bool],
+    before: Screen | None,
+    book: OverrideBook,
+    external: External,
+) -> Screen:
+    """The screening as configured, over an engine that asks the configured lists.
+
+    `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
+    it takes over. `book`: the admin's overrides. `external`: his maps, allow files and domains.
+    """
+    greylister = Greylister(
+        store, clock, greylist_rules(settings), counters, external.allow_files.allowed, shipped(settings)
+    )
+    own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
+    preset = settings.checks.preset
+    rules = {
+        name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
+    }
+    hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
+    return Screen(
+        partial(
+            checks.build,
+            rules,
+            spf=spf_options(settings, hostname),
+            rhsbl=settings.checks.rhsbl.names,
+            access=checks.AccessMaps(external.maps.client, external.maps.helo),
+            overrides=book.index,
+            local=external.local.domains,
+        ),
+        engine,
+        resolver,
+        greylister,
+        clock,
+        _verdict_rules(settings),
+        counters,
+        new_id,
+        online=online,
+        headers=before.headers if before else None,
+        recent=before.recent if before else None,
+        hit=book.hit,
+        hostname=hostname,
+    )
+
+
+def list_zones(
+    settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord, clients: ClientZones, book: OverrideBook
+) -> ListZones:
+    """The combined zone, and the guarded ones if configured."""
+    listed_at = settings.zone.listed_at
+    if listed_at is None:
+        listed_at = "any" if settings.checks.preset == "tutorial" else VerdictRules().reject_at
+    rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
+    origin = lower(from_text(settings.zone.origin))
+    guarded = guard if settings.zone.guard else None
+    return ListZones(origin, engine, rules, clock, guard=guarded, own=own, clients=clients, known=book.known)
+
+
+def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:
+    """The options of the check spf as configured."""
+    wanted = settings.checks.spf
+    return checks.SpfOptions(
+        helo=wanted.helo,
+        permerror=wanted.permerror,
+        temperror=Consequence(wanted.temperror),
+        never_sends=wanted.never_sends,
+        header=wanted.header,
+        skip_addresses=wanted.skip_addresses,
+        domain_allow=wanted.domain_allow,
+        hostname=hostname,
+    )
+
+
+def _verdict_rules(settings: Settings) -> VerdictRules:
+    wanted = settings.verdict
+    base = VerdictRules()
+    return VerdictRules(
+        mode=Mode(wanted.mode),
+        reject_at=base.reject_at if wanted.reject_at is None else wanted.reject_at,
+        greylist_at=base.greylist_at if wanted.greylist_at is None else wanted.greylist_at,
+        greylist=settings.greylist.enabled,
+        trusted_networks=settings.policy.trusted_networks,
+        exempt_recipients=settings.checks.exempt_recipients,
+        policies=tuple(
+            RecipientPolicy(each.recipients, Mode(each.mode) if each.mode else None, each.greylist)
+            for each in settings.policy.recipients
+        ),
+        deadline=wanted.deadline,
+        list_deadline=settings.dnsbl.deadline,
+    )
+
+
+def greylist_rules(settings: Settings) -> GreylistRules:
+    """The rules of greylisting as configured."""
+    wanted = settings.greylist
+    always, growth = ("always", 0.0) if settings.checks.preset == "tutorial" else ("suspicious", 0.25)
+    return GreylistRules(
+        enabled=wanted.enabled,
+        delay=int(wanted.delay),
+        retry_window=int(wanted.retry_window),
+        max_age=int(wanted.max_age),
+        auto_allow_after=wanted.auto_allow_after,
+        ipv4_prefix=wanted.ipv4_prefix,
+        ipv6_prefix=wanted.ipv6_prefix,
+        when=wanted.when or always,
+        key=wanted.key,
+        delay_per_point=growth if wanted.delay_per_point is None else wanted.delay_per_point,
+    )

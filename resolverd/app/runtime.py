@@ -1,0 +1,113 @@
+"""The house: everything that depends on the configuration, put together once for each that is read."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from resolverd.app import named_files, policy
+from resolverd.app.local_zones import delegate
+from resolverd.app.named_files import External
+from resolverd.app.resolver import Resolution, resolution
+from resolverd.clients.history import Acquaintances
+from resolverd.clock import Clock
+from resolverd.config import Settings, enabled_lists
+from resolverd.config.lists import catalogue
+from resolverd.dnsbl.engine import Engine
+from resolverd.mail import domains
+from resolverd.metrics import Counters
+from resolverd.overrides.store import OverrideBook
+from resolverd.policy.client_names import Hosts
+from resolverd.policy.service import Screen
+from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.resolver.local.files import LocalZones
+from resolverd.resolver.ports import Network
+from resolverd.resolver.priming import Upkeep
+from resolverd.state.base import Store
+from resolverd.wire.names import Name
+from resolverd.zones.answer import Answerer
+from resolverd.zones.client_zones import ClientZones
+from resolverd.zones.guard import GuardTable, unused
+from resolverd.zones.lists import ListZones
+from resolverd.zones.override_lookup import OwnWord
+
+
+class Lasting(NamedTuple):
+    """What outlives a configuration."""
+
+    network: Network
+    store: Store
+    clock: Clock
+    counters: Counters
+    overrides: OverrideBook
+    acquaintances: Acquaintances
+    zones: LocalZones
+
+
+class House(NamedTuple):
+    """The parts for one configuration. `key_zones`: below these the next label of a name is a key."""
+
+    settings: Settings
+    external: External
+    resolution: Resolution
+    engine: Engine
+    zones: ListZones | None
+    answerer: Answerer
+    screen: Screen
+    upkeep: Upkeep
+    list_zones: frozenset[Name]
+    key_zones: frozenset[Name]
+
+
+def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVerdicts], old: House | None = None) -> House:
+    """The house for these settings; caches are taken over from `old` where nothing they depend on has changed.
+
+    `verdicts` gives those of late. Raises ConfigError.
+    """
+    outside = named_files.read(settings, old.external if old is not None else None)
+    domains.warm()
+    known = catalogue()
+    specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()
+    guard = GuardTable(known, specs)
+    # Names below any known list are asked in full, whoever asks for them.
+    zones = guard.zones
+    clock, counters = lasting.clock, lasting.counters
+    kept = old is not None and _same_resolution(old, settings, zones, outside)
+    parts = old.resolution if old is not None and kept else resolution(
+        settings, lasting.network, clock, counters, zones, key_zones=guard.key_zones, own=lasting.zones, hints=outside.hints
+    )
+    delegate(lasting.zones.table, parts, settings)
+    parts.packets.flush()
+    frugal = settings.dnsbl.strategy == "frugal"
+    engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs), frugal=frugal)
+    if old is not None:
+        engine.restore(old.engine.budgets())
+    own = None
+    if settings.dnsbl.enabled:
+        hosts = Hosts(parts.resolve, clock)
+        word = OwnWord(lasting.overrides, hosts, clock)
+        clients = ClientZones(hosts, lasting.acquaintances, verdicts, clock)
+        own = policy.list_zones(settings, guard, engine, clock, word, clients, lasting.overrides)
+    answerer = Answerer(own, parts.resolve, counters)
+    upkeep = old.upkeep if old is not None and kept else Upkeep(
+        parts.recurse, settings.resolver.priming, forwards=parts.routes.root_forward
+    )
+    upkeep.on_return = engine.recover
+    before = old.screen if old is not None else None
+    screen = policy.screen(
+        settings,
+        engine,
+        parts.resolve,
+        lasting.store,
+        clock,
+        counters,
+        lambda: upkeep.readiness.ready,
+        before,
+        lasting.overrides,
+        outside,
+    )
+    return House(settings, outside, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
+
+
+def _same_resolution(old: House, settings: Settings, zones: frozenset[Name], outside: External) -> bool:
+    before = old.settings
+    then = (before.resolver, before.cache, old.list_zones, old.external.hints)
+    return then == (settings.resolver, settings.cache, zones, outside.hints)

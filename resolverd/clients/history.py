@@ -1,0 +1,142 @@
+"""The clients that have tried to deliver: noted without making anybody wait, and told to those who ask."""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict, deque
+from typing import Final
+
+from resolverd import bounds
+from resolverd.clients.record import (
+    REFUSALS,
+    WITHIN,
+    Contact,
+    contact,
+    decode_contact,
+    encode_contact,
+    is_worth_writing,
+    known_as,
+    new_for,
+)
+from resolverd.clock import Clock
+from resolverd.dnsbl.names import unmapped
+from resolverd.failures import StoreError
+from resolverd.greylist.decide import decode_client
+from resolverd.greylist.service import CLIENTS
+from resolverd.mail.findings import Action, Verdict
+from resolverd.metrics import Counters
+from resolverd.state.base import Store
+from resolverd.wire.names import Address
+
+TABLE: Final = "clients"
+SINCE: Final = b"since"
+"""The key, no client's, under which stands since when clients are noted."""
+_FOREVER: Final = float(2**32)
+
+log = logging.getLogger(__name__)
+
+
+class Acquaintances:
+    """Who is known. What strangers do here is bounded: beyond, the oldest note is let go, and the oldest offender."""
+
+    def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._notes: OrderedDict[str, Contact] = OrderedDict()
+        self._refusals: OrderedDict[str, deque[float]] = OrderedDict()
+        self._noted = asyncio.Event()
+        self._since: int | None = None
+
+    def note(self, verdict: Verdict) -> None:
+        """Remember an attempt by its verdict. Returns at once; what is said of the client counts at once."""
+        if verdict.client is None:
+            return
+        name = known_as(verdict.client)
+        seen = contact(verdict, int(self._clock.wall()))
+        before = self._notes.get(name)
+        self._notes[name] = seen if before is None else before | seen
+        if len(self._notes) > bounds.CLIENT_NOTES:
+            self._notes.popitem(last=False)
+            self._counters.add("client_notes_lost")
+        self._noted.set()
+        if verdict.action is Action.REJECT:
+            times = self._refusals.setdefault(name, deque(maxlen=REFUSALS))
+            times.append(self._clock.monotonic())
+            self._refusals.move_to_end(name)
+            if len(self._refusals) > bounds.CLIENT_NOTES:
+                self._refusals.popitem(last=False)
+
+    async def run(self) -> None:
+        """Write notes down, for ever; ends by cancellation."""
+        with contextlib.suppress(StoreError):
+            await self._begin()
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Write down what was noted so far."""
+        while self._notes:
+            name, seen = next(iter(self._notes.items()))
+            try:
+                if self._since is None:
+                    await self._begin()
+                before = await self._read(name)
+                after = seen if before is None else before | seen
+                if is_worth_writing(before, after):
+                    self._store.put(TABLE, name.encode(), encode_contact(after), after.expires)
+            except StoreError as error:
+                self._counters.add("client_notes_lost")
+                log.debug("a client is not remembered: %s", error)
+            if self._notes.get(name) == seen:
+                del self._notes[name]
+
+    async def new_for(self, client: Address) -> float | None:
+        """Seconds for which a client is still new: 0 for one that is not, None where that cannot be told."""
+        try:
+            if self._since is None:
+                await self._begin()
+            known = await self._known(client)
+        except StoreError:
+            return None
+        return new_for(known, self._since, self._clock.wall())
+
+    async def has_passed(self, client: Address) -> bool:
+        """Whether a client is known to have passed greylisting; not, where that cannot be told."""
+        try:
+            known = await self._known(client)
+            if known is not None and known.passed:
+                return True
+            octets = await self._store.get(CLIENTS, str(unmapped(client)).encode(), self._clock.wall())
+        except StoreError:
+            return False
+        counted = None if octets is None else decode_client(octets)
+        return counted is not None and counted.passes > 0
+
+    def offends_for(self, client: Address) -> float:
+        """Seconds for which a client still is an offender: 0 for one that is none."""
+        times = self._refusals.get(known_as(client))
+        if times is None or len(times) < REFUSALS:
+            return 0.0
+        return max(0.0, times[0] + WITHIN - self._clock.monotonic())
+
+    async def _begin(self) -> None:
+        """Find out since when clients are noted, or begin with it."""
+        now = self._clock.wall()
+        octets = await self._store.get(TABLE, SINCE, now)
+        begun = None if octets is None else decode_contact(octets)
+        if begun is None:
+            begun = Contact(int(now), int(now))
+            self._store.put(TABLE, SINCE, encode_contact(begun), _FOREVER)
+        self._since = begun.first
+
+    async def _known(self, client: Address) -> Contact | None:
+        name = known_as(client)
+        written, noted = await self._read(name), self._notes.get(name)
+        return written | noted if written is not None and noted is not None else written or noted
+
+    async def _read(self, name: str) -> Contact | None:
+        octets = await self._store.get(TABLE, name.encode(), self._clock.wall())
+        return None if octets is None else decode_contact(octets)

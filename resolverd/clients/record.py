@@ -1,0 +1,92 @@
+"""What is remembered of a client that has tried to deliver: since when it is known, and whether it has passed greylisting.
+
+IPv6 clients are known by their /64: whoever has one host there has all of it (RFC 6177).
+"""
+
+import struct
+from ipaddress import IPv6Address, ip_network
+from typing import Final, NamedTuple
+
+from resolverd.dnsbl.names import unmapped
+from resolverd.mail.findings import Action, Verdict
+from resolverd.wire.names import Address
+
+NEW_FOR: Final = 24 * 3600
+"""Seconds for which a client is new after its first contact."""
+KEPT_FOR: Final = 35 * 24 * 3600
+"""Seconds after its last contact for which a client that has passed greylisting is remembered, as greylisting does itself."""
+STRANGERS_KEPT_FOR: Final = 7 * 24 * 3600
+"""The same for the others: most of them are bots that never come again."""
+REFRESH: Final = 3600
+"""Seconds after which a further contact is written down."""
+REFUSALS: Final = 3
+"""Refusals within `WITHIN` that make an offender."""
+WITHIN: Final = 3600.0
+"""Seconds."""
+
+_PASSED = frozenset({"passed", "known"})
+_LATEST = 2**32 - 1
+_VERSION = 1
+_CONTACT = struct.Struct(">BIII")
+
+
+class Contact(NamedTuple):
+    """A client's first and last contact, and when it last passed greylisting (0: never). Wall seconds."""
+
+    first: int
+    last: int
+    passed: int = 0
+
+    @property
+    def expires(self) -> int:
+        """The wall second from which it is a stranger again."""
+        return self.last + (KEPT_FOR if self.passed else STRANGERS_KEPT_FOR)
+
+    def __or__(self, other: "Contact") -> "Contact":
+        """Both together: the earliest first contact, the latest of everything else."""
+        return Contact(min(self.first, other.first), max(self.last, other.last), max(self.passed, other.passed))
+
+
+def known_as(client: Address) -> str:
+    """What a client is remembered by."""
+    client = unmapped(client)
+    return str(ip_network((client, 64), strict=False)) if isinstance(client, IPv6Address) else str(client)
+
+
+def contact(verdict: Verdict, now: int) -> Contact:
+    """The contact that a verdict bears witness of."""
+    greylist = verdict.greylist
+    passed = greylist is not None and (greylist.state in _PASSED or greylist.reason.endswith(" AWL"))
+    return Contact(now, now, now if passed and verdict.action is Action.ACCEPT else 0)
+
+
+def is_worth_writing(before: Contact | None, after: Contact) -> bool:
+    """Whether what is new is more than that a known client has come again."""
+    if before is None or after.first != before.first or bool(after.passed) != bool(before.passed):
+        return True
+    return after.last - before.last >= REFRESH
+
+
+def new_for(known: Contact | None, since: int | None, now: float) -> float | None:
+    """Seconds for which a client is still new; 0 for one that is not, None where that cannot be told.
+
+    A client that nobody knows is new only if somebody has looked long enough: `since` (wall seconds), None for never.
+    """
+    if known is not None:
+        return max(0.0, min(known.first + NEW_FOR - now, NEW_FOR))
+    if since is None or now - since < NEW_FOR:
+        return None
+    return float(NEW_FOR)
+
+
+def encode_contact(known: Contact) -> bytes:
+    """Thirteen octets, big endian: version 1; first, last, passed (seconds since 1970, 32 bits each)."""
+    return _CONTACT.pack(_VERSION, *(min(max(each, 0), _LATEST) for each in known))
+
+
+def decode_contact(octets: bytes) -> Contact | None:
+    """The record, or None for octets that are none: damaged ones count as absent."""
+    if len(octets) != _CONTACT.size:
+        return None
+    version, first, last, passed = _CONTACT.unpack(octets)
+    return Contact(first, last, passed) if version == _VERSION else None

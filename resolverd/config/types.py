@@ -1,0 +1,84 @@
+"""The types that settings are declared with: a Python type, and how a key's text becomes it and back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from resolverd.config import endpoints, values
+from resolverd.config.secrets import BadValue, Secret, read_secret
+from resolverd.dnsbl.quota import Allowance
+from resolverd.mail.findings import Consequence
+from resolverd.mail.patterns import Network
+from resolverd.wire import names
+from resolverd.wire.ask import Server
+
+
+class Form(NamedTuple):
+    """How a key's text becomes its value and back."""
+
+    read: Callable[[Any, Path], Any]
+    show: Callable[[Any], Any] = str
+
+
+def whole(low: int, high: int) -> Form:
+    """A whole number within these."""
+
+    def read(value: object, _base: Path) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BadValue(f"expected a whole number, not {values.spell(value)}")
+        if not low <= value <= high:
+            raise BadValue(f"{value} is not within {low} and {high}")
+        return value
+
+    return Form(read, int)
+
+
+def between(low: str, high: str) -> Form:
+    """A duration within these."""
+    least, most = values.duration(low), values.duration(high)
+
+    def read(value: object, _base: Path) -> float:
+        seconds = values.duration(value)
+        if not least <= seconds <= most:
+            raise BadValue(f"{value!r} is not within {low} and {high}")
+        return seconds
+
+    return Form(read, values.show_duration)
+
+
+def at_least(low: str) -> Form:
+    """A size of at least this."""
+    least = values.size(low)
+
+    def read(value: object, _base: Path) -> int:
+        octets = values.size(value)
+        if octets < least:
+            raise BadValue(f"{value!r} is less than {low}")
+        return octets
+
+    return Form(read, values.show_size)
+
+
+Duration = Annotated[float, Form(values.duration, values.show_duration)]
+Size = Annotated[int, Form(values.size, values.show_size)]
+RateText = Annotated[Allowance, Form(values.rate, values.show_rate)]
+NetworkText = Annotated[Network, Form(endpoints.network)]
+AddressText = Annotated[names.Address, Form(endpoints.address)]
+ListenText = Annotated[endpoints.Listen, Form(endpoints.listen)]
+ListenOrUnix = Annotated[endpoints.Listen, Form(endpoints.listen_or_unix)]
+ServerText = Annotated[Server, Form(endpoints.server, endpoints.show_server)]
+Domain = Annotated[str, Form(values.domain)]
+AuthorisingDomain = Annotated[str, Form(values.authorising_domain)]
+RRType = Annotated[str, Form(values.rr_type)]
+PathText = Annotated[Path, Form(endpoints.path)]
+StoreText = Annotated[endpoints.StoreUrl, Form(endpoints.store_url)]
+MapText = Annotated[endpoints.MapFile, Form(endpoints.map_file)]
+LocalDomain = Annotated[str | endpoints.MapFile, Form(endpoints.local_domain)]
+Recipient = Annotated[str, Form(values.recipient_pattern)]
+Threshold = Annotated[float | str, Form(values.threshold, values.show_points)]
+Points = Annotated[float, Form(values.points, values.show_points)]
+SmtpCode = Annotated[int, Form(values.smtp_code, int)]
+ConsequenceText = Annotated[Consequence, Form(values.consequence)]
+Ident = Annotated[str, Form(values.ident)]
+HostText = Annotated[str, Form(endpoints.host)]
+SecretText = Annotated[Secret, Form(read_secret, Secret.shown)]

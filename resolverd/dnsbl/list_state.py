@@ -1,0 +1,172 @@
+"""Our dealings with one list: what is left of its rate and quota, how it fares, and what came of the questions so far."""
+
+from collections import deque
+
+from resolverd import bounds
+from resolverd.dnsbl.anomaly import Suspicion
+from resolverd.dnsbl.health import Health
+from resolverd.dnsbl.quota import Allowance, Budget, Rate
+from resolverd.dnsbl.response import Conduct, Told
+from resolverd.dnsbl.spec import ListSpec, ListState
+from resolverd.failures import Unknown, Why
+from resolverd.mail.lookups import Listed
+
+_LATENCIES = 256
+"""Answers over which latencies are told."""
+_WARN_AT = 0.8
+"""Share of a quota that is spent when the admin is told."""
+_RESERVE = 0.1
+"""Share of a quota that is kept for clients on which nothing else has decided."""
+_SECOND_LOOKS = Allowance(60, 7200)
+"""Listings that are looked at twice before they refuse somebody whom nothing else speaks against, beyond what must be: 720 a
+day, less than one percent of the quotas that are usual."""
+
+
+class Desk:
+    """One list's gate and books. Every method that needs them takes `now` (monotonic) and `wall` seconds.
+
+    `enabled`: asked for verdicts; `barred`: switched off by the admin, so not even asked on behalf of a client that names it.
+    `watched`: own addresses that it lists. `budget`: of a list that shares its quota.
+    """
+
+    def __init__(self, spec: ListSpec, *, enabled: bool, budget: Budget | None = None):
+        self.spec = spec
+        self.enabled = enabled
+        self.barred = False
+        self.health = Health()
+        self.budget = budget or (Budget(spec.quota) if spec.quota else None)
+        self.suspicion = Suspicion()
+        self.second_looks = Rate(_SECOND_LOOKS)
+        self.watched: tuple[str, ...] = ()
+        self._rate = Rate(spec.rate) if spec.rate else None
+        self._warned = False
+        self._asked = self._listed = self._failed = self._sound = 0
+        self._latencies: deque[float] = deque(maxlen=_LATENCIES)
+        self._last_error = ""
+
+    @property
+    def asked(self) -> int:
+        """Questions that left for its servers since the start."""
+        return self._asked
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has ever answered as a list answers."""
+        return self._sound > 0
+
+    def is_scarce(self, wall: float) -> bool:
+        """Whether of its quota only the reserve is left."""
+        return self.budget is not None and self.budget.left(wall) <= self.budget.count * _RESERVE
+
+    def refusal(self, now: float, wall: float, *, probing: bool = False, needless: bool = False) -> Unknown | None:
+        """Why the list is not to be asked at this moment; None if it may be.
+
+        `probing` overrides a pause, never a quota. `needless`: no verdict waits for it, so the reserve is not for it.
+        """
+        if self.barred and not probing:
+            return Unknown(Why.UNHEALTHY, "switched off")
+        pause = self.health.pause(now)
+        if pause is not None and not probing:
+            return pause.unknown
+        if self.budget is not None and not self.budget.left(wall):
+            return Unknown(Why.QUOTA, f"its quota of {self.budget.count} questions is spent")
+        if needless and self.is_scarce(wall):
+            return Unknown(Why.QUOTA, "what is left of its quota is kept for verdicts")
+        return None
+
+    def turn(self, now: float) -> float | None:
+        """Seconds to wait for a turn within the rate; None if that is too long."""
+        return 0.0 if self._rate is None else self._rate.take(now, bounds.LIST_RATE_WAIT)
+
+    def start(self, now: float) -> int:
+        """A question begins: the ticket that comes back with its outcome."""
+        return self.health.start(now)
+
+    def pay(self, wall: float) -> bool:
+        """A query leaves for its servers, the first try or a further one; False if its quota does not allow that."""
+        if self.budget is not None and not self.budget.spend(wall):
+            return False
+        self._asked += 1
+        return True
+
+    def settle(self, copies: int, wall: float) -> None:
+        """So many queries more left than were paid for, or fewer."""
+        self._asked += copies
+        if self.budget is not None:
+            self.budget.book(copies, wall)
+
+    def warning(self, wall: float) -> str:
+        """What to tell the admin of the quota: empty, or once that most of it is spent."""
+        if self.budget is None:
+            return ""
+        spent = 1 - self.budget.left(wall) / self.budget.count
+        if spent < _WARN_AT - _RESERVE:
+            self._warned = False
+        if spent < _WARN_AT or self._warned:
+            return ""
+        self._warned = True
+        ahead = self.budget.forecast(wall)
+        when = "it lasts at this pace" if ahead is None else f"the rest lasts about {_duration(ahead)} at this pace"
+        return f"{spent:.0%} of its quota of {self.budget.count} questions is spent; {when}"
+
+    def remark(self, text: str) -> None:
+        """Remember a trouble that no outcome of a question shows."""
+        self._last_error = text
+
+    def learn(self, ticket: int, told: Told, seconds: float, now: float) -> str:
+        """Book an outcome. What to tell the admin: empty, or why the list is left alone from now on."""
+        if isinstance(told.reply, Unknown):
+            self._last_error = told.reply.detail or told.reply.why
+        if told.conduct is Conduct.FAILING:
+            self._failed += 1
+            assert isinstance(told.reply, Unknown)
+            if self.health.failed(ticket, told.reply, now):
+                return f"does not answer ({self._last_error}): skipped for a while"
+            return ""
+        self._latencies.append(seconds * 1000)
+        if told.conduct is Conduct.REFUSING:
+            self._failed += 1
+            assert isinstance(told.reply, Unknown)
+            pause = self.health.refused(ticket, told.reply, now)
+            return f"{self._last_error}: not asked for {pause:.0f} s" if pause else ""
+        self._listed += isinstance(told.reply, Listed)
+        if told.conduct is Conduct.SOUND:
+            self._sound += 1
+            self.health.answered(ticket)
+        return ""
+
+    def state(self, now: float, wall: float) -> ListState:
+        """How the list fares."""
+        spec = self.spec
+        left = self.budget.left(wall) if self.budget else None
+        ahead = self.budget.forecast(wall) if self.budget else None
+        latencies = sorted(self._latencies)
+        word = self.health.state(now)
+        return ListState(
+            id=spec.id,
+            shown=spec.shown,
+            purpose=spec.purpose,
+            kinds=tuple(sorted(spec.kinds)),
+            enabled=self.enabled,
+            state="disabled" if not self.enabled else word if word != "ok" else "spent" if left == 0 else "ok",
+            quota=self.budget.count if self.budget else None,
+            quota_left=left,
+            asked=self._asked,
+            listed=self._listed,
+            failed=self._failed,
+            p50=_quantile(latencies, 0.5),
+            p99=_quantile(latencies, 0.99),
+            last_error=self._last_error,
+            terms=spec.terms,
+            link=spec.link.replace("{subject}", ""),
+            forecast=None if ahead is None else int(ahead),
+            watched=self.watched,
+        )
+
+
+def _quantile(ordered: list[float], share: float) -> float | None:
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else None
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"

@@ -1,0 +1,190 @@
+"""Looking into what greylisting remembers, and editing it by hand."""
+
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from resolverd.clock import Clock
+from resolverd.dnsbl.names import unmapped
+from resolverd.greylist.decide import (
+    Client,
+    GreylistRules,
+    Triplet,
+    decode_client,
+    decode_triplet,
+    encode_client,
+    encode_triplet,
+    is_allowed,
+)
+from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS
+from resolverd.greylist.triplet import network, parts, triplet
+from resolverd.state.base import Entry, Store
+from resolverd.wire.names import Address
+
+_TABLES: Final = (CLIENTS, SENDERS, TRIPLETS)
+MAX_SHOWN: Final = 1000
+"""Records told at once."""
+MAX_LOOKED_AT: Final = 50_000
+"""Records looked at for one question: a second or two; the answer then says where to go on."""
+
+
+class Sought(NamedTuple):
+    """Which records are meant: those of a client's address or network, of a sender, of a recipient; all that is given."""
+
+    client: Address | None = None
+    sender: str | None = None
+    recipient: str | None = None
+
+
+class Place(NamedTuple):
+    """Where a look into the store goes on."""
+
+    table: str
+    key: bytes
+
+    def __str__(self) -> str:
+        return f"{self.table}:{self.key.hex()}"
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """The place that a text names. Raises ValueError."""
+        table, _, key = text.partition(":")
+        if table not in _TABLES:
+            raise ValueError("no such table")
+        return cls(table, bytes.fromhex(key))
+
+
+class Remembered(NamedTuple):
+    """One record. `kind`: triplet, client, or sender (a sender domain of an organisation).
+
+    `origin` is the network or organisation of a triplet or sender, or a client's address. `state`: waiting or passed for
+    triplets, counting or allowed for the others, which `passes` tells how often they have passed. Wall seconds; `first` is
+    None where it is not kept. A triplet whose key is too long to be kept in clear has no sender and no recipient.
+    """
+
+    kind: str
+    origin: str
+    sender: str | None
+    recipient: str | None
+    state: str
+    passes: int | None
+    first: int | None
+    last: int
+    expires: int
+
+
+class Page(NamedTuple):
+    """Records found. `next`: there may be more, from there on; None at the end."""
+
+    records: tuple[Remembered, ...]
+    next: Place | None
+
+
+class AllowsNobody(Exception):
+    """Clients are never let through by what they have passed: ``auto_allow_after`` is 0."""
+
+
+class Greybook:
+    """What greylisting remembers, for people. Every method raises StoreError where the store fails."""
+
+    def __init__(self, store: Store, clock: Clock, rules: GreylistRules) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+
+    async def find(self, sought: Sought, *, start: Place | None = None, limit: int = 100) -> Page:
+        """The records meant: clients, senders, then triplets, each in order of key."""
+        found: list[Remembered] = []
+        looked_at = 0
+        async for table, entry in self._walk(sought, start):
+            if len(found) >= min(limit, MAX_SHOWN) or looked_at >= MAX_LOOKED_AT:
+                return Page(tuple(found), Place(table, entry.key))
+            looked_at += 1
+            if (record := self._meant(table, entry, sought)) is not None:
+                found.append(record)
+        return Page(tuple(found), None)
+
+    async def forget(self, sought: Sought) -> int:
+        """Forget the records meant; how many those were. Nothing at all is meant where nothing is given."""
+        if sought == Sought():
+            return 0
+        walk = self._walk(sought, None)
+        gone = [(table, entry.key) async for table, entry in walk if self._meant(table, entry, sought) is not None]
+        for table, key in gone:
+            self._store.delete(table, key)
+        await self._store.flush()
+        return len(gone)
+
+    async def allow(self, client: Address, sender: str | None = None, recipient: str | None = None) -> Remembered:
+        """Let a client through, or with sender and recipient this triplet, as if it had waited. Raises AllowsNobody."""
+        rules, now = self._rules, int(self._clock.wall())
+        client = unmapped(client)
+        if sender is not None and recipient is not None:
+            origin = network(client, rules.ipv4_prefix, rules.ipv6_prefix)
+            key, passed = triplet(origin, sender, recipient), Triplet(now, now, passed=True)
+            self._store.put(TRIPLETS, key, encode_triplet(passed), passed.expires(rules))
+            await self._store.flush()
+            return self._triplet(key, passed)
+        if not rules.auto_allow_after:
+            raise AllowsNobody
+        known = Client(rules.auto_allow_after, now)
+        self._store.put(CLIENTS, str(client).encode(), encode_client(known), known.expires(rules))
+        await self._store.flush()
+        return self._counted("client", str(client), None, known)
+
+    async def _walk(self, sought: Sought, start: Place | None) -> AsyncIterator[tuple[str, Entry]]:
+        """The records among which those meant are, from `start` on."""
+        tables = _TABLES[_TABLES.index(start.table) :] if start is not None else _TABLES
+        for table in tables:
+            head = self._head(table, sought)
+            if head is None:
+                continue
+            first = start.key if start is not None and start.table == table else head
+            async for entry in self._store.scan(table, self._clock.wall(), first):
+                if not entry.key.startswith(head):
+                    break
+                yield table, entry
+
+    def _head(self, table: str, sought: Sought) -> bytes | None:
+        """What the keys of the records meant begin with; None where the table has none."""
+        client = None if sought.client is None else unmapped(sought.client)
+        if table == CLIENTS:
+            alone = sought.sender is None and sought.recipient is None
+            return (str(client).encode() if client else b"") if alone else None
+        if table == SENDERS:
+            return b"" if client is None and sought.recipient is None else None
+        rules = self._rules
+        return f"{network(client, rules.ipv4_prefix, rules.ipv6_prefix)}/".encode() if client else b""
+
+    def _meant(self, table: str, entry: Entry, sought: Sought) -> Remembered | None:
+        """The record, if it is one of those meant."""
+        if table == TRIPLETS:
+            seen = decode_triplet(entry.value)
+            record = None if seen is None else self._triplet(entry.key, seen)
+            return record if record is not None and _fits(record, sought) else None
+        known = decode_client(entry.value)
+        if known is None:
+            return None
+        text = entry.key.decode("utf-8", "replace")
+        if table == CLIENTS:
+            meant = sought.client is None or text == str(unmapped(sought.client))
+            return self._counted("client", text, None, known) if meant else None
+        origin, _, domain = text.partition("/")
+        wanted = None if sought.sender is None else sought.sender.rpartition("@")[2].lower()
+        return self._counted("sender", origin, domain, known) if wanted in (None, domain) else None
+
+    def _triplet(self, key: bytes, known: Triplet) -> Remembered:
+        origin, sender, recipient = parts(key)
+        state = "passed" if known.passed else "waiting"
+        return Remembered("triplet", origin, sender, recipient, state, None, known.first, known.last, known.expires(self._rules))
+
+    def _counted(self, kind: str, origin: str, sender: str | None, known: Client) -> Remembered:
+        state = "allowed" if is_allowed(known, self._rules) else "counting"
+        return Remembered(kind, origin, sender, None, state, known.passes, None, known.last, known.expires(self._rules))
+
+
+def _fits(record: Remembered, sought: Sought) -> bool:
+    """Whether a triplet has the sender and the recipient that are sought, levelled as it is itself."""
+    if sought.sender is None and sought.recipient is None:
+        return True
+    _, sender, recipient = parts(triplet(record.origin, sought.sender or "", sought.recipient or ""))
+    return (sought.sender is None or sender == record.sender) and (sought.recipient is None or recipient == record.recipient)

@@ -1,0 +1,243 @@
+"""Greylisting in order: what is known of an attempt, what follows from it (`decide.decide`), what to remember."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from resolverd.clock import Clock
+from resolverd.dnsbl.names import unmapped
+from resolverd.failures import StoreError
+from resolverd.greylist import decide
+from resolverd.greylist.allow_files import Allowed
+from resolverd.greylist.decide import Client, Decision, GreylistRules, Triplet
+from resolverd.greylist.organisation import Proof, sender_key
+from resolverd.greylist.shipped_list import ShippedList
+from resolverd.greylist.triplet import network, triplet
+from resolverd.mail.findings import GreylistOutcome
+from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import printable
+from resolverd.metrics import Counters
+from resolverd.state.base import Store
+
+T = TypeVar("T")
+
+TRIPLETS = "greylist"
+CLIENTS = "greylist-clients"
+SENDERS = "greylist-senders"
+Again: TypeAlias = Callable[[int], Awaitable[float | None]]
+"""Asked once the client has waited, with the seconds: the points against it now; None if it is refused after all."""
+PATIENCE = 1.0
+"""Seconds for the store to say what it knows; mail passes then. Postfix waits for us meanwhile."""
+COMPLAINT_INTERVAL = 60.0
+"""Seconds between two log lines about a failing store: every attempt meets it, the counter has them all."""
+
+log = logging.getLogger(__name__)
+
+
+class Greylister:
+    """Says of an attempt whether its sender shall come back later, and remembers it. Mail passes where the store fails."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rules: GreylistRules,
+        counters: Counters,
+        allowed: Allowed | None = None,
+        shipped: ShippedList | None = None,
+    ) -> None:
+        """`allowed`: who is never greylisted by the admin's word, `shipped` by ours."""
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        self._counters = counters
+        self._allowed = allowed or Allowed()
+        self._shipped = shipped or ShippedList()
+        self._turns = _Turns()
+        self._complained: float | None = None
+
+    async def consider(
+        self,
+        attempt: Attempt,
+        *,
+        record: bool,
+        suspicious: bool,
+        score: float = 0,
+        prove: Callable[[], Proof] = Proof,
+        again: Again | None = None,
+    ) -> GreylistOutcome:
+        """What greylisting says of the attempt now; with `record` False nothing is remembered of it, counters included.
+
+        `suspicious`: some check has something against the client (``when = "suspicious"``); `score`: the points against it;
+        `prove` tells to whom it belongs, and is called where that counts. Before a first success is remembered
+        `again` is heard: who is refused then has passed nothing, and waits on for all we know. Never raises for the store.
+        """
+        outcome = await self._consider(attempt, suspicious, score, prove, record, again)
+        if record:
+            self._counters.add("greylist", state=outcome.state)
+            if outcome.state == "allowed":
+                self._counters.add("greylist_allowed", by=outcome.reason.replace(" ", "_"))
+        return outcome
+
+    async def _consider(
+        self,
+        attempt: Attempt,
+        suspicious: bool,
+        score: float,
+        prove: Callable[[], Proof],
+        record: bool,
+        again: Again | None,
+    ) -> GreylistOutcome:
+        rules = self._rules
+        if not rules.enabled:
+            return _skipped("greylisting is off")
+        if attempt.client_address is None or not attempt.recipient or not attempt.has_sender:
+            return _skipped("client address, sender or recipient missing")
+        attempt = attempt._replace(client_address=unmapped(attempt.client_address))
+        if reason := self._allowed.reason(attempt):
+            return GreylistOutcome("allowed", reason=reason)
+        if rules.when == "suspicious" and not suspicious:
+            return _skipped("not suspicious")
+        prove = cache(prove)
+        if self._shipped and self._shipped.holds(prove()):
+            return GreylistOutcome("allowed", reason="shipped allow list")
+        keys = _keys(attempt, prove, rules)
+        now = self._clock.wall()
+        try:
+            if not record:
+                async with asyncio.timeout(PATIENCE):
+                    return (await self._decide(now, keys, score)).outcome
+            decision = await self._take_turn(now, keys, score, passes=again is None)
+        except (StoreError, TimeoutError) as error:
+            return self._without_store(error)
+        if decision.outcome.state == "passed" and again is not None:
+            fresh = await again(decision.outcome.delayed)
+            if fresh is None:
+                return _skipped("refused after it had waited")
+            try:
+                decision = await self._take_turn(now, keys, fresh, passes=True)
+            except (StoreError, TimeoutError) as error:
+                return self._without_store(error)
+        if decision.client is not None and decision.client.passes == rules.auto_allow_after:
+            log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
+        if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and (whose := keys.sender()):
+            log.info("whitelisted: sender domain and organisation %s", printable(whose.decode("utf-8", "replace")))
+        return decision.outcome
+
+    async def _take_turn(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
+        """Decide, and remember what follows; not that a triplet has passed unless `passes`."""
+        # Between reading and writing nobody else may decide on the triplet, or it passes for the first time twice. A client
+        # needs no turn: what it passes at one time counts once in any case.
+        async with asyncio.timeout(PATIENCE), self._turns.turn(keys.triplets[0]):
+            decision = await self._decide(now, keys, score)
+            if passes or decision.outcome.state != "passed":
+                self._remember(decision, keys)
+        return decision
+
+    async def _decide(self, now: float, keys: "_Keys", score: float) -> Decision:
+        rules = self._rules
+        client: Client | None = None
+        sender: Client | None = None
+        seen: Triplet | None = None
+        learns = False
+        if rules.auto_allow_after:
+            client = await self._read(CLIENTS, keys.client, now, decide.decode_client)
+        if not decide.is_allowed(client, rules):
+            for key in keys.triplets:
+                found = await self._read(TRIPLETS, key, now, decide.decode_triplet)
+                if seen is None or (found is not None and found.passed):
+                    seen = found
+                if seen is not None and seen.passed:
+                    break
+            # Of a triplet that has passed, the sender's other mail says nothing new: its proof is not asked for.
+            if rules.auto_allow_after and not (seen is not None and seen.passed) and (whose := keys.sender()) is not None:
+                sender = await self._read(SENDERS, whose, now, decide.decode_client)
+                learns = True
+        return decide.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
+
+    async def _read(self, table: str, key: bytes, now: float, decode: Callable[[bytes], T | None]) -> T | None:
+        octets = await self._store.get(table, key, now)
+        if octets is None:
+            return None
+        record = decode(octets)
+        if record is None:
+            self._counters.add("greylist_damaged_records", table=table)
+        return record
+
+    def _remember(self, decision: Decision, keys: "_Keys") -> None:
+        rules = self._rules
+        if (seen := decision.triplet) is not None:
+            for key in {keys.triplets[0], keys.triplets[-1]}:
+                self._store.put(TRIPLETS, key, decide.encode_triplet(seen), seen.expires(rules))
+        if (client := decision.client) is not None:
+            self._store.put(CLIENTS, keys.client, decide.encode_client(client), client.expires(rules))
+        if (sender := decision.sender) is not None and (whose := keys.sender()) is not None:
+            self._store.put(SENDERS, whose, decide.encode_client(sender), sender.expires(rules))
+
+    def _without_store(self, error: Exception) -> GreylistOutcome:
+        self._counters.add("greylist_store_failures")
+        now = self._clock.monotonic()
+        if self._complained is None or now - self._complained >= COMPLAINT_INTERVAL:
+            self._complained = now
+            log.error("greylisting has no store, mail passes: %s", f"{error}" or f"no answer in {PATIENCE:g} s")
+        return _skipped("store failed")
+
+
+class _Keys(NamedTuple):
+    """Where it stands in the store what is known of an attempt. Of `triplets`, one for each name that the client has, the
+    first (the strongest proof) and the last (the network, which needs none) are written. `sender` costs a proof; None where
+    there is nothing to learn."""
+
+    triplets: tuple[bytes, ...]
+    client: bytes
+    sender: Callable[[], bytes | None]
+
+
+def _keys(attempt: Attempt, prove: Callable[[], Proof], rules: GreylistRules) -> _Keys:
+    assert attempt.client_address is not None
+    by_organisation = rules.key == "organisation"
+
+    def sender() -> bytes | None:
+        proof = prove() if by_organisation else prove().by_spf
+        return sender_key(proof.organisations[0], attempt.sender_domain) if proof.organisations else None
+
+    organisations = prove().organisations if by_organisation else ()
+    origins = (*organisations, network(attempt.client_address, rules.ipv4_prefix, rules.ipv6_prefix))
+    return _Keys(
+        tuple(triplet(origin, attempt.sender, attempt.recipient) for origin in origins),
+        str(attempt.client_address).encode(),
+        cache(sender),
+    )
+
+
+class _Turns:
+    """One at a time for each key. Keys stand here only while somebody has or awaits his turn: the crowd bounds the table."""
+
+    def __init__(self) -> None:
+        self._crowds: dict[bytes, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def turn(self, key: bytes) -> AsyncIterator[None]:
+        """Wait for one's turn with the key, and have it."""
+        lock, crowd = self._crowds.get(key) or (asyncio.Lock(), 0)
+        self._crowds[key] = (lock, crowd + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, crowd = self._crowds.pop(key)
+            if crowd > 1:
+                self._crowds[key] = (lock, crowd - 1)
+
+
+def _skipped(reason: str) -> GreylistOutcome:
+    return GreylistOutcome("skipped", reason=reason)
+
+
+def _client(attempt: Attempt) -> str:
+    """``name[address]`` for the log; a name that is not plain text stays out of it."""
+    name, address = attempt.client_name, attempt.client_address
+    return f"{name}[{address}]" if name and name.isascii() and name.isprintable() else f"{address}"

@@ -1,0 +1,64 @@
+"""The senders that are never greylisted as shipped: those that retry badly, by what is proved of a client, never by what it says.
+
+The list is ``data/greylist_allowed.toml``, dated, each entry with the reason and where it is told.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from resolverd.greylist.organisation import Proof
+from resolverd.mail.domains import canonical, is_suffix
+
+REASONS: Final = frozenset({"pool", "slow", "once", "sender"})
+"""Why a sender is on the list: retries from other hosts, late, not at all, with another sender's address."""
+
+
+class ShippedList(NamedTuple):
+    """Names of hosts and domains of senders, with everything below them. The empty one holds nobody."""
+
+    hosts: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    dated: date = date.min
+
+    def __bool__(self) -> bool:
+        """Whether it holds anybody."""
+        return bool(self.hosts or self.domains)
+
+    def holds(self, proof: Proof) -> bool:
+        """Whether a client is shown to be one of them: by a name that leads back to it, or by SPF of its sender's domain."""
+        return _is_below(proof.hostname, self.hosts) or _is_below(proof.spf_domain, self.domains)
+
+
+def read(text: str) -> ShippedList:
+    """The list of a TOML document. Raises ValueError for one that is not as described in it."""
+    document = tomllib.loads(text)
+    senders: list[dict[str, Any]] = document.get("sender", [])
+    for sender in senders:
+        if sender.keys() - {"hosts", "domains"} != {"why", "source"}:
+            raise ValueError(f"a sender has why, source, hosts and domains, not {', '.join(sender)}")
+        if sender["why"] not in REASONS:
+            raise ValueError(f"{sender['why']!r} is no reason")
+    if "dated" not in document:
+        raise ValueError("the list has no date")
+    return ShippedList(_names(senders, "hosts"), _names(senders, "domains"), document["dated"])
+
+
+def _names(senders: list[dict[str, Any]], key: str) -> frozenset[str]:
+    names = [name for sender in senders for name in sender.get(key, ())]
+    for name in names:
+        if canonical(name) != name or is_suffix(name) or "." not in name:
+            raise ValueError(f"{name!r} is no domain of one owner")
+    return frozenset(names)
+
+
+def _is_below(text: str, names: frozenset[str]) -> bool:
+    """Whether it is one of the names, or below one."""
+    return bool(names) and any(suffix in names for suffix in _suffixes(canonical(text) or "" if text else ""))
+
+
+def _suffixes(name: str) -> Iterator[str]:
+    while name:
+        yield name
+        name = name.partition(".")[2]

@@ -1,0 +1,176 @@
+"""Log lines: plain ones, and one a decision in the form that the admin's reports read.
+
+``postgrey``  ``action=greylist, reason=new, client_name=…``: what Postgrey 1.37 logs, our own fields behind it
+``logfmt``    ``key=value`` pairs, quoted where needed
+``json``      one object a line
+
+Everything goes to one stream. A line has time, host and tag in front as a syslog file has them, or, where the journal
+reads the stream and adds those itself, only the priority (sd-daemon(3)).
+
+Strangers write parts of what is logged: HELO, sender, the names that their DNS has, and what lists say of them. None of it
+ends a line, and none of it can be taken for a field: ``logfmt`` and ``json`` quote it; in Postgrey's form, which has no
+quoting, a comma within a value becomes another character, as does an equals sign behind the name of a field, in whatever line.
+"""
+
+import json
+import logging
+import os
+import re
+import socket
+import traceback
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TextIO
+
+from resolverd.pseudonyms import Pseudonyms
+
+FORMATS: Final = ("postgrey", "logfmt", "json")
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+_POSTGREY_ORDER: Final = ("action", "reason", "delay", "client_name", "client_address", "sender", "recipient")
+_OPEN: Final = frozenset(
+    ("action", "delay", "score", "codes", "id", "ms", "partial", "audit", "scope", "since", "until", "from_id")
+)
+"""Fields that name nobody."""
+_FREE: Final = ("reason", "note", "owner")
+"""Fields of several words."""
+_FORGEABLE: Final = re.compile(r"(action|reason|delay|client_name|client_address|sender|recipient|helo_name|queue_id)=")
+_UNLIKE_FIELDS: Final = str.maketrans({",": ";", "=": ":"})
+_ONE_WORD: Final = str.maketrans({" ": "_", ",": "_"})
+_QUEUE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
+_FIELDS: Final = "fields"
+_CLOSED: Final = "closed"
+_PUBLIC: Final = "public"
+OPENLY: Final[Mapping[str, object]] = {_PUBLIC: True}
+"""`extra` of lines in which stands nothing but the configuration."""
+AUDIT: Final = "resolverd.audit"
+"""The logger of changes that people make."""
+
+
+def decision(
+    logger: logging.Logger, fields: Mapping[str, str | int | float], *, closed: Mapping[str, str] | None = None
+) -> None:
+    """Log one decision. Known fields: those of `_POSTGREY_ORDER`, and ``queue_id``, which stands in front.
+
+    `closed`: what stands in place of fields in which strangers have written, where the line is to name nobody.
+    """
+    logger.info("decision", extra={_FIELDS: fields, _CLOSED: closed or {}})
+
+
+def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: Pseudonyms | None = None) -> None:
+    """Send our log lines and those of the libraries to `stream`, in one of `FORMATS`; with `pseudonyms` they name nobody."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter(form, ident, journal="JOURNAL_STREAM" in os.environ, pseudonyms=pseudonyms))
+    for name in ("resolverd", "asyncio", "aiohttp"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level.upper() if name == "resolverd" else logging.WARNING)
+        logger.propagate = False
+    # Who changed what is told whatever else is not.
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
+
+
+class LineFormatter(logging.Formatter):
+    """One line a record, whatever it holds; a traceback is folded into it."""
+
+    def __init__(self, form: str, ident: str, *, journal: bool = False, pseudonyms: Pseudonyms | None = None):
+        super().__init__()
+        self._render = {"postgrey": self._classic, "logfmt": self._logfmt, "json": self._json}[form]
+        self._tag = f"{socket.gethostname()} {ident}[{os.getpid()}]:"
+        self._journal = journal
+        self._pseudonyms = pseudonyms
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        fields: Mapping[str, Any] | None = getattr(record, _FIELDS, None)
+        message = "" if fields is not None else record.getMessage()
+        if self._pseudonyms is not None and not hasattr(record, _PUBLIC):
+            message = self._pseudonyms.text(message)
+            if fields is not None:
+                fields = _nameless(fields, getattr(record, _CLOSED), self._pseudonyms)
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            told = self.formatException(record.exc_info) if self._pseudonyms is None else _nameless_traceback(error)
+            message = f"{message} | {told}"
+        line = self._render(record, message, fields)
+        if self._journal:
+            return f"<{next(number for level, number in _PRIORITIES if record.levelno >= level)}>{line}"
+        return line
+
+    def _classic(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any] | None) -> str:
+        text = _FORGEABLE.sub(r"\1:", one_line(message)) if fields is None else postgrey(fields)
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        return text if self._journal else f"{_time(record)} {self._tag} {text}"
+
+    def _logfmt(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any] | None) -> str:
+        head = {} if self._journal else {"time": _time(record)}
+        return logfmt({**head, "level": record.levelname.lower(), **({"message": message} if fields is None else fields)})
+
+    def _json(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any] | None) -> str:
+        head = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        return json.dumps({**head, **({"message": message} if fields is None else fields)})
+
+
+def _nameless(fields: Mapping[str, Any], closed: Mapping[str, str], pseudonyms: Pseudonyms) -> dict[str, Any]:
+    """The fields of a line that names nobody; one that nobody has thought of is hashed."""
+    shown: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in closed:
+            shown[name] = pseudonyms.text(closed[name])
+        elif name in _OPEN or not isinstance(value, str) or (name == "queue_id" and _QUEUE_ID.fullmatch(value)):
+            shown[name] = value
+        else:
+            shown[name] = pseudonyms.text(value) if name in _FREE else pseudonyms.of(value)
+    return shown
+
+
+def _nameless_traceback(error: BaseException) -> str:
+    """Where it went wrong, and of the exceptions only what they are: their words may be anybody's."""
+    parts = []
+    chain: BaseException | None = error
+    seen: set[int] = set()
+    while chain is not None and id(chain) not in seen:
+        seen.add(id(chain))
+        frames = "".join(traceback.format_tb(chain.__traceback__)).rstrip()
+        parts.append(f"{frames}\n{type(chain).__qualname__}" if frames else type(chain).__qualname__)
+        chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
+    return "\n".join(reversed(parts))
+
+
+def postgrey(fields: Mapping[str, Any]) -> str:
+    """Postgrey's line: ``[QUEUEID: ]action=…, reason=…, …``; empty fields are left out, ours follow in their order."""
+    queue_id = str(fields.get("queue_id") or "")
+    if queue_id and not _QUEUE_ID.fullmatch(queue_id):
+        queue_id = re.sub(r"[^\w-]", "_", queue_id, flags=re.ASCII)[:64]
+    names = [*_POSTGREY_ORDER, *(name for name in fields if name not in _POSTGREY_ORDER and name != "queue_id")]
+    parts = [f"{name}={_value(name, fields[name])}" for name in names if fields.get(name) not in (None, "")]
+    return (f"{queue_id}: " if queue_id else "") + ", ".join(parts)
+
+
+def _value(name: str, value: object) -> str:
+    """A value as a parser that goes by commas, blanks or names finds it whole; ``=`` stays where addresses have it
+    (``SRS0=…``, ``prvs=…``)."""
+    text = one_line(str(value))
+    return text.translate(_UNLIKE_FIELDS) if name in _FREE else _FORGEABLE.sub(r"\1_", text.translate(_ONE_WORD))
+
+
+def logfmt(fields: Mapping[str, Any]) -> str:
+    """``key=value`` pairs; values with blanks, quotes or ``=`` are quoted. Whoever looks for a field without minding the
+    quotation marks is not misled either."""
+    parts = []
+    for name, value in fields.items():
+        text = _FORGEABLE.sub(r"\1:", one_line(str(value)))
+        if not text or any(char in text for char in ' "=\\'):
+            text = json.dumps(text, ensure_ascii=False)
+        parts.append(f"{name}={text}")
+    return " ".join(parts)
+
+
+def one_line(text: str) -> str:
+    """Without line ends, terminal escapes and other control characters: strangers write parts of what is logged."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\\n" if char == "\n" else "?" for char in text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="microseconds")

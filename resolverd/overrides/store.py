@@ -1,0 +1,209 @@
+"""The admin's overrides kept: in the store, found at once in memory, every change of them in the audit log."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from resolverd import bounds, logs
+from resolverd.clock import Clock
+from resolverd.failures import StoreError
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import ALLOW, DENY, EVERYTHING, Held, Key, Override, OverrideIndex, decode, encode, encode_key
+from resolverd.state.base import Entry, Store
+
+TABLE: Final = "overrides"
+FOREVER: Final = float(2**32)
+"""The wall second at which records without an end go: in 2106."""
+HITS_EVERY: Final = 60.0
+"""Seconds between two writings of what was counted; a crash forgets that much of the counts, never an override."""
+_AT_ONCE: Final = 50
+"""Records taken up before others have their turn: a hundred thousand take seconds."""
+
+log = logging.getLogger(__name__)
+audit = logging.getLogger(logs.AUDIT)
+
+
+class Full(Exception):
+    """There are as many overrides as may be."""
+
+
+class Wish(NamedTuple):
+    """An override as somebody wants it. `lasting`: seconds from now, None for no end."""
+
+    key: Key
+    lasting: int | None = None
+    owner: str = ""
+    reason: str = ""
+    from_id: str = ""
+
+
+class Shown(NamedTuple):
+    """An override as it stands. `overruled`: a later one on the same subject says the opposite."""
+
+    override: Override
+    overruled: bool
+
+
+class OverrideBook:
+    """All overrides. Reading never waits: what is in force is in memory, `load` brings it there."""
+
+    def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._counted: set[Key] = set()
+        self.index = OverrideIndex()
+        self.loaded = False
+        self._known = asyncio.Event()
+        self._known.set()
+
+    def expect(self) -> None:
+        """From now on until `load` has ended, `known` waits for it."""
+        self._known.clear()
+
+    async def known(self, patience: float) -> bool:
+        """Whether what is stored has been taken up, as far as it can be; waits for that for some seconds at the most."""
+        if not self._known.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._known.wait()
+        return self._known.is_set()
+
+    async def load(self) -> None:
+        """Take up what is stored, beside everything else. Where the store fails mail passes, and `tend` tries again."""
+        try:
+            count = 0
+            async for entry in self._store.scan(TABLE, self._clock.wall()):
+                self._take(entry)
+                count += 1
+                if count % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        except StoreError as error:
+            log.error("the overrides cannot all be read, those that cannot are not in force: %s", error)
+        else:
+            self.loaded = True
+        finally:
+            self._known.set()
+
+    def _take(self, entry: Entry) -> None:
+        override = decode(entry.key, entry.value)
+        if override is None:
+            self._counters.add("override_damaged_records")
+            log.warning("a stored override cannot be read and does not count: %r", entry.key[:100])
+        elif (known := self.index.get(override.key)) is None or override.since > known.since:
+            self.index.put(override)
+
+    async def tend(self) -> None:
+        """Let go of what has expired, and write what was counted; to be called every `HITS_EVERY` seconds."""
+        if not self.loaded:
+            await self.load()
+        now = self._clock.wall()
+        for override in [each for each in self.index if not each.holds(now)]:
+            self.index.drop(override.key)
+            _tell("expired", override)
+        self.write_hits()
+
+    def write_hits(self) -> None:
+        """Write what was counted since the last time."""
+        counted, self._counted = self._counted, set()
+        for key in counted:
+            override = self.index.get(key)
+            if override is not None:
+                try:
+                    self._put(override)
+                except StoreError as error:
+                    log.debug("hits of an override are not kept: %s", error)
+
+    async def set(self, wish: Wish) -> Override:
+        """Put an override in force, in place of one that is the same but for its end and its notes.
+
+        Somebody else's that lasts longer stays what it is: a ban of an hour never takes the place of one for good. Raises Full,
+        StoreError.
+        """
+        now = int(self._clock.wall())
+        before = self.index.get(wish.key)
+        if before is not None and not before.holds(now):
+            before = None
+        if before is None and len(self.index) >= bounds.OVERRIDES:
+            raise Full
+        until = 0 if wish.lasting is None else now + max(wish.lasting, 1)
+        # Who speaks later has the last word, within a second as well.
+        others = (each.since + 1 for each in self.index.of(wish.key.subject) if each.key.action != wish.key.action)
+        since = max([now, *others])
+        if before is not None and before.owner != wish.owner and until and not 0 < before.until <= until:
+            override = before._replace(since=since)
+        else:
+            hits, last = (before.hits, before.last) if before is not None else (0, 0)
+            override = Override(wish.key, since, until, wish.owner, wish.reason, wish.from_id, hits, last)
+        self._put(override)
+        self.index.put(override)
+        _tell(wish.key.action, override)
+        self._counters.add("override_changes", action=wish.key.action)
+        await self._store.flush()
+        return override
+
+    async def forget(self, keys: Iterable[Key], owner: str = "") -> int:
+        """Take overrides back; how many there were. Raises StoreError."""
+        gone = 0
+        for key in list(keys):
+            override = self.index.get(key)
+            if override is None:
+                continue
+            self._store.delete(TABLE, encode_key(key))
+            self.index.drop(key)
+            gone += 1
+            _tell("forget", override._replace(owner=owner))
+            self._counters.add("override_changes", action="forget")
+        if gone:
+            await self._store.flush()
+        return gone
+
+    def shown(self, subject: str | None = None) -> list[Shown]:
+        """Those in force, of one canonical subject or of all, in order of subject."""
+        now = self._clock.wall()
+        found = self.index if subject is None else self.index.of(subject)
+        in_force = sorted((each for each in found if each.holds(now)), key=lambda each: (_order(each.key.subject), each.key))
+        return [Shown(each, self._is_overruled(each, now)) for each in in_force]
+
+    def hit(self, held: Iterable[Held]) -> None:
+        """These have counted for somebody."""
+        now = int(self._clock.wall())
+        for override, _ in held:
+            known = self.index.get(override.key)
+            if known is not None:
+                self.index.put(known._replace(hits=known.hits + 1, last=now))
+                self._counted.add(override.key)
+                self._counters.add("override_hits", action=override.key.action)
+
+    def _put(self, override: Override) -> None:
+        self._store.put(TABLE, encode_key(override.key), encode(override), override.until or FOREVER)
+
+    def _is_overruled(self, override: Override, now: float) -> bool:
+        key = override.key
+        if key.action == DENY:
+            opposites = [key._replace(action=ALLOW, temporary=False)]
+        else:
+            opposites = [key._replace(action=DENY, scope=EVERYTHING, temporary=temporary) for temporary in (False, True)]
+        others = filter(None, map(self.index.get, opposites))
+        return any(other.holds(now) and other.since > override.since for other in others)
+
+
+def _tell(what: str, override: Override) -> None:
+    """One line of the audit log."""
+    key = override.key
+    until = "" if not override.until else override.until
+    fields: dict[str, str | int | float] = {
+        "audit": what, "subject": key.subject, "scope": key.scope, "to": key.recipient,
+        "temporary": "yes" if key.temporary else "", "since": override.since, "until": until,
+        "owner": override.owner, "note": override.reason, "from_id": override.from_id,
+    }  # fmt: skip
+    logs.decision(audit, fields)
+
+
+def _order(subject: str) -> list[tuple[int, str]]:
+    """Subjects as people look for them: 192.0.2.9 before 192.0.2.10, domains by their ends."""
+    parts = subject.split(".")
+    parts = parts if subject[:1].isdigit() or ":" in subject else parts[::-1]
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,0 +1,60 @@
+"""What has been found out about the client of a message, so that it is found out once, however many recipients there are.
+
+Postfix asks once for each recipient, and all requests of one message share their ``instance`` (SMTPD_POLICY_README).
+"""
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from resolverd.mail.findings import Finding
+from resolverd.mail.request import Attempt
+from resolverd.policy.inquiry import Inquiry
+from resolverd.policy.lookup_budget import Purses
+
+MAX_MESSAGES: Final = 2000
+"""Messages remembered at once: more than a mail server has sessions, and no more than so many strangers' replies."""
+MAX_AGE: Final = 60.0
+"""Seconds for which what came back stands for the client: its recipients follow one another, lists change meanwhile."""
+
+
+class Known(NamedTuple):
+    """What came back and what the checks made of it. `twice`: listings that would refuse have been looked at twice. `purses`
+    pay for what is asked for any of the recipients."""
+
+    inquiry: Inquiry
+    findings: list[Finding]
+    twice: bool
+    purses: Purses
+
+
+class Messages:
+    """A bounded memory, oldest out first; `now` is monotonic seconds."""
+
+    def __init__(self, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE) -> None:
+        self._known: OrderedDict[Attempt, tuple[float, Known]] = OrderedDict()
+        self._max_messages = max_messages
+        self._max_age = max_age
+
+    def __len__(self) -> int:
+        """Messages remembered."""
+        return len(self._known)
+
+    def put(self, attempt: Attempt, known: Known, now: float) -> None:
+        """Remember it for the message of this attempt; one without ``instance`` is none."""
+        if not attempt.instance:
+            return
+        key = _message(attempt)
+        since, _ = self._known.pop(key, (now, None))
+        self._known[key] = (since, known)
+        while len(self._known) > self._max_messages:
+            self._known.popitem(last=False)
+
+    def get(self, attempt: Attempt, now: float) -> Known | None:
+        """What is known of the message of this attempt."""
+        since, known = self._known.get(_message(attempt), (now, None))
+        return known if now - since <= self._max_age else None
+
+
+def _message(attempt: Attempt) -> Attempt:
+    """What an attempt has in common with those for the other recipients; also what checks look at, for instances may meet."""
+    return attempt._replace(recipient="", recipient_count=0, queue_id="", size=0, at=0)

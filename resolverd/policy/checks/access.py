@@ -1,0 +1,82 @@
+"""What the admin has decided of a client or a HELO name by himself: ``check_client_access`` and ``check_helo_access``.
+
+Each acts where the tutorial has it: ``helo_access`` before the HELO restrictions, so that OK lifts those and nothing else;
+``client_access`` before the lists (its ``rbl_override``), so that OK lifts what lists say of addresses and names.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from resolverd.mail.findings import Consequence, Evidence, Finding
+from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import printable
+from resolverd.overrides.postfix_maps import AccessMap, Match, Verb
+from resolverd.policy.checks.fcrdns import confirmed, wanted
+from resolverd.policy.checks.rules import harmless
+
+LIFTED_FOR_HELO = ("helo",)
+LIFTED_FOR_CLIENT = ("dnsbl", "rhsbl")
+"""The checks that stand behind each map in the tutorial's restrictions."""
+
+
+class AccessMaps(NamedTuple):
+    """``[checks.overrides]``: the maps, in the order in which they are asked."""
+
+    client: tuple[AccessMap, ...] = ()
+    helo: tuple[AccessMap, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.client or self.helo)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Codes: ``access_client_`` and ``access_helo_`` with ``ok``, ``reject``, ``defer``; ``access_none``."""
+
+    maps: AccessMaps = field(default_factory=AccessMaps)
+    name: str = "access"
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """What proves the client's name, where the mail server has not said it: names that lie are no names."""
+        return wanted(attempt, replies) if self.maps.client else ()
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """The word of the first map of each kind that decides; DUNNO leaves it to the next one, as in a list of restrictions."""
+        findings: list[Finding] = []
+        if attempt.client_address is not None:
+            found = _decisive(self._client(attempt, replies))
+            findings += [_finding("client", str(attempt.client_address), "Client host", each) for each in found]
+        if attempt.helo_name:
+            found = _decisive([each.of_name(attempt.helo_name) for each in self.maps.helo])
+            findings += [_finding("helo", attempt.helo_name, "Helo command", each) for each in found]
+        return findings or [harmless(self.name, "access_none", "no map has a say")]
+
+    def _client(self, attempt: Attempt, replies: Replies) -> Iterable[Match | None]:
+        """A client without a name that leads back is called ``unknown``, as in smtpd; names come before addresses."""
+        name = confirmed(attempt, replies) or "unknown"
+        for each in self.maps.client:
+            yield each.of_name(name) or (each.of_address(attempt.client_address) if attempt.client_address else None)
+
+
+def _decisive(matches: Iterable[Match | None]) -> Sequence[Match]:
+    """The first match that is not DUNNO, if there is one."""
+    return [match for match in matches if match is not None and match.entry.verb is not Verb.DUNNO][:1]
+
+
+def _finding(kind: str, who: str, host: str, match: Match) -> Finding:
+    entry = match.entry
+    seen = (Evidence(printable(f"{match.key} in {match.map}"), f"{entry.result} (line {entry.line})"),)
+    code = f"access_{kind}_{entry.verb}"
+    where = printable(f"{match.map} has {match.key} {entry.result}", 200)
+    if entry.reply is None:
+        lifts = LIFTED_FOR_CLIENT if kind == "client" else LIFTED_FOR_HELO
+        what = "lists have no say" if kind == "client" else "HELO restrictions do not apply"
+        text = f"{printable(who, 120)}: {where}, so {what}"
+        return harmless("access", code, text, seen)._replace(lifts=lifts)
+    return harmless("access", code, f"{printable(who, 120)}: {where}", seen)._replace(
+        consequence=Consequence.DEFER if entry.verb is Verb.DEFER else Consequence.REJECT,
+        reply=entry.reply._replace(text=f"{host} rejected ({entry.reply.text})"),
+    )

@@ -1,0 +1,61 @@
+"""Questions and replies in words: what was asked, what came back, how old it is."""
+
+from collections.abc import Iterable
+
+from resolverd.failures import Unknown
+from resolverd.mail.findings import Evidence
+from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Replies, Reply, Skipped
+from resolverd.mail.sanitize import printable
+from resolverd.wire.codes import type_text
+from resolverd.wire.names import to_text
+from resolverd.wire.rdata import summary
+
+MAX_SHOWN = 4
+"""Records of one answer that are shown; the others are counted."""
+
+
+def evidence(replies: Replies, questions: Iterable[Question], shown: str = "") -> tuple[Evidence, ...]:
+    """A piece of evidence for each of these questions that has a reply.
+
+    `shown` is how a list goes by in texts: never its zone, which may hold a key.
+    """
+    return tuple(piece(question, replies[question], shown) for question in questions if question in replies)
+
+
+def piece(question: Question, reply: Reply, shown: str = "") -> Evidence:
+    """One question and its reply."""
+    if isinstance(question, Lookup):
+        asked = f"{to_text(question.name).removesuffix('.')} {type_text(question.rtype)}"
+    else:
+        asked = f"{question.subject} in {shown or question.list_id}"
+    answered = printable(_words(question, reply), 200)
+    if isinstance(reply, Unknown | Skipped):
+        return Evidence(printable(asked), answered)
+    return Evidence(printable(asked), answered, reply.age, reply.ms)
+
+
+def why(reply: Unknown) -> str:
+    """Why there is no answer, in words."""
+    return f"{reply.why}: {reply.detail}" if reply.detail else str(reply.why)
+
+
+def _words(question: Question, reply: Reply) -> str:
+    if isinstance(reply, Unknown):
+        return f"unknown ({why(reply)})"
+    if isinstance(reply, Skipped):
+        return f"not asked ({reply.detail})"
+    if isinstance(reply, Absent):
+        return "no such name" if reply.nxdomain else "no such record"
+    if isinstance(reply, Clear):
+        return "not listed"
+    if isinstance(reply, Listed):
+        return f"{reply.reason or 'listed'}, as {', '.join(reply.addresses)}"
+    return _records(question, reply)
+
+
+def _records(question: Question, reply: Records) -> str:
+    if isinstance(question, ListLookup):
+        return f"{len(reply.rdatas)} records"
+    texts = [summary(question.rtype, rdata).removesuffix(".") for rdata in reply.rdatas[:MAX_SHOWN]]
+    more = len(reply.rdatas) - len(texts)
+    return ", ".join(texts) + (f" and {more} more" if more else "")

@@ -1,0 +1,91 @@
+"""Is the HELO name one that a mail server would give?
+
+As ``reject_invalid_helo_hostname``, ``reject_non_fqdn_helo_hostname`` and ``reject_unknown_helo_hostname``, in this order.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail import hostnames
+from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
+from resolverd.mail.request import Attempt
+from resolverd.policy.checks.evidence import evidence, why
+from resolverd.policy.checks.rules import CheckRules, harmful, harmless, skipped, temporary
+from resolverd.wire import codes
+
+INVALID = SmtpReply(501, "5.5.2", "Helo command rejected (Invalid name)")
+BAD_LITERAL = SmtpReply(501, "5.5.2", "Helo command rejected (invalid ip address)")
+NOT_FQDN = SmtpReply(504, "5.5.2", "Helo command rejected (need fully-qualified hostname)")
+NOT_FOUND = SmtpReply(450, "4.7.1", "Helo command rejected (Host not found)")
+LATER = SmtpReply(450, "4.7.1", "Message deferred (the HELO name could not be looked up)")
+
+
+@dataclass(frozen=True, slots=True)
+class Helo:
+    """Codes: ``helo_`` with ``ok``, ``literal``, ``invalid``, ``not_fqdn``, ``not_found``, ``unknown``, ``skipped``."""
+
+    rules: CheckRules
+    name: str = "helo"
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """The name's addresses, and only if it has none its mail servers: most names have an address."""
+        if _fault(attempt.helo_name):
+            return
+        found = next((question for question in _questions(attempt.helo_name) if _exists(question, replies)), None)
+        if found is not None:
+            yield found
+            return
+        addresses = _questions(attempt.helo_name)[:2]
+        yield from addresses
+        if all(question in replies for question in addresses):
+            yield from _questions(attempt.helo_name)[2:]
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """Syntax first, then existence. Any of A, AAAA and MX will do; so will a null MX, as the name need not take mail."""
+        helo = attempt.helo_name
+        if not helo:
+            return [harmless(self.name, "helo_skipped", "no HELO name given")]
+        if fault := _fault(helo):
+            code, text, reply = fault
+            return [harmful(self.name, self.rules, code, text, reply)]
+        if hostnames.is_literal(helo):
+            return [harmless(self.name, "helo_literal", f"HELO {helo} is an address literal")]
+        questions = _questions(helo)
+        seen = evidence(replies, questions)
+        if any(_exists(question, replies) for question in questions):
+            return [harmless(self.name, "helo_ok", f"HELO {helo} exists", seen)]
+        for question in questions:
+            answer = replies.get(question, Unknown(Why.TIMEOUT))
+            if isinstance(answer, Skipped):
+                return [skipped(self.name, f"HELO {helo}", seen)]
+            if isinstance(answer, Unknown):
+                text = f"HELO {helo} could not be looked up ({why(answer)})"
+                return [temporary(self.name, self.rules, "helo_unknown", text, LATER, seen)]
+        text = f"HELO {helo} has neither address nor mail server"
+        return [harmful(self.name, self.rules, "helo_not_found", text, NOT_FOUND, seen)]
+
+
+def _fault(helo: str) -> tuple[str, str, SmtpReply] | None:
+    """What is wrong with the name as written: code, text, reply."""
+    if helo.startswith("["):
+        if not hostnames.is_literal(helo):
+            return "helo_invalid", f"HELO {helo} is no address literal", BAD_LITERAL
+        return None
+    bare = hostnames.without_final_dot(helo)
+    if hostnames.is_hostname(bare):
+        return None if "." in bare else ("helo_not_fqdn", f"HELO {helo} is not fully qualified", NOT_FQDN)
+    if hostnames.is_address(bare):
+        return "helo_not_fqdn", f"HELO {helo} is an address without brackets", NOT_FQDN
+    return ("helo_invalid", f"HELO {helo} is no host name", INVALID) if helo else None
+
+
+def _questions(helo: str) -> tuple[Lookup, ...]:
+    """A, AAAA, MX; nothing for literals, and for a name with a final dot, which smtpd never finds."""
+    name = hostnames.name_of(helo) if helo and not helo.startswith("[") and not helo.endswith(".") else None
+    return () if name is None else (Lookup(name, codes.A), Lookup(name, codes.AAAA), Lookup(name, codes.MX))
+
+
+def _exists(question: Lookup, replies: Replies) -> bool:
+    return isinstance(replies.get(question), Records)

@@ -1,0 +1,64 @@
+"""What the checks of lists have in common: which list takes which subject, who lists it, and the word on all the others."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.failures import Unknown, Why
+from resolverd.mail.findings import Finding
+from resolverd.mail.lookups import Clear, Listed, ListLookup, Replies, Skipped
+from resolverd.policy.checks.evidence import evidence, why
+from resolverd.policy.checks.rules import harmless
+from resolverd.wire.names import Address
+
+
+class Asked(NamedTuple):
+    """One list and what it is asked."""
+
+    spec: ListSpec
+    question: ListLookup
+
+
+def asked(lists: Iterable[ListSpec], subject: Address | str) -> list[Asked]:
+    """The question to each of the lists that takes such a subject."""
+    return [Asked(spec, ListLookup(spec.id, subject)) for spec in lists if spec.takes(subject)]
+
+
+def listings(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Listed]]:
+    """Those that list their subject, heaviest first, among equals in the order of their numbers."""
+    found = [(one, reply) for one in questions if isinstance(reply := replies.get(one.question), Listed)]
+    return sorted(found, key=lambda pair: (-abs(pair[1].weight), pair[0].spec.number))
+
+
+def uncounted(check: str, code: str, who: str, one: Asked, listed: Listed, replies: Replies) -> Finding:
+    """The word on a listing that weighs nothing: it is told, and does nothing, whatever listings do."""
+    text = f"{who} {listed.reason or f'listed by {one.spec.shown}'}; 0 points, so it does not count"
+    return harmless(check, code, text, evidence(replies, [one.question], one.spec.shown))._replace(link=listed.link)
+
+
+def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Unknown]]:
+    """Those of which it is not known."""
+    found = []
+    for one in questions:
+        reply = replies.get(one.question, Unknown(Why.TIMEOUT))
+        if not isinstance(reply, Listed | Clear | Skipped):
+            found.append((one, reply if isinstance(reply, Unknown) else Unknown(Why.FAILED)))
+    return found
+
+
+def remainder(check: str, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
+    """The word on the lists that do not list, if there are any: ``CHECK_clear``, or ``CHECK_unknown`` if one did not say;
+    ``CHECK_skipped`` if none was asked."""
+    others = [one for one in questions if not isinstance(replies.get(one.question), Listed)]
+    if not others:
+        return []
+    seen = tuple(piece for one in others for piece in evidence(replies, [one.question], one.spec.shown))
+    unasked = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Skipped))
+    besides = f"; not asked, as the verdict is certain without: {', '.join(unasked)}" if unasked else ""
+    if trouble := unknowns(others, replies):
+        words = dict.fromkeys(f"{one.spec.shown} ({why(reply)})" for one, reply in trouble)
+        return [harmless(check, f"{check}_unknown", f"no word from {', '.join(words)}{besides}", seen)]
+    names = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Clear))
+    if not names:
+        return [harmless(check, f"{check}_skipped", f"not asked, as the verdict is certain without: {', '.join(unasked)}", seen)]
+    return [harmless(check, f"{check}_clear", f"not listed by {', '.join(names)}{besides}", seen)]

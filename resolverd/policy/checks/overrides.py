@@ -1,0 +1,126 @@
+"""The admin's own word on the client or the sender (`overrides.rules`), before anything that strangers say.
+
+A denial refuses by itself, as ``check_client_access`` and ``check_sender_access`` do with REJECT; a temporary one, such as a ban
+for an hour, puts off. An allowance refuses nothing: it lifts what others find (`Finding.lifts`), as far as it reaches.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from resolverd.mail.domains import canonical, mailbox
+from resolverd.mail.findings import ANYTHING, Consequence, Finding, SmtpReply
+from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.request import Attempt
+from resolverd.overrides.rules import DENY, EVERYTHING, GREYLIST, LISTS, SPF, Held, Kind, OverrideIndex, Parties, Role, word
+from resolverd.policy.checks.fcrdns import Fcrdns, confirmed
+from resolverd.policy.checks.rules import CheckRules, harmless
+from resolverd.policy.verdict import DENIED
+
+NAME: Final = "overrides"
+"""The check's name in findings and metrics."""
+
+_REPLIES = {
+    Role.CLIENT: SmtpReply(554, "5.7.1", "Client host rejected (Access denied)"),
+    Role.SENDER: SmtpReply(554, "5.7.1", "Sender address rejected (Access denied)"),
+    Role.SENDER_DOMAIN: SmtpReply(554, "5.7.1", "Sender address rejected (Access denied)"),
+    Role.HELO: SmtpReply(554, "5.7.1", "Helo command rejected (Access denied)"),
+}
+_BANNED = SmtpReply(450, "4.7.1", "Message deferred (not taken for now, please try again later)")
+"""Not in the words of a refusal: the filter that has led to a ban must not count what the ban says."""
+
+_REACH: Final[dict[tuple[Role, str], tuple[str, ...]]] = {
+    **{
+        (role, scope): lifts
+        for role in (Role.CLIENT, Role.SENDER)
+        for scope, lifts in {
+            EVERYTHING: (ANYTHING,),
+            LISTS: ("dnsbl", "rhsbl"),
+            GREYLIST: ("greylist",),
+            SPF: ("spf",),
+        }.items()
+    },
+    # Anybody can say these of himself: they lift what is found of the very name, and nothing that is found of the client.
+    (Role.SENDER_DOMAIN, EVERYTHING): ("sender_domain", "rhsbl_sender_listed", "spf"),
+    (Role.SENDER_DOMAIN, LISTS): ("rhsbl_sender_listed",),
+    (Role.SENDER_DOMAIN, SPF): ("spf",),
+    (Role.HELO, EVERYTHING): ("helo", "rhsbl_helo_listed"),
+    (Role.HELO, LISTS): ("rhsbl_helo_listed",),
+}
+"""What an allowance lifts, by what its subject is in the attempt and by its scope: names of checks, or codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Codes: ``override_deny``, ``override_allow``, ``override_none``.
+
+    `index` may change while an attempt is looked at: the admin's word counts at once.
+    """
+
+    index: OverrideIndex
+    name: str = NAME
+    _fcrdns: Fcrdns = field(default=Fcrdns(CheckRules()), repr=False)
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """The client's names and where they lead, if any domain is named and nothing more particular decides."""
+        if not self.index.names_domains:
+            return ()
+        decisive = word(self.held(attempt, replies))
+        if decisive is not None and decisive.kind in (Kind.SENDER, Kind.ADDRESS):
+            return ()
+        return self._fcrdns.asks(attempt, replies)
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """A denial, or each allowance that holds."""
+        found = self.effective(attempt, replies)
+        if not found:
+            return [harmless(self.name, "override_none", "no word of our own")]
+        return [_denied(each) if each.override.key.action == DENY else _allowed(each) for each in found]
+
+    def effective(self, attempt: Attempt, replies: Replies) -> list[Held]:
+        """The overrides that do something: a denial by itself, or every allowance that reaches something."""
+        held = self.held(attempt, replies)
+        decisive = word(held)
+        if decisive is not None and decisive.key.action == DENY:
+            return [each for each in held if each.override is decisive]
+        return [each for each in held if each.override.key.action != DENY and (each.role, each.override.key.scope) in _REACH]
+
+    def held(self, attempt: Attempt, replies: Replies) -> list[Held]:
+        """The overrides that hold for the attempt, the most particular first."""
+        if not len(self.index):
+            return []
+        name = confirmed(attempt, replies) if self.index.names_domains else ""
+        parties = Parties(
+            attempt.client_address,
+            (name,) if name else (),
+            _canonical_sender(attempt),
+            canonical(attempt.helo_name) or "",
+            mailbox(attempt.recipient),
+        )
+        return self.index.held(parties, attempt.at)
+
+
+def _canonical_sender(attempt: Attempt) -> str:
+    local, at, domain = attempt.sender.rpartition("@")
+    return f"{local.lower()}@{canonical(domain) or ''}" if at else ""
+
+
+def _denied(held: Held) -> Finding:
+    if held.override.key.temporary:
+        finding = harmless(NAME, DENIED, f"denied for now: {_words(held)}")
+        return finding._replace(consequence=Consequence.DEFER, reply=_BANNED)
+    finding = harmless(NAME, DENIED, f"denied: {_words(held)}")
+    return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[held.role])
+
+
+def _allowed(held: Held) -> Finding:
+    scope = held.override.key.scope
+    reach = "" if scope == EVERYTHING else f" ({scope})"
+    return harmless(NAME, "override_allow", f"allowed{reach}: {_words(held)}")._replace(lifts=_REACH[held.role, scope])
+
+
+def _words(held: Held) -> str:
+    """Who is named, and for what reason; for those who run the server, not for the client."""
+    override = held.override
+    to = f" for {override.key.recipient}" if override.key.recipient else ""
+    return f"{override.key.subject}{to}" + (f", {override.reason}" if override.reason else "")

@@ -1,0 +1,127 @@
+"""Is one of the names a client brings on a block list for domains?
+
+As ``reject_rhsbl_helo``, ``reject_rhsbl_sender`` and ``reject_rhsbl_reverse_client`` (RFC 5782 §3); ``reject_rhsbl_client``
+and ``reject_rhsbl_recipient`` where they are wanted. Like smtpd it passes over address literals, ``unknown`` and whatever is
+no domain name. A name that comes twice is asked and counted once.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.failures import Unknown
+from resolverd.mail.domains import canonical, registrable
+from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.lookups import Question, Replies, Skipped
+from resolverd.mail.request import Attempt
+from resolverd.policy.checks.client import reverse_names, reverse_wanted
+from resolverd.policy.checks.evidence import evidence
+from resolverd.policy.checks.fcrdns import confirmed, wanted
+from resolverd.policy.checks.listings import Asked, asked, listings, remainder, uncounted
+from resolverd.policy.checks.rules import CheckRules, harmful, harmless
+
+ROLES: Final = {
+    "helo": "Helo command",
+    "sender": "Sender address",
+    "client": "Client host",
+    "reverse_client": "Unverified Client host",
+    "recipient": "Recipient address",
+}
+"""Where a name comes from, and how Postfix calls that; a name with two roles goes by the first."""
+USUAL: Final = ("helo", "sender", "reverse_client")
+"""The tutorial's: the verified name is the reverse name, and recipients are our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhsbl:
+    """Codes: ``rhsbl_ROLE_listed`` (one finding a name and list), ``rhsbl_ROLE_uncounted`` (a listing of 0 points),
+    ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``.
+
+    `roles`: of `ROLES`, those whose names are asked about.
+    """
+
+    rules: CheckRules
+    lists: tuple[ListSpec, ...]
+    roles: Collection[str] = USUAL
+    name: str = "rhsbl"
+
+    def asks(self, attempt: Attempt, replies: Replies, *, lifted: Collection[str] = ()) -> Iterable[Question]:
+        """Every domain list about every name, and the client's name itself; nothing for findings (by code) that are `lifted`."""
+        counting = [role for role in self.roles if f"rhsbl_{role}_listed" not in lifted]
+        if self._lists() and "reverse_client" in counting:
+            yield from reverse_wanted(attempt)
+        if self._lists() and "client" in counting:
+            yield from wanted(attempt, replies)
+        for role, questions in self._asked(attempt, replies):
+            if role in counting:
+                yield from (one.question for one in questions)
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """Each list counts once for a registered domain, by its heaviest listing, however many names of it the client brings."""
+        by_role = self._asked(attempt, replies)
+        everything = [one for _, questions in by_role for one in questions]
+        if not everything:
+            text = "no name to ask about" if self._lists() else "no list is asked about domains"
+            return [harmless(self.name, "rhsbl_skipped", text)]
+        findings: list[Finding] = []
+        heaviest: dict[tuple[str, str | None], int] = {}
+        for role, questions in by_role:
+            for one, listed in listings(questions, replies):
+                domain = str(one.question.subject)
+                if not listed.weight:
+                    who = f"{ROLES[role]} [{domain}]"
+                    findings.append(uncounted(self.name, f"rhsbl_{role}_uncounted", who, one, listed, replies))
+                    continue
+                blocked = f"{ROLES[role]} [{domain}] blocked using {one.spec.shown}"
+                finding = harmful(
+                    self.name,
+                    self.rules,
+                    f"rhsbl_{role}_listed",
+                    f"{blocked}: {listed.reason}" if listed.reason else blocked,
+                    SmtpReply(554, "5.7.1", f"Service unavailable ({blocked})"),
+                    evidence(replies, [one.question], one.spec.shown),
+                    weight=listed.weight,
+                    link=listed.link,
+                )
+                key = (one.spec.id, registrable(domain))
+                before = heaviest.get(key)
+                if before is None or findings[before].score < finding.score:
+                    heaviest[key] = len(findings)
+                findings.append(finding)
+        counting = set(heaviest.values())
+        findings = [each if at in counting else each._replace(score=0) for at, each in enumerate(findings)]
+        return findings + remainder(self.name, everything, replies)
+
+    def _lists(self) -> list[ListSpec]:
+        return [spec for spec in self.lists if not spec.allows and spec.takes("")]
+
+    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[str, list[Asked]]]:
+        """By role, the questions about its name; a name has only its first role."""
+        roles: dict[str, str] = {}
+        for role, name in self._names(attempt, replies):
+            domain = canonical(name) if name else None
+            if domain and registrable(domain):
+                roles.setdefault(domain, role)
+        return [(role, asked(self._lists(), domain)) for domain, role in roles.items()]
+
+
+    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[str, str]]:
+        for role in ROLES:
+            if role in self.roles:
+                yield role, _NAMES[role](attempt, replies)
+
+
+def _reverse_name(attempt: Attempt, replies: Replies) -> str:
+    names = reverse_names(attempt, replies)
+    # smtpd knows one reverse name only, and every further one would cost a question of a list's quota.
+    return "" if isinstance(names, Unknown | Skipped) or not names else names[0]
+
+
+_NAMES: Final[dict[str, Callable[[Attempt, Replies], str]]] = {
+    "helo": lambda attempt, replies: attempt.helo_name,
+    "sender": lambda attempt, replies: attempt.sender_domain,
+    "client": confirmed,
+    "reverse_client": _reverse_name,
+    "recipient": lambda attempt, replies: attempt.recipient_domain,
+}

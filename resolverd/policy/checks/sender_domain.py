@@ -1,0 +1,121 @@
+"""Could the sender's domain take an answer? As ``reject_unknown_sender_domain``.
+
+Postfix passes over domains of its own, which it alone knows; here they are looked up like all others.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail import hostnames
+from resolverd.mail.findings import Evidence, Finding, SmtpReply
+from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
+from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import printable
+from resolverd.policy.checks.evidence import evidence, why
+from resolverd.policy.checks.rules import CheckRules, harmful, harmless, skipped, temporary
+from resolverd.policy.local_domains import NONE, LocalDomains
+from resolverd.wire import codes
+from resolverd.wire.alabels import in_ascii, is_malformed
+from resolverd.wire.names import ROOT
+from resolverd.wire.rdata import target
+
+NOT_FOUND = SmtpReply(450, "4.1.8", "Sender address rejected (Domain not found)")
+LATER = SmtpReply(450, "4.1.8", "Message deferred (the sender's domain could not be looked up)")
+MALFORMED = SmtpReply(450, "4.1.8", "Sender address rejected (Malformed DNS server reply)")
+NULL_MX = SmtpReply(550, "5.7.27", "Sender address rejected (domain does not accept mail, null MX)")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderDomain:
+    """`local`: domains that are this server's own, which are not looked up.
+
+    Codes: ``sender_domain_`` with ``ok``, ``null_mx``, ``malformed``, ``not_found``, ``unknown``, ``skipped``.
+    """
+
+    rules: CheckRules
+    local: LocalDomains = NONE
+    name: str = "sender_domain"
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1)."""
+        questions = self._questions(attempt)
+        yield from questions[:1]
+        if not questions or questions[0] not in replies or isinstance(replies[questions[0]], Records):
+            return
+        found = next((question for question in questions[1:] if isinstance(replies.get(question), Records)), None)
+        yield from questions[1:] if found is None else (found,)
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
+        domain = in_ascii(attempt.sender_domain)
+        if reason := self._skipped(attempt):
+            return [harmless(self.name, "sender_domain_skipped", reason)]
+        questions = self._questions(attempt)
+        seen = evidence(replies, questions)
+        if not questions:
+            if is_malformed(domain):  # smtpd has taken it; that it has no A-labels proves nothing
+                text = f"sender domain {domain} has no A-labels, so it cannot be looked up"
+                return [harmless(self.name, "sender_domain_skipped", printable(text))]
+            text = f"sender domain {domain} is no domain name"
+            return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND)]
+        mx = replies.get(questions[0], Unknown(Why.TIMEOUT))
+        if isinstance(mx, Records):
+            return [self._judge_mx(domain, mx, seen)]
+        if any(isinstance(replies.get(question), Records) for question in questions[1:]):
+            return [harmless(self.name, "sender_domain_ok", f"sender domain {domain} has an address", seen)]
+        for question in questions:
+            reply = replies.get(question, Unknown(Why.TIMEOUT))
+            if isinstance(reply, Skipped):
+                return [skipped(self.name, f"sender domain {domain}", seen)]
+            if isinstance(reply, Unknown):
+                text = f"sender domain {domain} could not be looked up ({why(reply)})"
+                return [temporary(self.name, self.rules, "sender_domain_unknown", text, LATER, seen)]
+        text = f"sender domain {domain} has neither mail server nor address"
+        return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen)]
+
+    def _judge_mx(self, domain: str, mx: Records, seen: tuple[Evidence, ...]) -> Finding:
+        exchanges = [_exchange(rdata) for rdata in mx.rdatas]
+        if ROOT in exchanges:
+            text = f"sender domain {domain} takes no mail (null MX)"
+            return harmful(self.name, self.rules, "sender_domain_null_mx", text, NULL_MX, seen)
+        if not any(map(_usable, exchanges)):
+            text = f"sender domain {domain} has MX records without any host name"
+            return harmful(self.name, self.rules, "sender_domain_malformed", text, MALFORMED, seen)
+        return harmless(self.name, "sender_domain_ok", f"sender domain {domain} has a mail server", seen)
+
+
+    def _skipped(self, attempt: Attempt) -> str:
+        """Why there is nothing to look up, if there is nothing."""
+        if not attempt.has_sender:
+            return "no sender given"
+        if not attempt.sender:
+            return "null sender"
+        if not attempt.sender_domain:
+            return "sender without domain"
+        if _is_literal(attempt.sender_domain):
+            return "sender domain is an address literal"
+        return f"sender domain {in_ascii(attempt.sender_domain)} is local" if self.local.holds(attempt.sender_domain) else ""
+
+    def _questions(self, attempt: Attempt) -> tuple[Lookup, ...]:
+        """MX, A, AAAA; nothing if there is no domain to look up."""
+        name = None if self._skipped(attempt) else hostnames.name_of(attempt.sender_domain)
+        return () if name is None else (Lookup(name, codes.MX), Lookup(name, codes.A), Lookup(name, codes.AAAA))
+
+
+def _is_literal(domain: str) -> bool:
+    return domain.startswith("[") and domain.endswith("]")
+
+
+def _exchange(rdata: bytes) -> bytes | None:
+    try:
+        return target(codes.MX, rdata)
+    except ValueError:
+        return None
+
+
+def _usable(exchange: bytes | None) -> bool:
+    """A host name, or an address where a host name should be, which smtpd lets pass as well."""
+    if exchange is None:
+        return False
+    return bool(hostnames.hostname_of(exchange)) or hostnames.is_ipv4(hostnames.dotted(exchange))

@@ -1,0 +1,234 @@
+"""May the client send for the sender's domain, and call itself as it does? SPF (RFC 7208), as policyd-spf has it.
+
+Checked are the MAIL FROM identity, which for the null sender is ``postmaster`` at the HELO name (§2.4), and the HELO
+identity (§2.3). Only a fail refuses; what could not be found out never does.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, Literal, NamedTuple
+
+from resolverd.failures import Unknown, Why
+from resolverd.mail.domains import canonical
+from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply
+from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import printable
+from resolverd.policy.checks.evidence import evidence
+from resolverd.policy.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.spf import Identity, Outcome, Progress, Result, Subject, authentication_results, check_host, follow, received_spf
+from resolverd.wire.alabels import in_ascii
+
+HeaderStyle = Literal["received-spf", "authentication-results", "none"]
+
+_LATE: Final = Unknown(Why.TIMEOUT)
+_EXPLANATION: Final = 160
+"""Octets of a domain's own explanation that are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpfOptions:
+    """``[checks.spf]`` besides action, score and code.
+
+    `helo`: the HELO identity is checked as well. `permerror` and `temperror`: what these results do; temperror does no more
+    than defer. `never_sends`: what the fail of a domain does that sends no mail at all; None: as any fail, but refuse where
+    that only scores. `skip_addresses` are not checked. `domain_allow`: domains whose hosts may send for everybody, as
+    forwarders do. `hostname` is our own, for headers and explanations.
+    """
+
+    helo: bool = True
+    permerror: Consequence = Consequence.OFF
+    temperror: Consequence = Consequence.OFF
+    never_sends: Consequence | None = None
+    header: HeaderStyle = "received-spf"
+    skip_addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    domain_allow: tuple[str, ...] = ()
+    hostname: str = "unknown"
+
+
+class _Claim(NamedTuple):
+    """One identity and how far its evaluation has come; `code` begins the codes of its findings."""
+
+    identity: Identity
+    code: str
+    subject: Subject
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Spf:
+    """Codes: ``spf_`` and ``spf_helo_`` (the HELO identity, where it is not the sender's) with the results of RFC 7208 §2.6,
+    ``worthless`` (a pass that anybody gets) and ``skipped``; ``spf_allowed`` (a fail, but sent by an allowed forwarder)."""
+
+    rules: CheckRules
+    options: SpfOptions = SpfOptions()
+    name: str = "spf"
+
+    def asks(self, attempt: Attempt, replies: Replies, *, sender: bool = False) -> Iterable[Question]:
+        """Whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail.
+
+        With `sender` only what has to do with the sender, not what HELO's record alone wants to know.
+        """
+        if self._skipped(attempt):
+            return
+        claims = [claim for claim in self._claims(attempt, replies) if not sender or claim.identity is Identity.MAILFROM]
+        for claim in claims:
+            yield from (*claim.progress.asked, *claim.progress.wanted)
+        if any(_fails(claim.progress.outcome) for claim in claims):
+            for progress in self._forwarders(attempt, replies):
+                yield from (*progress.asked, *progress.wanted)
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """A finding for the sender, and one for the HELO name if there is anything to say of it."""
+        if skipped := self._skipped(attempt):
+            return [harmless(self.name, "spf_skipped", skipped)]
+        findings: list[Finding] = []
+        for claim in self._claims(attempt, replies, _LATE):
+            outcome = claim.progress.outcome
+            if outcome is None:  # what is missing stands as not known, so it was skipped
+                seen = evidence(replies, claim.progress.asked)
+                text = f"the SPF record of {claim.subject.domain} was not looked up, the verdict is certain without it"
+                findings.append(harmless(self.name, f"{claim.code}_skipped", text, seen))
+                continue
+            finding = self._finding(attempt, claim, outcome, replies)
+            if claim.code == "spf" or not findings:
+                finding = finding._replace(header=self._header(claim, outcome))
+            elif outcome.result is Result.NONE:
+                continue
+            if any(earlier.score for earlier in findings):
+                finding = finding._replace(score=0)  # one client, one record: its points count once
+            findings.append(finding)
+        return findings or [harmless(self.name, "spf_skipped", "no domain to check")]
+
+    def _skipped(self, attempt: Attempt) -> str:
+        if attempt.client_address is None:
+            return "no client address given"
+        if any(attempt.client_address in network for network in self.options.skip_addresses):
+            return f"{attempt.client_address} is not checked"
+        return ""
+
+    def _claims(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[_Claim]:
+        for identity, code, subject in claims(attempt, self.options.hostname, helo=self.options.helo):
+            yield _Claim(identity, code, subject, follow(check_host(subject), replies, missing))
+
+    def _forwarders(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[Progress]:
+        for domain in self.options.domain_allow:
+            subject = _subject(attempt, domain, f"postmaster@{domain}", self.options.hostname)
+            yield follow(check_host(subject), replies, missing)
+
+    def _finding(self, attempt: Attempt, claim: _Claim, outcome: Outcome, replies: Replies) -> Finding:
+        seen = evidence(replies, claim.progress.asked)
+        code, text = f"{claim.code}_{outcome.result}", _text(claim, outcome)
+        if outcome.worthless:
+            return harmless(self.name, f"{claim.code}_worthless", text, seen)
+        if outcome.result is Result.TEMPERROR:
+            return self._unknown(code, text, outcome.domain, seen)
+        if outcome.result is Result.PERMERROR and self.options.permerror is not Consequence.OFF:
+            reply = SmtpReply(550, "5.7.24", f"Message rejected (the SPF record of {outcome.domain} is faulty)")
+            return harmful(self.name, self._rules(self.options.permerror), code, text, reply, seen)
+        if outcome.result is not Result.FAIL:
+            return harmless(self.name, code, text, seen)
+        if (allowed := self._allowed(attempt, replies)) is not None:
+            asked = tuple(lookup for progress in self._forwarders(attempt, replies, _LATE) for lookup in progress.asked)
+            seen += evidence(replies, asked)
+            if allowed.result is Result.PASS:
+                return harmless(self.name, "spf_allowed", f"{text}; but {allowed.domain} forwards mail", seen)
+            if allowed.result is Result.TEMPERROR:
+                problem = f"{text}; whether {allowed.domain} has forwarded it could not be found out"
+                return self._unknown(f"{claim.code}_temperror", problem, allowed.domain, seen)
+        return harmful(self.name, self._rules_of_fail(outcome), code, text, _refusal(claim, outcome), seen)
+
+    def _unknown(self, code: str, text: str, domain: str, seen: tuple[Evidence, ...]) -> Finding:
+        if self.options.temperror is Consequence.OFF:
+            return harmless(self.name, code, text, seen)
+        reply = SmtpReply(450, "4.7.24", f"Message deferred (the SPF record of {domain} could not be looked up)")
+        return temporary(self.name, self._rules(self.options.temperror), code, text, reply, seen)
+
+    def _allowed(self, attempt: Attempt, replies: Replies) -> Outcome | None:
+        """The outcome for the forwarder that sent it; if that is not certain, of one that may have."""
+        outcomes = [progress.outcome for progress in self._forwarders(attempt, replies, _LATE)]
+        certain = [each for each in outcomes if each is not None and each.result is Result.PASS and not each.worthless]
+        doubtful = [each for each in outcomes if each is not None and each.result is Result.TEMPERROR]
+        return next(iter(certain + doubtful), None)
+
+    def _rules_of_fail(self, outcome: Outcome) -> CheckRules:
+        if not outcome.never_sends:
+            return self.rules
+        if self.options.never_sends is not None:
+            return self._rules(self.options.never_sends)
+        return self._rules(Consequence.REJECT) if self.rules.consequence is Consequence.SCORE else self.rules
+
+    def _rules(self, consequence: Consequence) -> CheckRules:
+        return replace(self.rules, consequence=None if consequence is Consequence.OFF else consequence)
+
+    def _header(self, claim: _Claim, outcome: Outcome) -> str:
+        if self.options.header == "none":
+            return ""
+        write = received_spf if self.options.header == "received-spf" else authentication_results
+        return write(claim.identity, claim.subject, outcome)
+
+
+def claims(attempt: Attempt, hostname: str = "unknown", *, helo: bool = True) -> list[tuple[Identity, str, Subject]]:
+    """Who the client says it is: what to check of that, with the beginning of the codes; the sender first."""
+    found = []
+    helo_domain = canonical(attempt.helo_name) or ""
+    postmaster = f"postmaster@{helo_domain}"
+    if attempt.has_sender and not attempt.sender:
+        if helo_domain:
+            found.append((Identity.HELO, "spf", _subject(attempt, helo_domain, postmaster, hostname)))
+        return found
+    if attempt.has_sender and attempt.sender_domain:
+        local, domain = attempt.sender.rpartition("@")[0], in_ascii(attempt.sender_domain)
+        found.append((Identity.MAILFROM, "spf", _subject(attempt, domain, f"{local}@{domain}", hostname)))
+    if helo and "." in helo_domain:
+        found.append((Identity.HELO, "spf_helo", _subject(attempt, helo_domain, postmaster, hostname)))
+    return found
+
+
+def authorised(attempt: Attempt, replies: Replies) -> str:
+    """The domain of the sender (of HELO for the null sender) whose record lets the client pass, and not everybody; as these
+    replies have it, empty for none."""
+    if attempt.client_address is None:
+        return ""
+    for _, _, subject in claims(attempt, helo=False):
+        outcome = follow(check_host(subject), replies).outcome
+        if outcome is not None and outcome.result is Result.PASS and not outcome.worthless:
+            return subject.domain
+    return ""
+
+
+def _subject(attempt: Attempt, domain: str, sender: str, hostname: str) -> Subject:
+    assert attempt.client_address is not None
+    return Subject(attempt.client_address, domain, sender, attempt.helo_name, hostname, attempt.at)
+
+
+def _fails(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.result is Result.FAIL
+
+
+def _text(claim: _Claim, outcome: Outcome) -> str:
+    client, domain = claim.subject.address, printable(claim.subject.domain, 120)
+    whose = f"HELO {domain}" if claim.identity is Identity.HELO else domain
+    because = f" ({printable(outcome.mechanism, 80)})" if outcome.mechanism else ""
+    problem = printable(outcome.problem, 120)
+    if outcome.worthless:
+        return f"{whose} lets anybody send{because}"
+    return {
+        Result.PASS: f"{whose} lets {client} send{because}",
+        Result.FAIL: f"{whose} does not let {client} send{because}",
+        Result.SOFTFAIL: f"{whose} would rather not let {client} send{because}",
+        Result.NEUTRAL: f"{whose} does not say whether {client} may send{because}",
+        Result.NONE: f"{whose} has no SPF record",
+        Result.TEMPERROR: f"the SPF record of {whose} could not be looked up ({problem})",
+        Result.PERMERROR: f"the SPF record of {whose} is faulty ({problem})",
+    }[outcome.result]
+
+
+def _refusal(claim: _Claim, outcome: Outcome) -> SmtpReply:
+    """The words of a fail; those of the domain itself behind our own, and marked as its own (RFC 7208 §6.2)."""
+    domain = printable(claim.subject.domain, 120)
+    said = f"as {domain}" if claim.identity is Identity.HELO else f"for {domain}"
+    text = f"Message rejected (SPF fail - {claim.subject.address} is not allowed to send {said})"
+    explanation = printable(outcome.explanation, _EXPLANATION)
+    return SmtpReply(550, "5.7.23", f"{text}; {domain} explains: {explanation}" if explanation else text)

@@ -1,0 +1,110 @@
+"""What is decided before every question is answered, and on what a decision rests: the fold asked about what may yet come.
+
+The fold is monotonic: a listing by a block list never makes a verdict milder, one by an allow list never harsher. So when
+the best and the worst that may still come lead to the same verdict, everything between them does, too. An allow list that
+cannot be reached softens what rests on address lists more than one that vouches with few points: while one is open, the
+best is that no address list counts.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.mail import recipients
+from resolverd.mail.findings import Action
+from resolverd.mail.lookups import Clear, Listed, ListLookup, Question, Replies, Reply
+from resolverd.mail.request import Attempt
+from resolverd.policy.checks.rules import Check, judged
+from resolverd.policy.suppress import own_word
+from resolverd.policy.verdict import DENIED, Decision, VerdictRules, decide
+
+_TTL = 0
+
+
+class Foresight:
+    """Looks ahead for one attempt. `lists` by id; `frugal`: a refusal is a refusal, for now or for good."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        checks: Sequence[Check],
+        lists: Mapping[str, ListSpec],
+        rules: VerdictRules,
+        *,
+        frugal: bool = False,
+    ):
+        self._attempt = attempt
+        self._checks = checks
+        self._lists = lists
+        self._rules = rules
+        self._frugal = frugal
+        # What is found in mail to such recipients is wanted for its own sake.
+        self._curious = bool(attempt.recipient) and recipients.matches(attempt.recipient, rules.exempt_recipients)
+
+    def is_decided(self, replies: Replies, open_: Collection[Question]) -> bool:
+        """Whether the verdict is the same whatever comes of the open questions."""
+        lookups = [question for question in open_ if isinstance(question, ListLookup)]
+        if self._curious or not open_:
+            return False
+        if not own_word(self._attempt, self._checks, replies).wants.isdisjoint(open_):
+            return False  # what the admin says once he knows who it is may lift all that others say
+        if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
+            return False
+        best = self._decide(replies, self._best(replies, lookups))
+        if any(finding.code == DENIED for finding in best.findings):
+            return True  # the admin's own refusal is the answer, whatever others say
+        if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
+            return True  # nothing is harsher, and none of the other questions makes it milder
+        if len(lookups) < len(open_):
+            return False  # what comes of names is not foreseen
+        worst = self._decide(replies, {lookup: self._worst(lookup) for lookup in lookups})
+        return _told(best) == _told(worst)
+
+    def grounds(self, replies: Replies) -> list[ListLookup]:
+        """The listings without which mail that is refused would not be; none where other things speak against it as well."""
+        listed = [question for question, reply in replies.items() if isinstance(reply, Listed) and reply.weight]
+        lookups = [question for question in listed if isinstance(question, ListLookup) and self._blocks(question)]
+        if not lookups:
+            return []
+        without = self._decide(replies, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
+        return [] if without.action in (Action.REJECT, Action.DEFER) else lookups
+
+    def _speaks_at_once(self) -> bool:
+        """Whether a check refuses on what the client says alone: one that asks has nothing against it before it is answered."""
+        silent = [check for check in self._checks if next(iter(check.asks(self._attempt, {})), None) is None]
+        findings = [finding for check in silent for finding in check.judge(self._attempt, {})]
+        return any(finding.consequence is not None for finding in findings)
+
+    def _decide(self, replies: Replies, more: Mapping[Question, Reply]) -> Decision:
+        known = {**replies, **more}
+        findings = [finding for check in self._checks for finding in judged(check, self._attempt, known)]
+        return decide(self._attempt, findings, self._rules)
+
+    def _blocks(self, question: Question) -> bool:
+        return isinstance(question, ListLookup) and not self._lists[question.list_id].allows
+
+    def _best(self, replies: Replies, open_: Sequence[ListLookup]) -> dict[Question, Reply]:
+        best: dict[Question, Reply] = {}
+        for lookup in open_:
+            spec = self._lists[lookup.list_id]
+            best[lookup] = _listed(spec, 3) if spec.allows else Clear(spec.id, _TTL)
+        if any(self._lists[lookup.list_id].allows for lookup in open_):
+            best |= {
+                question: Clear(question.list_id, _TTL)
+                for question in replies
+                if isinstance(question, ListLookup) and self._blocks(question) and not isinstance(question.subject, str)
+            }
+        return best
+
+    def _worst(self, lookup: ListLookup) -> Reply:
+        spec = self._lists[lookup.list_id]
+        return Clear(spec.id, _TTL) if spec.allows else _listed(spec, 0)
+
+
+def _listed(spec: ListSpec, trust: int) -> Listed:
+    return Listed(spec.id, (), (), spec.heaviest, "", "", _TTL, trust=trust)
+
+
+def _told(decision: Decision) -> tuple[Action, bool, bool, bool]:
+    """What of a decision the outside sees, and greylisting."""
+    permanent = decision.reply is not None and decision.reply.permanent
+    return decision.action, permanent, decision.wants_greylist, decision.suspicious

@@ -1,0 +1,292 @@
+"""The checks are heard on one attempt: asked side by side, judged, folded; and heard again where lists may have more to say.
+
+What is found out about the client of a message is found out once, however many recipients it has (`messages`).
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from resolverd.clock import Clock
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.failures import Unknown
+from resolverd.mail.findings import Action, Finding
+from resolverd.mail.lookups import Clear, ListLookup, ListReply, Question, Replies, Reply
+from resolverd.mail.request import Attempt
+from resolverd.overrides.rules import Held
+from resolverd.policy.cache import Known, Messages
+from resolverd.policy.checks.fcrdns import Fcrdns, confirmed, wanted
+from resolverd.policy.checks.overrides import Overrides
+from resolverd.policy.checks.rhsbl import Rhsbl
+from resolverd.policy.checks.rules import Check, CheckRules, judged
+from resolverd.policy.checks.sender_domain import SenderDomain
+from resolverd.policy.checks.spf import Spf
+from resolverd.policy.early import Foresight
+from resolverd.policy.inquiry import Inquiry, inquire, judge, reply_of
+from resolverd.policy.lookup_budget import Purses, ZoneRates
+from resolverd.policy.suppress import counting, own_word
+from resolverd.policy.verdict import Decision, VerdictRules, decide, excused
+from resolverd.resolver.ports import Resolver
+from resolverd.wire.names import Address
+
+
+class Lists(Protocol):
+    """The lists engine, as far as it is needed here (`dnsbl.engine`)."""
+
+    @property
+    def specs(self) -> tuple[ListSpec, ...]:
+        """The lists that are asked at the moment; an admin may switch them while we run."""
+        ...
+
+    @property
+    def frugal(self) -> bool:
+        """Whether questions are to be saved at the cost of round trips."""
+        ...
+
+    def recall(self, lookup: ListLookup) -> ListReply | None:
+        """What the list has said, where it is still known."""
+        ...
+
+    async def ask(self, question: ListLookup, *, deadline: float) -> ListReply:
+        """What the list says, by `deadline` (monotonic seconds) at the latest."""
+        ...
+
+    def turn(self, lookup: ListLookup) -> int:
+        """When a question is to be asked: lower ones first, later ones only while the decision is open."""
+        ...
+
+    async def ask_again(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
+        """What lists say now, past what is remembered; without those that could not be asked."""
+        ...
+
+    async def second_looks(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
+        """Listings that are about to refuse somebody, looked at once more where need be; those that have changed."""
+        ...
+
+    def saves_looks(self, lookups: Iterable[ListLookup]) -> bool:
+        """Whether second looks are so few by now that they are for clients whom nothing but these listings speaks against."""
+        ...
+
+    def vouch(self, client: Address, cleared: Iterable[str]) -> None:
+        """A client is known as good, and these lists (by id) do not list it."""
+        ...
+
+
+class Hearing:
+    """One attempt, what has been found out about it, and the `decision` that this comes to as yet. Made by `Hearings.hear`."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        checks: Sequence[Check],
+        foresight: Foresight,
+        known: Known,
+        engine: Lists,
+        deadline: float,
+        rules: VerdictRules,
+        online: Callable[[], bool],
+        inquire: Callable[..., Awaitable[Inquiry]],
+        clock: Clock,
+    ) -> None:
+        self.attempt = attempt
+        self.known = known
+        self._checks = checks
+        self._foresight = foresight
+        self._engine = engine
+        self._deadline = deadline
+        self._rules = rules
+        self._online = online
+        self._inquire = inquire
+        self._clock = clock
+        self.decision = self._decide()
+
+    @property
+    def inquiry(self) -> Inquiry:
+        """What was asked, and what came back."""
+        return self.known.inquiry
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings as they count: nobody is refused for the time being over what nobody can look up."""
+        return excused(self.known.findings) if self._is_cut_off() else self.known.findings
+
+    @property
+    def overrides(self) -> list[Held]:
+        """The admin's own words that have counted."""
+        own = [check for check in self._checks if isinstance(check, Overrides) and check.name not in self.inquiry.broken]
+        return [held for check in own for held in check.effective(self.attempt, self.inquiry.replies)]
+
+    async def look_twice(self) -> None:
+        """Have the listings looked at once more without which the client would not be refused: once a message."""
+        if self.decision.action is not Action.REJECT or self.inquiry.broken or self.known.twice:
+            return
+        grounds = self._foresight.grounds(self.inquiry.replies)
+        if grounds and self.inquiry.spared and self._engine.saves_looks(grounds):
+            grounds = self._foresight.grounds(await self._with_names())
+        if grounds:
+            self._change(await self._engine.second_looks(grounds, deadline=self._deadline))
+            self.known = self.known._replace(twice=True)
+
+    async def ask_again(self, waited: int) -> None:
+        """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
+        lifts = own_word(self.attempt, self._checks, self.inquiry.replies).lifts
+        counts = {each for check in self._checks for each in counting(check, self.attempt, self.inquiry.replies, lifts)}
+        if stale := [lookup for lookup in _stale(self.inquiry.replies, waited) if lookup in counts]:
+            self._change(await self._engine.ask_again(stale, deadline=self._deadline))
+
+    async def find_name(self) -> str:
+        """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
+        replies = self.inquiry.replies
+        if any(question not in replies for question in wanted(self.attempt, replies)):
+            replies = (await self._inquire(self.attempt, (Fcrdns(CheckRules()),), known=replies)).replies
+        return confirmed(self.attempt, replies)
+
+    async def _with_names(self) -> Replies:
+        """The replies, and what the client's names are like, which the decision did not need: a client without any is no loss.
+
+        What cannot be found out in half of the time that is left speaks against nobody.
+        """
+        now = self._clock.monotonic()
+        halfway = now + (self._deadline - now) / 2
+        names = [check for check in self._checks if isinstance(check, Fcrdns)]
+        found = (await self._inquire(self.attempt, names, known=self.inquiry.known, deadline=halfway)).replies
+        return {**self.inquiry.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
+
+    def _change(self, replies: Mapping[ListLookup, ListReply]) -> None:
+        if replies:
+            inquiry = self.inquiry.changed(replies)
+            self.known = self.known._replace(inquiry=inquiry, findings=judge(self.attempt, self._checks, inquiry))
+            self.decision = self._decide()
+
+    def _decide(self) -> Decision:
+        return decide(self.attempt, self.findings, self._rules, blind=self._is_cut_off())
+
+    def _is_cut_off(self) -> bool:
+        return self.inquiry.partial and not self._online()
+
+
+class Hearings:
+    """Hears the checks that `make_checks` gives for the lists that are asked at the moment, in their order."""
+
+    def __init__(
+        self,
+        make_checks: Callable[[tuple[ListSpec, ...]], Sequence[Check]],
+        engine: Lists,
+        resolver: Resolver,
+        clock: Clock,
+        rules: VerdictRules,
+        online: Callable[[], bool],
+    ) -> None:
+        self._make_checks = make_checks
+        self._lists = engine.specs
+        self._checks = tuple(make_checks(self._lists))
+        self._engine = engine
+        self._resolver = resolver
+        self._clock = clock
+        self._rules = rules
+        self._online = online
+        self._messages = Messages()
+        self._rates = ZoneRates(clock)
+
+    async def hear(self, attempt: Attempt, deadline: float, *, record: bool) -> Hearing:
+        """What the checks find by `deadline` (monotonic seconds). Without `record` somebody only looks: at everything."""
+        self._follow_lists()
+        checks, lists = self._checks, {spec.id: spec for spec in self._lists}
+        foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
+        known = await self._find_out(attempt, checks, foresight, deadline, record)
+        ask = partial(self._ask, deadline=deadline, purses=known.purses)
+        more = partial(inquire, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
+        return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online, more, self._clock)
+
+    def remember(self, hearing: Hearing) -> None:
+        """Keep what was found out for the other recipients of the message."""
+        self._messages.put(hearing.attempt, hearing.known, self._clock.monotonic())
+
+    async def _find_out(
+        self, attempt: Attempt, checks: Sequence[Check], foresight: Foresight, deadline: float, record: bool
+    ) -> Known:
+        before = self._messages.get(attempt, self._clock.monotonic()) if record else None
+        purses = Purses.full(self._rates) if before is None else before.purses
+        ask = partial(self._ask, deadline=deadline, purses=purses)
+        whose = partial(of_sender, attempt, checks)
+        if not record:
+            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, lifting=False, of_sender=whose)
+            return Known(inquiry, judge(attempt, checks, inquiry), twice=False, purses=purses)
+        if before is not None and not before.inquiry.spared and (found := _for_this_recipient(attempt, checks, before)):
+            return found
+        seen = before.inquiry.known if before else None
+        foreseen = partial(_is_decided, foresight)
+        inquiry = await inquire(
+            attempt, checks, ask, self._clock, deadline,
+            known=seen, recall=self._recall, turn=self._turn, is_decided=foreseen, of_sender=whose,
+        )  # fmt: skip
+        return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice, purses=purses)
+
+    def _follow_lists(self) -> None:
+        if (lists := self._engine.specs) != self._lists:
+            self._lists, self._checks = lists, tuple(self._make_checks(lists))
+            self._messages = Messages()
+
+    def _turn(self, question: Question) -> int:
+        return self._engine.turn(question) if isinstance(question, ListLookup) else 0
+
+    def _recall(self, question: Question) -> Reply | None:
+        if isinstance(question, ListLookup):
+            return self._engine.recall(question)
+        answer = self._resolver.known(question.name, question.rtype)
+        return None if answer is None else reply_of(answer, question.rtype)
+
+    async def _ask(self, question: Question, is_senders: bool, *, deadline: float, purses: Purses) -> Reply:
+        started = self._clock.monotonic()
+        if isinstance(question, ListLookup):
+            return await self._engine.ask(question, deadline=min(deadline, started + self._rules.list_deadline))
+        purse = purses.sender if is_senders else purses.client
+        answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline, purse=purse)
+        return reply_of(answer, question.rtype, round(1000 * (self._clock.monotonic() - started)))
+
+
+def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> set[Question]:
+    """What is asked of the sender's domain, which need not be the client's own."""
+    found: set[Question] = set()
+    for check in checks:
+        if isinstance(check, SenderDomain):
+            found.update(check.asks(attempt, replies))
+        elif isinstance(check, Spf):
+            found.update(check.asks(attempt, replies, sender=True))
+    return found
+
+
+def _is_decided(foresight: Foresight, replies: Replies, open_: Collection[Question]) -> bool:
+    try:
+        return foresight.is_decided(replies, open_)
+    except Exception:  # a check that fails is told of when it judges; until then everybody is waited for
+        return False
+
+
+def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Known) -> Known | None:
+    """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
+    replies = known.inquiry.replies
+    own = {check.name for check in checks if _is_of_recipient(check)} - known.inquiry.broken
+    if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
+        return None
+    findings: list[Finding] = []
+    for check in checks:
+        if check.name in own:
+            findings += judged(check, attempt, replies)
+        else:
+            findings += [finding for finding in known.findings if finding.check == check.name]
+    return known._replace(findings=findings)
+
+
+def _is_of_recipient(check: Check) -> bool:
+    """Whether it may find something else for another recipient of the message."""
+    return isinstance(check, Overrides) or (isinstance(check, Rhsbl) and "recipient" in check.roles)
+
+
+def _stale(replies: Replies, waited: int) -> list[ListLookup]:
+    """The lists whose clearance is from nearer the first try, so many seconds ago, than this one."""
+    return [
+        question
+        for question, reply in replies.items()
+        if isinstance(question, ListLookup) and isinstance(reply, Clear) and 2 * reply.age > waited
+    ]

@@ -1,0 +1,273 @@
+"""Putting the checks' questions, all side by side, until they have what they want or time is up.
+
+A check that wants one answer before it knows the next question gets it as soon as it is there, whatever the others wait
+for: a new client's verdict takes as long as the longest chain of questions (PTR, the address of its name, a list's word on
+that name), not as long as their sum. What a check has stopped asking for is no longer waited for; nor is anything that
+cannot change the decision. Questions of a later turn are put only when those before are answered and it is still open.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from resolverd.clock import Clock
+from resolverd.failures import Unknown, Why
+from resolverd.mail.findings import Finding
+from resolverd.mail.lookups import (
+    SKIPPED,
+    Absent,
+    DnsReply,
+    Listed,
+    ListLookup,
+    ListReply,
+    Question,
+    Records,
+    Replies,
+    Reply,
+    Skipped,
+)
+from resolverd.mail.request import Attempt
+from resolverd.policy.checks.rules import NO_AUTHORITY, Check, harmless, judged
+from resolverd.policy.suppress import LIFTED, NO_WORD, OwnWord, counting, own_word
+from resolverd.wire import codes
+from resolverd.wire.answer import Answer
+
+log = logging.getLogger(__name__)
+
+MAX_QUESTIONS: Final = 256
+"""Questions asked for one attempt: four names in forty lists are fewer, a check gone wild is stopped."""
+
+BROKEN: Final = "internal_error"
+"""The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
+
+_OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
+
+
+class Inquiry(NamedTuple):
+    """What came back; as Unknown also what was not there in time, as Skipped what the decision did not need.
+
+    `broken`: names of the checks that failed while asking, or whose questions failed by a fault of ours.
+    """
+
+    replies: Replies
+    broken: frozenset[str]
+
+    @property
+    def partial(self) -> bool:
+        """Whether something that was asked stayed unknown."""
+        return any(isinstance(reply, Unknown) for reply in self.replies.values())
+
+    @property
+    def spared(self) -> bool:
+        """Whether something was not asked, as the decision did not need it."""
+        return any(isinstance(reply, Skipped) for reply in self.replies.values())
+
+    @property
+    def known(self) -> dict[Question, Reply]:
+        """The replies without those that nobody needed."""
+        return {question: reply for question, reply in self.replies.items() if not isinstance(reply, Skipped)}
+
+    def changed(self, replies: Mapping[ListLookup, ListReply]) -> "Inquiry":
+        """The same with other replies in place of some."""
+        merged: dict[Question, Reply] = {**self.replies}
+        merged.update({question: reply for question, reply in replies.items() if question in merged})
+        return self._replace(replies=merged)
+
+
+def _at_once(question: Question) -> int:
+    return 0
+
+
+def _recalls_nothing(question: Question) -> Reply | None:
+    return None
+
+
+def _of_nobody(replies: Replies) -> Collection[Question]:
+    return ()
+
+
+def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
+    return False
+
+
+async def inquire(
+    attempt: Attempt,
+    checks: Sequence[Check],
+    ask: Callable[[Question, bool], Awaitable[Reply]],
+    clock: Clock,
+    deadline: float,
+    *,
+    known: Replies | None = None,
+    recall: Callable[[Question], Reply | None] = _recalls_nothing,
+    turn: Callable[[Question], int] = _at_once,
+    is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
+    lifting: bool = True,
+    of_sender: Callable[[Replies], Collection[Question]] = _of_nobody,
+) -> Inquiry:
+    """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
+
+    `known`: replies that are there already; `recall` gives those that can be had without asking anybody. `turn`: the questions
+    of the lowest number go first, and have half of the time to be answered. `is_decided` is told the replies so far and the
+    questions that are open, whenever a list has spoken, or is about to be asked. `lifting`: what the admin's own word lifts
+    is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
+
+    `of_sender` tells which questions are about the sender's domain, and `ask` is told whether a question is.
+
+    Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
+    later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
+    """
+    replies: dict[Question, Reply] = dict(known or {})
+    under_way: dict[Question, asyncio.Task[Reply]] = {}
+    broken: set[str] = set()
+    failed: set[Question] = set()
+    began = clock.monotonic()
+    halfway = began + (deadline - began) / 2
+    answered: list[Question] = []
+    spared = False
+    last = -1
+    word, settled = NO_WORD, False
+    try:
+        while True:
+            if not settled:
+                word = _own_word(attempt, checks, replies) if lifting else NO_WORD
+                settled = word.wants <= replies.keys()
+            wanted = _wanted(attempt, checks, replies, broken, word.lifts)
+            open_ = [question for question in wanted if question not in replies]
+            waits = not word.wants.isdisjoint(open_)
+            turns = {question: turn(question) + (waits and isinstance(question, ListLookup)) for question in open_}
+            first = min(turns.values(), default=0)
+            if (first > last or _is_news(answered, replies, open_)) and not broken and is_decided(replies, open_):
+                spared = True
+                break
+            last = first
+            now = clock.monotonic()
+            final = max(turns.values(), default=0)
+            upto = first if now < halfway else final
+            answered = []
+            senders: Collection[Question] | None = None
+            for question in open_:
+                room = len(under_way) + len(replies) < MAX_QUESTIONS
+                if question in under_way or not room or turns[question] > upto:
+                    continue
+                if (reply := _recalled(question, recall)) is not None:
+                    replies[question] = reply
+                    answered.append(question)
+                else:
+                    senders = _senders(of_sender, replies) if senders is None else senders
+                    under_way[question] = asyncio.ensure_future(ask(question, question in senders))
+            if answered:
+                continue
+            waiting = {under_way[question] for question in wanted if question in under_way}
+            left = (deadline if upto == final else halfway) - now
+            if not waiting or now >= deadline:
+                break
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            answered = [question for question, task in under_way.items() if task.done()]
+            for question in answered:
+                replies[question] = _outcome(question, under_way.pop(question), failed)
+    finally:
+        for task in under_way.values():
+            task.cancel()
+    for question in wanted:
+        replies.setdefault(question, SKIPPED if spared else _OVERDUE)
+    if word.lifts:
+        for question in _wanted(attempt, checks, replies, broken):
+            replies.setdefault(question, LIFTED)
+    if failed:
+        broken |= {check.name for check in checks if failed & set(_wanted(attempt, [check], replies, broken))}
+    return Inquiry(replies, frozenset(broken))
+
+
+def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[Finding]:
+    """Every check's findings, in the order of the checks; a check that fails has only an internal error to say."""
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            if check.name not in inquiry.broken:
+                findings += judged(check, attempt, inquiry.replies)
+                continue
+        except Exception:
+            log.exception("check %s failed while judging", check.name)
+        findings.append(harmless(check.name, BROKEN, "this check failed, the log has the details"))
+    return findings
+
+
+def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
+    """A DNS answer as checks see it: data, a denial, or not known."""
+    if answer.rcode in (codes.NOERROR, codes.NXDOMAIN):
+        final = answer.final(rtype)
+        chain_ttl = min((rrset.ttl for rrset in answer.answer), default=0)
+        if final is not None and answer.rcode == codes.NOERROR:
+            return Records(final.rdatas, chain_ttl, answer.age, ms, answer.definite)
+        if not answer.definite:
+            return NO_AUTHORITY
+        ttl = min((rrset.ttl for rrset in (*answer.answer, *answer.authority)), default=0)
+        return Absent(answer.rcode == codes.NXDOMAIN, ttl, answer.age, ms)
+    if answer.rcode == codes.REFUSED:
+        return Unknown(Why.REFUSED)
+    if answer.rcode == codes.SERVFAIL and any(error.code == codes.EDE_NETWORK_ERROR for error in answer.errors):
+        return Unknown(Why.TIMEOUT, "the internet is out of reach")
+    if answer.rcode == codes.SERVFAIL and any(error.code == codes.EDE_NO_REACHABLE_AUTHORITY for error in answer.errors):
+        return Unknown(Why.TIMEOUT, "no name server answered")
+    return Unknown(Why.FAILED, codes.rcode_text(answer.rcode))
+
+
+def _is_news(answered: Collection[Question], replies: Replies, open_: Collection[Question]) -> bool:
+    """Whether looking ahead is worth its while: what names are like decides little before a list has listed somebody.
+
+    Once one has, every list's word counts: the one that is clear may be the allow list that everything waited for.
+    """
+    if all(isinstance(question, ListLookup) for question in open_):
+        return True
+    listed = any(isinstance(reply, Listed) for reply in replies.values())
+    return listed and any(isinstance(question, ListLookup) for question in answered)
+
+
+def _recalled(question: Question, recall: Callable[[Question], Reply | None]) -> Reply | None:
+    try:
+        return recall(question)
+    except Exception:  # asking in earnest shows what it is
+        log.exception("a reply could not be recalled: %s", question)
+        return None
+
+
+def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question]) -> Reply:
+    """What a finished task has brought; a question that failed by a fault of ours joins `failed`."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if error is None:
+        return task.result()
+    log.error("a question failed: %s", question, exc_info=error)
+    failed.add(question)
+    return Unknown(Why.FAILED, "internal error")
+
+
+def _senders(of_sender: Callable[[Replies], Collection[Question]], replies: Replies) -> Collection[Question]:
+    try:
+        return of_sender(replies)
+    except Exception:  # a check that fails is told of when it is asked or judges
+        return ()
+
+
+def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> OwnWord:
+    try:
+        return own_word(attempt, checks, replies)
+    except Exception:  # a check that fails is told of when it is asked or judges
+        return NO_WORD
+
+
+def _wanted(
+    attempt: Attempt, checks: Sequence[Check], replies: Replies, broken: set[str], lifts: Collection[str] = ()
+) -> list[Question]:
+    """What all checks want to know at this point, each question once, without what is lifted; checks that fail here join
+    `broken`."""
+    wanted: dict[Question, None] = {}
+    for check in checks:
+        if check.name in broken:
+            continue
+        try:
+            wanted.update(dict.fromkeys(counting(check, attempt, replies, lifts)))
+        except Exception:
+            log.exception("check %s failed while asking", check.name)
+            broken.add(check.name)
+    return list(wanted)

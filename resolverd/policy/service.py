@@ -1,0 +1,231 @@
+"""The screening of one delivery attempt, from attributes to verdict: the order of things, with reasons.
+
+1. Authenticated clients and trusted networks pass: nobody's mail is checked against its own server.
+2. States other than RCPT pass; at DATA a header still due to the message goes out.
+3. All checks, the admin's own word first, ask side by side, within the deadline and until the decision is certain, and judge
+   what came back: once a message, as its recipients have the client in common. Only the admin may have a word on one of them.
+4. The fold decides.
+5. What would be refused on the word of lists alone is looked at twice: a listing may be old, a list may have gone bad.
+6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
+7. Whoever has waited and would pass now is looked up in the lists again: time to learn of him is what they were given. What
+   they have learnt counts before greylisting remembers that he has passed.
+8. One header goes out with a mail that passes, others wait in the queue.
+
+Whatever fails here is a bug of ours, and then the mail passes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from resolverd import __version__
+from resolverd.clock import Clock
+from resolverd.dnsbl.names import unmapped
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.greylist.decide import x_greylist
+from resolverd.greylist.organisation import Proof
+from resolverd.mail.findings import Action, GreylistOutcome, Verdict
+from resolverd.mail.lookups import Clear, Replies
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.overrides.rules import Held
+from resolverd.policy.checks.fcrdns import confirmed
+from resolverd.policy.checks.rules import Check
+from resolverd.policy.checks.spf import authorised
+from resolverd.policy.evaluate import Hearing, Hearings, Lists
+from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
+from resolverd.policy.inquiry import BROKEN
+from resolverd.policy.verdict import ALLOWED, Decision, VerdictRules, conclude, harshness, notice, settle, waived
+from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.policy.what_if import otherwise
+from resolverd.resolver.ports import Resolver
+
+log = logging.getLogger(__name__)
+
+GREYLIST_PATIENCE: Final = 2.0
+"""Seconds for greylisting to answer, beyond the deadline if need be; it has less patience with its store than that."""
+
+
+_KNOWN: Final = frozenset({"passed", "known", "allowed"})
+"""Outcomes of greylisting that say that the client comes back, as mail servers do."""
+
+
+class Greylisting(Protocol):
+    """Greylisting, as far as it is needed here (`greylist.service`)."""
+
+    async def consider(
+        self,
+        attempt: Attempt,
+        *,
+        record: bool,
+        suspicious: bool,
+        score: float,
+        prove: Callable[[], Proof],
+        again: Callable[[int], Awaitable[float | None]],
+    ) -> GreylistOutcome:
+        """Whether the attempt has to come back later; changes nothing unless `record`.
+
+        `prove` tells to whom it belongs; `again`, asked when it has waited, with the seconds, the points against it now, None
+        if it is refused.
+        """
+        ...
+
+
+class Screen:
+    """Gives verdicts.
+
+    `checks` makes the checks, in their order, for the lists that are asked at the moment: ``partial(checks.build, rules)``.
+    `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
+    all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
+    `hit` is told of overrides that have counted. A screen made at reload takes over `headers` and `recent` from the one before.
+    """
+
+    def __init__(
+        self,
+        checks: Callable[[tuple[ListSpec, ...]], Sequence[Check]],
+        engine: Lists,
+        resolver: Resolver,
+        greylister: Greylisting,
+        clock: Clock,
+        rules: VerdictRules,
+        counters: Counters,
+        new_id: Callable[[], str],
+        *,
+        online: Callable[[], bool] = lambda: True,
+        hostname: str = "localhost",
+        headers: HeaderQueue | None = None,
+        recent: RecentVerdicts | None = None,
+        hit: Callable[[Sequence[Held]], None] = lambda held: None,
+    ) -> None:
+        self._hearings = Hearings(checks, engine, resolver, clock, rules, online)
+        self._engine = engine
+        self._greylister = greylister
+        self._clock = clock
+        self._rules = rules
+        self._counters = counters
+        self._new_id = new_id
+        self._hostname = hostname
+        self._hit = hit
+        self.headers = headers if headers is not None else HeaderQueue()
+        self.recent = recent if recent is not None else RecentVerdicts()
+
+    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+        """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
+        started = self._clock.monotonic()
+        ref = self._new_id()
+        try:
+            verdict = await self._verdict(attempt, ref, started, record)
+        except Exception:
+            log.exception("screening failed, the mail passes")
+            self._counters.add("screen_errors")
+            verdict = Verdict(ref, Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
+        if attempt.client_address is not None:
+            verdict = verdict._replace(client=unmapped(attempt.client_address))
+        self.recent.put(verdict, self._clock.monotonic(), dry=not record)
+        if record:
+            self._count(verdict)
+        return verdict
+
+    def recall(self, ref: str) -> Verdict | None:
+        """The verdict of this reference, if it is still kept."""
+        return self.recent.get(ref, self._clock.monotonic())
+
+    async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:
+        if attempt.client_address is not None:
+            attempt = attempt._replace(client_address=unmapped(attempt.client_address))
+        attempt = attempt._replace(instance=attempt.message)
+        if reason := waived(attempt, self._rules):
+            return Verdict(ref, Action.ACCEPT, 0, reason)
+        if attempt.protocol_state.upper() != "RCPT":
+            header = self._due(attempt, record) if attempt.protocol_state.upper() == "DATA" else ""
+            return Verdict(ref, Action.ACCEPT, 0, f"nothing to decide at {attempt.protocol_state}", header=header)
+
+        attempt = attempt._replace(at=int(self._clock.wall()))
+        deadline = started + self._rules.deadline
+        hearing = await self._hearings.hear(attempt, deadline, record=record)
+        await hearing.look_twice()
+        greylist = None
+        if hearing.decision.wants_greylist:
+            patience = max(deadline - self._clock.monotonic(), 0) + GREYLIST_PATIENCE
+            greylist = await self._greylist(hearing, record, patience)
+        decision = settle(hearing.decision, greylist)
+        if record:
+            self._hearings.remember(hearing)
+            self._vouch(attempt, decision, greylist, hearing.inquiry.replies)
+            self._hit(hearing.overrides)
+        header = self._header(attempt, decision, greylist, ref, record)
+        inquiry = hearing.inquiry
+        verdict = conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
+        return verdict._replace(
+            otherwise=otherwise(attempt, hearing.findings, self._rules, decision, greylist, spared=inquiry.spared)
+        )
+
+    def _vouch(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
+        """Remember a client that is known as good, and who had nothing against it."""
+        known = greylist is not None and greylist.state in _KNOWN
+        if attempt.client_address is None or decision.action is not Action.ACCEPT:
+            return
+        if known or any(finding.code == ALLOWED for finding in decision.findings):
+            cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
+            self._engine.vouch(attempt.client_address, cleared)
+
+    async def _greylist(self, hearing: Hearing, record: bool, patience: float) -> GreylistOutcome:
+        attempt, replies = hearing.attempt, hearing.inquiry.replies
+
+        async def again(waited: int) -> float | None:
+            await hearing.ask_again(waited)
+            return hearing.decision.score if hearing.decision.action is Action.ACCEPT else None
+
+        try:
+            async with asyncio.timeout(patience):
+                if name := await hearing.find_name():
+                    attempt = attempt._replace(client_name=name)
+                return await self._greylister.consider(
+                    attempt,
+                    record=record,
+                    suspicious=hearing.decision.suspicious,
+                    score=hearing.decision.score,
+                    prove=lambda: Proof(authorised(attempt, replies), confirmed(attempt, replies)),
+                    again=again,
+                )
+        except Exception:
+            log.exception("greylisting failed, the mail passes")
+            self._counters.add("screen_errors")
+            return GreylistOutcome("skipped", reason="internal error")
+
+    def _header(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, ref: str, record: bool) -> str:
+        """The header that goes out now with a mail that passes; others are queued."""
+        told = conclude(decision, ref=ref).action
+        if told is not Action.ACCEPT:
+            return ""
+        due: dict[Header, str] = {}
+        if text := next((finding.header for finding in decision.findings if finding.header), ""):
+            due[Header.RECEIVED_SPF] = text
+        if greylist is not None and greylist.state == "passed":
+            date = datetime.fromtimestamp(self._clock.wall()).astimezone()
+            due[Header.X_GREYLIST] = x_greylist(greylist.delayed, __version__, self._hostname, date)
+        if text := notice(decision, ref):
+            due[Header.X_RESOLVERD] = text
+        if not record or not attempt.instance:
+            return due[min(due)] if due else ""
+        now = self._clock.monotonic()
+        for kind, text in due.items():
+            rank = harshness(decision) if kind is Header.X_RESOLVERD else HARSHEST
+            self.headers.put(attempt.instance, kind, text, now, rank)
+        return self.headers.take(attempt.instance, now)
+
+    def _due(self, attempt: Attempt, record: bool) -> str:
+        """What is left over for this message; there is no later request that could carry a header."""
+        return self.headers.last(attempt.instance, self._clock.monotonic()) if record else ""
+
+    def _count(self, verdict: Verdict) -> None:
+        self._counters.add("verdicts", action=verdict.action)
+        for finding in verdict.findings:
+            self._counters.add("findings", check=finding.check, code=finding.code)
+            if finding.code == BROKEN:
+                self._counters.add("check_errors", check=finding.check)
+
+    def _ms(self, since: float) -> int:
+        return round(1000 * (self._clock.monotonic() - since))

@@ -1,0 +1,80 @@
+"""What would have changed a decision: the fold asked again, without what stood for it (the support desk's first question)."""
+
+from collections.abc import Sequence
+
+from resolverd.mail import recipients
+from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Otherwise
+from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import points
+from resolverd.policy.verdict import ALLOW_LIST_LOST, Decision, VerdictRules, decide
+
+
+def otherwise(
+    attempt: Attempt,
+    findings: Sequence[Finding],
+    rules: VerdictRules,
+    decision: Decision,
+    greylist: GreylistOutcome | None = None,
+    *,
+    spared: bool = False,
+) -> tuple[Otherwise, ...]:
+    """Each finding that decides by itself; else the fewest that do together, heaviest first. Then the recipient, points that
+    are missing, and greylisting.
+
+    `findings` as the checks have them, before allow lists and maps are taken into account; `decision` with the word of
+    greylisting. `spared`: not everything was asked, as the decision was certain.
+    """
+    found = _exempt(attempt, findings, rules, decision)
+    telling = [each for each in findings if each.consequence is not None or each.lifts or each.code == ALLOW_LIST_LOST]
+    for finding in telling if not found else ():
+        changed = decide(attempt, [each for each in findings if each is not finding], rules)
+        if _differs(changed, decision):
+            found.append(_without((finding,), changed))
+    if not found and decision.action in (Action.REJECT, Action.DEFER):
+        found += _together(attempt, findings, telling, rules, decision)
+    if decision.action is Action.GREYLIST and greylist is not None:
+        found.append(Otherwise((), Action.ACCEPT, f"at another try after {greylist.missing} s: accept"))
+    scoring = sum(each.score for each in decision.findings if each.consequence is Consequence.SCORE)
+    if decision.action in (Action.ACCEPT, Action.GREYLIST) and 0 < scoring < rules.reject_at:
+        found.append(Otherwise((), Action.REJECT, f"with {points(rules.reject_at - scoring)} points more: reject"))
+    said = ", as far as was asked" if spared else ""
+    return tuple(each._replace(text=each.text + said) if each.without else each for each in dict.fromkeys(found))
+
+
+def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision) -> list[Otherwise]:
+    if not (attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients)):
+        return []
+    changed = decide(attempt._replace(recipient=""), findings, rules)
+    said = f"to a recipient who is not exempt: {changed.action}"
+    return [Otherwise((), changed.action, said)] if _differs(changed, decision) else []
+
+
+def _together(
+    attempt: Attempt, findings: Sequence[Finding], telling: Sequence[Finding], rules: VerdictRules, decision: Decision
+) -> list[Otherwise]:
+    """As many as it takes, of those that speak against it."""
+    against = [each for each in telling if each.consequence is not None and not each.lifts]
+    left_out: list[Finding] = []
+    for finding in sorted(against, key=lambda each: -each.score):
+        left_out.append(finding)
+        changed = decide(attempt, [each for each in findings if not any(each is other for other in left_out)], rules)
+        if changed.action not in (decision.action, Action.REJECT):
+            return [_without(tuple(left_out), changed)]
+    return []
+
+
+def _without(findings: tuple[Finding, ...], changed: Decision) -> Otherwise:
+    codes = tuple(dict.fromkeys(finding.code for finding in findings))
+    then = ", if greylisting lets it" if changed.wants_greylist else f" with {changed.reply.code}" if changed.reply else ""
+    return Otherwise(codes, changed.action, f"without {' and '.join(codes)}: {changed.action}{then}")
+
+
+def _differs(changed: Decision, decision: Decision) -> bool:
+    """Greylisting has its say over what is not refused, so it is no other outcome of the fold."""
+    passes = (Action.ACCEPT, Action.GREYLIST)
+    if changed.action in passes or decision.action in passes:
+        return (changed.action in passes) != (decision.action in passes)
+    ours, theirs = decision.reply, changed.reply
+    return changed.action is not decision.action or (ours is not None and ours.permanent) != (
+        theirs is not None and theirs.permanent
+    )

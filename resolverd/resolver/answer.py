@@ -1,0 +1,137 @@
+"""Answers to names for everybody in the house: own zones, what is built in, what is remembered, what recursion finds.
+
+1. own zones from files come first: who puts a zone there wants its data, whatever the world or an earlier answer says;
+2. built-in zones: such names must not leave the machine (RFC 6303 §2);
+3. memory, and 4. recursion. What an own zone delegates is recursed for past the built-in zones: its servers are known.
+
+The lists' own zones are not here: the engine that asks lists asks through this, and would go round in circles.
+"""
+
+from collections.abc import Generator
+from functools import partial
+from typing import Protocol
+
+from resolverd import bounds
+from resolverd.resolver.iterator.ports import Purse
+from resolverd.resolver.local.builtin import BuiltinZones
+from resolverd.resolver.local.table import Table
+from resolverd.resolver.mesh import Recurse
+from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer, servfail
+from resolverd.wire.names import Name, lower
+from resolverd.wire.rrset import RRset, each_once
+
+
+class Own(Protocol):
+    """Where the own zones are at the moment (`resolver.local.files`)."""
+
+    @property
+    def table(self) -> Table:
+        """The zones."""
+        ...
+
+
+class Resolve:
+    """The `ports.Resolver` that checks, lists and clients share."""
+
+    def __init__(self, builtin: BuiltinZones | None, recurse: Recurse, own: Own | None = None):
+        self._builtin = builtin
+        self._recurse = recurse
+        self._own = own
+        self._none = Table()
+
+    def known(self, name: Name, rtype: int) -> Answer | None:
+        """The answer, where it needs no query."""
+        walk = self._walk(lower(name), rtype)
+        try:
+            wanted = next(walk)
+            while True:
+                answer = self._recurse.known(wanted, rtype)
+                if answer is None:
+                    return None
+                wanted = walk.send(answer)
+        except StopIteration as stop:
+            found: Answer = stop.value
+            return found
+
+    def stale(self, name: Name, rtype: int) -> Answer | None:
+        """What can be had without recursion: what was known until lately, of own zones a referral or an alias."""
+        said = self._table.ask(lower(name), rtype)
+        return said.answer if said is not None else self._recurse.stale(lower(name), rtype)
+
+    async def resolve(
+        self,
+        name: Name,
+        rtype: int,
+        *,
+        deadline: float | None = None,
+        fresh: bool = False,
+        purse: Purse | None = None,
+        local: bool = True,
+    ) -> Answer:
+        """The answer by `deadline` (monotonic seconds), as `Recurse.resolve` has it."""
+        ask = partial(self._recurse.resolve, deadline=deadline, fresh=fresh, purse=purse, local=local)
+        walk = self._walk(lower(name), rtype)
+        try:
+            wanted = next(walk)
+            while True:
+                wanted = walk.send(await ask(wanted, rtype))
+        except StopIteration as stop:
+            found: Answer = stop.value
+            return found
+
+    @property
+    def _table(self) -> Table:
+        return self._own.table if self._own is not None else self._none
+
+    def _walk(self, name: Name, rtype: int) -> Generator[Name, Answer, Answer]:
+        """Yields the names that have to be recursed for, takes their answers, returns the whole."""
+        chain: tuple[RRset, ...] = ()
+        authoritative = None
+        definite = True
+        while len(chain) <= bounds.MAX_CNAMES:
+            aliases, answer, name = self._at_hand(name, rtype)
+            chain += aliases
+            if authoritative is None:
+                authoritative = bool(aliases) or (answer is not None and answer.aa)
+            if answer is None:
+                answer = yield name
+                back = self._back(answer)
+                if back is not None:
+                    count, name = back
+                    chain += answer.answer[:count]
+                    definite &= answer.definite
+                    continue
+            if not chain:
+                return answer
+            # RFC 1035 §4.1.1: AA is about the name that was asked.
+            whole = each_once((*chain, *answer.answer))
+            return answer._replace(answer=whole, aa=authoritative, definite=definite and answer.definite)
+        return servfail(codes.EDE_OTHER, "aliases without end")._replace(answer=chain)
+
+    def _at_hand(self, name: Name, rtype: int) -> tuple[tuple[RRset, ...], Answer | None, Name]:
+        """Aliases in own zones, the answer behind them where it is one of ours, and the name at which the question goes on."""
+        table = self._table
+        aliases: tuple[RRset, ...] = ()
+        said = table.ask(name, rtype)
+        if said is not None:
+            if said.onward is None:
+                return (), said.answer, name
+            aliases, name = said.answer.answer, said.onward
+            if table.find(name) is not None:
+                return aliases, None, name
+        answer = self._builtin.answer(name, rtype) if self._builtin is not None else None
+        return aliases, answer, name
+
+    def _back(self, answer: Answer) -> tuple[int, Name] | None:
+        """Where aliases in the world lead into an own zone: how many records to keep, and the name there."""
+        table = self._table
+        if not table:
+            return None
+        for count, rrset in enumerate(answer.answer, 1):
+            if rrset.rtype == codes.CNAME:
+                target = lower(rdata.target(codes.CNAME, rrset.rdatas[0]))
+                said = table.ask(target, codes.CNAME)
+                if said is not None and said.onward != target:
+                    return count, target
+        return None

@@ -1,0 +1,10 @@
+"""What is remembered of the DNS, and for how long.
+
+- `packets`: prepared replies, keyed on the query's octets: the hit path
+- `rrsets`: RRsets and negative answers by trust (RFC 2181 §5.4.1, RFC 2308), stale ones included (RFC 8767)
+- `delegations`: zone cuts as their parents gave them, never prolonged by anyone else
+- `failures`: resolutions that failed (RFC 9520)
+- `weight`: what their values cost in memory
+
+All are bounded in octets, and told the time (monotonic seconds) by the caller.
+"""

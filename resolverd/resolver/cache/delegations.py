@@ -1,0 +1,83 @@
+"""Zone cuts as their parents gave them.
+
+A delegation lives exactly as long as its parent's NS records say, and no longer than the delegation through which it was
+learnt; neither the child's own NS records nor glue seen later prolong it. So a domain that its parent has withdrawn is gone
+when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, CVE-2026-40622, CVE-2026-42955).
+"""
+
+from collections import OrderedDict
+
+from resolverd.resolver.cache import weight
+from resolverd.wire.known import Delegation
+from resolverd.wire.names import Name, ancestors
+
+_ENTRY = 400
+"""Octets that a delegation costs beside its names and addresses."""
+
+
+class DelegationCache:
+    """Delegations by zone (lower case), bounded by octets: least recently used out."""
+
+    def __init__(self, size: int):
+        self._limit = size
+        self._size = 0
+        self._zones: OrderedDict[Name, Delegation] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._zones)
+
+    @property
+    def size(self) -> int:
+        """Octets held, as `weight` estimates them."""
+        return self._size
+
+    def closest(self, name: Name, now: float) -> Delegation | None:
+        """The deepest live delegation at or above `name`."""
+        zones = self._zones
+        while True:
+            found = zones.get(name)
+            if found is not None:
+                if now < found.expires:
+                    zones.move_to_end(name)
+                    return found
+                self.forget(name)
+            if not name[0]:
+                return None
+            name = name[1 + name[0] :]
+
+    def enclosing(self, name: Name, now: float) -> list[Delegation]:
+        """All live delegations at or above `name`, the deepest first."""
+        found = (self._zones.get(zone) for zone in ancestors(name))
+        return [each for each in found if each is not None and now < each.expires]
+
+    def put(self, delegation: Delegation, now: float) -> Delegation:
+        """Learn a delegation from its parent's referral; what is then known of the zone.
+
+        A live one keeps its expiry: a newer referral may change the servers, never lengthen the lease.
+        """
+        old = self._zones.get(delegation.zone)
+        if old is not None and now < old.expires < delegation.expires:
+            delegation = delegation._replace(expires=old.expires)
+        if old is not None:
+            self._size -= _weight(old)
+        self._zones[delegation.zone] = delegation
+        self._zones.move_to_end(delegation.zone)
+        self._size += _weight(delegation)
+        while self._size > self._limit and len(self._zones) > 1:
+            self._size -= _weight(self._zones.popitem(last=False)[1])
+        return delegation
+
+    def forget(self, zone: Name) -> None:
+        """Forget a zone's delegation, if there is one."""
+        if (old := self._zones.pop(zone, None)) is not None:
+            self._size -= _weight(old)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._zones.clear()
+        self._size = 0
+
+
+def _weight(delegation: Delegation) -> int:
+    glue = weight.glue(delegation.glue) if delegation.glue else 0
+    return _ENTRY + weight.octets(delegation.zone) + weight.strings(delegation.servers) + glue

@@ -1,0 +1,251 @@
+"""The record cache: RRsets and denials, ranked by trust, and kept a while beyond their TTL for times of trouble."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.resolver.cache import weight
+from resolverd.wire import codes
+from resolverd.wire.known import NAME_DENIED, Hit
+from resolverd.wire.names import Name
+from resolverd.wire.rrset import RRset, Trust
+
+_NAME = 400
+"""Octets that a name costs beside its entries: its place in the order, and the table of its types."""
+_ENTRY = 320
+"""Octets that an entry costs beside its records."""
+_MOST_BESIDE = bounds.MAX_KEPT_AUTHORITY // weight.LEAST
+"""So many RRsets beside an entry are too many whatever they are."""
+_BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
+"""Types that an alias may have beside it (RFC 4034 §3, §4; RFC 2181 §10.1 forbids all others)."""
+
+
+class _Entry(NamedTuple):
+    """`lease`: the end of the delegation through which it was learnt (monotonic seconds). `denies_name`: an NXDOMAIN."""
+
+    rrset: RRset | None
+    authority: tuple[RRset, ...]
+    trust: Trust
+    stored: float
+    expires: float
+    lease: float
+    denies_name: bool
+    size: int
+
+
+class RecordCache:
+    """RRsets by name in lower case and type. Bounded by octets, least recently used names out.
+
+    All data lives as long as its TTL says. What has expired ends as soon as something newer contradicts it, however long it
+    might be kept for times of trouble: an alias ends all other data, data an alias, and the denial of the whole name
+    everything (RFC 2181 §10.1, RFC 8767 §5).
+
+    A name's types stand together: a question that memory cannot answer is asked of several (its type, an alias, the denial
+    of the whole name), and nearly all of them are about names of which nothing is known.
+    """
+
+    def __init__(self, size: int, stale: float = 86400):
+        """`size` in octets; `stale`: seconds for which data is kept beyond its TTL (RFC 8767)."""
+        self._stale = stale
+        self._limit = size
+        self._size = 0
+        self._names: OrderedDict[Name, dict[int, _Entry]] = OrderedDict()
+        self._dnames = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._names.values()))
+
+    @property
+    def size(self) -> int:
+        """Octets held, bookkeeping estimated."""
+        return self._size
+
+    @property
+    def has_dnames(self) -> bool:
+        """Whether there is any DNAME, for which the names above a name are worth a look."""
+        return self._dnames > 0
+
+    def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.UNPROVEN) -> Hit | None:
+        """Live data or a denial of at least that trust; the denial of the whole name answers for every type."""
+        types = self._names.get(name)
+        if types is None:
+            return None
+        for kind in (rtype, NAME_DENIED):
+            entry = types.get(kind)
+            if entry is not None and now < entry.expires and entry.trust >= trust:
+                self._names.move_to_end(name)
+                left = int(entry.expires - now)
+                rrset = entry.rrset and entry.rrset._replace(ttl=left)
+                authority = tuple(each._replace(ttl=min(each.ttl, left)) for each in entry.authority)
+                fraction = (entry.expires - now) / (entry.expires - entry.stored)
+                return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, entry.denies_name, entry.lease)
+        return None
+
+    def rdatas(self, name: Name, rtypes: Iterable[int], now: float) -> list[bytes]:
+        """The live data of these types, as far as somebody has answered with it (glue is no answer).
+
+        For the addresses of servers: none outlives the delegation through which it was learnt (ghosts: CVE-2026-42955).
+        """
+        types = self._names.get(name)
+        if types is None:
+            return []
+        self._names.move_to_end(name)
+        live = (types[rtype] for rtype in rtypes if rtype in types)
+        return [
+            data
+            for entry in live
+            if entry.rrset is not None and now < entry.expires and now < entry.lease and entry.trust >= Trust.UNPROVEN
+            for data in entry.rrset.rdatas
+        ]
+
+    def stale(self, name: Name, rtype: int, now: float, ttl: int) -> Hit | None:
+        """Data past its TTL but within the stale window, its TTLs at most `ttl` (RFC 8767 §4); live data as well."""
+        types = self._names.get(name)
+        if types is None:
+            return None
+        entry = types.get(rtype) or types.get(NAME_DENIED)
+        if entry is not None and (newer := _ended_by(types, rtype, entry)) is not None:
+            entry = newer if newer.denies_name else None
+        if entry is None or entry.trust < Trust.UNPROVEN or now >= entry.expires + self._stale:
+            return None
+        rrset = entry.rrset and entry.rrset._replace(ttl=min(ttl, entry.rrset.ttl))
+        authority = tuple(each._replace(ttl=min(ttl, each.ttl)) for each in entry.authority)
+        return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, entry.denies_name, entry.lease)
+
+    def put(
+        self,
+        rrset: RRset,
+        trust: Trust,
+        now: float,
+        name: Name,
+        authority: tuple[RRset, ...] = (),
+        lease: float = float("inf"),
+    ) -> None:
+        """Learn an RRset. `name` is its owner in lower case. Ignored while something more trusted lives (RFC 2181 §5.4.1).
+
+        `lease`: the end of the delegation through which it was learnt. What is too large to be kept is forgotten.
+        """
+        self._drop(name, NAME_DENIED)
+        self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, denies_name=False)
+
+    def deny(
+        self,
+        name: Name,
+        rtype: int,
+        ttl: int,
+        authority: tuple[RRset, ...],
+        trust: Trust,
+        now: float,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Learn that there is no such type (`whole`: no such name, as was said for this type) for `ttl` seconds (RFC 2308 §5).
+
+        The denial of a whole name counts for all its types, unless one of them is known to have data: there are servers that
+        say NXDOMAIN for any type that they do not have, and their names' addresses must not be lost for that.
+        """
+        types = self._names.get(name, {})
+        others = (each for kind, each in types.items() if kind != rtype)
+        lives = any(each.rrset is not None and now < each.expires and each.trust >= trust for each in others)
+        key = NAME_DENIED if whole and not lives else rtype
+        self._store(name, key, None, authority, trust, now, ttl, float("inf"), denies_name=whole)
+
+    def flush(self, name: Name, rtype: int | None = None) -> int:
+        """Forget a name's data of one type or of all; how many entries."""
+        types = [each for each in self._names.get(name, ()) if rtype in (None, each)]
+        for each in types:
+            self._drop(name, each)
+        return len(types)
+
+    def clear(self) -> int:
+        """Forget everything; how many entries."""
+        count = len(self)
+        self._names.clear()
+        self._size = self._dnames = 0
+        return count
+
+    def types(self, name: Name, now: float) -> list[int]:
+        """Types of which something is known of that name (NAME_DENIED for a denied name)."""
+        return [rtype for rtype, entry in self._names.get(name, {}).items() if now < entry.expires]
+
+    def _store(
+        self,
+        name: Name,
+        rtype: int,
+        rrset: RRset | None,
+        authority: tuple[RRset, ...],
+        trust: Trust,
+        now: float,
+        ttl: int,
+        lease: float,
+        *,
+        denies_name: bool,
+    ) -> None:
+        types = self._names.get(name)
+        old = types.get(rtype) if types is not None else None
+        if old is not None:
+            if old.trust > trust and now < old.expires:
+                return
+            self._drop(name, rtype)
+        if ttl <= 0:
+            # RFC 1035 §3.2.1: TTL 0 is for the transaction in progress only. But what it contradicts has ended.
+            news = rrset is not None
+            for kind, other in list(self._names.get(name, {}).items()):
+                if other.expires <= now and _contradicts(rtype, news, denies_name, kind):
+                    self._drop(name, kind)
+            return
+        beside = weight.rrsets(authority) if len(authority) <= _MOST_BESIDE else bounds.MAX_KEPT_AUTHORITY + 1
+        if beside > bounds.MAX_KEPT_AUTHORITY:
+            authority = tuple(each for each in authority if each.rtype == codes.SOA)
+            beside = weight.rrsets(authority)
+        size = _ENTRY + beside + (weight.rrset(rrset) if rrset is not None else 0)
+        if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:
+            return
+        types = self._names.get(name)
+        if types is None:
+            types = self._names[name] = {}
+            self._size += _NAME + len(name)
+        elif len(types) >= bounds.MAX_TYPES_PER_NAME:
+            self._drop(name, next(iter(types)))
+        types[rtype] = _Entry(rrset, authority, trust, now, now + ttl, lease, denies_name, size)
+        self._names.move_to_end(name)
+        self._size += size
+        self._dnames += rtype == codes.DNAME
+        while self._size > self._limit:
+            self._evict()
+
+    def _evict(self) -> None:
+        """Forget the name that has not been used for the longest time."""
+        name, types = self._names.popitem(last=False)
+        self._size -= _NAME + len(name) + sum(entry.size for entry in types.values())
+        self._dnames -= codes.DNAME in types
+
+    def _drop(self, name: Name, rtype: int) -> None:
+        types = self._names.get(name)
+        if types is None or rtype not in types:
+            return
+        self._size -= types.pop(rtype).size
+        self._dnames -= rtype == codes.DNAME
+        if not types:
+            del self._names[name]
+            self._size -= _NAME + len(name)
+
+
+def _ended_by(types: dict[int, _Entry], rtype: int, entry: _Entry) -> _Entry | None:
+    """The newest of what is known of a name that is newer than `entry`, about `rtype`, and contradicts it."""
+    newer = [
+        other
+        for kind, other in types.items()
+        if other.stored > entry.stored and _contradicts(kind, other.rrset is not None, other.denies_name, rtype)
+    ]
+    return max(newer, key=lambda other: other.stored, default=None)
+
+
+def _contradicts(new: int, is_data: bool, denies_name: bool, old: int) -> bool:
+    """Whether news of type `new` says that what was known of type `old` is so no more."""
+    if denies_name:
+        return True
+    if not is_data or new == old:
+        return False
+    return old not in _BESIDE_AN_ALIAS if new == codes.CNAME else old == codes.CNAME and new not in _BESIDE_AN_ALIAS

@@ -1,0 +1,178 @@
+"""What is known of each server address, and which to ask next.
+
+Round-trip times are smoothed as TCP does (RFC 6298 §2); patience is srtt + 4·rttvar, doubled with each silence until a reply
+shows by itself how long it took (§5.5, §3). A server that was silent several times in a row is dead and probed now and then.
+All is forgotten after a while, so that nobody is condemned for ever.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from random import Random
+
+from resolverd import bounds
+from resolverd.resolver.iterator.capabilities import Capabilities
+from resolverd.resolver.iterator.retries import Tries
+from resolverd.wire.ask import Transport
+from resolverd.wire.names import Address
+
+
+class _State:
+    __slots__ = ("backoff", "born", "probed", "rttvar", "silent", "srtt")
+
+    def __init__(self, now: float):
+        self.born = now
+        self.srtt = -1.0
+        self.rttvar = 0.0
+        self.silent = 0
+        self.backoff = 0
+        self.probed = now
+
+    @property
+    def expected(self) -> float:
+        """Seconds after which its answer is to be expected."""
+        if self.srtt < 0:
+            # Who has never answered is less likely to be there at all.
+            return bounds.FIRST_TIMEOUT * (1 + 2 * self.silent)
+        return self.srtt + bounds.FIRST_TIMEOUT * self.silent
+
+    def is_dead(self, now: float) -> bool:
+        return self.silent >= bounds.DEAD_AFTER and now < self.probed + bounds.PROBE_AFTER
+
+
+class Servers:
+    """Memory of server addresses, bounded; what each copes with is in `capabilities`."""
+
+    def __init__(self, entries: int = bounds.MAX_SERVERS):
+        self._limit = entries
+        self.capabilities = Capabilities(entries)
+        self._states: OrderedDict[Address, _State] = OrderedDict()
+        self.unanswered = 0
+        """Silences in a row, whoever was asked."""
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def choose(self, addresses: Iterable[Address], tries: Tries, now: float, rng: Random) -> Address | None:
+        """Whom to ask next: of those within the band of the fastest, the one with the fewest turns; None if all are dead.
+
+        What a server did before this question decides: one that answered a moment ago is asked twice before one that was
+        silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there.
+        """
+        alive: list[tuple[float, int, Address]] = []
+        is_first = not (tries.turns or tries.expected)
+        for address in addresses:
+            state = self._peek(address, now)
+            turns = 0 if is_first else tries.turns.get(address, 0)
+            expected = None if is_first else tries.expected.get(address)
+            if expected is None:
+                if state is not None and state.is_dead(now):
+                    continue
+                expected = bounds.FIRST_TIMEOUT if state is None else state.expected
+            turns_weigh = turns // 2 if state is not None and state.srtt >= 0 else 2 * turns
+            alive.append((expected + bounds.FIRST_TIMEOUT * turns_weigh, turns, address))
+        if not alive:
+            return None
+        if len(alive) == 1:
+            return alive[0][2]
+        slowest = min([expected for expected, _, _ in alive]) + bounds.SERVER_BAND
+        good = [(turns, address) for expected, turns, address in alive if expected <= slowest]
+        fewest = min([turns for turns, _ in good])
+        best = [address for turns, address in good if turns == fewest]
+        return best[0] if len(best) == 1 else rng.choice(best)
+
+    def expected(self, address: Address, now: float) -> float:
+        """Seconds after which its answer is to be expected, as far as is known; many where it was silent lately."""
+        state = self._peek(address, now)
+        return bounds.FIRST_TIMEOUT if state is None else state.expected
+
+    def patience(
+        self,
+        address: Address,
+        now: float,
+        turns: int = 0,
+        transport: Transport = Transport.UDP,
+        *,
+        forwarder: bool = False,
+        alone: bool = True,
+    ) -> float:
+        """Seconds to wait for its answer before anything else is tried as well, after so many silent `turns` of this question.
+
+        How silent it has been before counts where it is `alone`: others wait for nobody who may be dead.
+        """
+        state = self._peek(address, now)
+        patience, backoff = bounds.FIRST_TIMEOUT, 0
+        if state is not None:
+            backoff = state.backoff if alone else 0
+            if state.srtt >= 0:
+                patience = max(state.srtt + 4 * state.rttvar, bounds.MIN_TIMEOUT)
+        if transport is not Transport.UDP:
+            # Two round trips at least, and what its UDP takes says little of its TCP.
+            return min(max(3 * patience, bounds.TCP_TIMEOUT, bounds.FORWARDER_TIMEOUT * forwarder), bounds.MAX_TCP_TIMEOUT)
+        if turns or backoff:
+            patience *= 1 << min(max(turns, backoff), 4)
+        patience = min(patience, bounds.MAX_TIMEOUT)
+        return max(patience, bounds.FORWARDER_TIMEOUT) if forwarder else patience
+
+    def is_known(self, address: Address, now: float) -> bool:
+        """Whether it has ever told by an answer how quick it is."""
+        state = self._peek(address, now)
+        return state is not None and state.srtt >= 0
+
+    def is_silent(self, address: Address, now: float) -> bool:
+        """It did not answer when it was last asked."""
+        state = self._peek(address, now)
+        return state is not None and state.silent > 0
+
+    def is_dead(self, address: Address, now: float) -> bool:
+        """Silent too often, and its next probe is not due yet."""
+        state = self._peek(address, now)
+        return state is not None and state.is_dead(now)
+
+    def answering(self, now: float) -> list[Address]:
+        """Who has ever answered, as far as is remembered."""
+        return [address for address, state in self._states.items() if state.srtt >= 0 and self._peek(address, now) is state]
+
+    def forgive(self) -> None:
+        """Hold no silence against anybody: it was our own network that was silent."""
+        for state in self._states.values():
+            state.silent = state.backoff = 0
+
+    def answered(self, address: Address, rtt: float | None, now: float) -> None:
+        """It answered, after `rtt` seconds; None where that cannot be told (repeated, or over TCP beside UDP)."""
+        state = self._get(address, now)
+        self.unanswered = state.silent = 0
+        if rtt is None:
+            return
+        state.backoff = 0
+        if state.srtt < 0:
+            state.srtt, state.rttvar = rtt, rtt / 2
+        else:
+            state.rttvar += (abs(state.srtt - rtt) - state.rttvar) / 4
+            state.srtt += (rtt - state.srtt) / 8
+
+    def silent(self, address: Address, now: float, since: float | None = None) -> None:
+        """It did not answer in time to a question that was sent at `since` (`now` if not given).
+
+        Questions under way together are silent together: however many, that is one silence. Else a fraction of a second
+        without network would make dead whoever is asked often.
+        """
+        self.unanswered += 1
+        state = self._get(address, now)
+        if state.silent and since is not None and since < state.probed:
+            return
+        state.silent += 1
+        state.backoff += 1
+        state.probed = now
+
+    def _peek(self, address: Address, now: float) -> _State | None:
+        state = self._states.get(address)
+        return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
+
+    def _get(self, address: Address, now: float) -> _State:
+        state = self._peek(address, now)
+        if state is None:
+            state = self._states[address] = _State(now)
+        self._states.move_to_end(address)
+        while len(self._states) > self._limit:
+            self._states.popitem(last=False)
+        return state

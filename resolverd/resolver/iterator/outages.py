@@ -1,0 +1,122 @@
+"""Zones none of whose servers answers: nobody waits for them, and one question now and then finds them again (RFC 9520 §3.2).
+
+A question to which all servers of a zone were silent makes the zone suspected, and no more than that: there are servers that
+drop single names or types (RFC 4074 §4.1), and a stranger may ask for just those. The next question is then preceded by one of
+our own, for the zone itself; whatever comes back to that clears the zone. If nothing does, the zone is out for
+`bounds.OUTAGE_HOLD` seconds: all its names fail at once. Then our own question goes out again, once however many wait for it
+(the driver sends no question twice).
+"""
+
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+
+from resolverd import bounds
+from resolverd.resolver.iterator.budget import Work
+from resolverd.resolver.iterator.delegation import Cut
+from resolverd.resolver.iterator.infra import Servers
+from resolverd.resolver.iterator.probe import hail
+from resolverd.wire import codes
+from resolverd.wire.ask import First, Server
+from resolverd.wire.names import Name
+
+
+class Standing(Enum):
+    """How a zone stands whose servers were silent."""
+
+    CLEARED = "may be asked"
+    OUT = "known to be out: not to be asked"
+    SILENT = "was just found to be out, still or again"
+
+
+class _Outage(NamedTuple):
+    """`servers`: those that were silent; `until`: it counts as out so long; `begun`: when our own question began to go out
+    (monotonic seconds)."""
+
+    servers: frozenset[Server]
+    until: float = 0.0
+    begun: float = float("-inf")
+
+
+class Outages:
+    """Memory of zones that are suspected or out, bounded; the newest stay."""
+
+    def __init__(self, servers: Servers, entries: int = bounds.MAX_OUTAGES):
+        self._servers = servers
+        self._limit = entries
+        self._zones: OrderedDict[Name, _Outage] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._zones)
+
+    def suspect(self, zone: Name, servers: Sequence[Server], now: float) -> None:
+        """A question to the zone came to nothing. It is suspected if each of its servers was silent when last asked."""
+        if servers and zone not in self._zones and self._all_silent(servers, now):
+            self._zones[zone] = _Outage(frozenset(servers))
+            while len(self._zones) > self._limit:
+                self._zones.popitem(last=False)
+
+    def has_no_servers(self, zone: Name, now: float) -> None:
+        """None of the zone's servers has an address that could be found out, so that it is out for a while."""
+        self._zones[zone] = _Outage(frozenset(), now + bounds.FAILURE_TTL)
+        while len(self._zones) > self._limit:
+            self._zones.popitem(last=False)
+
+    def is_out(self, zone: Name, servers: Sequence[Server], now: float) -> bool:
+        """Whether it is known that none of these servers of the zone answers."""
+        outage = self._of(zone, servers, now)
+        return outage is not None and now < outage.until
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._zones.clear()
+
+    def look(self, work: Work, cut: Cut, servers: Sequence[Server]) -> Generator[Any, Any, Standing]:
+        """How the cut's zone stands with these servers; where that is not known, they are asked."""
+        outage = self._of(cut.zone, servers, work.now)
+        if outage is None:
+            return Standing.CLEARED
+        if work.now < outage.until:
+            return Standing.OUT
+        if not servers:
+            # There is nobody to be asked: whoever comes next looks for them again.
+            del self._zones[cut.zone]
+            return Standing.CLEARED
+        first, second = bounds.OUTAGE_PATIENCE
+        if work.now >= outage.begun + first + second:
+            outage = self._zones[cut.zone] = outage._replace(begun=work.now)
+        # One half each time, so that any that is back is met; of a few all twice, as a packet may be lost.
+        half = max(2, -(-len(servers) // 2))
+        rounds = [(first, servers[:half]), (second, servers[-half:])]
+        for patience, asked in rounds[work.now >= outage.begun + first :]:
+            if (yield First(tuple(self._ask(work, cut, server, patience) for server in asked))):
+                self._zones.pop(cut.zone, None)
+                return Standing.CLEARED
+        # Many may have waited for this; the first of them has said it for all.
+        if self._zones.get(cut.zone) == outage:
+            self._zones[cut.zone] = outage._replace(until=work.now + bounds.OUTAGE_HOLD)
+            self._zones.move_to_end(cut.zone)
+        return Standing.SILENT
+
+    def _ask(self, work: Work, cut: Cut, server: Server, patience: float) -> Generator[Any, Any, bool | None]:
+        """Whether anything comes back from a server."""
+        reply = yield from hail(work, cut.zone, server, codes.A, recursion=cut.forward, patience=patience)
+        if reply is None:
+            self._servers.unanswered += 1
+            return None
+        self._servers.answered(server.address, reply.rtt, work.now)
+        return True
+
+    def _of(self, zone: Name, servers: Sequence[Server], now: float) -> _Outage | None:
+        """What is held against the zone; nothing any more where it has other servers, or one of them has answered since."""
+        outage = self._zones.get(zone)
+        if outage is None:
+            return None
+        if not outage.servers.issuperset(servers) or not self._all_silent(servers, now):
+            del self._zones[zone]
+            return None
+        return outage
+
+    def _all_silent(self, servers: Sequence[Server], now: float) -> bool:
+        return all(self._servers.is_silent(server.address, now) for server in servers)

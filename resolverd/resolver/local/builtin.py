@@ -1,0 +1,73 @@
+"""Names that never leave the machine: reverse zones of private and special addresses (RFC 6303), special-use names (RFC 6761).
+
+A stub, forward or local zone at or below one of them wins over it, and `except_` names those to resolve after all.
+"""
+
+from collections.abc import Iterable
+
+from resolverd.resolver.local import records
+from resolverd.resolver.local.zone import Zone
+from resolverd.wire.answer import Answer
+from resolverd.wire.names import Name, ancestors, from_text, to_text
+
+_REVERSE = (
+    "10.in-addr.arpa",  # RFC 1918
+    *(f"{octet}.172.in-addr.arpa" for octet in range(16, 32)),
+    "168.192.in-addr.arpa",
+    *(f"{octet}.100.in-addr.arpa" for octet in range(64, 128)),  # RFC 6598, RFC 7793
+    "0.in-addr.arpa",  # RFC 1122 §3.2.1.3
+    "254.169.in-addr.arpa",  # RFC 3927
+    "2.0.192.in-addr.arpa",  # RFC 5737
+    "100.51.198.in-addr.arpa",
+    "113.0.203.in-addr.arpa",
+    "255.255.255.255.in-addr.arpa",  # RFC 919
+    "0." * 32 + "ip6.arpa",  # ::
+    "d.f.ip6.arpa",  # RFC 4193
+    *(f"{digit}.e.f.ip6.arpa" for digit in "89ab"),  # RFC 4291 §2.5.6
+    "8.b.d.0.1.0.0.2.ip6.arpa",  # RFC 3849
+)
+_SPECIAL = (
+    "test",  # RFC 6761
+    "invalid",
+    "onion",  # RFC 7686
+    "home.arpa",  # RFC 8375
+    "resolver.arpa",  # RFC 9462
+    "service.arpa",  # RFC 9665
+)
+_LOCALHOST = "localhost. 10800 IN A 127.0.0.1\nlocalhost. 10800 IN AAAA ::1"
+_LOOPBACK = {
+    "127.in-addr.arpa": "1.0.0.127.in-addr.arpa. 10800 IN PTR localhost.",
+    "1." + "0." * 31 + "ip6.arpa": "1." + "0." * 31 + "ip6.arpa. 10800 IN PTR localhost.",
+}
+_APEX = "{0} 10800 IN SOA {0} nobody.invalid. 1 3600 1200 604800 10800\n{0} 10800 IN NS {0}\n"
+
+
+def _zone(origin: str, lines: str = "") -> Zone:
+    # RFC 6303 §3: an otherwise empty zone, its own name as server.
+    return Zone(from_text(origin), records.rrsets(_APEX.format(to_text(from_text(origin))) + lines))
+
+
+class BuiltinZones:
+    """The built-in zones, less those that the configuration wants resolved."""
+
+    def __init__(self, except_: Iterable[Name] = ()):
+        """`except_`: names (lower case) at or below which nothing is built in."""
+        zones = [_zone(origin) for origin in (*_REVERSE, *_SPECIAL)]
+        zones += [_zone(origin, lines) for origin, lines in _LOOPBACK.items()]
+        localhost = _zone("localhost", _LOCALHOST)
+        self._localhost = localhost.origin
+        self._zones = {zone.origin: zone for zone in (*zones, localhost)}
+        self._except = frozenset(except_)
+
+    def answer(self, name: Name, rtype: int) -> Answer | None:
+        """What a built-in zone says of `name` (lower case); None where none holds it."""
+        for owner in ancestors(name):
+            if owner in self._except:
+                return None
+            if (zone := self._zones.get(owner)) is not None:
+                if owner == self._localhost:
+                    # RFC 6761 §6.3: every name below localhost is localhost.
+                    answer = zone.answer(owner, rtype)
+                    return answer._replace(answer=tuple(each._replace(owner=name) for each in answer.answer))
+                return zone.answer(name, rtype)
+        return None

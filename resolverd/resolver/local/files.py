@@ -1,0 +1,316 @@
+"""The own zones and lists from files: read behind the start and anew when they change, the old data kept while a file is broken.
+
+Files are looked at every few seconds in a thread, and what they make takes the place of what was there in one step.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+from resolverd.clock import Clock
+from resolverd.metrics import Counters
+from resolverd.resolver.local import master_file
+from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.master_file import BadZone
+from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
+from resolverd.resolver.local.table import Table
+from resolverd.wire.names import BadName, Name, from_text, lower, to_text
+from resolverd.wire.rrset import RRset
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the files."""
+
+_AT_REST = 1.0
+"""Seconds for which a file must not have been written before it is read anew: a copy under way is no list yet."""
+
+_MASTER = "zone"
+_ORDER = (_MASTER, *FORMATS)
+"""Formats in the order in which the files of one zone count, where only the first can (SOA, NS)."""
+
+
+class Stamp(NamedTuple):
+    """What tells a file from what it was before: its identity, size, and when it was written (wall seconds)."""
+
+    identity: int
+    size: int
+    written: float
+
+
+_UNREAD = Stamp(-1, -1, -1.0)
+"""Of a file that is known by its name only as yet."""
+
+_SHARE = 1 << 20
+"""Octets of files read at the start, small ones first, before what is in them is served and the next ones are read."""
+
+
+class ZoneFiles(Protocol):
+    """The folder of zone files (`app.zone_folder`). All of it may block, and raises OSError, FileNotFoundError for no folder."""
+
+    def scan(self) -> Mapping[str, Stamp]:
+        """The files there are, by name."""
+        ...
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """A file's lines, compressed or not."""
+        ...
+
+
+class _File(NamedTuple):
+    """A file as last read. `content` is None where it never could be; `fault`: why it cannot be read as it is now."""
+
+    stamp: Stamp
+    content: list[RRset] | Dataset | None
+    fault: str = ""
+
+    @property
+    def expires(self) -> float | None:
+        return self.content.head.expires if isinstance(self.content, Dataset) else None
+
+
+class Change(NamedTuple):
+    """What a look at the files has brought: the zones as they are now, which of them are others, and readings by outcome."""
+
+    table: Table
+    origins: frozenset[Name]
+    readings: tuple[str, ...]
+
+
+class LocalZones:
+    """The zones made of those files.
+
+    `elsewhere` as `Table` has it. `on_change` are told what has changed, on the event loop.
+    """
+
+    def __init__(self, files: ZoneFiles, clock: Clock, counters: Counters, elsewhere: Iterable[Name] = ()):
+        self._files = files
+        self._clock = clock
+        self._counters = counters
+        self._elsewhere = tuple(elsewhere)
+        self._read: dict[str, _File] = {}
+        self._zones: dict[Name, OwnZone] = {}
+        self._odd: frozenset[str] = frozenset()
+        self._blind = False
+        self._looking = asyncio.Lock()
+        self.table = Table()
+        self.on_change: list[Callable[[Change], None]] = []
+
+    def begin(self) -> None:
+        """See which zones there are. Until `run` or `load` has read all files of one, it answers SERVFAIL."""
+        try:
+            found = self._files.scan()
+        except OSError:
+            return  # the first look at the files says why
+        known = self._named(found)
+        self._read = dict.fromkeys(known, _File(_UNREAD, None))
+        self._take(self._built(set(known.values()), [], self._clock.wall()))
+
+    def load(self) -> None:
+        """Read everything now, blocking."""
+        self._take(self._look())
+        while self._unread():
+            self._take(self._look())
+
+    async def run(self) -> None:
+        """Read the files, and look at them for ever; ends by cancellation."""
+        while left := self._unread():
+            await self.refresh()
+            if self._unread() == left:
+                await asyncio.sleep(LOOK_EVERY)
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            await self.refresh()
+
+    def _unread(self) -> int:
+        return sum(file.stamp is _UNREAD for file in self._read.values())
+
+    async def refresh(self) -> None:
+        """Look at the files now. What is read takes its place in one step, on the event loop."""
+        async with self._looking:
+            try:
+                change = await asyncio.to_thread(self._look_in_peace)
+            except Exception:
+                # A bug in reading one file must not end the reading of all.
+                self._counters.add("bugs", where="zones")
+                log.exception("looking at the zone files failed; the zones stay as they are")
+            else:
+                self._take(change)
+
+    async def aim(self, files: ZoneFiles, elsewhere: Iterable[Name]) -> None:
+        """Read from another folder, or beside other zones, from now on; the zones stay until that is done."""
+        async with self._looking:
+            self._files, self._elsewhere = files, tuple(elsewhere)
+            self._read = {}
+        await self.refresh()
+
+    def gauges(self) -> dict[str, float]:
+        """Figures: zones, their entries, files that cannot be read as they are, lines passed over, zones not served."""
+        files = list(self._read.values())
+        return {
+            "zones": len(self.table),
+            "zone_entries": sum(map(len, self.table)),
+            "zone_files_broken": sum(bool(file.fault) for file in files),
+            "zone_lines_passed_over": sum(
+                file.content.faults.number for file in files if isinstance(file.content, Dataset)
+            ),
+            "zones_out_of_service": sum(bool(zone.trouble) for zone in self.table),
+        }
+
+    def _look_in_peace(self) -> Change | None:
+        """As `_look`, in a thread. Zones have no cycles, and nobody looks for any in them, which would stop everybody else."""
+        gc.disable()
+        try:
+            change = self._look()
+            if change is not None:
+                gc.freeze()
+            return change
+        finally:
+            gc.enable()
+
+    def _look(self) -> Change | None:
+        """Read what has changed; None if nothing has. Blocks.
+
+        Where files have not been read yet, it is done after a `_SHARE` of them, and the next look goes on.
+        """
+        try:
+            found = self._files.scan()
+        except OSError as error:
+            # No folder and no zones is how most begin; a folder that is gone may be a file system that is.
+            if self._zones or not isinstance(error, FileNotFoundError):
+                self._blinded(error)
+            return None
+        self._blind = False
+        now = self._clock.wall()
+        known = self._named(found)
+        changed, readings = set[Name](), []
+        for name in self._read.keys() - known.keys():
+            log.info("%s is gone, and what it held", name)
+            del self._read[name]
+            changed.add(_origin(name))
+        left = _SHARE
+        for name in sorted(known, key=lambda name: found[name].size):
+            if left < _SHARE and found[name].size > left and self._unread():
+                break
+            origin, before = known[name], self._read.get(name)
+            if before is not None and before.stamp is _UNREAD:
+                before = None
+            if before is not None and (before.stamp == found[name] or 0 <= now - found[name].written < _AT_REST):
+                continue
+            left -= found[name].size
+            file = self._fetch(name, origin, found[name], before, now)
+            if file is not None:
+                self._read[name] = file
+                readings.append("broken" if file.fault else "read")
+                changed.add(origin)
+        return self._built(changed, readings, now)
+
+    def _blinded(self, error: OSError) -> None:
+        if not self._blind:
+            log.error("the zone files cannot be looked at (%s): the zones stay as they are", error.strerror or error)
+        self._blind = True
+
+    def _take(self, change: Change | None) -> None:
+        if change is None:
+            return
+        self.table = change.table
+        for reading in change.readings:
+            self._counters.add("zone_files", outcome=reading)
+        for told in self.on_change:
+            told(change)
+
+    def _named(self, found: Mapping[str, Stamp]) -> dict[str, Name]:
+        """The files that are zones by their names, with their origins; odd names are remarked once."""
+        known: dict[str, Name] = {}
+        odd = set()
+        for name in found:
+            if _format(name) in _ORDER:
+                try:
+                    known[name] = _origin(name)
+                except BadName as error:
+                    odd.add(name)
+                    if name not in self._odd:
+                        log.error("%s is no zone, its name being no domain's: %s", name, error)
+        self._odd = frozenset(odd)
+        return known
+
+    def _fetch(self, name: str, origin: Name, stamp: Stamp, before: _File | None, now: float) -> _File | None:
+        """A file read; None where it was being written meanwhile, so that the next look will find it changed."""
+        try:
+            content = _parsed(self._files.lines(name), _format(name), origin, int(stamp.written), now)
+            if before is not None and self._files.scan().get(name) != stamp:
+                return None
+        except (OSError, UnicodeDecodeError, BadZone, BadDataset, MemoryError) as error:
+            kept = before.content if before is not None else None
+            stays = "what it held before stays" if kept is not None else f"{to_text(origin)} is answered with SERVFAIL"
+            fault = str(error) or "there is not enough memory for it"
+            log.error("%s cannot be used, %s: %s", name, stays, fault)
+            return _File(stamp, kept, fault)
+        if isinstance(content, Dataset):
+            _tell_faults(name, content)
+            log.info("%s: %d entries", name, content.size)
+        else:
+            log.info("%s: %d record sets", name, len(content))
+        return _File(stamp, content)
+
+    def _built(self, changed: set[Name], readings: list[str], now: float) -> Change | None:
+        """The table anew, if anything in it is another than before: read, gone, expired, or no longer expired."""
+        files: dict[Name, list[str]] = {}
+        for name in sorted(self._read, key=lambda name: _ORDER.index(_format(name))):
+            files.setdefault(_origin(name), []).append(name)
+        zones = {}
+        for origin, names in files.items():
+            trouble = self._trouble(names, now)
+            zone = self._zones.get(origin)
+            if zone is None or origin in changed or zone.trouble != trouble:
+                if trouble and all(self._read[name].stamp is not _UNREAD for name in names):
+                    log.error("%s is not served: %s", to_text(origin), trouble)
+                zone = self._zone(origin, names, trouble)
+                changed.add(origin)
+            zones[origin] = zone
+        changed |= self._zones.keys() - zones.keys()
+        if not changed:
+            return None
+        self._zones = zones
+        return Change(Table(zones.values(), self._elsewhere), frozenset(changed), tuple(readings))
+
+    def _zone(self, origin: Name, names: list[str], trouble: str) -> OwnZone:
+        contents = [self._read[name].content for name in names]
+        records = next((each for each in contents if isinstance(each, list)), None)
+        return OwnZone(origin, records, [each for each in contents if isinstance(each, Dataset)], trouble)
+
+    def _trouble(self, names: list[str], now: float) -> str:
+        """Why rbldnsd would not serve a zone of these files either."""
+        for name in names:
+            file = self._read[name]
+            if file.stamp is _UNREAD:
+                return f"{name} is being read"
+            if file.content is None:
+                return f"{name} cannot be used"
+            if file.expires is not None and now >= file.expires:
+                return f"{name} has expired"
+        return ""
+
+
+def _format(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _origin(name: str) -> Name:
+    return lower(from_text(name.rpartition(".")[0]))
+
+
+def _parsed(lines: Iterator[bytes], form: str, origin: Name, written: int, now: float) -> list[RRset] | Dataset:
+    if form == _MASTER:
+        return master_file.zone(b"".join(lines).decode(), origin)
+    return FORMATS[form](lines, written, now)
+
+
+def _tell_faults(name: str, content: Dataset) -> None:
+    for text in content.faults.shown:
+        log.warning("%s, %s; passed over", name, text)
+    more = content.faults.number - len(content.faults.shown)
+    if more > 0:
+        log.warning("%s: %d more lines passed over", name, more)

@@ -1,0 +1,56 @@
+"""What a list says, whatever its format."""
+
+from abc import ABC, abstractmethod
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from resolverd.resolver.local.rbldnsd.directives import Head
+from resolverd.resolver.local.rbldnsd.question import Question
+from resolverd.resolver.local.rbldnsd.reader import Faults, Reader
+from resolverd.resolver.local.rbldnsd.values import expand
+from resolverd.wire.names import to_text
+
+
+class Match(NamedTuple):
+    """A listing: the numbers of its values, and what ``$`` stands for in their templates."""
+
+    numbers: tuple[int, ...]
+    subject: int | bytes
+
+
+class Dataset(ABC):
+    """One file's entries, read to the end. `size`: how many there are."""
+
+    is_ip4 = False
+    """Whether it holds IPv4 addresses."""
+
+    def __init__(self, reader: Reader, size: int):
+        """Raises BadDataset where nothing could be read."""
+        self.faults: Faults = reader.faults(size)
+        self.head: Head = reader.directives.head()
+        self.size = size
+        self._values = reader.values
+
+    @abstractmethod
+    def find(self, question: Question) -> Match | None:
+        """The listing of exactly this name or address."""
+
+    @abstractmethod
+    def is_above(self, question: Question) -> bool:
+        """Whether there are listings below the name, so that it exists (RFC 8020 §2)."""
+
+    def addresses(self, match: Match) -> list[bytes]:
+        """The A records' octets."""
+        return [self._values[number].address for number in match.numbers]
+
+    def texts(self, match: Match) -> list[bytes]:
+        """The TXT records' strings; values without text have none."""
+        subject = self.text_of(match.subject)
+        texts = [expand(self._values[number].template, subject, self.head) for number in match.numbers]
+        return [text for text in texts if text]
+
+    def text_of(self, subject: int | bytes) -> bytes:
+        """A subject in words."""
+        if isinstance(subject, bytes):
+            return to_text(subject + b"\x00")[:-1].encode()
+        return str(IPv4Address(subject) if self.is_ip4 else IPv6Address(subject)).encode()

@@ -1,0 +1,115 @@
+"""dnset: domain names, and wildcards for everything below one."""
+
+from array import array
+from collections.abc import Iterable
+
+from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.nametable import NameTable
+from resolverd.resolver.local.rbldnsd.question import Question
+from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
+from resolverd.wire.names import MAX_LABEL, MAX_NAME, BadName, from_text
+
+_EXACT = 1
+_BELOW = 2
+_ABOVE = 4
+"""What is known of a name: it is listed itself; everything below it is; names below it are."""
+_FLAGS = 3
+"""Bits that they take; the number of a value stands above them."""
+
+_LENGTHS = [bytes((length,)) for length in range(MAX_LABEL + 1)]
+
+
+class DnSet(Dataset):
+    """Names with the packed value and flags of each; names that have several entries keep the further ones apart."""
+
+    def __init__(self, reader: Reader, size: int, names: NameTable, packed: "array[int]", more: dict[int, list[int]]):
+        """Raises BadDataset where nothing could be read."""
+        super().__init__(reader, size)
+        self._names = names
+        self._packed = packed
+        self._more = more
+
+    def find(self, question: Question) -> Match | None:
+        """The entries of the name; without any, those of the closest wildcard above it. An exclusion among them wins."""
+        name, wanted = question.name, _EXACT
+        while name:
+            at = self._names.find(name)
+            if at >= 0:
+                entries = (self._packed[at], *self._more.get(at, ()))
+                numbers = tuple(each >> _FLAGS for each in entries if each & wanted)
+                if numbers:
+                    return None if EXCLUDED in numbers else Match(numbers, name)
+            name, wanted = name[1 + name[0] :], _BELOW
+        return None
+
+    def is_above(self, question: Question) -> bool:
+        """Whether names below it are listed."""
+        at = self._names.find(question.name)
+        return at >= 0 and bool(self._packed[at] & _ABOVE)
+
+
+def parse_names(lines: Iterable[bytes], modified: int, now: float) -> DnSet:
+    """The set that a file's lines are. Raises BadDataset."""
+    reader = Reader(modified, now)
+    names = NameTable()
+    packed = array("I")
+    more: dict[int, list[int]] = {}
+    size = 0
+    for entry in reader.entries(lines):
+        excludes, line = excluded(entry)
+        token, *rest = line.split(None, 1) or [b""]
+        kinds = _EXACT
+        if token.startswith(b"*."):
+            kinds, token = _BELOW, token[2:]
+        elif token.startswith(b"."):
+            kinds, token = _EXACT | _BELOW, token[1:]
+        try:
+            name = _name(token)
+        except BadName:
+            reader.fault("invalid domain name")
+            continue
+        number = EXCLUDED if excludes else reader.value(rest[0]) if rest else reader.default
+        if number is None:
+            continue
+        size += 1
+        at = names.add(name)
+        value = number << _FLAGS | kinds
+        if at == len(packed):
+            packed.append(value)
+        elif packed[at] & (_EXACT | _BELOW):
+            more.setdefault(at, []).append(value)
+        else:
+            packed[at] |= value
+        if not excludes:
+            _mark_ancestors(names, packed, at, name, kinds)
+    return DnSet(reader, size, names, packed, more)
+
+
+def _mark_ancestors(names: NameTable, packed: "array[int]", at: int, name: bytes, kinds: int) -> None:
+    if kinds & _BELOW:
+        # RFC 4592 §2.2.2: the name that a wildcard stands below exists.
+        packed[at] |= _ABOVE
+    while name := name[1 + name[0] :]:
+        at = names.add(name)
+        if at == len(packed):
+            packed.append(_ABOVE)
+        elif packed[at] & _ABOVE:
+            # So do all above it: somebody has been here.
+            return
+        else:
+            packed[at] |= _ABOVE
+
+
+def _name(token: bytes) -> bytes:
+    """A name as keys are written: lower case, wire form, without an end. Dots at the end or in a row count as one."""
+    token = token.lower()
+    if b"\\" in token:
+        return from_text(token.decode("latin-1"))[:-1]
+    parts = [part for part in token.split(b".") if part]
+    try:
+        name = b"".join([_LENGTHS[len(part)] + part for part in parts])
+    except IndexError:
+        raise BadName("long label") from None
+    if not 0 < len(name) < MAX_NAME:
+        raise BadName("no name, or a long one")
+    return name

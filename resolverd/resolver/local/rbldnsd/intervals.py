@@ -1,0 +1,108 @@
+"""A value for every address, as sorted intervals: the longest matching prefix found by one binary search."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from resolverd.resolver.local.rbldnsd.order import in_order
+from resolverd.resolver.local.rbldnsd.question import Span
+from resolverd.resolver.local.rbldnsd.values import EXCLUDED
+
+_NOTHING = EXCLUDED
+_HALF = (1 << 64) - 1
+
+
+class Prefixes:
+    """Prefixes as they are read: the first of several equal ones counts."""
+
+    def __init__(self, bits: int):
+        """`bits`: those of an address, 32 or 128."""
+        self._bits = bits
+        self._octets = bits // 8
+        self._rows = bytearray()
+        self._count = 0
+
+    def add(self, network: int, length: int, number: int) -> None:
+        """One prefix and the number of its value."""
+        # The count keeps equal prefixes in the order in which they came.
+        self._rows += network.to_bytes(self._octets) + bytes((length,)) + self._count.to_bytes(4) + number.to_bytes(4)
+        self._count += 1
+
+    def intervals(self) -> "tuple[Intervals, int]":
+        """All of them, and how many were there already."""
+        out = Intervals(self._bits)
+        around: list[tuple[int, int]] = []
+        doubled = 0
+        last = None
+        for network, length, number in self._ordered():
+            if (network, length) == last:
+                doubled += 1
+                continue
+            last = network, length
+            out.close(around, network)
+            out.append(network, number)
+            around.append((network | (1 << self._bits - length) - 1, number))
+        out.close(around, 1 << self._bits)
+        self._rows = bytearray()
+        return out, doubled
+
+    def _ordered(self) -> Iterator[tuple[int, int, int]]:
+        octets = self._octets
+        for row in in_order(self._rows, octets + 9):
+            yield int.from_bytes(row[:octets]), row[octets], int.from_bytes(row[octets + 5 :])
+
+
+class Intervals:
+    """Where each begins, and the number of the value of all addresses from there on, `_NOTHING` for none."""
+
+    def __init__(self, bits: int):
+        self._bits = bits
+        self._high = array("Q")
+        """The upper halves of IPv6 addresses; IPv4 has none."""
+        self._low = array("Q" if bits > 32 else "I")
+        self._numbers = array("I")
+
+    def append(self, begin: int, number: int) -> None:
+        """The next interval; at the beginning of the one before, it takes its place."""
+        numbers = self._numbers
+        if numbers and self._begin(-1) == begin:
+            self._low.pop()
+            numbers.pop()
+            if self._high:
+                self._high.pop()
+        if (numbers[-1] if numbers else _NOTHING) != number:
+            if self._bits > 32:
+                self._high.append(begin >> 64)
+            self._low.append(begin & _HALF)
+            numbers.append(number)
+
+    def close(self, around: list[tuple[int, int]], begin: int) -> None:
+        """End the prefixes (last address and value) that do not reach to `begin`; what lies around them goes on behind."""
+        while around and around[-1][0] < begin:
+            end, _ = around.pop()
+            if end + 1 < 1 << self._bits:
+                self.append(end + 1, around[-1][1] if around else _NOTHING)
+
+    def at(self, address: int) -> int:
+        """The number of an address's value."""
+        at = self._index(address)
+        return self._numbers[at] if at >= 0 else _NOTHING
+
+    def has_any(self, span: Span) -> bool:
+        """Whether any address of a span has a value. No two neighbours have the same, so the second step is the last."""
+        at = max(self._index(span.low), 0)
+        while at < len(self._numbers) and self._begin(at) <= span.high:
+            if self._numbers[at] != _NOTHING:
+                return True
+            at += 1
+        return False
+
+    def _begin(self, at: int) -> int:
+        return self._high[at] << 64 | self._low[at] if self._high else self._low[at]
+
+    def _index(self, address: int) -> int:
+        if self._bits == 32:
+            return bisect_right(self._low, address) - 1
+        high = address >> 64
+        first = bisect_left(self._high, high)
+        return bisect_right(self._low, address & _HALF, first, bisect_right(self._high, high, first)) - 1

@@ -1,0 +1,371 @@
+"""Recursion for clients: answers from memory, by a recursion of its own, with stale data or with failure.
+
+One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting.
+"""
+
+import asyncio
+import logging
+from collections.abc import Generator
+from functools import partial
+from typing import Any, NamedTuple
+
+from resolverd import bounds
+from resolverd.clock import Clock
+from resolverd.metrics import Counters
+from resolverd.resolver.admission import Room, Seat, group
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.failures import FailureCache
+from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.driver import Driver
+from resolverd.resolver.iterator import lookup
+from resolverd.resolver.iterator.budget import Exhausted, Refresh, Step, Work
+from resolverd.resolver.iterator.interception import RootCheck
+from resolverd.resolver.iterator.iterate import Iterator
+from resolverd.resolver.iterator.ports import Memory, Meter, Purse
+from resolverd.resolver.ports import Network
+from resolverd.wire import codes
+from resolverd.wire.answer import Answer, ExtendedError, servfail
+from resolverd.wire.names import Name, is_within, lower
+from resolverd.wire.redact import Discretion
+
+log = logging.getLogger(__name__)
+
+_TRACE_MEMORY = 1 << 20
+"""Octets for what one trace learns."""
+
+
+class Patience(NamedTuple):
+    """How long clients wait, in seconds: for anything at all, and before stale data is preferred (RFC 8767 §5).
+
+    `stale_ttl` is the TTL that stale data gets.
+    """
+
+    client: float = 4.0
+    stale: float = 1.8
+    stale_ttl: int = bounds.STALE_TTL
+
+
+_IN_VAIN = 0.9
+"""Share of the clients' patience after which who has waited has waited in vain: checks have their questions to word first."""
+_TELLING_ALL = Discretion()
+_TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
+_OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
+
+
+_DOUBTFUL = 4
+"""Questions to servers, or recursions, that come to nothing in a row: the internet may be out of reach."""
+_FAILED_OFFLINE = Answer(
+    codes.SERVFAIL,
+    errors=(ExtendedError(codes.EDE_NETWORK_ERROR, "the internet is out of reach"), ExtendedError(codes.EDE_CACHED_ERROR)),
+    keep=False,
+)
+
+
+class _Flight:
+    __slots__ = ("seat", "since", "task", "told", "waiters", "work")
+
+    def __init__(self, task: "asyncio.Task[Answer]", work: Work, seat: Seat):
+        self.seat = seat
+        self.task = task
+        self.work = work
+        self.since = work.now
+        self.waiters = 0
+        self.told = False
+
+
+class Recurse:
+    """The resolver as the rest of the house sees it."""
+
+    def __init__(
+        self,
+        iterator: Iterator,
+        memory: Memory,
+        failures: FailureCache,
+        network: Network,
+        clock: Clock,
+        counters: Counters,
+        patience: Patience = Patience(),  # noqa: B008 (immutable)
+        list_zones: frozenset[Name] = frozenset(),
+        prefetch: bool = True,
+        discretion: Discretion = _TELLING_ALL,
+    ):
+        """`list_zones`: zones of DNS lists, whose data is never used stale (it would refuse mail) and never prefetched."""
+        self._iterator = iterator
+        self._memory = memory
+        self._failures = failures
+        self._clock = clock
+        self._counters = counters
+        self._patience = patience
+        self._list_zones = list_zones
+        self._prefetch = prefetch
+        self._discretion = discretion
+        self._flights: dict[tuple[Name, int], _Flight] = {}
+        self._room = Room()
+        self._driver = Driver(network, counters)
+        self.drive = self._driver.drive
+        self.meter: Meter | None = None
+        """Who counts what leaves for the zones of lists."""
+        self._failed = 0
+        self._cut_off = False
+
+    @property
+    def unanswered(self) -> int:
+        """Questions to name servers in a row that got no answer in time, whoever was asked."""
+        return self._iterator.unanswered
+
+    @property
+    def is_doubtful(self) -> bool:
+        """So much has come to nothing in a row that the internet may be out of reach: no more than a reason to look."""
+        return max(self.unanswered, self._failed) >= _DOUBTFUL
+
+    def reassure(self) -> None:
+        """The internet can be reached, so what has come to nothing was somebody else's fault."""
+        self._iterator.reassure()
+        self._failed = 0
+
+    @property
+    def root_check(self) -> RootCheck:
+        """Whether the root itself answers."""
+        return self._iterator.root_check
+
+    def known(self, name: Name, rtype: int) -> Answer | None:
+        """The answer from memory alone; one about to expire is fetched anew behind it."""
+        answer = lookup.answer(self._memory.records, name, rtype, self._clock.monotonic())
+        if answer is not None and answer.expiring:
+            self._refresh(lower(name), rtype)
+        return answer
+
+    async def resolve(
+        self,
+        name: Name,
+        rtype: int,
+        *,
+        deadline: float | None = None,
+        fresh: bool = False,
+        purse: Purse | None = None,
+        local: bool = True,
+    ) -> Answer:
+        """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL.
+
+        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `purse` pays
+        for the queries, together with those of others who wait for the same answer. `local`: this machine asks.
+        """
+        name = lower(name)
+        now = self._clock.monotonic()
+        end = now + self._patience.client
+        if deadline is not None:
+            end = min(end, deadline)
+        if fresh:
+            return _FAILED_OFFLINE if self._is_cut_off(name) else await self._anew(name, rtype, end)
+        if (known := self.known(name, rtype)) is not None:
+            return known
+        if self._is_cut_off(name):
+            return self.stale(name, rtype) or _FAILED_OFFLINE
+        error = self._failures.get(name, rtype, now)
+        flight = self._flights.get((name, rtype))
+        if error is None and flight is not None and flight.told:
+            # Somebody has waited for it in vain already, and asks again: the work goes on, but not at his cost (RFC 9520 §3.2).
+            error = _TOO_LATE
+        if error is None and flight is None and self._iterator.is_out(name, rtype, now):
+            error = _OUT
+        if error is not None:
+            return self.stale(name, rtype) or Answer(
+                codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
+            )
+        if flight is None:
+            flight = self._start(name, rtype, purse=purse, local=local)
+            if flight is None:
+                self._counters.add("recursions_refused")
+                return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
+        elif flight.waiters >= bounds.MAX_WAITERS:
+            return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
+        if local:
+            self._room.adopt(flight.seat)
+        flight.work.share(purse)
+        flight.waiters += 1
+        try:
+            if (stale := self.stale(name, rtype)) is not None:
+                await asyncio.wait({flight.task}, timeout=min(self._patience.stale, end - now))
+                if not flight.task.done() or self._result(flight, name).is_failure:
+                    self._counters.add("stale_answers")
+                    return stale
+            else:
+                await asyncio.wait({flight.task}, timeout=end - now)
+        finally:
+            flight.waiters -= 1
+        if not flight.task.done():
+            self._give_up(flight)
+            return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+        return self._result(flight, name)
+
+    def _result(self, flight: _Flight, name: Name) -> Answer:
+        return self._called_off(name) if flight.task.cancelled() else flight.task.result()
+
+    def _called_off(self, name: Name) -> Answer:
+        return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
+
+    def _give_up(self, flight: _Flight) -> None:
+        """A client was told that its question came to nothing, or nearly all of a client's patience later a check was."""
+        now = self._clock.monotonic()
+        if now - flight.since >= _IN_VAIN * self._patience.client:
+            flight.told = True
+            self._iterator.suspect(flight.work, now)
+
+    async def _run(self, work: Work, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
+        """What a core comes to by `end` (monotonic seconds), or by the end of its time. Raises TimeoutError."""
+        if end is None:
+            end = work.deadline + bounds.RECURSION_GRACE
+        async with asyncio.timeout(end - self._clock.monotonic()):
+            return await self.drive(core)
+
+    async def _anew(self, name: Name, rtype: int, end: float) -> Answer:
+        work = Work(self._clock.monotonic(), Refresh.ALL, self.meter)
+        try:
+            answer: Answer = await self._run(work, self._iterator.resolve(work, name, rtype), end)
+            return answer
+        except TimeoutError:
+            return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+
+    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
+        """Resolve past all that is remembered of names, and tell every exchange on the way."""
+        work = Work(self._clock.monotonic(), meter=self.meter, told=True)
+        blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
+        try:
+            answer: Answer = await self._run(work, self._iterator.over(blank).resolve(work, lower(name), rtype))
+        except TimeoutError:
+            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+        return answer, work.steps
+
+    async def prime(self) -> float | None:
+        """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
+        work = Work(self._clock.monotonic())
+        try:
+            delegation = await self._run(work, self._iterator.prime(work))
+        except TimeoutError:
+            return None
+        return None if delegation is None else float(delegation.expires - self._clock.monotonic())
+
+    async def reaches_anybody(self, patience: float) -> bool:
+        """Whether the internet can be reached, by our own questions to servers that must answer then, within so many seconds."""
+        try:
+            return bool(await self.drive(self._iterator.reaches(Work(self._clock.monotonic()), patience)))
+        except Exhausted:
+            return False
+
+    @property
+    def cut_off(self) -> bool:
+        """The internet is out of reach: nobody is asked, but those who are configured for a zone of their own."""
+        return self._cut_off
+
+    def internet_lost(self) -> None:
+        """The internet is out of reach: nobody has to wait any longer for what is under way."""
+        self._cut_off = True
+        for (name, _), flight in self._flights.items():
+            if not self._iterator.is_routed(name):
+                flight.task.cancel()
+
+    def internet_back(self) -> None:
+        """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
+        self._cut_off = False
+        self._failures.clear()
+        self._iterator.forgive()
+        self.reassure()
+
+    def _is_cut_off(self, name: Name) -> bool:
+        return self._cut_off and not self._iterator.is_routed(name)
+
+    def forget_failures(self, name: Name | None = None, rtype: int | None = None) -> None:
+        """Let what failed be tried again: a question, all of a name's, or everything."""
+        if name is None:
+            self._failures.clear()
+        else:
+            self._failures.forget(name, rtype)
+        self._iterator.forget_outages()
+
+    async def aclose(self) -> None:
+        """End every recursion."""
+        tasks = [flight.task for flight in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._driver.aclose()
+
+    def stale(self, name: Name, rtype: int) -> Answer | None:
+        """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
+        if is_within(name, self._list_zones):
+            return None
+        answer = lookup.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._patience.stale_ttl)
+        if answer is None:
+            return None
+        return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
+
+    def _refresh(self, name: Name, rtype: int) -> None:
+        # Never for lists: a question that nobody asked would be paid for from their quota.
+        if not self._prefetch or (name, rtype) in self._flights or not self._room.is_half_empty:
+            return
+        now = self._clock.monotonic()
+        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now) is None:
+            self._counters.add("prefetches")
+            self._start(name, rtype, Refresh.EXPIRING, local=False)
+
+    def _start(
+        self, name: Name, rtype: int, refresh: Refresh = Refresh.NOTHING, purse: Purse | None = None, *, local: bool
+    ) -> _Flight | None:
+        """Begin a recursion; None if there is no room for it."""
+        now = self._clock.monotonic()
+        cut = self._iterator.nearest(name, rtype, now)
+        seat = self._room.take(
+            group(name, cut.zone, forwarded=cut.forward), now, listed=is_within(name, self._list_zones), local=local
+        )
+        if seat is None:
+            return None
+        work = Work(now, refresh, self.meter, purse)
+        work.arrives = lambda cut: self._room.move(seat, group(name, cut.zone, forwarded=cut.forward))
+        task = asyncio.create_task(self._recurse(work, name, rtype))
+        seat.call_off = partial(self._jostle, task)
+        end = asyncio.get_running_loop().call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, task.cancel)
+
+        def land(_: object) -> None:
+            # Not within the task: one that is cancelled before its first step would never come to that.
+            end.cancel()
+            del self._flights[name, rtype]
+            self._room.leave(seat)
+
+        task.add_done_callback(land)
+        flight = self._flights[name, rtype] = _Flight(task, work, seat)
+        return flight
+
+    def _jostle(self, task: "asyncio.Task[Answer]") -> None:
+        self._counters.add("recursions_jostled")
+        task.cancel()
+
+    async def _recurse(self, work: Work, name: Name, rtype: int) -> Answer:
+        try:
+            answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
+        except asyncio.CancelledError:
+            # Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits.
+            if self._clock.monotonic() < work.deadline:
+                return self._called_off(name)
+            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+        except Exception as error:
+            self._counters.add("bugs", where="recursion")
+            # Where the name carries a key, a traceback could show it.
+            details = None if self._discretion.is_private(name) else error
+            log.error(
+                "recursion for %s %s failed: %s",
+                self._discretion.text(name),
+                codes.type_text(rtype),
+                type(error).__name__,
+                exc_info=details,
+            )
+            answer = servfail(codes.EDE_OTHER, "internal error")
+        self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
+        self._failed = self._failed + 1 if answer.is_failure else 0
+        if answer.is_failure:
+            # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
+            # somebody who pays for it, as soon as somebody asks.
+            if not work.broke and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
+                self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
+        else:
+            self._failures.forget(name, rtype)
+        return answer

@@ -1,0 +1,132 @@
+"""What goes on without being asked: priming the root, and knowing whether names can be resolved at all."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final, NamedTuple, NoReturn
+
+from resolverd import bounds
+from resolverd.resolver.mesh import Recurse
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY: Final = 1.0
+_LONGEST_RETRY: Final = 10.0
+_SHORTEST_LIFE: Final = 60.0
+_LOOK_AGAIN: Final = 1.0
+"""Seconds between two looks whether the internet is back."""
+_GLANCE: Final = 0.25
+"""Seconds between two glances at what has come to nothing."""
+_CALM: Final = 5.0
+"""Seconds for which a look that has found it there is believed, whatever fails meanwhile."""
+_SILENT = (
+    "none of %s answered: no names can be resolved, so mail passes unchecked but for greylisting;"
+    " is there a way to the internet for port 53, UDP and TCP?"
+)
+_INTERCEPTED = (
+    "somebody else answers in place of %s, and not as they would: nothing that is said now is believed, so mail passes"
+    " unchecked but for greylisting; is port 53 intercepted on the way? If the network has a resolver of its own, name it as"
+    " forwarder"
+)
+
+
+class Readiness(NamedTuple):
+    """Whether names can be resolved, and if not, why."""
+
+    ready: bool
+    reason: str
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+class Upkeep:
+    """Keeps the root's servers known (RFC 9609): at start, and again before what is known of them expires.
+
+    And knows whether the internet is out of reach: when much fails in a row, servers are asked that must answer if it is not.
+    What fails is a stranger's choice, those servers are not.
+    """
+
+    def __init__(self, recurse: Recurse, priming: bool, *, forwards: bool):
+        """`forwards`: forwarders are asked, not the root's servers. Without `priming` they are believed in."""
+        asked = "the forwarders" if forwards else "the root servers"
+        self._forwards = forwards
+        self._recurse = recurse
+        self._asked = asked
+        self._priming = priming
+        self._primed = Readiness(not priming, f"{asked} have not answered yet" if priming else "")
+        self._look_now = asyncio.Event()
+        self._unprimed = False
+        recurse.root_check.on_contradiction = self._look_now.set
+        self.on_return: Callable[[], None] = _nothing
+        """Called when the internet can be reached again."""
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether the root or the forwarders answer, as far as is known."""
+        if self._recurse.root_check.contradicted:
+            return Readiness(False, f"somebody else answers in place of {self._asked}")
+        if self._recurse.cut_off:
+            return Readiness(False, f"neither {self._asked} answer nor who else has answered of late")
+        return self._primed
+
+    async def run(self) -> None:
+        """Do so for ever; ends by cancellation."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            if self._priming:
+                group.create_task(self._prime())
+
+    async def _prime(self) -> NoReturn:
+        retry = _FIRST_RETRY
+        told = ""
+        while True:
+            self._look_now.clear()
+            lifetime = await self._recurse.prime()
+            if lifetime is not None:
+                if not self._primed.ready or told:
+                    log.info("%s answer: names can be resolved", self._asked)
+                self._primed = Readiness(True, "")
+                retry, told = _FIRST_RETRY, ""
+                await self._pause(_SHORTEST_LIFE if self._forwards else max(lifetime * 0.9, _SHORTEST_LIFE))
+                continue
+            trouble = _INTERCEPTED if self._recurse.root_check.contradicted else _SILENT
+            if trouble != told:
+                log.warning(trouble, self._asked)
+                told = trouble
+            self._primed = Readiness(False, f"{self._asked} do not answer")
+            self._unprimed = True
+            await self._pause(retry)
+            retry = min(retry * 2, _LONGEST_RETRY)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until there is reason to look at once: somebody else answers, or the internet is back."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._look_now.wait(), seconds)
+
+    async def _watch(self) -> NoReturn:
+        first, second = bounds.REACH_PATIENCE
+        recurse = self._recurse
+        while True:
+            await asyncio.sleep(_GLANCE)
+            if not recurse.is_doubtful and not self._unprimed:
+                continue
+            self._unprimed = False
+            if await recurse.reaches_anybody(first) or await recurse.reaches_anybody(second):
+                recurse.reassure()
+                await asyncio.sleep(_CALM)
+                continue
+            recurse.internet_lost()
+            if self._primed.ready:
+                log.warning("the internet is out of reach, so mail passes unchecked but for greylisting")
+            back = False
+            while not back:
+                await asyncio.sleep(_LOOK_AGAIN)
+                back = await recurse.reaches_anybody(second)
+            recurse.internet_back()
+            if self._primed.ready:
+                log.warning("the internet can be reached again")
+            self._look_now.set()
+            self.on_return()

@@ -1,0 +1,1 @@
+"""The DNS server: `udp` (the hit path), `tcp`, `answering` (what they share)."""

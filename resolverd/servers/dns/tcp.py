@@ -1,0 +1,263 @@
+"""DNS over TCP (RFC 7766, RFC 9210): questions pipelined and answered as they are ready; slow and greedy clients bounded."""
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from typing import cast
+
+from resolverd import bounds
+from resolverd.servers.access import Admission, Place, is_loopback, place
+from resolverd.servers.dns.answering import Responder, key
+from resolverd.servers.turns import Turns
+from resolverd.wire.peek import Query
+
+log = logging.getLogger(__name__)
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """One connection. What it has sent is answered in turns (`turns`); while some of it waits, no more is read."""
+
+    def __init__(self, edge: "TcpEdge"):
+        self._edge = edge
+        self._buffer = bytearray()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._queued = False
+        self._halfway = False
+        self._paused = False
+        self.host = ""
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.host = str((transport.get_extra_info("peername") or ("",))[0])
+        if not self._edge.admit(self):
+            self.transport.abort()
+            return
+        self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
+        self._patience(self._edge.idle)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return bool(self._tasks) or self._queued
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._edge.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def pause_writing(self) -> None:
+        # It asks and does not read: nothing is lost to it that it has not given up already.
+        if self.transport is not None:
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        # RFC 7766 §6.2.4: the client may close its half once it has asked all.
+        self._closing = True
+        return self.busy
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._edge.inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._buffer += self._edge.inbox[:nbytes]
+        self._edge.active(self)
+        self._ask_for_turn(heap=len(self._buffer) > bounds.HEAP)
+
+    def _ask_for_turn(self, *, heap: bool = False) -> None:
+        if not self._queued:
+            self._queued = True
+            self._edge.turns.ask(self._turn, heap)
+            if self._queued:
+                self._read_on(False)
+
+    def _turn(self) -> None:
+        self._queued = False
+        halfway, self._halfway = self._halfway, False
+        for _ in range(bounds.TCP_TURN):
+            if self._gone() or len(self._tasks) >= bounds.TCP_IN_FLIGHT or (packet := self._next_message()) is None:
+                break
+            halfway = False
+            self._take(packet)
+        if self._gone():
+            return
+        if len(self._tasks) >= bounds.TCP_IN_FLIGHT:
+            self._read_on(False)
+            self._patience(self._edge.idle)
+        elif self._has_message():
+            self._ask_for_turn(heap=True)
+        elif self._closing and not self._tasks:
+            self._close()
+        else:
+            self._read_on(True)
+            if not self._buffer:
+                self._patience(self._edge.idle)
+            else:
+                self._halfway = True
+                if not halfway:
+                    # From the message's first octet on, however many it sends meanwhile.
+                    self._patience(bounds.TCP_MESSAGE)
+
+    def _has_message(self) -> bool:
+        buffer = self._buffer
+        return len(buffer) >= 2 and not 12 <= (buffer[0] << 8 | buffer[1]) > len(buffer) - 2
+
+    def _next_message(self) -> bytes | None:
+        """The next message, if it is there; a length below that of a header ends the connection."""
+        buffer = self._buffer
+        if not self._has_message():
+            return None
+        length = buffer[0] << 8 | buffer[1]
+        if length < 12:
+            self._abort()
+            return None
+        packet = bytes(buffer[2 : 2 + length])
+        del buffer[: 2 + length]
+        return packet
+
+    def _take(self, packet: bytes) -> None:
+        responder = self._edge.responder
+        now = responder.now()
+        admission = responder.access.judge(self.host, now)
+        if admission is not Admission.ALLOWED:
+            self._send(responder.refuse(packet, admission))
+            return
+        body = responder.packets.get(key(packet, False), now)
+        if body is not None:
+            self._send(packet[:2] + body)
+            return
+        reply = responder.at_once(packet, False)
+        if isinstance(reply, Query):
+            task = asyncio.get_running_loop().create_task(self._wait(packet, reply))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        elif reply is None:
+            self._abort()
+        else:
+            self._send(reply)
+
+    async def _wait(self, packet: bytes, query: Query) -> None:
+        self._send(await self._edge.responder.answer(packet, query, False, is_loopback(self.host)))
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not self._gone():
+            self._ask_for_turn(heap=self._has_message())
+
+    def _send(self, reply: bytes | None) -> None:
+        if reply is not None and not self._gone() and self.transport is not None:
+            self.transport.write(len(reply).to_bytes(2) + reply)
+
+    def _read_on(self, go_on: bool) -> None:
+        if self.transport is not None and not self._closing and self._paused == go_on:
+            self._paused = not go_on
+            if go_on:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _patience(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
+
+    def _expired(self) -> None:
+        if self.busy and not self._halfway:
+            self._patience(self._edge.idle)
+        else:
+            self._abort()
+
+    def _gone(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
+
+    def _close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class TcpEdge:
+    """One listening TCP socket. `turns`: those of the daemon, which all its connections share."""
+
+    def __init__(self, responder: Responder, turns: Turns | None = None):
+        self.responder = responder
+        self.turns = turns or Turns()
+        self.inbox = memoryview(bytearray(bounds.TCP_READ))
+        """Where what is read lies until `buffer_updated` has copied it, which an event loop calls at once."""
+        self._connections: dict[_Connection, None] = {}
+        self._hosts: Counter[Place] = Counter()
+        self._server: asyncio.Server | None = None
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Listen on a bound socket."""
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), sock=sock, backlog=256)
+
+    async def aclose(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    @property
+    def idle(self) -> float:
+        """Seconds a connection may be idle: less when many are open (RFC 7766 §6.2.3)."""
+        return bounds.TCP_IDLE if len(self._connections) <= bounds.TCP_CLIENTS // 2 else 2.0
+
+    def admit(self, connection: _Connection) -> bool:
+        """Count a new connection in; not one of a stranger, nor one of an address that has too many.
+
+        Where there are too many in all, the longest idle goes.
+        """
+        host = connection.host
+        too_many = self._hosts[place(host)] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host)
+        if too_many or not self.responder.access.admits(host):
+            self.responder.counters.add("dns_tcp_refused")
+            return False
+        if len(self._connections) >= bounds.TCP_CLIENTS:
+            idlest = next((each for each in self._connections if not each.busy), next(iter(self._connections)))
+            if idlest.transport is not None:
+                idlest.transport.abort()
+            self.leave(idlest)
+        self._connections[connection] = None
+        self._hosts[place(host)] += 1
+        return True
+
+    def active(self, connection: _Connection) -> None:
+        """It has sent something: the last to be closed for want of room."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self._connections[connection] = None
+
+    def leave(self, connection: _Connection) -> None:
+        """Count a connection out."""
+        if connection in self._connections:
+            del self._connections[connection]
+            where = place(connection.host)
+            self._hosts[where] -= 1
+            if not self._hosts[where]:
+                del self._hosts[where]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A TCP socket on that address, not listening yet. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

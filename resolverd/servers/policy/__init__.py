@@ -1,0 +1,1 @@
+"""Postfix's policy service: `server`, and `protocol` without IO."""

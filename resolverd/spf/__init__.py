@@ -1,0 +1,28 @@
+"""Sender Policy Framework (RFC 7208): may this address send mail for this domain?
+
+    subject ──check_host──> asks, is told, asks … ──> Outcome
+                 record     text to Record, all faults found before anything is evaluated
+                 macros     %{…} to text
+                 evaluate   the record applied to the subject, a generator over `questions.Lookup`
+                 follow     a generator and the replies so far: what is next, or what came of it
+                 header     the outcome on delivered mail
+
+Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
+"""
+
+from resolverd.spf.evaluate import Subject, check_host
+from resolverd.spf.follow import Progress, follow
+from resolverd.spf.header import Identity, authentication_results, received_spf
+from resolverd.spf.result import Outcome, Result
+
+__all__ = [
+    "Identity",
+    "Outcome",
+    "Progress",
+    "Result",
+    "Subject",
+    "authentication_results",
+    "check_host",
+    "follow",
+    "received_spf",
+]

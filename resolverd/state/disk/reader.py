@@ -1,0 +1,87 @@
+"""The thread that reads single records, for decisions that wait for them: over a connection of its own, which only reads.
+
+A batch of writes, and still more a checkpoint, which carries the WAL back into the file, keeps the worker busy for tens of
+milliseconds; readers don't wait for writers in SQLite's WAL mode. Whatever fails here, the worker is asked instead: it knows
+damage from circumstances, and what to do about either.
+
+Only the worker's connection writes or makes checkpoints. Two that do can corrupt a WAL in SQLite before 3.51.3.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple
+
+from resolverd.failures import StoreError
+from resolverd.state.base import Held
+from resolverd.state.disk.sqlite_file import LOCK_PATIENCE, BytesOnly, decode, reason
+from resolverd.state.disk.sqlite_file import QUERY as _QUERY
+from resolverd.state.disk.writer import settle
+
+
+class _Job(NamedTuple):
+    address: bytes
+    done: asyncio.Future[Held | None]
+
+
+class Reader:
+    """Reads records from the file. `edition` changes when another file has taken its place."""
+
+    def __init__(self, file: Path, edition: Callable[[], int]) -> None:
+        self._file = file
+        self._edition = edition
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._opened = -1
+        self._disk = BytesOnly(str(file.parent))
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._thread = Thread(target=self._work, name="store reader", daemon=True)
+        self._thread.start()
+
+    def read(self, address: bytes) -> asyncio.Future[Held | None]:
+        """What stands at the address, expired or not; StoreError where that cannot be told here."""
+        done: asyncio.Future[Held | None] = self._loop.create_future()
+        self._jobs.put(_Job(address, done))
+        return done
+
+    async def stop(self) -> None:
+        """Finish the reads that are waited for, close the connection and end the thread."""
+        self._jobs.put(None)
+        await self._ended
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                held = self._read(job.address)
+            except Exception as error:
+                self._close()
+                failure = StoreError(reason(error))
+                failure.__cause__ = error
+                settle(self._loop, job.done, None, failure)
+            else:
+                settle(self._loop, job.done, held, None)
+        self._close()
+        settle(self._loop, self._ended, None, None)
+
+    def _read(self, address: bytes) -> Held | None:
+        if self._connection is None or self._opened != self._edition():
+            self._close()
+            self._opened = self._edition()
+            # mode=ro: it neither writes nor makes checkpoints, not even as the last one that closes the file.
+            where = f"{self._file.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(where, uri=True, timeout=LOCK_PATIENCE, isolation_level=None)
+        row = self._connection.execute(_QUERY, (address,)).fetchone()
+        if row is None:
+            return None
+        mode, filename, value = row
+        return decode(self._disk.fetch(mode, filename, value, read=False))
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,299 @@
+"""A store in a file that never makes the event loop wait: write-behind, a hot table, and threads behind both.
+
+A read sees what is not yet written first, then a bounded table of what was used last, then asks the reading thread. Writes are
+collected for `LINGER` seconds and go to the file in one transaction. If the process dies, that is what is lost. If the
+machine dies, what the system had not yet written of the WAL goes too; the file stays consistent (WAL, synchronous NORMAL).
+
+While the file cannot be written, records stay in memory and are tried again; there is a bound to that, beyond which new
+records are refused.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from itertools import islice
+from pathlib import Path
+
+from resolverd.failures import StoreError
+from resolverd.metrics import Counters
+from resolverd.state import base
+from resolverd.state.base import Entry, Held, Store, address
+from resolverd.state.disk.pending import StandIn
+from resolverd.state.disk.reader import Reader
+from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadRows, Rows, is_circumstance, reason
+from resolverd.state.disk.writer import Worker
+from resolverd.state.memory import MemoryStore
+from resolverd.state.statedir import StateInUse, StateLock, set_aside
+
+__all__ = ["DIRECTORY", "DiskStore", "StateInUse", "open_store"]
+
+LINGER = 0.25
+"""Seconds for which writes are collected: the loss of a crash, well below the second that is promised."""
+BATCH = 5000
+"""Records in one transaction at the most."""
+RETRY = 1.0
+"""Seconds until a failed batch is tried again."""
+TRIAL = 100
+"""Records in a batch after one that failed: a full disk that has some room again takes some, at little cost if it has none."""
+MAX_UNWRITTEN = 100_000
+"""Records waiting to be written, some 40 MB: what a flood can pile up while the disk is slow or full."""
+HOT_RECORDS = 20_000
+"""Records kept at hand, some 8 MB."""
+MAX_BYTES = 1 << 30
+"""Size of the file, some three million triplets: strangers choose the keys. A full store refuses, and mail passes."""
+SCAN_PAGE = 200
+
+log = logging.getLogger(__name__)
+
+
+class DiskStore:
+    """Records in a file; `base` has the contract, `open_store` opens one. Belongs to the event loop it was made on."""
+
+    def __init__(self, worker: Worker[Rows], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int) -> None:
+        self._worker = worker
+        self._reader = reader
+        self._lock = lock
+        self._counters = counters
+        self._max_unwritten = max_unwritten
+        self._loop = asyncio.get_running_loop()
+        self._unwritten: dict[bytes, Held | None] = {}
+        self._writing: dict[bytes, Held | None] = {}
+        self._batch: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._hot: OrderedDict[bytes, Held] = OrderedDict()
+        self._sweep: asyncio.Future[int] | None = None
+        self._failing = False
+        self._closed = False
+
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        """The value as last put; None if there is none or it has expired."""
+        self._check_open()
+        at = address(table, key)
+        known, held = self._at_hand(at)
+        if not known:
+            read = await self._read(at)
+            # What was put or deleted meanwhile is newer than what the thread saw.
+            known, held = self._at_hand(at)
+            if not known and read is not None:
+                held = read
+                self._keep_hot(at, read)
+        return held.value if held is not None and now < held.expires else None
+
+    async def _read(self, at: bytes) -> Held | None:
+        try:
+            return await self._reader.read(at)
+        except StoreError:
+            return await self._worker.submit(lambda rows: rows.read(at))
+
+    def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
+        """Remember the value until `expires`."""
+        at, held = address(table, key), base.record(value, expires)
+        self._change(at, held)
+        self._keep_hot(at, held)
+
+    def delete(self, table: str, key: bytes) -> None:
+        """Forget the record."""
+        at = address(table, key)
+        self._change(at, None)
+        self._hot.pop(at, None)
+
+    async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
+        """The table's records in order of key."""
+        await self.flush()
+        page: list[Entry] = []
+        while page := await self._page(table, page[-1].key + b"\0" if page else start):
+            for entry in page:
+                if now < entry.expires:
+                    yield entry
+
+    def _page(self, table: str, start: bytes) -> asyncio.Future[list[Entry]]:
+        return self._worker.submit(lambda rows: rows.entries(table, start, SCAN_PAGE))
+
+    async def tables(self) -> list[str]:
+        """The tables that have records."""
+        await self.flush()
+        return await self._worker.submit(lambda rows: rows.tables())
+
+    def sweep(self, now: float) -> None:
+        """Begin to remove some of what has expired, unless the last sweep is still at it."""
+        self._check_open()
+        if self._sweep is None:
+            self._sweep = self._worker.submit(lambda rows: rows.sweep(now))
+            self._sweep.add_done_callback(self._swept)
+
+    async def flush(self) -> None:
+        """Return when everything put so far is in the file. Raises StoreError if it cannot be written."""
+        self._check_open()
+        await self._flush()
+
+    async def close(self) -> None:
+        """Flush, end the thread, close the file, let others work on the directory."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._flush()
+        except StoreError as error:
+            log.error("closing the store: %d records could not be written: %s", len(self._unwritten), error)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._reader.stop()
+        await self._worker.stop()
+        self._lock.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+
+    def _at_hand(self, at: bytes) -> tuple[bool, Held | None]:
+        """Whether it is known without asking the thread what stands there, and what."""
+        for waiting in (self._unwritten, self._writing):
+            if at in waiting:
+                return True, waiting[at]
+        held = self._hot.get(at)
+        if held is None:
+            return False, None
+        self._hot.move_to_end(at)
+        return True, held
+
+    def _keep_hot(self, at: bytes, held: Held) -> None:
+        self._hot[at] = held
+        self._hot.move_to_end(at)
+        if len(self._hot) > HOT_RECORDS:
+            self._hot.popitem(last=False)
+
+    def _change(self, at: bytes, held: Held | None) -> None:
+        self._check_open()
+        if len(self._unwritten) + len(self._writing) >= self._max_unwritten and at not in self._unwritten:
+            raise StoreError(f"{self._max_unwritten} records wait to be written, no room for more")
+        self._unwritten[at] = held
+        self._write_in(LINGER)
+
+    def _write_in(self, seconds: float) -> None:
+        if self._timer is None and self._batch is None:
+            self._timer = self._loop.call_later(seconds, self._write)
+
+    def _write(self) -> asyncio.Future[None]:
+        """Hand what is unwritten to the thread as one batch; the batch in flight, where there is one already."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._batch is None:
+            batch = self._writing = self._take(TRIAL if self._failing else BATCH)
+            self._batch = self._worker.submit(lambda rows: rows.write(batch))
+            self._batch.add_done_callback(self._written)
+        return self._batch
+
+    def _take(self, count: int) -> dict[bytes, Held | None]:
+        """The oldest of what is unwritten, no longer among it."""
+        if len(self._unwritten) <= count:
+            taken, self._unwritten = self._unwritten, {}
+            return taken
+        return {at: self._unwritten.pop(at) for at in list(islice(self._unwritten, count))}
+
+    def _written(self, batch: asyncio.Future[None]) -> None:
+        error = batch.exception()
+        if error is not None:
+            self._unwritten = self._writing | self._unwritten
+            self._counters.add("store_write_failures")
+            if not self._failing:
+                log.error("the store cannot be written, records stay in memory for now: %s", error)
+        elif self._failing:
+            log.warning("the store can be written again")
+        self._failing = error is not None
+        self._writing = {}
+        self._batch = None
+        if self._unwritten and not self._closed:
+            self._write_in(RETRY if self._failing else LINGER)
+
+    async def _flush(self) -> None:
+        if self._batch is not None:
+            # Its failure counts if the next batch, which has its records too, fails as well.
+            await asyncio.wait([self._batch])
+        while self._unwritten or self._writing:
+            await asyncio.shield(self._write())
+
+    def _swept(self, sweep: asyncio.Future[int]) -> None:
+        self._sweep = None
+        if (error := sweep.exception()) is not None:
+            log.warning("removing expired records: %s", error)
+        else:
+            self._counters.add("store_expired", sweep.result())
+
+
+async def open_store(
+    state: Path, counters: Counters, *, max_bytes: int = MAX_BYTES, max_unwritten: int = MAX_UNWRITTEN
+) -> Store:
+    """The store in a state directory, made where it is missing, whatever its condition.
+
+    A damaged, foreign or unusable file is set aside and an empty one takes its place. Where the directory cannot be written,
+    or the disk is full or failing, what stands there is read if it can be, and what is new stays in memory until it can be
+    written. All that is logged loudly, none of it keeps the daemon from starting. Raises StateInUse only.
+    """
+    lock: StateLock | None = None
+    try:
+        lock = StateLock(state)
+        return await _open_file(state, counters, lock, max_bytes, max_unwritten)
+    except StateInUse:
+        raise
+    except Exception as error:
+        return await _open_without_writing(state, error, counters, lock, max_bytes, max_unwritten)
+
+
+async def _open_file(state: Path, counters: Counters, lock: StateLock, max_bytes: int, max_unwritten: int) -> DiskStore:
+    """The store in its file. Raises whatever keeps it from being opened or made."""
+    directory = state / DIRECTORY
+    loop = asyncio.get_running_loop()
+
+    def replace_rows(error: BaseException) -> Rows:
+        aside = set_aside(directory)
+        loop.call_soon_threadsafe(counters.add, "store_set_aside")
+        log.error("the store in %s cannot be used (%s): set aside as %s, starting an empty one", directory, reason(error), aside)
+        return Rows(directory, max_bytes)
+
+    def open_rows() -> Rows:
+        try:
+            return Rows(directory, max_bytes)
+        except Exception as error:  # whatever is in a damaged file, diskcache may stumble over it anywhere
+            if is_circumstance(error):
+                raise
+            return replace_rows(error)
+
+    worker = Worker(open_rows, replace_rows)
+    await worker.start()
+    return DiskStore(worker, Reader(directory / FILE, worker.edition), lock, counters, max_unwritten)
+
+
+async def _open_without_writing(
+    state: Path, error: Exception, counters: Counters, lock: StateLock | None, max_bytes: int, max_unwritten: int
+) -> Store:
+    """The file, only read, with memory in front of it; memory alone where there is none that can be read."""
+    counters.add("store_in_memory")
+
+    def open_rows() -> ReadRows:
+        return ReadRows(state / DIRECTORY)
+
+    def replace_rows(damage: BaseException) -> ReadRows:
+        raise damage
+
+    async def reopen() -> Store | None:
+        held = lock
+        try:
+            held = held or StateLock(state)
+            return await _open_file(state, counters, held, max_bytes, max_unwritten)
+        except (StateInUse, Exception) as error:
+            log.debug("the store cannot be written yet: %s", reason(error))
+            if held is not None and held is not lock:
+                held.release()
+            return None
+
+    release = lock.release if lock is not None else lambda: None
+    worker = Worker(open_rows, replace_rows)
+    try:
+        await worker.start()
+    except Exception:
+        log.error("nothing can be stored in %s (%s): records are kept in memory and lost with the process", state, reason(error))
+        return MemoryStore(release=release)
+    log.error("the store in %s cannot be written (%s): it is read, what is new is kept in memory for now", state, reason(error))
+    return StandIn(worker, reopen, release)

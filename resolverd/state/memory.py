@@ -1,0 +1,83 @@
+"""A store that lasts as long as the process."""
+
+from collections.abc import AsyncIterator, Callable
+
+from resolverd.failures import StoreError
+from resolverd.state.base import SWEEP_RECORDS, Entry, Held, address, prefix, record, sweep_allowance, table_of
+
+MAX_RECORDS = 200_000
+"""Records held, some 80 MB of triplets: strangers choose the keys, so without a bound they would choose our size."""
+
+
+class MemoryStore:
+    """Records in a dict; `state.base` has the contract. `release` is called once, by `close`."""
+
+    def __init__(self, max_records: int = MAX_RECORDS, release: Callable[[], None] | None = None) -> None:
+        self._records: dict[bytes, Held] = {}
+        self._max_records = max_records
+        self._release = release
+        self._round: list[bytes] = []
+        self._closed = False
+
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        """The value as last put; None if there is none or it has expired."""
+        self._check_open()
+        held = self._records.get(address(table, key))
+        return held.value if held is not None and now < held.expires else None
+
+    def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
+        """Remember the value until `expires`."""
+        self._check_open()
+        at, held = address(table, key), record(value, expires)
+        if len(self._records) >= self._max_records and at not in self._records:
+            raise StoreError(f"{self._max_records} records in memory, no room for more")
+        self._records[at] = held
+
+    def delete(self, table: str, key: bytes) -> None:
+        """Forget the record."""
+        self._check_open()
+        self._records.pop(address(table, key), None)
+
+    async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
+        """The table's records in order of key."""
+        self._check_open()
+        head, first = prefix(table), address(table, start)
+        for at in sorted(at for at in self._records if at >= first and at.startswith(head)):
+            held = self._records.get(at)
+            if held is not None and now < held.expires:
+                yield Entry(at[len(head) :], *held)
+
+    async def tables(self) -> list[str]:
+        """The tables that have records."""
+        self._check_open()
+        return sorted({table_of(at) for at in self._records})
+
+    def sweep(self, now: float) -> None:
+        """Remove some of what has expired."""
+        self._check_open()
+        allowance = sweep_allowance(len(self._records))
+        self._round = self._round or list(self._records)
+        for _ in range(min(SWEEP_RECORDS, len(self._round))):
+            at = self._round.pop()
+            held = self._records.get(at)
+            if held is not None and not now < held.expires:
+                del self._records[at]
+                allowance -= 1
+                if not allowance:
+                    return
+
+    async def flush(self) -> None:
+        """Nothing to do: memory is as durable as this store gets."""
+        self._check_open()
+
+    async def close(self) -> None:
+        """Forget everything."""
+        if not self._closed:
+            self._closed = True
+            self._records.clear()
+            if self._release is not None:
+                self._release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")

@@ -1,0 +1,214 @@
+"""The combined zone, pure: where a name stands in it, and what is said there of a subject's standing.
+
+Many A records, one a reason, are what Postfix and postscreen can filter by; the TXT fits what Postfix keeps of it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from ipaddress import IPv4Address, ip_address
+from typing import NamedTuple
+
+from resolverd.dnsbl.aggregate import Standing
+from resolverd.dnsbl.names import host_name
+from resolverd.dnsbl.spec import ListSpec, ListState
+from resolverd.mail.domains import is_suffix, registrable
+from resolverd.mail.lookups import Listed
+from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer
+from resolverd.wire.names import Address, Name, address_of_reversed, from_text, label_count, labels, prepend
+from resolverd.wire.rrset import RRset
+
+BL, DBL, WL, SCORE, STATUS = "bl", "dbl", "wl", "score", "_status"
+
+NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED = "noptr", "nofcrdns", "firstseen", "greypassed"
+OFFENDERS, WHY = "offenders", "why"
+
+CLIENT_TREES = frozenset({NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED, OFFENDERS, WHY})
+"""Subtrees of what the service itself knows of a client; no list is asked for them."""
+
+_ADDRESS_TREES = frozenset({BL, WL, SCORE}) | CLIENT_TREES
+
+DEFAULT_TTL = 300
+"""Seconds, where no list has a say."""
+MAX_TTL = 900
+"""Postscreen keeps a pass for this long (postscreen_dnsbl_max_ttl bounds it too); changes of ours show by then."""
+PARTIAL_TTL = 60
+"""While any list's reply is missing."""
+STATUS_TTL = 5
+
+_MAX_TEXT = 500
+"""Octets of a TXT rdata: what Postfix keeps for its $rbl_reason (postconf(5), default_rbl_reply)."""
+_MAX_STRING = 255
+
+_TEST_LISTED = frozenset({ip_address("127.0.0.2"), ip_address("::ffff:127.0.0.2"), "test"})
+_TEST_CLEAR = frozenset({ip_address("127.0.0.1"), ip_address("::ffff:127.0.0.1"), "invalid"})
+_TEST_SCORE = 100
+_OWN_ALLOW = bytes([127, 0, 20, 3])
+_LISTED = bytes([127, 0, 0, 2])
+DENIED = "denied by this server's own rules"
+"""What is told of an own denial; why, is nobody's business but the admin's."""
+
+
+class Place(Enum):
+    """What stands at a name."""
+
+    APEX = "apex"
+    NODE = "an empty non-terminal"
+    LEAF = "a subject"
+    NOWHERE = "nothing"
+
+
+class Spot(NamedTuple):
+    """A name's place; for a leaf the subtree and its subject. `node`: the leaf is an empty non-terminal as well."""
+
+    place: Place
+    tree: str = ""
+    subject: Address | str = ""
+    node: bool = False
+
+
+class Saying(NamedTuple):
+    """What is said of a subject: A rdatas and one text a reason, strongest first; nothing of an unlisted one."""
+
+    addresses: tuple[bytes, ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+def locate(origin: Name, name: Name) -> Spot:
+    """Where a name (lower case, at or below the origin) stands."""
+    parts = labels(name)[: label_count(name) - label_count(origin)]
+    if not parts:
+        return Spot(Place.APEX)
+    tree = parts.pop().decode("latin-1")
+    if tree == STATUS:
+        return Spot(Place.NOWHERE if parts else Place.LEAF, tree)
+    if tree != DBL and tree not in _ADDRESS_TREES:
+        return Spot(Place.NOWHERE)
+    if not parts:
+        return Spot(Place.NODE, tree)
+    return _domain(parts) if tree == DBL else _address(tree, parts)
+
+
+def _address(tree: str, parts: list[bytes]) -> Spot:
+    prefix = b"".join(bytes([len(part)]) + part for part in parts) + b"\x00"
+    address = address_of_reversed(prefix)
+    nibbles = len(parts) < 32 and all(len(part) == 1 and part in b"0123456789abcdef" for part in parts)
+    if address is not None:
+        # 9.8.7.2 is 2.7.8.9, and the nibbles above all of 2789::/16 too; clients are in 2000::/3 (RFC 4291 §2.4).
+        return Spot(Place.LEAF, tree, address, node=nibbles and parts[-1] in b"23")
+    octets = len(parts) < 4 and all(part.isdigit() and part == b"%d" % int(part) and int(part) < 256 for part in parts)
+    return Spot(Place.NODE if nibbles or octets else Place.NOWHERE, tree)
+
+
+def _domain(parts: list[bytes]) -> Spot:
+    text = host_name(parts)
+    if text in ("test", "invalid"):
+        return Spot(Place.LEAF, DBL, text)
+    if text is None or registrable(text) is None:
+        return Spot(Place.NODE if text is not None and is_suffix(text) else Place.NOWHERE, DBL)
+    return Spot(Place.LEAF, DBL, text)
+
+
+def documented(tree: str, subject: Address | str) -> Saying | None:
+    """What is said of RFC 5782 §5's test points without asking anybody; None of any other subject."""
+    if subject in _TEST_CLEAR:
+        return Saying()
+    if subject not in _TEST_LISTED:
+        return None
+    if tree in CLIENT_TREES:
+        return Saying()
+    address = {WL: _OWN_ALLOW, SCORE: bytes([127, 0, 2, _TEST_SCORE])}.get(tree, _LISTED)
+    return Saying((address,), ("test entry (RFC 5782)",))
+
+
+def say(
+    tree: str, standing: Standing, specs: Mapping[str, ListSpec], listed_at: float | None, override: str | None = None
+) -> Saying:
+    """What a subtree says of a standing. `listed_at` in points, None for any listing; `override`: allow, deny or None."""
+    if tree == WL:
+        return _vouched(standing, specs, override)
+    listings = tuple(bytes([127, 0, 1, specs[reply.list_id].number]) for reply in standing.listings)
+    texts = tuple(map(_text, standing.listings))
+    if override == "deny":
+        first = bytes([127, 0, 2, 254]) if tree == SCORE else _LISTED
+        return Saying((first, *listings), (DENIED, *texts))
+    if tree == SCORE:
+        points = (bytes([127, 0, 2, max(1, min(254, int(standing.score + 0.5)))]),) if standing.score > 0 else ()
+        return Saying(points + listings, texts)
+    if override == "allow" or standing.allowed or not standing.reaches(listed_at):
+        return Saying()
+    return Saying((_LISTED, *listings), texts)
+
+
+def known(text: str) -> Saying:
+    """What is said of a client of whom something is known."""
+    return Saying((_LISTED,), (text,))
+
+
+def _vouched(standing: Standing, specs: Mapping[str, ListSpec], override: str | None) -> Saying:
+    """Allow lists on dnswl.org's scale: 127.0.CATEGORY.TRUST, category 20 for lists that have none."""
+    if override == "deny":
+        return Saying()
+    found: dict[bytes, None] = {_OWN_ALLOW: None} if override == "allow" else {}
+    for voucher in standing.vouchers:
+        table = specs[voucher.list_id].codes
+        if table.categories:
+            addresses = (IPv4Address(address).packed for address in voucher.addresses)
+            found |= dict.fromkeys(address for address in addresses if table.of(address))
+        else:
+            found[bytes([127, 0, 20, voucher.trust])] = None
+    own = ("allowed by this server's own rules",) if override == "allow" else ()
+    return Saying(tuple(found), own + tuple(map(_text, standing.vouchers)))
+
+
+def _text(listed: Listed) -> str:
+    """Reason and link in one string; where both do not fit, the link stays whole."""
+    link = f", see {listed.link}" if listed.link else ""
+    return listed.reason[: _MAX_STRING - len(link) - 3] + link
+
+
+def ttl_of(standing: Standing, override: str | None = None) -> int:
+    """Seconds for which an answer may be kept: the smallest of its parts, less while one is missing or a rule of ours decides."""
+    ttl = DEFAULT_TTL if standing.ttl is None else max(1, min(standing.ttl, MAX_TTL))
+    return min(ttl, PARTIAL_TTL) if standing.partial or override else ttl
+
+
+def status_texts(states: Iterable[ListState]) -> list[str]:
+    """One line a list that is in use."""
+    lines = []
+    for state in states:
+        if state.enabled or state.asked:
+            counts = f"{state.asked} asked, {state.listed} listed, {state.failed} failed"
+            quota = f", {state.quota_left} of {state.quota} left" if state.quota is not None else ""
+            error = f", last error: {state.last_error}" if state.last_error else ""
+            lines.append(f"{state.id}: {state.state}, {counts}{quota}{error}")
+    return lines
+
+
+def strings(texts: Sequence[str]) -> bytes:
+    """One TXT rdata, a string a text, as many as fit; each after the first begins with Postfix's own separator of TXT records."""
+    parts: list[bytes] = []
+    room = _MAX_TEXT
+    for text in texts:
+        part = ((" / " if parts else "") + text).encode("ascii", "replace")[:_MAX_STRING]
+        room -= 1 + len(part)
+        if room < 0:
+            break
+        parts.append(part)
+    return rdata.text(*parts)
+
+
+def positive(owner: Name, rtype: int, rdatas: Sequence[bytes], ttl: int) -> Answer:
+    """An authoritative answer that no packet cache keeps, for it changes with health, quota and rules."""
+    return Answer(codes.NOERROR, (RRset(owner, rtype, ttl, tuple(rdatas)),), aa=True, keep=False)
+
+
+def negative(zone: Name, ttl: int, *, nxdomain: bool) -> Answer:
+    """A denial with the SOA from which postscreen takes how long to keep it (RFC 2308 §3)."""
+    return Answer(codes.NXDOMAIN if nxdomain else codes.NOERROR, authority=(soa(zone, ttl),), aa=True, keep=False)
+
+
+def soa(zone: Name, ttl: int) -> RRset:
+    """The zone's SOA, its TTL that of the answer it stands in."""
+    data = rdata.Soa(from_text("localhost"), prepend(from_text("postmaster"), zone), 1, 3600, 600, 86400, MAX_TTL)
+    return RRset(zone, codes.SOA, ttl, (data.pack(),))

@@ -1,0 +1,281 @@
+"""Names that are answered by what the lists say: the combined zone below its origin, and the lists' own zones (guard)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from resolverd import bounds
+from resolverd.clock import Clock
+from resolverd.dnsbl.aggregate import UNREACHABLE, Standing, fold, is_decided
+from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.names import unmapped
+from resolverd.dnsbl.response import FAILURE_TTL
+from resolverd.dnsbl.spec import HASH, ListSpec
+from resolverd.failures import Unknown
+from resolverd.mail.lookups import Clear, Listed, ListLookup, ListReply, Skipped
+from resolverd.overrides.rules import ALLOW, DENY
+from resolverd.wire import codes, rdata
+from resolverd.wire.answer import Answer, ExtendedError, servfail
+from resolverd.wire.names import Address, Name, from_text, is_subdomain
+from resolverd.zones import dnsbl_zone
+from resolverd.zones.client_zones import ClientZones
+from resolverd.zones.dnsbl_zone import BL, CLIENT_TREES, DBL, SCORE, STATUS, WL, Place, Saying, Spot
+from resolverd.zones.guard import Guarded, GuardTable
+from resolverd.zones.override_lookup import NOTHING, Word
+
+DEADLINE = 1.9
+"""Seconds for an answer: smtpd asks one list after the other and libc repeats itself after 5 s."""
+
+_MEMORY = 5.0
+"""Seconds for which an evaluation stands: a TXT that follows its A comes from the same one."""
+
+_PURPOSES = {BL: None, DBL: None, WL: "allow", SCORE: "block"}
+"""Which lists each subtree needs; a quota is not spent on others."""
+
+_DECIDED: Mapping[str, tuple[str, ...]] = {ALLOW: (BL, DBL), DENY: (WL,)}
+"""The subtrees whose answer our own word alone makes."""
+
+_NOT_LOCAL = ExtendedError(codes.EDE_PROHIBITED, "keyed lists are for clients of this machine")
+_STARTING = servfail(codes.EDE_NOT_READY, "what was allowed and denied by hand is being read")
+"""Until then nobody is listed who may have been allowed, and nobody denied to be."""
+_REFUSED = Answer(codes.REFUSED, errors=(_NOT_LOCAL,), keep=False)
+
+
+class ZoneRules(NamedTuple):
+    """`listed_at`: points at which `bl` and `dbl` list, None for any listing. `deadline`: seconds for the lists to answer."""
+
+    listed_at: float | None = None
+    deadline: float = DEADLINE
+
+
+class _Remembered(NamedTuple):
+    """A standing, when it was made (monotonic seconds), and after how many listings had been taken back."""
+
+    standing: Standing
+    since: float
+    purges: int
+
+
+class Own(Protocol):
+    """The admin's own word on a subject (`zones.override_lookup`)."""
+
+    def at_once(self, subject: Address | str) -> Word | None:
+        """The word, where no name has to be looked up for it; None where `about` has to be awaited."""
+        ...
+
+    async def about(self, subject: Address, *, deadline: float) -> Word:
+        """The word on a client, whose names are looked up."""
+        ...
+
+
+class ListZones:
+    """The combined zone at `origin` (lower case) and, with a guard table, the lists' own zones.
+
+    `own` has the admin's word on a subject, `clients` what is known of clients.
+    """
+
+    def __init__(
+        self,
+        origin: Name,
+        engine: Engine,
+        rules: ZoneRules,
+        clock: Clock,
+        *,
+        guard: GuardTable | None = None,
+        own: Own | None = None,
+        clients: ClientZones | None = None,
+        known: Callable[[float], Awaitable[bool]] | None = None,
+    ):
+        """`known`: whether the admin's word is known, or is so within some seconds."""
+        self._origin = origin
+        self._known = known
+        self._engine = engine
+        self._listed_at = rules.listed_at
+        self._patience = min(rules.deadline, DEADLINE)
+        self._clock = clock
+        self._guard = guard
+        self._own = own
+        self._clients = clients
+        self._standings: OrderedDict[tuple[Address | str, str | None], _Remembered] = OrderedDict()
+
+    def owns(self, name: Name) -> bool:
+        """Whether the name (lower case) is answered here: at or below the origin, or a question to a guarded list."""
+        return is_subdomain(name, self._origin) or (self._guard is not None and self._guard.find(name) is not None)
+
+    async def answer(self, name: Name, rtype: int, *, loopback: bool = False) -> Answer | None:
+        """What is said at a name (lower case), within 2 s; None for one that is not answered here.
+
+        `loopback`: the client is on this machine, and may ask lists with a key of its own.
+        """
+        if is_subdomain(name, self._origin):
+            return await self._combined(name, rtype)
+        found = self._guard.find(name) if self._guard is not None else None
+        if found is None:
+            return None
+        if found.keyed and not loopback:
+            return _REFUSED
+        return (await self._guarded(found, name, rtype))._replace(aa=False)
+
+    def screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
+        """An answer about a name (lower case) that is no question to a list, as it may be told (`GuardTable.screen`)."""
+        if rtype != codes.A or self._guard is None:
+            return answer
+        addresses = [address for rrset in answer.answer if rrset.rtype == codes.A for address in rrset.rdatas]
+        screen = self._guard.screen(name) if addresses else None
+        if screen is None or all(map(screen.passes, addresses)):
+            return answer
+        return dnsbl_zone.negative(screen.zone, FAILURE_TTL, nxdomain=False)._replace(aa=False)
+
+    async def _combined(self, name: Name, rtype: int) -> Answer:
+        spot = dnsbl_zone.locate(self._origin, name)
+        if spot.place is Place.APEX:
+            return self._apex(rtype)
+        if spot.place is Place.NOWHERE:
+            return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=True)
+        if spot.place is Place.NODE or rtype not in (codes.A, codes.TXT):
+            return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
+        if spot.tree == STATUS:
+            return self._status(name, rtype)
+        if self._known is not None and not await self._known(self._patience):
+            return _STARTING
+        saying, ttl = await self._evaluate(spot)
+        if not saying.addresses and (rtype == codes.A or not saying.texts):
+            return dnsbl_zone.negative(self._origin, ttl, nxdomain=not spot.node and not saying.texts)
+        rdatas = saying.addresses if rtype == codes.A else (dnsbl_zone.strings(saying.texts),)
+        return dnsbl_zone.positive(name, rtype, rdatas, ttl)
+
+    async def _evaluate(self, spot: Spot) -> tuple[Saying, int]:
+        """What the spot's subtree says of its subject, and for how long."""
+        test = dnsbl_zone.documented(spot.tree, spot.subject)
+        if test is not None:
+            return test, dnsbl_zone.DEFAULT_TTL
+        subject = spot.subject if isinstance(spot.subject, str) else unmapped(spot.subject)
+        if spot.tree in CLIENT_TREES and not isinstance(subject, str):
+            if self._clients is None:
+                return dnsbl_zone.Saying(), dnsbl_zone.PARTIAL_TTL
+            return await self._clients.say(spot.tree, subject, deadline=self._clock.monotonic() + self._patience)
+        word, standing = await self._word_and_standing(subject, spot.tree)
+        saying = dnsbl_zone.say(spot.tree, standing, self._engine.known, self._listed_at, word.action)
+        return saying, min(dnsbl_zone.ttl_of(standing, word.action), word.lasting or dnsbl_zone.MAX_TTL)
+
+    async def _word_and_standing(self, subject: Address | str, tree: str) -> tuple[Word, Standing]:
+        deadline = self._clock.monotonic() + self._patience
+        word = NOTHING if self._own is None else self._own.at_once(subject)
+        if word is not None:
+            return word, await self._standing_beside(word, subject, tree, deadline)
+        looking = asyncio.ensure_future(self._word(subject, deadline))
+        try:
+            # Where our own word decides, nobody else's has to be paid for; but lists have half of the time in any case.
+            await asyncio.wait({looking}, timeout=self._patience / 2)
+            if looking.done():
+                return looking.result(), await self._standing_beside(looking.result(), subject, tree, deadline)
+            return await asyncio.gather(looking, self._standing(subject, tree, deadline))
+        finally:
+            looking.cancel()
+
+    async def _standing_beside(self, word: Word, subject: Address | str, tree: str, deadline: float) -> Standing:
+        decided = word.action is not None and (self._engine.frugal or tree in _DECIDED[word.action])
+        return Standing() if decided else await self._standing(subject, tree, deadline)
+
+    async def _word(self, subject: Address | str, deadline: float) -> Word:
+        """The admin's own word by `deadline` (monotonic seconds), after a look at the client's names if need be."""
+        if self._own is None:
+            return NOTHING
+        word = self._own.at_once(subject)
+        if word is not None or isinstance(subject, str):
+            return word or NOTHING
+        return await self._own.about(subject, deadline=deadline)
+
+    async def _standing(self, subject: Address | str, tree: str, deadline: float) -> Standing:
+        purpose = _PURPOSES[tree]
+        now, purges = self._clock.monotonic(), self._engine.purges
+        known = self._standings.get((subject, purpose))
+        if known is not None and now - known.since < _MEMORY and known.purges == purges:
+            return known.standing
+        enough = self._is_decided if tree in (BL, DBL) else None
+        replies = await self._engine.ask_all(subject, deadline=deadline, purpose=purpose, enough=enough)
+        replies |= await self._looked_at_twice(subject, replies, deadline)
+        standing = fold(self._engine.known, replies)
+        if not isinstance(subject, str) and standing.allowed:
+            self._engine.vouch(subject, [name for name, reply in replies.items() if isinstance(reply, Clear)])
+        self._standings[subject, purpose] = _Remembered(standing, self._clock.monotonic(), self._engine.purges)
+        self._standings.move_to_end((subject, purpose))
+        if len(self._standings) > bounds.LIST_STANDINGS:
+            self._standings.popitem(last=False)
+        return standing
+
+    def _is_decided(self, replies: Mapping[str, ListReply], open_: Sequence[str]) -> bool:
+        return is_decided(self._engine.known, replies, open_, self._listed_at)
+
+    async def _looked_at_twice(
+        self, subject: Address | str, replies: Mapping[str, ListReply | Skipped], deadline: float
+    ) -> dict[str, ListReply]:
+        """Those block lists that no longer list the subject when they are looked at once more."""
+        specs = self._engine.known
+        listed = [name for name, reply in replies.items() if isinstance(reply, Listed) and not specs[name].allows]
+        lookups = [ListLookup(name, subject) for name in listed]
+        changed = await self._engine.second_looks(lookups, deadline=deadline) if lookups else {}
+        return {lookup.list_id: reply for lookup, reply in changed.items()}
+
+    def _apex(self, rtype: int) -> Answer:
+        if rtype == codes.SOA:
+            soa = dnsbl_zone.soa(self._origin, dnsbl_zone.MAX_TTL)
+            return dnsbl_zone.positive(self._origin, codes.SOA, soa.rdatas, soa.ttl)
+        if rtype == codes.NS:
+            return dnsbl_zone.positive(self._origin, codes.NS, (from_text("localhost"),), dnsbl_zone.MAX_TTL)
+        return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
+
+    def _status(self, name: Name, rtype: int) -> Answer:
+        texts = dnsbl_zone.status_texts(self._engine.states())
+        if rtype != codes.TXT or not texts:
+            return dnsbl_zone.negative(self._origin, dnsbl_zone.STATUS_TTL, nxdomain=False)
+        return dnsbl_zone.positive(name, rtype, [_words(text) for text in texts], dnsbl_zone.STATUS_TTL)
+
+    async def _guarded(self, found: Guarded, name: Name, rtype: int) -> Answer:
+        """A list's own answer; in trouble "not listed" for block lists, and "cannot say" for allow lists out of reach."""
+        if rtype not in (codes.A, codes.TXT):
+            return dnsbl_zone.negative(found.zone, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
+        if found.spec is None:
+            return dnsbl_zone.negative(found.zone, dnsbl_zone.MAX_TTL, nxdomain=True)
+        if found.canary is None and HASH not in found.spec.kinds:
+            subject = found.subject if isinstance(found.subject, str) else unmapped(found.subject)
+            word = await self._word(subject, self._clock.monotonic() + self._patience)
+            if word.action is not None and (answer := _overridden(found.zone, found.spec, word, name, rtype)) is not None:
+                return answer
+        ask = self._engine.ask_for if rtype == codes.A else self._engine.words_for
+        deadline = self._clock.monotonic() + self._patience
+        told = await ask(found.spec, found.subject, found.canary, deadline=deadline)
+        if isinstance(told.reply, Listed) and found.canary is None and not found.spec.allows:
+            told = await self._engine.second_look_for(found.spec, found.subject, deadline=deadline) or told
+        if isinstance(told.reply, Unknown):
+            if found.spec.allows and told.reply.why in UNREACHABLE:
+                return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{found.spec.shown} cannot be reached")
+            return dnsbl_zone.negative(found.zone, FAILURE_TTL, nxdomain=True)
+        if not told.addresses:
+            return dnsbl_zone.negative(found.zone, told.ttl, nxdomain=True)
+        if rtype == codes.A:
+            return dnsbl_zone.positive(name, rtype, told.addresses, told.ttl)
+        if not isinstance(told.reply, Listed):
+            return dnsbl_zone.negative(found.zone, told.ttl, nxdomain=False)
+        return dnsbl_zone.positive(name, rtype, (_words(told.reply.reason),), told.ttl)
+
+
+def _overridden(zone: Name, spec: ListSpec, word: Word, name: Name, rtype: int) -> Answer | None:
+    """What the admin's own word makes of a list's answer; None for the list's own.
+
+    Whoever is allowed is on no block list, whoever is denied on every one, and nobody vouches for him.
+    """
+    ttl = min(dnsbl_zone.PARTIAL_TTL, word.lasting or dnsbl_zone.PARTIAL_TTL)
+    if (word.action == DENY) == spec.allows:
+        return dnsbl_zone.negative(zone, ttl, nxdomain=True)
+    if spec.allows:
+        return None
+    said = (spec.codes.example,) if rtype == codes.A else (_words(dnsbl_zone.DENIED),)
+    return dnsbl_zone.positive(name, rtype, said, ttl)
+
+
+def _words(text: str) -> bytes:
+    """TXT rdata of any text, in strings of at most 255 octets."""
+    octets = text.encode("ascii", "replace")
+    return rdata.text(*(octets[at : at + 255] for at in range(0, max(1, len(octets)), 255)))
