@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from test_allowing import CHECKS
-from test_daemon import Running
 
 from resolverd import logs
+from tests.unit.app.test_allow_files import CHECKS
+from tests.unit.app.test_daemon import Running
 
 CONFIG = CHECKS.replace('[checks.helo]\naction = "off"', '[checks.helo]\naction = "reject"') + """
 [dnsbl]

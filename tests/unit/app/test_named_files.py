@@ -1,0 +1,110 @@
+"""What stands outside the configuration keeps nothing from working but itself, and is told."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resolverd.app import named_files
+from resolverd.config.files import parse
+from tests.unit.app.test_allow_files import CHECKS, request
+from tests.unit.app.test_daemon import Running
+
+BROKEN = """
+[resolver]
+root_hints = "missing-hints"
+trust_anchors = "missing-anchors"
+[zones]
+dir = "missing-zones"
+[http]
+token = {file = "missing-token"}
+[lists.spamhaus-zen]
+key = {file = "missing-key"}
+[lists.spamhaus-dbl]
+key = {env = "RESOLVERD_TEST_NO_SUCH_KEY"}
+[greylist]
+allow_clients = ["missing-clients", "clients"]
+allow_recipients = ["folder"]
+[checks.overrides]
+client_access = ["missing-map", "map", "cidr:networks"]
+helo_access = ["hash:pipe"]
+"""
+TOLD = {
+    "resolver.root_hints": "No such file or directory; those shipped are used",
+    "resolver.trust_anchors": "No such file or directory; those shipped are used",
+    "http.token": "No such file or directory; nothing can be changed over HTTP",
+    "lists.spamhaus-zen.key": "No such file or directory; the list is not asked",
+    "lists.spamhaus-dbl.key": "RESOLVERD_TEST_NO_SUCH_KEY'; the list is not asked",
+    "greylist.allow_clients": "No such file or directory; nothing in it counts",
+    "greylist.allow_recipients": "s a directory; nothing in it counts",
+    "checks.overrides.client_access[0]": "No such file or directory; nothing in it counts",
+    "checks.overrides.client_access[1]": "map:1: 'a.example' has no result",
+    "checks.overrides.client_access[2]": "networks:1: '192.0.2.1/24' has host bits set; the network is 192.0.2.0/24",
+    "checks.overrides.helo_access[0]": "is no regular file; nothing in it counts",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "clients").write_text("friend.example\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "map").write_text("a.example\nenemy.example REJECT Not you\n")
+    (tmp_path / "networks").write_text("192.0.2.1/24 REJECT\n198.51.100.0/24 REJECT Nor you\n")
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path
+
+
+def test_each_fault_is_told_with_its_file_and_line(folder: Path) -> None:
+    faults = named_files.read(parse(BROKEN, folder)).faults
+    assert sorted(fault.path for fault in faults) == sorted(TOLD)
+    for fault in faults:
+        assert TOLD[fault.path] in fault.text
+        assert fault.path.startswith("lists.spamhaus-dbl") or str(folder) in fault.text
+
+
+def test_config_check_tells_them_and_finds_no_fault(folder: Path) -> None:
+    """Status 0: who has it run before each start must not be kept from starting by what does not keep the daemon."""
+    (folder / "config.toml").write_text(BROKEN)
+    command = [sys.executable, "-m", "resolverd", "config", "check", "-c", str(folder / "config.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert f"no faults, {len(TOLD)} warnings" in lines[0]
+    told = dict(line.removeprefix("warning: ").split(": ", 1) for line in lines if line.startswith("warning: "))
+    assert sorted(told) == sorted(TOLD)
+    assert all(TOLD[key] in text for key, text in told.items())
+
+
+def test_the_daemon_starts_and_works_with_what_is_there(folder: Path) -> None:
+    more = BROKEN.replace('[resolver]\nroot_hints = "missing-hints"\n', "").replace('trust_anchors = "missing-anchors"\n', "")
+    # Of its lists only dnswl is left, in a world without DNS; it says nothing.
+    running = Running(folder, more.replace("[http]\n", "").replace('token = {file = "missing-token"}\n', "") + CHECKS)
+    try:
+        for key in ("lists.spamhaus-zen.key", "greylist.allow_clients", "client_access[0]", "client_access[1]", "helo_access[0]"):
+            running.waits_for(key)
+        assert running.dns("2.0.0.127.bl.rbl.internal.").answer
+        assert b"5.7.1 Client host rejected (Not you)" in running.policy(request("mx.enemy.example"))
+        assert running.policy(request("mx.friend.example")) == b"action=DUNNO\n\n"
+        (folder / "map").unlink()
+        running.process.send_signal(signal.SIGHUP)
+        running.waits_for("was read again")
+        assert "what was read of it before counts on" in running.log.read_text()
+        assert b"5.7.1 Client host rejected (Not you)" in running.policy(request("mx.enemy.example"))
+    finally:
+        assert running.end() == 0
+
+
+def test_hints_are_read_again_and_bad_ones_leave_those_in_use(folder: Path) -> None:
+    settings = parse('[resolver]\nroot_hints = "hints"', folder)
+    (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 192.0.2.53\n")
+    first = named_files.read(settings)
+    assert not first.faults
+    assert [str(address) for address in first.hints.addresses] == ["192.0.2.53"]
+    (folder / "hints").write_text("# nothing\n\xff")
+    then = named_files.read(settings, first)
+    assert then.hints == first.hints
+    assert "those in use so far are used" in str(then.faults[0])
+    assert len(named_files.read(settings).hints.addresses) > 20

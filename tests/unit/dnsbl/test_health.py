@@ -1,0 +1,384 @@
+"""Whether a list that has gone bad is told apart from a wave of spam, and how soon: on virtual time, over the real engine."""
+
+import asyncio
+import random
+from ipaddress import ip_address
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scriptedlists import SERVFAIL, TIMEOUT, a, denial, spec
+from virtualtime import virtual
+
+from resolverd.dnsbl.anomaly import Suspicion
+from resolverd.dnsbl.health import OUTAGE, Health
+from resolverd.dnsbl.known_good import MAX_KEPT, Witnesses, stranger
+from resolverd.dnsbl.spec import IP4
+from resolverd.failures import Unknown, Why
+from resolverd.mail.lookups import Clear, Listed, ListLookup
+from tests.unit.dnsbl.test_engine import CLIENT, ZEN, client, world
+
+CODES = ("127.0.0.4", "127.0.0.4", "127.0.0.4", "127.0.0.10", "127.0.0.2", "127.0.0.3", None)
+"""What zen says in a mail server's life: mostly the XBL, now and then nothing."""
+
+
+def ordinary(count, rng, codes=CODES):
+    return [rng.choice(codes) for _ in range(count)]
+
+
+# -- suspicion: when it is worth asking
+
+
+def suspicions(suspicion, answers, start=0, step=1.0):
+    """The positions at which the list became suspicious and was acquitted."""
+    found = []
+    for number, answer in enumerate(answers, start):
+        if suspicion.note(number, answer, number * step):
+            found.append(number)
+            suspicion.acquitted(number * step)
+    return found
+
+
+def test_a_wave_of_spam_is_hardly_ever_suspicious():
+    rng = random.Random(1)
+    suspicion = Suspicion()
+    assert len(suspicions(suspicion, ordinary(10_000, rng))) <= 20
+
+
+def test_a_list_that_lists_the_world_is_suspicious_within_a_few_clients():
+    for seed in range(20):
+        rng = random.Random(seed)
+        suspicion = Suspicion()
+        suspicions(suspicion, ordinary(1000, rng))
+        found = suspicions(suspicion, ["127.0.0.2"] * 30, start=5000)
+        assert found, "never suspected"
+        assert found[0] - 5000 < 10
+
+
+def test_a_list_with_one_code_is_suspicious_when_it_lists_everybody():
+    for seed in range(20):
+        rng = random.Random(seed)
+        suspicion = Suspicion()
+        suspicions(suspicion, ordinary(1000, rng, ("127.0.0.2", None)))
+        found = suspicions(suspicion, ["127.0.0.2"] * 30, start=5000)
+        assert found
+        assert found[0] - 5000 <= 20
+
+
+def test_one_client_that_comes_again_and_again_says_nothing():
+    suspicion = Suspicion()
+    suspicions(suspicion, ordinary(500, random.Random(1)))
+    assert not any(suspicion.note("same", "127.0.0.2", 1000.0 + n) for n in range(100))
+
+
+def test_an_acquitted_list_is_left_in_peace_for_longer_each_time():
+    suspicion = Suspicion()
+    suspicions(suspicion, [None] * 200)
+    times = []
+    now = 1000.0
+    for number in range(20_000):
+        now += 0.5
+        # A code that was never seen before, time and again.
+        if suspicion.note(f"client {number}", f"code {number // 50}", now):
+            times.append(now)
+            suspicion.acquitted(now)
+    gaps = [later - sooner for sooner, later in pairwise(times)]
+    assert gaps[0] >= 10
+    assert max(gaps) >= 300
+    assert len(times) < 30
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.sampled_from(["x", "y", None])), max_size=3000))
+def test_suspicion_takes_whatever_comes(answers):
+    suspicion = Suspicion()
+    for number, (subject, answer) in enumerate(answers):
+        assert suspicion.note(subject, answer, float(number)) in (True, False)
+
+
+# -- strangers and witnesses
+
+
+@given(st.integers(0, 2**60))
+def test_a_stranger_is_no_test_point(number):
+    canary = stranger(spec("spamcop"), number)
+    assert canary is not None
+    octets = canary.subject.packed
+    assert octets[0] == 127
+    assert octets[1] > 0
+    assert not canary.listed
+
+
+def test_strangers_by_kind():
+    domain = stranger(spec("spamhaus-dbl"), 12345)
+    assert domain.subject.endswith(".invalid")
+    assert stranger(spec("hostkarma"), 1) is None, "it documents no denial"
+    assert IP4 not in spec("sem-black-ip6").kinds
+    assert stranger(spec("sem-black-ip6"), 1) is None
+
+
+def test_witnesses_are_bounded_and_never_called_against_a_list_that_lists_them():
+    witnesses = Witnesses()
+    witnesses.vouch(CLIENT, ["spamcop"])
+    assert witnesses.against("spamcop") == [CLIENT]
+    assert witnesses.against("spamhaus-zen") == []
+    for n in range(MAX_KEPT + 10):
+        witnesses.vouch(client(n), ["spamcop"])
+    assert len(witnesses.against("spamcop")) == MAX_KEPT
+    assert CLIENT not in witnesses.against("spamcop")
+
+
+# -- the engine
+
+
+async def ordinary_life(w, rng, count=300, first=0):
+    """So many clients with the ordinary mix of answers."""
+    for n in range(first, first + count):
+        address = client(n)
+        code = rng.choice(CODES)
+        if code:
+            w.script[reverse(address, "zen.spamhaus.org")] = a(code)
+        await w.ask("spamhaus-zen", address)
+        await asyncio.sleep(0.2)
+
+
+def reverse(address, zone):
+    return f"{address.reverse_pointer.removesuffix('.in-addr.arpa')}.{zone}"
+
+
+def goes_wild(w, code="127.0.0.2"):
+    """From now on the list lists everybody, test points and strangers included."""
+    for name in [name for name in w.script if name.endswith("zen.spamhaus.org")]:
+        del w.script[name]
+    w.script["zen.spamhaus.org"] = (0.02, a(code))
+    w.resolver.wild = True
+
+
+@virtual
+async def test_ordinary_mail_quarantines_nobody():
+    async with world() as w:
+        await ordinary_life(w, random.Random(3), 1500)
+        assert w.engine.state("spamhaus-zen").state == "ok"
+        assert w.counters.get("list_poisoned", list="spamhaus-zen") == 0
+        # Ten minutes are half of the time that passed: some proofs, few more.
+        assert len(w.resolver.proofs) <= 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_list_turning_bad_in_the_middle_of_a_run_is_quarantined_within_seconds(seed):
+    @virtual
+    async def run():
+        async with world() as w:
+            await ordinary_life(w, random.Random(seed))
+            goes_wild(w)
+            start = w.clock.monotonic()
+            harmed = []
+            for n in range(1000, 1100):
+                if isinstance(await w.ask("spamhaus-zen", client(n)), Listed):
+                    harmed.append(client(n))
+                await asyncio.sleep(0.2)
+                if w.engine.state("spamhaus-zen").state == "suspended":
+                    break
+            assert w.engine.state("spamhaus-zen").state == "suspended"
+            assert w.clock.monotonic() - start < 5
+            assert len(harmed) < 20
+            for address in harmed:
+                reply = await w.ask("spamhaus-zen", address)
+                assert isinstance(reply, Unknown), "what was listed meanwhile is taken back"
+
+    run()
+
+
+@virtual
+async def test_a_vouched_client_that_is_listed_of_a_sudden_costs_the_list_its_word_at_once():
+    async with world() as w:
+        await ordinary_life(w, random.Random(4), 100)
+        friends = [client(n) for n in range(500, 505)]
+        for friend in friends:
+            assert isinstance(await w.ask("spamhaus-zen", friend), Clear)
+            w.engine.vouch(friend, ["spamhaus-zen"])
+        await asyncio.sleep(3700)
+        await w.ask("spamhaus-zen", client(999))
+        goes_wild(w)
+        assert (await w.ask("spamhaus-zen", friends[0])).why is Why.UNHEALTHY
+        assert w.engine.state("spamhaus-zen").last_error.startswith("it lists")
+
+
+@virtual
+async def test_one_good_client_that_is_listed_rightly_quarantines_nobody():
+    async with world() as w:
+        friends = [client(n) for n in range(500, 505)]
+        for friend in friends:
+            await w.ask("spamhaus-zen", friend)
+            w.engine.vouch(friend, ["spamhaus-zen"])
+        await asyncio.sleep(3700)
+        w.script[reverse(friends[0], "zen.spamhaus.org")] = a("127.0.0.4")
+        assert isinstance(await w.ask("spamhaus-zen", friends[0]), Listed)
+        assert w.engine.state("spamhaus-zen").state == "ok"
+
+
+@virtual
+async def test_good_clients_that_a_list_denying_its_test_point_lists_all_the_same():
+    async with world() as w:
+        friends = [client(n) for n in range(500, 505)]
+        for friend in friends:
+            await w.ask("spamhaus-zen", friend)
+            w.engine.vouch(friend, ["spamhaus-zen"])
+        await asyncio.sleep(3700)
+        for friend in friends:
+            w.script[reverse(friend, "zen.spamhaus.org")] = a("127.0.0.4")
+        assert (await w.ask("spamhaus-zen", friends[0])).why is Why.UNHEALTHY
+        assert "clients that are known as good" in w.engine.state("spamhaus-zen").last_error
+
+
+@virtual
+async def test_a_proof_from_before_a_quarantine_counts_no_more():
+    async with world() as w:
+        w.script[ZEN] = a("127.0.0.2")
+        assert isinstance(await w.ask("spamhaus-zen"), Listed)
+        w.script["2.2.0.192.zen.spamhaus.org"] = a("192.0.2.1")
+        await w.ask("spamhaus-zen", ip_address("192.0.2.2"))
+        assert w.engine.state("spamhaus-zen").state == "suspended"
+        await asyncio.sleep(301)
+        goes_wild(w)
+        assert (await w.ask("spamhaus-zen", client(1))).why is Why.UNHEALTHY
+
+
+# -- second looks
+
+
+async def second_look(w, name="spamhaus-zen", subject=CLIENT, patience=2.0):
+    lookup = ListLookup(name, subject)
+    found = await w.engine.second_looks([lookup], deadline=w.clock.monotonic() + patience)
+    return found.get(lookup)
+
+
+@virtual
+async def test_an_old_listing_is_asked_once_more_before_it_refuses():
+    async with world() as w:
+        w.script[ZEN] = a("127.0.0.2", ttl=7200)
+        await w.ask("spamhaus-zen")
+        assert await second_look(w) is None
+        assert len(w.resolver.proofs) == 1, "a proof of this moment is good enough"
+        await asyncio.sleep(700)
+        assert await second_look(w) is None
+        assert w.resolver.proofs[-2:] == [ZEN, "1.0.0.127.zen.spamhaus.org"], "asked again, and the proof was old too"
+        before = len(w.resolver.proofs)
+        await asyncio.sleep(700)
+        assert await second_look(w) is None
+        assert w.resolver.proofs[before:] == [], "once, not time and again"
+
+
+@virtual
+async def test_an_old_listing_that_is_gone_refuses_nobody():
+    async with world() as w:
+        w.script[ZEN] = a("127.0.0.2", ttl=7200)
+        await w.ask("spamhaus-zen")
+        await asyncio.sleep(700)
+        del w.script[ZEN]
+        assert isinstance(await second_look(w), Clear)
+        assert isinstance(await w.ask("spamhaus-zen"), Clear)
+
+
+@virtual
+async def test_an_old_listing_that_nobody_confirms_in_time_refuses_nobody():
+    async with world() as w:
+        w.script[ZEN] = a("127.0.0.2", ttl=7200)
+        await w.ask("spamhaus-zen")
+        await asyncio.sleep(700)
+        w.script[ZEN] = (3.0, a("127.0.0.2"))
+        w.resolver.wild = True
+        assert (await second_look(w, patience=0.5)).why is Why.TIMEOUT
+        await asyncio.sleep(5)
+
+
+@virtual
+async def test_with_the_quota_spent_what_is_remembered_stands():
+    async with world(spamhaus_zen={"quota": "2/1d"}) as w:
+        w.script[ZEN] = a("127.0.0.2", ttl=7200)
+        await w.ask("spamhaus-zen")
+        await asyncio.sleep(700)
+        assert await second_look(w) is None
+        assert len(w.resolver.proofs) == 1
+
+
+@virtual
+async def test_surprising_listings_are_looked_at_twice_as_often_as_that_is_affordable():
+    async with world() as w:
+        for n in range(120):
+            w.script[reverse(client(n), "zen.spamhaus.org")] = a(CODES[n % 5])
+            await w.ask("spamhaus-zen", client(n))
+            await asyncio.sleep(2)
+            assert await second_look(w, subject=client(n)) is None
+            assert await second_look(w, subject=client(n)) is None, "once for each listing"
+        assert 55 <= w.counters.get("list_second_looks", list="spamhaus-zen") <= 63
+        assert len(w.resolver.proofs) <= 75
+
+
+@virtual
+async def test_a_surprising_listing_of_a_list_gone_bad_is_found_out():
+    async with world() as w:
+        w.script[reverse(client(1), "zen.spamhaus.org")] = a("127.0.0.2")
+        await w.ask("spamhaus-zen", client(1))
+        goes_wild(w)
+        assert isinstance(await w.ask("spamhaus-zen"), Listed), "it has denied its test point a moment ago"
+        assert (await second_look(w)).why is Why.UNHEALTHY
+        assert w.engine.state("spamhaus-zen").state == "suspended"
+        assert (await w.ask("spamhaus-zen")).why is Why.UNHEALTHY, "taken back"
+
+
+# -- allow lists out of reach
+
+
+@virtual
+async def test_an_allow_list_out_of_reach_is_that_for_an_hour_at_most():
+    async with world() as w:
+        w.script["list.dnswl.org"] = TIMEOUT
+        whys = []
+        for n in range(90):
+            whys.append((await w.ask("dnswl", client(n))).why)
+            await asyncio.sleep(60)
+        assert whys[:60] == [Why.TIMEOUT] * 60
+        assert whys[62:] == [Why.UNHEALTHY] * 28
+        w.script["list.dnswl.org"] = denial()
+        await asyncio.sleep(300)
+        assert isinstance(await w.ask("dnswl", client(200)), Clear)
+        w.script["list.dnswl.org"] = SERVFAIL
+        assert (await w.ask("dnswl", client(201))).why is Why.FAILED, "another outage, another hour"
+
+
+def test_two_failures_with_a_quiet_day_between_are_two_outages():
+    health = Health()
+    health.failed(health.start(0.0), Unknown(Why.TIMEOUT), 0.0)
+    health.failed(health.start(86400.0), Unknown(Why.TIMEOUT), 86400.0)
+    assert not health.is_lost(86400.0)
+    assert health.is_lost(86400.0 + OUTAGE + 1)
+
+
+# -- test points
+
+
+@virtual
+async def test_a_list_that_has_forgotten_its_own_test_point_is_told():
+    async with world() as w:
+        state = await w.engine.probe("spamhaus-zen", deadline=w.clock.monotonic() + 2)
+        assert "does not list 127.0.0.2" in state.last_error
+
+
+@virtual
+async def test_a_probe_finds_a_list_that_lists_the_world():
+    async with world() as w:
+        goes_wild(w)
+        state = await w.engine.probe("spamhaus-zen", deadline=w.clock.monotonic() + 2)
+        assert state.state == "suspended"
+        assert "127.0.0.1" in state.last_error
+
+
+@virtual
+async def test_a_probe_finds_an_error_code():
+    async with world() as w:
+        w.resolver.wild = True
+        w.script["zen.spamhaus.org"] = a("127.255.255.254")
+        state = await w.engine.probe("spamhaus-zen", deadline=w.clock.monotonic() + 2)
+        assert state.state == "suspended"
+        assert "public or unattributable resolver" in state.last_error

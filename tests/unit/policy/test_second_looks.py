@@ -1,0 +1,119 @@
+"""Listings are looked at twice for those whom nothing else speaks against: a list gone bad refuses no good client."""
+
+import asyncio
+from functools import partial
+from ipaddress import ip_address
+from itertools import count
+
+from mailcases import attempt
+from scriptedlists import SERVFAIL, ScriptedResolver, a, specs
+from virtualtime import VirtualClock, virtual
+
+from resolverd.dnsbl.engine import Engine
+from resolverd.mail.findings import Action
+from resolverd.metrics import Counters
+from resolverd.policy.checks import PRESETS, SpfOptions, build
+from resolverd.policy.service import Screen
+from resolverd.policy.verdict import VerdictRules
+from resolverd.wire import codes
+from resolverd.wire.answer import Answer
+from resolverd.wire.names import from_text
+from resolverd.wire.rrset import RRset
+from tests.unit.policy.test_service import Greylist
+
+CODES = ("127.0.0.4", "127.0.0.10", "127.0.0.4", "127.0.0.3", "127.0.0.2")
+GOOD = ip_address("192.0.2.1")
+HOST = "mail.example.com"
+
+
+class Resolver(ScriptedResolver):
+    """Lists answer at once, reverse names after 0.1 s."""
+
+    def known(self, name, rtype):
+        return None
+
+    async def resolve(self, name, rtype, **options):
+        await asyncio.sleep(0.1 if rtype == codes.PTR else 0)
+        return await super().resolve(name, rtype, **options)
+
+
+class World:
+    """The screen over the real engine, with zen alone: what it lists is decided at once, and nobody's names are waited for."""
+
+    def __init__(self):
+        self.resolver = Resolver()
+        script = self.resolver.script
+        script["1.2.0.192.in-addr.arpa PTR"] = Answer(
+            codes.NOERROR, (RRset(b"\0", codes.PTR, 300, (from_text(HOST),)),)
+        )
+        script[HOST] = script["example.com"] = a(str(GOOD))
+        self.counters = Counters()
+        self.clock = VirtualClock()
+        alone = {"dnswl": {"enabled": False}, "spamhaus_dbl": {"enabled": False}, "surbl": {"enabled": False}}
+        self.engine = Engine(specs("tutorial", **alone), self.resolver, self.clock, self.counters)
+        ids = count(1)
+        checks = partial(build, PRESETS["tutorial"], spf=SpfOptions(header="none"))
+        self.screen = Screen(
+            checks, self.engine, self.resolver, Greylist(), self.clock, VerdictRules(), self.counters,
+            lambda: f"REF{next(ids)}", hostname="mx.example.org",
+        )  # fmt: skip
+
+    async def verdict(self, client, number, name="unknown"):
+        about = {"client_address": client, "client_name": name, "reverse_client_name": name}
+        mail = {"helo_name": HOST, "sender": "joe@example.com", "recipient": "ann@example.org", "instance": f"{number}.1"}
+        return await self.screen.screen(attempt(**about, **mail), record=True)
+
+    def lists(self, client, code):
+        reverse = ".".join(reversed(str(client).split(".")))
+        self.resolver.script[f"{reverse}.zen.spamhaus.org"] = a(code)
+
+    @property
+    def looks(self):
+        return self.counters.get("list_second_looks", list="spamhaus-zen")
+
+
+@virtual
+async def test_spam_without_a_name_takes_no_second_look_from_the_good_client_of_a_list_gone_bad():
+    w = World()
+    for n in range(90):
+        w.lists(client := ip_address(f"198.51.{n // 256}.{n % 256}"), CODES[n % 5])
+        assert (await w.verdict(client, n)).action is Action.REJECT
+    assert w.looks < 40
+    w.resolver.wild = True
+    w.resolver.script["zen.spamhaus.org"] = a("127.0.0.2")
+    verdict = await w.verdict(GOOD, 1000, HOST)
+    assert verdict.action is not Action.REJECT
+    assert w.engine.state("spamhaus-zen").state == "suspended"
+    await w.engine.aclose()
+
+
+@virtual
+async def test_names_are_waited_for_only_when_few_second_looks_are_left():
+    w = World()
+    waited = []
+    for n in range(60):
+        w.lists(client := ip_address(f"198.51.100.{n}"), CODES[n % 5])
+        await asyncio.sleep(1)
+        began = w.clock.monotonic()
+        await w.verdict(client, n)
+        waited.append(round(w.clock.monotonic() - began, 3))
+    assert waited[:20] == [0] * 20
+    assert waited[-20:] == [0.1] * 20
+    await w.engine.aclose()
+
+
+@virtual
+async def test_names_that_cannot_be_found_out_speak_against_nobody():
+    w = World()
+    for n in range(50):
+        w.lists(client := ip_address(f"198.51.100.{n}"), CODES[n % 5])
+        await asyncio.sleep(1)
+        await w.verdict(client, n)
+    spent = w.looks
+    for n in range(100, 110):
+        w.lists(client := ip_address(f"198.51.100.{n}"), CODES[n % 5])
+        w.resolver.script[f"{n}.100.51.198.in-addr.arpa PTR"] = SERVFAIL
+        await asyncio.sleep(1)
+        await w.verdict(client, n)
+    assert w.looks == spent + 10
+    await w.engine.aclose()

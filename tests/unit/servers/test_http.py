@@ -1,0 +1,775 @@
+"""The HTTP interface: what each call gives, and what abuse gets."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pytest
+from fake_backend import ACCEPTED, REFUSED, FakeBackend, bound, for_commands
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolverd import bounds
+from resolverd.failures import ConfigFault
+from resolverd.mail.findings import Verdict
+from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
+from resolverd.servers.access import Opening
+from resolverd.servers.http import openapi, shapes
+from resolverd.servers.http.api import ROUTES, Route
+from resolverd.servers.http.app import HttpServer
+from resolverd.servers.http.problems import Problem
+from resolverd.servers.ports import Readiness
+from resolverd.wire import codes, names
+
+TOKEN = "token-of-the-test"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
+
+
+class Response(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+class Service:
+    """The HTTP server on a port of its own, and raw requests to it."""
+
+    def __init__(self, server: HttpServer, backend: FakeBackend, counters: Counters, port: int):
+        self.server, self.backend, self.counters, self.port = server, backend, counters, port
+
+    async def raw(self, *parts: bytes, pause: float = 0, eof: bool = False, over: Path | None = None) -> bytes:
+        """What comes back until the server closes; over a UNIX socket where one is given."""
+        connect = asyncio.open_unix_connection(over) if over else asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await connect
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            if eof:
+                writer.write_eof()
+            async with asyncio.timeout(5):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+            try:
+                await writer.wait_closed()
+            except ConnectionError:
+                pass
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        /,
+        token: str | None = None,
+        over: Path | None = None,
+        **headers: str | None,
+    ) -> Response:
+        fields: dict[str, str | None] = {"Host": f"127.0.0.1:{self.port}", "Connection": "close"}
+        if body:
+            fields |= {"Content-Length": str(len(body)), "Content-Type": "application/json"}
+        if token:
+            fields["Authorization"] = f"Bearer {token}"
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value is not None)
+        return parsed(await self.raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body, over=over))
+
+
+def parsed(octets: bytes) -> Response:
+    head, _, body = octets.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    if headers.get("transfer-encoding") == "chunked":
+        rest, body = body, b""
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            body += rest[: int(size, 16)]
+            rest = rest[int(size, 16) + 2 :]
+    return Response(int(status.split()[1]), headers, body)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody lingers: to be asked for before `service`."""
+    monkeypatch.setattr(bounds, "HTTP_LINGER", 0.1)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    backend, counters = FakeBackend(), Counters()
+    server = HttpServer(backend, counters, token=TOKEN, hosts=["mail.example.org"])
+    sock = bound()
+    port = sock.getsockname()[1]
+    await server.serve(sock)
+    yield Service(server, backend, counters, port)
+    await server.close(0.1)
+
+
+def is_problem(response: Response, status: int) -> bool:
+    return (
+        response.status == status
+        and response.headers["content-type"] == "application/problem+json"
+        and response.document["status"] == status
+        and bool(response.document["title"])
+        and bool(response.document["detail"])
+    )
+
+
+# -- verdicts -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_verdict_by_get_records_nothing(service: Service):
+    service.backend.decide = lambda attempt: REFUSED
+    response = await service.call(
+        "GET", "/v1/verdict?client_address=192.0.2.1&helo_name=mail.example.org&sender=a%40example.org&recipient=b%40example.com"
+    )
+    assert response.status == 200
+    assert service.backend.asked == [
+        (
+            Attempt(ip_address("192.0.2.1"), helo_name="mail.example.org", sender="a@example.org", recipient="b@example.com"),
+            False,
+        )
+    ]
+    document = response.document
+    assert {"id", "action", "score", "reason", "findings", "greylist", "partial", "ms"} <= set(document)
+    assert document["action"] == "reject"
+    finding = document["findings"][1]
+    assert {"check", "code", "text", "score", "evidence", "ms"} <= set(finding)
+    assert finding["evidence"] == [
+        {"asked": "192.0.2.1 in zen.spamhaus.org", "answered": "SBL, as 127.0.0.2", "age": 60, "ms": 20}
+    ]
+
+
+@pytest.mark.parametrize(("extra", "record"), [({}, True), ({"dry_run": False}, True), ({"dry_run": True}, False)])
+async def test_a_verdict_by_post_is_recorded_unless_dry(service: Service, extra: dict[str, bool], record: bool):
+    body = json.dumps({"client_address": "2001:db8::1", "sender": "<>", "size": 5, **extra}).encode()
+    response = await service.call("POST", "/v1/verdict", body)
+    assert response.document["action"] == "accept"
+    assert service.backend.asked == [(Attempt(ip_address("2001:db8::1"), sender="", size=5), record)]
+
+
+async def test_no_sender_is_not_the_null_sender(service: Service):
+    await service.call("GET", "/v1/verdict?client_address=192.0.2.1")
+    await service.call("GET", "/v1/verdict?client_address=192.0.2.1&sender=")
+    assert [attempt.has_sender for attempt, _ in service.backend.asked] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "names_at_fault"),
+    [
+        ({}, ["client_address"]),
+        ({"client_address": ""}, ["client_address"]),
+        ({"client_address": "mail.example.org"}, ["client_address"]),
+        ({"client_address": 3}, ["client_address"]),
+        ({"client_adress": "192.0.2.1"}, ["client_adress", "client_address"]),
+        ({"client_address": "192.0.2.1", "helo": "x"}, ["helo"]),
+        ({"client_address": "192.0.2.1", "sender": ["a"]}, ["sender"]),
+        ({"client_address": "192.0.2.1", "sender": "a\nb"}, ["sender"]),
+        ({"client_address": "192.0.2.1", "sender": "a" * 2000}, ["sender"]),
+        (
+            {"client_address": "192.0.2.1", "size": -1, "recipient_count": "x", "dry_run": 1},
+            ["size", "recipient_count", "dry_run"],
+        ),
+        ({"client_address": "192.0.2.1", "protocol_state": "NONE"}, ["protocol_state"]),
+    ],
+)
+async def test_every_attribute_at_fault_is_named(service: Service, attributes: dict[str, Any], names_at_fault: list[str]):
+    response = await service.call("POST", "/v1/verdict", json.dumps(attributes).encode())
+    assert is_problem(response, 400)
+    assert sorted(error["name"] for error in response.document["errors"]) == sorted(names_at_fault)
+    assert service.backend.asked == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"3", b"null", b'{"a":1}}', b"\xff\xfe", b"[" * 60000, b'{"client_address": NaN}'])
+async def test_what_is_no_json_object(service: Service, body: bytes):
+    assert is_problem(await service.call("POST", "/v1/verdict", body), 400)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*shapes._KNOWN, "other"]), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
+    )
+)
+def test_attributes_give_an_attempt_or_a_problem(attributes: dict[str, Any]):
+    try:
+        attempt, _ = shapes.attempt_from(attributes)
+    except Problem as problem:
+        assert problem.status == 400  # noqa: PT017
+    else:
+        assert attempt.client_address is not None
+        assert all(text.isprintable() for text in attempt if isinstance(text, str))
+
+
+async def test_a_verdict_again(service: Service):
+    assert (await service.call("GET", f"/v1/verdict/{REFUSED.id}", token=TOKEN)).document["id"] == REFUSED.id
+    assert is_problem(await service.call("GET", "/v1/verdict/NOSUCH", token=TOKEN), 404)
+
+
+async def test_a_stream_answers_line_by_line_in_order(service: Service):
+    service.backend.decide = lambda attempt: REFUSED if attempt.sender else ACCEPTED
+    lines = [
+        b'{"client_address": "192.0.2.1", "sender": "a@example.org"}',
+        b"not json",
+        b"",
+        b'{"client_address": "192.0.2.1", "dry_run": true}',
+    ] * 20
+    response = await service.call("POST", "/v1/verdicts", b"\n".join(lines), Content_Type="application/x-ndjson")
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/x-ndjson"
+    found = [json.loads(line) for line in response.body.splitlines()]
+    assert [entry.get("action", entry.get("status")) for entry in found] == ["reject", 400, "accept"] * 20
+    assert [record for _, record in service.backend.asked] == [True, False] * 20
+
+
+async def test_a_stream_gives_each_verdict_before_the_next_line_comes(service: Service):
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(
+        f"POST /v1/verdicts HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nContent-Type: application/x-ndjson\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(3):
+            line = b'{"client_address": "192.0.2.1"}\n'
+            writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+            assert b'"accept"' in await reader.readuntil(b"}\n")
+        writer.write(b"0\r\n\r\n")
+        assert (await reader.readuntil(b"0\r\n\r\n")).endswith(b"0\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_line_without_end_ends_a_stream(service: Service):
+    body = b'{"client_address": "192.0.2.1"}\n' + b"x" * (3 * bounds.HTTP_BODY)
+    response = await service.call("POST", "/v1/verdicts", body, Content_Type="application/x-ndjson")
+    found = [json.loads(line) for line in response.body.splitlines()]
+    assert [entry.get("action", entry.get("status")) for entry in found] == ["accept", 413]
+
+
+# -- lists, cache, the rest -----------------------------------------------------------------------------------------------
+
+
+async def test_lookup(service: Service):
+    document = (await service.call("GET", "/v1/lookup/192.0.2.1")).document
+    assert (document["subject"], document["listed"], document["allowed"], document["unknown"]) == ("192.0.2.1", 1, 0, 1)
+    assert document["lists"][0]["codes"] == ["sbl"]
+    assert document["lists"][1] == {
+        "id": "dnswl", "list": "list.dnswl.org", "purpose": "allow", "result": "unknown", "why": "timeout", "detail": "no answer",
+    }  # fmt: skip
+    assert (await service.call("GET", "/v1/lookup/Example.ORG.")).document["subject"] == "example.org"
+    assert (await service.call("GET", "/v1/lookup/2001:db8::1")).document["subject"] == "2001:db8::1"
+
+
+@pytest.mark.parametrize("subject", ["192.0.2.256", "a..b", "a b", "%00", "x" * 300, "-a.example", "[::1", "a/b"])
+async def test_lookup_of_what_is_neither(service: Service, subject: str):
+    response = await service.call("GET", f"/v1/lookup/{subject.replace(' ', '%20').replace('/', '%2F')}")
+    assert is_problem(response, 400)
+
+
+async def test_lists(service: Service):
+    document = (await service.call("GET", "/v1/lists")).document
+    assert [entry["id"] for entry in document["lists"]] == ["spamhaus-zen", "dnswl"]
+    assert (await service.call("GET", "/v1/lists/dnswl")).document["state"] == "open"
+    assert is_problem(await service.call("GET", "/v1/lists/nosuch"), 404)
+    for action, enabled in (("disable", False), ("enable", True), ("probe", True)):
+        response = await service.call("POST", f"/v1/lists/dnswl/{action}", token=TOKEN)
+        assert (response.status, response.document["enabled"]) == (200, enabled)
+        assert is_problem(await service.call("POST", f"/v1/lists/nosuch/{action}", token=TOKEN), 404)
+
+
+async def test_cache(service: Service):
+    assert (await service.call("GET", "/v1/cache", token=TOKEN)).document == {"records": 2, "octets": 512}
+    entry = (await service.call("GET", "/v1/cache/example.org/MX", token=TOKEN)).document["entries"][0]
+    assert entry["records"] == ["10 mail.example.org."]
+    assert is_problem(await service.call("GET", "/v1/cache/example.org/NOSUCH", token=TOKEN), 400)
+    assert is_problem(await service.call("GET", "/v1/cache/a..b", token=TOKEN), 400)
+    for path in ("/v1/cache/Example.ORG/MX", "/v1/cache/@", "/v1/cache"):
+        assert (await service.call("DELETE", path, token=TOKEN)).document == {"flushed": 2}
+    assert service.backend.flushed == [(names.from_text("example.org"), codes.MX), (names.ROOT, None), (None, None)]
+
+
+async def test_reload(service: Service):
+    assert (await service.call("POST", "/v1/reload", token=TOKEN)).document == {"reloaded": True}
+    service.backend.faults = [ConfigFault("dns.listen", "is wrong")]
+    response = await service.call("POST", "/v1/reload", token=TOKEN)
+    assert is_problem(response, 422)
+    assert response.document["faults"] == [{"path": "dns.listen", "detail": "is wrong"}]
+
+
+async def test_readiness(service: Service):
+    assert (await service.call("GET", "/readyz")).document == {"ready": True}
+    service.backend.readiness = Readiness(False, "no root server has answered yet")
+    response = await service.call("GET", "/readyz")
+    assert is_problem(response, 503)
+    assert response.document["detail"] == "no root server has answered yet"
+    assert (await service.call("GET", "/healthz")).document["service"] == "resolverd"
+
+
+async def test_metrics(service: Service):
+    service.counters.add("list_queries", 3, list="spamhaus-zen")
+    service.counters.add("list_queries", list="dnswl")
+    service.counters.add("odd", kind='quote"d')
+    service.counters.add("odd")
+    text = (await service.call("GET", "/metrics")).body.decode()
+    assert 'resolverd_list_queries_total{list="spamhaus-zen"} 3.0' in text
+    assert 'resolverd_list_quota_left{list="spamhaus-zen"} 299990.0' in text
+    assert "resolverd_cache_octets 512.0" in text
+    assert 'resolverd_odd_total{kind=""} 1.0' in text
+    assert "# TYPE resolverd_list_queries_total counter" in text
+
+
+async def test_page_and_description(service: Service):
+    page = await service.call("GET", "/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert b"/openapi.json" in page.body
+    document = (await service.call("GET", "/openapi.json")).document
+    assert {(method.upper(), path) for path, operations in document["paths"].items() for method in operations} == {
+        (route.method, route.path) for route in ROUTES
+    }
+    assert document["paths"]["/v1/reload"]["post"]["security"] == [{"token": []}]
+
+
+def test_the_description_refers_to_what_is_there_and_is_the_shipped_one():
+    document = openapi.document(ROUTES)
+
+    def references(value: Any) -> Iterable[str]:
+        if isinstance(value, dict):
+            yield from (value["$ref"],) if "$ref" in value else ()
+            for inner in value.values():
+                yield from references(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from references(inner)
+
+    assert {name.rpartition("/")[2] for name in references(document)} <= set(document["components"]["schemas"])
+    assert json.loads(DOCUMENT.read_text()) == document, "write docs/openapi.json anew: what GET /openapi.json gives"
+
+
+async def test_answers_are_as_described(service: Service):
+    """Every key of every answer stands in its schema."""
+    schemas = openapi.document(ROUTES)["components"]["schemas"]
+
+    def check(value: Any, schema: dict[str, Any], where: str) -> None:
+        if "anyOf" in schema:
+            schema = schema["anyOf"][0]
+            if value is None:
+                return
+        if "$ref" in schema:
+            schema = schemas[schema["$ref"].rpartition("/")[2]]
+        if isinstance(value, dict) and "properties" in schema:
+            for name, inner in value.items():
+                assert name in schema["properties"], f"{where}.{name}"
+                check(inner, schema["properties"][name], f"{where}.{name}")
+        elif isinstance(value, list):
+            for inner in value:
+                check(inner, schema["items"], where)
+
+    service.backend.decide = lambda attempt: REFUSED
+    values = {"id": REFUSED.id, "subject": "192.0.2.1", "name": "dnswl", "type": "MX", "client_address": "192.0.2.1"}
+    for route in ROUTES:
+        if route.schema and not route.streams:
+            path = route.path.format(**values)
+            body = b""
+            if route.path == "/v1/verdict":
+                path += "?client_address=192.0.2.1" if route.method == "GET" else ""
+                body = b'{"client_address": "192.0.2.1"}' if route.method == "POST" else b""
+            elif route.path == "/v1/greylist" and route.method == "DELETE":
+                path += "?recipient=b%40example.com"
+            elif route.path == "/v1/store" and route.method == "POST":
+                body = b'{"records": []}'
+            elif route.path.startswith("/v1/overrides") and route.method == "PUT":
+                path += "?action=deny" if "{" in route.path else "?action=deny&subject=192.0.2.1"
+            response = await service.call(route.method, path, body, token=TOKEN)
+            assert response.status == 200, route
+            check(response.document, schemas[route.schema], route.schema)
+
+
+# -- abuse ----------------------------------------------------------------------------------------------------------------
+
+CHANGES = [
+    ("POST", "/v1/lists/dnswl/disable"),
+    ("POST", "/v1/lists/dnswl/probe"),
+    ("DELETE", "/v1/cache/example.org/MX"),
+    ("DELETE", "/v1/cache"),
+    ("POST", "/v1/reload"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \u00e9"]
+)
+async def test_changes_need_the_token(service: Service, method: str, path: str, authorization: str | None):
+    response = await service.call(method, path, Authorization=authorization)
+    assert is_problem(response, 401)
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert service.backend.flushed == []
+    assert service.backend.states["dnswl"].enabled
+
+
+async def test_without_a_token_nothing_can_be_changed_but_over_the_unix_socket(tmp_path: Path):
+    server = HttpServer(FakeBackend(), Counters(), token=None)
+    sock = bound()
+    port = sock.getsockname()[1]
+    await server.serve(sock)
+    await server.serve(for_commands(tmp_path))
+    service = Service(server, FakeBackend(), Counters(), port)
+    assert is_problem(await service.call("POST", "/v1/reload", token="None"), 403)
+    assert (await service.call("GET", "/v1/lists")).status == 200
+    assert (await service.call("POST", "/v1/reload", over=tmp_path / "resolverd.sock")).document == {"reloaded": True}
+    await server.close(0.1)
+
+
+# What this machine's users may have without the token. Everything else shows people's mail, or changes something.
+OPEN = {
+    ("GET", "/v1/verdict"), ("POST", "/v1/verdict"), ("POST", "/v1/verdicts"), ("GET", "/v1/lookup/{subject}"),
+    ("GET", "/v1/lists"), ("GET", "/v1/lists/{name}"),
+    ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/"),
+}  # fmt: skip
+COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/trace/{name}/{type}")}
+"""Reading these asks others: lists, with their quotas, and authoritative servers."""
+
+
+def asked(route: Route) -> tuple[str, bytes]:
+    """A path of the route, and a body for it."""
+    path = route.path.format(id=REFUSED.id, subject="192.0.2.1", name="dnswl", type="MX", client_address="192.0.2.1")
+    if path == "/v1/verdict" and route.method == "GET":
+        path += "?client_address=192.0.2.1"
+    return path, b'{"client_address": "192.0.2.1"}' if path.startswith("/v1/verdict") and route.method == "POST" else b""
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+async def test_what_is_open_to_this_machine_and_what_needs_the_token_or_the_socket(
+    service: Service, tmp_path: Path, route: Route
+):
+    path, body = asked(route)
+    kind = {"Content_Type": "application/x-ndjson"} if route.streams else {}
+    without = await service.call(route.method, path, body, **kind)
+    if (route.method, route.path) in OPEN:
+        assert without.status == 200
+    else:
+        assert is_problem(without, 401)
+        assert service.backend.asked == service.backend.flushed == []
+        assert (await service.call("HEAD" if route.method == "GET" else route.method, path, body)).status == 401
+    await service.server.serve(for_commands(tmp_path))
+    over = await service.call(route.method, path, body, over=tmp_path / "resolverd.sock", **kind)
+    assert over.status not in (401, 403)
+
+
+@pytest.mark.parametrize("opened", get_args(Opening))
+async def test_http_open_names_what_is_open(service: Service, opened: str):
+    service.server.admit((), (opened,))
+    for route in ROUTES:
+        if route.opened_by in get_args(Opening):
+            path, body = asked(route)
+            kind = {"Content_Type": "application/x-ndjson"} if route.streams else {}
+            assert (await service.call(route.method, path, body, **kind)).status == (200 if route.opened_by == opened else 401)
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.method == "GET"], ids=lambda route: str(route.path))
+@pytest.mark.parametrize(
+    ("site", "ours"), [("cross-site", False), ("same-site", False), ("", False), ("same-origin", True), ("none", True)]
+)
+async def test_pages_of_other_sites_read_nothing_that_costs_something(service: Service, route: Route, site: str, ours: bool):
+    """A hundred images of another site's page would spend a hundred of a list's quota."""
+    service.server.admit((), get_args(Opening))
+    path, _ = asked(route)
+    for method in ("GET", "HEAD"):
+        response = await service.call(method, path, Sec_Fetch_Site=site)
+        if ("GET", route.path) in COST:
+            assert (response.status == 403) == (not ours)
+        assert response.status == 401 or (response.status == 200) == (ours or ("GET", route.path) not in COST)
+    if not ours:
+        assert service.backend.asked == []
+        assert (await service.call("GET", path, Sec_Fetch_Site=site, token=TOKEN)).status == 200
+
+
+async def test_two_words_on_where_a_request_comes_from_are_one_too_many(service: Service):
+    response = await service.raw(
+        b"GET /v1/lookup/192.0.2.1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n\r\n"
+    )
+    assert is_problem(parsed(response), 403)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421),
+        ("evil.example:8053", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("192.0.2.1", 421),
+        ("", 400),
+        (None, 400),
+        ("localhost", 200),
+        ("LOCALHOST.:99", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8053", 200),
+        ("mail.example.org", 200),
+    ],
+)
+async def test_host(service: Service, host: str | None, status: int):
+    response = await service.call("GET", "/v1/lists", Host=host)
+    assert response.status == status
+    assert status == 200 or response.headers["content-type"] == "application/problem+json"
+
+
+async def test_two_hosts(service: Service):
+    answer = parsed(await service.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"))
+    assert is_problem(answer, 400)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://[::1"}, 403),
+        ({"Origin": "http://[v1]:99999/"}, 403),
+        ({"Origin": "]:[//"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Host": "["}, 421),
+        ({"Host": "]:99999"}, 421),
+        ({"Origin": "http://127.0.0.1"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+    ],
+)
+async def test_pages_of_other_sites_change_nothing(service: Service, headers: dict[str, str], status: int):
+    headers = {name.replace("-", "_"): value for name, value in headers.items()}
+    assert (await service.call("POST", "/v1/verdict", b'{"client_address": "192.0.2.1"}', **headers)).status == status
+    assert len(service.backend.asked) == (status == 200)
+
+
+async def test_our_own_page_may_ask(service: Service):
+    body = b'{"client_address": "192.0.2.1"}'
+    origin = f"http://127.0.0.1:{service.port}"
+    assert (await service.call("POST", "/v1/verdict", body, Origin=origin, Sec_Fetch_Site="same-origin")).status == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
+async def test_media_types_that_any_page_can_send(service: Service, content_type: str | None):
+    for path in ("/v1/verdict", "/v1/verdicts"):
+        assert is_problem(await service.call("POST", path, b'{"client_address": "192.0.2.1"}', Content_Type=content_type), 415)
+    assert service.backend.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/verdict/", 404),
+        ("GET", "/v1/lists/a/b/c", 404),
+        ("GET", "/../etc/passwd", 404),
+        ("GET", "/%2e%2e/etc/passwd", 404),
+        ("PUT", "/v1/verdict", 405),
+        ("DELETE", "/v1/lists", 405),
+        ("GET", "/v1/reload", 405),
+        ("TRACE", "/", 405),
+        ("OPTIONS", "/v1/verdict", 405),
+        ("GET", "/v1/verdict?client_address=192.0.2.1&client_address=192.0.2.2", 400),
+    ],
+)
+async def test_wrong_paths_and_methods(service: Service, method: str, path: str, status: int):
+    response = await service.call(method, path)
+    assert is_problem(response, status)
+    assert status != 405 or response.headers["allow"]
+
+
+async def test_head_is_get_without_a_body(service: Service):
+    response = await service.call("HEAD", "/v1/lists")
+    assert (response.status, response.body) == (200, b"")
+
+
+async def test_bodies_have_a_bound(service: Service):
+    within = json.dumps({"client_address": "192.0.2.1", "helo_name": "x"}).encode()
+    within += b" " * (bounds.HTTP_BODY - len(within))
+    assert (await service.call("POST", "/v1/verdict", within)).status == 200
+    assert is_problem(await service.call("POST", "/v1/verdict", within + b" "), 413)
+    assert is_problem(await service.call("POST", "/v1/reload", b"x" * (bounds.HTTP_BODY * 2), token=TOKEN), 413)
+
+
+async def test_a_chunked_bomb(brief: None, service: Service):
+    chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+    head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert is_problem(parsed(await service.raw(head, *[chunk] * 3)), 413)
+    answer = await service.raw(head, *[chunk] * 400)
+    assert not answer or is_problem(parsed(answer), 413)
+
+
+async def test_compressed_bodies_are_not_taken(service: Service):
+    assert is_problem(await service.call("POST", "/v1/verdict", b"\x1f\x8b", Content_Encoding="gzip"), 415)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 100_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: " + b"b" * 100_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 150 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nbroken header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100) + b"\r\n\r\n",
+        b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_what_is_no_http_gets_a_problem_and_is_closed(service: Service, octets: bytes):
+    answer = await service.raw(octets)
+    if answer:  # a flood may be cut off before its answer is read
+        response = parsed(answer)
+        assert 400 <= response.status < 500
+        assert response.headers["content-type"] == "application/problem+json"
+    assert (await service.call("GET", "/healthz")).status == 200
+
+
+async def test_a_head_in_many_pieces_and_bodies_that_look_like_heads(service: Service):
+    head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: %d\r\nConnection: %s\r\n\r\n"
+    body = b'{"client_address": "192.0.2.1"}' + b" " * 30_000
+    first = head % (len(body), b"keep-alive") + body
+    second = head % (len(body), b"close") + body
+    octets = first + second
+    answer = await service.raw(*(octets[at : at + 61] for at in range(0, 700, 61)), octets[((700 // 61) + 1) * 61 :])
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+async def test_slow_heads_and_slow_bodies_are_closed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounds, "HTTP_IDLE", 0.05)
+    monkeypatch.setattr(bounds, "HTTP_BODY_TIME", 0.05)
+    monkeypatch.setattr(bounds, "HTTP_LINGER", 0.05)
+    server = HttpServer(FakeBackend(), Counters(), token=TOKEN)
+    sock = bound()
+    port = sock.getsockname()[1]
+    await server.serve(sock)
+    service = Service(server, FakeBackend(), Counters(), port)
+    assert await service.raw(b"GET / HT") == b""
+    head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    assert is_problem(parsed(await service.raw(head)), 408)
+    await server.close(0.1)
+
+
+async def test_connections_have_a_bound(service: Service, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounds, "HTTP_CONNECTIONS", 3)
+    held = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(3)]
+    assert await service.raw() == b""
+    for _, writer in held:
+        writer.close()
+        await writer.wait_closed()
+    for _ in range(100):
+        if await service.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
+            break
+    else:
+        pytest.fail("no connection is let in any more")
+
+
+async def test_a_fault_of_ours_is_500_without_its_words(service: Service, caplog: pytest.LogCaptureFixture):
+    def broken(attempt: Attempt) -> Verdict:
+        raise RuntimeError("secret words")
+
+    service.backend.decide = broken
+    response = await service.call("GET", "/v1/verdict?client_address=192.0.2.1")
+    assert is_problem(response, 500)
+    assert b"secret words" not in response.body
+    assert service.counters.get("http_failures") == 1
+    assert "secret words" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/lists", "/metrics", "/nothing", "/openapi.json"])
+async def test_security_headers_everywhere(service: Service, path: str):
+    headers = (await service.call("GET", path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert "access-control-allow-origin" not in headers
+    assert headers["server"] == "resolverd"
+
+
+async def test_expect_continue(service: Service):
+    body = b'{"client_address": "192.0.2.1"}'
+    head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+    answer = await service.raw(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body), body)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+
+
+# -- the greylist and the store ---------------------------------------------------------------------------------------------
+
+KEPT = [
+    ("PUT", "/v1/greylist/192.0.2.1", b""),
+    ("DELETE", "/v1/greylist/192.0.2.1", b""),
+    ("DELETE", "/v1/greylist?sender=a%40example.com", b""),
+    ("GET", "/v1/store", b""),
+    ("POST", "/v1/store", b'{"records": []}'),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), KEPT)
+async def test_what_is_kept_is_for_those_with_the_token(service: Service, method: str, path: str, body: bytes):
+    assert is_problem(await service.call(method, path, body), 401)
+    assert (await service.call(method, path, body, token=TOKEN)).status == 200
+
+
+async def test_the_greylist_is_shown_edited_and_forgotten(service: Service):
+    where = "/v1/greylist/2001:db8::7?sender=&recipient=b%40example.org"
+    allowed = (await service.call("PUT", where, token=TOKEN)).document
+    assert (allowed["kind"], allowed["origin"], allowed["sender"], allowed["state"]) == ("triplet", "2001:db8::", "", "passed")
+    found = (await service.call("GET", "/v1/greylist?client_address=2001:db8::9", token=TOKEN)).document
+    assert found == {"records": [allowed], "next": None}
+    assert (await service.call("GET", "/v1/greylist?sender=x%40example.com", token=TOKEN)).document["records"] == []
+    assert (await service.call("DELETE", "/v1/greylist/2001:db8::7", token=TOKEN)).document == {"forgotten": 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/greylist/nonsense", 400),
+        ("GET", "/v1/greylist?client_address=", 400),
+        ("GET", "/v1/greylist?client=192.0.2.1", 400),
+        ("GET", "/v1/greylist?sender=a&sender=b", 400),
+        ("GET", "/v1/greylist?limit=0", 400),
+        ("GET", "/v1/greylist?limit=9999999", 400),
+        ("GET", "/v1/greylist?start=elsewhere%3A00", 400),
+        ("GET", "/v1/greylist?start=greylist%3Axyz", 400),
+        ("GET", "/v1/greylist?sender=" + "a" * 1025, 400),
+        ("DELETE", "/v1/greylist", 400),
+        ("PUT", "/v1/greylist/192.0.2.1?sender=a%40example.com", 400),
+        ("GET", "/v1/store?start=t%3Axyz", 400),
+        ("GET", "/v1/store?more=1", 400),
+    ],
+)
+async def test_faulty_questions_about_what_is_kept(service: Service, method: str, path: str, status: int):
+    assert is_problem(await service.call(method, path, token=TOKEN), status)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"{}", b"{", b'{"records": {}}', b'{"records": [1]}', b'{"records": [{"table": "t"}]}', b'{"records": [[[[]]]]}'],
+)
+async def test_records_that_are_none_are_refused_whole(service: Service, body: bytes):
+    assert is_problem(await service.call("POST", "/v1/store", body, token=TOKEN), 400)
+    assert is_problem(await service.call("POST", "/v1/store", body, token=TOKEN, Content_Type="text/plain"), 415)
+
+
+async def test_a_store_that_fails_is_a_problem(service: Service):
+    await service.backend.store.close()
+    for method, path, body in (*KEPT, ("GET", "/v1/greylist", b"")):
+        if body != b'{"records": []}':
+            assert is_problem(await service.call(method, path, body, token=TOKEN), 503)

@@ -1,0 +1,560 @@
+"""Every limit of recursion, twice: a hostile net fills it and gets no further, and a legitimate zone with broken servers
+still resolves under it. What is spent is one sum for the whole question, whatever it restarts.
+"""
+
+import asyncio
+import re
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import dns.message
+import dns.rdatatype
+import pytest
+from scriptednet import ROOT_SERVER, House, Net, Zone, addresses, errors, rcode, reply_to
+from virtualtime import virtual
+
+from resolverd import bounds
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.failures import FailureCache
+from resolverd.resolver.iterator.budget import Exhausted, Work
+from resolverd.resolver.iterator.infra import Servers
+from resolverd.resolver.iterator.outages import Outages
+from resolverd.resolver.mesh import Patience
+from resolverd.wire import codes
+from resolverd.wire.answer import ExtendedError
+from resolverd.wire.ask import Ask, Failed, Server, Transport
+from resolverd.wire.known import Delegation
+from resolverd.wire.names import from_text
+
+SECTIONS = ("one client question", "servers")
+EVIL = "45.0.0.1"
+
+
+def silent(query: dns.message.Message, ask: Ask) -> Failed:
+    return Failed.TIMEOUT
+
+
+def lame(query: dns.message.Message, ask: Ask) -> dns.message.Message:
+    return reply_to(query, rcode="REFUSED", aa=False)
+
+
+def qname(query: dns.message.Message) -> str:
+    return query.question[0].name.to_text().lower()
+
+
+def evil(net: Net, handler: object, zone: str = "evil") -> None:
+    """A zone whose only server says what `handler` says."""
+    net.root.add(f"{zone}. NS ns.{zone}.\nns.{zone}. A {EVIL}")
+    net.serve(EVIL, handler)  # type: ignore[arg-type]
+
+
+def test_every_limit_has_a_test() -> None:
+    text = Path(bounds.__file__).read_text()
+    folders = Path(__file__).parent, Path(__file__).parents[1] / "attack"
+    tests = "".join(path.read_text() for folder in folders for path in folder.rglob("test_*.py"))
+    parts = re.split(r"^# -- (.+?) -+$", text, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    names = [name for section in SECTIONS for name in re.findall(r"^(\w+): Final", sections[section], flags=re.MULTILINE)]
+    assert len(names) > 30
+    assert not [name for name in names if f"bounds.{name}" not in tests and f'(bounds, "{name}"' not in tests]
+
+
+# -- queries ---------------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_queries_of_one_question_are_counted_together(tmp_path: Path) -> None:
+    # NXNSAttack within a chain of aliases: each link has a delegation of its own to servers that are nowhere.
+    net = Net()
+    net.zone("victim", {"ns.victim": "45.0.0.2"})
+
+    def handler(query: dns.message.Message, ask: Ask) -> dns.message.Message:
+        number = int(qname(query).split(".")[1])
+        if number % 2:
+            cut = "\n".join(f"{number}.evil. NS n{number}-{each}.victim." for each in range(bounds.MAX_NS))
+            return reply_to(query, authority=cut, aa=False)
+        return reply_to(query, f"{qname(query)} CNAME www.{number + 1}.evil.")
+
+    evil(net, handler)
+    house = House(net, tmp_path, qname_minimisation=False)
+    reply = await house.ask("www.0.evil")
+    assert rcode(reply) == "SERVFAIL"
+    assert len(net.asked) <= bounds.MAX_QUERIES
+    await house.settle()
+    asked = len(net.asked)
+    assert asked <= bounds.MAX_QUERIES
+    assert rcode(await house.ask("www.0.evil")) == "SERVFAIL"
+    assert len(net.asked) == asked, "the failure was not remembered"
+
+
+@virtual
+async def test_the_budget_of_queries_is_exact(tmp_path: Path) -> None:
+    # Every name leads one cut deeper and each of its servers is found only by asking: this would never end.
+    net = Net()
+
+    def handler(query: dns.message.Message, ask: Ask) -> dns.message.Message:
+        name = qname(query)
+        if name.startswith("ns"):
+            return reply_to(query, f"{name} 0 A {EVIL}") if query.question[0].rdtype == 1 else reply_to(query)
+        labels = name.rstrip(".").split(".")
+        depth = next((each for each in range(2, len(labels)) if ".".join(labels[-each:]) not in seen), len(labels))
+        zone = ".".join(labels[-depth:])
+        seen.add(zone)
+        return reply_to(query, authority=f"{zone}. 0 NS ns{len(seen)}.elsewhere.", aa=False)
+
+    seen: set[str] = set()
+    evil(net, handler)
+    net.root.add(f"elsewhere. NS ns.elsewhere.\nns.elsewhere. A {EVIL}")
+    house = House(net, tmp_path, qname_minimisation=False, ipv6=True)
+    reply = await house.ask(".".join("a" * 60) + ".evil")
+    assert rcode(reply) == "SERVFAIL"
+    await house.settle()
+    assert len(net.asked) == bounds.MAX_QUERIES or len(seen) >= min(bounds.MAX_REFERRALS - 1, bounds.MAX_LOOKUPS)
+    assert len(net.asked) <= bounds.MAX_QUERIES
+
+
+def test_work_is_one_sum_and_ends() -> None:
+    work = Work(100.0)
+    for _ in range(bounds.MAX_QUERIES):
+        work.spend()
+    with pytest.raises(Exhausted):
+        work.spend()
+    late = Work(100.0)
+    late.now = 100.0 + bounds.RECURSION_TIME
+    with pytest.raises(Exhausted):
+        late.spend()
+    for spend, limit in ((work.look_up, bounds.MAX_LOOKUPS), (work.move, bounds.MAX_STEPS)):
+        for _ in range(limit):
+            spend()
+        with pytest.raises(Exhausted):
+            spend()
+
+
+@virtual
+async def test_many_broken_servers_and_one_that_works(tmp_path: Path) -> None:
+    for broken in (lame, silent):
+        for seed in range(8):
+            net = Net()
+            net.zone("shop", {f"ns{number}.shop": f"45.1.0.{number}" for number in range(4)}, "www A 193.0.0.1")
+            for number in range(3):
+                net.serve(f"45.1.0.{number}", broken)
+            house = House(net, tmp_path, seed=seed)
+            assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_thirteen_servers_of_which_twelve_are_lame(tmp_path: Path) -> None:
+    for seed in range(8):
+        net = Net()
+        net.zone("shop", {f"ns{number}.shop": f"45.1.0.{number}" for number in range(13)}, "www A 193.0.0.1")
+        for number in range(12):
+            net.serve(f"45.1.0.{number}", lame)
+        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+
+
+# -- octets ----------------------------------------------------------------------------------------------------------------
+
+
+def bulk(owner: str, octets: int) -> str:
+    return "\n".join(f'{owner} TXT "{number:05d}{"x" * 245}"' for number in range(octets // 262))
+
+
+@virtual
+async def test_octets_received_are_bounded(tmp_path: Path) -> None:
+    net = Net()
+
+    def handler(query: dns.message.Message, ask: Ask) -> dns.message.Message:
+        name = qname(query)
+        if name.count(".") < 3:
+            return reply_to(query, authority="evil. 60 SOA a. b. 1 1 1 1 1")
+        number = int(name.split(".")[1])
+        return reply_to(query, f"{name} CNAME www.{number + 1}.evil.", additional=bulk(name, 50_000))
+
+    evil(net, handler)
+    house = House(net, tmp_path)
+    reply = await house.ask("www.0.evil", "TXT")
+    assert rcode(reply) == "SERVFAIL"
+    await house.settle()
+    assert bounds.MAX_UPSTREAM_BYTES < net.octets < bounds.MAX_UPSTREAM_BYTES + 65_535
+
+
+@virtual
+async def test_one_large_answer_passes(tmp_path: Path) -> None:
+    net = Net()
+    net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, bulk("www.shop.", 60_000))
+    net.serve("45.1.0.1", lame)
+    reply = await House(net, tmp_path).ask("www.shop", "TXT")
+    assert len(reply.answer[0]) == 60_000 // 262
+
+
+# -- referrals, aliases, depth ---------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_referrals_end(tmp_path: Path) -> None:
+    net = Net()
+    cuts = 0
+
+    def handler(query: dns.message.Message, ask: Ask) -> dns.message.Message:
+        nonlocal cuts
+        cuts += 1
+        labels = qname(query).rstrip(".").split(".")
+        zone = ".".join(labels[-(cuts + 1) :])
+        return reply_to(query, authority=f"{zone}. NS ns.{zone}.", additional=f"ns.{zone}. A {EVIL}", aa=False)
+
+    evil(net, handler)
+    house = House(net, tmp_path, qname_minimisation=False)
+    reply = await house.ask(".".join("a" * 60) + ".evil")
+    assert rcode(reply) == "SERVFAIL"
+    assert cuts == bounds.MAX_REFERRALS - 1  # the first was the root's
+
+
+@virtual
+async def test_a_deep_tree_with_broken_servers_resolves(tmp_path: Path) -> None:
+    net = Net()
+    parent, name = net.root, ""
+    for depth in range(8):
+        name = f"d{depth}.{name}".rstrip(".")
+        servers = {f"ns1.{name}": f"45.1.{depth}.1", f"ns2.{name}": f"45.1.{depth}.2"}
+        parent = net.zone(name, servers, parent=parent)
+        net.serve(f"45.1.{depth}.1", lame)
+    parent.add("www A 193.0.0.1")
+    for minimise in (True, False):
+        house = House(net, tmp_path, qname_minimisation=minimise)
+        assert addresses(await house.ask(f"www.{name}")) == ["193.0.0.1"]
+
+
+@pytest.mark.parametrize(("links", "ends"), [(bounds.MAX_CNAMES, True), (bounds.MAX_CNAMES + 1, False), (60, False)])
+@virtual
+async def test_aliases_end(links: int, ends: bool, tmp_path: Path) -> None:
+    net = Net()
+    zone = net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"})
+    net.serve("45.1.0.1", lame)
+    for number in range(links):
+        zone.add(f"w{number} CNAME w{number + 1}.shop.")
+    zone.add(f"w{links} A 193.0.0.1")
+    reply = await House(net, tmp_path).ask("w0.shop")
+    assert (addresses(reply) == ["193.0.0.1"]) is ends
+    assert rcode(reply) == ("NOERROR" if ends else "SERVFAIL")
+
+
+@pytest.mark.parametrize(("levels", "ends"), [(1, True), (bounds.MAX_DEPTH, True), (bounds.MAX_DEPTH + 1, False)])
+@virtual
+async def test_look_ups_within_each_other_end(levels: int, ends: bool, tmp_path: Path) -> None:
+    net = Net()
+    for level in range(levels + 1):
+        # Zone 0 is served by a name in zone 1, and so on; only the last has glue.
+        server = f"45.2.0.{level}"
+        last = f"z{level}. NS own.z{level}.\nown.z{level}. A {server}"
+        net.root.add(f"z{level}. NS ns.z{level + 1}." if level < levels else last)
+        net.serve(server, Zone(f"z{level}", f"www A 193.0.0.1\nns A 45.2.0.{level - 1}" if level else "www A 193.0.0.1"))
+    reply = await House(net, tmp_path).ask("www.z0")
+    assert addresses(reply) == (["193.0.0.1"] if ends else [])
+    assert rcode(reply) == ("NOERROR" if ends else "SERVFAIL")
+
+
+# -- servers of a delegation -----------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_servers_and_addresses_kept_of_a_delegation(tmp_path: Path) -> None:
+    net = Net()
+    names = [f"ns{number}.evil" for number in range(40)]
+    net.root.add("\n".join(f"evil. NS {name}." for name in names))
+    net.root.add("\n".join(f"{name}. A 45.{at}.0.{number}" for at, name in enumerate(names) for number in range(1, 30)))
+    house = House(net, tmp_path)
+    await house.ask("www.evil")
+    delegation = house.parts.delegations.closest(from_text("evil"), house.clock.monotonic())
+    assert delegation is not None
+    assert len(delegation.servers) == bounds.MAX_NS
+    assert {name for name, _ in delegation.glue} <= set(delegation.servers)
+    assert max(len(found) for _, found in delegation.glue) == bounds.MAX_ADDRESSES_PER_NS
+    await house.settle()
+    assert len(net.asked) <= bounds.MAX_QUERIES
+
+
+@virtual
+async def test_addresses_of_a_looked_up_server_are_bounded(tmp_path: Path) -> None:
+    net = Net()
+    net.root.add("evil. NS ns.host.")
+    net.zone("host", {"ns1.host": "45.1.0.1"}, "\n".join(f"ns A 45.3.0.{number}" for number in range(1, 60)))
+    house = House(net, tmp_path)
+    await house.ask("www.evil")
+    await house.settle()
+    tried = {str(ask.server.address) for ask in net.asked if str(ask.server.address).startswith("45.3.")}
+    assert len(tried) == bounds.MAX_ADDRESSES_PER_NS
+
+
+@virtual
+async def test_twenty_servers_with_many_addresses_resolve(tmp_path: Path) -> None:
+    net = Net()
+    zone = Zone("shop", "www A 193.0.0.1")
+    for number in range(20):
+        net.root.add(f"shop. NS ns{number}.shop.")
+        for at in range(8):
+            net.root.add(f"ns{number}.shop. A 45.{number}.0.{at}")
+            net.serve(f"45.{number}.0.{at}", zone if at == 3 else lame)
+    for seed in range(5):
+        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+
+
+def without_glue(net: Net, bad: int, good: int) -> None:
+    net.zone("host", {"ns.host": "45.1.0.1"}, "\n".join(f"g{number} A 45.4.0.{number}" for number in range(good)))
+    net.root.add("\n".join(f"shop. NS n{number}.host." for number in range(bad)))
+    net.root.add("\n".join(f"shop. NS g{number}.host." for number in range(good)))
+    zone = Zone("shop", "www A 193.0.0.1")
+    for number in range(good):
+        net.serve(f"45.4.0.{number}", zone)
+
+
+def looked_up(net: Net) -> set[str]:
+    return {name for name, rtype in net.names("45.1.0.1") if name != "host."}
+
+
+@virtual
+async def test_server_names_that_find_nothing_are_bounded(tmp_path: Path) -> None:
+    net = Net()
+    without_glue(net, bad=13, good=0)
+    house = House(net, tmp_path)
+    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    await house.settle()
+    assert len(looked_up(net)) == bounds.MAX_NS_FAILURES
+
+
+@virtual
+async def test_server_names_looked_up_are_bounded(tmp_path: Path) -> None:
+    net = Net()
+    without_glue(net, bad=0, good=13)
+    for number in range(13):
+        net.serve(f"45.4.0.{number}", lame)
+    house = House(net, tmp_path)
+    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    await house.settle()
+    assert len(looked_up(net)) == bounds.MAX_NS_LOOKUPS
+
+
+@virtual
+async def test_a_zone_most_of_whose_servers_do_not_exist_resolves(tmp_path: Path) -> None:
+    for seed in range(10):
+        net = Net()
+        without_glue(net, bad=bounds.MAX_NS_FAILURES - 1, good=1)
+        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_a_zone_most_of_whose_servers_are_dead_resolves(tmp_path: Path) -> None:
+    for seed in range(10):
+        net = Net()
+        without_glue(net, bad=0, good=3)
+        net.serve("45.4.0.0", silent)
+        net.serve("45.4.0.1", silent)
+        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+
+
+# -- minimised names -------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_steps_of_minimisation_end(tmp_path: Path) -> None:
+    net = Net()
+    deep = ".".join("a" * 50) + ".shop"
+    net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, f"{deep}. A 193.0.0.1")
+    net.serve("45.1.0.1", lame)
+    assert addresses(await House(net, tmp_path, seed=3).ask(deep)) == ["193.0.0.1"]
+    names = [name for name, _ in net.names("45.1.0.2")]
+    # RFC 9156 §2.3: the root's step counts too, and the last one is the real question.
+    assert len(names) + 1 == bounds.MAX_MINIMISE
+    assert [name.count(".") for name in names][: bounds.MINIMISE_ONE_LABEL - 1] == [2, 3, 4]
+    assert names[-1] == f"{deep}."
+
+
+# -- time ------------------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_recursion_ends_in_time(tmp_path: Path) -> None:
+    net = Net()
+    net.root.add("\n".join(f"shop. NS ns{number}.shop.\nns{number}.shop. A 45.1.0.{number}" for number in range(13)))
+    house = House(net, tmp_path)
+    begun = house.clock.monotonic()
+    reply = await house.ask("www.shop")
+    assert rcode(reply) == "SERVFAIL"
+    assert house.clock.monotonic() - begun <= Patience().client + 0.01
+    await house.settle()
+    assert house.clock.monotonic() - begun <= bounds.RECURSION_TIME + 0.2
+
+
+@virtual
+async def test_slow_servers_are_waited_for_behind_the_client(tmp_path: Path) -> None:
+    net = Net()
+    zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
+    tries = 0
+
+    def slow(query: dns.message.Message, ask: Ask) -> dns.message.Message | Failed:
+        nonlocal tries
+        tries += 1
+        return zone(query, ask) if tries > 2 else Failed.TIMEOUT
+
+    net.serve("45.1.0.1", slow)
+    house = House(net, tmp_path, patience=Patience(client=0.5))
+    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    await house.settle()
+    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+
+
+# -- servers ---------------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_sends_to_one_server_are_bounded(tmp_path: Path) -> None:
+    answers = {
+        "silent": silent,
+        "refuses": lame,
+        "unreachable": lambda query, ask: Failed.UNREACHABLE,
+        "malformed": lambda query, ask: Failed.MALFORMED,
+        "spoofed, TCP silent": lambda query, ask: Failed.SPOOFED if ask.transport is Transport.UDP else Failed.TIMEOUT,
+        "letters, TCP silent": lambda query, ask: Failed.LETTERS if ask.transport is Transport.UDP else Failed.TIMEOUT,
+        "no EDNS, then silent": lambda query, ask: reply_to(query, rcode="FORMERR") if query.edns >= 0 else Failed.TIMEOUT,
+        "FORMERR": lambda query, ask: reply_to(query, rcode="FORMERR"),
+        "truncated, TCP silent": lambda query, ask: truncated(query) if ask.transport is Transport.UDP else Failed.TIMEOUT,
+        "truncated always": lambda query, ask: truncated(query),
+        "BADVERS": lambda query, ask: reply_to(query, rcode="BADVERS") if query.edns >= 0 else Failed.TIMEOUT,
+    }
+    for what, handler in answers.items():
+        net = Net()
+        evil(net, handler)
+        house = House(net, tmp_path, qname_minimisation=False)
+        assert rcode(await house.ask("www.evil")) == "SERVFAIL"
+        await house.settle()
+        for transport in (Transport.UDP, Transport.TCP):
+            sends = [ask for ask in net.asked if str(ask.server.address) == EVIL and ask.transport is transport]
+            assert len(sends) <= bounds.SENDS_PER_SERVER, f"{what}: {len(sends)} over {transport.value}"
+
+
+def truncated(query: dns.message.Message) -> dns.message.Message:
+    out = reply_to(query)
+    out.flags |= dns.flags.TC
+    return out
+
+
+@virtual
+async def test_one_lost_packet_costs_a_repetition_only(tmp_path: Path) -> None:
+    net = Net()
+    zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
+    lost = iter([True, True, False])
+    net.serve("45.1.0.1", lambda query, ask: Failed.TIMEOUT if next(lost) else zone(query, ask))
+    assert addresses(await House(net, tmp_path).ask("www.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_large_rrsets_are_kept_within_octets(tmp_path: Path) -> None:
+    # Shared hosts have hundreds of PTR records: fetched anew for each client they would cost more than kept.
+    net = Net()
+    most = bounds.MAX_KEPT_RRSET // 60
+    many = "\n".join(f"many A 193.0.{number // 256}.{number % 256}" for number in range(most + 200))
+    some = "\n".join(f"some A 193.0.{number // 256}.{number % 256}" for number in range(most - 200))
+    net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, f"{many}\n{some}")
+    net.serve("45.1.0.1", lame)
+    house = House(net, tmp_path)
+    assert len(addresses(await house.ask("many.shop"))) == most + 200
+    assert len(addresses(await house.ask("some.shop"))) == most - 200
+    now = house.clock.monotonic()
+    assert house.parts.records.get(from_text("many.shop"), codes.A, now) is None
+    assert house.parts.records.get(from_text("some.shop"), codes.A, now) is not None
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------------
+
+
+def test_tables_are_bounded() -> None:
+    servers, delegations, failures = Servers(), DelegationCache(10**6), FailureCache(10**6)
+    outages = Outages(servers)
+    for number in range(bounds.MAX_SERVERS + 100):
+        name = from_text(f"z{number}.evil")
+        address = IPv4Address(0x2D000000 + number)
+        servers.silent(address, 0.0)
+        outages.suspect(name, [Server(address)], 0.0)
+        delegations.put(Delegation(name, (), (), 100.0), 0.0)
+        failures.put(name, codes.A, ExtendedError(22), 0.0)
+    assert len(servers) == bounds.MAX_SERVERS
+    assert len(outages) == bounds.MAX_OUTAGES
+    assert 1000 < len(delegations) < 3000
+    assert 1000 < len(failures._failures) < 3000
+    assert failures.get(name, codes.A, 1.0) is not None, "the newest is the one that is kept"
+
+
+@virtual
+async def test_failures_cost_nothing_for_a_while_and_longer_each_time(tmp_path: Path) -> None:
+    net = Net()
+    net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
+    net.serve("45.1.0.1", lame)
+    house = House(net, tmp_path)
+    pause = bounds.FAILURE_TTL
+    for _ in range(8):
+        assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+        asked = len(net.asked)
+        await asyncio.sleep(pause - 0.5)
+        reply = await house.ask("www.shop")
+        assert (rcode(reply), len(net.asked)) == ("SERVFAIL", asked)
+        assert codes.EDE_CACHED_ERROR in errors(reply)
+        await asyncio.sleep(1)
+        await house.ask("www.shop")
+        assert len(net.asked) > asked
+        pause = min(2 * pause, bounds.MAX_FAILURE_TTL)
+    # Back to life: it resolves at the next try, and the pause is forgotten.
+    net.serve("45.1.0.1", Zone("shop", "www 1 A 193.0.0.1"))
+    await asyncio.sleep(pause)
+    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_delegations_live_a_day_at_most(tmp_path: Path) -> None:
+    net = Net()
+    net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, "www 10 A 193.0.0.1", ttl=10_000_000)
+    net.serve("45.1.0.1", lame)
+    house = House(net, tmp_path)
+    await house.ask("www.shop")
+    await asyncio.sleep(bounds.MAX_DELEGATION_TTL - 1)
+    assert house.parts.delegations.closest(from_text("shop"), house.clock.monotonic()) is not None
+    await asyncio.sleep(2)
+    assert house.parts.delegations.closest(from_text("shop"), house.clock.monotonic()) is None
+    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_the_parent_of_a_failing_zone_is_not_asked_every_time(tmp_path: Path) -> None:
+    net = Net()
+    net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
+    net.serve("45.1.0.1", lame)
+    house = House(net, tmp_path)
+
+    async def questions_to_the_root(name: str) -> int:
+        before = len(net.names(ROOT_SERVER))
+        await house.ask(name)
+        return len(net.names(ROOT_SERVER)) - before
+
+    assert await questions_to_the_root("a.shop") == 1
+    assert await questions_to_the_root("b.shop") == 0
+    await asyncio.sleep(bounds.DELEGATION_FRESH + 1)
+    assert await questions_to_the_root("c.shop") == 1
+    # Servers that have moved are found that way, without anybody waiting for the delegation's end.
+    net.root.remove("shop.")
+    net.root.add("shop. NS new.shop.\nnew.shop. A 45.1.0.2")
+    net.serve("45.1.0.2", Zone("shop", "d A 193.0.0.1"))
+    await asyncio.sleep(bounds.DELEGATION_FRESH + 1)
+    assert addresses(await house.ask("d.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_denials_without_soa_are_kept_for_a_moment(tmp_path: Path) -> None:
+    net = Net()
+    evil(net, lambda query, ask: reply_to(query, rcode="NXDOMAIN"))
+    house = House(net, tmp_path, qname_minimisation=False)
+    assert rcode(await house.ask("www.evil")) == "NXDOMAIN"
+    asked = len(net.asked)
+    await asyncio.sleep(bounds.NO_SOA_TTL - 1)
+    await house.ask("www.evil")
+    assert len(net.asked) == asked
+    await asyncio.sleep(2)
+    await house.ask("www.evil")
+    assert len(net.asked) == asked + 1
