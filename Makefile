@@ -34,6 +34,7 @@ bench: $(VENV)/.developing peers
 	$(BIN)/python -m bench.policy
 	$(BIN)/python -m bench.stacks
 	$(BIN)/python -m bench.client
+	$(BIN)/python -m bench.calls
 
 peers:
 	@tests/install-peers
