@@ -27,8 +27,8 @@ from resolverd.greylist.service import TRIPLETS, Greylister
 from resolverd.greylist.triplet import network, triplet
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-from resolverd.state.base import Held, Store, address
-from resolverd.state.disk.sqlite_file import Rows
+from resolverd.state.base import Store, StoredValue, address
+from resolverd.state.disk.sqlite_file import SqliteFile
 from resolverd.state.disk.store import BATCH, DIRECTORY, MAX_BYTES, open_store
 
 SIDE_BY_SIDE = 10
@@ -59,14 +59,14 @@ def fill(directory: Path, count: int) -> float:
     """Write so many triplets, half of them passed; seconds."""
     now = int(time.time())
     began = time.perf_counter()
-    rows = Rows(directory / DIRECTORY, MAX_BYTES)
+    file = SqliteFile(directory / DIRECTORY, MAX_BYTES)
     for start in range(0, count, BATCH):
-        batch: dict[bytes, Held | None] = {}
+        batch: dict[bytes, StoredValue | None] = {}
         for number in range(start, min(start + BATCH, count)):
             known = Triplet(now - 7200, now - 3600 if number % 2 else now - 7200, bool(number % 2))
-            batch[address(TRIPLETS, key(number))] = Held(encode_triplet(known), known.expires(RULES))
-        rows.write(batch)
-    rows.close()
+            batch[address(TRIPLETS, key(number))] = StoredValue(encode_triplet(known), known.expires(RULES))
+        file.write(batch)
+    file.close()
     return time.perf_counter() - began
 
 

@@ -32,7 +32,7 @@ from resolverd.failures import StoreError
 from resolverd.greylist.service import TRIPLETS
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
-from resolverd.state.disk.recovery import Salvor
+from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DIRECTORY, open_store
 
 LATER = 4e9
@@ -268,7 +268,7 @@ DAMAGES: tuple[Callable[[Path, random.Random], None], ...] = (
 
 class Opened(NamedTuple):
     """A damaged store: seconds to open it, whether it was set aside, how many of 2 000 records it gives at once, and how many
-    when what was set aside has been salvaged."""
+    when what was set aside has been recovered."""
 
     damage: str
     seconds: float
@@ -290,7 +290,7 @@ async def open_damaged(state: Path) -> tuple[float, bool, int, int]:
     for number in range(3):
         assert await store.get(TABLE, b"new %d" % number, 0) == b"v", "does not keep what it is given"
     assert not counters.get("store_in_memory"), "kept in memory"
-    await Salvor(store, state, time.time, counters).run()
+    await Recovery(store, state, time.time, counters).run()
     saved = await readable(store)
     await store.close()
     return seconds, bool(counters.get("store_set_aside")), left, saved
@@ -364,7 +364,7 @@ def main() -> None:
                 left, saved = sum(result.left for result in own) / count, sum(result.saved for result in own) / count
                 print(
                     f"  {each.__name__:16} {len(own):3} stores, {aside:3} set aside; "
-                    f"of 2000 records {left:4.0f} still there, {saved:4.0f} after salvage"
+                    f"of 2000 records {left:4.0f} still there, {saved:4.0f} after recovery"
                 )
         print(f"{time.perf_counter() - began:.0f} s, {machine()}")
 

@@ -30,9 +30,9 @@ from resolverd.resolver.ports import Network
 from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.state import dump
 from resolverd.state.base import Store
-from resolverd.state.disk.recovery import Salvor
+from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DiskStore
-from resolverd.state.dump import Loaded, Part, Stored
+from resolverd.state.dump import Loaded, Stored
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import Address, Name, lower
 from resolverd.wire.redact import Discretion
@@ -91,11 +91,11 @@ class Service:
         self._own.load()
 
     def start(self) -> None:
-        """Begin what goes on by itself: priming, sweeping and salvaging the store, own zones, the lists' books and rounds."""
+        """Begin what goes on by itself: priming, sweeping and recovering the store, own zones, the lists' books and rounds."""
         work = (
             self.house.upkeep.run(),
             self._sweep(),
-            self._salvage(self.house.settings),
+            self._recover(self.house.settings),
             self._own.run(),
             self._ledger.run(),
             self._acquaintances.run(),
@@ -228,7 +228,7 @@ class Service:
         """Take overrides back."""
         return await self._overrides.forget(keys, owner)
 
-    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
+    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> dump.Page:
         """Records of the store in order of table and key."""
         return await dump.read(self._store, self._clock.wall(), start, count)
 
@@ -327,13 +327,13 @@ class Service:
             with contextlib.suppress(Exception):
                 await self._overrides.tend()
 
-    async def _salvage(self, settings: Settings) -> None:
+    async def _recover(self, settings: Settings) -> None:
         state = settings.state_directory()
         if state is None or not isinstance(self._store, DiskStore):
             return  # the directory, if there is one, is not ours to work in
-        salvor = Salvor(self._store, state, self._clock.wall, self.counters)
+        recovery = Recovery(self._store, state, self._clock.wall, self.counters)
         while True:
-            if await salvor.run():
+            if await recovery.run():
                 await self._overrides.load()
             await asyncio.sleep(_SWEEP_EVERY)
 

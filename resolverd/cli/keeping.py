@@ -20,7 +20,7 @@ from resolverd.metrics import Counters
 from resolverd.servers.http import dump_format
 from resolverd.state import dump
 from resolverd.state.base import Store
-from resolverd.state.disk.pending import StandIn
+from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.store import DIRECTORY, DiskStore, open_store
 from resolverd.state.dump import Loaded, Stored
 from resolverd.state.statedir import StateInUse
@@ -104,7 +104,7 @@ async def _opened(settings: Settings, *, to_write: bool) -> AsyncIterator[Store]
     except StateInUse as error:
         raise Failed(f"{error}; it does not answer on its socket") from None
     try:
-        if not isinstance(store, DiskStore if to_write else DiskStore | StandIn):
+        if not isinstance(store, DiskStore if to_write else DiskStore | PendingStore):
             raise Failed(f"the store in {directory / DIRECTORY} cannot be opened")
         yield store
     except StoreError as error:

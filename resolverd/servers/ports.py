@@ -11,7 +11,8 @@ from resolverd.mail.lookups import ListReply, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import Key, Override
 from resolverd.overrides.store import Shown, Wish
-from resolverd.state.dump import Loaded, Part, Stored
+from resolverd.state import dump
+from resolverd.state.dump import Loaded, Stored
 from resolverd.wire.names import Address, Name
 
 
@@ -135,7 +136,7 @@ class Backend(Protocol):
         """Take overrides back, on the word of `owner`; how many there were. Raises StoreError."""
         ...
 
-    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
+    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> dump.Page:
         """Records of the store in order of table and key. Raises StoreError."""
         ...
 

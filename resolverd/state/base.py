@@ -3,7 +3,7 @@
 - A key belongs to its table: the same key in two tables is two records.
 - A read sees every put and delete made before it on this store, written or not. Reads of others may come later.
 - A record counts while ``now < expires``. `now` and `expires` are wall-clock seconds and come from the caller.
-- `put` and `delete` return at once. What a crash of the process can lose is bounded (`disk.LINGER`).
+- `put` and `delete` return at once. What a crash of the process can lose is bounded (`disk.FLUSH_INTERVAL`).
 - Nothing is dropped to make room: a full store refuses new records with StoreError, and whoever asked goes on without.
 - Any failure is a StoreError: the event loop never meets the exceptions of a library, and never waits for a disk.
 """
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     expires: float
 
 
-class Held(NamedTuple):
+class StoredValue(NamedTuple):
     """What stands at an address."""
 
     value: bytes
@@ -88,13 +88,13 @@ def table_of(address: bytes) -> str:
     return address.partition(b"\0")[0].decode("utf-8", "replace")
 
 
-def record(value: bytes, expires: float) -> Held:
+def stored_value(value: bytes, expires: float) -> StoredValue:
     """What to keep. Raises TypeError for anything but bytes, ValueError for a time that is none: bugs of the caller."""
     if type(value) is not bytes:
         raise TypeError(f"stores keep bytes, not {type(value).__name__}")
     if isnan(expires):
         raise ValueError("expires is not a number")
-    return Held(value, expires)
+    return StoredValue(value, expires)
 
 
 SWEEP_RECORDS = 5000

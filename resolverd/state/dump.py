@@ -15,7 +15,7 @@ class Stored(NamedTuple):
     expires: float
 
 
-class Part(NamedTuple):
+class Page(NamedTuple):
     """Records in order of table and key. `next`: the table and key to go on from; None at the end."""
 
     records: tuple[Stored, ...]
@@ -36,7 +36,7 @@ class Loaded(NamedTuple):
         return Loaded(self.taken + other.taken, self.kept + other.kept, self.expired + other.expired)
 
 
-async def read(store: Store, now: float, start: tuple[str, bytes] | None, count: int) -> Part:
+async def read(store: Store, now: float, start: tuple[str, bytes] | None, count: int) -> Page:
     """Up to `count` records that have not expired, from `start` on. Raises StoreError."""
     found: list[Stored] = []
     for table in await store.tables():
@@ -45,9 +45,9 @@ async def read(store: Store, now: float, start: tuple[str, bytes] | None, count:
         first = start[1] if start is not None and table == start[0] else b""
         async for entry in store.scan(table, now, first):
             if len(found) == count:
-                return Part(tuple(found), (table, entry.key))
+                return Page(tuple(found), (table, entry.key))
             found.append(Stored(table, entry.key, entry.value, entry.expires))
-    return Part(tuple(found), None)
+    return Page(tuple(found), None)
 
 
 async def load(store: Store, now: float, records: Iterable[Stored]) -> Loaded:

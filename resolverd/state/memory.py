@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 from resolverd.failures import StoreError
-from resolverd.state.base import SWEEP_RECORDS, Entry, Held, address, prefix, record, sweep_allowance, table_of
+from resolverd.state.base import SWEEP_RECORDS, Entry, StoredValue, address, prefix, stored_value, sweep_allowance, table_of
 
 MAX_RECORDS = 200_000
 """Records held, some 80 MB of triplets: strangers choose the keys, so without a bound they would choose our size."""
@@ -13,7 +13,7 @@ class MemoryStore:
     """Records in a dict; `state.base` has the contract. `release` is called once, by `close`."""
 
     def __init__(self, max_records: int = MAX_RECORDS, release: Callable[[], None] | None = None) -> None:
-        self._records: dict[bytes, Held] = {}
+        self._records: dict[bytes, StoredValue] = {}
         self._max_records = max_records
         self._release = release
         self._round: list[bytes] = []
@@ -28,7 +28,7 @@ class MemoryStore:
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""
         self._check_open()
-        at, held = address(table, key), record(value, expires)
+        at, held = address(table, key), stored_value(value, expires)
         if len(self._records) >= self._max_records and at not in self._records:
             raise StoreError(f"{self._max_records} records in memory, no room for more")
         self._records[at] = held

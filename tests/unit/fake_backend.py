@@ -20,7 +20,7 @@ from resolverd.overrides.store import OverrideBook, Shown, Wish
 from resolverd.servers import unix_socket
 from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
 from resolverd.state import dump
-from resolverd.state.dump import Loaded, Part, Stored
+from resolverd.state.dump import Loaded, Stored
 from resolverd.state.memory import MemoryStore
 from resolverd.wire.names import Address
 
@@ -131,7 +131,7 @@ class FakeBackend:
     async def forget_overrides(self, keys: Sequence[Key], owner: str) -> int:
         return await self.book.forget(keys, owner)
 
-    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> Part:
+    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> dump.Page:
         return await dump.read(self.store, self.clock.wall(), start, count)
 
     async def store_load(self, records: Sequence[Stored]) -> Loaded:

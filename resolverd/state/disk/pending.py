@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from resolverd.failures import StoreError
 from resolverd.state import base
-from resolverd.state.base import Entry, Held, Store, address, prefix
-from resolverd.state.disk.sqlite_file import ReadRows
+from resolverd.state.base import Entry, Store, StoredValue, address, prefix
+from resolverd.state.disk.sqlite_file import ReadOnlyFile
 from resolverd.state.disk.writer import Worker
 from resolverd.state.memory import MAX_RECORDS
 
@@ -22,7 +22,7 @@ _PAGE = 200
 log = logging.getLogger(__name__)
 
 
-class StandIn:
+class PendingStore:
     """The records of a file that is only read, and what was put and deleted since; `base` has the contract.
 
     `reopen` gives the store of the file once that can be written, None until then; it is asked at every `sweep`. `release` is
@@ -31,7 +31,7 @@ class StandIn:
 
     def __init__(
         self,
-        worker: Worker[ReadRows],
+        worker: Worker[ReadOnlyFile],
         reopen: Callable[[], Awaitable[Store | None]],
         release: Callable[[], None],
         max_records: int = MAX_RECORDS,
@@ -40,7 +40,7 @@ class StandIn:
         self._reopen = reopen
         self._release = release
         self._max_records = max_records
-        self._changed: dict[bytes, Held | None] = {}
+        self._changed: dict[bytes, StoredValue | None] = {}
         self._file: Store | None = None
         self._trying: asyncio.Task[None] | None = None
         self._closed = False
@@ -52,7 +52,7 @@ class StandIn:
         if at not in self._changed:
             if self._file is not None:
                 return await self._file.get(table, key, now)
-            read = await self._worker.submit(lambda rows: rows.read(at))
+            read = await self._worker.submit(lambda file: file.read(at))
             held = self._changed.get(at, read)
         else:
             held = self._changed[at]
@@ -60,13 +60,13 @@ class StandIn:
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""
-        self._change(table, key, base.record(value, expires))
+        self._change(table, key, base.stored_value(value, expires))
 
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record."""
         self._change(table, key, None)
 
-    def _change(self, table: str, key: bytes, held: Held | None) -> None:
+    def _change(self, table: str, key: bytes, held: StoredValue | None) -> None:
         self._check_open()
         at = address(table, key)
         if self._file is not None:
@@ -99,7 +99,7 @@ class StandIn:
                 yield own
 
     def _page(self, table: str, start: bytes) -> asyncio.Future[list[Entry]]:
-        return self._worker.submit(lambda rows: rows.entries(table, start, _PAGE))
+        return self._worker.submit(lambda file: file.entries(table, start, _PAGE))
 
     def _own(self, head: bytes, key: bytes, now: float) -> Entry | None:
         held = self._changed.get(head + key)
@@ -110,7 +110,7 @@ class StandIn:
         self._check_open()
         if self._file is not None:
             return await self._file.tables()
-        found = await self._worker.submit(lambda rows: rows.tables())
+        found = await self._worker.submit(lambda file: file.tables())
         return sorted({*found, *(base.table_of(at) for at, held in self._changed.items() if held is not None)})
 
     def sweep(self, now: float) -> None:
@@ -148,7 +148,7 @@ class StandIn:
         """See whether the file can be written, and hand over what is in memory if so."""
         try:
             # Of all connections of a process to a file, SQLite lets none write the WAL's index if one cannot.
-            await self._worker.submit(lambda rows: rows.close())
+            await self._worker.submit(lambda file: file.close())
             self._file = await self._reopen()
             if self._file is None:
                 return
@@ -164,7 +164,7 @@ class StandIn:
             self._trying = None
 
     @staticmethod
-    def _hand_over(file: Store, at: bytes, held: Held | None) -> None:
+    def _hand_over(file: Store, at: bytes, held: StoredValue | None) -> None:
         table, key = base.table_of(at), at.partition(b"\0")[2]
         if held is None:
             file.delete(table, key)

@@ -16,23 +16,23 @@ from threading import Thread
 from typing import NamedTuple
 
 from resolverd.failures import StoreError
-from resolverd.state.base import Held
-from resolverd.state.disk.sqlite_file import LOCK_PATIENCE, BytesOnly, decode, reason
+from resolverd.state.base import StoredValue
+from resolverd.state.disk.sqlite_file import LOCK_TIMEOUT, BytesOnly, decode, reason
 from resolverd.state.disk.sqlite_file import QUERY as _QUERY
-from resolverd.state.disk.writer import settle
+from resolverd.state.disk.writer import complete
 
 
 class _Job(NamedTuple):
     address: bytes
-    done: asyncio.Future[Held | None]
+    done: asyncio.Future[StoredValue | None]
 
 
 class Reader:
-    """Reads records from the file. `edition` changes when another file has taken its place."""
+    """Reads records from the file. `generation` changes when another file has taken its place."""
 
-    def __init__(self, file: Path, edition: Callable[[], int]) -> None:
+    def __init__(self, file: Path, generation: Callable[[], int]) -> None:
         self._file = file
-        self._edition = edition
+        self._generation = generation
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: sqlite3.Connection | None = None
@@ -42,9 +42,9 @@ class Reader:
         self._thread = Thread(target=self._work, name="store reader", daemon=True)
         self._thread.start()
 
-    def read(self, address: bytes) -> asyncio.Future[Held | None]:
+    def read(self, address: bytes) -> asyncio.Future[StoredValue | None]:
         """What stands at the address, expired or not; StoreError where that cannot be told here."""
-        done: asyncio.Future[Held | None] = self._loop.create_future()
+        done: asyncio.Future[StoredValue | None] = self._loop.create_future()
         self._jobs.put(_Job(address, done))
         return done
 
@@ -62,19 +62,19 @@ class Reader:
                 self._close()
                 failure = StoreError(reason(error))
                 failure.__cause__ = error
-                settle(self._loop, job.done, None, failure)
+                complete(self._loop, job.done, None, failure)
             else:
-                settle(self._loop, job.done, held, None)
+                complete(self._loop, job.done, held, None)
         self._close()
-        settle(self._loop, self._ended, None, None)
+        complete(self._loop, self._ended, None, None)
 
-    def _read(self, address: bytes) -> Held | None:
-        if self._connection is None or self._opened != self._edition():
+    def _read(self, address: bytes) -> StoredValue | None:
+        if self._connection is None or self._opened != self._generation():
             self._close()
-            self._opened = self._edition()
+            self._opened = self._generation()
             # mode=ro: it neither writes nor makes checkpoints, not even as the last one that closes the file.
             where = f"{self._file.absolute().as_uri()}?mode=ro"
-            self._connection = sqlite3.connect(where, uri=True, timeout=LOCK_PATIENCE, isolation_level=None)
+            self._connection = sqlite3.connect(where, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None)
         row = self._connection.execute(_QUERY, (address,)).fetchone()
         if row is None:
             return None

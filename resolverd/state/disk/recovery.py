@@ -4,8 +4,8 @@ A copy of the file is given the first page of a fresh one, header and schema, so
 and its rows are read one after the other; what lies on a page that cannot be read is stepped over. The rows are foreign
 input: bytes that have the form of our records, or nothing. Of two records for the same the one that lives longer stays.
 
-What was set aside stays as it is, but for a file `MARK`, which tells what came of this. A process that died at it tries again
-at its next start, thrice in all.
+What was set aside stays as it is, but for `STATUS_FILE` in it. A process that died at it tries again at its next start, thrice
+in all.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from resolverd.state.disk.sqlite_file import (
     PAGE,
     SCHEMA_VERSION,
     ForeignFile,
-    Rows,
+    SqliteFile,
     decode,
     reason,
 )
 from resolverd.state.statedir import ASIDE
 
-MARK: Final = "salvage"
-"""The file in what was set aside that tells what came of it."""
-TRIES: Final = 3
+STATUS_FILE: Final = "salvage"
+"""The file in what was set aside that tells what came of it; the name is the format's, earlier versions have left it."""
+MAX_ATTEMPTS: Final = 3
 """How often one that the process did not live through is tried."""
 SLICE: Final = 100
 """Records read in one go, and then put back."""
@@ -54,7 +54,7 @@ MAX_OCTETS: Final = 64 * 1024
 _FARTHEST: Final = 1 << 40
 """Row numbers are looked for so far behind one that cannot be read."""
 _LAST: Final = (1 << 63) - 1
-_WORK: Final = "salvaging"
+_COPY: Final = "salvaging"
 _EXPECTED: Final = (StoreError, ForeignFile, OSError, sqlite3.Error, ValueError)
 
 _QUERY: Final = "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE rowid >= ? ORDER BY rowid LIMIT ?"
@@ -62,7 +62,7 @@ _QUERY: Final = "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE 
 log = logging.getLogger(__name__)
 
 
-class Saved(NamedTuple):
+class Recovered(NamedTuple):
     """What came of one: records put back, there already and as good, expired; and how many it had, None if that is lost."""
 
     saved: int
@@ -71,8 +71,9 @@ class Saved(NamedTuple):
     had: int | None
 
 
-class Salvor:
-    """Salvages what is set aside in a state directory; `wall` tells the second. One at a time, and no other process there."""
+class Recovery:
+    """Puts back what can be read of what is set aside in a state directory; `wall` tells the second. One at a time, and no other
+    process there."""
 
     def __init__(self, store: Store, state: Path, wall: Callable[[], float], counters: Counters) -> None:
         self._store = store
@@ -81,38 +82,38 @@ class Salvor:
         self._counters = counters
         self._seen: set[Path] = set()
 
-    async def run(self) -> list[Saved]:
-        """Salvage what has been set aside and not been salvaged yet. Never raises but for being cancelled."""
+    async def run(self) -> list[Recovered]:
+        """Put back what can be read of what has been set aside and not been tried yet. Never raises but for being cancelled."""
         loop = asyncio.get_running_loop()
         found = []
-        with ThreadPoolExecutor(1, "salvage") as thread, _told_at_the_end(Event()) as stop:
-            for directory in await loop.run_in_executor(thread, self._due):
+        with ThreadPoolExecutor(1, "store recovery") as thread, _set_at_the_end(Event()) as stop:
+            for directory in await loop.run_in_executor(thread, self._pending):
                 try:
-                    found.append(await self._salvage(directory, thread, stop))
+                    found.append(await self._recover(directory, thread, stop))
                 except Exception as error:  # whatever is in a damaged file, the daemon goes on
                     told = "nothing more can be saved of the store set aside as %s: %s"
                     log.error(told, directory, reason(error), exc_info=not isinstance(error, _EXPECTED))
-                    await loop.run_in_executor(thread, _mark, directory, f"done: {reason(error)}\n")
+                    await loop.run_in_executor(thread, _set_status, directory, f"done: {reason(error)}\n")
         return found
 
-    def _due(self) -> list[Path]:
+    def _pending(self) -> list[Path]:
         due = []
         for directory in sorted(self._state.glob(f"{DIRECTORY}{ASIDE}*")):
             if directory in self._seen:
                 continue
             self._seen.add(directory)
-            tries = _tries(directory)
-            if tries is not None and tries < TRIES:
-                _mark(directory, "begun\n" * (tries + 1))
+            attempts = _attempts(directory)
+            if attempts is not None and attempts < MAX_ATTEMPTS:
+                _set_status(directory, "begun\n" * (attempts + 1))
                 due.append(directory)
         return due
 
-    async def _salvage(self, directory: Path, thread: ThreadPoolExecutor, stop: Event) -> Saved:
+    async def _recover(self, directory: Path, thread: ThreadPoolExecutor, stop: Event) -> Recovered:
         loop = asyncio.get_running_loop()
-        wreck = await loop.run_in_executor(thread, Wreck, directory, self._state / _WORK, stop)
+        damaged = await loop.run_in_executor(thread, DamagedFile, directory, self._state / _COPY, stop)
         saved = kept = expired = 0
         try:
-            while found := await loop.run_in_executor(thread, wreck.next):
+            while found := await loop.run_in_executor(thread, damaged.next):
                 for table, entry in found:
                     if not self._wall() < entry.expires:
                         expired += 1
@@ -124,18 +125,18 @@ class Salvor:
                         saved += 1
                 await self._store.flush()
         finally:
-            await asyncio.shield(loop.run_in_executor(thread, wreck.close))
-            self._counters.add("store_salvaged", saved)
+            await asyncio.shield(loop.run_in_executor(thread, damaged.close))
+            self._counters.add("store_recovered", saved)
         log.warning(
             "%d records of %s were saved from the damaged store set aside as %s; %d more had expired, %d were there again",
-            saved, "an unknown number" if wreck.had is None else wreck.had, directory, expired, kept,
+            saved, "an unknown number" if damaged.had is None else damaged.had, directory, expired, kept,
         )  # fmt: skip
-        result = Saved(saved, kept, expired, wreck.had)
-        await loop.run_in_executor(thread, _mark, directory, f"done: {saved} records saved\n")
+        result = Recovered(saved, kept, expired, damaged.had)
+        await loop.run_in_executor(thread, _set_status, directory, f"done: {saved} records saved\n")
         return result
 
 
-class Wreck:
+class DamagedFile:
     """The records that can be read in a directory that was set aside, by way of a copy in `work`, which is made anew.
 
     Raises ForeignFile for what is another program's or another version's, OSError, sqlite3.Error, ValueError. Once `stop` is
@@ -150,7 +151,7 @@ class Wreck:
         try:
             copy = work / FILE
             _copy(directory, copy, stop)
-            _graft(copy, work / "fresh")
+            _replace_first_page(copy, work / "fresh")
             self._connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
@@ -249,7 +250,7 @@ def _record(key: object, raw: object, mode: object, filename: object, value: obj
 
 
 @contextmanager
-def _told_at_the_end(event: Event) -> Iterator[Event]:
+def _set_at_the_end(event: Event) -> Iterator[Event]:
     try:
         yield event
     finally:
@@ -283,9 +284,9 @@ def _check_ours(header: bytes) -> None:
             raise ForeignFile("it is another program's, or of another version")
 
 
-def _graft(copy: Path, fresh: Path) -> None:
+def _replace_first_page(copy: Path, fresh: Path) -> None:
     """Give the file the first page of a fresh one, with its own size: all its other pages lie where a fresh one's would."""
-    Rows(fresh, ROOM).close()
+    SqliteFile(fresh, ROOM).close()
     with copy.open("r+b") as file:
         pages = os.fstat(file.fileno()).st_size // PAGE
         page = bytearray((fresh / FILE).read_bytes()[:PAGE])
@@ -293,17 +294,17 @@ def _graft(copy: Path, fresh: Path) -> None:
         file.write(page)
 
 
-def _tries(directory: Path) -> int | None:
+def _attempts(directory: Path) -> int | None:
     """How often it was tried; None once it is done."""
     try:
-        text = (directory / MARK).read_text("ascii", "replace")
+        text = (directory / STATUS_FILE).read_text("ascii", "replace")
     except OSError:
         return 0
     return None if text.startswith("done") else text.count("begun")
 
 
-def _mark(directory: Path, text: str) -> None:
+def _set_status(directory: Path, text: str) -> None:
     try:
-        (directory / MARK).write_text(text, "ascii", "replace")
+        (directory / STATUS_FILE).write_text(text, "ascii", "replace")
     except OSError:
         pass  # it is tried again at the next start

@@ -24,7 +24,7 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
 
-from resolverd.state.base import SWEEP_RECORDS, Entry, Held, prefix, sweep_allowance, table_of
+from resolverd.state.base import SWEEP_RECORDS, Entry, StoredValue, prefix, sweep_allowance, table_of
 from resolverd.state.disk.upgrade import can_upgrade, upgrade
 
 DIRECTORY = "store"
@@ -39,15 +39,15 @@ SCHEMA_VERSION = 1
 1: expiry (big-endian double), then the value.
 """
 
-LOCK_PATIENCE = 2
+LOCK_TIMEOUT = 2
 """Seconds to wait for somebody else's lock on the file (an administrator's sqlite3)."""
-CHECK_PATIENCE = 0.5
+CHECK_TIMEOUT = 0.5
 """Seconds of ``PRAGMA quick_check``, for which the start waits; what it didn't get to is found damaged when it is read."""
 PAGE = 4096
 """Octets."""
 SLICE = 50
 """Records written, or looked at by a sweep, in one go: about a millisecond. What has expired of them goes in one transaction."""
-BREATH = 0.001
+YIELD = 0.001
 """Seconds between two of these: a thread that goes on and on lets the event loop have the interpreter only every 5 ms."""
 
 _SETTINGS: dict[str, Any] = {
@@ -124,7 +124,7 @@ def _octets(value: object) -> bytes:
     return value
 
 
-class Reading:
+class RecordFile:
     """What reads the records in a file by address (`base.address`), over the connection `_sql` of who inherits it."""
 
     _disk: BytesOnly
@@ -136,7 +136,7 @@ class Reading:
         """Close the file."""
         raise NotImplementedError
 
-    def read(self, address: bytes) -> Held | None:
+    def read(self, address: bytes) -> StoredValue | None:
         """What stands at the address, expired or not; None also for a row that is no record of ours."""
         for mode, filename, value in self._sql(QUERY, [sqlite3.Binary(address)]):
             return decode(self._disk.fetch(mode, filename, value, read=False))
@@ -169,10 +169,10 @@ class Reading:
         return [key for (key,) in rows]
 
 
-class Rows(Reading):
+class SqliteFile(RecordFile):
     """The records in the file of one directory. One thread's own; nobody else may have it open.
 
-    Raises whatever SQLite, diskcache and the system raise; `is_damage` and `is_circumstance` tell what that means.
+    Raises whatever SQLite, diskcache and the system raise; `is_damage` and `is_environment` tell what that means.
     """
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
@@ -181,7 +181,7 @@ class Rows(Reading):
         _make_private(file)
         _examine(file)
         settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // PAGE}
-        self._cache = diskcache.Cache(directory, timeout=LOCK_PATIENCE, disk=BytesOnly, **settings)
+        self._cache = diskcache.Cache(directory, timeout=LOCK_TIMEOUT, disk=BytesOnly, **settings)
         self._disk = self._cache.disk
         self._round: Iterator[bytes | None] | None = None
 
@@ -189,14 +189,14 @@ class Rows(Reading):
         found: list[tuple[Any, ...]] = self._cache._sql(query, given).fetchall()
         return found
 
-    def write(self, batch: Mapping[bytes, Held | None]) -> None:
+    def write(self, batch: Mapping[bytes, StoredValue | None]) -> None:
         """Put, or delete where None, all of the batch or nothing of it; the interpreter is everybody's in between."""
         changes = list(batch.items())
         try:
             self._cache._con.execute("BEGIN IMMEDIATE")
             for start in range(0, len(changes), SLICE):
                 if start:
-                    time.sleep(BREATH)
+                    time.sleep(YIELD)
                 self._write(changes[start : start + SLICE])
             self._cache._con.execute("COMMIT")
         except BaseException:
@@ -205,7 +205,7 @@ class Rows(Reading):
             self._round = None
             raise
 
-    def _write(self, changes: Sequence[tuple[bytes, Held | None]]) -> None:
+    def _write(self, changes: Sequence[tuple[bytes, StoredValue | None]]) -> None:
         # As `Cache.set` and `Cache.delete` would do it, one statement in place of two and a third of the time.
         put = [(_octets(at), _EXPIRES.pack(held.expires) + held.value) for at, held in changes if held is not None]
         gone = [(at,) for at, held in changes if held is None]
@@ -219,7 +219,7 @@ class Rows(Reading):
         self._round = self._round or iter(self._cache)
         for start in range(0, SWEEP_RECORDS, SLICE):
             if start:
-                time.sleep(BREATH)
+                time.sleep(YIELD)
             addresses = list(islice(self._round, SLICE))
             expired = [at for at in addresses if at is not None and self._is_expired(at, now)][: allowance - removed]
             if expired:
@@ -241,7 +241,7 @@ class Rows(Reading):
         self._cache.close()
 
 
-class ReadRows(Reading):
+class ReadOnlyFile(RecordFile):
     """The records in a file that cannot be written. Raises FileNotFoundError, ForeignFile, sqlite3.Error."""
 
     def __init__(self, directory: Path) -> None:
@@ -266,7 +266,7 @@ def _opened_to_read(file: Path) -> sqlite3.Connection:
     """A connection that only reads. Where SQLite cannot even make the index of a WAL, there is none, or it is passed over."""
     for how in ("mode=ro", "mode=ro&immutable=1"):
         where = f"{file.absolute().as_uri()}?{how}"
-        connection = sqlite3.connect(where, uri=True, timeout=LOCK_PATIENCE, isolation_level=None)
+        connection = sqlite3.connect(where, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None)
         try:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -286,19 +286,19 @@ def _opened_to_read(file: Path) -> sqlite3.Connection:
     raise AssertionError
 
 
-def decode(octets: bytes | None) -> Held | None:
+def decode(octets: bytes | None) -> StoredValue | None:
     """The record in a row's value; None for a row that is no record of ours."""
     if octets is None or len(octets) < _EXPIRES.size:
         return None
     expires: float = _EXPIRES.unpack_from(octets)[0]
-    return None if isnan(expires) else Held(octets[_EXPIRES.size :], expires)
+    return None if isnan(expires) else StoredValue(octets[_EXPIRES.size :], expires)
 
 
-def is_circumstance(error: BaseException) -> bool:
+def is_environment(error: BaseException) -> bool:
     """Whether the machine is at fault and not the file: disk full, failing, read-only, memory short, file locked by somebody."""
     if isinstance(error, sqlite3.Error):
-        return _sqlite_code(error) in _CIRCUMSTANCES
-    return isinstance(error, OSError) and error.errno in _ERRNOS
+        return _sqlite_code(error) in _ENVIRONMENT
+    return isinstance(error, OSError) and error.errno in _ENVIRONMENT_ERRNOS
 
 
 def is_damage(error: BaseException) -> bool:
@@ -313,11 +313,11 @@ def reason(error: BaseException) -> str:
     return f"{error}" or type(error).__name__
 
 
-_CIRCUMSTANCES = (
+_ENVIRONMENT = (
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_READONLY,
 )  # fmt: skip
-_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_ENVIRONMENT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:
@@ -335,7 +335,7 @@ def _make_private(file: Path) -> None:
 
 def _examine(file: Path) -> None:
     """Mark a new file as ours; check that an old one is, and sound. Raises ForeignFile, sqlite3.Error."""
-    connection = sqlite3.connect(file, timeout=LOCK_PATIENCE, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=LOCK_TIMEOUT, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")  # somebody's lock is met here, where it costs seconds and not a minute
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -362,7 +362,7 @@ def _examine(file: Path) -> None:
 
 
 def _quick_check(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + CHECK_PATIENCE
+    deadline = time.monotonic() + CHECK_TIMEOUT
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
     try:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()

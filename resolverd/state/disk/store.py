@@ -1,7 +1,7 @@
 """A store in a file that never makes the event loop wait: write-behind, a hot table, and threads behind both.
 
 A read sees what is not yet written first, then a bounded table of what was used last, then asks the reading thread. Writes are
-collected for `LINGER` seconds and go to the file in one transaction. If the process dies, that is what is lost. If the
+collected for `FLUSH_INTERVAL` seconds and go to the file in one transaction. If the process dies, that is what is lost. If the
 machine dies, what the system had not yet written of the WAL goes too; the file stays consistent (WAL, synchronous NORMAL).
 
 While the file cannot be written, records stay in memory and are tried again; there is a bound to that, beyond which new
@@ -18,23 +18,23 @@ from pathlib import Path
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import Entry, Held, Store, address
-from resolverd.state.disk.pending import StandIn
+from resolverd.state.base import Entry, Store, StoredValue, address
+from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
-from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadRows, Rows, is_circumstance, reason
+from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadOnlyFile, SqliteFile, is_environment, reason
 from resolverd.state.disk.writer import Worker
 from resolverd.state.memory import MemoryStore
 from resolverd.state.statedir import StateInUse, StateLock, set_aside
 
 __all__ = ["DIRECTORY", "DiskStore", "StateInUse", "open_store"]
 
-LINGER = 0.25
+FLUSH_INTERVAL = 0.25
 """Seconds for which writes are collected: the loss of a crash, well below the second that is promised."""
 BATCH = 5000
 """Records in one transaction at the most."""
 RETRY = 1.0
 """Seconds until a failed batch is tried again."""
-TRIAL = 100
+RETRY_BATCH = 100
 """Records in a batch after one that failed: a full disk that has some room again takes some, at little cost if it has none."""
 MAX_UNWRITTEN = 100_000
 """Records waiting to be written, some 40 MB: what a flood can pile up while the disk is slow or full."""
@@ -50,18 +50,20 @@ log = logging.getLogger(__name__)
 class DiskStore:
     """Records in a file; `base` has the contract, `open_store` opens one. Belongs to the event loop it was made on."""
 
-    def __init__(self, worker: Worker[Rows], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int) -> None:
+    def __init__(
+        self, worker: Worker[SqliteFile], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int
+    ) -> None:
         self._worker = worker
         self._reader = reader
         self._lock = lock
         self._counters = counters
         self._max_unwritten = max_unwritten
         self._loop = asyncio.get_running_loop()
-        self._unwritten: dict[bytes, Held | None] = {}
-        self._writing: dict[bytes, Held | None] = {}
+        self._unwritten: dict[bytes, StoredValue | None] = {}
+        self._writing: dict[bytes, StoredValue | None] = {}
         self._batch: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._hot: OrderedDict[bytes, Held] = OrderedDict()
+        self._hot: OrderedDict[bytes, StoredValue] = OrderedDict()
         self._sweep: asyncio.Future[int] | None = None
         self._failing = False
         self._closed = False
@@ -70,25 +72,25 @@ class DiskStore:
         """The value as last put; None if there is none or it has expired."""
         self._check_open()
         at = address(table, key)
-        known, held = self._at_hand(at)
+        known, held = self._in_memory(at)
         if not known:
             read = await self._read(at)
             # What was put or deleted meanwhile is newer than what the thread saw.
-            known, held = self._at_hand(at)
+            known, held = self._in_memory(at)
             if not known and read is not None:
                 held = read
                 self._keep_hot(at, read)
         return held.value if held is not None and now < held.expires else None
 
-    async def _read(self, at: bytes) -> Held | None:
+    async def _read(self, at: bytes) -> StoredValue | None:
         try:
             return await self._reader.read(at)
         except StoreError:
-            return await self._worker.submit(lambda rows: rows.read(at))
+            return await self._worker.submit(lambda file: file.read(at))
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""
-        at, held = address(table, key), base.record(value, expires)
+        at, held = address(table, key), base.stored_value(value, expires)
         self._change(at, held)
         self._keep_hot(at, held)
 
@@ -108,18 +110,18 @@ class DiskStore:
                     yield entry
 
     def _page(self, table: str, start: bytes) -> asyncio.Future[list[Entry]]:
-        return self._worker.submit(lambda rows: rows.entries(table, start, SCAN_PAGE))
+        return self._worker.submit(lambda file: file.entries(table, start, SCAN_PAGE))
 
     async def tables(self) -> list[str]:
         """The tables that have records."""
         await self.flush()
-        return await self._worker.submit(lambda rows: rows.tables())
+        return await self._worker.submit(lambda file: file.tables())
 
     def sweep(self, now: float) -> None:
         """Begin to remove some of what has expired, unless the last sweep is still at it."""
         self._check_open()
         if self._sweep is None:
-            self._sweep = self._worker.submit(lambda rows: rows.sweep(now))
+            self._sweep = self._worker.submit(lambda file: file.sweep(now))
             self._sweep.add_done_callback(self._swept)
 
     async def flush(self) -> None:
@@ -146,7 +148,7 @@ class DiskStore:
         if self._closed:
             raise StoreError("the store is closed")
 
-    def _at_hand(self, at: bytes) -> tuple[bool, Held | None]:
+    def _in_memory(self, at: bytes) -> tuple[bool, StoredValue | None]:
         """Whether it is known without asking the thread what stands there, and what."""
         for waiting in (self._unwritten, self._writing):
             if at in waiting:
@@ -157,18 +159,18 @@ class DiskStore:
         self._hot.move_to_end(at)
         return True, held
 
-    def _keep_hot(self, at: bytes, held: Held) -> None:
+    def _keep_hot(self, at: bytes, held: StoredValue) -> None:
         self._hot[at] = held
         self._hot.move_to_end(at)
         if len(self._hot) > HOT_RECORDS:
             self._hot.popitem(last=False)
 
-    def _change(self, at: bytes, held: Held | None) -> None:
+    def _change(self, at: bytes, held: StoredValue | None) -> None:
         self._check_open()
         if len(self._unwritten) + len(self._writing) >= self._max_unwritten and at not in self._unwritten:
             raise StoreError(f"{self._max_unwritten} records wait to be written, no room for more")
         self._unwritten[at] = held
-        self._write_in(LINGER)
+        self._write_in(FLUSH_INTERVAL)
 
     def _write_in(self, seconds: float) -> None:
         if self._timer is None and self._batch is None:
@@ -180,12 +182,12 @@ class DiskStore:
             self._timer.cancel()
             self._timer = None
         if self._batch is None:
-            batch = self._writing = self._take(TRIAL if self._failing else BATCH)
-            self._batch = self._worker.submit(lambda rows: rows.write(batch))
+            batch = self._writing = self._take(RETRY_BATCH if self._failing else BATCH)
+            self._batch = self._worker.submit(lambda file: file.write(batch))
             self._batch.add_done_callback(self._written)
         return self._batch
 
-    def _take(self, count: int) -> dict[bytes, Held | None]:
+    def _take(self, count: int) -> dict[bytes, StoredValue | None]:
         """The oldest of what is unwritten, no longer among it."""
         if len(self._unwritten) <= count:
             taken, self._unwritten = self._unwritten, {}
@@ -205,7 +207,7 @@ class DiskStore:
         self._writing = {}
         self._batch = None
         if self._unwritten and not self._closed:
-            self._write_in(RETRY if self._failing else LINGER)
+            self._write_in(RETRY if self._failing else FLUSH_INTERVAL)
 
     async def _flush(self) -> None:
         if self._batch is not None:
@@ -222,9 +224,7 @@ class DiskStore:
             self._counters.add("store_expired", sweep.result())
 
 
-async def open_store(
-    state: Path, counters: Counters, *, max_bytes: int = MAX_BYTES, max_unwritten: int = MAX_UNWRITTEN
-) -> Store:
+async def open_store(state: Path, counters: Counters, *, max_bytes: int = MAX_BYTES, max_unwritten: int = MAX_UNWRITTEN) -> Store:
     """The store in a state directory, made where it is missing, whatever its condition.
 
     A damaged, foreign or unusable file is set aside and an empty one takes its place. Where the directory cannot be written,
@@ -246,23 +246,23 @@ async def _open_file(state: Path, counters: Counters, lock: StateLock, max_bytes
     directory = state / DIRECTORY
     loop = asyncio.get_running_loop()
 
-    def replace_rows(error: BaseException) -> Rows:
+    def replace_file(error: BaseException) -> SqliteFile:
         aside = set_aside(directory)
         loop.call_soon_threadsafe(counters.add, "store_set_aside")
         log.error("the store in %s cannot be used (%s): set aside as %s, starting an empty one", directory, reason(error), aside)
-        return Rows(directory, max_bytes)
+        return SqliteFile(directory, max_bytes)
 
-    def open_rows() -> Rows:
+    def open_file() -> SqliteFile:
         try:
-            return Rows(directory, max_bytes)
+            return SqliteFile(directory, max_bytes)
         except Exception as error:  # whatever is in a damaged file, diskcache may stumble over it anywhere
-            if is_circumstance(error):
+            if is_environment(error):
                 raise
-            return replace_rows(error)
+            return replace_file(error)
 
-    worker = Worker(open_rows, replace_rows)
+    worker = Worker(open_file, replace_file)
     await worker.start()
-    return DiskStore(worker, Reader(directory / FILE, worker.edition), lock, counters, max_unwritten)
+    return DiskStore(worker, Reader(directory / FILE, worker.generation), lock, counters, max_unwritten)
 
 
 async def _open_without_writing(
@@ -271,10 +271,10 @@ async def _open_without_writing(
     """The file, only read, with memory in front of it; memory alone where there is none that can be read."""
     counters.add("store_in_memory")
 
-    def open_rows() -> ReadRows:
-        return ReadRows(state / DIRECTORY)
+    def open_file() -> ReadOnlyFile:
+        return ReadOnlyFile(state / DIRECTORY)
 
-    def replace_rows(damage: BaseException) -> ReadRows:
+    def replace_file(damage: BaseException) -> ReadOnlyFile:
         raise damage
 
     async def reopen() -> Store | None:
@@ -289,11 +289,11 @@ async def _open_without_writing(
             return None
 
     release = lock.release if lock is not None else lambda: None
-    worker = Worker(open_rows, replace_rows)
+    worker = Worker(open_file, replace_file)
     try:
         await worker.start()
     except Exception:
         log.error("nothing can be stored in %s (%s): records are kept in memory and lost with the process", state, reason(error))
         return MemoryStore(release=release)
     log.error("the store in %s cannot be written (%s): it is read, what is new is kept in memory for now", state, reason(error))
-    return StandIn(worker, reopen, release)
+    return PendingStore(worker, reopen, release)

@@ -11,10 +11,10 @@ from threading import Thread
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from resolverd.failures import StoreError
-from resolverd.state.disk.sqlite_file import Reading, is_damage, reason
+from resolverd.state.disk.sqlite_file import RecordFile, is_damage, reason
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Reading)
+R = TypeVar("R", bound=RecordFile)
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +25,26 @@ class _Job(NamedTuple):
 
 
 class Worker(Generic[R]):
-    """Runs jobs on the rows in a thread of its own. `open_rows` and `replace_rows` are called there too; both may raise anything.
+    """Runs jobs on the file in a thread of its own. `open_file` and `replace_file` are called there too; both may raise anything.
 
-    `replace_rows` gives sound rows in the place of those that turned out damaged.
+    `replace_file` gives a sound file in the place of one that turned out damaged.
     """
 
-    def __init__(self, open_rows: Callable[[], R], replace_rows: Callable[[BaseException], R]) -> None:
-        self._open_rows = open_rows
-        self._replace_rows = replace_rows
+    def __init__(self, open_file: Callable[[], R], replace_file: Callable[[BaseException], R]) -> None:
+        self._open_file = open_file
+        self._replace_file = replace_file
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._rows: R | None = None
+        self._file: R | None = None
         self._damage: BaseException | None = None
-        self._edition = 0
+        self._generation = 0
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         # A daemon thread: a process that dies without closing the store must not hang on a thread that waits for jobs.
         self._thread = Thread(target=self._work, name="store", daemon=True)
 
     async def start(self) -> None:
-        """Start the thread and open the rows. Raises what opening raised; the thread has ended then."""
+        """Start the thread and open the file. Raises what opening raised; the thread has ended then."""
         self._thread.start()
         try:
             await self._opened
@@ -52,76 +52,76 @@ class Worker(Generic[R]):
             self._jobs.put(None)
             raise
 
-    def edition(self) -> int:
+    def generation(self) -> int:
         """How often another file has taken the place of one that turned out damaged."""
-        return self._edition
+        return self._generation
 
     def submit(self, run: Callable[[R], T]) -> asyncio.Future[T]:
-        """Have `run` called with the rows, after all that were submitted before: its result, or StoreError."""
+        """Have `run` called with the file, after all that were submitted before: its result, or StoreError."""
         done: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(run, done))
         return done
 
     async def stop(self) -> None:
-        """Finish the jobs that are there, close the rows and end the thread."""
+        """Finish the jobs that are there, close the file and end the thread."""
         self._jobs.put(None)
         await self._ended
         self._thread.join()
 
     def _work(self) -> None:
         try:
-            self._rows = self._open_rows()
+            self._file = self._open_file()
         except BaseException as error:
-            settle(self._loop, self._opened, None, error)
+            complete(self._loop, self._opened, None, error)
             return
-        settle(self._loop, self._opened, None, None)
+        complete(self._loop, self._opened, None, None)
         while (job := self._jobs.get()) is not None:
             self._do(job)
             if self._damage is not None:
                 self._replace(self._damage)
         try:
-            if self._rows is not None:
-                self._rows.close()
+            if self._file is not None:
+                self._file.close()
         except Exception as error:
             log.error("closing the store: %s", reason(error))
-        settle(self._loop, self._ended, None, None)
+        complete(self._loop, self._ended, None, None)
 
     def _do(self, job: _Job) -> None:
-        if self._rows is None:
-            settle(self._loop, job.done, None, StoreError("the store's file could not be replaced"))
+        if self._file is None:
+            complete(self._loop, job.done, None, StoreError("the store's file could not be replaced"))
             return
         try:
-            result = job.run(self._rows)
+            result = job.run(self._file)
         except Exception as error:
             if is_damage(error):
                 self._damage = error
             failure = StoreError(reason(error))
             failure.__cause__ = error
-            settle(self._loop, job.done, None, failure)
+            complete(self._loop, job.done, None, failure)
         else:
-            settle(self._loop, job.done, result, None)
+            complete(self._loop, job.done, result, None)
 
     def _replace(self, damage: BaseException) -> None:
         self._damage = None
         try:
-            if self._rows is not None:
-                self._rows.close()
-            self._rows = self._replace_rows(damage)
-            self._edition += 1
+            if self._file is not None:
+                self._file.close()
+            self._file = self._replace_file(damage)
+            self._generation += 1
         except Exception as error:
-            self._rows = None
+            self._file = None
             log.error("the store's file is damaged and could not be replaced: %s; mail passes without it", reason(error))
 
 
-def settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+def complete(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     """Tell the event loop, from a thread, what came of a job."""
     try:
-        loop.call_soon_threadsafe(_settle, future, result, error)
+        loop.call_soon_threadsafe(_complete, future, result, error)
     except RuntimeError:
         pass  # the loop is closed: nobody waits any more
 
 
-def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+def _complete(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     if future.done():
         return  # whoever asked has given up
     if error is None:

@@ -20,7 +20,7 @@ from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import OverrideBook, Wish
 from resolverd.state.base import Store
-from resolverd.state.disk.recovery import MARK, TRIES, Salvor, Saved
+from resolverd.state.disk.recovery import MAX_ATTEMPTS, STATUS_FILE, Recovered, Recovery
 from resolverd.state.disk.sqlite_file import PAGE
 from resolverd.state.disk.store import open_store
 from resolverd.wire.ask import Ask, Failed, Reply
@@ -76,8 +76,8 @@ async def opened(state: Path, *, damaged: bool = True) -> Store:
     return store
 
 
-async def salvaged(store: Store, state: Path, now: float = NOW) -> list[Saved]:
-    found = await Salvor(store, state, lambda: now, Counters()).run()
+async def recovered(store: Store, state: Path, now: float = NOW) -> list[Recovered]:
+    found = await Recovery(store, state, lambda: now, Counters()).run()
     assert not (state / "salvaging").exists()
     return found
 
@@ -99,14 +99,14 @@ async def test_one_bad_page_costs_what_lies_on_it(
     spoil(database(state), *bad, octet=octet)
     store = await opened(state)
     assert await keys(store, "t") == []
-    (result,) = await salvaged(store, state)
+    (result,) = await recovered(store, state)
     left = await sound_ones(store)
-    assert result == Saved(left, 0, 0, COUNT)
+    assert result == Recovered(left, 0, 0, COUNT)
     assert left >= COUNT - len(bad) * (COUNT // len(pages) + 10)
     (kept,) = aside(state)
     assert f"{left} records of {COUNT} were saved from the damaged store set aside as {kept}" in caplog.text
     await works(store)
-    assert await salvaged(await opened(state), state) == [], "once is enough"
+    assert await recovered(await opened(state), state) == [], "once is enough"
 
 
 @pytest.mark.parametrize(("instead", "of", "least"), [(2, 10, COUNT - 140), (2, -1, COUNT - 140), (-1, 2, 100), (10, 2, 100)])
@@ -118,7 +118,7 @@ async def test_a_page_in_the_wrong_place_leads_nowhere_for_ever(state: Path, ins
     with database(state).open("r+b") as out:
         out.write(bytes(16))
     store = await opened(state)
-    (result,) = await salvaged(store, state)
+    (result,) = await recovered(store, state)
     assert least <= result.saved == await sound_ones(store) < COUNT
     await works(store)
 
@@ -153,7 +153,7 @@ def indexes(file: Path) -> None:
 async def test_damage_that_no_row_lies_on_costs_no_record(state: Path, harm: Callable[[Path], None]) -> None:
     harm(database(state))
     store = await opened(state)
-    (result,) = await salvaged(store, state)
+    (result,) = await recovered(store, state)
     assert result.saved == await sound_ones(store) == COUNT
     await works(store)
 
@@ -161,7 +161,7 @@ async def test_damage_that_no_row_lies_on_costs_no_record(state: Path, harm: Cal
 async def test_what_is_cut_off_is_gone_and_the_rest_is_saved(state: Path) -> None:
     os.truncate(database(state), database(state).stat().st_size // 2)
     store = await opened(state)
-    (result,) = await salvaged(store, state)
+    (result,) = await recovered(store, state)
     assert result.saved == await sound_ones(store)
     assert COUNT // 4 < result.saved < COUNT
     await works(store)
@@ -180,7 +180,7 @@ async def test_records_in_the_wal_are_saved_too(state: Path) -> None:
     # Its own good copy of the first page may heal the file: it is set aside by hand then.
     (state / "store").rename(state / "store.corrupt-20260101T000000Z")
     store = await opened(state)
-    await salvaged(store, state)
+    await recovered(store, state)
     assert await store.get("t", b"00007", NOW) == b"in the WAL"
     await works(store)
 
@@ -190,8 +190,8 @@ async def test_what_is_there_again_and_what_has_expired_stays_as_it_is(state: Pa
     store = await opened(state)
     store.put("t", b"00001", b"lives longer", LATER + 1)
     store.put("t", b"00002", b"lives less long", LATER - 1)
-    (result,) = await salvaged(store, state)
-    assert result == Saved(COUNT - 1, 1, 0, COUNT)
+    (result,) = await recovered(store, state)
+    assert result == Recovered(COUNT - 1, 1, 0, COUNT)
     assert await store.get("t", b"00001", NOW) == b"lives longer"
     assert await store.get("t", b"00002", NOW) == value(2)
     await works(store)
@@ -200,7 +200,7 @@ async def test_what_is_there_again_and_what_has_expired_stays_as_it_is(state: Pa
 async def test_expired_records_are_not_put_back(state: Path) -> None:
     spoil(database(state), 0)
     store = await opened(state)
-    assert await salvaged(store, state, now=LATER) == [Saved(0, 0, COUNT, COUNT)]
+    assert await recovered(store, state, now=LATER) == [Recovered(0, 0, COUNT, COUNT)]
     await works(store)
 
 
@@ -234,7 +234,7 @@ async def test_rows_that_are_no_records_are_left(state: Path) -> None:
     connection.close()
     spoil(database(state), 0)
     store = await opened(state)
-    (result,) = await salvaged(store, state)
+    (result,) = await recovered(store, state)
     assert result.saved == COUNT - 1 == await sound_ones(store)
     assert await store.tables() == ["t"]
     await works(store)
@@ -246,9 +246,9 @@ async def test_what_is_another_programs_is_left_alone(state: Path, text: str) ->
     connection.execute(text)
     connection.close()
     store = await opened(state)
-    assert await salvaged(store, state) == []
+    assert await recovered(store, state) == []
     assert await keys(store, "t") == []
-    assert (aside(state)[0] / MARK).read_text() == "done: it is another program's, or of another version\n"
+    assert (aside(state)[0] / STATUS_FILE).read_text() == "done: it is another program's, or of another version\n"
     await works(store)
 
 
@@ -261,7 +261,7 @@ async def test_a_link_or_a_pipe_is_not_followed(state: Path) -> None:
     (state / "store.corrupt-3").mkdir()
     (state / "store.corrupt-4").write_text("no directory")
     store = await opened(state)
-    assert await salvaged(store, state) == []
+    assert await recovered(store, state) == []
     assert await keys(store, "t") == []
     await works(store)
 
@@ -270,10 +270,10 @@ async def test_one_that_kills_the_process_is_not_tried_for_ever(state: Path) -> 
     spoil(database(state), 0)
     store = await opened(state)
     (kept,) = aside(state)
-    for tries in (TRIES, TRIES - 1):
-        (kept / MARK).write_text("begun\n" * tries)
-        found = await salvaged(store, state)
-        assert bool(found) is (tries < TRIES)
+    for attempts in (MAX_ATTEMPTS, MAX_ATTEMPTS - 1):
+        (kept / STATUS_FILE).write_text("begun\n" * attempts)
+        found = await recovered(store, state)
+        assert bool(found) is (attempts < MAX_ATTEMPTS)
     await works(store)
 
 
@@ -287,7 +287,7 @@ async def test_an_end_in_the_midst_of_it_leaves_the_rest_for_the_next_start(stat
         flushed.set()
 
     monkeypatch.setattr(store, "flush", flush)
-    task = asyncio.create_task(Salvor(store, state, lambda: NOW, Counters()).run())
+    task = asyncio.create_task(Recovery(store, state, lambda: NOW, Counters()).run())
     await flushed.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -296,18 +296,16 @@ async def test_an_end_in_the_midst_of_it_leaves_the_rest_for_the_next_start(stat
     assert not (state / "salvaging").exists()
     await store.close()
     store = await opened(state)
-    (result,) = await salvaged(store, state)
+    (result,) = await recovered(store, state)
     assert result.saved + result.kept == COUNT == await sound_ones(store)
     await works(store)
 
 
-async def test_no_room_for_a_copy_says_so(
-    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_no_room_for_a_copy_says_so(state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     spoil(database(state), 0)
     store = await opened(state)
     monkeypatch.setattr("resolverd.state.disk.recovery.ROOM", 1 << 60)
-    assert await salvaged(store, state) == []
+    assert await recovered(store, state) == []
     assert "the disk has no room" in caplog.text
     monkeypatch.undo()
     await works(store)

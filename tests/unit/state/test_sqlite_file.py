@@ -20,10 +20,10 @@ from stores import LATER, NOW, aside, database, filled, keys, works
 
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
-from resolverd.state.base import Held
+from resolverd.state.base import StoredValue
 from resolverd.state.disk import sqlite_file
-from resolverd.state.disk.pending import StandIn
-from resolverd.state.disk.recovery import Salvor
+from resolverd.state.disk.pending import PendingStore
+from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DiskStore, StateInUse, open_store
 from resolverd.state.memory import MemoryStore
 
@@ -265,7 +265,7 @@ def test_flipped_bytes_never_stop_us(
             store.put("t", b"new", b"v", LATER)
             assert await store.get("t", b"new", NOW) == b"v"
             with caplog.at_level(logging.ERROR, "resolverd.state.disk.recovery"):
-                await Salvor(store, state, lambda: NOW, Counters()).run()
+                await Recovery(store, state, lambda: NOW, Counters()).run()
             assert "Traceback" not in caplog.text
             assert await store.get("t", b"new", NOW) == b"v"
         finally:
@@ -306,12 +306,12 @@ async def test_a_directory_that_cannot_be_written_means_memory(
 
 
 async def test_somebody_elses_lock_means_reading_and_leaves_the_file(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_file, "LOCK_PATIENCE", 0)
+    monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT", 0)
     await filled(state)
     holder = sqlite3.connect(database(state), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     store = await open_store(state, Counters())
-    assert isinstance(store, StandIn)
+    assert isinstance(store, PendingStore)
     with pytest.raises(StateInUse):
         await open_store(state, Counters())
     assert await store.get("t", b"0", NOW) is not None
@@ -356,17 +356,17 @@ async def test_a_full_store_keeps_what_it_has_refuses_the_rest_and_recovers(
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
-    file = sqlite_file.Rows(tmp_path / "store", 1 << 20)
+    file = sqlite_file.SqliteFile(tmp_path / "store", 1 << 20)
 
     def no_commit(action: int, argument: str | None, *_: object) -> int:
         return sqlite3.SQLITE_DENY if (action, argument) == (sqlite3.SQLITE_TRANSACTION, "COMMIT") else sqlite3.SQLITE_OK
 
     file._cache._con.set_authorizer(no_commit)
     with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
-        file.write({b"k": Held(b"v", LATER)})
+        file.write({b"k": StoredValue(b"v", LATER)})
     assert file.read(b"k") is None
-    file.write({b"k": Held(b"v", LATER)})
-    assert file.read(b"k") == Held(b"v", LATER)
+    file.write({b"k": StoredValue(b"v", LATER)})
+    assert file.read(b"k") == StoredValue(b"v", LATER)
     file.close()
 
 
@@ -441,7 +441,7 @@ def test_a_full_disk_costs_nothing_that_was_stored(tmp_path: Path) -> None:
         "flush: database or disk is full",
         "full: b'v' 1000",
         "room again: 201",
-        "opened full: StandIn b'v' b'v' 202 ['t']",
+        "opened full: PendingStore b'v' b'v' 202 ['t']",
         "changed: None b'changed' 201",
         "written: 201",
         "opened: DiskStore 201 b'changed' None []",
@@ -504,7 +504,7 @@ def test_a_read_only_disk_is_read_and_written_once_it_can_be(tmp_path: Path, end
     )  # fmt: skip
     assert run.stdout.splitlines() == [
         "in use",
-        "StandIn [b'known', b'new'] b'v'",
+        "PendingStore [b'known', b'new'] b'v'",
         "DiskStore [b'known', b'new']",
     ], run.stderr
 
@@ -563,13 +563,13 @@ def test_killed_in_the_midst_of_writing(state: Path) -> None:
 
 @pytest.mark.parametrize("at", [0, sqlite_file.SLICE, 3 * sqlite_file.SLICE - 1])
 def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path, at: int) -> None:
-    file = sqlite_file.Rows(tmp_path / "store", 1 << 20)
-    file.write({b"old": Held(b"v", LATER)})
-    batch: dict[bytes, Held | None] = {b"%d" % number: Held(b"v", LATER) for number in range(3 * sqlite_file.SLICE)}
+    file = sqlite_file.SqliteFile(tmp_path / "store", 1 << 20)
+    file.write({b"old": StoredValue(b"v", LATER)})
+    batch: dict[bytes, StoredValue | None] = {b"%d" % number: StoredValue(b"v", LATER) for number in range(3 * sqlite_file.SLICE)}
     batch[b"old"] = None
     with pytest.raises(TypeError):
-        file.write({**batch, b"%d" % at: Held("text", LATER)})  # type: ignore[arg-type]
-    assert [file.read(each) for each in (b"old", b"1", b"%d" % (len(batch) - 2))] == [Held(b"v", LATER), None, None]
+        file.write({**batch, b"%d" % at: StoredValue("text", LATER)})  # type: ignore[arg-type]
+    assert [file.read(each) for each in (b"old", b"1", b"%d" % (len(batch) - 2))] == [StoredValue(b"v", LATER), None, None]
     file.write(batch)
-    assert [file.read(each) for each in (b"old", b"1", b"%d" % (len(batch) - 2))] == [None, *[Held(b"v", LATER)] * 2]
+    assert [file.read(each) for each in (b"old", b"1", b"%d" % (len(batch) - 2))] == [None, *[StoredValue(b"v", LATER)] * 2]
     file.close()

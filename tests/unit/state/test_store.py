@@ -14,7 +14,7 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
 from resolverd.state.base import Entry, Store, address
-from resolverd.state.disk.sqlite_file import Rows
+from resolverd.state.disk.sqlite_file import SqliteFile
 from resolverd.state.disk.store import DiskStore, open_store
 from resolverd.state.memory import MemoryStore
 
@@ -223,14 +223,14 @@ async def test_writes_are_gathered_and_written_behind(state: Path, monkeypatch: 
     batches: list[int] = []
     written = asyncio.Event()
     loop = asyncio.get_running_loop()
-    write = Rows.write
+    write = SqliteFile.write
 
-    def counting(self: Rows, batch: dict[bytes, base.Held | None]) -> None:
+    def counting(self: SqliteFile, batch: dict[bytes, base.StoredValue | None]) -> None:
         batches.append(len(batch))
         write(self, batch)
         loop.call_soon_threadsafe(written.set)
 
-    monkeypatch.setattr(Rows, "write", counting)
+    monkeypatch.setattr(SqliteFile, "write", counting)
     store = await open_store(state, Counters())
     for number in range(100):
         store.put("t", b"%d" % number, b"v", LATER)
@@ -245,7 +245,7 @@ async def test_reads_wait_for_no_write(state: Path) -> None:
     assert isinstance(store, DiskStore)
     started, go = threading.Event(), threading.Event()
 
-    def long(rows: Rows) -> None:
+    def long(rows: SqliteFile) -> None:
         with rows._cache.transact():
             rows._cache.set(address("t", b"7"), b"half way")
             started.set()
