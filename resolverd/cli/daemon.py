@@ -15,7 +15,7 @@ from resolverd.cli.options import Failed
 from resolverd.config import Settings
 from resolverd.servers import unix_socket
 
-_PATIENCE = 15.0
+_TIMEOUT = 15.0
 """Seconds: a verdict has its answer within 8."""
 
 
@@ -69,7 +69,7 @@ class Daemon:
 
     def _connection(self) -> HTTPConnection:
         if self._socket is None:
-            return HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+            return HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
         return _SocketConnection(self._socket)
 
     def _answer(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> Any:
@@ -104,12 +104,12 @@ class _SocketConnection(HTTPConnection):
     """HTTP over a UNIX socket, to who may have made it."""
 
     def __init__(self, path: Path):
-        super().__init__("localhost", timeout=_PATIENCE)
+        super().__init__("localhost", timeout=_TIMEOUT)
         self._path = path
 
     def connect(self) -> None:
         """Connect, and see that no stranger has put a socket of his there."""
-        self.sock = unix_socket.connect(self._path, _PATIENCE)
+        self.sock = unix_socket.connect(self._path, _TIMEOUT)
         user = unix_socket.peer_user(self.sock)
         if user not in (0, os.geteuid(), self._path.parent.stat().st_uid):
             raise Failed(f"who listens on {self._path} is user {user}, and not the daemon")

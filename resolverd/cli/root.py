@@ -11,12 +11,12 @@ from resolverd.failures import ConfigError
 
 _COMMANDS = ("serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "store", "import")
 
-_MODULES = {"import": "import_"}
-"""Modules that cannot have their command's name."""
+_ELSEWHERE = {"import": "import_.command", "allow": "overrides.allow", "deny": "overrides.deny"}
+"""Commands that are not ``command`` in the module of their name."""
 
 
 class _Commands(click.Group):
-    """One module a command, of the same name, in `resolverd.cli.commands`."""
+    """A command is found in the module of its name in `resolverd.cli.commands`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of use."""
@@ -26,7 +26,8 @@ class _Commands(click.Group):
         """The command of this name, or None."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"resolverd.cli.commands.{_MODULES.get(cmd_name, cmd_name)}").command
+        module, _, name = _ELSEWHERE.get(cmd_name, f"{cmd_name}.command").partition(".")
+        command: click.Command = getattr(import_module(f"resolverd.cli.commands.{module}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> object:

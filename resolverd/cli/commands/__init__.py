@@ -1,1 +1,1 @@
-"""The subcommands, a module each; every module has its ``command``."""
+"""The subcommands, a module a subject."""

@@ -11,9 +11,10 @@ from typing import Final
 import click
 
 from resolverd import config as configuration
-from resolverd.app import allow_files
+from resolverd.app.allow_files import CLIENTS as CLIENTS_FILE
+from resolverd.app.allow_files import RECIPIENTS as RECIPIENTS_FILE
 from resolverd.app.policy import greylist_rules
-from resolverd.cli import allow_lists, keeping, output
+from resolverd.cli import allow_files, output, store_access
 from resolverd.cli.commands.store import tell
 from resolverd.cli.daemon import Daemon, Refused, Unreachable
 from resolverd.cli.options import Failed, config_option, config_path, json_option
@@ -27,7 +28,7 @@ from resolverd.greylist.service import CLIENTS, TRIPLETS
 from resolverd.state.dump import Stored
 
 _DATABASES: Final = ("postgrey.db", "postgrey_clients.db")
-_PATIENCE: Final = 600.0
+_TIMEOUT: Final = 600.0
 """Seconds for Berkeley DB's own tools."""
 _MAX_TOLD: Final = 20
 
@@ -65,7 +66,7 @@ def postgrey(ctx: click.Context, source: Path, delay: str | None, as_json: bool,
     if taken.odd:
         click.echo(f"{taken.odd} entries are none of Postgrey's and were passed over", err=True)
     records = list(_records(taken, rules))
-    tell(keeping.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
+    tell(store_access.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
 
 
 @command.command("whitelist")
@@ -101,8 +102,8 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
         click.echo(f"resolverd: {len(faults) - _MAX_TOLD} more lines that are not taken", err=True)
     if faults and not lines:
         raise Failed(f"{file} has no line that names {'recipients' if of_recipients else 'clients'}: nothing was taken")
-    into = directory / (allow_files.RECIPIENTS if of_recipients else allow_files.CLIENTS)
-    added = allow_lists.add(into, lines, output.shown(file.absolute()), of_recipients=of_recipients)
+    into = directory / (RECIPIENTS_FILE if of_recipients else CLIENTS_FILE)
+    added = allow_files.add(into, lines, output.shown(file.absolute()), of_recipients=of_recipients)
     if added.taken:
         _reread(Daemon(settings))
     if as_json:
@@ -162,7 +163,7 @@ def _tool(name: str) -> str:
 
 def _run(arguments: list[str]) -> None:
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=False)
+        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         raise Failed(f"{arguments[0]} does not come to an end") from None
     if done.returncode:

@@ -10,7 +10,7 @@ import click
 
 from resolverd import __version__
 from resolverd import config as configuration
-from resolverd.cli import keeping, output
+from resolverd.cli import output, store_access
 from resolverd.cli.options import Failed, config_option, config_path, json_option
 from resolverd.greylist import postgrey
 from resolverd.greylist.decide import decode_triplet
@@ -42,13 +42,13 @@ def dump(ctx: click.Context, as_postgrey: bool, config: Path | None) -> None:
     if as_postgrey:
         triplets = (
             (record.key, known)
-            for record in keeping.records(settings)
+            for record in store_access.records(settings)
             if record.table == TRIPLETS and (known := decode_triplet(record.value)) is not None
         )
         for lines in postgrey.give(triplets, int(settings.greylist.delay)):
             out.write(lines)
         return
-    found = keeping.records(settings)
+    found = store_access.records(settings)
     out.write(_line(dump_format.headline(__version__)))
     for record in found:
         out.write(_line(dump_format.record_json(record)))
@@ -77,7 +77,7 @@ def load(ctx: click.Context, file: IO[bytes], as_json: bool, config: Path | None
         for fault in faults[:_MAX_TOLD]:
             click.echo(f"resolverd: {output.shown(fault)}", err=True)
         raise Failed(f"{len(faults)} faulty lines, nothing was loaded")
-    tell(keeping.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
+    tell(store_access.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
 
 
 def tell(loaded: dict[str, int], tables: Counter[str], as_json: bool) -> None:
