@@ -234,7 +234,7 @@ def play(log: Log, strategy: str) -> tuple[Counter[str], dict[str, int], Counter
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
         await asyncio.sleep(10)
-        accounted = {zone: service.house.engine.asked(name) for name, zone in _IDS.items()}
+        accounted = {zone: service.runtime.engine.asked(name) for name, zone in _IDS.items()}
         await service.aclose()
         return internet.asked, accounted, actions, times
 

@@ -1,10 +1,11 @@
 """Floor 5: the composition root. Everything is put together here, and only here.
 
-- `resolution`: the resolver          - `screening`: lists, checks, verdict, greylisting
-- `house`: these together, once for each configuration that is read
-- `service`: all of it as the edges see it (`servers.ports.Backend`), and its reload
+- `resolver`: the resolver          - `policy`: lists, checks, verdict, greylisting
+- `runtime`: these together, once for each configuration that is read, over what outlives it
+- `service`: all of it as the servers see it (`servers.ports.Backend`), and its reload
 - `serve`: the daemon's life, from bind to SIGTERM     - `sockets`: binding, with errors that help
-- `ownzones`, `zonefiles`: own zones from their folder     - `allowing`: greylisting's allow files
+- `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
+- `named_files`: everything else that a configuration names
 - `local`: the same without sockets of its own, for commands where no daemon runs
-- `greeting`: what is said at start
+- `banner`: what is said at start
 """

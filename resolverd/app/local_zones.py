@@ -1,4 +1,4 @@
-"""The own zones in their place: read from their folder, in front of the resolver, their delegations among its routes."""
+"""The local zones in their place: read from their folder, in front of the resolver, their delegations among its routes."""
 
 from resolverd.app.resolver import Resolution
 from resolverd.app.zone_folder import ZoneFolder
@@ -14,7 +14,7 @@ from resolverd.wire.names import Name, address, from_text, lower
 from resolverd.wire.rrset import RRset
 
 
-def own_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZones:
+def local_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZones:
     """The zones in the configured folder, not read yet."""
     zones = LocalZones(ZoneFolder(settings.zones.dir), clock, counters, _elsewhere(settings))
     zones.begin()
@@ -30,7 +30,7 @@ async def reread(zones: LocalZones, before: Settings, settings: Settings) -> Non
 
 
 def delegate(table: Table, parts: Resolution, settings: Settings) -> None:
-    """Have what own zones delegate asked of the servers that they name."""
+    """Have what local zones delegate asked of the servers that they name."""
     wanted = settings.resolver
     types = [codes.A] * wanted.ipv4 + [codes.AAAA] * wanted.ipv6
     if parts.routes.delegate(tuple(_route(ns, glue, types) for ns, glue in table.delegations())):

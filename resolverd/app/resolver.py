@@ -11,7 +11,7 @@ from resolverd.config.settings import Resolver, Settings
 from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
-from resolverd.resolver.answer import Own, Resolve
+from resolverd.resolver.answer import LocalData, Resolve
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
@@ -79,13 +79,13 @@ def resolution(
     rng: random.Random | None = None,
     patience: Patience | None = None,
     key_zones: frozenset[Name] = frozenset(),
-    own: Own | None = None,
+    local_zones: LocalData | None = None,
     hints: Hints | None = None,
 ) -> Resolution:
     """The resolver as configured; with other root hints than those of the file if `hints` are given. Raises ConfigError for
     a bad file.
 
-    `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `own` zones come first.
+    `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `local_zones` come first.
     """
     wanted, kept = settings.resolver, settings.cache
     routes = Routes((
@@ -124,7 +124,7 @@ def resolution(
     if wanted.builtin_zones:
         builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *routes.zones))
     share = _PREFETCH_AT if kept.prefetch else 1.0
-    resolve = Resolve(builtin, recurse, own)
+    resolve = Resolve(builtin, recurse, local_zones)
     return Resolution(packets, records, delegations, failures, servers, recurse, resolve, routes, share)
 
 

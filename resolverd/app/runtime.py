@@ -1,4 +1,4 @@
-"""The house: everything that depends on the configuration, put together once for each that is read."""
+"""The runtime of a configuration: everything that depends on the configuration, put together once for each that is read."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from resolverd.zones.lists import ListZones
 from resolverd.zones.override_lookup import OwnWord
 
 
-class Lasting(NamedTuple):
+class Shared(NamedTuple):
     """What outlives a configuration."""
 
     network: Network
@@ -39,10 +39,10 @@ class Lasting(NamedTuple):
     counters: Counters
     overrides: OverrideBook
     acquaintances: Acquaintances
-    zones: LocalZones
+    local_zones: LocalZones
 
 
-class House(NamedTuple):
+class Runtime(NamedTuple):
     """The parts for one configuration. `key_zones`: below these the next label of a name is a key."""
 
     settings: Settings
@@ -57,8 +57,8 @@ class House(NamedTuple):
     key_zones: frozenset[Name]
 
 
-def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVerdicts], old: House | None = None) -> House:
-    """The house for these settings; caches are taken over from `old` where nothing they depend on has changed.
+def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdicts], old: Runtime | None = None) -> Runtime:
+    """The runtime for these settings; caches are taken over from `old` where nothing they depend on has changed.
 
     `verdicts` gives those of late. Raises ConfigError.
     """
@@ -69,12 +69,19 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
     guard = GuardTable(known, specs)
     # Names below any known list are asked in full, whoever asks for them.
     zones = guard.zones
-    clock, counters = lasting.clock, lasting.counters
+    clock, counters = shared.clock, shared.counters
     kept = old is not None and _same_resolution(old, settings, zones, outside)
     parts = old.resolution if old is not None and kept else resolution(
-        settings, lasting.network, clock, counters, zones, key_zones=guard.key_zones, own=lasting.zones, hints=outside.hints
+        settings,
+        shared.network,
+        clock,
+        counters,
+        zones,
+        key_zones=guard.key_zones,
+        local_zones=shared.local_zones,
+        hints=outside.hints,
     )
-    delegate(lasting.zones.table, parts, settings)
+    delegate(shared.local_zones.table, parts, settings)
     parts.packets.flush()
     frugal = settings.dnsbl.strategy == "frugal"
     engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs), frugal=frugal)
@@ -83,9 +90,9 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
     own = None
     if settings.dnsbl.enabled:
         hosts = Hosts(parts.resolve, clock)
-        word = OwnWord(lasting.overrides, hosts, clock)
-        clients = ClientZones(hosts, lasting.acquaintances, verdicts, clock)
-        own = policy.list_zones(settings, guard, engine, clock, word, clients, lasting.overrides)
+        word = OwnWord(shared.overrides, hosts, clock)
+        clients = ClientZones(hosts, shared.acquaintances, verdicts, clock)
+        own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
     answerer = Answerer(own, parts.resolve, counters)
     upkeep = old.upkeep if old is not None and kept else Upkeep(
         parts.recurse, settings.resolver.priming, forwards=parts.routes.root_forward
@@ -96,18 +103,18 @@ def build(settings: Settings, lasting: Lasting, verdicts: Callable[[], RecentVer
         settings,
         engine,
         parts.resolve,
-        lasting.store,
+        shared.store,
         clock,
         counters,
         lambda: upkeep.readiness.ready,
         before,
-        lasting.overrides,
+        shared.overrides,
         outside,
     )
-    return House(settings, outside, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
+    return Runtime(settings, outside, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
 
 
-def _same_resolution(old: House, settings: Settings, zones: frozenset[Name], outside: External) -> bool:
+def _same_resolution(old: Runtime, settings: Settings, zones: frozenset[Name], outside: External) -> bool:
     before = old.settings
     then = (before.resolver, before.cache, old.list_zones, old.external.hints)
     return then == (settings.resolver, settings.cache, zones, outside.hints)

@@ -20,7 +20,7 @@ import uvloop
 
 from resolverd import logs
 from resolverd.app import banner, sockets
-from resolverd.app.runtime import House
+from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
 from resolverd.clock import SystemClock
 from resolverd.config import Listen, Secret, Settings, find, left_out, load, loose, not_built_keys, public_words, state_token
@@ -120,14 +120,14 @@ class _Daemon:
             await store.close()
             raise
         responder = Responder(
-            service.house.answerer,
-            service.house.resolution.packets,
+            service.runtime.answerer,
+            service.runtime.resolution.packets,
             _access(settings),
             clock,
             counters,
-            service.house.resolution.packet_share,
+            service.runtime.resolution.packet_share,
         )
-        service.on_reload.append(lambda house: _refit(responder, house))
+        service.on_reload.append(lambda runtime: _apply_reload(responder, runtime))
         udp = [UdpEdge(sock, responder) for sock, _ in dns]
         turns = Turns()
         tcp = [TcpEdge(responder, turns) for _ in dns]
@@ -139,7 +139,7 @@ class _Daemon:
         http_server = HttpServer(
             service, counters, token=self._token(warnings), hosts=settings.http.hosts, open_to_loopback=settings.http.open
         )
-        service.on_reload.append(lambda house: http_server.admit(house.settings.http.hosts, house.settings.http.open))
+        service.on_reload.append(lambda runtime: http_server.admit(runtime.settings.http.hosts, runtime.settings.http.open))
         if http is not None:
             await http_server.serve(http)
             self._listening.append(("HTTP", f"http://{_shown(http)}/"))
@@ -238,11 +238,11 @@ class _Daemon:
         lines = banner.listening(self._listening)
         lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
         lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
-        lines += banner.terms(service.house.engine.specs)
+        lines += banner.terms(service.runtime.engine.specs)
         lines += banner.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
-        remarks = [*left_out(settings), *banner.detours(settings, service.house.engine.specs), *not_built_keys(settings)]
+        remarks = [*left_out(settings), *banner.detours(settings, service.runtime.engine.specs), *not_built_keys(settings)]
         if settings.state_directory() is not None:
             remarks += banner.store_remarks(sqlite3.sqlite_version_info)
         for remark in (*warnings, *remarks):
@@ -275,10 +275,10 @@ class _Daemon:
             await watchdog
 
 
-def _refit(responder: Responder, house: House) -> None:
-    responder.answerer = house.answerer
-    responder.packets = house.resolution.packets
-    responder.access = _access(house.settings)
+def _apply_reload(responder: Responder, runtime: Runtime) -> None:
+    responder.answerer = runtime.answerer
+    responder.packets = runtime.resolution.packets
+    responder.access = _access(runtime.settings)
     responder.packets.flush()
 
 

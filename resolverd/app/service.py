@@ -1,4 +1,4 @@
-"""The daemon as its edges see it (`servers.ports.Backend`): the house built from settings, and rebuilt by a reload."""
+"""The daemon as its edges see it (`servers.ports.Backend`): the runtime built from settings, and rebuilt by a reload."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from resolverd.app import policy
 from resolverd.app.banner import detours
-from resolverd.app.local_zones import delegate, own_zones, reread
-from resolverd.app.runtime import House, Lasting, build
+from resolverd.app.local_zones import delegate, local_zones, reread
+from resolverd.app.runtime import Runtime, Shared, build
 from resolverd.clients.history import Acquaintances
 from resolverd.clock import Clock
 from resolverd.config import Settings, left_out, not_built_keys
@@ -63,18 +63,22 @@ class Service:
         self._load = load
         self._tasks: list[asyncio.Task[None]] = []
         self._preparing: asyncio.Task[None] | None = None
-        self.on_reload: list[Callable[[House], None]] = []
+        self.on_reload: list[Callable[[Runtime], None]] = []
         self._overrides = OverrideBook(store, clock, counters)
         self._acquaintances = Acquaintances(store, clock, counters)
-        self._own = own_zones(settings, clock, counters)
-        self._own.on_change.append(self._zones_changed)
-        self._lasting = Lasting(network, store, clock, counters, self._overrides, self._acquaintances, self._own)
-        self.house = build(settings, self._lasting, self._last_verdicts)
-        _tell(self.house.external.faults)
-        self.house.resolution.recurse.meter = self.house.engine.meter
-        self._ledger = Ledger(store, clock, lambda: self.house.engine)
+        self._local_zones = local_zones(settings, clock, counters)
+        self._local_zones.on_change.append(self._zones_changed)
+        self._shared = Shared(network, store, clock, counters, self._overrides, self._acquaintances, self._local_zones)
+        self.runtime = build(settings, self._shared, self._last_verdicts)
+        _tell(self.runtime.external.faults)
+        self.runtime.resolution.recurse.meter = self.runtime.engine.meter
+        self._ledger = Ledger(store, clock, lambda: self.runtime.engine)
         self._rounds = Rounds(
-            lambda: self.house.engine, lambda: self.ready().ready, lambda: self.house.settings.watch.addresses, clock, counters
+            lambda: self.runtime.engine,
+            lambda: self.ready().ready,
+            lambda: self.runtime.settings.watch.addresses,
+            clock,
+            counters,
         )
 
     async def prepare(self, patience: float | None = None) -> None:
@@ -87,16 +91,16 @@ class Service:
         await asyncio.wait({self._preparing}, timeout=patience)
 
     def read_zones(self) -> None:
-        """Read the own zones now, blocking; a daemon reads them behind its start."""
-        self._own.load()
+        """Read the local zones now, blocking; a daemon reads them behind its start."""
+        self._local_zones.load()
 
     def start(self) -> None:
-        """Begin what goes on by itself: priming, sweeping and recovering the store, own zones, the lists' books and rounds."""
+        """Begin what goes on by itself: priming, sweeping and recovering the store, local zones, the lists' books and rounds."""
         work = (
-            self.house.upkeep.run(),
+            self.runtime.upkeep.run(),
             self._sweep(),
-            self._recover(self.house.settings),
-            self._own.run(),
+            self._recover(self.runtime.settings),
+            self._local_zones.run(),
             self._ledger.run(),
             self._acquaintances.run(),
             self._rounds.probe(),
@@ -110,7 +114,7 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._end(self.house)
+        await self._end(self.runtime)
         self._ledger.write()
         self._overrides.write_hits()
         await self._acquaintances.settle()
@@ -122,38 +126,38 @@ class Service:
         """The verdict on an attempt."""
         if not await self._overrides.known(_STARTING):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
-        verdict = await self.house.screen.screen(attempt, record=record)
+        verdict = await self.runtime.screen.screen(attempt, record=record)
         if record and attempt.protocol_state.upper() == "RCPT":
             self._acquaintances.note(verdict)
         return verdict
 
     async def verdict(self, reference: str) -> Verdict | None:
         """The verdict that has this id."""
-        return self.house.screen.recall(reference)
+        return self.runtime.screen.recall(reference)
 
     async def lookup(self, subject: Address | str) -> Sequence[ListSaying]:
         """What every enabled list of its kind says of an address or a domain."""
-        engine = self.house.engine
-        deadline = self._clock.monotonic() + self.house.settings.dnsbl.deadline
+        engine = self.runtime.engine
+        deadline = self._clock.monotonic() + self.runtime.settings.dnsbl.deadline
         replies = await engine.ask_all(subject, deadline=deadline, needless=True)
         return [ListSaying(state, replies[state.id]) for state in engine.states() if state.id in replies]
 
     def lists(self) -> Sequence[ListState]:
         """Every list, enabled or not."""
-        return self.house.engine.states()
+        return self.runtime.engine.states()
 
     def set_list(self, name: str, enabled: bool) -> ListState | None:
         """Use this list, or stop using it, until the next start."""
-        engine = self.house.engine
+        engine = self.runtime.engine
         return engine.enable(name) if enabled else engine.disable(name)
 
     async def probe_list(self, name: str) -> ListState | None:
         """Ask the list's test points now."""
-        return await self.house.engine.probe(name, deadline=self._clock.monotonic() + self.house.settings.dnsbl.deadline)
+        return await self.runtime.engine.probe(name, deadline=self._clock.monotonic() + self.runtime.settings.dnsbl.deadline)
 
     def cache_stats(self) -> Mapping[str, float]:
         """Figures of the caches."""
-        parts = self.house.resolution
+        parts = self.runtime.resolution
         return {
             "packets": len(parts.packets),
             "packet_bytes": parts.packets.size,
@@ -166,8 +170,8 @@ class Service:
 
     def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
         """What the cache holds of a name, of one type or of all."""
-        records, now = self.house.resolution.records, self._clock.monotonic()
-        discretion = Discretion(self.house.key_zones)
+        records, now = self.runtime.resolution.records, self._clock.monotonic()
+        discretion = Discretion(self.runtime.key_zones)
         name = lower(name)
         out = []
         for each in [rtype] if rtype is not None else sorted(records.types(name, now)):
@@ -186,7 +190,7 @@ class Service:
 
     def cache_flush(self, name: Name | None, rtype: int | None) -> int:
         """Forget a name's entries, of one type or of all; everything if `name` is None. How many records there were."""
-        parts = self.house.resolution
+        parts = self.runtime.resolution
         if name is None:
             parts.packets.flush()
             parts.delegations.clear()
@@ -214,7 +218,7 @@ class Service:
 
     @property
     def _greybook(self) -> Greybook:
-        return Greybook(self._store, self._clock, policy.greylist_rules(self.house.settings))
+        return Greybook(self._store, self._clock, policy.greylist_rules(self.runtime.settings))
 
     def overrides(self, subject: str | None) -> Sequence[Shown]:
         """The overrides in force, of one subject or of all."""
@@ -242,8 +246,8 @@ class Service:
     async def trace(self, name: Name, rtype: int) -> Trace:
         """Resolve a name past all caches, and tell each exchange."""
         begun = self._clock.monotonic()
-        answer, steps = await self.house.resolution.recurse.trace(name, rtype)
-        shown = Discretion(self.house.key_zones).text
+        answer, steps = await self.runtime.resolution.recurse.trace(name, rtype)
+        shown = Discretion(self.runtime.key_zones).text
         exchanges = tuple(_exchange(step, shown) for step in steps)
         records = tuple(
             f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
@@ -260,25 +264,25 @@ class Service:
             return [ConfigFault("", "there is no configuration file to read again")]
         try:
             settings = await asyncio.to_thread(self._load)
-            house = build(settings, self._lasting, self._last_verdicts, self.house)
+            runtime = build(settings, self._shared, self._last_verdicts, self.runtime)
         except ConfigError as error:
             log.error("the configuration has faults, the old one stays in force:")
             for fault in error.faults:
                 log.error("  %s", fault)
             return error.faults
-        old, self.house = self.house, house
-        house.resolution.recurse.meter = house.engine.meter
+        old, self.runtime = self.runtime, runtime
+        runtime.resolution.recurse.meter = runtime.engine.meter
         for told in self.on_reload:
-            told(house)
-        if house.resolution is not old.resolution:
+            told(runtime)
+        if runtime.resolution is not old.resolution:
             self._tasks[0].cancel()
-            self._tasks[0] = asyncio.create_task(house.upkeep.run())
-        await reread(self._own, old.settings, settings)
+            self._tasks[0] = asyncio.create_task(runtime.upkeep.run())
+        await reread(self._local_zones, old.settings, settings)
         self._tasks[-1].cancel()
         self._tasks[-1] = asyncio.create_task(self._rounds.watch())
-        await self._end(old, keep=house)
-        _tell(house.external.faults)
-        remarks = (*left_out(settings), *not_built_keys(settings), *detours(settings, house.engine.specs))
+        await self._end(old, keep=runtime)
+        _tell(runtime.external.faults)
+        remarks = (*left_out(settings), *not_built_keys(settings), *detours(settings, runtime.engine.specs))
         for remark in (*remarks, *_needs_restart(old.settings, settings)):
             log.warning("%s", remark)
         log.info("the configuration was read again")
@@ -286,38 +290,38 @@ class Service:
 
     def ready(self) -> Readiness:
         """Whether names can be resolved at the moment."""
-        return Readiness(*self.house.upkeep.readiness)
+        return Readiness(*self.runtime.upkeep.readiness)
 
     def gauges(self) -> Sequence[Gauge]:
         """Measured values for /metrics."""
         out = [Gauge(f"cache_{name}", value) for name, value in self.cache_stats().items()]
         out.append(Gauge("ready", float(self.ready().ready)))
-        out += [Gauge(name, value) for name, value in self._own.gauges().items()]
+        out += [Gauge(name, value) for name, value in self._local_zones.gauges().items()]
         for state in self.lists():
             out.append(Gauge("list_usable", float(state.enabled and state.state == "ok"), {"list": state.id}))
             if state.quota_left is not None:
                 out.append(Gauge("list_quota_left", float(state.quota_left), {"list": state.id}))
             if state.forecast is not None:
                 out.append(Gauge("list_quota_lasts_seconds", float(state.forecast), {"list": state.id}))
-            if state.enabled and self.house.settings.watch.addresses:
+            if state.enabled and self.runtime.settings.watch.addresses:
                 out.append(Gauge("watch_listed", float(len(state.watched)), {"list": state.id}))
         return out
 
     def _last_verdicts(self) -> RecentVerdicts:
-        return self.house.screen.recent
+        return self.runtime.screen.recent
 
     def _zones_changed(self, change: Change) -> None:
-        """Own zones say something else from now on: nobody may go on with what they said before."""
-        delegate(change.table, self.house.resolution, self.house.settings)
-        self.house.resolution.packets.flush()
-        self.house.engine.forget(change.origins)
+        """Local zones say something else from now on: nobody may go on with what they said before."""
+        delegate(change.table, self.runtime.resolution, self.runtime.settings)
+        self.runtime.resolution.packets.flush()
+        self.runtime.engine.forget(change.origins)
 
     # -- what goes on by itself -----------------------------------------------------------------------------------------
 
-    async def _end(self, house: House, keep: House | None = None) -> None:
-        await house.engine.aclose()
-        if keep is None or keep.resolution is not house.resolution:
-            await house.resolution.recurse.aclose()
+    async def _end(self, runtime: Runtime, keep: Runtime | None = None) -> None:
+        await runtime.engine.aclose()
+        if keep is None or keep.resolution is not runtime.resolution:
+            await runtime.resolution.recurse.aclose()
 
     async def _sweep(self) -> None:
         while True:

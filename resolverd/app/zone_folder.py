@@ -1,4 +1,4 @@
-"""The folder of own zones (`resolver.local.files.ZoneFiles`)."""
+"""The folder of local zones (`resolver.local.files.ZoneFiles`)."""
 
 import gzip
 import io

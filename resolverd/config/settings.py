@@ -102,7 +102,7 @@ class Store(Struct, frozen=True):
 
 
 class Zones(Struct, frozen=True):
-    """``[zones]``: own zone files."""
+    """``[zones]``: local zone files."""
 
     dir: types.PathText = Path("zones")
 

@@ -8,7 +8,7 @@ from resolverd.wire.names import Address, Name
 
 
 class Lookup(NamedTuple):
-    """A DNS question, answered from cache, own zones or recursion."""
+    """A DNS question, answered from cache, local zones or recursion."""
 
     name: Name
     rtype: int

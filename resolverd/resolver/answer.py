@@ -1,10 +1,10 @@
-"""Answers to names for everybody in the house: own zones, what is built in, what is remembered, what recursion finds.
+"""Answers to names for everybody in the daemon: local zones, what is built in, what is remembered, what recursion finds.
 
-1. own zones from files come first: who puts a zone there wants its data, whatever the world or an earlier answer says;
+1. local zones come first: who puts a zone there wants its data, whatever the world or an earlier answer says;
 2. built-in zones: such names must not leave the machine (RFC 6303 §2);
-3. memory, and 4. recursion. What an own zone delegates is recursed for past the built-in zones: its servers are known.
+3. memory, and 4. recursion. What a local zone delegates is recursed for past the built-in zones: its servers are known.
 
-The lists' own zones are not here: the engine that asks lists asks through this, and would go round in circles.
+The zones of lists are not here: the engine that asks lists asks through this, and would go round in circles.
 """
 
 from collections.abc import Generator
@@ -22,8 +22,8 @@ from resolverd.wire.names import Name, lower
 from resolverd.wire.rrset import RRset, each_once
 
 
-class Own(Protocol):
-    """Where the own zones are at the moment (`resolver.local.files`)."""
+class LocalData(Protocol):
+    """Where the local zones are at the moment (`resolver.local.files`)."""
 
     @property
     def table(self) -> Table:
@@ -34,10 +34,10 @@ class Own(Protocol):
 class Resolve:
     """The `ports.Resolver` that checks, lists and clients share."""
 
-    def __init__(self, builtin: BuiltinZones | None, recurse: Recurse, own: Own | None = None):
+    def __init__(self, builtin: BuiltinZones | None, recurse: Recurse, local_zones: LocalData | None = None):
         self._builtin = builtin
         self._recurse = recurse
-        self._own = own
+        self._local_zones = local_zones
         self._none = Table()
 
     def known(self, name: Name, rtype: int) -> Answer | None:
@@ -55,7 +55,7 @@ class Resolve:
             return found
 
     def stale(self, name: Name, rtype: int) -> Answer | None:
-        """What can be had without recursion: what was known until lately, of own zones a referral or an alias."""
+        """What can be had without recursion: what was known until lately, of local zones a referral or an alias."""
         said = self._table.ask(lower(name), rtype)
         return said.answer if said is not None else self._recurse.stale(lower(name), rtype)
 
@@ -82,7 +82,7 @@ class Resolve:
 
     @property
     def _table(self) -> Table:
-        return self._own.table if self._own is not None else self._none
+        return self._local_zones.table if self._local_zones is not None else self._none
 
     def _walk(self, name: Name, rtype: int) -> Generator[Name, Answer, Answer]:
         """Yields the names that have to be recursed for, takes their answers, returns the whole."""
@@ -110,7 +110,7 @@ class Resolve:
         return servfail(codes.EDE_OTHER, "aliases without end")._replace(answer=chain)
 
     def _at_hand(self, name: Name, rtype: int) -> tuple[tuple[RRset, ...], Answer | None, Name]:
-        """Aliases in own zones, the answer behind them where it is one of ours, and the name at which the question goes on."""
+        """Aliases in local zones, the answer behind them where it is one of ours, and the name at which the question goes on."""
         table = self._table
         aliases: tuple[RRset, ...] = ()
         said = table.ask(name, rtype)
@@ -124,7 +124,7 @@ class Resolve:
         return aliases, answer, name
 
     def _back(self, answer: Answer) -> tuple[int, Name] | None:
-        """Where aliases in the world lead into an own zone: how many records to keep, and the name there."""
+        """Where aliases in the world lead into a local zone: how many records to keep, and the name there."""
         table = self._table
         if not table:
             return None

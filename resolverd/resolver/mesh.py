@@ -74,7 +74,7 @@ class _Flight:
 
 
 class Recurse:
-    """The resolver as the rest of the house sees it."""
+    """The resolver as the rest of the daemon sees it."""
 
     def __init__(
         self,

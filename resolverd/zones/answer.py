@@ -1,7 +1,7 @@
 """A question from its arrival to its Answer, as an ordered list of steps; the first that knows, answers.
 
 1. `_not_for_us`: other classes, transfers, meta types: nothing below is meant for them.
-2. own zones (the combined zone, guarded lists): before memory, or a cached denial of ``internal`` would hide them.
+2. DNSBL zones (the combined zone, guarded lists): before memory, or a cached denial of ``internal`` would hide them.
 3. built-in zones and memory (`resolver.answer`).
 4. RD not set: who does not want recursion gets what is known and nothing more.
 5. recursion; of what comes from there, addresses below the zones of lists are not told that could be taken for a listing.
@@ -30,7 +30,7 @@ _RFC8482 = b"\x07RFC8482\x00"
 _RFC8482_TTL = 3600
 
 
-class OwnZones(Protocol):
+class DnsblZones(Protocol):
     """Zones made of what the lists say (`zones.lists`)."""
 
     def owns(self, name: Name) -> bool:
@@ -49,8 +49,8 @@ class OwnZones(Protocol):
 class Answerer:
     """Answers questions. Never raises: a bug becomes SERVFAIL, a log line and a counter."""
 
-    def __init__(self, own: OwnZones | None, resolve: Resolve, counters: Counters):
-        self._own = own
+    def __init__(self, zones: DnsblZones | None, resolve: Resolve, counters: Counters):
+        self._zones = zones
         self._resolve = resolve
         self._counters = counters
 
@@ -59,7 +59,7 @@ class Answerer:
         if (answer := _not_for_us(query)) is not None:
             return answer
         name = lower(query.qname)
-        if self._own is not None and self._own.owns(name):
+        if self._zones is not None and self._zones.owns(name):
             return None
         if (answer := self._resolve.known(name, query.qtype)) is not None:
             return self._screened(name, query.qtype, answer)
@@ -72,8 +72,8 @@ class Answerer:
         """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""
         try:
             name = lower(query.qname)
-            if self._own is not None and self._own.owns(name):
-                answer = await self._own.answer(name, query.qtype, loopback=local)
+            if self._zones is not None and self._zones.owns(name):
+                answer = await self._zones.answer(name, query.qtype, loopback=local)
                 if answer is not None:
                     return answer
             return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
@@ -83,7 +83,7 @@ class Answerer:
             return servfail(codes.EDE_OTHER, "internal error")
 
     def _screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
-        return answer if self._own is None else self._own.screened(name, rtype, answer)
+        return answer if self._zones is None else self._zones.screened(name, rtype, answer)
 
 
 def _not_for_us(query: Query) -> Answer | None:

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
 
-from scriptednet import House, Net, addresses, rcode, reply_to  # noqa: E402
+from scriptednet import Net, ScriptedResolver, addresses, rcode, reply_to  # noqa: E402
 from virtualtime import VirtualLoop, virtual  # noqa: E402
 
 from resolverd import bounds  # noqa: E402
@@ -99,12 +99,12 @@ def honest(net: Net, count: int) -> None:
         net.zone(zone, {f"ns.{zone}": address}, "www A 193.0.0.1", parent=com)
 
 
-async def costs(house: House, name: str) -> tuple[str, float]:
+async def costs(resolver: ScriptedResolver, name: str) -> tuple[str, float]:
     """Seconds of CPU until nothing is under way any more."""
     gc.collect()
     begun = time.process_time()
-    code = rcode(await house.ask(name))
-    await house.settle()
+    code = rcode(await resolver.ask(name))
+    await resolver.settle()
     return code, time.process_time() - begun
 
 
@@ -117,14 +117,14 @@ def test_one_question_costs_no_more_than_some_ordinary_ones(
         net = Net()
         honest(net, 40)
         evil(net, shape)
-        house = House(net, tmp_path, qname_minimisation=minimise, ipv6=True)
-        await costs(house, "www.shop0.com")
+        resolver = ScriptedResolver(net, tmp_path, qname_minimisation=minimise, ipv6=True)
+        await costs(resolver, "www.shop0.com")
         gc.freeze()  # garbage is looked for before each measurement, among what is of this test
-        ordinary = [await costs(house, f"www.shop{number}.com") for number in range(1, 40)]
+        ordinary = [await costs(resolver, f"www.shop{number}.com") for number in range(1, 40)]
         assert {code for code, _ in ordinary} == {"NOERROR"}
         dearest = 0.0
         for name in ("www.s0.evil", "other.s0.evil", "www.s3.evil", "x.y.z.s5.evil"):
-            code, took = await costs(house, name)
+            code, took = await costs(resolver, name)
             assert code == "SERVFAIL"
             dearest = max(dearest, took)
         return dearest, median(took for _, took in ordinary)
@@ -141,9 +141,9 @@ def test_one_question_costs_no_more_than_some_ordinary_ones(
 async def test_a_trace_costs_no_more_and_ends(tmp_path: Path) -> None:
     net = Net()
     evil(net, ring)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     begun = time.process_time()
-    answer, steps = await house.parts.recurse.trace(from_text("www.s0.evil"), codes.A)
+    answer, steps = await resolver.parts.recurse.trace(from_text("www.s0.evil"), codes.A)
     assert answer.rcode == codes.SERVFAIL
     assert len(steps) <= bounds.MAX_QUERIES
     assert time.process_time() - begun <= 2
@@ -152,24 +152,24 @@ async def test_a_trace_costs_no_more_and_ends(tmp_path: Path) -> None:
 @virtual
 async def test_everything_ends_on_the_clock_though_no_reply_ever_comes(tmp_path: Path) -> None:
     net = Net()
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
 
     async def never(ask: Ask) -> None:
         await asyncio.sleep(1e9)
 
     net.exchange = never  # type: ignore[method-assign, assignment]
-    recurse = house.parts.recurse
-    begun = house.clock.monotonic()
+    recurse = resolver.parts.recurse
+    begun = resolver.clock.monotonic()
     limit = bounds.RECURSION_TIME + bounds.RECURSION_GRACE
-    assert rcode(await house.ask("www.shop.com")) == "SERVFAIL"
-    await house.settle()
-    assert house.clock.monotonic() - begun <= limit
-    begun = house.clock.monotonic()
+    assert rcode(await resolver.ask("www.shop.com")) == "SERVFAIL"
+    await resolver.settle()
+    assert resolver.clock.monotonic() - begun <= limit
+    begun = resolver.clock.monotonic()
     answer, _ = await recurse.trace(from_text("www.shop.com"), codes.A)
-    assert (answer.rcode, house.clock.monotonic() - begun <= limit) == (codes.SERVFAIL, True)
-    begun = house.clock.monotonic()
+    assert (answer.rcode, resolver.clock.monotonic() - begun <= limit) == (codes.SERVFAIL, True)
+    begun = resolver.clock.monotonic()
     assert await recurse.prime() is None
-    assert house.clock.monotonic() - begun <= limit
+    assert resolver.clock.monotonic() - begun <= limit
     await recurse.aclose()
     assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing of it is left"
 
@@ -182,15 +182,15 @@ async def flood(questions: int, probes: int, folder: Path) -> dict[str, float]:
     net = Net(rtt=0.005)
     honest(net, probes)
     evil(net, fresh)
-    house = House(net, folder)
-    await house.ask("www.shop0.com")
+    resolver = ScriptedResolver(net, folder)
+    await resolver.ask("www.shop0.com")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    attack = [asyncio.create_task(house.ask(f"www.s{number}.evil")) for number in range(questions)]
+    attack = [asyncio.create_task(resolver.ask(f"www.s{number}.evil")) for number in range(questions)]
     good = 0
     for number in range(1, probes):
-        good += addresses(await house.ask(f"www.shop{number}.com")) == ["193.0.0.1"]
+        good += addresses(await resolver.ask(f"www.shop{number}.com")) == ["193.0.0.1"]
     await asyncio.gather(*attack)
-    await house.settle()
+    await resolver.settle()
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"good": good / (probes - 1), "grown": grown / 1024}
 

@@ -3,8 +3,8 @@
     net = Net()                                     # the root's server is there already
     zone = net.zone("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1")
     net.serve("192.5.6.31", handler)                # anything else: a function from the question to its reply
-    house = House(net, tmp_path)
-    reply = await house.ask("www.example")
+    resolver = ScriptedResolver(net, tmp_path)
+    reply = await resolver.ask("www.example")
 
 It runs on virtual time: each exchange takes `net.rtt` seconds unless its server says otherwise (`Late`).
 """
@@ -242,7 +242,7 @@ class Net:
         ]
 
 
-class House:
+class ScriptedResolver:
     """The resolver in front of a net: packets in, packets out, as the sockets would have it."""
 
     def __init__(self, net: Net, folder: Path, patience: Patience | None = None, seed: int = 1, **changes: Any):

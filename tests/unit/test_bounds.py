@@ -10,7 +10,7 @@ from pathlib import Path
 import dns.message
 import dns.rdatatype
 import pytest
-from scriptednet import ROOT_SERVER, House, Net, Zone, addresses, errors, rcode, reply_to
+from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, errors, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -76,14 +76,14 @@ async def test_queries_of_one_question_are_counted_together(tmp_path: Path) -> N
         return reply_to(query, f"{qname(query)} CNAME www.{number + 1}.evil.")
 
     evil(net, handler)
-    house = House(net, tmp_path, qname_minimisation=False)
-    reply = await house.ask("www.0.evil")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+    reply = await resolver.ask("www.0.evil")
     assert rcode(reply) == "SERVFAIL"
     assert len(net.asked) <= bounds.MAX_QUERIES
-    await house.settle()
+    await resolver.settle()
     asked = len(net.asked)
     assert asked <= bounds.MAX_QUERIES
-    assert rcode(await house.ask("www.0.evil")) == "SERVFAIL"
+    assert rcode(await resolver.ask("www.0.evil")) == "SERVFAIL"
     assert len(net.asked) == asked, "the failure was not remembered"
 
 
@@ -105,10 +105,10 @@ async def test_the_budget_of_queries_is_exact(tmp_path: Path) -> None:
     seen: set[str] = set()
     evil(net, handler)
     net.root.add(f"elsewhere. NS ns.elsewhere.\nns.elsewhere. A {EVIL}")
-    house = House(net, tmp_path, qname_minimisation=False, ipv6=True)
-    reply = await house.ask(".".join("a" * 60) + ".evil")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False, ipv6=True)
+    reply = await resolver.ask(".".join("a" * 60) + ".evil")
     assert rcode(reply) == "SERVFAIL"
-    await house.settle()
+    await resolver.settle()
     assert len(net.asked) == bounds.MAX_QUERIES or len(seen) >= min(bounds.MAX_REFERRALS - 1, bounds.MAX_LOOKUPS)
     assert len(net.asked) <= bounds.MAX_QUERIES
 
@@ -138,8 +138,8 @@ async def test_many_broken_servers_and_one_that_works(tmp_path: Path) -> None:
             net.zone("shop", {f"ns{number}.shop": f"45.1.0.{number}" for number in range(4)}, "www A 193.0.0.1")
             for number in range(3):
                 net.serve(f"45.1.0.{number}", broken)
-            house = House(net, tmp_path, seed=seed)
-            assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+            resolver = ScriptedResolver(net, tmp_path, seed=seed)
+            assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
 
 
 @virtual
@@ -149,7 +149,7 @@ async def test_thirteen_servers_of_which_twelve_are_lame(tmp_path: Path) -> None
         net.zone("shop", {f"ns{number}.shop": f"45.1.0.{number}" for number in range(13)}, "www A 193.0.0.1")
         for number in range(12):
             net.serve(f"45.1.0.{number}", lame)
-        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+        assert addresses(await ScriptedResolver(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
 
 
 # -- octets ----------------------------------------------------------------------------------------------------------------
@@ -171,10 +171,10 @@ async def test_octets_received_are_bounded(tmp_path: Path) -> None:
         return reply_to(query, f"{name} CNAME www.{number + 1}.evil.", additional=bulk(name, 50_000))
 
     evil(net, handler)
-    house = House(net, tmp_path)
-    reply = await house.ask("www.0.evil", "TXT")
+    resolver = ScriptedResolver(net, tmp_path)
+    reply = await resolver.ask("www.0.evil", "TXT")
     assert rcode(reply) == "SERVFAIL"
-    await house.settle()
+    await resolver.settle()
     assert bounds.MAX_UPSTREAM_BYTES < net.octets < bounds.MAX_UPSTREAM_BYTES + 65_535
 
 
@@ -183,7 +183,7 @@ async def test_one_large_answer_passes(tmp_path: Path) -> None:
     net = Net()
     net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, bulk("www.shop.", 60_000))
     net.serve("45.1.0.1", lame)
-    reply = await House(net, tmp_path).ask("www.shop", "TXT")
+    reply = await ScriptedResolver(net, tmp_path).ask("www.shop", "TXT")
     assert len(reply.answer[0]) == 60_000 // 262
 
 
@@ -203,8 +203,8 @@ async def test_referrals_end(tmp_path: Path) -> None:
         return reply_to(query, authority=f"{zone}. NS ns.{zone}.", additional=f"ns.{zone}. A {EVIL}", aa=False)
 
     evil(net, handler)
-    house = House(net, tmp_path, qname_minimisation=False)
-    reply = await house.ask(".".join("a" * 60) + ".evil")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+    reply = await resolver.ask(".".join("a" * 60) + ".evil")
     assert rcode(reply) == "SERVFAIL"
     assert cuts == bounds.MAX_REFERRALS - 1  # the first was the root's
 
@@ -220,8 +220,8 @@ async def test_a_deep_tree_with_broken_servers_resolves(tmp_path: Path) -> None:
         net.serve(f"45.1.{depth}.1", lame)
     parent.add("www A 193.0.0.1")
     for minimise in (True, False):
-        house = House(net, tmp_path, qname_minimisation=minimise)
-        assert addresses(await house.ask(f"www.{name}")) == ["193.0.0.1"]
+        resolver = ScriptedResolver(net, tmp_path, qname_minimisation=minimise)
+        assert addresses(await resolver.ask(f"www.{name}")) == ["193.0.0.1"]
 
 
 @pytest.mark.parametrize(("links", "ends"), [(bounds.MAX_CNAMES, True), (bounds.MAX_CNAMES + 1, False), (60, False)])
@@ -233,7 +233,7 @@ async def test_aliases_end(links: int, ends: bool, tmp_path: Path) -> None:
     for number in range(links):
         zone.add(f"w{number} CNAME w{number + 1}.shop.")
     zone.add(f"w{links} A 193.0.0.1")
-    reply = await House(net, tmp_path).ask("w0.shop")
+    reply = await ScriptedResolver(net, tmp_path).ask("w0.shop")
     assert (addresses(reply) == ["193.0.0.1"]) is ends
     assert rcode(reply) == ("NOERROR" if ends else "SERVFAIL")
 
@@ -248,7 +248,7 @@ async def test_look_ups_within_each_other_end(levels: int, ends: bool, tmp_path:
         last = f"z{level}. NS own.z{level}.\nown.z{level}. A {server}"
         net.root.add(f"z{level}. NS ns.z{level + 1}." if level < levels else last)
         net.serve(server, Zone(f"z{level}", f"www A 193.0.0.1\nns A 45.2.0.{level - 1}" if level else "www A 193.0.0.1"))
-    reply = await House(net, tmp_path).ask("www.z0")
+    reply = await ScriptedResolver(net, tmp_path).ask("www.z0")
     assert addresses(reply) == (["193.0.0.1"] if ends else [])
     assert rcode(reply) == ("NOERROR" if ends else "SERVFAIL")
 
@@ -262,14 +262,14 @@ async def test_servers_and_addresses_kept_of_a_delegation(tmp_path: Path) -> Non
     names = [f"ns{number}.evil" for number in range(40)]
     net.root.add("\n".join(f"evil. NS {name}." for name in names))
     net.root.add("\n".join(f"{name}. A 45.{at}.0.{number}" for at, name in enumerate(names) for number in range(1, 30)))
-    house = House(net, tmp_path)
-    await house.ask("www.evil")
-    delegation = house.parts.delegations.closest(from_text("evil"), house.clock.monotonic())
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("www.evil")
+    delegation = resolver.parts.delegations.closest(from_text("evil"), resolver.clock.monotonic())
     assert delegation is not None
     assert len(delegation.servers) == bounds.MAX_NS
     assert {name for name, _ in delegation.glue} <= set(delegation.servers)
     assert max(len(found) for _, found in delegation.glue) == bounds.MAX_ADDRESSES_PER_NS
-    await house.settle()
+    await resolver.settle()
     assert len(net.asked) <= bounds.MAX_QUERIES
 
 
@@ -278,9 +278,9 @@ async def test_addresses_of_a_looked_up_server_are_bounded(tmp_path: Path) -> No
     net = Net()
     net.root.add("evil. NS ns.host.")
     net.zone("host", {"ns1.host": "45.1.0.1"}, "\n".join(f"ns A 45.3.0.{number}" for number in range(1, 60)))
-    house = House(net, tmp_path)
-    await house.ask("www.evil")
-    await house.settle()
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("www.evil")
+    await resolver.settle()
     tried = {str(ask.server.address) for ask in net.asked if str(ask.server.address).startswith("45.3.")}
     assert len(tried) == bounds.MAX_ADDRESSES_PER_NS
 
@@ -295,7 +295,7 @@ async def test_twenty_servers_with_many_addresses_resolve(tmp_path: Path) -> Non
             net.root.add(f"ns{number}.shop. A 45.{number}.0.{at}")
             net.serve(f"45.{number}.0.{at}", zone if at == 3 else lame)
     for seed in range(5):
-        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+        assert addresses(await ScriptedResolver(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
 
 
 def without_glue(net: Net, bad: int, good: int) -> None:
@@ -315,9 +315,9 @@ def looked_up(net: Net) -> set[str]:
 async def test_server_names_that_find_nothing_are_bounded(tmp_path: Path) -> None:
     net = Net()
     without_glue(net, bad=13, good=0)
-    house = House(net, tmp_path)
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
-    await house.settle()
+    resolver = ScriptedResolver(net, tmp_path)
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
+    await resolver.settle()
     assert len(looked_up(net)) == bounds.MAX_NS_FAILURES
 
 
@@ -327,9 +327,9 @@ async def test_server_names_looked_up_are_bounded(tmp_path: Path) -> None:
     without_glue(net, bad=0, good=13)
     for number in range(13):
         net.serve(f"45.4.0.{number}", lame)
-    house = House(net, tmp_path)
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
-    await house.settle()
+    resolver = ScriptedResolver(net, tmp_path)
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
+    await resolver.settle()
     assert len(looked_up(net)) == bounds.MAX_NS_LOOKUPS
 
 
@@ -338,7 +338,7 @@ async def test_a_zone_most_of_whose_servers_do_not_exist_resolves(tmp_path: Path
     for seed in range(10):
         net = Net()
         without_glue(net, bad=bounds.MAX_NS_FAILURES - 1, good=1)
-        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+        assert addresses(await ScriptedResolver(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
 
 
 @virtual
@@ -348,7 +348,7 @@ async def test_a_zone_most_of_whose_servers_are_dead_resolves(tmp_path: Path) ->
         without_glue(net, bad=0, good=3)
         net.serve("45.4.0.0", silent)
         net.serve("45.4.0.1", silent)
-        assert addresses(await House(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
+        assert addresses(await ScriptedResolver(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
 
 
 # -- minimised names -------------------------------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ async def test_steps_of_minimisation_end(tmp_path: Path) -> None:
     deep = ".".join("a" * 50) + ".shop"
     net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, f"{deep}. A 193.0.0.1")
     net.serve("45.1.0.1", lame)
-    assert addresses(await House(net, tmp_path, seed=3).ask(deep)) == ["193.0.0.1"]
+    assert addresses(await ScriptedResolver(net, tmp_path, seed=3).ask(deep)) == ["193.0.0.1"]
     names = [name for name, _ in net.names("45.1.0.2")]
     # RFC 9156 §2.3: the root's step counts too, and the last one is the real question.
     assert len(names) + 1 == bounds.MAX_MINIMISE
@@ -375,13 +375,13 @@ async def test_steps_of_minimisation_end(tmp_path: Path) -> None:
 async def test_a_recursion_ends_in_time(tmp_path: Path) -> None:
     net = Net()
     net.root.add("\n".join(f"shop. NS ns{number}.shop.\nns{number}.shop. A 45.1.0.{number}" for number in range(13)))
-    house = House(net, tmp_path)
-    begun = house.clock.monotonic()
-    reply = await house.ask("www.shop")
+    resolver = ScriptedResolver(net, tmp_path)
+    begun = resolver.clock.monotonic()
+    reply = await resolver.ask("www.shop")
     assert rcode(reply) == "SERVFAIL"
-    assert house.clock.monotonic() - begun <= Patience().client + 0.01
-    await house.settle()
-    assert house.clock.monotonic() - begun <= bounds.RECURSION_TIME + 0.2
+    assert resolver.clock.monotonic() - begun <= Patience().client + 0.01
+    await resolver.settle()
+    assert resolver.clock.monotonic() - begun <= bounds.RECURSION_TIME + 0.2
 
 
 @virtual
@@ -396,10 +396,10 @@ async def test_slow_servers_are_waited_for_behind_the_client(tmp_path: Path) -> 
         return zone(query, ask) if tries > 2 else Failed.TIMEOUT
 
     net.serve("45.1.0.1", slow)
-    house = House(net, tmp_path, patience=Patience(client=0.5))
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
-    await house.settle()
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=0.5))
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
+    await resolver.settle()
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
 
 
 # -- servers ---------------------------------------------------------------------------------------------------------------
@@ -423,9 +423,9 @@ async def test_sends_to_one_server_are_bounded(tmp_path: Path) -> None:
     for what, handler in answers.items():
         net = Net()
         evil(net, handler)
-        house = House(net, tmp_path, qname_minimisation=False)
-        assert rcode(await house.ask("www.evil")) == "SERVFAIL"
-        await house.settle()
+        resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+        assert rcode(await resolver.ask("www.evil")) == "SERVFAIL"
+        await resolver.settle()
         for transport in (Transport.UDP, Transport.TCP):
             sends = [ask for ask in net.asked if str(ask.server.address) == EVIL and ask.transport is transport]
             assert len(sends) <= bounds.SENDS_PER_SERVER, f"{what}: {len(sends)} over {transport.value}"
@@ -443,7 +443,7 @@ async def test_one_lost_packet_costs_a_repetition_only(tmp_path: Path) -> None:
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
     lost = iter([True, True, False])
     net.serve("45.1.0.1", lambda query, ask: Failed.TIMEOUT if next(lost) else zone(query, ask))
-    assert addresses(await House(net, tmp_path).ask("www.shop")) == ["193.0.0.1"]
+    assert addresses(await ScriptedResolver(net, tmp_path).ask("www.shop")) == ["193.0.0.1"]
 
 
 @virtual
@@ -455,12 +455,12 @@ async def test_large_rrsets_are_kept_within_octets(tmp_path: Path) -> None:
     some = "\n".join(f"some A 193.0.{number // 256}.{number % 256}" for number in range(most - 200))
     net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, f"{many}\n{some}")
     net.serve("45.1.0.1", lame)
-    house = House(net, tmp_path)
-    assert len(addresses(await house.ask("many.shop"))) == most + 200
-    assert len(addresses(await house.ask("some.shop"))) == most - 200
-    now = house.clock.monotonic()
-    assert house.parts.records.get(from_text("many.shop"), codes.A, now) is None
-    assert house.parts.records.get(from_text("some.shop"), codes.A, now) is not None
+    resolver = ScriptedResolver(net, tmp_path)
+    assert len(addresses(await resolver.ask("many.shop"))) == most + 200
+    assert len(addresses(await resolver.ask("some.shop"))) == most - 200
+    now = resolver.clock.monotonic()
+    assert resolver.parts.records.get(from_text("many.shop"), codes.A, now) is None
+    assert resolver.parts.records.get(from_text("some.shop"), codes.A, now) is not None
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------------
@@ -488,23 +488,23 @@ async def test_failures_cost_nothing_for_a_while_and_longer_each_time(tmp_path: 
     net = Net()
     net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
     net.serve("45.1.0.1", lame)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     pause = bounds.FAILURE_TTL
     for _ in range(8):
-        assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+        assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
         asked = len(net.asked)
         await asyncio.sleep(pause - 0.5)
-        reply = await house.ask("www.shop")
+        reply = await resolver.ask("www.shop")
         assert (rcode(reply), len(net.asked)) == ("SERVFAIL", asked)
         assert codes.EDE_CACHED_ERROR in errors(reply)
         await asyncio.sleep(1)
-        await house.ask("www.shop")
+        await resolver.ask("www.shop")
         assert len(net.asked) > asked
         pause = min(2 * pause, bounds.MAX_FAILURE_TTL)
     # Back to life: it resolves at the next try, and the pause is forgotten.
     net.serve("45.1.0.1", Zone("shop", "www 1 A 193.0.0.1"))
     await asyncio.sleep(pause)
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
 
 
 @virtual
@@ -512,13 +512,13 @@ async def test_delegations_live_a_day_at_most(tmp_path: Path) -> None:
     net = Net()
     net.zone("shop", {"ns1.shop": "45.1.0.1", "ns2.shop": "45.1.0.2"}, "www 10 A 193.0.0.1", ttl=10_000_000)
     net.serve("45.1.0.1", lame)
-    house = House(net, tmp_path)
-    await house.ask("www.shop")
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("www.shop")
     await asyncio.sleep(bounds.MAX_DELEGATION_TTL - 1)
-    assert house.parts.delegations.closest(from_text("shop"), house.clock.monotonic()) is not None
+    assert resolver.parts.delegations.closest(from_text("shop"), resolver.clock.monotonic()) is not None
     await asyncio.sleep(2)
-    assert house.parts.delegations.closest(from_text("shop"), house.clock.monotonic()) is None
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    assert resolver.parts.delegations.closest(from_text("shop"), resolver.clock.monotonic()) is None
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
 
 
 @virtual
@@ -526,11 +526,11 @@ async def test_the_parent_of_a_failing_zone_is_not_asked_every_time(tmp_path: Pa
     net = Net()
     net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
     net.serve("45.1.0.1", lame)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
 
     async def questions_to_the_root(name: str) -> int:
         before = len(net.names(ROOT_SERVER))
-        await house.ask(name)
+        await resolver.ask(name)
         return len(net.names(ROOT_SERVER)) - before
 
     assert await questions_to_the_root("a.shop") == 1
@@ -542,19 +542,19 @@ async def test_the_parent_of_a_failing_zone_is_not_asked_every_time(tmp_path: Pa
     net.root.add("shop. NS new.shop.\nnew.shop. A 45.1.0.2")
     net.serve("45.1.0.2", Zone("shop", "d A 193.0.0.1"))
     await asyncio.sleep(bounds.DELEGATION_FRESH + 1)
-    assert addresses(await house.ask("d.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("d.shop")) == ["193.0.0.1"]
 
 
 @virtual
 async def test_denials_without_soa_are_kept_for_a_moment(tmp_path: Path) -> None:
     net = Net()
     evil(net, lambda query, ask: reply_to(query, rcode="NXDOMAIN"))
-    house = House(net, tmp_path, qname_minimisation=False)
-    assert rcode(await house.ask("www.evil")) == "NXDOMAIN"
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+    assert rcode(await resolver.ask("www.evil")) == "NXDOMAIN"
     asked = len(net.asked)
     await asyncio.sleep(bounds.NO_SOA_TTL - 1)
-    await house.ask("www.evil")
+    await resolver.ask("www.evil")
     assert len(net.asked) == asked
     await asyncio.sleep(2)
-    await house.ask("www.evil")
+    await resolver.ask("www.evil")
     assert len(net.asked) == asked + 1

@@ -48,7 +48,7 @@ class Hints(NamedTuple):
 
 
 class Routes:
-    """Configured routes by zone (lower case), and those of zones that own zones delegate."""
+    """Configured routes by zone (lower case), and those of zones that local zones delegate."""
 
     def __init__(self, routes: tuple[Route, ...] = ()):
         self._routes = {route.zone: route for route in routes}
@@ -66,7 +66,7 @@ class Routes:
         return None
 
     def delegate(self, routes: tuple[Route, ...]) -> bool:
-        """Take these in place of what own zones have delegated so far; whether they are others."""
+        """Take these in place of what local zones have delegated so far; whether they are others."""
         before, self._delegated = self._delegated, {route.zone: route for route in routes}
         return before != self._delegated
 

@@ -1,4 +1,4 @@
-"""The own zones and lists from files: read behind the start and anew when they change, the old data kept while a file is broken.
+"""Local zones and lists from files: read behind the start and anew when they change, the old data kept while a file is broken.
 
 Files are looked at every few seconds in a thread, and what they make takes the place of what was there in one step.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
-from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.master_file import BadZone
 from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
 from resolverd.resolver.local.table import Table
@@ -91,7 +91,7 @@ class LocalZones:
         self._counters = counters
         self._elsewhere = tuple(elsewhere)
         self._read: dict[str, _File] = {}
-        self._zones: dict[Name, OwnZone] = {}
+        self._zones: dict[Name, LocalZone] = {}
         self._odd: frozenset[str] = frozenset()
         self._blind = False
         self._looking = asyncio.Lock()
@@ -276,10 +276,10 @@ class LocalZones:
         self._zones = zones
         return Change(Table(zones.values(), self._elsewhere), frozenset(changed), tuple(readings))
 
-    def _zone(self, origin: Name, names: list[str], trouble: str) -> OwnZone:
+    def _zone(self, origin: Name, names: list[str], trouble: str) -> LocalZone:
         contents = [self._read[name].content for name in names]
         records = next((each for each in contents if isinstance(each, list)), None)
-        return OwnZone(origin, records, [each for each in contents if isinstance(each, Dataset)], trouble)
+        return LocalZone(origin, records, [each for each in contents if isinstance(each, Dataset)], trouble)
 
     def _trouble(self, names: list[str], now: float) -> str:
         """Why rbldnsd would not serve a zone of these files either."""

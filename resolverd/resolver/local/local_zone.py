@@ -1,4 +1,4 @@
-"""An own zone: what a master file and any number of lists say together, as rbldnsd combines the datasets of a zone."""
+"""A local zone: what a master file and any number of lists say together, as rbldnsd combines the datasets of a zone."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _ANY = b"\x01*"
 _NO_SUCH_RECORD = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_OTHER, "the zone's files do not name one"),), keep=False)
 
 
-class OwnZone:
+class LocalZone:
     """The zone at `origin`. `trouble`: why it cannot be served just now; it then answers SERVFAIL, and mail passes."""
 
     def __init__(

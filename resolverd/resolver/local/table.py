@@ -1,9 +1,9 @@
-"""Whose name is it: the own zones, and the closest of them for a name."""
+"""Whose name is it: the local zones, and the closest of them for a name."""
 
 from collections.abc import Iterable, Iterator
 
 from resolverd import bounds
-from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.zone import Said
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
@@ -12,23 +12,23 @@ from resolverd.wire.rrset import RRset
 
 
 class Table:
-    """The own zones. Never changed: a reload makes another one.
+    """The local zones. Never changed: a reload makes another one.
 
     `elsewhere`: zones that the configuration has asked of others (stub, forward); what is at or below one of them and not
-    in a deeper own zone is not ours.
+    in a deeper local zone is not ours.
     """
 
-    def __init__(self, zones: Iterable[OwnZone] = (), elsewhere: Iterable[Name] = ()):
+    def __init__(self, zones: Iterable[LocalZone] = (), elsewhere: Iterable[Name] = ()):
         self._zones = {zone.origin: zone for zone in zones}
         self._elsewhere = frozenset(elsewhere)
 
     def __len__(self) -> int:
         return len(self._zones)
 
-    def __iter__(self) -> Iterator[OwnZone]:
+    def __iter__(self) -> Iterator[LocalZone]:
         return iter(self._zones.values())
 
-    def find(self, name: Name) -> OwnZone | None:
+    def find(self, name: Name) -> LocalZone | None:
         """The closest zone at or above `name` (lower case)."""
         if not self._zones:
             return None
@@ -41,7 +41,7 @@ class Table:
             name = name[1 + name[0] :]
 
     def ask(self, name: Name, rtype: int) -> Said | None:
-        """What the own zones say of `name` (lower case), aliases followed as long as they stay in them; None if it is nobody's.
+        """What the local zones say of `name` (lower case), aliases followed as long as they stay in them; None if it is nobody's.
 
         `onward` is then the name that others have to be asked for: behind an alias, or the name itself where it is delegated.
         """
@@ -64,13 +64,13 @@ class Table:
         return Said(Answer(codes.NOERROR, chain, aa=True), name)
 
     def delegations(self) -> Iterator[tuple[RRset, tuple[RRset, ...]]]:
-        """Every delegation: its NS records, and the addresses of those servers that own zones know."""
+        """Every delegation: its NS records, and the addresses of those servers that local zones know."""
         for zone in self:
             for ns in zone.zone.cuts():
                 targets = [lower(rdata.target(codes.NS, data)) for data in ns.rdatas]
                 yield ns, tuple(each for target in targets for each in self._addresses(zone, target))
 
-    def _addresses(self, zone: OwnZone, name: Name) -> list[RRset]:
+    def _addresses(self, zone: LocalZone, name: Name) -> list[RRset]:
         glue = zone.zone.addresses(name)
         if not glue and (other := self.find(name)) is not None:
             glue = other.zone.addresses(name)

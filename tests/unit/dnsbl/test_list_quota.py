@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scriptedlists import CATALOGUE, a, spec, specs
-from scriptednet import House, Net, reply_to
+from scriptednet import Net, ScriptedResolver, reply_to
 from virtualtime import VirtualClock, virtual
 
 from resolverd.dnsbl.engine import Engine
@@ -88,10 +88,10 @@ class Books:
         self.received = 0
         self.lose = lose
         lists = specs(**tables)
-        house = House(net, tmp_path, list_zones=("zen.spamhaus.org",))
+        resolver = ScriptedResolver(net, tmp_path, list_zones=("zen.spamhaus.org",))
         self.counters = Counters()
-        self.engine = Engine(lists, house.parts.resolve, house.clock, self.counters, others=unused(CATALOGUE, lists))
-        house.parts.recurse.meter = self.engine.meter
+        self.engine = Engine(lists, resolver.parts.resolve, resolver.clock, self.counters, others=unused(CATALOGUE, lists))
+        resolver.parts.recurse.meter = self.engine.meter
 
     def serve(self, query, ask):
         self.received += 1

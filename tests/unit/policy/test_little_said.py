@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dns.flags
 import pytest
-from scriptednet import ROOT_SERVER, House, Message, Net, Zone, addresses, rcode, reply_to
+from scriptednet import ROOT_SERVER, Message, Net, ScriptedResolver, Zone, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -59,13 +59,13 @@ async def test_empty_from_all_of_the_zones_servers_is_nodata_for_a_moment_and_no
     empty: str, minimise: bool, tmp_path: Path
 ) -> None:
     net = served(lambda query, asked: EMPTY[empty](query), lambda query, asked: EMPTY[empty](query))
-    house = House(net, tmp_path, qname_minimisation=minimise)
-    reply = await house.ask("a.www.shop", "MX")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=minimise)
+    reply = await resolver.ask("a.www.shop", "MX")
     assert (rcode(reply), reply.answer, reply.authority) == ("NOERROR", [], [])
-    told = await house.parts.resolve.resolve(from_text("a.www.shop"), codes.MX)
+    told = await resolver.parts.resolve.resolve(from_text("a.www.shop"), codes.MX)
     assert isinstance(reply_of(told, codes.MX), Unknown), "no mail is refused for it"
     before = len(net.asked)
-    await house.ask("a.www.shop", "MX")
+    await resolver.ask("a.www.shop", "MX")
     assert len(net.asked) == before, "a storm of repeats is worse"
 
 
@@ -74,15 +74,15 @@ async def test_empty_from_all_of_the_zones_servers_is_nodata_for_a_moment_and_no
 @virtual
 async def test_another_server_may_have_more_to_say(empty: str, seed: int, tmp_path: Path) -> None:
     zone = Zone("shop", f"@ NS ns1.shop.\n@ NS ns2.shop.\nwww A {GOOD}")
-    house = House(served(lambda query, asked: EMPTY[empty](query), zone), tmp_path, seed=seed)
-    assert addresses(await house.ask("www.shop")) == [GOOD]
+    resolver = ScriptedResolver(served(lambda query, asked: EMPTY[empty](query), zone), tmp_path, seed=seed)
+    assert addresses(await resolver.ask("www.shop")) == [GOOD]
 
 
 @pytest.mark.parametrize("what", NO_ANSWER)
 @virtual
 async def test_who_knows_nothing_of_the_zone_says_nothing_about_it(what: str, tmp_path: Path) -> None:
-    house = House(served(lambda query, asked: NO_ANSWER[what](query), None), tmp_path)
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    resolver = ScriptedResolver(served(lambda query, asked: NO_ANSWER[what](query), None), tmp_path)
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
 
 
 @virtual
@@ -90,14 +90,14 @@ async def test_servers_that_a_zone_has_left_do_not_empty_it(tmp_path: Path) -> N
     """What an attacker gains who has taken over the old servers of a zone that has moved: nothing."""
     net = served(lambda query, asked: zone(query, asked), None)
     zone = Zone("shop", f"@ NS ns1.shop.\nwww A {GOOD}\nmail A {GOOD}")
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("www.shop")) == [GOOD]
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("www.shop")) == [GOOD]
     net.root.remove("shop.")
     net.root.add("shop. NS ns2.shop.\nns2.shop. A 45.1.0.2")
     net.serve("45.1.0.1", lambda query, asked: EMPTY["alone"](query))
     net.serve("45.1.0.2", zone)
     await asyncio.sleep(bounds.DELEGATION_FRESH + 1)
-    assert addresses(await house.ask("mail.shop")) == [GOOD]
+    assert addresses(await resolver.ask("mail.shop")) == [GOOD]
 
 
 # -- minimised names -------------------------------------------------------------------------------------------------------
@@ -122,17 +122,17 @@ async def test_silence_about_names_in_between_is_no_silence_about_the_whole(serv
     zone = Zone("shop", "\n".join(f"{name} A {GOOD}" for name in NAMES))
     drops = dropping(zone, *NAMES)
     net = served(drops, drops if servers == 2 else None)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     took = []
     for name in NAMES:
-        before = house.clock.monotonic()
-        assert addresses(await house.ask(name)) == [GOOD]
-        took.append(house.clock.monotonic() - before)
+        before = resolver.clock.monotonic()
+        assert addresses(await resolver.ask(name)) == [GOOD]
+        took.append(resolver.clock.monotonic() - before)
     assert took[0] <= servers * bounds.FIRST_TIMEOUT + 0.2
     assert took[-1] <= 0.1, "by then it is known"
-    house.net.asked.clear()
+    resolver.net.asked.clear()
     await asyncio.sleep(bounds.FORGET_SERVER)
-    await house.ask("other.b.c.shop")
+    await resolver.ask("other.b.c.shop")
     assert ("c.shop.", "A") in net.names(), "and forgotten in time"
 
 
@@ -152,10 +152,10 @@ async def test_one_lost_packet_shows_one_name_at_most(tmp_path: Path) -> None:
         return com(query, asked)
 
     net.serve("45.1.0.1", losing)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     for n in range(4):
         lost = n % 2
-        assert addresses(await house.ask(f"a.b.d{n}.com")) == [GOOD]
+        assert addresses(await resolver.ask(f"a.b.d{n}.com")) == [GOOD]
         if not n % 2:
             assert (f"a.b.d{n}.com.", "A") not in net.names("45.1.0.1")
     assert net.names(ROOT_SERVER) == [("com.", "A")]
@@ -163,8 +163,8 @@ async def test_one_lost_packet_shows_one_name_at_most(tmp_path: Path) -> None:
 
 @virtual
 async def test_a_dead_zone_costs_no_more_than_its_bound(tmp_path: Path) -> None:
-    house = House(served(lambda query, asked: Failed.TIMEOUT, None), tmp_path)
-    assert rcode(await house.ask("a.b.c.shop")) == "SERVFAIL"
-    await house.settle()
-    sends = [asked for asked in house.net.asked if str(asked.server.address) == "45.1.0.1"]
+    resolver = ScriptedResolver(served(lambda query, asked: Failed.TIMEOUT, None), tmp_path)
+    assert rcode(await resolver.ask("a.b.c.shop")) == "SERVFAIL"
+    await resolver.settle()
+    sends = [asked for asked in resolver.net.asked if str(asked.server.address) == "45.1.0.1"]
     assert len(sends) <= bounds.SENDS_PER_SERVER + 1

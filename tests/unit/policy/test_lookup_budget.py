@@ -5,7 +5,7 @@ from functools import partial
 from ipaddress import ip_address
 
 import pytest
-from scriptednet import House, Net
+from scriptednet import Net, ScriptedResolver
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
@@ -56,12 +56,12 @@ def sent_to_victim(net):
     return sum(str(ask.server.address) in VICTIM for ask in net.asked)
 
 
-def screen_of(house, preset="tutorial"):
-    engine = Engine((), house.parts.resolve, house.clock, Counters())
+def screen_of(resolver, preset="tutorial"):
+    engine = Engine((), resolver.parts.resolve, resolver.clock, Counters())
     checks = partial(build, PRESETS[preset])
     refs = (f"REF{n}" for n in range(10_000))
     return Screen(
-        checks, engine, house.parts.resolve, NoGreylist(), house.clock, VerdictRules(), Counters(), lambda: next(refs)
+        checks, engine, resolver.parts.resolve, NoGreylist(), resolver.clock, VerdictRules(), Counters(), lambda: next(refs)
     )  # fmt: skip
 
 
@@ -76,9 +76,9 @@ def test_one_mail_costs_a_third_party_no_more_than_its_budget(victim, tmp_path):
     @virtual
     async def run():
         net, _ = internet(victim)
-        house = House(net, tmp_path)
-        verdict = await screen_of(house).screen(mail(instance="1"), record=True)
-        await house.settle()
+        resolver = ScriptedResolver(net, tmp_path)
+        verdict = await screen_of(resolver).screen(mail(instance="1"), record=True)
+        await resolver.settle()
         assert 10 < sent_to_victim(net) <= BUDGET
         assert len(net.asked) <= BUDGET
         assert verdict.action is Action.ACCEPT or verdict.reply.code < 500
@@ -89,26 +89,26 @@ def test_one_mail_costs_a_third_party_no_more_than_its_budget(victim, tmp_path):
 @virtual
 async def test_its_recipients_share_the_budget(tmp_path):
     net, _ = internet()
-    house = House(net, tmp_path)
-    screen = screen_of(house)
+    resolver = ScriptedResolver(net, tmp_path)
+    screen = screen_of(resolver)
     for recipient in range(20):
         await screen.screen(mail(instance="1", recipient=f"r{recipient}@example.org"), record=True)
-        await house.settle()
+        await resolver.settle()
     assert len(net.asked) <= BUDGET
 
 
 @virtual
 async def test_many_mails_cost_a_zone_so_much_a_second(tmp_path):
     net, _ = internet("answering")
-    house = House(net, tmp_path)
-    screen = screen_of(house)
+    resolver = ScriptedResolver(net, tmp_path)
+    screen = screen_of(resolver)
     at = Counter()
     for n in range(30):
         domain = f"a{n}.attacker.example"
         zone = net.servers[ATTACKER]
         zone.add(f'a{n} TXT "v=spf1 ' + " ".join(f"a:n{n}x{term}.victim.example" for term in range(10)) + ' -all"')
         await screen.screen(mail(sender=f"x@{domain}", helo_name="", instance=str(n)), record=True)
-        at[int(house.clock.monotonic())] = sent_to_victim(net)
+        at[int(resolver.clock.monotonic())] = sent_to_victim(net)
     assert sent_to_victim(net) <= bounds.MAIL_ZONE_RATE * (1 + len(at))
 
 
@@ -116,11 +116,11 @@ async def test_many_mails_cost_a_zone_so_much_a_second(tmp_path):
 async def test_who_is_spent_says_nothing_of_the_names(tmp_path):
     """A mail that has spent its budget on purpose spoils no name for the next one, nor for a client of the resolver."""
     net, _ = internet("answering")
-    house = House(net, tmp_path)
-    rates = ZoneRates(house.clock)
+    resolver = ScriptedResolver(net, tmp_path)
+    rates = ZoneRates(resolver.clock)
     poor, rich = Purse(rates, 0), Purse(rates, BUDGET)
-    name, deadline = from_text("mail.victim.example"), house.clock.monotonic() + 4
-    resolve = partial(house.parts.resolve.resolve, name, codes.A)
+    name, deadline = from_text("mail.victim.example"), resolver.clock.monotonic() + 4
+    resolve = partial(resolver.parts.resolve.resolve, name, codes.A)
     assert (await resolve(deadline=deadline, purse=poor)).rcode == codes.SERVFAIL
     answer = await resolve(deadline=deadline, purse=rich)
     assert answer.final(codes.A).rdatas == (ip_address("198.51.9.9").packed,)
@@ -164,8 +164,8 @@ async def test_registries_and_the_reverse_tree_are_exempt_and_zones_are_forgotte
 @virtual
 async def test_an_ordinary_mail_from_an_unknown_organisation_is_far_below(tmp_path):
     net, _ = internet("answering")
-    house = House(net, tmp_path)
-    screen = screen_of(house)
+    resolver = ScriptedResolver(net, tmp_path)
+    screen = screen_of(resolver)
     await screen.screen(mail(sender="joe@victim.example", helo_name="mail.victim.example", instance="1"), record=True)
     assert len(net.asked) <= BUDGET / 4
 
@@ -180,8 +180,8 @@ async def test_a_client_cannot_spend_what_it_takes_to_find_a_forged_sender_out(t
         '@ TXT "v=spf1 -all"\n@ MX 1 mail.bank.example.',
         net.servers["192.5.6.30"],
     )
-    house = House(net, tmp_path)
-    verdict = await screen_of(house).screen(mail(sender="teller@bank.example", instance="1"), record=True)
+    resolver = ScriptedResolver(net, tmp_path)
+    verdict = await screen_of(resolver).screen(mail(sender="teller@bank.example", instance="1"), record=True)
     assert verdict.action is Action.REJECT
     assert verdict.reply.enhanced == "5.7.23"
     assert len(net.asked) <= BUDGET

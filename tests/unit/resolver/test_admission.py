@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scriptednet import House, Late, Net, Zone, addresses, rcode
+from scriptednet import Late, Net, ScriptedResolver, Zone, addresses, rcode
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -23,8 +23,8 @@ def silent(query: object, ask: Ask) -> Failed:
     return Failed.TIMEOUT
 
 
-async def flood(house: House, names: list[str], *, local: bool = True) -> list["asyncio.Task[Answer]"]:
-    resolve = house.parts.recurse.resolve
+async def flood(resolver: ScriptedResolver, names: list[str], *, local: bool = True) -> list["asyncio.Task[Answer]"]:
+    resolve = resolver.parts.recurse.resolve
     tasks = [asyncio.create_task(resolve(from_text(name), codes.A, local=local)) for name in names]
     await asyncio.sleep(0.001)
     return tasks
@@ -38,17 +38,17 @@ async def test_dead_reverse_zones_take_nothing_from_their_parent(tmp_path: Path)
         net.zone(f"{number}.9.in-addr.arpa", {f"ns.{number}.9.in-addr.arpa": f"45.9.0.{number}"}, parent=arpa)
         net.serve(f"45.9.0.{number}", silent)
     net.zone("8.in-addr.arpa", {"ns.8.in-addr.arpa": "45.1.0.2"}, "*.0.0 PTR mail.example.", parent=arpa)
-    house = House(net, tmp_path)
-    await house.ask("1.0.0.8.in-addr.arpa", "PTR")
-    resolve = house.parts.recurse.resolve
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("1.0.0.8.in-addr.arpa", "PTR")
+    resolve = resolver.parts.recurse.resolve
     tasks = [asyncio.create_task(resolve(from_text(f"1.1.{each}.9.in-addr.arpa"), codes.PTR)) for each in range(250)]
     await asyncio.sleep(1)
     assert sum(not task.done() for task in tasks) > bounds.MAX_RECURSIONS_PER_ZONE, "all of them are waited for"
     net.zone("7.in-addr.arpa", {"ns.7.in-addr.arpa": "45.1.0.3"}, "*.0.0 PTR mail.example.", parent=arpa)
     for name in ("2.0.0.8.in-addr.arpa", "1.0.0.7.in-addr.arpa", "9.0.0.6.in-addr.arpa"):
-        begun = house.clock.monotonic()
-        assert rcode(await house.ask(name, "PTR")) in ("NOERROR", "NXDOMAIN")
-        assert house.clock.monotonic() - begun <= 0.2
+        begun = resolver.clock.monotonic()
+        assert rcode(await resolver.ask(name, "PTR")) in ("NOERROR", "NXDOMAIN")
+        assert resolver.clock.monotonic() - begun <= 0.2
     await asyncio.gather(*tasks)
 
 
@@ -56,9 +56,9 @@ async def test_dead_reverse_zones_take_nothing_from_their_parent(tmp_path: Path)
 async def test_a_list_is_asked_hundreds_of_questions_at_once(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
     net.zone("bl", {"ns.bl": "45.1.0.1"}, "* A 127.0.0.2")
-    house = House(net, tmp_path, list_zones=("bl",))
-    await house.ask("warm.bl")
-    answers = await asyncio.gather(*await flood(house, [f"{number}.bl" for number in range(400)]))
+    resolver = ScriptedResolver(net, tmp_path, list_zones=("bl",))
+    await resolver.ask("warm.bl")
+    answers = await asyncio.gather(*await flood(resolver, [f"{number}.bl" for number in range(400)]))
     assert {answer.rcode for answer in answers} == {codes.NOERROR}
 
 
@@ -70,11 +70,11 @@ async def test_lists_and_names_have_room_of_their_own(tmp_path: Path) -> None:
     for number in range(10):
         net.zone(f"z{number}.evil", {f"ns.z{number}.evil": f"45.9.0.{number}"})
         net.serve(f"45.9.0.{number}", silent)
-    house = House(net, tmp_path, list_zones=("bl", *(f"z{number}.evil" for number in range(5))))
-    lists = await flood(house, [f"x{each}.z{number}.evil" for number in range(5) for each in range(300)])
-    assert addresses(await house.ask("a.shop")) == ["193.0.0.1"]
-    names = await flood(house, [f"x{each}.z{number}.evil" for number in range(5, 10) for each in range(300)])
-    assert addresses(await house.ask("a.bl")) == ["127.0.0.2"]
+    resolver = ScriptedResolver(net, tmp_path, list_zones=("bl", *(f"z{number}.evil" for number in range(5))))
+    lists = await flood(resolver, [f"x{each}.z{number}.evil" for number in range(5) for each in range(300)])
+    assert addresses(await resolver.ask("a.shop")) == ["193.0.0.1"]
+    names = await flood(resolver, [f"x{each}.z{number}.evil" for number in range(5, 10) for each in range(300)])
+    assert addresses(await resolver.ask("a.bl")) == ["127.0.0.2"]
     await asyncio.gather(*lists, *names)
 
 
@@ -85,17 +85,17 @@ async def test_strangers_never_fill_the_room_of_this_machine(tmp_path: Path) -> 
     zones = [f"z{number}.evil" for number in range(20)]
     for number, zone in enumerate(zones):
         net.zone(zone, {f"ns.{zone}": f"45.9.0.{number}"})
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     for number, zone in enumerate(zones):
-        await house.ask(f"warm.{zone}")
+        await resolver.ask(f"warm.{zone}")
         net.serve(f"45.9.0.{number}", silent)
-    tasks = await flood(house, [f"x{each}.{zone}" for zone in zones for each in range(40)], local=False)
-    assert len(house.parts.recurse._room) == bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
-    local = await asyncio.gather(*await flood(house, [f"w{number}.shop" for number in range(100)]))
+    tasks = await flood(resolver, [f"x{each}.{zone}" for zone in zones for each in range(40)], local=False)
+    assert len(resolver.parts.recurse._room) == bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
+    local = await asyncio.gather(*await flood(resolver, [f"w{number}.shop" for number in range(100)]))
     assert {answer.rcode for answer in local} == {codes.NOERROR}
     await asyncio.gather(*tasks)
-    await house.settle()
-    assert (len(house.parts.recurse._room), house.parts.recurse._room.groups) == (0, 0)
+    await resolver.settle()
+    assert (len(resolver.parts.recurse._room), resolver.parts.recurse._room.groups) == (0, 0)
 
 
 @virtual
@@ -109,11 +109,11 @@ async def test_who_floods_through_forwarders_takes_the_room_of_one_domain(tmp_pa
 
     net.serve("10.53.0.1", forwarder)
     forward = (Forward(zone=".", servers=(Server(ip_address("10.53.0.1")),)),)
-    house = House(net, tmp_path, forward=forward, priming=False)
-    tasks = await flood(house, [f"x{number}.evil.com" for number in range(1500)])
-    assert len(house.parts.recurse._room) == bounds.MAX_RECURSIONS_PER_ZONE
+    resolver = ScriptedResolver(net, tmp_path, forward=forward, priming=False)
+    tasks = await flood(resolver, [f"x{number}.evil.com" for number in range(1500)])
+    assert len(resolver.parts.recurse._room) == bounds.MAX_RECURSIONS_PER_ZONE
     for number in range(20):
-        assert addresses(await house.ask(f"shop{number}.com")) == ["193.0.0.1"]
+        assert addresses(await resolver.ask(f"shop{number}.com")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
 
 
@@ -123,11 +123,11 @@ async def test_a_top_level_domain_never_takes_all_the_room(tmp_path: Path) -> No
     net.zone("evil", {"ns.evil": "45.9.0.1"})
     net.serve("45.9.0.1", silent)
     net.zone("shop", {"ns.shop": "45.1.0.2"}, "* A 193.0.0.1")
-    house = House(net, tmp_path)
-    await house.ask("a.shop")
-    tasks = await flood(house, [f"x{number}.evil" for number in range(1500)])
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("a.shop")
+    tasks = await flood(resolver, [f"x{number}.evil" for number in range(1500)])
     await asyncio.sleep(0.05)
-    assert addresses(await house.ask("b.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("b.shop")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
 
 
@@ -136,15 +136,15 @@ async def test_honest_names_of_a_flooded_zone_get_in(tmp_path: Path) -> None:
     net = Net()
     zone = net.zone("shop.com", {"ns.shop.com": "45.1.0.2"}, "* A 193.0.0.1")
     net.serve("45.1.0.2", lambda query, ask: Failed.TIMEOUT if ask.qname.startswith(b"\x04evil") else zone(query, ask))
-    house = House(net, tmp_path)
-    await house.ask("warm.shop.com")
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("warm.shop.com")
     tasks = []
     good = 0
     for number in range(300):  # 200 a second
         name = f"evil.x{number}.shop.com"
-        tasks.append(asyncio.create_task(house.parts.recurse.resolve(from_text(name), codes.A, local=False)))
+        tasks.append(asyncio.create_task(resolver.parts.recurse.resolve(from_text(name), codes.A, local=False)))
         if number % 10 == 0:
-            good += addresses(await house.ask(f"w{number}.shop.com")) == ["193.0.0.1"]
+            good += addresses(await resolver.ask(f"w{number}.shop.com")) == ["193.0.0.1"]
         await asyncio.sleep(0.005)
     assert good == 30
     await asyncio.gather(*tasks)

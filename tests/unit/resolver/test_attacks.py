@@ -14,7 +14,7 @@ import dns.rdatatype
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scriptednet import ROOT_SERVER, House, Net, Zone, addresses, rcode, reply_to
+from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, rcode, reply_to
 from virtualtime import VirtualLoop, virtual
 
 from resolverd import bounds
@@ -48,12 +48,12 @@ def lame(query: Message, ask: Ask) -> Message:
     return reply_to(query, rcode="REFUSED", aa=False)
 
 
-async def costs(house: House, name: str, rtype: str = "A") -> tuple[str, int]:
+async def costs(resolver: ScriptedResolver, name: str, rtype: str = "A") -> tuple[str, int]:
     """The RCODE, and how many questions to servers it took, work behind the client's back included."""
-    before = len(house.net.asked)
-    reply = await house.ask(name, rtype)
-    await house.settle()
-    return rcode(reply), len(house.net.asked) - before
+    before = len(resolver.net.asked)
+    reply = await resolver.ask(name, rtype)
+    await resolver.settle()
+    return rcode(reply), len(resolver.net.asked) - before
 
 
 # -- amplification -----------------------------------------------------------------------------------------------------------
@@ -77,13 +77,13 @@ async def test_delegations_to_a_thousand_servers(what: str, tmp_path: Path) -> N
     if what == "are dead":
         victim.add("* A 45.66.0.1")
     evil(net, lambda query, ask: many_servers(query, "evil" if "glue" in what else "victim", glue="glue" in what))
-    house = House(net, tmp_path, qname_minimisation=False)
-    code, asked = await costs(house, "a.evil")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+    code, asked = await costs(resolver, "a.evil")
     assert code == "SERVFAIL"
     assert asked <= bounds.MAX_QUERIES
     assert len(net.names(VICTIM)) <= 2 * bounds.MAX_NS_LOOKUPS, "hardly anything reaches the victim"
     # A fresh name is bounded by itself.
-    assert (await costs(house, "b.evil"))[1] <= bounds.MAX_QUERIES
+    assert (await costs(resolver, "b.evil"))[1] <= bounds.MAX_QUERIES
 
 
 @virtual
@@ -92,15 +92,15 @@ async def test_a_delegation_to_a_thousand_servers_costs_little_time(tmp_path: Pa
     query = dns.message.make_query("a.evil", "A", use_edns=0, id=0)
     octets = many_servers(query, "evil", glue=True).to_wire(max_size=65535)
     evil(net, lambda query, ask: octets)
-    house = House(net, tmp_path, qname_minimisation=False)
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
     times = []
     for _ in range(3):
-        house.parts.delegations.clear()
-        house.parts.failures.clear()
+        resolver.parts.delegations.clear()
+        resolver.parts.failures.clear()
         begun = time.process_time()
-        await house.ask("a.evil")
+        await resolver.ask("a.evil")
         times.append(time.process_time() - begun)
-        await house.settle()
+        await resolver.settle()
     assert min(times) < 0.1
 
 
@@ -125,8 +125,8 @@ async def test_chains_of_aliases_and_delegations_multiplied(tmp_path: Path) -> N
     net.root.add(f"evil2. NS ns.evil2.\nns.evil2. A {EVIL}")
     for minimise in (True, False):
         net.asked.clear()
-        house = House(net, tmp_path, qname_minimisation=minimise)
-        code, asked = await costs(house, "x.d0.evil")
+        resolver = ScriptedResolver(net, tmp_path, qname_minimisation=minimise)
+        code, asked = await costs(resolver, "x.d0.evil")
         assert code == "SERVFAIL"
         assert asked <= bounds.MAX_QUERIES
 
@@ -185,14 +185,14 @@ async def test_circles_end_and_are_remembered(circle: object, minimise: bool, tm
     # TsuNAME and its kin.
     net = Net()
     circle(net)  # type: ignore[operator]
-    house = House(net, tmp_path, qname_minimisation=minimise)
-    code, asked = await costs(house, "www.one")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=minimise)
+    code, asked = await costs(resolver, "www.one")
     # An answer that is nothing but its own zone's NS is taken for an empty one.
     assert code == "NOERROR" if circle is glue_that_points_back else code in ("SERVFAIL", "YXDOMAIN")
     assert asked <= bounds.MAX_QUERIES // 2
     for _ in range(10):
         await asyncio.sleep(bounds.FAILURE_TTL / 12)
-        assert await costs(house, "www.one") == (code, 0)
+        assert await costs(resolver, "www.one") == (code, 0)
 
 
 @virtual
@@ -201,8 +201,8 @@ async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
     com = net.zone("com", {"ns.com": "45.1.0.1"})
     net.zone("dead.com", {"ns.dead.com": EVIL}, "warm A 193.0.0.9", parent=com)
     net.zone("good.com", {"ns.good.com": "45.1.0.2"}, "* A 193.0.0.1", parent=com)
-    house = House(net, tmp_path)
-    await house.ask("warm.dead.com")
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("warm.dead.com")
     net.serve(EVIL, silent)
     loop = asyncio.get_running_loop()
     waiting, times, failed = [], [], 0
@@ -210,19 +210,19 @@ async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
     async def good(number: int) -> None:
         nonlocal failed
         begun = loop.time()
-        failed += addresses(await house.ask(f"g{number}.good.com")) != ["193.0.0.1"]
+        failed += addresses(await resolver.ask(f"g{number}.good.com")) != ["193.0.0.1"]
         times.append(loop.time() - begun)
 
     for number in range(2500):  # 500 a second, for five seconds
-        waiting.append(asyncio.create_task(house.ask(f"x{number}.dead.com")))
+        waiting.append(asyncio.create_task(resolver.ask(f"x{number}.dead.com")))
         if number % 10 == 0:
             waiting.append(asyncio.create_task(good(number)))  # type: ignore[arg-type]
         await asyncio.sleep(0.002)
-        assert len(house.parts.recurse._flights) <= bounds.MAX_RECURSIONS_PER_ZONE + 60
+        assert len(resolver.parts.recurse._flights) <= bounds.MAX_RECURSIONS_PER_ZONE + 60
     await asyncio.gather(*waiting)
     assert failed <= 0.05 * len(times)
     assert sorted(times)[int(len(times) * 0.99)] <= 3 * net.rtt
-    await house.settle()
+    await resolver.settle()
 
 
 # -- poison ------------------------------------------------------------------------------------------------------------------
@@ -281,24 +281,24 @@ def test_no_server_speaks_for_names_outside_its_zone(
         net.zone("victim", {"ns.victim": VICTIM}, "www A 193.0.0.1\n@ A 193.0.0.2")
         net.zone("com", {"ns.com": "45.0.0.3"}, "www A 193.0.0.3")
         evil(net, handler)
-        house = House(net, folder)
+        resolver = ScriptedResolver(net, folder)
         for asked in ("www.evil", "evil", "a.b.evil"):
-            await house.ask(asked, rtype)
-        now = house.clock.monotonic()
+            await resolver.ask(asked, rtype)
+        now = resolver.clock.monotonic()
         for name in VICTIMS:
-            for known in house.parts.records.types(from_text(name), now):
-                hit = house.parts.records.get(from_text(name), known, now, Trust.GLUE)
+            for known in resolver.parts.records.types(from_text(name), now):
+                hit = resolver.parts.records.get(from_text(name), known, now, Trust.GLUE)
                 # What is known of a victim came from the victim, on the way along an alias.
                 assert hit is None or hit.rrset is None or b"\6\6\6\6" not in b"".join(hit.rrset.rdatas)
                 assert hit is None or hit.rrset is None or b"evil" not in b"".join(hit.rrset.rdatas)
         for zone in ("victim", "com"):
-            delegation = house.parts.delegations.closest(from_text(f"www.{zone}"), now)
+            delegation = resolver.parts.delegations.closest(from_text(f"www.{zone}"), now)
             if delegation is not None:
                 assert delegation.zone in (from_text(zone), b"\0")
                 assert EVIL not in str(delegation.glue)
-        assert addresses(await house.ask("www.victim")) == ["193.0.0.1"]
-        assert addresses(await house.ask("victim")) == ["193.0.0.2"]
-        assert addresses(await house.ask("www.com")) == ["193.0.0.3"]
+        assert addresses(await resolver.ask("www.victim")) == ["193.0.0.1"]
+        assert addresses(await resolver.ask("victim")) == ["193.0.0.2"]
+        assert addresses(await resolver.ask("www.com")) == ["193.0.0.3"]
         assert all(name.endswith((".evil.", "evil.")) or rtype == "NS" for name, _ in net.names(EVIL))
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -318,12 +318,12 @@ async def test_what_a_positive_answer_volunteers_is_not_kept(tmp_path: Path) -> 
         )
 
     evil(net, handler)
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("www.evil")) == ["193.0.0.1"]
-    now = house.clock.monotonic()
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("www.evil")) == ["193.0.0.1"]
+    now = resolver.clock.monotonic()
     for name in ("other.evil", "ns2.evil", "ns.evil", "evil", "sub.evil"):
-        assert house.parts.records.types(from_text(name), now) == []
-    delegation = house.parts.delegations.closest(from_text("x.sub.evil"), now)
+        assert resolver.parts.records.types(from_text(name), now) == []
+    delegation = resolver.parts.delegations.closest(from_text("x.sub.evil"), now)
     assert delegation is not None
     assert (delegation.zone, delegation.servers) == (from_text("evil"), (from_text("ns.evil"),))
 
@@ -341,9 +341,9 @@ async def test_addresses_that_are_nobody_on_the_internet_are_never_asked(tmp_pat
     net.zone("host", {"ns.host": "45.0.0.3"}, "\n".join(f"ns A {address}" for address in LOCAL))
     for address in (*LOCAL, *LOCAL6):
         net.serve(address, Zone("evil", "www A 193.0.0.1"))
-    house = House(net, tmp_path, ipv6=True)
-    assert rcode(await house.ask("www.evil")) == "SERVFAIL"
-    await house.settle()
+    resolver = ScriptedResolver(net, tmp_path, ipv6=True)
+    assert rcode(await resolver.ask("www.evil")) == "SERVFAIL"
+    await resolver.settle()
     asked = {ask.server.address for ask in net.asked}
     assert not [each for each in asked if any(each in net_ for net_ in Settings().resolver.do_not_query)]
 
@@ -369,10 +369,10 @@ async def test_a_forwarder_speaks_for_its_zone_only(tmp_path: Path) -> None:
 
     net.serve("10.53.0.1", forwarder)
     forward = (Forward(zone="corp", servers=(Server(ip_address("10.53.0.1")),)),)
-    house = House(net, tmp_path, forward=forward)
-    assert addresses(await house.ask("www.corp")) == ["10.0.0.1"]
-    assert addresses(await house.ask("alias.corp")) == ["193.0.0.1"]
-    assert addresses(await house.ask("www.victim")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path, forward=forward)
+    assert addresses(await resolver.ask("www.corp")) == ["10.0.0.1"]
+    assert addresses(await resolver.ask("alias.corp")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("www.victim")) == ["193.0.0.1"]
     assert EVIL not in {str(ask.server.address) for ask in net.asked}
 
 
@@ -381,15 +381,15 @@ async def test_names_of_ours_are_not_hidden_by_a_denial_above(tmp_path: Path) ->
     net = Net()
     net.serve("10.53.0.1", lambda query, ask: reply_to(query, f"{qname(query)} A 10.0.0.1", aa=False))
     forward = (Forward(zone="corp.internal", servers=(Server(ip_address("10.53.0.1")),)),)
-    house = House(net, tmp_path, forward=forward, builtin_zones=True)
-    assert rcode(await house.ask("internal")) == "NXDOMAIN"
-    assert rcode(await house.ask("xcorp.internal")) == "NXDOMAIN"
-    assert addresses(await house.ask("corp.internal")) == ["10.0.0.1"]
-    assert addresses(await house.ask("www.corp.internal")) == ["10.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path, forward=forward, builtin_zones=True)
+    assert rcode(await resolver.ask("internal")) == "NXDOMAIN"
+    assert rcode(await resolver.ask("xcorp.internal")) == "NXDOMAIN"
+    assert addresses(await resolver.ask("corp.internal")) == ["10.0.0.1"]
+    assert addresses(await resolver.ask("www.corp.internal")) == ["10.0.0.1"]
     asked = len(net.asked)
     for name in ("x.localhost", "1.0.0.10.in-addr.arpa", "x.onion", "x.home.arpa"):
-        await house.ask(name)
-    assert len(net.asked) == asked, "names that are answered here do not leave the house"
+        await resolver.ask(name)
+    assert len(net.asked) == asked, "names that are answered here do not leave the resolver"
 
 
 # -- ghosts ------------------------------------------------------------------------------------------------------------------
@@ -420,21 +420,21 @@ async def test_a_withdrawn_domain_is_gone_with_its_delegation(refresh: str, tmp_
         return reply_to(query, data.get(rtype, ""), authority, additional)
 
     net.serve(EVIL, handler)
-    house = House(net, tmp_path, serve_stale=0.0)
+    resolver = ScriptedResolver(net, tmp_path, serve_stale=0.0)
     name, rtype = refresh.split()
-    assert addresses(await house.ask("www.evil")) == ["6.6.6.6"]
+    assert addresses(await resolver.ask("www.evil")) == ["6.6.6.6"]
     gone = asyncio.get_running_loop().time() + TTL
     net.root.remove("evil.")
     number = 0
     while asyncio.get_running_loop().time() < gone + 600:
         number += 1
-        await house.ask(name.format(number), rtype)
-        await house.ask("www.evil")
+        await resolver.ask(name.format(number), rtype)
+        await resolver.ask("www.evil")
         await asyncio.sleep(250)
-    assert rcode(await house.ask(f"fresh{number}.evil")) == "NXDOMAIN"
+    assert rcode(await resolver.ask(f"fresh{number}.evil")) == "NXDOMAIN"
     await asyncio.sleep(86400)
     before = len(net.names(EVIL))
-    assert rcode(await house.ask("www.evil")) == "NXDOMAIN"
+    assert rcode(await resolver.ask("www.evil")) == "NXDOMAIN"
     assert len(net.names(EVIL)) == before
 
 
@@ -452,19 +452,19 @@ async def test_a_withdrawn_domain_takes_its_sub_domains_along(tmp_path: Path) ->
         return reply_to(query, authority=f"{name} 86400 NS ns.evil.", additional=f"ns.evil. 86400 A {EVIL}", aa=False)
 
     net.serve(EVIL, handler)
-    house = House(net, tmp_path, serve_stale=0.0, qname_minimisation=False)
+    resolver = ScriptedResolver(net, tmp_path, serve_stale=0.0, qname_minimisation=False)
     gone = asyncio.get_running_loop().time() + TTL
     zone, number = "evil", 0
     while asyncio.get_running_loop().time() < gone:
         zone = f"d{number}.{zone}" if number < 8 else zone
-        await house.ask(zone)
-        await house.ask(f"www.{zone}")
+        await resolver.ask(zone)
+        await resolver.ask(f"www.{zone}")
         number += 1
         if number == 2:
             net.root.remove("evil.")
         await asyncio.sleep(400)
-    assert house.parts.delegations.closest(from_text(f"www.{zone}"), gone + 1) is None
-    assert rcode(await house.ask(f"fresh.{zone}")) == "NXDOMAIN"
+    assert resolver.parts.delegations.closest(from_text(f"www.{zone}"), gone + 1) is None
+    assert rcode(await resolver.ask(f"fresh.{zone}")) == "NXDOMAIN"
 
 
 # -- downgrades --------------------------------------------------------------------------------------------------------------
@@ -486,11 +486,11 @@ async def test_one_forged_formerr_does_not_take_edns_away(tmp_path: Path) -> Non
         return zone(query, ask)
 
     net.serve("45.1.0.1", handler)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
 
     async def with_edns(name: str) -> list[bool]:
         before = len(net.asked)
-        assert addresses(await house.ask(name)) == ["193.0.0.1"]
+        assert addresses(await resolver.ask(name)) == ["193.0.0.1"]
         return [ask.edns_size > 0 for ask in net.asked[before:] if str(ask.server.address) == "45.1.0.1"]
 
     assert await with_edns("a.shop") == [True]
@@ -513,10 +513,10 @@ async def test_letters_are_given_up_only_after_tcp_has_confirmed(tmp_path: Path)
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "* A 193.0.0.1")
     net.serve("45.1.0.1", lambda query, ask: Failed.LETTERS if ask.random_case else zone(query, ask))
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("a.shop")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("a.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
-    assert addresses(await house.ask("b.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("b.shop")) == ["193.0.0.1"]
     assert (net.asked[-1].transport, net.asked[-1].random_case) == (Transport.UDP, False)
 
 
@@ -525,11 +525,11 @@ async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
     net.serve("45.1.0.1", lambda query, ask: Failed.SPOOFED if ask.transport is Transport.UDP else zone(query, ask))
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
-    able = house.parts.servers.capabilities
-    assert able.bears(net.asked[-1].server.address, Feature.LETTERS, house.clock.monotonic())
+    able = resolver.parts.servers.capabilities
+    assert able.bears(net.asked[-1].server.address, Feature.LETTERS, resolver.clock.monotonic())
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------------
@@ -573,15 +573,15 @@ async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: 
         return reply_to(query, f"{qname(query)} CNAME c0.evil.\n{chain}")
 
     evil(net, handler)
-    house = House(net, tmp_path, qname_minimisation=False)
-    code, asked = await costs(house, "www.evil")
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+    code, asked = await costs(resolver, "www.evil")
     assert code == "SERVFAIL"
     assert asked <= bounds.MAX_CNAMES + 2
-    assert len(house.parts.records) <= bounds.MAX_CNAMES + 2
-    size = house.parts.records.size
-    reply = await house.ask("evil", "NS")
+    assert len(resolver.parts.records) <= bounds.MAX_CNAMES + 2
+    size = resolver.parts.records.size
+    reply = await resolver.ask("evil", "NS")
     assert len(reply.answer[0]) == 2000
-    assert house.parts.records.size == size
+    assert resolver.parts.records.size == size
 
 
 # -- slow servers ------------------------------------------------------------------------------------------------------------
@@ -592,19 +592,19 @@ async def test_a_server_slow_on_purpose_lets_no_late_burst_loose(tmp_path: Path)
     # DNSBomb: no client is answered later than its patience, whatever comes in then.
     net = Net(rtt=4.9)
     evil(net, lambda query, ask: reply_to(query, f"{qname(query)} A 6.6.6.6"))
-    house = House(net, tmp_path, patience=Patience(client=4.0))
+    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=4.0))
     loop = asyncio.get_running_loop()
     ends: list[float] = []
 
     async def client(number: int) -> None:
         await asyncio.sleep(number * 0.01)
         begun = loop.time()
-        await house.ask(f"x{number}.evil")
+        await resolver.ask(f"x{number}.evil")
         ends.append(loop.time() - begun)
 
     await asyncio.gather(*(client(number) for number in range(300)))
     assert max(ends) <= 4.001
-    await house.settle()
+    await resolver.settle()
 
 
 def test_the_default_never_asks_private_addresses() -> None:
@@ -618,7 +618,7 @@ def test_the_default_never_asks_private_addresses() -> None:
 async def test_the_root_is_asked_for_what_it_knows_only(tmp_path: Path) -> None:
     net = Net()
     net.zone("shop", {"ns.shop": "45.1.0.1"}, "*.a.b A 193.0.0.1")
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     for number in range(50):
-        await house.ask(f"w{number}.a.b.shop")
+        await resolver.ask(f"w{number}.a.b.shop")
     assert net.names(ROOT_SERVER) == [("shop.", "A")]

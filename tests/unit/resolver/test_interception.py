@@ -8,7 +8,7 @@ from typing import Any
 import dns.flags
 import pytest
 from mailcases import CLIENT, attempt
-from scriptednet import ROOT_SERVER, Handler, House, Message, Net, addresses, rcode, reply_to
+from scriptednet import ROOT_SERVER, Handler, Message, Net, ScriptedResolver, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -95,7 +95,7 @@ mail 300 A {CLIENT}
 """
 
 
-async def findings(house: House) -> list[Finding]:
+async def findings(resolver: ScriptedResolver) -> list[Finding]:
     """What all checks that ask for names find of an honest client."""
     names = ("ptr", "fcrdns", "helo", "sender_domain", "spf")
     all_checks = checks.build({name: checks.rules_for("tutorial", name, action="reject") for name in names}, ())
@@ -103,10 +103,10 @@ async def findings(house: House) -> list[Finding]:
 
     async def ask(question: Question, of_sender: bool) -> Reply:
         assert isinstance(question, Lookup)
-        end = house.clock.monotonic() + 4
-        return as_checks_see_it(await house.parts.resolve.resolve(question.name, question.rtype, deadline=end), question.rtype)
+        end = resolver.clock.monotonic() + 4
+        return as_checks_see_it(await resolver.parts.resolve.resolve(question.name, question.rtype, deadline=end), question.rtype)
 
-    inquiry = await inquire(sender, all_checks, ask, house.clock, house.clock.monotonic() + 8)
+    inquiry = await inquire(sender, all_checks, ask, resolver.clock, resolver.clock.monotonic() + 8)
     return judge(sender, all_checks, inquiry)
 
 
@@ -120,43 +120,43 @@ def definite(found: list[Finding]) -> list[str]:
 async def test_who_answers_for_everybody_is_not_believed_from_the_start(name: str, tmp_path: Path) -> None:
     net = Intercepted()
     net.liar = LIARS[name]
-    house = House(net, tmp_path, priming=True)
+    resolver = ScriptedResolver(net, tmp_path, priming=True)
     for question in ("www.sender A", "sender MX", "7.2.0.192.in-addr.arpa PTR", "nowhere A", ". NS"):
-        assert rcode(await house.ask(*question.split())) == "SERVFAIL", question
-    assert not definite(await findings(house))
-    assert len(house.parts.records) == 0
-    answer, steps = await house.parts.recurse.trace(from_text("www.sender"), 1)
+        assert rcode(await resolver.ask(*question.split())) == "SERVFAIL", question
+    assert not definite(await findings(resolver))
+    assert len(resolver.parts.records) == 0
+    answer, steps = await resolver.parts.recurse.trace(from_text("www.sender"), 1)
     assert answer.is_failure
     assert steps, "a trace shows what is said to whom"
     # Nor is anything left of it when he has gone.
     net.liar = None
     await asyncio.sleep(61)
-    assert addresses(await house.ask("mail.sender")) == [CLIENT]
-    assert not [each for each in await findings(house) if each.consequence is not None]
+    assert addresses(await resolver.ask("mail.sender")) == [CLIENT]
+    assert not [each for each in await findings(resolver) if each.consequence is not None]
 
 
 @pytest.mark.parametrize("name", LIARS)
 @virtual
 async def test_who_begins_to_answer_for_everybody_is_noticed(name: str, tmp_path: Path) -> None:
     net = Intercepted()
-    house = House(net, tmp_path, priming=True, serve_stale=0.0)
-    upkeep = Upkeep(house.parts.recurse, True, forwards=False)
+    resolver = ScriptedResolver(net, tmp_path, priming=True, serve_stale=0.0)
+    upkeep = Upkeep(resolver.parts.recurse, True, forwards=False)
     running = asyncio.create_task(upkeep.run())
-    assert addresses(await house.ask("mail.sender")) == [CLIENT]
-    assert not definite(await findings(house))
+    assert addresses(await resolver.ask("mail.sender")) == [CLIENT]
+    assert not definite(await findings(resolver))
     assert upkeep.readiness.ready
     await asyncio.sleep(400)  # the records have ended, the delegations have not
     net.liar = LIARS[name]
     for _ in range(3):
-        assert not definite(await findings(house))
-        assert rcode(await house.ask("mail.sender")) == "SERVFAIL"
+        assert not definite(await findings(resolver))
+        assert rcode(await resolver.ask("mail.sender")) == "SERVFAIL"
         await asyncio.sleep(100)
     if name != "refuses":
         assert upkeep.readiness == (False, "somebody else answers in place of the root servers")
     net.liar = None
     await asyncio.sleep(11)
     assert upkeep.readiness.ready
-    assert addresses(await house.ask("mail.sender")) == [CLIENT]
+    assert addresses(await resolver.ask("mail.sender")) == [CLIENT]
     running.cancel()
 
 
@@ -165,13 +165,13 @@ async def test_who_begins_to_answer_for_everybody_is_noticed(name: str, tmp_path
 async def test_a_forwarder_that_knows_no_root_makes_nothing_definite(name: str, tmp_path: Path) -> None:
     net = Intercepted()
     net.liar = LIARS[name]
-    house = House(net, tmp_path, priming=True, forward=(Forward(".", (Server(ip_address("45.3.0.1")),)),))
-    upkeep = Upkeep(house.parts.recurse, True, forwards=True)
+    resolver = ScriptedResolver(net, tmp_path, priming=True, forward=(Forward(".", (Server(ip_address("45.3.0.1")),)),))
+    upkeep = Upkeep(resolver.parts.recurse, True, forwards=True)
     running = asyncio.create_task(upkeep.run())
     await asyncio.sleep(0.5)
     assert not upkeep.readiness.ready
-    assert not definite(await findings(house))
-    assert len(house.parts.records) == 0
+    assert not definite(await findings(resolver))
+    assert len(resolver.parts.records) == 0
     running.cancel()
 
 
@@ -181,13 +181,13 @@ async def test_a_stub_zone_is_its_admins_word_while_the_root_answers(tmp_path: P
     net = Intercepted()
     local = Server(ip_address("45.3.0.2"))
     net.serve("45.3.0.2", lambda query, ask: _recursive(reply_to(query, f"{query.question[0].name} 60 A 45.3.0.3", aa=False)))
-    house = House(net, tmp_path, priming=True, stub=(Stub("local", (local,)),))
-    assert addresses(await house.ask("host.local")) == ["45.3.0.3"]
-    answer = await house.parts.resolve.resolve(from_text("host.local"), 1)
+    resolver = ScriptedResolver(net, tmp_path, priming=True, stub=(Stub("local", (local,)),))
+    assert addresses(await resolver.ask("host.local")) == ["45.3.0.3"]
+    answer = await resolver.parts.resolve.resolve(from_text("host.local"), 1)
     assert answer.definite
     net.liar = LIARS["denies"]
-    assert rcode(await house.ask("www.sender")) == "SERVFAIL"
-    answer = await house.parts.resolve.resolve(from_text("other.local"), 1)
+    assert rcode(await resolver.ask("www.sender")) == "SERVFAIL"
+    answer = await resolver.parts.resolve.resolve(from_text("other.local"), 1)
     assert not answer.definite
 
 
@@ -209,15 +209,15 @@ async def test_servers_that_always_look_strange_cost_one_look_a_minute(tmp_path:
 
     net.root.add("odd. NS ns.odd.\nns.odd. A 45.1.0.3")
     net.serve("45.1.0.3", handler)
-    house = House(net, tmp_path, priming=True)
-    began = house.clock.monotonic()
+    resolver = ScriptedResolver(net, tmp_path, priming=True)
+    began = resolver.clock.monotonic()
     for number in range(70):
-        assert addresses(await house.ask(f"www.{number}.odd")) == ["45.1.0.9"]
-        assert rcode(await house.ask(f"x{number}.odd")) == "NXDOMAIN"
-        answer = await house.parts.resolve.resolve(from_text(f"x{number}.odd"), 1)
+        assert addresses(await resolver.ask(f"www.{number}.odd")) == ["45.1.0.9"]
+        assert rcode(await resolver.ask(f"x{number}.odd")) == "NXDOMAIN"
+        answer = await resolver.parts.resolve.resolve(from_text(f"x{number}.odd"), 1)
         assert answer.definite
         await asyncio.sleep(3)
-    looks = (house.clock.monotonic() - began) / bounds.ROOT_CHECK_TTL
+    looks = (resolver.clock.monotonic() - began) / bounds.ROOT_CHECK_TTL
     assert net.names(ROOT_SERVER).count((".", "NS")) <= looks + 2
 
 
@@ -227,12 +227,12 @@ async def test_silence_of_the_root_takes_nobody_away(tmp_path: Path) -> None:
     net = Intercepted()
     net.root.add("odd. NS ns.odd.\nns.odd. A 45.1.0.3")
     net.serve("45.1.0.3", lambda query, ask: _recursive(reply_to(query, f"{query.question[0].name} 60 A 45.1.0.9")))
-    house = House(net, tmp_path, priming=True)
-    assert addresses(await house.ask("www.odd")) == ["45.1.0.9"]
+    resolver = ScriptedResolver(net, tmp_path, priming=True)
+    assert addresses(await resolver.ask("www.odd")) == ["45.1.0.9"]
     net.serve(ROOT_SERVER, lambda query, ask: Failed.TIMEOUT)
     await asyncio.sleep(100)
-    assert addresses(await house.ask("www2.odd")) == ["45.1.0.9"]
-    assert not (await house.parts.resolve.resolve(from_text("www2.odd"), 1)).definite
+    assert addresses(await resolver.ask("www2.odd")) == ["45.1.0.9"]
+    assert not (await resolver.parts.resolve.resolve(from_text("www2.odd"), 1)).definite
 
 
 # -- what no authority has said, while nobody lies ---------------------------------------------------------------------------
@@ -253,22 +253,22 @@ async def test_what_no_authority_has_said_is_an_answer_and_no_evidence(ra: bool,
 
     net.root.add("odd. NS ns.odd.\nns.odd. A 45.1.0.3")
     net.serve("45.1.0.3", handler)
-    house = House(net, tmp_path, priming=True)
+    resolver = ScriptedResolver(net, tmp_path, priming=True)
     for _ in range(2):  # and once more from memory
-        assert addresses(await house.ask("www.odd")) == ["45.1.0.9"]
-        assert rcode(await house.ask("gone.odd")) == code
-        found = as_checks_see_it(await house.parts.resolve.resolve(from_text("www.odd"), 1), 1)
+        assert addresses(await resolver.ask("www.odd")) == ["45.1.0.9"]
+        assert rcode(await resolver.ask("gone.odd")) == code
+        found = as_checks_see_it(await resolver.parts.resolve.resolve(from_text("www.odd"), 1), 1)
         assert isinstance(found, Records)
         assert not found.definite
-        assert as_checks_see_it(await house.parts.resolve.resolve(from_text("gone.odd"), 1), 1) == NO_AUTHORITY
+        assert as_checks_see_it(await resolver.parts.resolve.resolve(from_text("gone.odd"), 1), 1) == NO_AUTHORITY
 
 
 @virtual
 async def test_stale_data_is_no_evidence(tmp_path: Path) -> None:
     net = Intercepted()
-    house = House(net, tmp_path, priming=True)
-    assert isinstance(as_checks_see_it(await house.parts.resolve.resolve(from_text("gone.sender"), 1), 1), Absent)
+    resolver = ScriptedResolver(net, tmp_path, priming=True)
+    assert isinstance(as_checks_see_it(await resolver.parts.resolve.resolve(from_text("gone.sender"), 1), 1), Absent)
     net.serve("45.1.0.2", lambda query, ask: Failed.TIMEOUT)
     await asyncio.sleep(4000)
-    assert rcode(await house.ask("gone.sender")) == "NXDOMAIN"
-    assert as_checks_see_it(await house.parts.resolve.resolve(from_text("gone.sender"), 1), 1) == NO_AUTHORITY
+    assert rcode(await resolver.ask("gone.sender")) == "NXDOMAIN"
+    assert as_checks_see_it(await resolver.parts.resolve.resolve(from_text("gone.sender"), 1), 1) == NO_AUTHORITY

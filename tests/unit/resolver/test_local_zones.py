@@ -1,4 +1,4 @@
-"""Own zones from their files to the answer: reading and rereading, and their place before everything else that answers."""
+"""Local zones from their files to the answer: reading and rereading, and their place before everything else that answers."""
 
 import gzip
 import logging
@@ -18,7 +18,7 @@ from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.files import Change, LocalZones, Stamp
-from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.rbldnsd import FORMATS
 from resolverd.resolver.local.table import Table
 from resolverd.wire import codes, rdata
@@ -301,7 +301,7 @@ example.com 60 CNAME elsewhere.example.
     origin = from_text("list.example")
     addresses = [b"1.2.3.4 :2:listed\n", b"1.2.3.5\n", b"9.9.9.1\n"]
     lists = [FORMATS["ip4set"](addresses, 0, 0), FORMATS["dnset"]([b"example.com\n"], 0, 0)]
-    zone = OwnZone(origin, master_file.zone(master, origin), lists)
+    zone = LocalZone(origin, master_file.zone(master, origin), lists)
     rtype_number = codes.type_from_text(rtype)
     answer = zone.ask(from_text(f"{name}.list.example".lstrip(".")), rtype_number).answer
     if isinstance(wanted, str):
@@ -314,7 +314,7 @@ example.com 60 CNAME elsewhere.example.
 
 
 def test_a_list_without_soa_and_ns() -> None:
-    zone = OwnZone(from_text("list.example"), None, [FORMATS["ip4set"]([b"1.2.3.4\n"], 0, 0)])
+    zone = LocalZone(from_text("list.example"), None, [FORMATS["ip4set"]([b"1.2.3.4\n"], 0, 0)])
     for rtype, rcode in ((codes.SOA, codes.REFUSED), (codes.NS, codes.REFUSED), (codes.A, codes.NOERROR)):
         answer = zone.ask(from_text("list.example"), rtype).answer
         assert (answer.rcode, answer.answer, answer.authority) == (rcode, (), ())
@@ -346,7 +346,7 @@ far   NS    ns.shop.
 
 
 class World:
-    """A resolver with own zones in front of a scripted internet."""
+    """A resolver with local zones in front of a scripted internet."""
 
     def __init__(self, tmp_path: Path, *zones: tuple[str, str], **resolver: object):
         self.net = Net()
@@ -359,12 +359,12 @@ class World:
         hints = root_hints(tmp_path, "k.root-servers.net", ["198.41.0.4"])
         self.settings = settings(hints, resolver={"ipv6": False, "builtin_zones": True, **resolver}, cache={"prefetch": False})
         self.clock = VirtualClock()
-        made = [OwnZone(name, master_file.zone(text, name)) for name, text in ((from_text(each), text) for each, text in zones)]
+        made = [LocalZone(name, master_file.zone(text, name)) for name, text in ((from_text(each), text) for each, text in zones)]
         self.own = Own(Table())
-        self.parts = resolution(self.settings, self.net, self.clock, Counters(), own=self.own)
+        self.parts = resolution(self.settings, self.net, self.clock, Counters(), local_zones=self.own)
         self.put(*made)
 
-    def put(self, *zones: OwnZone) -> None:
+    def put(self, *zones: LocalZone) -> None:
         self.own.table = Table(zones, self.parts.routes.zones)
         delegate(self.own.table, self.parts, self.settings)
 
@@ -381,12 +381,12 @@ def shown(answer: Answer) -> list[str]:
 
 
 @virtual
-async def test_own_zones_win_over_the_world_memory_and_what_is_built_in(tmp_path: Path) -> None:
+async def test_local_zones_win_over_the_world_memory_and_what_is_built_in(tmp_path: Path) -> None:
     world = World(tmp_path, builtin_except=("test",))
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.6.6.6"]
     assert shown(await world.ask("new.corp.test")) == ["NXDOMAIN"]
     corp = from_text("corp.test")
-    world.put(OwnZone(corp, master_file.zone(CORP + "new A 10.0.0.2\n", corp)))
+    world.put(LocalZone(corp, master_file.zone(CORP + "new A 10.0.0.2\n", corp)))
     answer = await world.ask("www.corp.test")
     assert shown(answer) == ["NOERROR", "www.corp.test. 10.0.0.1"]
     assert answer.aa
@@ -395,7 +395,7 @@ async def test_own_zones_win_over_the_world_memory_and_what_is_built_in(tmp_path
 
 
 @virtual
-async def test_own_zones_below_a_built_in_one(tmp_path: Path) -> None:
+async def test_local_zones_below_a_built_in_one(tmp_path: Path) -> None:
     world = World(tmp_path, ("corp.test", CORP), ("7.10.in-addr.arpa", "@ 60 SOA a b 1 2 3 4 5\n1.1 60 PTR www.corp.test.\n"))
     assert shown(await world.ask("1.1.7.10.in-addr.arpa", codes.PTR)) == ["NOERROR", "1.1.7.10.in-addr.arpa. www.corp.test."]
     assert shown(await world.ask("1.1.8.10.in-addr.arpa", codes.PTR)) == ["NXDOMAIN"]
@@ -474,7 +474,7 @@ async def test_a_new_delegation_takes_the_place_of_what_is_remembered(tmp_path: 
     test = world.net.servers["45.2.0.1"]
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.6.6.6"]
     name: Name = from_text("test")
-    world.put(OwnZone(name, master_file.zone("@ 60 SOA a b 1 2 3 4 5\ncorp 60 NS ns.corp\nns.corp 60 A 45.9.0.9\n", name)))
+    world.put(LocalZone(name, master_file.zone("@ 60 SOA a b 1 2 3 4 5\ncorp 60 NS ns.corp\nns.corp 60 A 45.9.0.9\n", name)))
     world.net.zone("corp.test", {"ns.corp.test": "45.9.0.9"}, "www A 193.0.0.3", parent=test)  # type: ignore[arg-type]
     assert shown(await world.ask("www.corp.test")) == ["NOERROR", "www.corp.test. 193.0.0.3"]
 

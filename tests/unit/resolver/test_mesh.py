@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from scriptednet import House, Net, addresses, errors, rcode, reply_to
+from scriptednet import Net, ScriptedResolver, addresses, errors, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -36,9 +36,9 @@ def silent(query: object, ask: Ask) -> Failed:
 async def test_many_clients_one_recursion(tmp_path: Path) -> None:
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     names = ["www.shop", "WWW.shop", "wWw.Shop"] * 20
-    replies = await asyncio.gather(*(house.ask(name) for name in names))
+    replies = await asyncio.gather(*(resolver.ask(name) for name in names))
     assert all(addresses(reply) == ["193.0.0.1"] for reply in replies)
     assert len(net.asked) == 2
     assert [reply.question[0].name.to_text() for reply in replies[:3]] == ["www.shop.", "WWW.shop.", "wWw.Shop."]
@@ -48,8 +48,8 @@ async def test_many_clients_one_recursion(tmp_path: Path) -> None:
 async def test_hundreds_wait_for_one_answer_and_have_it(tmp_path: Path) -> None:
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
-    replies = await asyncio.gather(*(house.ask("www.shop") for _ in range(600)))
+    resolver = ScriptedResolver(net, tmp_path)
+    replies = await asyncio.gather(*(resolver.ask("www.shop") for _ in range(600)))
     assert all(addresses(reply) == ["193.0.0.1"] for reply in replies)
     assert len(net.asked) == 2
 
@@ -59,11 +59,11 @@ async def test_waiters_of_one_question_are_bounded(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(bounds, "MAX_WAITERS", 50)
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
-    replies = await asyncio.gather(*(house.ask("www.shop") for _ in range(bounds.MAX_WAITERS + 20)))
+    resolver = ScriptedResolver(net, tmp_path)
+    replies = await asyncio.gather(*(resolver.ask("www.shop") for _ in range(bounds.MAX_WAITERS + 20)))
     assert sum(addresses(reply) == ["193.0.0.1"] for reply in replies) == bounds.MAX_WAITERS
     assert sum(rcode(reply) == "SERVFAIL" for reply in replies) == 20
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"], "the failure was theirs, not the question's"
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"], "the failure was theirs, not the question's"
 
 
 @virtual
@@ -72,11 +72,11 @@ async def test_one_question_to_a_server_is_under_way_once(tmp_path: Path) -> Non
     net = Net(rtt=0.3)
     com = net.zone("com", {"ns.com": "45.1.0.1"})
     net.zone("shop.com", {"ns.shop.com": "45.1.0.2"}, "\n".join(f"w{number} A 193.0.0.1" for number in range(30)), parent=com)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
 
     async def later(number: int) -> object:
         await asyncio.sleep(number * 0.02)
-        return addresses(await house.ask(f"w{number}.shop.com"))
+        return addresses(await resolver.ask(f"w{number}.shop.com"))
 
     assert await asyncio.gather(*(later(number) for number in range(30))) == [["193.0.0.1"]] * 30
     assert net.doubled == []
@@ -86,13 +86,13 @@ async def test_one_question_to_a_server_is_under_way_once(tmp_path: Path) -> Non
 async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
     shop(net)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     ask = Ask(Server(ip_address("45.1.0.1")), WWW, codes.A, Transport.UDP, 1.0)
 
     def core(timeout: float):  # type: ignore[no-untyped-def]
-        return (yield from carried(Work(house.clock.monotonic()), ask._replace(timeout=timeout), WWW))
+        return (yield from carried(Work(resolver.clock.monotonic()), ask._replace(timeout=timeout), WWW))
 
-    replies = await asyncio.gather(*(house.parts.recurse.drive(core(timeout)) for timeout in (1.0, 0.9, 2.0)))
+    replies = await asyncio.gather(*(resolver.parts.recurse.drive(core(timeout)) for timeout in (1.0, 0.9, 2.0)))
     assert all(reply.message is not None for reply in replies)
     assert len(net.asked) == 1
 
@@ -101,11 +101,11 @@ async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_pat
 async def test_work_goes_on_when_the_client_has_gone(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
     shop(net)
-    house = House(net, tmp_path, patience=Patience(client=0.1))
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
-    await house.settle()
+    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=0.1))
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
+    await resolver.settle()
     asked = len(net.asked)
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     assert len(net.asked) == asked
 
 
@@ -113,19 +113,19 @@ async def test_work_goes_on_when_the_client_has_gone(tmp_path: Path) -> None:
 async def test_a_deadline_is_kept(tmp_path: Path) -> None:
     net = Net()
     net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
-    house = House(net, tmp_path)
-    now = house.clock.monotonic()
-    answer = await house.parts.recurse.resolve(WWW, codes.A, deadline=now + 0.7)
+    resolver = ScriptedResolver(net, tmp_path)
+    now = resolver.clock.monotonic()
+    answer = await resolver.parts.recurse.resolve(WWW, codes.A, deadline=now + 0.7)
     assert answer.rcode == codes.SERVFAIL
-    assert house.clock.monotonic() == pytest.approx(now + 0.7)
+    assert resolver.clock.monotonic() == pytest.approx(now + 0.7)
 
 
 @virtual
 async def test_a_client_that_is_cancelled_takes_nobody_along(tmp_path: Path) -> None:
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
-    first, second = asyncio.create_task(house.ask("www.shop")), asyncio.create_task(house.ask("www.shop"))
+    resolver = ScriptedResolver(net, tmp_path)
+    first, second = asyncio.create_task(resolver.ask("www.shop")), asyncio.create_task(resolver.ask("www.shop"))
     await asyncio.sleep(0.001)
     first.cancel()
     assert addresses(await second) == ["193.0.0.1"]
@@ -134,8 +134,8 @@ async def test_a_client_that_is_cancelled_takes_nobody_along(tmp_path: Path) -> 
 # -- room ------------------------------------------------------------------------------------------------------------------
 
 
-async def flood(house: House, zone: str, count: int) -> list["asyncio.Task[object]"]:
-    tasks = [asyncio.create_task(house.parts.recurse.resolve(from_text(f"x{each}.{zone}"), codes.A)) for each in range(count)]
+async def flood(resolver: ScriptedResolver, zone: str, count: int) -> list["asyncio.Task[object]"]:
+    tasks = [asyncio.create_task(resolver.parts.recurse.resolve(from_text(f"x{each}.{zone}"), codes.A)) for each in range(count)]
     await asyncio.sleep(0.001)
     return tasks  # type: ignore[return-value]
 
@@ -145,16 +145,16 @@ async def test_one_zone_never_takes_all_the_room(tmp_path: Path) -> None:
     net = Net()
     net.zone("dead.evil", {"ns.evil": "45.9.0.1"}, parent=net.zone("evil", {"ns.evil": "45.9.0.2"}))
     shop(net)
-    house = House(net, tmp_path)
-    await house.ask("warm.dead.evil")
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("warm.dead.evil")
     net.serve("45.9.0.1", silent)
-    tasks = await flood(house, "dead.evil", bounds.MAX_RECURSIONS_PER_ZONE + 300)
-    assert len(house.parts.recurse._flights) == bounds.MAX_RECURSIONS_PER_ZONE
+    tasks = await flood(resolver, "dead.evil", bounds.MAX_RECURSIONS_PER_ZONE + 300)
+    assert len(resolver.parts.recurse._flights) == bounds.MAX_RECURSIONS_PER_ZONE
     assert sum(task.done() for task in tasks) == 300
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
-    await house.settle()
-    assert (len(house.parts.recurse._room), house.parts.recurse._room.groups) == (0, 0), "the count comes back to nothing"
+    await resolver.settle()
+    assert (len(resolver.parts.recurse._room), resolver.parts.recurse._room.groups) == (0, 0), "the count comes back to nothing"
 
 
 @virtual
@@ -163,19 +163,19 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
     for number in range(6):
         net.root.add(f"z{number}.evil. NS ns.z{number}.evil.\nns.z{number}.evil. A 45.9.0.{number}")
     shop(net)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     for number in range(6):
-        await house.ask(f"warm.z{number}.evil")
-    await house.settle()
-    tasks = [task for number in range(5) for task in await flood(house, f"z{number}.evil", 200)]
-    recurse = house.parts.recurse
+        await resolver.ask(f"warm.z{number}.evil")
+    await resolver.settle()
+    tasks = [task for number in range(5) for task in await flood(resolver, f"z{number}.evil", 200)]
+    recurse = resolver.parts.recurse
     assert len(recurse._flights) == bounds.MAX_RECURSIONS
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL", "within the first moments everybody has a right to his place"
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL", "within the first moments everybody has a right to his place"
     await asyncio.sleep(bounds.JOSTLE)
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     assert len(recurse._flights) <= bounds.MAX_RECURSIONS
     await asyncio.gather(*tasks)
-    await house.settle()
+    await resolver.settle()
     assert (len(recurse._room), recurse._room.groups) == (0, 0)
 
 
@@ -185,20 +185,20 @@ async def test_repetition_makes_nobody_younger(tmp_path: Path, monkeypatch: pyte
     net = Net()
     net.root.add("evil. NS ns.evil.\nns.evil. A 45.9.0.1")
     shop(net)
-    house = House(net, tmp_path)
-    begun = house.clock.monotonic()
+    resolver = ScriptedResolver(net, tmp_path)
+    begun = resolver.clock.monotonic()
 
     async def again() -> None:
         while True:
-            tasks.append(asyncio.create_task(house.ask("b.evil")))
+            tasks.append(asyncio.create_task(resolver.ask("b.evil")))
             await asyncio.sleep(0.05)
 
-    tasks: list[object] = [asyncio.create_task(house.ask("a.evil"))]
+    tasks: list[object] = [asyncio.create_task(resolver.ask("a.evil"))]
     repeater = asyncio.create_task(again())
     await asyncio.sleep(0.01)
-    while addresses(await house.ask("www.shop")) != ["193.0.0.1"]:  # noqa: ASYNC110
+    while addresses(await resolver.ask("www.shop")) != ["193.0.0.1"]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    assert house.clock.monotonic() - begun <= bounds.JOSTLE + 0.1
+    assert resolver.clock.monotonic() - begun <= bounds.JOSTLE + 0.1
     repeater.cancel()
 
 
@@ -209,35 +209,35 @@ async def test_repetition_makes_nobody_younger(tmp_path: Path, monkeypatch: pyte
 async def test_stale_data_when_nobody_answers(tmp_path: Path) -> None:
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
-    await house.ask("www.shop")
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("www.shop")
     net.serve("45.1.0.1", silent)
     await asyncio.sleep(400)
-    begun = house.clock.monotonic()
-    reply = await house.ask("www.shop")
+    begun = resolver.clock.monotonic()
+    reply = await resolver.ask("www.shop")
     assert addresses(reply) == ["193.0.0.1"]
     assert reply.answer[0].ttl == bounds.STALE_TTL
     assert codes.EDE_STALE in errors(reply)
-    assert house.clock.monotonic() - begun <= Patience().stale
+    assert resolver.clock.monotonic() - begun <= Patience().stale
     # While the failure is remembered, at once and without a query.
-    await house.settle()
-    asked, begun = len(net.asked), house.clock.monotonic()
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
-    assert (len(net.asked), house.clock.monotonic()) == (asked, begun)
+    await resolver.settle()
+    asked, begun = len(net.asked), resolver.clock.monotonic()
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
+    assert (len(net.asked), resolver.clock.monotonic()) == (asked, begun)
     await asyncio.sleep(86400)
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL", "not for ever"
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL", "not for ever"
 
 
 @virtual
 async def test_fresh_data_is_waited_for_and_wins(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
     shop(net)
-    house = House(net, tmp_path)
-    await house.ask("www.shop")
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("www.shop")
     zone = net.servers["45.1.0.1"]
     zone.remove("www.shop.")  # type: ignore[union-attr]
     await asyncio.sleep(400)
-    reply = await house.ask("www.shop")
+    reply = await resolver.ask("www.shop")
     assert rcode(reply) == "NXDOMAIN", "a denial is an answer: stale data is for silence"
     assert errors(reply) == []
 
@@ -249,39 +249,39 @@ async def test_stale_data_is_never_older_than_the_last_word(news: str, tmp_path:
     net = Net()
     shop(net)
     net.zone("club", {"ns.club": "45.1.0.9"}, "www 60 A 193.0.0.9")
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     zone = net.servers["45.1.0.1"]
     zone.remove("www.shop.")  # type: ignore[union-attr]
     if news != "deleted":
         zone.add(f"www {60 if news == 'alias' else 0} CNAME www.club.")  # type: ignore[union-attr]
     await asyncio.sleep(400)
-    reply = await house.ask("www.shop")
+    reply = await resolver.ask("www.shop")
     assert (addresses(reply), rcode(reply)) == (([], "NXDOMAIN") if news == "deleted" else (["193.0.0.9"], "NOERROR"))
     net.serve("45.1.0.1", silent)
     net.serve("45.1.0.9", silent)
     for wait in (400, 4000):
         await asyncio.sleep(wait)
-        reply = await house.ask("www.shop")
+        reply = await resolver.ask("www.shop")
         assert "193.0.0.1" not in addresses(reply)
-        await house.settle()
+        await resolver.settle()
 
 
 @virtual
 async def test_lists_are_never_stale_nor_fetched_ahead(tmp_path: Path) -> None:
     net = Net()
     shop(net, "2.0.0.127.bl 100 A 127.0.0.2")
-    house = House(net, tmp_path, list_zones=("bl.shop",), prefetch=True)
+    resolver = ScriptedResolver(net, tmp_path, list_zones=("bl.shop",), prefetch=True)
     name = "2.0.0.127.bl.shop"
-    assert addresses(await house.ask(name)) == ["127.0.0.2"]
+    assert addresses(await resolver.ask(name)) == ["127.0.0.2"]
     await asyncio.sleep(95)
     asked = len(net.asked)
-    assert addresses(await house.ask(name)) == ["127.0.0.2"]
-    await house.settle()
+    assert addresses(await resolver.ask(name)) == ["127.0.0.2"]
+    await resolver.settle()
     assert len(net.asked) == asked
     net.serve("45.1.0.1", silent)
     await asyncio.sleep(100)
-    assert rcode(await house.ask(name)) == "SERVFAIL"
+    assert rcode(await resolver.ask(name)) == "SERVFAIL"
 
 
 # -- prefetch --------------------------------------------------------------------------------------------------------------
@@ -291,21 +291,21 @@ async def test_lists_are_never_stale_nor_fetched_ahead(tmp_path: Path) -> None:
 async def test_what_is_asked_for_is_fetched_before_it_ends(tmp_path: Path) -> None:
     net = Net()
     shop(net, "www 100 A 193.0.0.1")
-    house = House(net, tmp_path, prefetch=True)
-    await house.ask("www.shop")
+    resolver = ScriptedResolver(net, tmp_path, prefetch=True)
+    await resolver.ask("www.shop")
     asked = len(net.asked)
     await asyncio.sleep(100 * (1 - bounds.PREFETCH_SHARE) - 5)
-    await house.ask("www.shop")
-    await house.settle()
+    await resolver.ask("www.shop")
+    await resolver.settle()
     assert len(net.asked) == asked
     await asyncio.sleep(10)
-    begun = house.clock.monotonic()
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
-    assert house.clock.monotonic() == begun, "nobody waits for it"
-    await house.settle()
+    begun = resolver.clock.monotonic()
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
+    assert resolver.clock.monotonic() == begun, "nobody waits for it"
+    await resolver.settle()
     assert len(net.asked) == asked + 1
     await asyncio.sleep(50)
-    reply = await house.ask("www.shop")
+    reply = await resolver.ask("www.shop")
     assert reply.answer[0].ttl > 40
     assert len(net.asked) == asked + 1
 
@@ -314,13 +314,13 @@ async def test_what_is_asked_for_is_fetched_before_it_ends(tmp_path: Path) -> No
 async def test_a_failed_prefetch_leaves_what_is_known(tmp_path: Path) -> None:
     net = Net()
     shop(net, "www 100 A 193.0.0.1")
-    house = House(net, tmp_path, prefetch=True)
-    await house.ask("www.shop")
+    resolver = ScriptedResolver(net, tmp_path, prefetch=True)
+    await resolver.ask("www.shop")
     net.serve("45.1.0.1", lambda query, ask: reply_to(query, rcode="SERVFAIL"))
     await asyncio.sleep(95)
     for _ in range(3):
-        assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
-        await house.settle()
+        assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
+        await resolver.settle()
         await asyncio.sleep(1)
 
 
@@ -331,22 +331,22 @@ async def test_a_failed_prefetch_leaves_what_is_known(tmp_path: Path) -> None:
 async def test_a_bug_is_a_servfail_with_a_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
 
     async def broken(ask: Ask) -> object:
         raise ZeroDivisionError
 
     net.exchange = broken  # type: ignore[assignment,method-assign]
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
     assert "ZeroDivisionError" in caplog.text
     del net.exchange  # type: ignore[method-assign]
     await asyncio.sleep(bounds.FAILURE_TTL)
-    assert addresses(await house.ask("www.shop")) == ["193.0.0.1"]
+    assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
 
 
 @virtual
 async def test_branches_that_lose_are_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    house = House(Net(), tmp_path)
+    resolver = ScriptedResolver(Net(), tmp_path)
 
     def fails(text: str):  # type: ignore[no-untyped-def]
         raise RuntimeError(text)
@@ -357,7 +357,7 @@ async def test_branches_that_lose_are_silent(tmp_path: Path, caplog: pytest.LogC
 
     caplog.set_level(logging.DEBUG)
     with pytest.raises(RuntimeError):
-        await house.parts.recurse.drive(core())
+        await resolver.parts.recurse.drive(core())
     for _ in range(3):
         await asyncio.sleep(0)
     gc.collect()
@@ -366,7 +366,7 @@ async def test_branches_that_lose_are_silent(tmp_path: Path, caplog: pytest.LogC
 
 @virtual
 async def test_the_first_result_that_is_one_wins(tmp_path: Path) -> None:
-    house = House(Net(), tmp_path)
+    resolver = ScriptedResolver(Net(), tmp_path)
     closed = []
 
     def empty():  # type: ignore[no-untyped-def]
@@ -383,8 +383,8 @@ async def test_the_first_result_that_is_one_wins(tmp_path: Path) -> None:
     def core(*branches):  # type: ignore[no-untyped-def]
         return (yield First(branches))
 
-    assert await house.parts.recurse.drive(core(empty(), slow())) == "won"
-    assert await house.parts.recurse.drive(core(empty(), empty())) is None
+    assert await resolver.parts.recurse.drive(core(empty(), slow())) == "won"
+    assert await resolver.parts.recurse.drive(core(empty(), empty())) is None
     assert closed == [True]
 
 
@@ -392,16 +392,16 @@ async def test_the_first_result_that_is_one_wins(tmp_path: Path) -> None:
 async def test_a_trace_sees_every_exchange_and_leaves_no_trace(tmp_path: Path) -> None:
     net = Net()
     shop(net)
-    house = House(net, tmp_path)
-    await house.ask("www.shop")
-    before = len(house.parts.records), len(house.parts.delegations), len(net.asked)
-    answer, steps = await house.parts.recurse.trace(WWW, codes.A)
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("www.shop")
+    before = len(resolver.parts.records), len(resolver.parts.delegations), len(net.asked)
+    answer, steps = await resolver.parts.recurse.trace(WWW, codes.A)
     assert answer.rcode == codes.NOERROR
     assert [(str(step.ask.server), step.zone, step.ask.qname, step.outcome) for step in steps] == [
         ("198.41.0.4", ROOT, from_text("shop"), "referral to shop."),
         ("45.1.0.1", from_text("shop"), WWW, "answer: 193.0.0.1"),
     ]
-    assert (len(house.parts.records), len(house.parts.delegations), len(net.asked)) == (*before[:2], before[2] + 2)
+    assert (len(resolver.parts.records), len(resolver.parts.delegations), len(net.asked)) == (*before[:2], before[2] + 2)
 
 
 @virtual
@@ -409,21 +409,21 @@ async def test_silence_in_a_row_is_counted(tmp_path: Path) -> None:
     net = Net()
     shop(net)
     net.root.add("dead. NS ns.dead.\nns.dead. A 45.9.0.1")
-    house = House(net, tmp_path)
-    await house.ask("a.dead")
-    await house.settle()
-    assert house.parts.recurse.unanswered >= bounds.SENDS_PER_SERVER
-    await house.ask("www.shop")
-    assert house.parts.recurse.unanswered == 0
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("a.dead")
+    await resolver.settle()
+    assert resolver.parts.recurse.unanswered >= bounds.SENDS_PER_SERVER
+    await resolver.ask("www.shop")
+    assert resolver.parts.recurse.unanswered == 0
 
 
 @virtual
 async def test_the_end_ends_everything(tmp_path: Path) -> None:
     net = Net()
     net.root.add("dead. NS ns.dead.\nns.dead. A 45.9.0.1")
-    house = House(net, tmp_path)
-    waiting = asyncio.create_task(house.ask("a.dead"))
+    resolver = ScriptedResolver(net, tmp_path)
+    waiting = asyncio.create_task(resolver.ask("a.dead"))
     await asyncio.sleep(0.1)
-    await house.parts.recurse.aclose()
+    await resolver.parts.recurse.aclose()
     assert rcode(await waiting) == "SERVFAIL"
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -14,7 +14,7 @@ import dns.flags
 import dns.message
 import pytest
 from authority import HOST, OPT, Authority, Tcp, answer, cookie_of, lower_case, qname_of, question_of, replying
-from scriptednet import House, Message, Net, addresses, rcode, reply_to
+from scriptednet import Message, Net, ScriptedResolver, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -213,7 +213,7 @@ async def test_a_server_that_has_done_with_cookies(tcp: bool, tmp_path: Path) ->
 EVIL = "6.6.6.6"
 
 
-def sound_server(folder: Path, attack: Callable[[Message, Ask], Message | Failed | None], tcp: bool) -> House:
+def sound_server(folder: Path, attack: Callable[[Message, Ask], Message | Failed | None], tcp: bool) -> ScriptedResolver:
     """A resolver whose zone ``shop`` is on a sound server, beside somebody who is quicker where `attack` says something."""
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "\n".join(f"h{n} A {GOOD}" for n in range(9)))
@@ -224,7 +224,7 @@ def sound_server(folder: Path, attack: Callable[[Message, Ask], Message | Failed
         return attack(query, asked) or zone(query, asked)
 
     net.serve("45.1.0.1", handler)
-    return House(net, folder, qname_minimisation=False)
+    return ScriptedResolver(net, folder, qname_minimisation=False)
 
 
 def forged(query: Message) -> Message:
@@ -243,13 +243,13 @@ async def test_one_forged_answer_to_plain_letters_makes_nothing_of_a_denial(tcp:
         left -= 1
         return forged(query)
 
-    house = sound_server(tmp_path, attack, tcp)
-    assert rcode(await house.ask("nobody.shop")) == "NXDOMAIN"
+    resolver = sound_server(tmp_path, attack, tcp)
+    assert rcode(await resolver.ask("nobody.shop")) == "NXDOMAIN"
     assert left == 0, "he has been quicker"
-    able, now = house.parts.servers.capabilities, house.clock.monotonic()
+    able, now = resolver.parts.servers.capabilities, resolver.clock.monotonic()
     assert able.bears(IPv4Address("45.1.0.1"), Feature.LETTERS, now)
-    assert rcode(await house.ask("none.shop")) == "NXDOMAIN"
-    assert house.net.asked[-1].random_case
+    assert rcode(await resolver.ask("none.shop")) == "NXDOMAIN"
+    assert resolver.net.asked[-1].random_case
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["without TCP", "with TCP"])
@@ -266,15 +266,15 @@ async def test_one_forged_oddity_gives_nothing_up(oddity: Failed | str, tcp: boo
         left -= 1
         return oddity if isinstance(oddity, Failed) else reply_to(query, rcode=oddity)
 
-    house = sound_server(tmp_path, attack, tcp)
-    house.net.with_cookies.add("45.1.0.1")
-    assert addresses(await house.ask("h0.shop")) == [GOOD]
+    resolver = sound_server(tmp_path, attack, tcp)
+    resolver.net.with_cookies.add("45.1.0.1")
+    assert addresses(await resolver.ask("h0.shop")) == [GOOD]
     for number in range(1, 7, 2):
         left = 1
-        assert addresses(await house.ask(f"h{number}.shop")) == [GOOD]
+        assert addresses(await resolver.ask(f"h{number}.shop")) == [GOOD]
         assert left == 0
-        assert addresses(await house.ask(f"h{number + 1}.shop")) == [GOOD]
-        last = house.net.asked[-1]
+        assert addresses(await resolver.ask(f"h{number + 1}.shop")) == [GOOD]
+        last = resolver.net.asked[-1]
         assert (last.transport, last.random_case, last.cookie, last.edns_size) == (Transport.UDP, True, True, 1232)
 
 
@@ -339,9 +339,9 @@ async def test_half_an_answer_is_asked_for_over_tcp_and_else_told_but_no_finding
         return zone(query, asked) if tcp else Failed.UNREACHABLE
 
     net.serve("45.1.0.1", handler)
-    house = House(net, tmp_path)
-    reply = await house.ask("www.shop")
-    answer_ = await house.parts.resolve.resolve(from_text("www.shop"), codes.A)
+    resolver = ScriptedResolver(net, tmp_path)
+    reply = await resolver.ask("www.shop")
+    answer_ = await resolver.parts.resolve.resolve(from_text("www.shop"), codes.A)
     if tcp:
         assert addresses(reply) == [GOOD, "193.0.0.2"]
         assert answer_.definite
@@ -376,8 +376,8 @@ async def test_what_could_not_be_read_denies_nothing(denial: str, tcp: str | Non
         return half_of(DENIALS[denial](query))
 
     net.serve("45.1.0.1", handler)
-    house = House(net, tmp_path)
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
+    resolver = ScriptedResolver(net, tmp_path)
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
 
 
 # -- bounds ----------------------------------------------------------------------------------------------------------------
@@ -396,8 +396,8 @@ async def test_bad_cookie_costs_no_more_packets_than_anything_else(tmp_path: Pat
     net.zone("shop", {f"ns{n}.shop": f"45.1.0.{n}" for n in range(30)})
     for n in range(30):
         net.serve(f"45.1.0.{n}", bad)
-    house = House(net, tmp_path)
-    assert rcode(await house.ask("www.shop")) == "SERVFAIL"
-    await house.settle()
+    resolver = ScriptedResolver(net, tmp_path)
+    assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
+    await resolver.settle()
     assert packets <= bounds.MAX_QUERIES
     assert len(net.asked) <= bounds.MAX_QUERIES

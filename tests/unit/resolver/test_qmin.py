@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scriptednet import ROOT_SERVER, House, Net, addresses, rcode, reply_to
+from scriptednet import ROOT_SERVER, Net, ScriptedResolver, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -76,8 +76,8 @@ async def test_servers_see_no_more_than_they_need(tmp_path: Path) -> None:
     net = Net()
     com = net.zone("com", {"ns.com": "45.1.0.1"})
     net.zone("shop.com", {"ns.shop.com": "45.1.0.2"}, "mail.eu A 193.0.0.1", parent=com)
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("mail.eu.shop.com")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("mail.eu.shop.com")) == ["193.0.0.1"]
     assert {name for name, _ in net.names(ROOT_SERVER)} == {"com."}
     assert {name for name, _ in net.names("45.1.0.1")} == {"shop.com."}
 
@@ -95,18 +95,18 @@ async def test_broken_empty_non_terminals_do_not_hide_what_is_below(tmp_path: Pa
                 else reply_to(query, authority="shop. 300 SOA a. b. 1 1 1 1 300" if rcode_ == "NXDOMAIN" else "", rcode=rcode_)
             ),
         )
-        house = House(net, tmp_path)
-        assert addresses(await house.ask("mail.eu.west.shop")) == ["193.0.0.1"]
-        assert addresses(await house.ask("mail.us.west.shop")) == ["193.0.0.2"], "nor was the denial remembered"
+        resolver = ScriptedResolver(net, tmp_path)
+        assert addresses(await resolver.ask("mail.eu.west.shop")) == ["193.0.0.1"]
+        assert addresses(await resolver.ask("mail.us.west.shop")) == ["193.0.0.2"], "nor was the denial remembered"
 
 
 @virtual
 async def test_a_denied_middle_name_is_told_to_those_who_ask_for_it(tmp_path: Path) -> None:
     net = Net()
     net.zone("shop", {"ns.shop": "45.1.0.1"}, "mail.eu.west A 193.0.0.1")
-    house = House(net, tmp_path)
-    assert rcode(await house.ask("west.shop")) == "NOERROR"
-    assert rcode(await house.ask("east.shop")) == "NXDOMAIN"
+    resolver = ScriptedResolver(net, tmp_path)
+    assert rcode(await resolver.ask("west.shop")) == "NOERROR"
+    assert rcode(await resolver.ask("east.shop")) == "NXDOMAIN"
 
 
 @pytest.mark.parametrize("minimise", [True, False])
@@ -124,10 +124,10 @@ async def test_lists_are_asked_in_full_and_a_stranger_about_its_first_denial_twi
     example = net.zone("example", {"ns.example": "45.1.0.1"})
     zone = net.zone("bl.example", {"ns.bl.example": "45.1.0.2"}, "2.0.0.127 A 127.0.0.2", parent=example)
     net.serve("45.1.0.2", rbldnsd)  # type: ignore[arg-type]
-    house = House(net, tmp_path, list_zones=("bl.example",), qname_minimisation=minimise)
-    assert rcode(await house.ask("1.0.0.127.bl.example")) == "NXDOMAIN"
-    assert rcode(await house.ask("0.0.127.bl.example")) == "NXDOMAIN"
-    assert addresses(await house.ask("2.0.0.127.bl.example")) == ["127.0.0.2"], "the denial above hides nothing"
+    resolver = ScriptedResolver(net, tmp_path, list_zones=("bl.example",), qname_minimisation=minimise)
+    assert rcode(await resolver.ask("1.0.0.127.bl.example")) == "NXDOMAIN"
+    assert rcode(await resolver.ask("0.0.127.bl.example")) == "NXDOMAIN"
+    assert addresses(await resolver.ask("2.0.0.127.bl.example")) == ["127.0.0.2"], "the denial above hides nothing"
     assert [name for name, _ in net.names("45.1.0.2")] == [
         "1.0.0.127.bl.example.",
         "1.0.0.127.bl.example.",  # in plain letters: now it is known that it takes others
@@ -140,6 +140,6 @@ async def test_lists_are_asked_in_full_and_a_stranger_about_its_first_denial_twi
 async def test_a_name_below_a_list_zone_only(tmp_path: Path) -> None:
     net = Net()
     net.zone("example", {"ns.example": "45.1.0.1"}, "a.b.notbl A 193.0.0.1")
-    house = House(net, tmp_path, list_zones=("bl.example",))
-    await house.ask("a.b.notbl.example")
+    resolver = ScriptedResolver(net, tmp_path, list_zones=("bl.example",))
+    await resolver.ask("a.b.notbl.example")
     assert ("b.notbl.example.", "A") in net.names()

@@ -1,4 +1,4 @@
-"""Lists in rbldnsd's formats. What real rbldnsd says to the same entries is compared in tests/real/test_own_zones.py."""
+"""Lists in rbldnsd's formats. What real rbldnsd says to the same entries is compared in tests/real/test_local_zones.py."""
 
 from ipaddress import IPv4Address, IPv6Address
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from mailcases import attempt
-from scriptednet import ROOT_SERVER, House, Net, addresses, errors, rcode, reply_to
+from scriptednet import ROOT_SERVER, Net, ScriptedResolver, addresses, errors, rcode, reply_to
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
@@ -54,23 +54,23 @@ def internet(rtt: float = 0.01) -> Net:
     return net
 
 
-async def house(net: Net, folder: Path, **changes: object) -> tuple[House, "asyncio.Task[None]"]:
-    made = House(net, folder, **changes)  # type: ignore[arg-type]
+async def resolver(net: Net, folder: Path, **changes: object) -> tuple[ScriptedResolver, "asyncio.Task[None]"]:
+    made = ScriptedResolver(net, folder, **changes)  # type: ignore[arg-type]
     upkeep = asyncio.create_task(Upkeep(made.parts.recurse, priming=False, forwards=False).run())
     await asyncio.sleep(0)
     return made, upkeep
 
 
-async def until(wanted: bool, house: House, patience: float) -> float:
+async def until(wanted: bool, resolver: ScriptedResolver, patience: float) -> float:
     """How long it takes until it is cut off, or back, while names are asked all the time."""
-    begun = house.clock.monotonic()
+    begun = resolver.clock.monotonic()
     number = 0
-    while house.parts.recurse.cut_off is not wanted:
-        assert house.clock.monotonic() < begun + patience
+    while resolver.parts.recurse.cut_off is not wanted:
+        assert resolver.clock.monotonic() < begun + patience
         number += 1
-        asyncio.ensure_future(house.ask(f"w{number}.shop.com"))  # noqa: RUF006
+        asyncio.ensure_future(resolver.ask(f"w{number}.shop.com"))  # noqa: RUF006
         await asyncio.sleep(0.1)
-    return house.clock.monotonic() - begun
+    return resolver.clock.monotonic() - begun
 
 
 @virtual
@@ -79,7 +79,7 @@ async def test_a_strangers_dead_domain_is_no_outage(tmp_path: Path) -> None:
     net.root.add("evil. NS ns.evil.\nns.evil. A 45.9.0.1")
     for number in range(50):
         net.root.add(f"evil{number}. NS ns.evil{number}.\nns.evil{number}. A 45.9.1.{number}")
-    made, _ = await house(net, tmp_path)
+    made, _ = await resolver(net, tmp_path)
     begun = made.clock.monotonic()
     for number in range(400):
         name = f"x{number}.evil" if number % 2 else f"x{number}.evil{number % 50}"
@@ -96,7 +96,7 @@ async def test_silent_forwarders_for_a_strangers_names_are_no_outage(tmp_path: P
     net = Net()
     net.serve("10.53.0.1", lambda query, ask: Failed.TIMEOUT if ask.qname.endswith(b"\x04evil\0") else reply_to(query, aa=False))
     forward = (Forward(zone=".", servers=(Server(ip_address("10.53.0.1")),)),)
-    made, _ = await house(net, tmp_path, forward=forward)
+    made, _ = await resolver(net, tmp_path, forward=forward)
     for number in range(100):
         await made.ask(f"x{number}.evil")
         assert not made.parts.recurse.cut_off
@@ -107,7 +107,7 @@ async def test_silent_forwarders_for_a_strangers_names_are_no_outage(tmp_path: P
 async def test_who_is_cut_off_knows_it_and_fails_at_once(fault: Failed, tmp_path: Path) -> None:
     net = internet()
     cable = Cable(net)
-    made, _ = await house(net, tmp_path)
+    made, _ = await resolver(net, tmp_path)
     await made.ask("old.shop.com")
     cable.plugged, cable.fault = False, fault
     assert await until(True, made, 10) <= SECONDS
@@ -128,7 +128,7 @@ async def test_who_is_cut_off_knows_it_and_fails_at_once(fault: Failed, tmp_path
 async def test_the_end_of_an_outage_is_noticed_and_nothing_of_it_remains(lasts: int, tmp_path: Path) -> None:
     net = internet()
     cable = Cable(net)
-    made, _ = await house(net, tmp_path)
+    made, _ = await resolver(net, tmp_path)
     await made.ask("a.shop.com")
     cable.plugged = False
     await until(True, made, 10)
@@ -145,7 +145,7 @@ async def test_the_end_of_an_outage_is_noticed_and_nothing_of_it_remains(lasts: 
 @virtual
 async def test_a_root_that_is_silent_alone_is_no_outage(tmp_path: Path) -> None:
     net = internet()
-    made, _ = await house(net, tmp_path)
+    made, _ = await resolver(net, tmp_path)
     await made.ask("a.shop.com")
     net.serve(ROOT_SERVER, lambda query, ask: Failed.TIMEOUT)
     for number in range(60):
@@ -158,7 +158,7 @@ async def test_a_root_that_is_silent_alone_is_no_outage(tmp_path: Path) -> None:
 @virtual
 async def test_somebody_on_the_way_who_answers_for_everybody_is_not_the_internet(tmp_path: Path) -> None:
     net = internet()
-    made, _ = await house(net, tmp_path)
+    made, _ = await resolver(net, tmp_path)
     await made.ask("a.shop.com")
 
     def liar(query, ask):  # type: ignore[no-untyped-def]
@@ -177,13 +177,13 @@ async def test_servers_of_ones_own_zones_are_asked_all_the_same(tmp_path: Path) 
     net.serve("10.53.0.1", lambda query, ask: reply_to(query, "www.corp. A 10.0.0.1", aa=False))
     cable = Cable(net, "10.53.0.1")
     forward = (Forward(zone="corp", servers=(Server(ip_address("10.53.0.1")),)),)
-    made, _ = await house(net, tmp_path, forward=forward)
+    made, _ = await resolver(net, tmp_path, forward=forward)
     await made.ask("a.shop.com")
     cable.plugged = False
     await until(True, made, 10)
     assert addresses(await made.ask("www.corp")) == ["10.0.0.1"]
     await asyncio.sleep(10)
-    assert made.parts.recurse.cut_off, "who answers within the house says nothing of the internet"
+    assert made.parts.recurse.cut_off, "who answers within the resolver says nothing of the internet"
 
 
 # -- mail --------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import dns.flags
 import dns.message
 import dns.rdatatype
 import pytest
-from scriptednet import House, Message, Net, addresses, errors, rcode, reply_to
+from scriptednet import Message, Net, ScriptedResolver, addresses, errors, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd.app import named_files
@@ -23,11 +23,11 @@ NSEC3 = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.shop 300 NSEC3 1 0 0 - 2t7b4g4vsa5smi4
 SOA = "shop. 300 SOA a. b. 1 1 1 1 300"
 
 
-async def ask(house: House, name: str, rtype: str = "A", *, do: bool = False, rd: bool = True) -> Message:
+async def ask(resolver: ScriptedResolver, name: str, rtype: str = "A", *, do: bool = False, rd: bool = True) -> Message:
     query = dns.message.make_query(name, rtype, want_dnssec=do, use_edns=0)
     if not rd:
         query.flags &= ~dns.flags.RD
-    data = await house.stack.ask(query.to_wire(), udp=False)
+    data = await resolver.stack.ask(query.to_wire(), udp=False)
     assert data is not None
     return dns.message.from_wire(data)
 
@@ -36,7 +36,7 @@ def types(section: list[object]) -> list[str]:
     return sorted(dns.rdatatype.to_text(rrset.rdtype) for rrset in section)  # type: ignore[attr-defined]
 
 
-def house_with(folder: Path, answer: str = "", authority: str = "", code: str = "NOERROR", **more: str) -> House:
+def house_with(folder: Path, answer: str = "", authority: str = "", code: str = "NOERROR", **more: str) -> ScriptedResolver:
     """A zone ``shop`` whose server says that of ``x.w.shop``, and what `more` says of other names (their first label)."""
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, f"target A {GOOD}\n{more.get('zone', '')}")
@@ -47,7 +47,7 @@ def house_with(folder: Path, answer: str = "", authority: str = "", code: str = 
         return zone(query, asked)
 
     net.serve("45.1.0.1", handler)
-    return House(net, folder, qname_minimisation=False)
+    return ScriptedResolver(net, folder, qname_minimisation=False)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -55,39 +55,39 @@ def house_with(folder: Path, answer: str = "", authority: str = "", code: str = 
 @pytest.mark.parametrize("proof", [NSEC, NSEC3])
 @virtual
 async def test_proofs_go_to_clients_that_ask_for_dnssec_only(proof: str, code: str, times: int, tmp_path: Path) -> None:
-    house = house_with(tmp_path, "", f"{SOA}\n{proof}", code)
+    resolver = house_with(tmp_path, "", f"{SOA}\n{proof}", code)
     for _ in range(times):
-        plain = await ask(house, "x.w.shop")
+        plain = await ask(resolver, "x.w.shop")
         assert (rcode(plain), types(plain.authority)) == (code, ["SOA"])
-        validating = await ask(house, "x.w.shop", do=True)
+        validating = await ask(resolver, "x.w.shop", do=True)
         assert types(validating.authority) == sorted(["SOA", proof.split()[2]])
 
 
 @virtual
 async def test_whoever_asks_for_a_proof_gets_it(tmp_path: Path) -> None:
-    house = house_with(tmp_path, "x.w.shop 300 NSEC z.shop A NSEC")
-    assert types((await ask(house, "x.w.shop", "NSEC")).answer) == ["NSEC"]
+    resolver = house_with(tmp_path, "x.w.shop 300 NSEC z.shop A NSEC")
+    assert types((await ask(resolver, "x.w.shop", "NSEC")).answer) == ["NSEC"]
 
 
 @virtual
 async def test_the_proof_beside_a_wildcard_alias_goes_along(tmp_path: Path) -> None:
     """RFC 4035 §3.1.3.3: without it nobody can validate that nothing closer exists. The alias is not the answer's end."""
     alias = f"x.w.shop 300 CNAME target.shop.\nx.w.shop 300 RRSIG CNAME {SIG.format(labels=2)}"
-    house = house_with(tmp_path, alias, NSEC)
+    resolver = house_with(tmp_path, alias, NSEC)
     for _ in range(2):  # just asked, and from memory
-        reply = await ask(house, "x.w.shop", do=True)
+        reply = await ask(resolver, "x.w.shop", do=True)
         assert addresses(reply) == [GOOD]
         assert types(reply.answer) == ["A", "CNAME", "RRSIG"]
         assert types(reply.authority) == ["NSEC"]
-        assert types((await ask(house, "x.w.shop")).authority) == []
+        assert types((await ask(resolver, "x.w.shop")).authority) == []
 
 
 @virtual
 async def test_the_proof_beside_a_wildcard_alias_stands_with_the_denial_at_its_end(tmp_path: Path) -> None:
     alias = f"x.w.shop 300 CNAME nobody.shop.\nx.w.shop 300 RRSIG CNAME {SIG.format(labels=2)}"
-    house = house_with(tmp_path, alias, NSEC)
+    resolver = house_with(tmp_path, alias, NSEC)
     for _ in range(2):
-        reply = await ask(house, "x.w.shop", do=True)
+        reply = await ask(resolver, "x.w.shop", do=True)
         assert rcode(reply) == "NXDOMAIN"
         assert types(reply.authority) == ["NSEC", "SOA"]
 
@@ -95,8 +95,8 @@ async def test_the_proof_beside_a_wildcard_alias_stands_with_the_denial_at_its_e
 @virtual
 async def test_a_proof_beside_an_alias_of_its_own_is_nobodys(tmp_path: Path) -> None:
     alias = f"x.w.shop 300 CNAME target.shop.\nx.w.shop 300 RRSIG CNAME {SIG.format(labels=3)}"
-    house = house_with(tmp_path, alias, NSEC)
-    assert types((await ask(house, "x.w.shop", do=True)).authority) == []
+    resolver = house_with(tmp_path, alias, NSEC)
+    assert types((await ask(resolver, "x.w.shop", do=True)).authority) == []
 
 
 @pytest.mark.parametrize("forward", [False, True])
@@ -119,9 +119,9 @@ async def test_a_dname_that_is_crossed_twice_is_shown_once(forward: bool, tmp_pa
 
     net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
     net.serve("45.1.0.1", handler)
-    house = House(net, tmp_path, qname_minimisation=False, **(forwarding("shop", "45.1.0.1") if forward else {}))
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False, **(forwarding("shop", "45.1.0.1") if forward else {}))
     for _ in range(2):
-        data = await house.stack.ask(dns.message.make_query("x.old.shop", "A").to_wire(), udp=False)
+        data = await resolver.stack.ask(dns.message.make_query("x.old.shop", "A").to_wire(), udp=False)
         assert data is not None
         reply = dns.message.from_wire(data, one_rr_per_rrset=True)
         assert addresses(reply) == [GOOD]
@@ -169,20 +169,20 @@ async def test_yxdomain_at_the_end_of_an_alias_is_found_there(tmp_path: Path) ->
 
     net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
     net.serve("45.1.0.1", handler)
-    reply = await ask(House(net, tmp_path, qname_minimisation=False), "x.w.shop")
+    reply = await ask(ScriptedResolver(net, tmp_path, qname_minimisation=False), "x.w.shop")
     assert (rcode(reply), types(reply.answer)) == ("YXDOMAIN", ["CNAME", "DNAME"])
 
 
 @virtual
 async def test_whoever_does_not_want_recursion_hears_that_it_is_there(tmp_path: Path) -> None:
-    house = house_with(tmp_path)
-    reply = await ask(house, "target.shop", rd=False)
+    resolver = house_with(tmp_path)
+    reply = await ask(resolver, "target.shop", rd=False)
     assert rcode(reply) == "REFUSED"
     assert errors(reply) == [codes.EDE_NOT_AUTHORITATIVE], "RFC 8914 §4.21"
     assert reply.flags & dns.flags.RA
-    assert addresses(await ask(house, "target.shop")) == [GOOD]
-    assert addresses(await ask(house, "target.shop", rd=False)) == [GOOD]
-    zone_transfer = await ask(house, "target.shop", "AXFR")
+    assert addresses(await ask(resolver, "target.shop")) == [GOOD]
+    assert addresses(await ask(resolver, "target.shop", rd=False)) == [GOOD]
+    zone_transfer = await ask(resolver, "target.shop", "AXFR")
     assert (rcode(zone_transfer), bool(zone_transfer.flags & dns.flags.RA)) == ("REFUSED", False)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from scriptednet import House, Net, Zone, addresses, rcode, reply_to
+from scriptednet import Net, ScriptedResolver, Zone, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd.wire.ask import Failed
@@ -51,10 +51,10 @@ async def test_the_other_family_of_a_servers_name_is_looked_up(case: str, tmp_pa
     net.zone("host", {"ns.host": "45.1.0.9"}, f"dns A {four}\ndns AAAA {six}")
     hosted(net, "shop", "club")
     net.serve(broken, how)
-    house = House(net, tmp_path, ipv6=True)
-    await house.ask("dns.host", known)
+    resolver = ScriptedResolver(net, tmp_path, ipv6=True)
+    await resolver.ask("dns.host", known)
     for name in ("www.shop", "www.club", "www.shop"):
-        assert addresses(await house.ask(name)) == ["193.0.0.1"], name
+        assert addresses(await resolver.ask(name)) == ["193.0.0.1"], name
 
 
 @virtual
@@ -64,10 +64,10 @@ async def test_a_family_that_is_not_there_is_not_looked_up_again_and_again(tmp_p
     net.zone("host", {"ns.host": "45.1.0.9"}, f"dns A {HOST}")
     hosted(net, *(f"dead{number}" for number in range(5)))
     net.serve(HOST, silent)
-    house = House(net, tmp_path, ipv6=True)
+    resolver = ScriptedResolver(net, tmp_path, ipv6=True)
     for number in range(5):
-        assert rcode(await house.ask(f"www.dead{number}")) == "SERVFAIL"
-        await house.settle()
+        assert rcode(await resolver.ask(f"www.dead{number}")) == "SERVFAIL"
+        await resolver.settle()
     assert net.names().count(("dns.host.", "AAAA")) == 1
 
 
@@ -93,11 +93,11 @@ async def test_every_delegation_on_the_way_gives_its_glue(bogus: str, tmp_path: 
         net.serve(DEAD, lambda query, ask: reply_to(query, rcode="REFUSED", aa=False))
     shop = Zone("shop.com", "www A 193.0.0.1\nwww2 A 193.0.0.1")
     net.serve(HOST, lambda query, ask: (shop if "shop" in str(query.question[0].name).lower() else example)(query, ask))
-    house = House(net, tmp_path)
-    assert addresses(await house.ask("www.example")) == ["193.0.0.2"]
-    assert addresses(await house.ask("www.shop.com")) == ["193.0.0.1"]
-    await house.settle()
-    assert addresses(await house.ask("www2.shop.com")) == ["193.0.0.1"]
+    resolver = ScriptedResolver(net, tmp_path)
+    assert addresses(await resolver.ask("www.example")) == ["193.0.0.2"]
+    assert addresses(await resolver.ask("www.shop.com")) == ["193.0.0.1"]
+    await resolver.settle()
+    assert addresses(await resolver.ask("www2.shop.com")) == ["193.0.0.1"]
 
 
 @virtual
@@ -109,10 +109,10 @@ async def test_a_bad_address_of_the_childs_leaves_the_parents(tmp_path: Path) ->
     example.add(f"ns A {DEAD}")
     shop = Zone("shop.com", "www A 193.0.0.1\nwww2 A 193.0.0.1\nwww3 A 193.0.0.1")
     net.serve(HOST, lambda query, ask: (shop if "shop" in str(query.question[0].name).lower() else example)(query, ask))
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     for name in ("www", "www2", "www3"):  # not only as long as the child has not been asked for its address
-        assert addresses(await house.ask(f"{name}.shop.com")) == ["193.0.0.1"], name
-        assert addresses(await house.ask("ns.example")) == [DEAD]
+        assert addresses(await resolver.ask(f"{name}.shop.com")) == ["193.0.0.1"], name
+        assert addresses(await resolver.ask("ns.example")) == [DEAD]
 
 
 # -- for how long ------------------------------------------------------------------------------------------------------------
@@ -130,23 +130,23 @@ async def test_a_moved_domain_is_asked_where_it_has_moved_to(asked: str, prefetc
     net.root.add(f"evil. {TTL} NS ns.evil.\nns.evil. {TTL} A {OLD}")
     net.serve(OLD, Zone("evil", f"@ 86400 NS ns.evil.\nns 86400 A {OLD}\nwww 60 A 6.6.6.6\nnew 60 A 6.6.6.6"))
     net.serve(NEW, Zone("evil", f"@ 86400 NS ns.evil.\nns 86400 A {NEW}\nwww 60 A 193.0.0.1\nnew 60 A 193.0.0.1"))
-    house = House(net, tmp_path, serve_stale=0.0, prefetch=prefetch)
-    assert addresses(await house.ask("ns.evil")) == [OLD]
-    assert addresses(await house.ask("www.evil")) == ["6.6.6.6"]
+    resolver = ScriptedResolver(net, tmp_path, serve_stale=0.0, prefetch=prefetch)
+    assert addresses(await resolver.ask("ns.evil")) == [OLD]
+    assert addresses(await resolver.ask("www.evil")) == ["6.6.6.6"]
     gone = asyncio.get_running_loop().time() + TTL
     net.root.remove("evil.")
     net.root.remove("ns.evil.")
     net.root.add(f"evil. {TTL} NS ns.evil.\nns.evil. {TTL} A {NEW}")
     while asyncio.get_running_loop().time() <= gone:
-        await house.ask(*asked.split())
-        await house.ask("www.evil")
+        await resolver.ask(*asked.split())
+        await resolver.ask("www.evil")
         await asyncio.sleep(50)
-    await house.settle()
+    await resolver.settle()
     await asyncio.sleep(60)
     before = len(net.names(OLD))
     for _ in range(100):
-        assert addresses(await house.ask("www.evil")) == ["193.0.0.1"]
-        await house.ask(*asked.split())
+        assert addresses(await resolver.ask("www.evil")) == ["193.0.0.1"]
+        await resolver.ask(*asked.split())
         await asyncio.sleep(1000)
     assert len(net.names(OLD)) == before
 
@@ -160,20 +160,20 @@ async def test_no_zone_is_asked_at_a_withdrawn_domains_address(prefetch: bool, t
     shop = Zone("shop.com", "* 60 A 6.6.6.6")
     net.serve(OLD, lambda query, ask: (shop if "shop" in str(query.question[0].name).lower() else evil)(query, ask))
     net.zone("com", {"ns.com": "45.2.0.1"}, "shop 86400 NS dns.evil.")
-    house = House(net, tmp_path, serve_stale=0.0, prefetch=prefetch)
-    assert addresses(await house.ask("www.shop.com")) == ["6.6.6.6"]
+    resolver = ScriptedResolver(net, tmp_path, serve_stale=0.0, prefetch=prefetch)
+    assert addresses(await resolver.ask("www.shop.com")) == ["6.6.6.6"]
     net.root.remove("evil.")
     net.root.remove("ns.evil.")
     gone = asyncio.get_running_loop().time() + TTL
     while asyncio.get_running_loop().time() <= gone:
-        await house.ask("dns.evil")
-        await house.ask("www.shop.com")
+        await resolver.ask("dns.evil")
+        await resolver.ask("www.shop.com")
         await asyncio.sleep(50)
-    await house.settle()
+    await resolver.settle()
     await asyncio.sleep(60)
     before = len(net.names(OLD))
     for number in range(20):
-        assert rcode(await house.ask(f"x{number}.shop.com")) == "SERVFAIL"
-        await house.settle()
+        assert rcode(await resolver.ask(f"x{number}.shop.com")) == "SERVFAIL"
+        await resolver.settle()
         await asyncio.sleep(3000)
     assert len(net.names(OLD)) == before

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scriptednet import House, Net, addresses
+from scriptednet import Net, ScriptedResolver, addresses
 from virtualtime import virtual
 
 DEAD, GOOD = "45.66.0.1", "45.1.1.1"
@@ -22,24 +22,24 @@ def half_dead() -> Net:
 @virtual
 async def test_silence_is_suffered_once(tmp_path: Path) -> None:
     net = half_dead()
-    house = House(net, tmp_path)
-    begun = house.clock.monotonic()
-    assert addresses(await house.ask("www.sub.dark.com")) == ["193.0.0.1"]
-    assert house.clock.monotonic() - begun < 1.0
+    resolver = ScriptedResolver(net, tmp_path)
+    begun = resolver.clock.monotonic()
+    assert addresses(await resolver.ask("www.sub.dark.com")) == ["193.0.0.1"]
+    assert resolver.clock.monotonic() - begun < 1.0
     # Neither the full name behind the minimised one, nor the next name, goes to the dead server first.
     assert net.names(DEAD) == [("sub.dark.com.", "A")]
-    assert addresses(await house.ask("mail.sub.dark.com")) == ["193.0.0.2"]
+    assert addresses(await resolver.ask("mail.sub.dark.com")) == ["193.0.0.2"]
     assert len(net.names(DEAD)) == 1
 
 
 @virtual
 async def test_a_server_known_to_be_silent_comes_after_names_not_looked_up_yet(tmp_path: Path) -> None:
     net = half_dead()
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     net.root.add("gone. 3600 NS ns.gone.\nns.gone. 3600 A 45.66.0.1")
-    await house.ask("www.gone")                              # the same address, silent for another zone
+    await resolver.ask("www.gone")                              # the same address, silent for another zone
     asked = len(net.names(DEAD))
-    begun = house.clock.monotonic()
-    assert addresses(await house.ask("www.sub.dark.com")) == ["193.0.0.1"]
-    assert house.clock.monotonic() - begun < 0.5
+    begun = resolver.clock.monotonic()
+    assert addresses(await resolver.ask("www.sub.dark.com")) == ["193.0.0.1"]
+    assert resolver.clock.monotonic() - begun < 0.5
     assert len(net.names(DEAD)) == asked

@@ -3,7 +3,7 @@
 import pytest
 
 from resolverd.resolver.local import master_file
-from resolverd.resolver.local.local_zone import OwnZone
+from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.master_file import BadZone
 from resolverd.resolver.local.table import Table
 from resolverd.resolver.local.zone import Said
@@ -43,12 +43,12 @@ out     DNAME elsewhere.org.
 """
 
 
-def zone(text: str = EXAMPLE, origin: str = "example.org") -> OwnZone:
+def zone(text: str = EXAMPLE, origin: str = "example.org") -> LocalZone:
     name = from_text(origin)
-    return OwnZone(name, master_file.zone(text, name))
+    return LocalZone(name, master_file.zone(text, name))
 
 
-def ask(name: str, rtype: str, *zones: OwnZone) -> Said:
+def ask(name: str, rtype: str, *zones: LocalZone) -> Said:
     said = Table(zones or (zone(),)).ask(lower(from_text(name)), codes.type_from_text(rtype))
     assert said is not None
     return said

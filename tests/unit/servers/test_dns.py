@@ -21,7 +21,7 @@ import dns.rdatatype
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scriptednet import House, Net, addresses
+from scriptednet import Net, ScriptedResolver, addresses
 from virtualtime import VirtualLoop, virtual
 
 from resolverd import bounds
@@ -129,8 +129,8 @@ def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
 
     async def run() -> None:
         net = shop()
-        house = House(net, tmp_path)
-        data = await house.stack.ask(packet, udp)
+        resolver = ScriptedResolver(net, tmp_path)
+        data = await resolver.stack.ask(packet, udp)
         if expected is None:
             assert data is None
         else:
@@ -144,7 +144,8 @@ def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
             assert reply.ednsflags & 0x4000 == 0
             assert (reply.edns == 0) == (b"\0\0\x29" in packet and expected != codes.FORMERR)
         if expected != codes.NOERROR:
-            assert (net.asked, len(house.parts.records), len(house.parts.packets), len(house.parts.delegations)) == ([], 0, 0, 0)
+            parts = resolver.parts
+            assert (net.asked, len(parts.records), len(parts.packets), len(parts.delegations)) == ([], 0, 0, 0)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(run())
@@ -153,9 +154,9 @@ def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
 @virtual
 async def test_any_gets_one_small_answer(tmp_path: Path) -> None:
     net = shop()
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     packet = query("big.shop", "ANY").to_wire()
-    data = await house.stack.ask(packet)
+    data = await resolver.stack.ask(packet)
     assert data is not None
     (rrset,) = dns.message.from_wire(data).answer
     assert rrset.rdtype == dns.rdatatype.HINFO
@@ -166,44 +167,44 @@ async def test_any_gets_one_small_answer(tmp_path: Path) -> None:
 @virtual
 async def test_without_rd_there_is_memory_only(tmp_path: Path) -> None:
     net = shop()
-    house = House(net, tmp_path)
-    assert (await house.ask("www.shop", rd=False)).rcode() == codes.REFUSED
+    resolver = ScriptedResolver(net, tmp_path)
+    assert (await resolver.ask("www.shop", rd=False)).rcode() == codes.REFUSED
     assert net.asked == []
-    await house.ask("www.shop")
+    await resolver.ask("www.shop")
     asked = len(net.asked)
-    assert addresses(await house.ask("www.shop", rd=False)) == ["193.0.0.1"]
-    assert (await house.ask("other.shop", rd=False)).rcode() == codes.REFUSED
+    assert addresses(await resolver.ask("www.shop", rd=False)) == ["193.0.0.1"]
+    assert (await resolver.ask("other.shop", rd=False)).rcode() == codes.REFUSED
     assert len(net.asked) == asked
 
 
 @virtual
 async def test_what_a_client_adds_never_reaches_servers(tmp_path: Path) -> None:
     net = shop()
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     options = [
         dns.edns.ECSOption("203.0.113.0", 24),
         dns.edns.GenericOption(10, b"12345678"),
         dns.edns.GenericOption(65001, b"x"),
     ]
-    await house.stack.ask(query(use_edns=0, options=options, want_dnssec=True).to_wire())
-    await house.stack.ask(query("a.w.shop", use_edns=0, payload=4096).to_wire())
+    await resolver.stack.ask(query(use_edns=0, options=options, want_dnssec=True).to_wire())
+    await resolver.stack.ask(query("a.w.shop", use_edns=0, payload=4096).to_wire())
     assert {(ask.edns_size, ask.recursion) for ask in net.asked} == {(bounds.MAX_UDP_SIZE, False)}
 
 
 @pytest.mark.parametrize(("size", "truncated"), [(None, True), (0, True), (512, True), (1232, True), (65535, True)])
 @virtual
 async def test_what_does_not_fit_is_told_to_come_by_tcp(size: int | None, truncated: bool, tmp_path: Path) -> None:
-    house = House(shop(), tmp_path)
+    resolver = ScriptedResolver(shop(), tmp_path)
     packet = query("big.shop", "TXT", use_edns=-1 if size is None else 0, payload=size or 0).to_wire()
-    data = await house.stack.ask(packet)
+    data = await resolver.stack.ask(packet)
     assert data is not None
     assert len(data) <= min(max(size or 0, bounds.MIN_UDP_SIZE), bounds.MAX_UDP_SIZE)
     reply = dns.message.from_wire(data)
     assert bool(reply.flags & dns.flags.TC) is truncated
-    whole = await house.stack.ask(packet, udp=False)
+    whole = await resolver.stack.ask(packet, udp=False)
     assert whole is not None
     assert len(dns.message.from_wire(whole).answer[0]) == 230
-    assert await house.stack.ask(packet) == data, "the long answer is not given over UDP from memory"
+    assert await resolver.stack.ask(packet) == data, "the long answer is not given over UDP from memory"
 
 
 # -- the packet cache ------------------------------------------------------------------------------------------------------
@@ -271,47 +272,47 @@ async def test_what_stands_behind_a_question_changes_nothing(behind: bytes, tmp_
     """What an attacker gains by it: no second entry in the cache, and no reply that is meant for TCP."""
     net = shop()
     net.zone("large", {"ns.large": "45.1.0.9"}, "www TXT " + " ".join([f'"{"t" * 200}"'] * 12))
-    house = House(net, tmp_path)
+    resolver = ScriptedResolver(net, tmp_path)
     packet = query("www.large", "TXT", id=1).to_wire()
-    whole = await house.stack.ask(packet, udp=False)
+    whole = await resolver.stack.ask(packet, udp=False)
     assert whole is not None
     assert len(whole) > 2000
     for _ in range(2):
         for before in (packet, packet[:2] + b"tcp" + packet[2:]):
-            short = await house.stack.ask(before + behind)
+            short = await resolver.stack.ask(before + behind)
             assert short is not None
             assert len(short) <= 512
-        assert await house.stack.ask(packet + behind, udp=False) == whole
-    assert len(house.parts.packets) == 1
+        assert await resolver.stack.ask(packet + behind, udp=False) == whole
+    assert len(resolver.parts.packets) == 1
 
 
 @virtual
 async def test_from_memory_the_reply_is_this_clients_own(tmp_path: Path) -> None:
-    house = House(shop(), tmp_path)
+    resolver = ScriptedResolver(shop(), tmp_path)
     for ident, name, waits in ((1, "www.shop", 0), (2, "www.shop", 100), (3, "wWw.ShOp", 100), (4, "www.shop", 1000)):
         await asyncio.sleep(waits)
-        data = await house.stack.ask(query(name, id=ident).to_wire())
+        data = await resolver.stack.ask(query(name, id=ident).to_wire())
         assert data is not None
         reply = dns.message.from_wire(data)
         assert reply.id == ident
         assert reply.question[0].name.to_text() == f"{name}."
-        assert reply.answer[0].ttl == 3600 - (house.clock.monotonic() - 1000) // 1
+        assert reply.answer[0].ttl == 3600 - (resolver.clock.monotonic() - 1000) // 1
 
 
 @virtual
 async def test_questions_with_options_are_not_kept_as_packets(tmp_path: Path) -> None:
-    house = House(shop(), tmp_path)
+    resolver = ScriptedResolver(shop(), tmp_path)
     for _ in range(2):
-        await house.stack.ask(edns(dns.edns.ECSOption("203.0.113.0", 24)))
-    assert len(house.parts.packets) == 0
+        await resolver.stack.ask(edns(dns.edns.ECSOption("203.0.113.0", 24)))
+    assert len(resolver.parts.packets) == 0
 
 
 # -- UDP -------------------------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def udp_edge(house: House, host: str = HOST) -> AsyncIterator[tuple[UdpEdge, socket.socket]]:
-    edge = UdpEdge(dns_udp.bind(host, 0), house.stack.responder)
+async def udp_edge(resolver: ScriptedResolver, host: str = HOST) -> AsyncIterator[tuple[UdpEdge, socket.socket]]:
+    edge = UdpEdge(dns_udp.bind(host, 0), resolver.stack.responder)
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.setblocking(False)
     client.bind((HOST, 0))
@@ -335,7 +336,7 @@ async def received(client: socket.socket) -> list[bytes]:
 
 @virtual
 async def test_udp_questions_and_their_answers(tmp_path: Path) -> None:
-    async with udp_edge(House(shop(), tmp_path)) as (edge, client):
+    async with udp_edge(ScriptedResolver(shop(), tmp_path)) as (edge, client):
         for ident in range(5):
             client.sendto(query(id=ident).to_wire(), edge.address)
         client.sendto(b"x", edge.address)
@@ -347,7 +348,7 @@ async def test_udp_questions_and_their_answers(tmp_path: Path) -> None:
 
 @virtual
 async def test_the_reply_comes_from_the_address_that_was_asked(tmp_path: Path) -> None:
-    async with udp_edge(House(shop(), tmp_path), "0.0.0.0") as (edge, client):
+    async with udp_edge(ScriptedResolver(shop(), tmp_path), "0.0.0.0") as (edge, client):
         for host in ("127.0.0.9", "127.0.0.10", "127.0.0.9"):
             client.sendto(PLAIN, (host, edge.address[1]))
             async with asyncio.timeout(5):
@@ -363,7 +364,7 @@ def dead(net: Net) -> Net:
 @virtual
 async def test_waiting_datagrams_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_PENDING", 30)
-    async with udp_edge(House(dead(shop()), tmp_path)) as (edge, client):
+    async with udp_edge(ScriptedResolver(dead(shop()), tmp_path)) as (edge, client):
         for number in range(50):
             client.sendto(query(f"w{number}.dead", id=number).to_wire(), edge.address)
         await asyncio.sleep(0.01)
@@ -386,7 +387,7 @@ async def test_one_client_waits_for_so_many_replies(local: bool, tmp_path: Path,
     other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     other.setblocking(False)
     other.bind(("127.0.0.2", 0))
-    async with udp_edge(House(net, tmp_path)) as (edge, client):
+    async with udp_edge(ScriptedResolver(net, tmp_path)) as (edge, client):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for number in range(400):
             client.sendto(query(f"x{number}.w.shop", id=number).to_wire(), edge.address)
@@ -401,16 +402,16 @@ async def test_one_client_waits_for_so_many_replies(local: bool, tmp_path: Path,
 
 @virtual
 async def test_strangers_are_refused_and_replies_of_theirs_ignored(tmp_path: Path) -> None:
-    house = House(shop(), tmp_path)
-    house.stack.responder.access = Access([ip_network("192.0.2.0/24")])
-    async with udp_edge(house) as (edge, client):
+    resolver = ScriptedResolver(shop(), tmp_path)
+    resolver.stack.responder.access = Access([ip_network("192.0.2.0/24")])
+    async with udp_edge(resolver) as (edge, client):
         client.sendto(PLAIN, edge.address)
         client.sendto(header(PLAIN, 2, 0x8180), edge.address)
         client.sendto(b"x" * 11, edge.address)
         (reply,) = await received(client)
         assert dns.message.from_wire(reply).rcode() == codes.REFUSED
         assert len(reply) <= len(PLAIN)
-        assert house.net.asked == []
+        assert resolver.net.asked == []
 
 
 # -- TCP -------------------------------------------------------------------------------------------------------------------
@@ -434,8 +435,8 @@ class Clients:
 
 
 @asynccontextmanager
-async def tcp_edge(house: House) -> AsyncIterator[Clients]:
-    edge = TcpEdge(house.stack.responder)
+async def tcp_edge(resolver: ScriptedResolver) -> AsyncIterator[Clients]:
+    edge = TcpEdge(resolver.stack.responder)
     sock = tcp.bind(HOST, 0)
     clients = Clients(edge, sock.getsockname()[1])
     await edge.serve(sock)
@@ -468,7 +469,7 @@ async def end_of(reader: asyncio.StreamReader) -> float:
 
 @virtual
 async def test_answers_come_as_they_are_ready(tmp_path: Path) -> None:
-    async with tcp_edge(House(dead(shop()), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(dead(shop()), tmp_path)) as clients:
         reader, writer = await clients.connect()
         for ident, name in ((1, "slow.dead"), (2, "www.shop"), (3, "a.w.shop")):
             writer.write(framed(query(name, id=ident).to_wire()))
@@ -477,7 +478,7 @@ async def test_answers_come_as_they_are_ready(tmp_path: Path) -> None:
 
 @virtual
 async def test_octet_by_octet_within_the_time_for_a_message(tmp_path: Path) -> None:
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         reader, writer = await clients.connect()
         octets = framed(PLAIN)
         for octet in octets:
@@ -489,7 +490,7 @@ async def test_octet_by_octet_within_the_time_for_a_message(tmp_path: Path) -> N
 @pytest.mark.parametrize("begun", [b"\0", b"\0\x1a", framed(PLAIN)[:-1], framed(PLAIN) + framed(PLAIN)[:20]])
 @virtual
 async def test_half_a_message_ends_the_connection(begun: bytes, tmp_path: Path) -> None:
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         reader, writer = await clients.connect()
         start = asyncio.get_running_loop().time()
         writer.write(begun)
@@ -501,7 +502,7 @@ async def test_half_a_message_ends_the_connection(begun: bytes, tmp_path: Path) 
 @pytest.mark.parametrize("before", [b"", framed(query("slow.dead").to_wire())], ids=["alone", "with a question under way"])
 @virtual
 async def test_dripping_octets_prolongs_nothing(before: bytes, tmp_path: Path) -> None:
-    async with tcp_edge(House(dead(shop()), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(dead(shop()), tmp_path)) as clients:
         reader, writer = await clients.connect()
         start = asyncio.get_running_loop().time()
         writer.write(before)
@@ -517,7 +518,7 @@ async def test_dripping_octets_prolongs_nothing(before: bytes, tmp_path: Path) -
 @pytest.mark.parametrize("length", [0, 1, 11])
 @virtual
 async def test_lengths_below_a_header_end_the_connection(length: int, tmp_path: Path) -> None:
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         reader, writer = await clients.connect()
         start = asyncio.get_running_loop().time()
         writer.write(length.to_bytes(2))
@@ -526,7 +527,7 @@ async def test_lengths_below_a_header_end_the_connection(length: int, tmp_path: 
 
 @virtual
 async def test_idle_connections_end(tmp_path: Path) -> None:
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         start = asyncio.get_running_loop().time()
         silent, _ = await clients.connect()
         busy, writer = await clients.connect()
@@ -542,7 +543,7 @@ async def test_idle_connections_end(tmp_path: Path) -> None:
 @virtual
 async def test_idle_is_shorter_when_many_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "TCP_CLIENTS", 10)
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         start = asyncio.get_running_loop().time()
         readers = [(await clients.connect())[0] for _ in range(8)]
         ends = [at - start for at in await asyncio.gather(*(end_of(reader) for reader in readers))]
@@ -552,7 +553,7 @@ async def test_idle_is_shorter_when_many_are_there(tmp_path: Path, monkeypatch: 
 
 @virtual
 async def test_a_client_may_close_its_half_and_still_be_answered(tmp_path: Path) -> None:
-    async with tcp_edge(House(dead(shop()), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(dead(shop()), tmp_path)) as clients:
         reader, writer = await clients.connect()
         writer.write(framed(query("www.shop", id=1).to_wire()) + framed(query("slow.dead", id=2).to_wire()))
         writer.write_eof()
@@ -564,8 +565,8 @@ async def test_a_client_may_close_its_half_and_still_be_answered(tmp_path: Path)
 async def test_questions_of_one_connection_under_way_are_bounded(tmp_path: Path) -> None:
     net = shop()
     net.rtt = 0.2
-    house = House(net, tmp_path)
-    async with tcp_edge(house) as clients:
+    resolver = ScriptedResolver(net, tmp_path)
+    async with tcp_edge(resolver) as clients:
         reader, writer = await clients.connect()
         wires = [framed(query(f"{f'x{number}':x<63}.w.shop", id=number).to_wire()) for number in range(1000)]
         assert sum(map(len, wires)) > 65_536
@@ -574,7 +575,7 @@ async def test_questions_of_one_connection_under_way_are_bounded(tmp_path: Path)
         idents = set()
         for _ in range(200):
             idents.add((await reply_of(reader)).id)
-            most = max(most, len(house.parts.recurse._flights))
+            most = max(most, len(resolver.parts.recurse._flights))
         (connection,) = clients.edge._connections
         assert most == bounds.TCP_IN_FLIGHT
         assert len(connection._buffer) <= 1 << 18
@@ -590,9 +591,9 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def test_a_client_that_does_not_read_is_left(tmp_path: Path) -> None:
-    house = House(shop(), tmp_path)
+    resolver = ScriptedResolver(shop(), tmp_path)
     packet = framed(query("big.shop", "TXT").to_wire())
-    async with tcp_edge(house) as clients:
+    async with tcp_edge(resolver) as clients:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.setblocking(False)
@@ -621,7 +622,7 @@ async def test_a_client_that_does_not_read_is_left(tmp_path: Path) -> None:
 @virtual
 async def test_connections_of_one_address_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcp, "is_loopback", lambda host: host == "127.0.0.3")
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         readers = [(await clients.connect())[0] for _ in range(bounds.TCP_CLIENTS_PER_ADDRESS + 5)]
         start = asyncio.get_running_loop().time()
         for reader in readers[bounds.TCP_CLIENTS_PER_ADDRESS :]:
@@ -639,7 +640,7 @@ async def test_connections_of_one_address_are_bounded(tmp_path: Path, monkeypatc
 async def test_when_all_places_are_taken_the_longest_idle_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "TCP_CLIENTS", 5)
     monkeypatch.setattr(TcpEdge, "idle", bounds.TCP_IDLE)
-    async with tcp_edge(House(dead(shop()), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(dead(shop()), tmp_path)) as clients:
         waiting, writer = await clients.connect()
         writer.write(framed(query("slow.dead").to_wire()))
         first, first_writer = await clients.connect()
@@ -660,9 +661,9 @@ async def test_strangers_over_tcp_are_sent_away_at_once_and_take_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "TCP_CLIENTS", 3)
-    house = House(shop(), tmp_path)
-    house.stack.responder.access = Access([ip_network("127.0.0.1")])
-    async with tcp_edge(house) as clients:
+    resolver = ScriptedResolver(shop(), tmp_path)
+    resolver.stack.responder.access = Access([ip_network("127.0.0.1")])
+    async with tcp_edge(resolver) as clients:
         friend, writer = await clients.connect()
         start = asyncio.get_running_loop().time()
         for _ in range(10):
@@ -674,7 +675,7 @@ async def test_strangers_over_tcp_are_sent_away_at_once_and_take_no_place(
 
 @virtual
 async def test_a_reply_over_tcp_ends_the_connection(tmp_path: Path) -> None:
-    async with tcp_edge(House(shop(), tmp_path)) as clients:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         reader, writer = await clients.connect()
         start = asyncio.get_running_loop().time()
         writer.write(framed(header(PLAIN, 2, 0x8180)))

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 from scriptedlists import CATALOGUE, SERVFAIL, a
-from scriptednet import House, Net, addresses, rcode, reply_to
+from scriptednet import Net, ScriptedResolver, addresses, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -160,8 +160,8 @@ async def test_a_list_that_denies_a_name_and_has_an_address_of_it_lists_nobody(a
         net.serve(address, lambda query, ask, lines=lines: reply_to(query, lines, rcode="NXDOMAIN"))
         net.serve("192.5.6.40", lambda query, ask: reply_to(query, answer, rcode="NXDOMAIN"))
     more = {"forward": (Forward("list.example", (Server(ip_address("192.5.6.40")),)),)} if forwarded else {}
-    house = House(net, tmp_path, list_zones=("list.example",), **more)
-    reply = await house.ask("4.3.2.1.list.example")
+    resolver = ScriptedResolver(net, tmp_path, list_zones=("list.example",), **more)
+    reply = await resolver.ask("4.3.2.1.list.example")
     assert (rcode(reply), addresses(reply)) == ("NXDOMAIN", [])
     if "A 127" in answer and not forwarded:
-        assert addresses(await house.ask("4.3.2.1.host.example")) == ["127.0.0.2"], "of a host, what speaks for it counts"
+        assert addresses(await resolver.ask("4.3.2.1.host.example")) == ["127.0.0.2"], "of a host, what speaks for it counts"
