@@ -61,7 +61,7 @@ LOCAL_RECURSIONS: Final = 250
 """Of those, kept for the clients on this machine and for its own mail (water torture from outside)."""
 JOSTLE: Final = 0.2
 """Seconds a recursion has for itself when all places are taken, counted from its first client (CVE-2026-42534)."""
-MAX_WAITERS: Final = 2000
+MAX_CLIENTS_PER_QUERY: Final = 2000
 """Clients waiting for one and the same question: they cost little, and those of one address are bounded (DNSBomb)."""
 MAX_KEPT_RRSET: Final = 64 * 1024
 """Memory of an RRset that is remembered; a larger one is passed on whole and forgotten (CacheFlush, CVE-2023-2828)."""

@@ -37,7 +37,7 @@ def delegate(table: Table, parts: Resolution, settings: Settings) -> None:
         # What is remembered may have come by another way, and would be the answer until its TTL ends.
         parts.records.clear()
         parts.delegations.clear()
-        parts.recurse.forget_failures()
+        parts.mesh.forget_failures()
 
 
 def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Route:

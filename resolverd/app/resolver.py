@@ -24,7 +24,7 @@ from resolverd.resolver.iterator.ports import Memory
 from resolverd.resolver.iterator.ttl import Lifetimes
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.builtin import BuiltinZones
-from resolverd.resolver.mesh import Patience, Recurse
+from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Name, from_text, lower
@@ -64,7 +64,7 @@ class Resolution(NamedTuple):
     delegations: DelegationCache
     failures: FailureCache
     servers: Servers
-    recurse: Recurse
+    mesh: Mesh
     resolve: Resolve
     routes: Routes
     packet_share: float
@@ -77,7 +77,7 @@ def resolution(
     counters: Counters,
     list_zones: frozenset[Name] = frozenset(),
     rng: random.Random | None = None,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     key_zones: frozenset[Name] = frozenset(),
     local_zones: LocalData | None = None,
     hints: Hints | None = None,
@@ -118,14 +118,14 @@ def resolution(
     # System randomness: who could predict the order of servers would know where to aim.
     memory = Memory(records, delegations)
     iterator = Iterator(memory, hints, routes, servers, rules, rng or _Chance())
-    patience = patience or Patience(client=wanted.query_deadline)
-    recurse = Recurse(iterator, memory, failures, network, clock, counters, patience, list_zones, kept.prefetch, discretion)
+    timeouts = timeouts or Timeouts(client=wanted.query_deadline)
+    mesh = Mesh(iterator, memory, failures, network, clock, counters, timeouts, list_zones, kept.prefetch, discretion)
     builtin = None
     if wanted.builtin_zones:
         builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *routes.zones))
     share = _PREFETCH_AT if kept.prefetch else 1.0
-    resolve = Resolve(builtin, recurse, local_zones)
-    return Resolution(packets, records, delegations, failures, servers, recurse, resolve, routes, share)
+    resolve = Resolve(builtin, mesh, local_zones)
+    return Resolution(packets, records, delegations, failures, servers, mesh, resolve, routes, share)
 
 
 def root_hints(wanted: Resolver | None) -> Hints:

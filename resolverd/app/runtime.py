@@ -20,7 +20,7 @@ from resolverd.policy.service import Screen
 from resolverd.policy.verdicts import RecentVerdicts
 from resolverd.resolver.local.files import LocalZones
 from resolverd.resolver.ports import Network
-from resolverd.resolver.priming import Upkeep
+from resolverd.resolver.priming import Priming
 from resolverd.state.base import Store
 from resolverd.wire.names import Name
 from resolverd.zones.answer import Answerer
@@ -52,7 +52,7 @@ class Runtime(NamedTuple):
     zones: ListZones | None
     answerer: Answerer
     screen: Screen
-    upkeep: Upkeep
+    priming: Priming
     list_zones: frozenset[Name]
     key_zones: frozenset[Name]
 
@@ -94,10 +94,10 @@ def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdi
         clients = ClientZones(hosts, shared.acquaintances, verdicts, clock)
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
     answerer = Answerer(own, parts.resolve, counters)
-    upkeep = old.upkeep if old is not None and kept else Upkeep(
-        parts.recurse, settings.resolver.priming, forwards=parts.routes.root_forward
+    priming = old.priming if old is not None and kept else Priming(
+        parts.mesh, settings.resolver.priming, forwards=parts.routes.root_forward
     )
-    upkeep.on_return = engine.recover
+    priming.on_return = engine.recover
     before = old.screen if old is not None else None
     screen = policy.screen(
         settings,
@@ -106,12 +106,12 @@ def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdi
         shared.store,
         clock,
         counters,
-        lambda: upkeep.readiness.ready,
+        lambda: priming.readiness.ready,
         before,
         shared.overrides,
         outside,
     )
-    return Runtime(settings, outside, parts, engine, own, answerer, screen, upkeep, zones, guard.key_zones)
+    return Runtime(settings, outside, parts, engine, own, answerer, screen, priming, zones, guard.key_zones)
 
 
 def _same_resolution(old: Runtime, settings: Settings, zones: frozenset[Name], outside: External) -> bool:

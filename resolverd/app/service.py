@@ -71,7 +71,7 @@ class Service:
         self._shared = Shared(network, store, clock, counters, self._overrides, self._acquaintances, self._local_zones)
         self.runtime = build(settings, self._shared, self._last_verdicts)
         _tell(self.runtime.external.faults)
-        self.runtime.resolution.recurse.meter = self.runtime.engine.meter
+        self.runtime.resolution.mesh.meter = self.runtime.engine.meter
         self._ledger = Ledger(store, clock, lambda: self.runtime.engine)
         self._rounds = Rounds(
             lambda: self.runtime.engine,
@@ -97,7 +97,7 @@ class Service:
     def start(self) -> None:
         """Begin what goes on by itself: priming, sweeping and recovering the store, local zones, the lists' books and rounds."""
         work = (
-            self.runtime.upkeep.run(),
+            self.runtime.priming.run(),
             self._sweep(),
             self._recover(self.runtime.settings),
             self._local_zones.run(),
@@ -194,12 +194,12 @@ class Service:
         if name is None:
             parts.packets.flush()
             parts.delegations.clear()
-            parts.recurse.forget_failures()
+            parts.mesh.forget_failures()
             return parts.records.clear()
         name = lower(name)
         # An alias to this name may stand in replies about other names: all prepared replies go.
         parts.packets.flush()
-        parts.recurse.forget_failures(name, rtype)
+        parts.mesh.forget_failures(name, rtype)
         if rtype is None:
             parts.delegations.forget(name)
         return parts.records.flush(name, rtype)
@@ -246,7 +246,7 @@ class Service:
     async def trace(self, name: Name, rtype: int) -> Trace:
         """Resolve a name past all caches, and tell each exchange."""
         begun = self._clock.monotonic()
-        answer, steps = await self.runtime.resolution.recurse.trace(name, rtype)
+        answer, steps = await self.runtime.resolution.mesh.trace(name, rtype)
         shown = Discretion(self.runtime.key_zones).text
         exchanges = tuple(_exchange(step, shown) for step in steps)
         records = tuple(
@@ -271,12 +271,12 @@ class Service:
                 log.error("  %s", fault)
             return error.faults
         old, self.runtime = self.runtime, runtime
-        runtime.resolution.recurse.meter = runtime.engine.meter
+        runtime.resolution.mesh.meter = runtime.engine.meter
         for told in self.on_reload:
             told(runtime)
         if runtime.resolution is not old.resolution:
             self._tasks[0].cancel()
-            self._tasks[0] = asyncio.create_task(runtime.upkeep.run())
+            self._tasks[0] = asyncio.create_task(runtime.priming.run())
         await reread(self._local_zones, old.settings, settings)
         self._tasks[-1].cancel()
         self._tasks[-1] = asyncio.create_task(self._rounds.watch())
@@ -290,7 +290,7 @@ class Service:
 
     def ready(self) -> Readiness:
         """Whether names can be resolved at the moment."""
-        return Readiness(*self.runtime.upkeep.readiness)
+        return Readiness(*self.runtime.priming.readiness)
 
     def gauges(self) -> Sequence[Gauge]:
         """Measured values for /metrics."""
@@ -321,7 +321,7 @@ class Service:
     async def _end(self, runtime: Runtime, keep: Runtime | None = None) -> None:
         await runtime.engine.aclose()
         if keep is None or keep.resolution is not runtime.resolution:
-            await runtime.resolution.recurse.aclose()
+            await runtime.resolution.mesh.aclose()
 
     async def _sweep(self) -> None:
         while True:

@@ -1,6 +1,6 @@
-"""Floor 2: the network.
+"""The only sockets towards the internet.
 
-- `exchange`: carries one Ask to one server and brings its Reply      - `streams`: TCP and TLS connections, reused
-- `stream`: one of those: who is asked what on it, and what is not read any further
-- `cookies`: DNS cookies towards servers                              - `clock`: reads the time
+- `udp`: carries one Ask to one server and brings its Reply, over a socket of its own (with `receiver`) or over TCP
+- `tcp_pool`: connections over TCP and TLS, shared · `tcp`: one of them
+- `cookies`: DNS cookies towards servers
 """

@@ -18,7 +18,7 @@ OPTION = 10
 _CLIENT = 8
 
 
-class Seen(Enum):
+class CookieStatus(Enum):
     """What an answer's cookie says."""
 
     OURS = "the one that we sent"
@@ -39,20 +39,20 @@ class Cookies:
         # A server's cookie is for the address that it was sent to (RFC 9018 §4.4).
         return self._client(server, source) + (cookie if sender == source else b"")
 
-    def check(self, server: Address, source: Address | None, message: Message) -> Seen:
+    def check(self, server: Address, source: Address | None, message: Message) -> CookieStatus:
         """What the cookie of an answer to a question with one says, and remember the server's."""
         data = dict(message.edns.options).get(OPTION, b"") if message.edns is not None else b""
         if not data:
             # RFC 7873 §5.3: from a server that has cookies, an answer without one is not taken.
-            return Seen.SUSPECT if server in self._server else Seen.NONE
+            return CookieStatus.SUSPECT if server in self._server else CookieStatus.NONE
         if data[:_CLIENT] != self._client(server, source):
-            return Seen.SUSPECT
+            return CookieStatus.SUSPECT
         if 8 <= len(data) - _CLIENT <= 32:
             self._server[server] = source, data[_CLIENT:]
             self._server.move_to_end(server)
             while len(self._server) > bounds.MAX_SERVERS:
                 self._server.popitem(last=False)
-        return Seen.OURS
+        return CookieStatus.OURS
 
     def forget(self, server: Address) -> None:
         """The server has no cookies any more, as TCP has confirmed."""

@@ -13,25 +13,25 @@ _FRAGMENTS = 64
 """Room for what the kernel tells of fragments, if the socket has been told to ask for it."""
 
 
-class Inbox:
+class Receiver:
     """The packets of a non-blocking socket, until `deadline` (the loop's time); a context manager that leaves the socket open.
 
     `in_fragments`: the last packet came in several pieces, as far as the socket tells.
     """
 
-    __slots__ = ("_deadline", "_is_late", "_loop", "_sock", "_timer", "_waiter", "in_fragments")
+    __slots__ = ("_deadline", "_loop", "_sock", "_timed_out", "_timer", "_waiter", "in_fragments")
 
     def __init__(self, sock: socket.socket, deadline: float):
         self._sock = sock
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[bytes] | None = None
-        self._is_late = False
+        self._timed_out = False
         self.in_fragments = False
 
     def __enter__(self) -> Self:
         self._loop.add_reader(self._sock.fileno(), self._readable)
-        self._timer = self._loop.call_at(self._deadline, self._late)
+        self._timer = self._loop.call_at(self._deadline, self._timeout)
         return self
 
     def __exit__(
@@ -43,8 +43,8 @@ class Inbox:
     async def packet(self) -> bytes:
         """The next packet. Raises TimeoutError at the deadline, OSError for what ICMP says meanwhile."""
         self._waiter = self._loop.create_future()
-        if self._is_late:
-            self._late()
+        if self._timed_out:
+            self._timeout()
         return await self._waiter
 
     def hurry(self, seconds: float) -> None:
@@ -53,7 +53,7 @@ class Inbox:
         if sooner < self._deadline:
             self._deadline = sooner
             self._timer.cancel()
-            self._timer = self._loop.call_at(sooner, self._late)
+            self._timer = self._loop.call_at(sooner, self._timeout)
 
     def _readable(self) -> None:
         waiter = self._waiter
@@ -68,8 +68,8 @@ class Inbox:
         except OSError as error:
             waiter.set_exception(error)
 
-    def _late(self) -> None:
-        self._is_late = True
+    def _timeout(self) -> None:
+        self._timed_out = True
         # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
         self._readable()
         if self._waiter is not None and not self._waiter.done():

@@ -18,27 +18,27 @@ Matches: TypeAlias = Callable[[bytes], bool]
 """Whether a message answers the question; it is told apart from others on the connection by its ID."""
 
 
-class Tally(Protocol):
+class Usage(Protocol):
     """Counts what a question costs."""
 
-    def send(self) -> None:
+    def on_sent(self) -> None:
         """It leaves once more."""
         ...
 
-    def receive(self, octets: int) -> None:
+    def on_received(self, octets: int) -> None:
         """So much has come for it, whatever it holds."""
         ...
 
 
-class Question:
-    """A question under way on a connection; `reply` is its answer, or raises ConnectionError or Malformed."""
+class TcpQuery:
+    """A question in flight on a connection; `reply` is its answer, or raises ConnectionError or Malformed."""
 
-    __slots__ = ("answered_before", "at", "first", "ident", "matches", "reply", "tally")
+    __slots__ = ("answered_before", "at", "first", "ident", "matches", "reply", "usage")
 
-    def __init__(self, ident: bytes, matches: Matches, tally: Tally, answered_before: int, *, first: bool):
+    def __init__(self, ident: bytes, matches: Matches, usage: Usage, answered_before: int, *, first: bool):
         self.ident = ident
         self.matches = matches
-        self.tally = tally
+        self.usage = usage
         self.answered_before = answered_before
         self.first = first
         loop = asyncio.get_running_loop()
@@ -46,23 +46,23 @@ class Question:
         self.reply: asyncio.Future[bytes] = loop.create_future()
 
 
-class Stream(asyncio.Protocol):
+class TcpConnection(asyncio.Protocol):
     """A connection; it closes itself when nobody has asked anything for a while."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._waiting: dict[bytes, Question] = {}
+        self._waiting: dict[bytes, TcpQuery] = {}
         self._given_up: set[bytes] = set()
         self._transport: asyncio.WriteTransport | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._asked = 0
         self._answered = 0
-        self._unasked = 0
+        self._unmatched = 0
         self._cut_off = 0
         self._nonsense: Malformed | None = None
-        self._deaf = False
+        self._unresponsive = False
         self._slowest: float | None = None
-        self._heard_at = 0.0
+        self._received_at = 0.0
 
     @property
     def closed(self) -> bool:
@@ -70,14 +70,14 @@ class Stream(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     @property
-    def questions(self) -> int:
-        """Questions under way."""
+    def in_flight(self) -> int:
+        """Questions in flight."""
         return len(self._waiting)
 
     @property
     def usable(self) -> bool:
         """Whether one more question may be asked here."""
-        return not self.closed and not self._deaf and self.questions < bounds.UPSTREAM_PIPELINE
+        return not self.closed and not self._unresponsive and self.in_flight < bounds.UPSTREAM_PIPELINE
 
     @property
     def is_shared(self) -> bool:
@@ -88,11 +88,11 @@ class Stream(asyncio.Protocol):
     def stalled_at(self) -> float:
         """When a question is to be asked elsewhere as well, if nothing more is heard till then (the loop's time)."""
         quick = bounds.UPSTREAM_STALL if self._slowest is None else 4 * self._slowest
-        return self._heard_at + min(max(quick, bounds.MIN_UPSTREAM_STALL), bounds.UPSTREAM_STALL)
+        return self._received_at + min(max(quick, bounds.MIN_UPSTREAM_STALL), bounds.UPSTREAM_STALL)
 
-    def left_standing(self, question: Question) -> bool:
+    def cut_short(self, query: TcpQuery) -> bool:
         """Whether the server closed it although it had more questions to answer: behind an answer, or in spite of several."""
-        return self._cut_off > 1 or self._answered > question.answered_before
+        return self._cut_off > 1 or self._answered > query.answered_before
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As asyncio calls it: it may be asked."""
@@ -102,9 +102,9 @@ class Stream(asyncio.Protocol):
         """As asyncio calls it: nobody gets an answer any more."""
         self._transport = None
         self._cut_off = len(self._waiting)
-        for question in self._waiting.values():
-            if not question.reply.done():
-                question.reply.set_exception(self._nonsense or ConnectionResetError("closed by the server"))
+        for query in self._waiting.values():
+            if not query.reply.done():
+                query.reply.set_exception(self._nonsense or ConnectionResetError("closed by the server"))
         self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -124,31 +124,31 @@ class Stream(asyncio.Protocol):
 
     def _take(self, message: bytes) -> None:
         now = asyncio.get_running_loop().time()
-        question = self._waiting.get(message[:2])
-        if question is not None and not question.reply.done() and question.matches(message):
+        query = self._waiting.get(message[:2])
+        if query is not None and not query.reply.done() and query.matches(message):
             self._answered += 1
-            self._slowest = max(self._slowest or 0.0, now - question.at)
-            question.tally.receive(len(message))
-            question.reply.set_result(message)
+            self._slowest = max(self._slowest or 0.0, now - query.at)
+            query.usage.on_received(len(message))
+            query.reply.set_result(message)
         elif message[:2] in self._given_up:
             self._given_up.discard(message[:2])
         else:
-            self._unasked += 1
+            self._unmatched += 1
             for each in self._waiting.values():
-                each.tally.receive(len(message))
-            if self._unasked > bounds.MAX_BAD_REPLIES:
+                each.usage.on_received(len(message))
+            if self._unmatched > bounds.MAX_BAD_REPLIES:
                 self._stop("too much that was not asked for")
             return
-        self._heard_at = now
+        self._received_at = now
 
     def _stop(self, why: str) -> None:
         self._nonsense = Malformed(why)
-        for question in self._waiting.values():
-            question.tally.receive(len(self._buffer))
+        for query in self._waiting.values():
+            query.usage.on_received(len(self._buffer))
         self._buffer.clear()
         self.close()
 
-    def ask(self, packet: bytes, matches: Matches, tally: Tally) -> Question:
+    def ask(self, packet: bytes, matches: Matches, usage: Usage) -> TcpQuery:
         """Send the question under an ID of its own on this connection. Raises ConnectionError."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("closed by the server")
@@ -157,27 +157,27 @@ class Stream(asyncio.Protocol):
             ident = secrets.token_bytes(2)
         if self._idle is not None:
             self._idle.cancel()
-        question = Question(ident, matches, tally, self._answered, first=not self._asked)
+        query = TcpQuery(ident, matches, usage, self._answered, first=not self._asked)
         if not self._waiting:
-            self._heard_at = question.at
-        self._waiting[ident] = question
+            self._received_at = query.at
+        self._waiting[ident] = query
         self._asked += 1
         self._transport.write(len(packet).to_bytes(2) + ident + packet[2:])
-        tally.send()
-        return question
+        usage.on_sent()
+        return query
 
-    def leave(self, question: Question) -> None:
+    def release(self, query: TcpQuery) -> None:
         """Nobody waits for the answer any more, whether it has come or not."""
-        waited = self._waiting.pop(question.ident, None) is not None
-        if waited and not question.reply.done():
-            question.reply.cancel()
+        waited = self._waiting.pop(query.ident, None) is not None
+        if waited and not query.reply.done():
+            query.reply.cancel()
             # Its answer may still come. But not a message in all the time there was: a dead connection, or one stuck within a
             # message, is not used again.
-            self._given_up.add(question.ident)
-            self._deaf |= self._answered == question.answered_before or len(self._given_up) > bounds.UPSTREAM_PIPELINE
+            self._given_up.add(query.ident)
+            self._unresponsive |= self._answered == query.answered_before or len(self._given_up) > bounds.UPSTREAM_PIPELINE
         if self._waiting:
             return
-        if self._deaf:
+        if self._unresponsive:
             self.close()
         elif not self.closed:
             self._idle = asyncio.get_running_loop().call_later(bounds.UPSTREAM_IDLE, self.close)

@@ -17,8 +17,8 @@ from ipaddress import IPv4Address, IPv6Address
 from resolverd import bounds
 from resolverd.net import cookies
 from resolverd.net.cookies import Cookies
-from resolverd.net.receiver import Inbox
-from resolverd.net.tcp_pool import Streams
+from resolverd.net.receiver import Receiver
+from resolverd.net.tcp_pool import TcpPool
 from resolverd.wire import codes, render
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.message import Malformed, Message, parse
@@ -38,12 +38,12 @@ _OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errn
 """Errors that are ours, not the server's."""
 
 
-class Exchange:
+class Upstream:
     """Carries Asks. `sources` are the addresses to send from, one per family at random; empty: the system chooses."""
 
     def __init__(self, sources: tuple[Address, ...] = ()):
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
-        self._streams = Streams(lambda to: self._socket(to, socket.SOCK_STREAM, self._source(to.address.version)))
+        self._tcp = TcpPool(lambda to: self._socket(to, socket.SOCK_STREAM, self._source(to.address.version)))
         self._cookies = Cookies()
         self._open: dict[tuple[object, ...], Callable[[bool], bool]] = {}
 
@@ -52,9 +52,9 @@ class Exchange:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         message, failed = None, None
-        tally = _Tally()
+        usage = _Usage()
         try:
-            message = await self._ask(ask, begun + ask.timeout, tally)
+            message = await self._ask(ask, begun + ask.timeout, usage)
         except TimeoutError:
             failed = Failed.TIMEOUT
         except _Spoofed as error:
@@ -65,8 +65,8 @@ class Exchange:
             failed = Failed.LOCAL if error.errno in _OURS else Failed.UNREACHABLE
         now = loop.time()
         # What was thrown away counts as well: it has cost as much (CVE-2026-24027).
-        repeated = now - tally.again if tally.again else None
-        return Reply(message, failed, now, now - (tally.asked or begun), tally.octets, tally.sent, tally.cookie, repeated)
+        repeated = now - usage.again if usage.again else None
+        return Reply(message, failed, now, now - (usage.asked or begun), usage.octets, usage.sent, usage.cookie, repeated)
 
     def again(self, ask: Ask, *, cookie: bool = True) -> bool:
         """Send the packet of a UDP exchange that is under way once more, from the same port; False if it did not leave."""
@@ -75,9 +75,9 @@ class Exchange:
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
-        await self._streams.aclose()
+        await self._tcp.aclose()
 
-    async def _ask(self, ask: Ask, deadline: float, tally: "_Tally") -> Message:
+    async def _ask(self, ask: Ask, deadline: float, usage: "_Usage") -> Message:
         address = ask.server.address
         source = self._source(address.version)
         udp = ask.transport is Transport.UDP
@@ -90,16 +90,16 @@ class Exchange:
         if udp:
             # Whoever guesses has to guess the same of it.
             plain = partial(render.question, ident, flags, qname, ask.qtype, ask.edns_size, ask.dnssec)
-            message = await self._udp(ask, source, packet, plain, qname, deadline, tally)
+            message = await self._udp(ask, source, packet, plain, qname, deadline, usage)
         else:
             matches = partial(_answers, packet=packet, qname=qname, any_case=True)
             async with asyncio.timeout_at(deadline):
-                data = await self._streams.ask(ask.server, ask.transport, packet, matches, tally)
+                data = await self._tcp.ask(ask.server, ask.transport, packet, matches, usage)
             message = parse(data)
         if with_cookie:
-            seen = self._cookies.check(address, source, message)
-            tally.cookie = seen is cookies.Seen.OURS
-            if seen is cookies.Seen.SUSPECT:
+            status = self._cookies.check(address, source, message)
+            usage.cookie = status is cookies.CookieStatus.OURS
+            if status is cookies.CookieStatus.SUSPECT:
                 if udp:
                     raise _Spoofed(Failed.COOKIE)
                 # A handshake is proof enough; a server that has given up cookies is believed it.
@@ -114,7 +114,7 @@ class Exchange:
         plain: Callable[[], bytes],
         qname: Name,
         deadline: float,
-        tally: "_Tally",
+        usage: "_Usage",
     ) -> Message:
         sock = self._socket(ask.server, socket.SOCK_DGRAM, source)
         key = ask.question
@@ -122,27 +122,27 @@ class Exchange:
             address = ask.server.address
             sock.connect((socket.inet_ntop(_FAMILY[address.version], address.packed), ask.server.port))
             sock.send(packet)
-            tally.send(asyncio.get_running_loop().time())
-            self._open[key] = partial(_send_again, sock, packet, plain, tally)
+            usage.on_sent(asyncio.get_running_loop().time())
+            self._open[key] = partial(_send_again, sock, packet, plain, usage)
             damaged: Message | None = None
             tells = _tells_of_fragments(sock, address.version)
-            with Inbox(sock, deadline) as inbox:
+            with Receiver(sock, deadline) as receiver:
                 # A malformed packet first must not kill the question (TuDoor): the right one may still come.
                 for _ in range(bounds.MAX_BAD_REPLIES):
                     try:
-                        data = await inbox.packet()
+                        data = await receiver.packet()
                     except TimeoutError:
                         if damaged is None:
                             raise
                         return damaged
-                    tally.octets += len(data)
+                    usage.octets += len(data)
                     if len(data) >= 12 and data[:2] != packet[:2]:
                         raise _Spoofed
                     if not _answers(data, packet, qname):
                         if _answers(data, packet, qname, any_case=True):
-                            raise _Spoofed(Failed.LETTERS)
+                            raise _Spoofed(Failed.CASE_MISMATCH)
                         continue
-                    in_one_piece = tells and not inbox.in_fragments
+                    in_one_piece = tells and not receiver.in_fragments
                     if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE) and not in_one_piece:
                         # More than we asked for, and forged on the way perhaps: only the first fragment has our ID, port and
                         # letters in it (CVE-2025-59024). What has come in one piece has all of them.
@@ -157,7 +157,7 @@ class Exchange:
                     if message.tc or message.whole >= 2:
                         return message
                     damaged = damaged or message
-                    inbox.hurry(bounds.BETTER_REPLY)
+                    receiver.hurry(bounds.BETTER_REPLY)
             # Nothing but unreadable packets: whoever sends them cannot do so over TCP.
             raise _Spoofed
         finally:
@@ -187,7 +187,7 @@ class Exchange:
         return sock
 
 
-class _Tally:
+class _Usage:
     """What one exchange has cost: questions sent, octets received; when the question left that was answered, first and last, and
     whether its answer had our `cookie`."""
 
@@ -199,12 +199,12 @@ class _Tally:
         self.sent = 0
         self.asked = self.again = 0.0
 
-    def send(self, now: float = 0.0) -> None:
+    def on_sent(self, now: float = 0.0) -> None:
         self.sent += 1
         self.asked = now
         self.again = 0.0
 
-    def receive(self, octets: int) -> None:
+    def on_received(self, octets: int) -> None:
         self.octets += octets
 
 
@@ -213,12 +213,12 @@ class _Spoofed(Exception):
         self.failed = failed
 
 
-def _send_again(sock: socket.socket, packet: bytes, plain: Callable[[], bytes], tally: _Tally, cookie: bool) -> bool:
+def _send_again(sock: socket.socket, packet: bytes, plain: Callable[[], bytes], usage: _Usage, cookie: bool) -> bool:
     try:
         sock.send(packet if cookie else plain())
     except OSError:
         return False  # what ICMP says meanwhile is heard by who waits for the answer
-    tally.again = asyncio.get_running_loop().time()
+    usage.again = asyncio.get_running_loop().time()
     return True
 
 

@@ -16,31 +16,31 @@ _REVERSE_REGISTRY = 3
 """Labels of the reverse zones that registries run: in-addr.arpa, 193.in-addr.arpa."""
 
 
-class Seat:
-    """One recursion's place. `local`: it was this machine that asked; `call_off` ends it."""
+class Slot:
+    """One recursion's place. `local`: it was this machine that asked; `jostle` ends it."""
 
-    __slots__ = ("call_off", "group", "listed", "local", "since")
+    __slots__ = ("group", "jostle", "listed", "local", "since")
 
     def __init__(self, group: Name, since: float, *, listed: bool, local: bool):
         self.group = group
         self.since = since
         self.listed = listed
         self.local = local
-        self.call_off: Callable[[], object] = _nothing
+        self.jostle: Callable[[], object] = _nothing
 
 
 def _nothing() -> None:
     """There is nothing to call off yet."""
 
 
-class Room:
+class Admission:
     """The places. Zones of lists have some of their own, and some of the others are kept for this machine."""
 
     def __init__(self) -> None:
-        self._ordinary: dict[Seat, None] = {}
-        self._listed: dict[Seat, None] = {}
-        self._groups: dict[tuple[Name, bool], dict[Seat, None]] = {}
-        self._strangers = 0
+        self._ordinary: dict[Slot, None] = {}
+        self._listed: dict[Slot, None] = {}
+        self._groups: dict[tuple[Name, bool], dict[Slot, None]] = {}
+        self._remote = 0
 
     def __len__(self) -> int:
         return len(self._ordinary) + len(self._listed)
@@ -55,59 +55,59 @@ class Room:
         """Whether there is room for what nobody waits for."""
         return len(self._ordinary) < bounds.MAX_RECURSIONS // 2
 
-    def take(self, group: Name, now: float, *, listed: bool, local: bool) -> Seat | None:
+    def admit(self, group: Name, now: float, *, listed: bool, local: bool) -> Slot | None:
         """A place, if need be in place of an old one; None if there is none."""
-        everybody = self._listed if listed else self._ordinary
-        companions = self._groups.get((group, listed))
-        if companions is not None and len(companions) >= _most(group, listed) and not self._displace(companions, now, local):
+        pool = self._listed if listed else self._ordinary
+        same_zone = self._groups.get((group, listed))
+        if same_zone is not None and len(same_zone) >= _most(group, listed) and not self._jostle_one(same_zone, now, local):
             return None
         most = bounds.LIST_QUESTIONS if listed else bounds.MAX_RECURSIONS
-        if len(everybody) >= most and not self._displace(everybody, now, local):
+        if len(pool) >= most and not self._jostle_one(pool, now, local):
             return None
         if not (local or listed):
-            full = self._strangers >= bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
-            if full and not self._displace(everybody, now, local):
+            full = self._remote >= bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
+            if full and not self._jostle_one(pool, now, local):
                 return None
-            self._strangers += 1
-        seat = Seat(group, now, listed=listed, local=local)
-        everybody[seat] = None
-        self._groups.setdefault((group, listed), {})[seat] = None
-        return seat
+            self._remote += 1
+        slot = Slot(group, now, listed=listed, local=local)
+        pool[slot] = None
+        self._groups.setdefault((group, listed), {})[slot] = None
+        return slot
 
-    def move(self, seat: Seat, group: Name) -> None:
+    def move(self, slot: Slot, group: Name) -> None:
         """It asks another zone's servers now."""
-        if seat.group != group and seat in (self._listed if seat.listed else self._ordinary):
-            self._leave_group(seat)
-            seat.group = group
-            self._groups.setdefault((group, seat.listed), {})[seat] = None
+        if slot.group != group and slot in (self._listed if slot.listed else self._ordinary):
+            self._leave_group(slot)
+            slot.group = group
+            self._groups.setdefault((group, slot.listed), {})[slot] = None
 
-    def adopt(self, seat: Seat) -> None:
+    def adopt(self, slot: Slot) -> None:
         """This machine waits for it as well."""
-        if not seat.local and seat in (self._listed if seat.listed else self._ordinary):
-            self._strangers -= not seat.listed
-            seat.local = True
+        if not slot.local and slot in (self._listed if slot.listed else self._ordinary):
+            self._remote -= not slot.listed
+            slot.local = True
 
-    def leave(self, seat: Seat) -> None:
+    def release(self, slot: Slot) -> None:
         """It has ended, or been called off."""
-        everybody = self._listed if seat.listed else self._ordinary
-        if seat in everybody:
-            del everybody[seat]
-            self._strangers -= not (seat.local or seat.listed)
-            self._leave_group(seat)
+        pool = self._listed if slot.listed else self._ordinary
+        if slot in pool:
+            del pool[slot]
+            self._remote -= not (slot.local or slot.listed)
+            self._leave_group(slot)
 
-    def _leave_group(self, seat: Seat) -> None:
-        companions = self._groups[seat.group, seat.listed]
-        del companions[seat]
-        if not companions:
-            del self._groups[seat.group, seat.listed]
+    def _leave_group(self, slot: Slot) -> None:
+        same_zone = self._groups[slot.group, slot.listed]
+        del same_zone[slot]
+        if not same_zone:
+            del self._groups[slot.group, slot.listed]
 
-    def _displace(self, seats: dict[Seat, None], now: float, local: bool) -> bool:
+    def _jostle_one(self, slots: dict[Slot, None], now: float, local: bool) -> bool:
         """Call one of the younger half off. Repetitions by clients make nobody younger, and strangers displace strangers."""
-        chosen = _first_of_age(islice(seats, len(seats) // 2, None), now, local)
+        chosen = _first_of_age(islice(slots, len(slots) // 2, None), now, local)
         if chosen is None:
             return False
-        self.leave(chosen)
-        chosen.call_off()
+        self.release(chosen)
+        chosen.jostle()
         return True
 
 
@@ -130,5 +130,5 @@ def _most(group: Name, listed: bool) -> int:
     return bounds.MAX_RECURSIONS // 2 if is_registry else bounds.MAX_RECURSIONS_PER_ZONE
 
 
-def _first_of_age(seats: Iterable[Seat], now: float, local: bool) -> Seat | None:
-    return next((seat for seat in seats if now - seat.since >= bounds.JOSTLE and (local or not seat.local)), None)
+def _first_of_age(slots: Iterable[Slot], now: float, local: bool) -> Slot | None:
+    return next((slot for slot in slots if now - slot.since >= bounds.JOSTLE and (local or not slot.local)), None)

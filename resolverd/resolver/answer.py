@@ -15,7 +15,7 @@ from resolverd import bounds
 from resolverd.resolver.iterator.ports import Purse
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.table import Table
-from resolverd.resolver.mesh import Recurse
+from resolverd.resolver.mesh import Mesh
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
@@ -34,9 +34,9 @@ class LocalData(Protocol):
 class Resolve:
     """The `ports.Resolver` that checks, lists and clients share."""
 
-    def __init__(self, builtin: BuiltinZones | None, recurse: Recurse, local_zones: LocalData | None = None):
+    def __init__(self, builtin: BuiltinZones | None, mesh: Mesh, local_zones: LocalData | None = None):
         self._builtin = builtin
-        self._recurse = recurse
+        self._mesh = mesh
         self._local_zones = local_zones
         self._none = Table()
 
@@ -46,7 +46,7 @@ class Resolve:
         try:
             wanted = next(walk)
             while True:
-                answer = self._recurse.known(wanted, rtype)
+                answer = self._mesh.known(wanted, rtype)
                 if answer is None:
                     return None
                 wanted = walk.send(answer)
@@ -57,7 +57,7 @@ class Resolve:
     def stale(self, name: Name, rtype: int) -> Answer | None:
         """What can be had without recursion: what was known until lately, of local zones a referral or an alias."""
         said = self._table.ask(lower(name), rtype)
-        return said.answer if said is not None else self._recurse.stale(lower(name), rtype)
+        return said.answer if said is not None else self._mesh.stale(lower(name), rtype)
 
     async def resolve(
         self,
@@ -69,8 +69,8 @@ class Resolve:
         purse: Purse | None = None,
         local: bool = True,
     ) -> Answer:
-        """The answer by `deadline` (monotonic seconds), as `Recurse.resolve` has it."""
-        ask = partial(self._recurse.resolve, deadline=deadline, fresh=fresh, purse=purse, local=local)
+        """The answer by `deadline` (monotonic seconds), as `Mesh.resolve` has it."""
+        ask = partial(self._mesh.resolve, deadline=deadline, fresh=fresh, purse=purse, local=local)
         walk = self._walk(lower(name), rtype)
         try:
             wanted = next(walk)

@@ -29,14 +29,14 @@ class Driver:
         self._waiting: dict[asyncio.Task[_End], asyncio.Future[None]] = {}
         """Branches of races, and what wakes who waits for them."""
 
-    async def drive(self, core: Generator[Any, Any, Any]) -> Any:
+    async def run(self, core: Generator[Any, Any, Any]) -> Any:
         """Run a core to its end, fulfilling what it yields; returns what it returns and raises what it raises."""
         branches: _Branches = {}
         try:
             step = next(core)
             while True:
                 try:
-                    reply = await (self._exchange(step) if isinstance(step, Ask) else self._fulfil(step, branches))
+                    reply = await (self._exchange(step) if isinstance(step, Ask) else self._perform(step, branches))
                 except Exception as error:
                     step = core.throw(error)
                 else:
@@ -58,7 +58,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fulfil(self, step: Again | First | Join | Race | Drop, branches: _Branches) -> Any:
+    async def _perform(self, step: Again | First | Join | Race | Drop, branches: _Branches) -> Any:
         if isinstance(step, Race):
             return await self._race(step, branches)
         if isinstance(step, Join):
@@ -99,7 +99,7 @@ class Driver:
         assert task is not None
         self._branches.add(task)
         try:
-            return await self.drive(core), None
+            return await self.run(core), None
         except Exception as error:
             return None, error
         finally:
@@ -123,7 +123,7 @@ class Driver:
                 self._waiting.pop(task, None)
 
     async def _first(self, first: First) -> Any:
-        tasks = [asyncio.ensure_future(self.drive(branch)) for branch in first.branches]
+        tasks = [asyncio.ensure_future(self.run(branch)) for branch in first.branches]
         try:
             for done in asyncio.as_completed(tasks):
                 if (result := await done) is not None:

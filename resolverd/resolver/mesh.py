@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
-from resolverd.resolver.admission import Room, Seat, group
+from resolverd.resolver.admission import Admission, Slot, group
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.rrsets import RecordCache
@@ -34,7 +34,7 @@ _TRACE_MEMORY = 1 << 20
 """Octets for what one trace learns."""
 
 
-class Patience(NamedTuple):
+class Timeouts(NamedTuple):
     """How long clients wait, in seconds: for anything at all, and before stale data is preferred (RFC 8767 §5).
 
     `stale_ttl` is the TTL that stale data gets.
@@ -45,7 +45,7 @@ class Patience(NamedTuple):
     stale_ttl: int = bounds.STALE_TTL
 
 
-_IN_VAIN = 0.9
+_NEARLY_ALL = 0.9
 """Share of the clients' patience after which who has waited has waited in vain: checks have their questions to word first."""
 _TELLING_ALL = Discretion()
 _TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
@@ -61,19 +61,21 @@ _FAILED_OFFLINE = Answer(
 )
 
 
-class _Flight:
-    __slots__ = ("seat", "since", "task", "told", "waiters", "work")
+class InFlight:
+    """A question that is being recursed for, and how many clients wait for its answer."""
 
-    def __init__(self, task: "asyncio.Task[Answer]", work: Work, seat: Seat):
-        self.seat = seat
+    __slots__ = ("clients", "gave_up", "since", "slot", "task", "work")
+
+    def __init__(self, task: "asyncio.Task[Answer]", work: Work, slot: Slot):
+        self.slot = slot
         self.task = task
         self.work = work
         self.since = work.now
-        self.waiters = 0
-        self.told = False
+        self.clients = 0
+        self.gave_up = False
 
 
-class Recurse:
+class Mesh:
     """The resolver as the rest of the daemon sees it."""
 
     def __init__(
@@ -84,7 +86,7 @@ class Recurse:
         network: Network,
         clock: Clock,
         counters: Counters,
-        patience: Patience = Patience(),  # noqa: B008 (immutable)
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 (immutable)
         list_zones: frozenset[Name] = frozenset(),
         prefetch: bool = True,
         discretion: Discretion = _TELLING_ALL,
@@ -95,14 +97,14 @@ class Recurse:
         self._failures = failures
         self._clock = clock
         self._counters = counters
-        self._patience = patience
+        self._timeouts = timeouts
         self._list_zones = list_zones
         self._prefetch = prefetch
         self._discretion = discretion
-        self._flights: dict[tuple[Name, int], _Flight] = {}
-        self._room = Room()
+        self._in_flight: dict[tuple[Name, int], InFlight] = {}
+        self._admission = Admission()
         self._driver = Driver(network, counters)
-        self.drive = self._driver.drive
+        self.run = self._driver.run
         self.meter: Meter | None = None
         """Who counts what leaves for the zones of lists."""
         self._failed = 0
@@ -152,76 +154,76 @@ class Recurse:
         """
         name = lower(name)
         now = self._clock.monotonic()
-        end = now + self._patience.client
+        end = now + self._timeouts.client
         if deadline is not None:
             end = min(end, deadline)
         if fresh:
-            return _FAILED_OFFLINE if self._is_cut_off(name) else await self._anew(name, rtype, end)
+            return _FAILED_OFFLINE if self._is_cut_off(name) else await self._uncached(name, rtype, end)
         if (known := self.known(name, rtype)) is not None:
             return known
         if self._is_cut_off(name):
             return self.stale(name, rtype) or _FAILED_OFFLINE
         error = self._failures.get(name, rtype, now)
-        flight = self._flights.get((name, rtype))
-        if error is None and flight is not None and flight.told:
+        query = self._in_flight.get((name, rtype))
+        if error is None and query is not None and query.gave_up:
             # Somebody has waited for it in vain already, and asks again: the work goes on, but not at his cost (RFC 9520 §3.2).
             error = _TOO_LATE
-        if error is None and flight is None and self._iterator.is_out(name, rtype, now):
+        if error is None and query is None and self._iterator.is_out(name, rtype, now):
             error = _OUT
         if error is not None:
             return self.stale(name, rtype) or Answer(
                 codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
             )
-        if flight is None:
-            flight = self._start(name, rtype, purse=purse, local=local)
-            if flight is None:
+        if query is None:
+            query = self._start(name, rtype, purse=purse, local=local)
+            if query is None:
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
-        elif flight.waiters >= bounds.MAX_WAITERS:
+        elif query.clients >= bounds.MAX_CLIENTS_PER_QUERY:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
         if local:
-            self._room.adopt(flight.seat)
-        flight.work.share(purse)
-        flight.waiters += 1
+            self._admission.adopt(query.slot)
+        query.work.share(purse)
+        query.clients += 1
         try:
             if (stale := self.stale(name, rtype)) is not None:
-                await asyncio.wait({flight.task}, timeout=min(self._patience.stale, end - now))
-                if not flight.task.done() or self._result(flight, name).is_failure:
+                await asyncio.wait({query.task}, timeout=min(self._timeouts.stale, end - now))
+                if not query.task.done() or self._result(query, name).is_failure:
                     self._counters.add("stale_answers")
                     return stale
             else:
-                await asyncio.wait({flight.task}, timeout=end - now)
+                await asyncio.wait({query.task}, timeout=end - now)
         finally:
-            flight.waiters -= 1
-        if not flight.task.done():
-            self._give_up(flight)
+            query.clients -= 1
+        if not query.task.done():
+            self._give_up(query)
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
-        return self._result(flight, name)
+        return self._result(query, name)
 
-    def _result(self, flight: _Flight, name: Name) -> Answer:
-        return self._called_off(name) if flight.task.cancelled() else flight.task.result()
+    def _result(self, query: InFlight, name: Name) -> Answer:
+        return self._called_off(name) if query.task.cancelled() else query.task.result()
 
     def _called_off(self, name: Name) -> Answer:
         return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
 
-    def _give_up(self, flight: _Flight) -> None:
+    def _give_up(self, query: InFlight) -> None:
         """A client was told that its question came to nothing, or nearly all of a client's patience later a check was."""
         now = self._clock.monotonic()
-        if now - flight.since >= _IN_VAIN * self._patience.client:
-            flight.told = True
-            self._iterator.suspect(flight.work, now)
+        if now - query.since >= _NEARLY_ALL * self._timeouts.client:
+            query.gave_up = True
+            self._iterator.suspect(query.work, now)
 
-    async def _run(self, work: Work, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
+    async def _run_until(self, work: Work, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
         """What a core comes to by `end` (monotonic seconds), or by the end of its time. Raises TimeoutError."""
         if end is None:
             end = work.deadline + bounds.RECURSION_GRACE
         async with asyncio.timeout(end - self._clock.monotonic()):
-            return await self.drive(core)
+            return await self.run(core)
 
-    async def _anew(self, name: Name, rtype: int, end: float) -> Answer:
+    async def _uncached(self, name: Name, rtype: int, end: float) -> Answer:
         work = Work(self._clock.monotonic(), Refresh.ALL, self.meter)
         try:
-            answer: Answer = await self._run(work, self._iterator.resolve(work, name, rtype), end)
+            answer: Answer = await self._run_until(work, self._iterator.resolve(work, name, rtype), end)
             return answer
         except TimeoutError:
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
@@ -231,7 +233,7 @@ class Recurse:
         work = Work(self._clock.monotonic(), meter=self.meter, told=True)
         blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
-            answer: Answer = await self._run(work, self._iterator.over(blank).resolve(work, lower(name), rtype))
+            answer: Answer = await self._run_until(work, self._iterator.over(blank).resolve(work, lower(name), rtype))
         except TimeoutError:
             answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         return answer, work.steps
@@ -240,7 +242,7 @@ class Recurse:
         """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
         work = Work(self._clock.monotonic())
         try:
-            delegation = await self._run(work, self._iterator.prime(work))
+            delegation = await self._run_until(work, self._iterator.prime(work))
         except TimeoutError:
             return None
         return None if delegation is None else float(delegation.expires - self._clock.monotonic())
@@ -248,7 +250,7 @@ class Recurse:
     async def reaches_anybody(self, patience: float) -> bool:
         """Whether the internet can be reached, by our own questions to servers that must answer then, within so many seconds."""
         try:
-            return bool(await self.drive(self._iterator.reaches(Work(self._clock.monotonic()), patience)))
+            return bool(await self.run(self._iterator.reaches(Work(self._clock.monotonic()), patience)))
         except Exhausted:
             return False
 
@@ -260,9 +262,9 @@ class Recurse:
     def internet_lost(self) -> None:
         """The internet is out of reach: nobody has to wait any longer for what is under way."""
         self._cut_off = True
-        for (name, _), flight in self._flights.items():
+        for (name, _), query in self._in_flight.items():
             if not self._iterator.is_routed(name):
-                flight.task.cancel()
+                query.task.cancel()
 
     def internet_back(self) -> None:
         """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
@@ -284,7 +286,7 @@ class Recurse:
 
     async def aclose(self) -> None:
         """End every recursion."""
-        tasks = [flight.task for flight in self._flights.values()]
+        tasks = [query.task for query in self._in_flight.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -294,14 +296,14 @@ class Recurse:
         """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
         if is_within(name, self._list_zones):
             return None
-        answer = lookup.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._patience.stale_ttl)
+        answer = lookup.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._timeouts.stale_ttl)
         if answer is None:
             return None
         return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
 
     def _refresh(self, name: Name, rtype: int) -> None:
         # Never for lists: a question that nobody asked would be paid for from their quota.
-        if not self._prefetch or (name, rtype) in self._flights or not self._room.is_half_empty:
+        if not self._prefetch or (name, rtype) in self._in_flight or not self._admission.is_half_empty:
             return
         now = self._clock.monotonic()
         if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now) is None:
@@ -310,38 +312,38 @@ class Recurse:
 
     def _start(
         self, name: Name, rtype: int, refresh: Refresh = Refresh.NOTHING, purse: Purse | None = None, *, local: bool
-    ) -> _Flight | None:
+    ) -> InFlight | None:
         """Begin a recursion; None if there is no room for it."""
         now = self._clock.monotonic()
         cut = self._iterator.nearest(name, rtype, now)
-        seat = self._room.take(
+        slot = self._admission.admit(
             group(name, cut.zone, forwarded=cut.forward), now, listed=is_within(name, self._list_zones), local=local
         )
-        if seat is None:
+        if slot is None:
             return None
         work = Work(now, refresh, self.meter, purse)
-        work.arrives = lambda cut: self._room.move(seat, group(name, cut.zone, forwarded=cut.forward))
-        task = asyncio.create_task(self._recurse(work, name, rtype))
-        seat.call_off = partial(self._jostle, task)
+        work.arrives = lambda cut: self._admission.move(slot, group(name, cut.zone, forwarded=cut.forward))
+        task = asyncio.create_task(self._iterate(work, name, rtype))
+        slot.jostle = partial(self._jostle, task)
         end = asyncio.get_running_loop().call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, task.cancel)
 
-        def land(_: object) -> None:
+        def finish(_: object) -> None:
             # Not within the task: one that is cancelled before its first step would never come to that.
             end.cancel()
-            del self._flights[name, rtype]
-            self._room.leave(seat)
+            del self._in_flight[name, rtype]
+            self._admission.release(slot)
 
-        task.add_done_callback(land)
-        flight = self._flights[name, rtype] = _Flight(task, work, seat)
-        return flight
+        task.add_done_callback(finish)
+        query = self._in_flight[name, rtype] = InFlight(task, work, slot)
+        return query
 
     def _jostle(self, task: "asyncio.Task[Answer]") -> None:
         self._counters.add("recursions_jostled")
         task.cancel()
 
-    async def _recurse(self, work: Work, name: Name, rtype: int) -> Answer:
+    async def _iterate(self, work: Work, name: Name, rtype: int) -> Answer:
         try:
-            answer: Answer = await self.drive(self._iterator.resolve(work, name, rtype))
+            answer: Answer = await self.run(self._iterator.resolve(work, name, rtype))
         except asyncio.CancelledError:
             # Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits.
             if self._clock.monotonic() < work.deadline:

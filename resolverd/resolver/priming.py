@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
 from resolverd import bounds
-from resolverd.resolver.mesh import Recurse
+from resolverd.resolver.mesh import Mesh
 
 log = logging.getLogger(__name__)
 
@@ -42,33 +42,33 @@ def _nothing() -> None:
     """Nobody wants to know."""
 
 
-class Upkeep:
+class Priming:
     """Keeps the root's servers known (RFC 9609): at start, and again before what is known of them expires.
 
     And knows whether the internet is out of reach: when much fails in a row, servers are asked that must answer if it is not.
     What fails is a stranger's choice, those servers are not.
     """
 
-    def __init__(self, recurse: Recurse, priming: bool, *, forwards: bool):
+    def __init__(self, mesh: Mesh, priming: bool, *, forwards: bool):
         """`forwards`: forwarders are asked, not the root's servers. Without `priming` they are believed in."""
         asked = "the forwarders" if forwards else "the root servers"
         self._forwards = forwards
-        self._recurse = recurse
+        self._mesh = mesh
         self._asked = asked
         self._priming = priming
         self._primed = Readiness(not priming, f"{asked} have not answered yet" if priming else "")
         self._look_now = asyncio.Event()
         self._unprimed = False
-        recurse.root_check.on_contradiction = self._look_now.set
+        mesh.root_check.on_contradiction = self._look_now.set
         self.on_return: Callable[[], None] = _nothing
         """Called when the internet can be reached again."""
 
     @property
     def readiness(self) -> Readiness:
         """Whether the root or the forwarders answer, as far as is known."""
-        if self._recurse.root_check.contradicted:
+        if self._mesh.root_check.contradicted:
             return Readiness(False, f"somebody else answers in place of {self._asked}")
-        if self._recurse.cut_off:
+        if self._mesh.cut_off:
             return Readiness(False, f"neither {self._asked} answer nor who else has answered of late")
         return self._primed
 
@@ -84,7 +84,7 @@ class Upkeep:
         told = ""
         while True:
             self._look_now.clear()
-            lifetime = await self._recurse.prime()
+            lifetime = await self._mesh.prime()
             if lifetime is not None:
                 if not self._primed.ready or told:
                     log.info("%s answer: names can be resolved", self._asked)
@@ -92,7 +92,7 @@ class Upkeep:
                 retry, told = _FIRST_RETRY, ""
                 await self._pause(_SHORTEST_LIFE if self._forwards else max(lifetime * 0.9, _SHORTEST_LIFE))
                 continue
-            trouble = _INTERCEPTED if self._recurse.root_check.contradicted else _SILENT
+            trouble = _INTERCEPTED if self._mesh.root_check.contradicted else _SILENT
             if trouble != told:
                 log.warning(trouble, self._asked)
                 told = trouble
@@ -108,24 +108,24 @@ class Upkeep:
 
     async def _watch(self) -> NoReturn:
         first, second = bounds.REACH_PATIENCE
-        recurse = self._recurse
+        mesh = self._mesh
         while True:
             await asyncio.sleep(_GLANCE)
-            if not recurse.is_doubtful and not self._unprimed:
+            if not mesh.is_doubtful and not self._unprimed:
                 continue
             self._unprimed = False
-            if await recurse.reaches_anybody(first) or await recurse.reaches_anybody(second):
-                recurse.reassure()
+            if await mesh.reaches_anybody(first) or await mesh.reaches_anybody(second):
+                mesh.reassure()
                 await asyncio.sleep(_CALM)
                 continue
-            recurse.internet_lost()
+            mesh.internet_lost()
             if self._primed.ready:
                 log.warning("the internet is out of reach, so mail passes unchecked but for greylisting")
             back = False
             while not back:
                 await asyncio.sleep(_LOOK_AGAIN)
-                back = await recurse.reaches_anybody(second)
-            recurse.internet_back()
+                back = await mesh.reaches_anybody(second)
+            mesh.internet_back()
             if self._primed.ready:
                 log.warning("the internet can be reached again")
             self._look_now.set()

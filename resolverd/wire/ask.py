@@ -41,7 +41,7 @@ class Failed(Enum):
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
     SPOOFED = "wrong ID or size: perhaps forged"
-    LETTERS = "letters of the question changed: perhaps forged"
+    CASE_MISMATCH = "letter case of the question changed: perhaps forged"
     COOKIE = "cookie missing or not ours: perhaps forged"
     LOCAL = "local"
 

@@ -20,7 +20,7 @@ from resolverd.dnsbl.cache import ReplyCache
 from resolverd.dnsbl.response import Conduct, Told
 from resolverd.mail.lookups import Listed
 from resolverd.metrics import Counters
-from resolverd.resolver.mesh import Recurse
+from resolverd.resolver.mesh import Mesh
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.known import Delegation
@@ -162,7 +162,7 @@ class Nowhere:
 def fill(what: str, size: int) -> tuple[int, int]:
     """Fill the caches of a resolver of this size with three times as much as they may hold."""
     parts = resolution(Settings(cache=Cache(size=size)), Nowhere(), SystemClock(), Counters())  # type: ignore[arg-type]
-    assert isinstance(parts.recurse, Recurse)
+    assert isinstance(parts.mesh, Mesh)
     chosen = list(ATTACKS.values()) if what == "everything" else [ATTACKS[what]]
     before = resident()
     for attack in chosen:

@@ -143,7 +143,7 @@ async def test_a_trace_costs_no_more_and_ends(tmp_path: Path) -> None:
     evil(net, ring)
     resolver = ScriptedResolver(net, tmp_path)
     begun = time.process_time()
-    answer, steps = await resolver.parts.recurse.trace(from_text("www.s0.evil"), codes.A)
+    answer, steps = await resolver.parts.mesh.trace(from_text("www.s0.evil"), codes.A)
     assert answer.rcode == codes.SERVFAIL
     assert len(steps) <= bounds.MAX_QUERIES
     assert time.process_time() - begun <= 2
@@ -158,19 +158,19 @@ async def test_everything_ends_on_the_clock_though_no_reply_ever_comes(tmp_path:
         await asyncio.sleep(1e9)
 
     net.exchange = never  # type: ignore[method-assign, assignment]
-    recurse = resolver.parts.recurse
+    mesh = resolver.parts.mesh
     begun = resolver.clock.monotonic()
     limit = bounds.RECURSION_TIME + bounds.RECURSION_GRACE
     assert rcode(await resolver.ask("www.shop.com")) == "SERVFAIL"
     await resolver.settle()
     assert resolver.clock.monotonic() - begun <= limit
     begun = resolver.clock.monotonic()
-    answer, _ = await recurse.trace(from_text("www.shop.com"), codes.A)
+    answer, _ = await mesh.trace(from_text("www.shop.com"), codes.A)
     assert (answer.rcode, resolver.clock.monotonic() - begun <= limit) == (codes.SERVFAIL, True)
     begun = resolver.clock.monotonic()
-    assert await recurse.prime() is None
+    assert await mesh.prime() is None
     assert resolver.clock.monotonic() - begun <= limit
-    await recurse.aclose()
+    await mesh.aclose()
     assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing of it is left"
 
 

@@ -17,7 +17,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from resolverd.net.udp import Exchange
+from resolverd.net.udp import Upstream
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Server, Transport
 from resolverd.wire.names import from_text
@@ -54,7 +54,7 @@ async def asked(host: str, size: int) -> str:
         asyncio.get_running_loop().add_reader(server.fileno(), serve)
         ask = Ask(Server(ipaddress.ip_address(host), server.getsockname()[1]), from_text("www.example"), codes.A,
                   Transport.UDP, 1.0, random_case=True)
-        reply = await Exchange().exchange(ask)
+        reply = await Upstream().exchange(ask)
         asyncio.get_running_loop().remove_reader(server.fileno())
         return reply.failed.name if reply.failed else f"{len(reply.message.answer)} RRsets" if reply.message else ""
 

@@ -15,7 +15,7 @@ import dns.message
 import dns.rcode
 
 from resolverd.config.settings import Forward, Stub
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply, Server
 
@@ -197,7 +197,7 @@ class Player:
         if self.primes:
             # The root is primed when it is first needed; in the daemon that is at start.
             self.primes = False
-            await self.stack.parts.recurse.prime()
+            await self.stack.parts.mesh.prime()
         data = await self.stack.ask(packet, udp)
         if data is not None:
             self.answers.append(dns.message.from_wire(data))
@@ -272,8 +272,8 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: Any, seed: int = 1) 
     hints = root_hints(folder, "k.root-servers.net", roots or ["193.0.14.129"])
     network = Network()
     wait = float(header.one("serve-expired-client-timeout", "1800")) / 1000
-    patience = Patience(1e6, wait, int(header.one("serve-expired-reply-ttl", "30")))
-    stack = Stack(settings(hints, resolver=resolver, cache=cache), network, clock, seed, patience)
+    timeouts = Timeouts(1e6, wait, int(header.one("serve-expired-reply-ttl", "30")))
+    stack = Stack(settings(hints, resolver=resolver, cache=cache), network, clock, seed, timeouts)
     player = Player(scenario, stack, network, bool(roots))
     try:
         await player.play()

@@ -12,7 +12,7 @@ from resolverd.app.resolver import Resolution, resolution
 from resolverd.clock import Clock
 from resolverd.config.settings import Settings
 from resolverd.metrics import Counters
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.servers.access import Access
 from resolverd.servers.dns.answering import Responder, key
@@ -30,12 +30,12 @@ class Stack:
         network: Network,
         clock: Clock,
         seed: int,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         list_zones: frozenset[Name] = frozenset(),
     ):
         self.counters = Counters()
         self.parts: Resolution = resolution(
-            settings, network, clock, self.counters, list_zones, rng=random.Random(seed), patience=patience
+            settings, network, clock, self.counters, list_zones, rng=random.Random(seed), timeouts=timeouts
         )
         answerer = Answerer(None, self.parts.resolve, Counters())
         access = Access([ip_network("0.0.0.0/0")])
@@ -49,7 +49,7 @@ class Stack:
         return await self.responder.answer(packet, reply, udp, True) if isinstance(reply, Query) else reply
 
     async def aclose(self) -> None:
-        await self.parts.recurse.aclose()
+        await self.parts.mesh.aclose()
 
 
 def settings(hints: Path, **changes: dict[str, Any]) -> Settings:

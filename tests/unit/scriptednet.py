@@ -25,7 +25,7 @@ import dns.rdatatype
 import dns.rrset
 from virtualtime import VirtualClock
 
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply
 from resolverd.wire.names import Name, from_text
@@ -245,7 +245,7 @@ class Net:
 class ScriptedResolver:
     """The resolver in front of a net: packets in, packets out, as the sockets would have it."""
 
-    def __init__(self, net: Net, folder: Path, patience: Patience | None = None, seed: int = 1, **changes: Any):
+    def __init__(self, net: Net, folder: Path, timeouts: Timeouts | None = None, seed: int = 1, **changes: Any):
         """`changes`: keys of ``[resolver]`` and ``[cache]``; `list_zones`, names of DNS lists."""
         self.net = net
         lists = frozenset(from_text(each) for each in changes.pop("list_zones", ()))
@@ -253,7 +253,7 @@ class ScriptedResolver:
         hints = root_hints(folder, "k.root-servers.net", [ROOT_SERVER])
         built = settings(hints, resolver={"ipv6": False, **changes}, cache={"prefetch": False, **cache})
         self.clock = VirtualClock()
-        self.stack = Stack(built, net, self.clock, seed, patience, list_zones=lists)
+        self.stack = Stack(built, net, self.clock, seed, timeouts, list_zones=lists)
         self.parts = self.stack.parts
 
     async def ask(self, name: str, rtype: str = "A", *, rd: bool = True, edns: bool = True) -> Message:
@@ -267,8 +267,8 @@ class ScriptedResolver:
 
     async def settle(self) -> None:
         """Wait until no recursion is under way any more."""
-        while flights := [flight.task for flight in self.parts.recurse._flights.values()]:
-            await asyncio.wait(flights)
+        while tasks := [query.task for query in self.parts.mesh._in_flight.values()]:
+            await asyncio.wait(tasks)
 
 
 def addresses(reply: Message) -> list[str]:

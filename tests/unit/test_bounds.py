@@ -19,7 +19,7 @@ from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.iterator.budget import Exhausted, Work
 from resolverd.resolver.iterator.infra import Servers
 from resolverd.resolver.iterator.outages import Outages
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.ask import Ask, Failed, Server, Transport
@@ -379,7 +379,7 @@ async def test_a_recursion_ends_in_time(tmp_path: Path) -> None:
     begun = resolver.clock.monotonic()
     reply = await resolver.ask("www.shop")
     assert rcode(reply) == "SERVFAIL"
-    assert resolver.clock.monotonic() - begun <= Patience().client + 0.01
+    assert resolver.clock.monotonic() - begun <= Timeouts().client + 0.01
     await resolver.settle()
     assert resolver.clock.monotonic() - begun <= bounds.RECURSION_TIME + 0.2
 
@@ -396,7 +396,7 @@ async def test_slow_servers_are_waited_for_behind_the_client(tmp_path: Path) -> 
         return zone(query, ask) if tries > 2 else Failed.TIMEOUT
 
     net.serve("45.1.0.1", slow)
-    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=0.5))
+    resolver = ScriptedResolver(net, tmp_path, timeouts=Timeouts(client=0.5))
     assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
     await resolver.settle()
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
@@ -413,7 +413,7 @@ async def test_sends_to_one_server_are_bounded(tmp_path: Path) -> None:
         "unreachable": lambda query, ask: Failed.UNREACHABLE,
         "malformed": lambda query, ask: Failed.MALFORMED,
         "spoofed, TCP silent": lambda query, ask: Failed.SPOOFED if ask.transport is Transport.UDP else Failed.TIMEOUT,
-        "letters, TCP silent": lambda query, ask: Failed.LETTERS if ask.transport is Transport.UDP else Failed.TIMEOUT,
+        "letters, TCP silent": lambda query, ask: Failed.CASE_MISMATCH if ask.transport is Transport.UDP else Failed.TIMEOUT,
         "no EDNS, then silent": lambda query, ask: reply_to(query, rcode="FORMERR") if query.edns >= 0 else Failed.TIMEOUT,
         "FORMERR": lambda query, ask: reply_to(query, rcode="FORMERR"),
         "truncated, TCP silent": lambda query, ask: truncated(query) if ask.transport is Transport.UDP else Failed.TIMEOUT,

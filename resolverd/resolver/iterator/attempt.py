@@ -16,7 +16,7 @@ from resolverd.wire.ask import Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name
 
-_SUSPECT = {Failed.SPOOFED: None, Failed.LETTERS: Feature.LETTERS, Failed.COOKIE: Feature.COOKIE}
+_SUSPECT = {Failed.SPOOFED: None, Failed.CASE_MISMATCH: Feature.LETTERS, Failed.COOKIE: Feature.COOKIE}
 """What somebody may have forged, and what the server does not cope with if nobody has."""
 _NOT_UNDERSTOOD = (codes.FORMERR, codes.NOTIMP, codes.BADVERS)
 

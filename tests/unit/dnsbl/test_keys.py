@@ -99,7 +99,7 @@ class World:
         self.clock, self.counters = VirtualClock(), Counters()
         self.parts = resolution(self.settings, self.net, self.clock, self.counters, guard.zones, key_zones=guard.key_zones)
         self.engine = Engine(lists, self.parts.resolve, self.clock, self.counters, others=unused(CATALOGUE, lists))
-        self.parts.recurse.meter = self.engine.meter
+        self.parts.mesh.meter = self.engine.meter
 
     @staticmethod
     def answer(query, ask):
@@ -117,7 +117,7 @@ class World:
 
     async def aclose(self):
         await self.engine.aclose()
-        await self.parts.recurse.aclose()
+        await self.parts.mesh.aclose()
 
 
 def test_a_keyed_name_goes_to_its_operator_and_to_nobody_else(tmp_path):

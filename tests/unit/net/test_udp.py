@@ -14,7 +14,7 @@ from authority import HOST, Authority, answer, cookie_of, framed, lower_case, pa
 
 from resolverd import bounds
 from resolverd.metrics import Counters
-from resolverd.net.udp import Exchange
+from resolverd.net.udp import Upstream
 from resolverd.resolver.driver import Driver
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Race, Raced, Reply, Server, Transport
@@ -22,8 +22,8 @@ from resolverd.wire.names import from_text, lower
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Exchange]:
-    out = Exchange()
+async def exchange() -> AsyncIterator[Upstream]:
+    out = Upstream()
     yield out
     await out.aclose()
 
@@ -49,7 +49,7 @@ CASES = {
     "right": (lambda packet: [answer(packet)], None),
     "wrong ID": (lambda packet: [answer(packet, ident=flipped(packet))], Failed.SPOOFED),
     "wrong ID, then right": (lambda packet: [answer(packet, ident=flipped(packet)), answer(packet)], Failed.SPOOFED),
-    "wrong letters": (lambda packet: [lower_case(packet)], Failed.LETTERS),
+    "wrong letters": (lambda packet: [lower_case(packet)], Failed.CASE_MISMATCH),
     "shorter than a header, then right": (lambda packet: [GARBAGE, answer(packet)], None),
     "mangled, then right": (lambda packet: [mangled(packet), answer(packet)], None),
     "a question, then right": (lambda packet: [packet, answer(packet)], None),
@@ -72,7 +72,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_is_taken_for_an_answer(exchange: Exchange, case: str) -> None:
+async def test_what_is_taken_for_an_answer(exchange: Upstream, case: str) -> None:
     udp, failed = CASES[case]
     async with Authority(udp) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True, timeout=0.15 if failed is Failed.TIMEOUT else 2.0))
@@ -86,7 +86,7 @@ async def test_what_is_taken_for_an_answer(exchange: Exchange, case: str) -> Non
     assert reply.rtt < 1
 
 
-async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Exchange) -> None:
+async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Upstream) -> None:
     # Another port or ID would halve the work of guessing (RFC 5452 §5). Nobody knows which copy is answered (RFC 6298 §3).
     arrived = asyncio.Event()
 
@@ -113,7 +113,7 @@ async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Exch
     assert len(authority.seen) == 3
 
 
-async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: Exchange) -> None:
+async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: Upstream) -> None:
     def udp(packet: bytes) -> list[bytes]:
         return [] if cookie_of(packet) else [answer(packet)]
 
@@ -131,7 +131,7 @@ async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: E
     assert len(set(authority.sources)) == 1, "the same port"
 
 
-async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchange: Exchange) -> None:
+async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchange: Upstream) -> None:
     # What an attacker gains by patience: nothing. The first packet that is wrong moves the question to TCP.
     def udp(packet: bytes) -> list[bytes]:
         return [answer(packet, ident=flipped(packet)), answer(packet)] if len(authority.seen) == 2 else []
@@ -147,7 +147,7 @@ async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchang
     assert reply.rtt < 2
 
 
-async def test_a_connection_is_not_repeated(exchange: Exchange) -> None:
+async def test_a_connection_is_not_repeated(exchange: Upstream) -> None:
     release = asyncio.Event()
 
     async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,7 +162,7 @@ async def test_a_connection_is_not_repeated(exchange: Exchange) -> None:
         release.set()
 
 
-async def test_a_mangled_answer_is_told_as_one_if_nothing_better_comes_soon(exchange: Exchange) -> None:
+async def test_a_mangled_answer_is_told_as_one_if_nothing_better_comes_soon(exchange: Upstream) -> None:
     async with Authority(lambda packet: [mangled(packet)]) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True))
     assert reply.message is not None
@@ -185,7 +185,7 @@ def header(packet: bytes, questions: int = 1, answers: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("cut", CUT)
-async def test_tc_counts_wherever_the_packet_ends(exchange: Exchange, cut: str) -> None:
+async def test_tc_counts_wherever_the_packet_ends(exchange: Upstream, cut: str) -> None:
     async with Authority(lambda packet: [CUT[cut](packet)]) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True))
         assert reply.message is not None
@@ -193,14 +193,14 @@ async def test_tc_counts_wherever_the_packet_ends(exchange: Exchange, cut: str) 
         assert not reply.message.answer
 
 
-async def test_errors_may_leave_the_question_out(exchange: Exchange) -> None:
+async def test_errors_may_leave_the_question_out(exchange: Upstream) -> None:
     async with Authority(lambda packet: [answer(packet, question=b"", rcode=codes.FORMERR)]) as authority:
         reply = await exchange.exchange(authority.ask())
     assert reply.message is not None
     assert reply.message.rcode == codes.FORMERR
 
 
-async def test_truncation_is_told(exchange: Exchange) -> None:
+async def test_truncation_is_told(exchange: Upstream) -> None:
     async with Authority(lambda packet: [answer(packet, flags=codes.QR | codes.AA | codes.TC)]) as authority:
         reply = await exchange.exchange(authority.ask())
         assert reply.message is not None
@@ -222,7 +222,7 @@ def test_a_reply_that_came_while_we_were_busy_is_no_silence() -> None:
             asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
             to = Server(IPv4Address(HOST), server.getsockname()[1])
             try:
-                return await Exchange().exchange(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 0.05))
+                return await Upstream().exchange(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 0.05))
             finally:
                 asyncio.get_running_loop().remove_reader(server.fileno())
 
@@ -254,8 +254,8 @@ def test_nothing_is_repeated_for_a_busy_moment_of_ours() -> None:
             asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
             to = Server(IPv4Address(HOST), server.getsockname()[1])
             try:
-                driver = Driver(Exchange(), Counters())
-                return await driver.drive(racing(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 5.0)))
+                driver = Driver(Upstream(), Counters())
+                return await driver.run(racing(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 5.0)))
             finally:
                 asyncio.get_running_loop().remove_reader(server.fileno())
 
@@ -266,7 +266,7 @@ def test_nothing_is_repeated_for_a_busy_moment_of_ours() -> None:
     assert len(seen) == 1
 
 
-async def test_a_closed_port_is_noticed_at_once(exchange: Exchange) -> None:
+async def test_a_closed_port_is_noticed_at_once(exchange: Upstream) -> None:
     udp, tcp = pair()
     port = udp.getsockname()[1]
     udp.close()
@@ -278,23 +278,23 @@ async def test_a_closed_port_is_noticed_at_once(exchange: Exchange) -> None:
         assert reply.rtt < 1
 
 
-async def test_our_own_trouble_is_called_ours(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_our_own_trouble_is_called_ours(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> socket.socket:
         raise OSError(24, "too many open files")
 
-    monkeypatch.setattr(Exchange, "_socket", full)
+    monkeypatch.setattr(Upstream, "_socket", full)
     reply = await exchange.exchange(Ask(Server(IPv4Address(HOST)), from_text("www.example"), 1, Transport.UDP, 1.0))
     assert (reply.failed, reply.sent) == (Failed.LOCAL, 0)
 
 
-async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Exchange) -> None:
+async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Upstream) -> None:
     async with Authority(lambda packet: [GARBAGE, answer(packet, ident=flipped(packet), size=4000)]) as authority:
         reply = await exchange.exchange(authority.ask())
     assert (reply.failed, reply.size) == (Failed.SPOOFED, len(GARBAGE) + 4000)
 
 
 @pytest.mark.parametrize("edns", [0, 1232])
-async def test_the_question_as_sent(exchange: Exchange, edns: int) -> None:
+async def test_the_question_as_sent(exchange: Upstream, edns: int) -> None:
     async with Authority() as authority:
         await exchange.exchange(authority.ask("WWW.example", edns_size=edns, dnssec=edns > 0, recursion=edns > 0))
         (packet,) = authority.seen
@@ -307,15 +307,15 @@ async def test_the_question_as_sent(exchange: Exchange, edns: int) -> None:
         assert len(packet) == 12 + len(question_of(packet))
 
 
-async def test_every_question_has_its_own_connected_socket(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_question_has_its_own_connected_socket(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[socket.socket] = []
-    make = Exchange._socket
+    make = Upstream._socket
 
     def noted(*arguments: object) -> socket.socket:
         made.append(make(*arguments))  # type: ignore[arg-type]
         return made[-1]
 
-    monkeypatch.setattr(Exchange, "_socket", staticmethod(noted))
+    monkeypatch.setattr(Upstream, "_socket", staticmethod(noted))
     peers: list[tuple[str, int]] = []
 
     def udp(packet: bytes) -> list[bytes]:
@@ -330,7 +330,7 @@ async def test_every_question_has_its_own_connected_socket(exchange: Exchange, m
     assert all(sock.fileno() < 0 for sock in made), "closed after its question"
 
 
-async def test_a_stranger_is_not_heard(exchange: Exchange) -> None:
+async def test_a_stranger_is_not_heard(exchange: Upstream) -> None:
     # Off the path, to the right port with the right ID: the socket is connected, so nobody else's packets arrive.
     stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     stranger.bind((HOST, 0))
@@ -347,7 +347,7 @@ async def test_a_stranger_is_not_heard(exchange: Exchange) -> None:
     assert reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
 
 
-async def test_ports_and_ids_cannot_be_guessed(exchange: Exchange) -> None:
+async def test_ports_and_ids_cannot_be_guessed(exchange: Upstream) -> None:
     count, at_once = 20_000, 200
     async with Authority() as authority:
         ask = authority.ask()
@@ -374,7 +374,7 @@ async def test_ports_and_ids_cannot_be_guessed(exchange: Exchange) -> None:
         assert sum((steps[each] - count / 16) ** 2 / (count / 16) for each in range(16)) < 60
 
 
-async def test_letters_are_random_and_over_udp_only(exchange: Exchange) -> None:
+async def test_letters_are_random_and_over_udp_only(exchange: Upstream) -> None:
     async with Authority() as authority:
         for _ in range(64):
             await exchange.exchange(authority.ask("mail.provider.example", random_case=True))
@@ -387,7 +387,7 @@ async def test_letters_are_random_and_over_udp_only(exchange: Exchange) -> None:
 
 
 async def test_questions_leave_from_the_configured_addresses() -> None:
-    exchange = Exchange((IPv4Address("127.0.0.5"), IPv4Address("127.0.0.6")))
+    exchange = Upstream((IPv4Address("127.0.0.5"), IPv4Address("127.0.0.6")))
     peers: set[str] = set()
 
     async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

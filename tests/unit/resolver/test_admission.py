@@ -12,7 +12,7 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Forward
-from resolverd.resolver.admission import Room, group
+from resolverd.resolver.admission import Admission, group
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Failed, Server
@@ -24,7 +24,7 @@ def silent(query: object, ask: Ask) -> Failed:
 
 
 async def flood(resolver: ScriptedResolver, names: list[str], *, local: bool = True) -> list["asyncio.Task[Answer]"]:
-    resolve = resolver.parts.recurse.resolve
+    resolve = resolver.parts.mesh.resolve
     tasks = [asyncio.create_task(resolve(from_text(name), codes.A, local=local)) for name in names]
     await asyncio.sleep(0.001)
     return tasks
@@ -40,7 +40,7 @@ async def test_dead_reverse_zones_take_nothing_from_their_parent(tmp_path: Path)
     net.zone("8.in-addr.arpa", {"ns.8.in-addr.arpa": "45.1.0.2"}, "*.0.0 PTR mail.example.", parent=arpa)
     resolver = ScriptedResolver(net, tmp_path)
     await resolver.ask("1.0.0.8.in-addr.arpa", "PTR")
-    resolve = resolver.parts.recurse.resolve
+    resolve = resolver.parts.mesh.resolve
     tasks = [asyncio.create_task(resolve(from_text(f"1.1.{each}.9.in-addr.arpa"), codes.PTR)) for each in range(250)]
     await asyncio.sleep(1)
     assert sum(not task.done() for task in tasks) > bounds.MAX_RECURSIONS_PER_ZONE, "all of them are waited for"
@@ -90,12 +90,12 @@ async def test_strangers_never_fill_the_room_of_this_machine(tmp_path: Path) -> 
         await resolver.ask(f"warm.{zone}")
         net.serve(f"45.9.0.{number}", silent)
     tasks = await flood(resolver, [f"x{each}.{zone}" for zone in zones for each in range(40)], local=False)
-    assert len(resolver.parts.recurse._room) == bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
+    assert len(resolver.parts.mesh._admission) == bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
     local = await asyncio.gather(*await flood(resolver, [f"w{number}.shop" for number in range(100)]))
     assert {answer.rcode for answer in local} == {codes.NOERROR}
     await asyncio.gather(*tasks)
     await resolver.settle()
-    assert (len(resolver.parts.recurse._room), resolver.parts.recurse._room.groups) == (0, 0)
+    assert (len(resolver.parts.mesh._admission), resolver.parts.mesh._admission.groups) == (0, 0)
 
 
 @virtual
@@ -111,7 +111,7 @@ async def test_who_floods_through_forwarders_takes_the_room_of_one_domain(tmp_pa
     forward = (Forward(zone=".", servers=(Server(ip_address("10.53.0.1")),)),)
     resolver = ScriptedResolver(net, tmp_path, forward=forward, priming=False)
     tasks = await flood(resolver, [f"x{number}.evil.com" for number in range(1500)])
-    assert len(resolver.parts.recurse._room) == bounds.MAX_RECURSIONS_PER_ZONE
+    assert len(resolver.parts.mesh._admission) == bounds.MAX_RECURSIONS_PER_ZONE
     for number in range(20):
         assert addresses(await resolver.ask(f"shop{number}.com")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
@@ -142,7 +142,7 @@ async def test_honest_names_of_a_flooded_zone_get_in(tmp_path: Path) -> None:
     good = 0
     for number in range(300):  # 200 a second
         name = f"evil.x{number}.shop.com"
-        tasks.append(asyncio.create_task(resolver.parts.recurse.resolve(from_text(name), codes.A, local=False)))
+        tasks.append(asyncio.create_task(resolver.parts.mesh.resolve(from_text(name), codes.A, local=False)))
         if number % 10 == 0:
             good += addresses(await resolver.ask(f"w{number}.shop.com")) == ["193.0.0.1"]
         await asyncio.sleep(0.005)
@@ -167,26 +167,26 @@ def test_with_whom_a_question_shares_its_room(name: str, zone: str, forwarded: b
     assert group(from_text(name), from_text(zone), forwarded=forwarded) == from_text(wanted)
 
 
-WHAT = st.sampled_from(["take", "take", "move", "leave", "adopt"])
+WHAT = st.sampled_from(["admit", "admit", "move", "release", "adopt"])
 STEPS = st.lists(st.tuples(WHAT, st.integers(0, 9), st.booleans(), st.booleans()))
 
 
 @given(STEPS)
 def test_the_count_is_kept_whatever_happens(steps: list[tuple[str, int, bool, bool]]) -> None:
-    room, seats, gone = Room(), [], []
+    admission, slots, gone = Admission(), [], []
     for now, (what, number, listed, local) in enumerate(steps):
         zone = from_text(f"z{number}.evil")
-        if what == "take" and (seat := room.take(zone, now, listed=listed, local=local)) is not None:
-            seat.call_off = lambda seat=seat: gone.append(seat)  # type: ignore[misc]
-            seats.append(seat)
-        elif what != "take" and seats:
-            seat = seats[number % len(seats)]
+        if what == "admit" and (slot := admission.admit(zone, now, listed=listed, local=local)) is not None:
+            slot.jostle = lambda slot=slot: gone.append(slot)  # type: ignore[misc]
+            slots.append(slot)
+        elif what != "admit" and slots:
+            slot = slots[number % len(slots)]
             if what == "move":
-                room.move(seat, zone)
+                admission.move(slot, zone)
             elif what == "adopt":
-                room.adopt(seat)
+                admission.adopt(slot)
             else:
-                room.leave(seat)
-    for seat in seats:
-        room.leave(seat)
-    assert (len(room), room.groups, room._strangers) == (0, 0, 0)
+                admission.release(slot)
+    for slot in slots:
+        admission.release(slot)
+    assert (len(admission), admission.groups, admission._remote) == (0, 0, 0)

@@ -21,7 +21,7 @@ from resolverd import bounds
 from resolverd.config.settings import Forward, Settings
 from resolverd.resolver.cache.rrsets import RecordCache
 from resolverd.resolver.iterator.capabilities import Feature
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.names import from_text
@@ -218,7 +218,7 @@ async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
         if number % 10 == 0:
             waiting.append(asyncio.create_task(good(number)))  # type: ignore[arg-type]
         await asyncio.sleep(0.002)
-        assert len(resolver.parts.recurse._flights) <= bounds.MAX_RECURSIONS_PER_ZONE + 60
+        assert len(resolver.parts.mesh._in_flight) <= bounds.MAX_RECURSIONS_PER_ZONE + 60
     await asyncio.gather(*waiting)
     assert failed <= 0.05 * len(times)
     assert sorted(times)[int(len(times) * 0.99)] <= 3 * net.rtt
@@ -512,7 +512,7 @@ async def test_one_forged_formerr_does_not_take_edns_away(tmp_path: Path) -> Non
 async def test_letters_are_given_up_only_after_tcp_has_confirmed(tmp_path: Path) -> None:
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "* A 193.0.0.1")
-    net.serve("45.1.0.1", lambda query, ask: Failed.LETTERS if ask.random_case else zone(query, ask))
+    net.serve("45.1.0.1", lambda query, ask: Failed.CASE_MISMATCH if ask.random_case else zone(query, ask))
     resolver = ScriptedResolver(net, tmp_path)
     assert addresses(await resolver.ask("a.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
@@ -592,7 +592,7 @@ async def test_a_server_slow_on_purpose_lets_no_late_burst_loose(tmp_path: Path)
     # DNSBomb: no client is answered later than its patience, whatever comes in then.
     net = Net(rtt=4.9)
     evil(net, lambda query, ask: reply_to(query, f"{qname(query)} A 6.6.6.6"))
-    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=4.0))
+    resolver = ScriptedResolver(net, tmp_path, timeouts=Timeouts(client=4.0))
     loop = asyncio.get_running_loop()
     ends: list[float] = []
 

@@ -19,7 +19,7 @@ from resolverd.policy import checks
 from resolverd.policy.checks.rules import NO_AUTHORITY
 from resolverd.policy.inquiry import inquire, judge
 from resolverd.policy.inquiry import reply_of as as_checks_see_it
-from resolverd.resolver.priming import Upkeep
+from resolverd.resolver.priming import Priming
 from resolverd.wire.ask import Ask, Failed, Server
 from resolverd.wire.names import from_text
 
@@ -125,7 +125,7 @@ async def test_who_answers_for_everybody_is_not_believed_from_the_start(name: st
         assert rcode(await resolver.ask(*question.split())) == "SERVFAIL", question
     assert not definite(await findings(resolver))
     assert len(resolver.parts.records) == 0
-    answer, steps = await resolver.parts.recurse.trace(from_text("www.sender"), 1)
+    answer, steps = await resolver.parts.mesh.trace(from_text("www.sender"), 1)
     assert answer.is_failure
     assert steps, "a trace shows what is said to whom"
     # Nor is anything left of it when he has gone.
@@ -140,11 +140,11 @@ async def test_who_answers_for_everybody_is_not_believed_from_the_start(name: st
 async def test_who_begins_to_answer_for_everybody_is_noticed(name: str, tmp_path: Path) -> None:
     net = Intercepted()
     resolver = ScriptedResolver(net, tmp_path, priming=True, serve_stale=0.0)
-    upkeep = Upkeep(resolver.parts.recurse, True, forwards=False)
-    running = asyncio.create_task(upkeep.run())
+    priming = Priming(resolver.parts.mesh, True, forwards=False)
+    running = asyncio.create_task(priming.run())
     assert addresses(await resolver.ask("mail.sender")) == [CLIENT]
     assert not definite(await findings(resolver))
-    assert upkeep.readiness.ready
+    assert priming.readiness.ready
     await asyncio.sleep(400)  # the records have ended, the delegations have not
     net.liar = LIARS[name]
     for _ in range(3):
@@ -152,10 +152,10 @@ async def test_who_begins_to_answer_for_everybody_is_noticed(name: str, tmp_path
         assert rcode(await resolver.ask("mail.sender")) == "SERVFAIL"
         await asyncio.sleep(100)
     if name != "refuses":
-        assert upkeep.readiness == (False, "somebody else answers in place of the root servers")
+        assert priming.readiness == (False, "somebody else answers in place of the root servers")
     net.liar = None
     await asyncio.sleep(11)
-    assert upkeep.readiness.ready
+    assert priming.readiness.ready
     assert addresses(await resolver.ask("mail.sender")) == [CLIENT]
     running.cancel()
 
@@ -166,10 +166,10 @@ async def test_a_forwarder_that_knows_no_root_makes_nothing_definite(name: str, 
     net = Intercepted()
     net.liar = LIARS[name]
     resolver = ScriptedResolver(net, tmp_path, priming=True, forward=(Forward(".", (Server(ip_address("45.3.0.1")),)),))
-    upkeep = Upkeep(resolver.parts.recurse, True, forwards=True)
-    running = asyncio.create_task(upkeep.run())
+    priming = Priming(resolver.parts.mesh, True, forwards=True)
+    running = asyncio.create_task(priming.run())
     await asyncio.sleep(0.5)
-    assert not upkeep.readiness.ready
+    assert not priming.readiness.ready
     assert not definite(await findings(resolver))
     assert len(resolver.parts.records) == 0
     running.cancel()

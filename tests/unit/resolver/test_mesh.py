@@ -13,7 +13,7 @@ from virtualtime import virtual
 from resolverd import bounds
 from resolverd.resolver.iterator.budget import Work
 from resolverd.resolver.iterator.carrying import carried
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, First, Server, Transport
 from resolverd.wire.names import ROOT, from_text
@@ -56,12 +56,12 @@ async def test_hundreds_wait_for_one_answer_and_have_it(tmp_path: Path) -> None:
 
 @virtual
 async def test_waiters_of_one_question_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MAX_WAITERS", 50)
+    monkeypatch.setattr(bounds, "MAX_CLIENTS_PER_QUERY", 50)
     net = Net()
     shop(net)
     resolver = ScriptedResolver(net, tmp_path)
-    replies = await asyncio.gather(*(resolver.ask("www.shop") for _ in range(bounds.MAX_WAITERS + 20)))
-    assert sum(addresses(reply) == ["193.0.0.1"] for reply in replies) == bounds.MAX_WAITERS
+    replies = await asyncio.gather(*(resolver.ask("www.shop") for _ in range(bounds.MAX_CLIENTS_PER_QUERY + 20)))
+    assert sum(addresses(reply) == ["193.0.0.1"] for reply in replies) == bounds.MAX_CLIENTS_PER_QUERY
     assert sum(rcode(reply) == "SERVFAIL" for reply in replies) == 20
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"], "the failure was theirs, not the question's"
 
@@ -92,7 +92,7 @@ async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_pat
     def core(timeout: float):  # type: ignore[no-untyped-def]
         return (yield from carried(Work(resolver.clock.monotonic()), ask._replace(timeout=timeout), WWW))
 
-    replies = await asyncio.gather(*(resolver.parts.recurse.drive(core(timeout)) for timeout in (1.0, 0.9, 2.0)))
+    replies = await asyncio.gather(*(resolver.parts.mesh.run(core(timeout)) for timeout in (1.0, 0.9, 2.0)))
     assert all(reply.message is not None for reply in replies)
     assert len(net.asked) == 1
 
@@ -101,7 +101,7 @@ async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_pat
 async def test_work_goes_on_when_the_client_has_gone(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
     shop(net)
-    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=0.1))
+    resolver = ScriptedResolver(net, tmp_path, timeouts=Timeouts(client=0.1))
     assert rcode(await resolver.ask("www.shop")) == "SERVFAIL"
     await resolver.settle()
     asked = len(net.asked)
@@ -115,7 +115,7 @@ async def test_a_deadline_is_kept(tmp_path: Path) -> None:
     net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
     resolver = ScriptedResolver(net, tmp_path)
     now = resolver.clock.monotonic()
-    answer = await resolver.parts.recurse.resolve(WWW, codes.A, deadline=now + 0.7)
+    answer = await resolver.parts.mesh.resolve(WWW, codes.A, deadline=now + 0.7)
     assert answer.rcode == codes.SERVFAIL
     assert resolver.clock.monotonic() == pytest.approx(now + 0.7)
 
@@ -135,7 +135,7 @@ async def test_a_client_that_is_cancelled_takes_nobody_along(tmp_path: Path) -> 
 
 
 async def flood(resolver: ScriptedResolver, zone: str, count: int) -> list["asyncio.Task[object]"]:
-    tasks = [asyncio.create_task(resolver.parts.recurse.resolve(from_text(f"x{each}.{zone}"), codes.A)) for each in range(count)]
+    tasks = [asyncio.create_task(resolver.parts.mesh.resolve(from_text(f"x{each}.{zone}"), codes.A)) for each in range(count)]
     await asyncio.sleep(0.001)
     return tasks  # type: ignore[return-value]
 
@@ -149,12 +149,13 @@ async def test_one_zone_never_takes_all_the_room(tmp_path: Path) -> None:
     await resolver.ask("warm.dead.evil")
     net.serve("45.9.0.1", silent)
     tasks = await flood(resolver, "dead.evil", bounds.MAX_RECURSIONS_PER_ZONE + 300)
-    assert len(resolver.parts.recurse._flights) == bounds.MAX_RECURSIONS_PER_ZONE
+    assert len(resolver.parts.mesh._in_flight) == bounds.MAX_RECURSIONS_PER_ZONE
     assert sum(task.done() for task in tasks) == 300
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
     await resolver.settle()
-    assert (len(resolver.parts.recurse._room), resolver.parts.recurse._room.groups) == (0, 0), "the count comes back to nothing"
+    admission = resolver.parts.mesh._admission
+    assert (len(admission), admission.groups) == (0, 0), "the count comes back to nothing"
 
 
 @virtual
@@ -168,15 +169,15 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
         await resolver.ask(f"warm.z{number}.evil")
     await resolver.settle()
     tasks = [task for number in range(5) for task in await flood(resolver, f"z{number}.evil", 200)]
-    recurse = resolver.parts.recurse
-    assert len(recurse._flights) == bounds.MAX_RECURSIONS
+    mesh = resolver.parts.mesh
+    assert len(mesh._in_flight) == bounds.MAX_RECURSIONS
     assert rcode(await resolver.ask("www.shop")) == "SERVFAIL", "within the first moments everybody has a right to his place"
     await asyncio.sleep(bounds.JOSTLE)
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
-    assert len(recurse._flights) <= bounds.MAX_RECURSIONS
+    assert len(mesh._in_flight) <= bounds.MAX_RECURSIONS
     await asyncio.gather(*tasks)
     await resolver.settle()
-    assert (len(recurse._room), recurse._room.groups) == (0, 0)
+    assert (len(mesh._admission), mesh._admission.groups) == (0, 0)
 
 
 @virtual
@@ -218,7 +219,7 @@ async def test_stale_data_when_nobody_answers(tmp_path: Path) -> None:
     assert addresses(reply) == ["193.0.0.1"]
     assert reply.answer[0].ttl == bounds.STALE_TTL
     assert codes.EDE_STALE in errors(reply)
-    assert resolver.clock.monotonic() - begun <= Patience().stale
+    assert resolver.clock.monotonic() - begun <= Timeouts().stale
     # While the failure is remembered, at once and without a query.
     await resolver.settle()
     asked, begun = len(net.asked), resolver.clock.monotonic()
@@ -357,7 +358,7 @@ async def test_branches_that_lose_are_silent(tmp_path: Path, caplog: pytest.LogC
 
     caplog.set_level(logging.DEBUG)
     with pytest.raises(RuntimeError):
-        await resolver.parts.recurse.drive(core())
+        await resolver.parts.mesh.run(core())
     for _ in range(3):
         await asyncio.sleep(0)
     gc.collect()
@@ -383,8 +384,8 @@ async def test_the_first_result_that_is_one_wins(tmp_path: Path) -> None:
     def core(*branches):  # type: ignore[no-untyped-def]
         return (yield First(branches))
 
-    assert await resolver.parts.recurse.drive(core(empty(), slow())) == "won"
-    assert await resolver.parts.recurse.drive(core(empty(), empty())) is None
+    assert await resolver.parts.mesh.run(core(empty(), slow())) == "won"
+    assert await resolver.parts.mesh.run(core(empty(), empty())) is None
     assert closed == [True]
 
 
@@ -395,7 +396,7 @@ async def test_a_trace_sees_every_exchange_and_leaves_no_trace(tmp_path: Path) -
     resolver = ScriptedResolver(net, tmp_path)
     await resolver.ask("www.shop")
     before = len(resolver.parts.records), len(resolver.parts.delegations), len(net.asked)
-    answer, steps = await resolver.parts.recurse.trace(WWW, codes.A)
+    answer, steps = await resolver.parts.mesh.trace(WWW, codes.A)
     assert answer.rcode == codes.NOERROR
     assert [(str(step.ask.server), step.zone, step.ask.qname, step.outcome) for step in steps] == [
         ("198.41.0.4", ROOT, from_text("shop"), "referral to shop."),
@@ -412,9 +413,9 @@ async def test_silence_in_a_row_is_counted(tmp_path: Path) -> None:
     resolver = ScriptedResolver(net, tmp_path)
     await resolver.ask("a.dead")
     await resolver.settle()
-    assert resolver.parts.recurse.unanswered >= bounds.SENDS_PER_SERVER
+    assert resolver.parts.mesh.unanswered >= bounds.SENDS_PER_SERVER
     await resolver.ask("www.shop")
-    assert resolver.parts.recurse.unanswered == 0
+    assert resolver.parts.mesh.unanswered == 0
 
 
 @virtual
@@ -424,6 +425,6 @@ async def test_the_end_ends_everything(tmp_path: Path) -> None:
     resolver = ScriptedResolver(net, tmp_path)
     waiting = asyncio.create_task(resolver.ask("a.dead"))
     await asyncio.sleep(0.1)
-    await resolver.parts.recurse.aclose()
+    await resolver.parts.mesh.aclose()
     assert rcode(await waiting) == "SERVFAIL"
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -9,7 +9,7 @@ from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, err
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed
 
@@ -66,7 +66,7 @@ async def test_who_asks_again_is_told_at_once_and_has_the_answer_when_it_is_ther
     net.serve(ROOT_SERVER, lambda query, ask: net.root(query, ask))  # type: ignore[arg-type]
     resolver = ScriptedResolver(net, tmp_path)
     turn(switches, on=False)
-    assert await timed(resolver, "www.shop") == ("SERVFAIL", Patience().client)
+    assert await timed(resolver, "www.shop") == ("SERVFAIL", Timeouts().client)
     for _ in range(3):  # libc asks twice, and smtpd twice more
         assert await timed(resolver, "www.shop") == ("SERVFAIL", 0.0)
     turn(switches, on=True)
@@ -78,7 +78,7 @@ async def test_who_asks_again_is_told_at_once_and_has_the_answer_when_it_is_ther
 async def test_an_answer_later_than_the_clients_patience_is_there_for_the_next(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
     net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
-    resolver = ScriptedResolver(net, tmp_path, patience=Patience(client=0.4))
+    resolver = ScriptedResolver(net, tmp_path, timeouts=Timeouts(client=0.4))
     assert await timed(resolver, "www.shop") == ("SERVFAIL", 0.4)
     again = await resolver.ask("www.shop")
     assert (rcode(again), codes.EDE_CACHED_ERROR in errors(again)) == ("SERVFAIL", True)

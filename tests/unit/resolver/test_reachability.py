@@ -16,7 +16,7 @@ from resolverd import bounds
 from resolverd.app.service import Service
 from resolverd.config.settings import Forward, Settings
 from resolverd.metrics import Counters
-from resolverd.resolver.priming import Upkeep
+from resolverd.resolver.priming import Priming
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Reply, Server
@@ -56,16 +56,16 @@ def internet(rtt: float = 0.01) -> Net:
 
 async def resolver(net: Net, folder: Path, **changes: object) -> tuple[ScriptedResolver, "asyncio.Task[None]"]:
     made = ScriptedResolver(net, folder, **changes)  # type: ignore[arg-type]
-    upkeep = asyncio.create_task(Upkeep(made.parts.recurse, priming=False, forwards=False).run())
+    priming = asyncio.create_task(Priming(made.parts.mesh, priming=False, forwards=False).run())
     await asyncio.sleep(0)
-    return made, upkeep
+    return made, priming
 
 
 async def until(wanted: bool, resolver: ScriptedResolver, patience: float) -> float:
     """How long it takes until it is cut off, or back, while names are asked all the time."""
     begun = resolver.clock.monotonic()
     number = 0
-    while resolver.parts.recurse.cut_off is not wanted:
+    while resolver.parts.mesh.cut_off is not wanted:
         assert resolver.clock.monotonic() < begun + patience
         number += 1
         asyncio.ensure_future(resolver.ask(f"w{number}.shop.com"))  # noqa: RUF006
@@ -85,7 +85,7 @@ async def test_a_strangers_dead_domain_is_no_outage(tmp_path: Path) -> None:
         name = f"x{number}.evil" if number % 2 else f"x{number}.evil{number % 50}"
         asyncio.ensure_future(made.ask(name))  # noqa: RUF006
         await asyncio.sleep(0.1)
-        assert not made.parts.recurse.cut_off
+        assert not made.parts.mesh.cut_off
     own = [ask for ask in net.asked if (ask.qname, ask.qtype) == (b"\0", codes.NS)]
     assert 0 < len(own) <= 6 * (made.clock.monotonic() - begun) / 5 + 6, "a look every five seconds, at most"
     assert addresses(await made.ask("a.shop.com")) == ["193.0.0.2"]
@@ -99,7 +99,7 @@ async def test_silent_forwarders_for_a_strangers_names_are_no_outage(tmp_path: P
     made, _ = await resolver(net, tmp_path, forward=forward)
     for number in range(100):
         await made.ask(f"x{number}.evil")
-        assert not made.parts.recurse.cut_off
+        assert not made.parts.mesh.cut_off
 
 
 @pytest.mark.parametrize("fault", [Failed.TIMEOUT, Failed.UNREACHABLE])
@@ -151,7 +151,7 @@ async def test_a_root_that_is_silent_alone_is_no_outage(tmp_path: Path) -> None:
     for number in range(60):
         await made.ask(f"x{number}.nowhere")
         assert addresses(await made.ask(f"b{number}.shop.com")) == ["193.0.0.2"]
-        assert not made.parts.recurse.cut_off
+        assert not made.parts.mesh.cut_off
         await asyncio.sleep(1)
 
 
@@ -183,7 +183,7 @@ async def test_servers_of_ones_own_zones_are_asked_all_the_same(tmp_path: Path) 
     await until(True, made, 10)
     assert addresses(await made.ask("www.corp")) == ["10.0.0.1"]
     await asyncio.sleep(10)
-    assert made.parts.recurse.cut_off, "who answers within the resolver says nothing of the internet"
+    assert made.parts.mesh.cut_off, "who answers within the resolver says nothing of the internet"
 
 
 # -- mail --------------------------------------------------------------------------------------------------------------------

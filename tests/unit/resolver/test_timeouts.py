@@ -1,4 +1,4 @@
-"""Patience on the wire: answers that are late, packets that are lost, servers that are dead, and what all of it costs.
+"""Timeouts on the wire: answers that are late, packets that are lost, servers that are dead, and what all of it costs.
 
 What an attacker gains by an answer that counts for longer: nothing. It has to have the port, ID and letters of the packet, whose
 repetition is the same packet, and the first wrong guess moves the question to TCP (`test_exchange`).
@@ -15,7 +15,7 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Forward
-from resolverd.resolver.mesh import Patience
+from resolverd.resolver.mesh import Timeouts
 from resolverd.wire.ask import Failed, Server, Transport
 from resolverd.wire.names import Name, from_text
 
@@ -79,7 +79,7 @@ async def test_what_comes_too_late_for_the_client_is_there_for_the_next(tmp_path
     resolver = ScriptedResolver(net, tmp_path)
     await warm(resolver)
     took, found = await timed(resolver, "slow.shop")
-    assert (took, found) == (pytest.approx(Patience().client), [])
+    assert (took, found) == (pytest.approx(Timeouts().client), [])
     await asyncio.sleep(6.1 - took)
     asked = len(net.asked)
     assert addresses(await resolver.ask("slow.shop")) == ["193.0.0.1"]
@@ -232,7 +232,7 @@ async def test_no_failure_after_a_moment(tmp_path: Path) -> None:
     await warm(resolver)
     net.serve(SECOND, silent)
     took, found = await timed(resolver, "w100.shop")
-    assert (took, found) == (pytest.approx(Patience().client), [])
+    assert (took, found) == (pytest.approx(Timeouts().client), [])
     assert sent(net, "w100.shop", SECOND) == bounds.SENDS_PER_SERVER
 
 
@@ -362,7 +362,7 @@ async def test_every_packet_is_counted_and_paid_for(tmp_path: Path) -> None:
     for each in (FIRST, SECOND):
         net.serve(each, lambda query, ask: Late(rng.choice((0.01, 0.3, 2.0)), zone(query, ask)))
     resolver = ScriptedResolver(net, tmp_path)
-    resolver.parts.recurse.meter = meter = Meter()
+    resolver.parts.mesh.meter = meter = Meter()
     await asyncio.gather(*(resolver.ask(f"w{number}.shop") for number in range(100)))
     await resolver.settle()
     packets = sum(str(ask.server.address) != "198.41.0.4" for ask in net.asked)
@@ -380,7 +380,7 @@ async def test_who_waits_for_the_packet_of_somebody_else_pays_for_none(tmp_path:
         net.serve(each, lambda query, ask: zone(query, ask) if rng.random() < 0.5 else Failed.TIMEOUT)
     resolver = ScriptedResolver(net, tmp_path)
     await warm(resolver)
-    resolver.parts.recurse.meter = meter = Meter()
+    resolver.parts.mesh.meter = meter = Meter()
     before = len(net.asked)
     for _ in range(60):
         await resolver.parts.resolve.resolve(from_text("www.shop"), 1, deadline=resolver.clock.monotonic() + 4, fresh=True)
@@ -397,7 +397,7 @@ async def test_where_no_more_may_leave_the_answer_is_waited_for(tmp_path: Path) 
     net.serve(FIRST, slow_at_times(zone, 2.0))
     resolver = ScriptedResolver(net, tmp_path)
     await warm(resolver)
-    resolver.parts.recurse.meter = Meter(limit=1)
+    resolver.parts.mesh.meter = Meter(limit=1)
     took, found = await timed(resolver, "slow.shop")
     assert found == ["193.0.0.1"]
     assert took == pytest.approx(2.0, abs=0.01)
