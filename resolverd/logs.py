@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, TextIO
 
+from resolverd.metrics import Counters
 from resolverd.pseudonyms import Pseudonyms
 
 FORMATS: Final = ("postgrey", "logfmt", "json")
@@ -54,6 +55,23 @@ def decision(
     `closed`: what stands in place of fields in which strangers have written, where the line is to name nobody.
     """
     logger.info("decision", extra={_FIELDS: fields, _CLOSED: closed or {}})
+
+
+def bug(logger: logging.Logger, counters: Counters, where: str, text: str, *args: object, error: BaseException) -> None:
+    """What the failure table (`failures`) has for a bug: one line with its traceback, one count of ``bugs``.
+
+    `where` is one of a closed set. `text` and `args` as those of any log line.
+    """
+    counters.add("bugs", where=where)
+    logger.error(text, *args, exc_info=error)
+
+
+def kind(error: BaseException) -> tuple[str, str, int]:
+    """What two errors have in common that are the same bug: their class, and the file and line that raised them."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return type(error).__qualname__, at.tb_frame.f_code.co_filename if at else "", at.tb_lineno if at else 0
 
 
 def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: Pseudonyms | None = None) -> None:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,6 +99,7 @@ class _Daemon:
 
     async def run(self) -> int:
         settings, counters = self._settings, self._counters
+        asyncio.get_running_loop().set_exception_handler(partial(_unhandled, counters))
         _raise_descriptor_limit()
         faults: list[ConfigFault] = []
         warnings: list[str] = []
@@ -261,18 +263,18 @@ class _Daemon:
 
         def reloaded(task: asyncio.Task[Any]) -> None:
             reloads.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logs.bug(log, self._counters, "reload", "the configuration could not be read again", error=error)
             _notify("READY=1")
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         loop.add_signal_handler(signal.SIGHUP, reload)
         _notify("READY=1")
-        watchdog = asyncio.create_task(_feed_watchdog())
+        if (interval := _watchdog_interval()) is not None:
+            service.supervisor.run("watchdog", partial(_feed_watchdog, interval))
         await ended.wait()
         _notify("STOPPING=1")
-        watchdog.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watchdog
 
 
 def _apply_reload(responder: Responder, runtime: Runtime) -> None:
@@ -280,6 +282,15 @@ def _apply_reload(responder: Responder, runtime: Runtime) -> None:
     responder.packets = runtime.resolution.packets
     responder.access = _access(runtime.settings)
     responder.packets.flush()
+
+
+def _unhandled(counters: Counters, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What comes out of a callback or a task that nobody waits for: the last guard, behind those of the entry points."""
+    error = context.get("exception")
+    if isinstance(error, Exception) and not isinstance(error, OSError):
+        logs.bug(log, counters, "loop", "%s", context["message"], error=error)
+    else:
+        log.error("%s", context["message"], exc_info=error)
 
 
 def _command() -> str:
@@ -340,9 +351,13 @@ def _notify(state: str) -> None:
         sock.send(state.encode())
 
 
-async def _feed_watchdog() -> None:
-    """Tell systemd that the loop turns, twice in the time it allows (``WatchdogSec=``)."""
+def _watchdog_interval() -> float | None:
+    """Seconds between two words to systemd that the loop turns: half of what it allows (``WatchdogSec=``)."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
-    while microseconds.isdigit() and int(microseconds):
+    return int(microseconds) / 2_000_000 if microseconds.isdigit() and int(microseconds) else None
+
+
+async def _feed_watchdog(interval: float) -> None:
+    while True:
         _notify("WATCHDOG=1")
-        await asyncio.sleep(int(microseconds) / 2_000_000)
+        await asyncio.sleep(interval)

@@ -4,18 +4,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from resolverd.app import policy
 from resolverd.app.banner import detours
 from resolverd.app.local_zones import delegate, local_zones, reread
 from resolverd.app.runtime import Runtime, Shared, build
+from resolverd.app.supervise import Supervisor, Work
 from resolverd.clients.history import Acquaintances
 from resolverd.clock import Clock
 from resolverd.config import Settings, left_out, not_built_keys
 from resolverd.dnsbl.monitor import Rounds
 from resolverd.dnsbl.quota_store import Ledger
 from resolverd.dnsbl.spec import ListState
-from resolverd.failures import ConfigError, ConfigFault
+from resolverd.failures import ConfigError, ConfigFault, StoreError
 from resolverd.greylist.admin import Greybook, Page, Place, Remembered, Sought
 from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.request import Attempt
@@ -27,7 +29,7 @@ from resolverd.policy.verdicts import RecentVerdicts
 from resolverd.resolver.iterator.budget import Step
 from resolverd.resolver.local.files import Change
 from resolverd.resolver.ports import Network
-from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
+from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, TaskState, Trace
 from resolverd.state import dump
 from resolverd.state.base import Store
 from resolverd.state.disk.recovery import Recovery
@@ -61,8 +63,7 @@ class Service:
         self._clock = clock
         self.counters = counters
         self._load = load
-        self._tasks: list[asyncio.Task[None]] = []
-        self._preparing: asyncio.Task[None] | None = None
+        self.supervisor = Supervisor(counters)
         self.on_reload: list[Callable[[Runtime], None]] = []
         self._overrides = OverrideBook(store, clock, counters)
         self._acquaintances = Acquaintances(store, clock, counters)
@@ -87,8 +88,7 @@ class Service:
         Until that is done, mail passes: he may have allowed whoever comes.
         """
         self._overrides.expect()
-        self._preparing = asyncio.create_task(self._overrides.load())
-        await asyncio.wait({self._preparing}, timeout=patience)
+        await asyncio.wait({self.supervisor.run("overrides", self._overrides.load, once=True)}, timeout=patience)
 
     def read_zones(self) -> None:
         """Read the local zones now, blocking; a daemon reads them behind its start."""
@@ -96,24 +96,26 @@ class Service:
 
     def start(self) -> None:
         """Begin what goes on by itself: priming, sweeping and recovering the store, local zones, the lists' books and rounds."""
-        work = (
-            self.runtime.priming.run(),
-            self._sweep(),
-            self._recover(self.runtime.settings),
-            self._local_zones.run(),
-            self._ledger.run(),
-            self._acquaintances.run(),
-            self._rounds.probe(),
-            self._rounds.watch(),
-        )
-        self._tasks = [asyncio.create_task(each) for each in work]
+        work: dict[str, Work] = {
+            "priming": self.runtime.priming.run,
+            "store sweep": self._sweep,
+            "override upkeep": self._tend_overrides,
+            "zone files": self._local_zones.run,
+            "list quotas": self._ledger.run,
+            "client notes": self._acquaintances.run,
+            "list probes": self._rounds.probe,
+            "own addresses": self._rounds.watch,
+        }
+        state = self.runtime.settings.state_directory()
+        if state is not None and isinstance(self._store, DiskStore):
+            recovery = Recovery(self._store, state, self._clock.wall, self.counters)
+            work["store recovery"] = partial(self._recover, recovery)
+        for name, each in work.items():
+            self.supervisor.run(name, each)
 
     async def aclose(self) -> None:
         """End everything, the store last."""
-        tasks = [*self._tasks, *([self._preparing] if self._preparing is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.supervisor.aclose()
         await self._end(self.runtime)
         self._ledger.write()
         self._overrides.write_hits()
@@ -275,11 +277,9 @@ class Service:
         for told in self.on_reload:
             told(runtime)
         if runtime.resolution is not old.resolution:
-            self._tasks[0].cancel()
-            self._tasks[0] = asyncio.create_task(runtime.priming.run())
+            self.supervisor.run("priming", runtime.priming.run)
         await reread(self._local_zones, old.settings, settings)
-        self._tasks[-1].cancel()
-        self._tasks[-1] = asyncio.create_task(self._rounds.watch())
+        self.supervisor.run("own addresses", self._rounds.watch)
         await self._end(old, keep=runtime)
         _tell(runtime.external.faults)
         remarks = (*left_out(settings), *not_built_keys(settings), *detours(settings, runtime.engine.specs))
@@ -291,6 +291,10 @@ class Service:
     def ready(self) -> Readiness:
         """Whether names can be resolved at the moment."""
         return Readiness(*self.runtime.priming.readiness)
+
+    def tasks(self) -> Mapping[str, TaskState]:
+        """The daemon's tasks, by name."""
+        return self.supervisor.states()
 
     def gauges(self) -> Sequence[Gauge]:
         """Measured values for /metrics."""
@@ -326,16 +330,15 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_EVERY)
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(StoreError):
                 self._store.sweep(self._clock.wall())
-            with contextlib.suppress(Exception):
-                await self._overrides.tend()
 
-    async def _recover(self, settings: Settings) -> None:
-        state = settings.state_directory()
-        if state is None or not isinstance(self._store, DiskStore):
-            return  # the directory, if there is one, is not ours to work in
-        recovery = Recovery(self._store, state, self._clock.wall, self.counters)
+    async def _tend_overrides(self) -> None:
+        while True:
+            await asyncio.sleep(overriding.HITS_EVERY)
+            await self._overrides.tend()
+
+    async def _recover(self, recovery: Recovery) -> None:
         while True:
             if await recovery.run():
                 await self._overrides.load()

@@ -73,6 +73,13 @@ class Gauge(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
+class TaskState(NamedTuple):
+    """A task of the daemon: ``running``, ``restarting`` after a fault, or ``done``; and how often it has ended by a fault."""
+
+    state: str
+    faults: int
+
+
 class Backend(Protocol):
     """The daemon, as its edges see it."""
 
@@ -154,6 +161,10 @@ class Backend(Protocol):
 
     def ready(self) -> Readiness:
         """Whether names can be resolved at the moment."""
+        ...
+
+    def tasks(self) -> Mapping[str, TaskState]:
+        """The daemon's tasks, by name."""
         ...
 
     def gauges(self) -> Sequence[Gauge]:

@@ -18,7 +18,7 @@ from resolverd.metrics import Counters
 from resolverd.overrides.rules import Key, Override
 from resolverd.overrides.store import OverrideBook, Shown, Wish
 from resolverd.servers import unix_socket
-from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, Trace
+from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, TaskState, Trace
 from resolverd.state import dump
 from resolverd.state.dump import Loaded, Stored
 from resolverd.state.memory import MemoryStore
@@ -157,6 +157,9 @@ class FakeBackend:
 
     def ready(self) -> Readiness:
         return self.readiness
+
+    def tasks(self) -> dict[str, TaskState]:
+        return {"priming": TaskState("running", 0)}
 
     def gauges(self) -> list[Gauge]:
         return [Gauge("cache_octets", 512.0), Gauge("list_quota_left", 299990, {"list": "spamhaus-zen"})]

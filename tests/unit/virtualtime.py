@@ -85,9 +85,15 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self._offset = self.WALL_START - START
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if self._loop is None:
+                raise
+        return self._loop.time()  # a thread has that of the loop it works for
 
     def wall(self) -> float:
         return self.monotonic() + self._offset

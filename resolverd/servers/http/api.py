@@ -180,8 +180,9 @@ class Api:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": METRICS_TYPE})
 
     async def get_health(self, _request: web.BaseRequest, _path: Mapping[str, str]) -> Result:
-        """The daemon is alive."""
-        return {"service": "resolverd", "version": __version__, "alive": True}
+        """The daemon is alive, and how its tasks fare."""
+        tasks = {name: task._asdict() for name, task in self._backend.tasks().items()}
+        return {"service": "resolverd", "version": __version__, "alive": True, "tasks": tasks}
 
     async def get_readiness(self, _request: web.BaseRequest, _path: Mapping[str, str]) -> Result:
         """Names can be resolved."""

@@ -125,7 +125,10 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "StoreLoaded": _object(taken=_WHOLE, kept=_WHOLE, expired=_WHOLE),
     "Flushed": _object(flushed=_WHOLE),
     "Reloaded": _object(reloaded=_FLAG),
-    "Health": _object(service=_TEXT, version=_TEXT, alive=_FLAG),
+    "Health": _object(
+        service=_TEXT, version=_TEXT, alive=_FLAG,
+        tasks={"type": "object", "additionalProperties": _object(state=_TEXT, faults=_WHOLE)},
+    ),
     "Readiness": _object(ready=_FLAG),
     "Problem": _object(type=_TEXT, title=_TEXT, status=_WHOLE, detail=_TEXT),
 }  # fmt: skip
