@@ -17,7 +17,7 @@ from resolverd.mail.findings import Consequence
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideBook
 from resolverd.policy import checks
-from resolverd.policy.service import Screen
+from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.resolver.ports import Resolver
 from resolverd.state.base import Store
@@ -46,10 +46,10 @@ def screen(
     clock: Clock,
     counters: Counters,
     online: Callable[[], bool],
-    before: Screen | None,
+    before: PolicyService | None,
     book: OverrideBook,
     external: External,
-) -> Screen:
+) -> PolicyService:
     """The screening as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
@@ -64,7 +64,7 @@ def screen(
         name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
     }
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
-    return Screen(
+    return PolicyService(
         partial(
             checks.build,
             rules,

@@ -15,8 +15,8 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.mail import domains
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideBook
-from resolverd.policy.client_names import Hosts
-from resolverd.policy.service import Screen
+from resolverd.policy.client_names import ClientNames
+from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import RecentVerdicts
 from resolverd.resolver.local.files import LocalZones
 from resolverd.resolver.ports import Network
@@ -51,7 +51,7 @@ class Runtime(NamedTuple):
     engine: Engine
     zones: ListZones | None
     answerer: Answerer
-    screen: Screen
+    screen: PolicyService
     priming: Priming
     list_zones: frozenset[Name]
     key_zones: frozenset[Name]
@@ -89,7 +89,7 @@ def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdi
         engine.restore(old.engine.budgets())
     own = None
     if settings.dnsbl.enabled:
-        hosts = Hosts(parts.resolve, clock)
+        hosts = ClientNames(parts.resolve, clock)
         word = OwnWord(shared.overrides, hosts, clock)
         clients = ClientZones(hosts, shared.acquaintances, verdicts, clock)
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)

@@ -39,7 +39,7 @@ def parse(text: str, base: Path) -> Settings:
         raise ConfigError([ConfigFault("", f"is not TOML: {error}")]) from None
     settings, faults = reader.read(document, base)
     paths = {fault.path for fault in faults}
-    faults += [fault for fault in validate.contradictions(settings) if not any(path.startswith(fault.path) for path in paths)]
+    faults += [fault for fault in validate.validate(settings) if not any(path.startswith(fault.path) for path in paths)]
     faulty = {path.split(".")[1] for path in paths if path.startswith("lists.")}
     sound = {name: table for name, table in settings.lists.items() if name not in faulty}
     try:

@@ -11,7 +11,7 @@ from msgspec.structs import FieldInfo, fields
 
 from resolverd.config.secrets import BadValue
 from resolverd.config.settings import Settings
-from resolverd.config.types import Form
+from resolverd.config.types import Codec
 from resolverd.config.values import spell
 from resolverd.failures import ConfigFault
 
@@ -74,20 +74,20 @@ class _Reader:
         """A key's default; forms read theirs like text from the file, so that its paths have the same base."""
         value = info.default if info.default is not NODEFAULT else info.default_factory()
         hint = _without_none(hint)
-        form = _form(hint)
+        codec = _codec(hint)
         if isinstance(value, Struct):
             return self.table(type(value), {}, "")
-        if form is not None and value is not None and value is not UNSET:
-            return form.read(form.show(value), self.base)
+        if codec is not None and value is not None and value is not UNSET:
+            return codec.read(codec.show(value), self.base)
         return value
 
     def value(self, hint: Any, found: object, path: str) -> Any:
         """One value as declared, or `_FAULTY`, and then the fault is noted."""
         hint = _without_none(hint)
-        form, origin = _form(hint), get_origin(hint)
-        if form is not None:
+        codec, origin = _codec(hint), get_origin(hint)
+        if codec is not None:
             try:
-                return form.read(found, self.base)
+                return codec.read(found, self.base)
             except BadValue as error:
                 self.fault(path, str(error))
         elif origin is tuple:
@@ -143,10 +143,10 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def _form(hint: Any) -> Form | None:
+def _codec(hint: Any) -> Codec | None:
     if get_origin(hint) is not Annotated:
         return None
-    return next(extra for extra in hint.__metadata__ if isinstance(extra, Form))
+    return next(extra for extra in hint.__metadata__ if isinstance(extra, Codec))
 
 
 def _inner_table(hint: Any) -> type[Struct] | None:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import fields
 
 from resolverd.config.settings import Settings
-from resolverd.config.types import Form
+from resolverd.config.types import Codec
 
 
 def render(settings: Settings) -> str:
@@ -57,8 +57,8 @@ def _holds_tables(value: Any) -> bool:
 def _value(hint: Any, value: Any) -> str:
     for arm in (hint, *get_args(hint)):
         if get_origin(arm) is Annotated:
-            form = next(extra for extra in arm.__metadata__ if isinstance(extra, Form))
-            return _toml(form.show(value))
+            codec = next(extra for extra in arm.__metadata__ if isinstance(extra, Codec))
+            return _toml(codec.show(value))
         if get_origin(arm) is tuple and isinstance(value, tuple):
             items = [_value(get_args(arm)[0], item) for item in value]
             return f"[{', '.join(items)}]"

@@ -13,14 +13,14 @@ from resolverd.wire import names
 from resolverd.wire.ask import Server
 
 
-class Form(NamedTuple):
+class Codec(NamedTuple):
     """How a key's text becomes its value and back."""
 
     read: Callable[[Any, Path], Any]
     show: Callable[[Any], Any] = str
 
 
-def whole(low: int, high: int) -> Form:
+def whole(low: int, high: int) -> Codec:
     """A whole number within these."""
 
     def read(value: object, _base: Path) -> int:
@@ -30,10 +30,10 @@ def whole(low: int, high: int) -> Form:
             raise BadValue(f"{value} is not within {low} and {high}")
         return value
 
-    return Form(read, int)
+    return Codec(read, int)
 
 
-def between(low: str, high: str) -> Form:
+def between(low: str, high: str) -> Codec:
     """A duration within these."""
     least, most = values.duration(low), values.duration(high)
 
@@ -43,10 +43,10 @@ def between(low: str, high: str) -> Form:
             raise BadValue(f"{value!r} is not within {low} and {high}")
         return seconds
 
-    return Form(read, values.show_duration)
+    return Codec(read, values.show_duration)
 
 
-def at_least(low: str) -> Form:
+def at_least(low: str) -> Codec:
     """A size of at least this."""
     least = values.size(low)
 
@@ -56,29 +56,29 @@ def at_least(low: str) -> Form:
             raise BadValue(f"{value!r} is less than {low}")
         return octets
 
-    return Form(read, values.show_size)
+    return Codec(read, values.show_size)
 
 
-Duration = Annotated[float, Form(values.duration, values.show_duration)]
-Size = Annotated[int, Form(values.size, values.show_size)]
-RateText = Annotated[Allowance, Form(values.rate, values.show_rate)]
-NetworkText = Annotated[Network, Form(endpoints.network)]
-AddressText = Annotated[names.Address, Form(endpoints.address)]
-ListenText = Annotated[endpoints.Listen, Form(endpoints.listen)]
-ListenOrUnix = Annotated[endpoints.Listen, Form(endpoints.listen_or_unix)]
-ServerText = Annotated[Server, Form(endpoints.server, endpoints.show_server)]
-Domain = Annotated[str, Form(values.domain)]
-AuthorisingDomain = Annotated[str, Form(values.authorising_domain)]
-RRType = Annotated[str, Form(values.rr_type)]
-PathText = Annotated[Path, Form(endpoints.path)]
-StoreText = Annotated[endpoints.StoreUrl, Form(endpoints.store_url)]
-MapText = Annotated[endpoints.MapFile, Form(endpoints.map_file)]
-LocalDomain = Annotated[str | endpoints.MapFile, Form(endpoints.local_domain)]
-Recipient = Annotated[str, Form(values.recipient_pattern)]
-Threshold = Annotated[float | str, Form(values.threshold, values.show_points)]
-Points = Annotated[float, Form(values.points, values.show_points)]
-SmtpCode = Annotated[int, Form(values.smtp_code, int)]
-ConsequenceText = Annotated[Consequence, Form(values.consequence)]
-Ident = Annotated[str, Form(values.ident)]
-HostText = Annotated[str, Form(endpoints.host)]
-SecretText = Annotated[Secret, Form(read_secret, Secret.shown)]
+Duration = Annotated[float, Codec(values.duration, values.show_duration)]
+Size = Annotated[int, Codec(values.size, values.show_size)]
+RateText = Annotated[Allowance, Codec(values.rate, values.show_rate)]
+NetworkText = Annotated[Network, Codec(endpoints.network)]
+AddressText = Annotated[names.Address, Codec(endpoints.address)]
+ListenText = Annotated[endpoints.Listen, Codec(endpoints.listen)]
+ListenOrUnix = Annotated[endpoints.Listen, Codec(endpoints.listen_or_unix)]
+ServerText = Annotated[Server, Codec(endpoints.server, endpoints.show_server)]
+Domain = Annotated[str, Codec(values.domain)]
+AuthorisingDomain = Annotated[str, Codec(values.authorising_domain)]
+RRType = Annotated[str, Codec(values.rr_type)]
+PathText = Annotated[Path, Codec(endpoints.path)]
+StoreText = Annotated[endpoints.StoreUrl, Codec(endpoints.store_url)]
+MapText = Annotated[endpoints.MapFile, Codec(endpoints.map_file)]
+LocalDomain = Annotated[str | endpoints.MapFile, Codec(endpoints.local_domain)]
+Recipient = Annotated[str, Codec(values.recipient_pattern)]
+Threshold = Annotated[float | str, Codec(values.threshold, values.show_points)]
+Points = Annotated[float, Codec(values.points, values.show_points)]
+SmtpCode = Annotated[int, Codec(values.smtp_code, int)]
+ConsequenceText = Annotated[Consequence, Codec(values.consequence)]
+Ident = Annotated[str, Codec(values.ident)]
+HostText = Annotated[str, Codec(endpoints.host)]
+SecretText = Annotated[Secret, Codec(read_secret, Secret.shown)]

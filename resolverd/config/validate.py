@@ -8,7 +8,7 @@ from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
 
 
-def contradictions(settings: Settings) -> Iterator[ConfigFault]:
+def validate(settings: Settings) -> Iterator[ConfigFault]:
     """What cannot be meant, each with the key to change."""
     yield from _times_and_scores(settings)
     yield from _addresses(settings)

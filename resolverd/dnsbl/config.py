@@ -14,7 +14,7 @@ from resolverd.dnsbl.quota import Allowance
 from resolverd.dnsbl.spec import IP4, ListSpec
 from resolverd.dnsbl.tables import Fault
 from resolverd.failures import ConfigError, ConfigFault
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Name, from_text, lower, prepend, to_text
 
 ReadKey: TypeAlias = Callable[[Any], str]
@@ -134,7 +134,7 @@ def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key:
         purpose="allow" if allows else "block",
         weight=-1 if allows else 1,
         codes=CodeTable(codes, tables.merged(tables.read_errors(table.get("errors", {}), fault), errors)),
-        link=printable(str(table.get("link", ""))),
+        link=sanitize(str(table.get("link", ""))),
         keyed=keyed,
         canaries=standard_canaries(kinds),
     )

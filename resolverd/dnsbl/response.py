@@ -10,7 +10,7 @@ from resolverd.dnsbl.codes import Outcome, Reading
 from resolverd.dnsbl.spec import Canary, ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed, ListReply
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import Address, labels
@@ -96,7 +96,7 @@ def read_words(spec: ListSpec, answer: Answer) -> Told:
     if spec.keyed:
         text = re.sub(re.escape(labels(spec.zone)[0].decode("latin-1")), "...", text, flags=re.IGNORECASE)
     ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl) if rrset else _negative_ttl(spec, answer)
-    reply = Listed(spec.id, (), (), 0, printable(text), "", ttl) if printable(text) else Clear(spec.id, ttl)
+    reply = Listed(spec.id, (), (), 0, sanitize(text), "", ttl) if sanitize(text) else Clear(spec.id, ttl)
     return Told(reply, (), Conduct.ODD, ttl)
 
 
@@ -168,7 +168,7 @@ def _reason(spec: ListSpec, reading: Reading, addresses: tuple[bytes, ...]) -> s
     words = [code.text or code.name for code in reading.codes]
     words += dict.fromkeys(name for address in addresses if (name := spec.codes.category(address)))
     listed = f"listed by {spec.shown}"
-    return printable(f"{listed} ({'; '.join(words)})" if words else listed)
+    return sanitize(f"{listed} ({'; '.join(words)})" if words else listed)
 
 
 def _clear(spec: ListSpec, ttl: int) -> Told:

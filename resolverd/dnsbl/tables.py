@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from resolverd.dnsbl.codes import BadPattern, Code, ErrorCode, Pattern, parse
 from resolverd.dnsbl.quota import Allowance, parse_allowance
 from resolverd.dnsbl.spec import DOMAIN, HASH, IP4, IP6, Canary
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address, BadName, Name, from_text, lower
 
 Fault: TypeAlias = Callable[[str, str], None]
@@ -54,7 +54,7 @@ def read_errors(table: object, fault: Fault) -> tuple[tuple[Pattern, ErrorCode],
         path = f'errors."{pattern.text}"'
         fields = _fields(path, value, {"means": str, "suspends": bool}, fault)
         if fields is not None:
-            found.append((pattern, ErrorCode(printable(str(fields["means"])), bool(fields.get("suspends", True)))))
+            found.append((pattern, ErrorCode(sanitize(str(fields["means"])), bool(fields.get("suspends", True)))))
     return tuple(found)
 
 
@@ -77,7 +77,7 @@ def read_categories(table: object, fault: Fault) -> tuple[tuple[int, str], ...]:
     if not isinstance(table, Mapping) or not all(isinstance(key, str) and key.isdigit() for key in table):
         fault("categories", "must be a table of numbers and names")
         return ()
-    return tuple((int(key), printable(str(name))) for key, name in table.items())
+    return tuple((int(key), sanitize(str(name))) for key, name in table.items())
 
 
 def read_terms(table: object, fault: Fault) -> Terms:
@@ -183,11 +183,11 @@ def _code(path: str, value: object, allows: bool, fault: Fault) -> Code | None:
         fault(f"{path}.trust", "must be 0 to 3, on allow lists only")
         return None
     return Code(
-        name=printable(str(fields["means"])),
-        text=printable(str(fields.get("text", ""))),
+        name=sanitize(str(fields["means"])),
+        text=sanitize(str(fields.get("text", ""))),
         weight=float(weight) if isinstance(weight, (int, float)) else None,
-        link=printable(str(fields.get("link", ""))),
-        advice=printable(str(fields.get("advice", ""))),
+        link=sanitize(str(fields.get("link", ""))),
+        advice=sanitize(str(fields.get("advice", ""))),
         trust=trust,
     )
 

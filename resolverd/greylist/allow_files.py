@@ -19,7 +19,7 @@ from resolverd.mail import patterns
 from resolverd.mail.domains import mailbox
 from resolverd.mail.patterns import LineFault, Network
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address
 
 _Entry = TypeVar("_Entry")
@@ -137,7 +137,7 @@ def _lines(
             if entry:
                 lines.append((parse(entry), line.strip()))
         except ValueError as error:
-            faults.append(LineFault(number, f"{printable(entry, 80)!r} {error}"))
+            faults.append(LineFault(number, f"{sanitize(entry, 80)!r} {error}"))
     return lines, faults
 
 

@@ -18,7 +18,7 @@ from resolverd.greylist.shipped_list import ShippedList
 from resolverd.greylist.triplet import network, triplet
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
 
@@ -124,7 +124,7 @@ class Greylister:
         if decision.client is not None and decision.client.passes == rules.auto_allow_after:
             log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
         if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and (whose := keys.sender()):
-            log.info("whitelisted: sender domain and organisation %s", printable(whose.decode("utf-8", "replace")))
+            log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
         return decision.outcome
 
     async def _take_turn(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:

@@ -28,7 +28,7 @@ def network(address: Address, ipv4_prefix: int = 24, ipv6_prefix: int = 64) -> s
     return str(IPv4Network((address, ipv4_prefix), strict=False).network_address)
 
 
-def level_sender(sender: bytes) -> bytes:
+def normalize_sender(sender: bytes) -> bytes:
     """The sender without what differs from message to message; the null sender and names without ``@`` stay as they are.
 
     ``prvs=TAG=local`` (BATV, draft-levine-smtp-batv, and the reversed form that is seen too) loses its tag,
@@ -69,7 +69,7 @@ def triplet(origin: str, sender: str, recipient: str) -> bytes:
     `origin` is what `network` gives, or another name for where the mail comes from. Keys beyond `MAX_KEY` octets end in a
     digest instead.
     """
-    key = b"/".join((_octets(origin), level_sender(_octets(sender)), _octets(recipient))).lower()
+    key = b"/".join((_octets(origin), normalize_sender(_octets(sender)), _octets(recipient))).lower()
     if len(key) <= MAX_KEY:
         return key
     return _octets(origin).lower() + b"/#" + blake2b(key, digest_size=32).hexdigest().encode()

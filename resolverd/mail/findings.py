@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from resolverd.wire.names import Address
 
 ANYTHING: Final = "*"
-"""In `Finding.lifts`: every finding that speaks against the client, and greylisting."""
+"""In `Finding.suppresses`: every finding that speaks against the client, and greylisting."""
 
 
 POSTPONED: Final = "Message deferred"
@@ -81,7 +81,7 @@ class Finding(NamedTuple):
     `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
     counts. `consequence` is None for harmless findings. `reply` is what SMTP says where the finding refuses; a temporary
     failure carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
-    delivered mail. `lifts`: what does not count because of this one: names of checks, codes of findings, ``greylist``, or
+    delivered mail. `suppresses`: what does not count because of this one: names of checks, codes of findings, ``greylist``, or
     ANYTHING.
     """
 
@@ -95,7 +95,7 @@ class Finding(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     ms: int = 0
     header: str = ""
-    lifts: tuple[str, ...] = ()
+    suppresses: tuple[str, ...] = ()
 
 
 class GreylistOutcome(NamedTuple):
@@ -111,7 +111,7 @@ class GreylistOutcome(NamedTuple):
     reason: str = ""
 
 
-class Otherwise(NamedTuple):
+class WhatIf(NamedTuple):
     """One thing that would have changed what becomes of the mail: `without` these findings (by code) it would be `action`;
     where `without` is empty, `text` says what else."""
 
@@ -125,7 +125,7 @@ class Verdict(NamedTuple):
 
     `reply` is the refusal to be said, ``; LINK; ref ID`` included, or None. `header` is the one header due with *this*
     reply (one action carries one header), empty for none. `partial`: something that was asked stayed unknown.
-    `otherwise`: what would have changed it. `client`: whom it is about.
+    `what_if`: what would have changed it. `client`: whom it is about.
     """
 
     id: str
@@ -138,5 +138,5 @@ class Verdict(NamedTuple):
     header: str = ""
     partial: bool = False
     ms: int = 0
-    otherwise: tuple[Otherwise, ...] = ()
+    what_if: tuple[WhatIf, ...] = ()
     client: Address | None = None

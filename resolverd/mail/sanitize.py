@@ -1,7 +1,7 @@
 """Words from strangers made harmless: one line of printable ASCII, however it came (RFC 5321 §4.5.3.1.5, CWE-93)."""
 
 
-def printable(text: str, limit: int = 400) -> str:
+def sanitize(text: str, limit: int = 400) -> str:
     """`text` on one line, every octet outside printable ASCII as ``?``, cut to `limit` octets with ``...`` at the end.
 
     What comes back can stand in an SMTP reply, a header, a policy answer or a log line without ending it. Nothing in it is

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, Protocol
 
 from resolverd.mail.findings import SmtpReply
 from resolverd.mail.patterns import LineFault
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)", re.ASCII)
@@ -188,7 +188,7 @@ def _read_keys(name: str, text: str) -> Reading:
         entry, remark = _meaning(number, result)
         first = entries.setdefault(key.lower(), entry)
         if first is not entry and first.result != entry.result:
-            remark = f"{printable(key, 80)!r} stands in line {first.line} already, which holds"
+            remark = f"{sanitize(key, 80)!r} stands in line {first.line} already, which holds"
         if remark := _useless(key) or remark:
             faults.append(LineFault(number, remark))
     return Reading(KeyMap(name, entries), tuple(faults))
@@ -218,7 +218,7 @@ def _read_cidr(name: str, text: str) -> Reading:
         entry, remark = _meaning(number, result)
         first = seen.setdefault((*around, pattern), entry)
         if first is not entry and first.result != entry.result:
-            remark = f"{printable(key, 80)!r} stands in line {first.line} already, which holds"
+            remark = f"{sanitize(key, 80)!r} stands in line {first.line} already, which holds"
         if remark:
             faults.append(LineFault(number, remark))
         rules.append(CidrRule(pattern, entry, around))
@@ -283,7 +283,7 @@ def _split_cidr(line: str) -> tuple[str, str]:
 
 def _both(key: str, result: str) -> tuple[str, str]:
     if not result:
-        raise ValueError(f"{printable(key, 80)!r} has no result; expected KEY RESULT")
+        raise ValueError(f"{sanitize(key, 80)!r} has no result; expected KEY RESULT")
     return key, result
 
 
@@ -291,7 +291,7 @@ def _meaning(number: int, result: str) -> tuple[Entry, str]:
     """What a result does, and a remark on one that does something else in Postfix."""
     word, *rest = result.split(None, 1)
     text = rest[0] if rest else ""
-    shown = printable(result, 200)
+    shown = sanitize(result, 200)
     verb = word.upper()
     if verb.endswith(",") and verb[:-1] in _RESTRICTIONS:
         verb, text = verb[:-1], ""  # a list of restrictions, of which the first decides
@@ -309,7 +309,7 @@ def _meaning(number: int, result: str) -> tuple[Entry, str]:
     if text and _CODE.fullmatch(word):
         return Entry(number, shown, Verb.REJECT, _reply(int(word), text)), ""
     return Entry(number, shown, Verb.DUNNO), (
-        f"{printable(word, 40)!r} is not acted on here, so the line counts as DUNNO;"
+        f"{sanitize(word, 40)!r} is not acted on here, so the line counts as DUNNO;"
         " these are: OK, DUNNO, REJECT, DEFER, 4NN, 5NN, permit"
     )
 
@@ -319,7 +319,7 @@ def _reply(code: int, text: str, usual: str = _DENIED) -> SmtpReply:
     enhanced = f"{code // 100}.7.1"
     if (own := _ENHANCED.match(text)) is not None:
         enhanced, text = f"{code // 100}{own[1][1:]}", text[own.end() :]
-    return SmtpReply(code, enhanced, printable(text, 300) or usual)
+    return SmtpReply(code, enhanced, sanitize(text, 300) or usual)
 
 
 def _pattern(key: str) -> Pattern:
@@ -335,18 +335,18 @@ def _network(key: str) -> IPv4Network | IPv6Network:
             raise ValueError
         meant = ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{printable(key, 80)!r} is no network") from None
+        raise ValueError(f"{sanitize(key, 80)!r} is no network") from None
     if ip_address(address) != meant.network_address:
-        raise ValueError(f"{printable(key, 80)!r} has host bits set; the network is {meant}")
+        raise ValueError(f"{sanitize(key, 80)!r} has host bits set; the network is {meant}")
     if meant.version == 6 and meant.prefixlen >= 96 and (inner := meant.network_address.ipv4_mapped) is not None:
-        raise ValueError(f"{printable(key, 80)!r} matches nobody: write {inner}/{meant.prefixlen - 96}")
+        raise ValueError(f"{sanitize(key, 80)!r} matches nobody: write {inner}/{meant.prefixlen - 96}")
     return meant
 
 
 def _useless(key: str) -> str:
     """Why smtpd(8) never looks a key up, if it does not."""
     why = _why_never(key)
-    return f"{printable(key, 80)!r} matches nobody: {why}" if why else ""
+    return f"{sanitize(key, 80)!r} matches nobody: {why}" if why else ""
 
 
 def _why_never(key: str) -> str:
@@ -357,7 +357,7 @@ def _why_never(key: str) -> str:
     if "*" in key:
         return "there are no wildcards in a map; a domain means the domains below it too, 192.0.2 all addresses that begin so"
     if key.startswith("."):
-        return f"as in Postfix by default {printable(key[1:], 80)!r} means the domains below it too"
+        return f"as in Postfix by default {sanitize(key[1:], 80)!r} means the domains below it too"
     if _NETWORK_KEY.fullmatch(key):
         return "networks stand in a cidr map, named as cidr:FILE"
     if "@" in key:

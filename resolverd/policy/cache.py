@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from resolverd.mail.findings import Finding
 from resolverd.mail.request import Attempt
-from resolverd.policy.inquiry import Inquiry
-from resolverd.policy.lookup_budget import Purses
+from resolverd.policy.lookup_budget import LookupBudgets
+from resolverd.policy.lookups import LookupResults
 
 MAX_MESSAGES: Final = 2000
 """Messages remembered at once: more than a mail server has sessions, and no more than so many strangers' replies."""
@@ -17,21 +17,21 @@ MAX_AGE: Final = 60.0
 """Seconds for which what came back stands for the client: its recipients follow one another, lists change meanwhile."""
 
 
-class Known(NamedTuple):
-    """What came back and what the checks made of it. `twice`: listings that would refuse have been looked at twice. `purses`
-    pay for what is asked for any of the recipients."""
+class Transaction(NamedTuple):
+    """What came back and what the checks made of it. `reverified`: the listings that would refuse have been
+    asked about again. `budgets` pay for what is asked for any of the recipients."""
 
-    inquiry: Inquiry
+    results: LookupResults
     findings: list[Finding]
-    twice: bool
-    purses: Purses
+    reverified: bool
+    budgets: LookupBudgets
 
 
-class Messages:
+class TransactionCache:
     """A bounded memory, oldest out first; `now` is monotonic seconds."""
 
     def __init__(self, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE) -> None:
-        self._known: OrderedDict[Attempt, tuple[float, Known]] = OrderedDict()
+        self._known: OrderedDict[Attempt, tuple[float, Transaction]] = OrderedDict()
         self._max_messages = max_messages
         self._max_age = max_age
 
@@ -39,7 +39,7 @@ class Messages:
         """Messages remembered."""
         return len(self._known)
 
-    def put(self, attempt: Attempt, known: Known, now: float) -> None:
+    def put(self, attempt: Attempt, known: Transaction, now: float) -> None:
         """Remember it for the message of this attempt; one without ``instance`` is none."""
         if not attempt.instance:
             return
@@ -49,7 +49,7 @@ class Messages:
         while len(self._known) > self._max_messages:
             self._known.popitem(last=False)
 
-    def get(self, attempt: Attempt, now: float) -> Known | None:
+    def get(self, attempt: Attempt, now: float) -> Transaction | None:
         """What is known of the message of this attempt."""
         since, known = self._known.get(_message(attempt), (now, None))
         return known if now - since <= self._max_age else None

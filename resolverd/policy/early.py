@@ -14,13 +14,13 @@ from resolverd.mail.findings import Action
 from resolverd.mail.lookups import Clear, Listed, ListLookup, Question, Replies, Reply
 from resolverd.mail.request import Attempt
 from resolverd.policy.checks.rules import Check, judged
-from resolverd.policy.suppress import own_word
+from resolverd.policy.suppress import suppression
 from resolverd.policy.verdict import DENIED, Decision, VerdictRules, decide
 
 _TTL = 0
 
 
-class Foresight:
+class EarlyDecision:
     """Looks ahead for one attempt. `lists` by id; `frugal`: a refusal is a refusal, for now or for good."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Foresight:
         lookups = [question for question in open_ if isinstance(question, ListLookup)]
         if self._curious or not open_:
             return False
-        if not own_word(self._attempt, self._checks, replies).wants.isdisjoint(open_):
+        if not suppression(self._attempt, self._checks, replies).wants.isdisjoint(open_):
             return False  # what the admin says once he knows who it is may lift all that others say
         if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
             return False
@@ -59,7 +59,7 @@ class Foresight:
         worst = self._decide(replies, {lookup: self._worst(lookup) for lookup in lookups})
         return _told(best) == _told(worst)
 
-    def grounds(self, replies: Replies) -> list[ListLookup]:
+    def decisive_listings(self, replies: Replies) -> list[ListLookup]:
         """The listings without which mail that is refused would not be; none where other things speak against it as well."""
         listed = [question for question, reply in replies.items() if isinstance(reply, Listed) and reply.weight]
         lookups = [question for question in listed if isinstance(question, ListLookup) and self._blocks(question)]

@@ -14,18 +14,18 @@ from resolverd.mail.findings import Action, Finding
 from resolverd.mail.lookups import Clear, ListLookup, ListReply, Question, Replies, Reply
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import Held
-from resolverd.policy.cache import Known, Messages
-from resolverd.policy.checks.fcrdns import Fcrdns, confirmed, wanted
+from resolverd.policy.cache import Transaction, TransactionCache
+from resolverd.policy.checks.fcrdns import Fcrdns, iprev_lookups, iprev_name
 from resolverd.policy.checks.overrides import Overrides
 from resolverd.policy.checks.rhsbl import Rhsbl
 from resolverd.policy.checks.rules import Check, CheckRules, judged
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.checks.spf import Spf
-from resolverd.policy.early import Foresight
-from resolverd.policy.inquiry import Inquiry, inquire, judge, reply_of
-from resolverd.policy.lookup_budget import Purses, ZoneRates
-from resolverd.policy.suppress import counting, own_word
-from resolverd.policy.verdict import Decision, VerdictRules, decide, excused
+from resolverd.policy.early import EarlyDecision
+from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
+from resolverd.policy.lookups import LookupResults, judge, reply_of, run_lookups
+from resolverd.policy.suppress import relevant, suppression
+from resolverd.policy.verdict import Decision, VerdictRules, decide, drop_tempfails
 from resolverd.resolver.ports import Resolver
 from resolverd.wire.names import Address
 
@@ -72,74 +72,74 @@ class Lists(Protocol):
         ...
 
 
-class Hearing:
-    """One attempt, what has been found out about it, and the `decision` that this comes to as yet. Made by `Hearings.hear`."""
+class Evaluation:
+    """One attempt, what is known of it, and the `decision` that this comes to as yet. Made by `Evaluator.evaluate`."""
 
     def __init__(
         self,
         attempt: Attempt,
         checks: Sequence[Check],
-        foresight: Foresight,
-        known: Known,
+        early: EarlyDecision,
+        known: Transaction,
         engine: Lists,
         deadline: float,
         rules: VerdictRules,
         online: Callable[[], bool],
-        inquire: Callable[..., Awaitable[Inquiry]],
+        run_lookups: Callable[..., Awaitable[LookupResults]],
         clock: Clock,
     ) -> None:
         self.attempt = attempt
         self.known = known
         self._checks = checks
-        self._foresight = foresight
+        self._early = early
         self._engine = engine
         self._deadline = deadline
         self._rules = rules
         self._online = online
-        self._inquire = inquire
+        self._run_lookups = run_lookups
         self._clock = clock
         self.decision = self._decide()
 
     @property
-    def inquiry(self) -> Inquiry:
+    def results(self) -> LookupResults:
         """What was asked, and what came back."""
-        return self.known.inquiry
+        return self.known.results
 
     @property
     def findings(self) -> list[Finding]:
         """The findings as they count: nobody is refused for the time being over what nobody can look up."""
-        return excused(self.known.findings) if self._is_cut_off() else self.known.findings
+        return drop_tempfails(self.known.findings) if self._is_cut_off() else self.known.findings
 
     @property
     def overrides(self) -> list[Held]:
         """The admin's own words that have counted."""
-        own = [check for check in self._checks if isinstance(check, Overrides) and check.name not in self.inquiry.broken]
-        return [held for check in own for held in check.effective(self.attempt, self.inquiry.replies)]
+        own = [check for check in self._checks if isinstance(check, Overrides) and check.name not in self.results.failed]
+        return [held for check in own for held in check.effective(self.attempt, self.results.replies)]
 
-    async def look_twice(self) -> None:
+    async def reverify(self) -> None:
         """Have the listings looked at once more without which the client would not be refused: once a message."""
-        if self.decision.action is not Action.REJECT or self.inquiry.broken or self.known.twice:
+        if self.decision.action is not Action.REJECT or self.results.failed or self.known.reverified:
             return
-        grounds = self._foresight.grounds(self.inquiry.replies)
-        if grounds and self.inquiry.spared and self._engine.saves_looks(grounds):
-            grounds = self._foresight.grounds(await self._with_names())
-        if grounds:
-            self._change(await self._engine.second_looks(grounds, deadline=self._deadline))
-            self.known = self.known._replace(twice=True)
+        decisive_listings = self._early.decisive_listings(self.results.replies)
+        if decisive_listings and self.results.skipped and self._engine.saves_looks(decisive_listings):
+            decisive_listings = self._early.decisive_listings(await self._with_names())
+        if decisive_listings:
+            self._change(await self._engine.second_looks(decisive_listings, deadline=self._deadline))
+            self.known = self.known._replace(reverified=True)
 
     async def ask_again(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
-        lifts = own_word(self.attempt, self._checks, self.inquiry.replies).lifts
-        counts = {each for check in self._checks for each in counting(check, self.attempt, self.inquiry.replies, lifts)}
-        if stale := [lookup for lookup in _stale(self.inquiry.replies, waited) if lookup in counts]:
+        suppresses = suppression(self.attempt, self._checks, self.results.replies).suppresses
+        counts = {each for check in self._checks for each in relevant(check, self.attempt, self.results.replies, suppresses)}
+        if stale := [lookup for lookup in _stale(self.results.replies, waited) if lookup in counts]:
             self._change(await self._engine.ask_again(stale, deadline=self._deadline))
 
     async def find_name(self) -> str:
         """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
-        replies = self.inquiry.replies
-        if any(question not in replies for question in wanted(self.attempt, replies)):
-            replies = (await self._inquire(self.attempt, (Fcrdns(CheckRules()),), known=replies)).replies
-        return confirmed(self.attempt, replies)
+        replies = self.results.replies
+        if any(question not in replies for question in iprev_lookups(self.attempt, replies)):
+            replies = (await self._run_lookups(self.attempt, (Fcrdns(CheckRules()),), seen=replies)).replies
+        return iprev_name(self.attempt, replies)
 
     async def _with_names(self) -> Replies:
         """The replies, and what the client's names are like, which the decision did not need: a client without any is no loss.
@@ -149,23 +149,23 @@ class Hearing:
         now = self._clock.monotonic()
         halfway = now + (self._deadline - now) / 2
         names = [check for check in self._checks if isinstance(check, Fcrdns)]
-        found = (await self._inquire(self.attempt, names, known=self.inquiry.known, deadline=halfway)).replies
-        return {**self.inquiry.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
+        found = (await self._run_lookups(self.attempt, names, seen=self.results.seen, deadline=halfway)).replies
+        return {**self.results.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
 
     def _change(self, replies: Mapping[ListLookup, ListReply]) -> None:
         if replies:
-            inquiry = self.inquiry.changed(replies)
-            self.known = self.known._replace(inquiry=inquiry, findings=judge(self.attempt, self._checks, inquiry))
+            results = self.results.changed(replies)
+            self.known = self.known._replace(results=results, findings=judge(self.attempt, self._checks, results))
             self.decision = self._decide()
 
     def _decide(self) -> Decision:
-        return decide(self.attempt, self.findings, self._rules, blind=self._is_cut_off())
+        return decide(self.attempt, self.findings, self._rules, offline=self._is_cut_off())
 
     def _is_cut_off(self) -> bool:
-        return self.inquiry.partial and not self._online()
+        return self.results.partial and not self._online()
 
 
-class Hearings:
+class Evaluator:
     """Hears the checks that `make_checks` gives for the lists that are asked at the moment, in their order."""
 
     def __init__(
@@ -185,47 +185,48 @@ class Hearings:
         self._clock = clock
         self._rules = rules
         self._online = online
-        self._messages = Messages()
+        self._messages = TransactionCache()
         self._rates = ZoneRates(clock)
 
-    async def hear(self, attempt: Attempt, deadline: float, *, record: bool) -> Hearing:
+    async def evaluate(self, attempt: Attempt, deadline: float, *, record: bool) -> Evaluation:
         """What the checks find by `deadline` (monotonic seconds). Without `record` somebody only looks: at everything."""
         self._follow_lists()
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
-        foresight = Foresight(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
-        known = await self._find_out(attempt, checks, foresight, deadline, record)
-        ask = partial(self._ask, deadline=deadline, purses=known.purses)
-        more = partial(inquire, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
-        return Hearing(attempt, checks, foresight, known, self._engine, deadline, self._rules, self._online, more, self._clock)
+        early = EarlyDecision(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
+        known = await self._look_up(attempt, checks, early, deadline, record)
+        ask = partial(self._ask, deadline=deadline, budgets=known.budgets)
+        more = partial(run_lookups, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
+        return Evaluation(attempt, checks, early, known, self._engine, deadline, self._rules, self._online, more, self._clock)
 
-    def remember(self, hearing: Hearing) -> None:
+    def remember(self, evaluation: Evaluation) -> None:
         """Keep what was found out for the other recipients of the message."""
-        self._messages.put(hearing.attempt, hearing.known, self._clock.monotonic())
+        self._messages.put(evaluation.attempt, evaluation.known, self._clock.monotonic())
 
-    async def _find_out(
-        self, attempt: Attempt, checks: Sequence[Check], foresight: Foresight, deadline: float, record: bool
-    ) -> Known:
+    async def _look_up(
+        self, attempt: Attempt, checks: Sequence[Check], early: EarlyDecision, deadline: float, record: bool
+    ) -> Transaction:
         before = self._messages.get(attempt, self._clock.monotonic()) if record else None
-        purses = Purses.full(self._rates) if before is None else before.purses
-        ask = partial(self._ask, deadline=deadline, purses=purses)
+        budgets = LookupBudgets.full(self._rates) if before is None else before.budgets
+        ask = partial(self._ask, deadline=deadline, budgets=budgets)
         whose = partial(of_sender, attempt, checks)
         if not record:
-            inquiry = await inquire(attempt, checks, ask, self._clock, deadline, lifting=False, of_sender=whose)
-            return Known(inquiry, judge(attempt, checks, inquiry), twice=False, purses=purses)
-        if before is not None and not before.inquiry.spared and (found := _for_this_recipient(attempt, checks, before)):
+            results = await run_lookups(attempt, checks, ask, self._clock, deadline, suppressing=False, of_sender=whose)
+            return Transaction(results, judge(attempt, checks, results), reverified=False, budgets=budgets)
+        if before is not None and not before.results.skipped and (found := _for_this_recipient(attempt, checks, before)):
             return found
-        seen = before.inquiry.known if before else None
-        foreseen = partial(_is_decided, foresight)
-        inquiry = await inquire(
+        seen = before.results.seen if before else None
+        is_decided = partial(_is_decided, early)
+        results = await run_lookups(
             attempt, checks, ask, self._clock, deadline,
-            known=seen, recall=self._recall, turn=self._turn, is_decided=foreseen, of_sender=whose,
+            seen=seen, recall=self._recall, turn=self._turn, is_decided=is_decided, of_sender=whose,
         )  # fmt: skip
-        return Known(inquiry, judge(attempt, checks, inquiry), twice=before is not None and before.twice, purses=purses)
+        reverified = before is not None and before.reverified
+        return Transaction(results, judge(attempt, checks, results), reverified=reverified, budgets=budgets)
 
     def _follow_lists(self) -> None:
         if (lists := self._engine.specs) != self._lists:
             self._lists, self._checks = lists, tuple(self._make_checks(lists))
-            self._messages = Messages()
+            self._messages = TransactionCache()
 
     def _turn(self, question: Question) -> int:
         return self._engine.turn(question) if isinstance(question, ListLookup) else 0
@@ -236,11 +237,11 @@ class Hearings:
         answer = self._resolver.known(question.name, question.rtype)
         return None if answer is None else reply_of(answer, question.rtype)
 
-    async def _ask(self, question: Question, is_senders: bool, *, deadline: float, purses: Purses) -> Reply:
+    async def _ask(self, question: Question, is_senders: bool, *, deadline: float, budgets: LookupBudgets) -> Reply:
         started = self._clock.monotonic()
         if isinstance(question, ListLookup):
             return await self._engine.ask(question, deadline=min(deadline, started + self._rules.list_deadline))
-        purse = purses.sender if is_senders else purses.client
+        purse = budgets.sender if is_senders else budgets.client
         answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline, purse=purse)
         return reply_of(answer, question.rtype, round(1000 * (self._clock.monotonic() - started)))
 
@@ -256,17 +257,17 @@ def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> se
     return found
 
 
-def _is_decided(foresight: Foresight, replies: Replies, open_: Collection[Question]) -> bool:
+def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Question]) -> bool:
     try:
-        return foresight.is_decided(replies, open_)
+        return early.is_decided(replies, open_)
     except Exception:  # a check that fails is told of when it judges; until then everybody is waited for
         return False
 
 
-def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Known) -> Known | None:
+def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Transaction) -> Transaction | None:
     """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
-    replies = known.inquiry.replies
-    own = {check.name for check in checks if _is_of_recipient(check)} - known.inquiry.broken
+    replies = known.results.replies
+    own = {check.name for check in checks if _is_of_recipient(check)} - known.results.failed
     if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
         return None
     findings: list[Finding] = []

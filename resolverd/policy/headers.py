@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final, TypeAlias
 
 from resolverd import bounds
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 
 MAX_MESSAGES: Final = 10_000
 """Messages with headers remembered at once: instances are the mail server's, but as many as strangers open sessions."""
@@ -73,7 +73,7 @@ class HeaderQueue:
         before = message.ranks.get(kind)
         if before is None or (before < rank and kind in message.due):
             message.ranks[kind] = rank
-            message.due[kind] = printable(text, bounds.HEADER_OCTETS)
+            message.due[kind] = sanitize(text, bounds.HEADER_OCTETS)
 
     def take(self, instance: str, now: float) -> str:
         """The next header of this message, which then is no longer due; empty if there is none."""
@@ -91,7 +91,7 @@ class HeaderQueue:
         text = message.due.pop(min(message.due))
         if Header.X_RESOLVERD not in message.due or not text.startswith("X-Greylist: "):
             return text
-        return printable(f"{message.due.pop(Header.X_RESOLVERD)}; {text}", bounds.HEADER_OCTETS)
+        return sanitize(f"{message.due.pop(Header.X_RESOLVERD)}; {text}", bounds.HEADER_OCTETS)
 
     def _expire(self, now: float) -> None:
         while self._messages and now - next(iter(self._messages.values())).since > self._max_age:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from resolverd.mail.domains import canonical
 from resolverd.mail.patterns import LineFault
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.postfix_maps import logical_lines
 
 
@@ -57,7 +57,7 @@ def read(text: str) -> tuple[LocalDomains, list[LineFault]]:
         if "@" in key:
             continue
         if canonical(key.removeprefix(".")) is None:
-            faults.append(LineFault(number, f"{printable(key, 80)!r} is no domain"))
+            faults.append(LineFault(number, f"{sanitize(key, 80)!r} is no domain"))
         else:
             names.append(key)
     return of_names(names), faults

@@ -54,7 +54,7 @@ def _domain(zone: Name) -> str:
     return registrable(text) or ("" if is_suffix(text) else to_text(suffix(zone, 2)))
 
 
-class Purse:
+class LookupBudget:
     """So many queries of one mail, for all of its recipients together. The `resolver.iterator.ports.Purse` of its look-ups."""
 
     __slots__ = ("_rates", "left")
@@ -71,13 +71,13 @@ class Purse:
         return True
 
 
-class Purses(NamedTuple):
+class LookupBudgets(NamedTuple):
     """What pays for the names that the client of a mail chooses, and what for those of its sender."""
 
-    client: Purse
-    sender: Purse
+    client: LookupBudget
+    sender: LookupBudget
 
     @classmethod
-    def full(cls, rates: ZoneRates) -> "Purses":
+    def full(cls, rates: ZoneRates) -> "LookupBudgets":
         """Those of a new mail."""
-        return cls(Purse(rates, bounds.MAIL_CLIENT_QUERIES), Purse(rates, bounds.MAIL_SENDER_QUERIES))
+        return cls(LookupBudget(rates, bounds.MAIL_CLIENT_QUERIES), LookupBudget(rates, bounds.MAIL_SENDER_QUERIES))

@@ -31,15 +31,24 @@ from resolverd.mail.lookups import Clear, Replies
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import Held
-from resolverd.policy.checks.fcrdns import confirmed
+from resolverd.policy.checks.fcrdns import iprev_name
 from resolverd.policy.checks.rules import Check
 from resolverd.policy.checks.spf import authorised
-from resolverd.policy.evaluate import Hearing, Hearings, Lists
+from resolverd.policy.evaluate import Evaluation, Evaluator, Lists
 from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
-from resolverd.policy.inquiry import BROKEN
-from resolverd.policy.verdict import ALLOWED, Decision, VerdictRules, conclude, harshness, notice, settle, waived
+from resolverd.policy.lookups import INTERNAL_ERROR
+from resolverd.policy.verdict import (
+    ALLOWED,
+    Decision,
+    VerdictRules,
+    apply_greylist,
+    bypass_reason,
+    finish,
+    harshness,
+    verdict_header,
+)
 from resolverd.policy.verdicts import RecentVerdicts
-from resolverd.policy.what_if import otherwise
+from resolverd.policy.what_if import what_if
 from resolverd.resolver.ports import Resolver
 
 log = logging.getLogger(__name__)
@@ -73,7 +82,7 @@ class Greylisting(Protocol):
         ...
 
 
-class Screen:
+class PolicyService:
     """Gives verdicts.
 
     `checks` makes the checks, in their order, for the lists that are asked at the moment: ``partial(checks.build, rules)``.
@@ -99,7 +108,7 @@ class Screen:
         recent: RecentVerdicts | None = None,
         hit: Callable[[Sequence[Held]], None] = lambda held: None,
     ) -> None:
-        self._hearings = Hearings(checks, engine, resolver, clock, rules, online)
+        self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online)
         self._engine = engine
         self._greylister = greylister
         self._clock = clock
@@ -136,7 +145,7 @@ class Screen:
         if attempt.client_address is not None:
             attempt = attempt._replace(client_address=unmapped(attempt.client_address))
         attempt = attempt._replace(instance=attempt.message)
-        if reason := waived(attempt, self._rules):
+        if reason := bypass_reason(attempt, self._rules):
             return Verdict(ref, Action.ACCEPT, 0, reason)
         if attempt.protocol_state.upper() != "RCPT":
             header = self._due(attempt, record) if attempt.protocol_state.upper() == "DATA" else ""
@@ -144,22 +153,22 @@ class Screen:
 
         attempt = attempt._replace(at=int(self._clock.wall()))
         deadline = started + self._rules.deadline
-        hearing = await self._hearings.hear(attempt, deadline, record=record)
-        await hearing.look_twice()
+        evaluation = await self._evaluator.evaluate(attempt, deadline, record=record)
+        await evaluation.reverify()
         greylist = None
-        if hearing.decision.wants_greylist:
+        if evaluation.decision.wants_greylist:
             patience = max(deadline - self._clock.monotonic(), 0) + GREYLIST_PATIENCE
-            greylist = await self._greylist(hearing, record, patience)
-        decision = settle(hearing.decision, greylist)
+            greylist = await self._greylist(evaluation, record, patience)
+        decision = apply_greylist(evaluation.decision, greylist)
         if record:
-            self._hearings.remember(hearing)
-            self._vouch(attempt, decision, greylist, hearing.inquiry.replies)
-            self._hit(hearing.overrides)
+            self._evaluator.remember(evaluation)
+            self._vouch(attempt, decision, greylist, evaluation.results.replies)
+            self._hit(evaluation.overrides)
         header = self._header(attempt, decision, greylist, ref, record)
-        inquiry = hearing.inquiry
-        verdict = conclude(decision, greylist, ref=ref, header=header, partial=inquiry.partial, ms=self._ms(started))
+        results = evaluation.results
+        verdict = finish(decision, greylist, ref=ref, header=header, partial=results.partial, ms=self._ms(started))
         return verdict._replace(
-            otherwise=otherwise(attempt, hearing.findings, self._rules, decision, greylist, spared=inquiry.spared)
+            what_if=what_if(attempt, evaluation.findings, self._rules, decision, greylist, skipped=results.skipped)
         )
 
     def _vouch(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
@@ -171,23 +180,23 @@ class Screen:
             cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
             self._engine.vouch(attempt.client_address, cleared)
 
-    async def _greylist(self, hearing: Hearing, record: bool, patience: float) -> GreylistOutcome:
-        attempt, replies = hearing.attempt, hearing.inquiry.replies
+    async def _greylist(self, evaluation: Evaluation, record: bool, patience: float) -> GreylistOutcome:
+        attempt, replies = evaluation.attempt, evaluation.results.replies
 
         async def again(waited: int) -> float | None:
-            await hearing.ask_again(waited)
-            return hearing.decision.score if hearing.decision.action is Action.ACCEPT else None
+            await evaluation.ask_again(waited)
+            return evaluation.decision.score if evaluation.decision.action is Action.ACCEPT else None
 
         try:
             async with asyncio.timeout(patience):
-                if name := await hearing.find_name():
+                if name := await evaluation.find_name():
                     attempt = attempt._replace(client_name=name)
                 return await self._greylister.consider(
                     attempt,
                     record=record,
-                    suspicious=hearing.decision.suspicious,
-                    score=hearing.decision.score,
-                    prove=lambda: Proof(authorised(attempt, replies), confirmed(attempt, replies)),
+                    suspicious=evaluation.decision.suspicious,
+                    score=evaluation.decision.score,
+                    prove=lambda: Proof(authorised(attempt, replies), iprev_name(attempt, replies)),
                     again=again,
                 )
         except Exception:
@@ -197,7 +206,7 @@ class Screen:
 
     def _header(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, ref: str, record: bool) -> str:
         """The header that goes out now with a mail that passes; others are queued."""
-        told = conclude(decision, ref=ref).action
+        told = finish(decision, ref=ref).action
         if told is not Action.ACCEPT:
             return ""
         due: dict[Header, str] = {}
@@ -206,7 +215,7 @@ class Screen:
         if greylist is not None and greylist.state == "passed":
             date = datetime.fromtimestamp(self._clock.wall()).astimezone()
             due[Header.X_GREYLIST] = x_greylist(greylist.delayed, __version__, self._hostname, date)
-        if text := notice(decision, ref):
+        if text := verdict_header(decision, ref):
             due[Header.X_RESOLVERD] = text
         if not record or not attempt.instance:
             return due[min(due)] if due else ""
@@ -224,7 +233,7 @@ class Screen:
         self._counters.add("verdicts", action=verdict.action)
         for finding in verdict.findings:
             self._counters.add("findings", check=finding.check, code=finding.code)
-            if finding.code == BROKEN:
+            if finding.code == INTERNAL_ERROR:
                 self._counters.add("check_errors", check=finding.check)
 
     def _ms(self, since: float) -> int:

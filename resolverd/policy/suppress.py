@@ -12,35 +12,35 @@ from resolverd.policy.checks.rules import Check
 
 ACCESS: Final = "access"
 """The check that speaks for the admin's maps, as `OVERRIDES` does for what he has said since."""
-LIFTED: Final = Skipped("lifted by the admin's own word")
+SUPPRESSED: Final = Skipped("lifted by the admin's own word")
 
 
-class OwnWord(NamedTuple):
+class Suppression(NamedTuple):
     """What the admin has said of an attempt, as far as it is known who that is.
 
-    `lifts`: as `Finding.lifts`. `wants`: what has to be known before it is clear what he has said.
+    `suppresses`: as `Finding.suppresses`. `wants`: what has to be known before it is clear what he has said.
     """
 
-    lifts: frozenset[str]
+    suppresses: frozenset[str]
     wants: frozenset[Question]
 
 
-NO_WORD: Final = OwnWord(frozenset(), frozenset())
+NOT_SUPPRESSED: Final = Suppression(frozenset(), frozenset())
 
 
-def own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> OwnWord:
+def suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
     """The admin's word on an attempt: his overrides and maps."""
     own = [check for check in checks if check.name in (ACCESS, OVERRIDES)]
     if not own:
-        return NO_WORD
-    lifts = frozenset(each for check in own for finding in check.judge(attempt, replies) for each in finding.lifts)
-    return OwnWord(lifts, frozenset(question for check in own for question in check.asks(attempt, replies)))
+        return NOT_SUPPRESSED
+    suppresses = frozenset(each for check in own for finding in check.judge(attempt, replies) for each in finding.suppresses)
+    return Suppression(suppresses, frozenset(question for check in own for question in check.asks(attempt, replies)))
 
 
-def counting(check: Check, attempt: Attempt, replies: Replies, lifts: Collection[str]) -> Iterable[Question]:
+def relevant(check: Check, attempt: Attempt, replies: Replies, suppresses: Collection[str]) -> Iterable[Question]:
     """What a check asks of which something can count."""
-    if not lifts or check.name in (ACCESS, OVERRIDES):
+    if not suppresses or check.name in (ACCESS, OVERRIDES):
         return check.asks(attempt, replies)
-    if check.name in lifts or ANYTHING in lifts:
+    if check.name in suppresses or ANYTHING in suppresses:
         return ()
-    return check.asks(attempt, replies, lifted=lifts) if isinstance(check, Rhsbl) else check.asks(attempt, replies)
+    return check.asks(attempt, replies, lifted=suppresses) if isinstance(check, Rhsbl) else check.asks(attempt, replies)

@@ -2,7 +2,7 @@
 
     findings ──decide──> Decision ──(greylisting, only while undecided)──> settle ──conclude──> Verdict
 
-What an own word lifts (`Finding.lifts`: overrides, access maps) no longer counts, before allow lists are looked at. The
+What an own word lifts (`Finding.suppresses`: overrides, access maps) no longer counts, before allow lists are looked at. The
 order of harshness is: refused for good, refused for now, deferred, greylisted, accepted; among equals the first check
 in order words the reply. What is not known never refuses.
 """
@@ -17,7 +17,7 @@ from resolverd.mail import recipients
 from resolverd.mail.domains import mailbox
 from resolverd.mail.findings import ANYTHING, Action, Consequence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import points, printable
+from resolverd.mail.sanitize import points, sanitize
 
 ADDRESS_LISTS: Final = "dnsbl"
 """The check whose refusals rest on the client's address."""
@@ -43,7 +43,7 @@ _NO_WORD: Final = frozenset({"override_none", "access_none"})
 """The codes of findings that the admin has said nothing."""
 
 _UNLIKE_PARTS: Final = str.maketrans({";": ",", "=": ":"})
-_HARMFUL = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
+_AGAINST = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
 _WAITING = frozenset({"new", "early-retry"})
 GREYLIST_FAILURES: Final = frozenset({"store failed", "internal error"})
 """Why greylisting was skipped, where it was not meant to be (`GreylistOutcome.reason`)."""
@@ -107,7 +107,7 @@ class Decision(NamedTuple):
     mode: Mode = Mode.ENFORCE
 
 
-def waived(attempt: Attempt, rules: VerdictRules) -> str:
+def bypass_reason(attempt: Attempt, rules: VerdictRules) -> str:
     """Why nothing is checked at all, if nothing is: clients that have logged in, and those of trusted networks."""
     if attempt.sasl_username:
         return "authenticated client"
@@ -117,7 +117,7 @@ def waived(attempt: Attempt, rules: VerdictRules) -> str:
     return ""
 
 
-def excused(findings: Iterable[Finding]) -> list[Finding]:
+def drop_tempfails(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without the deferrals for what could not be looked up: it was our network, not the client's fault."""
     return [
         finding._replace(text=f"{finding.text}, as the internet is out of reach", consequence=None, reply=None)
@@ -127,10 +127,10 @@ def excused(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *, blind: bool = False) -> Decision:
+def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *, offline: bool = False) -> Decision:
     """The fold: what the findings of one attempt come to.
 
-    `blind`: nothing can be looked up at the moment. Then everybody counts as suspicious: greylisting needs nobody's DNS, and
+    `offline`: nothing can be looked up at the moment. Then everybody counts as suspicious: greylisting needs nobody's DNS, and
     who attacks ours shall not switch it off.
     """
     findings = tuple(findings)
@@ -139,7 +139,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     policy = rules.policy(attempt.recipient)
     mode = policy.mode or rules.mode
     if attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients):
-        return Decision(Action.ACCEPT, score, f"exempt recipient {printable(mailbox(attempt.recipient), 80)}", counted, mode=mode)
+        return Decision(Action.ACCEPT, score, f"exempt recipient {sanitize(mailbox(attempt.recipient), 80)}", counted, mode=mode)
     ruling = [finding for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
     # The admin's own refusal is the answer, also where it only puts off what others would refuse for good.
     rulings = [_ruling(finding) for finding in ruling if finding.code == DENIED]
@@ -154,8 +154,8 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
         _why_accepted(findings, counted, score, greylists=greylists),
         counted,
         # Who is vouched for comes back anyway: greylisting it would cost time and catch nobody.
-        wants_greylist=greylists and not _is_vouched_for(counted) and not _waits_never(counted),
-        suspicious=blind or _is_suspicious(counted, rules),
+        wants_greylist=greylists and not _is_allow_listed(counted) and not _skips_greylist(counted),
+        suspicious=offline or _is_suspicious(counted, rules),
         mode=mode,
     )
 
@@ -163,13 +163,13 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
 def _why_accepted(findings: tuple[Finding, ...], counted: tuple[Finding, ...], score: float, *, greylists: bool) -> str:
     """What has decided that nothing is refused: the admin's word, an allow list that spared something, how little there is,
     or how little is known."""
-    own = next((finding for finding in findings if finding.lifts and finding.check not in _ALLOW_LISTS), None)
+    own = next((finding for finding in findings if finding.suppresses and finding.check not in _ALLOW_LISTS), None)
     if own is not None:
         return own.text
-    vouching = next((finding for finding in counted if finding.code == ALLOWED), None)
-    lifted = any(_is_lifted(each, finding.lifts) for finding in findings if finding.lifts for each in findings)
-    if vouching is not None and (lifted or (greylists and _is_vouched_for(counted))):
-        return vouching.text
+    allow_listing = next((finding for finding in counted if finding.code == ALLOWED), None)
+    lifted = any(_is_suppressed(each, finding.suppresses) for finding in findings if finding.suppresses for each in findings)
+    if allow_listing is not None and (lifted or (greylists and _is_allow_listed(counted))):
+        return allow_listing.text
     if score > 0:
         return f"score {points(score)}, too little to refuse"
     unknown = dict.fromkeys(each.check for each in counted if is_unknown(each))
@@ -185,7 +185,7 @@ def is_unknown(finding: Finding) -> bool:
     return finding.code.endswith(_UNKNOWN)
 
 
-def settle(decision: Decision, greylist: GreylistOutcome | None) -> Decision:
+def apply_greylist(decision: Decision, greylist: GreylistOutcome | None) -> Decision:
     """The decision with the word of greylisting, if it was asked."""
     if greylist is None or decision.action is not Action.ACCEPT:
         return decision
@@ -203,7 +203,7 @@ def harshness(decision: Decision) -> tuple[int, float]:
     return order[decision.action], decision.score
 
 
-def notice(decision: Decision, ref: str) -> str:
+def verdict_header(decision: Decision, ref: str) -> str:
     """The header that tells of the verdict on delivered mail: always in observe mode, else only where a check tags."""
     tags = [finding.code for finding in decision.findings if finding.consequence is Consequence.TAG]
     if decision.mode is Mode.OBSERVE:
@@ -215,10 +215,10 @@ def notice(decision: Decision, ref: str) -> str:
     else:
         return ""
     named = f"; tags={','.join(dict.fromkeys(tags))}" if tags else ""
-    return printable(f"X-Resolverd: {said}{named}; score={points(decision.score)}; ref={ref}")
+    return sanitize(f"X-Resolverd: {said}{named}; score={points(decision.score)}; ref={ref}")
 
 
-def conclude(
+def finish(
     decision: Decision,
     greylist: GreylistOutcome | None = None,
     *,
@@ -281,37 +281,37 @@ def _as_they_count(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     What rests on address lists is softened while an allow list that might vouch is out of reach.
     """
     counted = findings
-    for lifting in findings:
-        if lifting.lifts:
-            counted = tuple(_lifted(each, lifting) if _is_lifted(each, lifting.lifts) else each for each in counted)
-    untouched = not any(ADDRESS_LISTS in each.lifts or ANYTHING in each.lifts for each in findings)
+    for by in findings:
+        if by.suppresses:
+            counted = tuple(_suppressed(each, by) if _is_suppressed(each, by.suppresses) else each for each in counted)
+    untouched = not any(ADDRESS_LISTS in each.suppresses or ANYTHING in each.suppresses for each in findings)
     if untouched and _has(findings, ALLOW_LIST_LOST):
-        return tuple(_softened(finding) if _rests_on_addresses(finding) else finding for finding in counted)
+        return tuple(_to_defer(finding) if _rests_on_addresses(finding) else finding for finding in counted)
     return counted
 
 
-def _is_lifted(finding: Finding, lifts: tuple[str, ...]) -> bool:
+def _is_suppressed(finding: Finding, suppresses: tuple[str, ...]) -> bool:
     if finding.consequence is None or finding.code == DENIED:
         return False
-    if finding.check in lifts or finding.code in lifts:
+    if finding.check in suppresses or finding.code in suppresses:
         return True
-    return ANYTHING in lifts and finding.consequence in _HARMFUL and finding.score >= 0
+    return ANYTHING in suppresses and finding.consequence in _AGAINST and finding.score >= 0
 
 
-def _waits_never(findings: tuple[Finding, ...]) -> bool:
+def _skips_greylist(findings: tuple[Finding, ...]) -> bool:
     """The admin's word lifts greylisting."""
-    return any(ANYTHING in finding.lifts or "greylist" in finding.lifts for finding in findings)
+    return any(ANYTHING in finding.suppresses or "greylist" in finding.suppresses for finding in findings)
 
 
 def _rests_on_addresses(finding: Finding) -> bool:
     return finding.check == ADDRESS_LISTS and finding.consequence is not None
 
 
-def _lifted(finding: Finding, vouching: Finding) -> Finding:
-    return finding._replace(text=f"{finding.text} (lifted: {vouching.text})", score=0, consequence=None, reply=None)
+def _suppressed(finding: Finding, allow_listing: Finding) -> Finding:
+    return finding._replace(text=f"{finding.text} (lifted: {allow_listing.text})", score=0, consequence=None, reply=None)
 
 
-def _softened(finding: Finding) -> Finding:
+def _to_defer(finding: Finding) -> Finding:
     if finding.consequence is not Consequence.REJECT or finding.reply is None:
         return finding
     return finding._replace(
@@ -325,7 +325,7 @@ def _has(findings: tuple[Finding, ...], code: str) -> bool:
     return any(finding.code == code for finding in findings)
 
 
-def _is_vouched_for(findings: tuple[Finding, ...]) -> bool:
+def _is_allow_listed(findings: tuple[Finding, ...]) -> bool:
     """An allow list that acts (not one that only tags or warns) vouches for the client."""
     return any(finding.code == ALLOWED and finding.consequence in (None, Consequence.SCORE) for finding in findings)
 
@@ -339,7 +339,7 @@ def _is_suspicious(findings: tuple[Finding, ...], rules: VerdictRules) -> bool:
 
 def _worded(reply: SmtpReply, link: str, ref: str) -> SmtpReply:
     """The reply as it is said: the words are cut before link and reference are."""
-    link = printable(link, LINK_LIMIT + 1)
+    link = sanitize(link, LINK_LIMIT + 1)
     tail = f"; {link}" if link and len(link) <= LINK_LIMIT else ""
-    tail += f"; ref {printable(ref, 40)}"
-    return reply._replace(text=printable(reply.text, REPLY_LIMIT - len(tail)) + tail)
+    tail += f"; ref {sanitize(ref, 40)}"
+    return reply._replace(text=sanitize(reply.text, REPLY_LIMIT - len(tail)) + tail)

@@ -14,7 +14,7 @@ KEPT_FOR: Final = 7 * 86400.0
 """Seconds for which a verdict is kept if its place is not needed."""
 
 
-class Recalled(NamedTuple):
+class StoredVerdict(NamedTuple):
     """A verdict and how many seconds ago it was given."""
 
     verdict: Verdict
@@ -49,10 +49,10 @@ class RecentVerdicts:
         since, verdict = self._real.get(ref) or self._dry.get(ref) or (now, None)
         return verdict if now - since <= self._age else None
 
-    def last_on(self, client: Address, now: float) -> Recalled | None:
+    def last_on(self, client: Address, now: float) -> StoredVerdict | None:
         """The last verdict on a client, those that were only tried out aside; None if there is none any more."""
         since, verdict = self._real.get(self._last.get(client, ""), (now, None))
-        return Recalled(verdict, now - since) if verdict is not None and now - since <= self._age else None
+        return StoredVerdict(verdict, now - since) if verdict is not None and now - since <= self._age else None
 
     def _let_go(self, verdict: Verdict) -> None:
         if verdict.client is not None and self._last.get(verdict.client) == verdict.id:

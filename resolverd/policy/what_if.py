@@ -3,29 +3,29 @@
 from collections.abc import Sequence
 
 from resolverd.mail import recipients
-from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Otherwise
+from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, WhatIf
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points
 from resolverd.policy.verdict import ALLOW_LIST_LOST, Decision, VerdictRules, decide
 
 
-def otherwise(
+def what_if(
     attempt: Attempt,
     findings: Sequence[Finding],
     rules: VerdictRules,
     decision: Decision,
     greylist: GreylistOutcome | None = None,
     *,
-    spared: bool = False,
-) -> tuple[Otherwise, ...]:
+    skipped: bool = False,
+) -> tuple[WhatIf, ...]:
     """Each finding that decides by itself; else the fewest that do together, heaviest first. Then the recipient, points that
     are missing, and greylisting.
 
     `findings` as the checks have them, before allow lists and maps are taken into account; `decision` with the word of
-    greylisting. `spared`: not everything was asked, as the decision was certain.
+    greylisting. `skipped`: not everything was asked, as the decision was certain.
     """
     found = _exempt(attempt, findings, rules, decision)
-    telling = [each for each in findings if each.consequence is not None or each.lifts or each.code == ALLOW_LIST_LOST]
+    telling = [each for each in findings if each.consequence is not None or each.suppresses or each.code == ALLOW_LIST_LOST]
     for finding in telling if not found else ():
         changed = decide(attempt, [each for each in findings if each is not finding], rules)
         if _differs(changed, decision):
@@ -33,27 +33,27 @@ def otherwise(
     if not found and decision.action in (Action.REJECT, Action.DEFER):
         found += _together(attempt, findings, telling, rules, decision)
     if decision.action is Action.GREYLIST and greylist is not None:
-        found.append(Otherwise((), Action.ACCEPT, f"at another try after {greylist.missing} s: accept"))
+        found.append(WhatIf((), Action.ACCEPT, f"at another try after {greylist.missing} s: accept"))
     scoring = sum(each.score for each in decision.findings if each.consequence is Consequence.SCORE)
     if decision.action in (Action.ACCEPT, Action.GREYLIST) and 0 < scoring < rules.reject_at:
-        found.append(Otherwise((), Action.REJECT, f"with {points(rules.reject_at - scoring)} points more: reject"))
-    said = ", as far as was asked" if spared else ""
+        found.append(WhatIf((), Action.REJECT, f"with {points(rules.reject_at - scoring)} points more: reject"))
+    said = ", as far as was asked" if skipped else ""
     return tuple(each._replace(text=each.text + said) if each.without else each for each in dict.fromkeys(found))
 
 
-def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision) -> list[Otherwise]:
+def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision) -> list[WhatIf]:
     if not (attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients)):
         return []
     changed = decide(attempt._replace(recipient=""), findings, rules)
     said = f"to a recipient who is not exempt: {changed.action}"
-    return [Otherwise((), changed.action, said)] if _differs(changed, decision) else []
+    return [WhatIf((), changed.action, said)] if _differs(changed, decision) else []
 
 
 def _together(
     attempt: Attempt, findings: Sequence[Finding], telling: Sequence[Finding], rules: VerdictRules, decision: Decision
-) -> list[Otherwise]:
+) -> list[WhatIf]:
     """As many as it takes, of those that speak against it."""
-    against = [each for each in telling if each.consequence is not None and not each.lifts]
+    against = [each for each in telling if each.consequence is not None and not each.suppresses]
     left_out: list[Finding] = []
     for finding in sorted(against, key=lambda each: -each.score):
         left_out.append(finding)
@@ -63,10 +63,10 @@ def _together(
     return []
 
 
-def _without(findings: tuple[Finding, ...], changed: Decision) -> Otherwise:
+def _without(findings: tuple[Finding, ...], changed: Decision) -> WhatIf:
     codes = tuple(dict.fromkeys(finding.code for finding in findings))
     then = ", if greylisting lets it" if changed.wants_greylist else f" with {changed.reply.code}" if changed.reply else ""
-    return Otherwise(codes, changed.action, f"without {' and '.join(codes)}: {changed.action}{then}")
+    return WhatIf(codes, changed.action, f"without {' and '.join(codes)}: {changed.action}{then}")
 
 
 def _differs(changed: Decision, decision: Decision) -> bool:

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 
 from resolverd import bounds
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.spf.evaluate import Subject
 from resolverd.spf.result import Outcome, Result
 from resolverd.wire.alabels import in_ascii
@@ -23,15 +23,15 @@ class Identity(StrEnum):
 
 def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:
     """The ``Received-SPF`` field. Mail filters for DMARC read `identity` and the domain of ``envelope-from``."""
-    envelope = printable(subject.sender, _ADDRESS) if identity is Identity.MAILFROM else ""
+    envelope = sanitize(subject.sender, _ADDRESS) if identity is Identity.MAILFROM else ""
     pairs = (
         ("client-ip", str(subject.address)),
         ("envelope-from", envelope),
         ("identity", identity.value),
-        ("receiver", printable(subject.receiver, 255)),
-        ("helo", printable(in_ascii(subject.helo), 255)),
-        ("mechanism", printable(outcome.mechanism, 60)),
-        ("problem", printable(outcome.problem, 60)),
+        ("receiver", sanitize(subject.receiver, 255)),
+        ("helo", sanitize(in_ascii(subject.helo), 255)),
+        ("mechanism", sanitize(outcome.mechanism, 60)),
+        ("problem", sanitize(outcome.problem, 60)),
     )
     field = f"Received-SPF: {outcome.result} ({_comment(identity, subject, outcome)})"
     for key, value in pairs:
@@ -45,18 +45,18 @@ def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:
 def authentication_results(identity: Identity, subject: Subject, outcome: Outcome) -> str:
     """The ``Authentication-Results`` field, with ourselves as its authority."""
     if identity is Identity.HELO:
-        about = f"smtp.helo={_value(printable(in_ascii(subject.helo), 255))}"
+        about = f"smtp.helo={_value(sanitize(in_ascii(subject.helo), 255))}"
     else:
         # The domain alone (RFC 8601 §2.7.2 allows both): OpenDMARC 1.4 takes a whole address for no pass.
-        about = f"smtp.mailfrom={_value(printable(subject.domain, 255))}"
+        about = f"smtp.mailfrom={_value(sanitize(subject.domain, 255))}"
     result, comment = outcome.result, _comment(identity, subject, outcome)
-    return f"Authentication-Results: {_value(printable(subject.receiver, 255))}; spf={result} ({comment}) {about}"
+    return f"Authentication-Results: {_value(sanitize(subject.receiver, 255))}; spf={result} ({comment}) {about}"
 
 
 def _comment(identity: Identity, subject: Subject, outcome: Outcome) -> str:
     whose = in_ascii(subject.helo) if identity is Identity.HELO else subject.sender
-    text = f"{subject.receiver}: {_words(outcome, str(subject.address), f'domain of {printable(whose, 100)}')}"
-    return re.sub(r"([()\\])", r"\\\1", printable(text, 240))
+    text = f"{subject.receiver}: {_words(outcome, str(subject.address), f'domain of {sanitize(whose, 100)}')}"
+    return re.sub(r"([()\\])", r"\\\1", sanitize(text, 240))
 
 
 def _words(outcome: Outcome, address: str, domain: str) -> str:

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
 from resolverd import bounds
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.spf.macros import BadMacro, MacroString, read, read_domain, uses
 from resolverd.spf.result import Result
 from resolverd.wire import codes
@@ -198,7 +198,7 @@ def _parse(text: bytes) -> Record | Fault:
             elif term:
                 directives.append(_directive(term))
         except ValueError as error:
-            return Fault(printable(f"{term[:60]}: {error}", 120))
+            return Fault(sanitize(f"{term[:60]}: {error}", 120))
     return Record(tuple(directives), modifiers.get("redirect"), modifiers.get("exp"))
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 from resolverd.clients.history import Acquaintances
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import is_public
-from resolverd.mail.sanitize import points, printable
-from resolverd.policy.client_names import Hosts
-from resolverd.policy.verdicts import Recalled
+from resolverd.mail.sanitize import points, sanitize
+from resolverd.policy.client_names import ClientNames
+from resolverd.policy.verdicts import StoredVerdict
 from resolverd.wire.names import Address
 from resolverd.zones import dnsbl_zone
 from resolverd.zones.dnsbl_zone import FIRSTSEEN, GREYPASSED, NOFCRDNS, NOPTR, OFFENDERS, WHY, Saying
@@ -31,7 +31,7 @@ class Told(NamedTuple):
 class Verdicts(Protocol):
     """The verdicts of late (`policy.verdicts`)."""
 
-    def last_on(self, client: Address, now: float) -> Recalled | None:
+    def last_on(self, client: Address, now: float) -> StoredVerdict | None:
         """The last verdict on a client."""
         ...
 
@@ -39,7 +39,7 @@ class Verdicts(Protocol):
 class ClientZones:
     """Answers for the subtrees of what is known."""
 
-    def __init__(self, hosts: Hosts, acquaintances: Acquaintances, verdicts: Callable[[], Verdicts], clock: Clock) -> None:
+    def __init__(self, hosts: ClientNames, acquaintances: Acquaintances, verdicts: Callable[[], Verdicts], clock: Clock) -> None:
         self._hosts = hosts
         self._acquaintances = acquaintances
         self._verdicts = verdicts
@@ -106,7 +106,7 @@ class ClientZones:
         verdict = recalled.verdict
         texts = [f"{verdict.action}, {int(recalled.age)} s ago, score {points(verdict.score)}, id {verdict.id}: {verdict.reason}"]
         texts += [each.text for each in verdict.findings if each.consequence is not None and each.text not in verdict.reason]
-        return Told(Saying((), tuple(printable(text, 250) for text in texts)), dnsbl_zone.STATUS_TTL)
+        return Told(Saying((), tuple(sanitize(text, 250) for text in texts)), dnsbl_zone.STATUS_TTL)
 
 
 def _at_most(seconds: float, ttl: int) -> int:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from resolverd.clock import Clock
 from resolverd.overrides.rules import Held, Kind, Override, Parties, Role, word_on_lists
 from resolverd.overrides.store import OverrideBook
-from resolverd.policy.client_names import Hosts
+from resolverd.policy.client_names import ClientNames
 from resolverd.wire.names import Address
 from resolverd.zones.dnsbl_zone import PARTIAL_TTL
 
@@ -25,7 +25,7 @@ NOTHING = Word()
 class OwnWord:
     """Finds the override that holds. Those for some recipient alone do not: a list is not told who that is."""
 
-    def __init__(self, book: OverrideBook, hosts: Hosts, clock: Clock) -> None:
+    def __init__(self, book: OverrideBook, hosts: ClientNames, clock: Clock) -> None:
         self._book = book
         self._hosts = hosts
         self._clock = clock

@@ -240,7 +240,7 @@ WORDS = "sentinel: mail.sentinel.example [192.0.2.1], <sentinel@sentinel.example
 FINDINGS = (
     Finding("dnsbl", "dnsbl_listed", f"blocked using zen.spamhaus.org; {WORDS}", 6, Consequence.REJECT),
     Finding("spf", "spf_fail", WORDS, 2, Consequence.SCORE),
-    Finding("overrides", "override_allow", WORDS, lifts=("*",)),
+    Finding("overrides", "override_allow", WORDS, suppresses=("*",)),
     Finding("ptr", "ptr_ok", WORDS),
 )
 

@@ -16,7 +16,7 @@ from resolverd.policy.checks.fcrdns import Fcrdns
 from resolverd.policy.checks.helo import Helo
 from resolverd.policy.checks.overrides import Overrides
 from resolverd.policy.checks.ptr import Ptr
-from resolverd.policy.checks.rhsbl import USUAL, Rhsbl
+from resolverd.policy.checks.rhsbl import DEFAULT, Rhsbl
 from resolverd.policy.checks.rules import PRESETS, Check, CheckRules
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.checks.spf import Spf, SpfOptions
@@ -25,7 +25,7 @@ from resolverd.policy.local_domains import NONE, LocalDomains
 __all__ = ["CHECKS", "PRESETS", "AccessMaps", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
 
 
-class Means(NamedTuple):
+class Inputs(NamedTuple):
     """What checks are made of besides their rules: the lists that are asked, and options of a single check."""
 
     lists: tuple[ListSpec, ...]
@@ -34,19 +34,19 @@ class Means(NamedTuple):
     local: LocalDomains
 
 
-_Maker = Callable[[CheckRules, Means], Check]
+_Maker = Callable[[CheckRules, Inputs], Check]
 
 CHECKS: Final[tuple[tuple[str, _Maker], ...]] = (
     # All ask at the same time; the order is that of the findings, and among equally harsh ones the first words the reply.
-    ("ptr", lambda rules, means: Ptr(rules)),  # says more than fcrdns, which fails as well where there is no name at all
-    ("fcrdns", lambda rules, means: Fcrdns(rules)),  # the client, before what it says of itself
-    ("helo", lambda rules, means: Helo(rules)),  # what it says first
-    ("sender_domain", lambda rules, means: SenderDomain(rules, means.local)),  # what it says next
-    ("spf", lambda rules, means: Spf(rules, means.spf)),  # and whether it may: a name must be there to be spoken for
+    ("ptr", lambda rules, inputs: Ptr(rules)),  # says more than fcrdns, which fails as well where there is no name at all
+    ("fcrdns", lambda rules, inputs: Fcrdns(rules)),  # the client, before what it says of itself
+    ("helo", lambda rules, inputs: Helo(rules)),  # what it says first
+    ("sender_domain", lambda rules, inputs: SenderDomain(rules, inputs.local)),  # what it says next
+    ("spf", lambda rules, inputs: Spf(rules, inputs.spf)),  # and whether it may: a name must be there to be spoken for
     # a listing has a link on which the sender can act, so it stands before the lists of domains
-    ("dnsbl", lambda rules, means: Dnsbl(rules, means.lists)),
-    ("rhsbl", lambda rules, means: Rhsbl(rules, means.lists, means.rhsbl)),
-    ("dnswl", lambda rules, means: Dnswl(rules, means.lists)),  # last, as it never refuses
+    ("dnsbl", lambda rules, inputs: Dnsbl(rules, inputs.lists)),
+    ("rhsbl", lambda rules, inputs: Rhsbl(rules, inputs.lists, inputs.rhsbl)),
+    ("dnswl", lambda rules, inputs: Dnswl(rules, inputs.lists)),  # last, as it never refuses
 )
 """Every check by name, with how it is made."""
 
@@ -56,7 +56,7 @@ def build(
     lists: Sequence[ListSpec],
     *,
     spf: SpfOptions | None = None,
-    rhsbl: Collection[str] = USUAL,
+    rhsbl: Collection[str] = DEFAULT,
     access: AccessMaps | None = None,
     overrides: OverrideIndex | None = None,
     local: LocalDomains = NONE,
@@ -65,12 +65,12 @@ def build(
 
     In front of them stands the admin's own word: overrides, then maps, if there are any; it follows no rules but its own.
     """
-    means = Means(tuple(lists), spf or SpfOptions(), rhsbl, local)
+    inputs = Inputs(tuple(lists), spf or SpfOptions(), rhsbl, local)
     on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
-    own_word: list[Check] = [] if overrides is None else [Overrides(overrides)]
+    suppression: list[Check] = [] if overrides is None else [Overrides(overrides)]
     if access:
-        own_word.append(Access(access))
-    return (*own_word, *(make(on[name], means) for name, make in CHECKS if name in on))
+        suppression.append(Access(access))
+    return (*suppression, *(make(on[name], inputs) for name, make in CHECKS if name in on))
 
 
 def rules_for(

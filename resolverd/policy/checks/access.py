@@ -11,13 +11,13 @@ from typing import NamedTuple
 from resolverd.mail.findings import Consequence, Evidence, Finding
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.postfix_maps import AccessMap, Match, Verb
-from resolverd.policy.checks.fcrdns import confirmed, wanted
-from resolverd.policy.checks.rules import harmless
+from resolverd.policy.checks.fcrdns import iprev_lookups, iprev_name
+from resolverd.policy.checks.rules import neutral
 
-LIFTED_FOR_HELO = ("helo",)
-LIFTED_FOR_CLIENT = ("dnsbl", "rhsbl")
+SUPPRESSED_FOR_HELO = ("helo",)
+SUPPRESSED_FOR_CLIENT = ("dnsbl", "rhsbl")
 """The checks that stand behind each map in the tutorial's restrictions."""
 
 
@@ -41,7 +41,7 @@ class Access:
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """What proves the client's name, where the mail server has not said it: names that lie are no names."""
-        return wanted(attempt, replies) if self.maps.client else ()
+        return iprev_lookups(attempt, replies) if self.maps.client else ()
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """The word of the first map of each kind that decides; DUNNO leaves it to the next one, as in a list of restrictions."""
@@ -52,11 +52,11 @@ class Access:
         if attempt.helo_name:
             found = _decisive([each.of_name(attempt.helo_name) for each in self.maps.helo])
             findings += [_finding("helo", attempt.helo_name, "Helo command", each) for each in found]
-        return findings or [harmless(self.name, "access_none", "no map has a say")]
+        return findings or [neutral(self.name, "access_none", "no map has a say")]
 
     def _client(self, attempt: Attempt, replies: Replies) -> Iterable[Match | None]:
         """A client without a name that leads back is called ``unknown``, as in smtpd; names come before addresses."""
-        name = confirmed(attempt, replies) or "unknown"
+        name = iprev_name(attempt, replies) or "unknown"
         for each in self.maps.client:
             yield each.of_name(name) or (each.of_address(attempt.client_address) if attempt.client_address else None)
 
@@ -68,15 +68,15 @@ def _decisive(matches: Iterable[Match | None]) -> Sequence[Match]:
 
 def _finding(kind: str, who: str, host: str, match: Match) -> Finding:
     entry = match.entry
-    seen = (Evidence(printable(f"{match.key} in {match.map}"), f"{entry.result} (line {entry.line})"),)
+    seen = (Evidence(sanitize(f"{match.key} in {match.map}"), f"{entry.result} (line {entry.line})"),)
     code = f"access_{kind}_{entry.verb}"
-    where = printable(f"{match.map} has {match.key} {entry.result}", 200)
+    where = sanitize(f"{match.map} has {match.key} {entry.result}", 200)
     if entry.reply is None:
-        lifts = LIFTED_FOR_CLIENT if kind == "client" else LIFTED_FOR_HELO
+        suppresses = SUPPRESSED_FOR_CLIENT if kind == "client" else SUPPRESSED_FOR_HELO
         what = "lists have no say" if kind == "client" else "HELO restrictions do not apply"
-        text = f"{printable(who, 120)}: {where}, so {what}"
-        return harmless("access", code, text, seen)._replace(lifts=lifts)
-    return harmless("access", code, f"{printable(who, 120)}: {where}", seen)._replace(
+        text = f"{sanitize(who, 120)}: {where}, so {what}"
+        return neutral("access", code, text, seen)._replace(suppresses=suppresses)
+    return neutral("access", code, f"{sanitize(who, 120)}: {where}", seen)._replace(
         consequence=Consequence.DEFER if entry.verb is Verb.DEFER else Consequence.REJECT,
         reply=entry.reply._replace(text=f"{host} rejected ({entry.reply.text})"),
     )

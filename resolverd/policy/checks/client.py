@@ -15,7 +15,7 @@ MAX_NAMES: Final = 10
 """Reverse names of one client that are looked at (RFC 7208 §4.6.4 has the same bound for ``ptr``)."""
 
 
-def told(name: str) -> str:
+def postfix_name(name: str) -> str:
     """A client name as the mail server gives it, lower-case; empty for ``unknown``, which hides temporary failures."""
     lowered = name.lower()
     return "" if lowered == "unknown" else lowered
@@ -26,15 +26,15 @@ def reverse_question(address: Address) -> Lookup:
     return Lookup(reverse_name(address), codes.PTR)
 
 
-def reverse_wanted(attempt: Attempt) -> Iterable[Lookup]:
+def reverse_lookups(attempt: Attempt) -> Iterable[Lookup]:
     """The reverse look-up, unless the mail server has told the name already or there is no client address."""
-    if attempt.client_address is not None and not told_reverse(attempt):
+    if attempt.client_address is not None and not postfix_reverse_name(attempt):
         yield reverse_question(attempt.client_address)
 
 
-def told_reverse(attempt: Attempt) -> str:
+def postfix_reverse_name(attempt: Attempt) -> str:
     """The reverse name that the mail server has found; a verified name is one, too."""
-    return told(attempt.reverse_client_name) or told(attempt.client_name)
+    return postfix_name(attempt.reverse_client_name) or postfix_name(attempt.client_name)
 
 
 def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unknown | Skipped:
@@ -42,7 +42,7 @@ def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unkno
 
     Names that are no host names do not count: getnameinfo(3) and smtpd refuse them as well.
     """
-    if name := told_reverse(attempt):
+    if name := postfix_reverse_name(attempt):
         return (name,)
     if attempt.client_address is None:
         return ()

@@ -9,8 +9,8 @@ from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
 from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.listings import Asked, asked, listings, remainder, uncounted
-from resolverd.policy.checks.rules import CheckRules, harmful, harmless
+from resolverd.policy.checks.listings import Asked, asked, listings, not_listed, uncounted
+from resolverd.policy.checks.rules import CheckRules, fail, neutral
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Dnsbl:
         address = attempt.client_address
         questions = self._asked(attempt)
         if not questions:
-            return [harmless(self.name, "dnsbl_skipped", skipped(attempt))]
+            return [neutral(self.name, "dnsbl_skipped", skipped(attempt))]
         findings = []
         for one, listed in listings(questions, replies):
             if not listed.weight:
@@ -39,7 +39,7 @@ class Dnsbl:
                 continue
             blocked = f"Client host [{address}] blocked using {one.spec.shown}"
             findings.append(
-                harmful(
+                fail(
                     self.name,
                     self.rules,
                     "dnsbl_listed",
@@ -50,7 +50,7 @@ class Dnsbl:
                     link=listed.link,
                 )
             )
-        return findings + remainder(self.name, questions, replies)
+        return findings + not_listed(self.name, questions, replies)
 
     def _asked(self, attempt: Attempt) -> list[Asked]:
         return address_lists(attempt, (spec for spec in self.lists if not spec.allows))

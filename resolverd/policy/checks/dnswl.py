@@ -11,13 +11,13 @@ from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Consequence, Finding
 from resolverd.mail.lookups import Listed, Question, Replies
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.policy.checks.dnsbl import address_lists, skipped
 from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.listings import Asked, listings, remainder, unknowns
-from resolverd.policy.checks.rules import CheckRules, harmless
+from resolverd.policy.checks.listings import Asked, listings, not_listed, unknowns
+from resolverd.policy.checks.rules import CheckRules, neutral
 
-LIFTED = ("dnsbl",)
+SUPPRESSED = ("dnsbl",)
 """What an allow list vouches for a client against: that which rests on its address."""
 
 _INERT = frozenset({Consequence.TAG, Consequence.WARN})
@@ -44,9 +44,9 @@ class Dnswl:
         """
         questions = self._asked(attempt)
         if not questions:
-            return [harmless(self.name, "dnswl_skipped", skipped(attempt))]
+            return [neutral(self.name, "dnswl_skipped", skipped(attempt))]
         findings = [self._finding(one, listed, replies) for one, listed in listings(questions, replies)]
-        rest = remainder(self.name, questions, replies)
+        rest = not_listed(self.name, questions, replies)
         acts = self.rules.consequence not in _INERT
         if acts and any(reply.why in UNREACHABLE for _, reply in unknowns(questions, replies)):
             rest = [finding._replace(code="dnswl_unreachable") for finding in rest]
@@ -54,15 +54,15 @@ class Dnswl:
 
     def _finding(self, one: Asked, listed: Listed, replies: Replies) -> Finding:
         code = "dnswl_listed" if listed.trust else "dnswl_untrusted"
-        finding = harmless(self.name, code, "", evidence(replies, [one.question], one.spec.shown))
+        finding = neutral(self.name, code, "", evidence(replies, [one.question], one.spec.shown))
         weight = listed.weight if self.rules.score is None else -abs(self.rules.score)
         scores = self.rules.consequence is Consequence.SCORE
         return finding._replace(
-            text=printable(listed.reason or f"{listed.addresses} in {one.spec.shown}"),
+            text=sanitize(listed.reason or f"{listed.addresses} in {one.spec.shown}"),
             score=weight if scores else 0,
             consequence=self.rules.consequence if scores or self.rules.consequence in _INERT else None,
             link=listed.link,
-            lifts=LIFTED if listed.trust and self.rules.consequence is None else (),
+            suppresses=SUPPRESSED if listed.trust and self.rules.consequence is None else (),
         )
 
     def _asked(self, attempt: Attempt) -> list[Asked]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from resolverd.failures import Unknown
 from resolverd.mail.findings import Evidence
 from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Replies, Reply, Skipped
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire.codes import type_text
 from resolverd.wire.names import to_text
 from resolverd.wire.rdata import summary
@@ -28,10 +28,10 @@ def piece(question: Question, reply: Reply, shown: str = "") -> Evidence:
         asked = f"{to_text(question.name).removesuffix('.')} {type_text(question.rtype)}"
     else:
         asked = f"{question.subject} in {shown or question.list_id}"
-    answered = printable(_words(question, reply), 200)
+    answered = sanitize(_words(question, reply), 200)
     if isinstance(reply, Unknown | Skipped):
-        return Evidence(printable(asked), answered)
-    return Evidence(printable(asked), answered, reply.age, reply.ms)
+        return Evidence(sanitize(asked), answered)
+    return Evidence(sanitize(asked), answered, reply.age, reply.ms)
 
 
 def why(reply: Unknown) -> str:

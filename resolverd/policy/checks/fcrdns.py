@@ -12,9 +12,9 @@ from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.hostnames import name_of
 from resolverd.mail.lookups import Absent, Lookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.client import reverse_names, reverse_wanted, told
+from resolverd.policy.checks.client import postfix_name, reverse_lookups, reverse_names
 from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import CheckRules, harmful, harmless, skipped, temporary
+from resolverd.policy.checks.rules import CheckRules, fail, neutral, skipped, tempfail
 from resolverd.wire import codes
 from resolverd.wire.names import Address
 
@@ -31,46 +31,46 @@ class Fcrdns:
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The PTR records and the addresses of their names, until one of them is the client's."""
-        return wanted(attempt, replies)
+        return iprev_lookups(attempt, replies)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A verified name told by the mail server is taken as it is."""
         address = attempt.client_address
         if address is None:
-            return [harmless(self.name, "fcrdns_skipped", "no client address given")]
-        if name := told(attempt.client_name):
-            return [harmless(self.name, "fcrdns_ok", f"hostname {name}, verified by the mail server")]
+            return [neutral(self.name, "fcrdns_skipped", "no client address given")]
+        if name := postfix_name(attempt.client_name):
+            return [neutral(self.name, "fcrdns_ok", f"hostname {name}, verified by the mail server")]
         forward = _forward(attempt, address, replies)
-        seen = evidence(replies, (*reverse_wanted(attempt), *forward.values()))
+        seen = evidence(replies, (*reverse_lookups(attempt), *forward.values()))
         for name, question in forward.items():
             if _confirms(question, address, replies):
-                return [harmless(self.name, "fcrdns_ok", f"{name} leads back to {address}", seen)]
+                return [neutral(self.name, "fcrdns_ok", f"{name} leads back to {address}", seen)]
         trouble = _trouble(attempt, forward, replies)
         if isinstance(trouble, Skipped):
             return [skipped(self.name, f"the hostname of {address}", seen)]
         if trouble:
             text = f"no hostname of {address} could be verified ({why(trouble)})"
-            return [temporary(self.name, self.rules, "fcrdns_unknown", text, LATER, seen)]
+            return [tempfail(self.name, self.rules, "fcrdns_unknown", text, LATER, seen)]
         if not forward:
             text = f"{address} has no hostname that could lead back"
-            return [harmful(self.name, self.rules, "fcrdns_missing", text, REPLY, seen)]
+            return [fail(self.name, self.rules, "fcrdns_missing", text, REPLY, seen)]
         text = f"{', '.join(forward)}: none leads back to {address}"
-        return [harmful(self.name, self.rules, "fcrdns_mismatch", text, REPLY, seen)]
+        return [fail(self.name, self.rules, "fcrdns_mismatch", text, REPLY, seen)]
 
 
-def wanted(attempt: Attempt, replies: Replies) -> Iterable[Question]:
+def iprev_lookups(attempt: Attempt, replies: Replies) -> Iterable[Question]:
     """What has to be known to say which name leads back to the client; nothing where the mail server has told it."""
-    if attempt.client_address is None or told(attempt.client_name):
+    if attempt.client_address is None or postfix_name(attempt.client_name):
         return
-    yield from reverse_wanted(attempt)
+    yield from reverse_lookups(attempt)
     forward = _forward(attempt, attempt.client_address, replies)
     confirming = [question for question in forward.values() if _confirms(question, attempt.client_address, replies)]
     yield from confirming or forward.values()
 
 
-def confirmed(attempt: Attempt, replies: Replies) -> str:
+def iprev_name(attempt: Attempt, replies: Replies) -> str:
     """A name of the client that leads back to it, as the mail server or these replies have it; empty for none."""
-    if (name := told(attempt.client_name)) or attempt.client_address is None:
+    if (name := postfix_name(attempt.client_name)) or attempt.client_address is None:
         return name
     forward = _forward(attempt, attempt.client_address, replies)
     return next((name for name, question in forward.items() if _confirms(question, attempt.client_address, replies)), "")

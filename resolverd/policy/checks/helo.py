@@ -12,7 +12,7 @@ from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import CheckRules, harmful, harmless, skipped, temporary
+from resolverd.policy.checks.rules import CheckRules, fail, neutral, skipped, tempfail
 from resolverd.wire import codes
 
 INVALID = SmtpReply(501, "5.5.2", "Helo command rejected (Invalid name)")
@@ -46,25 +46,25 @@ class Helo:
         """Syntax first, then existence. Any of A, AAAA and MX will do; so will a null MX, as the name need not take mail."""
         helo = attempt.helo_name
         if not helo:
-            return [harmless(self.name, "helo_skipped", "no HELO name given")]
+            return [neutral(self.name, "helo_skipped", "no HELO name given")]
         if fault := _fault(helo):
             code, text, reply = fault
-            return [harmful(self.name, self.rules, code, text, reply)]
+            return [fail(self.name, self.rules, code, text, reply)]
         if hostnames.is_literal(helo):
-            return [harmless(self.name, "helo_literal", f"HELO {helo} is an address literal")]
+            return [neutral(self.name, "helo_literal", f"HELO {helo} is an address literal")]
         questions = _questions(helo)
         seen = evidence(replies, questions)
         if any(_exists(question, replies) for question in questions):
-            return [harmless(self.name, "helo_ok", f"HELO {helo} exists", seen)]
+            return [neutral(self.name, "helo_ok", f"HELO {helo} exists", seen)]
         for question in questions:
             answer = replies.get(question, Unknown(Why.TIMEOUT))
             if isinstance(answer, Skipped):
                 return [skipped(self.name, f"HELO {helo}", seen)]
             if isinstance(answer, Unknown):
                 text = f"HELO {helo} could not be looked up ({why(answer)})"
-                return [temporary(self.name, self.rules, "helo_unknown", text, LATER, seen)]
+                return [tempfail(self.name, self.rules, "helo_unknown", text, LATER, seen)]
         text = f"HELO {helo} has neither address nor mail server"
-        return [harmful(self.name, self.rules, "helo_not_found", text, NOT_FOUND, seen)]
+        return [fail(self.name, self.rules, "helo_not_found", text, NOT_FOUND, seen)]
 
 
 def _fault(helo: str) -> tuple[str, str, SmtpReply] | None:

@@ -8,7 +8,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding
 from resolverd.mail.lookups import Clear, Listed, ListLookup, Replies, Skipped
 from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import harmless
+from resolverd.policy.checks.rules import neutral
 from resolverd.wire.names import Address
 
 
@@ -33,7 +33,7 @@ def listings(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, 
 def uncounted(check: str, code: str, who: str, one: Asked, listed: Listed, replies: Replies) -> Finding:
     """The word on a listing that weighs nothing: it is told, and does nothing, whatever listings do."""
     text = f"{who} {listed.reason or f'listed by {one.spec.shown}'}; 0 points, so it does not count"
-    return harmless(check, code, text, evidence(replies, [one.question], one.spec.shown))._replace(link=listed.link)
+    return neutral(check, code, text, evidence(replies, [one.question], one.spec.shown))._replace(link=listed.link)
 
 
 def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Unknown]]:
@@ -46,7 +46,7 @@ def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, 
     return found
 
 
-def remainder(check: str, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
+def not_listed(check: str, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
     """The word on the lists that do not list, if there are any: ``CHECK_clear``, or ``CHECK_unknown`` if one did not say;
     ``CHECK_skipped`` if none was asked."""
     others = [one for one in questions if not isinstance(replies.get(one.question), Listed)]
@@ -57,8 +57,8 @@ def remainder(check: str, questions: Sequence[Asked], replies: Replies) -> list[
     besides = f"; not asked, as the verdict is certain without: {', '.join(unasked)}" if unasked else ""
     if trouble := unknowns(others, replies):
         words = dict.fromkeys(f"{one.spec.shown} ({why(reply)})" for one, reply in trouble)
-        return [harmless(check, f"{check}_unknown", f"no word from {', '.join(words)}{besides}", seen)]
+        return [neutral(check, f"{check}_unknown", f"no word from {', '.join(words)}{besides}", seen)]
     names = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Clear))
     if not names:
-        return [harmless(check, f"{check}_skipped", f"not asked, as the verdict is certain without: {', '.join(unasked)}", seen)]
-    return [harmless(check, f"{check}_clear", f"not listed by {', '.join(names)}{besides}", seen)]
+        return [neutral(check, f"{check}_skipped", f"not asked, as the verdict is certain without: {', '.join(unasked)}", seen)]
+    return [neutral(check, f"{check}_clear", f"not listed by {', '.join(names)}{besides}", seen)]

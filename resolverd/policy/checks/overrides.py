@@ -1,7 +1,7 @@
 """The admin's own word on the client or the sender (`overrides.rules`), before anything that strangers say.
 
 A denial refuses by itself, as ``check_client_access`` and ``check_sender_access`` do with REJECT; a temporary one, such as a ban
-for an hour, puts off. An allowance refuses nothing: it lifts what others find (`Finding.lifts`), as far as it reaches.
+for an hour, puts off. An allowance refuses nothing: it lifts what others find (`Finding.suppresses`), as far as it reaches.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from resolverd.mail.findings import ANYTHING, Consequence, Finding, SmtpReply
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import DENY, EVERYTHING, GREYLIST, LISTS, SPF, Held, Kind, OverrideIndex, Parties, Role, word
-from resolverd.policy.checks.fcrdns import Fcrdns, confirmed
-from resolverd.policy.checks.rules import CheckRules, harmless
+from resolverd.policy.checks.fcrdns import Fcrdns, iprev_name
+from resolverd.policy.checks.rules import CheckRules, neutral
 from resolverd.policy.verdict import DENIED
 
 NAME: Final = "overrides"
@@ -31,9 +31,9 @@ _BANNED = SmtpReply(450, "4.7.1", "Message deferred (not taken for now, please t
 
 _REACH: Final[dict[tuple[Role, str], tuple[str, ...]]] = {
     **{
-        (role, scope): lifts
+        (role, scope): suppresses
         for role in (Role.CLIENT, Role.SENDER)
-        for scope, lifts in {
+        for scope, suppresses in {
             EVERYTHING: (ANYTHING,),
             LISTS: ("dnsbl", "rhsbl"),
             GREYLIST: ("greylist",),
@@ -74,7 +74,7 @@ class Overrides:
         """A denial, or each allowance that holds."""
         found = self.effective(attempt, replies)
         if not found:
-            return [harmless(self.name, "override_none", "no word of our own")]
+            return [neutral(self.name, "override_none", "no word of our own")]
         return [_denied(each) if each.override.key.action == DENY else _allowed(each) for each in found]
 
     def effective(self, attempt: Attempt, replies: Replies) -> list[Held]:
@@ -89,7 +89,7 @@ class Overrides:
         """The overrides that hold for the attempt, the most particular first."""
         if not len(self.index):
             return []
-        name = confirmed(attempt, replies) if self.index.names_domains else ""
+        name = iprev_name(attempt, replies) if self.index.names_domains else ""
         parties = Parties(
             attempt.client_address,
             (name,) if name else (),
@@ -107,16 +107,16 @@ def _canonical_sender(attempt: Attempt) -> str:
 
 def _denied(held: Held) -> Finding:
     if held.override.key.temporary:
-        finding = harmless(NAME, DENIED, f"denied for now: {_words(held)}")
+        finding = neutral(NAME, DENIED, f"denied for now: {_words(held)}")
         return finding._replace(consequence=Consequence.DEFER, reply=_BANNED)
-    finding = harmless(NAME, DENIED, f"denied: {_words(held)}")
+    finding = neutral(NAME, DENIED, f"denied: {_words(held)}")
     return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[held.role])
 
 
 def _allowed(held: Held) -> Finding:
     scope = held.override.key.scope
     reach = "" if scope == EVERYTHING else f" ({scope})"
-    return harmless(NAME, "override_allow", f"allowed{reach}: {_words(held)}")._replace(lifts=_REACH[held.role, scope])
+    return neutral(NAME, "override_allow", f"allowed{reach}: {_words(held)}")._replace(suppresses=_REACH[held.role, scope])
 
 
 def _words(held: Held) -> str:

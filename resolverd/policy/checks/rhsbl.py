@@ -15,11 +15,11 @@ from resolverd.mail.domains import canonical, registrable
 from resolverd.mail.findings import Finding, SmtpReply
 from resolverd.mail.lookups import Question, Replies, Skipped
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.client import reverse_names, reverse_wanted
+from resolverd.policy.checks.client import reverse_lookups, reverse_names
 from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.fcrdns import confirmed, wanted
-from resolverd.policy.checks.listings import Asked, asked, listings, remainder, uncounted
-from resolverd.policy.checks.rules import CheckRules, harmful, harmless
+from resolverd.policy.checks.fcrdns import iprev_lookups, iprev_name
+from resolverd.policy.checks.listings import Asked, asked, listings, not_listed, uncounted
+from resolverd.policy.checks.rules import CheckRules, fail, neutral
 
 ROLES: Final = {
     "helo": "Helo command",
@@ -29,7 +29,7 @@ ROLES: Final = {
     "recipient": "Recipient address",
 }
 """Where a name comes from, and how Postfix calls that; a name with two roles goes by the first."""
-USUAL: Final = ("helo", "sender", "reverse_client")
+DEFAULT: Final = ("helo", "sender", "reverse_client")
 """The tutorial's: the verified name is the reverse name, and recipients are our own."""
 
 
@@ -43,18 +43,18 @@ class Rhsbl:
 
     rules: CheckRules
     lists: tuple[ListSpec, ...]
-    roles: Collection[str] = USUAL
+    roles: Collection[str] = DEFAULT
     name: str = "rhsbl"
 
     def asks(self, attempt: Attempt, replies: Replies, *, lifted: Collection[str] = ()) -> Iterable[Question]:
         """Every domain list about every name, and the client's name itself; nothing for findings (by code) that are `lifted`."""
-        counting = [role for role in self.roles if f"rhsbl_{role}_listed" not in lifted]
-        if self._lists() and "reverse_client" in counting:
-            yield from reverse_wanted(attempt)
-        if self._lists() and "client" in counting:
-            yield from wanted(attempt, replies)
+        relevant = [role for role in self.roles if f"rhsbl_{role}_listed" not in lifted]
+        if self._lists() and "reverse_client" in relevant:
+            yield from reverse_lookups(attempt)
+        if self._lists() and "client" in relevant:
+            yield from iprev_lookups(attempt, replies)
         for role, questions in self._asked(attempt, replies):
-            if role in counting:
+            if role in relevant:
                 yield from (one.question for one in questions)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
@@ -63,7 +63,7 @@ class Rhsbl:
         everything = [one for _, questions in by_role for one in questions]
         if not everything:
             text = "no name to ask about" if self._lists() else "no list is asked about domains"
-            return [harmless(self.name, "rhsbl_skipped", text)]
+            return [neutral(self.name, "rhsbl_skipped", text)]
         findings: list[Finding] = []
         heaviest: dict[tuple[str, str | None], int] = {}
         for role, questions in by_role:
@@ -74,7 +74,7 @@ class Rhsbl:
                     findings.append(uncounted(self.name, f"rhsbl_{role}_uncounted", who, one, listed, replies))
                     continue
                 blocked = f"{ROLES[role]} [{domain}] blocked using {one.spec.shown}"
-                finding = harmful(
+                finding = fail(
                     self.name,
                     self.rules,
                     f"rhsbl_{role}_listed",
@@ -89,9 +89,9 @@ class Rhsbl:
                 if before is None or findings[before].score < finding.score:
                     heaviest[key] = len(findings)
                 findings.append(finding)
-        counting = set(heaviest.values())
-        findings = [each if at in counting else each._replace(score=0) for at, each in enumerate(findings)]
-        return findings + remainder(self.name, everything, replies)
+        relevant = set(heaviest.values())
+        findings = [each if at in relevant else each._replace(score=0) for at, each in enumerate(findings)]
+        return findings + not_listed(self.name, everything, replies)
 
     def _lists(self) -> list[ListSpec]:
         return [spec for spec in self.lists if not spec.allows and spec.takes("")]
@@ -121,7 +121,7 @@ def _reverse_name(attempt: Attempt, replies: Replies) -> str:
 _NAMES: Final[dict[str, Callable[[Attempt, Replies], str]]] = {
     "helo": lambda attempt, replies: attempt.helo_name,
     "sender": lambda attempt, replies: attempt.sender_domain,
-    "client": confirmed,
+    "client": iprev_name,
     "reverse_client": _reverse_name,
     "recipient": lambda attempt, replies: attempt.recipient_domain,
 }

@@ -9,7 +9,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply
 from resolverd.mail.lookups import Question, Records, Replies
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 
 ACTING: Final = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
 """Consequences that can change what happens to the mail, so that the finding's points count."""
@@ -69,17 +69,17 @@ def judged(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
     return findings
 
 
-def harmless(check: str, code: str, text: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
+def neutral(check: str, code: str, text: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
     """A finding that weighs nothing and changes nothing."""
-    return Finding(check, code, printable(text), evidence=evidence, ms=_longest(evidence))
+    return Finding(check, code, sanitize(text), evidence=evidence, ms=_longest(evidence))
 
 
 def skipped(check: str, whose: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
     """The word of a check that has nothing to say, as the verdict was certain without it."""
-    return harmless(check, f"{check}_skipped", f"{whose} was not looked up, the verdict is certain without it", evidence)
+    return neutral(check, f"{check}_skipped", f"{whose} was not looked up, the verdict is certain without it", evidence)
 
 
-def harmful(
+def fail(
     check: str,
     rules: CheckRules,
     code: str,
@@ -95,7 +95,7 @@ def harmful(
     return Finding(
         check,
         code,
-        printable(text),
+        sanitize(text),
         score=(weight if rules.score is None else rules.score) if counts else 0,
         consequence=rules.consequence,
         reply=_reworded(rules, reply) if counts else None,
@@ -105,7 +105,7 @@ def harmful(
     )
 
 
-def temporary(
+def tempfail(
     check: str, rules: CheckRules, code: str, text: str, reply: SmtpReply, evidence: tuple[Evidence, ...] = ()
 ) -> Finding:
     """A finding that may be gone at the next try: never more than a deferral, never any points.
@@ -119,7 +119,7 @@ def temporary(
     return Finding(
         check,
         code,
-        printable(text),
+        sanitize(text),
         consequence=Consequence.DEFER if defers else Consequence.GREYLIST if counts else None,
         reply=reply.deferred if defers else None,
         evidence=evidence,

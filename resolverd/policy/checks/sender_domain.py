@@ -11,9 +11,9 @@ from resolverd.mail import hostnames
 from resolverd.mail.findings import Evidence, Finding, SmtpReply
 from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import CheckRules, harmful, harmless, skipped, temporary
+from resolverd.policy.checks.rules import CheckRules, fail, neutral, skipped, tempfail
 from resolverd.policy.local_domains import NONE, LocalDomains
 from resolverd.wire import codes
 from resolverd.wire.alabels import in_ascii, is_malformed
@@ -50,39 +50,39 @@ class SenderDomain:
         """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
         domain = in_ascii(attempt.sender_domain)
         if reason := self._skipped(attempt):
-            return [harmless(self.name, "sender_domain_skipped", reason)]
+            return [neutral(self.name, "sender_domain_skipped", reason)]
         questions = self._questions(attempt)
         seen = evidence(replies, questions)
         if not questions:
             if is_malformed(domain):  # smtpd has taken it; that it has no A-labels proves nothing
                 text = f"sender domain {domain} has no A-labels, so it cannot be looked up"
-                return [harmless(self.name, "sender_domain_skipped", printable(text))]
+                return [neutral(self.name, "sender_domain_skipped", sanitize(text))]
             text = f"sender domain {domain} is no domain name"
-            return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND)]
+            return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND)]
         mx = replies.get(questions[0], Unknown(Why.TIMEOUT))
         if isinstance(mx, Records):
             return [self._judge_mx(domain, mx, seen)]
         if any(isinstance(replies.get(question), Records) for question in questions[1:]):
-            return [harmless(self.name, "sender_domain_ok", f"sender domain {domain} has an address", seen)]
+            return [neutral(self.name, "sender_domain_ok", f"sender domain {domain} has an address", seen)]
         for question in questions:
             reply = replies.get(question, Unknown(Why.TIMEOUT))
             if isinstance(reply, Skipped):
                 return [skipped(self.name, f"sender domain {domain}", seen)]
             if isinstance(reply, Unknown):
                 text = f"sender domain {domain} could not be looked up ({why(reply)})"
-                return [temporary(self.name, self.rules, "sender_domain_unknown", text, LATER, seen)]
+                return [tempfail(self.name, self.rules, "sender_domain_unknown", text, LATER, seen)]
         text = f"sender domain {domain} has neither mail server nor address"
-        return [harmful(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen)]
+        return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen)]
 
     def _judge_mx(self, domain: str, mx: Records, seen: tuple[Evidence, ...]) -> Finding:
         exchanges = [_exchange(rdata) for rdata in mx.rdatas]
         if ROOT in exchanges:
             text = f"sender domain {domain} takes no mail (null MX)"
-            return harmful(self.name, self.rules, "sender_domain_null_mx", text, NULL_MX, seen)
+            return fail(self.name, self.rules, "sender_domain_null_mx", text, NULL_MX, seen)
         if not any(map(_usable, exchanges)):
             text = f"sender domain {domain} has MX records without any host name"
-            return harmful(self.name, self.rules, "sender_domain_malformed", text, MALFORMED, seen)
-        return harmless(self.name, "sender_domain_ok", f"sender domain {domain} has a mail server", seen)
+            return fail(self.name, self.rules, "sender_domain_malformed", text, MALFORMED, seen)
+        return neutral(self.name, "sender_domain_ok", f"sender domain {domain} has a mail server", seen)
 
 
     def _skipped(self, attempt: Attempt) -> str:

@@ -14,9 +14,9 @@ from resolverd.mail.domains import canonical
 from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.rules import CheckRules, harmful, harmless, temporary
+from resolverd.policy.checks.rules import CheckRules, fail, neutral, tempfail
 from resolverd.spf import Identity, Outcome, Progress, Result, Subject, authentication_results, check_host, follow, received_spf
 from resolverd.wire.alabels import in_ascii
 
@@ -82,14 +82,14 @@ class Spf:
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A finding for the sender, and one for the HELO name if there is anything to say of it."""
         if skipped := self._skipped(attempt):
-            return [harmless(self.name, "spf_skipped", skipped)]
+            return [neutral(self.name, "spf_skipped", skipped)]
         findings: list[Finding] = []
         for claim in self._claims(attempt, replies, _LATE):
             outcome = claim.progress.outcome
             if outcome is None:  # what is missing stands as not known, so it was skipped
                 seen = evidence(replies, claim.progress.asked)
                 text = f"the SPF record of {claim.subject.domain} was not looked up, the verdict is certain without it"
-                findings.append(harmless(self.name, f"{claim.code}_skipped", text, seen))
+                findings.append(neutral(self.name, f"{claim.code}_skipped", text, seen))
                 continue
             finding = self._finding(attempt, claim, outcome, replies)
             if claim.code == "spf" or not findings:
@@ -99,7 +99,7 @@ class Spf:
             if any(earlier.score for earlier in findings):
                 finding = finding._replace(score=0)  # one client, one record: its points count once
             findings.append(finding)
-        return findings or [harmless(self.name, "spf_skipped", "no domain to check")]
+        return findings or [neutral(self.name, "spf_skipped", "no domain to check")]
 
     def _skipped(self, attempt: Attempt) -> str:
         if attempt.client_address is None:
@@ -121,29 +121,29 @@ class Spf:
         seen = evidence(replies, claim.progress.asked)
         code, text = f"{claim.code}_{outcome.result}", _text(claim, outcome)
         if outcome.worthless:
-            return harmless(self.name, f"{claim.code}_worthless", text, seen)
+            return neutral(self.name, f"{claim.code}_worthless", text, seen)
         if outcome.result is Result.TEMPERROR:
             return self._unknown(code, text, outcome.domain, seen)
         if outcome.result is Result.PERMERROR and self.options.permerror is not Consequence.OFF:
             reply = SmtpReply(550, "5.7.24", f"Message rejected (the SPF record of {outcome.domain} is faulty)")
-            return harmful(self.name, self._rules(self.options.permerror), code, text, reply, seen)
+            return fail(self.name, self._rules(self.options.permerror), code, text, reply, seen)
         if outcome.result is not Result.FAIL:
-            return harmless(self.name, code, text, seen)
+            return neutral(self.name, code, text, seen)
         if (allowed := self._allowed(attempt, replies)) is not None:
             asked = tuple(lookup for progress in self._forwarders(attempt, replies, _LATE) for lookup in progress.asked)
             seen += evidence(replies, asked)
             if allowed.result is Result.PASS:
-                return harmless(self.name, "spf_allowed", f"{text}; but {allowed.domain} forwards mail", seen)
+                return neutral(self.name, "spf_allowed", f"{text}; but {allowed.domain} forwards mail", seen)
             if allowed.result is Result.TEMPERROR:
                 problem = f"{text}; whether {allowed.domain} has forwarded it could not be found out"
                 return self._unknown(f"{claim.code}_temperror", problem, allowed.domain, seen)
-        return harmful(self.name, self._rules_of_fail(outcome), code, text, _refusal(claim, outcome), seen)
+        return fail(self.name, self._rules_of_fail(outcome), code, text, _refusal(claim, outcome), seen)
 
     def _unknown(self, code: str, text: str, domain: str, seen: tuple[Evidence, ...]) -> Finding:
         if self.options.temperror is Consequence.OFF:
-            return harmless(self.name, code, text, seen)
+            return neutral(self.name, code, text, seen)
         reply = SmtpReply(450, "4.7.24", f"Message deferred (the SPF record of {domain} could not be looked up)")
-        return temporary(self.name, self._rules(self.options.temperror), code, text, reply, seen)
+        return tempfail(self.name, self._rules(self.options.temperror), code, text, reply, seen)
 
     def _allowed(self, attempt: Attempt, replies: Replies) -> Outcome | None:
         """The outcome for the forwarder that sent it; if that is not certain, of one that may have."""
@@ -208,10 +208,10 @@ def _fails(outcome: Outcome | None) -> bool:
 
 
 def _text(claim: _Claim, outcome: Outcome) -> str:
-    client, domain = claim.subject.address, printable(claim.subject.domain, 120)
+    client, domain = claim.subject.address, sanitize(claim.subject.domain, 120)
     whose = f"HELO {domain}" if claim.identity is Identity.HELO else domain
-    because = f" ({printable(outcome.mechanism, 80)})" if outcome.mechanism else ""
-    problem = printable(outcome.problem, 120)
+    because = f" ({sanitize(outcome.mechanism, 80)})" if outcome.mechanism else ""
+    problem = sanitize(outcome.problem, 120)
     if outcome.worthless:
         return f"{whose} lets anybody send{because}"
     return {
@@ -227,8 +227,8 @@ def _text(claim: _Claim, outcome: Outcome) -> str:
 
 def _refusal(claim: _Claim, outcome: Outcome) -> SmtpReply:
     """The words of a fail; those of the domain itself behind our own, and marked as its own (RFC 7208 §6.2)."""
-    domain = printable(claim.subject.domain, 120)
+    domain = sanitize(claim.subject.domain, 120)
     said = f"as {domain}" if claim.identity is Identity.HELO else f"for {domain}"
     text = f"Message rejected (SPF fail - {claim.subject.address} is not allowed to send {said})"
-    explanation = printable(outcome.explanation, _EXPLANATION)
+    explanation = sanitize(outcome.explanation, _EXPLANATION)
     return SmtpReply(550, "5.7.23", f"{text}; {domain} explains: {explanation}" if explanation else text)

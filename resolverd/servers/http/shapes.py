@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from resolverd.dnsbl.spec import ListState
-from resolverd.mail.findings import Finding, Otherwise, Verdict
+from resolverd.mail.findings import Finding, Verdict, WhatIf
 from resolverd.mail.lookups import Clear, Listed, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.servers.http.problems import Problem, bad_attributes
@@ -91,7 +91,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in verdict.findings],
         "greylist": greylist._asdict() if greylist else None,
         "header": verdict.header or None,
-        "otherwise": [_otherwise(each) for each in verdict.otherwise],
+        "otherwise": [_otherwise(each) for each in verdict.what_if],
         "partial": verdict.partial,
         "ms": verdict.ms,
     }
@@ -111,8 +111,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _otherwise(otherwise: Otherwise) -> dict[str, Any]:
-    return {"without": list(otherwise.without), "action": otherwise.action.value, "text": otherwise.text}
+def _otherwise(what_if: WhatIf) -> dict[str, Any]:
+    return {"without": list(what_if.without), "action": what_if.action.value, "text": what_if.text}
 
 
 def list_json(state: ListState) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from resolverd import bounds
 from resolverd.mail.findings import Action, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address
 
 JUDGED = frozenset({"RCPT", "DATA"})
@@ -132,8 +132,8 @@ def render(verdict: Verdict) -> str:
     """
     reply = reply_to(verdict)
     if reply is None:
-        return f"PREPEND {printable(verdict.header, bounds.POLICY_HEADER)}" if verdict.header else NOTHING
-    said = f"{reply.enhanced} {printable(reply.text, bounds.POLICY_REPLY)}"
+        return f"PREPEND {sanitize(verdict.header, bounds.POLICY_HEADER)}" if verdict.header else NOTHING
+    said = f"{reply.enhanced} {sanitize(reply.text, bounds.POLICY_REPLY)}"
     return f"{reply.code} {said}" if verdict.action is Action.REJECT else f"DEFER_IF_PERMIT {said}"
 
 

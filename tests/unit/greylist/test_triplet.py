@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolverd.greylist.triplet import MAX_KEY, level_sender, network, triplet
+from resolverd.greylist.triplet import MAX_KEY, network, normalize_sender, triplet
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_network(address: str, prefixes: tuple[int, int], expected: str) -> None
     ],
 )
 def test_level_sender(sender: str, expected: str) -> None:
-    assert level_sender(sender.encode()).decode() == expected
+    assert normalize_sender(sender.encode()).decode() == expected
 
 
 def test_key_is_lower_case_and_readable() -> None:
@@ -93,8 +93,8 @@ def test_any_text_has_a_key(sender: str, recipient: str) -> None:
 
 @given(st.text(st.characters(exclude_characters="@", codec="utf-8")), st.sampled_from(["example.com", "a.example"]))
 def test_levelling_twice_changes_nothing_without_a_tag(local: str, domain: str) -> None:
-    once = level_sender(f"x{local}@{domain}".encode())
-    assert level_sender(once) == once
+    once = normalize_sender(f"x{local}@{domain}".encode())
+    assert normalize_sender(once) == once
 
 
 def test_lone_surrogates_have_a_key() -> None:

@@ -16,14 +16,14 @@ from resolverd.greylist.allow_files import read_recipients
 from resolverd.mail import recipients
 from resolverd.mail.domains import canonical
 from resolverd.mail.findings import Action, Verdict
-from resolverd.mail.sanitize import printable
+from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.rules import Override, OverrideIndex, key_of
 from resolverd.policy import checks
 from resolverd.policy.checks.overrides import Overrides
 from resolverd.policy.checks.rules import PRESETS, CheckRules
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.checks.spf import SpfOptions
-from resolverd.policy.verdict import Mode, VerdictRules, decide, notice
+from resolverd.policy.verdict import Mode, VerdictRules, decide, verdict_header
 from resolverd.servers.policy.server import decision_fields
 from resolverd.wire.alabels import TooLong, a_labels, in_ascii
 from resolverd.wire.names import BadName, from_text
@@ -149,9 +149,9 @@ def test_headers_have_a_labels(style: str, expected: str) -> None:
 def test_a_verdict_names_the_domain_in_a_labels() -> None:
     subject = attempt(sender=JOSE)
     decision = decide(subject, judged(SenderDomain(CheckRules()), subject, World()), VerdictRules(mode=Mode.OBSERVE))
-    assert "xn--mnchen-3ya.org" in notice(decision, "REF")
+    assert "xn--mnchen-3ya.org" in verdict_header(decision, "REF")
     assert decision.reply is not None
-    assert printable(decision.reply.text) == decision.reply.text
+    assert sanitize(decision.reply.text) == decision.reply.text
 
 
 @pytest.mark.parametrize("form", ["postgrey", "logfmt", "json"])

@@ -273,7 +273,7 @@ def test_networks_are_found_as_by_looking_at_each(made, client, dropped):
 
 # -- the check
 
-LIFTED = [
+SUPPRESSED = [
     ("allow 192.0.2.7", {"*"}),
     ("allow 192.0.2.7 lists", {"dnsbl", "rhsbl"}),
     ("allow 192.0.2.7 greylist", {"greylist"}),
@@ -293,11 +293,11 @@ SUBJECT = {"helo_name": "Helo.Example.NET", "sender": "Bob@Sender.example", "rec
 NAMES = World({f"{REVERSE} PTR": ptr("mail.example.com"), "mail.example.com A": a(CLIENT)})
 
 
-@pytest.mark.parametrize(("line", "lifts"), LIFTED)
-def test_what_an_allowance_lifts(line, lifts):
+@pytest.mark.parametrize(("line", "suppresses"), SUPPRESSED)
+def test_what_an_allowance_suppresses(line, suppresses):
     findings = judged(Overrides(OverrideIndex(ruled(line))), attempt(**SUBJECT), NAMES)
-    assert {each for finding in findings for each in finding.lifts} == lifts
-    assert [finding.code for finding in findings] == ["override_allow" if lifts else "override_none"]
+    assert {each for finding in findings for each in finding.suppresses} == suppresses
+    assert [finding.code for finding in findings] == ["override_allow" if suppresses else "override_none"]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_what_an_allowance_lifts(line, lifts):
 )
 def test_what_is_denied_is_told_as_postfix_tells_it(line, said):
     (finding,) = judged(Overrides(OverrideIndex(ruled(line))), attempt(**SUBJECT), NAMES)
-    assert (finding.code, str(finding.reply), finding.lifts) == ("override_deny", said, ())
+    assert (finding.code, str(finding.reply), finding.suppresses) == ("override_deny", said, ())
 
 
 @pytest.mark.parametrize(

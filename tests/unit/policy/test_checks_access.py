@@ -8,7 +8,7 @@ from resolverd.mail.lookups import ListLookup
 from resolverd.overrides.postfix_maps import read
 from resolverd.policy.checks import PRESETS, AccessMaps, build
 from resolverd.policy.checks.access import Access
-from resolverd.policy.early import Foresight
+from resolverd.policy.early import EarlyDecision
 from resolverd.policy.verdict import VerdictRules, decide
 
 NAMED = {f"{REVERSE} PTR": ptr("out.dripemail2.com"), "out.dripemail2.com A": a(CLIENT)}
@@ -128,4 +128,4 @@ def test_a_listing_waits_for_the_name_that_may_lift_it():
     for access, sure in ((maps(DRIP), False), (None, True)):
         checks = build(PRESETS["tutorial"], LISTS, access=access)
         more = {ListLookup(spec.id, subject.client_address): World().reply(ListLookup(spec.id, "x")) for spec in LISTS}
-        assert Foresight(subject, checks, by_id, VerdictRules()).is_decided({**more, **listing}, open_[:1]) is sure
+        assert EarlyDecision(subject, checks, by_id, VerdictRules()).is_decided({**more, **listing}, open_[:1]) is sure

@@ -17,7 +17,7 @@ from resolverd.failures import ConfigError
 from resolverd.mail.findings import Action, Consequence, GreylistOutcome
 from resolverd.policy.checks import PRESETS, SpfOptions, build, rules_for
 from resolverd.policy.checks.spf import Spf, authorised
-from resolverd.policy.verdict import VerdictRules, decide, excused
+from resolverd.policy.verdict import VerdictRules, decide, drop_tempfails
 from resolverd.spf import Identity, Outcome, Result, Subject, authentication_results, received_spf
 from tests.unit.policy.test_service import GOOD, Internet, Setup
 
@@ -133,7 +133,7 @@ def test_consequences(options, records, reply):
 
 
 def test_a_deferral_is_excused_while_the_internet_is_out_of_reach():
-    (finding,) = excused(judged(spf(temperror=Consequence.DEFER), attempt(sender=JOE), world({TXT: TIMEOUT})))
+    (finding,) = drop_tempfails(judged(spf(temperror=Consequence.DEFER), attempt(sender=JOE), world({TXT: TIMEOUT})))
     assert (finding.consequence, finding.reply) == (None, None)
 
 

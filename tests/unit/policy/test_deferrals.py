@@ -15,7 +15,7 @@ from resolverd.policy.checks import build
 from resolverd.policy.checks.overrides import Overrides
 from resolverd.policy.checks.rules import PRESETS
 from resolverd.policy.checks.spf import SpfOptions
-from resolverd.policy.verdict import VerdictRules, conclude, decide, settle
+from resolverd.policy.verdict import VerdictRules, apply_greylist, decide, finish
 from resolverd.servers.policy.protocol import render
 
 CONTRIB = Path(__file__).parents[3] / "contrib" / "fail2ban"
@@ -39,8 +39,8 @@ class Dead(World):
 
 
 def verdict(findings: list[Finding], greylist: GreylistOutcome | None = None):
-    decision = settle(decide(attempt(**DELIVERY), findings, VerdictRules()), greylist)
-    return conclude(decision, greylist, ref="ABCDEFGH23")
+    decision = apply_greylist(decide(attempt(**DELIVERY), findings, VerdictRules()), greylist)
+    return finish(decision, greylist, ref="ABCDEFGH23")
 
 
 def checked(world: World, *lists, preset="tutorial", overrides=None) -> list[Finding]:

@@ -21,7 +21,7 @@ from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import Wish
 from resolverd.policy.checks import PRESETS, build
-from resolverd.policy.early import Foresight
+from resolverd.policy.early import EarlyDecision
 from resolverd.policy.verdict import VerdictRules, decide
 from resolverd.zones.lists import ZoneRules
 from tests.unit.policy.test_service import DELIVERY, GOOD, HOST, REVERSE, RTT, Internet, Setup
@@ -79,8 +79,8 @@ def names(subject):
 )  # fmt: skip
 def test_what_is_foreseen_comes_true(preset, replies, others, open_, subject):
     known = {lookup: reply for lookup, reply in replies.items() if lookup not in open_} | names(subject)
-    foresight = Foresight(subject, build(PRESETS[preset], LISTS), BY_ID, VerdictRules())
-    if open_ and foresight.is_decided(known, open_):
+    early = EarlyDecision(subject, build(PRESETS[preset], LISTS), BY_ID, VerdictRules())
+    if open_ and early.is_decided(known, open_):
         first = told(preset, subject, {**known, **{lookup: replies[lookup] for lookup in open_}})
         assert told(preset, subject, {**known, **{lookup: others[lookup] for lookup in open_}}) == first
 
@@ -89,33 +89,33 @@ def test_what_is_foreseen_comes_true(preset, replies, others, open_, subject):
 @given(st.sampled_from(sorted(PRESETS)), REPLIES, st.sets(st.sampled_from(lookups()), min_size=1))
 def test_frugal_foresight_never_lets_a_refused_client_through(preset, replies, open_):
     known = {lookup: reply for lookup, reply in replies.items() if lookup not in open_} | names(SUBJECT)
-    foresight = Foresight(SUBJECT, build(PRESETS[preset], LISTS), BY_ID, VerdictRules(), frugal=True)
-    if foresight.is_decided(known, open_):
+    early = EarlyDecision(SUBJECT, build(PRESETS[preset], LISTS), BY_ID, VerdictRules(), frugal=True)
+    if early.is_decided(known, open_):
         early = told(preset, SUBJECT, {**known, **dict.fromkeys(open_, SKIPPED)})[0]
         late = told(preset, SUBJECT, replies | names(SUBJECT))[0]
         assert (early in (Action.REJECT, Action.DEFER)) == (late in (Action.REJECT, Action.DEFER))
 
 
 def test_something_is_foreseen_at_all():
-    foresight = Foresight(SUBJECT, build(PRESETS["tutorial"], LISTS), BY_ID, VerdictRules())
+    early = EarlyDecision(SUBJECT, build(PRESETS["tutorial"], LISTS), BY_ID, VerdictRules())
     zen, psbl, allow = (ListLookup(spec.id, ADDRESS) for spec in (ZEN, PSBL, ALLOW))
     known = names(SUBJECT)
-    assert not foresight.is_decided({**known, zen: listed("zen")}, [psbl, allow]), "the allow list may vouch"
-    assert foresight.is_decided({**known, zen: listed("zen"), allow: clear("allow")}, [psbl])
-    assert foresight.is_decided({**known, allow: listed("allow", -2, trust=2)}, [zen, psbl])
-    assert not foresight.is_decided({**known, zen: clear("zen"), allow: clear("allow")}, [psbl])
+    assert not early.is_decided({**known, zen: listed("zen")}, [psbl, allow]), "the allow list may vouch"
+    assert early.is_decided({**known, zen: listed("zen"), allow: clear("allow")}, [psbl])
+    assert early.is_decided({**known, allow: listed("allow", -2, trust=2)}, [zen, psbl])
+    assert not early.is_decided({**known, zen: clear("zen"), allow: clear("allow")}, [psbl])
 
 
 def test_points_have_bounds():
-    foresight = Foresight(SUBJECT, build(PRESETS["scored"], LISTS), BY_ID, VerdictRules())
+    early = EarlyDecision(SUBJECT, build(PRESETS["scored"], LISTS), BY_ID, VerdictRules())
     zen, psbl, allow = (ListLookup(spec.id, ADDRESS) for spec in (ZEN, PSBL, ALLOW))
     known = {**names(SUBJECT), zen: listed("zen", 6)}
-    assert not foresight.is_decided(known, [psbl, allow]), "6 - 2 is too little to refuse"
+    assert not early.is_decided(known, [psbl, allow]), "6 - 2 is too little to refuse"
     more = {**known, psbl: listed("psbl", 3)}
-    assert not foresight.is_decided(more, [allow]), "9 - 2 is enough, but out of reach it would soften the refusal"
+    assert not early.is_decided(more, [allow]), "9 - 2 is enough, but out of reach it would soften the refusal"
     dbl = ListLookup("dbl", "example.com")
-    assert foresight.is_decided({**more, dbl: listed("dbl", 6)}, [psbl]), "enough in any case"
-    assert foresight.is_decided({**known, allow: clear("allow")}, [psbl])
+    assert early.is_decided({**more, dbl: listed("dbl", 6)}, [psbl]), "enough in any case"
+    assert early.is_decided({**known, allow: clear("allow")}, [psbl])
 
 
 @given(
@@ -391,8 +391,8 @@ async def test_frugal_asks_allow_lists_first_in_the_zone_too():
     replies = await engine.ask_all(
         ADDRESS, deadline=loop.time() + 2, enough=lambda replies, open_: is_decided(engine.known, replies, open_, None)
     )
-    spared = {name for name, reply in replies.items() if reply is SKIPPED}
-    assert spared == {"spamhaus-zen", "spamcop", "psbl", "mailspike"}
+    skipped = {name for name, reply in replies.items() if reply is SKIPPED}
+    assert skipped == {"spamhaus-zen", "spamcop", "psbl", "mailspike"}
     assert resolver.asked == ["7.2.0.192.list.dnswl.org"]
     resolver.script["list.dnswl.org"] = SERVFAIL
     replies = await engine.ask_all(

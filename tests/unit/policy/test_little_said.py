@@ -11,7 +11,7 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.failures import Unknown
-from resolverd.policy.inquiry import reply_of
+from resolverd.policy.lookups import reply_of
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed
 from resolverd.wire.names import from_text

@@ -15,8 +15,8 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.evaluate import of_sender
-from resolverd.policy.lookup_budget import Purse, Purses, ZoneRates
-from resolverd.policy.service import Screen
+from resolverd.policy.lookup_budget import LookupBudget, LookupBudgets, ZoneRates
+from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
 from resolverd.resolver.iterator.budget import Exhausted, Work
 from resolverd.wire import codes
@@ -60,7 +60,7 @@ def screen_of(resolver, preset="tutorial"):
     engine = Engine((), resolver.parts.resolve, resolver.clock, Counters())
     checks = partial(build, PRESETS[preset])
     refs = (f"REF{n}" for n in range(10_000))
-    return Screen(
+    return PolicyService(
         checks, engine, resolver.parts.resolve, NoGreylist(), resolver.clock, VerdictRules(), Counters(), lambda: next(refs)
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ async def test_who_is_spent_says_nothing_of_the_names(tmp_path):
     net, _ = internet("answering")
     resolver = ScriptedResolver(net, tmp_path)
     rates = ZoneRates(resolver.clock)
-    poor, rich = Purse(rates, 0), Purse(rates, BUDGET)
+    poor, rich = LookupBudget(rates, 0), LookupBudget(rates, BUDGET)
     name, deadline = from_text("mail.victim.example"), resolver.clock.monotonic() + 4
     resolve = partial(resolver.parts.resolve.resolve, name, codes.A)
     assert (await resolve(deadline=deadline, purse=poor)).rcode == codes.SERVFAIL
@@ -131,7 +131,7 @@ async def test_who_is_spent_says_nothing_of_the_names(tmp_path):
 @virtual
 async def test_whoever_waits_for_the_same_pays_as_well():
     rates = ZoneRates(VirtualClock())
-    poor, rich = Purse(rates, 1), Purse(rates, BUDGET)
+    poor, rich = LookupBudget(rates, 1), LookupBudget(rates, BUDGET)
     work = Work(0.0, purse=poor)
     zone = from_text("victim.example")
     work.pay(zone, zone)
@@ -189,8 +189,8 @@ async def test_a_client_cannot_spend_what_it_takes_to_find_a_forged_sender_out(t
 
 def test_each_question_has_its_payer():
     rates = ZoneRates(VirtualClock())
-    purses = Purses.full(rates)
-    assert (purses.client.left, purses.sender.left) == (bounds.MAIL_CLIENT_QUERIES, bounds.MAIL_SENDER_QUERIES)
+    budgets = LookupBudgets.full(rates)
+    assert (budgets.client.left, budgets.sender.left) == (bounds.MAIL_CLIENT_QUERIES, bounds.MAIL_SENDER_QUERIES)
     subject = mail(sender="teller@bank.example")
     asked = {to_text(question.name) for question in of_sender(subject, build(PRESETS["tutorial"], ()), {})}
     assert asked == {"bank.example."}

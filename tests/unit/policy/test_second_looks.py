@@ -13,7 +13,7 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
 from resolverd.policy.checks import PRESETS, SpfOptions, build
-from resolverd.policy.service import Screen
+from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
@@ -53,7 +53,7 @@ class World:
         self.engine = Engine(specs("tutorial", **alone), self.resolver, self.clock, self.counters)
         ids = count(1)
         checks = partial(build, PRESETS["tutorial"], spf=SpfOptions(header="none"))
-        self.screen = Screen(
+        self.screen = PolicyService(
             checks, self.engine, self.resolver, Greylist(), self.clock, VerdictRules(), self.counters,
             lambda: f"REF{next(ids)}", hostname="mx.example.org",
         )  # fmt: skip

@@ -17,12 +17,12 @@ from resolverd.greylist.service import CLIENTS, Greylister
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
 from resolverd.mail.lookups import Absent, ListLookup, Lookup, Records
 from resolverd.metrics import Counters
-from resolverd.policy.cache import Known, Messages
+from resolverd.policy.cache import Transaction, TransactionCache
 from resolverd.policy.checks import PRESETS, SpfOptions, build
-from resolverd.policy.checks.rules import harmless
-from resolverd.policy.inquiry import MAX_QUESTIONS, Inquiry, reply_of
-from resolverd.policy.lookup_budget import Purses, ZoneRates
-from resolverd.policy.service import Screen
+from resolverd.policy.checks.rules import neutral
+from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
+from resolverd.policy.lookups import MAX_QUESTIONS, LookupResults, reply_of
+from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.policy.verdicts import RecentVerdicts
 from resolverd.state.memory import MemoryStore
@@ -149,7 +149,7 @@ class Setup:
         self.greylist = Greylist(greylist)
         self.counters = Counters()
         ids = count(1)
-        self.screen = Screen(
+        self.screen = PolicyService(
             checks or partial(build, PRESETS[preset], spf=SpfOptions(header="none")),
             self.internet,
             self.internet,
@@ -493,7 +493,7 @@ class Broken:
     def judge(self, attempt, replies):
         if self.where == "judge":
             raise RuntimeError("bug")
-        return [harmless("broken", "broken_ok", "")]
+        return [neutral("broken", "broken_ok", "")]
 
 
 @pytest.mark.parametrize("where", ["asks", "judge"])
@@ -518,7 +518,7 @@ class Insatiable:
         return [dns(f"h{i}.example A") for i in range(10 * len(replies) + 10)]
 
     def judge(self, attempt, replies):
-        return [harmless("insatiable", "insatiable_ok", "")]
+        return [neutral("insatiable", "insatiable_ok", "")]
 
 
 @virtual
@@ -757,8 +757,8 @@ async def test_a_message_is_soon_forgotten():
 
 
 def test_strangers_cannot_fill_the_memory():
-    messages = Messages(max_messages=10)
-    known = Known(Inquiry({}, frozenset()), [], False, Purses.full(ZoneRates(VirtualClock())))
+    messages = TransactionCache(max_messages=10)
+    known = Transaction(LookupResults({}, frozenset()), [], False, LookupBudgets.full(ZoneRates(VirtualClock())))
     for number in range(100):
         messages.put(attempt(instance=str(number)), known, 0)
     messages.put(attempt(), known, 0)

@@ -9,8 +9,17 @@ from mailcases import attempt
 
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
 from resolverd.mail.recipients import matches
-from resolverd.mail.sanitize import printable
-from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules, conclude, decide, notice, settle, waived
+from resolverd.mail.sanitize import sanitize
+from resolverd.policy.verdict import (
+    Mode,
+    RecipientPolicy,
+    VerdictRules,
+    apply_greylist,
+    bypass_reason,
+    decide,
+    finish,
+    verdict_header,
+)
 
 RULES = VerdictRules()
 PTR = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your reverse hostname)")
@@ -24,7 +33,7 @@ LATE_PTR = Finding("ptr", "ptr_unknown", "late", 0, Consequence.DEFER, PTR)
 BAD_HELO = Finding("helo", "helo_not_fqdn", "not fqdn", 2, Consequence.REJECT, HELO)
 ON_ZEN = Finding("dnsbl", "dnsbl_listed", "on zen", 6, Consequence.REJECT, ZEN, "https://zen.example/192.0.2.7")
 ON_DBL = Finding("rhsbl", "rhsbl_sender_listed", "on dbl", 6, Consequence.REJECT, DBL)
-VOUCHED = Finding("dnswl", "dnswl_listed", "on allow", lifts=("dnsbl",))
+VOUCHED = Finding("dnswl", "dnswl_listed", "on allow", suppresses=("dnsbl",))
 UNTRUSTED = Finding("dnswl", "dnswl_untrusted", "on allow without trust")
 LOST = Finding("dnswl", "dnswl_unreachable", "no word from allow")
 BLOCKED_ALLOW = Finding("dnswl", "dnswl_unknown", "no word from allow")
@@ -105,7 +114,7 @@ def test_a_lifted_listing_is_still_told():
 
 
 def test_reply_link_and_reference():
-    verdict = conclude(decide(attempt(), [ON_ZEN], RULES), ref="ABC234")
+    verdict = finish(decide(attempt(), [ON_ZEN], RULES), ref="ABC234")
     assert str(verdict.reply) == (
         "554 5.7.1 Service unavailable (Client host [192.0.2.7] blocked using zen.spamhaus.org)"
         "; https://zen.example/192.0.2.7; ref ABC234"
@@ -149,11 +158,11 @@ def test_recipients(recipient, pattern, means):
 
 def test_trusted_and_authenticated_clients_are_waived():
     rules = VerdictRules(trusted_networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")))
-    assert waived(attempt(), rules) == "trusted network"
-    assert waived(attempt(client_address="2001:db8::1"), rules) == "trusted network"
-    assert waived(attempt(client_address="198.51.100.1"), rules) == ""
-    assert waived(attempt(client_address=None), rules) == ""
-    assert waived(attempt(client_address=None, sasl_username="joe"), rules) == "authenticated client"
+    assert bypass_reason(attempt(), rules) == "trusted network"
+    assert bypass_reason(attempt(client_address="2001:db8::1"), rules) == "trusted network"
+    assert bypass_reason(attempt(client_address="198.51.100.1"), rules) == ""
+    assert bypass_reason(attempt(client_address=None), rules) == ""
+    assert bypass_reason(attempt(client_address=None, sasl_username="joe"), rules) == "authenticated client"
 
 
 @pytest.mark.parametrize(
@@ -184,34 +193,34 @@ def test_suspicion(findings, suspicious):
 )
 def test_greylisting_has_its_word(state, action):
     outcome = GreylistOutcome(state, reason="why")
-    verdict = conclude(settle(decide(attempt(), [], RULES), outcome), outcome, ref="r")
+    verdict = finish(apply_greylist(decide(attempt(), [], RULES), outcome), outcome, ref="r")
     assert verdict.action == action
     assert verdict.greylist == outcome
     assert verdict.reply is None
 
 
 def test_greylisting_does_not_soften_a_refusal():
-    assert settle(decide(attempt(), [ON_ZEN], RULES), GreylistOutcome("new")).action is Action.REJECT
+    assert apply_greylist(decide(attempt(), [ON_ZEN], RULES), GreylistOutcome("new")).action is Action.REJECT
 
 
 def test_observing_lets_everything_pass_and_says_what_would_have_been():
     rules = VerdictRules(mode=Mode.OBSERVE)
     decision = decide(attempt(), [ON_ZEN], rules)
-    verdict = conclude(decision, ref="ABC")
+    verdict = finish(decision, ref="ABC")
     assert (verdict.action, verdict.reply, verdict.reason) == (Action.ACCEPT, None, "observed only, would reject: on zen")
-    assert notice(decision, "ABC") == "X-Resolverd: would reject (on zen); score=6; ref=ABC"
+    assert verdict_header(decision, "ABC") == "X-Resolverd: would reject (on zen); score=6; ref=ABC"
     forged = ON_ZEN._replace(text="helo x); score=-9; ref=FORGED")
-    header = notice(decide(attempt(), [forged], rules), "ABC")
+    header = verdict_header(decide(attempt(), [forged], rules), "ABC")
     assert header == "X-Resolverd: would reject (helo x), score:-9, ref:FORGED); score=6; ref=ABC"
-    assert notice(decide(attempt(), [], rules), "ABC") == "X-Resolverd: accept; score=0; ref=ABC"
-    greylisted = settle(decide(attempt(), [], rules), GreylistOutcome("new", reason="new"))
-    assert conclude(greylisted, ref="ABC").action is Action.ACCEPT
+    assert verdict_header(decide(attempt(), [], rules), "ABC") == "X-Resolverd: accept; score=0; ref=ABC"
+    greylisted = apply_greylist(decide(attempt(), [], rules), GreylistOutcome("new", reason="new"))
+    assert finish(greylisted, ref="ABC").action is Action.ACCEPT
 
 
 def test_tags_stand_in_a_header():
     decision = decide(attempt(), [TAGGED, TAGGED], RULES)
-    assert notice(decision, "ABC") == "X-Resolverd: tagged; tags=helo_not_fqdn; score=0; ref=ABC"
-    assert notice(decide(attempt(), [OK, WARNED], RULES), "ABC") == ""
+    assert verdict_header(decision, "ABC") == "X-Resolverd: tagged; tags=helo_not_fqdn; score=0; ref=ABC"
+    assert verdict_header(decide(attempt(), [OK, WARNED], RULES), "ABC") == ""
 
 
 def test_policies_for_recipients():
@@ -228,20 +237,20 @@ def test_policies_for_recipients():
 @given(st.text(), st.text(), st.text(max_size=30))
 def test_nothing_from_outside_ends_the_reply(text, link, ref):
     finding = ON_ZEN._replace(reply=SmtpReply(554, "5.7.1", text), link=link)
-    reply = conclude(decide(attempt(), [finding], RULES), ref=ref).reply
+    reply = finish(decide(attempt(), [finding], RULES), ref=ref).reply
     assert reply is not None
     assert len(reply.text) <= 400
     assert all(" " <= char <= "~" for char in reply.text)
-    assert reply.text.endswith(f"; ref {printable(ref, 40)}")
+    assert reply.text.endswith(f"; ref {sanitize(ref, 40)}")
 
 
 def test_templates_in_names_expand_to_nothing():
-    assert printable("100%s %(x)s $name ${x}\r\n\r\naction=OK") == "100%s %(x)s $name ${x} action=OK"
+    assert sanitize("100%s %(x)s $name ${x}\r\n\r\naction=OK") == "100%s %(x)s $name ${x} action=OK"
 
 
 @pytest.mark.parametrize(("limit", "text"), [(10, "abcdefg..."), (3, "..."), (2, ".."), (0, "")])
 def test_long_texts_are_cut(limit, text):
-    assert printable("abcdefghijklmnop", limit) == text
+    assert sanitize("abcdefghijklmnop", limit) == text
 
 
 findings = st.lists(
@@ -253,7 +262,7 @@ findings = st.lists(
         score=st.sampled_from([-4, 0, 1, 3, 6]),
         consequence=st.none() | st.sampled_from([c for c in Consequence if c is not Consequence.OFF]),
         reply=st.none() | st.sampled_from([PTR, HELO, ZEN]),
-        lifts=st.just(()),
+        suppresses=st.just(()),
     ),
     max_size=8,
 )
@@ -270,7 +279,7 @@ def test_only_a_refusing_or_scoring_finding_refuses(found):
     assert (decision.reply is None) is (decision.action is Action.ACCEPT)
 
 
-LIFTS = [
+SUPPRESSES = [
     (("*",), [NO_PTR, LATE_PTR, BAD_HELO, ON_ZEN], Action.ACCEPT, False),
     (("dnsbl", "rhsbl"), [ON_ZEN], Action.ACCEPT, True),
     (("dnsbl", "rhsbl"), [ON_ZEN, BAD_HELO], Action.REJECT, False),
@@ -282,9 +291,9 @@ LIFTS = [
 ]
 
 
-@pytest.mark.parametrize(("lifts", "found", "action", "wants_greylist"), LIFTS)
-def test_an_own_word_lifts_what_it_reaches(lifts, found, action, wants_greylist):
-    own = Finding("overrides", "override_allow", "allowed", lifts=lifts)
+@pytest.mark.parametrize(("suppresses", "found", "action", "wants_greylist"), SUPPRESSES)
+def test_an_own_word_lifts_what_it_reaches(suppresses, found, action, wants_greylist):
+    own = Finding("overrides", "override_allow", "allowed", suppresses=suppresses)
     for order in ([own, *found], [*found, own]):
         decision = decide(attempt(), order, RULES)
         assert (decision.action, decision.wants_greylist) == (action, wants_greylist)
@@ -293,7 +302,7 @@ def test_an_own_word_lifts_what_it_reaches(lifts, found, action, wants_greylist)
 
 
 def test_nothing_lifts_an_own_denial_and_no_own_word_takes_good_points_away():
-    own = Finding("overrides", "override_allow", "allowed", lifts=("*",))
+    own = Finding("overrides", "override_allow", "allowed", suppresses=("*",))
     denied = Finding("overrides", "override_deny", "denied", 0, Consequence.REJECT, ZEN)
     assert decide(attempt(), [own, denied], RULES).action is Action.REJECT
     good = Finding("dnswl", "dnswl_listed", "known", -4, Consequence.SCORE)
@@ -301,7 +310,7 @@ def test_nothing_lifts_an_own_denial_and_no_own_word_takes_good_points_away():
 
 
 @given(findings, st.sampled_from([OK, UNTRUSTED, VOUCHED, WARNED]))
-def test_a_harmless_finding_makes_nothing_worse(found, harmless):
+def test_a_harmless_finding_makes_nothing_worse(found, neutral):
     order = [Action.ACCEPT, Action.GREYLIST, Action.DEFER, Action.REJECT]
-    before, after = decide(attempt(), found, RULES), decide(attempt(), [*found, harmless], RULES)
+    before, after = decide(attempt(), found, RULES), decide(attempt(), [*found, neutral], RULES)
     assert order.index(after.action) <= order.index(before.action)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from mailcases import attempt
 
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
-from resolverd.policy.verdict import VerdictRules, decide, settle
-from resolverd.policy.what_if import otherwise
+from resolverd.policy.verdict import VerdictRules, apply_greylist, decide
+from resolverd.policy.what_if import what_if
 
 RULES = VerdictRules(greylist=False)
 
@@ -24,9 +24,9 @@ ZEN = refusing("dnsbl", "dnsbl_listed", (554, "5.7.1"))
 DBL = refusing("rhsbl", "rhsbl_sender_listed", (554, "5.7.1"))
 PTR = refusing("ptr", "ptr_missing", (450, "4.7.25"))
 HELO = refusing("helo", "helo_not_fqdn", (504, "5.5.2"))
-DNSWL = Finding("dnswl", "dnswl_listed", "vouched for", lifts=("dnsbl",))
+DNSWL = Finding("dnswl", "dnswl_listed", "vouched for", suppresses=("dnsbl",))
 LOST = Finding("dnswl", "dnswl_unreachable", "no word")
-MAP = Finding("access", "access_helo_ok", "in helo_access", lifts=("helo",))
+MAP = Finding("access", "access_helo_ok", "in helo_access", suppresses=("helo",))
 FINE = Finding("spf", "spf_pass", "may send")
 
 
@@ -57,21 +57,21 @@ def test_what_would_have_changed_it(findings, action, says):
     subject = attempt(recipient="a@example.org")
     decision = decide(subject, findings, RULES)
     assert decision.action is action
-    assert [each.text for each in otherwise(subject, findings, RULES, decision)] == says
+    assert [each.text for each in what_if(subject, findings, RULES, decision)] == says
 
 
 def test_greylisting_and_exempt_recipients():
     subject = attempt(recipient="a@example.org")
     greylist = GreylistOutcome("early-retry", missing=173, reason="early-retry (173s missing)")
-    decision = settle(decide(subject, [FINE], VerdictRules()), greylist)
-    (found,) = otherwise(subject, [FINE], VerdictRules(), decision, greylist)
+    decision = apply_greylist(decide(subject, [FINE], VerdictRules()), greylist)
+    (found,) = what_if(subject, [FINE], VerdictRules(), decision, greylist)
     assert found.text == "at another try after 173 s: accept"
     listed = decide(subject, [ZEN], VerdictRules())
-    assert otherwise(subject, [ZEN], VerdictRules(), listed)[0].text == "without dnsbl_listed: accept, if greylisting lets it"
-    spared = otherwise(subject, [ZEN], RULES, listed, spared=True)
-    assert spared[0].text == "without dnsbl_listed: accept, as far as was asked"
+    assert what_if(subject, [ZEN], VerdictRules(), listed)[0].text == "without dnsbl_listed: accept, if greylisting lets it"
+    skipped = what_if(subject, [ZEN], RULES, listed, skipped=True)
+    assert skipped[0].text == "without dnsbl_listed: accept, as far as was asked"
     postmaster = attempt(recipient="postmaster@example.org")
-    (found,) = otherwise(postmaster, [ZEN], RULES, decide(postmaster, [ZEN], RULES))
+    (found,) = what_if(postmaster, [ZEN], RULES, decide(postmaster, [ZEN], RULES))
     assert found == ((), Action.REJECT, "to a recipient who is not exempt: reject")
 
 
@@ -80,7 +80,7 @@ def test_what_is_said_is_so(findings):
     """Every refusal has a way out that holds when it is tried."""
     subject = attempt(recipient="a@example.org")
     decision = decide(subject, findings, RULES)
-    found = otherwise(subject, findings, RULES, decision)
+    found = what_if(subject, findings, RULES, decision)
     assert found or decision.action is Action.ACCEPT
     for each in found:
         left = [finding for finding in findings if finding.code not in each.without]

@@ -17,8 +17,8 @@ from resolverd.mail.findings import Finding
 from resolverd.mail.lookups import Absent, Lookup, Question, Records, Reply
 from resolverd.policy import checks
 from resolverd.policy.checks.rules import NO_AUTHORITY
-from resolverd.policy.inquiry import inquire, judge
-from resolverd.policy.inquiry import reply_of as as_checks_see_it
+from resolverd.policy.lookups import judge, run_lookups
+from resolverd.policy.lookups import reply_of as as_checks_see_it
 from resolverd.resolver.priming import Priming
 from resolverd.wire.ask import Ask, Failed, Server
 from resolverd.wire.names import from_text
@@ -106,8 +106,8 @@ async def findings(resolver: ScriptedResolver) -> list[Finding]:
         end = resolver.clock.monotonic() + 4
         return as_checks_see_it(await resolver.parts.resolve.resolve(question.name, question.rtype, deadline=end), question.rtype)
 
-    inquiry = await inquire(sender, all_checks, ask, resolver.clock, resolver.clock.monotonic() + 8)
-    return judge(sender, all_checks, inquiry)
+    results = await run_lookups(sender, all_checks, ask, resolver.clock, resolver.clock.monotonic() + 8)
+    return judge(sender, all_checks, results)
 
 
 def definite(found: list[Finding]) -> list[str]:

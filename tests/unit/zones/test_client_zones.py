@@ -21,7 +21,7 @@ from resolverd.greylist.decide import Client, encode_client
 from resolverd.greylist.service import CLIENTS
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
 from resolverd.metrics import Counters
-from resolverd.policy.client_names import Hosts
+from resolverd.policy.client_names import ClientNames
 from resolverd.policy.verdicts import RecentVerdicts
 from resolverd.state.base import Store
 from resolverd.state.disk.store import open_store
@@ -59,7 +59,7 @@ class World:
         self.engine = Engine((), self.resolver, self.clock, Counters())
         self.acquaintances = Acquaintances(self.store, self.clock, Counters())
         self.recent = RecentVerdicts()
-        clients = ClientZones(Hosts(self.resolver, self.clock), self.acquaintances, lambda: self.recent, self.clock)
+        clients = ClientZones(ClientNames(self.resolver, self.clock), self.acquaintances, lambda: self.recent, self.clock)
         self.zones = ListZones(from_text("rbl.internal"), self.engine, ZoneRules(), self.clock, clients=clients)
 
     async def answer(self, tree: str, rtype: int = codes.A, reverse: str = REVERSE) -> Answer:

@@ -12,7 +12,7 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import OverrideBook, Wish
-from resolverd.policy.client_names import Hosts
+from resolverd.policy.client_names import ClientNames
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
@@ -37,7 +37,7 @@ class World:
         self.book = OverrideBook(MemoryStore(), self.clock, Counters())
         self.zones = ListZones(
             from_text(ORIGIN), self.engine, rules or ZoneRules(), self.clock,
-            guard=GuardTable(CATALOGUE, lists), own=OwnWord(self.book, Hosts(self.resolver, self.clock), self.clock),
+            guard=GuardTable(CATALOGUE, lists), own=OwnWord(self.book, ClientNames(self.resolver, self.clock), self.clock),
         )  # fmt: skip
 
     async def answer(self, name, rtype=codes.A, **kwargs):

@@ -28,8 +28,8 @@ from resolverd.mail.lookups import (
     Skipped,
 )
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.rules import NO_AUTHORITY, Check, harmless, judged
-from resolverd.policy.suppress import LIFTED, NO_WORD, OwnWord, counting, own_word
+from resolverd.policy.checks.rules import NO_AUTHORITY, Check, judged, neutral
+from resolverd.policy.suppress import NOT_SUPPRESSED, SUPPRESSED, Suppression, relevant, suppression
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 
@@ -38,20 +38,20 @@ log = logging.getLogger(__name__)
 MAX_QUESTIONS: Final = 256
 """Questions asked for one attempt: four names in forty lists are fewer, a check gone wild is stopped."""
 
-BROKEN: Final = "internal_error"
+INTERNAL_ERROR: Final = "internal_error"
 """The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
 
 _OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
 
 
-class Inquiry(NamedTuple):
+class LookupResults(NamedTuple):
     """What came back; as Unknown also what was not there in time, as Skipped what the decision did not need.
 
-    `broken`: names of the checks that failed while asking, or whose questions failed by a fault of ours.
+    `failed`: names of the checks that failed while asking, or whose questions failed by a fault of ours.
     """
 
     replies: Replies
-    broken: frozenset[str]
+    failed: frozenset[str]
 
     @property
     def partial(self) -> bool:
@@ -59,16 +59,16 @@ class Inquiry(NamedTuple):
         return any(isinstance(reply, Unknown) for reply in self.replies.values())
 
     @property
-    def spared(self) -> bool:
+    def skipped(self) -> bool:
         """Whether something was not asked, as the decision did not need it."""
         return any(isinstance(reply, Skipped) for reply in self.replies.values())
 
     @property
-    def known(self) -> dict[Question, Reply]:
+    def seen(self) -> dict[Question, Reply]:
         """The replies without those that nobody needed."""
         return {question: reply for question, reply in self.replies.items() if not isinstance(reply, Skipped)}
 
-    def changed(self, replies: Mapping[ListLookup, ListReply]) -> "Inquiry":
+    def changed(self, replies: Mapping[ListLookup, ListReply]) -> "LookupResults":
         """The same with other replies in place of some."""
         merged: dict[Question, Reply] = {**self.replies}
         merged.update({question: reply for question, reply in replies.items() if question in merged})
@@ -91,25 +91,25 @@ def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
     return False
 
 
-async def inquire(
+async def run_lookups(
     attempt: Attempt,
     checks: Sequence[Check],
     ask: Callable[[Question, bool], Awaitable[Reply]],
     clock: Clock,
     deadline: float,
     *,
-    known: Replies | None = None,
+    seen: Replies | None = None,
     recall: Callable[[Question], Reply | None] = _recalls_nothing,
     turn: Callable[[Question], int] = _at_once,
     is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
-    lifting: bool = True,
+    suppressing: bool = True,
     of_sender: Callable[[Replies], Collection[Question]] = _of_nobody,
-) -> Inquiry:
+) -> LookupResults:
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
-    `known`: replies that are there already; `recall` gives those that can be had without asking anybody. `turn`: the questions
+    `seen`: replies that are there already; `recall` gives those that can be had without asking anybody. `turn`: the questions
     of the lowest number go first, and have half of the time to be answered. `is_decided` is told the replies so far and the
-    questions that are open, whenever a list has spoken, or is about to be asked. `lifting`: what the admin's own word lifts
+    questions that are open, whenever a list has spoken, or is about to be asked. `suppressing`: what the admin's own word lifts
     is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
 
     `of_sender` tells which questions are about the sender's domain, and `ask` is told whether a question is.
@@ -117,28 +117,28 @@ async def inquire(
     Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
-    replies: dict[Question, Reply] = dict(known or {})
+    replies: dict[Question, Reply] = dict(seen or {})
     under_way: dict[Question, asyncio.Task[Reply]] = {}
-    broken: set[str] = set()
-    failed: set[Question] = set()
+    failed: set[str] = set()
+    failed_questions: set[Question] = set()
     began = clock.monotonic()
     halfway = began + (deadline - began) / 2
     answered: list[Question] = []
-    spared = False
+    skipped = False
     last = -1
-    word, settled = NO_WORD, False
+    word, settled = NOT_SUPPRESSED, False
     try:
         while True:
             if not settled:
-                word = _own_word(attempt, checks, replies) if lifting else NO_WORD
+                word = _own_word(attempt, checks, replies) if suppressing else NOT_SUPPRESSED
                 settled = word.wants <= replies.keys()
-            wanted = _wanted(attempt, checks, replies, broken, word.lifts)
+            wanted = _wanted(attempt, checks, replies, failed, word.suppresses)
             open_ = [question for question in wanted if question not in replies]
             waits = not word.wants.isdisjoint(open_)
             turns = {question: turn(question) + (waits and isinstance(question, ListLookup)) for question in open_}
             first = min(turns.values(), default=0)
-            if (first > last or _is_news(answered, replies, open_)) and not broken and is_decided(replies, open_):
-                spared = True
+            if (first > last or _is_news(answered, replies, open_)) and not failed and is_decided(replies, open_):
+                skipped = True
                 break
             last = first
             now = clock.monotonic()
@@ -165,31 +165,31 @@ async def inquire(
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             answered = [question for question, task in under_way.items() if task.done()]
             for question in answered:
-                replies[question] = _outcome(question, under_way.pop(question), failed)
+                replies[question] = _outcome(question, under_way.pop(question), failed_questions)
     finally:
         for task in under_way.values():
             task.cancel()
     for question in wanted:
-        replies.setdefault(question, SKIPPED if spared else _OVERDUE)
-    if word.lifts:
-        for question in _wanted(attempt, checks, replies, broken):
-            replies.setdefault(question, LIFTED)
-    if failed:
-        broken |= {check.name for check in checks if failed & set(_wanted(attempt, [check], replies, broken))}
-    return Inquiry(replies, frozenset(broken))
+        replies.setdefault(question, SKIPPED if skipped else _OVERDUE)
+    if word.suppresses:
+        for question in _wanted(attempt, checks, replies, failed):
+            replies.setdefault(question, SUPPRESSED)
+    if failed_questions:
+        failed |= {check.name for check in checks if failed_questions & set(_wanted(attempt, [check], replies, failed))}
+    return LookupResults(replies, frozenset(failed))
 
 
-def judge(attempt: Attempt, checks: Sequence[Check], inquiry: Inquiry) -> list[Finding]:
+def judge(attempt: Attempt, checks: Sequence[Check], results: LookupResults) -> list[Finding]:
     """Every check's findings, in the order of the checks; a check that fails has only an internal error to say."""
     findings: list[Finding] = []
     for check in checks:
         try:
-            if check.name not in inquiry.broken:
-                findings += judged(check, attempt, inquiry.replies)
+            if check.name not in results.failed:
+                findings += judged(check, attempt, results.replies)
                 continue
         except Exception:
             log.exception("check %s failed while judging", check.name)
-        findings.append(harmless(check.name, BROKEN, "this check failed, the log has the details"))
+        findings.append(neutral(check.name, INTERNAL_ERROR, "this check failed, the log has the details"))
     return findings
 
 
@@ -232,13 +232,13 @@ def _recalled(question: Question, recall: Callable[[Question], Reply | None]) ->
         return None
 
 
-def _outcome(question: Question, task: asyncio.Task[Reply], failed: set[Question]) -> Reply:
-    """What a finished task has brought; a question that failed by a fault of ours joins `failed`."""
+def _outcome(question: Question, task: asyncio.Task[Reply], failed_questions: set[Question]) -> Reply:
+    """What a finished task has brought; a question that failed by a fault of ours joins `failed_questions`."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if error is None:
         return task.result()
     log.error("a question failed: %s", question, exc_info=error)
-    failed.add(question)
+    failed_questions.add(question)
     return Unknown(Why.FAILED, "internal error")
 
 
@@ -249,25 +249,25 @@ def _senders(of_sender: Callable[[Replies], Collection[Question]], replies: Repl
         return ()
 
 
-def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> OwnWord:
+def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
     try:
-        return own_word(attempt, checks, replies)
+        return suppression(attempt, checks, replies)
     except Exception:  # a check that fails is told of when it is asked or judges
-        return NO_WORD
+        return NOT_SUPPRESSED
 
 
 def _wanted(
-    attempt: Attempt, checks: Sequence[Check], replies: Replies, broken: set[str], lifts: Collection[str] = ()
+    attempt: Attempt, checks: Sequence[Check], replies: Replies, failed: set[str], suppresses: Collection[str] = ()
 ) -> list[Question]:
     """What all checks want to know at this point, each question once, without what is lifted; checks that fail here join
-    `broken`."""
+    `failed`."""
     wanted: dict[Question, None] = {}
     for check in checks:
-        if check.name in broken:
+        if check.name in failed:
             continue
         try:
-            wanted.update(dict.fromkeys(counting(check, attempt, replies, lifts)))
+            wanted.update(dict.fromkeys(relevant(check, attempt, replies, suppresses)))
         except Exception:
             log.exception("check %s failed while asking", check.name)
-            broken.add(check.name)
+            failed.add(check.name)
     return list(wanted)
