@@ -14,9 +14,9 @@ from resolverd.app.supervise import Supervisor, Work
 from resolverd.clients.history import Acquaintances
 from resolverd.clock import Clock
 from resolverd.config import Settings, left_out, not_built_keys
-from resolverd.dnsbl.monitor import Rounds
-from resolverd.dnsbl.quota_store import Ledger
-from resolverd.dnsbl.spec import ListState
+from resolverd.dnsbl.monitor import Monitor
+from resolverd.dnsbl.quota_store import QuotaStore
+from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import ConfigError, ConfigFault, StoreError
 from resolverd.greylist.admin import Greybook, Page, Place, Remembered, Sought
 from resolverd.mail.findings import Action, Verdict
@@ -73,8 +73,8 @@ class Service:
         self.runtime = build(settings, self._shared, self._last_verdicts)
         _tell(self.runtime.external.faults)
         self.runtime.resolution.mesh.meter = self.runtime.engine.meter
-        self._ledger = Ledger(store, clock, lambda: self.runtime.engine)
-        self._rounds = Rounds(
+        self._quota_store = QuotaStore(store, clock, lambda: self.runtime.engine)
+        self._monitor = Monitor(
             lambda: self.runtime.engine,
             lambda: self.ready().ready,
             lambda: self.runtime.settings.watch.addresses,
@@ -101,10 +101,10 @@ class Service:
             "store sweep": self._sweep,
             "override upkeep": self._tend_overrides,
             "zone files": self._local_zones.run,
-            "list quotas": self._ledger.run,
+            "list quotas": self._quota_store.run,
             "client notes": self._acquaintances.run,
-            "list probes": self._rounds.probe,
-            "own addresses": self._rounds.watch,
+            "list probes": self._monitor.probe,
+            "own addresses": self._monitor.watch,
         }
         state = self.runtime.settings.state_directory()
         if state is not None and isinstance(self._store, DiskStore):
@@ -117,7 +117,7 @@ class Service:
         """End everything, the store last."""
         await self.supervisor.aclose()
         await self._end(self.runtime)
-        self._ledger.write()
+        self._quota_store.write()
         self._overrides.write_hits()
         await self._acquaintances.settle()
         await self._store.close()
@@ -141,19 +141,19 @@ class Service:
         """What every enabled list of its kind says of an address or a domain."""
         engine = self.runtime.engine
         deadline = self._clock.monotonic() + self.runtime.settings.dnsbl.deadline
-        replies = await engine.ask_all(subject, deadline=deadline, needless=True)
-        return [ListSaying(state, replies[state.id]) for state in engine.states() if state.id in replies]
+        replies = await engine.ask_all(subject, deadline=deadline, background=True)
+        return [ListSaying(state, replies[state.id]) for state in engine.statuses() if state.id in replies]
 
-    def lists(self) -> Sequence[ListState]:
+    def lists(self) -> Sequence[ListStatus]:
         """Every list, enabled or not."""
-        return self.runtime.engine.states()
+        return self.runtime.engine.statuses()
 
-    def set_list(self, name: str, enabled: bool) -> ListState | None:
+    def set_list(self, name: str, enabled: bool) -> ListStatus | None:
         """Use this list, or stop using it, until the next start."""
         engine = self.runtime.engine
         return engine.enable(name) if enabled else engine.disable(name)
 
-    async def probe_list(self, name: str) -> ListState | None:
+    async def probe_list(self, name: str) -> ListStatus | None:
         """Ask the list's test points now."""
         return await self.runtime.engine.probe(name, deadline=self._clock.monotonic() + self.runtime.settings.dnsbl.deadline)
 
@@ -279,7 +279,7 @@ class Service:
         if runtime.resolution is not old.resolution:
             self.supervisor.run("priming", runtime.priming.run)
         await reread(self._local_zones, old.settings, settings)
-        self.supervisor.run("own addresses", self._rounds.watch)
+        self.supervisor.run("own addresses", self._monitor.watch)
         await self._end(old, keep=runtime)
         _tell(runtime.external.faults)
         remarks = (*left_out(settings), *not_built_keys(settings), *detours(settings, runtime.engine.specs))

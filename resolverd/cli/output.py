@@ -11,7 +11,7 @@ import click
 
 COLOURS = {
     "reject": "red", "listed": "red", "suspended": "red", "dead": "red",
-    "defer": "yellow", "greylist": "yellow", "unknown": "yellow", "open": "yellow", "spent": "yellow",
+    "defer": "yellow", "greylist": "yellow", "unknown": "yellow", "unreachable": "yellow", "spent": "yellow",
     "deny": "red", "allow": "green",
     "accept": "green", "ok": "green", "allowed": "green",
     "disabled": "bright_black", "clear": "bright_black",

@@ -11,15 +11,15 @@ UNREACHABLE = frozenset({Why.TIMEOUT, Why.FAILED})
 """Why a list may answer in a minute; the other reasons are that it does not serve us, or that we may not ask."""
 
 
-class Standing(NamedTuple):
-    """How a subject stands. `listings` are those of block lists that weigh something, `vouchers` those of allow lists; both
+class Reputation(NamedTuple):
+    """How a subject stands. `listings` are those of block lists that weigh something, `allow_listings` those of allow lists; both
     strongest first. `skipped`: some list was not asked, as it is certain without.
 
     `score` adds up the block lists' points. `ttl` is the smallest of the replies, None where no list was asked.
     """
 
     listings: tuple[Listed, ...] = ()
-    vouchers: tuple[Listed, ...] = ()
+    allow_listings: tuple[Listed, ...] = ()
     unknown: tuple[tuple[str, Unknown], ...] = ()
     skipped: bool = False
     score: float = 0
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
     @property
     def allowed(self) -> bool:
         """An allow list vouches for the subject; one that merely knows it does not."""
-        return any(voucher.trust for voucher in self.vouchers)
+        return any(listing.trust for listing in self.allow_listings)
 
     @property
     def partial(self) -> bool:
@@ -55,16 +55,16 @@ def is_decided(
     return threshold is not None and standing.score + sum(more) < threshold if more else True
 
 
-def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply | Skipped]) -> Standing:
+def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply | Skipped]) -> Reputation:
     """The standing from each list's reply; `specs` by list id."""
     listed = [reply for reply in replies.values() if isinstance(reply, Listed)]
     listed.sort(key=lambda reply: (-abs(reply.weight), specs[reply.list_id].number))
     ttls = [reply.ttl for reply in replies.values() if isinstance(reply, (Listed, Clear))]
     # What weighs nothing is no listing, under any threshold: an abused but legitimate domain is not a spammer's.
     listings = tuple(reply for reply in listed if reply.weight and not specs[reply.list_id].allows)
-    return Standing(
+    return Reputation(
         listings=listings,
-        vouchers=tuple(reply for reply in listed if specs[reply.list_id].allows),
+        allow_listings=tuple(reply for reply in listed if specs[reply.list_id].allows),
         unknown=tuple((name, reply) for name, reply in replies.items() if isinstance(reply, Unknown)),
         skipped=any(isinstance(reply, Skipped) for reply in replies.values()),
         score=sum(reply.weight for reply in listings),

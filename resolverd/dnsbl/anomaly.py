@@ -15,9 +15,9 @@ FEWEST: Final = 4
 """Fewer answers say nothing."""
 UNLIKELY: Final = 1e-3
 """So improbable a run of listings, or of one and the same answer, is suspicious."""
-PAUSE: Final = 10.0
+HOLD_OFF: Final = 10.0
 """Seconds before an acquitted list can be suspected again, doubled each time in a row."""
-MAX_PAUSE: Final = 600.0
+MAX_HOLD_OFF: Final = 600.0
 CALM: Final = 3600.0
 """After so many seconds without suspicion the pause begins anew."""
 _SUBJECTS: Final = 512
@@ -28,7 +28,7 @@ _ANSWERS: Final = 64
 """Different answers that are told apart."""
 
 
-class Suspicion:
+class Anomaly:
     """One list's answers about distinct subjects; `now` is monotonic seconds."""
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class Suspicion:
         self._history: Counter[Hashable | None] = Counter()
         self._total = 0.0
         self._quiet_until = float("-inf")
-        self._pause = PAUSE
+        self._hold_off = HOLD_OFF
 
-    def note(self, subject: Hashable, answer: Hashable | None, now: float) -> bool:
+    def observe(self, subject: Hashable, answer: Hashable | None, now: float) -> bool:
         """An answer came: the set of return codes, or None for "not listed". Whether the list has become suspicious by it."""
         if subject in self._subjects:
             self._subjects.move_to_end(subject)
@@ -49,17 +49,17 @@ class Suspicion:
             self._subjects.popitem(last=False)
         self._recent.append(answer)
         if len(self._recent) > RECENT:
-            self._learn(self._recent.popleft())
+            self._add(self._recent.popleft())
         return answer is not None and now >= self._quiet_until and self._is_odd(answer)
 
-    def acquitted(self, now: float) -> None:
+    def cleared(self, now: float) -> None:
         """It listed nobody whom it must not list: what it answers now is its history from here on."""
         while self._recent:
-            self._learn(self._recent.popleft())
+            self._add(self._recent.popleft())
         if now - self._quiet_until > CALM:
-            self._pause = PAUSE
-        self._quiet_until = now + self._pause
-        self._pause = min(2 * self._pause, MAX_PAUSE)
+            self._hold_off = HOLD_OFF
+        self._quiet_until = now + self._hold_off
+        self._hold_off = min(2 * self._hold_off, MAX_HOLD_OFF)
 
     def _is_odd(self, answer: Hashable) -> bool:
         """Whether one of the latest runs of answers is improbable by the history, listings as such or this very answer."""
@@ -78,7 +78,7 @@ class Suspicion:
                 return True
         return False
 
-    def _learn(self, answer: Hashable | None) -> None:
+    def _add(self, answer: Hashable | None) -> None:
         self._history[answer] += 1
         self._total += 1
         if self._total >= _HISTORY:

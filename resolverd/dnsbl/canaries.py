@@ -8,15 +8,15 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.dnsbl import known_good
-from resolverd.dnsbl.known_good import Witnesses
-from resolverd.dnsbl.list_state import Desk
+from resolverd.dnsbl.known_good import KnownGood
+from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.names import canary_name, list_name
-from resolverd.dnsbl.response import FAILURE_TTL, Conduct, Told, read_answer, read_canary
+from resolverd.dnsbl.response import FAILURE_TTL, Behaviour, ListResponse, read_answer, read_canary
 from resolverd.dnsbl.spec import Canary
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed
@@ -29,8 +29,10 @@ _log = logging.getLogger(__name__)
 
 _NUMBERS = 1 << 60
 
+_Probe: TypeAlias = "asyncio.Task[ListResponse | None]"
 
-class Proofs:
+
+class Canaries:
     """Proofs that lists are sound, each asked once for all who wait for it. `rng` chooses whom a list cannot know."""
 
     def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random):
@@ -38,92 +40,92 @@ class Proofs:
         self._clock = clock
         self._counters = counters
         self._rng = rng
-        self.witnesses = Witnesses()
-        self._under_way: dict[tuple[Name, bool], asyncio.Task[Told | None]] = {}
+        self.known_good = KnownGood()
+        self._in_flight: dict[tuple[Name, bool], _Probe] = {}
 
-    async def weigh(self, desk: Desk, told: Told, *, suspicious: bool) -> Told:
+    async def vet(self, state: ListState, response: ListResponse, *, anomalous: bool) -> ListResponse:
         """A listing as it counts: as it is if the list is sound, else what became of the proof."""
-        if suspicious:
-            self._counters.add("list_suspicions", list=desk.spec.id)
-        elif desk.spec.denied is None or desk.health.is_proven(self._clock.monotonic()):
-            return told
-        return await self.prove(desk, thorough=suspicious) or told
+        if anomalous:
+            self._counters.add("list_anomalies", list=state.spec.id)
+        elif state.spec.denied is None or state.health.is_trusted(self._clock.monotonic()):
+            return response
+        return await self.probe(state, full=anomalous) or response
 
-    async def prove(self, desk: Desk, *, thorough: bool = False) -> Told | None:
-        """Ask what the list must deny; `thorough`: a stranger and clients known as good as well. None if it is sound."""
+    async def probe(self, state: ListState, *, full: bool = False) -> ListResponse | None:
+        """Ask what the list must deny; `full`: a stranger and clients known as good as well. None if it is sound."""
         # A thorough proof under way is good for those who want less.
-        proof = self._under_way.get((desk.spec.zone, True))
-        if proof is None and thorough:
-            proof = self._begin(desk, True, self._cross_examine(desk))
-        return await (self._denial(desk) if proof is None else asyncio.shield(proof))
+        proof = self._in_flight.get((state.spec.zone, True))
+        if proof is None and full:
+            proof = self._begin(state, True, self._full_probe(state))
+        return await (self._probe_denied(state) if proof is None else asyncio.shield(proof))
 
     async def aclose(self) -> None:
         """End every proof under way."""
-        proofs = list(self._under_way.values())
-        for proof in proofs:
+        canaries = list(self._in_flight.values())
+        for proof in canaries:
             proof.cancel()
-        await asyncio.gather(*proofs, return_exceptions=True)
+        await asyncio.gather(*canaries, return_exceptions=True)
 
-    async def _denial(self, desk: Desk) -> Told | None:
-        proof = self._under_way.get((desk.spec.zone, False)) or self._begin(desk, False, self._ask_denied(desk))
+    async def _probe_denied(self, state: ListState) -> ListResponse | None:
+        proof = self._in_flight.get((state.spec.zone, False)) or self._begin(state, False, self._ask_denied(state))
         return await asyncio.shield(proof)
 
-    def _begin(self, desk: Desk, thorough: bool, work: Coroutine[Any, Any, Told | None]) -> "asyncio.Task[Told | None]":
-        key = (desk.spec.zone, thorough)
-        proof = self._under_way[key] = asyncio.create_task(work, name=f"proof {desk.spec.id}")
-        proof.add_done_callback(lambda _: self._under_way.pop(key, None))
+    def _begin(self, state: ListState, full: bool, work: Coroutine[Any, Any, ListResponse | None]) -> _Probe:
+        key = (state.spec.zone, full)
+        proof = self._in_flight[key] = asyncio.create_task(work, name=f"proof {state.spec.id}")
+        proof.add_done_callback(lambda _: self._in_flight.pop(key, None))
         return proof
 
-    async def _ask_denied(self, desk: Desk) -> Told | None:
-        canary = desk.spec.denied
+    async def _ask_denied(self, state: ListState) -> ListResponse | None:
+        canary = state.spec.denied
         if canary is None:
             return None
         asked = self._clock.monotonic()
-        found = await self._canary(desk, canary)
+        found = await self._canary(state, canary)
         if isinstance(found.reply, Listed):
-            return self._poisoned(desk, f"it lists {canary.subject}, which no list may list")
+            return self._poisoned(state, f"it lists {canary.subject}, which no list may list")
         if not isinstance(found.reply, Clear):
             return found
-        desk.health.proved(asked)
+        state.health.canary_passed(asked)
         return None
 
-    async def _cross_examine(self, desk: Desk) -> Told | None:
-        spec = desk.spec
-        unknown = known_good.stranger(spec, self._rng.randrange(_NUMBERS))
-        called = self.witnesses.against(spec.id)
-        called = self._rng.sample(called, min(len(called), known_good.CALLED))
+    async def _full_probe(self, state: ListState) -> ListResponse | None:
+        spec = state.spec
+        unknown = known_good.random_canary(spec, self._rng.randrange(_NUMBERS))
+        called = self.known_good.unlisted_by(spec.id)
+        called = self._rng.sample(called, min(len(called), known_good.ASKED))
         denied, strange, *others = await asyncio.gather(
-            self._denial(desk),
-            self._canary(desk, unknown) if unknown is not None else _nothing(),
-            *(self._client(desk, client) for client in called),
+            self._probe_denied(state),
+            self._canary(state, unknown) if unknown is not None else _nothing(),
+            *(self._client(state, client) for client in called),
         )
-        listed = sum(isinstance(told.reply, Listed) for told in others if isinstance(told, Told))
-        if isinstance(strange, Told) and isinstance(strange.reply, Listed):
-            denied = self._poisoned(desk, "it lists an address or name that nobody has")
+        listed = sum(isinstance(response.reply, Listed) for response in others if isinstance(response, ListResponse))
+        if isinstance(strange, ListResponse) and isinstance(strange.reply, Listed):
+            denied = self._poisoned(state, "it lists an address or name that nobody has")
         elif listed >= known_good.NEEDED:
-            denied = self._poisoned(desk, f"it lists {listed} of {len(called)} clients that are known as good")
+            denied = self._poisoned(state, f"it lists {listed} of {len(called)} clients that are known as good")
         if denied is None:
             _log.info("list %s: many listings, but it denies what it must: a wave of spam", spec.id)
-            desk.suspicion.acquitted(self._clock.monotonic())
-        return denied if isinstance(denied, Told) else None
+            state.anomaly.cleared(self._clock.monotonic())
+        return denied if isinstance(denied, ListResponse) else None
 
-    async def _canary(self, desk: Desk, canary: Canary) -> Told:
-        name = canary_name(desk.spec, canary.subject)
+    async def _canary(self, state: ListState, canary: Canary) -> ListResponse:
+        name = canary_name(state.spec, canary.subject)
         now = self._clock.monotonic()
         answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, fresh=True)
-        return read_canary(desk.spec, canary, answer)
+        return read_canary(state.spec, canary, answer)
 
-    async def _client(self, desk: Desk, client: Address) -> Told | None:
-        name = list_name(desk.spec, client)
+    async def _client(self, state: ListState, client: Address) -> ListResponse | None:
+        name = list_name(state.spec, client)
         if name is None:
             return None
         now = self._clock.monotonic()
         answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, fresh=True)
-        return read_answer(desk.spec, client, answer)
+        return read_answer(state.spec, client, answer)
 
-    def _poisoned(self, desk: Desk, detail: str) -> Told:
-        self._counters.add("list_poisoned", list=desk.spec.id)
-        return Told(Unknown(Why.UNHEALTHY, detail), (), Conduct.REFUSING, FAILURE_TTL)
+    def _poisoned(self, state: ListState, detail: str) -> ListResponse:
+        self._counters.add("list_poisoned", list=state.spec.id)
+        return ListResponse(Unknown(Why.UNHEALTHY, detail), (), Behaviour.REFUSING, FAILURE_TTL)
 
 
 async def _nothing() -> None:

@@ -148,13 +148,13 @@ class Outcome(StrEnum):
 class Reading(NamedTuple):
     """The meaning of one answer. `codes`, each once and heaviest first, are filled for LISTED only; `error` for ERROR only.
 
-    `strange` holds those addresses that no pattern knows.
+    `unmatched` holds those addresses that no pattern knows.
     """
 
     outcome: Outcome
     codes: tuple[Code, ...] = ()
     error: ErrorCode | None = None
-    strange: tuple[bytes, ...] = ()
+    unmatched: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +201,15 @@ class CodeTable:
                     return Reading(Outcome.ERROR, error=error)
         outside = tuple(address for address in addresses if len(address) != 4 or address[0] != _LOOPBACK)
         if outside:
-            return Reading(Outcome.OUTSIDE, strange=outside)
+            return Reading(Outcome.OUTSIDE, unmatched=outside)
         found: dict[Code, None] = {}
-        strange: list[bytes] = []
+        unmatched: list[bytes] = []
         for address in self.counting(addresses):
             codes = self.of(address)
             found.update(dict.fromkeys(codes))
             if not codes and not any(pattern.matches(address) for pattern in self.neutral):
-                strange.append(address)
+                unmatched.append(address)
         if found:
             heaviest = sorted(found, key=lambda code: abs(weight if code.weight is None else code.weight), reverse=True)
-            return Reading(Outcome.LISTED, tuple(heaviest), strange=tuple(strange))
-        return Reading(Outcome.UNKNOWN if strange else Outcome.NEUTRAL, strange=tuple(strange))
+            return Reading(Outcome.LISTED, tuple(heaviest), unmatched=tuple(unmatched))
+        return Reading(Outcome.UNKNOWN if unmatched else Outcome.NEUTRAL, unmatched=tuple(unmatched))

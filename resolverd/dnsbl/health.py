@@ -10,18 +10,18 @@ MAX_SUSPENSION = 6 * 3600.0
 """Longest suspension."""
 FAILURES = 3
 """Failures in a row after which a list is skipped."""
-SKIPPED = 300.0
+UNREACHABLE_FOR = 300.0
 """How long it is skipped."""
-TRIAL = 30.0
+RETRY_TIME = 30.0
 """How long the one question that may try again has for its answer; then another may."""
 OUTAGE = 3600.0
 """How long an allow list that does not answer softens refusals: nobody may disarm us by attacking it (an hour)."""
 
-PROOF = 600.0
+CANARY_TTL = 600.0
 """How long a list that has denied its test point is believed when it lists."""
 
 
-class Pause(NamedTuple):
+class Suspension(NamedTuple):
     """Why and until when (monotonic seconds) a list is not asked. `state` as ListState has it: suspended or open."""
 
     state: str
@@ -32,94 +32,94 @@ class Pause(NamedTuple):
 class Health:
     """The health of one list; `now` is monotonic seconds.
 
-    Every question that is really sent is announced by `start`, whose ticket comes back with its outcome: answers to
+    Every question that is really sent is announced by `begin`, whose ticket comes back with its outcome: answers to
     questions sent before a pause neither end it nor lengthen it.
     """
 
     def __init__(self) -> None:
-        self._pause: Pause | None = None
-        self._suspension = SUSPENSION
+        self._suspended: Suspension | None = None
+        self._seconds = SUSPENSION
         self._failures = 0
-        self._trial = float("-inf")
+        self._retry_at = float("-inf")
         self._epoch = 0
-        self._proven = float("-inf")
+        self._last_passed = float("-inf")
         self._failing: tuple[float, float] | None = None
 
-    def is_proven(self, now: float) -> bool:
+    def is_trusted(self, now: float) -> bool:
         """Whether it has denied lately what no list may list, so that a listing of it counts."""
-        return now < self._proven + PROOF
+        return now < self._last_passed + CANARY_TTL
 
     @property
-    def proven(self) -> float:
+    def last_passed(self) -> float:
         """When it was asked the last time that it denied what no list may list."""
-        return self._proven
+        return self._last_passed
 
-    def proved(self, now: float) -> None:
+    def canary_passed(self, now: float) -> None:
         """It has denied its test point, of which it was asked at `now`."""
-        self._proven = now
+        self._last_passed = now
 
-    def is_lost(self, now: float) -> bool:
+    def unreachable(self, now: float) -> bool:
         """Whether it has answered nothing for longer than `OUTAGE`, as far as it was asked."""
         return self._failing is not None and now - self._failing[0] > OUTAGE
 
-    def pause(self, now: float) -> Pause | None:
+    def suspension(self, now: float) -> Suspension | None:
         """The pause in force, which is over (half-open) for one question at a time once its time has come."""
-        if self._pause is None or (now >= self._pause.until and now >= self._trial):
+        if self._suspended is None or (now >= self._suspended.until and now >= self._retry_at):
             return None
-        return self._pause
+        return self._suspended
 
     def state(self, now: float) -> str:
         """ok, suspended, or open (skipped after failures)."""
-        return self._pause.state if self._pause is not None and now < self._pause.until else "ok"
+        return self._suspended.state if self._suspended is not None and now < self._suspended.until else "ok"
 
-    def start(self, now: float) -> int:
+    def begin(self, now: float) -> int:
         """A question leaves: its ticket."""
-        if self._pause is not None:
-            self._trial = now + TRIAL
+        if self._suspended is not None:
+            self._retry_at = now + RETRY_TIME
         return self._epoch
 
-    def answered(self, ticket: int) -> None:
+    def answered(self, epoch: int) -> None:
         """It was answered as a list answers: ends a pause if it was sent after it."""
         self._failing = None
-        if ticket == self._epoch:
+        if epoch == self._epoch:
             self._failures = 0
-            self._suspension = SUSPENSION
-            self._pause = None
+            self._seconds = SUSPENSION
+            self._suspended = None
 
-    def failed(self, ticket: int, unknown: Unknown, now: float) -> bool:
+    def failed(self, epoch: int, unknown: Unknown, now: float) -> bool:
         """No usable answer came. Whether the list is skipped from now on."""
         # A failure long after the last one, with nothing asked in between, begins another outage.
         began, last = self._failing or (now, now)
         self._failing = (began if now - last <= OUTAGE else now, now)
-        if ticket != self._epoch:
+        if epoch != self._epoch:
             return False
         self._failures += 1
-        if self._failures < FAILURES and self._pause is None:
+        if self._failures < FAILURES and self._suspended is None:
             return False
-        detail = f"skipped for {SKIPPED:.0f} s after {self._failures} failures in a row"
-        self._begin(Pause("open", now + SKIPPED, Unknown(unknown.why, detail)))
+        detail = f"skipped for {UNREACHABLE_FOR:.0f} s after {self._failures} failures in a row"
+        self._suspend(Suspension("unreachable", now + UNREACHABLE_FOR, Unknown(unknown.why, detail)))
         return True
 
-    def refused(self, ticket: int, unknown: Unknown, now: float) -> float:
+    def suspend(self, epoch: int, unknown: Unknown, now: float) -> float:
         """An error code, or an answer that no list gives, came: seconds of suspension that begin now, 0 if none does."""
-        if ticket != self._epoch:
+        if epoch != self._epoch:
             return 0
-        seconds = self._suspension
-        self._suspension = min(2 * seconds, MAX_SUSPENSION)
+        seconds = self._seconds
+        self._seconds = min(2 * seconds, MAX_SUSPENSION)
         self._failing = None
-        self._proven = float("-inf")
-        self._begin(Pause("suspended", now + seconds, unknown))
+        self._last_passed = float("-inf")
+        self._suspend(Suspension("suspended", now + seconds, unknown))
         return seconds
 
-    def wake(self) -> None:
+    def reset(self) -> None:
         """Forget every pause: the admin says that it is over."""
-        self._pause = None
+        self._suspended = None
         self._failures = 0
         self._failing = None
-        self._suspension = SUSPENSION
+        self._seconds = SUSPENSION
         self._epoch += 1
 
-    def _begin(self, pause: Pause) -> None:
-        self._pause = pause
+    def _suspend(self, suspension: Suspension) -> None:
+        self._suspended = suspension
         self._epoch += 1
-        self._trial = float("-inf")
+        self._retry_at = float("-inf")

@@ -13,7 +13,7 @@ from resolverd.wire.names import Address
 
 MAX_KEPT: Final = 256
 """Good clients remembered: enough to choose from, too few to be worth filling."""
-CALLED: Final = 3
+ASKED: Final = 3
 """Good clients asked about at once."""
 NEEDED: Final = 2
 """Of those, how many must be listed: one may have become a sender of spam since."""
@@ -23,7 +23,7 @@ _TEST_NET: Final = 1 << 16
 """127.0.0.0/16 has test points; what is above it has never been anybody's."""
 
 
-def stranger(spec: ListSpec, number: int) -> Canary | None:
+def random_canary(spec: ListSpec, number: int) -> Canary | None:
     """A subject that no list can know, made of a random `number`; None for a list that has no documented denial.
 
     An address of 127/8 that is no test point, or a name below ``invalid`` (RFC 6761 §6.4).
@@ -38,7 +38,7 @@ def stranger(spec: ListSpec, number: int) -> Canary | None:
     return Canary(IPv4Address((127 << 24) + _TEST_NET + number % ((1 << 24) - _TEST_NET - 1)), listed=False)
 
 
-class Witnesses:
+class KnownGood:
     """Clients that somebody vouches for, and the lists that had nothing against them when they were asked.
 
     A client that is on a list rightly, though it is vouched for, is thus never called against that list.
@@ -47,13 +47,13 @@ class Witnesses:
     def __init__(self) -> None:
         self._known: OrderedDict[Address, set[str]] = OrderedDict()
 
-    def vouch(self, client: Address, cleared: Iterable[str]) -> None:
+    def add(self, client: Address, cleared: Iterable[str]) -> None:
         """An allow list or the greylist knows the client as good, and these lists (by id) did not list it."""
         self._known.setdefault(client, set()).update(cleared)
         self._known.move_to_end(client)
         if len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
 
-    def against(self, list_id: str) -> list[Address]:
+    def unlisted_by(self, list_id: str) -> list[Address]:
         """Clients that the list must not list, the latest first."""
         return [client for client in reversed(self._known) if list_id in self._known[client]]

@@ -5,41 +5,41 @@ from typing import NamedTuple
 
 from resolverd.dnsbl.cache import Question
 from resolverd.dnsbl.names import canary_name, list_name
-from resolverd.dnsbl.response import Told, read_answer, read_canary, read_words
+from resolverd.dnsbl.response import ListResponse, read_answer, read_canary, read_txt
 from resolverd.dnsbl.spec import Canary, ListSpec
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import Address
 
 
-class Errand(NamedTuple):
+class ListQuery(NamedTuple):
     """A question to a list, how its answer is read, and what it is about; no `subject` for test points and words (TXT).
 
-    `probing` goes past caches and a list's pause; `fresh` past caches only. `needless`: no verdict waits for it.
+    `bypass_suspension` goes past caches and a list's pause; `fresh` past caches only. `background`: no verdict waits for it.
     """
 
     question: Question
-    read: Callable[[Answer], Told]
+    read: Callable[[Answer], ListResponse]
     subject: Address | str | None = None
-    probing: bool = False
+    bypass_suspension: bool = False
     fresh: bool = False
-    needless: bool = False
+    background: bool = False
 
 
-def about(spec: ListSpec, subject: Address | str, *, needless: bool = False) -> Errand | None:
+def subject_query(spec: ListSpec, subject: Address | str, *, background: bool = False) -> ListQuery | None:
     """What to ask a list about a subject; None if the list is not to be asked about it."""
     name = list_name(spec, subject)
     if name is None:
         return None
-    return Errand((name, codes.A), lambda answer: read_answer(spec, subject, answer), subject, needless=needless)
+    return ListQuery((name, codes.A), lambda answer: read_answer(spec, subject, answer), subject, background=background)
 
 
-def at_point(spec: ListSpec, canary: Canary, *, probing: bool = False) -> Errand:
+def canary_query(spec: ListSpec, canary: Canary, *, bypass_suspension: bool = False) -> ListQuery:
     """What to ask a list at a test point."""
     question = (canary_name(spec, canary.subject), codes.A)
-    return Errand(question, lambda answer: read_canary(spec, canary, answer), probing=probing)
+    return ListQuery(question, lambda answer: read_canary(spec, canary, answer), bypass_suspension=bypass_suspension)
 
 
-def for_words(spec: ListSpec, errand: Errand) -> Errand:
+def txt_query(spec: ListSpec, query: ListQuery) -> ListQuery:
     """What to ask a list for its own words on a listing."""
-    return Errand((errand.question[0], codes.TXT), lambda answer: read_words(spec, answer), needless=True)
+    return ListQuery((query.question[0], codes.TXT), lambda answer: read_txt(spec, answer), background=True)

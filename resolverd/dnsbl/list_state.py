@@ -3,11 +3,11 @@
 from collections import deque
 
 from resolverd import bounds
-from resolverd.dnsbl.anomaly import Suspicion
+from resolverd.dnsbl.anomaly import Anomaly
 from resolverd.dnsbl.health import Health
 from resolverd.dnsbl.quota import Allowance, Budget, Rate
-from resolverd.dnsbl.response import Conduct, Told
-from resolverd.dnsbl.spec import ListSpec, ListState
+from resolverd.dnsbl.response import Behaviour, ListResponse
+from resolverd.dnsbl.spec import ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Listed
 
@@ -17,26 +17,26 @@ _WARN_AT = 0.8
 """Share of a quota that is spent when the admin is told."""
 _RESERVE = 0.1
 """Share of a quota that is kept for clients on which nothing else has decided."""
-_SECOND_LOOKS = Allowance(60, 7200)
+_REVERIFICATIONS = Allowance(60, 7200)
 """Listings that are looked at twice before they refuse somebody whom nothing else speaks against, beyond what must be: 720 a
 day, less than one percent of the quotas that are usual."""
 
 
-class Desk:
+class ListState:
     """One list's gate and books. Every method that needs them takes `now` (monotonic) and `wall` seconds.
 
-    `enabled`: asked for verdicts; `barred`: switched off by the admin, so not even asked on behalf of a client that names it.
+    `enabled`: asked for verdicts; `admin_off`: switched off by the admin, so not even asked on behalf of a client that names it.
     `watched`: own addresses that it lists. `budget`: of a list that shares its quota.
     """
 
     def __init__(self, spec: ListSpec, *, enabled: bool, budget: Budget | None = None):
         self.spec = spec
         self.enabled = enabled
-        self.barred = False
+        self.admin_off = False
         self.health = Health()
         self.budget = budget or (Budget(spec.quota) if spec.quota else None)
-        self.suspicion = Suspicion()
-        self.second_looks = Rate(_SECOND_LOOKS)
+        self.anomaly = Anomaly()
+        self.reverify = Rate(_REVERIFICATIONS)
         self.watched: tuple[str, ...] = ()
         self._rate = Rate(spec.rate) if spec.rate else None
         self._warned = False
@@ -54,42 +54,44 @@ class Desk:
         """Whether it has ever answered as a list answers."""
         return self._sound > 0
 
-    def is_scarce(self, wall: float) -> bool:
+    def on_reserve(self, wall: float) -> bool:
         """Whether of its quota only the reserve is left."""
         return self.budget is not None and self.budget.left(wall) <= self.budget.count * _RESERVE
 
-    def refusal(self, now: float, wall: float, *, probing: bool = False, needless: bool = False) -> Unknown | None:
+    def unavailable(
+        self, now: float, wall: float, *, bypass_suspension: bool = False, background: bool = False
+    ) -> Unknown | None:
         """Why the list is not to be asked at this moment; None if it may be.
 
-        `probing` overrides a pause, never a quota. `needless`: no verdict waits for it, so the reserve is not for it.
+        `bypass_suspension` overrides a pause, never a quota. `background`: no verdict waits for it, so the reserve is not for it.
         """
-        if self.barred and not probing:
+        if self.admin_off and not bypass_suspension:
             return Unknown(Why.UNHEALTHY, "switched off")
-        pause = self.health.pause(now)
-        if pause is not None and not probing:
+        pause = self.health.suspension(now)
+        if pause is not None and not bypass_suspension:
             return pause.unknown
         if self.budget is not None and not self.budget.left(wall):
             return Unknown(Why.QUOTA, f"its quota of {self.budget.count} questions is spent")
-        if needless and self.is_scarce(wall):
+        if background and self.on_reserve(wall):
             return Unknown(Why.QUOTA, "what is left of its quota is kept for verdicts")
         return None
 
-    def turn(self, now: float) -> float | None:
+    def acquire(self, now: float) -> float | None:
         """Seconds to wait for a turn within the rate; None if that is too long."""
         return 0.0 if self._rate is None else self._rate.take(now, bounds.LIST_RATE_WAIT)
 
-    def start(self, now: float) -> int:
+    def begin(self, now: float) -> int:
         """A question begins: the ticket that comes back with its outcome."""
-        return self.health.start(now)
+        return self.health.begin(now)
 
-    def pay(self, wall: float) -> bool:
+    def charge(self, wall: float) -> bool:
         """A query leaves for its servers, the first try or a further one; False if its quota does not allow that."""
         if self.budget is not None and not self.budget.spend(wall):
             return False
         self._asked += 1
         return True
 
-    def settle(self, copies: int, wall: float) -> None:
+    def adjust(self, copies: int, wall: float) -> None:
         """So many queries more left than were paid for, or fewer."""
         self._asked += copies
         if self.budget is not None:
@@ -109,40 +111,40 @@ class Desk:
         when = "it lasts at this pace" if ahead is None else f"the rest lasts about {_duration(ahead)} at this pace"
         return f"{spent:.0%} of its quota of {self.budget.count} questions is spent; {when}"
 
-    def remark(self, text: str) -> None:
+    def set_error(self, text: str) -> None:
         """Remember a trouble that no outcome of a question shows."""
         self._last_error = text
 
-    def learn(self, ticket: int, told: Told, seconds: float, now: float) -> str:
+    def record(self, epoch: int, response: ListResponse, seconds: float, now: float) -> str:
         """Book an outcome. What to tell the admin: empty, or why the list is left alone from now on."""
-        if isinstance(told.reply, Unknown):
-            self._last_error = told.reply.detail or told.reply.why
-        if told.conduct is Conduct.FAILING:
+        if isinstance(response.reply, Unknown):
+            self._last_error = response.reply.detail or response.reply.why
+        if response.behaviour is Behaviour.FAILING:
             self._failed += 1
-            assert isinstance(told.reply, Unknown)
-            if self.health.failed(ticket, told.reply, now):
+            assert isinstance(response.reply, Unknown)
+            if self.health.failed(epoch, response.reply, now):
                 return f"does not answer ({self._last_error}): skipped for a while"
             return ""
         self._latencies.append(seconds * 1000)
-        if told.conduct is Conduct.REFUSING:
+        if response.behaviour is Behaviour.REFUSING:
             self._failed += 1
-            assert isinstance(told.reply, Unknown)
-            pause = self.health.refused(ticket, told.reply, now)
+            assert isinstance(response.reply, Unknown)
+            pause = self.health.suspend(epoch, response.reply, now)
             return f"{self._last_error}: not asked for {pause:.0f} s" if pause else ""
-        self._listed += isinstance(told.reply, Listed)
-        if told.conduct is Conduct.SOUND:
+        self._listed += isinstance(response.reply, Listed)
+        if response.behaviour is Behaviour.SOUND:
             self._sound += 1
-            self.health.answered(ticket)
+            self.health.answered(epoch)
         return ""
 
-    def state(self, now: float, wall: float) -> ListState:
+    def status(self, now: float, wall: float) -> ListStatus:
         """How the list fares."""
         spec = self.spec
         left = self.budget.left(wall) if self.budget else None
         ahead = self.budget.forecast(wall) if self.budget else None
         latencies = sorted(self._latencies)
         word = self.health.state(now)
-        return ListState(
+        return ListStatus(
             id=spec.id,
             shown=spec.shown,
             purpose=spec.purpose,

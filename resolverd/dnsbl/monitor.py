@@ -26,7 +26,7 @@ _NOT_YET = 1.0
 """Seconds between two looks whether names can be resolved at all."""
 
 
-class Rounds:
+class Monitor:
     """Goes the rounds of the engine that `engine` gives, which changes at a reload; `online` says when names can be resolved."""
 
     def __init__(
@@ -61,15 +61,16 @@ class Rounds:
         """Look the own addresses up in all lists, again and again; ends by cancellation."""
         while True:
             await self._until_online()
-            await self.look()
+            await self.lookup()
             await asyncio.sleep(WATCH_EVERY)
 
-    async def look(self) -> None:
+    async def lookup(self) -> None:
         """Look them up now, and raise an alert for each that has been listed since the last time."""
         engine = self._engine()
         found: dict[str, list[str]] = {spec.id: [] for spec in engine.specs}
         for address in self._watched():
-            replies = await engine.ask_all(address, deadline=self._clock.monotonic() + _PATIENCE, purpose="block", needless=True)
+            deadline = self._clock.monotonic() + _PATIENCE
+            replies = await engine.ask_all(address, deadline=deadline, purpose="block", background=True)
             for name, reply in replies.items():
                 pair = (name, str(address))
                 if isinstance(reply, Listed):
@@ -85,7 +86,7 @@ class Rounds:
                     self._listed.discard(pair)
                     _log.warning("our own address %s is no longer listed by %s", address, engine.known[name].shown)
         for name, addresses in found.items():
-            engine.watch(name, tuple(addresses))
+            engine.set_watched(name, tuple(addresses))
 
     async def _until_online(self) -> None:
         while True:

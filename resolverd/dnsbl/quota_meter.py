@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from resolverd.clock import Clock
-from resolverd.dnsbl.list_state import Desk
+from resolverd.dnsbl.list_state import ListState
 from resolverd.metrics import Counters
 from resolverd.wire.names import Name, ancestors, is_subdomain, label_count
 
@@ -14,7 +14,7 @@ _REGISTRY = 1
 """Labels of a zone whose servers are nobody's of lists: the root and the top level domains."""
 
 
-class Tolls:
+class QuotaMeter:
     """The `resolver.iterator.ports.Meter` of the lists.
 
     What counts are queries for names below a list's zone that reach its operator: servers of that zone, of one below it,
@@ -22,48 +22,48 @@ class Tolls:
     and so is the way down through the registries.
     """
 
-    def __init__(self, desks: Iterable[Desk], clock: Clock, counters: Counters):
-        self._desks = {desk.spec.zone: desk for desk in desks}
+    def __init__(self, states: Iterable[ListState], clock: Clock, counters: Counters):
+        self._states = {state.spec.zone: state for state in states}
         self._clock = clock
         self._counters = counters
 
-    def add(self, zone: Name, desk: Desk) -> None:
+    def add(self, zone: Name, state: ListState) -> None:
         """Another zone whose queries one list pays for."""
-        self._desks.setdefault(zone, desk)
+        self._states.setdefault(zone, state)
 
     def remove(self, zone: Name) -> None:
         """Such a zone is no more."""
-        self._desks.pop(zone, None)
+        self._states.pop(zone, None)
 
-    def leaves(self, qname: Name, zone: Name) -> bool:
+    def charge(self, qname: Name, zone: Name) -> bool:
         """A query is about to leave; False if a list's quota does not allow it."""
-        desk = self._payer(qname, zone)
-        if desk is None:
+        state = self._charged_list(qname, zone)
+        if state is None:
             return True
         wall = self._clock.wall()
-        if not desk.pay(wall):
+        if not state.charge(wall):
             return False
-        self._counters.add("list_queries", list=desk.spec.id)
-        if text := desk.warning(wall):
-            _log.warning("list %s: %s", desk.spec.id, text)
+        self._counters.add("list_queries", list=state.spec.id)
+        if text := state.warning(wall):
+            _log.warning("list %s: %s", state.spec.id, text)
         return True
 
-    def settles(self, qname: Name, zone: Name, copies: int) -> None:
+    def adjust(self, qname: Name, zone: Name, copies: int) -> None:
         """So many copies of the query left beyond the one that was counted; negative if none did."""
-        desk = self._payer(qname, zone)
-        if desk is not None:
-            desk.settle(copies, self._clock.wall())
-            self._counters.add("list_queries", copies, list=desk.spec.id)
+        state = self._charged_list(qname, zone)
+        if state is not None:
+            state.adjust(copies, self._clock.wall())
+            self._counters.add("list_queries", copies, list=state.spec.id)
 
     def referred(self, qname: Name, zone: Name) -> None:
         """The query was answered by a referral: free, if it came from above the list's zone."""
-        desk = self._payer(qname, zone)
-        if desk is not None and not is_subdomain(zone, desk.spec.zone):
-            self.settles(qname, zone, -1)
+        state = self._charged_list(qname, zone)
+        if state is not None and not is_subdomain(zone, state.spec.zone):
+            self.adjust(qname, zone, -1)
 
-    def _payer(self, qname: Name, zone: Name) -> Desk | None:
-        return None if label_count(zone) <= _REGISTRY else self.payer(qname)
+    def _charged_list(self, qname: Name, zone: Name) -> ListState | None:
+        return None if label_count(zone) <= _REGISTRY else self.list_of(qname)
 
-    def payer(self, qname: Name) -> Desk | None:
+    def list_of(self, qname: Name) -> ListState | None:
         """Who pays for questions to the operator about this name (lower case), if anybody does."""
-        return next((desk for above in ancestors(qname) if (desk := self._desks.get(above)) is not None), None)
+        return next((state for above in ancestors(qname) if (state := self._states.get(above)) is not None), None)

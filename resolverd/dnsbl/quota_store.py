@@ -18,17 +18,17 @@ EVERY = 1.0
 _KEPT = 40 * 86400.0
 """Seconds for which a list's books are kept after its last question: longer than any quota's period."""
 
-Books = list[tuple[float, int]]
+Slots = list[tuple[float, int]]
 
 
-class Ledger:
+class QuotaStore:
     """The books of the engine that `engine` gives, which changes at a reload."""
 
     def __init__(self, store: Store, clock: Clock, engine: Callable[[], Engine]):
         self._store = store
         self._clock = clock
         self._engine = engine
-        self._written: dict[str, Books] = {}
+        self._written: dict[str, Slots] = {}
         self._opened = False
 
     async def run(self) -> None:
@@ -54,7 +54,7 @@ class Ledger:
                 self._written[name] = spent
 
     async def _take_up(self) -> None:
-        books: dict[str, Books] = {}
+        slots: dict[str, Slots] = {}
         for name in self._engine().budgets():
             try:
                 octets = await self._store.get(TABLE, name.encode(), self._clock.wall())
@@ -62,12 +62,12 @@ class Ledger:
                 _log.warning("what was spent of the lists' quotas before is not known: %s", error)
                 break
             if octets is not None and (spent := _decoded(octets)) is not None:
-                books[name] = spent
-        self._engine().restore(books)
+                slots[name] = spent
+        self._engine().restore(slots)
         self._opened = True
 
 
-def _decoded(octets: bytes) -> Books | None:
+def _decoded(octets: bytes) -> Slots | None:
     """Stored books; None for what is none, which counts as absent."""
     try:
         return [(float(at), int(spent)) for at, spent in json.loads(octets) if int(spent) > 0]

@@ -22,7 +22,7 @@ _STALE = frozenset({codes.EDE_STALE, 19})
 """Extended DNS Errors of answers kept beyond their life (RFC 8914 §4.4, §4.20): no evidence of a listing."""
 
 
-class Conduct(Enum):
+class Behaviour(Enum):
     """What an answer says of the list itself."""
 
     SOUND = "sound"
@@ -30,24 +30,24 @@ class Conduct(Enum):
     """No answer of its own: timeout, SERVFAIL, REFUSED."""
     REFUSING = "refusing"
     """An error code about us, or what no list answers: to be left alone for a while."""
-    ODD = "odd"
+    INCONCLUSIVE = "odd"
     """It answers, but that proves nothing: an unknown code, an error about this one question, a test point by itself."""
 
 
-class Told(NamedTuple):
+class ListResponse(NamedTuple):
     """What a list told: the reply in our terms, its own A rdatas as they may be handed on, its conduct.
 
-    `strange`: addresses inside 127.0.0.0/8 that the catalogue does not know.
+    `unknown_codes`: addresses inside 127.0.0.0/8 that the catalogue does not know.
     """
 
     reply: ListReply
     addresses: tuple[bytes, ...]
-    conduct: Conduct
+    behaviour: Behaviour
     ttl: int
-    strange: tuple[bytes, ...] = ()
+    unknown_codes: tuple[bytes, ...] = ()
 
 
-def read_answer(spec: ListSpec, subject: Address | str, answer: Answer) -> Told:
+def read_answer(spec: ListSpec, subject: Address | str, answer: Answer) -> ListResponse:
     """The meaning of the answer to an A question about `subject`. TTLs are within the list's clamps."""
     failure = _failure(answer)
     if failure is not None:
@@ -59,14 +59,15 @@ def read_answer(spec: ListSpec, subject: Address | str, answer: Answer) -> Told:
     return _judge(spec, subject, rrset.rdatas, ttl)
 
 
-def read_canary(spec: ListSpec, canary: Canary, answer: Answer) -> Told:
+def read_canary(spec: ListSpec, canary: Canary, answer: Answer) -> ListResponse:
     """The same for a test point, whose documented answer is sound even where it would be an error code for anybody else."""
     rrset = answer.final(codes.A)
     if rrset is not None and rrset.rdatas and _is_documented(spec, canary, rrset.rdatas):
         ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl)
-        return Told(_listed(spec, canary.subject, Reading(Outcome.LISTED), rrset.rdatas, ttl), rrset.rdatas, Conduct.ODD, ttl)
-    told = read_answer(spec, canary.subject, answer)
-    return told._replace(conduct=Conduct.ODD) if told.conduct is Conduct.SOUND else told
+        listed = _listed(spec, canary.subject, Reading(Outcome.LISTED), rrset.rdatas, ttl)
+        return ListResponse(listed, rrset.rdatas, Behaviour.INCONCLUSIVE, ttl)
+    response = read_answer(spec, canary.subject, answer)
+    return response._replace(behaviour=Behaviour.INCONCLUSIVE) if response.behaviour is Behaviour.SOUND else response
 
 
 def _is_documented(spec: ListSpec, canary: Canary, addresses: tuple[bytes, ...]) -> bool:
@@ -74,12 +75,12 @@ def _is_documented(spec: ListSpec, canary: Canary, addresses: tuple[bytes, ...])
     return set(addresses) <= set(canary.answers) or (canary.listed and not spec.codes.counting(addresses))
 
 
-def as_documented(canary: Canary, told: Told) -> bool:
+def as_documented(canary: Canary, response: ListResponse) -> bool:
     """Whether a test point was listed, or not, as it should be."""
-    return not isinstance(told.reply, Unknown) and isinstance(told.reply, Listed) == canary.listed
+    return not isinstance(response.reply, Unknown) and isinstance(response.reply, Listed) == canary.listed
 
 
-def read_words(spec: ListSpec, answer: Answer) -> Told:
+def read_txt(spec: ListSpec, answer: Answer) -> ListResponse:
     """A list's own words (its TXT), as the reason of a listing; empty if there are none.
 
     They come as one line of printable ASCII, without the key of a keyed list should it be repeated there.
@@ -97,27 +98,27 @@ def read_words(spec: ListSpec, answer: Answer) -> Told:
         text = re.sub(re.escape(labels(spec.zone)[0].decode("latin-1")), "...", text, flags=re.IGNORECASE)
     ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl) if rrset else _negative_ttl(spec, answer)
     reply = Listed(spec.id, (), (), 0, sanitize(text), "", ttl) if sanitize(text) else Clear(spec.id, ttl)
-    return Told(reply, (), Conduct.ODD, ttl)
+    return ListResponse(reply, (), Behaviour.INCONCLUSIVE, ttl)
 
 
-def worded(told: Told, words: Told) -> Told:
+def with_txt(response: ListResponse, words: ListResponse) -> ListResponse:
     """A listing with the list's own words as its reason, where there are any."""
-    if not isinstance(told.reply, Listed) or not isinstance(words.reply, Listed):
-        return told
-    return told._replace(reply=told.reply._replace(reason=words.reply.reason))
+    if not isinstance(response.reply, Listed) or not isinstance(words.reply, Listed):
+        return response
+    return response._replace(reply=response.reply._replace(reason=words.reply.reason))
 
 
-def unasked(unknown: Unknown) -> Told:
+def not_sent(unknown: Unknown) -> ListResponse:
     """For a question that was never sent: nothing to remember, nothing to hold against the list."""
-    return Told(unknown, (), Conduct.ODD, 0)
+    return ListResponse(unknown, (), Behaviour.INCONCLUSIVE, 0)
 
 
-def not_for(spec: ListSpec) -> Told:
+def not_for(spec: ListSpec) -> ListResponse:
     """For a subject that the list cannot list: clear, without asking."""
-    return Told(Clear(spec.id, spec.negative_max_ttl), (), Conduct.SOUND, spec.negative_max_ttl)
+    return ListResponse(Clear(spec.id, spec.negative_max_ttl), (), Behaviour.SOUND, spec.negative_max_ttl)
 
 
-def _failure(answer: Answer) -> Told | None:
+def _failure(answer: Answer) -> ListResponse | None:
     """What an answer amounts to that says nothing of the subject."""
     if any(error.code in _STALE for error in answer.errors):
         return _unknown(Why.TIMEOUT, "only an expired answer was left")
@@ -131,22 +132,22 @@ def _failure(answer: Answer) -> Told | None:
     return None
 
 
-def _judge(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...], ttl: int) -> Told:
+def _judge(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...], ttl: int) -> ListResponse:
     reading = spec.codes.interpret(addresses, spec.weight)
     if reading.outcome is Outcome.LISTED:
         addresses = spec.codes.counting(addresses)
-        return Told(_listed(spec, subject, reading, addresses, ttl), addresses, Conduct.SOUND, ttl, reading.strange)
+        return ListResponse(_listed(spec, subject, reading, addresses, ttl), addresses, Behaviour.SOUND, ttl, reading.unmatched)
     if reading.outcome is Outcome.NEUTRAL:
-        return Told(Clear(spec.id, ttl), spec.codes.counting(addresses), Conduct.SOUND, ttl)
+        return ListResponse(Clear(spec.id, ttl), spec.codes.counting(addresses), Behaviour.SOUND, ttl)
     if reading.outcome is Outcome.UNKNOWN:
-        return Told(Clear(spec.id, ttl), (), Conduct.ODD, ttl, reading.strange)
+        return ListResponse(Clear(spec.id, ttl), (), Behaviour.INCONCLUSIVE, ttl, reading.unmatched)
     if reading.outcome is Outcome.OUTSIDE:
-        unknown = Unknown(Why.UNHEALTHY, f"answered {_texts(reading.strange)[0]}, which no list answers")
-        return Told(unknown, (), Conduct.REFUSING, FAILURE_TTL)
+        unknown = Unknown(Why.UNHEALTHY, f"answered {_texts(reading.unmatched)[0]}, which no list answers")
+        return ListResponse(unknown, (), Behaviour.REFUSING, FAILURE_TTL)
     error = reading.error
     assert error is not None
     unknown = Unknown(Why.BLOCKED, f"answered its error code for {error.name}")
-    return Told(unknown, (), Conduct.REFUSING if error.suspends else Conduct.ODD, FAILURE_TTL)
+    return ListResponse(unknown, (), Behaviour.REFUSING if error.suspends else Behaviour.INCONCLUSIVE, FAILURE_TTL)
 
 
 def _listed(spec: ListSpec, subject: Address | str, reading: Reading, addresses: tuple[bytes, ...], ttl: int) -> Listed:
@@ -171,12 +172,12 @@ def _reason(spec: ListSpec, reading: Reading, addresses: tuple[bytes, ...]) -> s
     return sanitize(f"{listed} ({'; '.join(words)})" if words else listed)
 
 
-def _clear(spec: ListSpec, ttl: int) -> Told:
-    return Told(Clear(spec.id, ttl), (), Conduct.SOUND, ttl)
+def _clear(spec: ListSpec, ttl: int) -> ListResponse:
+    return ListResponse(Clear(spec.id, ttl), (), Behaviour.SOUND, ttl)
 
 
-def _unknown(why: Why, detail: str) -> Told:
-    return Told(Unknown(why, detail), (), Conduct.FAILING, FAILURE_TTL)
+def _unknown(why: Why, detail: str) -> ListResponse:
+    return ListResponse(Unknown(why, detail), (), Behaviour.FAILING, FAILURE_TTL)
 
 
 def _negative_ttl(spec: ListSpec, answer: Answer) -> int:

@@ -7,7 +7,7 @@ from resolverd.dnsbl.codes import CodeTable
 from resolverd.dnsbl.quota import Allowance
 from resolverd.wire.names import Address, Name
 
-__all__ = ["ADDRESSES", "DOMAIN", "HASH", "IP4", "IP6", "Allowance", "Canary", "ListSpec", "ListState"]
+__all__ = ["ADDRESSES", "DOMAIN", "HASH", "IP4", "IP6", "Allowance", "Canary", "ListSpec", "ListStatus"]
 
 IP4, IP6, DOMAIN, HASH = "ip4", "ip6", "domain", "hash"
 
@@ -79,7 +79,7 @@ class ListSpec:
         return (IP4 if subject.version == 4 else IP6) in self.kinds
 
 
-class ListState(NamedTuple):
+class ListStatus(NamedTuple):
     """How a list fares now: for `resolverd lists`, /v1/lists and ``_status``.
 
     `state`: ok, suspended (error codes, or it lists what no list may list), open (breaker after failures), spent (quota),

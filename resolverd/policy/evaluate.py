@@ -43,7 +43,7 @@ class Lists(Protocol):
         """Whether questions are to be saved at the cost of round trips."""
         ...
 
-    def recall(self, lookup: ListLookup) -> ListReply | None:
+    def cached(self, lookup: ListLookup) -> ListReply | None:
         """What the list has said, where it is still known."""
         ...
 
@@ -51,23 +51,23 @@ class Lists(Protocol):
         """What the list says, by `deadline` (monotonic seconds) at the latest."""
         ...
 
-    def turn(self, lookup: ListLookup) -> int:
+    def stage(self, lookup: ListLookup) -> int:
         """When a question is to be asked: lower ones first, later ones only while the decision is open."""
         ...
 
-    async def ask_again(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
+    async def refresh(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
         """What lists say now, past what is remembered; without those that could not be asked."""
         ...
 
-    async def second_looks(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
+    async def reverify(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
         """Listings that are about to refuse somebody, looked at once more where need be; those that have changed."""
         ...
 
-    def saves_looks(self, lookups: Iterable[ListLookup]) -> bool:
+    def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
         """Whether second looks are so few by now that they are for clients whom nothing but these listings speaks against."""
         ...
 
-    def vouch(self, client: Address, cleared: Iterable[str]) -> None:
+    def add_known_good(self, client: Address, cleared: Iterable[str]) -> None:
         """A client is known as good, and these lists (by id) do not list it."""
         ...
 
@@ -121,18 +121,18 @@ class Evaluation:
         if self.decision.action is not Action.REJECT or self.results.failed or self.known.reverified:
             return
         decisive_listings = self._early.decisive_listings(self.results.replies)
-        if decisive_listings and self.results.skipped and self._engine.saves_looks(decisive_listings):
+        if decisive_listings and self.results.skipped and self._engine.saves_reverifications(decisive_listings):
             decisive_listings = self._early.decisive_listings(await self._with_names())
         if decisive_listings:
-            self._change(await self._engine.second_looks(decisive_listings, deadline=self._deadline))
+            self._change(await self._engine.reverify(decisive_listings, deadline=self._deadline))
             self.known = self.known._replace(reverified=True)
 
-    async def ask_again(self, waited: int) -> None:
+    async def refresh(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
         suppresses = suppression(self.attempt, self._checks, self.results.replies).suppresses
         counts = {each for check in self._checks for each in relevant(check, self.attempt, self.results.replies, suppresses)}
         if stale := [lookup for lookup in _stale(self.results.replies, waited) if lookup in counts]:
-            self._change(await self._engine.ask_again(stale, deadline=self._deadline))
+            self._change(await self._engine.refresh(stale, deadline=self._deadline))
 
     async def find_name(self) -> str:
         """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
@@ -229,11 +229,11 @@ class Evaluator:
             self._messages = TransactionCache()
 
     def _turn(self, question: Question) -> int:
-        return self._engine.turn(question) if isinstance(question, ListLookup) else 0
+        return self._engine.stage(question) if isinstance(question, ListLookup) else 0
 
     def _recall(self, question: Question) -> Reply | None:
         if isinstance(question, ListLookup):
-            return self._engine.recall(question)
+            return self._engine.cached(question)
         answer = self._resolver.known(question.name, question.rtype)
         return None if answer is None else reply_of(answer, question.rtype)
 

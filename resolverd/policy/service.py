@@ -178,13 +178,13 @@ class PolicyService:
             return
         if known or any(finding.code == ALLOWED for finding in decision.findings):
             cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
-            self._engine.vouch(attempt.client_address, cleared)
+            self._engine.add_known_good(attempt.client_address, cleared)
 
     async def _greylist(self, evaluation: Evaluation, record: bool, patience: float) -> GreylistOutcome:
         attempt, replies = evaluation.attempt, evaluation.results.replies
 
         async def again(waited: int) -> float | None:
-            await evaluation.ask_again(waited)
+            await evaluation.refresh(waited)
             return evaluation.decision.score if evaluation.decision.action is Action.ACCEPT else None
 
         try:

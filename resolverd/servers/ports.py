@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from resolverd.dnsbl.spec import ListState
+from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import ConfigFault
 from resolverd.greylist.admin import Page, Place, Remembered, Sought
 from resolverd.mail.findings import Verdict
@@ -19,7 +19,7 @@ from resolverd.wire.names import Address, Name
 class ListSaying(NamedTuple):
     """One list, and what it says of a subject."""
 
-    state: ListState
+    state: ListStatus
     reply: ListReply | Skipped
 
 
@@ -95,15 +95,15 @@ class Backend(Protocol):
         """What every enabled list of its kind says of an address or a domain (lower case, no final dot)."""
         ...
 
-    def lists(self) -> Sequence[ListState]:
+    def lists(self) -> Sequence[ListStatus]:
         """Every list, enabled or not, in the catalogue's order."""
         ...
 
-    def set_list(self, name: str, enabled: bool) -> ListState | None:
+    def set_list(self, name: str, enabled: bool) -> ListStatus | None:
         """Use this list, or stop using it, until the next start; None if there is none of that name."""
         ...
 
-    async def probe_list(self, name: str) -> ListState | None:
+    async def probe_list(self, name: str) -> ListStatus | None:
         """Ask the list's test points now, and lift a suspension if they answer as they should; None if there is no such list."""
         ...
 

@@ -8,9 +8,9 @@ from enum import Enum
 from ipaddress import IPv4Address, ip_address
 from typing import NamedTuple
 
-from resolverd.dnsbl.aggregate import Standing
+from resolverd.dnsbl.aggregate import Reputation
 from resolverd.dnsbl.names import host_name
-from resolverd.dnsbl.spec import ListSpec, ListState
+from resolverd.dnsbl.spec import ListSpec, ListStatus
 from resolverd.mail.domains import is_suffix, registrable
 from resolverd.mail.lookups import Listed
 from resolverd.wire import codes, rdata
@@ -122,7 +122,7 @@ def documented(tree: str, subject: Address | str) -> Saying | None:
 
 
 def say(
-    tree: str, standing: Standing, specs: Mapping[str, ListSpec], listed_at: float | None, override: str | None = None
+    tree: str, standing: Reputation, specs: Mapping[str, ListSpec], listed_at: float | None, override: str | None = None
 ) -> Saying:
     """What a subtree says of a standing. `listed_at` in points, None for any listing; `override`: allow, deny or None."""
     if tree == WL:
@@ -145,20 +145,20 @@ def known(text: str) -> Saying:
     return Saying((_LISTED,), (text,))
 
 
-def _vouched(standing: Standing, specs: Mapping[str, ListSpec], override: str | None) -> Saying:
+def _vouched(standing: Reputation, specs: Mapping[str, ListSpec], override: str | None) -> Saying:
     """Allow lists on dnswl.org's scale: 127.0.CATEGORY.TRUST, category 20 for lists that have none."""
     if override == "deny":
         return Saying()
     found: dict[bytes, None] = {_OWN_ALLOW: None} if override == "allow" else {}
-    for voucher in standing.vouchers:
-        table = specs[voucher.list_id].codes
+    for listing in standing.allow_listings:
+        table = specs[listing.list_id].codes
         if table.categories:
-            addresses = (IPv4Address(address).packed for address in voucher.addresses)
+            addresses = (IPv4Address(address).packed for address in listing.addresses)
             found |= dict.fromkeys(address for address in addresses if table.of(address))
         else:
-            found[bytes([127, 0, 20, voucher.trust])] = None
+            found[bytes([127, 0, 20, listing.trust])] = None
     own = ("allowed by this server's own rules",) if override == "allow" else ()
-    return Saying(tuple(found), own + tuple(map(_text, standing.vouchers)))
+    return Saying(tuple(found), own + tuple(map(_text, standing.allow_listings)))
 
 
 def _text(listed: Listed) -> str:
@@ -167,13 +167,13 @@ def _text(listed: Listed) -> str:
     return listed.reason[: _MAX_STRING - len(link) - 3] + link
 
 
-def ttl_of(standing: Standing, override: str | None = None) -> int:
+def ttl_of(standing: Reputation, override: str | None = None) -> int:
     """Seconds for which an answer may be kept: the smallest of its parts, less while one is missing or a rule of ours decides."""
     ttl = DEFAULT_TTL if standing.ttl is None else max(1, min(standing.ttl, MAX_TTL))
     return min(ttl, PARTIAL_TTL) if standing.partial or override else ttl
 
 
-def status_texts(states: Iterable[ListState]) -> list[str]:
+def status_texts(states: Iterable[ListStatus]) -> list[str]:
     """One line a list that is in use."""
     lines = []
     for state in states:

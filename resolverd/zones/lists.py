@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.clock import Clock
-from resolverd.dnsbl.aggregate import UNREACHABLE, Standing, fold, is_decided
+from resolverd.dnsbl.aggregate import UNREACHABLE, Reputation, fold, is_decided
 from resolverd.dnsbl.engine import Engine
 from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.response import FAILURE_TTL
@@ -52,9 +52,9 @@ class ZoneRules(NamedTuple):
 class _Remembered(NamedTuple):
     """A standing, when it was made (monotonic seconds), and after how many listings had been taken back."""
 
-    standing: Standing
+    standing: Reputation
     since: float
-    purges: int
+    generation: int
 
 
 class Own(Protocol):
@@ -159,7 +159,7 @@ class ListZones:
         saying = dnsbl_zone.say(spot.tree, standing, self._engine.known, self._listed_at, word.action)
         return saying, min(dnsbl_zone.ttl_of(standing, word.action), word.lasting or dnsbl_zone.MAX_TTL)
 
-    async def _word_and_standing(self, subject: Address | str, tree: str) -> tuple[Word, Standing]:
+    async def _word_and_standing(self, subject: Address | str, tree: str) -> tuple[Word, Reputation]:
         deadline = self._clock.monotonic() + self._patience
         word = NOTHING if self._own is None else self._own.at_once(subject)
         if word is not None:
@@ -174,9 +174,9 @@ class ListZones:
         finally:
             looking.cancel()
 
-    async def _standing_beside(self, word: Word, subject: Address | str, tree: str, deadline: float) -> Standing:
+    async def _standing_beside(self, word: Word, subject: Address | str, tree: str, deadline: float) -> Reputation:
         decided = word.action is not None and (self._engine.frugal or tree in _DECIDED[word.action])
-        return Standing() if decided else await self._standing(subject, tree, deadline)
+        return Reputation() if decided else await self._standing(subject, tree, deadline)
 
     async def _word(self, subject: Address | str, deadline: float) -> Word:
         """The admin's own word by `deadline` (monotonic seconds), after a look at the client's names if need be."""
@@ -187,19 +187,19 @@ class ListZones:
             return word or NOTHING
         return await self._own.about(subject, deadline=deadline)
 
-    async def _standing(self, subject: Address | str, tree: str, deadline: float) -> Standing:
+    async def _standing(self, subject: Address | str, tree: str, deadline: float) -> Reputation:
         purpose = _PURPOSES[tree]
-        now, purges = self._clock.monotonic(), self._engine.purges
+        now, generation = self._clock.monotonic(), self._engine.generation
         known = self._standings.get((subject, purpose))
-        if known is not None and now - known.since < _MEMORY and known.purges == purges:
+        if known is not None and now - known.since < _MEMORY and known.generation == generation:
             return known.standing
         enough = self._is_decided if tree in (BL, DBL) else None
         replies = await self._engine.ask_all(subject, deadline=deadline, purpose=purpose, enough=enough)
         replies |= await self._looked_at_twice(subject, replies, deadline)
         standing = fold(self._engine.known, replies)
         if not isinstance(subject, str) and standing.allowed:
-            self._engine.vouch(subject, [name for name, reply in replies.items() if isinstance(reply, Clear)])
-        self._standings[subject, purpose] = _Remembered(standing, self._clock.monotonic(), self._engine.purges)
+            self._engine.add_known_good(subject, [name for name, reply in replies.items() if isinstance(reply, Clear)])
+        self._standings[subject, purpose] = _Remembered(standing, self._clock.monotonic(), self._engine.generation)
         self._standings.move_to_end((subject, purpose))
         if len(self._standings) > bounds.LIST_STANDINGS:
             self._standings.popitem(last=False)
@@ -215,7 +215,7 @@ class ListZones:
         specs = self._engine.known
         listed = [name for name, reply in replies.items() if isinstance(reply, Listed) and not specs[name].allows]
         lookups = [ListLookup(name, subject) for name in listed]
-        changed = await self._engine.second_looks(lookups, deadline=deadline) if lookups else {}
+        changed = await self._engine.reverify(lookups, deadline=deadline) if lookups else {}
         return {lookup.list_id: reply for lookup, reply in changed.items()}
 
     def _apex(self, rtype: int) -> Answer:
@@ -227,7 +227,7 @@ class ListZones:
         return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
 
     def _status(self, name: Name, rtype: int) -> Answer:
-        texts = dnsbl_zone.status_texts(self._engine.states())
+        texts = dnsbl_zone.status_texts(self._engine.statuses())
         if rtype != codes.TXT or not texts:
             return dnsbl_zone.negative(self._origin, dnsbl_zone.STATUS_TTL, nxdomain=False)
         return dnsbl_zone.positive(name, rtype, [_words(text) for text in texts], dnsbl_zone.STATUS_TTL)
@@ -243,22 +243,22 @@ class ListZones:
             word = await self._word(subject, self._clock.monotonic() + self._patience)
             if word.action is not None and (answer := _overridden(found.zone, found.spec, word, name, rtype)) is not None:
                 return answer
-        ask = self._engine.ask_for if rtype == codes.A else self._engine.words_for
+        ask = self._engine.ask_for if rtype == codes.A else self._engine.txt_for
         deadline = self._clock.monotonic() + self._patience
-        told = await ask(found.spec, found.subject, found.canary, deadline=deadline)
-        if isinstance(told.reply, Listed) and found.canary is None and not found.spec.allows:
-            told = await self._engine.second_look_for(found.spec, found.subject, deadline=deadline) or told
-        if isinstance(told.reply, Unknown):
-            if found.spec.allows and told.reply.why in UNREACHABLE:
+        response = await ask(found.spec, found.subject, found.canary, deadline=deadline)
+        if isinstance(response.reply, Listed) and found.canary is None and not found.spec.allows:
+            response = await self._engine.reverify_for(found.spec, found.subject, deadline=deadline) or response
+        if isinstance(response.reply, Unknown):
+            if found.spec.allows and response.reply.why in UNREACHABLE:
                 return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{found.spec.shown} cannot be reached")
             return dnsbl_zone.negative(found.zone, FAILURE_TTL, nxdomain=True)
-        if not told.addresses:
-            return dnsbl_zone.negative(found.zone, told.ttl, nxdomain=True)
+        if not response.addresses:
+            return dnsbl_zone.negative(found.zone, response.ttl, nxdomain=True)
         if rtype == codes.A:
-            return dnsbl_zone.positive(name, rtype, told.addresses, told.ttl)
-        if not isinstance(told.reply, Listed):
-            return dnsbl_zone.negative(found.zone, told.ttl, nxdomain=False)
-        return dnsbl_zone.positive(name, rtype, (_words(told.reply.reason),), told.ttl)
+            return dnsbl_zone.positive(name, rtype, response.addresses, response.ttl)
+        if not isinstance(response.reply, Listed):
+            return dnsbl_zone.negative(found.zone, response.ttl, nxdomain=False)
+        return dnsbl_zone.positive(name, rtype, (_words(response.reply.reason),), response.ttl)
 
 
 def _overridden(zone: Name, spec: ListSpec, word: Word, name: Name, rtype: int) -> Answer | None:

@@ -16,8 +16,8 @@ from resolverd import bounds
 from resolverd.app.resolver import Resolution, resolution
 from resolverd.clock import SystemClock
 from resolverd.config.settings import Cache, Settings
-from resolverd.dnsbl.cache import ReplyCache
-from resolverd.dnsbl.response import Conduct, Told
+from resolverd.dnsbl.cache import ResponseCache
+from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.mail.lookups import Listed
 from resolverd.metrics import Counters
 from resolverd.resolver.mesh import Mesh
@@ -172,21 +172,21 @@ def fill(what: str, size: int) -> tuple[int, int]:
     return resident() - before, size
 
 
-def told(number: int) -> Told:
+def response(number: int) -> ListResponse:
     text = (f"{number} " + "r" * 250)[:250]
     codes_told = tuple(f"code{number}-{each}" for each in range(10))
     ips = tuple(f"127.0.{number % 250}.{each}" for each in range(20))
     listed = Listed("list", codes_told, ips, 1.0, text, f"https://example.com/{number}/" + "l" * 200, 86400)
-    return Told(listed, tuple(rng.randbytes(4) for _ in range(20)), Conduct.SOUND, 86400)
+    return ListResponse(listed, tuple(rng.randbytes(4) for _ in range(20)), Behaviour.SOUND, 86400)
 
 
 def replies(_: int) -> tuple[int, int]:
     """Fill the memory of what lists have said."""
 
-    cache = ReplyCache(bounds.LIST_REPLIES, bounds.LIST_REPLY_OCTETS)
+    cache = ResponseCache(bounds.LIST_REPLIES, bounds.LIST_REPLY_OCTETS)
     before = resident()
     for number in range(bounds.LIST_REPLY_OCTETS // 1500):
-        cache.put((name(), codes.A), told(number), 0.0)
+        cache.put((name(), codes.A), response(number), 0.0)
     return resident() - before, bounds.LIST_REPLY_OCTETS
 
 

@@ -89,9 +89,9 @@ def test_a_slow_list_makes_nobody_wait_whom_the_others_have_decided_on(scenes: d
 
 @pytest.mark.parametrize(("name", "of", "state"), [
     ("error codes (zen 127.255.255.254)", "spamhaus-zen", "suspended"),
-    ("dead (spamcop)", "spamcop", "open"),
-    ("silent (spamcop)", "spamcop", "open"),
-    ("refusing (mailspike)", "mailspike", "open"),
+    ("dead (spamcop)", "spamcop", "unreachable"),
+    ("silent (spamcop)", "spamcop", "unreachable"),
+    ("refusing (mailspike)", "mailspike", "unreachable"),
     ("wildcarded from the start (zen)", "spamhaus-zen", "suspended"),
     ("wildcarded in the middle (zen)", "spamhaus-zen", "suspended"),
     ("wildcarded in the middle (spamcop)", "spamcop", "suspended"),

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from resolverd.clock import SystemClock
-from resolverd.dnsbl.spec import ListState
+from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import ConfigFault, Unknown, Why
 from resolverd.greylist.admin import Greybook, Page, Place, Remembered, Sought
 from resolverd.greylist.decide import GreylistRules
@@ -24,10 +24,10 @@ from resolverd.state.dump import Loaded, Stored
 from resolverd.state.memory import MemoryStore
 from resolverd.wire.names import Address
 
-ZEN = ListState(
+ZEN = ListStatus(
     "spamhaus-zen", "zen.spamhaus.org", "block", ("ip4", "ip6"), True, "ok", 300000, 299990, 10, 4, 0, 12.5, 40.0, forecast=72000
 )
-WHITE = ListState("dnswl", "list.dnswl.org", "allow", ("ip4",), True, "open", last_error="timeout")
+WHITE = ListStatus("dnswl", "list.dnswl.org", "allow", ("ip4",), True, "unreachable", last_error="timeout")
 
 ACCEPTED = Verdict("ACCEPT0001", Action.ACCEPT, 0, "nothing against it")
 REFUSED = Verdict(
@@ -101,16 +101,16 @@ class FakeBackend:
             return [ListSaying(ZEN, listed), ListSaying(WHITE, Unknown(Why.TIMEOUT, "no answer"))]
         return [ListSaying(ZEN, Clear("spamhaus-zen", 300))]
 
-    def lists(self) -> list[ListState]:
+    def lists(self) -> list[ListStatus]:
         return list(self.states.values())
 
-    def set_list(self, name: str, enabled: bool) -> ListState | None:
+    def set_list(self, name: str, enabled: bool) -> ListStatus | None:
         if name not in self.states:
             return None
         self.states[name] = self.states[name]._replace(enabled=enabled, state="ok" if enabled else "disabled")
         return self.states[name]
 
-    async def probe_list(self, name: str) -> ListState | None:
+    async def probe_list(self, name: str) -> ListStatus | None:
         return self.states.get(name)
 
     async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:

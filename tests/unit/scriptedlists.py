@@ -54,16 +54,16 @@ class ScriptedResolver:
     def __init__(self):
         self.script = {}
         self.asked = []
-        self.proofs = []
+        self.probes = []
         self.wild = False
         self.meter = None
 
     async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, purse: object = None) -> Answer:
         text = to_text(name).removesuffix(".")
-        if self.meter is not None and not self.meter.leaves(name, name):
+        if self.meter is not None and not self.meter.charge(name, name):
             return TIMEOUT
         if fresh:
-            self.proofs.append(text)
+            self.probes.append(text)
             if not self.wild:
                 return self.script.get(text, denial())
         if not fresh:

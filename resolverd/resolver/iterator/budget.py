@@ -125,14 +125,14 @@ class Work:
         if self._purses is not None and not any(purse.pays(zone) for purse in self._purses):
             self.broke = True
             raise Exhausted("as many queries were sent as a mail may cost")
-        if self._meter is not None and not self._meter.leaves(qname, zone):
+        if self._meter is not None and not self._meter.charge(qname, zone):
             raise Exhausted("the quota of its operator is spent")
 
     def settle(self, qname: Name, zone: Name, copies: int) -> None:
         """So many more left than was paid for: a connection that broke has taken a query twice; negative where none did."""
         self.queries += max(copies, 0)
         if self._meter is not None and copies:
-            self._meter.settles(qname, zone, copies)
+            self._meter.adjust(qname, zone, copies)
 
     def referred(self, qname: Name, zone: Name) -> None:
         """It led to a referral."""

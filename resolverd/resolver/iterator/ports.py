@@ -96,11 +96,11 @@ class Meter(Protocol):
     `zone` is the zone whose servers are asked; a forwarder asks them for us, so there it is the name itself.
     """
 
-    def leaves(self, qname: Name, zone: Name) -> bool:
+    def charge(self, qname: Name, zone: Name) -> bool:
         """A query for `qname` is about to leave; False if it must not."""
         ...
 
-    def settles(self, qname: Name, zone: Name, copies: int) -> None:
+    def adjust(self, qname: Name, zone: Name, copies: int) -> None:
         """So many copies of it left beyond the one that was counted; negative if none did after all."""
         ...
 

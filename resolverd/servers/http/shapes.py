@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from resolverd.dnsbl.spec import ListState
+from resolverd.dnsbl.spec import ListStatus
 from resolverd.mail.findings import Finding, Verdict, WhatIf
 from resolverd.mail.lookups import Clear, Listed, Skipped
 from resolverd.mail.request import Attempt
@@ -115,7 +115,7 @@ def _otherwise(what_if: WhatIf) -> dict[str, Any]:
     return {"without": list(what_if.without), "action": what_if.action.value, "text": what_if.text}
 
 
-def list_json(state: ListState) -> dict[str, Any]:
+def list_json(state: ListStatus) -> dict[str, Any]:
     """How one list fares."""
     return {**state._asdict(), "kinds": list(state.kinds), "watched": list(state.watched)}
 

@@ -199,7 +199,7 @@ PLANTS: dict[str, str | tuple[type, str]] = {
     "list quotas": "get list-budgets",
     "client notes": "get clients",
     "list probes": (Engine, "probe"),
-    "own addresses": (Engine, "watch"),
+    "own addresses": (Engine, "set_watched"),
 }
 """Where a bug is planted for each of the daemon's tasks."""
 

@@ -145,7 +145,7 @@ def test_lookup(daemon: Running):
 def test_lists(daemon: Running):
     lines = run("lists", "-c", daemon.config).stdout.splitlines()
     assert lines[1].split("\t")[:6] == ["spamhaus-zen", "ok", "ip4 ip6", "299990 of 300000", "20 h", "10"]
-    assert lines[2].split("\t")[:2] == ["dnswl", "open"]
+    assert lines[2].split("\t")[:2] == ["dnswl", "unreachable"]
 
 
 def test_cache(daemon: Running):

@@ -40,7 +40,7 @@ def test_only_trust_vouches(trust, allowed):
 @pytest.mark.parametrize("why", Why)
 def test_nothing_unknown_counts(why):
     standing = fold(SPECS, {"spamhaus-zen": Unknown(why), "dnswl": Unknown(why)})
-    assert (standing.listings, standing.vouchers, standing.score, standing.ttl, standing.partial) == ((), (), 0, None, True)
+    assert (standing.listings, standing.allow_listings, standing.score, standing.ttl, standing.partial) == ((), (), 0, None, True)
     assert not standing.reaches(None)
     assert not standing.reaches(0)
 

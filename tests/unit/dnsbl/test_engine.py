@@ -10,9 +10,9 @@ from scriptedlists import CATALOGUE, REFUSED, SERVFAIL, TIMEOUT, ScriptedResolve
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
-from resolverd.dnsbl.cache import ReplyCache
+from resolverd.dnsbl.cache import ResponseCache
 from resolverd.dnsbl.engine import Engine
-from resolverd.dnsbl.response import Conduct, Told
+from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed, ListLookup
 from resolverd.metrics import Counters
@@ -86,12 +86,12 @@ async def test_what_is_remembered_is_asked_again_on_demand():
         w.script[ZEN] = a("127.0.0.2")
         w.script[DNSWL] = TIMEOUT
         assert isinstance(await w.ask("spamhaus-zen"), Clear)
-        told = await w.engine.ask_again([zen, dnswl], deadline=w.clock.monotonic() + 2)
-        assert set(told) == {zen}  # what stays unknown is left out
-        assert isinstance(told[zen], Listed)
+        response = await w.engine.refresh([zen, dnswl], deadline=w.clock.monotonic() + 2)
+        assert set(response) == {zen}  # what stays unknown is left out
+        assert isinstance(response[zen], Listed)
         assert isinstance(await w.ask("spamhaus-zen"), Listed)
         w.engine.disable("spamhaus-zen")
-        assert await w.engine.ask_again([zen], deadline=w.clock.monotonic() + 2) == {}
+        assert await w.engine.refresh([zen], deadline=w.clock.monotonic() + 2) == {}
 
 
 ANSWERS = [
@@ -253,10 +253,10 @@ def test_how_long_a_reply_is_kept(answer, kept):
 
 
 def test_the_cache_is_bounded():
-    cache = ReplyCache(100, 10**6)
-    told = Told(Clear("x", 60), (), Conduct.SOUND, 60)
+    cache = ResponseCache(100, 10**6)
+    response = ListResponse(Clear("x", 60), (), Behaviour.SOUND, 60)
     for n in range(1000):
-        cache.put((str(n).encode(), codes.A), told, 0.0)
+        cache.put((str(n).encode(), codes.A), response, 0.0)
         cache.get((b"0", codes.A), 0.0)
     assert len(cache) == 100
     assert cache.get((b"0", codes.A), 0.0) is not None
@@ -271,7 +271,7 @@ async def test_quota_is_a_budget():
         assert all(reply.why is Why.QUOTA for reply in replies[3:])
         assert len(w.asked) == w.sent("spamhaus-zen") == 3
         assert isinstance(await w.ask("spamhaus-zen", client(0)), Clear), "the cache still answers"
-        assert w.engine.state("spamhaus-zen").state == "spent"
+        assert w.engine.status("spamhaus-zen").state == "spent"
         await asyncio.sleep(86400 * 1.1)
         assert isinstance(await w.ask("spamhaus-zen", client(9)), Clear)
 
@@ -283,7 +283,7 @@ async def test_budgets_survive_a_restart():
             await w.ask("spamhaus-zen", client(n))
         again = World(specs(spamhaus_zen={"quota": "3/1d"}))
         again.engine.restore(w.engine.budgets() | {"gone": [(1, 1)]})
-        assert again.engine.state("spamhaus-zen").quota_left == 1
+        assert again.engine.status("spamhaus-zen").quota_left == 1
 
 
 @virtual
@@ -305,7 +305,7 @@ async def test_an_error_code_suspends_the_list_twice_as_long_each_time():
         for _ in range(9):
             reply = await w.ask("spamhaus-zen", client(n))
             assert reply.why is Why.BLOCKED
-            assert w.engine.state("spamhaus-zen").state == "suspended"
+            assert w.engine.status("spamhaus-zen").state == "suspended"
             sent, since = len(w.asked), w.clock.monotonic()
             while len(w.asked) == sent:
                 await asyncio.sleep(60)
@@ -327,7 +327,7 @@ async def test_a_suspension_ends_with_one_question_that_is_answered():
         assert sum(isinstance(reply, Clear) for reply in replies) == 1
         assert len(w.asked) == 2
         assert isinstance(await w.ask("spamhaus-zen", client(30)), Clear)
-        assert w.engine.state("spamhaus-zen").state == "ok"
+        assert w.engine.status("spamhaus-zen").state == "ok"
 
 
 @virtual
@@ -347,7 +347,7 @@ async def test_a_good_answer_to_an_older_question_ends_no_suspension():
         w.script[ZEN] = (0.5, denial())
         replies = await asyncio.gather(w.ask("spamhaus-zen", client(1)), w.ask("spamhaus-zen"))
         assert isinstance(replies[1], Clear)
-        assert w.engine.state("spamhaus-zen").state == "suspended"
+        assert w.engine.status("spamhaus-zen").state == "suspended"
 
 
 @virtual
@@ -357,7 +357,7 @@ async def test_an_error_about_one_question_suspends_nobody():
         reply = await w.ask("spamhaus-dbl", "odd.com")
         assert reply.why is Why.BLOCKED
         assert isinstance(await w.ask("spamhaus-dbl", "example.com"), Clear)
-        assert w.engine.state("spamhaus-dbl").state == "ok"
+        assert w.engine.status("spamhaus-dbl").state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -377,11 +377,11 @@ def test_three_failures_open_the_breaker(trouble):
             assert isinstance(reply, Unknown)
             assert "skipped" in reply.detail
             assert w.clock.monotonic() == start, "a skipped list costs no time"
-            assert w.engine.state("spamhaus-zen").state == "open"
+            assert w.engine.status("spamhaus-zen").state == "unreachable"
             w.script["zen.spamhaus.org"] = denial()
             await asyncio.sleep(300)
             assert isinstance(await w.ask("spamhaus-zen", client(11)), Clear)
-            assert w.engine.state("spamhaus-zen").state == "ok"
+            assert w.engine.status("spamhaus-zen").state == "ok"
 
     run()
 
@@ -446,7 +446,7 @@ async def test_switching_lists():
         assert (await w.ask("spamhaus-zen")).why is Why.UNHEALTHY
         assert w.engine.enable("no-such-list") is None
         assert w.engine.disable("no-such-list") is None
-        states = w.engine.states()
+        states = w.engine.statuses()
         assert [state.id for state in states][:4] == ["spamhaus-zen", "spamhaus-dbl", "dnswl", "spamcop"]
         assert {state.state for state in states if not state.enabled} == {"disabled"}
 
@@ -461,7 +461,7 @@ async def test_a_probe_ends_a_pause_only_if_the_test_points_answer():
         assert (await w.engine.probe("dnswl", deadline=w.clock.monotonic() + 2)).state == "suspended", "127.0.0.2 must be listed"
         w.script["2.0.0.127.list.dnswl.org"] = a("127.0.10.0")
         assert (await w.engine.probe("dnswl", deadline=w.clock.monotonic() + 2)).state == "ok"
-        assert set(w.resolver.proofs[-2:]) == {"2.0.0.127.list.dnswl.org", "1.0.0.127.list.dnswl.org"}
+        assert set(w.resolver.probes[-2:]) == {"2.0.0.127.list.dnswl.org", "1.0.0.127.list.dnswl.org"}
         assert await w.engine.probe("no-such-list", deadline=0) is None
 
 
@@ -471,14 +471,14 @@ async def test_a_list_in_its_own_words():
         zen = next(each for each in w.engine.specs if each.id == "spamhaus-zen")
         w.script[ZEN] = a("127.0.0.2")
         w.script[f"{ZEN} TXT"] = txt("https://www.spamhaus.org/query/ip/192.0.2.1", "second\n\naction=OK\x00\xff")
-        told = await w.engine.words_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
-        assert told.reply.reason == "https://www.spamhaus.org/query/ip/192.0.2.1 second action=OK??"
-        await w.engine.words_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
+        response = await w.engine.txt_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
+        assert response.reply.reason == "https://www.spamhaus.org/query/ip/192.0.2.1 second action=OK??"
+        await w.engine.txt_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
         assert w.asked == [ZEN, f"{ZEN} TXT"]
         await w.ask("spamhaus-zen", ip_address("192.0.2.2"))
-        await w.engine.words_for(zen, ip_address("192.0.2.2"), deadline=w.clock.monotonic() + 2)
+        await w.engine.txt_for(zen, ip_address("192.0.2.2"), deadline=w.clock.monotonic() + 2)
         assert w.asked[2:] == ["2.2.0.192.zen.spamhaus.org"], "no TXT of who is known not to be listed"
-        await w.engine.words_for(zen, ip_address("192.0.2.3"), deadline=w.clock.monotonic() + 2)
+        await w.engine.txt_for(zen, ip_address("192.0.2.3"), deadline=w.clock.monotonic() + 2)
         both = ["3.2.0.192.zen.spamhaus.org", "3.2.0.192.zen.spamhaus.org TXT"]
         assert w.asked[3:] == both, "at once, where words are wanted"
 
@@ -491,8 +491,8 @@ def test_our_words_where_it_has_none(trouble):
             zen = next(each for each in w.engine.specs if each.id == "spamhaus-zen")
             w.script[ZEN] = a("127.0.0.2")
             w.script[f"{ZEN} TXT"] = trouble
-            told = await w.engine.words_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
-            assert told.reply.reason.startswith("listed by zen.spamhaus.org")
+            response = await w.engine.txt_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
+            assert response.reply.reason.startswith("listed by zen.spamhaus.org")
             await asyncio.sleep(5)
 
     run()
@@ -509,15 +509,15 @@ def test_a_key_is_never_shown(caplog):
             name = f"1.2.0.192.{KEY}.zen.dq.spamhaus.net"
             w.script[name] = a("127.0.0.2")
             w.script[f"{name} TXT"] = txt(f"see https://x.example/?{KEY.upper()}")
-            told = await w.engine.words_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
-            shown = [told.reply]
+            response = await w.engine.txt_for(zen, CLIENT, deadline=w.clock.monotonic() + 2)
+            shown = [response.reply]
             for n, answer in enumerate(
                 [a("127.255.255.250"), RuntimeError(name), a("10.0.0.1"), a("127.0.0.99"), SERVFAIL, SERVFAIL, SERVFAIL]
             ):
                 w.script[f"{KEY}.zen.dq.spamhaus.net"] = answer
                 shown.append(await w.ask("spamhaus-zen", client(n)))
                 w.engine.enable("spamhaus-zen")
-            shown += [w.engine.states(), w.counters.snapshot(), w.engine.specs]
+            shown += [w.engine.statuses(), w.counters.snapshot(), w.engine.specs]
             assert KEY in w.asked[0]
             assert KEY not in repr(shown).lower()
 
@@ -535,7 +535,7 @@ async def test_books():
             await w.ask("spamhaus-zen", client(n))
         w.script["zen.spamhaus.org"] = SERVFAIL
         await w.ask("spamhaus-zen", client(9))
-        state = w.engine.state("spamhaus-zen")
+        state = w.engine.status("spamhaus-zen")
         # Five questions about clients, and one for the proof that not everything is listed.
         assert (state.asked, state.listed, state.failed, state.quota_left) == (6, 4, 1, 299994)
         assert state.p50 == pytest.approx(20, abs=0.1)
@@ -549,9 +549,9 @@ async def test_a_list_that_lists_the_world_lists_nobody():
         w.script["zen.spamhaus.org"] = w.script["1.0.0.127.zen.spamhaus.org"] = a("127.0.0.2")
         reply = await w.ask("spamhaus-zen")
         assert reply == Unknown(Why.UNHEALTHY, "it lists 127.0.0.1, which no list may list")
-        assert w.engine.state("spamhaus-zen").state == "suspended"
+        assert w.engine.status("spamhaus-zen").state == "suspended"
         assert (await w.ask("spamhaus-zen", client(1))).why is Why.UNHEALTHY
-        assert len(w.asked) == len(w.resolver.proofs) == 1
+        assert len(w.asked) == len(w.resolver.probes) == 1
 
 
 @virtual
@@ -579,17 +579,17 @@ async def test_one_proof_serves_all_for_ten_minutes():
         assert all(isinstance(reply, Listed) for reply in replies)
         await asyncio.sleep(590)
         await w.ask("spamhaus-zen", client(100))
-        assert len(w.resolver.proofs) == 1
+        assert len(w.resolver.probes) == 1
         await asyncio.sleep(20)
         await w.ask("spamhaus-zen", client(101))
-        assert len(w.resolver.proofs) == 2
+        assert len(w.resolver.probes) == 2
 
 
 @virtual
 async def test_a_clean_answer_needs_no_proof():
     async with world() as w:
         assert isinstance(await w.ask("spamhaus-zen"), Clear)
-        assert not w.resolver.proofs
+        assert not w.resolver.probes
 
 
 @virtual

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scriptedlists import SERVFAIL, TIMEOUT, a, denial, spec
 from virtualtime import virtual
 
-from resolverd.dnsbl.anomaly import Suspicion
+from resolverd.dnsbl.anomaly import Anomaly
 from resolverd.dnsbl.health import OUTAGE, Health
-from resolverd.dnsbl.known_good import MAX_KEPT, Witnesses, stranger
+from resolverd.dnsbl.known_good import MAX_KEPT, KnownGood, random_canary
 from resolverd.dnsbl.spec import IP4
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed, ListLookup
@@ -30,28 +30,28 @@ def ordinary(count, rng, codes=CODES):
 # -- suspicion: when it is worth asking
 
 
-def suspicions(suspicion, answers, start=0, step=1.0):
+def anomalies(anomaly, answers, start=0, step=1.0):
     """The positions at which the list became suspicious and was acquitted."""
     found = []
     for number, answer in enumerate(answers, start):
-        if suspicion.note(number, answer, number * step):
+        if anomaly.observe(number, answer, number * step):
             found.append(number)
-            suspicion.acquitted(number * step)
+            anomaly.cleared(number * step)
     return found
 
 
 def test_a_wave_of_spam_is_hardly_ever_suspicious():
     rng = random.Random(1)
-    suspicion = Suspicion()
-    assert len(suspicions(suspicion, ordinary(10_000, rng))) <= 20
+    anomaly = Anomaly()
+    assert len(anomalies(anomaly, ordinary(10_000, rng))) <= 20
 
 
 def test_a_list_that_lists_the_world_is_suspicious_within_a_few_clients():
     for seed in range(20):
         rng = random.Random(seed)
-        suspicion = Suspicion()
-        suspicions(suspicion, ordinary(1000, rng))
-        found = suspicions(suspicion, ["127.0.0.2"] * 30, start=5000)
+        anomaly = Anomaly()
+        anomalies(anomaly, ordinary(1000, rng))
+        found = anomalies(anomaly, ["127.0.0.2"] * 30, start=5000)
         assert found, "never suspected"
         assert found[0] - 5000 < 10
 
@@ -59,30 +59,30 @@ def test_a_list_that_lists_the_world_is_suspicious_within_a_few_clients():
 def test_a_list_with_one_code_is_suspicious_when_it_lists_everybody():
     for seed in range(20):
         rng = random.Random(seed)
-        suspicion = Suspicion()
-        suspicions(suspicion, ordinary(1000, rng, ("127.0.0.2", None)))
-        found = suspicions(suspicion, ["127.0.0.2"] * 30, start=5000)
+        anomaly = Anomaly()
+        anomalies(anomaly, ordinary(1000, rng, ("127.0.0.2", None)))
+        found = anomalies(anomaly, ["127.0.0.2"] * 30, start=5000)
         assert found
         assert found[0] - 5000 <= 20
 
 
 def test_one_client_that_comes_again_and_again_says_nothing():
-    suspicion = Suspicion()
-    suspicions(suspicion, ordinary(500, random.Random(1)))
-    assert not any(suspicion.note("same", "127.0.0.2", 1000.0 + n) for n in range(100))
+    anomaly = Anomaly()
+    anomalies(anomaly, ordinary(500, random.Random(1)))
+    assert not any(anomaly.observe("same", "127.0.0.2", 1000.0 + n) for n in range(100))
 
 
 def test_an_acquitted_list_is_left_in_peace_for_longer_each_time():
-    suspicion = Suspicion()
-    suspicions(suspicion, [None] * 200)
+    anomaly = Anomaly()
+    anomalies(anomaly, [None] * 200)
     times = []
     now = 1000.0
     for number in range(20_000):
         now += 0.5
         # A code that was never seen before, time and again.
-        if suspicion.note(f"client {number}", f"code {number // 50}", now):
+        if anomaly.observe(f"client {number}", f"code {number // 50}", now):
             times.append(now)
-            suspicion.acquitted(now)
+            anomaly.cleared(now)
     gaps = [later - sooner for sooner, later in pairwise(times)]
     assert gaps[0] >= 10
     assert max(gaps) >= 300
@@ -91,9 +91,9 @@ def test_an_acquitted_list_is_left_in_peace_for_longer_each_time():
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.sampled_from(["x", "y", None])), max_size=3000))
 def test_suspicion_takes_whatever_comes(answers):
-    suspicion = Suspicion()
+    anomaly = Anomaly()
     for number, (subject, answer) in enumerate(answers):
-        assert suspicion.note(subject, answer, float(number)) in (True, False)
+        assert anomaly.observe(subject, answer, float(number)) in (True, False)
 
 
 # -- strangers and witnesses
@@ -101,7 +101,7 @@ def test_suspicion_takes_whatever_comes(answers):
 
 @given(st.integers(0, 2**60))
 def test_a_stranger_is_no_test_point(number):
-    canary = stranger(spec("spamcop"), number)
+    canary = random_canary(spec("spamcop"), number)
     assert canary is not None
     octets = canary.subject.packed
     assert octets[0] == 127
@@ -110,22 +110,22 @@ def test_a_stranger_is_no_test_point(number):
 
 
 def test_strangers_by_kind():
-    domain = stranger(spec("spamhaus-dbl"), 12345)
+    domain = random_canary(spec("spamhaus-dbl"), 12345)
     assert domain.subject.endswith(".invalid")
-    assert stranger(spec("hostkarma"), 1) is None, "it documents no denial"
+    assert random_canary(spec("hostkarma"), 1) is None, "it documents no denial"
     assert IP4 not in spec("sem-black-ip6").kinds
-    assert stranger(spec("sem-black-ip6"), 1) is None
+    assert random_canary(spec("sem-black-ip6"), 1) is None
 
 
 def test_witnesses_are_bounded_and_never_called_against_a_list_that_lists_them():
-    witnesses = Witnesses()
-    witnesses.vouch(CLIENT, ["spamcop"])
-    assert witnesses.against("spamcop") == [CLIENT]
-    assert witnesses.against("spamhaus-zen") == []
+    known_good = KnownGood()
+    known_good.add(CLIENT, ["spamcop"])
+    assert known_good.unlisted_by("spamcop") == [CLIENT]
+    assert known_good.unlisted_by("spamhaus-zen") == []
     for n in range(MAX_KEPT + 10):
-        witnesses.vouch(client(n), ["spamcop"])
-    assert len(witnesses.against("spamcop")) == MAX_KEPT
-    assert CLIENT not in witnesses.against("spamcop")
+        known_good.add(client(n), ["spamcop"])
+    assert len(known_good.unlisted_by("spamcop")) == MAX_KEPT
+    assert CLIENT not in known_good.unlisted_by("spamcop")
 
 
 # -- the engine
@@ -158,10 +158,10 @@ def goes_wild(w, code="127.0.0.2"):
 async def test_ordinary_mail_quarantines_nobody():
     async with world() as w:
         await ordinary_life(w, random.Random(3), 1500)
-        assert w.engine.state("spamhaus-zen").state == "ok"
+        assert w.engine.status("spamhaus-zen").state == "ok"
         assert w.counters.get("list_poisoned", list="spamhaus-zen") == 0
         # Ten minutes are half of the time that passed: some proofs, few more.
-        assert len(w.resolver.proofs) <= 20
+        assert len(w.resolver.probes) <= 20
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -177,9 +177,9 @@ def test_a_list_turning_bad_in_the_middle_of_a_run_is_quarantined_within_seconds
                 if isinstance(await w.ask("spamhaus-zen", client(n)), Listed):
                     harmed.append(client(n))
                 await asyncio.sleep(0.2)
-                if w.engine.state("spamhaus-zen").state == "suspended":
+                if w.engine.status("spamhaus-zen").state == "suspended":
                     break
-            assert w.engine.state("spamhaus-zen").state == "suspended"
+            assert w.engine.status("spamhaus-zen").state == "suspended"
             assert w.clock.monotonic() - start < 5
             assert len(harmed) < 20
             for address in harmed:
@@ -196,12 +196,12 @@ async def test_a_vouched_client_that_is_listed_of_a_sudden_costs_the_list_its_wo
         friends = [client(n) for n in range(500, 505)]
         for friend in friends:
             assert isinstance(await w.ask("spamhaus-zen", friend), Clear)
-            w.engine.vouch(friend, ["spamhaus-zen"])
+            w.engine.add_known_good(friend, ["spamhaus-zen"])
         await asyncio.sleep(3700)
         await w.ask("spamhaus-zen", client(999))
         goes_wild(w)
         assert (await w.ask("spamhaus-zen", friends[0])).why is Why.UNHEALTHY
-        assert w.engine.state("spamhaus-zen").last_error.startswith("it lists")
+        assert w.engine.status("spamhaus-zen").last_error.startswith("it lists")
 
 
 @virtual
@@ -210,11 +210,11 @@ async def test_one_good_client_that_is_listed_rightly_quarantines_nobody():
         friends = [client(n) for n in range(500, 505)]
         for friend in friends:
             await w.ask("spamhaus-zen", friend)
-            w.engine.vouch(friend, ["spamhaus-zen"])
+            w.engine.add_known_good(friend, ["spamhaus-zen"])
         await asyncio.sleep(3700)
         w.script[reverse(friends[0], "zen.spamhaus.org")] = a("127.0.0.4")
         assert isinstance(await w.ask("spamhaus-zen", friends[0]), Listed)
-        assert w.engine.state("spamhaus-zen").state == "ok"
+        assert w.engine.status("spamhaus-zen").state == "ok"
 
 
 @virtual
@@ -223,12 +223,12 @@ async def test_good_clients_that_a_list_denying_its_test_point_lists_all_the_sam
         friends = [client(n) for n in range(500, 505)]
         for friend in friends:
             await w.ask("spamhaus-zen", friend)
-            w.engine.vouch(friend, ["spamhaus-zen"])
+            w.engine.add_known_good(friend, ["spamhaus-zen"])
         await asyncio.sleep(3700)
         for friend in friends:
             w.script[reverse(friend, "zen.spamhaus.org")] = a("127.0.0.4")
         assert (await w.ask("spamhaus-zen", friends[0])).why is Why.UNHEALTHY
-        assert "clients that are known as good" in w.engine.state("spamhaus-zen").last_error
+        assert "clients that are known as good" in w.engine.status("spamhaus-zen").last_error
 
 
 @virtual
@@ -238,7 +238,7 @@ async def test_a_proof_from_before_a_quarantine_counts_no_more():
         assert isinstance(await w.ask("spamhaus-zen"), Listed)
         w.script["2.2.0.192.zen.spamhaus.org"] = a("192.0.2.1")
         await w.ask("spamhaus-zen", ip_address("192.0.2.2"))
-        assert w.engine.state("spamhaus-zen").state == "suspended"
+        assert w.engine.status("spamhaus-zen").state == "suspended"
         await asyncio.sleep(301)
         goes_wild(w)
         assert (await w.ask("spamhaus-zen", client(1))).why is Why.UNHEALTHY
@@ -247,9 +247,9 @@ async def test_a_proof_from_before_a_quarantine_counts_no_more():
 # -- second looks
 
 
-async def second_look(w, name="spamhaus-zen", subject=CLIENT, patience=2.0):
+async def reverify(w, name="spamhaus-zen", subject=CLIENT, patience=2.0):
     lookup = ListLookup(name, subject)
-    found = await w.engine.second_looks([lookup], deadline=w.clock.monotonic() + patience)
+    found = await w.engine.reverify([lookup], deadline=w.clock.monotonic() + patience)
     return found.get(lookup)
 
 
@@ -258,15 +258,15 @@ async def test_an_old_listing_is_asked_once_more_before_it_refuses():
     async with world() as w:
         w.script[ZEN] = a("127.0.0.2", ttl=7200)
         await w.ask("spamhaus-zen")
-        assert await second_look(w) is None
-        assert len(w.resolver.proofs) == 1, "a proof of this moment is good enough"
+        assert await reverify(w) is None
+        assert len(w.resolver.probes) == 1, "a proof of this moment is good enough"
         await asyncio.sleep(700)
-        assert await second_look(w) is None
-        assert w.resolver.proofs[-2:] == [ZEN, "1.0.0.127.zen.spamhaus.org"], "asked again, and the proof was old too"
-        before = len(w.resolver.proofs)
+        assert await reverify(w) is None
+        assert w.resolver.probes[-2:] == [ZEN, "1.0.0.127.zen.spamhaus.org"], "asked again, and the proof was old too"
+        before = len(w.resolver.probes)
         await asyncio.sleep(700)
-        assert await second_look(w) is None
-        assert w.resolver.proofs[before:] == [], "once, not time and again"
+        assert await reverify(w) is None
+        assert w.resolver.probes[before:] == [], "once, not time and again"
 
 
 @virtual
@@ -276,7 +276,7 @@ async def test_an_old_listing_that_is_gone_refuses_nobody():
         await w.ask("spamhaus-zen")
         await asyncio.sleep(700)
         del w.script[ZEN]
-        assert isinstance(await second_look(w), Clear)
+        assert isinstance(await reverify(w), Clear)
         assert isinstance(await w.ask("spamhaus-zen"), Clear)
 
 
@@ -288,7 +288,7 @@ async def test_an_old_listing_that_nobody_confirms_in_time_refuses_nobody():
         await asyncio.sleep(700)
         w.script[ZEN] = (3.0, a("127.0.0.2"))
         w.resolver.wild = True
-        assert (await second_look(w, patience=0.5)).why is Why.TIMEOUT
+        assert (await reverify(w, patience=0.5)).why is Why.TIMEOUT
         await asyncio.sleep(5)
 
 
@@ -298,8 +298,8 @@ async def test_with_the_quota_spent_what_is_remembered_stands():
         w.script[ZEN] = a("127.0.0.2", ttl=7200)
         await w.ask("spamhaus-zen")
         await asyncio.sleep(700)
-        assert await second_look(w) is None
-        assert len(w.resolver.proofs) == 1
+        assert await reverify(w) is None
+        assert len(w.resolver.probes) == 1
 
 
 @virtual
@@ -309,10 +309,10 @@ async def test_surprising_listings_are_looked_at_twice_as_often_as_that_is_affor
             w.script[reverse(client(n), "zen.spamhaus.org")] = a(CODES[n % 5])
             await w.ask("spamhaus-zen", client(n))
             await asyncio.sleep(2)
-            assert await second_look(w, subject=client(n)) is None
-            assert await second_look(w, subject=client(n)) is None, "once for each listing"
-        assert 55 <= w.counters.get("list_second_looks", list="spamhaus-zen") <= 63
-        assert len(w.resolver.proofs) <= 75
+            assert await reverify(w, subject=client(n)) is None
+            assert await reverify(w, subject=client(n)) is None, "once for each listing"
+        assert 55 <= w.counters.get("list_reverifications", list="spamhaus-zen") <= 63
+        assert len(w.resolver.probes) <= 75
 
 
 @virtual
@@ -322,8 +322,8 @@ async def test_a_surprising_listing_of_a_list_gone_bad_is_found_out():
         await w.ask("spamhaus-zen", client(1))
         goes_wild(w)
         assert isinstance(await w.ask("spamhaus-zen"), Listed), "it has denied its test point a moment ago"
-        assert (await second_look(w)).why is Why.UNHEALTHY
-        assert w.engine.state("spamhaus-zen").state == "suspended"
+        assert (await reverify(w)).why is Why.UNHEALTHY
+        assert w.engine.status("spamhaus-zen").state == "suspended"
         assert (await w.ask("spamhaus-zen")).why is Why.UNHEALTHY, "taken back"
 
 
@@ -349,10 +349,10 @@ async def test_an_allow_list_out_of_reach_is_that_for_an_hour_at_most():
 
 def test_two_failures_with_a_quiet_day_between_are_two_outages():
     health = Health()
-    health.failed(health.start(0.0), Unknown(Why.TIMEOUT), 0.0)
-    health.failed(health.start(86400.0), Unknown(Why.TIMEOUT), 86400.0)
-    assert not health.is_lost(86400.0)
-    assert health.is_lost(86400.0 + OUTAGE + 1)
+    health.failed(health.begin(0.0), Unknown(Why.TIMEOUT), 0.0)
+    health.failed(health.begin(86400.0), Unknown(Why.TIMEOUT), 86400.0)
+    assert not health.unreachable(86400.0)
+    assert health.unreachable(86400.0 + OUTAGE + 1)
 
 
 # -- test points

@@ -126,8 +126,8 @@ def test_a_keyed_name_goes_to_its_operator_and_to_nobody_else(tmp_path):
         w = World(tmp_path)
         assert isinstance(await w.ask(), Listed)
         assert any(KEY in name for name in w.seen(OPERATOR))
-        for stranger in (FORWARDER, ROOT_SERVER, REGISTRY):
-            assert not any(KEY in name for name in w.seen(stranger)), stranger
+        for random_canary in (FORWARDER, ROOT_SERVER, REGISTRY):
+            assert not any(KEY in name for name in w.seen(random_canary)), random_canary
         # What has no key goes the configured way.
         await w.parts.resolve.resolve(from_text("www.example.com"), codes.A, deadline=w.clock.monotonic() + 2)
         assert "www.example.com." in w.seen(FORWARDER)
@@ -147,8 +147,8 @@ def test_trouble_sends_it_nowhere_else(tmp_path, fault, caplog):
         for _ in range(4):
             await w.ask()
             await asyncio.sleep(400)  # the delegation is no longer fresh, so that the parent is asked again
-        for stranger in (FORWARDER, ROOT_SERVER, REGISTRY):
-            assert not any(KEY in name for name in w.seen(stranger)), stranger
+        for random_canary in (FORWARDER, ROOT_SERVER, REGISTRY):
+            assert not any(KEY in name for name in w.seen(random_canary)), random_canary
         await w.aclose()
 
     with caplog.at_level(logging.DEBUG):
@@ -190,9 +190,9 @@ def test_extended_errors_show_no_key(tmp_path):
 def test_the_admin_is_told_that_it_is_not_forwarded(tmp_path, monkeypatch):
     monkeypatch.setenv("ZEN_KEY", KEY)
     text = '[[resolver.forward]]\nzone = "."\nservers = ["192.5.6.53"]\n'
-    told = detours(parse(text, Path("/")), specs(spamhaus_zen={"key": KEY}))
-    assert len(told) == 1
-    assert "spamhaus-zen" in told[0]
-    assert KEY not in told[0]
+    response = detours(parse(text, Path("/")), specs(spamhaus_zen={"key": KEY}))
+    assert len(response) == 1
+    assert "spamhaus-zen" in response[0]
+    assert KEY not in response[0]
     assert detours(parse(text, Path("/")), specs()) == []
     assert detours(parse("", Path("/")), specs(spamhaus_zen={"key": KEY})) == []

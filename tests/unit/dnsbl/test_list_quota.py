@@ -12,10 +12,10 @@ from scriptednet import Net, ScriptedResolver, reply_to
 from virtualtime import VirtualClock, virtual
 
 from resolverd.dnsbl.engine import Engine
-from resolverd.dnsbl.list_state import Desk
+from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.quota import Allowance, Budget
-from resolverd.dnsbl.quota_meter import Tolls
-from resolverd.dnsbl.quota_store import EVERY, TABLE, Ledger
+from resolverd.dnsbl.quota_meter import QuotaMeter
+from resolverd.dnsbl.quota_store import EVERY, TABLE, QuotaStore
 from resolverd.failures import StoreError, Unknown, Why
 from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup
 from resolverd.metrics import Counters
@@ -50,27 +50,27 @@ START = 1_800_000_000.0
 def test_who_pays(qname, zone, pays):
     @virtual
     async def run():
-        desk = Desk(spec("spamhaus-zen"), enabled=True)
-        tolls = Tolls([desk], VirtualClock(), Counters())
-        assert tolls.leaves(from_text(qname), from_text(zone))
-        assert desk.asked == pays
+        state = ListState(spec("spamhaus-zen"), enabled=True)
+        meter = QuotaMeter([state], VirtualClock(), Counters())
+        assert meter.charge(from_text(qname), from_text(zone))
+        assert state.asked == pays
 
     run()
 
 
 @virtual
 async def test_a_referral_from_above_is_free_and_one_from_the_list_itself_is_not():
-    desk = Desk(spec("spamhaus-zen"), enabled=True)
-    tolls = Tolls([desk], VirtualClock(), Counters())
+    state = ListState(spec("spamhaus-zen"), enabled=True)
+    meter = QuotaMeter([state], VirtualClock(), Counters())
     name = from_text("1.2.0.192.zen.spamhaus.org")
     for zone, asked in [("spamhaus.org", 0), ("zen.spamhaus.org", 1)]:
-        tolls.leaves(name, from_text(zone))
-        tolls.referred(name, from_text(zone))
-        assert desk.asked == asked
-        assert desk.budget.left(START) == 300_000 - asked
-    tolls.settles(name, from_text("zen.spamhaus.org"), 2)
-    tolls.settles(name, from_text("zen.spamhaus.org"), -1)
-    assert desk.asked == 2
+        meter.charge(name, from_text(zone))
+        meter.referred(name, from_text(zone))
+        assert state.asked == asked
+        assert state.budget.left(START) == 300_000 - asked
+    meter.adjust(name, from_text("zen.spamhaus.org"), 2)
+    meter.adjust(name, from_text("zen.spamhaus.org"), -1)
+    assert state.asked == 2
 
 
 # -- over the real recursion: sent = accounted, whatever is lost
@@ -113,7 +113,7 @@ def sent_and_accounted(tmp_path, lose, count=40, **tables):
             await asyncio.sleep(6)
         await asyncio.sleep(30)
         books["sent"] = made.received
-        books["state"] = made.engine.state("spamhaus-zen")
+        books["state"] = made.engine.status("spamhaus-zen")
         books["counted"] = made.counters.get("list_queries", list="spamhaus-zen")
         await made.engine.aclose()
 
@@ -154,9 +154,9 @@ def test_most_of_a_quota_spent_is_told_once(caplog):
 
     with caplog.at_level(logging.WARNING):
         run()
-    told = [message for message in caplog.messages if "of its quota" in message]
-    assert len(told) == 1
-    assert told[0].startswith("list spamhaus-zen: 80% of its quota of 100 questions is spent; the rest lasts about")
+    response = [message for message in caplog.messages if "of its quota" in message]
+    assert len(response) == 1
+    assert response[0].startswith("list spamhaus-zen: 80% of its quota of 100 questions is spent; the rest lasts about")
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ async def test_the_reserve_is_for_clients_on_which_nothing_else_has_decided():
         for n in range(18):
             await w.ask("spamhaus-zen", client(n))
         zen, psbl, dnswl = (ListLookup(name, CLIENT) for name in ("spamhaus-zen", "psbl", "dnswl"))
-        assert w.engine.turn(zen) > w.engine.turn(psbl) == w.engine.turn(dnswl) == 0
-        replies = await w.ask_all(client(50), needless=True)
+        assert w.engine.stage(zen) > w.engine.stage(psbl) == w.engine.stage(dnswl) == 0
+        replies = await w.ask_all(client(50), background=True)
         assert replies["spamhaus-zen"] == Unknown(Why.QUOTA, "what is left of its quota is kept for verdicts")
         assert isinstance(replies["psbl"], Clear)
         w.script["psbl.surriel.com"] = a("127.0.0.2")
@@ -220,7 +220,7 @@ async def test_books_are_kept_across_restarts():
     store = MemoryStore()
     clock = VirtualClock()
     first = World(specs(spamhaus_zen={"quota": "10/1d"}))
-    ledger = asyncio.create_task(Ledger(store, clock, lambda: first.engine).run())
+    ledger = asyncio.create_task(QuotaStore(store, clock, lambda: first.engine).run())
     await asyncio.sleep(0)
     for n in range(4):
         await first.ask("spamhaus-zen", client(n))
@@ -229,15 +229,15 @@ async def test_books_are_kept_across_restarts():
 
     again = World(specs(spamhaus_zen={"quota": "10/1d"}))
     await again.ask("spamhaus-zen", client(100))
-    ledger = asyncio.create_task(Ledger(store, clock, lambda: again.engine).run())
+    ledger = asyncio.create_task(QuotaStore(store, clock, lambda: again.engine).run())
     await asyncio.sleep(0.1)
-    assert again.engine.state("spamhaus-zen").quota_left == 5, "what was spent before the books were read counts too"
+    assert again.engine.status("spamhaus-zen").quota_left == 5, "what was spent before the books were read counts too"
     await asyncio.sleep(EVERY + 0.1)
     ledger.cancel()
     third = World(specs(spamhaus_zen={"quota": "10/12h"}))
-    ledger = asyncio.create_task(Ledger(store, clock, lambda: third.engine).run())
+    ledger = asyncio.create_task(QuotaStore(store, clock, lambda: third.engine).run())
     await asyncio.sleep(0.1)
-    assert third.engine.state("spamhaus-zen").quota_left == 5, "and whatever the period is now"
+    assert third.engine.status("spamhaus-zen").quota_left == 5, "and whatever the period is now"
     ledger.cancel()
     for each in (first, again, third):
         await each.engine.aclose()
@@ -250,9 +250,9 @@ def test_damaged_books_are_no_books(octets):
         store = MemoryStore()
         store.put(TABLE, b"spamhaus-zen", octets, 4e9)
         w = World(specs(spamhaus_zen={"quota": "10/1d"}))
-        ledger = asyncio.create_task(Ledger(store, w.clock, lambda: w.engine).run())
+        ledger = asyncio.create_task(QuotaStore(store, w.clock, lambda: w.engine).run())
         await asyncio.sleep(0.1)
-        assert w.engine.state("spamhaus-zen").quota_left == 10
+        assert w.engine.status("spamhaus-zen").quota_left == 10
         assert not ledger.done()
         ledger.cancel()
 
@@ -269,7 +269,7 @@ async def test_a_store_that_fails_stops_nothing():
             raise StoreError("full")
 
     w = World(specs(spamhaus_zen={"quota": "10/1d"}))
-    ledger = asyncio.create_task(Ledger(Broken(), w.clock, lambda: w.engine).run())
+    ledger = asyncio.create_task(QuotaStore(Broken(), w.clock, lambda: w.engine).run())
     await w.ask("spamhaus-zen")
     await asyncio.sleep(10)
     assert not ledger.done()

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from scriptedlists import SERVFAIL, a, specs
 from virtualtime import virtual
 
-from resolverd.dnsbl.monitor import PROBE_EVERY, WATCH_EVERY, Rounds
+from resolverd.dnsbl.monitor import PROBE_EVERY, WATCH_EVERY, Monitor
 from tests.unit.dnsbl.test_engine import CLIENT, World
 
 OWN = ip_address("203.0.113.25")
@@ -20,12 +20,12 @@ class Round:
     def __init__(self, watched=(), online=lambda: True, **tables):
         self.world = World(specs(**tables))
         self.watched = list(watched)
-        self.rounds = Rounds(lambda: self.world.engine, online, lambda: self.watched, self.world.clock, self.world.counters)
+        self.rounds = Monitor(lambda: self.world.engine, online, lambda: self.watched, self.world.clock, self.world.counters)
         self.tasks = [asyncio.create_task(self.rounds.probe()), asyncio.create_task(self.rounds.watch())]
 
     @property
     def points(self):
-        return self.world.resolver.proofs
+        return self.world.resolver.probes
 
     async def aclose(self):
         for task in self.tasks:
@@ -43,7 +43,7 @@ async def test_every_list_is_probed_at_start_and_used_ones_every_six_hours():
         "2.0.0.127.list.dnswl.org", "1.0.0.127.list.dnswl.org",
     }  # fmt: skip
     assert r.world.sent("spamhaus-zen") == 2, "paid from its quota"
-    assert r.world.engine.state("spamhaus-zen").quota_left == 300_000 - 2
+    assert r.world.engine.status("spamhaus-zen").quota_left == 300_000 - 2
     await r.world.ask("spamhaus-zen")
     r.points.clear()
     await asyncio.sleep(PROBE_EVERY + 1)
@@ -72,7 +72,7 @@ async def test_a_list_that_serves_open_resolvers_only_is_found_out_at_start():
     r.world.resolver.wild = True
     r.world.script["zen.spamhaus.org"] = a("127.255.255.254")
     await asyncio.sleep(1)
-    assert r.world.engine.state("spamhaus-zen").state == "suspended"
+    assert r.world.engine.status("spamhaus-zen").state == "suspended"
     assert (await r.world.ask("spamhaus-zen")).detail.startswith("answered its error code")
     assert r.world.asked == []
     await r.aclose()
@@ -83,26 +83,26 @@ def test_a_listing_of_an_own_address_is_told_once_and_its_end_too(caplog):
     async def run():
         r = Round([OWN])
         await asyncio.sleep(10)
-        assert r.world.engine.state("spamhaus-zen").watched == ()
+        assert r.world.engine.status("spamhaus-zen").watched == ()
         r.world.script[OWN_IN_ZEN] = a("127.0.0.3")
         await asyncio.sleep(3 * WATCH_EVERY)
-        assert r.world.engine.state("spamhaus-zen").watched == ("203.0.113.25",)
+        assert r.world.engine.status("spamhaus-zen").watched == ("203.0.113.25",)
         assert r.world.counters.get("watch_alerts", list="spamhaus-zen") == 1
         r.world.script[OWN_IN_ZEN] = SERVFAIL
         await asyncio.sleep(WATCH_EVERY)
-        assert r.world.engine.state("spamhaus-zen").watched == ("203.0.113.25",), "not known is not gone"
+        assert r.world.engine.status("spamhaus-zen").watched == ("203.0.113.25",), "not known is not gone"
         del r.world.script[OWN_IN_ZEN]
         await asyncio.sleep(2 * WATCH_EVERY)
-        assert r.world.engine.state("spamhaus-zen").watched == ()
+        assert r.world.engine.status("spamhaus-zen").watched == ()
         await r.aclose()
 
     with caplog.at_level(logging.WARNING):
         run()
-    told = [message for message in caplog.messages if "own address" in message]
-    assert len(told) == 2
-    assert told[0].startswith("our own address 203.0.113.25 is listed by zen.spamhaus.org (CSS")
-    assert "https://www.spamhaus.org/query/ip/203.0.113.25" in told[0]
-    assert told[1].endswith("is no longer listed by zen.spamhaus.org")
+    response = [message for message in caplog.messages if "own address" in message]
+    assert len(response) == 2
+    assert response[0].startswith("our own address 203.0.113.25 is listed by zen.spamhaus.org (CSS")
+    assert "https://www.spamhaus.org/query/ip/203.0.113.25" in response[0]
+    assert response[1].endswith("is no longer listed by zen.spamhaus.org")
 
 
 @virtual
@@ -112,7 +112,7 @@ async def test_own_addresses_are_no_reason_to_spend_the_reserve():
     assert OWN_IN_ZEN in r.world.asked
     for n in range(15):
         await r.world.ask("spamhaus-zen", ip_address(f"198.51.100.{n}"))
-    assert r.world.engine.state("spamhaus-zen").quota_left == 2
+    assert r.world.engine.status("spamhaus-zen").quota_left == 2
     r.world.asked.clear()
     await asyncio.sleep(WATCH_EVERY * 3)
     assert r.world.asked == []

@@ -69,7 +69,7 @@ class World:
 
     @property
     def looks(self):
-        return self.counters.get("list_second_looks", list="spamhaus-zen")
+        return self.counters.get("list_reverifications", list="spamhaus-zen")
 
 
 @virtual
@@ -83,7 +83,7 @@ async def test_spam_without_a_name_takes_no_second_look_from_the_good_client_of_
     w.resolver.script["zen.spamhaus.org"] = a("127.0.0.2")
     verdict = await w.verdict(GOOD, 1000, HOST)
     assert verdict.action is not Action.REJECT
-    assert w.engine.state("spamhaus-zen").state == "suspended"
+    assert w.engine.status("spamhaus-zen").state == "suspended"
     await w.engine.aclose()
 
 

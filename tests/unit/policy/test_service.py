@@ -83,7 +83,7 @@ class Internet:
     def known(self, name, rtype):
         return None
 
-    def recall(self, lookup):
+    def cached(self, lookup):
         return None
 
     async def resolve(self, name, rtype, *, deadline, purse=None):
@@ -95,21 +95,21 @@ class Internet:
         await self._wait(question, deadline)
         return self.world.reply(question)
 
-    def turn(self, lookup):
+    def stage(self, lookup):
         return 0 if not self.frugal or lookup.list_id == "allow" else 2 if isinstance(lookup.subject, str) else 1
 
-    async def ask_again(self, lookups, *, deadline):
+    async def refresh(self, lookups, *, deadline):
         self.asked_again += lookups
         return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
 
-    async def second_looks(self, lookups, *, deadline):
+    async def reverify(self, lookups, *, deadline):
         self.looked_twice += lookups
         return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
 
-    def saves_looks(self, lookups):
+    def saves_reverifications(self, lookups):
         return self.few_looks
 
-    def vouch(self, client, cleared):
+    def add_known_good(self, client, cleared):
         self.vouched[str(client)] = set(cleared)
 
 

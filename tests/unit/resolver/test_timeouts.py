@@ -341,13 +341,13 @@ class Meter:
         self.left = 0
         self.limit = limit
 
-    def leaves(self, qname: Name, zone: Name) -> bool:
+    def charge(self, qname: Name, zone: Name) -> bool:
         if zone == from_text("shop") and self.left >= self.limit:
             return False
         self.left += zone == from_text("shop")
         return True
 
-    def settles(self, qname: Name, zone: Name, copies: int) -> None:
+    def adjust(self, qname: Name, zone: Name, copies: int) -> None:
         self.left += copies if zone == from_text("shop") else 0
 
     def referred(self, qname: Name, zone: Name) -> None:

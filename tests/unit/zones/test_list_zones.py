@@ -566,7 +566,7 @@ async def test_keyed_forms_are_for_this_machine():
         assert await w.a(name, loopback=True) == ["127.0.0.2"]
         w.script["otherkey.zen.dq.spamhaus.net"] = a("127.255.255.250")
         assert await w.a("4.3.2.1.otherkey.zen.dq.spamhaus.net", loopback=True) == "NXDOMAIN"
-        assert w.engine.state("spamhaus-zen").state == "ok", "a client's bad key is not ours"
+        assert w.engine.status("spamhaus-zen").state == "ok", "a client's bad key is not ours"
 
 
 @virtual
