@@ -1,24 +1,21 @@
 """Configuration: config.toml in, frozen Settings out, every fault at once.
 
-- `settings`: every key with its type and default · `forms`: those types · `values`, `places`: what text means
-- `reader`: TOML to Settings · `sense`: what contradicts itself · `files`: which file is read
-- `lists`: the lists it enables · `access`: the access maps it names · `localdomains`: the domains that are ours
-- `render`: Settings back to TOML, secrets hidden
-- `postfix`: the main.cf lines that fit · `later`: keys that are accepted and not acted on yet
-- `secrets`: keys and tokens · `token`: the one in the state directory · `textfiles`: reading what the admin wrote elsewhere
-- `public`: what may be told of it in a log that names nobody
+- `files`: which file is read · `reader`: TOML to Settings · `render`: Settings back to TOML, secrets hidden
+- `settings`: every key with its type and default · `types`: those types · `values`, `endpoints`: what text means
+- `validate`: what contradicts itself, and keys that nothing acts on yet · `secrets`: list keys and tokens
+- `lists`: the lists it enables · `access_maps`, `local_domains`: the map files it names, read by `textfiles`
+- `postfix`: the main.cf lines that fit · `public`: what may be told of it in a log that names nobody
 """
 
 from resolverd.config.access_maps import access_maps
 from resolverd.config.endpoints import Listen, MapFile, StoreUrl
 from resolverd.config.files import find, load, parse
 from resolverd.config.lists import enabled_lists, left_out, unusable_keys
-from resolverd.config.not_built import not_built_keys
 from resolverd.config.public import public_words
 from resolverd.config.render import render
-from resolverd.config.secrets import Secret
+from resolverd.config.secrets import Secret, StateToken, loose, state_token
 from resolverd.config.settings import Settings
-from resolverd.config.token import StateToken, loose, state_token
+from resolverd.config.validate import not_built_keys
 
 __all__ = [
     "Listen",

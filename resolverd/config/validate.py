@@ -1,11 +1,27 @@
-"""Faults that no single key has: values that contradict each other."""
+"""What is to be said of a whole configuration: values that contradict each other, and keys that nothing acts on yet."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from resolverd import bounds
 from resolverd.config.endpoints import Listen
 from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
+
+_NOT_YET = {
+    "dns.minimal_responses": "replies with more than was asked for",
+    "resolver.trust_anchors": "DNSSEC validation",
+    "resolver.prefetch_server_addresses": "prefetching",
+    "resolver.negative_trust_anchors": "DNSSEC validation",
+    "resolver.key_tag_signalling": "DNSSEC validation",
+    "resolver.sentinel": "DNSSEC validation",
+    "resolver.aggressive_nsec": "DNSSEC validation",
+    "resolver.rfc5011": "DNSSEC validation",
+    "resolver.allow_sha1": "DNSSEC validation",
+    "resolver.min_rsa_bits": "DNSSEC validation",
+    "cache.persist": "a cache kept across restarts",
+}
+"""Key and what will read it."""
 
 
 def validate(settings: Settings) -> Iterator[ConfigFault]:
@@ -65,3 +81,23 @@ def _zones(settings: Settings) -> Iterator[ConfigFault]:
     for at, entry in enumerate(settings.policy.recipients):
         if not entry.recipients:
             yield ConfigFault(f"policy.for[{at}].recipients", "names no recipient")
+
+
+def not_built_keys(settings: Settings) -> list[str]:
+    """A remark for each key that is set and that nothing acts on yet; DNSSEC, on by default, always has one."""
+    remarks = []
+    if settings.resolver.dnssec:
+        remarks.append("resolver.dnssec: accepted; validation is not built yet, so no answer carries AD")
+    defaults = Settings()
+    for key, subject in _NOT_YET.items():
+        value = _at(settings, key)
+        if value != _at(defaults, key):
+            remarks.append(f"{key}: accepted, not acted on yet (waits for {subject})")
+    return remarks
+
+
+def _at(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

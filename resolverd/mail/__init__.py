@@ -3,5 +3,5 @@
 - `request`: the attributes of one attempt · `lookups`: what may be asked about it, and what comes back
 - `findings`: what checks find, and the verdict
 - `hostnames`: what smtpd takes for a name or literal · `domains`: which text is a domain, and whose is it?
-- `patterns`, `recipients`: clients and recipients as people write them · `sanitize`: text from strangers, fit for a reply
+- `patterns`: clients and recipients as people write them · `sanitize`: text from strangers, fit for a reply
 """

@@ -6,10 +6,11 @@ others than it says, is worse than none. Every function raises ValueError with w
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Final, NamedTuple, TypeAlias
 
-from resolverd.mail.domains import canonical
+from resolverd.mail.domains import canonical, mailbox
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -94,6 +95,25 @@ def recipient(word: str) -> str:
     if found is None:
         raise ValueError("is no recipient")
     return f"{local}@{found}"
+
+
+def matches_recipient(recipient: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns means the recipient; letter case and ``+extension`` do not matter, nor how a domain
+    is written (IDNA).
+
+    ``name@`` is this name at any domain, the bare name included (RFC 5321 §4.5.1 has ``<postmaster>``);
+    ``name@domain`` one address; ``@domain`` all addresses there; ``domain`` all there and below.
+    """
+    local, _, domain = mailbox(recipient).rpartition("@") if "@" in recipient else (recipient.lower(), "", "")
+    names = {local, local.partition("+")[0]}
+    return any(_means(pattern.lower(), names, domain) for pattern in patterns if pattern)
+
+
+def _means(pattern: str, names: set[str], domain: str) -> bool:
+    name, at, where = pattern.rpartition("@")
+    if at:
+        return where in ("", domain) and (name in names or not name)
+    return domain == where or domain.endswith(f".{where}")
 
 
 def _all_of(text: str) -> str:

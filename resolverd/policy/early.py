@@ -9,9 +9,9 @@ best is that no address list counts.
 from collections.abc import Collection, Mapping, Sequence
 
 from resolverd.dnsbl.spec import ListSpec
-from resolverd.mail import recipients
 from resolverd.mail.findings import Action
 from resolverd.mail.lookups import Clear, Listed, ListLookup, Question, Replies, Reply
+from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.policy.checks.rules import Check, judged
 from resolverd.policy.suppress import suppression
@@ -38,7 +38,7 @@ class EarlyDecision:
         self._rules = rules
         self._frugal = frugal
         # What is found in mail to such recipients is wanted for its own sake.
-        self._curious = bool(attempt.recipient) and recipients.matches(attempt.recipient, rules.exempt_recipients)
+        self._curious = bool(attempt.recipient) and matches_recipient(attempt.recipient, rules.exempt_recipients)
 
     def is_decided(self, replies: Replies, open_: Collection[Question]) -> bool:
         """Whether the verdict is the same whatever comes of the open questions."""

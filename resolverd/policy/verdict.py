@@ -13,9 +13,9 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
-from resolverd.mail import recipients
 from resolverd.mail.domains import mailbox
 from resolverd.mail.findings import ANYTHING, Action, Consequence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points, sanitize
 
@@ -84,7 +84,7 @@ class VerdictRules:
 
     def policy(self, recipient: str) -> RecipientPolicy:
         """What holds for a recipient, nothing left open."""
-        own = next((policy for policy in self.policies if recipients.matches(recipient, policy.recipients)), None)
+        own = next((policy for policy in self.policies if matches_recipient(recipient, policy.recipients)), None)
         mode, greylist = (own.mode, own.greylist) if own else (None, None)
         return RecipientPolicy((), mode or self.mode, self.greylist if greylist is None else greylist)
 
@@ -138,7 +138,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     score = sum(finding.score for finding in counted)
     policy = rules.policy(attempt.recipient)
     mode = policy.mode or rules.mode
-    if attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients):
+    if attempt.recipient and matches_recipient(attempt.recipient, rules.exempt_recipients):
         return Decision(Action.ACCEPT, score, f"exempt recipient {sanitize(mailbox(attempt.recipient), 80)}", counted, mode=mode)
     ruling = [finding for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
     # The admin's own refusal is the answer, also where it only puts off what others would refuse for good.

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from resolverd.mail import recipients
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, WhatIf
+from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points
 from resolverd.policy.verdict import ALLOW_LIST_LOST, Decision, VerdictRules, decide
@@ -42,7 +42,7 @@ def what_if(
 
 
 def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision) -> list[WhatIf]:
-    if not (attempt.recipient and recipients.matches(attempt.recipient, rules.exempt_recipients)):
+    if not (attempt.recipient and matches_recipient(attempt.recipient, rules.exempt_recipients)):
         return []
     changed = decide(attempt._replace(recipient=""), findings, rules)
     said = f"to a recipient who is not exempt: {changed.action}"

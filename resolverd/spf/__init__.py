@@ -3,17 +3,16 @@
     subject ──check_host──> asks, is told, asks … ──> Outcome
                  record     text to Record, all faults found before anything is evaluated
                  macros     %{…} to text
-                 evaluate   the record applied to the subject, a generator over `questions.Lookup`
-                 follow     a generator and the replies so far: what is next, or what came of it
+                 evaluate   the record applied to the subject, a generator over `mail.lookups.Lookup`; `follow` runs it with the
+                            replies so far: what is next, or what came of it
                  header     the outcome on delivered mail
 
 Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
 """
 
-from resolverd.spf.evaluate import Subject, check_host
-from resolverd.spf.follow import Progress, follow
+from resolverd.spf.evaluate import Outcome, Progress, Subject, check_host, follow
 from resolverd.spf.header import Identity, authentication_results, received_spf
-from resolverd.spf.result import Outcome, Result
+from resolverd.spf.record import Result
 
 __all__ = [
     "Identity",

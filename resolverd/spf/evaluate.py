@@ -5,18 +5,18 @@ it yields are those that it will come to unless the first settles the matter; as
 trips, and nothing else depends on it.
 """
 
+from collections.abc import Generator
 from ipaddress import IPv6Address
 from typing import NamedTuple, NoReturn
 
 from resolverd import bounds
-from resolverd.failures import Unknown
+from resolverd.failures import Unknown, Why
 from resolverd.mail.domains import is_suffix
-from resolverd.mail.lookups import DnsReply, Lookup, Records
+from resolverd.mail.lookups import Absent, DnsReply, Lookup, Records, Replies, Skipped
 from resolverd.spf import clientnames, macros
 from resolverd.spf.clientnames import Evaluation, target_of
 from resolverd.spf.macros import MacroString
-from resolverd.spf.record import Directive, Mechanism, Record, parse, spf_texts
-from resolverd.spf.result import Outcome, Result
+from resolverd.spf.record import Directive, Mechanism, Record, Result, parse, spf_texts
 from resolverd.wire import codes
 from resolverd.wire.alabels import in_ascii
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain, label_count, reverse_name
@@ -47,6 +47,24 @@ class Subject(NamedTuple):
         return in_ascii(self.sender.rpartition("@")[2])
 
 
+class Outcome(NamedTuple):
+    """A result and what led to it.
+
+    `domain` is the one whose record said so, behind every redirect; `mechanism` the term that matched, as written, or
+    ``default`` where none did. `problem` tells of an error. `explanation` is what the domain itself says of a fail, not
+    yet fit for printing. `worthless`: a pass that anybody would have got. `never_sends`: the record is ``-all`` and nothing
+    else, so the domain sends no mail at all.
+    """
+
+    result: Result
+    domain: str
+    mechanism: str = ""
+    problem: str = ""
+    explanation: str = ""
+    worthless: bool = False
+    never_sends: bool = False
+
+
 def check_host(subject: Subject) -> Evaluation[Outcome]:
     """The outcome for a subject. Never raises for what others publish."""
     if isinstance(subject.address, IPv6Address) and subject.address.ipv4_mapped:
@@ -58,6 +76,36 @@ def check_host(subject: Subject) -> Evaluation[Outcome]:
         return (yield from _Check(subject).check(domain, explain=True))
     except _Stop as stop:
         return Outcome(stop.result, stop.domain, problem=stop.problem)
+
+
+class Progress(NamedTuple):
+    """How far an evaluation has come: its `outcome`, or None while it waits for `wanted`, the first of them above all, or for
+    good if that is skipped.
+
+    `asked`: the questions whose replies it has read, in order.
+    """
+
+    outcome: Outcome | None
+    wanted: tuple[Lookup, ...]
+    asked: tuple[Lookup, ...]
+
+
+def follow(
+    evaluation: Generator[tuple[Lookup, ...], DnsReply, Outcome], replies: Replies, missing: DnsReply | None = None
+) -> Progress:
+    """Run an evaluation until it needs a reply that is not there; with `missing`, that stands for every such reply."""
+    asked: dict[Lookup, None] = {}
+    try:
+        wanted = next(evaluation)
+        while True:
+            reply = replies.get(wanted[0], missing)
+            if reply is None or isinstance(reply, Skipped):
+                evaluation.close()
+                return Progress(None, wanted, tuple(asked))
+            asked[wanted[0]] = None
+            wanted = evaluation.send(reply if isinstance(reply, Records | Absent | Unknown) else Unknown(Why.FAILED))
+    except StopIteration as end:
+        return Progress(end.value, (), tuple(asked))
 
 
 class _Stop(Exception):

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from resolverd import bounds
 from resolverd.mail.sanitize import sanitize
-from resolverd.spf.evaluate import Subject
-from resolverd.spf.result import Outcome, Result
+from resolverd.spf.evaluate import Outcome, Subject
+from resolverd.spf.record import Result
 from resolverd.wire.alabels import in_ascii
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")

@@ -10,10 +10,29 @@ from typing import Final, NamedTuple
 from resolverd import bounds
 from resolverd.mail.sanitize import sanitize
 from resolverd.spf.macros import BadMacro, MacroString, read, read_domain, uses
-from resolverd.spf.result import Result
 from resolverd.wire import codes
 from resolverd.wire.names import Address
 from resolverd.wire.rdata import strings
+
+
+class Result(StrEnum):
+    """The seven results, in the words of RFC 7208 §2.6."""
+
+    NONE = "none"
+    """There is no record, or no domain that could have one."""
+    NEUTRAL = "neutral"
+    """The domain says nothing of the client."""
+    PASS = "pass"
+    """The client may send for the domain."""
+    FAIL = "fail"
+    """It may not."""
+    SOFTFAIL = "softfail"
+    """It probably may not."""
+    TEMPERROR = "temperror"
+    """It could not be found out just now."""
+    PERMERROR = "permerror"
+    """The domain's record cannot be understood."""
+
 
 VERSION: Final = b"v=spf1"
 _QUALIFIERS: Final[Mapping[str, Result]] = {

@@ -15,7 +15,7 @@ from resolverd.config import endpoints, reader, values
 from resolverd.config.postfix import main_cf
 from resolverd.failures import ConfigError
 from resolverd.mail.findings import Consequence
-from resolverd.mail.recipients import matches
+from resolverd.mail.patterns import matches_recipient
 from resolverd.policy.checks import PRESETS
 from resolverd.wire.ask import Server
 
@@ -296,7 +296,7 @@ def test_patterns_mean_what_they_say():
     ],
 )  # fmt: skip
 def test_recipients_that_patterns_mean(pattern: str, recipient: str, meant: bool):
-    assert matches(recipient, [values.recipient_pattern(pattern)]) is meant
+    assert matches_recipient(recipient, [values.recipient_pattern(pattern)]) is meant
 
 
 def test_every_fault_is_told_at_once():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mailcases import attempt
 
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
-from resolverd.mail.recipients import matches
+from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.sanitize import sanitize
 from resolverd.policy.verdict import (
     Mode,
@@ -153,7 +153,7 @@ def test_others_are_not_exempt(recipient):
     ],
 )
 def test_recipients(recipient, pattern, means):
-    assert matches(recipient, [pattern]) is means
+    assert matches_recipient(recipient, [pattern]) is means
 
 
 def test_trusted_and_authenticated_clients_are_waived():
