@@ -21,6 +21,7 @@ from pathlib import Path
 import uvloop
 
 from bench.measure import machine, table
+from resolverd import bounds
 from resolverd.clock import SystemClock
 from resolverd.greylist.decide import GreylistRules, Triplet, encode_triplet
 from resolverd.greylist.service import TRIPLETS, Greylister
@@ -29,7 +30,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.state.base import Store, StoredValue, address
 from resolverd.state.disk.sqlite_file import SqliteFile
-from resolverd.state.disk.store import BATCH, DIRECTORY, MAX_BYTES, open_store
+from resolverd.state.disk.store import BATCH, DIRECTORY, open_store
 
 SIDE_BY_SIDE = 10
 DECISIONS = 20_000
@@ -59,7 +60,7 @@ def fill(directory: Path, count: int) -> float:
     """Write so many triplets, half of them passed; seconds."""
     now = int(time.time())
     began = time.perf_counter()
-    file = SqliteFile(directory / DIRECTORY, MAX_BYTES)
+    file = SqliteFile(directory / DIRECTORY, bounds.STORE_OCTETS)
     for start in range(0, count, BATCH):
         batch: dict[bytes, StoredValue | None] = {}
         for number in range(start, min(start + BATCH, count)):

@@ -258,6 +258,23 @@ machine may make keys up."""
 LIST_STANDINGS: Final = 4096
 """Evaluations remembered, so that a TXT answer is that of its A."""
 
+# -- the store ----------------------------------------------------------------------------------------------------------
+STORE_RECORDS: Final = 200_000
+"""Records kept in memory where there is no file, some 80 MB of triplets: strangers choose the keys, so without a bound they
+would choose our size."""
+STORE_OCTETS: Final = 1 << 30
+"""Size of the file, some three million triplets: strangers choose the keys. A full store refuses, and mail passes."""
+STORE_UNWRITTEN: Final = 100_000
+"""Records waiting to be written, some 40 MB: what a flood can pile up while the disk is slow or full."""
+STORE_HOT: Final = 20_000
+"""Records kept at hand, some 8 MB."""
+STORE_HOT_OCTETS: Final = 512
+"""Octets of a value kept at hand; larger ones are read when they are asked for."""
+STORE_JOBS: Final = 2000
+"""Reads waiting for one of the store's threads; beyond, mail passes at once (a disk that hangs during a spam wave)."""
+STORE_CHANGES: Final = 1000
+"""Changed keys kept for somebody who watches a table; beyond, he is told to scan it (a reader slower than its writers)."""
+
 OVERRIDES: Final = 100_000
 """Overrides kept: what a fail2ban gone wild may put into memory (some 60 MB)."""
 

@@ -1,16 +1,22 @@
 """The contract of every store.
 
 - A key belongs to its table: the same key in two tables is two records.
-- A read sees every put and delete made before it on this store, written or not. Reads of others may come later.
+- A read sees every put and delete made before it on this store, written or not. Changes of other processes may be seen later.
 - A record counts while ``now < expires``. `now` and `expires` are wall-clock seconds and come from the caller.
-- `put` and `delete` return at once. What a crash of the process can lose is bounded (`disk.FLUSH_INTERVAL`).
+- `put` and `delete` return at once: nothing is made of what they find, so nobody has to wait for them. What a crash of the
+  process can lose is bounded (`disk.FLUSH_INTERVAL`).
+- What depends on what is there is decided where the record is: `add` and `cas` are whole or not at all, whoever else is at the
+  record, in this process or another. They are waited for, as they may take a round trip.
 - Nothing is dropped to make room: a full store refuses new records with StoreError, and whoever asked goes on without.
 - Any failure is a StoreError: the event loop never meets the exceptions of a library, and never waits for a disk.
 """
 
+import re
 from collections.abc import AsyncIterator
 from math import isnan
 from typing import NamedTuple, Protocol
+
+from resolverd.failures import StoreError
 
 
 class Entry(NamedTuple):
@@ -18,6 +24,14 @@ class Entry(NamedTuple):
 
     key: bytes
     value: bytes
+    expires: float
+
+
+class Change(NamedTuple):
+    """A record as it was put, or deleted (`value` is None), as `watch` tells it."""
+
+    key: bytes
+    value: bytes | None
     expires: float
 
 
@@ -41,6 +55,27 @@ class Store(Protocol):
 
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record, if there is one. Raises StoreError when full or closed."""
+        ...
+
+    async def add(self, table: str, key: bytes, amount: int, now: float, expires: float) -> int:
+        """Add to a counter, which then counts until `expires`, and return what it is then.
+
+        What is absent, or no number, is 0. Stored as a decimal number, of 64 bits at the most. Raises StoreError; whether it
+        was added is known then if the store is this process's own (it was not), not for one behind a network.
+        """
+        ...
+
+    async def cas(self, table: str, key: bytes, expected: bytes | None, value: bytes, now: float, expires: float) -> bool:
+        """Put the value if the one that is there is the one expected, None for none; whether it was. Raises StoreError."""
+        ...
+
+    def watch(self, table: str) -> AsyncIterator[Change | None]:
+        """The table's changes from now on, one's own too, of a key that changes often perhaps the last ones only.
+
+        None says that changes may have been missed, so that the table is to be scanned: it comes first, and again where the
+        reader was too slow or the connection was lost. A change that is told can be read. Expiry is no change. Raises
+        StoreError once the store is closed.
+        """
         ...
 
     def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
@@ -95,6 +130,22 @@ def stored_value(value: bytes, expires: float) -> StoredValue:
     if isnan(expires):
         raise ValueError("expires is not a number")
     return StoredValue(value, expires)
+
+
+_COUNT = re.compile(rb"-?[0-9]{1,19}")
+_LARGEST = (1 << 63) - 1
+
+
+def count_of(value: bytes | None) -> int:
+    """What a counter is at; 0 for octets that are no counter's."""
+    return int(value) if value is not None and _COUNT.fullmatch(value) else 0
+
+
+def encode_count(count: int) -> bytes:
+    """A counter's octets. Raises StoreError beyond 64 bits."""
+    if abs(count) > _LARGEST:
+        raise StoreError("a counter of more than 64 bits")
+    return b"%d" % count
 
 
 SWEEP_RECORDS = 5000

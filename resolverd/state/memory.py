@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator, Callable
 
+from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.state.base import SWEEP_RECORDS, Entry, StoredValue, address, prefix, stored_value, sweep_allowance, table_of
-
-MAX_RECORDS = 200_000
-"""Records held, some 80 MB of triplets: strangers choose the keys, so without a bound they would choose our size."""
+from resolverd.state.in_process import InProcess
 
 
-class MemoryStore:
+class MemoryStore(InProcess):
     """Records in a dict; `state.base` has the contract. `release` is called once, by `close`."""
 
-    def __init__(self, max_records: int = MAX_RECORDS, release: Callable[[], None] | None = None) -> None:
+    def __init__(self, max_records: int = bounds.STORE_RECORDS, release: Callable[[], None] | None = None) -> None:
+        super().__init__()
         self._records: dict[bytes, StoredValue] = {}
         self._max_records = max_records
         self._release = release
@@ -32,11 +32,13 @@ class MemoryStore:
         if len(self._records) >= self._max_records and at not in self._records:
             raise StoreError(f"{self._max_records} records in memory, no room for more")
         self._records[at] = held
+        self._changed(table, key, value, expires)
 
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record."""
         self._check_open()
         self._records.pop(address(table, key), None)
+        self._changed(table, key, None)
 
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
         """The table's records in order of key."""
@@ -75,6 +77,7 @@ class MemoryStore:
         if not self._closed:
             self._closed = True
             self._records.clear()
+            self._end_watching()
             if self._release is not None:
                 self._release()
 

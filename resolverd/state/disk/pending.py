@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.state import base
 from resolverd.state.base import Entry, Store, StoredValue, address, prefix
 from resolverd.state.disk.sqlite_file import ReadOnlyFile
 from resolverd.state.disk.writer import Worker
-from resolverd.state.memory import MAX_RECORDS
+from resolverd.state.in_process import InProcess
 
 BATCH = 5000
 """Records handed to the file at once when it can be written again, before others have their turn."""
@@ -22,7 +23,7 @@ _PAGE = 200
 log = logging.getLogger(__name__)
 
 
-class PendingStore:
+class PendingStore(InProcess):
     """The records of a file that is only read, and what was put and deleted since; `base` has the contract.
 
     `reopen` gives the store of the file once that can be written, None until then; it is asked at every `sweep`. `release` is
@@ -34,13 +35,14 @@ class PendingStore:
         worker: Worker[ReadOnlyFile],
         reopen: Callable[[], Awaitable[Store | None]],
         release: Callable[[], None],
-        max_records: int = MAX_RECORDS,
+        max_records: int = bounds.STORE_RECORDS,
     ) -> None:
+        super().__init__()
         self._worker = worker
         self._reopen = reopen
         self._release = release
         self._max_records = max_records
-        self._changed: dict[bytes, StoredValue | None] = {}
+        self._waiting: dict[bytes, StoredValue | None] = {}
         self._file: Store | None = None
         self._trying: asyncio.Task[None] | None = None
         self._closed = False
@@ -49,13 +51,15 @@ class PendingStore:
         """The value as last put; None if there is none or it has expired."""
         self._check_open()
         at = address(table, key)
-        if at not in self._changed:
+        if at not in self._waiting:
             if self._file is not None:
                 return await self._file.get(table, key, now)
             read = await self._worker.submit(lambda file: file.read(at))
-            held = self._changed.get(at, read)
+            if at not in self._waiting and self._file is not None:
+                return await self._file.get(table, key, now)
+            held = self._waiting.get(at, read)
         else:
-            held = self._changed[at]
+            held = self._waiting[at]
         return held.value if held is not None and now < held.expires else None
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
@@ -71,28 +75,30 @@ class PendingStore:
         at = address(table, key)
         if self._file is not None:
             self._hand_over(self._file, at, held)
-            self._changed.pop(at, None)
-        elif len(self._changed) >= self._max_records and at not in self._changed:
+            self._waiting.pop(at, None)
+        elif len(self._waiting) >= self._max_records and at not in self._waiting:
             raise StoreError(f"{self._max_records} records in memory, no room for more")
         else:
-            self._changed[at] = held
+            self._waiting[at] = held
+        value, expires = held if held is not None else (None, 0.0)
+        self._changed(table, key, value, expires)
 
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
         """The table's records in order of key: those of the file and those since, merged."""
         self._check_open()
-        if self._file is not None and not self._changed:
+        if self._file is not None and not self._waiting:
             async for entry in self._file.scan(table, now, start):
                 yield entry
             return
         head = prefix(table)
-        changed = sorted(at[len(head) :] for at in self._changed if at.startswith(head) and at[len(head) :] >= start)
+        changed = sorted(at[len(head) :] for at in self._waiting if at.startswith(head) and at[len(head) :] >= start)
         page: list[Entry] = []
         while page := await self._page(table, page[-1].key + b"\0" if page else start):
             for entry in page:
                 while changed and changed[0] < entry.key:
                     if (own := self._own(head, changed.pop(0), now)) is not None:
                         yield own
-                if head + entry.key not in self._changed and now < entry.expires:
+                if head + entry.key not in self._waiting and now < entry.expires:
                     yield entry
         for key in changed:
             if (own := self._own(head, key, now)) is not None:
@@ -102,7 +108,7 @@ class PendingStore:
         return self._worker.submit(lambda file: file.entries(table, start, _PAGE))
 
     def _own(self, head: bytes, key: bytes, now: float) -> Entry | None:
-        held = self._changed.get(head + key)
+        held = self._waiting.get(head + key)
         return Entry(key, *held) if held is not None and now < held.expires else None
 
     async def tables(self) -> list[str]:
@@ -111,7 +117,7 @@ class PendingStore:
         if self._file is not None:
             return await self._file.tables()
         found = await self._worker.submit(lambda file: file.tables())
-        return sorted({*found, *(base.table_of(at) for at, held in self._changed.items() if held is not None)})
+        return sorted({*found, *(base.table_of(at) for at, held in self._waiting.items() if held is not None)})
 
     def sweep(self, now: float) -> None:
         """Remove some of what has expired, and see whether the file can be written by now."""
@@ -136,12 +142,13 @@ class PendingStore:
         if self._file is None:
             await self._try()
         self._closed = True
+        self._end_watching()
         await self._worker.stop()
         if self._file is not None:
             await self._file.close()
             return
-        if self._changed:
-            log.error("closing the store: %d records could not be written", len(self._changed))
+        if self._waiting:
+            log.error("closing the store: %d records could not be written", len(self._waiting))
         self._release()
 
     async def _try(self) -> None:
@@ -153,10 +160,10 @@ class PendingStore:
             if self._file is None:
                 return
             log.warning("the store can be written again")
-            while self._changed:
-                for at in list(self._changed)[:BATCH]:
-                    self._hand_over(self._file, at, self._changed[at])
-                    del self._changed[at]
+            while self._waiting:
+                for at in list(self._waiting)[:BATCH]:
+                    self._hand_over(self._file, at, self._waiting[at])
+                    del self._waiting[at]
                 await self._file.flush()
         except StoreError as error:
             log.error("what was kept in memory waits to be written still: %s", error)

@@ -11,20 +11,14 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Thread
-from typing import NamedTuple
 
 from resolverd.failures import StoreError
 from resolverd.state.base import StoredValue
+from resolverd.state.disk.jobs import Jobs
 from resolverd.state.disk.sqlite_file import LOCK_TIMEOUT, BytesOnly, decode, reason
 from resolverd.state.disk.sqlite_file import QUERY as _QUERY
 from resolverd.state.disk.writer import complete
-
-
-class _Job(NamedTuple):
-    address: bytes
-    done: asyncio.Future[StoredValue | None]
 
 
 class Reader:
@@ -34,7 +28,7 @@ class Reader:
         self._file = file
         self._generation = generation
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: Jobs[bytes] = Jobs()
         self._connection: sqlite3.Connection | None = None
         self._opened = -1
         self._disk = BytesOnly(str(file.parent))
@@ -43,28 +37,32 @@ class Reader:
         self._thread.start()
 
     def read(self, address: bytes) -> asyncio.Future[StoredValue | None]:
-        """What stands at the address, expired or not; StoreError where that cannot be told here."""
+        """What stands at the address, expired or not; StoreError where that cannot be told here.
+
+        Raises StoreError at once where too many reads wait already.
+        """
         done: asyncio.Future[StoredValue | None] = self._loop.create_future()
-        self._jobs.put(_Job(address, done))
+        self._jobs.put(address, done)
         return done
 
     async def stop(self) -> None:
         """Finish the reads that are waited for, close the connection and end the thread."""
-        self._jobs.put(None)
+        self._jobs.end()
         await self._ended
         self._thread.join()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
+            address, done = job
             try:
-                held = self._read(job.address)
+                held = self._read(address)
             except Exception as error:
                 self._close()
                 failure = StoreError(reason(error))
                 failure.__cause__ = error
-                complete(self._loop, job.done, None, failure)
+                complete(self._loop, done, None, failure)
             else:
-                complete(self._loop, job.done, held, None)
+                complete(self._loop, done, held, None)
         self._close()
         complete(self._loop, self._ended, None, None)
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from itertools import islice
 from pathlib import Path
 
+from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
@@ -23,6 +24,7 @@ from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadOnlyFile, SqliteFile, is_environment, reason
 from resolverd.state.disk.writer import Worker
+from resolverd.state.in_process import InProcess
 from resolverd.state.memory import MemoryStore
 from resolverd.state.statedir import StateInUse, StateLock, set_aside
 
@@ -36,23 +38,18 @@ RETRY = 1.0
 """Seconds until a failed batch is tried again."""
 RETRY_BATCH = 100
 """Records in a batch after one that failed: a full disk that has some room again takes some, at little cost if it has none."""
-MAX_UNWRITTEN = 100_000
-"""Records waiting to be written, some 40 MB: what a flood can pile up while the disk is slow or full."""
-HOT_RECORDS = 20_000
-"""Records kept at hand, some 8 MB."""
-MAX_BYTES = 1 << 30
-"""Size of the file, some three million triplets: strangers choose the keys. A full store refuses, and mail passes."""
 SCAN_PAGE = 200
 
 log = logging.getLogger(__name__)
 
 
-class DiskStore:
+class DiskStore(InProcess):
     """Records in a file; `base` has the contract, `open_store` opens one. Belongs to the event loop it was made on."""
 
     def __init__(
         self, worker: Worker[SqliteFile], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int
     ) -> None:
+        super().__init__()
         self._worker = worker
         self._reader = reader
         self._lock = lock
@@ -83,8 +80,9 @@ class DiskStore:
         return held.value if held is not None and now < held.expires else None
 
     async def _read(self, at: bytes) -> StoredValue | None:
+        reading = self._reader.read(at)
         try:
-            return await self._reader.read(at)
+            return await reading
         except StoreError:
             return await self._worker.submit(lambda file: file.read(at))
 
@@ -93,12 +91,14 @@ class DiskStore:
         at, held = address(table, key), base.stored_value(value, expires)
         self._change(at, held)
         self._keep_hot(at, held)
+        self._changed(table, key, value, expires)
 
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record."""
         at = address(table, key)
         self._change(at, None)
         self._hot.pop(at, None)
+        self._changed(table, key, None)
 
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
         """The table's records in order of key."""
@@ -121,7 +121,7 @@ class DiskStore:
         """Begin to remove some of what has expired, unless the last sweep is still at it."""
         self._check_open()
         if self._sweep is None:
-            self._sweep = self._worker.submit(lambda file: file.sweep(now))
+            self._sweep = self._worker.submit(lambda file: file.sweep(now), bounded=False)
             self._sweep.add_done_callback(self._swept)
 
     async def flush(self) -> None:
@@ -134,6 +134,7 @@ class DiskStore:
         if self._closed:
             return
         self._closed = True
+        self._end_watching()
         try:
             await self._flush()
         except StoreError as error:
@@ -160,9 +161,12 @@ class DiskStore:
         return True, held
 
     def _keep_hot(self, at: bytes, held: StoredValue) -> None:
+        if len(held.value) > bounds.STORE_HOT_OCTETS:
+            self._hot.pop(at, None)
+            return
         self._hot[at] = held
         self._hot.move_to_end(at)
-        if len(self._hot) > HOT_RECORDS:
+        if len(self._hot) > bounds.STORE_HOT:
             self._hot.popitem(last=False)
 
     def _change(self, at: bytes, held: StoredValue | None) -> None:
@@ -183,7 +187,7 @@ class DiskStore:
             self._timer = None
         if self._batch is None:
             batch = self._writing = self._take(RETRY_BATCH if self._failing else BATCH)
-            self._batch = self._worker.submit(lambda file: file.write(batch))
+            self._batch = self._worker.submit(lambda file: file.write(batch), bounded=False)
             self._batch.add_done_callback(self._written)
         return self._batch
 
@@ -224,7 +228,13 @@ class DiskStore:
             self._counters.add("store_expired", sweep.result())
 
 
-async def open_store(state: Path, counters: Counters, *, max_bytes: int = MAX_BYTES, max_unwritten: int = MAX_UNWRITTEN) -> Store:
+async def open_store(
+    state: Path,
+    counters: Counters,
+    *,
+    max_bytes: int = bounds.STORE_OCTETS,
+    max_unwritten: int = bounds.STORE_UNWRITTEN,
+) -> Store:
     """The store in a state directory, made where it is missing, whatever its condition.
 
     A damaged, foreign or unusable file is set aside and an empty one takes its place. Where the directory cannot be written,

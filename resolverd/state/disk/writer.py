@@ -6,22 +6,17 @@ The thread blocks without a timeout; it is woken by a job, or to stop.
 import asyncio
 import logging
 from collections.abc import Callable
-from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from resolverd.failures import StoreError
+from resolverd.state.disk.jobs import Jobs
 from resolverd.state.disk.sqlite_file import RecordFile, is_damage, reason
 
 T = TypeVar("T")
 R = TypeVar("R", bound=RecordFile)
 
 log = logging.getLogger(__name__)
-
-
-class _Job(NamedTuple):
-    run: Callable[[Any], Any]
-    done: asyncio.Future[Any]
 
 
 class Worker(Generic[R]):
@@ -34,7 +29,7 @@ class Worker(Generic[R]):
         self._open_file = open_file
         self._replace_file = replace_file
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: Jobs[Callable[[R], Any]] = Jobs()
         self._file: R | None = None
         self._damage: BaseException | None = None
         self._generation = 0
@@ -49,22 +44,25 @@ class Worker(Generic[R]):
         try:
             await self._opened
         except BaseException:
-            self._jobs.put(None)
+            self._jobs.end()
             raise
 
     def generation(self) -> int:
         """How often another file has taken the place of one that turned out damaged."""
         return self._generation
 
-    def submit(self, run: Callable[[R], T]) -> asyncio.Future[T]:
-        """Have `run` called with the file, after all that were submitted before: its result, or StoreError."""
+    def submit(self, run: Callable[[R], T], *, bounded: bool = True) -> asyncio.Future[T]:
+        """Have `run` called with the file, after all that were submitted before: its result, or StoreError.
+
+        Raises StoreError at once where too many wait, unless it is not `bounded`: of what is not, there is one at a time.
+        """
         done: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(run, done))
+        self._jobs.put(run, done, bounded=bounded)
         return done
 
     async def stop(self) -> None:
         """Finish the jobs that are there, close the file and end the thread."""
-        self._jobs.put(None)
+        self._jobs.end()
         await self._ended
         self._thread.join()
 
@@ -76,7 +74,7 @@ class Worker(Generic[R]):
             return
         complete(self._loop, self._opened, None, None)
         while (job := self._jobs.get()) is not None:
-            self._do(job)
+            self._do(*job)
             if self._damage is not None:
                 self._replace(self._damage)
         try:
@@ -86,20 +84,20 @@ class Worker(Generic[R]):
             log.error("closing the store: %s", reason(error))
         complete(self._loop, self._ended, None, None)
 
-    def _do(self, job: _Job) -> None:
+    def _do(self, run: Callable[[R], Any], done: asyncio.Future[Any]) -> None:
         if self._file is None:
-            complete(self._loop, job.done, None, StoreError("the store's file could not be replaced"))
+            complete(self._loop, done, None, StoreError("the store's file could not be replaced"))
             return
         try:
-            result = job.run(self._file)
+            result = run(self._file)
         except Exception as error:
             if is_damage(error):
                 self._damage = error
             failure = StoreError(reason(error))
             failure.__cause__ = error
-            complete(self._loop, job.done, None, failure)
+            complete(self._loop, done, None, failure)
         else:
-            complete(self._loop, job.done, result, None)
+            complete(self._loop, done, result, None)
 
     def _replace(self, damage: BaseException) -> None:
         self._damage = None

@@ -1,28 +1,59 @@
 """Every store keeps one contract; the disk store writes behind and never makes a reader wait."""
 
 import asyncio
+import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import LATER, NOW, filled, keys
+from stores import LATER, NOW, database, filled, keys
 
+from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import Entry, Store, address
+from resolverd.state.base import Change, Entry, Store, address
+from resolverd.state.disk import sqlite_file
+from resolverd.state.disk.pending import PendingStore
+from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import SqliteFile
 from resolverd.state.disk.store import DiskStore, open_store
+from resolverd.state.in_process import InProcess
 from resolverd.state.memory import MemoryStore
 
 
-@pytest.fixture(params=["memory", "disk"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else await open_store(tmp_path / "var", Counters())
-    yield opened
+@pytest.fixture(params=["memory", "disk", "pending", "pending no more"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """Every store: in memory, in a file, in place of a file that cannot be written, and of one that can be again."""
+    if request.param == "memory":
+        opened: Store = MemoryStore()
+        yield opened
+        await opened.close()
+        return
+    state = tmp_path / "var"
+    opened = await open_store(state, Counters())
+    if request.param.startswith("pending"):
+        await opened.close()
+        monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT", 0)
+        lock = sqlite3.connect(database(state), isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        opened = await open_store(state, Counters())
+        assert isinstance(opened, PendingStore)
+        if request.param == "pending no more":
+            lock.close()
+            opened.sweep(NOW)
+            assert opened._trying is not None
+            await opened._trying
+            assert opened._file is not None
+        yield opened
+        lock.close()
+    else:
+        yield opened
     await opened.close()
 
 
@@ -122,6 +153,8 @@ class TestContract:
         assert await store.tables() == ["a", "ab", "b"]
 
     async def test_sweeps_remove_the_expired_a_tenth_at_a_time_and_nothing_else(self, store: Store) -> None:
+        if isinstance(store, PendingStore) and store._file is None:
+            pytest.skip("a file that cannot be written cannot be swept")
         for number in range(200):
             store.put("t", b"%d" % number, b"v", NOW if number < 100 else LATER)
         await store.flush()
@@ -134,6 +167,136 @@ class TestContract:
             left = now_left
         assert left == 100
         assert len(await keys(store, "t")) == 100
+
+    @pytest.mark.parametrize("written", [True, False])
+    async def test_counters_count(self, store: Store, written: bool) -> None:
+        assert await store.add("t", b"k", 5, NOW, LATER) == 5
+        if written:
+            await store.flush()
+        assert await store.add("t", b"k", -2, NOW, LATER + 1) == 3
+        assert await store.add("other", b"k", 1, NOW, LATER) == 1
+        assert await store.get("t", b"k", LATER) == b"3"
+        assert await store.get("t", b"k", LATER + 1) is None
+        assert await store.add("t", b"k", 7, LATER + 1, LATER + 2) == 7, "what has expired counts no more"
+
+    async def test_what_is_no_number_counts_as_none(self, store: Store) -> None:
+        for value in (b"", b"x", b"1.5", b" 1", b"+1", b"1\n", b"9" * 30):
+            store.put("t", b"k", value, LATER)
+            assert await store.add("t", b"k", 1, NOW, LATER) == 1
+
+    async def test_counters_have_64_bits(self, store: Store) -> None:
+        assert await store.add("t", b"k", 2**63 - 1, NOW, LATER) == 2**63 - 1
+        with pytest.raises(StoreError, match="64 bits"):
+            await store.add("t", b"k", 1, NOW, LATER)
+        assert await store.get("t", b"k", NOW) == b"%d" % (2**63 - 1)
+
+    @pytest.mark.parametrize("written", [True, False])
+    async def test_no_count_of_many_adders_is_lost(self, store: Store, monkeypatch: pytest.MonkeyPatch, written: bool) -> None:
+        monkeypatch.setattr(bounds, "STORE_HOT", 1)  # so that they all wait for the disk
+        store.put("t", b"k", b"1000", LATER)
+        for number in range(3):
+            store.put("t", b"%d" % number, b"v", LATER)
+        if written:
+            await store.flush()
+        found = await asyncio.gather(*(store.add("t", b"k", 1, NOW, LATER) for _ in range(50)))
+        assert sorted(found) == list(range(1001, 1051))
+        assert await store.get("t", b"k", NOW) == b"1050"
+
+    @pytest.mark.parametrize("written", [True, False])
+    async def test_compare_and_swap(self, store: Store, written: bool) -> None:
+        async def settle() -> None:
+            if written:
+                await store.flush()
+
+        assert not await store.cas("t", b"k", b"1", b"2", NOW, LATER)
+        assert await store.cas("t", b"k", None, b"1", NOW, LATER)
+        await settle()
+        assert not await store.cas("t", b"k", None, b"2", NOW, LATER)
+        assert not await store.cas("t", b"k", b"2", b"3", NOW, LATER)
+        assert await store.get("t", b"k", NOW) == b"1"
+        assert await store.cas("t", b"k", b"1", b"", NOW, LATER + 1)
+        await settle()
+        assert await store.get("t", b"k", LATER) == b""
+        assert not await store.cas("t", b"k", None, b"2", NOW, LATER), "what is empty is there"
+        assert await store.cas("t", b"k", None, b"2", LATER + 1, LATER + 2), "what has expired is not"
+        store.delete("t", b"k")
+        await settle()
+        assert await store.cas("t", b"k", None, b"4", LATER, LATER + 2)
+
+    @pytest.mark.parametrize("before", [None, b"old"])
+    async def test_of_many_that_swap_one_has_it(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, before: bytes | None
+    ) -> None:
+        monkeypatch.setattr(bounds, "STORE_HOT", 1)
+        if before is not None:
+            store.put("t", b"k", before, LATER)
+        store.put("t", b"other", b"v", LATER)
+        await store.flush()
+        took = await asyncio.gather(*(store.cas("t", b"k", before, b"%d" % number, NOW, LATER) for number in range(50)))
+        assert took.count(True) == 1
+        assert await store.get("t", b"k", NOW) == b"%d" % took.index(True)
+
+    async def test_who_watches_sees_changes_and_can_read_them(self, store: Store) -> None:
+        changes = store.watch("t")
+        assert await anext(changes) is None, "what was there before is to be scanned"
+        store.put("t", b"1", b"v", LATER)
+        store.put("other", b"1", b"v", LATER)
+        store.delete("t", b"2")
+        assert await store.cas("t", b"3", None, b"w", NOW, LATER)
+        assert await store.add("t", b"4", 2, NOW, LATER)
+        assert not await store.cas("t", b"5", b"x", b"w", NOW, LATER)
+        found = []
+        for _ in range(4):
+            found.append(change := await anext(changes))
+            assert change is not None
+            assert await store.get("t", change.key, NOW) == change.value
+        assert found == [
+            Change(b"1", b"v", LATER), Change(b"2", None, 0), Change(b"3", b"w", LATER), Change(b"4", b"2", LATER),
+        ]  # fmt: skip
+
+    async def test_who_watches_is_woken(self, store: Store) -> None:
+        changes = [store.watch("t") for _ in range(2)]
+        assert [await anext(each) for each in changes] == [None, None]
+        waiting = [asyncio.ensure_future(anext(each)) for each in changes]
+        await asyncio.sleep(0)
+        assert not any(each.done() for each in waiting)
+        store.put("t", b"k", b"v", LATER)
+        assert await asyncio.gather(*waiting) == [Change(b"k", b"v", LATER)] * 2
+
+    async def test_a_slow_reader_is_told_to_scan(self, store: Store) -> None:
+        changes = store.watch("t")
+        assert await anext(changes) is None
+        for number in range(2 * bounds.STORE_CHANGES):
+            store.put("t", b"same", b"%d" % number, LATER)
+        assert await anext(changes) == Change(b"same", b"%d" % (2 * bounds.STORE_CHANGES - 1), LATER), "the last is enough"
+        for number in range(bounds.STORE_CHANGES + 1):
+            store.put("t", b"%d" % number, b"v", LATER)
+        assert await anext(changes) is None
+        store.put("t", b"k", b"v", LATER)
+        assert await anext(changes) == Change(b"k", b"v", LATER)
+
+    async def test_who_watches_no_more_is_told_no_more(self, store: Store) -> None:
+        async def watch() -> None:
+            async for _ in store.watch("t"):
+                pass
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        assert isinstance(store, InProcess)
+        assert not any(store._watchers.values())
+
+    async def test_the_end_of_the_store_is_told(self, store: Store) -> None:
+        changes = store.watch("t")
+        assert await anext(changes) is None
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        await store.close()
+        with pytest.raises(StoreError, match="closed"):
+            await waiting
+        with pytest.raises(StoreError, match="closed"):
+            await anext(store.watch("t"))
 
     async def test_closed(self, store: Store) -> None:
         await store.close()
@@ -148,6 +311,10 @@ class TestContract:
             store.sweep(NOW)
         with pytest.raises(StoreError, match="closed"):
             await store.flush()
+        with pytest.raises(StoreError, match="closed"):
+            await store.add("t", b"k", 1, NOW, LATER)
+        with pytest.raises(StoreError, match="closed"):
+            await store.cas("t", b"k", None, b"v", NOW, LATER)
         with pytest.raises(StoreError, match="closed"):
             await keys(store, "t")
 
@@ -193,6 +360,7 @@ def test_disk_behaves_as_a_dict(tmp_path_factory: pytest.TempPathFactory, steps:
 
 
 async def test_memory_has_a_bound() -> None:
+    assert MemoryStore()._max_records == bounds.STORE_RECORDS
     store = MemoryStore(max_records=3)
     for key in (b"1", b"2", b"3"):
         store.put("t", key, b"v", LATER)
@@ -296,7 +464,7 @@ async def test_a_cancelled_read_harms_nobody(state: Path) -> None:
 
 
 async def test_the_hot_table_has_a_bound(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolverd.state.disk.store.HOT_RECORDS", 5)
+    monkeypatch.setattr(bounds, "STORE_HOT", 5)
     store = await open_store(state, Counters())
     for number in range(20):
         store.put("t", b"%d" % number, b"v%d" % number, LATER)
@@ -311,3 +479,99 @@ async def test_no_thread_is_left(state: Path) -> None:
     before = set(threading.enumerate())
     await filled(state)
     assert not [thread for thread in threading.enumerate() if thread not in before]
+
+
+# A disk that hangs
+
+
+class Stuck:
+    """A disk whose reads hang until `go`; `read` tells in which order they were done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.started, self.go = threading.Event(), threading.Event()
+        self.read: list[bytes] = []
+        for kind, name in ((Reader, "_read"), (sqlite_file.RecordFile, "read")):
+            monkeypatch.setattr(kind, name, self._hanging(getattr(kind, name)))
+
+    def _hanging(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def hang(of: object, at: bytes) -> Any:
+            self.read.append(at)
+            self.started.set()
+            self.go.wait(10)
+            return read(of, at)
+
+        return hang
+
+
+@pytest.mark.parametrize("pending", [False, True])
+async def test_behind_a_disk_that_hangs_stand_only_those_who_wait(
+    state: Path, monkeypatch: pytest.MonkeyPatch, pending: bool
+) -> None:
+    await filled(state, 100)
+    monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT", 0)
+    with closing(sqlite3.connect(database(state), isolation_level=None)) as lock:
+        if pending:
+            lock.execute("BEGIN IMMEDIATE")
+        store = await open_store(state, Counters())
+        assert isinstance(store, PendingStore) is pending
+        jobs = store._worker._jobs if isinstance(store, PendingStore) else store._reader._jobs  # type: ignore[attr-defined]
+        stuck = Stuck(monkeypatch)
+
+        async def get(number: int) -> bytes | None:
+            return await store.get("t", b"%d" % number, NOW)
+
+        first = asyncio.create_task(get(0))
+        await asyncio.to_thread(stuck.started.wait, 5)
+        crowd = [asyncio.create_task(get(1)) for _ in range(bounds.STORE_JOBS + 3000)]
+        await asyncio.sleep(0)
+        refused = [each for each in crowd if each.done()]
+        assert len(refused) == 3000
+        assert all("wait for the disk" in str(each.exception()) for each in refused)
+        assert len(jobs) == bounds.STORE_JOBS
+        for each in crowd:
+            each.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        assert len(jobs) == 0, "whoever has given up takes no room"
+
+        after = [asyncio.create_task(get(number)) for number in (30, 20, 10)]
+        await asyncio.sleep(0)
+        stuck.go.set()
+        assert await asyncio.gather(first, *after) == [b"value %d" % number * 20 for number in (0, 30, 20, 10)]
+        assert stuck.read == [address("t", b"%d" % number) for number in (0, 30, 20, 10)], "in order, and nothing for nobody"
+    await store.close()
+
+
+async def test_writes_are_never_refused_for_reads_that_wait(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(state)
+    store = await open_store(state, Counters())
+    assert isinstance(store, DiskStore)
+    monkeypatch.setattr(bounds, "STORE_JOBS", 0)
+    with pytest.raises(StoreError, match="wait for the disk"):
+        await store.get("t", b"0", NOW)
+    store.put("t", b"k", b"v", LATER)
+    await store.flush()
+    store.sweep(NOW)
+    await store.close()
+
+
+async def test_what_is_large_is_not_kept_at_hand(state: Path) -> None:
+    store = await open_store(state, Counters())
+    assert isinstance(store, DiskStore)
+    small, large = b"v" * bounds.STORE_HOT_OCTETS, b"w" * (bounds.STORE_HOT_OCTETS + 1)
+    store.put("t", b"k", small, LATER)
+    await store.flush()
+    assert len(store._hot) == 1
+    store.put("t", b"k", large, LATER)
+    await store.flush()
+    assert await store.get("t", b"k", NOW) == large
+    assert len(store._hot) == 0
+    await store.close()
+
+
+async def test_file_and_backlog_are_bounded(state: Path) -> None:
+    store = await open_store(state, Counters())
+    assert isinstance(store, DiskStore)
+    assert store._max_unwritten == bounds.STORE_UNWRITTEN
+    pages = await store._worker.submit(lambda file: file._sql("PRAGMA max_page_count", []))
+    assert pages[0][0] * sqlite_file.PAGE == bounds.STORE_OCTETS
+    await store.close()
