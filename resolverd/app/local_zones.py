@@ -5,23 +5,23 @@ from resolverd.app.zone_folder import ZoneFolder
 from resolverd.clock import Clock
 from resolverd.config import Settings
 from resolverd.metrics import Counters
-from resolverd.resolver.iterator.forwards import Route
-from resolverd.resolver.local.files import LocalZones
-from resolverd.resolver.local.table import Table
+from resolverd.resolver.iterator.forwards import Upstream
+from resolverd.resolver.local.files import LocalZoneFiles
+from resolverd.resolver.local.table import LocalZones
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Server
 from resolverd.wire.names import Name, address, from_text, lower
 from resolverd.wire.rrset import RRset
 
 
-def local_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZones:
+def local_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZoneFiles:
     """The zones in the configured folder, not read yet."""
-    zones = LocalZones(ZoneFolder(settings.zones.dir), clock, counters, _elsewhere(settings))
+    zones = LocalZoneFiles(ZoneFolder(settings.zones.dir), clock, counters, _elsewhere(settings))
     zones.begin()
     return zones
 
 
-async def reread(zones: LocalZones, before: Settings, settings: Settings) -> None:
+async def reread(zones: LocalZoneFiles, before: Settings, settings: Settings) -> None:
     """Look at the files now, in another folder if the configuration names another."""
     if (settings.zones.dir, _elsewhere(settings)) != (before.zones.dir, _elsewhere(before)):
         await zones.aim(ZoneFolder(settings.zones.dir), _elsewhere(settings))
@@ -29,22 +29,22 @@ async def reread(zones: LocalZones, before: Settings, settings: Settings) -> Non
         await zones.refresh()
 
 
-def delegate(table: Table, parts: Resolution, settings: Settings) -> None:
+def delegate(table: LocalZones, parts: Resolution, settings: Settings) -> None:
     """Have what local zones delegate asked of the servers that they name."""
     wanted = settings.resolver
     types = [codes.A] * wanted.ipv4 + [codes.AAAA] * wanted.ipv6
-    if parts.routes.delegate(tuple(_route(ns, glue, types) for ns, glue in table.delegations())):
+    if parts.upstreams.set_local(tuple(_route(ns, glue, types) for ns, glue in table.delegations())):
         # What is remembered may have come by another way, and would be the answer until its TTL ends.
-        parts.records.clear()
+        parts.rrsets.clear()
         parts.delegations.clear()
         parts.mesh.forget_failures()
 
 
-def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Route:
+def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Upstream:
     known = {lower(each.owner) for each in glue}
     names = (lower(rdata.target(codes.NS, data)) for data in ns.rdatas)
     servers = (Server(address(data)) for each in glue if each.rtype in types for data in each.rdatas)
-    return Route(lower(ns.owner), tuple(servers), names=tuple(name for name in names if name not in known))
+    return Upstream(lower(ns.owner), tuple(servers), names=tuple(name for name in names if name not in known))
 
 
 def _elsewhere(settings: Settings) -> tuple[Name, ...]:

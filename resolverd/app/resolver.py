@@ -1,4 +1,4 @@
-"""Puts the resolver together: caches, routes, rules, the generators and their driver, from settings."""
+"""Puts the resolver together: caches, upstreams, options, the generators and their driver, from settings."""
 
 import os
 import random
@@ -12,16 +12,15 @@ from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
 from resolverd.resolver.answer import LocalData, Resolve
+from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RecordCache
-from resolverd.resolver.iterator.forwards import Hints, Route, Routes
-from resolverd.resolver.iterator.infra import Servers
+from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.iterator.forwards import Hints, Upstream, Upstreams
+from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.iterate import Iterator
-from resolverd.resolver.iterator.options import Rules
-from resolverd.resolver.iterator.ports import Memory
-from resolverd.resolver.iterator.ttl import Lifetimes
+from resolverd.resolver.iterator.options import Options, TtlBounds
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.mesh import Mesh, Timeouts
@@ -37,7 +36,7 @@ _PACKETS, _DELEGATIONS, _SERVERS, _FAILURES = 0.2, 0.15, 0.05, 0.04
 _SERVER = 700
 """Octets that what is known of a server takes, its capabilities included."""
 _PREFETCH_AT = 1 - bounds.PREFETCH_SHARE
-"""With prefetch, a prepared reply serves for this share of its TTL; then the record cache sees the question again."""
+"""With prefetch, a prepared reply serves for this share of its TTL; then the RRset cache sees the question again."""
 
 
 class _Chance(random.SystemRandom):
@@ -60,13 +59,13 @@ class Resolution(NamedTuple):
     """The resolver's parts, for those who hold them: the DNS edge, the commands, tests."""
 
     packets: PacketCache
-    records: RecordCache
+    rrsets: RRsetCache
     delegations: DelegationCache
     failures: FailureCache
-    servers: Servers
+    infra: InfraCache
     mesh: Mesh
     resolve: Resolve
-    routes: Routes
+    upstreams: Upstreams
     packet_share: float
 
 
@@ -88,44 +87,44 @@ def resolution(
     `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `local_zones` come first.
     """
     wanted, kept = settings.resolver, settings.cache
-    routes = Routes((
-        *(Route(lower(from_text(each.zone)), each.servers, forward=True) for each in wanted.forward),
-        *(Route(lower(from_text(each.zone)), each.servers) for each in wanted.stub),
+    upstreams = Upstreams((
+        *(Upstream(lower(from_text(each.zone)), each.servers, forward=True) for each in wanted.forward),
+        *(Upstream(lower(from_text(each.zone)), each.servers) for each in wanted.stub),
     ))
     packets = PacketCache(int(kept.size * _PACKETS))
-    records = RecordCache(int(kept.size * (1 - _PACKETS - _DELEGATIONS - _SERVERS - _FAILURES)), kept.serve_stale)
+    rrsets = RRsetCache(int(kept.size * (1 - _PACKETS - _DELEGATIONS - _SERVERS - _FAILURES)), kept.serve_stale)
     delegations = DelegationCache(int(kept.size * _DELEGATIONS))
     failures = FailureCache(int(kept.size * _FAILURES))
-    servers = Servers(min(bounds.MAX_SERVERS, int(kept.size * _SERVERS / _SERVER)))
+    infra = InfraCache(min(bounds.MAX_SERVERS, int(kept.size * _SERVERS / _SERVER)))
     hints = hints or root_hints(wanted)
     discretion = Discretion(key_zones)
-    rules = Rules(
+    options = Options(
         ipv4=wanted.ipv4,
         ipv6=wanted.ipv6,
-        minimise=wanted.qname_minimisation,
-        minimise_type=codes.type_from_text(wanted.qname_minimisation_type),
+        qmin=wanted.qname_minimisation,
+        qmin_type=codes.type_from_text(wanted.qname_minimisation_type),
         random_case=wanted.case_randomisation,
         dnssec=wanted.dnssec,
         priming=wanted.priming,
         harden_glue=wanted.harden_glue,
         edns_size=wanted.edns_size,
-        lifetimes=Lifetimes(int(kept.min_ttl), int(kept.max_ttl), int(kept.negative_max_ttl)),
-        plain_zones=list_zones,
+        ttl_bounds=TtlBounds(int(kept.min_ttl), int(kept.max_ttl), int(kept.negative_max_ttl)),
+        list_zones=list_zones,
         discretion=discretion,
         do_not_query=wanted.do_not_query,
-        exempt=frozenset(hints.addresses) | routes.servers,
+        exempt=frozenset(hints.addresses) | upstreams.servers,
     )
     # System randomness: who could predict the order of servers would know where to aim.
-    memory = Memory(records, delegations)
-    iterator = Iterator(memory, hints, routes, servers, rules, rng or _Chance())
+    caches = Caches(rrsets, delegations)
+    iterator = Iterator(caches, hints, upstreams, infra, options, rng or _Chance())
     timeouts = timeouts or Timeouts(client=wanted.query_deadline)
-    mesh = Mesh(iterator, memory, failures, network, clock, counters, timeouts, list_zones, kept.prefetch, discretion)
+    mesh = Mesh(iterator, caches, failures, network, clock, counters, timeouts, list_zones, kept.prefetch, discretion)
     builtin = None
     if wanted.builtin_zones:
-        builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *routes.zones))
+        builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *upstreams.zones))
     share = _PREFETCH_AT if kept.prefetch else 1.0
     resolve = Resolve(builtin, mesh, local_zones)
-    return Resolution(packets, records, delegations, failures, servers, mesh, resolve, routes, share)
+    return Resolution(packets, rrsets, delegations, failures, infra, mesh, resolve, upstreams, share)
 
 
 def root_hints(wanted: Resolver | None) -> Hints:

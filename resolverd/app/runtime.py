@@ -18,7 +18,7 @@ from resolverd.overrides.store import OverrideBook
 from resolverd.policy.client_names import ClientNames
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import RecentVerdicts
-from resolverd.resolver.local.files import LocalZones
+from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
 from resolverd.state.base import Store
@@ -39,7 +39,7 @@ class Shared(NamedTuple):
     counters: Counters
     overrides: OverrideBook
     acquaintances: Acquaintances
-    local_zones: LocalZones
+    local_zones: LocalZoneFiles
 
 
 class Runtime(NamedTuple):
@@ -95,7 +95,7 @@ def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdi
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
     answerer = Answerer(own, parts.resolve, counters)
     priming = old.priming if old is not None and kept else Priming(
-        parts.mesh, settings.resolver.priming, forwards=parts.routes.root_forward
+        parts.mesh, settings.resolver.priming, forwards=parts.upstreams.forwards_root
     )
     priming.on_return = engine.recover
     before = old.screen if old is not None else None

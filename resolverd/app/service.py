@@ -26,7 +26,7 @@ from resolverd.overrides import store as overriding
 from resolverd.overrides.rules import Key, Override
 from resolverd.overrides.store import OverrideBook, Shown, Wish
 from resolverd.policy.verdicts import RecentVerdicts
-from resolverd.resolver.iterator.budget import Step
+from resolverd.resolver.iterator.budget import TraceStep
 from resolverd.resolver.local.files import Change
 from resolverd.resolver.ports import Network
 from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, TaskState, Trace
@@ -163,16 +163,16 @@ class Service:
         return {
             "packets": len(parts.packets),
             "packet_bytes": parts.packets.size,
-            "records": len(parts.records),
-            "record_bytes": parts.records.size,
+            "records": len(parts.rrsets),
+            "record_bytes": parts.rrsets.size,
             "delegations": len(parts.delegations),
             "delegation_bytes": parts.delegations.size,
-            "servers": len(parts.servers),
+            "servers": len(parts.infra),
         }
 
     def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
         """What the cache holds of a name, of one type or of all."""
-        records, now = self.runtime.resolution.records, self._clock.monotonic()
+        records, now = self.runtime.resolution.rrsets, self._clock.monotonic()
         discretion = Discretion(self.runtime.key_zones)
         name = lower(name)
         out = []
@@ -197,14 +197,14 @@ class Service:
             parts.packets.flush()
             parts.delegations.clear()
             parts.mesh.forget_failures()
-            return parts.records.clear()
+            return parts.rrsets.clear()
         name = lower(name)
         # An alias to this name may stand in replies about other names: all prepared replies go.
         parts.packets.flush()
         parts.mesh.forget_failures(name, rtype)
         if rtype is None:
             parts.delegations.forget(name)
-        return parts.records.flush(name, rtype)
+        return parts.rrsets.flush(name, rtype)
 
     async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:
         """What greylisting remembers of those sought."""
@@ -363,7 +363,7 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
     return [f"{key} has changed: that takes effect at the next start" for key, (before, after) in keys.items() if before != after]
 
 
-def _exchange(step: Step, shown: Callable[[Name], str]) -> Exchange:
+def _exchange(step: TraceStep, shown: Callable[[Name], str]) -> Exchange:
     ask = step.ask
     ms = round(1000 * step.reply.rtt)
     return Exchange(shown(step.zone), str(ask.server), shown(ask.qname), codes.type_text(ask.qtype), step.outcome, ms)

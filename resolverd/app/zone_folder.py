@@ -1,4 +1,4 @@
-"""The folder of local zones (`resolver.local.files.ZoneFiles`)."""
+"""The folder of local zones (`resolver.local.files.ZoneSource`)."""
 
 import gzip
 import io

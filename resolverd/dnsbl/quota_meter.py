@@ -15,7 +15,7 @@ _REGISTRY = 1
 
 
 class QuotaMeter:
-    """The `resolver.iterator.ports.Meter` of the lists.
+    """The `resolver.iterator.budget.QueryMeter` of the lists.
 
     What counts are queries for names below a list's zone that reach its operator: servers of that zone, of one below it,
     or of one above that turns out to answer itself, as it does for a zone that is no cut of its own. A referral is free,

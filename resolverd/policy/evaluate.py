@@ -241,8 +241,8 @@ class Evaluator:
         started = self._clock.monotonic()
         if isinstance(question, ListLookup):
             return await self._engine.ask(question, deadline=min(deadline, started + self._rules.list_deadline))
-        purse = budgets.sender if is_senders else budgets.client
-        answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline, purse=purse)
+        shared_budget = budgets.sender if is_senders else budgets.client
+        answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline, shared_budget=shared_budget)
         return reply_of(answer, question.rtype, round(1000 * (self._clock.monotonic() - started)))
 
 

@@ -55,7 +55,7 @@ def _domain(zone: Name) -> str:
 
 
 class LookupBudget:
-    """So many queries of one mail, for all of its recipients together. The `resolver.iterator.ports.Purse` of its look-ups."""
+    """So many queries of one mail, for all of its recipients together. The `SharedBudget` of its look-ups."""
 
     __slots__ = ("_rates", "left")
 
@@ -63,7 +63,7 @@ class LookupBudget:
         self._rates = rates
         self.left = count
 
-    def pays(self, zone: Name) -> bool:
+    def take(self, zone: Name) -> bool:
         """Whether a query for servers of this zone may leave; then it is paid."""
         if self.left <= 0 or not self._rates.allows(zone):
             return False

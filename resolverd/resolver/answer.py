@@ -12,9 +12,9 @@ from functools import partial
 from typing import Protocol
 
 from resolverd import bounds
-from resolverd.resolver.iterator.ports import Purse
+from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.resolver.local.builtin import BuiltinZones
-from resolverd.resolver.local.table import Table
+from resolverd.resolver.local.table import LocalZones
 from resolverd.resolver.mesh import Mesh
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
@@ -26,7 +26,7 @@ class LocalData(Protocol):
     """Where the local zones are at the moment (`resolver.local.files`)."""
 
     @property
-    def table(self) -> Table:
+    def table(self) -> LocalZones:
         """The zones."""
         ...
 
@@ -38,7 +38,7 @@ class Resolve:
         self._builtin = builtin
         self._mesh = mesh
         self._local_zones = local_zones
-        self._none = Table()
+        self._none = LocalZones()
 
     def known(self, name: Name, rtype: int) -> Answer | None:
         """The answer, where it needs no query."""
@@ -66,11 +66,11 @@ class Resolve:
         *,
         deadline: float | None = None,
         fresh: bool = False,
-        purse: Purse | None = None,
+        shared_budget: SharedBudget | None = None,
         local: bool = True,
     ) -> Answer:
         """The answer by `deadline` (monotonic seconds), as `Mesh.resolve` has it."""
-        ask = partial(self._mesh.resolve, deadline=deadline, fresh=fresh, purse=purse, local=local)
+        ask = partial(self._mesh.resolve, deadline=deadline, fresh=fresh, shared_budget=shared_budget, local=local)
         walk = self._walk(lower(name), rtype)
         try:
             wanted = next(walk)
@@ -81,7 +81,7 @@ class Resolve:
             return found
 
     @property
-    def _table(self) -> Table:
+    def _table(self) -> LocalZones:
         return self._local_zones.table if self._local_zones is not None else self._none
 
     def _walk(self, name: Name, rtype: int) -> Generator[Name, Answer, Answer]:

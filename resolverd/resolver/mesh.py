@@ -13,15 +13,15 @@ from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
 from resolverd.resolver.admission import Admission, Slot, group
+from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
-from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.driver import Driver
 from resolverd.resolver.iterator import lookup
-from resolverd.resolver.iterator.budget import Exhausted, Refresh, Step, Work
+from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
-from resolverd.resolver.iterator.ports import Memory, Meter, Purse
 from resolverd.resolver.ports import Network
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
@@ -66,7 +66,7 @@ class InFlight:
 
     __slots__ = ("clients", "gave_up", "since", "slot", "task", "work")
 
-    def __init__(self, task: "asyncio.Task[Answer]", work: Work, slot: Slot):
+    def __init__(self, task: "asyncio.Task[Answer]", work: QueryBudget, slot: Slot):
         self.slot = slot
         self.task = task
         self.work = work
@@ -81,7 +81,7 @@ class Mesh:
     def __init__(
         self,
         iterator: Iterator,
-        memory: Memory,
+        caches: Caches,
         failures: FailureCache,
         network: Network,
         clock: Clock,
@@ -93,7 +93,7 @@ class Mesh:
     ):
         """`list_zones`: zones of DNS lists, whose data is never used stale (it would refuse mail) and never prefetched."""
         self._iterator = iterator
-        self._memory = memory
+        self._caches = caches
         self._failures = failures
         self._clock = clock
         self._counters = counters
@@ -105,7 +105,7 @@ class Mesh:
         self._admission = Admission()
         self._driver = Driver(network, counters)
         self.run = self._driver.run
-        self.meter: Meter | None = None
+        self.meter: QueryMeter | None = None
         """Who counts what leaves for the zones of lists."""
         self._failed = 0
         self._cut_off = False
@@ -122,7 +122,7 @@ class Mesh:
 
     def reassure(self) -> None:
         """The internet can be reached, so what has come to nothing was somebody else's fault."""
-        self._iterator.reassure()
+        self._iterator.reset_unanswered()
         self._failed = 0
 
     @property
@@ -132,7 +132,7 @@ class Mesh:
 
     def known(self, name: Name, rtype: int) -> Answer | None:
         """The answer from memory alone; one about to expire is fetched anew behind it."""
-        answer = lookup.answer(self._memory.records, name, rtype, self._clock.monotonic())
+        answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic())
         if answer is not None and answer.expiring:
             self._refresh(lower(name), rtype)
         return answer
@@ -144,13 +144,13 @@ class Mesh:
         *,
         deadline: float | None = None,
         fresh: bool = False,
-        purse: Purse | None = None,
+        shared_budget: SharedBudget | None = None,
         local: bool = True,
     ) -> Answer:
         """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL.
 
-        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `purse` pays
-        for the queries, together with those of others who wait for the same answer. `local`: this machine asks.
+        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `shared_budget`
+        pays for the queries, together with those of others who wait for the same answer. `local`: this machine asks.
         """
         name = lower(name)
         now = self._clock.monotonic()
@@ -168,14 +168,14 @@ class Mesh:
         if error is None and query is not None and query.gave_up:
             # Somebody has waited for it in vain already, and asks again: the work goes on, but not at his cost (RFC 9520 §3.2).
             error = _TOO_LATE
-        if error is None and query is None and self._iterator.is_out(name, rtype, now):
+        if error is None and query is None and self._iterator.is_down(name, rtype, now):
             error = _OUT
         if error is not None:
             return self.stale(name, rtype) or Answer(
                 codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
             )
         if query is None:
-            query = self._start(name, rtype, purse=purse, local=local)
+            query = self._start(name, rtype, shared_budget=shared_budget, local=local)
             if query is None:
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
@@ -183,7 +183,7 @@ class Mesh:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
         if local:
             self._admission.adopt(query.slot)
-        query.work.share(purse)
+        query.work.share(shared_budget)
         query.clients += 1
         try:
             if (stale := self.stale(name, rtype)) is not None:
@@ -213,7 +213,7 @@ class Mesh:
             query.gave_up = True
             self._iterator.suspect(query.work, now)
 
-    async def _run_until(self, work: Work, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
+    async def _run_until(self, work: QueryBudget, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
         """What a core comes to by `end` (monotonic seconds), or by the end of its time. Raises TimeoutError."""
         if end is None:
             end = work.deadline + bounds.RECURSION_GRACE
@@ -221,26 +221,26 @@ class Mesh:
             return await self.run(core)
 
     async def _uncached(self, name: Name, rtype: int, end: float) -> Answer:
-        work = Work(self._clock.monotonic(), Refresh.ALL, self.meter)
+        work = QueryBudget(self._clock.monotonic(), Refresh.ALL, self.meter)
         try:
             answer: Answer = await self._run_until(work, self._iterator.resolve(work, name, rtype), end)
             return answer
         except TimeoutError:
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
 
-    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[Step]]:
+    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
-        work = Work(self._clock.monotonic(), meter=self.meter, told=True)
-        blank = Memory(RecordCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
+        work = QueryBudget(self._clock.monotonic(), meter=self.meter, traced=True)
+        blank = Caches(RRsetCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
-            answer: Answer = await self._run_until(work, self._iterator.over(blank).resolve(work, lower(name), rtype))
+            answer: Answer = await self._run_until(work, self._iterator.with_caches(blank).resolve(work, lower(name), rtype))
         except TimeoutError:
             answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         return answer, work.steps
 
     async def prime(self) -> float | None:
         """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
-        work = Work(self._clock.monotonic())
+        work = QueryBudget(self._clock.monotonic())
         try:
             delegation = await self._run_until(work, self._iterator.prime(work))
         except TimeoutError:
@@ -250,7 +250,7 @@ class Mesh:
     async def reaches_anybody(self, patience: float) -> bool:
         """Whether the internet can be reached, by our own questions to servers that must answer then, within so many seconds."""
         try:
-            return bool(await self.run(self._iterator.reaches(Work(self._clock.monotonic()), patience)))
+            return bool(await self.run(self._iterator.check_reachability(QueryBudget(self._clock.monotonic()), patience)))
         except Exhausted:
             return False
 
@@ -263,18 +263,18 @@ class Mesh:
         """The internet is out of reach: nobody has to wait any longer for what is under way."""
         self._cut_off = True
         for (name, _), query in self._in_flight.items():
-            if not self._iterator.is_routed(name):
+            if not self._iterator.has_upstream(name):
                 query.task.cancel()
 
     def internet_back(self) -> None:
         """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
         self._cut_off = False
         self._failures.clear()
-        self._iterator.forgive()
+        self._iterator.network_restored()
         self.reassure()
 
     def _is_cut_off(self, name: Name) -> bool:
-        return self._cut_off and not self._iterator.is_routed(name)
+        return self._cut_off and not self._iterator.has_upstream(name)
 
     def forget_failures(self, name: Name | None = None, rtype: int | None = None) -> None:
         """Let what failed be tried again: a question, all of a name's, or everything."""
@@ -296,7 +296,7 @@ class Mesh:
         """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
         if is_within(name, self._list_zones):
             return None
-        answer = lookup.answer(self._memory.records, name, rtype, self._clock.monotonic(), self._timeouts.stale_ttl)
+        answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic(), self._timeouts.stale_ttl)
         if answer is None:
             return None
         return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
@@ -311,7 +311,13 @@ class Mesh:
             self._start(name, rtype, Refresh.EXPIRING, local=False)
 
     def _start(
-        self, name: Name, rtype: int, refresh: Refresh = Refresh.NOTHING, purse: Purse | None = None, *, local: bool
+        self,
+        name: Name,
+        rtype: int,
+        refresh: Refresh = Refresh.NOTHING,
+        shared_budget: SharedBudget | None = None,
+        *,
+        local: bool,
     ) -> InFlight | None:
         """Begin a recursion; None if there is no room for it."""
         now = self._clock.monotonic()
@@ -321,8 +327,8 @@ class Mesh:
         )
         if slot is None:
             return None
-        work = Work(now, refresh, self.meter, purse)
-        work.arrives = lambda cut: self._admission.move(slot, group(name, cut.zone, forwarded=cut.forward))
+        work = QueryBudget(now, refresh, self.meter, shared_budget)
+        work.on_delegation = lambda dp: self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
         task = asyncio.create_task(self._iterate(work, name, rtype))
         slot.jostle = partial(self._jostle, task)
         end = asyncio.get_running_loop().call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, task.cancel)
@@ -341,7 +347,7 @@ class Mesh:
         self._counters.add("recursions_jostled")
         task.cancel()
 
-    async def _iterate(self, work: Work, name: Name, rtype: int) -> Answer:
+    async def _iterate(self, work: QueryBudget, name: Name, rtype: int) -> Answer:
         try:
             answer: Answer = await self.run(self._iterator.resolve(work, name, rtype))
         except asyncio.CancelledError:
@@ -366,7 +372,7 @@ class Mesh:
         if answer.is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
             # somebody who pays for it, as soon as somebody asks.
-            if not work.broke and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
+            if not work.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
                 self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
         else:
             self._failures.forget(name, rtype)

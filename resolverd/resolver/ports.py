@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from resolverd.resolver.iterator.ports import Purse
+from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.names import Name
@@ -16,11 +16,12 @@ class Resolver(Protocol):
         ...
 
     async def resolve(
-        self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, purse: Purse | None = None
+        self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, shared_budget: SharedBudget | None = None
     ) -> Answer:
         """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults.
 
-        With `fresh`, what is remembered of the name is not used: somebody else has to say it now. `purse` pays for the queries.
+        With `fresh`, what is remembered of the name is not used: somebody else has to say it now. `shared_budget` pays for the
+        queries.
         """
         ...
 

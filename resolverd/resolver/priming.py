@@ -59,14 +59,14 @@ class Priming:
         self._primed = Readiness(not priming, f"{asked} have not answered yet" if priming else "")
         self._look_now = asyncio.Event()
         self._unprimed = False
-        mesh.root_check.on_contradiction = self._look_now.set
+        mesh.root_check.on_interception = self._look_now.set
         self.on_return: Callable[[], None] = _nothing
         """Called when the internet can be reached again."""
 
     @property
     def readiness(self) -> Readiness:
         """Whether the root or the forwarders answer, as far as is known."""
-        if self._mesh.root_check.contradicted:
+        if self._mesh.root_check.intercepted:
             return Readiness(False, f"somebody else answers in place of {self._asked}")
         if self._mesh.cut_off:
             return Readiness(False, f"neither {self._asked} answer nor who else has answered of late")
@@ -92,7 +92,7 @@ class Priming:
                 retry, told = _FIRST_RETRY, ""
                 await self._pause(_SHORTEST_LIFE if self._forwards else max(lifetime * 0.9, _SHORTEST_LIFE))
                 continue
-            trouble = _INTERCEPTED if self._mesh.root_check.contradicted else _SILENT
+            trouble = _INTERCEPTED if self._mesh.root_check.intercepted else _SILENT
             if trouble != told:
                 log.warning(trouble, self._asked)
                 told = trouble

@@ -3,7 +3,6 @@
 - `names`: domain names in wire form        - `codes`: types, RCODEs, flags by their IANA names
 - `rdata`: names within rdata               - `rrset`: RRset, Trust, Security
 - `peek`: a client's question               - `message`: a server's reply
-- `known`: what caches answer (Hit, Delegation)
 - `answer`: what is to be said              - `render`: saying it
 - `ask`: what a core wants from outside (Ask, All, First)
 """

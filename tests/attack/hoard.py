@@ -20,10 +20,10 @@ from resolverd.dnsbl.cache import ResponseCache
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.mail.lookups import Listed
 from resolverd.metrics import Counters
+from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.mesh import Mesh
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
-from resolverd.wire.known import Delegation
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
 
@@ -43,40 +43,40 @@ def addresses(count: int) -> tuple[IPv6Address, ...]:
 
 def tiny_records(parts: Resolution) -> int:
     owner = name(20)
-    parts.records.put(RRset(owner, codes.A, 86400, (rng.randbytes(4),)), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    parts.rrsets.put(RRset(owner, codes.A, 86400, (rng.randbytes(4),)), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
     return 1
 
 
 def many_types(parts: Resolution) -> int:
     owner = name(20)
     for rtype in range(1000, 1100):
-        parts.records.put(RRset(bytes(bytearray(owner)), rtype, 86400, (rng.randbytes(1),)), Trust.ANSWER, 0.0, owner)
+        parts.rrsets.put(RRset(bytes(bytearray(owner)), rtype, 86400, (rng.randbytes(1),)), Trust.ANSWER, 0.0, owner)
     return 100
 
 
 def long_aliases(parts: Resolution) -> int:
     owner = name()
-    parts.records.put(RRset(owner, codes.CNAME, 86400, (name(),)), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    parts.rrsets.put(RRset(owner, codes.CNAME, 86400, (name(),)), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
     return 1
 
 
 def large_sets(parts: Resolution) -> int:
     owner = name(20)
     rdatas = tuple(rng.randbytes(4) for _ in range(1000))
-    parts.records.put(RRset(owner, codes.A, 86400, rdatas), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    parts.rrsets.put(RRset(owner, codes.A, 86400, rdatas), Trust.ANSWER, 0.0, bytes(bytearray(owner)))
     return 50
 
 
 def signed(parts: Resolution) -> int:
     owner = name(20)
     rrset = RRset(owner, codes.A, 86400, (rng.randbytes(4),), tuple(rng.randbytes(100) for _ in range(8)))
-    parts.records.put(rrset, Trust.ANSWER, 0.0, bytes(bytearray(owner)))
+    parts.rrsets.put(rrset, Trust.ANSWER, 0.0, bytes(bytearray(owner)))
     return 3
 
 
 def denials(parts: Resolution) -> int:
     soa = RRset(name(20), codes.SOA, 3600, (rng.randbytes(64),))
-    parts.records.deny(name(20), codes.A, 3600, (soa,), Trust.ANSWER, 0.0, whole=True)
+    parts.rrsets.put_negative(name(20), codes.A, 3600, (soa,), Trust.ANSWER, 0.0, nxdomain=True)
     return 1
 
 
@@ -91,7 +91,7 @@ def fat_denials(parts: Resolution) -> int:
     """Thousands of tiny NSEC beside one denial, and as many as are kept beside another."""
     soa = RRset(name(20), codes.SOA, 3600, (rng.randbytes(64),))
     for proofs in (THOUSANDS, nsec(20)):
-        parts.records.deny(name(20), codes.A, 3600, (soa, *proofs), Trust.ANSWER, 0.0)
+        parts.rrsets.put_negative(name(20), codes.A, 3600, (soa, *proofs), Trust.ANSWER, 0.0)
     return 16
 
 
@@ -131,8 +131,8 @@ def failures(parts: Resolution) -> int:
 
 def servers(parts: Resolution) -> int:
     (address,) = addresses(1)
-    parts.servers.answered(address, rng.random(), 0.0)
-    parts.servers.silent(address, 0.0)
+    parts.infra.rtt_update(address, rng.random(), 0.0)
+    parts.infra.timed_out(address, 0.0)
     return 1
 
 

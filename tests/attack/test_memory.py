@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator import lookup
 from resolverd.wire import codes, peek
 from resolverd.wire.names import from_text
@@ -41,34 +41,34 @@ WWW = from_text("www.evil")
 SOA = RRset(from_text("evil"), codes.SOA, 3600, (b"\0\0" + b"\0" * 20,))
 
 
-def plain(cache: RecordCache) -> None:
-    cache.deny(WWW, codes.A, 3600, (SOA,), Trust.AUTHORITATIVE, 0.0)
+def plain(cache: RRsetCache) -> None:
+    cache.put_negative(WWW, codes.A, 3600, (SOA,), Trust.AUTHORITATIVE, 0.0)
 
 
-def fat_denial(cache: RecordCache) -> None:
+def fat_denial(cache: RRsetCache) -> None:
     proofs = tuple(RRset(from_text(f"a{number}.evil"), codes.NSEC, 3600, (b"\0\0\1\x40",)) for number in range(4000))
-    cache.deny(WWW, codes.A, 3600, (SOA, *proofs), Trust.AUTHORITATIVE, 0.0)
+    cache.put_negative(WWW, codes.A, 3600, (SOA, *proofs), Trust.AUTHORITATIVE, 0.0)
 
 
-def full_denial(cache: RecordCache) -> None:
+def full_denial(cache: RRsetCache) -> None:
     """As many proofs as are kept."""
     proofs = tuple(RRset(from_text(f"a{number}.evil"), codes.NSEC, 3600, (b"\0\0\1\x40",)) for number in range(22))
-    cache.deny(WWW, codes.A, 3600, (SOA, *proofs), Trust.AUTHORITATIVE, 0.0)
+    cache.put_negative(WWW, codes.A, 3600, (SOA, *proofs), Trust.AUTHORITATIVE, 0.0)
     hit = cache.get(WWW, codes.A, 0.0)
     assert hit is not None
     assert len(hit.authority) == 23
 
 
-def large_set(cache: RecordCache) -> None:
+def large_set(cache: RRsetCache) -> None:
     """As many records as are kept, of which UDP takes none."""
     rrset = RRset(WWW, codes.A, 3600, tuple(number.to_bytes(4) for number in range(1000)))
     cache.put(rrset, Trust.AUTHORITATIVE, 0.0, WWW)
     assert cache.get(WWW, codes.A, 0.0) is not None
 
 
-def cost(fill: Callable[[RecordCache], None], *, do: bool) -> float:
+def cost(fill: Callable[[RRsetCache], None], *, do: bool) -> float:
     """CPU seconds of a hundred replies over UDP from memory, the best of some tries."""
-    cache = RecordCache(10 * MIB)
+    cache = RRsetCache(10 * MIB)
     fill(cache)
     query = peek.peek(question(1, codes.RD, WWW, codes.A, 1232, do))
     assert isinstance(query, peek.Query)
@@ -85,6 +85,6 @@ def cost(fill: Callable[[RecordCache], None], *, do: bool) -> float:
 
 @pytest.mark.parametrize("fill", [fat_denial, full_denial, large_set])
 @pytest.mark.parametrize("do", [True, False])
-def test_answering_from_memory_costs_what_the_reply_is_worth(fill: Callable[[RecordCache], None], do: bool) -> None:
+def test_answering_from_memory_costs_what_the_reply_is_worth(fill: Callable[[RRsetCache], None], do: bool) -> None:
     # It was 5 ms for each question about a denial with thousands of NSEC; a plain one takes some 20 µs.
     assert cost(fill, do=do) <= 20 * cost(plain, do=do)

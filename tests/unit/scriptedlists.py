@@ -58,7 +58,9 @@ class ScriptedResolver:
         self.wild = False
         self.meter = None
 
-    async def resolve(self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, purse: object = None) -> Answer:
+    async def resolve(
+        self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, shared_budget: object = None
+    ) -> Answer:
         text = to_text(name).removesuffix(".")
         if self.meter is not None and not self.meter.charge(name, name):
             return TIMEOUT

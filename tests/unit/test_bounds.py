@@ -14,16 +14,15 @@ from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, err
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
-from resolverd.resolver.iterator.budget import Exhausted, Work
-from resolverd.resolver.iterator.infra import Servers
+from resolverd.resolver.iterator.budget import Exhausted, QueryBudget
+from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.outages import Outages
 from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.ask import Ask, Failed, Server, Transport
-from resolverd.wire.known import Delegation
 from resolverd.wire.names import from_text
 
 SECTIONS = ("one client question", "servers")
@@ -113,21 +112,21 @@ async def test_the_budget_of_queries_is_exact(tmp_path: Path) -> None:
     assert len(net.asked) <= bounds.MAX_QUERIES
 
 
-def test_work_is_one_sum_and_ends() -> None:
-    work = Work(100.0)
+def test_a_query_budget_is_one_sum_and_ends() -> None:
+    budget = QueryBudget(100.0)
     for _ in range(bounds.MAX_QUERIES):
-        work.spend()
+        budget.charge()
     with pytest.raises(Exhausted):
-        work.spend()
-    late = Work(100.0)
+        budget.charge()
+    late = QueryBudget(100.0)
     late.now = 100.0 + bounds.RECURSION_TIME
     with pytest.raises(Exhausted):
-        late.spend()
-    for spend, limit in ((work.look_up, bounds.MAX_LOOKUPS), (work.move, bounds.MAX_STEPS)):
+        late.charge()
+    for charge, limit in ((budget.charge_lookup, bounds.MAX_LOOKUPS), (budget.charge_step, bounds.MAX_STEPS)):
         for _ in range(limit):
-            spend()
+            charge()
         with pytest.raises(Exhausted):
-            spend()
+            charge()
 
 
 @virtual
@@ -459,20 +458,20 @@ async def test_large_rrsets_are_kept_within_octets(tmp_path: Path) -> None:
     assert len(addresses(await resolver.ask("many.shop"))) == most + 200
     assert len(addresses(await resolver.ask("some.shop"))) == most - 200
     now = resolver.clock.monotonic()
-    assert resolver.parts.records.get(from_text("many.shop"), codes.A, now) is None
-    assert resolver.parts.records.get(from_text("some.shop"), codes.A, now) is not None
+    assert resolver.parts.rrsets.get(from_text("many.shop"), codes.A, now) is None
+    assert resolver.parts.rrsets.get(from_text("some.shop"), codes.A, now) is not None
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------------
 
 
 def test_tables_are_bounded() -> None:
-    servers, delegations, failures = Servers(), DelegationCache(10**6), FailureCache(10**6)
+    servers, delegations, failures = InfraCache(), DelegationCache(10**6), FailureCache(10**6)
     outages = Outages(servers)
     for number in range(bounds.MAX_SERVERS + 100):
         name = from_text(f"z{number}.evil")
         address = IPv4Address(0x2D000000 + number)
-        servers.silent(address, 0.0)
+        servers.timed_out(address, 0.0)
         outages.suspect(name, [Server(address)], 0.0)
         delegations.put(Delegation(name, (), (), 100.0), 0.0)
         failures.put(name, codes.A, ExtendedError(22), 0.0)

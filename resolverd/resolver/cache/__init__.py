@@ -8,3 +8,15 @@
 
 All are bounded in octets, and told the time (monotonic seconds) by the caller.
 """
+
+from typing import NamedTuple
+
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.rrsets import RRsetCache
+
+
+class Caches(NamedTuple):
+    """What iteration reads and writes."""
+
+    rrsets: RRsetCache
+    delegations: DelegationCache

@@ -6,13 +6,30 @@ when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, 
 """
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from resolverd.resolver.cache import weight
-from resolverd.wire.known import Delegation
-from resolverd.wire.names import Name, ancestors
+from resolverd.wire.names import Address, Name, ancestors
 
 _ENTRY = 400
 """Octets that a delegation costs beside its names and addresses."""
+
+
+class Delegation(NamedTuple):
+    """A zone's servers: names and the glue that came with them. Learnt and expiring at monotonic seconds."""
+
+    zone: Name
+    servers: tuple[Name, ...]
+    glue: tuple[tuple[Name, tuple[Address, ...]], ...]
+    expires: float
+    learnt: float = 0.0
+
+    def addresses(self, server: Name) -> tuple[Address, ...]:
+        """The glue of one server."""
+        for name, addresses in self.glue:
+            if name == server:
+                return addresses
+        return ()
 
 
 class DelegationCache:

@@ -2,14 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
 from resolverd.wire import codes
-from resolverd.wire.known import NAME_DENIED, Hit
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
+
+NAME_DENIED: Final = 0
+"""In place of a type: the whole name does not exist (NXDOMAIN)."""
 
 _NAME = 400
 """Octets that a name costs beside its entries: its place in the order, and the table of its types."""
@@ -19,6 +21,22 @@ _MOST_BESIDE = bounds.MAX_KEPT_AUTHORITY // weight.LEAST
 """So many RRsets beside an entry are too many whatever they are."""
 _BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
 """Types that an alias may have beside it (RFC 4034 §3, §4; RFC 2181 §10.1 forbids all others)."""
+
+
+class Hit(NamedTuple):
+    """What is known of a name and type. `rrset` is None for a denial; `authority` holds its SOA, or a wildcard's proof.
+
+    TTLs are what is left of them; `age` is seconds since it was learnt; `fraction` the share of its life that is left;
+    `denies_name` tells NXDOMAIN from NODATA. `lease`: the end of the delegation through which it was learnt (monotonic seconds).
+    """
+
+    rrset: RRset | None
+    authority: tuple[RRset, ...]
+    trust: Trust
+    age: float
+    fraction: float
+    denies_name: bool = False
+    lease: float = float("inf")
 
 
 class _Entry(NamedTuple):
@@ -34,7 +52,7 @@ class _Entry(NamedTuple):
     size: int
 
 
-class RecordCache:
+class RRsetCache:
     """RRsets by name in lower case and type. Bounded by octets, least recently used names out.
 
     All data lives as long as its TTL says. What has expired ends as soon as something newer contradicts it, however long it
@@ -129,7 +147,7 @@ class RecordCache:
         self._drop(name, NAME_DENIED)
         self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, denies_name=False)
 
-    def deny(
+    def put_negative(
         self,
         name: Name,
         rtype: int,
@@ -138,9 +156,9 @@ class RecordCache:
         trust: Trust,
         now: float,
         *,
-        whole: bool = False,
+        nxdomain: bool = False,
     ) -> None:
-        """Learn that there is no such type (`whole`: no such name, as was said for this type) for `ttl` seconds (RFC 2308 §5).
+        """Learn that there is no such type (`nxdomain`: no such name, as was said for this type) for `ttl` seconds (RFC 2308 §5).
 
         The denial of a whole name counts for all its types, unless one of them is known to have data: there are servers that
         say NXDOMAIN for any type that they do not have, and their names' addresses must not be lost for that.
@@ -148,8 +166,8 @@ class RecordCache:
         types = self._names.get(name, {})
         others = (each for kind, each in types.items() if kind != rtype)
         lives = any(each.rrset is not None and now < each.expires and each.trust >= trust for each in others)
-        key = NAME_DENIED if whole and not lives else rtype
-        self._store(name, key, None, authority, trust, now, ttl, float("inf"), denies_name=whole)
+        key = NAME_DENIED if nxdomain and not lives else rtype
+        self._store(name, key, None, authority, trust, now, ttl, float("inf"), denies_name=nxdomain)
 
     def flush(self, name: Name, rtype: int | None = None) -> int:
         """Forget a name's data of one type or of all; how many entries."""

@@ -1,14 +1,37 @@
 """The budget of one client question, shared by every sub-question and never reset by a restart (CVE-2026-50045)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from resolverd import bounds
-from resolverd.resolver.iterator.delegation import Cut
-from resolverd.resolver.iterator.ports import Meter, Purse
-from resolverd.wire.ask import Ask, Reply
+from resolverd.resolver.iterator.delegation import DelegationPoint
+from resolverd.resolver.iterator.response import Response
+from resolverd.wire.ask import Ask, Join, Reply
 from resolverd.wire.names import Address, Name
+
+
+class SharedBudget(Protocol):
+    """Pays for what is asked on behalf of somebody whose questions are bounded together."""
+
+    def take(self, zone: Name) -> bool:
+        """A query for servers of `zone` (lower case) is about to leave; False if there is nothing left for it."""
+
+
+class QueryMeter(Protocol):
+    """Counts the queries that leave for zones whose operators have set a limit.
+
+    `zone` is the zone whose servers are asked; a forwarder asks them for us, so there it is the name itself.
+    """
+
+    def charge(self, qname: Name, zone: Name) -> bool:
+        """A query for `qname` is about to leave; False if it must not."""
+
+    def adjust(self, qname: Name, zone: Name, copies: int) -> None:
+        """So many copies of it left beyond the one that was counted; negative if none did after all."""
+
+    def referred(self, qname: Name, zone: Name) -> None:
+        """It was answered with a referral: servers of a zone above only showed the way."""
 
 
 class Exhausted(Exception):
@@ -23,15 +46,7 @@ class Refresh(Enum):
     ALL = "all"
 
 
-class Told(Protocol):
-    """What came of an exchange, as `classify` has it."""
-
-    def described(self) -> str:
-        """In words."""
-        ...
-
-
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """One exchange of a resolution: which zone's server was asked what, and what came of it.
 
     Every exchange is a step and hardly one is ever shown, so that it is put into words only then.
@@ -40,59 +55,59 @@ class Step(NamedTuple):
     zone: Name
     ask: Ask
     reply: Reply
-    told: Told | str
+    result: Response | str
 
     @property
     def outcome(self) -> str:
         """What came of it, in words."""
-        return self.told if isinstance(self.told, str) else self.told.described()
+        return self.result if isinstance(self.result, str) else self.result.describe()
 
 
-class Work:
+class QueryBudget:
     """What one client question has used up, and the time as last told."""
 
     __slots__ = (
-        "_lookups", "_meter", "_moves", "_purses", "_told", "arrives", "asking", "broke", "bytes", "cuts", "deadline", "found",
-        "now", "queries", "refresh", "steps",
+        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "bytes", "deadline", "delegation_points", "now",
+        "on_delegation", "queries", "querying", "refresh", "server_addresses", "shared_exhausted", "steps",
     )  # fmt: skip
 
     def __init__(
         self,
         now: float,
         refresh: Refresh = Refresh.NOTHING,
-        meter: Meter | None = None,
-        purse: Purse | None = None,
+        meter: QueryMeter | None = None,
+        shared_budget: SharedBudget | None = None,
         *,
-        told: bool = False,
+        traced: bool = False,
     ):
-        """`told`: somebody wants to read the steps."""
+        """`traced`: somebody wants to read the steps."""
         self._meter = meter
-        self._purses = None if purse is None else [purse]
-        self.broke = False
+        self._shared_budgets = None if shared_budget is None else [shared_budget]
+        self.shared_exhausted = False
         """Whether it came to an end because nobody paid for it any more: that says nothing of the name."""
-        self._told = told
-        self.arrives: Callable[[Cut], object] | None = None
+        self._traced = traced
+        self.on_delegation: Callable[[DelegationPoint], object] | None = None
         """Told which cut's servers are about to be asked for the question itself."""
         self._lookups = 0
-        self._moves = 0
+        self._steps_taken = 0
         self.refresh = refresh
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
         self.queries = 0
         self.bytes = 0
-        self.steps: list[Step] = []
-        self.asking: list[Cut] = []
+        self.steps: list[TraceStep] = []
+        self.querying: list[DelegationPoint] = []
         """The cuts whose servers are being asked at the moment."""
-        self.found: dict[Name, list[Address] | None] = {}
+        self.server_addresses: dict[Name, list[Address] | None] = {}
         """What this question has found out of servers, by name: addresses, None for none. Each is looked up once."""
-        self.cuts: dict[Name, Cut] = {}
+        self.delegation_points: dict[Name, DelegationPoint] = {}
         """The cuts that it has found and that do not last: it may go on with them to its end."""
 
-    def wants_anew(self, *, expiring: bool) -> bool:
+    def bypass_cache(self, *, expiring: bool) -> bool:
         """Whether data of the question itself is to be fetched although it is remembered."""
         return self.refresh is Refresh.ALL or (self.refresh is Refresh.EXPIRING and expiring)
 
-    def spend(self) -> None:
+    def charge(self) -> None:
         """One more query is about to leave. Raises Exhausted."""
         if self.queries >= bounds.MAX_QUERIES:
             raise Exhausted(f"{self.queries} queries sent")
@@ -100,35 +115,35 @@ class Work:
             raise Exhausted(f"{bounds.RECURSION_TIME:g} s passed")
         self.queries += 1
 
-    def share(self, purse: Purse | None) -> None:
+    def share(self, shared_budget: SharedBudget | None) -> None:
         """Somebody else waits for the same answer, and pays for it as well; without a purse, nobody need pay any more."""
-        if purse is None:
-            self._purses = None
-        elif self._purses is not None and purse not in self._purses:
-            self._purses.append(purse)
+        if shared_budget is None:
+            self._shared_budgets = None
+        elif self._shared_budgets is not None and shared_budget not in self._shared_budgets:
+            self._shared_budgets.append(shared_budget)
 
-    def look_up(self) -> None:
+    def charge_lookup(self) -> None:
         """A server's address is about to be looked up. Raises Exhausted."""
         if self._lookups >= bounds.MAX_LOOKUPS:
             raise Exhausted(f"{self._lookups} addresses of name servers looked up")
         self._lookups += 1
 
-    def move(self) -> None:
+    def charge_step(self) -> None:
         """It goes on to another zone, or to another name. Raises Exhausted."""
-        if self._moves >= bounds.MAX_STEPS:
-            raise Exhausted(f"{self._moves} steps from zone to zone")
-        self._moves += 1
+        if self._steps_taken >= bounds.MAX_STEPS:
+            raise Exhausted(f"{self._steps_taken} steps from zone to zone")
+        self._steps_taken += 1
 
-    def pay(self, qname: Name, zone: Name) -> None:
-        """The query that is about to leave is for servers of `zone` (`ports.Meter`, `ports.Purse`). Raises Exhausted where it
+    def meter(self, qname: Name, zone: Name) -> None:
+        """The query that is about to leave is for servers of `zone` (`QueryMeter`, `SharedBudget`). Raises Exhausted where it
         must not leave."""
-        if self._purses is not None and not any(purse.pays(zone) for purse in self._purses):
-            self.broke = True
+        if self._shared_budgets is not None and not any(shared_budget.take(zone) for shared_budget in self._shared_budgets):
+            self.shared_exhausted = True
             raise Exhausted("as many queries were sent as a mail may cost")
         if self._meter is not None and not self._meter.charge(qname, zone):
             raise Exhausted("the quota of its operator is spent")
 
-    def settle(self, qname: Name, zone: Name, copies: int) -> None:
+    def adjust(self, qname: Name, zone: Name, copies: int) -> None:
         """So many more left than was paid for: a connection that broke has taken a query twice; negative where none did."""
         self.queries += max(copies, 0)
         if self._meter is not None and copies:
@@ -146,7 +161,21 @@ class Work:
         if self.bytes > bounds.MAX_UPSTREAM_BYTES:
             raise Exhausted(f"{self.bytes} octets received")
 
-    def note(self, zone: Name, ask: Ask, reply: Reply, told: Told | str) -> None:
+    def trace(self, zone: Name, ask: Ask, reply: Reply, result: Response | str) -> None:
         """Remember a step, where somebody wants to read them: a thousand questions' replies are much memory."""
-        if self._told:
-            self.steps.append(Step(zone, ask, reply, told))
+        if self._traced:
+            self.steps.append(TraceStep(zone, ask, reply, result))
+
+
+def exchange(budget: QueryBudget, ask: Ask, zone: Name) -> Generator[Any, Any, Reply]:
+    """What came of a question that has been paid for as one for servers of `zone`."""
+    reply: Reply | None = yield ask
+    paid = 1
+    if reply is None:
+        # Whoever waits for somebody else's packet gets his money back at once: it may be lost, and all wait to the end.
+        budget.adjust(ask.qname, zone, -paid)
+        paid = 0
+        reply = yield Join(ask)
+    if reply.sent != paid:
+        budget.adjust(ask.qname, zone, reply.sent - paid)
+    return reply

@@ -19,18 +19,18 @@ class Feature(Enum):
 
     EDNS = "EDNS"
     COOKIE = "cookie"
-    LETTERS = "mixed letters"
-    MINIMISED = "minimised name"
+    CASE = "mixed letters"
+    QMIN = "minimised name"
 
     __hash__ = object.__hash__  # that of Enum is a function in Python, and every question to a server takes a dozen
 
 
 class _State:
-    __slots__ = ("born", "doubts", "proven")
+    __slots__ = ("born", "failures", "proven")
 
     def __init__(self, now: float):
         self.born = now
-        self.doubts = 0
+        self.failures = 0
         self.proven = -1.0
 
 
@@ -43,52 +43,52 @@ class Capabilities:
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self._limit = entries
         self._states: OrderedDict[tuple[Address, Feature, Name], _State] = OrderedDict()
-        self._doubted: dict[Feature, set[Address]] = {feature: set() for feature in Feature}
+        self._suspected: dict[Feature, set[Address]] = {feature: set() for feature in Feature}
         """Whose state is worth a look, since there may be doubts; of all others there are none."""
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def bears(self, address: Address, feature: Feature, now: float) -> bool:
+    def may_use(self, address: Address, feature: Feature, now: float) -> bool:
         """Whether it is asked with that."""
-        if address not in self._doubted[feature]:
+        if address not in self._suspected[feature]:
             return True
         state = self._peek(address, feature, now)
-        return state is None or state.doubts < _CONFIRMATIONS
+        return state is None or state.failures < _CONFIRMATIONS
 
-    def doubts_anybody(self, feature: Feature) -> bool:
+    def any_failed(self, feature: Feature) -> bool:
         """Whether there may be a server that is not asked with that."""
-        return bool(self._doubted[feature])
+        return bool(self._suspected[feature])
 
-    def has_shown(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> bool:
+    def is_proven(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> bool:
         """Whether it is known to cope with that."""
         state = self._peek(address, feature, now, zone)
         return state is not None and state.proven >= 0
 
-    def shows(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> None:
+    def prove(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> None:
         """It has shown that it copes with that, so whatever was doubted was about something else."""
         state = self._get(address, feature, now, zone)
         state.born = state.proven = now
-        state.doubts = 0
+        state.failures = 0
 
-    def clears(self, address: Address, feature: Feature, now: float) -> None:
+    def clear_failures(self, address: Address, feature: Feature, now: float) -> None:
         """It answered a question that carried that: no proof that it makes use of it, but no trouble either."""
-        if address not in self._doubted[feature]:
+        if address not in self._suspected[feature]:
             return
-        self._doubted[feature].discard(address)
+        self._suspected[feature].discard(address)
         state = self._peek(address, feature, now)
         if state is not None:
-            state.doubts = 0
+            state.failures = 0
 
-    def doubts(self, address: Address, feature: Feature, now: float) -> None:
+    def add_failure(self, address: Address, feature: Feature, now: float) -> None:
         """It seemed not to cope. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
-        self._get(address, feature, now).doubts += 1
-        self._doubted[feature].add(address)
+        self._get(address, feature, now).failures += 1
+        self._suspected[feature].add(address)
 
-    def lacks(self, address: Address, feature: Feature, now: float) -> None:
+    def rule_out(self, address: Address, feature: Feature, now: float) -> None:
         """It does not cope, as an answer that nobody can have forged has confirmed."""
-        self._get(address, feature, now).doubts = _CONFIRMATIONS
-        self._doubted[feature].add(address)
+        self._get(address, feature, now).failures = _CONFIRMATIONS
+        self._suspected[feature].add(address)
 
     def _peek(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _State | None:
         state = self._states.get((address, feature, zone))
@@ -103,5 +103,5 @@ class Capabilities:
         while len(self._states) > self._limit:
             (address, feature, zone), _ = self._states.popitem(last=False)
             if zone == ROOT:
-                self._doubted[feature].discard(address)
+                self._suspected[feature].discard(address)
         return state

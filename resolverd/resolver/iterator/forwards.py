@@ -9,7 +9,7 @@ from resolverd.wire.names import ROOT, Address, Name, address, ancestors, lower
 from resolverd.wire.rrset import RRset
 
 
-class Route(NamedTuple):
+class Upstream(NamedTuple):
     """Servers configured for a zone. `forward`: they recurse for us (RD set); otherwise they are its authorities (stub).
 
     `names`: servers of which only the name is known.
@@ -47,31 +47,31 @@ class Hints(NamedTuple):
         return tuple(address for _, addresses in self.servers for address in addresses)
 
 
-class Routes:
+class Upstreams:
     """Configured routes by zone (lower case), and those of zones that local zones delegate."""
 
-    def __init__(self, routes: tuple[Route, ...] = ()):
-        self._routes = {route.zone: route for route in routes}
-        self._delegated: dict[Name, Route] = {}
-        self.zones = tuple(zone for zone in self._routes if zone != ROOT)
-        self.servers = frozenset(server.address for route in routes for server in route.servers)
+    def __init__(self, upstreams: tuple[Upstream, ...] = ()):
+        self._upstreams = {upstream.zone: upstream for upstream in upstreams}
+        self._delegated: dict[Name, Upstream] = {}
+        self.zones = tuple(zone for zone in self._upstreams if zone != ROOT)
+        self.servers = frozenset(server.address for upstream in upstreams for server in upstream.servers)
 
-    def closest(self, name: Name) -> Route | None:
+    def closest(self, name: Name) -> Upstream | None:
         """The deepest route at or above `name`."""
-        if not self._routes and not self._delegated:
+        if not self._upstreams and not self._delegated:
             return None
         for zone in ancestors(name):
-            if (route := self._routes.get(zone) or self._delegated.get(zone)) is not None:
-                return route
+            if (upstream := self._upstreams.get(zone) or self._delegated.get(zone)) is not None:
+                return upstream
         return None
 
-    def delegate(self, routes: tuple[Route, ...]) -> bool:
+    def set_local(self, upstreams: tuple[Upstream, ...]) -> bool:
         """Take these in place of what local zones have delegated so far; whether they are others."""
-        before, self._delegated = self._delegated, {route.zone: route for route in routes}
+        before, self._delegated = self._delegated, {upstream.zone: upstream for upstream in upstreams}
         return before != self._delegated
 
     @property
-    def root_forward(self) -> bool:
+    def forwards_root(self) -> bool:
         """Whether everything is forwarded, so that the root itself is not needed."""
-        route = self._routes.get(ROOT)
-        return route is not None and route.forward
+        upstream = self._upstreams.get(ROOT)
+        return upstream is not None and upstream.forward

@@ -1,6 +1,6 @@
 """What is known of each server address, and which to ask next.
 
-Round-trip times are smoothed as TCP does (RFC 6298 §2); patience is srtt + 4·rttvar, doubled with each silence until a reply
+Round-trip times are smoothed as TCP does (RFC 6298 §2); rto is srtt + 4·rttvar, doubled with each silence until a reply
 shows by itself how long it took (§5.5, §3). A server that was silent several times in a row is dead and probed now and then.
 All is forgotten after a while, so that nobody is condemned for ever.
 """
@@ -11,19 +11,19 @@ from random import Random
 
 from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Capabilities
-from resolverd.resolver.iterator.retries import Tries
+from resolverd.resolver.iterator.retries import Attempts
 from resolverd.wire.ask import Transport
 from resolverd.wire.names import Address
 
 
 class _State:
-    __slots__ = ("backoff", "born", "probed", "rttvar", "silent", "srtt")
+    __slots__ = ("backoff", "born", "probed", "rttvar", "srtt", "timeouts")
 
     def __init__(self, now: float):
         self.born = now
         self.srtt = -1.0
         self.rttvar = 0.0
-        self.silent = 0
+        self.timeouts = 0
         self.backoff = 0
         self.probed = now
 
@@ -32,14 +32,14 @@ class _State:
         """Seconds after which its answer is to be expected."""
         if self.srtt < 0:
             # Who has never answered is less likely to be there at all.
-            return bounds.FIRST_TIMEOUT * (1 + 2 * self.silent)
-        return self.srtt + bounds.FIRST_TIMEOUT * self.silent
+            return bounds.FIRST_TIMEOUT * (1 + 2 * self.timeouts)
+        return self.srtt + bounds.FIRST_TIMEOUT * self.timeouts
 
-    def is_dead(self, now: float) -> bool:
-        return self.silent >= bounds.DEAD_AFTER and now < self.probed + bounds.PROBE_AFTER
+    def is_down(self, now: float) -> bool:
+        return self.timeouts >= bounds.DEAD_AFTER and now < self.probed + bounds.PROBE_AFTER
 
 
-class Servers:
+class InfraCache:
     """Memory of server addresses, bounded; what each copes with is in `capabilities`."""
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
@@ -52,32 +52,32 @@ class Servers:
     def __len__(self) -> int:
         return len(self._states)
 
-    def choose(self, addresses: Iterable[Address], tries: Tries, now: float, rng: Random) -> Address | None:
+    def select(self, addresses: Iterable[Address], attempts: Attempts, now: float, rng: Random) -> Address | None:
         """Whom to ask next: of those within the band of the fastest, the one with the fewest turns; None if all are dead.
 
         What a server did before this question decides: one that answered a moment ago is asked twice before one that was
         silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there.
         """
         alive: list[tuple[float, int, Address]] = []
-        is_first = not (tries.turns or tries.expected)
+        is_first = not (attempts.failed or attempts.expected)
         for address in addresses:
             state = self._peek(address, now)
-            turns = 0 if is_first else tries.turns.get(address, 0)
-            expected = None if is_first else tries.expected.get(address)
+            failed = 0 if is_first else attempts.failed.get(address, 0)
+            expected = None if is_first else attempts.expected.get(address)
             if expected is None:
-                if state is not None and state.is_dead(now):
+                if state is not None and state.is_down(now):
                     continue
                 expected = bounds.FIRST_TIMEOUT if state is None else state.expected
-            turns_weigh = turns // 2 if state is not None and state.srtt >= 0 else 2 * turns
-            alive.append((expected + bounds.FIRST_TIMEOUT * turns_weigh, turns, address))
+            turns_weigh = failed // 2 if state is not None and state.srtt >= 0 else 2 * failed
+            alive.append((expected + bounds.FIRST_TIMEOUT * turns_weigh, failed, address))
         if not alive:
             return None
         if len(alive) == 1:
             return alive[0][2]
         slowest = min([expected for expected, _, _ in alive]) + bounds.SERVER_BAND
-        good = [(turns, address) for expected, turns, address in alive if expected <= slowest]
-        fewest = min([turns for turns, _ in good])
-        best = [address for turns, address in good if turns == fewest]
+        good = [(failed, address) for expected, failed, address in alive if expected <= slowest]
+        fewest = min([failed for failed, _ in good])
+        best = [address for failed, address in good if failed == fewest]
         return best[0] if len(best) == 1 else rng.choice(best)
 
     def expected(self, address: Address, now: float) -> float:
@@ -85,62 +85,62 @@ class Servers:
         state = self._peek(address, now)
         return bounds.FIRST_TIMEOUT if state is None else state.expected
 
-    def patience(
+    def rto(
         self,
         address: Address,
         now: float,
-        turns: int = 0,
+        timeouts: int = 0,
         transport: Transport = Transport.UDP,
         *,
         forwarder: bool = False,
         alone: bool = True,
     ) -> float:
-        """Seconds to wait for its answer before anything else is tried as well, after so many silent `turns` of this question.
+        """Seconds to wait for its answer before anything else is tried as well, after so many `timeouts` of this question.
 
         How silent it has been before counts where it is `alone`: others wait for nobody who may be dead.
         """
         state = self._peek(address, now)
-        patience, backoff = bounds.FIRST_TIMEOUT, 0
+        rto, backoff = bounds.FIRST_TIMEOUT, 0
         if state is not None:
             backoff = state.backoff if alone else 0
             if state.srtt >= 0:
-                patience = max(state.srtt + 4 * state.rttvar, bounds.MIN_TIMEOUT)
+                rto = max(state.srtt + 4 * state.rttvar, bounds.MIN_TIMEOUT)
         if transport is not Transport.UDP:
             # Two round trips at least, and what its UDP takes says little of its TCP.
-            return min(max(3 * patience, bounds.TCP_TIMEOUT, bounds.FORWARDER_TIMEOUT * forwarder), bounds.MAX_TCP_TIMEOUT)
-        if turns or backoff:
-            patience *= 1 << min(max(turns, backoff), 4)
-        patience = min(patience, bounds.MAX_TIMEOUT)
-        return max(patience, bounds.FORWARDER_TIMEOUT) if forwarder else patience
+            return min(max(3 * rto, bounds.TCP_TIMEOUT, bounds.FORWARDER_TIMEOUT * forwarder), bounds.MAX_TCP_TIMEOUT)
+        if timeouts or backoff:
+            rto *= 1 << min(max(timeouts, backoff), 4)
+        rto = min(rto, bounds.MAX_TIMEOUT)
+        return max(rto, bounds.FORWARDER_TIMEOUT) if forwarder else rto
 
-    def is_known(self, address: Address, now: float) -> bool:
+    def has_rtt(self, address: Address, now: float) -> bool:
         """Whether it has ever told by an answer how quick it is."""
         state = self._peek(address, now)
         return state is not None and state.srtt >= 0
 
-    def is_silent(self, address: Address, now: float) -> bool:
+    def last_timed_out(self, address: Address, now: float) -> bool:
         """It did not answer when it was last asked."""
         state = self._peek(address, now)
-        return state is not None and state.silent > 0
+        return state is not None and state.timeouts > 0
 
-    def is_dead(self, address: Address, now: float) -> bool:
+    def is_down(self, address: Address, now: float) -> bool:
         """Silent too often, and its next probe is not due yet."""
         state = self._peek(address, now)
-        return state is not None and state.is_dead(now)
+        return state is not None and state.is_down(now)
 
-    def answering(self, now: float) -> list[Address]:
+    def responsive(self, now: float) -> list[Address]:
         """Who has ever answered, as far as is remembered."""
         return [address for address, state in self._states.items() if state.srtt >= 0 and self._peek(address, now) is state]
 
-    def forgive(self) -> None:
+    def reset_timeouts(self) -> None:
         """Hold no silence against anybody: it was our own network that was silent."""
         for state in self._states.values():
-            state.silent = state.backoff = 0
+            state.timeouts = state.backoff = 0
 
-    def answered(self, address: Address, rtt: float | None, now: float) -> None:
+    def rtt_update(self, address: Address, rtt: float | None, now: float) -> None:
         """It answered, after `rtt` seconds; None where that cannot be told (repeated, or over TCP beside UDP)."""
         state = self._get(address, now)
-        self.unanswered = state.silent = 0
+        self.unanswered = state.timeouts = 0
         if rtt is None:
             return
         state.backoff = 0
@@ -150,7 +150,7 @@ class Servers:
             state.rttvar += (abs(state.srtt - rtt) - state.rttvar) / 4
             state.srtt += (rtt - state.srtt) / 8
 
-    def silent(self, address: Address, now: float, since: float | None = None) -> None:
+    def timed_out(self, address: Address, now: float, since: float | None = None) -> None:
         """It did not answer in time to a question that was sent at `since` (`now` if not given).
 
         Questions under way together are silent together: however many, that is one silence. Else a fraction of a second
@@ -158,9 +158,9 @@ class Servers:
         """
         self.unanswered += 1
         state = self._get(address, now)
-        if state.silent and since is not None and since < state.probed:
+        if state.timeouts and since is not None and since < state.probed:
             return
-        state.silent += 1
+        state.timeouts += 1
         state.backoff += 1
         state.probed = now
 

@@ -11,43 +11,43 @@ from enum import Enum
 from resolverd import bounds
 
 
-class Root(Enum):
+class RootStatus(Enum):
     """Who answers in the root's name, or in that of the forwarders for everything."""
 
-    ITSELF = "itself"
-    NOBODY = "nobody"
-    SOMEBODY_ELSE = "somebody else"
+    GENUINE = "itself"
+    SILENT = "nobody"
+    INTERCEPTED = "somebody else"
 
 
 class RootCheck:
-    """What asking for the root's servers has shown. `on_contradiction` is called when somebody else is found to answer."""
+    """What asking for the root's servers has status. `on_interception` is called when somebody else is found to answer."""
 
-    __slots__ = ("_until", "on_contradiction", "shown", "strange")
+    __slots__ = ("_until", "odd_answer", "on_interception", "status")
 
     def __init__(self) -> None:
         self._until = float("-inf")
-        self.shown = Root.NOBODY
+        self.status = RootStatus.SILENT
         """What was seen last, however long ago."""
-        self.strange = False
+        self.odd_answer = False
         """Whether any server has answered otherwise since the root itself last did; others may be silent beside it."""
-        self.on_contradiction: Callable[[], None] = lambda: None
+        self.on_interception: Callable[[], None] = lambda: None
 
     @property
-    def contradicted(self) -> bool:
+    def intercepted(self) -> bool:
         """Somebody answers, but not as the root's servers or the forwarders would: nothing that is said now is knowledge."""
-        return self.shown is Root.SOMEBODY_ELSE
+        return self.status is RootStatus.INTERCEPTED
 
-    def remembered(self, now: float) -> Root | None:
+    def cached(self, now: float) -> RootStatus | None:
         """What was seen lately; None if it is to be looked at."""
-        return self.shown if now < self._until else None
+        return self.status if now < self._until else None
 
-    def look(self, genuine: bool, now: float) -> None:
+    def record(self, genuine: bool, now: float) -> None:
         """All have been asked. Silence ends no contradiction: it may be the stranger who is silent."""
-        shown = Root.ITSELF if genuine else Root.SOMEBODY_ELSE if self.strange else Root.NOBODY
-        self.strange = False
-        self._until = now + (bounds.ROOT_CHECK_TTL if shown is Root.ITSELF else bounds.FAILURE_TTL)
-        before = self.contradicted
-        if not (before and shown is Root.NOBODY):
-            self.shown = shown
-        if self.contradicted and not before:
-            self.on_contradiction()
+        status = RootStatus.GENUINE if genuine else RootStatus.INTERCEPTED if self.odd_answer else RootStatus.SILENT
+        self.odd_answer = False
+        self._until = now + (bounds.ROOT_CHECK_TTL if status is RootStatus.GENUINE else bounds.FAILURE_TTL)
+        before = self.intercepted
+        if not (before and status is RootStatus.SILENT):
+            self.status = status
+        if self.intercepted and not before:
+            self.on_interception()

@@ -4,29 +4,28 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from resolverd import bounds
-from resolverd.resolver.iterator.ports import Records
-from resolverd.resolver.iterator.response import Alias, Data, Denial, Overflow
+from resolverd.resolver.cache.rrsets import Hit, RRsetCache
+from resolverd.resolver.iterator.response import Cname, DnameTooLong, Negative, Positive
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
-from resolverd.wire.known import Hit
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
 from resolverd.wire.rrset import RRset, Security, Trust, each_once
 
-Known: TypeAlias = Data | Alias | Denial | Overflow
+Known: TypeAlias = Positive | Cname | Negative | DnameTooLong
 """What memory can know."""
 
 
-def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Known | None:
+def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Known | None:
     """The data of `name` (lower case), an alias, a denial, or None for nothing known; with `stale_ttl`, stale data too."""
 
     def get(owner: Name, kind: int) -> Hit | None:
-        return records.get(owner, kind, now) if stale_ttl is None else records.stale(owner, kind, now, stale_ttl)
+        return rrsets.get(owner, kind, now) if stale_ttl is None else rrsets.stale(owner, kind, now, stale_ttl)
 
     hit = get(name, rtype)
     if hit is not None:
         if hit.rrset is not None:
-            return Data((hit.rrset,), hit.authority, hit, _is_definite(hit))
-        return denial_of(hit, name, rtype)
+            return Positive((hit.rrset,), hit.authority, hit, _is_definite(hit))
+        return negative_of(hit, name, rtype)
     if rtype != codes.CNAME:
         hit = get(name, codes.CNAME)
         if hit is not None and hit.rrset is not None:
@@ -34,49 +33,49 @@ def step(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | 
             dname = tuple(rrset for rrset in hit.authority if rrset.rtype == codes.DNAME)
             proof = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.DNAME)
             target = lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0]))
-            return Alias((*dname, hit.rrset), target, proof, hit, _is_definite(hit))
-    for owner in ancestors(name)[1:-1] if records.has_dnames else ():
+            return Cname((*dname, hit.rrset), target, proof, hit, _is_definite(hit))
+    for owner in ancestors(name)[1:-1] if rrsets.has_dnames else ():
         hit = get(owner, codes.DNAME)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
             # RFC 6672 §3.4: a cached DNAME redirects every name below it. Only a validated one: a forged DNAME would
             # take a whole tree away, where a forged CNAME takes one name.
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, hit.rrset.rdatas[0])
             if len(target) > MAX_NAME:
-                return Overflow((hit.rrset,), hit, _is_definite(hit))
+                return DnameTooLong((hit.rrset,), hit, _is_definite(hit))
             chain = (hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,)))
-            return Alias(chain, lower(target), (), hit, _is_definite(hit))
+            return Cname(chain, lower(target), (), hit, _is_definite(hit))
     return None
 
 
-def denial_of(hit: Hit, name: Name, rtype: int) -> Denial:
+def negative_of(hit: Hit, name: Name, rtype: int) -> Negative:
     """A remembered denial as an outcome."""
     soa = next((rrset for rrset in hit.authority if rrset.rtype == codes.SOA), None)
     proofs = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.SOA)
-    return Denial((), name, rtype, hit.denies_name, soa, proofs, hit, _is_definite(hit))
+    return Negative((), name, rtype, hit.denies_name, soa, proofs, hit, _is_definite(hit))
 
 
 def _is_definite(hit: Hit) -> bool:
     return hit.trust >= Trust.ANSWER
 
 
-def finish(aliases: Sequence[Alias], end: Data | Denial | Overflow) -> Answer:
+def assemble(aliases: Sequence[Cname], end: Positive | Negative | DnameTooLong) -> Answer:
     """The answer at the end of a chain (RFC 6604: its RCODE is the last name's), which is as `definite` as its weakest part."""
     definite = all(part.definite for part in (*aliases, end))
     age = int(end.hit.age) if end.hit is not None else 0
     rcode, authority = codes.NOERROR, [rrset for alias in aliases for rrset in alias.authority]
-    if isinstance(end, Data):
+    if isinstance(end, Positive):
         authority += end.authority
-    elif isinstance(end, Denial):
+    elif isinstance(end, Negative):
         rcode = codes.NXDOMAIN if end.nxdomain else rcode
         authority = [*([end.soa] if end.soa is not None else ()), *authority, *end.proofs]
     else:
         rcode = codes.YXDOMAIN
     # One DNAME may be crossed more than once.
-    return Answer(rcode, each_once((*shown(aliases), *end.chain)), each_once(authority), age=age, definite=definite)
+    return Answer(rcode, each_once((*chain_of(aliases), *end.chain)), each_once(authority), age=age, definite=definite)
 
 
-def shown(aliases: Sequence[Alias]) -> list[RRset]:
-    """The records of a chain's aliases, in order."""
+def chain_of(aliases: Sequence[Cname]) -> list[RRset]:
+    """The rrsets of a chain's aliases, in order."""
     return [rrset for alias in aliases for rrset in alias.chain]
 
 
@@ -85,18 +84,18 @@ def is_expiring(known: Known | None) -> bool:
     return known is not None and known.hit is not None and 0 < known.hit.fraction <= bounds.PREFETCH_SHARE
 
 
-def answer(records: Records, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Answer | None:
+def answer(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Answer | None:
     """The whole answer from memory, or None if any part of it is missing."""
-    aliases: list[Alias] = []
+    aliases: list[Cname] = []
     name = lower(name)
     expiring = False
     for _ in range(bounds.MAX_CNAMES + 1):
-        known = step(records, name, rtype, now, stale_ttl)
+        known = find(rrsets, name, rtype, now, stale_ttl)
         if known is None:
             return None
         expiring |= is_expiring(known)
-        if not isinstance(known, Alias):
-            return finish(aliases, known)._replace(expiring=expiring)
+        if not isinstance(known, Cname):
+            return assemble(aliases, known)._replace(expiring=expiring)
         aliases.append(known)
         name = known.target
     return None

@@ -4,31 +4,60 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from resolverd import bounds
-from resolverd.resolver.iterator.ttl import Lifetimes
+from resolverd.resolver.iterator.response import Cname, DnameTooLong, Positive, Referral, Response, Unusable
 from resolverd.wire import codes
 from resolverd.wire.names import Address, Name, is_within
 from resolverd.wire.redact import Discretion
+from resolverd.wire.rrset import RRset
 
 
-class Rules(NamedTuple):
+class TtlBounds(NamedTuple):
+    """Bounds on TTLs, in seconds, applied once, where data comes in: what clients are told is what is kept."""
+
+    min_ttl: int = 0
+    max_ttl: int = 86400
+    negative_max_ttl: int = 3600
+
+    def clamp(self, response: Response) -> Response:
+        """The outcome with its TTLs within the bounds."""
+        if isinstance(response, Unusable | Referral):
+            return response
+        if isinstance(response, Positive | Cname):
+            chain, authority = self._all(response.chain), self._all(response.authority)
+            if chain is response.chain and authority is response.authority:
+                return response
+            return response._replace(chain=chain, authority=authority)
+        if isinstance(response, DnameTooLong):
+            return response._replace(chain=self._all(response.chain))
+        soa = response.soa and response.soa._replace(ttl=min(response.soa.ttl, self.negative_max_ttl))
+        return response._replace(chain=self._all(response.chain), soa=soa, proofs=self._all(response.proofs))
+
+    def _all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
+        for rrset in rrsets:
+            if not self.min_ttl <= rrset.ttl <= self.max_ttl:
+                return tuple(each._replace(ttl=max(min(each.ttl, self.max_ttl), self.min_ttl)) for each in rrsets)
+        return rrsets
+
+
+class Options(NamedTuple):
     """How to iterate. `priming`: nobody is believed who leads on from the hints, or whose answer looks like that of somebody on
     the way, before the root's servers have said who they are (`rootcheck`). `harden_glue`: a server gives addresses of names
-    in its own zone only. `plain_zones`: DNS lists, whose names are never minimised. `discretion`: knows the names that carry
+    in its own zone only. `list_zones`: DNS lists, whose names are never minimised. `discretion`: knows the names that carry
     a key, which no forwarder and no registry may see. `do_not_query`: addresses never asked, except those in `exempt`, which
     the configuration names.
     """
 
     ipv4: bool = True
     ipv6: bool = True
-    minimise: bool = True
-    minimise_type: int = codes.A
+    qmin: bool = True
+    qmin_type: int = codes.A
     random_case: bool = True
     dnssec: bool = True
     priming: bool = False
     harden_glue: bool = True
     edns_size: int = bounds.MAX_UDP_SIZE
-    lifetimes: Lifetimes = Lifetimes()
-    plain_zones: frozenset[Name] = frozenset()
+    ttl_bounds: TtlBounds = TtlBounds()
+    list_zones: frozenset[Name] = frozenset()
     discretion: Discretion = Discretion()
     do_not_query: tuple[IPv4Network | IPv6Network, ...] = ()
     exempt: frozenset[Address] = frozenset()
@@ -38,13 +67,13 @@ class Rules(NamedTuple):
         """The types of address that servers are asked at."""
         return [codes.A] * self.ipv4 + [codes.AAAA] * self.ipv6
 
-    def is_plain(self, name: Name) -> bool:
+    def is_list_name(self, name: Name) -> bool:
         """Whether a name (lower case) belongs to a DNS list."""
-        return is_within(name, self.plain_zones)
+        return is_within(name, self.list_zones)
 
-    def lifetimes_of(self, name: Name) -> Lifetimes:
+    def ttl_bounds_of(self, name: Name) -> TtlBounds:
         """The bounds on TTLs of a name's data. A list's TTLs are its own: a longer one would hide delistings from mail."""
-        return self.lifetimes._replace(min_ttl=0) if self.is_plain(name) else self.lifetimes
+        return self.ttl_bounds._replace(min_ttl=0) if self.is_list_name(name) else self.ttl_bounds
 
     def may_query(self, address: Address) -> bool:
         """Whether a server at this address may be asked at all."""

@@ -13,21 +13,22 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from resolverd import bounds
-from resolverd.resolver.iterator.budget import Work
-from resolverd.resolver.iterator.delegation import Cut
-from resolverd.resolver.iterator.infra import Servers
-from resolverd.resolver.iterator.probe import hail
+from resolverd.resolver.iterator.budget import QueryBudget, exchange
+from resolverd.resolver.iterator.delegation import DelegationPoint
+from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.wire import codes
-from resolverd.wire.ask import First, Server
+from resolverd.wire.ask import Ask, Failed, First, Reply, Server, Transport
 from resolverd.wire.names import Name
 
+_NO_REPLY = (Failed.TIMEOUT, Failed.UNREACHABLE, Failed.LOCAL)
 
-class Standing(Enum):
+
+class ZoneState(Enum):
     """How a zone stands whose servers were silent."""
 
-    CLEARED = "may be asked"
-    OUT = "known to be out: not to be asked"
-    SILENT = "was just found to be out, still or again"
+    USABLE = "may be asked"
+    DOWN = "known to be out: not to be asked"
+    STILL_DOWN = "was just found to be out, still or again"
 
 
 class _Outage(NamedTuple):
@@ -42,8 +43,8 @@ class _Outage(NamedTuple):
 class Outages:
     """Memory of zones that are suspected or out, bounded; the newest stay."""
 
-    def __init__(self, servers: Servers, entries: int = bounds.MAX_OUTAGES):
-        self._servers = servers
+    def __init__(self, infra: InfraCache, entries: int = bounds.MAX_OUTAGES):
+        self._infra = infra
         self._limit = entries
         self._zones: OrderedDict[Name, _Outage] = OrderedDict()
 
@@ -57,13 +58,13 @@ class Outages:
             while len(self._zones) > self._limit:
                 self._zones.popitem(last=False)
 
-    def has_no_servers(self, zone: Name, now: float) -> None:
+    def add_without_servers(self, zone: Name, now: float) -> None:
         """None of the zone's servers has an address that could be found out, so that it is out for a while."""
         self._zones[zone] = _Outage(frozenset(), now + bounds.FAILURE_TTL)
         while len(self._zones) > self._limit:
             self._zones.popitem(last=False)
 
-    def is_out(self, zone: Name, servers: Sequence[Server], now: float) -> bool:
+    def is_down(self, zone: Name, servers: Sequence[Server], now: float) -> bool:
         """Whether it is known that none of these servers of the zone answers."""
         outage = self._of(zone, servers, now)
         return outage is not None and now < outage.until
@@ -72,40 +73,40 @@ class Outages:
         """Forget everything."""
         self._zones.clear()
 
-    def look(self, work: Work, cut: Cut, servers: Sequence[Server]) -> Generator[Any, Any, Standing]:
+    def check(self, budget: QueryBudget, dp: DelegationPoint, servers: Sequence[Server]) -> Generator[Any, Any, ZoneState]:
         """How the cut's zone stands with these servers; where that is not known, they are asked."""
-        outage = self._of(cut.zone, servers, work.now)
+        outage = self._of(dp.zone, servers, budget.now)
         if outage is None:
-            return Standing.CLEARED
-        if work.now < outage.until:
-            return Standing.OUT
+            return ZoneState.USABLE
+        if budget.now < outage.until:
+            return ZoneState.DOWN
         if not servers:
             # There is nobody to be asked: whoever comes next looks for them again.
-            del self._zones[cut.zone]
-            return Standing.CLEARED
+            del self._zones[dp.zone]
+            return ZoneState.USABLE
         first, second = bounds.OUTAGE_PATIENCE
-        if work.now >= outage.begun + first + second:
-            outage = self._zones[cut.zone] = outage._replace(begun=work.now)
+        if budget.now >= outage.begun + first + second:
+            outage = self._zones[dp.zone] = outage._replace(begun=budget.now)
         # One half each time, so that any that is back is met; of a few all twice, as a packet may be lost.
         half = max(2, -(-len(servers) // 2))
         rounds = [(first, servers[:half]), (second, servers[-half:])]
-        for patience, asked in rounds[work.now >= outage.begun + first :]:
-            if (yield First(tuple(self._ask(work, cut, server, patience) for server in asked))):
-                self._zones.pop(cut.zone, None)
-                return Standing.CLEARED
+        for timeout, asked in rounds[budget.now >= outage.begun + first :]:
+            if (yield First(tuple(self._ask(budget, dp, server, timeout) for server in asked))):
+                self._zones.pop(dp.zone, None)
+                return ZoneState.USABLE
         # Many may have waited for this; the first of them has said it for all.
-        if self._zones.get(cut.zone) == outage:
-            self._zones[cut.zone] = outage._replace(until=work.now + bounds.OUTAGE_HOLD)
-            self._zones.move_to_end(cut.zone)
-        return Standing.SILENT
+        if self._zones.get(dp.zone) == outage:
+            self._zones[dp.zone] = outage._replace(until=budget.now + bounds.OUTAGE_HOLD)
+            self._zones.move_to_end(dp.zone)
+        return ZoneState.STILL_DOWN
 
-    def _ask(self, work: Work, cut: Cut, server: Server, patience: float) -> Generator[Any, Any, bool | None]:
+    def _ask(self, budget: QueryBudget, dp: DelegationPoint, server: Server, timeout: float) -> Generator[Any, Any, bool | None]:
         """Whether anything comes back from a server."""
-        reply = yield from hail(work, cut.zone, server, codes.A, recursion=cut.forward, patience=patience)
+        reply = yield from probe(budget, dp.zone, server, codes.A, recursion=dp.forward, timeout=timeout)
         if reply is None:
-            self._servers.unanswered += 1
+            self._infra.unanswered += 1
             return None
-        self._servers.answered(server.address, reply.rtt, work.now)
+        self._infra.rtt_update(server.address, reply.rtt, budget.now)
         return True
 
     def _of(self, zone: Name, servers: Sequence[Server], now: float) -> _Outage | None:
@@ -119,4 +120,17 @@ class Outages:
         return outage
 
     def _all_silent(self, servers: Sequence[Server], now: float) -> bool:
-        return all(self._servers.is_silent(server.address, now) for server in servers)
+        return all(self._infra.last_timed_out(server.address, now) for server in servers)
+
+
+def probe(
+    budget: QueryBudget, zone: Name, server: Server, qtype: int, *, recursion: bool, timeout: float
+) -> Generator[Any, Any, Reply | None]:
+    """What comes back to a question for the zone itself, malformed replies included; None for nothing. Raises Exhausted."""
+    transport = Transport.TLS if server.tls_name else Transport.UDP
+    budget.charge()
+    budget.meter(zone, zone)
+    ask = Ask(server, zone, qtype, transport, timeout, recursion, edns_size=0, dnssec=False)
+    reply = yield from exchange(budget, ask, zone)
+    budget.received(reply)
+    return None if reply.failed in _NO_REPLY else reply

@@ -11,12 +11,12 @@ from resolverd import bounds
 from resolverd.wire.names import Name, label_count, suffix
 
 
-class Showing(Enum):
+class Exposure(Enum):
     """How much of a name a question shows: the whole, a part, or a part whatever comes of it."""
 
-    WHOLE = "whole"
-    PART = "part"
-    PART_EVER = "part ever"
+    FULL = "whole"
+    MINIMISED = "part"
+    STRICT = "part ever"
 
 
 _REGISTRY = 1
@@ -63,6 +63,6 @@ class Minimiser:
         """Whether the last question was the real one."""
         return self._real
 
-    def give_up(self) -> None:
+    def disable(self) -> None:
         """Ask the full name from now on."""
         self._full = True

@@ -1,231 +1,240 @@
-"""Asking one server one question, in the forms that its turn takes (`turn`); what it says is scrubbed and learnt."""
+"""Asking one server one question, in the forms that its turn takes (`fallback`); what it says is scrubbed and learnt."""
 
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 from resolverd import bounds
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator import scrub
-from resolverd.resolver.iterator.attempt import Turn
-from resolverd.resolver.iterator.budget import Work
+from resolverd.resolver.iterator.budget import QueryBudget, exchange
 from resolverd.resolver.iterator.capabilities import Feature
-from resolverd.resolver.iterator.caps_check import zone_of
-from resolverd.resolver.iterator.carrying import carried
-from resolverd.resolver.iterator.delegation import Cut
-from resolverd.resolver.iterator.infra import Servers
-from resolverd.resolver.iterator.interception import Root, RootCheck
-from resolverd.resolver.iterator.options import Rules
-from resolverd.resolver.iterator.ports import Records
+from resolverd.resolver.iterator.caps_check import answering_zone
+from resolverd.resolver.iterator.delegation import DelegationPoint
+from resolverd.resolver.iterator.fallback import Fallback
+from resolverd.resolver.iterator.infra import InfraCache
+from resolverd.resolver.iterator.interception import RootCheck, RootStatus
+from resolverd.resolver.iterator.options import Options, TtlBounds
 from resolverd.resolver.iterator.response import (
-    Alias,
-    Data,
-    Denial,
-    Outcome,
-    Overflow,
+    Cname,
+    DnameTooLong,
+    Negative,
+    Positive,
     Referral,
-    Useless,
+    Response,
+    Unusable,
     classify,
     is_from_wildcard,
 )
-from resolverd.resolver.iterator.retries import Sent, Tries
-from resolverd.resolver.iterator.ttl import Lifetimes
+from resolverd.resolver.iterator.retries import Attempts, Sent
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Address, Name, label_count, lower
 from resolverd.wire.rrset import RRset, Trust
 
-_SHORT = Lifetimes(max_ttl=bounds.DAMAGED_TTL)
+_SHORT = TtlBounds(max_ttl=bounds.DAMAGED_TTL)
 
-AskRoot: TypeAlias = Callable[[Work], Generator[Any, Any, Root]]
+AskRoot: TypeAlias = Callable[[QueryBudget], Generator[Any, Any, RootStatus]]
 """Finds out who answers in the root's name."""
 
 
-class Asking:
-    """Asks servers, remembers how they fare (`servers`) and what they say (`records`)."""
+class ServerQuery:
+    """Asks servers, remembers how they fare (`infra`) and what they say (`rrsets`)."""
 
-    def __init__(self, records: Records, servers: Servers, rules: Rules, check: RootCheck, root: AskRoot):
+    def __init__(self, rrsets: RRsetCache, infra: InfraCache, options: Options, check: RootCheck, root: AskRoot):
         """`root` finds out who answers in the root's name; what was seen last is in `check`."""
         self._check = check
         self._root = root
-        self._records = records
-        self._servers = servers
-        self._rules = rules
+        self._rrsets = rrsets
+        self._infra = infra
+        self._options = options
 
     def ask(
-        self, work: Work, cut: Cut, server: Server, tries: Tries, qname: Name, qtype: int, minimised: bool
-    ) -> Generator[Any, Any, tuple[Outcome, scrub.Glue]]:
+        self,
+        budget: QueryBudget,
+        dp: DelegationPoint,
+        server: Server,
+        attempts: Attempts,
+        qname: Name,
+        qtype: int,
+        minimised: bool,
+    ) -> Generator[Any, Any, tuple[Response, scrub.Glue]]:
         """What the server says to the question as one of the cut's zone, and the glue that came with a referral."""
-        rules, servers, address = self._rules, self._servers, server.address
-        turn = Turn(server, tries, servers.capabilities, rules.random_case)
-        while (form := turn.form(work.now)) is not None:
-            patience = self.patience(cut, address, tries, work.now, form.transport)
-            size = rules.edns_size if form.edns else 0
-            work.spend()
-            asked = qname if cut.forward else cut.zone
-            work.pay(qname, asked)
+        options, infra, address = self._options, self._infra, server.address
+        fallback = Fallback(server, attempts, infra.capabilities, options.random_case)
+        while (form := fallback.form(budget.now)) is not None:
+            rto = self.rto(dp, address, attempts, budget.now, form.transport)
+            size = options.edns_size if form.edns else 0
+            budget.charge()
+            asked = qname if dp.forward else dp.zone
+            budget.meter(qname, asked)
             # What may be had in another way is not waited for to the end.
-            timeout = work.deadline - work.now
-            timeout = min(patience, timeout) if turn.has_another_way else timeout
-            dnssec, mixed, cookie = rules.dnssec, form.mixed, form.cookie
-            ask = Ask(server, qname, qtype, form.transport, timeout, cut.forward, size, dnssec, mixed, cookie)
-            tries.sent(ask, work.now, patience)
-            reply = yield from carried(work, ask, asked)
+            timeout = budget.deadline - budget.now
+            timeout = min(rto, timeout) if fallback.has_alternative else timeout
+            dnssec, random_case, cookie = options.dnssec, form.random_case, form.cookie
+            ask = Ask(server, qname, qtype, form.transport, timeout, dp.forward, size, dnssec, random_case, cookie)
+            attempts.sent(ask, budget.now, rto)
+            reply = yield from exchange(budget, ask, asked)
             message = reply.message
             if message is not None:
                 # What TCP takes says nothing of UDP.
-                servers.answered(address, reply.sample if form.transport is not Transport.TCP else None, reply.now)
-                tries.heard(address)
-            if tries.answered:
-                return Useless("too late", silent=True), ()
-            work.received(reply)
+                infra.rtt_update(address, reply.sample if form.transport is not Transport.TCP else None, reply.now)
+                attempts.received(address)
+            if attempts.answered:
+                return Unusable("too late", silent=True), ()
+            budget.received(reply)
             if message is None:
-                work.note(cut.zone, ask, reply, f"no answer ({reply.failed.value if reply.failed else 'unknown'})")
-                if turn.unheard(form, reply.failed, work.now):
+                budget.trace(dp.zone, ask, reply, f"no answer ({reply.failed.value if reply.failed else 'unknown'})")
+                if fallback.no_reply(form, reply.failed, budget.now):
                     continue
                 if reply.failed not in (Failed.LOCAL, Failed.TIMEOUT) and form.transport is not Transport.TCP:
                     # Neither our own trouble is held against it, nor our own hurry, nor TCP against who answers over UDP.
-                    servers.silent(address, work.now, reply.now - reply.rtt)
-                form, reply = turn.instead(form, reply)
+                    infra.timed_out(address, budget.now, reply.now - reply.rtt)
+                form, reply = fallback.substitute(form, reply)
                 message = reply.message
                 if message is None:
-                    return Useless(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
-            form = turn.answered(form, reply)
-            fault = turn.faulty(form, reply, message, work.now)
+                    return Unusable(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
+            form = fallback.answered_form(form, reply)
+            fault = fallback.fault(form, reply, message, budget.now)
             if fault:
-                work.note(cut.zone, ask, reply, fault)
+                budget.trace(dp.zone, ask, reply, fault)
                 continue
             if message.tc:
-                work.note(cut.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
-                return Useless(f"{server} truncates over TCP"), ()
-            said = classify(message, qname, qtype, cut.zone, cut.forward, of_a_list=rules.is_plain(qname))
-            outcome = rules.lifetimes_of(qname).bound(said)
-            trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if cut.configured else Trust.UNPROVEN
-            if not _is_complete(message, outcome):
-                trust, outcome = Trust.UNPROVEN, _what_is_left(outcome, message)
-            outcome = _marked(outcome, definite=trust >= Trust.ANSWER)
-            work.note(cut.zone, ask, reply, outcome)
+                budget.trace(dp.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
+                return Unusable(f"{server} truncates over TCP"), ()
+            said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=options.is_list_name(qname))
+            response = options.ttl_bounds_of(qname).clamp(said)
+            trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if dp.configured else Trust.UNPROVEN
+            if not _is_complete(message, response):
+                trust, response = Trust.UNPROVEN, _what_is_left(response, message)
+            response = _marked(response, definite=trust >= Trust.ANSWER)
+            budget.trace(dp.zone, ask, reply, response)
             if (qname, qtype) == (ROOT, codes.NS):
-                if not isinstance(outcome, Data):
+                if not isinstance(response, Positive):
                     # Every server of the root, and every forwarder, knows that one.
-                    self._check.strange = True
-                    return Useless(f"{server} does not know the root's servers"), ()
-            elif cut.configured:
-                if self._check.contradicted:
-                    return _marked(outcome, definite=False), ()
-            elif _looks_strange(message, outcome, cut.zone):
-                root = yield from self._root(work)
-                if root is Root.SOMEBODY_ELSE:
-                    return Useless("somebody else answers in the servers' place"), ()
-                if root is Root.NOBODY:
-                    trust, outcome = Trust.UNPROVEN, _marked(outcome, definite=False)
-            if isinstance(outcome, Referral):
-                work.referred(qname, asked)
-            part = zone_of(outcome, qname) if cut.forward else ROOT
-            if turn.takes(form, reply, outcome, part, not minimised, work.now):
-                return self._taken(work, cut, message, outcome, trust, minimised)
-        return turn.without_more() or Useless(f"{server} was asked often enough", silent=True), ()
+                    self._check.odd_answer = True
+                    return Unusable(f"{server} does not know the root's servers"), ()
+            elif dp.configured:
+                if self._check.intercepted:
+                    return _marked(response, definite=False), ()
+            elif _looks_strange(message, response, dp.zone):
+                root = yield from self._root(budget)
+                if root is RootStatus.INTERCEPTED:
+                    return Unusable("somebody else answers in the servers' place"), ()
+                if root is RootStatus.SILENT:
+                    trust, response = Trust.UNPROVEN, _marked(response, definite=False)
+            if isinstance(response, Referral):
+                budget.referred(qname, asked)
+            part = answering_zone(response, qname) if dp.forward else ROOT
+            if fallback.accept(form, reply, response, part, not minimised, budget.now):
+                return self._taken(budget, dp, message, response, trust, minimised)
+        return fallback.final() or Unusable(f"{server} was asked often enough", silent=True), ()
 
     def _taken(
-        self, work: Work, cut: Cut, message: Message, outcome: Outcome, trust: Trust, minimised: bool
-    ) -> tuple[Outcome, scrub.Glue]:
-        if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):
+        self, budget: QueryBudget, dp: DelegationPoint, message: Message, response: Response, trust: Trust, minimised: bool
+    ) -> tuple[Response, scrub.Glue]:
+        if not (minimised and isinstance(response, Negative) and response.nxdomain):
             # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
-            self.learn(outcome, trust, work.now, cut.expires)
-        servers_named = _named_servers(outcome)
-        vouching = cut.zone if self._rules.harden_glue else ROOT
-        return outcome, scrub.glue(message, servers_named, vouching) if servers_named else ()
+            self.learn(response, trust, budget.now, dp.expires)
+        servers_named = _named_servers(response)
+        vouching = dp.zone if self._options.harden_glue else ROOT
+        return response, scrub.glue(message, servers_named, vouching) if servers_named else ()
 
-    def patience(self, cut: Cut, address: Address, tries: Tries, now: float, transport: Transport = Transport.UDP) -> float:
+    def rto(
+        self, dp: DelegationPoint, address: Address, attempts: Attempts, now: float, transport: Transport = Transport.UDP
+    ) -> float:
         """Seconds to wait for a server of the cut before anything else is tried as well."""
-        turns = tries.turns.get(address, 0)
-        alone = len(cut.servers) == 1
-        return self._servers.patience(address, now, turns, transport, forwarder=cut.forward, alone=alone)
+        timeouts = attempts.failed.get(address, 0)
+        alone = len(dp.servers) == 1
+        return self._infra.rto(address, now, timeouts, transport, forwarder=dp.forward, alone=alone)
 
-    def hurry(self, cut: Cut, tries: Tries, now: float) -> float | None:
+    def shorten_waits(self, dp: DelegationPoint, attempts: Attempts, now: float) -> float | None:
         """Wait less for those of whom it has turned out meanwhile how quick they are; when to look again, None if never."""
         strangers = False
-        for address, sent in tries.waiting.items():
+        for address, sent in attempts.waiting.items():
             if sent.ask.transport is Transport.UDP:
-                due = sent.at + self.patience(cut, address, tries, now)
+                due = sent.at + self.rto(dp, address, attempts, now)
                 if due < sent.due:
-                    tries.waiting[address] = sent._replace(due=due)
-                strangers |= not self._servers.is_known(address, now)
+                    attempts.waiting[address] = sent._replace(due=due)
+                strangers |= not self._infra.has_rtt(address, now)
         return now + bounds.MIN_TIMEOUT if strangers else None
 
-    def again(self, work: Work, cut: Cut, ask: Ask, tries: Tries, patience: float) -> Generator[Any, Any, None]:
+    def resend(
+        self, budget: QueryBudget, dp: DelegationPoint, ask: Ask, attempts: Attempts, rto: float
+    ) -> Generator[Any, Any, None]:
         """Send what a server has been asked once more, as lost packets want it."""
-        asked = ask.qname if cut.forward else cut.zone
-        work.spend()
-        work.pay(ask.qname, asked)
-        tries.sent(ask, work.now, patience)
+        asked = ask.qname if dp.forward else dp.zone
+        budget.charge()
+        budget.meter(ask.qname, asked)
+        attempts.sent(ask, budget.now, rto)
         address = ask.server.address
-        if ask.cookie and not self._servers.capabilities.has_shown(address, Feature.COOKIE, work.now):
+        if ask.cookie and not self._infra.capabilities.is_proven(address, Feature.COOKIE, budget.now):
             # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
-            tries.give_up(address, Feature.COOKIE)
-        if not (yield Again(ask, cookie=not tries.gave_up(address, Feature.COOKIE))):
-            work.settle(ask.qname, asked, -1)
+            attempts.disable(address, Feature.COOKIE)
+        if not (yield Again(ask, cookie=not attempts.is_disabled(address, Feature.COOKIE))):
+            budget.adjust(ask.qname, asked, -1)
 
-    def silent(self, work: Work, cut: Cut, sent: Sent) -> Useless:
+    def timed_out(self, budget: QueryBudget, dp: DelegationPoint, sent: Sent) -> Unusable:
         """A server has not answered in the time that it usually takes."""
         server = sent.ask.server
         if sent.ask.transport is not Transport.TCP:
-            self._servers.silent(server.address, work.now, sent.at)
-        reply = Reply(None, Failed.TIMEOUT, work.now, work.now - sent.at)
-        work.note(cut.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
-        return Useless(f"{server} did not answer", silent=True)
+            self._infra.timed_out(server.address, budget.now, sent.at)
+        reply = Reply(None, Failed.TIMEOUT, budget.now, budget.now - sent.at)
+        budget.trace(dp.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
+        return Unusable(f"{server} did not answer", silent=True)
 
-    def learn(self, outcome: Outcome, trust: Trust, now: float, lease: float) -> None:
+    def learn(self, response: Response, trust: Trust, now: float, lease: float) -> None:
         """Remember what an outcome says."""
-        records = self._records
-        if isinstance(outcome, Data | Alias | Denial | Overflow):
+        rrsets = self._rrsets
+        if isinstance(response, Positive | Cname | Negative | DnameTooLong):
             dname: tuple[RRset, ...] = ()
-            proof = outcome.authority if isinstance(outcome, Data | Alias) else ()
-            for rrset in outcome.chain:
+            proof = response.authority if isinstance(response, Positive | Cname) else ()
+            for rrset in response.chain:
                 # A CNAME behind a DNAME was made from it; both are shown together.
-                records.put(rrset, trust, now, lower(rrset.owner), proof if is_from_wildcard(rrset) else dname, lease)
+                rrsets.put(rrset, trust, now, lower(rrset.owner), proof if is_from_wildcard(rrset) else dname, lease)
                 dname = (rrset,) if rrset.rtype == codes.DNAME else ()
-        if isinstance(outcome, Denial):
-            authority = (outcome.soa, *outcome.proofs) if outcome.soa else outcome.proofs
-            records.deny(outcome.name, outcome.qtype, outcome.ttl, authority, trust, now, whole=outcome.nxdomain)
+        if isinstance(response, Negative):
+            authority = (response.soa, *response.proofs) if response.soa else response.proofs
+            rrsets.put_negative(response.name, response.qtype, response.ttl, authority, trust, now, nxdomain=response.nxdomain)
 
 
-def _marked(outcome: Outcome, *, definite: bool) -> Outcome:
+def _marked(response: Response, *, definite: bool) -> Response:
     """The outcome as what it is: an authority's word, or not."""
-    if isinstance(outcome, Useless) and outcome.spare is not None:
-        return outcome._replace(spare=outcome.spare._replace(definite=definite))
-    if isinstance(outcome, Useless | Referral) or outcome.definite is definite:
-        return outcome
-    return outcome._replace(definite=definite)
+    if isinstance(response, Unusable) and response.last_resort is not None:
+        return response._replace(last_resort=response.last_resort._replace(definite=definite))
+    if isinstance(response, Unusable | Referral) or response.definite is definite:
+        return response
+    return response._replace(definite=definite)
 
 
-def _is_complete(message: Message, outcome: Outcome) -> bool:
+def _is_complete(message: Message, response: Response) -> bool:
     """Whether all is there that the outcome is made of."""
-    return message.whole >= (1 if isinstance(outcome, Data | Alias | Overflow) else 2)
+    return message.whole >= (1 if isinstance(response, Positive | Cname | DnameTooLong) else 2)
 
 
-def _what_is_left(outcome: Outcome, message: Message) -> Outcome:
+def _what_is_left(response: Response, message: Message) -> Response:
     """Of a damaged message: the data that it gives for the question, for a short time; nothing that it seems to deny."""
-    if isinstance(outcome, Data | Alias | Overflow):
-        return _SHORT.bound(outcome)
-    if isinstance(outcome, Denial) and message.whole:
-        return outcome
-    return outcome if isinstance(outcome, Useless | Referral) else Useless("damaged")
+    if isinstance(response, Positive | Cname | DnameTooLong):
+        return _SHORT.clamp(response)
+    if isinstance(response, Negative) and message.whole:
+        return response
+    return response if isinstance(response, Unusable | Referral) else Unusable("damaged")
 
 
-def _looks_strange(message: Message, outcome: Outcome, zone: Name) -> bool:
+def _looks_strange(message: Message, response: Response, zone: Name) -> bool:
     """Whether it may be the answer of somebody on the way: of a resolver, without the zone's SOA, or not as registries answer.
 
     Honest servers answer so as well, some of them always. It is no more than a reason to look whether the root still answers.
     """
-    if isinstance(outcome, Denial) and outcome.soa is None:
+    if isinstance(response, Negative) and response.soa is None:
         return True
     if message.flags & codes.RA:
         return True
-    return isinstance(outcome, Data | Alias) and label_count(zone) <= 1
+    return isinstance(response, Positive | Cname) and label_count(zone) <= 1
 
 
-def _named_servers(outcome: Outcome) -> tuple[Name, ...]:
-    ns = outcome.ns if isinstance(outcome, Referral) else outcome.chain[-1] if isinstance(outcome, Data) else None
+def _named_servers(response: Response) -> tuple[Name, ...]:
+    ns = response.ns if isinstance(response, Referral) else response.chain[-1] if isinstance(response, Positive) else None
     if ns is None or ns.rtype != codes.NS:
         return ()
     return tuple(lower(rdata.target(codes.NS, each)) for each in ns.rdatas)

@@ -7,48 +7,50 @@ from random import Random
 from typing import Any
 
 from resolverd import bounds
-from resolverd.resolver.iterator.budget import Work
-from resolverd.resolver.iterator.delegation import Cuts
-from resolverd.resolver.iterator.infra import Servers
-from resolverd.resolver.iterator.probe import hail
-from resolverd.resolver.iterator.response import Useless, classify
+from resolverd.resolver.iterator.budget import QueryBudget
+from resolverd.resolver.iterator.delegation import DelegationPoints
+from resolverd.resolver.iterator.infra import InfraCache
+from resolverd.resolver.iterator.outages import probe
+from resolverd.resolver.iterator.response import Unusable, classify
 from resolverd.wire import codes
 from resolverd.wire.ask import First, Server
 from resolverd.wire.names import ROOT
 
 
-class Reach:
+class Reachability:
     """Asks, when it is told to."""
 
-    def __init__(self, cuts: Cuts, servers: Servers, rng: Random):
-        self._cuts = cuts
-        self._servers = servers
+    def __init__(self, delegation_points: DelegationPoints, infra: InfraCache, rng: Random):
+        self._delegation_points = delegation_points
+        self._infra = infra
         self._rng = rng
 
-    def look(self, work: Work, patience: float) -> Generator[Any, Any, bool]:
+    def check(self, budget: QueryBudget, timeout: float) -> Generator[Any, Any, bool]:
         """Whether one of them answers within so many seconds. Raises Exhausted."""
-        cut = self._cuts.root()
-        chosen = self._rng.sample(cut.servers, min(bounds.REACH_SERVERS, len(cut.servers)))
-        asked = [self._responsible(work, server, cut.forward, patience) for server in chosen]
-        lately = [each for each in self._servers.answering(work.now) if each.is_global and Server(each) not in cut.servers]
-        if not cut.forward:
-            chosen = self._cuts.usable(self._rng.sample(lately, min(bounds.REACH_SERVERS, len(lately))))
-            asked += [self._other(work, server, patience) for server in chosen]
+        dp = self._delegation_points.root()
+        chosen = self._rng.sample(dp.servers, min(bounds.REACH_SERVERS, len(dp.servers)))
+        asked = [self._responsible(budget, server, dp.forward, timeout) for server in chosen]
+        lately = [each for each in self._infra.responsive(budget.now) if each.is_global and Server(each) not in dp.servers]
+        if not dp.forward:
+            chosen = self._delegation_points.usable(self._rng.sample(lately, min(bounds.REACH_SERVERS, len(lately))))
+            asked += [self._other(budget, server, timeout) for server in chosen]
         return (yield First(tuple(asked))) is not None
 
-    def _responsible(self, work: Work, server: Server, forward: bool, patience: float) -> Generator[Any, Any, bool | None]:
+    def _responsible(
+        self, budget: QueryBudget, server: Server, forward: bool, timeout: float
+    ) -> Generator[Any, Any, bool | None]:
         """A server of the root has to say what one says; somebody on the way who answers in its place does not count."""
-        reply = yield from hail(work, ROOT, server, codes.NS, recursion=forward, patience=patience)
+        reply = yield from probe(budget, ROOT, server, codes.NS, recursion=forward, timeout=timeout)
         message = reply.message if reply is not None else None
         if message is None:
             return None
         if forward:
             return True if message.rcode != codes.SERVFAIL else None
-        return None if isinstance(classify(message, ROOT, codes.NS, ROOT, forward), Useless) else True
+        return None if isinstance(classify(message, ROOT, codes.NS, ROOT, forward), Unusable) else True
 
-    def _other(self, work: Work, server: Server, patience: float) -> Generator[Any, Any, bool | None]:
+    def _other(self, budget: QueryBudget, server: Server, timeout: float) -> Generator[Any, Any, bool | None]:
         """An authority of whatever zone has nothing to say of the root, but it says so, and it offers no recursion."""
-        reply = yield from hail(work, ROOT, server, codes.NS, recursion=False, patience=patience)
+        reply = yield from probe(budget, ROOT, server, codes.NS, recursion=False, timeout=timeout)
         if reply is None or reply.message is None or reply.message.flags & codes.RA:
             return None
         return True

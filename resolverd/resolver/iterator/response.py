@@ -7,15 +7,15 @@ an authority has said, or who was configured to answer for one.
 from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds
+from resolverd.resolver.cache.rrsets import Hit
 from resolverd.resolver.iterator import scrub
 from resolverd.wire import codes, rdata
-from resolverd.wire.known import Hit
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name, is_subdomain, label_count, lower, to_text
 from resolverd.wire.rrset import RRset
 
 
-class Data(NamedTuple):
+class Positive(NamedTuple):
     """The chain from the question to its data, which stands last; `authority` proves a wildcard, if one was used."""
 
     chain: tuple[RRset, ...]
@@ -23,13 +23,13 @@ class Data(NamedTuple):
     hit: Hit | None = None
     definite: bool = True
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """In words."""
         rrset = self.chain[-1]
         return "answer: " + ", ".join(rdata.summary(rrset.rtype, each) for each in rrset.rdatas[:3])
 
 
-class Alias(NamedTuple):
+class Cname(NamedTuple):
     """A chain that leads to a name of which this message says nothing that counts; `authority` proves a wildcard, as in Data."""
 
     chain: tuple[RRset, ...]
@@ -38,12 +38,12 @@ class Alias(NamedTuple):
     hit: Hit | None = None
     definite: bool = True
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """In words."""
         return f"alias to {to_text(self.target)}"
 
 
-class Denial(NamedTuple):
+class Negative(NamedTuple):
     """There is no `qtype` at the chain's end `name`, or no such name; the SOA's TTL is the denial's (RFC 2308 §5)."""
 
     chain: tuple[RRset, ...]
@@ -60,7 +60,7 @@ class Denial(NamedTuple):
         """Seconds for which the denial holds."""
         return self.soa.ttl if self.soa is not None else bounds.NO_SOA_TTL
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """In words."""
         return "no such name" if self.nxdomain else "no such record"
 
@@ -71,48 +71,48 @@ class Referral(NamedTuple):
     ns: RRset
     authority: tuple[RRset, ...] = ()
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """In words."""
         return f"referral to {to_text(self.ns.owner)}"
 
 
-class Overflow(NamedTuple):
+class DnameTooLong(NamedTuple):
     """A chain that ends in a DNAME whose target would be too long a name: YXDOMAIN (RFC 6672 §2.2)."""
 
     chain: tuple[RRset, ...]
     hit: Hit | None = None
     definite: bool = True
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """In words."""
         return "DNAME target too long"
 
 
-class Useless(NamedTuple):
+class Unusable(NamedTuple):
     """Nothing that helps: lame, refused, broken, or no message at all (`silent`).
 
-    `spare` is what it says nevertheless, for want of anything better: the word of somebody's cache, or an empty answer in which
-    a server neither claims to be the zone's nor says who is. It is nobody's definite word.
+    `last_resort` is what it says nevertheless, for want of anything better: the answer of somebody's cache, or an empty answer
+    in which a server neither claims to be the zone's nor says who is. It is never definite.
     """
 
     text: str
     silent: bool = False
-    spare: "Word | None" = None
+    last_resort: "Conclusion | None" = None
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """In words."""
         return f"useless: {self.text}"
 
 
-Word: TypeAlias = Data | Alias | Denial | Overflow
+Conclusion: TypeAlias = Positive | Cname | Negative | DnameTooLong
 """What answers a question."""
 
-Outcome: TypeAlias = Word | Referral | Useless
+Response: TypeAlias = Conclusion | Referral | Unusable
 
 
 def classify(
     message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool, *, of_a_list: bool = False
-) -> Outcome:
+) -> Response:
     """What the message says to the question `qname` (lower case) `qtype`, asked of a server of `zone`.
 
     Whoever denies a name and has data of it at once contradicts himself. The data counts, as it speaks for a client; in what
@@ -121,25 +121,25 @@ def classify(
     if of_a_list and message.rcode == codes.NXDOMAIN:
         message = message._replace(answer=())
     if message.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN):
-        return Useless(codes.rcode_text(message.rcode))
+        return Unusable(codes.rcode_text(message.rcode))
     try:
         return _content(message, qname, qtype, zone, forwarded)
     except ValueError as error:
-        return Useless(f"impossible record: {error}")
+        return Unusable(f"impossible record: {error}")
 
 
-def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
-    outcome = _meaning(message, qname, qtype, zone, forwarded)
+def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Response:
+    response = _meaning(message, qname, qtype, zone, forwarded)
     if not forwarded and not message.aa and message.flags & codes.RA and _claims(message):
         # Somebody's cache, not the zone's server: what it says may be anybody's word.
         # A root server is nobody's cache, whatever else may be.
-        said = outcome.spare if isinstance(outcome, Useless) else outcome
-        spare = said if isinstance(said, Data | Alias | Denial | Overflow) and zone != ROOT else None
-        return Useless("answer from a recursive server, not from the zone", spare=spare)
-    return outcome
+        said = response.last_resort if isinstance(response, Unusable) else response
+        last_resort = said if isinstance(said, Positive | Cname | Negative | DnameTooLong) and zone != ROOT else None
+        return Unusable("answer from a recursive server, not from the zone", last_resort=last_resort)
+    return response
 
 
-def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Outcome:
+def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Response:
     found, name = scrub.chain(message, qname, qtype, zone, whole=forwarded)
     chain = tuple(found)
     last = chain[-1] if chain else None
@@ -147,29 +147,29 @@ def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
     # RFC 6672 §2.2: it says that a DNAME makes too long a name, here or behind an alias, so that there is one, and no data.
     leads_on = bool(chain) and not has_data and any(each.rtype == codes.DNAME for each in message.answer)
     if message.rcode == codes.YXDOMAIN and not leads_on:
-        return Useless("YXDOMAIN without its DNAME")
+        return Unusable("YXDOMAIN without its DNAME")
     if has_data:
-        return Data(chain, _wildcard_proof(message, chain, zone))
+        return Positive(chain, _wildcard_proof(message, chain, zone))
     if last is not None and last.rtype == codes.DNAME:
-        return Overflow(chain)
+        return DnameTooLong(chain)
     if chain and not (forwarded and is_subdomain(name, zone)):
-        return Alias(chain, name, _wildcard_proof(message, chain, zone))
+        return Cname(chain, name, _wildcard_proof(message, chain, zone))
     soa, proofs = scrub.denial(message, name, zone)
     if message.rcode == codes.NXDOMAIN:
-        return Denial(chain, name, qtype, True, soa, proofs)
+        return Negative(chain, name, qtype, True, soa, proofs)
     if soa is None and (ns := scrub.referral(message, name, zone)) is not None and not forwarded:
         return Referral(ns, _beside_cut(message, ns))
     if chain and soa is None:
-        return Alias(chain, name, _wildcard_proof(message, chain, zone))
+        return Cname(chain, name, _wildcard_proof(message, chain, zone))
     if soa is None and any(rrset.rtype == codes.NS and not is_subdomain(lower(rrset.owner), zone) for rrset in message.authority):
         # Upwards: this server does not know the zone, whatever its AA says.
-        return Useless("referral that leads nowhere")
+        return Unusable("referral that leads nowhere")
     if soa is not None or message.aa or forwarded:
-        return Denial(chain, name, qtype, False, soa, proofs)
+        return Negative(chain, name, qtype, False, soa, proofs)
     # Load balancers of the zone's own answer so for what they have not got (RFC 2308 §2.2.1 does not foresee it). So do servers
     # that do not know the zone; another may have more to say. Who names the servers of another zone is just confused.
     is_empty = zone != ROOT and all(lower(each.owner) == zone for each in message.authority if each.rtype == codes.NS)
-    return Useless("neither answer nor referral", spare=Denial((), name, qtype, False, None, ()) if is_empty else None)
+    return Unusable("neither answer nor referral", last_resort=Negative((), name, qtype, False, None, ()) if is_empty else None)
 
 
 def _claims(message: Message) -> bool:
@@ -192,9 +192,9 @@ def is_from_wildcard(rrset: RRset) -> bool:
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:
-    cut = lower(ns.owner)
+    dp = lower(ns.owner)
     return tuple(
         rrset
         for rrset in message.authority
-        if (rrset.rtype == codes.DS and lower(rrset.owner) == cut) or rrset.rtype in (codes.NSEC, codes.NSEC3)
+        if (rrset.rtype == codes.DS and lower(rrset.owner) == dp) or rrset.rtype in (codes.NSEC, codes.NSEC3)
     )

@@ -5,9 +5,9 @@ from random import Random
 from types import MappingProxyType
 
 from resolverd import bounds
-from resolverd.resolver.iterator.delegation import Cut, Cuts
-from resolverd.resolver.iterator.infra import Servers
-from resolverd.resolver.iterator.retries import Tries
+from resolverd.resolver.iterator.delegation import DelegationPoint, DelegationPoints
+from resolverd.resolver.iterator.infra import InfraCache
+from resolverd.resolver.iterator.retries import Attempts
 from resolverd.wire.ask import Core, Server
 from resolverd.wire.names import Address, Name, parent
 
@@ -21,55 +21,55 @@ class Targets:
 
     def __init__(
         self,
-        cut: Cut,
-        cuts: Cuts,
-        servers: Servers,
+        dp: DelegationPoint,
+        delegation_points: DelegationPoints,
+        infra: InfraCache,
         now: float,
         rng: Random,
         found: Mapping[Name, Sequence[Address] | None] = _NOTHING,
     ):
         """`found`: what the question that they are for has found out of names, None for those without an address."""
-        self._cut = cut
-        self._cuts = cuts
-        self._servers = servers
+        self._dp = dp
+        self._delegation_points = delegation_points
+        self._infra = infra
         self._rng = rng
-        self._by_address = {server.address: server for server in cut.servers}
+        self._by_address = {server.address: server for server in dp.servers}
         self._names: list[Name] = []
         self._more = [self._half_known, self._parent_side]
-        self.completes = False
+        self.second_family = False
         """Whether the names to be looked up are of servers that have an address already, in vain."""
         self._lookups = self._failures = self._preferred = 0
         self.lookups: dict[Core, tuple[int, float]] = {}
         """Look-ups under way: of how many names, and until when nothing else is tried."""
-        for name in cut.names:
+        for name in dp.unresolved:
             # An earlier question of this descent, for a minimised name, may have looked it up.
-            learnt = cuts.usable(cuts.known_addresses(name, now) or found.get(name) or ())
+            learnt = delegation_points.usable(delegation_points.cached_addresses(name, now) or found.get(name) or ())
             self._add(learnt)
             self._names += [] if learnt or name in found else [name]
         rng.shuffle(self._names)
 
-    def server(self, tries: Tries, now: float) -> Server | None:
+    def next_server(self, attempts: Attempts, now: float) -> Server | None:
         """The server to be asked next, the parent's word for it included; None if there is none, or names come first."""
         while True:
-            chosen = self._choose(tries, now)
-            if self._room > 0 and self._want_names(chosen, tries, now):
+            chosen = self._choose(attempts, now)
+            if self._room > 0 and self._want_names(chosen, attempts, now):
                 return None
-            if self._more and (chosen is None or tries.turns.get(chosen, 0) >= _DOUBTED):
+            if self._more and (chosen is None or attempts.failed.get(chosen, 0) >= _DOUBTED):
                 self._more.pop(0)(now)
                 continue
             return None if chosen is None else self._by_address[chosen]
 
     def _half_known(self, now: float) -> None:
         """One family of addresses leads nowhere from here: the other may."""
-        self._names = self._cuts.half_known(self._cut, now)
+        self._names = self._delegation_points.half_resolved(self._dp, now)
         self._rng.shuffle(self._names)
-        self.completes = True
+        self.second_family = True
 
     def _parent_side(self, now: float) -> None:
         """What the child says of its servers may be wrong where its parent is right."""
-        self._add(self._cuts.parent_side(self._cut, now))
+        self._add(self._delegation_points.parent_servers(self._dp, now))
 
-    def names(self) -> list[Name]:
+    def next_names(self) -> list[Name]:
         """Names to be looked up side by side: the first that has an address will do, so that a dead zone costs no time.
 
         Two, and only from different domains: the way to one domain is not gone twice.
@@ -82,30 +82,30 @@ class Targets:
         self._lookups += len(batch)
         return batch
 
-    def looks_up(self, lookup: Core, number: int, now: float) -> float:
+    def lookup_started(self, lookup: Core, number: int, now: float) -> float:
         """So many names are looked up; until when nothing else is tried."""
         due = now + bounds.LOOKUP_TIMEOUT
         self.lookups[lookup] = number, due
         return due
 
-    def dues(self, now: float) -> list[float]:
+    def lookup_deadlines(self, now: float) -> list[float]:
         """Until when look-ups are waited for, where that is not over."""
         return [due for _, due in self.lookups.values() if due > now]
 
-    def found(self, lookup: Core, addresses: Iterable[Address] | None) -> None:
+    def lookup_finished(self, lookup: Core, addresses: Iterable[Address] | None) -> None:
         """What a look-up has come to."""
         number, _ = self.lookups.pop(lookup)
         self._failures += 0 if addresses else number
-        self._add(self._cuts.usable(addresses or ()))
+        self._add(self._delegation_points.usable(addresses or ()))
 
-    def _want_names(self, chosen: Address | None, tries: Tries, now: float) -> bool:
+    def _want_names(self, chosen: Address | None, attempts: Attempts, now: float) -> bool:
         """A server that nobody has asked yet is worth more than one that was silent, now or when it was last asked.
 
         Both take turns, as looking up may take longer than sending once more.
         """
         if chosen is None:
             return True
-        if self._preferred >= tries.turns.get(chosen, self._servers.is_silent(chosen, now)):
+        if self._preferred >= attempts.failed.get(chosen, self._infra.last_timed_out(chosen, now)):
             return False
         self._preferred += 1
         return True
@@ -121,17 +121,17 @@ class Targets:
     def _add(self, servers: Iterable[Server]) -> None:
         self._by_address.update((server.address, server) for server in servers)
 
-    def _choose(self, tries: Tries, now: float) -> Address | None:
-        turn = tries.open(list(self._by_address))
-        chosen = self._servers.choose(turn, tries, now, self._rng)
+    def _choose(self, attempts: Attempts, now: float) -> Address | None:
+        candidates = attempts.available(list(self._by_address))
+        chosen = self._infra.select(candidates, attempts, now, self._rng)
         if chosen is not None:
-            if chosen not in tries.expected:
-                tries.expected[chosen] = self._servers.expected(chosen, now)
+            if chosen not in attempts.expected:
+                attempts.expected[chosen] = self._infra.expected(chosen, now)
             return chosen
         # All dead: they are asked all the same, so that the end of an outage is noticed by the next question.
-        dead = [address for address in turn if address not in tries.expected]
-        tried = sum(tries.turns.get(address, 0) for address in tries.asked if address not in tries.expected)
+        dead = [address for address in candidates if address not in attempts.expected]
+        tried = sum(attempts.failed.get(address, 0) for address in attempts.last_ask if address not in attempts.expected)
         if not dead or self._names or self.lookups or tried >= bounds.DEAD_TRIES:
             return None
-        fewest = min(tries.turns.get(address, 0) for address in dead)
-        return self._rng.choice([address for address in dead if tries.turns.get(address, 0) == fewest])
+        fewest = min(attempts.failed.get(address, 0) for address in dead)
+        return self._rng.choice([address for address in dead if attempts.failed.get(address, 0) == fewest])

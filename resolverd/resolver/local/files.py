@@ -15,7 +15,7 @@ from resolverd.resolver.local import master_file
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.master_file import BadZone
 from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
-from resolverd.resolver.local.table import Table
+from resolverd.resolver.local.table import LocalZones
 from resolverd.wire.names import BadName, Name, from_text, lower, to_text
 from resolverd.wire.rrset import RRset
 
@@ -47,7 +47,7 @@ _SHARE = 1 << 20
 """Octets of files read at the start, small ones first, before what is in them is served and the next ones are read."""
 
 
-class ZoneFiles(Protocol):
+class ZoneSource(Protocol):
     """The folder of zone files (`app.zone_folder`). All of it may block, and raises OSError, FileNotFoundError for no folder."""
 
     def scan(self) -> Mapping[str, Stamp]:
@@ -74,18 +74,18 @@ class _File(NamedTuple):
 class Change(NamedTuple):
     """What a look at the files has brought: the zones as they are now, which of them are others, and readings by outcome."""
 
-    table: Table
+    table: LocalZones
     origins: frozenset[Name]
     readings: tuple[str, ...]
 
 
-class LocalZones:
+class LocalZoneFiles:
     """The zones made of those files.
 
-    `elsewhere` as `Table` has it. `on_change` are told what has changed, on the event loop.
+    `elsewhere` as `LocalZoneFiles` has it. `on_change` are told what has changed, on the event loop.
     """
 
-    def __init__(self, files: ZoneFiles, clock: Clock, counters: Counters, elsewhere: Iterable[Name] = ()):
+    def __init__(self, files: ZoneSource, clock: Clock, counters: Counters, elsewhere: Iterable[Name] = ()):
         self._files = files
         self._clock = clock
         self._counters = counters
@@ -95,7 +95,7 @@ class LocalZones:
         self._odd: frozenset[str] = frozenset()
         self._blind = False
         self._looking = asyncio.Lock()
-        self.table = Table()
+        self.table = LocalZones()
         self.on_change: list[Callable[[Change], None]] = []
 
     def begin(self) -> None:
@@ -139,7 +139,7 @@ class LocalZones:
             else:
                 self._take(change)
 
-    async def aim(self, files: ZoneFiles, elsewhere: Iterable[Name]) -> None:
+    async def aim(self, files: ZoneSource, elsewhere: Iterable[Name]) -> None:
         """Read from another folder, or beside other zones, from now on; the zones stay until that is done."""
         async with self._looking:
             self._files, self._elsewhere = files, tuple(elsewhere)
@@ -274,7 +274,7 @@ class LocalZones:
         if not changed:
             return None
         self._zones = zones
-        return Change(Table(zones.values(), self._elsewhere), frozenset(changed), tuple(readings))
+        return Change(LocalZones(zones.values(), self._elsewhere), frozenset(changed), tuple(readings))
 
     def _zone(self, origin: Name, names: list[str], trouble: str) -> LocalZone:
         contents = [self._read[name].content for name in names]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from resolverd.resolver.local.rbldnsd import Dataset
 from resolverd.resolver.local.rbldnsd.dataset import Match
-from resolverd.resolver.local.rbldnsd.question import Question, question
-from resolverd.resolver.local.zone import Said, Zone
+from resolverd.resolver.local.rbldnsd.key import LookupKey, lookup_key
+from resolverd.resolver.local.zone import LocalAnswer, Zone
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, lower
@@ -38,30 +38,30 @@ class LocalZone:
         """Records and entries."""
         return len(self.zone) + sum(each.size for each in self.lists)
 
-    def ask(self, name: Name, rtype: int) -> Said:
+    def ask(self, name: Name, rtype: int) -> LocalAnswer:
         """What it says of `name` (lower case, at or below the origin)."""
         if self.trouble:
-            return Said(servfail(codes.EDE_NOT_READY, self.trouble))
+            return LocalAnswer(servfail(codes.EDE_NOT_READY, self.trouble))
         if not self.lists:
             return self.zone.ask(name, rtype)
         if name == self.origin:
             if rtype in (codes.SOA, codes.NS) and not self._has_master and self.zone.at_apex(rtype) is None:
                 # What rbldnsd says as well: a denial would be taken for knowledge of the zone.
-                return Said(_NO_SUCH_RECORD)
+                return LocalAnswer(_NO_SUCH_RECORD)
             return self.zone.ask(name, rtype)
-        asked = question(name, self.origin, has_ip4=self._has_ip4)
+        asked = lookup_key(name, self.origin, has_ip4=self._has_ip4)
         listings = [(each, match) for each in self.lists if (match := each.find(asked)) is not None]
         said = self._denial or self.zone.ask(name, rtype, wildcards=not listings)
         if said.onward is not None:
             return said
         if listings:
-            return Said(_joined(said.answer, _records(name, rtype, listings)))
+            return LocalAnswer(_joined(said.answer, _records(name, rtype, listings)))
         if said.answer.rcode == codes.NXDOMAIN and self._is_above(asked):
             # RFC 8020 §2. rbldnsd denies such a name, which takes everything below it away from resolvers that minimise.
-            return Said(said.answer._replace(rcode=codes.NOERROR))
+            return LocalAnswer(said.answer._replace(rcode=codes.NOERROR))
         return said
 
-    def _is_above(self, asked: Question) -> bool:
+    def _is_above(self, asked: LookupKey) -> bool:
         return any(each.is_above(asked) for each in self.lists)
 
     def _apex(self) -> list[RRset]:

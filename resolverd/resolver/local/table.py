@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 
 from resolverd import bounds
 from resolverd.resolver.local.local_zone import LocalZone
-from resolverd.resolver.local.zone import Said
+from resolverd.resolver.local.zone import LocalAnswer
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
 from resolverd.wire.rrset import RRset
 
 
-class Table:
+class LocalZones:
     """The local zones. Never changed: a reload makes another one.
 
     `elsewhere`: zones that the configuration has asked of others (stub, forward); what is at or below one of them and not
@@ -40,7 +40,7 @@ class Table:
                 return None
             name = name[1 + name[0] :]
 
-    def ask(self, name: Name, rtype: int) -> Said | None:
+    def ask(self, name: Name, rtype: int) -> LocalAnswer | None:
         """What the local zones say of `name` (lower case), aliases followed as long as they stay in them; None if it is nobody's.
 
         `onward` is then the name that others have to be asked for: behind an alias, or the name itself where it is delegated.
@@ -52,16 +52,16 @@ class Table:
         while zone is not None:
             said = zone.ask(name, rtype)
             if said.onward is None:
-                return Said(joined(chain, said.answer))
+                return LocalAnswer(joined(chain, said.answer))
             if said.onward == name and not said.answer.answer:
                 # Delegated: who has come by an alias has the alias, who asked for the name itself the referral.
-                return Said(joined(chain, Answer(codes.NOERROR, aa=True)) if chain else said.answer, name)
+                return LocalAnswer(joined(chain, Answer(codes.NOERROR, aa=True)) if chain else said.answer, name)
             chain += said.answer.answer
             if len(chain) > bounds.MAX_CNAMES:
-                return Said(joined(chain, servfail(codes.EDE_OTHER, "aliases without end")))
+                return LocalAnswer(joined(chain, servfail(codes.EDE_OTHER, "aliases without end")))
             name = said.onward
             zone = self.find(name)
-        return Said(Answer(codes.NOERROR, chain, aa=True), name)
+        return LocalAnswer(Answer(codes.NOERROR, chain, aa=True), name)
 
     def delegations(self) -> Iterator[tuple[RRset, tuple[RRset, ...]]]:
         """Every delegation: its NS records, and the addresses of those servers that local zones know."""

@@ -11,7 +11,7 @@ from resolverd.wire.rrset import RRset
 _ASTERISK = b"\x01*"
 
 
-class Said(NamedTuple):
+class LocalAnswer(NamedTuple):
     """What a zone says. `onward`: the name (lower case) at which the question goes on, None where it is answered.
 
     That is an alias's target, and `answer` holds the alias; or the name asked itself, where it lies in a delegated zone,
@@ -50,24 +50,24 @@ class Zone:
         """What the zone says of `name` (lower case, at or below the origin), aliases not followed."""
         return self.ask(name, rtype).answer
 
-    def ask(self, name: Name, rtype: int, *, wildcards: bool = True) -> Said:
+    def ask(self, name: Name, rtype: int, *, wildcards: bool = True) -> LocalAnswer:
         """The same, and where to go on. Without `wildcards`, only what has a name of its own is there."""
         encloser, turn = self._descend(name, rtype)
         if turn is not None:
-            return self._redirected(name, turn) if turn.rtype == codes.DNAME else Said(self._referral(turn), name)
+            return self._redirected(name, turn) if turn.rtype == codes.DNAME else LocalAnswer(self._referral(turn), name)
         if encloser == name:
             types = self._names[name]
         else:
             # RFC 4592 §3.3.1: only the closest encloser's wildcard, or a wildcard would reach below names that exist.
             wild = self._names.get(_ASTERISK + encloser) if wildcards else None
             if wild is None:
-                return Said(Answer(codes.NXDOMAIN, authority=self._authority, aa=True))
+                return LocalAnswer(Answer(codes.NXDOMAIN, authority=self._authority, aa=True))
             types = wild
         found = types.get(rtype) or types.get(codes.CNAME)
         if found is None:
-            return Said(Answer(codes.NOERROR, authority=self._authority, aa=True))
+            return LocalAnswer(Answer(codes.NOERROR, authority=self._authority, aa=True))
         onward = lower(rdata.target(codes.CNAME, found.rdatas[0])) if found.rtype != rtype else None
-        return Said(Answer(codes.NOERROR, (found._replace(owner=name),), aa=True), onward)
+        return LocalAnswer(Answer(codes.NOERROR, (found._replace(owner=name),), aa=True), onward)
 
     def holds(self, name: Name) -> bool:
         """Whether there are records under exactly this name (lower case)."""
@@ -106,13 +106,13 @@ class Zone:
                 return encloser, None
             encloser = above.pop()
 
-    def _redirected(self, name: Name, dname: RRset) -> Said:
+    def _redirected(self, name: Name, dname: RRset) -> LocalAnswer:
         target = name[: len(name) - len(dname.owner)] + rdata.target(codes.DNAME, dname.rdatas[0])
         if len(target) > MAX_NAME:
             # RFC 6672 §2.2
-            return Said(Answer(codes.YXDOMAIN, (dname,), aa=True))
+            return LocalAnswer(Answer(codes.YXDOMAIN, (dname,), aa=True))
         alias = RRset(name, codes.CNAME, dname.ttl, (target,))
-        return Said(Answer(codes.NOERROR, (dname, alias), aa=True), lower(target))
+        return LocalAnswer(Answer(codes.NOERROR, (dname, alias), aa=True), lower(target))
 
     def _referral(self, ns: RRset) -> Answer:
         glue = [each for data in ns.rdatas for each in self.addresses(lower(rdata.target(codes.NS, data)))]

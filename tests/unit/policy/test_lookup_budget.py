@@ -18,7 +18,7 @@ from resolverd.policy.evaluate import of_sender
 from resolverd.policy.lookup_budget import LookupBudget, LookupBudgets, ZoneRates
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
-from resolverd.resolver.iterator.budget import Exhausted, Work
+from resolverd.resolver.iterator.budget import Exhausted, QueryBudget
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed
 from resolverd.wire.names import from_text, to_text
@@ -121,28 +121,28 @@ async def test_who_is_spent_says_nothing_of_the_names(tmp_path):
     poor, rich = LookupBudget(rates, 0), LookupBudget(rates, BUDGET)
     name, deadline = from_text("mail.victim.example"), resolver.clock.monotonic() + 4
     resolve = partial(resolver.parts.resolve.resolve, name, codes.A)
-    assert (await resolve(deadline=deadline, purse=poor)).rcode == codes.SERVFAIL
-    answer = await resolve(deadline=deadline, purse=rich)
+    assert (await resolve(deadline=deadline, shared_budget=poor)).rcode == codes.SERVFAIL
+    answer = await resolve(deadline=deadline, shared_budget=rich)
     assert answer.final(codes.A).rdatas == (ip_address("198.51.9.9").packed,)
     assert rich.left < BUDGET
-    assert (await resolve(deadline=deadline, purse=poor)).rcode == codes.NOERROR, "what is remembered costs nothing"
+    assert (await resolve(deadline=deadline, shared_budget=poor)).rcode == codes.NOERROR, "what is remembered costs nothing"
 
 
 @virtual
 async def test_whoever_waits_for_the_same_pays_as_well():
     rates = ZoneRates(VirtualClock())
     poor, rich = LookupBudget(rates, 1), LookupBudget(rates, BUDGET)
-    work = Work(0.0, purse=poor)
+    budget = QueryBudget(0.0, shared_budget=poor)
     zone = from_text("victim.example")
-    work.pay(zone, zone)
+    budget.meter(zone, zone)
     with pytest.raises(Exhausted):
-        work.pay(zone, zone)
-    work.share(rich)
-    work.pay(zone, zone)
+        budget.meter(zone, zone)
+    budget.share(rich)
+    budget.meter(zone, zone)
     assert (poor.left, rich.left) == (0, BUDGET - 1)
     rich.left = 0
-    work.share(None)
-    work.pay(zone, zone)
+    budget.share(None)
+    budget.meter(zone, zone)
 
 
 @virtual

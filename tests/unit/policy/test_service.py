@@ -86,7 +86,7 @@ class Internet:
     def cached(self, lookup):
         return None
 
-    async def resolve(self, name, rtype, *, deadline, purse=None):
+    async def resolve(self, name, rtype, *, deadline, shared_budget=None):
         question = Lookup(name, rtype)
         await self._wait(question, deadline)
         return answer_of(self.world.reply(question), question)

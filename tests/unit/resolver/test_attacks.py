@@ -19,7 +19,7 @@ from virtualtime import VirtualLoop, virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Forward, Settings
-from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator.capabilities import Feature
 from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
@@ -286,8 +286,8 @@ def test_no_server_speaks_for_names_outside_its_zone(
             await resolver.ask(asked, rtype)
         now = resolver.clock.monotonic()
         for name in VICTIMS:
-            for known in resolver.parts.records.types(from_text(name), now):
-                hit = resolver.parts.records.get(from_text(name), known, now, Trust.GLUE)
+            for known in resolver.parts.rrsets.types(from_text(name), now):
+                hit = resolver.parts.rrsets.get(from_text(name), known, now, Trust.GLUE)
                 # What is known of a victim came from the victim, on the way along an alias.
                 assert hit is None or hit.rrset is None or b"\6\6\6\6" not in b"".join(hit.rrset.rdatas)
                 assert hit is None or hit.rrset is None or b"evil" not in b"".join(hit.rrset.rdatas)
@@ -322,7 +322,7 @@ async def test_what_a_positive_answer_volunteers_is_not_kept(tmp_path: Path) -> 
     assert addresses(await resolver.ask("www.evil")) == ["193.0.0.1"]
     now = resolver.clock.monotonic()
     for name in ("other.evil", "ns2.evil", "ns.evil", "evil", "sub.evil"):
-        assert resolver.parts.records.types(from_text(name), now) == []
+        assert resolver.parts.rrsets.types(from_text(name), now) == []
     delegation = resolver.parts.delegations.closest(from_text("x.sub.evil"), now)
     assert delegation is not None
     assert (delegation.zone, delegation.servers) == (from_text("evil"), (from_text("ns.evil"),))
@@ -528,8 +528,8 @@ async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
     resolver = ScriptedResolver(net, tmp_path)
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
-    able = resolver.parts.servers.capabilities
-    assert able.bears(net.asked[-1].server.address, Feature.LETTERS, resolver.clock.monotonic())
+    able = resolver.parts.infra.capabilities
+    assert able.may_use(net.asked[-1].server.address, Feature.CASE, resolver.clock.monotonic())
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------------
@@ -537,7 +537,7 @@ async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
 
 def test_a_flood_of_entries_leaves_the_hot_ones() -> None:
     # CacheFlush: thousands of records through one alias or delegation after the other.
-    cache = RecordCache(2_000_000)
+    cache = RRsetCache(2_000_000)
     hot = [from_text(f"hot{number}.shop") for number in range(100)]
     for name in hot:
         cache.put(RRset(name, codes.A, 3600, (b"\1\1\1\1",)), Trust.AUTHORITATIVE, 0.0, name)
@@ -551,13 +551,13 @@ def test_a_flood_of_entries_leaves_the_hot_ones() -> None:
 
 
 def test_large_entries_are_charged_for() -> None:
-    cache = RecordCache(1_000_000)
+    cache = RRsetCache(1_000_000)
     for number in range(200):
         name = from_text(f"big{number}.evil")
         large = RRset(name, codes.TXT, 86400, tuple(bytes([each]) * 250 for each in range(100)))
         cache.put(large, Trust.AUTHORITATIVE, 0.0, name)
         soa = RRset(name, codes.SOA, 300, (b"x" * 8000,))
-        cache.deny(from_text(f"no{number}.evil"), codes.A, 300, (soa,), Trust.AUTHORITATIVE, 0.0, whole=True)
+        cache.put_negative(from_text(f"no{number}.evil"), codes.A, 300, (soa,), Trust.AUTHORITATIVE, 0.0, nxdomain=True)
         assert cache.size <= 1_000_000
     assert len(cache) < 80
 
@@ -577,11 +577,11 @@ async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: 
     code, asked = await costs(resolver, "www.evil")
     assert code == "SERVFAIL"
     assert asked <= bounds.MAX_CNAMES + 2
-    assert len(resolver.parts.records) <= bounds.MAX_CNAMES + 2
-    size = resolver.parts.records.size
+    assert len(resolver.parts.rrsets) <= bounds.MAX_CNAMES + 2
+    size = resolver.parts.rrsets.size
     reply = await resolver.ask("evil", "NS")
     assert len(reply.answer[0]) == 2000
-    assert resolver.parts.records.size == size
+    assert resolver.parts.rrsets.size == size
 
 
 # -- slow servers ------------------------------------------------------------------------------------------------------------

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
-from resolverd.wire.known import Delegation
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Trust
 
@@ -27,7 +26,7 @@ def address(ttl: int = 300, data: bytes = b"\1\1\1\1") -> RRset:
 
 
 def test_records_live_as_long_as_their_ttl() -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     cache.put(address(300), Trust.ANSWER, 1000.0, WWW)
     hit = cache.get(WWW, codes.A, 1100.0)
     assert hit is not None
@@ -42,7 +41,7 @@ TRUSTS = st.sampled_from([Trust.GLUE, Trust.REFERRAL, Trust.ANSWER, Trust.AUTHOR
 
 @given(st.lists(st.tuples(TRUSTS, st.integers(1, 9)), min_size=1))
 def test_less_trusted_data_never_replaces_more_trusted_that_lives(puts: list[tuple[Trust, int]]) -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     best: tuple[Trust, int] | None = None
     for trust, value in puts:
         cache.put(address(300, bytes([value] * 4)), trust, 0.0, WWW)
@@ -56,26 +55,26 @@ def test_less_trusted_data_never_replaces_more_trusted_that_lives(puts: list[tup
 
 
 def test_glue_is_no_answer() -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     cache.put(address(), Trust.GLUE, 0.0, WWW)
     assert cache.get(WWW, codes.A, 0.0) is None
 
 
 def test_the_data_of_several_types_at_once() -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     assert cache.rdatas(WWW, (codes.A, codes.AAAA), 0.0) == []
     cache.put(address(300), Trust.ANSWER, 0.0, WWW)
     cache.put(RRset(WWW, codes.AAAA, 200, (b"6" * 16,)), Trust.ANSWER, 0.0, WWW)
-    cache.deny(WWW, codes.MX, 300, (SOA,), Trust.ANSWER, 0.0)
+    cache.put_negative(WWW, codes.MX, 300, (SOA,), Trust.ANSWER, 0.0)
     assert cache.rdatas(WWW, (codes.A, codes.AAAA, codes.MX), 0.0) == [b"\1\1\1\1", b"6" * 16]
     assert cache.rdatas(WWW, (codes.A, codes.AAAA), 200.0) == [b"\1\1\1\1"]
-    glue = RecordCache(10**6)
+    glue = RRsetCache(10**6)
     glue.put(address(), Trust.GLUE, 0.0, WWW)
     assert glue.rdatas(WWW, (codes.A,), 0.0) == []
 
 
 def test_types_of_a_name_are_bounded() -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     for rtype in range(1000, 1000 + 2 * bounds.MAX_TYPES_PER_NAME):
         cache.put(RRset(WWW, rtype, 300, (b"x",)), Trust.ANSWER, 0.0, WWW)
     assert len(cache) == len(cache.types(WWW, 0.0)) == bounds.MAX_TYPES_PER_NAME
@@ -85,7 +84,7 @@ def test_types_of_a_name_are_bounded() -> None:
 
 
 def test_dnames_are_counted() -> None:
-    cache = RecordCache(2000)
+    cache = RRsetCache(2000)
     for _ in range(2):
         cache.put(RRset(WWW, codes.DNAME, 300, (from_text("example.net"),)), Trust.ANSWER, 0.0, WWW)
         assert cache.has_dnames
@@ -96,8 +95,8 @@ def test_dnames_are_counted() -> None:
 
 
 def test_a_denied_name_denies_every_type_until_data_comes() -> None:
-    cache = RecordCache(10**6)
-    cache.deny(WWW, codes.A, 300, (SOA,), Trust.ANSWER, 0.0, whole=True)
+    cache = RRsetCache(10**6)
+    cache.put_negative(WWW, codes.A, 300, (SOA,), Trust.ANSWER, 0.0, nxdomain=True)
     for rtype in (codes.A, codes.MX):
         hit = cache.get(WWW, rtype, 10.0)
         assert hit is not None
@@ -109,7 +108,7 @@ def test_a_denied_name_denies_every_type_until_data_comes() -> None:
 
 
 def test_stale_data_is_kept_for_its_window() -> None:
-    cache = RecordCache(10**6, stale=1000)
+    cache = RRsetCache(10**6, stale=1000)
     cache.put(address(300), Trust.ANSWER, 0.0, WWW)
     assert cache.get(WWW, codes.A, 400.0) is None
     hit = cache.stale(WWW, codes.A, 400.0, 30)
@@ -144,14 +143,14 @@ def test_newer_knowledge_of_a_name_ends_older(name: str, heard: float) -> None:
     before, after, asked, said = NEWS[name]
     if heard == 50.0 and "not for later" in name:
         pytest.skip("what lives is not ended by what is forgotten at once")
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     for at, what in ((0.0, before), (heard, after)):
         if isinstance(what, RRset):
             cache.put(what, Trust.AUTHORITATIVE, at, WWW)
         elif isinstance(what, str):
-            cache.deny(WWW, codes.AAAA, 0 if "0" in what else 60, (SOA,), Trust.AUTHORITATIVE, at, whole=True)
+            cache.put_negative(WWW, codes.AAAA, 0 if "0" in what else 60, (SOA,), Trust.AUTHORITATIVE, at, nxdomain=True)
         else:
-            cache.deny(WWW, what, 60, (SOA,), Trust.AUTHORITATIVE, at)
+            cache.put_negative(WWW, what, 60, (SOA,), Trust.AUTHORITATIVE, at)
     if heard == 50.0 and isinstance(before, RRset):
         assert cache.get(WWW, before.rtype, 55.0) is not None, "what lives goes on to live"
     hit = cache.stale(WWW, asked, 5000.0, 30)
@@ -161,9 +160,9 @@ def test_newer_knowledge_of_a_name_ends_older(name: str, heard: float) -> None:
 
 def test_a_server_that_denies_the_name_for_a_type_it_has_not_takes_no_address_away() -> None:
     # NXDOMAIN for AAAA of a name that has an A: the A is asked for again when it ends, and not denied for the SOA's time.
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     cache.put(address(60), Trust.AUTHORITATIVE, 0.0, WWW)
-    cache.deny(WWW, codes.AAAA, 3600, (SOA,), Trust.AUTHORITATIVE, 1.0, whole=True)
+    cache.put_negative(WWW, codes.AAAA, 3600, (SOA,), Trust.AUTHORITATIVE, 1.0, nxdomain=True)
     denied = cache.get(WWW, codes.AAAA, 2.0)
     assert denied is not None
     assert denied.denies_name
@@ -175,7 +174,7 @@ def test_a_server_that_denies_the_name_for_a_type_it_has_not_takes_no_address_aw
 
 
 def test_what_is_too_large_is_forgotten() -> None:
-    cache = RecordCache(10**7)
+    cache = RRsetCache(10**7)
     for count, kept in ((1000, True), (1400, False)):
         cache.clear()
         cache.put(RRset(WWW, codes.A, 60, tuple(number.to_bytes(4) for number in range(count))), Trust.ANSWER, 0.0, WWW)
@@ -183,13 +182,13 @@ def test_what_is_too_large_is_forgotten() -> None:
 
 
 def test_no_more_than_the_soa_is_kept_of_a_fat_denial() -> None:
-    cache = RecordCache(10**7)
+    cache = RRsetCache(10**7)
     proofs = tuple(RRset(from_text(f"{number}.example"), codes.NSEC, 60, (b"\0\0\1\x40",)) for number in range(2000))
-    cache.deny(WWW, codes.A, 60, (SOA, *proofs[:4]), Trust.ANSWER, 0.0, whole=True)
+    cache.put_negative(WWW, codes.A, 60, (SOA, *proofs[:4]), Trust.ANSWER, 0.0, nxdomain=True)
     hit = cache.get(WWW, codes.A, 1.0)
     assert hit is not None
     assert len(hit.authority) == 5
-    cache.deny(WWW, codes.A, 60, (SOA, *proofs), Trust.ANSWER, 0.0, whole=True)
+    cache.put_negative(WWW, codes.A, 60, (SOA, *proofs), Trust.ANSWER, 0.0, nxdomain=True)
     hit = cache.get(WWW, codes.A, 1.0)
     assert hit is not None
     assert [each.rtype for each in hit.authority] == [codes.SOA]
@@ -197,7 +196,7 @@ def test_no_more_than_the_soa_is_kept_of_a_fat_denial() -> None:
 
 
 def test_addresses_of_servers_end_with_their_delegation() -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     cache.put(address(86400), Trust.AUTHORITATIVE, 0.0, WWW, lease=3600.0)
     assert cache.rdatas(WWW, [codes.A], 3599.0)
     assert not cache.rdatas(WWW, [codes.A], 3600.0)
@@ -207,13 +206,13 @@ def test_addresses_of_servers_end_with_their_delegation() -> None:
 
 
 def test_zero_ttl_is_not_kept() -> None:
-    cache = RecordCache(10**6)
+    cache = RRsetCache(10**6)
     cache.put(address(0), Trust.ANSWER, 0.0, WWW)
     assert len(cache) == 0
 
 
 def test_records_stay_within_their_size() -> None:
-    cache = RecordCache(20_000)
+    cache = RRsetCache(20_000)
     for number in range(1000):
         name = from_text(f"{number}.example")
         cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 0.0, name)

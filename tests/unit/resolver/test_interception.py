@@ -124,7 +124,7 @@ async def test_who_answers_for_everybody_is_not_believed_from_the_start(name: st
     for question in ("www.sender A", "sender MX", "7.2.0.192.in-addr.arpa PTR", "nowhere A", ". NS"):
         assert rcode(await resolver.ask(*question.split())) == "SERVFAIL", question
     assert not definite(await findings(resolver))
-    assert len(resolver.parts.records) == 0
+    assert len(resolver.parts.rrsets) == 0
     answer, steps = await resolver.parts.mesh.trace(from_text("www.sender"), 1)
     assert answer.is_failure
     assert steps, "a trace shows what is said to whom"
@@ -171,7 +171,7 @@ async def test_a_forwarder_that_knows_no_root_makes_nothing_definite(name: str, 
     await asyncio.sleep(0.5)
     assert not priming.readiness.ready
     assert not definite(await findings(resolver))
-    assert len(resolver.parts.records) == 0
+    assert len(resolver.parts.rrsets) == 0
     running.cancel()
 
 

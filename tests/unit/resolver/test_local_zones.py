@@ -17,10 +17,10 @@ from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
-from resolverd.resolver.local.files import Change, LocalZones, Stamp
+from resolverd.resolver.local.files import Change, LocalZoneFiles, Stamp
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.rbldnsd import FORMATS
-from resolverd.resolver.local.table import Table
+from resolverd.resolver.local.table import LocalZones
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Server
@@ -67,11 +67,11 @@ class Clock:
 
 
 class Zones:
-    """`LocalZones` over such a folder; `changes` are those that it told."""
+    """`LocalZoneFiles` over such a folder; `changes` are those that it told."""
 
     def __init__(self) -> None:
         self.files, self.clock, self.counters = Files(), Clock(), Counters()
-        self.zones = LocalZones(self.files, self.clock, self.counters)
+        self.zones = LocalZoneFiles(self.files, self.clock, self.counters)
         self.changes: list[Change] = []
         self.zones.on_change.append(self.changes.append)
 
@@ -325,7 +325,7 @@ def test_a_list_without_soa_and_ns() -> None:
 
 
 class Own:
-    def __init__(self, table: Table):
+    def __init__(self, table: LocalZones):
         self.table = table
 
 
@@ -360,12 +360,12 @@ class World:
         self.settings = settings(hints, resolver={"ipv6": False, "builtin_zones": True, **resolver}, cache={"prefetch": False})
         self.clock = VirtualClock()
         made = [LocalZone(name, master_file.zone(text, name)) for name, text in ((from_text(each), text) for each, text in zones)]
-        self.own = Own(Table())
+        self.own = Own(LocalZones())
         self.parts = resolution(self.settings, self.net, self.clock, Counters(), local_zones=self.own)
         self.put(*made)
 
     def put(self, *zones: LocalZone) -> None:
-        self.own.table = Table(zones, self.parts.routes.zones)
+        self.own.table = LocalZones(zones, self.parts.upstreams.zones)
         delegate(self.own.table, self.parts, self.settings)
 
     async def ask(self, name: str, rtype: int = codes.A) -> Answer:
@@ -511,7 +511,7 @@ def test_a_link_in_a_circle_disables_itself_alone(tmp_path: Path, caplog: pytest
     (tmp_path / "README").symlink_to("README")
     (tmp_path / "file").write_text("")
     (tmp_path / "strange.example.ip4set").symlink_to("file/list")
-    zones = LocalZones(ZoneFolder(tmp_path), Clock(), Counters())
+    zones = LocalZoneFiles(ZoneFolder(tmp_path), Clock(), Counters())
     for read in (zones.begin, zones.load):
         read()
         for name in ("www.loop.example", "4.3.2.1.strange.example"):
@@ -535,7 +535,7 @@ def test_a_file_too_large_for_the_memory_disables_itself_alone(caplog: pytest.Lo
     files = Cramped()
     files.put("good.example.zone", "$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\nwww A 192.0.2.1\n")
     files.put("large.example.ip4set", "1.2.3.4\n")
-    zones = LocalZones(files, Clock(), Counters())
+    zones = LocalZoneFiles(files, Clock(), Counters())
     zones.load()
     said = [zones.table.ask(from_text(name), codes.A) for name in ("www.good.example", "4.3.2.1.large.example")]
     assert [each and each.answer.rcode for each in said] == [codes.NOERROR, codes.SERVFAIL]

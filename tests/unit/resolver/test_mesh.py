@@ -11,8 +11,7 @@ from scriptednet import Net, ScriptedResolver, addresses, errors, rcode, reply_t
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.resolver.iterator.budget import Work
-from resolverd.resolver.iterator.carrying import carried
+from resolverd.resolver.iterator.budget import QueryBudget, exchange
 from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, First, Server, Transport
@@ -90,7 +89,7 @@ async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_pat
     ask = Ask(Server(ip_address("45.1.0.1")), WWW, codes.A, Transport.UDP, 1.0)
 
     def core(timeout: float):  # type: ignore[no-untyped-def]
-        return (yield from carried(Work(resolver.clock.monotonic()), ask._replace(timeout=timeout), WWW))
+        return (yield from exchange(QueryBudget(resolver.clock.monotonic()), ask._replace(timeout=timeout), WWW))
 
     replies = await asyncio.gather(*(resolver.parts.mesh.run(core(timeout)) for timeout in (1.0, 0.9, 2.0)))
     assert all(reply.message is not None for reply in replies)
@@ -395,14 +394,14 @@ async def test_a_trace_sees_every_exchange_and_leaves_no_trace(tmp_path: Path) -
     shop(net)
     resolver = ScriptedResolver(net, tmp_path)
     await resolver.ask("www.shop")
-    before = len(resolver.parts.records), len(resolver.parts.delegations), len(net.asked)
+    before = len(resolver.parts.rrsets), len(resolver.parts.delegations), len(net.asked)
     answer, steps = await resolver.parts.mesh.trace(WWW, codes.A)
     assert answer.rcode == codes.NOERROR
     assert [(str(step.ask.server), step.zone, step.ask.qname, step.outcome) for step in steps] == [
         ("198.41.0.4", ROOT, from_text("shop"), "referral to shop."),
         ("45.1.0.1", from_text("shop"), WWW, "answer: 193.0.0.1"),
     ]
-    assert (len(resolver.parts.records), len(resolver.parts.delegations), len(net.asked)) == (*before[:2], before[2] + 2)
+    assert (len(resolver.parts.rrsets), len(resolver.parts.delegations), len(net.asked)) == (*before[:2], before[2] + 2)
 
 
 @virtual

@@ -246,8 +246,8 @@ async def test_one_forged_answer_to_plain_letters_makes_nothing_of_a_denial(tcp:
     resolver = sound_server(tmp_path, attack, tcp)
     assert rcode(await resolver.ask("nobody.shop")) == "NXDOMAIN"
     assert left == 0, "he has been quicker"
-    able, now = resolver.parts.servers.capabilities, resolver.clock.monotonic()
-    assert able.bears(IPv4Address("45.1.0.1"), Feature.LETTERS, now)
+    able, now = resolver.parts.infra.capabilities, resolver.clock.monotonic()
+    assert able.may_use(IPv4Address("45.1.0.1"), Feature.CASE, now)
     assert rcode(await resolver.ask("none.shop")) == "NXDOMAIN"
     assert resolver.net.asked[-1].random_case
 

@@ -54,7 +54,7 @@ def test_a_deeper_cut_is_jumped_to() -> None:
 def test_giving_up_asks_in_full() -> None:
     minimiser = Minimiser(NAME, codes.MX, codes.A, True)
     minimiser.question(ROOT)
-    minimiser.give_up()
+    minimiser.disable()
     assert minimiser.question(ROOT) == (NAME, codes.MX)
     assert minimiser.is_full
 

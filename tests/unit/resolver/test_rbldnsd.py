@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
 from resolverd.resolver.local.rbldnsd.addresses import cidr4, cidr6, range4
+from resolverd.resolver.local.rbldnsd.key import lookup_key
 from resolverd.resolver.local.rbldnsd.nametable import NameTable
 from resolverd.resolver.local.rbldnsd.order import in_order
-from resolverd.resolver.local.rbldnsd.question import question
 from resolverd.wire import rdata
 from resolverd.wire.names import from_text, lower, reversed_address
 
@@ -29,7 +29,7 @@ def find(dataset: Dataset, subject: str) -> list[str] | None:
         name = reversed_address(address)
     except ValueError:
         name = lower(from_text(subject))
-    match = dataset.find(question(name[:-1] + ORIGIN, ORIGIN, has_ip4=dataset.is_ip4))
+    match = dataset.find(lookup_key(name[:-1] + ORIGIN, ORIGIN, has_ip4=dataset.is_ip4))
     if match is None:
         return None
     addresses = [rdata.summary(1, each) for each in dataset.addresses(match)]
@@ -38,7 +38,7 @@ def find(dataset: Dataset, subject: str) -> list[str] | None:
 
 
 def is_above(dataset: Dataset, prefix: str) -> bool:
-    return dataset.is_above(question(from_text(f"{prefix}.list.example"), ORIGIN, has_ip4=dataset.is_ip4))
+    return dataset.is_above(lookup_key(from_text(f"{prefix}.list.example"), ORIGIN, has_ip4=dataset.is_ip4))
 
 
 # -- ways to write an address -------------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ from virtualtime import VirtualClock, VirtualLoop
 
 from resolverd import bounds
 from resolverd.resolver.cache.delegations import DelegationCache
-from resolverd.resolver.cache.rrsets import RecordCache
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator import lookup, response, scrub
-from resolverd.resolver.iterator.delegation import Cuts
+from resolverd.resolver.iterator.delegation import DelegationPoints
 from resolverd.resolver.iterator.iterate import Iterator
-from resolverd.resolver.iterator.options import Rules
-from resolverd.resolver.iterator.query import Asking
+from resolverd.resolver.iterator.options import Options
+from resolverd.resolver.iterator.query import ServerQuery
 from resolverd.wire import codes
 from resolverd.wire.message import Message
 from resolverd.wire.names import from_text
@@ -150,45 +150,45 @@ RULES = {
     "forwarders do not refer": Rule(response._meaning, "is not None and not forwarded", "is not None", "referral_of_a_forwarder"),
     # memory
     "an unsigned DNAME redirects one name": Rule(
-        lookup.step, "and hit.rrset.security is Security.SECURE", "", "dname_unsigned_once"
+        lookup.find, "and hit.rrset.security is Security.SECURE", "", "dname_unsigned_once"
     ),
-    "glue is no answer": Rule(RecordCache.get, "entry.trust >= trust", "True", test_caches.test_glue_is_no_answer),
+    "glue is no answer": Rule(RRsetCache.get, "entry.trust >= trust", "True", test_caches.test_glue_is_no_answer),
     "glue is no server's own word": Rule(
-        RecordCache.rdatas, "entry.trust >= Trust.UNPROVEN", "True", test_caches.test_the_data_of_several_types_at_once
+        RRsetCache.rdatas, "entry.trust >= Trust.UNPROVEN", "True", test_caches.test_the_data_of_several_types_at_once
     ),
-    "less trusted data waits": Rule(RecordCache._store, "if old.trust > trust and now < old.expires:", "if False:", check_trust),
+    "less trusted data waits": Rule(RRsetCache._store, "if old.trust > trust and now < old.expires:", "if False:", check_trust),
     "a lease is never prolonged": Rule(
         DelegationCache.put, "now < old.expires < delegation.expires", "False", test_caches.test_a_delegation_is_never_prolonged
     ),
     # iterate
     "a lease ends with the parent's": Rule(
         Iterator._descend,
-        "min(work.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), cut.expires)",
+        "min(budget.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), dp.expires)",
         "work.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL)",
         "lease_of_a_sub_domain",
     ),
     "a minimised name's denial is no knowledge": Rule(
-        Asking._taken,
-        "if not (minimised and isinstance(outcome, Denial) and outcome.nxdomain):",
+        ServerQuery._taken,
+        "if not (minimised and isinstance(response, Negative) and response.nxdomain):",
         "if True:",
         "middle_name_denied",
     ),
     "large RRsets are forgotten": Rule(
-        RecordCache._store,
+        RRsetCache._store,
         "if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:",
         "if False:",
         test_caches.test_what_is_too_large_is_forgotten,
     ),
     "some addresses are nobody's": Rule(
-        Rules.may_query, "address in self.exempt or", "True or", "glue_to_this_machine"
+        Options.may_query, "address in self.exempt or", "True or", "glue_to_this_machine"
     ),
     "lists are asked in full": Rule(
-        Rules.is_plain, "is_within(name, self.plain_zones)", "False", "list_zone_not_minimised"
+        Options.is_list_name, "is_within(name, self.list_zones)", "False", "list_zone_not_minimised"
     ),
     # what helps the legitimate
     "the parent's glue is a last resort": Rule(
-        Cuts.parent_side,
-        "servers = list(cut.spare)\n    for name in cut.named:",
+        DelegationPoints.parent_servers,
+        "servers = list(dp.parent_glue)\n    for name in dp.names:",
         "servers = []\n    for name in ():",
         "parent_side_addresses",
     ),
@@ -199,7 +199,7 @@ RULES = {
         "glue_left_out_by_the_parent",
     ),
     "somebody's cache is better than nothing": Rule(
-        Iterator._ask_zone, "spare or outcome.spare", "None", "recursive_server_only"
+        Iterator._ask_zone, "last_resort or response.last_resort", "None", "recursive_server_only"
     ),
 }
 

@@ -5,8 +5,8 @@ import pytest
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.master_file import BadZone
-from resolverd.resolver.local.table import Table
-from resolverd.resolver.local.zone import Said
+from resolverd.resolver.local.table import LocalZones
+from resolverd.resolver.local.zone import LocalAnswer
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import from_text, lower, to_text
 
@@ -48,13 +48,13 @@ def zone(text: str = EXAMPLE, origin: str = "example.org") -> LocalZone:
     return LocalZone(name, master_file.zone(text, name))
 
 
-def ask(name: str, rtype: str, *zones: LocalZone) -> Said:
-    said = Table(zones or (zone(),)).ask(lower(from_text(name)), codes.type_from_text(rtype))
+def ask(name: str, rtype: str, *zones: LocalZone) -> LocalAnswer:
+    said = LocalZones(zones or (zone(),)).ask(lower(from_text(name)), codes.type_from_text(rtype))
     assert said is not None
     return said
 
 
-def shown(said: Said) -> str:
+def shown(said: LocalAnswer) -> str:
     """What is said, in one line: RCODE, records, and where it goes on."""
     words = [codes.rcode_text(said.answer.rcode)]
     for rrset in said.answer.answer:
@@ -125,7 +125,7 @@ def test_delegated_names_are_referred(name: str, rtype: str) -> None:
 
 def test_delegations_come_with_the_addresses_that_own_zones_know() -> None:
     other = zone("@ 60 SOA a b 1 2 3 4 5\nns 60 A 192.0.2.99\n", "elsewhere.org")
-    table = Table([zone(), other])
+    table = LocalZones([zone(), other])
     ((ns, glue),) = table.delegations()
     assert to_text(ns.owner) == "sub.example.org."
     assert [rdata.summary(rrset.rtype, rrset.rdatas[0]) for rrset in glue] == ["192.0.2.53", "2001:db8::53", "192.0.2.99"]
@@ -158,7 +158,8 @@ def test_negative_answers_live_as_long_as_the_smaller_of_soa_and_minimum() -> No
 
 def test_the_closest_zone_answers() -> None:
     inner = zone("@ 60 SOA a b 1 2 3 4 5\nq 60 A 192.0.2.99\n", "wild.example.org")
-    table = Table([zone(), inner], elsewhere=[from_text("b.c.d.example.org"), from_text("wild.example.org"), from_text("org")])
+    elsewhere = [from_text("b.c.d.example.org"), from_text("wild.example.org"), from_text("org")]
+    table = LocalZones([zone(), inner], elsewhere=elsewhere)
     assert table.find(from_text("q.wild.example.org")) is inner
     found = table.find(from_text("d.example.org"))
     assert found is not None

@@ -145,7 +145,7 @@ def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
             assert (reply.edns == 0) == (b"\0\0\x29" in packet and expected != codes.FORMERR)
         if expected != codes.NOERROR:
             parts = resolver.parts
-            assert (net.asked, len(parts.records), len(parts.packets), len(parts.delegations)) == ([], 0, 0, 0)
+            assert (net.asked, len(parts.rrsets), len(parts.packets), len(parts.delegations)) == ([], 0, 0, 0)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(run())

@@ -1,6 +1,6 @@
 """Lists in rbldnsd's formats, as rbldnsd(8) understands them, packed into arrays.
 
-- `question`: a name below a list's origin, as the address or the part of one that it spells
+- `key`: a name below a list's origin, as the address or the part of one that it spells
 - `directives`: the ``$`` lines        - `values`: A values and TXT templates
 - `reader`: what all formats share, line by line       - `addresses`: the ways to write an address or a range
 - `ip4set`, `iptrie`, `dnset`: the formats              - `intervals`, `nametable`: how their entries are kept

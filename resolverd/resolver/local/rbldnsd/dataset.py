@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from resolverd.resolver.local.rbldnsd.directives import Head
-from resolverd.resolver.local.rbldnsd.question import Question
+from resolverd.resolver.local.rbldnsd.key import LookupKey
 from resolverd.resolver.local.rbldnsd.reader import Faults, Reader
 from resolverd.resolver.local.rbldnsd.values import expand
 from resolverd.wire.names import to_text
@@ -32,11 +32,11 @@ class Dataset(ABC):
         self._values = reader.values
 
     @abstractmethod
-    def find(self, question: Question) -> Match | None:
+    def find(self, key: LookupKey) -> Match | None:
         """The listing of exactly this name or address."""
 
     @abstractmethod
-    def is_above(self, question: Question) -> bool:
+    def is_above(self, key: LookupKey) -> bool:
         """Whether there are listings below the name, so that it exists (RFC 8020 §2)."""
 
     def addresses(self, match: Match) -> list[bytes]:

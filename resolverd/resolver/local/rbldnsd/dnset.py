@@ -4,8 +4,8 @@ from array import array
 from collections.abc import Iterable
 
 from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.key import LookupKey
 from resolverd.resolver.local.rbldnsd.nametable import NameTable
-from resolverd.resolver.local.rbldnsd.question import Question
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
 from resolverd.wire.names import MAX_LABEL, MAX_NAME, BadName, from_text
 
@@ -29,9 +29,9 @@ class DnSet(Dataset):
         self._packed = packed
         self._more = more
 
-    def find(self, question: Question) -> Match | None:
+    def find(self, key: LookupKey) -> Match | None:
         """The entries of the name; without any, those of the closest wildcard above it. An exclusion among them wins."""
-        name, wanted = question.name, _EXACT
+        name, wanted = key.name, _EXACT
         while name:
             at = self._names.find(name)
             if at >= 0:
@@ -42,9 +42,9 @@ class DnSet(Dataset):
             name, wanted = name[1 + name[0] :], _BELOW
         return None
 
-    def is_above(self, question: Question) -> bool:
+    def is_above(self, key: LookupKey) -> bool:
         """Whether names below it are listed."""
-        at = self._names.find(question.name)
+        at = self._names.find(key.name)
         return at >= 0 and bool(self._packed[at] & _ABOVE)
 
 

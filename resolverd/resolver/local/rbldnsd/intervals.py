@@ -4,8 +4,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
+from resolverd.resolver.local.rbldnsd.key import AddressRange
 from resolverd.resolver.local.rbldnsd.order import in_order
-from resolverd.resolver.local.rbldnsd.question import Span
 from resolverd.resolver.local.rbldnsd.values import EXCLUDED
 
 _NOTHING = EXCLUDED
@@ -88,10 +88,10 @@ class Intervals:
         at = self._index(address)
         return self._numbers[at] if at >= 0 else _NOTHING
 
-    def has_any(self, span: Span) -> bool:
+    def has_any(self, key_range: AddressRange) -> bool:
         """Whether any address of a span has a value. No two neighbours have the same, so the second step is the last."""
-        at = max(self._index(span.low), 0)
-        while at < len(self._numbers) and self._begin(at) <= span.high:
+        at = max(self._index(key_range.low), 0)
+        while at < len(self._numbers) and self._begin(at) <= key_range.high:
             if self._numbers[at] != _NOTHING:
                 return True
             at += 1

@@ -12,8 +12,8 @@ from itertools import islice
 
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, range4
 from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
 from resolverd.resolver.local.rbldnsd.order import in_order
-from resolverd.resolver.local.rbldnsd.question import Question, Span
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
 
 _SHIFTS = (0, 8, 16, 24)
@@ -32,11 +32,11 @@ class Ip4Set(Dataset):
         super().__init__(reader, size)
         self._levels = [(shift, rows) for shift, rows in zip(_SHIFTS, levels, strict=True) if rows]
 
-    def find(self, question: Question) -> Match | None:
+    def find(self, key: LookupKey) -> Match | None:
         """The listing of an address."""
-        if question.ip4 is None or not question.ip4.is_address:
+        if key.ip4 is None or not key.ip4.is_address:
             return None
-        address = question.ip4.low
+        address = key.ip4.low
         for shift, rows in self._levels:
             network = address >> shift
             at = bisect_left(rows, network << 32)
@@ -48,14 +48,14 @@ class Ip4Set(Dataset):
                 return None if EXCLUDED in numbers else Match(tuple(numbers), address)
         return None
 
-    def is_above(self, question: Question) -> bool:
+    def is_above(self, key: LookupKey) -> bool:
         """Whether there are entries in the prefix."""
-        return question.ip4 is not None and not question.ip4.is_address and self._has_any(question.ip4)
+        return key.ip4 is not None and not key.ip4.is_address and self._has_any(key.ip4)
 
-    def _has_any(self, span: Span) -> bool:
+    def _has_any(self, key_range: AddressRange) -> bool:
         for shift, rows in self._levels:
-            at = bisect_left(rows, span.low >> shift << 32)
-            if at < len(rows) and rows[at] >> 32 <= span.high >> shift:
+            at = bisect_left(rows, key_range.low >> shift << 32)
+            if at < len(rows) and rows[at] >> 32 <= key_range.high >> shift:
                 return True
         return False
 

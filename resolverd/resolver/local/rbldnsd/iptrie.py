@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, IP6_TOKEN, cidr4, cidr6
 from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
 from resolverd.resolver.local.rbldnsd.intervals import Intervals, Prefixes
-from resolverd.resolver.local.rbldnsd.question import Question, Span
+from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
 
 
@@ -18,21 +18,21 @@ class IpTrie(Dataset):
         self._intervals = intervals
         self.is_ip4 = ip4
 
-    def find(self, question: Question) -> Match | None:
+    def find(self, key: LookupKey) -> Match | None:
         """The listing of an address."""
-        span = self._span(question)
-        if span is None or not span.is_address:
+        key_range = self._span(key)
+        if key_range is None or not key_range.is_address:
             return None
-        number = self._intervals.at(span.low)
-        return None if number == EXCLUDED else Match((number,), span.low)
+        number = self._intervals.at(key_range.low)
+        return None if number == EXCLUDED else Match((number,), key_range.low)
 
-    def is_above(self, question: Question) -> bool:
+    def is_above(self, key: LookupKey) -> bool:
         """Whether there are listings in the prefix."""
-        span = self._span(question)
-        return span is not None and not span.is_address and self._intervals.has_any(span)
+        key_range = self._span(key)
+        return key_range is not None and not key_range.is_address and self._intervals.has_any(key_range)
 
-    def _span(self, question: Question) -> Span | None:
-        return question.ip4 if self.is_ip4 else question.ip6
+    def _span(self, key: LookupKey) -> AddressRange | None:
+        return key.ip4 if self.is_ip4 else key.ip6
 
 
 def parse_ip4(lines: Iterable[bytes], modified: int, now: float) -> IpTrie:

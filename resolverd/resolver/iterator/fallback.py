@@ -8,15 +8,15 @@ forge; only where TCP cannot be had either, the server is taken to be odd. So wh
 from typing import NamedTuple
 
 from resolverd.resolver.iterator.capabilities import Capabilities, Feature
-from resolverd.resolver.iterator.caps_check import Again, SecondOpinion, may_be_the_letters
-from resolverd.resolver.iterator.response import Outcome
-from resolverd.resolver.iterator.retries import Tries
+from resolverd.resolver.iterator.caps_check import CapsCheck, Retry, may_be_case
+from resolverd.resolver.iterator.response import Response
+from resolverd.resolver.iterator.retries import Attempts
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name
 
-_SUSPECT = {Failed.SPOOFED: None, Failed.CASE_MISMATCH: Feature.LETTERS, Failed.COOKIE: Feature.COOKIE}
+_SUSPECT = {Failed.SPOOFED: None, Failed.CASE_MISMATCH: Feature.CASE, Failed.COOKIE: Feature.COOKIE}
 """What somebody may have forged, and what the server does not cope with if nobody has."""
 _NOT_UNDERSTOOD = (codes.FORMERR, codes.NOTIMP, codes.BADVERS)
 
@@ -27,15 +27,15 @@ class Form(NamedTuple):
     transport: Transport
     edns: bool
     cookie: bool
-    mixed: bool
+    random_case: bool
 
 
-class Turn:
+class Fallback:
     """What this server has said so far, and what is to be asked of it next."""
 
-    def __init__(self, server: Server, tries: Tries, able: Capabilities, random_case: bool):
+    def __init__(self, server: Server, attempts: Attempts, able: Capabilities, random_case: bool):
         self._address = server.address
-        self._tries = tries
+        self._attempts = attempts
         self._able = able
         self._random_case = random_case
         self._transport = Transport.TLS if server.tls_name else Transport.UDP
@@ -44,61 +44,61 @@ class Turn:
         self._misunderstood = 0
         self._damaged: tuple[Form, Reply] | None = None
         self._truncated = False
-        self._opinion = SecondOpinion()
+        self._caps_check = CapsCheck()
 
     def form(self, now: float) -> Form | None:
         """How to ask it now; None if it has been asked often enough."""
-        if not self._tries.may_send(self._address, self._transport):
+        if not self._attempts.may_send(self._address, self._transport):
             return None
-        edns = self._carries(Feature.EDNS, now)
-        mixed = self._random_case and self._transport is Transport.UDP and self._carries(Feature.LETTERS, now)
-        return Form(self._transport, edns, edns and self._carries(Feature.COOKIE, now), mixed)
+        edns = self._uses(Feature.EDNS, now)
+        random_case = self._random_case and self._transport is Transport.UDP and self._uses(Feature.CASE, now)
+        return Form(self._transport, edns, edns and self._uses(Feature.COOKIE, now), random_case)
 
     @property
-    def has_another_way(self) -> bool:
+    def has_alternative(self) -> bool:
         """Whether there is something left to be tried, or to be taken, if no answer comes to what is asked now."""
         return (
             self._suspect is not None
             or self._damaged is not None
-            or self._opinion.is_open
-            or (self._truncated and self._tries.gave_up(self._address, Feature.EDNS))
+            or self._caps_check.is_pending
+            or (self._truncated and self._attempts.is_disabled(self._address, Feature.EDNS))
         )
 
-    def answered(self, form: Form, reply: Reply) -> Form:
+    def answered_form(self, form: Form, reply: Reply) -> Form:
         """The form that has been answered: what was repeated without its cookie is taken to be that."""
-        left_out = reply.repeated is not None and not reply.cookie and self._tries.gave_up(self._address, Feature.COOKIE)
+        left_out = reply.repeated is not None and not reply.cookie and self._attempts.is_disabled(self._address, Feature.COOKIE)
         return form._replace(cookie=False) if left_out else form
 
-    def unheard(self, form: Form, failed: Failed | None, now: float) -> bool:
+    def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:
         """No message came. Whether to ask again at once, in another form; otherwise its turn is over."""
         if form.transport is Transport.UDP:
             if failed in _SUSPECT:
                 # One packet with the wrong ID or letters: somebody may be guessing, and TCP cannot be guessed.
                 self._transport, self._suspect = Transport.TCP, _SUSPECT[failed]
                 return True
-            if form.cookie and not self._able.has_shown(self._address, Feature.COOKIE, now):
+            if form.cookie and not self._able.is_proven(self._address, Feature.COOKIE, now):
                 # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
-                self._tries.give_up(self._address, Feature.COOKIE)
-            return self._opinion.is_open
+                self._attempts.disable(self._address, Feature.COOKIE)
+            return self._caps_check.is_pending
         if form.transport is Transport.TLS:
             return False
         # TCP cannot be had.
         self._transport = Transport.UDP
         if self._suspect is not None:
-            self._tries.give_up(self._address, self._suspect)
+            self._attempts.disable(self._address, self._suspect)
             self._suspect = None
             return True
-        if self._truncated and self._tries.gave_up(self._address, Feature.EDNS):
+        if self._truncated and self._attempts.is_disabled(self._address, Feature.EDNS):
             # It has more to say than goes without EDNS: perhaps it was the cookie that it did not understand.
-            self._tries.instead(self._address, Feature.EDNS, Feature.COOKIE)
+            self._attempts.disable_instead(self._address, Feature.EDNS, Feature.COOKIE)
             return True
-        return self._opinion.is_open
+        return self._caps_check.is_pending
 
-    def instead(self, form: Form, reply: Reply) -> tuple[Form, Reply]:
+    def substitute(self, form: Form, reply: Reply) -> tuple[Form, Reply]:
         """What counts where no message came: a damaged one that came over UDP, if nothing better is to be had."""
         return (form, reply) if self._damaged is None else self._damaged
 
-    def faulty(self, form: Form, reply: Reply, message: Message, now: float) -> str:
+    def fault(self, form: Form, reply: Reply, message: Message, now: float) -> str:
         """What is wrong with the form of the message, after which it is asked again in another; empty if nothing is."""
         udp = form.transport is Transport.UDP
         if message.tc and udp:
@@ -113,7 +113,7 @@ class Turn:
             if self._bad_cookies > 1 and udp:
                 self._transport, self._suspect = Transport.TCP, Feature.COOKIE
             elif self._bad_cookies > 1:
-                self._tries.give_up(self._address, Feature.COOKIE)
+                self._attempts.disable(self._address, Feature.COOKIE)
             return "BADCOOKIE"
         if message.rcode in _NOT_UNDERSTOOD:
             return self._simpler(form, message, now)
@@ -128,70 +128,70 @@ class Turn:
                 # It knows EDNS, so that it must be what stands in it.
                 left_out[0] = Feature.COOKIE
             elif message.edns is None:
-                able.doubts(address, Feature.EDNS, now)
+                able.add_failure(address, Feature.EDNS, now)
         self._misunderstood += 1
-        if self._misunderstood > 1 and form.mixed and not able.has_shown(address, Feature.LETTERS, now):
-            left_out.append(Feature.LETTERS)
+        if self._misunderstood > 1 and form.random_case and not able.is_proven(address, Feature.CASE, now):
+            left_out.append(Feature.CASE)
         for each in left_out:
-            self._tries.give_up(address, each)
+            self._attempts.disable(address, each)
         names = ", ".join(each.value for each in left_out)
         return f"{codes.rcode_text(message.rcode)}, again without {names}" if left_out else ""
 
-    def takes(self, form: Form, reply: Reply, outcome: Outcome, part: Name, counts: bool, now: float) -> bool:
+    def accept(self, form: Form, reply: Reply, response: Response, part: Name, counts: bool, now: float) -> bool:
         """Whether its word is to be taken, or asked for again. `part`: what of the world it answers for (`Capabilities`);
         `counts`: what it denies is not just for finding the way.
         """
         able, address = self._able, self._address
         proof = form.transport is not Transport.UDP or reply.cookie
-        if form.mixed and not may_be_the_letters(outcome):
-            able.shows(address, Feature.LETTERS, now, part)
-        elif self._opinion.is_open or (counts and not able.has_shown(address, Feature.LETTERS, now, part)):
-            again = self._opinion.weigh(outcome, mixed=form.mixed, proof=proof)
+        if form.random_case and not may_be_case(response):
+            able.prove(address, Feature.CASE, now, part)
+        elif self._caps_check.is_pending or (counts and not able.is_proven(address, Feature.CASE, now, part)):
+            again = self._caps_check.check(response, random_case=form.random_case, proof=proof)
             if again is not None:
-                self._tries.give_up(address, Feature.LETTERS)
-                if again is Again.CONFIRM:
+                self._attempts.disable(address, Feature.CASE)
+                if again is Retry.CONFIRM:
                     self._transport = Transport.TCP
                 return False
-        self._has_learnt_letters(proof, part, now)
-        self._has_learnt_options(form, reply, now)
+        self._learn_case(proof, part, now)
+        self._learn_edns(form, reply, now)
         if not counts:
-            able.clears(address, Feature.MINIMISED, now)
+            able.clear_failures(address, Feature.QMIN, now)
         return True
 
-    def without_more(self) -> Outcome | None:
+    def final(self) -> Response | None:
         """What it has said, if nothing more is to be had from it."""
-        return self._opinion.without_more()
+        return self._caps_check.final()
 
-    def _carries(self, feature: Feature, now: float) -> bool:
-        return not self._tries.gave_up(self._address, feature) and self._able.bears(self._address, feature, now)
+    def _uses(self, feature: Feature, now: float) -> bool:
+        return not self._attempts.is_disabled(self._address, feature) and self._able.may_use(self._address, feature, now)
 
-    def _has_learnt_letters(self, proof: bool, part: Name, now: float) -> None:
+    def _learn_case(self, proof: bool, part: Name, now: float) -> None:
         able, address = self._able, self._address
-        if self._opinion.agrees:
-            able.shows(address, Feature.LETTERS, now, part)
-        elif self._opinion.is_open and proof:
-            able.lacks(address, Feature.LETTERS, now)
-        elif self._suspect is Feature.LETTERS:
-            self._has_looked_odd(Feature.LETTERS, part, now)
-        elif self._tries.gave_up(address, Feature.LETTERS):
-            able.doubts(address, Feature.LETTERS, now)
+        if self._caps_check.agrees:
+            able.prove(address, Feature.CASE, now, part)
+        elif self._caps_check.is_pending and proof:
+            able.rule_out(address, Feature.CASE, now)
+        elif self._suspect is Feature.CASE:
+            self._looked_odd(Feature.CASE, part, now)
+        elif self._attempts.is_disabled(address, Feature.CASE):
+            able.add_failure(address, Feature.CASE, now)
 
-    def _has_learnt_options(self, form: Form, reply: Reply, now: float) -> None:
+    def _learn_edns(self, form: Form, reply: Reply, now: float) -> None:
         able, address = self._able, self._address
         if reply.message is not None and reply.message.edns is not None:
-            able.clears(address, Feature.EDNS, now)
+            able.clear_failures(address, Feature.EDNS, now)
         if reply.cookie:
-            able.shows(address, Feature.COOKIE, now)
+            able.prove(address, Feature.COOKIE, now)
         elif self._suspect is Feature.COOKIE:
-            self._has_looked_odd(Feature.COOKIE, ROOT, now)
+            self._looked_odd(Feature.COOKIE, ROOT, now)
         elif form.cookie:
-            able.clears(address, Feature.COOKIE, now)
-        elif self._tries.gave_up(address, Feature.COOKIE):
-            able.doubts(address, Feature.COOKIE, now)
+            able.clear_failures(address, Feature.COOKIE, now)
+        elif self._attempts.is_disabled(address, Feature.COOKIE):
+            able.add_failure(address, Feature.COOKIE, now)
 
-    def _has_looked_odd(self, feature: Feature, part: Name, now: float) -> None:
+    def _looked_odd(self, feature: Feature, part: Name, now: float) -> None:
         """Over UDP, and has answered over TCP. Of one that has coped lately, the packet was sooner somebody else's."""
-        if self._able.has_shown(self._address, feature, now, part):
-            self._able.doubts(self._address, feature, now)
+        if self._able.is_proven(self._address, feature, now, part):
+            self._able.add_failure(self._address, feature, now)
         else:
-            self._able.lacks(self._address, feature, now)
+            self._able.rule_out(self._address, feature, now)

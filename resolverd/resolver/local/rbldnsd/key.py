@@ -11,7 +11,7 @@ _MAPPED: Final = 0xFFFF
 """What stands above the last 32 bits of an IPv4-mapped address (RFC 4291 §2.5.5.2)."""
 
 
-class Span(NamedTuple):
+class AddressRange(NamedTuple):
     """The addresses that a reversed prefix stands for, ends included; one address where all of it is spelt out."""
 
     low: int
@@ -23,16 +23,16 @@ class Span(NamedTuple):
         return self.low == self.high
 
 
-class Question(NamedTuple):
+class LookupKey(NamedTuple):
     """`name`: the labels in front of the origin, in lower case and wire form without an end."""
 
     name: bytes
-    ip4: Span | None
-    ip6: Span | None
+    ip4: AddressRange | None
+    ip6: AddressRange | None
 
 
-def question(name: Name, origin: Name, *, has_ip4: bool) -> Question:
-    """The question that `name` (lower case, below the origin) is. `has_ip4`: there are IPv4 data to be asked.
+def lookup_key(name: Name, origin: Name, *, has_ip4: bool) -> LookupKey:
+    """What to look up for `name` (lower case, below the origin). `has_ip4`: there are IPv4 data to be asked.
 
     An IPv4-mapped address is then the IPv4 address, and no IPv6 address, as rbldnsd has it.
     """
@@ -41,11 +41,11 @@ def question(name: Name, origin: Name, *, has_ip4: bool) -> Question:
     ip4, ip6 = _span(parts, _OCTETS, 8, 32), _span(parts, _NIBBLES, 4, 128)
     if has_ip4 and ip6 is not None and ip6.is_address and ip6.low >> 32 == _MAPPED:
         address = ip6.low & 0xFFFFFFFF
-        return Question(relative, Span(address, address), None)
-    return Question(relative, ip4, ip6)
+        return LookupKey(relative, AddressRange(address, address), None)
+    return LookupKey(relative, ip4, ip6)
 
 
-def _span(parts: list[bytes], digits: dict[bytes, int], width: int, bits: int) -> Span | None:
+def _span(parts: list[bytes], digits: dict[bytes, int], width: int, bits: int) -> AddressRange | None:
     left = bits - width * len(parts)
     if left < 0:
         return None
@@ -56,4 +56,4 @@ def _span(parts: list[bytes], digits: dict[bytes, int], width: int, bits: int) -
             return None
         value = value << width | digit
     low = value << left
-    return Span(low, low | (1 << left) - 1)
+    return AddressRange(low, low | (1 << left) - 1)
