@@ -16,15 +16,15 @@ from resolverd.wire.rrset import RRset
 
 def local_zones(settings: Settings, clock: Clock, counters: Counters) -> LocalZoneFiles:
     """The zones in the configured folder, not read yet."""
-    zones = LocalZoneFiles(ZoneFolder(settings.zones.dir), clock, counters, _elsewhere(settings))
+    zones = LocalZoneFiles(ZoneFolder(settings.zones.dir), clock, counters, _delegated_away(settings))
     zones.begin()
     return zones
 
 
 async def reread(zones: LocalZoneFiles, before: Settings, settings: Settings) -> None:
     """Look at the files now, in another folder if the configuration names another."""
-    if (settings.zones.dir, _elsewhere(settings)) != (before.zones.dir, _elsewhere(before)):
-        await zones.aim(ZoneFolder(settings.zones.dir), _elsewhere(settings))
+    if (settings.zones.dir, _delegated_away(settings)) != (before.zones.dir, _delegated_away(before)):
+        await zones.set_source(ZoneFolder(settings.zones.dir), _delegated_away(settings))
     else:
         await zones.refresh()
 
@@ -47,7 +47,7 @@ def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Upstream:
     return Upstream(lower(ns.owner), tuple(servers), names=tuple(name for name in names if name not in known))
 
 
-def _elsewhere(settings: Settings) -> tuple[Name, ...]:
+def _delegated_away(settings: Settings) -> tuple[Name, ...]:
     """Zones that the configuration has asked of others."""
     zones = [each.zone for each in settings.resolver.forward] + [each.zone for each in settings.resolver.stub]
     return tuple(lower(from_text(zone)) for zone in zones)

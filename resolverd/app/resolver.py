@@ -27,7 +27,7 @@ from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Name, from_text, lower
-from resolverd.wire.redact import Discretion
+from resolverd.wire.redact import Redactor
 
 _POOL = 256
 """Octets of randomness fetched at once."""
@@ -97,7 +97,7 @@ def resolution(
     failures = FailureCache(int(kept.size * _FAILURES))
     infra = InfraCache(min(bounds.MAX_SERVERS, int(kept.size * _SERVERS / _SERVER)))
     hints = hints or root_hints(wanted)
-    discretion = Discretion(key_zones)
+    redactor = Redactor(key_zones)
     options = Options(
         ipv4=wanted.ipv4,
         ipv6=wanted.ipv6,
@@ -110,7 +110,7 @@ def resolution(
         edns_size=wanted.edns_size,
         ttl_bounds=TtlBounds(int(kept.min_ttl), int(kept.max_ttl), int(kept.negative_max_ttl)),
         list_zones=list_zones,
-        discretion=discretion,
+        redactor=redactor,
         do_not_query=wanted.do_not_query,
         exempt=frozenset(hints.addresses) | upstreams.servers,
     )
@@ -118,7 +118,7 @@ def resolution(
     caches = Caches(rrsets, delegations)
     iterator = Iterator(caches, hints, upstreams, infra, options, rng or _Chance())
     timeouts = timeouts or Timeouts(client=wanted.query_deadline)
-    mesh = Mesh(iterator, caches, failures, network, clock, counters, timeouts, list_zones, kept.prefetch, discretion)
+    mesh = Mesh(iterator, caches, failures, network, clock, counters, timeouts, list_zones, kept.prefetch, redactor)
     builtin = None
     if wanted.builtin_zones:
         builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *upstreams.zones))

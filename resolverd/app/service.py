@@ -37,7 +37,7 @@ from resolverd.state.disk.store import DiskStore
 from resolverd.state.dump import Loaded, Stored
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import Address, Name, lower
-from resolverd.wire.redact import Discretion
+from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -173,14 +173,14 @@ class Service:
     def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
         """What the cache holds of a name, of one type or of all."""
         records, now = self.runtime.resolution.rrsets, self._clock.monotonic()
-        discretion = Discretion(self.runtime.key_zones)
+        redactor = Redactor(self.runtime.key_zones)
         name = lower(name)
         out = []
         for each in [rtype] if rtype is not None else sorted(records.types(name, now)):
             hit = records.get(name, each, now)
             if hit is None:
                 continue
-            shown, rtype_text = discretion.text(name), codes.type_text(each)
+            shown, rtype_text = redactor.text(name), codes.type_text(each)
             if (rrset := hit.rrset) is not None:
                 datas = tuple(rdata.summary(each, data) for data in rrset.rdatas)
                 trust, security = hit.trust.name.lower(), rrset.security.name.lower()
@@ -249,7 +249,7 @@ class Service:
         """Resolve a name past all caches, and tell each exchange."""
         begun = self._clock.monotonic()
         answer, steps = await self.runtime.resolution.mesh.trace(name, rtype)
-        shown = Discretion(self.runtime.key_zones).text
+        shown = Redactor(self.runtime.key_zones).text
         exchanges = tuple(_exchange(step, shown) for step in steps)
         records = tuple(
             f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"

@@ -115,9 +115,9 @@ class Resolve:
         aliases: tuple[RRset, ...] = ()
         said = table.ask(name, rtype)
         if said is not None:
-            if said.onward is None:
+            if said.continue_at is None:
                 return (), said.answer, name
-            aliases, name = said.answer.answer, said.onward
+            aliases, name = said.answer.answer, said.continue_at
             if table.find(name) is not None:
                 return aliases, None, name
         answer = self._builtin.answer(name, rtype) if self._builtin is not None else None
@@ -132,6 +132,6 @@ class Resolve:
             if rrset.rtype == codes.CNAME:
                 target = lower(rdata.target(codes.CNAME, rrset.rdatas[0]))
                 said = table.ask(target, codes.CNAME)
-                if said is not None and said.onward != target:
+                if said is not None and said.continue_at != target:
                     return count, target
         return None

@@ -26,7 +26,7 @@ from resolverd.resolver.ports import Network
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, is_within, lower
-from resolverd.wire.redact import Discretion
+from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Timeouts(NamedTuple):
 
 _NEARLY_ALL = 0.9
 """Share of the clients' patience after which who has waited has waited in vain: checks have their questions to word first."""
-_TELLING_ALL = Discretion()
+_NO_KEYS = Redactor()
 _TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
 _OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
 
@@ -89,7 +89,7 @@ class Mesh:
         timeouts: Timeouts = Timeouts(),  # noqa: B008 (immutable)
         list_zones: frozenset[Name] = frozenset(),
         prefetch: bool = True,
-        discretion: Discretion = _TELLING_ALL,
+        redactor: Redactor = _NO_KEYS,
     ):
         """`list_zones`: zones of DNS lists, whose data is never used stale (it would refuse mail) and never prefetched."""
         self._iterator = iterator
@@ -100,7 +100,7 @@ class Mesh:
         self._timeouts = timeouts
         self._list_zones = list_zones
         self._prefetch = prefetch
-        self._discretion = discretion
+        self._redactor = redactor
         self._in_flight: dict[tuple[Name, int], InFlight] = {}
         self._admission = Admission()
         self._driver = Driver(network, counters)
@@ -358,10 +358,10 @@ class Mesh:
         except Exception as error:
             self._counters.add("bugs", where="recursion")
             # Where the name carries a key, a traceback could show it.
-            details = None if self._discretion.is_private(name) else error
+            details = None if self._redactor.is_private(name) else error
             log.error(
                 "recursion for %s %s failed: %s",
-                self._discretion.text(name),
+                self._redactor.text(name),
                 codes.type_text(rtype),
                 type(error).__name__,
                 exc_info=details,

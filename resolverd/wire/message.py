@@ -71,7 +71,7 @@ class Message(NamedTuple):
         return bool(self.flags & codes.TC)
 
 
-class Reader:
+class MessageReader:
     """Names and fields of one message; holds the budget that all its names share."""
 
     __slots__ = ("_budget", "_known", "data")
@@ -176,7 +176,7 @@ def parse(data: bytes) -> Message:
     if len(data) < 12:
         raise Malformed("shorter than a header")
     ident, flags, questions, *counts = _HEADER.unpack_from(data)
-    reader = Reader(data)
+    reader = MessageReader(data)
     try:
         qname, qtype, qclass, at = _question(reader, questions)
     except (Malformed, IndexError) as error:
@@ -192,7 +192,7 @@ def parse(data: bytes) -> Message:
     return Message(ident, flags, rcode, qname, qtype, qclass, answer, authority, additional, edns, sections.whole)
 
 
-def _question(reader: Reader, questions: int) -> tuple[Name | None, int, int, int]:
+def _question(reader: MessageReader, questions: int) -> tuple[Name | None, int, int, int]:
     if questions > 1:
         raise Malformed("more than one question")
     if not questions:
@@ -207,7 +207,7 @@ def _question(reader: Reader, questions: int) -> tuple[Name | None, int, int, in
 class _Sections:
     """The sections behind the question, as far as they can be read."""
 
-    def __init__(self, reader: Reader, at: int):
+    def __init__(self, reader: MessageReader, at: int):
         self._reader = reader
         self._at = at
         self._ended = False

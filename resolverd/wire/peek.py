@@ -9,7 +9,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from resolverd.wire import codes
-from resolverd.wire.message import Edns, Malformed, Reader, options
+from resolverd.wire.message import Edns, Malformed, MessageReader, options
 from resolverd.wire.names import Name
 
 _HEADER = Struct("!6H")
@@ -69,7 +69,7 @@ def peek(packet: bytes) -> Query | Refusal | None:
     if questions != 1 or answers or authorities:
         return Refusal(ident, flags, codes.FORMERR)
     try:
-        reader = Reader(packet)
+        reader = MessageReader(packet)
         qname, at = reader.name(12)
         at += 4
         if at > len(packet):

@@ -6,7 +6,7 @@ HIDDEN = "KEY"
 """What stands in place of a key."""
 
 
-class Discretion:
+class Redactor:
     """Knows below which zones (lower case) the next label is a key."""
 
     def __init__(self, key_zones: frozenset[Name] = frozenset()):

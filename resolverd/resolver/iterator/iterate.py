@@ -107,7 +107,7 @@ class Iterator:
 
     def nearest(self, name: Name, rtype: int, now: float) -> DelegationPoint:
         """The cut that a question (the name in lower case) is put to first."""
-        return self._delegation_points.nearest(_asked_at(name, rtype), now, self._options.discretion.is_private(name))
+        return self._delegation_points.nearest(_asked_at(name, rtype), now, self._options.redactor.is_private(name))
 
     def is_down(self, name: Name, rtype: int, now: float) -> bool:
         """Whether a question (the name in lower case) can only fail: its zone is out, and nothing is remembered that helps."""
@@ -185,7 +185,7 @@ class Iterator:
             known: Response = found or (yield from self._iterate(budget, name, rtype, path, above))
             if isinstance(known, Unusable | Referral):
                 text = known.text if isinstance(known, Unusable) else "referrals without end"
-                failure = servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{self._options.discretion.text(name)}: {text}")
+                failure = servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{self._options.redactor.text(name)}: {text}")
                 if known is _DOWN:
                     failure = failure._replace(errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
                 return failure
@@ -196,7 +196,7 @@ class Iterator:
                 break
             name = known.target
         # RFC 1034 §3.6.2: a loop is an error, and the chain shows whose.
-        shown = self._options.discretion.text(name)
+        shown = self._options.redactor.text(name)
         return servfail(codes.EDE_OTHER, f"aliases without end at {shown}")._replace(answer=each_once(lookup.chain_of(aliases)))
 
     def _iterate(
@@ -206,7 +206,7 @@ class Iterator:
         of_the_parent = above is not None and is_subdomain(name, above)
         if above is not None and of_the_parent:
             below = parent(above)
-        private = self._options.discretion.is_private(name)
+        private = self._options.redactor.is_private(name)
         dp = self._nearest(budget, below, private)
         if dp.hinted:
             # Nobody is followed whom nobody but a file names, until the root has said who its servers are.

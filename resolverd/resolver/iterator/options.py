@@ -7,7 +7,7 @@ from resolverd import bounds
 from resolverd.resolver.iterator.response import Cname, DnameTooLong, Positive, Referral, Response, Unusable
 from resolverd.wire import codes
 from resolverd.wire.names import Address, Name, is_within
-from resolverd.wire.redact import Discretion
+from resolverd.wire.redact import Redactor
 from resolverd.wire.rrset import RRset
 
 
@@ -42,7 +42,7 @@ class TtlBounds(NamedTuple):
 class Options(NamedTuple):
     """How to iterate. `priming`: nobody is believed who leads on from the hints, or whose answer looks like that of somebody on
     the way, before the root's servers have said who they are (`rootcheck`). `harden_glue`: a server gives addresses of names
-    in its own zone only. `list_zones`: DNS lists, whose names are never minimised. `discretion`: knows the names that carry
+    in its own zone only. `list_zones`: DNS lists, whose names are never minimised. `redactor`: knows the names that carry
     a key, which no forwarder and no registry may see. `do_not_query`: addresses never asked, except those in `exempt`, which
     the configuration names.
     """
@@ -58,7 +58,7 @@ class Options(NamedTuple):
     edns_size: int = bounds.MAX_UDP_SIZE
     ttl_bounds: TtlBounds = TtlBounds()
     list_zones: frozenset[Name] = frozenset()
-    discretion: Discretion = Discretion()
+    redactor: Redactor = Redactor()
     do_not_query: tuple[IPv4Network | IPv6Network, ...] = ()
     exempt: frozenset[Address] = frozenset()
 

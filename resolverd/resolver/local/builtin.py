@@ -5,10 +5,12 @@ A stub, forward or local zone at or below one of them wins over it, and `except_
 
 from collections.abc import Iterable
 
-from resolverd.resolver.local import records
+import dnslib
+
 from resolverd.resolver.local.zone import Zone
 from resolverd.wire.answer import Answer
-from resolverd.wire.names import Name, ancestors, from_text, to_text
+from resolverd.wire.names import Name, ancestors, from_text, lower, to_text
+from resolverd.wire.rrset import RRset
 
 _REVERSE = (
     "10.in-addr.arpa",  # RFC 1918
@@ -44,7 +46,7 @@ _APEX = "{0} 10800 IN SOA {0} nobody.invalid. 1 3600 1200 604800 10800\n{0} 1080
 
 def _zone(origin: str, lines: str = "") -> Zone:
     # RFC 6303 §3: an otherwise empty zone, its own name as server.
-    return Zone(from_text(origin), records.rrsets(_APEX.format(to_text(from_text(origin))) + lines))
+    return Zone(from_text(origin), _rrsets(_APEX.format(to_text(from_text(origin))) + lines))
 
 
 class BuiltinZones:
@@ -71,3 +73,22 @@ class BuiltinZones:
                     return answer._replace(answer=tuple(each._replace(owner=name) for each in answer.answer))
                 return zone.answer(name, rtype)
         return None
+
+
+def _rrsets(lines: str) -> list[RRset]:
+    """Records in presentation form, one a line (``name ttl IN type rdata``), as RRsets. Read by dnslib, whose types end here."""
+    gathered: dict[tuple[Name, int], tuple[int, list[bytes]]] = {}
+    for record in dnslib.RR.fromZone(lines):
+        buffer = _Uncompressed()
+        record.rdata.pack(buffer)
+        entry = gathered.setdefault((lower(from_text(str(record.rname))), record.rtype), (record.ttl, []))
+        entry[1].append(bytes(buffer.data))
+    return [RRset(owner, rtype, ttl, tuple(datas)) for (owner, rtype), (ttl, datas) in gathered.items()]
+
+
+class _Uncompressed(dnslib.DNSBuffer):  # type: ignore[misc]
+    """Packs names in full: RRsets keep their rdata without compression."""
+
+    def encode_name(self, name: dnslib.DNSLabel) -> None:
+        """A name without pointers."""
+        self.encode_name_nocompress(name)

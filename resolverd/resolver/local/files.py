@@ -82,18 +82,18 @@ class Change(NamedTuple):
 class LocalZoneFiles:
     """The zones made of those files.
 
-    `elsewhere` as `LocalZoneFiles` has it. `on_change` are told what has changed, on the event loop.
+    `delegated_away` as `LocalZoneFiles` has it. `on_change` are told what has changed, on the event loop.
     """
 
-    def __init__(self, files: ZoneSource, clock: Clock, counters: Counters, elsewhere: Iterable[Name] = ()):
+    def __init__(self, files: ZoneSource, clock: Clock, counters: Counters, delegated_away: Iterable[Name] = ()):
         self._files = files
         self._clock = clock
         self._counters = counters
-        self._elsewhere = tuple(elsewhere)
+        self._delegated_away = tuple(delegated_away)
         self._read: dict[str, _File] = {}
         self._zones: dict[Name, LocalZone] = {}
-        self._odd: frozenset[str] = frozenset()
-        self._blind = False
+        self._bad_names: frozenset[str] = frozenset()
+        self._unreadable = False
         self._looking = asyncio.Lock()
         self.table = LocalZones()
         self.on_change: list[Callable[[Change], None]] = []
@@ -139,10 +139,10 @@ class LocalZoneFiles:
             else:
                 self._take(change)
 
-    async def aim(self, files: ZoneSource, elsewhere: Iterable[Name]) -> None:
+    async def set_source(self, files: ZoneSource, delegated_away: Iterable[Name]) -> None:
         """Read from another folder, or beside other zones, from now on; the zones stay until that is done."""
         async with self._looking:
-            self._files, self._elsewhere = files, tuple(elsewhere)
+            self._files, self._delegated_away = files, tuple(delegated_away)
             self._read = {}
         await self.refresh()
 
@@ -156,7 +156,7 @@ class LocalZoneFiles:
             "zone_lines_passed_over": sum(
                 file.content.faults.number for file in files if isinstance(file.content, Dataset)
             ),
-            "zones_out_of_service": sum(bool(zone.trouble) for zone in self.table),
+            "zones_out_of_service": sum(bool(zone.fault) for zone in self.table),
         }
 
     def _look_in_peace(self) -> Change | None:
@@ -180,9 +180,9 @@ class LocalZoneFiles:
         except OSError as error:
             # No folder and no zones is how most begin; a folder that is gone may be a file system that is.
             if self._zones or not isinstance(error, FileNotFoundError):
-                self._blinded(error)
+                self._tell_unreadable(error)
             return None
-        self._blind = False
+        self._unreadable = False
         now = self._clock.wall()
         known = self._named(found)
         changed, readings = set[Name](), []
@@ -207,10 +207,10 @@ class LocalZoneFiles:
                 changed.add(origin)
         return self._built(changed, readings, now)
 
-    def _blinded(self, error: OSError) -> None:
-        if not self._blind:
+    def _tell_unreadable(self, error: OSError) -> None:
+        if not self._unreadable:
             log.error("the zone files cannot be looked at (%s): the zones stay as they are", error.strerror or error)
-        self._blind = True
+        self._unreadable = True
 
     def _take(self, change: Change | None) -> None:
         if change is None:
@@ -231,9 +231,9 @@ class LocalZoneFiles:
                     known[name] = _origin(name)
                 except BadName as error:
                     odd.add(name)
-                    if name not in self._odd:
+                    if name not in self._bad_names:
                         log.error("%s is no zone, its name being no domain's: %s", name, error)
-        self._odd = frozenset(odd)
+        self._bad_names = frozenset(odd)
         return known
 
     def _fetch(self, name: str, origin: Name, stamp: Stamp, before: _File | None, now: float) -> _File | None:
@@ -262,26 +262,26 @@ class LocalZoneFiles:
             files.setdefault(_origin(name), []).append(name)
         zones = {}
         for origin, names in files.items():
-            trouble = self._trouble(names, now)
+            fault = self._fault(names, now)
             zone = self._zones.get(origin)
-            if zone is None or origin in changed or zone.trouble != trouble:
-                if trouble and all(self._read[name].stamp is not _UNREAD for name in names):
-                    log.error("%s is not served: %s", to_text(origin), trouble)
-                zone = self._zone(origin, names, trouble)
+            if zone is None or origin in changed or zone.fault != fault:
+                if fault and all(self._read[name].stamp is not _UNREAD for name in names):
+                    log.error("%s is not served: %s", to_text(origin), fault)
+                zone = self._zone(origin, names, fault)
                 changed.add(origin)
             zones[origin] = zone
         changed |= self._zones.keys() - zones.keys()
         if not changed:
             return None
         self._zones = zones
-        return Change(LocalZones(zones.values(), self._elsewhere), frozenset(changed), tuple(readings))
+        return Change(LocalZones(zones.values(), self._delegated_away), frozenset(changed), tuple(readings))
 
-    def _zone(self, origin: Name, names: list[str], trouble: str) -> LocalZone:
+    def _zone(self, origin: Name, names: list[str], fault: str) -> LocalZone:
         contents = [self._read[name].content for name in names]
         records = next((each for each in contents if isinstance(each, list)), None)
-        return LocalZone(origin, records, [each for each in contents if isinstance(each, Dataset)], trouble)
+        return LocalZone(origin, records, [each for each in contents if isinstance(each, Dataset)], fault)
 
-    def _trouble(self, names: list[str], now: float) -> str:
+    def _fault(self, names: list[str], now: float) -> str:
         """Why rbldnsd would not serve a zone of these files either."""
         for name in names:
             file = self._read[name]

@@ -16,17 +16,17 @@ _NO_SUCH_RECORD = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_OTHER, "
 
 
 class LocalZone:
-    """The zone at `origin`. `trouble`: why it cannot be served just now; it then answers SERVFAIL, and mail passes."""
+    """The zone at `origin`. `fault`: why it cannot be served just now; it then answers SERVFAIL, and mail passes."""
 
     def __init__(
-        self, origin: Name, records: Sequence[RRset] | None = None, lists: Sequence[Dataset] = (), trouble: str = ""
+        self, origin: Name, records: Sequence[RRset] | None = None, lists: Sequence[Dataset] = (), fault: str = ""
     ):
         """`records`: those of its master file, if there is one; SOA and NS are otherwise those of the first list that has them.
 
         Raises ValueError for a record outside the zone.
         """
         self.origin = lower(origin)
-        self.trouble = trouble
+        self.fault = fault
         self.lists = tuple(lists)
         self._has_master = records is not None
         self.zone = Zone(self.origin, records if records is not None else self._apex())
@@ -40,8 +40,8 @@ class LocalZone:
 
     def ask(self, name: Name, rtype: int) -> LocalAnswer:
         """What it says of `name` (lower case, at or below the origin)."""
-        if self.trouble:
-            return LocalAnswer(servfail(codes.EDE_NOT_READY, self.trouble))
+        if self.fault:
+            return LocalAnswer(servfail(codes.EDE_NOT_READY, self.fault))
         if not self.lists:
             return self.zone.ask(name, rtype)
         if name == self.origin:
@@ -52,7 +52,7 @@ class LocalZone:
         asked = lookup_key(name, self.origin, has_ip4=self._has_ip4)
         listings = [(each, match) for each in self.lists if (match := each.find(asked)) is not None]
         said = self._denial or self.zone.ask(name, rtype, wildcards=not listings)
-        if said.onward is not None:
+        if said.continue_at is not None:
             return said
         if listings:
             return LocalAnswer(_joined(said.answer, _records(name, rtype, listings)))

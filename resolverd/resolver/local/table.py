@@ -14,13 +14,13 @@ from resolverd.wire.rrset import RRset
 class LocalZones:
     """The local zones. Never changed: a reload makes another one.
 
-    `elsewhere`: zones that the configuration has asked of others (stub, forward); what is at or below one of them and not
+    `delegated_away`: zones that the configuration has asked of others (stub, forward); what is at or below one of them and not
     in a deeper local zone is not ours.
     """
 
-    def __init__(self, zones: Iterable[LocalZone] = (), elsewhere: Iterable[Name] = ()):
+    def __init__(self, zones: Iterable[LocalZone] = (), delegated_away: Iterable[Name] = ()):
         self._zones = {zone.origin: zone for zone in zones}
-        self._elsewhere = frozenset(elsewhere)
+        self._delegated_away = frozenset(delegated_away)
 
     def __len__(self) -> int:
         return len(self._zones)
@@ -36,14 +36,14 @@ class LocalZones:
             zone = self._zones.get(name)
             if zone is not None:
                 return zone
-            if name in self._elsewhere or not name[0]:
+            if name in self._delegated_away or not name[0]:
                 return None
             name = name[1 + name[0] :]
 
     def ask(self, name: Name, rtype: int) -> LocalAnswer | None:
         """What the local zones say of `name` (lower case), aliases followed as long as they stay in them; None if it is nobody's.
 
-        `onward` is then the name that others have to be asked for: behind an alias, or the name itself where it is delegated.
+        `continue_at` is then the name that others are asked for: behind an alias, or the name itself where it is delegated.
         """
         zone = self.find(name)
         if zone is None:
@@ -51,15 +51,15 @@ class LocalZones:
         chain: tuple[RRset, ...] = ()
         while zone is not None:
             said = zone.ask(name, rtype)
-            if said.onward is None:
+            if said.continue_at is None:
                 return LocalAnswer(joined(chain, said.answer))
-            if said.onward == name and not said.answer.answer:
+            if said.continue_at == name and not said.answer.answer:
                 # Delegated: who has come by an alias has the alias, who asked for the name itself the referral.
                 return LocalAnswer(joined(chain, Answer(codes.NOERROR, aa=True)) if chain else said.answer, name)
             chain += said.answer.answer
             if len(chain) > bounds.MAX_CNAMES:
                 return LocalAnswer(joined(chain, servfail(codes.EDE_OTHER, "aliases without end")))
-            name = said.onward
+            name = said.continue_at
             zone = self.find(name)
         return LocalAnswer(Answer(codes.NOERROR, chain, aa=True), name)
 

@@ -12,14 +12,14 @@ _ASTERISK = b"\x01*"
 
 
 class LocalAnswer(NamedTuple):
-    """What a zone says. `onward`: the name (lower case) at which the question goes on, None where it is answered.
+    """What a zone says. `continue_at`: the name (lower case) at which the question goes on, None where it is answered.
 
     That is an alias's target, and `answer` holds the alias; or the name asked itself, where it lies in a delegated zone,
     and `answer` is the referral.
     """
 
     answer: Answer
-    onward: Name | None = None
+    continue_at: Name | None = None
 
 
 class Zone:
@@ -66,8 +66,8 @@ class Zone:
         found = types.get(rtype) or types.get(codes.CNAME)
         if found is None:
             return LocalAnswer(Answer(codes.NOERROR, authority=self._authority, aa=True))
-        onward = lower(rdata.target(codes.CNAME, found.rdatas[0])) if found.rtype != rtype else None
-        return LocalAnswer(Answer(codes.NOERROR, (found._replace(owner=name),), aa=True), onward)
+        continue_at = lower(rdata.target(codes.CNAME, found.rdatas[0])) if found.rtype != rtype else None
+        return LocalAnswer(Answer(codes.NOERROR, (found._replace(owner=name),), aa=True), continue_at)
 
     def holds(self, name: Name) -> bool:
         """Whether there are records under exactly this name (lower case)."""

@@ -21,7 +21,7 @@ from resolverd.resolver.iterator.qmin import Minimiser
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Server
 from resolverd.wire.names import from_text, to_text
-from resolverd.wire.redact import Discretion
+from resolverd.wire.redact import Redactor
 from resolverd.zones.guard import GuardTable, unused
 from tests.replay.stack import root_hints, settings
 from tests.unit.dnsbl.test_engine import CLIENT
@@ -46,13 +46,13 @@ FORWARDER, REGISTRY, OPERATOR = "192.5.6.53", "192.5.6.30", "192.5.6.31"
     ],
 )
 def test_names_are_shown_without_their_keys(name, shown):
-    discretion = Discretion(frozenset({from_text(ZONE)}))
-    assert discretion.text(from_text(name)) == shown
-    assert discretion.is_private(from_text(name)) == ("KEY" in shown)
+    redactor = Redactor(frozenset({from_text(ZONE)}))
+    assert redactor.text(from_text(name)) == shown
+    assert redactor.is_private(from_text(name)) == ("KEY" in shown)
 
 
 def test_letters_hide_nothing():
-    assert KEY not in Discretion(frozenset({from_text(ZONE)})).text(from_text(NAME.upper())).lower()
+    assert KEY not in Redactor(frozenset({from_text(ZONE)})).text(from_text(NAME.upper())).lower()
 
 
 def test_every_zone_behind_which_a_key_stands_is_known():

@@ -156,7 +156,7 @@ async def test_a_file_that_changes_while_it_is_read_is_read_once_more() -> None:
 
     hasty = Hasty()
     hasty.put("list.example.ip4set", HEAD + "1.2.3.5\n")
-    await zones.zones.aim(hasty, ())
+    await zones.zones.set_source(hasty, ())
     assert zones.says("5.3.2.1.list.example") == "127.0.0.2", "at the first reading there is nothing better"
     await zones.zones.refresh()
     assert zones.says("5.3.2.1.list.example") == "127.0.0.2", "the second was overtaken by a third"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
 from resolverd.resolver.local.rbldnsd.addresses import cidr4, cidr6, range4
+from resolverd.resolver.local.rbldnsd.intervals import in_order
 from resolverd.resolver.local.rbldnsd.key import lookup_key
 from resolverd.resolver.local.rbldnsd.nametable import NameTable
-from resolverd.resolver.local.rbldnsd.order import in_order
 from resolverd.wire import rdata
 from resolverd.wire.names import from_text, lower, reversed_address
 

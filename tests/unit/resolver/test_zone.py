@@ -62,8 +62,8 @@ def shown(said: LocalAnswer) -> str:
         words.append(f"{to_text(rrset.owner)} {codes.type_text(rrset.rtype)} {datas}")
     if any(rrset.rtype == codes.SOA for rrset in said.answer.authority):
         words.append("SOA")
-    if said.onward is not None:
-        words.append(f"-> {to_text(said.onward)}")
+    if said.continue_at is not None:
+        words.append(f"-> {to_text(said.continue_at)}")
     return "; ".join(words)
 
 
@@ -115,7 +115,7 @@ def test_what_it_says(name: str, rtype: str, wanted: str) -> None:
 ])  # fmt: skip
 def test_delegated_names_are_referred(name: str, rtype: str) -> None:
     said = ask(name, rtype)
-    assert said.onward == from_text(name)
+    assert said.continue_at == from_text(name)
     assert not said.answer.aa
     assert not said.answer.answer
     (ns,) = said.answer.authority
@@ -140,7 +140,7 @@ def test_aliases_are_followed_from_one_own_zone_into_another() -> None:
 def test_a_loop_of_aliases_ends() -> None:
     said = ask("loop.example.org", "A")
     assert said.answer.rcode == codes.SERVFAIL
-    assert said.onward is None
+    assert said.continue_at is None
 
 
 def test_a_dname_that_makes_a_name_too_long() -> None:
@@ -158,8 +158,8 @@ def test_negative_answers_live_as_long_as_the_smaller_of_soa_and_minimum() -> No
 
 def test_the_closest_zone_answers() -> None:
     inner = zone("@ 60 SOA a b 1 2 3 4 5\nq 60 A 192.0.2.99\n", "wild.example.org")
-    elsewhere = [from_text("b.c.d.example.org"), from_text("wild.example.org"), from_text("org")]
-    table = LocalZones([zone(), inner], elsewhere=elsewhere)
+    delegated_away = [from_text("b.c.d.example.org"), from_text("wild.example.org"), from_text("org")]
+    table = LocalZones([zone(), inner], delegated_away=delegated_away)
     assert table.find(from_text("q.wild.example.org")) is inner
     found = table.find(from_text("d.example.org"))
     assert found is not None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from resolverd.resolver.local.rbldnsd.directives import Head
 from resolverd.resolver.local.rbldnsd.key import LookupKey
-from resolverd.resolver.local.rbldnsd.reader import Faults, Reader
+from resolverd.resolver.local.rbldnsd.reader import Faults, LineReader
 from resolverd.resolver.local.rbldnsd.values import expand
 from resolverd.wire.names import to_text
 
@@ -24,7 +24,7 @@ class Dataset(ABC):
     is_ip4 = False
     """Whether it holds IPv4 addresses."""
 
-    def __init__(self, reader: Reader, size: int):
+    def __init__(self, reader: LineReader, size: int):
         """Raises BadDataset where nothing could be read."""
         self.faults: Faults = reader.faults(size)
         self.head: Head = reader.directives.head()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
 from resolverd.resolver.local.rbldnsd.key import LookupKey
 from resolverd.resolver.local.rbldnsd.nametable import NameTable
-from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
+from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
 from resolverd.wire.names import MAX_LABEL, MAX_NAME, BadName, from_text
 
 _EXACT = 1
@@ -22,7 +22,7 @@ _LENGTHS = [bytes((length,)) for length in range(MAX_LABEL + 1)]
 class DnSet(Dataset):
     """Names with the packed value and flags of each; names that have several entries keep the further ones apart."""
 
-    def __init__(self, reader: Reader, size: int, names: NameTable, packed: "array[int]", more: dict[int, list[int]]):
+    def __init__(self, reader: LineReader, size: int, names: NameTable, packed: "array[int]", more: dict[int, list[int]]):
         """Raises BadDataset where nothing could be read."""
         super().__init__(reader, size)
         self._names = names
@@ -50,7 +50,7 @@ class DnSet(Dataset):
 
 def parse_names(lines: Iterable[bytes], modified: int, now: float) -> DnSet:
     """The set that a file's lines are. Raises BadDataset."""
-    reader = Reader(modified, now)
+    reader = LineReader(modified, now)
     names = NameTable()
     packed = array("I")
     more: dict[int, list[int]] = {}

@@ -12,9 +12,9 @@ from itertools import islice
 
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, range4
 from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.intervals import in_order
 from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
-from resolverd.resolver.local.rbldnsd.order import in_order
-from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
+from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
 
 _SHIFTS = (0, 8, 16, 24)
 _WIDTH = 8
@@ -27,7 +27,7 @@ class Ip4Set(Dataset):
 
     is_ip4 = True
 
-    def __init__(self, reader: Reader, size: int, levels: tuple["array[int]", ...]):
+    def __init__(self, reader: LineReader, size: int, levels: tuple["array[int]", ...]):
         """Raises BadDataset where nothing could be read."""
         super().__init__(reader, size)
         self._levels = [(shift, rows) for shift, rows in zip(_SHIFTS, levels, strict=True) if rows]
@@ -62,7 +62,7 @@ class Ip4Set(Dataset):
 
 def parse_addresses(lines: Iterable[bytes], modified: int, now: float) -> Ip4Set:
     """The set that a file's lines are. Raises BadDataset."""
-    reader = Reader(modified, now)
+    reader = LineReader(modified, now)
     rows = [bytearray() for _ in _SHIFTS]
     singles = rows[0]
     size = 0
@@ -86,7 +86,7 @@ def parse_addresses(lines: Iterable[bytes], modified: int, now: float) -> Ip4Set
     return Ip4Set(reader, size, tuple(_packed(each) for each in rows))
 
 
-def _entry(reader: Reader, line: bytes) -> tuple[int, int, int] | None:
+def _entry(reader: LineReader, line: bytes) -> tuple[int, int, int] | None:
     """First and last address and value of an entry; None, and a remark, for one that cannot be read."""
     excludes, line = excluded(line)
     token = IP4_TOKEN.match(line)

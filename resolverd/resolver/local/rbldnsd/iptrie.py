@@ -6,13 +6,13 @@ from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, IP6_TOKEN, cid
 from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
 from resolverd.resolver.local.rbldnsd.intervals import Intervals, Prefixes
 from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
-from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, Reader, excluded
+from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
 
 
 class IpTrie(Dataset):
     """Networks of one family."""
 
-    def __init__(self, reader: Reader, size: int, intervals: Intervals, *, ip4: bool):
+    def __init__(self, reader: LineReader, size: int, intervals: Intervals, *, ip4: bool):
         """Raises BadDataset where nothing could be read."""
         super().__init__(reader, size)
         self._intervals = intervals
@@ -37,15 +37,15 @@ class IpTrie(Dataset):
 
 def parse_ip4(lines: Iterable[bytes], modified: int, now: float) -> IpTrie:
     """The IPv4 networks that a file's lines are. Raises BadDataset."""
-    return _parse(Reader(modified, now), lines, ip4=True)
+    return _parse(LineReader(modified, now), lines, ip4=True)
 
 
 def parse_ip6(lines: Iterable[bytes], modified: int, now: float) -> IpTrie:
     """The IPv6 networks that a file's lines are. Raises BadDataset."""
-    return _parse(Reader(modified, now, ip6=True), lines, ip4=False)
+    return _parse(LineReader(modified, now, ip6=True), lines, ip4=False)
 
 
-def _parse(reader: Reader, lines: Iterable[bytes], *, ip4: bool) -> IpTrie:
+def _parse(reader: LineReader, lines: Iterable[bytes], *, ip4: bool) -> IpTrie:
     pattern, cidr = (IP4_TOKEN, cidr4) if ip4 else (IP6_TOKEN, cidr6)
     prefixes = Prefixes(32 if ip4 else 128)
     seen = 0

@@ -26,7 +26,7 @@ class Faults(NamedTuple):
     shown: tuple[str, ...]
 
 
-class Reader:
+class LineReader:
     """One file. `modified` and `now` in wall seconds, for serial numbers and timestamps; `ip6`: ``::`` begins an address."""
 
     def __init__(self, modified: int, now: float, *, ip6: bool = False):
@@ -117,4 +117,4 @@ def excluded(line: bytes) -> tuple[bool, bytes]:
     return False, line
 
 
-__all__ = ["EXCLUDED", "BadDataset", "Faults", "Reader", "excluded"]
+__all__ = ["EXCLUDED", "BadDataset", "Faults", "LineReader", "excluded"]
