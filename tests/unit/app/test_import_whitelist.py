@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from fake_backend import FakeBackend
+from served import Served
 
 from resolverd.app.allow_files import allow_files
 from resolverd.config import load
@@ -118,14 +118,14 @@ def test_a_full_disk_leaves_the_file_as_it_was(nobody: str, tmp_path: Path, monk
     assert [each.name for each in state.iterdir()] == ["allow_clients"]
 
 
-def test_the_daemon_reads_it_at_once(daemon: tuple[FakeBackend, str], tmp_path: Path) -> None:
-    backend, config = daemon
+def test_the_daemon_reads_it_at_once(daemon: Served, tmp_path: Path) -> None:
+    config = daemon.config
     file = tmp_path / "clients"
     file.write_text("example.com\n")
     assert run("import", "whitelist", str(file), "-c", config).exit_code == 0
-    assert backend.reloads == 1
+    assert daemon.loads == 1
     assert run("import", "whitelist", str(file), "-c", config).exit_code == 0
-    assert backend.reloads == 1, "nothing new, nothing to read"
+    assert daemon.loads == 1, "nothing new, nothing to read"
 
 
 def test_where_nothing_is_kept_it_says_what_to_do(tmp_path: Path) -> None:

@@ -1,18 +1,16 @@
 """Looking into the greylist and editing it; the store read out and filled; both over HTTP and as commands."""
 
-import asyncio
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from fake_backend import FakeBackend, bound, for_commands
 from hypothesis import given
 from hypothesis import strategies as st
+from served import Served, bound, serving
 from virtualtime import VirtualClock, virtual
 
 from resolverd.cli.root import resolverd
@@ -23,7 +21,6 @@ from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.servers.http import dump_format
-from resolverd.servers.http.app import HttpServer
 from resolverd.servers.http.dump_format import BadLine
 from resolverd.state import dump as archive
 from resolverd.state.dump import Loaded, Stored
@@ -204,26 +201,10 @@ def run(*arguments: str, **more: object) -> Result:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[tuple[FakeBackend, str]]:
-    """A real HTTP server over a fake backend with a store, in a thread with a loop of its own, on the socket for commands."""
-    backend = FakeBackend()
-    sock = for_commands(tmp_path / "var")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def start() -> HttpServer:
-        server = HttpServer(backend, Counters(), token="t0ken")
-        await server.serve(sock)
-        return server
-
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
-    (tmp_path / "config.toml").touch()
-    yield backend, str(tmp_path / "config.toml")
-    asyncio.run_coroutine_threadsafe(server.close(0.1), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    loop.close()
+def daemon(tmp_path: Path) -> Iterator[Served]:
+    """A daemon in a thread with a loop of its own, on the socket for commands."""
+    with serving(tmp_path) as served:
+        yield served
 
 
 @pytest.fixture
@@ -236,8 +217,8 @@ def nobody(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_greylist_commands(daemon: tuple[FakeBackend, str]) -> None:
-    _, config = daemon
+def test_greylist_commands(daemon: Served) -> None:
+    config = daemon.config
     given = ("--sender", "bob@example.com", "--recipient", "anna@example.org", "-c", config)
     assert run("greylist", "show", "-c", config).output.splitlines()[1:] == []
     assert "waits no more" in run("greylist", "allow", "192.0.2.7", *given).output
@@ -263,8 +244,8 @@ def test_greylist_commands(daemon: tuple[FakeBackend, str]) -> None:
         (("import", "postgrey", "/nowhere/at/all"), 2),
     ],
 )
-def test_usage(daemon: tuple[FakeBackend, str], arguments: tuple[str, ...], status: int) -> None:
-    assert run(*arguments, "-c", daemon[1]).exit_code == status
+def test_usage(daemon: Served, arguments: tuple[str, ...], status: int) -> None:
+    assert run(*arguments, "-c", daemon.config).exit_code == status
 
 
 def test_no_daemon_to_ask(nobody: str) -> None:
@@ -273,11 +254,11 @@ def test_no_daemon_to_ask(nobody: str) -> None:
     assert "resolverd serve" in result.stderr
 
 
-def test_dump_and_load_through_the_daemon_and_without_one(daemon: tuple[FakeBackend, str], nobody: str) -> None:
-    backend, config = daemon
+def test_dump_and_load_through_the_daemon_and_without_one(daemon: Served, nobody: str) -> None:
+    config = daemon.config
     for number in range(2500):
-        backend.store.put(TRIPLETS, b"192.0.2.0/s%04d@example.com/r@example.org" % number, b"\x01\x00" + b"e" * 8, 4e9)
-    backend.store.put("other", b"\xff\x00", b"\0" * 100, 4e9)
+        daemon.store.put(TRIPLETS, b"192.0.2.0/s%04d@example.com/r@example.org" % number, b"\x01\x00" + b"e" * 8, 4e9)
+    daemon.store.put("other", b"\xff\x00", b"\0" * 100, 4e9)
     dump = run("store", "dump", "-c", config)
     assert dump.exit_code == 0
     assert len(dump.stdout.splitlines()) == 2502
@@ -285,7 +266,7 @@ def test_dump_and_load_through_the_daemon_and_without_one(daemon: tuple[FakeBack
     assert json.loads(loaded.stdout) == {"taken": 2501, "kept": 0, "expired": 0, "tables": {TRIPLETS: 2500, "other": 1}}
     again = run("store", "dump", "-c", nobody)
     assert again.stdout == dump.stdout
-    backend.store.delete("other", b"\xff\x00")
+    daemon.store.delete("other", b"\xff\x00")
     loaded = run("store", "load", "-c", config, input=again.stdout)
     assert loaded.stdout.startswith("2501 records taken, 0 were there already")
 
@@ -293,7 +274,7 @@ def test_dump_and_load_through_the_daemon_and_without_one(daemon: tuple[FakeBack
 @pytest.mark.parametrize("which", ["daemon", "nobody"])
 def test_a_faulty_dump_loads_nothing(which: str, request: pytest.FixtureRequest) -> None:
     found = request.getfixturevalue(which)
-    config = found if isinstance(found, str) else found[1]
+    config = found if isinstance(found, str) else found.config
     good = '{"table": "t", "key": "k", "value": "", "expires": 4e9}\n'
     result = run("store", "load", "-c", config, input=f"{good}\n{good}rubbish\n")
     assert result.exit_code == 1
@@ -328,9 +309,9 @@ DATA=END
 """
 
 
-def test_a_dump_of_postgreys_is_imported(daemon: tuple[FakeBackend, str], tmp_path: Path) -> None:
-    backend, config = daemon
-    now = int(backend.clock.wall())
+def test_a_dump_of_postgreys_is_imported(daemon: Served, tmp_path: Path) -> None:
+    config = daemon.config
+    now = int(daemon.clock.wall())
     file = tmp_path / "dump"
     file.write_text(DUMP.format(first=now - 1000, last=now - 500))
     result = run("import", "postgrey", str(file), "--json", "-c", config)
@@ -350,11 +331,11 @@ def test_a_dump_of_postgreys_is_imported(daemon: tuple[FakeBackend, str], tmp_pa
 
 
 @pytest.mark.skipif(shutil.which("db5.3_load") is None, reason="needs db5.3-util")
-def test_databases_are_made_and_read_with_berkeley_db(daemon: tuple[FakeBackend, str], tmp_path: Path) -> None:
+def test_databases_are_made_and_read_with_berkeley_db(daemon: Served, tmp_path: Path) -> None:
     import subprocess
 
-    backend, config = daemon
-    now = int(backend.clock.wall())
+    config = daemon.config
+    now = int(daemon.clock.wall())
     folder = tmp_path / "postgrey"
     folder.mkdir()
     text = DUMP.format(first=now - 1000, last=now - 500)

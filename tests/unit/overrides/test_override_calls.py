@@ -1,25 +1,20 @@
 """Overrides as people and programs meet them: commands, HTTP, and a daemon that is ended and started again."""
 
-import asyncio
 import json
 import shlex
-import socket
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import dns.rcode
 import pytest
 from click.testing import CliRunner, Result
-from fake_backend import REFUSED, FakeBackend, bound, for_commands
+from served import LISTED, TOKEN, Served, bound, serving
 
 from resolverd.cli.root import resolverd
-from resolverd.metrics import Counters
-from resolverd.servers.http.app import HttpServer
 from tests.unit.app.test_daemon import REQUEST, Running
 
 CONTRIB = Path(__file__).parents[3] / "contrib"
@@ -29,37 +24,21 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(resolverd, list(arguments), prog_name="resolverd")
 
 
-class Served:
-    """A real HTTP server over a fake backend with a real book, in a thread with a loop of its own."""
+class Calls(NamedTuple):
+    """Calls of a daemon."""
 
-    def __init__(self, folder: Path) -> None:
-        self.backend = FakeBackend()
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        sock = bound()
-        self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        self.server = asyncio.run_coroutine_threadsafe(self._start(sock, for_commands(folder / "var")), self.loop).result(5)
-        (folder / "config.toml").touch()
-        self.config = str(folder / "config.toml")
+    daemon: Served
 
-    async def _start(self, *socks: socket.socket) -> HttpServer:
-        server = HttpServer(self.backend, Counters(), token="t0ken")
-        for sock in socks:
-            await server.serve(sock)
-        return server
+    @property
+    def config(self) -> str:
+        return self.daemon.config
 
-    def end(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.close(0.1), self.loop).result(5)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
-        self.loop.close()
-
-    def call(self, method: str, path: str, body: object = None, *, token: str = "t0ken") -> tuple[int, Any]:
+    def call(self, method: str, path: str, body: object = None, *, token: str = TOKEN) -> tuple[int, Any]:
         octets = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= {"Content-Type": "application/json"} if octets else {}
-        request = urllib.request.Request(self.url + path, method=method, data=octets, headers=headers)
+        url = f"http://127.0.0.1:{self.daemon.port}{path}"
+        request = urllib.request.Request(url, method=method, data=octets, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as reply:
                 return reply.status, json.load(reply)
@@ -69,21 +48,20 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("served"))
-    yield served
-    served.end()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
+    with serving(tmp_path_factory.mktemp("served")) as daemon:
+        yield Calls(daemon)
 
 
 @pytest.fixture
-def served(server: Served) -> Iterator[Served]:
-    """The server, without any override."""
+def served(server: Calls) -> Iterator[Calls]:
+    """The daemon, without any override."""
     yield server
-    for shown in server.backend.book.shown():
-        server.backend.book.index.drop(shown.override.key)
+    for each in shown(server):
+        assert server.call("DELETE", f"/v1/overrides/{quote(each['subject'], safe='')}")[0] == 200
 
 
-def shown(served: Served) -> list[dict[str, Any]]:
+def shown(served: Calls) -> list[dict[str, Any]]:
     document = json.loads(run("overrides", "--json", "-c", served.config).stdout)
     found: list[dict[str, Any]] = document["overrides"]
     return found
@@ -92,7 +70,7 @@ def shown(served: Served) -> list[dict[str, Any]]:
 # -- commands
 
 
-def test_deny_as_fail2ban_calls_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deny_as_fail2ban_calls_it(served: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "anna")
     for _ in range(2):
         result = run("deny", "192.0.2.7", "--for", "1h", "--reason", "fail2ban", "-c", served.config)
@@ -103,7 +81,7 @@ def test_deny_as_fail2ban_calls_it(served: Served, monkeypatch: pytest.MonkeyPat
     assert (override["owner"], override["reason"], override["until"] - override["since"]) == ("anna", "fail2ban", 3600)
 
 
-def test_fail2ban_takes_back_only_what_is_its_own(served: Served) -> None:
+def test_fail2ban_takes_back_only_what_is_its_own(served: Calls) -> None:
     words = (CONTRIB / "fail2ban" / "action.d" / "resolverd.conf").read_text().splitlines()
     ban = next(line.partition("=")[2] for line in words if line.startswith("actionban"))
     unban = next(line.partition("=")[2] for line in words if line.startswith("actionunban"))
@@ -121,7 +99,7 @@ def test_fail2ban_takes_back_only_what_is_its_own(served: Served) -> None:
     assert [each["owner"] for each in shown(served)] == ["anna"]
 
 
-def test_a_ban_leaves_the_admins_denial_alone_and_ends_without_it(served: Served) -> None:
+def test_a_ban_leaves_the_admins_denial_alone_and_ends_without_it(served: Calls) -> None:
     for arguments in (("--owner", "anna", "--for", "2h"), ("--temporary", "--owner", "fail2ban", "--for", "1h")):
         assert run("deny", "192.0.2.7", *arguments, "-c", served.config).exit_code == 0
     assert [(each["owner"], each["temporary"]) for each in shown(served)] == [("anna", False), ("fail2ban", True)]
@@ -133,7 +111,7 @@ def test_a_ban_leaves_the_admins_denial_alone_and_ends_without_it(served: Served
 
 
 @pytest.mark.parametrize("lasting", ["-1", "-1s", "-1.0s"])
-def test_a_ban_without_end_as_fail2ban_says_it(served: Served, lasting: str) -> None:
+def test_a_ban_without_end_as_fail2ban_says_it(served: Calls, lasting: str) -> None:
     done = run("deny", "192.0.2.7", "--temporary", "--for", lasting, "-c", served.config)
     assert done.stdout == "192.0.2.7 is denied, put off (450) for good\n"
     assert shown(served)[0]["until"] is None
@@ -148,12 +126,12 @@ def test_a_ban_without_end_as_fail2ban_says_it(served: Served, lasting: str) -> 
         (("deny", "2001:db8::/32"), "2001:db8::/32 is denied, for good"),
     ],
 )
-def test_what_is_said_is_repeated_in_words(served: Served, arguments: tuple[str, ...], says: str) -> None:
+def test_what_is_said_is_repeated_in_words(served: Calls, arguments: tuple[str, ...], says: str) -> None:
     assert run(*arguments, "-c", served.config).stdout == says + "\n"
     assert len(shown(served)) == 1
 
 
-def test_overrides_are_listed_and_taken_back(served: Served) -> None:
+def test_overrides_are_listed_and_taken_back(served: Calls) -> None:
     for arguments in (("allow", "192.0.2.7"), ("deny", "192.0.2.7", "--for", "2h"), ("allow", "example.com", "--scope", "spf")):
         assert run(*arguments, "--owner", "eve", "-c", served.config).exit_code == 0
     lines = [line.split("\t") for line in run("overrides", "-c", served.config).stdout.splitlines()]
@@ -169,19 +147,15 @@ def test_overrides_are_listed_and_taken_back(served: Served) -> None:
     assert [each["subject"] for each in shown(served)] == ["example.com"]
 
 
-def test_the_client_of_a_verdict_is_meant(served: Served) -> None:
-    served.backend.verdict = _verdict  # type: ignore[method-assign]
-    assert run("allow", "--from-id", REFUSED.id, "--for", "30d", "-c", served.config).exit_code == 0
+def test_the_client_of_a_verdict_is_meant(served: Calls) -> None:
+    reference = json.loads(run("check", LISTED, "--json", "-c", served.config).stdout)["id"]
+    assert run("allow", "--from-id", reference, "--for", "30d", "-c", served.config).exit_code == 0
     (override,) = shown(served)
-    assert (override["subject"], override["from_id"]) == ("192.0.2.1", REFUSED.id)
+    assert (override["subject"], override["from_id"]) == (LISTED, reference)
     unknown = run("allow", "--from-id", "NOBODY", "-c", served.config)
     assert unknown.exit_code == 1
     assert "say who is meant" in unknown.stderr
     assert run("allow", "192.0.2.9", "--from-id", "NOBODY", "-c", served.config).exit_code == 0
-
-
-async def _verdict(reference: str) -> Any:
-    return REFUSED._replace(client=ip_address("192.0.2.1")) if reference == REFUSED.id else None
 
 
 @pytest.mark.parametrize(
@@ -202,7 +176,7 @@ async def _verdict(reference: str) -> Any:
     ],
 )
 def test_what_cannot_be_done_is_told_and_changes_nothing(
-    served: Served, arguments: tuple[str, ...], status: int, says: str
+    served: Calls, arguments: tuple[str, ...], status: int, says: str
 ) -> None:
     result = run(*arguments, "-c", served.config)
     assert result.exit_code == status
@@ -222,7 +196,7 @@ def test_without_a_daemon_there_is_nobody_to_tell(tmp_path: Path) -> None:
 # -- HTTP
 
 
-def test_query_and_body_say_the_same(served: Served) -> None:
+def test_query_and_body_say_the_same(served: Calls) -> None:
     status, first = served.call("PUT", "/v1/overrides/192.0.2.0%2F24?action=deny&for=1h&reason=a+b&owner=x")
     assert status == 200
     body = {"subject": "192.0.2.0/24", "action": "deny", "for": "1h", "reason": "a b", "owner": "x", "to": None}
@@ -239,7 +213,7 @@ def test_query_and_body_say_the_same(served: Served) -> None:
     assert served.call("DELETE", "/v1/overrides/192.0.2.0%2F24")[1] == {"forgotten": 0}
 
 
-def test_temporary_in_query_and_body(served: Served) -> None:
+def test_temporary_in_query_and_body(served: Calls) -> None:
     status, first = served.call("PUT", "/v1/overrides/192.0.2.7?action=deny&temporary=true&for=1h")
     assert (status, first["temporary"]) == (200, True)
     for said, expected in ((True, True), ("true", True), (False, False)):
@@ -249,7 +223,7 @@ def test_temporary_in_query_and_body(served: Served) -> None:
         assert served.call("PUT", f"/v1/overrides/192.0.2.7?{query}")[0] == 400
 
 
-def test_who_means_a_whole_suffix_says_so(served: Served) -> None:
+def test_who_means_a_whole_suffix_says_so(served: Calls) -> None:
     for subject in ("com", "*.co.uk", "0.0.0.0/1"):
         for action in ("allow", "deny"):
             result = run(action, subject, "-c", served.config)
@@ -264,11 +238,11 @@ def test_who_means_a_whole_suffix_says_so(served: Served) -> None:
     assert served.call("PUT", "/v1/overrides", {"subject": "com", "action": "allow", "force": True})[0] == 200
 
 
-def test_who_says_nothing_of_himself_is_told_by_his_address(served: Served) -> None:
+def test_who_says_nothing_of_himself_is_told_by_his_address(served: Calls) -> None:
     assert served.call("PUT", "/v1/overrides/192.0.2.7?action=allow")[1]["owner"] == "127.0.0.1 over HTTP"
 
 
-def test_some_of_a_subjects_are_taken_back(served: Served) -> None:
+def test_some_of_a_subjects_are_taken_back(served: Calls) -> None:
     for query in ("action=allow&scope=spf", "action=allow&scope=lists&to=a@example.org", "action=deny"):
         assert served.call("PUT", f"/v1/overrides/192.0.2.7?{query}")[0] == 200
     assert served.call("DELETE", "/v1/overrides/192.0.2.7?of=nobody")[1] == {"forgotten": 0}
@@ -296,7 +270,7 @@ def test_some_of_a_subjects_are_taken_back(served: Served) -> None:
         ("GET", "/v1/overrides?subject=192.0.2.7", None, 400),
     ],
 )
-def test_bad_calls_are_told(served: Served, method: str, path: str, body: object, status: int) -> None:
+def test_bad_calls_are_told(served: Calls, method: str, path: str, body: object, status: int) -> None:
     assert served.call(method, path, body)[0] == status
     assert shown(served) == []
 
@@ -305,7 +279,7 @@ def test_bad_calls_are_told(served: Served, method: str, path: str, body: object
     ("method", "path"),
     [("PUT", "/v1/overrides/192.0.2.7?action=deny"), ("DELETE", "/v1/overrides/a.b"), ("GET", "/v1/overrides")],
 )
-def test_looking_and_changing_need_the_token(served: Served, method: str, path: str) -> None:
+def test_looking_and_changing_need_the_token(served: Calls, method: str, path: str) -> None:
     assert served.call(method, path, token="")[0] == 401
     assert shown(served) == []
 

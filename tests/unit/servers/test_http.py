@@ -2,30 +2,24 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import pytest
-from fake_backend import ACCEPTED, REFUSED, FakeBackend, bound, for_commands
 from hypothesis import given
 from hypothesis import strategies as st
+from served import DNSWL, GOOD, LISTED, TOKEN, Served, configured
 
 from resolverd import bounds
-from resolverd.failures import ConfigFault
-from resolverd.mail.findings import Verdict
-from resolverd.mail.request import Attempt
-from resolverd.metrics import Counters
+from resolverd.config import Settings
+from resolverd.failures import ConfigError, ConfigFault
 from resolverd.servers.access import Opening
 from resolverd.servers.http import openapi, shapes
 from resolverd.servers.http.api import ROUTES, Route
-from resolverd.servers.http.app import HttpServer
 from resolverd.servers.http.problems import Problem
-from resolverd.servers.ports import Readiness
-from resolverd.wire import codes, names
 
-TOKEN = "token-of-the-test"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
@@ -39,11 +33,8 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
-class Service:
-    """The HTTP server on a port of its own, and raw requests to it."""
-
-    def __init__(self, server: HttpServer, backend: FakeBackend, counters: Counters, port: int):
-        self.server, self.backend, self.counters, self.port = server, backend, counters, port
+class Service(Served):
+    """The daemon on a port of its own, and raw requests to it."""
 
     async def raw(self, *parts: bytes, pause: float = 0, eof: bool = False, over: Path | None = None) -> bytes:
         """What comes back until the server closes; over a UNIX socket where one is given."""
@@ -107,14 +98,16 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    backend, counters = FakeBackend(), Counters()
-    server = HttpServer(backend, counters, token=TOKEN, hosts=["mail.example.org"])
-    sock = bound()
-    port = sock.getsockname()[1]
-    await server.serve(sock)
-    yield Service(server, backend, counters, port)
-    await server.close(0.1)
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    service = Service(tmp_path)
+    await service.start()
+    yield service
+    await service.end()
+
+
+async def greylisted(service: Service) -> int:
+    """How many records greylisting has."""
+    return len((await service.call("GET", "/v1/greylist", token=TOKEN)).document["records"])
 
 
 def is_problem(response: Response, status: int) -> bool:
@@ -131,39 +124,33 @@ def is_problem(response: Response, status: int) -> bool:
 
 
 async def test_a_verdict_by_get_records_nothing(service: Service):
-    service.backend.decide = lambda attempt: REFUSED
-    response = await service.call(
-        "GET", "/v1/verdict?client_address=192.0.2.1&helo_name=mail.example.org&sender=a%40example.org&recipient=b%40example.com"
-    )
-    assert response.status == 200
-    assert service.backend.asked == [
-        (
-            Attempt(ip_address("192.0.2.1"), helo_name="mail.example.org", sender="a@example.org", recipient="b@example.com"),
-            False,
+    for client, action in ((LISTED, "reject"), (GOOD, "greylist")):
+        response = await service.call(
+            "GET", f"/v1/verdict?client_address={client}&helo_name=mail.example.org&sender=&recipient=b%40example.com"
         )
+        assert (response.status, response.document["action"]) == (200, action)
+        document = response.document
+        assert {"id", "action", "score", "reason", "findings", "greylist", "partial", "ms"} <= set(document)
+        for finding in document["findings"]:
+            assert {"check", "code", "text", "score", "evidence", "ms"} <= set(finding)
+    assert [evidence["answered"] for each in document["findings"] if each["check"] == "ptr" for evidence in each["evidence"]] == [
+        "good.example.org"
     ]
-    document = response.document
-    assert {"id", "action", "score", "reason", "findings", "greylist", "partial", "ms"} <= set(document)
-    assert document["action"] == "reject"
-    finding = document["findings"][1]
-    assert {"check", "code", "text", "score", "evidence", "ms"} <= set(finding)
-    assert finding["evidence"] == [
-        {"asked": "192.0.2.1 in zen.spamhaus.org", "answered": "SBL, as 127.0.0.2", "age": 60, "ms": 20}
-    ]
+    assert (service.judged, await greylisted(service)) == (0, 0)
 
 
 @pytest.mark.parametrize(("extra", "record"), [({}, True), ({"dry_run": False}, True), ({"dry_run": True}, False)])
 async def test_a_verdict_by_post_is_recorded_unless_dry(service: Service, extra: dict[str, bool], record: bool):
-    body = json.dumps({"client_address": "2001:db8::1", "sender": "<>", "size": 5, **extra}).encode()
-    response = await service.call("POST", "/v1/verdict", body)
-    assert response.document["action"] == "accept"
-    assert service.backend.asked == [(Attempt(ip_address("2001:db8::1"), sender="", size=5), record)]
+    attempt = {"client_address": GOOD, "helo_name": "good.example.org", "sender": "<>", "recipient": "b@example.com", "size": 5}
+    response = await service.call("POST", "/v1/verdict", json.dumps({**attempt, **extra}).encode())
+    assert response.document["action"] == "greylist"
+    assert (service.judged, await greylisted(service) > 0) == (record, record)
 
 
 async def test_no_sender_is_not_the_null_sender(service: Service):
-    await service.call("GET", "/v1/verdict?client_address=192.0.2.1")
-    await service.call("GET", "/v1/verdict?client_address=192.0.2.1&sender=")
-    assert [attempt.has_sender for attempt, _ in service.backend.asked] == [False, True]
+    for query, text in (("", "no sender given"), ("&sender=", "null sender")):
+        document = (await service.call("GET", f"/v1/verdict?client_address={GOOD}{query}")).document
+        assert [each["text"] for each in document["findings"] if each["check"] == "sender_domain"] == [text]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +176,7 @@ async def test_every_attribute_at_fault_is_named(service: Service, attributes: d
     response = await service.call("POST", "/v1/verdict", json.dumps(attributes).encode())
     assert is_problem(response, 400)
     assert sorted(error["name"] for error in response.document["errors"]) == sorted(names_at_fault)
-    assert service.backend.asked == []
+    assert (service.judged, service.net.asked) == (0, [])
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"3", b"null", b'{"a":1}}', b"\xff\xfe", b"[" * 60000, b'{"client_address": NaN}'])
@@ -213,24 +200,24 @@ def test_attributes_give_an_attempt_or_a_problem(attributes: dict[str, Any]):
 
 
 async def test_a_verdict_again(service: Service):
-    assert (await service.call("GET", f"/v1/verdict/{REFUSED.id}", token=TOKEN)).document["id"] == REFUSED.id
+    given = (await service.call("GET", f"/v1/verdict?client_address={LISTED}")).document
+    assert (await service.call("GET", f"/v1/verdict/{given['id']}", token=TOKEN)).document == given
     assert is_problem(await service.call("GET", "/v1/verdict/NOSUCH", token=TOKEN), 404)
 
 
 async def test_a_stream_answers_line_by_line_in_order(service: Service):
-    service.backend.decide = lambda attempt: REFUSED if attempt.sender else ACCEPTED
     lines = [
-        b'{"client_address": "192.0.2.1", "sender": "a@example.org"}',
+        b'{"client_address": "%s", "helo_name": "mail.example.org"}' % LISTED.encode(),
         b"not json",
         b"",
-        b'{"client_address": "192.0.2.1", "dry_run": true}',
+        b'{"client_address": "%s", "helo_name": "good.example.org", "dry_run": true}' % GOOD.encode(),
     ] * 20
     response = await service.call("POST", "/v1/verdicts", b"\n".join(lines), Content_Type="application/x-ndjson")
     assert response.status == 200
     assert response.headers["content-type"] == "application/x-ndjson"
     found = [json.loads(line) for line in response.body.splitlines()]
     assert [entry.get("action", entry.get("status")) for entry in found] == ["reject", 400, "accept"] * 20
-    assert [record for _, record in service.backend.asked] == [True, False] * 20
+    assert service.judged == 20
 
 
 async def test_a_stream_gives_each_verdict_before_the_next_line_comes(service: Service):
@@ -242,9 +229,9 @@ async def test_a_stream_gives_each_verdict_before_the_next_line_comes(service: S
     async with asyncio.timeout(5):
         await reader.readuntil(b"\r\n\r\n")
         for _ in range(3):
-            line = b'{"client_address": "192.0.2.1"}\n'
+            line = b'{"client_address": "%s", "helo_name": "good.example.org"}\n' % GOOD.encode()
             writer.write(b"%x\r\n%s\r\n" % (len(line), line))
-            assert b'"accept"' in await reader.readuntil(b"}\n")
+            assert b'"action":"accept"' in await reader.readuntil(b"}\n")
         writer.write(b"0\r\n\r\n")
         assert (await reader.readuntil(b"0\r\n\r\n")).endswith(b"0\r\n\r\n")
     writer.close()
@@ -252,7 +239,7 @@ async def test_a_stream_gives_each_verdict_before_the_next_line_comes(service: S
 
 
 async def test_a_line_without_end_ends_a_stream(service: Service):
-    body = b'{"client_address": "192.0.2.1"}\n' + b"x" * (3 * bounds.HTTP_BODY)
+    body = b'{"client_address": "%s", "helo_name": "good.example.org"}\n' % GOOD.encode() + b"x" * (3 * bounds.HTTP_BODY)
     response = await service.call("POST", "/v1/verdicts", body, Content_Type="application/x-ndjson")
     found = [json.loads(line) for line in response.body.splitlines()]
     assert [entry.get("action", entry.get("status")) for entry in found] == ["accept", 413]
@@ -262,11 +249,12 @@ async def test_a_line_without_end_ends_a_stream(service: Service):
 
 
 async def test_lookup(service: Service):
-    document = (await service.call("GET", "/v1/lookup/192.0.2.1")).document
-    assert (document["subject"], document["listed"], document["allowed"], document["unknown"]) == ("192.0.2.1", 1, 0, 1)
+    service.refuse(DNSWL)
+    document = (await service.call("GET", f"/v1/lookup/{LISTED}")).document
+    assert (document["subject"], document["listed"], document["allowed"], document["unknown"]) == (LISTED, 1, 0, 1)
     assert document["lists"][0]["codes"] == ["sbl"]
     assert document["lists"][1] == {
-        "id": "dnswl", "list": "list.dnswl.org", "purpose": "allow", "result": "unknown", "why": "timeout", "detail": "no answer",
+        "id": "dnswl", "list": "list.dnswl.org", "purpose": "allow", "result": "unknown", "why": "timeout", "detail": "SERVFAIL",
     }  # fmt: skip
     assert (await service.call("GET", "/v1/lookup/Example.ORG.")).document["subject"] == "example.org"
     assert (await service.call("GET", "/v1/lookup/2001:db8::1")).document["subject"] == "2001:db8::1"
@@ -280,54 +268,102 @@ async def test_lookup_of_what_is_neither(service: Service, subject: str):
 
 async def test_lists(service: Service):
     document = (await service.call("GET", "/v1/lists")).document
-    assert [entry["id"] for entry in document["lists"]] == ["spamhaus-zen", "dnswl"]
-    assert (await service.call("GET", "/v1/lists/dnswl")).document["state"] == "unreachable"
+    assert [entry["id"] for entry in document["lists"] if entry["enabled"]] == ["spamhaus-zen", "spamhaus-dbl", "dnswl"]
+    assert (await service.call("GET", "/v1/lists/dnswl")).document["state"] == "ok"
     assert is_problem(await service.call("GET", "/v1/lists/nosuch"), 404)
     for action, enabled in (("disable", False), ("enable", True), ("probe", True)):
-        response = await service.call("POST", f"/v1/lists/dnswl/{action}", token=TOKEN)
+        response = await service.call("POST", f"/v1/lists/spamhaus-zen/{action}", token=TOKEN)
         assert (response.status, response.document["enabled"]) == (200, enabled)
+        assert (await service.call("GET", "/v1/lists/spamhaus-zen")).document["enabled"] == enabled
         assert is_problem(await service.call("POST", f"/v1/lists/nosuch/{action}", token=TOKEN), 404)
+    assert "2.0.0.127.zen.spamhaus.org." in [name for name, _ in service.net.names()], "its test point was asked"
 
 
 async def test_cache(service: Service):
-    assert (await service.call("GET", "/v1/cache", token=TOKEN)).document == {"records": 2, "octets": 512}
-    entry = (await service.call("GET", "/v1/cache/example.org/MX", token=TOKEN)).document["entries"][0]
-    assert entry["records"] == ["10 mail.example.org."]
+    async def held(path: str) -> list[tuple[str, list[str]]]:
+        entries = (await service.call("GET", f"/v1/cache/{path}", token=TOKEN)).document["entries"]
+        return [(entry["type"], entry["records"]) for entry in entries]
+
+    attempt = f"/v1/verdict?client_address={LISTED}&sender=a%40example.org"
+    await service.call("GET", attempt)
+    figures = (await service.call("GET", "/v1/cache", token=TOKEN)).document
+    assert figures["records"] > 2 < figures["record_bytes"]
+    assert await held("Example.ORG/MX") == [("MX", ["10 mail.example.org."])]
+    assert [rtype for rtype, _ in await held("example.org")] == ["A", "MX", "TXT"]
     assert is_problem(await service.call("GET", "/v1/cache/example.org/NOSUCH", token=TOKEN), 400)
     assert is_problem(await service.call("GET", "/v1/cache/a..b", token=TOKEN), 400)
-    for path in ("/v1/cache/Example.ORG/MX", "/v1/cache/@", "/v1/cache"):
-        assert (await service.call("DELETE", path, token=TOKEN)).document == {"flushed": 2}
-    assert service.backend.flushed == [(names.from_text("example.org"), codes.MX), (names.ROOT, None), (None, None)]
+    assert (await service.call("DELETE", "/v1/cache/Example.ORG/MX", token=TOKEN)).document == {"flushed": 1}
+    assert [rtype for rtype, _ in await held("example.org")] == ["A", "TXT"]
+    assert (await service.call("DELETE", "/v1/cache/Example.ORG", token=TOKEN)).document == {"flushed": 2}
+    assert (await service.call("DELETE", "/v1/cache/@", token=TOKEN)).document["flushed"] <= 1
+    assert await held("mail.example.org") != []
+    assert (await service.call("DELETE", "/v1/cache", token=TOKEN)).document["flushed"] > 1
+    assert (await service.call("GET", "/v1/cache", token=TOKEN)).document["records"] == 0
+
+
+async def test_a_trace_tells_each_exchange_from_the_root_downwards(service: Service):
+    document = (await service.call("GET", "/v1/trace/Example.ORG/MX", token=TOKEN)).document
+    assert (document["rcode"], document["reasons"]) == ("NOERROR", [])
+    assert document["records"] == ["example.org. 3600 MX 10 mail.example.org."]
+    assert [(each["zone"], each["server"], each["name"]) for each in document["exchanges"]] == [
+        (".", "198.41.0.4", "org."), ("org.", "193.0.9.1", "example.org."),
+    ]  # fmt: skip
+    assert is_problem(await service.call("GET", "/v1/trace/a..b/MX", token=TOKEN), 400)
 
 
 async def test_reload(service: Service):
+    service.service.start()
     assert (await service.call("POST", "/v1/reload", token=TOKEN)).document == {"reloaded": True}
-    service.backend.faults = [ConfigFault("dns.listen", "is wrong")]
+
+    def faulty() -> Settings:
+        raise ConfigError([ConfigFault("dns.listen", "is wrong")])
+
+    service.load = faulty
     response = await service.call("POST", "/v1/reload", token=TOKEN)
     assert is_problem(response, 422)
     assert response.document["faults"] == [{"path": "dns.listen", "detail": "is wrong"}]
 
 
-async def test_readiness(service: Service):
-    assert (await service.call("GET", "/readyz")).document == {"ready": True}
-    service.backend.readiness = Readiness(False, "no root server has answered yet")
+async def test_calls_meet_what_a_reload_has_made(service: Service):
+    """A list that is switched on by the new configuration, and a greylist with other rules."""
+    service.service.start()
+    assert not (await service.call("GET", "/v1/lists/psbl")).document["enabled"]
+    assert is_problem(await service.call("PUT", "/v1/greylist/192.0.2.1?sender=a", token=TOKEN), 400)
+    assert (await service.call("PUT", "/v1/greylist/192.0.2.1", token=TOKEN)).status == 200
+    service.settings = configured(service.folder, greylist={"auto_allow_after": 0}, checks={"preset": "scored"})
+    assert (await service.call("POST", "/v1/reload", token=TOKEN)).status == 200
+    assert (await service.call("GET", "/v1/lists/psbl")).document["enabled"]
+    assert is_problem(await service.call("PUT", "/v1/greylist/192.0.2.1", token=TOKEN), 409)
+
+
+async def test_readiness(tmp_path: Path):
+    service = Service(tmp_path, resolver={"priming": True})
+    await service.start()
     response = await service.call("GET", "/readyz")
     assert is_problem(response, 503)
-    assert response.document["detail"] == "no root server has answered yet"
+    assert response.document["detail"] == "the root servers have not answered yet"
+    assert response.headers["retry-after"] == "5"
     assert (await service.call("GET", "/healthz")).document["service"] == "resolverd"
+    service.service.start()
+    for _ in range(500):
+        if (response := await service.call("GET", "/readyz")).status == 200:
+            break
+    assert response.document == {"ready": True}
+    await service.end()
 
 
 async def test_metrics(service: Service):
-    service.counters.add("list_queries", 3, list="spamhaus-zen")
-    service.counters.add("list_queries", list="dnswl")
     service.counters.add("odd", kind='quote"d')
     service.counters.add("odd")
+    await service.call("GET", f"/v1/lookup/{LISTED}")
+    left = (await service.call("GET", "/v1/lists/spamhaus-zen")).document["quota_left"]
     text = (await service.call("GET", "/metrics")).body.decode()
-    assert 'resolverd_list_queries_total{list="spamhaus-zen"} 3.0' in text
-    assert 'resolverd_list_quota_left{list="spamhaus-zen"} 299990.0' in text
-    assert "resolverd_cache_octets 512.0" in text
+    assert 'resolverd_odd_total{kind="quote\\"d"} 1.0' in text
+    assert f'resolverd_list_quota_left{{list="spamhaus-zen"}} {left}.0' in text
+    assert re.search(r"^resolverd_cache_record_bytes [1-9]\d+\.0$", text, re.M)
+    assert "resolverd_ready 1.0" in text
     assert 'resolverd_odd_total{kind=""} 1.0' in text
-    assert "# TYPE resolverd_list_queries_total counter" in text
+    assert "# TYPE resolverd_odd_total counter" in text
 
 
 async def test_page_and_description(service: Service):
@@ -359,6 +395,7 @@ def test_the_description_refers_to_what_is_there_and_is_the_shipped_one():
 
 async def test_answers_are_as_described(service: Service):
     """Every key of every answer stands in its schema."""
+    service.service.start()
     schemas = openapi.document(ROUTES)["components"]["schemas"]
 
     def check(value: Any, schema: dict[str, Any], where: str) -> None:
@@ -376,15 +413,16 @@ async def test_answers_are_as_described(service: Service):
             for inner in value:
                 check(inner, schema["items"], where)
 
-    service.backend.decide = lambda attempt: REFUSED
-    values = {"id": REFUSED.id, "subject": "192.0.2.1", "name": "dnswl", "type": "MX", "client_address": "192.0.2.1"}
+    attempt = b'{"client_address": "%s", "recipient": "b@example.com"}' % GOOD.encode()
+    given = await service.call("POST", "/v1/verdict", attempt)
+    values = {"id": given.document["id"], "subject": LISTED, "name": "dnswl", "type": "MX", "client_address": "192.0.2.1"}
     for route in ROUTES:
         if route.schema and not route.streams:
             path = route.path.format(**values)
             body = b""
             if route.path == "/v1/verdict":
-                path += "?client_address=192.0.2.1" if route.method == "GET" else ""
-                body = b'{"client_address": "192.0.2.1"}' if route.method == "POST" else b""
+                path += f"?client_address={LISTED}" if route.method == "GET" else ""
+                body = attempt if route.method == "POST" else b""
             elif route.path == "/v1/greylist" and route.method == "DELETE":
                 path += "?recipient=b%40example.com"
             elif route.path == "/v1/store" and route.method == "POST":
@@ -412,24 +450,24 @@ CHANGES = [
     "authorization", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \u00e9"]
 )
 async def test_changes_need_the_token(service: Service, method: str, path: str, authorization: str | None):
+    await service.call("GET", f"/v1/lookup/{LISTED}")
+    held = (await service.call("GET", "/v1/cache", token=TOKEN)).document
     response = await service.call(method, path, Authorization=authorization)
     assert is_problem(response, 401)
     assert response.headers["www-authenticate"].startswith("Bearer")
-    assert service.backend.flushed == []
-    assert service.backend.states["dnswl"].enabled
+    assert (await service.call("GET", "/v1/lists/dnswl")).document["enabled"]
+    assert (await service.call("GET", "/v1/cache", token=TOKEN)).document == held
+    assert service.loads == 0
 
 
 async def test_without_a_token_nothing_can_be_changed_but_over_the_unix_socket(tmp_path: Path):
-    server = HttpServer(FakeBackend(), Counters(), token=None)
-    sock = bound()
-    port = sock.getsockname()[1]
-    await server.serve(sock)
-    await server.serve(for_commands(tmp_path))
-    service = Service(server, FakeBackend(), Counters(), port)
+    service = Service(tmp_path, token=None)
+    await service.start()
+    service.service.start()
     assert is_problem(await service.call("POST", "/v1/reload", token="None"), 403)
     assert (await service.call("GET", "/v1/lists")).status == 200
-    assert (await service.call("POST", "/v1/reload", over=tmp_path / "resolverd.sock")).document == {"reloaded": True}
-    await server.close(0.1)
+    assert (await service.call("POST", "/v1/reload", over=service.socket)).document == {"reloaded": True}
+    await service.end()
 
 
 # What this machine's users may have without the token. Everything else shows people's mail, or changes something.
@@ -442,9 +480,9 @@ COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/tr
 """Reading these asks others: lists, with their quotas, and authoritative servers."""
 
 
-def asked(route: Route) -> tuple[str, bytes]:
+def asked(route: Route, reference: str = "NOSUCH") -> tuple[str, bytes]:
     """A path of the route, and a body for it."""
-    path = route.path.format(id=REFUSED.id, subject="192.0.2.1", name="dnswl", type="MX", client_address="192.0.2.1")
+    path = route.path.format(id=reference, subject="192.0.2.1", name="dnswl", type="MX", client_address="192.0.2.1")
     if path == "/v1/verdict" and route.method == "GET":
         path += "?client_address=192.0.2.1"
     return path, b'{"client_address": "192.0.2.1"}' if path.startswith("/v1/verdict") and route.method == "POST" else b""
@@ -452,7 +490,7 @@ def asked(route: Route) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_what_is_open_to_this_machine_and_what_needs_the_token_or_the_socket(
-    service: Service, tmp_path: Path, route: Route
+    service: Service, route: Route
 ):
     path, body = asked(route)
     kind = {"Content_Type": "application/x-ndjson"} if route.streams else {}
@@ -461,10 +499,9 @@ async def test_what_is_open_to_this_machine_and_what_needs_the_token_or_the_sock
         assert without.status == 200
     else:
         assert is_problem(without, 401)
-        assert service.backend.asked == service.backend.flushed == []
+        assert (service.judged, service.net.asked, service.loads) == (0, [], 0)
         assert (await service.call("HEAD" if route.method == "GET" else route.method, path, body)).status == 401
-    await service.server.serve(for_commands(tmp_path))
-    over = await service.call(route.method, path, body, over=tmp_path / "resolverd.sock", **kind)
+    over = await service.call(route.method, path, body, over=service.socket, **kind)
     assert over.status not in (401, 403)
 
 
@@ -485,14 +522,15 @@ async def test_http_open_names_what_is_open(service: Service, opened: str):
 async def test_pages_of_other_sites_read_nothing_that_costs_something(service: Service, route: Route, site: str, ours: bool):
     """A hundred images of another site's page would spend a hundred of a list's quota."""
     service.server.admit((), get_args(Opening))
-    path, _ = asked(route)
+    path, _ = asked(route, (await service.call("GET", f"/v1/verdict?client_address={GOOD}")).document["id"])
+    before = len(service.net.asked)
     for method in ("GET", "HEAD"):
         response = await service.call(method, path, Sec_Fetch_Site=site)
         if ("GET", route.path) in COST:
             assert (response.status == 403) == (not ours)
         assert response.status == 401 or (response.status == 200) == (ours or ("GET", route.path) not in COST)
     if not ours:
-        assert service.backend.asked == []
+        assert len(service.net.asked) == before
         assert (await service.call("GET", path, Sec_Fetch_Site=site, token=TOKEN)).status == 200
 
 
@@ -553,7 +591,7 @@ async def test_two_hosts(service: Service):
 async def test_pages_of_other_sites_change_nothing(service: Service, headers: dict[str, str], status: int):
     headers = {name.replace("-", "_"): value for name, value in headers.items()}
     assert (await service.call("POST", "/v1/verdict", b'{"client_address": "192.0.2.1"}', **headers)).status == status
-    assert len(service.backend.asked) == (status == 200)
+    assert service.judged == (status == 200)
 
 
 async def test_our_own_page_may_ask(service: Service):
@@ -566,7 +604,7 @@ async def test_our_own_page_may_ask(service: Service):
 async def test_media_types_that_any_page_can_send(service: Service, content_type: str | None):
     for path in ("/v1/verdict", "/v1/verdicts"):
         assert is_problem(await service.call("POST", path, b'{"client_address": "192.0.2.1"}', Content_Type=content_type), 415)
-    assert service.backend.asked == []
+    assert (service.judged, service.net.asked) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -652,19 +690,16 @@ async def test_a_head_in_many_pieces_and_bodies_that_look_like_heads(service: Se
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
-async def test_slow_heads_and_slow_bodies_are_closed(monkeypatch: pytest.MonkeyPatch):
+async def test_slow_heads_and_slow_bodies_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounds, "HTTP_IDLE", 0.05)
     monkeypatch.setattr(bounds, "HTTP_BODY_TIME", 0.05)
     monkeypatch.setattr(bounds, "HTTP_LINGER", 0.05)
-    server = HttpServer(FakeBackend(), Counters(), token=TOKEN)
-    sock = bound()
-    port = sock.getsockname()[1]
-    await server.serve(sock)
-    service = Service(server, FakeBackend(), Counters(), port)
+    service = Service(tmp_path)
+    await service.start()
     assert await service.raw(b"GET / HT") == b""
     head = b"POST /v1/verdict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     assert is_problem(parsed(await service.raw(head)), 408)
-    await server.close(0.1)
+    await service.end()
 
 
 async def test_connections_have_a_bound(service: Service, monkeypatch: pytest.MonkeyPatch):
@@ -681,16 +716,20 @@ async def test_connections_have_a_bound(service: Service, monkeypatch: pytest.Mo
         pytest.fail("no connection is let in any more")
 
 
-async def test_a_fault_of_ours_is_500_without_its_words(service: Service, caplog: pytest.LogCaptureFixture):
-    def broken(attempt: Attempt) -> Verdict:
+async def test_a_fault_of_ours_is_500_without_its_words(
+    service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret words")
 
-    service.backend.decide = broken
-    response = await service.call("GET", "/v1/verdict?client_address=192.0.2.1")
+    monkeypatch.setattr(service.store, "scan", broken)
+    response = await service.call("GET", "/v1/greylist", token=TOKEN)
     assert is_problem(response, 500)
     assert b"secret words" not in response.body
     assert service.counters.get("http_failures") == 1
+    assert caplog.text.count("Traceback") == 1
     assert "secret words" in caplog.text
+    assert (await service.call("GET", "/healthz")).status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/lists", "/metrics", "/nothing", "/openapi.json"])
@@ -769,7 +808,7 @@ async def test_records_that_are_none_are_refused_whole(service: Service, body: b
 
 
 async def test_a_store_that_fails_is_a_problem(service: Service):
-    await service.backend.store.close()
+    await service.store.close()
     for method, path, body in (*KEPT, ("GET", "/v1/greylist", b"")):
         if body != b'{"records": []}':
             assert is_problem(await service.call(method, path, body, token=TOKEN), 503)

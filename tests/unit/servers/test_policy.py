@@ -11,12 +11,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from fake_backend import ACCEPTED, GREYLISTED, REFUSED, FakeBackend, bound
 from hypothesis import given
 from hypothesis import strategies as st
+from served import bound
 
 from resolverd import bounds
-from resolverd.mail.findings import Action, GreylistOutcome, SmtpReply, Verdict
+from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.servers.policy import server as policy
@@ -41,6 +41,47 @@ REQUEST = {
     "etrn_domain": "",
     "tls_sni": "x=y",
 }
+
+ACCEPTED = Verdict("ACCEPT0001", Action.ACCEPT, 0, "nothing against it")
+REFUSED = Verdict(
+    "REJECT0001",
+    Action.REJECT,
+    6,
+    "listed by zen.spamhaus.org",
+    findings=(
+        Finding(
+            "ptr", "ptr_ok", "reverse hostname mail.example.org", evidence=(Evidence("1.2.0.192 PTR", "mail.example.org", 12, 3),)
+        ),
+        Finding(
+            "dnsbl",
+            "dnsbl_listed",
+            "listed by zen.spamhaus.org",
+            score=6,
+            consequence=Consequence.REJECT,
+            reply=SmtpReply(554, "5.7.1", "Service unavailable"),
+            link="https://example.org/",
+            evidence=(Evidence("192.0.2.1 in zen.spamhaus.org", "SBL, as 127.0.0.2", 60, 20),),
+        ),
+    ),
+    reply=SmtpReply(554, "5.7.1", "Service unavailable (Client host [192.0.2.1] blocked using zen.spamhaus.org); ref REJECT0001"),
+    ms=23,
+)
+GREYLISTED = Verdict("GREY000001", Action.GREYLIST, 0, "greylisted", greylist=GreylistOutcome("new", 300, 0, "new"))
+
+
+class Screening:
+    """What the server asks for verdicts: answers as the test laid out, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Attempt, bool]] = []
+        self.decide: Callable[[Attempt], Verdict] = lambda attempt: ACCEPTED
+        self.gate: asyncio.Event | None = None
+
+    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+        self.asked.append((attempt, record))
+        if self.gate is not None:
+            await self.gate.wait()
+        return self.decide(attempt)
 
 
 def octets(attributes: dict[str, str]) -> bytes:
@@ -231,8 +272,8 @@ def test_a_lists_text_cannot_end_the_reply():
 class Service:
     """A policy server on a port of its own, and clients of it."""
 
-    def __init__(self, server: PolicyServer, backend: FakeBackend, counters: Counters, port: int):
-        self.server, self.backend, self.counters, self.port = server, backend, counters, port
+    def __init__(self, server: PolicyServer, screening: Screening, counters: Counters, port: int):
+        self.server, self.screening, self.counters, self.port = server, screening, counters, port
         self.writers: list[asyncio.StreamWriter] = []
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -256,12 +297,12 @@ async def reply_from(reader: asyncio.StreamReader) -> str:
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    backend, counters = FakeBackend(), Counters()
-    server = PolicyServer(backend, counters)
+    screening, counters = Screening(), Counters()
+    server = PolicyServer(screening, counters)
     sock = bound()
     port = sock.getsockname()[1]
     await server.serve(sock)
-    found = Service(server, backend, counters, port)
+    found = Service(server, screening, counters, port)
     yield found
     await server.close(0.1)
     for writer in found.writers:
@@ -273,32 +314,32 @@ async def service() -> AsyncIterator[Service]:
 
 
 async def test_many_requests_on_one_connection_in_order(service: Service):
-    service.backend.decide = lambda attempt: REFUSED if attempt.sender.startswith("bad") else ACCEPTED
+    service.screening.decide = lambda attempt: REFUSED if attempt.sender.startswith("bad") else ACCEPTED
     reader, writer = await service.client()
     for sender in ("good@example.org", "bad@example.org", "good@example.org"):
         for octet in octets({**REQUEST, "sender": sender}):
             writer.write(bytes([octet]))
         expected = "554 5.7.1" if sender.startswith("bad") else "DUNNO"
         assert (await reply_from(reader)).startswith(expected)
-    assert [record for _, record in service.backend.asked] == [True] * 3
+    assert [record for _, record in service.screening.asked] == [True] * 3
 
 
 async def test_pipelined_requests_far_beyond_the_window(service: Service):
     count = 2000
-    service.backend.decide = lambda attempt: ACCEPTED._replace(header=f"X: {attempt.instance}")
+    service.screening.decide = lambda attempt: ACCEPTED._replace(header=f"X: {attempt.instance}")
     replies = await service.ask(*({**REQUEST, "instance": str(number)} for number in range(count)))
     assert replies == [f"PREPEND X: {number}" for number in range(count)]
 
 
 @pytest.mark.parametrize("state", ["CONNECT", "EHLO", "HELO", "MAIL", "END-OF-MESSAGE", "VRFY", "ETRN", "SOMETHING-NEW"])
 async def test_other_states_decide_nothing(service: Service, state: str):
-    service.backend.decide = lambda attempt: REFUSED
+    service.screening.decide = lambda attempt: REFUSED
     assert await service.ask({**REQUEST, "protocol_state": state}) == ["DUNNO"]
-    assert service.backend.asked == []
+    assert service.screening.asked == []
 
 
 async def test_data_gives_out_what_header_is_due(service: Service, caplog: pytest.LogCaptureFixture):
-    service.backend.decide = lambda attempt: ACCEPTED._replace(header=HEADER) if attempt.protocol_state == "DATA" else ACCEPTED
+    service.screening.decide = lambda attempt: ACCEPTED._replace(header=HEADER) if attempt.protocol_state == "DATA" else ACCEPTED
     with caplog.at_level(logging.INFO, "resolverd"):
         replies = await service.ask(REQUEST, {**REQUEST, "protocol_state": "DATA", "recipient": "", "recipient_count": "2"})
     assert replies == ["DUNNO", f"PREPEND {HEADER}"]
@@ -306,7 +347,7 @@ async def test_data_gives_out_what_header_is_due(service: Service, caplog: pytes
 
 
 async def test_one_line_a_decision(service: Service, caplog: pytest.LogCaptureFixture):
-    service.backend.decide = lambda attempt: GREYLISTED
+    service.screening.decide = lambda attempt: GREYLISTED
     with caplog.at_level(logging.INFO, "resolverd"):
         await service.ask({**REQUEST, "queue_id": ""})
     [record] = caplog.records
@@ -337,7 +378,7 @@ async def test_a_fault_of_ours_lets_the_mail_pass(service: Service, caplog: pyte
     def broken(attempt: Attempt) -> Verdict:
         raise RuntimeError("a bug")
 
-    service.backend.decide = broken
+    service.screening.decide = broken
     assert await service.ask(REQUEST, REQUEST) == ["DUNNO", "DUNNO"]
     assert service.counters.get("policy_failures", why="bug") == 2
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
@@ -345,9 +386,9 @@ async def test_a_fault_of_ours_lets_the_mail_pass(service: Service, caplog: pyte
 
 
 async def test_the_hard_stop_lets_the_mail_pass():
-    backend, counters = FakeBackend(), Counters()
-    backend.gate = asyncio.Event()
-    server = PolicyServer(backend, counters, hard_stop=0.01)
+    screening, counters = Screening(), Counters()
+    screening.gate = asyncio.Event()
+    server = PolicyServer(screening, counters, hard_stop=0.01)
     assert await server.answer(REQUEST) == "DUNNO"
     assert counters.get("policy_failures", why="timeout") == 1
 
@@ -420,10 +461,10 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def test_a_vanished_client_takes_its_question_with_it(service: Service):
-    service.backend.gate = asyncio.Event()
+    service.screening.gate = asyncio.Event()
     _, writer = await service.client()
     writer.write(octets(REQUEST))
-    await until(lambda: service.backend.asked)
+    await until(lambda: service.screening.asked)
     reset_when_closed = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_when_closed)
     writer.transport.abort()
@@ -431,10 +472,10 @@ async def test_a_vanished_client_takes_its_question_with_it(service: Service):
 
 
 async def test_closing_answers_what_is_under_way_with_dunno(service: Service):
-    service.backend.gate = asyncio.Event()
+    service.screening.gate = asyncio.Event()
     reader, writer = await service.client()
     writer.write(octets(REQUEST))
-    await until(lambda: service.backend.asked)
+    await until(lambda: service.screening.asked)
     await service.server.close(0.01)
     assert await reader.read() == b"action=DUNNO\n\n"
 
@@ -444,10 +485,10 @@ async def test_unix_sockets(tmp_path: Path):
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(path))
     dead.close()
-    server = PolicyServer(FakeBackend(), Counters())
+    server = PolicyServer(Screening(), Counters())
     await server.listen_unix(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666
-    other = PolicyServer(FakeBackend(), Counters())
+    other = PolicyServer(Screening(), Counters())
     with pytest.raises(OSError, match="somebody listens"):
         await other.listen_unix(path)
     reader, writer = await asyncio.open_unix_connection(path)
@@ -462,7 +503,7 @@ async def test_unix_sockets(tmp_path: Path):
 async def test_a_file_in_place_of_the_socket_stays(tmp_path: Path):
     path = tmp_path / "policy"
     path.write_text("precious")
-    server = PolicyServer(FakeBackend(), Counters())
+    server = PolicyServer(Screening(), Counters())
     with pytest.raises(OSError):
         await server.listen_unix(path)
     assert path.read_text() == "precious"
