@@ -275,6 +275,17 @@ STORE_JOBS: Final = 2000
 STORE_CHANGES: Final = 1000
 """Changed keys kept for somebody who watches a table; beyond, he is told to scan it (a reader slower than its writers)."""
 
+VERDICTS: Final = 100_000
+"""Verdicts kept; every connection makes one, so strangers decide how many there are."""
+VERDICT_OCTETS: Final = 128 << 20
+"""Octets of all of them (their texts are a stranger's choice as well): an eighth of the store, which greylisting needs more."""
+VERDICTS_UNWRITTEN: Final = 5000
+"""Verdicts waiting to be handed to the store, some 10 MB; the oldest is let go while it has no room."""
+VERDICTS_DRY: Final = 500
+"""Of those that were only tried out: in a place of their own, so that they never push a real one out."""
+VERDICT_CLIENTS: Final = 10_000
+"""Clients whose last verdict is found by address (a botnet has more)."""
+
 OVERRIDES: Final = 100_000
 """Overrides kept: what a fail2ban gone wild may put into memory (some 60 MB)."""
 

@@ -19,6 +19,7 @@ from resolverd.overrides.store import OverrideBook
 from resolverd.policy import checks
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.ports import Resolver
 from resolverd.state.base import Store
 from resolverd.wire.names import from_text, lower
@@ -47,13 +48,14 @@ def screen(
     counters: Counters,
     online: Callable[[], bool],
     before: PolicyService | None,
+    verdicts: VerdictStore,
     book: OverrideBook,
     external: External,
 ) -> PolicyService:
     """The screening as configured, over an engine that asks the configured lists.
 
-    `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers and recent verdicts
-    it takes over. `book`: the admin's overrides. `external`: his maps, allow files and domains.
+    `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers it takes
+    over. `verdicts` keeps what it says. `book`: the admin's overrides. `external`: his maps, allow files and domains.
     """
     greylister = Greylister(
         store, clock, greylist_rules(settings), counters, external.allow_files.allowed, shipped(settings)
@@ -81,9 +83,9 @@ def screen(
         _verdict_rules(settings),
         counters,
         new_id,
+        verdicts,
         online=online,
         headers=before.headers if before else None,
-        recent=before.recent if before else None,
         hit=book.hit,
         hostname=hostname,
     )

@@ -1,6 +1,5 @@
 """The runtime of a configuration: everything that depends on the configuration, put together once for each that is read."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from resolverd.app import named_files, policy
@@ -17,7 +16,7 @@ from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideBook
 from resolverd.policy.client_names import ClientNames
 from resolverd.policy.service import PolicyService
-from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
@@ -39,6 +38,7 @@ class Shared(NamedTuple):
     counters: Counters
     overrides: OverrideBook
     acquaintances: Acquaintances
+    verdicts: VerdictStore
     local_zones: LocalZoneFiles
 
 
@@ -57,10 +57,10 @@ class Runtime(NamedTuple):
     key_zones: frozenset[Name]
 
 
-def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdicts], old: Runtime | None = None) -> Runtime:
+def build(settings: Settings, shared: Shared, old: Runtime | None = None) -> Runtime:
     """The runtime for these settings; caches are taken over from `old` where nothing they depend on has changed.
 
-    `verdicts` gives those of late. Raises ConfigError.
+    Raises ConfigError.
     """
     outside = named_files.read(settings, old.external if old is not None else None)
     domains.warm()
@@ -91,7 +91,7 @@ def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdi
     if settings.dnsbl.enabled:
         hosts = ClientNames(parts.resolve, clock)
         word = OwnWord(shared.overrides, hosts, clock)
-        clients = ClientZones(hosts, shared.acquaintances, verdicts, clock)
+        clients = ClientZones(hosts, shared.acquaintances, shared.verdicts, clock)
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
     answerer = Answerer(own, parts.resolve, counters)
     priming = old.priming if old is not None and kept else Priming(
@@ -108,6 +108,7 @@ def build(settings: Settings, shared: Shared, verdicts: Callable[[], RecentVerdi
         counters,
         lambda: priming.readiness.ready,
         before,
+        shared.verdicts,
         shared.overrides,
         outside,
     )

@@ -25,7 +25,7 @@ from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.rules import Key, Override
 from resolverd.overrides.store import OverrideBook, Shown, Wish
-from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.iterator.budget import TraceStep
 from resolverd.resolver.local.files import Change
 from resolverd.resolver.ports import Network
@@ -69,8 +69,11 @@ class Service:
         self._acquaintances = Acquaintances(store, clock, counters)
         self._local_zones = local_zones(settings, clock, counters)
         self._local_zones.on_change.append(self._zones_changed)
-        self._shared = Shared(network, store, clock, counters, self._overrides, self._acquaintances, self._local_zones)
-        self.runtime = build(settings, self._shared, self._last_verdicts)
+        self._verdicts = VerdictStore(store, clock, counters)
+        self._shared = Shared(
+            network, store, clock, counters, self._overrides, self._acquaintances, self._verdicts, self._local_zones
+        )
+        self.runtime = build(settings, self._shared)
         _tell(self.runtime.external.faults)
         self.runtime.resolution.mesh.meter = self.runtime.engine.meter
         self._quota_store = QuotaStore(store, clock, lambda: self.runtime.engine)
@@ -103,6 +106,7 @@ class Service:
             "zone files": self._local_zones.run,
             "list quotas": self._quota_store.run,
             "client notes": self._acquaintances.run,
+            "verdicts": self._verdicts.run,
             "list probes": self._monitor.probe,
             "own addresses": self._monitor.watch,
         }
@@ -120,6 +124,7 @@ class Service:
         self._quota_store.write()
         self._overrides.write_hits()
         await self._acquaintances.settle()
+        self._verdicts.write()
         await self._store.close()
 
     # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ class Service:
 
     async def verdict(self, reference: str) -> Verdict | None:
         """The verdict that has this id."""
-        return self.runtime.screen.recall(reference)
+        return await self._verdicts.get(reference)
 
     async def lookup(self, subject: Address | str) -> Sequence[ListSaying]:
         """What every enabled list of its kind says of an address or a domain."""
@@ -266,7 +271,7 @@ class Service:
             return [ConfigFault("", "there is no configuration file to read again")]
         try:
             settings = await asyncio.to_thread(self._load)
-            runtime = build(settings, self._shared, self._last_verdicts, self.runtime)
+            runtime = build(settings, self._shared, self.runtime)
         except ConfigError as error:
             log.error("the configuration has faults, the old one stays in force:")
             for fault in error.faults:
@@ -310,9 +315,6 @@ class Service:
             if state.enabled and self.runtime.settings.watch.addresses:
                 out.append(Gauge("watch_listed", float(len(state.watched)), {"list": state.id}))
         return out
-
-    def _last_verdicts(self) -> RecentVerdicts:
-        return self.runtime.screen.recent
 
     def _zones_changed(self, change: Change) -> None:
         """Local zones say something else from now on: nobody may go on with what they said before."""

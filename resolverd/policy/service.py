@@ -47,7 +47,7 @@ from resolverd.policy.verdict import (
     harshness,
     verdict_header,
 )
-from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.policy.what_if import what_if
 from resolverd.resolver.ports import Resolver
 
@@ -88,7 +88,7 @@ class PolicyService:
     `checks` makes the checks, in their order, for the lists that are asked at the moment: ``partial(checks.build, rules)``.
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
     all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
-    `hit` is told of overrides that have counted. A screen made at reload takes over `headers` and `recent` from the one before.
+    `hit` is told of overrides that have counted. A screen made at reload takes over `headers` from the one before.
     """
 
     def __init__(
@@ -101,11 +101,11 @@ class PolicyService:
         rules: VerdictRules,
         counters: Counters,
         new_id: Callable[[], str],
+        verdicts: VerdictStore,
         *,
         online: Callable[[], bool] = lambda: True,
         hostname: str = "localhost",
         headers: HeaderQueue | None = None,
-        recent: RecentVerdicts | None = None,
         hit: Callable[[Sequence[Held]], None] = lambda held: None,
     ) -> None:
         self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online)
@@ -118,7 +118,7 @@ class PolicyService:
         self._hostname = hostname
         self._hit = hit
         self.headers = headers if headers is not None else HeaderQueue()
-        self.recent = recent if recent is not None else RecentVerdicts()
+        self._verdicts = verdicts
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
@@ -132,14 +132,10 @@ class PolicyService:
             verdict = Verdict(ref, Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
         if attempt.client_address is not None:
             verdict = verdict._replace(client=unmapped(attempt.client_address))
-        self.recent.put(verdict, self._clock.monotonic(), dry=not record)
+        self._verdicts.put(verdict, dry=not record)
         if record:
             self._count(verdict)
         return verdict
-
-    def recall(self, ref: str) -> Verdict | None:
-        """The verdict of this reference, if it is still kept."""
-        return self.recent.get(ref, self._clock.monotonic())
 
     async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:
         if attempt.client_address is not None:

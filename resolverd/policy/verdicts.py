@@ -1,17 +1,44 @@
-"""The verdicts of late by their reference, so that the support desk can read what a refused sender quotes."""
+"""Verdicts by their reference, for a week, so that the support desk can read what a refused sender quotes.
 
-from collections import OrderedDict
+They are kept as octets, in the store: a verdict is a tree of some hundred objects, and thousands of those would cost every
+request the time that the garbage collector takes to walk them. What is new waits in memory for `WRITE_INTERVAL`, and as long
+as the store has no room; nobody's mail waits for any of it.
+
+In the store, a verdict stands under its reference in `TABLE`: version 1 is an octet 1 and the MessagePack of `_Version1`. Those
+that were written together stand in `BY_TIME` as one record, whose key begins with the microseconds that were left of 2**64
+when the youngest of them was given, so that a scan gives the youngest first: an octet 1 and the MessagePack of `_Page1`.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from ipaddress import ip_address
+from itertools import islice
 from typing import Final, NamedTuple
 
-from resolverd.mail.findings import Verdict
+import msgspec
+
+from resolverd import bounds
+from resolverd.clock import Clock
+from resolverd.failures import StoreError
+from resolverd.mail.findings import Action, Finding, GreylistOutcome, SmtpReply, Verdict, WhatIf
+from resolverd.metrics import Counters
+from resolverd.state.base import Store
 from resolverd.wire.names import Address
 
-MAX_KEPT: Final = 10_000
-"""Verdicts kept: every connection makes one, so strangers decide how many there are."""
-MAX_DRY: Final = 500
-"""Of those that were only tried out: in a place of their own, so that they never push a real one out."""
+TABLE: Final = "verdicts"
+BY_TIME: Final = "verdicts-by-time"
 KEPT_FOR: Final = 7 * 86400.0
-"""Seconds for which a verdict is kept if its place is not needed."""
+"""Seconds for which a verdict is kept if its room is not needed."""
+WRITE_INTERVAL: Final = 0.5
+"""Seconds for which verdicts are collected: with what the store itself takes, a crash loses less than a second's."""
+RETRY_INTERVAL: Final = 5.0
+"""Seconds until a store that had no room is tried again."""
+PAGE: Final = 500
+"""Verdicts of one record by time."""
+
+log = logging.getLogger(__name__)
 
 
 class StoredVerdict(NamedTuple):
@@ -21,39 +48,238 @@ class StoredVerdict(NamedTuple):
     age: float
 
 
-class RecentVerdicts:
-    """A bounded memory of verdicts; `now` is monotonic seconds. The oldest goes first."""
+class _Version1(NamedTuple):
+    """The fields of `Verdict` in their order, the client as octets, and the wall second."""
 
-    def __init__(self, *, kept: int = MAX_KEPT, dry: int = MAX_DRY, age: float = KEPT_FOR) -> None:
-        self._real: OrderedDict[str, tuple[float, Verdict]] = OrderedDict()
-        self._dry: OrderedDict[str, tuple[float, Verdict]] = OrderedDict()
-        self._last: dict[Address, str] = {}
-        self._bounds = (kept, dry)
-        self._age = age
+    id: str
+    action: Action
+    score: float
+    reason: str
+    findings: tuple[Finding, ...]
+    reply: SmtpReply | None
+    greylist: GreylistOutcome | None
+    header: str
+    partial: bool
+    ms: int
+    what_if: tuple[WhatIf, ...]
+    client: bytes
+    at: float
 
-    def __len__(self) -> int:
-        """Verdicts kept."""
-        return len(self._real) + len(self._dry)
 
-    def put(self, verdict: Verdict, now: float, *, dry: bool = False) -> None:
-        """Keep it; `dry`: it was only tried out."""
-        shelf, bound = (self._dry, self._bounds[1]) if dry else (self._real, self._bounds[0])
-        shelf[verdict.id] = (now, verdict)
-        if verdict.client is not None and not dry:
-            self._last[verdict.client] = verdict.id
-        while len(shelf) > bound or (shelf and now - next(iter(shelf.values()))[0] > self._age):
-            self._let_go(shelf.popitem(last=False)[1][1])
+class _Reference1(NamedTuple):
+    """A verdict in the order of time; `octets`: how many it takes."""
 
-    def get(self, ref: str, now: float) -> Verdict | None:
-        """The verdict of this reference, if it is still kept."""
-        since, verdict = self._real.get(ref) or self._dry.get(ref) or (now, None)
-        return verdict if now - since <= self._age else None
+    id: str
+    client: bytes
+    octets: int
 
-    def last_on(self, client: Address, now: float) -> StoredVerdict | None:
-        """The last verdict on a client, those that were only tried out aside; None if there is none any more."""
-        since, verdict = self._real.get(self._last.get(client, ""), (now, None))
-        return StoredVerdict(verdict, now - since) if verdict is not None and now - since <= self._age else None
 
-    def _let_go(self, verdict: Verdict) -> None:
-        if verdict.client is not None and self._last.get(verdict.client) == verdict.id:
-            del self._last[verdict.client]
+_Page1 = tuple[_Reference1, ...]
+_VERSION: Final = b"\1"
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(_Version1)
+_page_decoder = msgspec.msgpack.Decoder(_Page1)
+
+
+class _Waiting(NamedTuple):
+    reference: _Reference1
+    value: bytes
+    at: float
+
+
+class _Written(NamedTuple):
+    """A page that is in the store."""
+
+    key: bytes
+    value: bytes
+    verdicts: int
+    octets: int
+
+
+class VerdictStore:
+    """The verdicts given, a bounded number of them; the oldest go first. `run` writes them down."""
+
+    def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        self._dry: OrderedDict[str, _Waiting] = OrderedDict()
+        self._last: OrderedDict[bytes, str] = OrderedDict()
+        self._written: deque[_Written] = deque()
+        self._count = self._octets = 0
+        self._woken = asyncio.Event()
+        self._taken_up = False
+
+    def put(self, verdict: Verdict, *, dry: bool = False) -> None:
+        """Keep it; `dry`: it was only tried out, and is kept in memory for a while. Never raises."""
+        at = self._clock.wall()
+        client = verdict.client.packed if verdict.client is not None else b""
+        try:
+            value = encode(verdict, at)
+        except Exception:
+            self._counters.add("bugs", where="verdicts")
+            log.exception("verdict %s is not kept", verdict.id)
+            return
+        kept, bound = (self._dry, bounds.VERDICTS_DRY) if dry else (self._waiting, bounds.VERDICTS_UNWRITTEN)
+        kept[verdict.id] = _Waiting(_Reference1(verdict.id, client, len(value)), value, at)
+        if len(kept) > bound:
+            kept.popitem(last=False)
+            if not dry:
+                self._counters.add("verdicts_lost")
+        if dry:
+            return
+        self._woken.set()
+        if client:
+            self._last[client] = verdict.id
+            self._last.move_to_end(client)
+            if len(self._last) > bounds.VERDICT_CLIENTS:
+                self._last.popitem(last=False)
+
+    async def get(self, ref: str) -> Verdict | None:
+        """The verdict of this reference, if it is still kept. Raises StoreError."""
+        found = await self._find(ref)
+        return None if found is None else found.verdict
+
+    async def last_on(self, client: Address) -> StoredVerdict | None:
+        """The last verdict on a client, those that were only tried out aside; None if it is not kept any more.
+
+        Raises StoreError.
+        """
+        ref = self._last.get(client.packed)
+        return None if ref is None else await self._find(ref)
+
+    async def _find(self, ref: str) -> StoredVerdict | None:
+        now = self._clock.wall()
+        waiting = self._waiting.get(ref) or self._dry.get(ref)
+        if waiting is not None:
+            value: bytes | None = waiting.value if now < waiting.at + KEPT_FOR else None
+        else:
+            value = await self._store.get(TABLE, ref.encode("utf-8", "replace"), now)
+        if value is None:
+            return None
+        found = decode(value, now)
+        if found is None or found.verdict.id != ref:
+            self._counters.add("verdict_damaged_records")
+            return None
+        return found
+
+    async def run(self) -> None:
+        """Take up what is stored, then write what is new, for ever; ends by cancellation, after which `write` writes the rest."""
+        if not self._taken_up:
+            await self._take_up()
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(WRITE_INTERVAL)
+            self._woken.clear()
+            if not self.write():
+                self._woken.set()
+                await asyncio.sleep(RETRY_INTERVAL)
+
+    def write(self) -> bool:
+        """Hand what is new to the store; False where it has no room."""
+        while self._waiting:
+            if not self._store.has_room():
+                return False
+            page = tuple(islice(self._waiting.values(), PAGE))
+            try:
+                self._write(page)
+            except StoreError as error:
+                log.debug("verdicts are not kept: %s", error)
+                return False
+            for each in page:
+                del self._waiting[each.reference.id]
+            self._evict()
+        return True
+
+    def _write(self, page: tuple[_Waiting, ...]) -> None:
+        for each in page:
+            self._store.put(TABLE, each.reference.id.encode(), each.value, each.at + KEPT_FOR)
+        youngest = page[-1]
+        key = _key(youngest)
+        value = _VERSION + _encode([each.reference for each in page])
+        self._store.put(BY_TIME, key, value, youngest.at + KEPT_FOR)
+        self._note(key, value, (each.reference for each in page))
+
+    def _note(self, key: bytes, value: bytes, references: Iterable[_Reference1], *, oldest: bool = False) -> None:
+        sizes = [each.octets for each in references]
+        written = _Written(key, value, len(sizes), sum(sizes))
+        if oldest:
+            self._written.appendleft(written)
+        else:
+            self._written.append(written)
+        self._count += written.verdicts
+        self._octets += written.octets
+
+    def _evict(self) -> None:
+        """Make room: the oldest page goes, as often as need be. What has expired is let go by the store itself."""
+        while self._written and (self._count > bounds.VERDICTS or self._octets > bounds.VERDICT_OCTETS):
+            gone = self._written[0]
+            try:
+                for each in _decode_page(gone.value):
+                    self._store.delete(TABLE, each.id.encode())
+                self._store.delete(BY_TIME, gone.key)
+            except StoreError as error:
+                log.debug("old verdicts stay for now: %s", error)
+                return
+            self._written.popleft()
+            self._count -= gone.verdicts
+            self._octets -= gone.octets
+
+    async def _take_up(self) -> None:
+        """Learn what was written before this start, the youngest first."""
+        self._taken_up = True
+        try:
+            async for entry in self._store.scan(BY_TIME, self._clock.wall()):
+                references = _decode_page(entry.value)
+                self._note(entry.key, entry.value, references, oldest=True)
+                for each in reversed(references):
+                    if each.client and each.client not in self._last and len(self._last) < bounds.VERDICT_CLIENTS:
+                        self._last[each.client] = each.id
+                        self._last.move_to_end(each.client, last=False)
+        except StoreError as error:
+            log.warning("verdicts of before are found by their references only: %s", error)
+
+
+def encode(verdict: Verdict, at: float) -> bytes:
+    """The octets of a verdict given at a wall second."""
+    client = verdict.client.packed if verdict.client is not None else b""
+    fields = _Version1(*verdict[:11], client, at)
+    try:
+        return _VERSION + _encode(fields)
+    except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it
+        return _VERSION + _encode(_whole(fields))
+
+
+def decode(octets: bytes, now: float) -> StoredVerdict | None:
+    """The verdict, or None for octets that are none: damaged ones count as absent."""
+    if octets[:1] != _VERSION:
+        return None
+    try:
+        found = _decoder.decode(octets[1:])
+        client = ip_address(found.client) if found.client else None
+    except ValueError:  # msgspec's errors are such
+        return None
+    return StoredVerdict(Verdict(*found[:11], client), max(0.0, now - found.at))
+
+
+def _whole(value: object) -> object:
+    """The value with a question mark in place of what no encoding has."""
+    if isinstance(value, tuple):
+        return tuple(map(_whole, value))
+    return str(value).encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _decode_page(octets: bytes) -> _Page1:
+    """The page; nothing for octets that are none."""
+    if octets[:1] != _VERSION:
+        return ()
+    try:
+        return _page_decoder.decode(octets[1:])
+    except ValueError:
+        return ()
+
+
+def _key(youngest: _Waiting) -> bytes:
+    left = (1 << 64) - 1 - int(min(max(youngest.at, 0.0) * 1e6, 2.0**63))
+    return left.to_bytes(8, "big") + youngest.reference.id.encode()

@@ -57,6 +57,10 @@ class Store(Protocol):
         """Forget the record, if there is one. Raises StoreError when full or closed."""
         ...
 
+    def has_room(self) -> bool:
+        """Whether records are welcome that can be done without; False while they would crowd out others, or wait in memory."""
+        ...
+
     async def add(self, table: str, key: bytes, amount: int, now: float, expires: float) -> int:
         """Add to a counter, which then counts until `expires`, and return what it is then.
 

@@ -34,6 +34,10 @@ class MemoryStore(InProcess):
         self._records[at] = held
         self._changed(table, key, value, expires)
 
+    def has_room(self) -> bool:
+        """Whether less than half of it is taken."""
+        return len(self._records) < self._max_records // 2
+
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record."""
         self._check_open()

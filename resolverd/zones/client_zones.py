@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from resolverd.clients.history import Acquaintances
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import is_public
+from resolverd.failures import StoreError
 from resolverd.mail.sanitize import points, sanitize
 from resolverd.policy.client_names import ClientNames
 from resolverd.policy.verdicts import StoredVerdict
@@ -29,17 +30,17 @@ class Told(NamedTuple):
 
 
 class Verdicts(Protocol):
-    """The verdicts of late (`policy.verdicts`)."""
+    """The verdicts given (`policy.verdicts`)."""
 
-    def last_on(self, client: Address, now: float) -> StoredVerdict | None:
-        """The last verdict on a client."""
+    async def last_on(self, client: Address) -> StoredVerdict | None:
+        """The last verdict on a client. Raises StoreError."""
         ...
 
 
 class ClientZones:
     """Answers for the subtrees of what is known."""
 
-    def __init__(self, hosts: ClientNames, acquaintances: Acquaintances, verdicts: Callable[[], Verdicts], clock: Clock) -> None:
+    def __init__(self, hosts: ClientNames, acquaintances: Acquaintances, verdicts: Verdicts, clock: Clock) -> None:
         self._hosts = hosts
         self._acquaintances = acquaintances
         self._verdicts = verdicts
@@ -100,7 +101,10 @@ class ClientZones:
         return Told(said, _at_most(left, dnsbl_zone.PARTIAL_TTL))
 
     async def _why(self, client: Address, _deadline: float) -> Told:
-        recalled = self._verdicts().last_on(client, self._clock.monotonic())
+        try:
+            recalled = await self._verdicts.last_on(client)
+        except StoreError:
+            recalled = None
         if recalled is None:
             return Told(_NOTHING, dnsbl_zone.STATUS_TTL)
         verdict = recalled.verdict

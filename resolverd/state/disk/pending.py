@@ -66,6 +66,10 @@ class PendingStore(InProcess):
         """Remember the value until `expires`."""
         self._change(table, key, base.stored_value(value, expires))
 
+    def has_room(self) -> bool:
+        """Only once the file can be written."""
+        return self._file is not None and self._file.has_room()
+
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record."""
         self._change(table, key, None)

@@ -93,6 +93,10 @@ class DiskStore(InProcess):
         self._keep_hot(at, held)
         self._changed(table, key, value, expires)
 
+    def has_room(self) -> bool:
+        """Whether the file can be written and nearly all that was put has been."""
+        return not self._failing and len(self._unwritten) + len(self._writing) < self._max_unwritten // 10
+
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record."""
         at = address(table, key)

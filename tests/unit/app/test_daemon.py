@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -346,6 +347,56 @@ def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Pa
         assert running.dns("2.0.0.127.bl.other.internal.").answer
     finally:
         assert running.end() == 0
+
+
+def test_a_reference_of_before_a_restart_opens(tmp_path: Path) -> None:
+    """By HTTP, and for `allow --from-id`; whatever has become of the record, the daemon answers."""
+
+    def started() -> Running:
+        return Running(tmp_path)
+
+    def asked(running: Running, path: str, method: str, given: object) -> tuple[int, Any]:
+        url = f"http://127.0.0.1:{running.ports['HTTP']}{path}"
+        headers = {"Authorization": f"Bearer {running.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(given).encode(), headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    attempt = {"client_address": "193.0.0.1", "helo_name": "h.example.com", "sender": "a@example.com"}
+    running = started()
+    try:
+        refs = []
+        for number in range(2):
+            status, verdict = asked(running, "/v1/verdict", "POST", attempt | {"recipient": f"b{number}@example.org"})
+            assert (status, verdict["action"]) == (200, "greylist")
+            refs.append(verdict["id"])
+        _, tried = running.http("/v1/verdict?client_address=193.0.0.2", running.token)
+    finally:
+        assert running.end() == 0
+    with contextlib.closing(sqlite3.connect(database(tmp_path / "var"))) as file:
+        changed = file.execute("UPDATE Cache SET value = substr(value, 1, 40) WHERE key = ?", [b"verdicts\0" + refs[0].encode()])
+        assert changed.rowcount == 1
+        file.commit()
+    running = started()
+    try:
+        assert running.http(f"/v1/verdict/{refs[1]}")[0] == 401
+        status, again = running.http(f"/v1/verdict/{refs[1]}", running.token)
+        assert (status, again["id"], again["action"]) == (200, refs[1], "greylist")
+        assert again["greylist"]["state"] == "new"
+        assert again["findings"]
+        for gone in (refs[0], tried["id"]):
+            status, problem = running.http(f"/v1/verdict/{gone}", running.token)
+            assert (status, problem["detail"]) == (404, "no verdict with this id, or not any more")
+        allow = [sys.executable, "-m", "resolverd", "allow", "--from-id", refs[1], "-c", str(tmp_path / "config.toml"), "--json"]
+        done = subprocess.run(allow, capture_output=True, text=True, timeout=20)
+        assert (done.returncode, json.loads(done.stdout)["subject"]) == (0, "193.0.0.1"), done.stderr
+        assert running.dns("1.0.0.193.why.rbl.internal.", "TXT").answer
+    finally:
+        running.end()
 
 
 def test_sigterm_ends_it_within_two_seconds_even_amid_work(tmp_path: Path) -> None:

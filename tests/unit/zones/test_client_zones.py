@@ -22,7 +22,7 @@ from resolverd.greylist.service import CLIENTS
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
 from resolverd.metrics import Counters
 from resolverd.policy.client_names import ClientNames
-from resolverd.policy.verdicts import RecentVerdicts
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.state.base import Store
 from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
@@ -58,8 +58,8 @@ class World:
         self.store = store or MemoryStore()
         self.engine = Engine((), self.resolver, self.clock, Counters())
         self.acquaintances = Acquaintances(self.store, self.clock, Counters())
-        self.recent = RecentVerdicts()
-        clients = ClientZones(ClientNames(self.resolver, self.clock), self.acquaintances, lambda: self.recent, self.clock)
+        self.verdicts = VerdictStore(self.store, self.clock, Counters())
+        clients = ClientZones(ClientNames(self.resolver, self.clock), self.acquaintances, self.verdicts, self.clock)
         self.zones = ListZones(from_text("rbl.internal"), self.engine, ZoneRules(), self.clock, clients=clients)
 
     async def answer(self, tree: str, rtype: int = codes.A, reverse: str = REVERSE) -> Answer:
@@ -214,8 +214,9 @@ async def test_why() -> None:
     assert (await w.answer("why", codes.TXT)).rcode == codes.NXDOMAIN
     helo = Finding("helo", "helo_not_fqdn", "HELO foo is not fully qualified", 2, Consequence.REJECT)
     found = (helo, Finding("ptr", "ptr_ok", "ok"))
-    w.recent.put(verdict(Action.REJECT, ref="ID7", findings=found), w.clock.monotonic())
-    w.recent.put(verdict(ref="DRY"), w.clock.monotonic(), dry=True)
+    w.verdicts.put(verdict(Action.REJECT, ref="ID7", findings=found))
+    w.verdicts.put(verdict(ref="DRY"), dry=True)
+    assert w.verdicts.write()
     await asyncio.sleep(90)
     assert await w.txt("why") == [
         "reject, 90 s ago, score 0, id ID7: nothing speaks against it", " / HELO foo is not fully qualified",
@@ -224,17 +225,14 @@ async def test_why() -> None:
     assert await w.a("why") == NODATA
 
 
-def test_only_the_last_verdict_is_told_and_let_go_with_it() -> None:
-    recent = RecentVerdicts(kept=2)
-    for number in range(3):
-        recent.put(verdict(ref=f"ID{number}", client=ip_address(f"192.0.2.{number % 2}")), number)
-    last = recent.last_on(ip_address("192.0.2.0"), 5)
-    assert last is not None
-    assert (last.verdict.id, last.age) == ("ID2", 3)
-    recent.put(verdict(ref="ID3", client=ip_address("192.0.2.9")), 4)
-    recent.put(verdict(ref="ID4", client=ip_address("192.0.2.9")), 4)
-    assert recent.last_on(ip_address("192.0.2.0"), 5) is None
-    assert recent.last_on(ip_address("192.0.2.9"), 8 * DAY) is None
+@virtual
+async def test_a_store_that_fails_is_no_word() -> None:
+    w = World()
+    w.verdicts.put(verdict(Action.REJECT, ref="ID7"))
+    assert w.verdicts.write()
+    assert await w.a("why") == NODATA
+    await w.store.close()
+    assert await w.a("why") == NX
 
 
 # -- what is kept
