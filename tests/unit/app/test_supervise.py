@@ -21,7 +21,7 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideBook
-from resolverd.resolver.local.files import LocalZones
+from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
 from resolverd.servers.ports import TaskState
 from resolverd.state.base import Entry
@@ -195,7 +195,7 @@ PLANTS: dict[str, str | tuple[type, str]] = {
     "store sweep": "sweep",
     "override upkeep": (OverrideBook, "tend"),
     "overrides": "scan overrides",
-    "zone files": (LocalZones, "refresh"),
+    "zone files": (LocalZoneFiles, "refresh"),
     "list quotas": "get list-budgets",
     "client notes": "get clients",
     "list probes": (Engine, "probe"),
