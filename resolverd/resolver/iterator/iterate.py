@@ -1,14 +1,14 @@
-"""From a question to its answer, cut by cut (RFC 1034 §5.3.3), as a generator that yields Asks.
+"""From a question to its answer, zone by zone (RFC 1034 §5.3.3), as a generator that yields Asks.
 
-    resolve            alias by alias, from memory where it can
-      _iterate         from the nearest known cut downwards, names minimised, past zones that are out
-        _ask_zone      server by server, looking up their addresses where none are known
-          asking       one server: what it says is classified, scrubbed and learnt
+    resolve            step 1, and 4c: what is cached, CNAME by CNAME
+      _iterate         steps 2 and 4b: from the nearest delegation point downwards, names minimised, past zones that are down
+        ZoneQuery      steps 3 and 4d: server by server, looking up their addresses where none are known
+          ServerQuery  step 4a: one server; what it says is classified, scrubbed and cached
 """
 
 from collections.abc import Generator
 from random import Random
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from resolverd import bounds
 from resolverd.resolver.cache import Caches
@@ -16,38 +16,25 @@ from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.iterator import lookup, scrub
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, Refresh
 from resolverd.resolver.iterator.capabilities import Feature
-from resolverd.resolver.iterator.delegation import DelegationPoint, DelegationPoints, addresses_in
+from resolverd.resolver.iterator.delegation import DelegationPoint, DelegationPoints
 from resolverd.resolver.iterator.forwards import Hints, Upstreams
 from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.interception import RootCheck, RootStatus
 from resolverd.resolver.iterator.options import Options
 from resolverd.resolver.iterator.outages import Outages, ZoneState
 from resolverd.resolver.iterator.qmin import Exposure, Minimiser
-from resolverd.resolver.iterator.query import ServerQuery
+from resolverd.resolver.iterator.query import Found, ServerQuery
 from resolverd.resolver.iterator.reachability import Reachability
 from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Positive, Referral, Response, Unusable
 from resolverd.resolver.iterator.retries import Attempts
-from resolverd.resolver.iterator.targets import Targets
+from resolverd.resolver.iterator.zone_query import QMIN_SILENCE, IteratorEnv, Path, ZoneQuery
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
+from resolverd.wire.ask import Server
 from resolverd.wire.names import ROOT, Address, Name, ancestors, is_subdomain, lower, parent, to_text
-from resolverd.wire.rrset import Trust, each_once
+from resolverd.wire.rrset import each_once
 
-_QMIN_SILENCE = Unusable("no answer for a minimised name", silent=True)
-_QMIN_SILENT_SERVERS = 2
-"""Servers that are silent about a minimised name before a zone's servers are asked for the whole."""
 _DOWN = Unusable("none of its servers has answered of late", silent=True)
-
-Path: TypeAlias = tuple[tuple[Name, int], ...]
-"""The questions that led to this one, outermost first: their number is the depth, a repetition is a cycle."""
-
-
-class _Silent(NamedTuple):
-    """A cut whose servers have not answered the whole question yet."""
-
-    dp: DelegationPoint
-    attempts: Attempts
 
 
 class Iterator:
@@ -70,10 +57,11 @@ class Iterator:
         self._options = options
         self._rng = rng
         self.root_check = root_check or RootCheck()
-        self._delegation_points = DelegationPoints(caches, hints, upstreams, options)
-        self._server_query = ServerQuery(caches.rrsets, infra, options, self.root_check, self._root)
+        delegation_points = DelegationPoints(caches, hints, upstreams, options)
+        server_query = ServerQuery(caches.rrsets, infra, options, self.root_check, self._root)
+        self._env = IteratorEnv(delegation_points, infra, options, server_query, rng, self.resolve)
         self._outages = Outages(infra)
-        self._reach = Reachability(self._delegation_points, infra, rng)
+        self._reachability = Reachability(delegation_points, infra, rng)
 
     @property
     def unanswered(self) -> int:
@@ -107,7 +95,7 @@ class Iterator:
 
     def nearest(self, name: Name, rtype: int, now: float) -> DelegationPoint:
         """The cut that a question (the name in lower case) is put to first."""
-        return self._delegation_points.nearest(_asked_at(name, rtype), now, self._options.redactor.is_private(name))
+        return self._env.delegation_points.nearest(_asked_at(name, rtype), now, self._options.redactor.is_private(name))
 
     def is_down(self, name: Name, rtype: int, now: float) -> bool:
         """Whether a question (the name in lower case) can only fail: its zone is out, and nothing is remembered that helps."""
@@ -132,7 +120,7 @@ class Iterator:
 
     def check_reachability(self, budget: QueryBudget, timeout: float) -> Generator[Any, Any, bool]:
         """Whether anybody answers within so many seconds who must if the internet can be reached."""
-        return (yield from self._reach.check(budget, timeout))
+        return (yield from self._reachability.check(budget, timeout))
 
     def has_upstream(self, name: Name) -> bool:
         """Whether a name (lower case) is asked of servers configured for it, who need not be on the internet."""
@@ -142,13 +130,12 @@ class Iterator:
     def prime(self, budget: QueryBudget) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has told."""
         # Answers wait for this now and then: whoever is silent is not waited for to the end.
-        dp = self._delegation_points.root()._replace(fresh=False)
+        dp = self._env.delegation_points.root()._replace(fresh=False)
         try:
-            found = yield from self._ask_zone(budget, dp, Attempts(), ROOT, codes.NS, ((ROOT, codes.NS),))
+            response, message_glue = yield from ZoneQuery(self._env, budget, dp, ROOT, codes.NS, ((ROOT, codes.NS),)).run()
         except Exhausted:
             self.root_check.record(False, budget.now)
             return None
-        response, message_glue = found
         self.root_check.record(isinstance(response, Positive), budget.now)
         if not isinstance(response, Positive):
             return None
@@ -202,68 +189,65 @@ class Iterator:
     def _iterate(
         self, budget: QueryBudget, name: Name, rtype: int, path: Path, above: Name | None
     ) -> Generator[Any, Any, Response]:
-        below = _asked_at(name, rtype)
-        of_the_parent = above is not None and is_subdomain(name, above)
-        if above is not None and of_the_parent:
-            below = parent(above)
+        """What the authorities say of a name, other than referrals."""
+        # Step 2: the best servers to ask.
+        from_parent = above is not None and is_subdomain(name, above)
+        start = parent(above) if above is not None and from_parent else _asked_at(name, rtype)
         private = self._options.redactor.is_private(name)
-        dp = self._nearest(budget, below, private)
+        dp = self._nearest(budget, start, private)
         if dp.hinted:
             # Nobody is followed whom nobody but a file names, until the root has said who its servers are.
             if (yield from self._root(budget)) is not RootStatus.GENUINE:
                 return Unusable("the root's servers do not answer as such")
-            dp = self._nearest(budget, below, private)
+            dp = self._nearest(budget, start, private)
         # A minimised name would only be referred to the zone that cannot be entered.
-        qmin = self._options.qmin and not (dp.forward or of_the_parent or self._options.is_list_name(name))
+        qmin = self._options.qmin and not (dp.forward or from_parent or self._options.is_list_name(name))
         minimiser = Minimiser(name, rtype, self._options.qmin_type, qmin, private)
-        silent: _Silent | None = None
+        silent: ZoneQuery | None = None
+        """The whole question to a zone whose servers have not answered yet, while its parent is asked once more."""
         qmin_silent: frozenset[Address] = frozenset()
         last_resort: Conclusion | None = None
         for _ in range(bounds.MAX_REFERRALS):
+            # Step 3: send the question, unless it is known what comes of it.
             budget.charge_step()
             if not private and self._ignore_qmin(dp, budget.now):
                 minimiser.disable()
             qname, qtype = minimiser.question(dp.zone)
             if not minimiser.is_full and self._is_known(qname, qtype, budget.now):
                 continue
-            standing = ZoneState.USABLE
-            if self._outages and budget.refresh is not Refresh.ALL:
-                standing = yield from self._look(budget, dp)
-            if standing is ZoneState.DOWN:
+            state = yield from self._zone_state(budget, dp)
+            if state is ZoneState.DOWN:
                 return _DOWN
             # Servers that were silent a moment ago are listened to meanwhile, and have had their share of sends.
             earlier = silent.attempts if silent is not None else None
             attempts = earlier if earlier is not None and silent is not None and silent.dp.zone == dp.zone else Attempts()
             attempts.qmin_silent, qmin_silent = qmin_silent, frozenset()
-            found: tuple[Response, scrub.Glue] = _DOWN, ()
-            if standing is ZoneState.USABLE:
-                exposure = Exposure.FULL if minimiser.is_full else Exposure.STRICT if private else Exposure.MINIMISED
-                found = yield from self._ask_cut(budget, dp, attempts, qname, qtype, path, exposure, earlier)
+            exposure = Exposure.FULL if minimiser.is_full else Exposure.STRICT if private else Exposure.MINIMISED
+            query = ZoneQuery(self._env, budget, dp, qname, qtype, path, exposure, attempts, earlier)
+            found: Found = _DOWN, ()
+            if state is ZoneState.USABLE:
+                found = yield from self._query_zone(budget, query)
             response, glue = found
-            if response is _QMIN_SILENCE:
+            # Step 4: what it says.
+            if response is QMIN_SILENCE:
                 qmin_silent = frozenset(attempts.failed)
                 minimiser.disable()
                 continue
             if earlier is not None and earlier.answered:
                 return response
-            if isinstance(response, Referral) and lower(response.ns.owner) == above:
-                return Unusable(f"{to_text(above)} has no server with a known address")
             if isinstance(response, Referral):
+                if lower(response.ns.owner) == above:
+                    return Unusable(f"{to_text(above)} has no server with a known address")
                 dp = self._descend(budget, dp, response, glue)
             elif isinstance(response, Unusable) and not dp.fresh:
                 # What is remembered of the zone may be outdated: its parent knows better. One level up only, so that an
                 # outage of ours does not end in everybody asking the root.
-                silent = _Silent(dp, attempts) if minimiser.is_full and attempts.in_flight else None
+                silent = query if minimiser.is_full and attempts.in_flight else None
                 self._caches.delegations.forget(dp.zone)
-                dp = self._delegation_points.nearest(parent(dp.zone), budget.now, private)._replace(fresh=True)
+                dp = self._env.delegation_points.nearest(parent(dp.zone), budget.now, private)._replace(fresh=True)
                 minimiser.disable()
                 last_resort = response.last_resort if minimiser.is_full else None
-            elif (
-                isinstance(response, Unusable)
-                and silent is not None
-                and dp.zone != silent.dp.zone
-                and silent.attempts.in_flight
-            ):
+            elif isinstance(response, Unusable) and silent and silent.dp.zone != dp.zone and silent.attempts.in_flight:
                 # The parent knows no better.
                 dp = silent.dp._replace(fresh=True)
             elif minimiser.is_full:
@@ -274,55 +258,41 @@ class Iterator:
                 minimiser.disable()
         return Unusable(f"more than {bounds.MAX_REFERRALS} referrals")
 
-    def _look(self, budget: QueryBudget, dp: DelegationPoint) -> Generator[Any, Any, ZoneState]:
-        """How the cut's zone stands, where its servers were silent."""
-        servers, unknown = self._known_servers(dp, budget.now)
-        standing = yield from self._outages.check(budget, dp, servers)
+    def _zone_state(self, budget: QueryBudget, dp: DelegationPoint) -> Generator[Any, Any, ZoneState]:
+        """Whether the zone may be asked, after its servers were silent."""
+        if not self._outages or budget.refresh is Refresh.ALL:
+            return ZoneState.USABLE
+        servers, unresolved = self._known_servers(dp, budget.now)
+        state = yield from self._outages.check(budget, dp, servers)
         # One that is silent still does not speak for those whose address has to be found out yet: one question goes on to do
         # that, and the others need not wait for it.
-        return ZoneState.USABLE if standing is ZoneState.STILL_DOWN and unknown else standing
+        return ZoneState.USABLE if state is ZoneState.STILL_DOWN and unresolved else state
 
     def _known_servers(self, dp: DelegationPoint, now: float) -> tuple[list[Server], list[Name]]:
         """The servers of a cut as far as addresses are known by now, and the names of those that have none."""
         servers, unknown = dict.fromkeys(dp.servers), []
         for name in dp.unresolved:
-            learnt = self._delegation_points.usable(self._delegation_points.cached_addresses(name, now))
+            learnt = self._env.delegation_points.usable(self._env.delegation_points.cached_addresses(name, now))
             servers.update(dict.fromkeys(learnt))
             unknown += [] if learnt else [name]
         return list(servers), unknown
 
-    def _ask_cut(
-        self,
-        budget: QueryBudget,
-        dp: DelegationPoint,
-        attempts: Attempts,
-        qname: Name,
-        qtype: int,
-        path: Path,
-        exposure: Exposure,
-        earlier: Attempts | None,
-    ) -> Generator[Any, Any, tuple[Response, scrub.Glue]]:
-        """Ask the cut's servers; a zone that comes to nothing by their silence is suspected."""
+    def _query_zone(self, budget: QueryBudget, query: ZoneQuery) -> Generator[Any, Any, Found]:
+        """Ask the servers of a delegation point; a zone whose servers are all silent is suspected to be down."""
+        dp, path = query.dp, query.path
         if len(path) == 1 and budget.on_delegation is not None:
             budget.on_delegation(dp)
         budget.querying.append(dp)
         try:
-            found = yield from self._ask_zone(budget, dp, attempts, qname, qtype, path, exposure, earlier)
+            found = yield from query.run()
         except Exhausted:
             self._suspect(dp, path, budget)
             raise
         finally:
             budget.querying.remove(dp)
-        if isinstance(found[0], Unusable) and found[0] is not _QMIN_SILENCE:
+        if isinstance(found[0], Unusable) and found[0] is not QMIN_SILENCE:
             self._suspect(dp, path, budget)
         return found
-
-    def _learn_qmin_silence(self, servers: frozenset[Address], now: float) -> None:
-        """These were silent about a minimised name, and one of them has answered for the whole."""
-        able = self._infra.capabilities
-        for address in servers:
-            # Of one it may have been a packet that was lost.
-            (able.rule_out if len(servers) >= _QMIN_SILENT_SERVERS else able.add_failure)(address, Feature.QMIN, now)
 
     def _ignore_qmin(self, dp: DelegationPoint, now: float) -> bool:
         """Whether the cut has servers that do not answer for minimised names."""
@@ -353,156 +323,21 @@ class Iterator:
         expires = min(budget.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), dp.expires)
         delegation = Delegation(lower(referral.ns.owner), tuple(names), glue, expires, budget.now)
         self._caches.delegations.put(delegation, budget.now)
-        below = self._delegation_points.from_delegation(delegation, budget.now, fresh=True)
+        below = self._env.delegation_points.from_delegation(delegation, budget.now, fresh=True)
         if expires < budget.deadline:
             budget.delegation_points[below.zone] = below
         return below
 
     def _nearest(self, budget: QueryBudget, name: Name, private: bool) -> DelegationPoint:
         """The deepest cut known at or above a name, to anybody or to this question."""
-        dp = self._delegation_points.nearest(name, budget.now, private)
+        dp = self._env.delegation_points.nearest(name, budget.now, private)
         if budget.delegation_points and not dp.configured:
             for zone in ancestors(name):
                 if len(zone) > len(dp.zone) and zone in budget.delegation_points:
                     return budget.delegation_points[zone]
         return dp
 
-    def _ask_zone(
-        self,
-        budget: QueryBudget,
-        dp: DelegationPoint,
-        attempts: Attempts,
-        qname: Name,
-        qtype: int,
-        path: Path,
-        exposure: Exposure = Exposure.FULL,
-        earlier: Attempts | None = None,
-    ) -> Generator[Any, Any, tuple[Response, scrub.Glue]]:
-        """The first outcome that any of the zone's servers gives to the question, or one of those in `earlier` to theirs.
-
-        Who does not answer in the time that he usually takes gets company, another server or his own packet once more, and is
-        listened to all the same. Where what is known of the zone may be outdated, those who are silent are left in `attempts`.
-        """
-        heard = (attempts,) if earlier is None or earlier is attempts else (attempts, earlier)
-        targets = Targets(dp, self._delegation_points, self._infra, budget.now, self._rng, budget.server_addresses)
-        last = Unusable("no server has an address that may be asked")
-        last_resort: Conclusion | None = None
-        spent: Exhausted | None = None
-        while budget.now < budget.deadline:
-            look = due = None
-            if attempts.waiting:
-                look = self._server_query.shorten_waits(dp, attempts, budget.now)
-                for sent in attempts.overdue(budget.now):
-                    last = self._server_query.timed_out(budget, dp, sent)
-            if exposure is Exposure.MINIMISED and len(attempts.failed) >= min(_QMIN_SILENT_SERVERS, max(len(dp.servers), 1)):
-                # Perhaps they do not answer for names that nobody has made: for the whole name they may (RFC 9156 §2.3).
-                attempts.answered = True
-                yield Drop(tuple(targets.lookups))
-                return _QMIN_SILENCE, ()
-            if attempts.waiting or targets.lookups:
-                dues = (*(sent.due for sent in attempts.waiting.values()), *targets.lookup_deadlines(budget.now))
-                due = min(dues, default=None)
-                due = due if due is None or look is None else min(due, look)
-            if due is None and spent is None:
-                try:
-                    due = yield from self._try_another(budget, dp, targets, attempts, qname, qtype, path, exposure)
-                except Exhausted as error:
-                    spent = error
-            racing = (*[each for one in heard for each in one.in_flight.values()], *targets.lookups)
-            # In the end all that is left is to listen: not to the dead, and not before the parent has been asked again.
-            listens = bool(attempts.in_flight and attempts.expected and dp.fresh)
-            if due is None and not listens and not targets.lookups:
-                break
-            raced: Raced = yield Race(racing, (budget.deadline if due is None else min(due, budget.deadline)) - budget.now)
-            budget.now = max(budget.now, raced.now)
-            if raced.error is not None and not isinstance(raced.error, Exhausted):
-                raise raced.error
-            spent = raced.error or spent
-            if raced.branch in targets.lookups:
-                targets.lookup_finished(raced.branch, raced.result)
-            elif raced.branch is not None:
-                whose = next(each for each in heard if raced.branch in each.in_flight.values())
-                address = whose.finish(raced.branch)
-                response, glue = raced.result or (last, ())
-                if not isinstance(response, Unusable):
-                    whose.answered = attempts.answered = True
-                    if address in attempts.qmin_silent:
-                        self._learn_qmin_silence(attempts.qmin_silent, budget.now)
-                    if targets.lookups:
-                        yield Drop(tuple(targets.lookups))
-                    return response, glue
-                whose.fail(address, silent=response.silent)
-                if whose is attempts:
-                    last, last_resort = response, last_resort or response.last_resort
-        yield Drop(tuple(targets.lookups))
-        if spent is not None and not attempts.in_flight and last_resort is None:
-            raise spent
-        if last_resort is None:
-            return last, ()
-        if not dp.fresh:
-            # The zone may have moved, and these know nothing of it any more.
-            return last._replace(last_resort=last_resort), ()
-        if isinstance(last_resort, Negative) and last_resort.soa is None:
-            self._server_query.learn(last_resort, Trust.UNPROVEN, budget.now, dp.expires)
-        return last_resort, ()
-
-    def _try_another(
-        self,
-        budget: QueryBudget,
-        dp: DelegationPoint,
-        targets: Targets,
-        attempts: Attempts,
-        qname: Name,
-        qtype: int,
-        path: Path,
-        exposure: Exposure,
-    ) -> Generator[Any, Any, float | None]:
-        """Ask one more server, or one once more, or look servers up; until when to wait for it, None if nothing is left."""
-        now = budget.now
-        if (server := targets.next_server(attempts, now)) is not None:
-            address = server.address
-            rto = self._server_query.rto(dp, address, attempts, now)
-            if address not in attempts.in_flight:
-                minimised = exposure is not Exposure.FULL
-                attempts.in_flight[address] = self._server_query.ask(budget, dp, server, attempts, qname, qtype, minimised)
-                return now + (rto if self._infra.has_rtt(address, now) else min(rto, bounds.MIN_TIMEOUT))
-            yield from self._server_query.resend(budget, dp, attempts.last_ask[address], attempts, rto)
-            return now + rto
-        names = targets.next_names()
-        if names:
-            also = targets.second_family
-            lookup = _first(tuple(self._server_addresses(budget, name, dp.zone, path, also) for name in names))
-            return targets.lookup_started(lookup, len(names), now)
-        return None
-
-    def _server_addresses(
-        self, budget: QueryBudget, name: Name, zone: Name, path: Path, also: bool
-    ) -> Generator[Any, Any, list[Address] | None]:
-        """Addresses of a server; with `also`, of the families that have not been looked up yet."""
-        known = self._delegation_points.cached_addresses(name, budget.now)
-        if self._delegation_points.usable(known) and not also:
-            return known
-        if name in budget.server_addresses and not also:
-            return budget.server_addresses[name]
-        # A server below the zone it serves, without glue (RFC 9471): nobody but the parent can know its address.
-        above = zone if is_subdomain(name, zone) and zone != ROOT else None
-        for rtype in self._delegation_points.unknown_types(name, budget.now) if also else self._options.address_types:
-            # Zones that name each other's servers: no way in (TsuNAME).
-            if len(path) > bounds.MAX_DEPTH or (name, rtype) in path:
-                continue
-            budget.charge_lookup()
-            answer = yield from self.resolve(budget, name, rtype, path, above)
-            rrset = answer.final(rtype)
-            if rrset is not None:
-                budget.server_addresses[name] = addresses_in(rrset)[: bounds.MAX_ADDRESSES_PER_NS]
-                return budget.server_addresses[name]
-        return None if also else budget.server_addresses.setdefault(name, None)
-
 
 def _asked_at(name: Name, rtype: int) -> Name:
     """The name at or above which the servers are that know: a DS lives above the cut, with its parent's (RFC 4035 §3.1.4.1)."""
     return parent(name) if rtype == codes.DS else name
-
-
-def _first(branches: tuple[Core, ...]) -> Core:
-    return (yield First(branches))

@@ -38,6 +38,10 @@ AskRoot: TypeAlias = Callable[[QueryBudget], Generator[Any, Any, RootStatus]]
 """Finds out who answers in the root's name."""
 
 
+Found: TypeAlias = tuple[Response, scrub.Glue]
+"""What a server says to the question, and the glue that came with a referral."""
+
+
 class ServerQuery:
     """Asks servers, remembers how they fare (`infra`) and what they say (`rrsets`)."""
 
@@ -58,7 +62,7 @@ class ServerQuery:
         qname: Name,
         qtype: int,
         minimised: bool,
-    ) -> Generator[Any, Any, tuple[Response, scrub.Glue]]:
+    ) -> Generator[Any, Any, Found]:
         """What the server says to the question as one of the cut's zone, and the glue that came with a referral."""
         options, infra, address = self._options, self._infra, server.address
         fallback = Fallback(server, attempts, infra.capabilities, options.random_case)
@@ -132,7 +136,7 @@ class ServerQuery:
 
     def _taken(
         self, budget: QueryBudget, dp: DelegationPoint, message: Message, response: Response, trust: Trust, minimised: bool
-    ) -> tuple[Response, scrub.Glue]:
+    ) -> Found:
         if not (minimised and isinstance(response, Negative) and response.nxdomain):
             # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
             self.learn(response, trust, budget.now, dp.expires)

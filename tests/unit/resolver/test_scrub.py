@@ -23,6 +23,7 @@ from resolverd.resolver.iterator.delegation import DelegationPoints
 from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.iterator.options import Options
 from resolverd.resolver.iterator.query import ServerQuery
+from resolverd.resolver.iterator.zone_query import ZoneQuery
 from resolverd.wire import codes
 from resolverd.wire.message import Message
 from resolverd.wire.names import from_text
@@ -193,13 +194,13 @@ RULES = {
         "parent_side_addresses",
     ),
     "what only the parent knows is asked of it": Rule(
-        Iterator._server_addresses,
+        ZoneQuery._look_up,
         "zone if is_subdomain(name, zone) and zone != ROOT else None",
         "None",
         "glue_left_out_by_the_parent",
     ),
     "somebody's cache is better than nothing": Rule(
-        Iterator._ask_zone, "last_resort or response.last_resort", "None", "recursive_server_only"
+        ZoneQuery._take, "self._last_resort or response.last_resort", "None", "recursive_server_only"
     ),
 }
 
