@@ -38,6 +38,7 @@ _FORGEABLE: Final = re.compile(r"(action|reason|delay|client_name|client_address
 _UNLIKE_FIELDS: Final = str.maketrans({",": ";", "=": ":"})
 _ONE_WORD: Final = str.maketrans({" ": "_", ",": "_"})
 _QUEUE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
+_WORDLESS: Final = "wordless"
 _FIELDS: Final = "fields"
 _CLOSED: Final = "closed"
 _PUBLIC: Final = "public"
@@ -57,13 +58,22 @@ def decision(
     logger.info("decision", extra={_FIELDS: fields, _CLOSED: closed or {}})
 
 
-def bug(logger: logging.Logger, counters: Counters, where: str, text: str, *args: object, error: BaseException) -> None:
+def bug(
+    logger: logging.Logger,
+    counters: Counters,
+    where: str,
+    text: str,
+    *args: object,
+    error: BaseException,
+    private: bool = False,
+) -> None:
     """What the failure table (`failures`) has for a bug: one line with its traceback, one count of ``bugs``.
 
-    `where` is one of a closed set. `text` and `args` as those of any log line.
+    `where` is one of a closed set. `text` and `args` as those of any log line. `private`: the error's own words, in which a
+    key may stand, are left out.
     """
     counters.add("bugs", where=where)
-    logger.error(text, *args, exc_info=error)
+    logger.error(text, *args, exc_info=error, extra={_WORDLESS: private})
 
 
 def kind(error: BaseException) -> tuple[str, str, int]:
@@ -106,7 +116,8 @@ class LineFormatter(logging.Formatter):
             if fields is not None:
                 fields = _nameless(fields, getattr(record, _CLOSED), self._pseudonyms)
         if record.exc_info and (error := record.exc_info[1]) is not None:
-            told = self.formatException(record.exc_info) if self._pseudonyms is None else _nameless_traceback(error)
+            nameless = self._pseudonyms is not None or getattr(record, _WORDLESS, False)
+            told = _nameless_traceback(error) if nameless else self.formatException(record.exc_info)
             message = f"{message} | {told}"
         line = self._render(record, message, fields)
         if self._journal:

@@ -93,7 +93,7 @@ def build(settings: Settings, shared: Shared, old: Runtime | None = None) -> Run
         word = OwnWord(shared.overrides, hosts, clock)
         clients = ClientZones(hosts, shared.acquaintances, shared.verdicts, clock)
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
-    answerer = Answerer(own, parts.resolve, counters)
+    answerer = Answerer(own, parts.resolve)
     priming = old.priming if old is not None and kept else Priming(
         parts.mesh, settings.resolver.priming, forwards=parts.upstreams.forwards_root
     )

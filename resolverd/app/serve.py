@@ -43,6 +43,7 @@ from resolverd.state.base import Store
 from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.state.statedir import StateInUse
+from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class _Daemon:
             clock,
             counters,
             service.runtime.resolution.packet_share,
+            Redactor(service.runtime.key_zones),
         )
         service.on_reload.append(lambda runtime: _apply_reload(responder, runtime))
         udp = [UdpEdge(sock, responder) for sock, _ in dns]
@@ -281,6 +283,7 @@ def _apply_reload(responder: Responder, runtime: Runtime) -> None:
     responder.answerer = runtime.answerer
     responder.packets = runtime.resolution.packets
     responder.access = _access(runtime.settings)
+    responder.redactor = Redactor(runtime.key_zones)
     responder.packets.flush()
 
 

@@ -7,18 +7,14 @@
 5. recursion; of what comes from there, addresses below the zones of lists are not told that could be taken for a listing.
 """
 
-import logging
 from typing import Protocol
 
-from resolverd.metrics import Counters
 from resolverd.resolver.answer import Resolve
 from resolverd.wire import codes
-from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.names import Name, lower, to_text
+from resolverd.wire.answer import Answer, ExtendedError
+from resolverd.wire.names import Name, lower
 from resolverd.wire.peek import Query
 from resolverd.wire.rrset import RRset
-
-log = logging.getLogger(__name__)
 
 _REFUSED = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_NOT_SUPPORTED),))
 _NOTIMP = Answer(codes.NOTIMP, errors=(ExtendedError(codes.EDE_NOT_SUPPORTED),))
@@ -47,12 +43,11 @@ class DnsblZones(Protocol):
 
 
 class Answerer:
-    """Answers questions. Never raises: a bug becomes SERVFAIL, a log line and a counter."""
+    """Answers questions."""
 
-    def __init__(self, zones: DnsblZones | None, resolve: Resolve, counters: Counters):
+    def __init__(self, zones: DnsblZones | None, resolve: Resolve):
         self._zones = zones
         self._resolve = resolve
-        self._counters = counters
 
     def at_once(self, query: Query) -> Answer | None:
         """The answer, where it needs no waiting; None where `answer` has to be awaited."""
@@ -70,17 +65,12 @@ class Answerer:
 
     async def answer(self, query: Query, *, local: bool) -> Answer:
         """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""
-        try:
-            name = lower(query.qname)
-            if self._zones is not None and self._zones.owns(name):
-                answer = await self._zones.answer(name, query.qtype, loopback=local)
-                if answer is not None:
-                    return answer
-            return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
-        except Exception:
-            self._counters.add("bugs", where="answer")
-            log.exception("answering %s failed", to_text(query.qname))
-            return servfail(codes.EDE_OTHER, "internal error")
+        name = lower(query.qname)
+        if self._zones is not None and self._zones.owns(name):
+            answer = await self._zones.answer(name, query.qtype, loopback=local)
+            if answer is not None:
+                return answer
+        return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
 
     def _screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
         return answer if self._zones is None else self._zones.screened(name, rtype, answer)

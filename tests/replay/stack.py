@@ -37,7 +37,7 @@ class Stack:
         self.parts: Resolution = resolution(
             settings, network, clock, self.counters, list_zones, rng=random.Random(seed), timeouts=timeouts
         )
-        answerer = Answerer(None, self.parts.resolve, Counters())
+        answerer = Answerer(None, self.parts.resolve)
         access = Access([ip_network("0.0.0.0/0")])
         self.responder = Responder(answerer, self.parts.packets, access, clock, Counters(), self.parts.packet_share)
 

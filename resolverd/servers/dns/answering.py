@@ -1,19 +1,24 @@
 """What UDP and TCP have in common: from a question's octets to its reply's, and what of it is remembered."""
 
+import logging
 from typing import Protocol, TypeAlias
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
 from resolverd.servers.access import Access, Admission
 from resolverd.wire import codes, render
 from resolverd.wire.answer import Answer, ExtendedError
-from resolverd.wire.names import Name
+from resolverd.wire.names import Name, lower
 from resolverd.wire.peek import Query, Refusal, peek
+from resolverd.wire.redact import Redactor
 from resolverd.zones.answer import Answerer
 
-_PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
+log = logging.getLogger(__name__)
 
+_PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
+_INTERNAL = ExtendedError(codes.EDE_OTHER, "internal error")
+_NO_KEYS = Redactor()
 
 Key: TypeAlias = bytes | str
 
@@ -31,15 +36,31 @@ class Packets(Protocol):
 
 
 class Responder:
-    """Takes packets, gives packets. One for all sockets; a reload puts another answerer in its place."""
+    """Takes packets, gives packets. One for all sockets; a reload puts another answerer in its place.
 
-    def __init__(self, answerer: Answerer, packets: Packets, access: Access, clock: Clock, counters: Counters, keep: float):
-        """`keep`: the share of a TTL for which a prepared reply is used; behind it the record cache sees the question again."""
+    What else a socket calls may raise, where there is a bug: its packet gets what `failed` gives then, and the next its own.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        packets: Packets,
+        access: Access,
+        clock: Clock,
+        counters: Counters,
+        keep: float,
+        redactor: Redactor = _NO_KEYS,
+    ):
+        """`keep`: the share of a TTL for which a prepared reply is used; behind it the record cache sees the question again.
+
+        `redactor`: how names are told in the log.
+        """
         self.packets = packets
         self.access = access
         self.counters = counters
         self.now = clock.monotonic
         self.answerer = answerer
+        self.redactor = redactor
         self._keep = keep
 
     def refuse(self, packet: bytes, admission: Admission) -> bytes | None:
@@ -66,9 +87,35 @@ class Responder:
         answer = self.answerer.at_once(query)
         return query if answer is None else self._reply(packet, query, answer, udp)
 
-    async def answer(self, packet: bytes, query: Query, udp: bool, local: bool) -> bytes:
-        """The reply to a question, after as long as its answer takes; `local`: the client is on this machine."""
-        return self._reply(packet, query, await self.answerer.answer(query, local=local), udp)
+    async def answer(self, packet: bytes, query: Query, udp: bool, local: bool) -> bytes | None:
+        """The reply to a question, after as long as its answer takes; `local`: the client is on this machine. Never raises."""
+        try:
+            return self._reply(packet, query, await self.answerer.answer(query, local=local), udp)
+        except Exception as error:
+            return self.failed(packet, error)
+
+    def failed(self, packet: bytes, error: Exception) -> bytes | None:
+        """The reply to a packet at which a bug was met (`failures`): SERVFAIL, or silence as for any that deserves it.
+
+        Never raises. Where the packet cannot be read, SERVFAIL is its header alone.
+        """
+        reply: bytes | None
+        try:
+            query = peek(packet)
+            if isinstance(query, Query):
+                name = lower(query.qname)
+                what = f"{self.redactor.text(name)} {codes.type_text(query.qtype)}"
+                private = self.redactor.is_private(name)
+                reply = render.refuse(Refusal(query.id, query.flags, codes.SERVFAIL, query), _INTERNAL)
+            else:
+                what, private = "a packet", True
+                reply = None if query is None else render.refuse(query)
+        except Exception:
+            what, private, reply = "a packet", True, _bare_servfail(packet)
+        logs.bug(log, self.counters, "dns", "answering %s failed", what, error=error, private=private)
+        if reply is not None:
+            self.counters.add("dns_answers", rcode=codes.rcode_text(reply[3] & 15))
+        return reply
 
     def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool) -> bytes:
         rendered = render.render(query, answer, render.limit(query, udp))
@@ -80,6 +127,13 @@ class Responder:
             # Without what may stand behind the question, or one question could fill the cache.
             self.packets.put(key(packet[: query.length], udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
         return rendered.data
+
+
+def _bare_servfail(packet: bytes) -> bytes | None:
+    """SERVFAIL to a packet of which nothing but the header is read; None for a reply, and for what is shorter."""
+    if len(packet) < 12 or packet[2] & 0x80:
+        return None
+    return packet[:2] + bytes((0x80 | packet[2] & 0x79, codes.SERVFAIL)) + bytes(8)
 
 
 def key(packet: bytes, udp: bool) -> Key:

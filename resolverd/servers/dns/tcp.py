@@ -122,16 +122,16 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _take(self, packet: bytes) -> None:
         responder = self._edge.responder
-        now = responder.now()
-        admission = responder.access.judge(self.host, now)
-        if admission is not Admission.ALLOWED:
-            self._send(responder.refuse(packet, admission))
-            return
-        body = responder.packets.get(key(packet, False), now)
-        if body is not None:
-            self._send(packet[:2] + body)
-            return
-        reply = responder.at_once(packet, False)
+        try:
+            now = responder.now()
+            admission = responder.access.judge(self.host, now)
+            if admission is not Admission.ALLOWED:
+                self._send(responder.refuse(packet, admission))
+                return
+            body = responder.packets.get(key(packet, False), now)
+            reply = responder.at_once(packet, False) if body is None else packet[:2] + body
+        except Exception as error:
+            reply = responder.failed(packet, error)
         if isinstance(reply, Query):
             task = asyncio.get_running_loop().create_task(self._wait(packet, reply))
             self._tasks.add(task)

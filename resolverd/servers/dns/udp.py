@@ -54,38 +54,44 @@ class UdpEdge:
         receive, get, judge = sock.recvfrom, responder.packets.get, responder.access.judge
         now = responder.now()
         hits = 0
-        try:
-            for _ in range(bounds.UDP_BATCH):
+        for _ in range(bounds.UDP_BATCH):
+            try:
                 packet, client = receive(_PACKET)
+            except OSError as error:
+                _tell(error)
+                break
+            try:
                 admission = judge(client[0], now)
                 if admission is not Admission.ALLOWED:
-                    self._send(responder.refuse(packet, admission), client)
-                    continue
-                body = get(packet[2:], now)
-                if body is not None:
+                    reply = responder.refuse(packet, admission)
+                elif (body := get(packet[2:], now)) is not None:
                     hits += 1
-                    sock.sendto(packet[:2] + body, client)
+                    reply = packet[:2] + body
                 else:
-                    self._take(packet, client)
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError as error:
-            # An ICMP error for an earlier reply, or a full send buffer: the client will ask again.
-            log.debug("udp: %s", error)
+                    reply = self._take(packet, client)
+            except Exception as error:
+                reply = responder.failed(packet, error)
+            if reply is not None:
+                try:
+                    sock.sendto(reply, client)
+                except OSError as error:
+                    _tell(error)
         if hits:
             responder.counters.add("dns_packet_hits", hits)
 
-    def _take(self, packet: bytes, client: Any, source: Any = None) -> None:
+    def _take(self, packet: bytes, client: Any, source: Any = None) -> bytes | None:
+        """The reply to what is not among the prepared ones, where it needs no waiting."""
         reply = self._responder.at_once(packet, True)
         if not isinstance(reply, Query):
-            self._send(reply, client, source)
-        elif len(self._pending) >= bounds.MAX_PENDING or self._clients[place(client[0])] >= _waiting_at_most(client[0]):
+            return reply
+        if len(self._pending) >= bounds.MAX_PENDING or self._clients[place(client[0])] >= _waiting_at_most(client[0]):
             self._responder.counters.add("dns_dropped")
         else:
             self._clients[place(client[0])] += 1
             task = self._loop.create_task(self._wait(packet, reply, client, source))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
+        return None
 
     async def _wait(self, packet: bytes, query: Query, client: Any, source: Any) -> None:
         try:
@@ -106,28 +112,35 @@ class UdpEdge:
             else:
                 self._sock.sendmsg([reply], source, 0, client)
         except OSError as error:
-            log.debug("udp: %s", error)
+            _tell(error)
 
     def _drain_wildcard(self) -> None:
         """As `_drain`, for a socket on all addresses: the reply must come from the address that was asked."""
         responder = self._responder
         now = responder.now()
-        try:
-            for _ in range(bounds.UDP_BATCH):
+        for _ in range(bounds.UDP_BATCH):
+            try:
                 packet, source, _, client = self._sock.recvmsg(_PACKET, 128)
+            except OSError as error:
+                _tell(error)
+                break
+            try:
                 admission = responder.access.judge(client[0], now)
                 if admission is not Admission.ALLOWED:
-                    self._send(responder.refuse(packet, admission), client, source)
-                    continue
-                body = responder.packets.get(packet[2:], now)
-                if body is not None:
-                    self._send(packet[:2] + body, client, source)
+                    reply = responder.refuse(packet, admission)
+                elif (body := responder.packets.get(packet[2:], now)) is not None:
+                    reply = packet[:2] + body
                 else:
-                    self._take(packet, client, source)
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError as error:
-            log.debug("udp: %s", error)
+                    reply = self._take(packet, client, source)
+            except Exception as error:
+                reply = responder.failed(packet, error)
+            self._send(reply, client, source)
+
+
+def _tell(error: OSError) -> None:
+    """Nothing more to read, an ICMP error for an earlier reply, or a full send buffer: the client will ask again."""
+    if not isinstance(error, (BlockingIOError, InterruptedError)):
+        log.debug("udp: %s", error)
 
 
 def _waiting_at_most(host: str) -> int:

@@ -58,6 +58,13 @@ class PolicyReader:
             self.garbage = f"a line of more than {bounds.POLICY_LINE} octets"
         return requests
 
+    def skip(self) -> bool:
+        """Forget the first request, read or not; whether its end was there."""
+        end = self._buffer.find(b"\n\n")
+        del self._buffer[: end + 2 if end >= 0 else len(self._buffer)]
+        self._attributes, self._size, self._lines = {}, 0, 0
+        return end >= 0
+
     def _line(self, line: bytes, requests: list[dict[str, str]]) -> None:
         self._size += len(line) + 1
         self._lines += 1

@@ -81,25 +81,27 @@ class PolicyServer:
 
     async def answer(self, attributes: dict[str, str]) -> str:
         """The action for one request; never raises but for cancellation."""
-        attempt = protocol.attempt_of(attributes)
-        if attempt.protocol_state not in protocol.JUDGED:
-            return protocol.NOTHING
+        client: object = "a request"
+        limit = asyncio.timeout(self._hard_stop)
         try:
-            async with asyncio.timeout(self._hard_stop):
+            attempt = protocol.attempt_of(attributes)
+            client = attempt.client_address
+            if attempt.protocol_state not in protocol.JUDGED:
+                return protocol.NOTHING
+            async with limit:
                 verdict = await self._screener.screen(attempt, record=True)
             action = protocol.render(verdict)
-        except TimeoutError:
-            self._counters.add("policy_failures", why="timeout")
-            _log.error("no verdict on %s within %g s: mail passes", attempt.client_address, self._hard_stop)
+            if attempt.protocol_state == "RCPT":
+                fields = decision_fields(attempt, verdict)
+                logs.decision(_log, fields, closed={"reason": nameless_reason(str(fields["reason"]), verdict)})
+                self._counters.add("policy_decisions", action=verdict.action.value)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                self._counters.add("policy_failures", why="timeout")
+                _log.error("no verdict on %s within %g s: mail passes", client, self._hard_stop)
+            else:
+                logs.bug(_log, self._counters, "policy", "no verdict on %s: mail passes", client, error=error)
             return protocol.NOTHING
-        except Exception:
-            self._counters.add("policy_failures", why="bug")
-            _log.exception("no verdict on %s: mail passes", attempt.client_address)
-            return protocol.NOTHING
-        if attempt.protocol_state == "RCPT":
-            self._counters.add("policy_decisions", action=verdict.action.value)
-            fields = decision_fields(attempt, verdict)
-            logs.decision(_log, fields, closed={"reason": nameless_reason(str(fields["reason"]), verdict)})
         return action
 
     def _connection(self) -> "_Connection":
@@ -200,7 +202,16 @@ class _Connection(asyncio.BufferedProtocol):
                 self._await_more()
 
     def _next_request(self) -> dict[str, str] | None:
-        return next(iter(self._reader.feed(at_most=1)), None)
+        while True:
+            try:
+                return next(iter(self._reader.feed(at_most=1)), None)
+            except Exception as error:
+                text = "a request of policy client %s cannot be read: mail passes"
+                logs.bug(_log, self._counters, "policy", text, self._peer(), error=error)
+                self._reply(protocol.NOTHING)
+                if not self._reader.skip():
+                    self._last = True
+                    return None
 
     async def _work(self, request: dict[str, str] | None) -> None:
         try:

@@ -450,7 +450,7 @@ async def test_a_stub_zone_in_an_own_zone_is_its_servers(tmp_path: Path) -> None
 @virtual
 async def test_who_wants_no_recursion_gets_what_own_zones_hold(tmp_path: Path) -> None:
     world = World(tmp_path, ("corp.test", CORP))
-    answerer = Answerer(None, world.parts.resolve, Counters())
+    answerer = Answerer(None, world.parts.resolve)
 
     def ask(name: str) -> Answer:
         qname = from_text(name)

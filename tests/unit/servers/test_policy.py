@@ -380,7 +380,7 @@ async def test_a_fault_of_ours_lets_the_mail_pass(service: Service, caplog: pyte
 
     service.screening.decide = broken
     assert await service.ask(REQUEST, REQUEST) == ["DUNNO", "DUNNO"]
-    assert service.counters.get("policy_failures", why="bug") == 2
+    assert service.counters.get("bugs", where="policy") == 2
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert caplog.records[0].exc_info
 
