@@ -255,7 +255,7 @@ LIST_RATE_WAIT: Final = 1.0
 FOREIGN_LISTS: Final = 256
 """Zones of lists asked only for clients that name them, keyed forms and parts, whose health is remembered: any process of this
 machine may make keys up."""
-LIST_STANDINGS: Final = 4096
+LIST_REPUTATIONS: Final = 4096
 """Evaluations remembered, so that a TXT answer is that of its A."""
 
 # -- the store ----------------------------------------------------------------------------------------------------------

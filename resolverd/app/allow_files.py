@@ -21,7 +21,7 @@ CLIENTS: Final = "allow_clients"
 """The file in the state directory with clients that were imported."""
 RECIPIENTS: Final = "allow_recipients"
 """The one with recipients."""
-MAX_TOLD: Final = 20
+MAX_SHOWN: Final = 20
 """Faulty lines of one file that are told one by one."""
 
 
@@ -87,8 +87,8 @@ def _read(
         if remark:
             faults.append(ConfigFault(f"greylist.{key}", f"{path}: {remark}"))
         found, faulty = read(text)
-        faults += [ConfigFault(f"greylist.{key}", f"{path}:{fault.line}: {fault.text}: not used") for fault in faulty[:MAX_TOLD]]
-        if (more := len(faulty) - MAX_TOLD) > 0:
+        faults += [ConfigFault(f"greylist.{key}", f"{path}:{fault.line}: {fault.text}: not used") for fault in faulty[:MAX_SHOWN]]
+        if (more := len(faulty) - MAX_SHOWN) > 0:
             faults.append(ConfigFault(f"greylist.{key}", f"{path}: {more} more lines that are not used"))
         yield path, found
 

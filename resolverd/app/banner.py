@@ -20,7 +20,7 @@ def terms(specs: Sequence[ListSpec]) -> list[str]:
     return ["lists that are asked, on their operators' terms:", *(f"  {spec.shown:<24} {spec.terms}" for spec in specs)]
 
 
-def detours(settings: Settings, specs: Sequence[ListSpec]) -> list[str]:
+def forward_exceptions(settings: Settings, specs: Sequence[ListSpec]) -> list[str]:
     """What is not forwarded although the configuration forwards its zone: names that carry the key of a list."""
     forwards = [lower(from_text(each.zone)) for each in settings.resolver.forward]
     return [

@@ -15,7 +15,7 @@ from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.service import Greylister
 from resolverd.mail.findings import Consequence
 from resolverd.metrics import Counters
-from resolverd.overrides.store import OverrideBook
+from resolverd.overrides.store import OverrideStore
 from resolverd.policy import checks
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
@@ -26,7 +26,7 @@ from resolverd.wire.names import from_text, lower
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.guard import GuardTable
 from resolverd.zones.lists import ListZones, ZoneRules
-from resolverd.zones.override_lookup import OwnWord
+from resolverd.zones.override_lookup import OverrideLookup
 
 _ID_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _ID_LENGTH: Final = 10
@@ -49,7 +49,7 @@ def screen(
     online: Callable[[], bool],
     before: PolicyService | None,
     verdicts: VerdictStore,
-    book: OverrideBook,
+    book: OverrideStore,
     external: External,
 ) -> PolicyService:
     """The screening as configured, over an engine that asks the configured lists.
@@ -86,13 +86,19 @@ def screen(
         verdicts,
         online=online,
         headers=before.headers if before else None,
-        hit=book.hit,
+        hit=book.count_hits,
         hostname=hostname,
     )
 
 
 def list_zones(
-    settings: Settings, guard: GuardTable, engine: Engine, clock: Clock, own: OwnWord, clients: ClientZones, book: OverrideBook
+    settings: Settings,
+    guard: GuardTable,
+    engine: Engine,
+    clock: Clock,
+    lookup: OverrideLookup,
+    clients: ClientZones,
+    overrides: OverrideStore,
 ) -> ListZones:
     """The combined zone, and the guarded ones if configured."""
     listed_at = settings.zone.listed_at
@@ -101,7 +107,7 @@ def list_zones(
     rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
     origin = lower(from_text(settings.zone.origin))
     guarded = guard if settings.zone.guard else None
-    return ListZones(origin, engine, rules, clock, guard=guarded, own=own, clients=clients, known=book.known)
+    return ListZones(origin, engine, rules, clock, guard=guarded, overrides=lookup, clients=clients, ready=overrides.ready)
 
 
 def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:

@@ -6,14 +6,14 @@ from resolverd.app import named_files, policy
 from resolverd.app.local_zones import delegate
 from resolverd.app.named_files import External
 from resolverd.app.resolver import Resolution, resolution
-from resolverd.clients.history import Acquaintances
+from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings, enabled_lists
 from resolverd.config.lists import catalogue
 from resolverd.dnsbl.engine import Engine
 from resolverd.mail import domains
 from resolverd.metrics import Counters
-from resolverd.overrides.store import OverrideBook
+from resolverd.overrides.store import OverrideStore
 from resolverd.policy.client_names import ClientNames
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import VerdictStore
@@ -26,7 +26,7 @@ from resolverd.zones.answer import Answerer
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.guard import GuardTable, unused
 from resolverd.zones.lists import ListZones
-from resolverd.zones.override_lookup import OwnWord
+from resolverd.zones.override_lookup import OverrideLookup
 
 
 class Shared(NamedTuple):
@@ -36,8 +36,8 @@ class Shared(NamedTuple):
     store: Store
     clock: Clock
     counters: Counters
-    overrides: OverrideBook
-    acquaintances: Acquaintances
+    overrides: OverrideStore
+    client_history: ClientHistory
     verdicts: VerdictStore
     local_zones: LocalZoneFiles
 
@@ -90,8 +90,8 @@ def build(settings: Settings, shared: Shared, old: Runtime | None = None) -> Run
     own = None
     if settings.dnsbl.enabled:
         hosts = ClientNames(parts.resolve, clock)
-        word = OwnWord(shared.overrides, hosts, clock)
-        clients = ClientZones(hosts, shared.acquaintances, shared.verdicts, clock)
+        word = OverrideLookup(shared.overrides, hosts, clock)
+        clients = ClientZones(hosts, shared.client_history, shared.verdicts, clock)
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
     answerer = Answerer(own, parts.resolve)
     priming = old.priming if old is not None and kept else Priming(

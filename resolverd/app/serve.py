@@ -246,7 +246,8 @@ class _Daemon:
         lines += banner.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
-        remarks = [*left_out(settings), *banner.detours(settings, service.runtime.engine.specs), *not_built_keys(settings)]
+        exceptions = banner.forward_exceptions(settings, service.runtime.engine.specs)
+        remarks = [*left_out(settings), *exceptions, *not_built_keys(settings)]
         if settings.state_directory() is not None:
             remarks += banner.store_remarks(sqlite3.sqlite_version_info)
         for remark in (*warnings, *remarks):

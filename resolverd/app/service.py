@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from resolverd.app import policy
-from resolverd.app.banner import detours
+from resolverd.app.banner import forward_exceptions
 from resolverd.app.local_zones import delegate, local_zones, reread
 from resolverd.app.runtime import Runtime, Shared, build
 from resolverd.app.supervise import Supervisor, Work
-from resolverd.clients.history import Acquaintances
+from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings, left_out, not_built_keys
 from resolverd.dnsbl.monitor import Monitor
 from resolverd.dnsbl.quota_store import QuotaStore
 from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import ConfigError, ConfigFault, StoreError
-from resolverd.greylist.admin import Greybook, Page, Place, Remembered, Sought
+from resolverd.greylist.admin import Cursor, GreylistAdmin, GreylistRecord, RecordFilter, RecordPage
 from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.rules import Key, Override
-from resolverd.overrides.store import OverrideBook, Shown, Wish
+from resolverd.overrides.store import NewOverride, OverrideStore, OverrideView
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.iterator.budget import TraceStep
 from resolverd.resolver.local.files import Change
@@ -65,13 +65,13 @@ class Service:
         self._load = load
         self.supervisor = Supervisor(counters)
         self.on_reload: list[Callable[[Runtime], None]] = []
-        self._overrides = OverrideBook(store, clock, counters)
-        self._acquaintances = Acquaintances(store, clock, counters)
+        self._overrides = OverrideStore(store, clock, counters)
+        self._client_history = ClientHistory(store, clock, counters)
         self._local_zones = local_zones(settings, clock, counters)
         self._local_zones.on_change.append(self._zones_changed)
         self._verdicts = VerdictStore(store, clock, counters)
         self._shared = Shared(
-            network, store, clock, counters, self._overrides, self._acquaintances, self._verdicts, self._local_zones
+            network, store, clock, counters, self._overrides, self._client_history, self._verdicts, self._local_zones
         )
         self.runtime = build(settings, self._shared)
         _tell(self.runtime.external.faults)
@@ -90,7 +90,7 @@ class Service:
 
         Until that is done, mail passes: he may have allowed whoever comes.
         """
-        self._overrides.expect()
+        self._overrides.expect_load()
         await asyncio.wait({self.supervisor.run("overrides", self._overrides.load, once=True)}, timeout=patience)
 
     def read_zones(self) -> None:
@@ -105,7 +105,7 @@ class Service:
             "override upkeep": self._tend_overrides,
             "zone files": self._local_zones.run,
             "list quotas": self._quota_store.run,
-            "client notes": self._acquaintances.run,
+            "client notes": self._client_history.run,
             "verdicts": self._verdicts.run,
             "list probes": self._monitor.probe,
             "own addresses": self._monitor.watch,
@@ -123,7 +123,7 @@ class Service:
         await self._end(self.runtime)
         self._quota_store.write()
         self._overrides.write_hits()
-        await self._acquaintances.settle()
+        await self._client_history.write_notes()
         self._verdicts.write()
         await self._store.close()
 
@@ -131,11 +131,11 @@ class Service:
 
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt."""
-        if not await self._overrides.known(_STARTING):
+        if not await self._overrides.ready(_STARTING):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
         verdict = await self.runtime.screen.screen(attempt, record=record)
         if record and attempt.protocol_state.upper() == "RCPT":
-            self._acquaintances.note(verdict)
+            self._client_history.note(verdict)
         return verdict
 
     async def verdict(self, reference: str) -> Verdict | None:
@@ -211,27 +211,27 @@ class Service:
             parts.delegations.forget(name)
         return parts.rrsets.flush(name, rtype)
 
-    async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:
+    async def greylist_find(self, wanted: RecordFilter, start: Cursor | None, limit: int) -> RecordPage:
         """What greylisting remembers of those sought."""
-        return await self._greybook.find(sought, start=start, limit=limit)
+        return await self._greybook.find(wanted, start=start, limit=limit)
 
-    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> Remembered:
+    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> GreylistRecord:
         """Let a client through, or a triplet."""
         return await self._greybook.allow(client, sender, recipient)
 
-    async def greylist_forget(self, sought: Sought) -> int:
+    async def greylist_forget(self, wanted: RecordFilter) -> int:
         """Forget those sought."""
-        return await self._greybook.forget(sought)
+        return await self._greybook.forget(wanted)
 
     @property
-    def _greybook(self) -> Greybook:
-        return Greybook(self._store, self._clock, policy.greylist_rules(self.runtime.settings))
+    def _greybook(self) -> GreylistAdmin:
+        return GreylistAdmin(self._store, self._clock, policy.greylist_rules(self.runtime.settings))
 
-    def overrides(self, subject: str | None) -> Sequence[Shown]:
+    def overrides(self, subject: str | None) -> Sequence[OverrideView]:
         """The overrides in force, of one subject or of all."""
-        return self._overrides.shown(subject)
+        return self._overrides.views(subject)
 
-    async def override(self, wish: Wish) -> Override:
+    async def override(self, wish: NewOverride) -> Override:
         """Put an override in force."""
         return await self._overrides.set(wish)
 
@@ -287,7 +287,7 @@ class Service:
         self.supervisor.run("own addresses", self._monitor.watch)
         await self._end(old, keep=runtime)
         _tell(runtime.external.faults)
-        remarks = (*left_out(settings), *not_built_keys(settings), *detours(settings, runtime.engine.specs))
+        remarks = (*left_out(settings), *not_built_keys(settings), *forward_exceptions(settings, runtime.engine.specs))
         for remark in (*remarks, *_needs_restart(old.settings, settings)):
             log.warning("%s", remark)
         log.info("the configuration was read again")
@@ -338,7 +338,7 @@ class Service:
     async def _tend_overrides(self) -> None:
         while True:
             await asyncio.sleep(overriding.HITS_EVERY)
-            await self._overrides.tend()
+            await self._overrides.expire()
 
     async def _recover(self, recovery: Recovery) -> None:
         while True:

@@ -10,13 +10,13 @@ from resolverd import bounds
 from resolverd.clients.record import (
     REFUSALS,
     WITHIN,
-    Contact,
-    contact,
-    decode_contact,
-    encode_contact,
+    ClientRecord,
+    client_key,
+    decode_record,
+    encode_record,
     is_worth_writing,
-    known_as,
     new_for,
+    record_of,
 )
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import unmapped
@@ -36,14 +36,14 @@ _FOREVER: Final = float(2**32)
 log = logging.getLogger(__name__)
 
 
-class Acquaintances:
+class ClientHistory:
     """Who is known. What strangers do here is bounded: beyond, the oldest note is let go, and the oldest offender."""
 
     def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
         self._store = store
         self._clock = clock
         self._counters = counters
-        self._notes: OrderedDict[str, Contact] = OrderedDict()
+        self._notes: OrderedDict[str, ClientRecord] = OrderedDict()
         self._refusals: OrderedDict[str, deque[float]] = OrderedDict()
         self._noted = asyncio.Event()
         self._since: int | None = None
@@ -52,8 +52,8 @@ class Acquaintances:
         """Remember an attempt by its verdict. Returns at once; what is said of the client counts at once."""
         if verdict.client is None:
             return
-        name = known_as(verdict.client)
-        seen = contact(verdict, int(self._clock.wall()))
+        name = client_key(verdict.client)
+        seen = record_of(verdict, int(self._clock.wall()))
         before = self._notes.get(name)
         self._notes[name] = seen if before is None else before | seen
         if len(self._notes) > bounds.CLIENT_NOTES:
@@ -74,9 +74,9 @@ class Acquaintances:
         while True:
             await self._noted.wait()
             self._noted.clear()
-            await self.settle()
+            await self.write_notes()
 
-    async def settle(self) -> None:
+    async def write_notes(self) -> None:
         """Write down what was noted so far."""
         while self._notes:
             name, seen = next(iter(self._notes.items()))
@@ -86,7 +86,7 @@ class Acquaintances:
                 before = await self._read(name)
                 after = seen if before is None else before | seen
                 if is_worth_writing(before, after):
-                    self._store.put(TABLE, name.encode(), encode_contact(after), after.expires)
+                    self._store.put(TABLE, name.encode(), encode_record(after), after.expires)
             except StoreError as error:
                 self._counters.add("client_notes_lost")
                 log.debug("a client is not remembered: %s", error)
@@ -117,7 +117,7 @@ class Acquaintances:
 
     def offends_for(self, client: Address) -> float:
         """Seconds for which a client still is an offender: 0 for one that is none."""
-        times = self._refusals.get(known_as(client))
+        times = self._refusals.get(client_key(client))
         if times is None or len(times) < REFUSALS:
             return 0.0
         return max(0.0, times[0] + WITHIN - self._clock.monotonic())
@@ -126,17 +126,17 @@ class Acquaintances:
         """Find out since when clients are noted, or begin with it."""
         now = self._clock.wall()
         octets = await self._store.get(TABLE, SINCE, now)
-        begun = None if octets is None else decode_contact(octets)
+        begun = None if octets is None else decode_record(octets)
         if begun is None:
-            begun = Contact(int(now), int(now))
-            self._store.put(TABLE, SINCE, encode_contact(begun), _FOREVER)
+            begun = ClientRecord(int(now), int(now))
+            self._store.put(TABLE, SINCE, encode_record(begun), _FOREVER)
         self._since = begun.first
 
-    async def _known(self, client: Address) -> Contact | None:
-        name = known_as(client)
+    async def _known(self, client: Address) -> ClientRecord | None:
+        name = client_key(client)
         written, noted = await self._read(name), self._notes.get(name)
         return written | noted if written is not None and noted is not None else written or noted
 
-    async def _read(self, name: str) -> Contact | None:
+    async def _read(self, name: str) -> ClientRecord | None:
         octets = await self._store.get(TABLE, name.encode(), self._clock.wall())
-        return None if octets is None else decode_contact(octets)
+        return None if octets is None else decode_record(octets)

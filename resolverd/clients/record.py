@@ -15,7 +15,7 @@ NEW_FOR: Final = 24 * 3600
 """Seconds for which a client is new after its first contact."""
 KEPT_FOR: Final = 35 * 24 * 3600
 """Seconds after its last contact for which a client that has passed greylisting is remembered, as greylisting does itself."""
-STRANGERS_KEPT_FOR: Final = 7 * 24 * 3600
+UNPROVEN_KEPT_FOR: Final = 7 * 24 * 3600
 """The same for the others: most of them are bots that never come again."""
 REFRESH: Final = 3600
 """Seconds after which a further contact is written down."""
@@ -27,10 +27,10 @@ WITHIN: Final = 3600.0
 _PASSED = frozenset({"passed", "known"})
 _LATEST = 2**32 - 1
 _VERSION = 1
-_CONTACT = struct.Struct(">BIII")
+_RECORD = struct.Struct(">BIII")
 
 
-class Contact(NamedTuple):
+class ClientRecord(NamedTuple):
     """A client's first and last contact, and when it last passed greylisting (0: never). Wall seconds."""
 
     first: int
@@ -40,34 +40,34 @@ class Contact(NamedTuple):
     @property
     def expires(self) -> int:
         """The wall second from which it is a stranger again."""
-        return self.last + (KEPT_FOR if self.passed else STRANGERS_KEPT_FOR)
+        return self.last + (KEPT_FOR if self.passed else UNPROVEN_KEPT_FOR)
 
-    def __or__(self, other: "Contact") -> "Contact":
+    def __or__(self, other: "ClientRecord") -> "ClientRecord":
         """Both together: the earliest first contact, the latest of everything else."""
-        return Contact(min(self.first, other.first), max(self.last, other.last), max(self.passed, other.passed))
+        return ClientRecord(min(self.first, other.first), max(self.last, other.last), max(self.passed, other.passed))
 
 
-def known_as(client: Address) -> str:
+def client_key(client: Address) -> str:
     """What a client is remembered by."""
     client = unmapped(client)
     return str(ip_network((client, 64), strict=False)) if isinstance(client, IPv6Address) else str(client)
 
 
-def contact(verdict: Verdict, now: int) -> Contact:
+def record_of(verdict: Verdict, now: int) -> ClientRecord:
     """The contact that a verdict bears witness of."""
     greylist = verdict.greylist
     passed = greylist is not None and (greylist.state in _PASSED or greylist.reason.endswith(" AWL"))
-    return Contact(now, now, now if passed and verdict.action is Action.ACCEPT else 0)
+    return ClientRecord(now, now, now if passed and verdict.action is Action.ACCEPT else 0)
 
 
-def is_worth_writing(before: Contact | None, after: Contact) -> bool:
+def is_worth_writing(before: ClientRecord | None, after: ClientRecord) -> bool:
     """Whether what is new is more than that a known client has come again."""
     if before is None or after.first != before.first or bool(after.passed) != bool(before.passed):
         return True
     return after.last - before.last >= REFRESH
 
 
-def new_for(known: Contact | None, since: int | None, now: float) -> float | None:
+def new_for(known: ClientRecord | None, since: int | None, now: float) -> float | None:
     """Seconds for which a client is still new; 0 for one that is not, None where that cannot be told.
 
     A client that nobody knows is new only if somebody has looked long enough: `since` (wall seconds), None for never.
@@ -79,14 +79,14 @@ def new_for(known: Contact | None, since: int | None, now: float) -> float | Non
     return float(NEW_FOR)
 
 
-def encode_contact(known: Contact) -> bytes:
+def encode_record(known: ClientRecord) -> bytes:
     """Thirteen octets, big endian: version 1; first, last, passed (seconds since 1970, 32 bits each)."""
-    return _CONTACT.pack(_VERSION, *(min(max(each, 0), _LATEST) for each in known))
+    return _RECORD.pack(_VERSION, *(min(max(each, 0), _LATEST) for each in known))
 
 
-def decode_contact(octets: bytes) -> Contact | None:
+def decode_record(octets: bytes) -> ClientRecord | None:
     """The record, or None for octets that are none: damaged ones count as absent."""
-    if len(octets) != _CONTACT.size:
+    if len(octets) != _RECORD.size:
         return None
-    version, first, last, passed = _CONTACT.unpack(octets)
-    return Contact(first, last, passed) if version == _VERSION else None
+    version, first, last, passed = _RECORD.unpack(octets)
+    return ClientRecord(first, last, passed) if version == _VERSION else None

@@ -44,15 +44,15 @@ def is_decided(
     specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply], open_: Iterable[str], threshold: float | None
 ) -> bool:
     """Whether "listed, and no allow list vouches" is settled, whatever the lists in `open_` may still say."""
-    standing = fold(specs, replies)
-    if standing.allowed:
+    reputation = fold(specs, replies)
+    if reputation.allowed:
         return True
     waiting = [specs[name] for name in open_]
-    if standing.reaches(threshold):
+    if reputation.reaches(threshold):
         # Points only add up. What is not known does not vouch, so an allow list out of reach is not waited for for ever.
         return not any(spec.allows for spec in waiting)
     more = [spec.heaviest for spec in waiting if not spec.allows and spec.heaviest]
-    return threshold is not None and standing.score + sum(more) < threshold if more else True
+    return threshold is not None and reputation.score + sum(more) < threshold if more else True
 
 
 def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply | Skipped]) -> Reputation:

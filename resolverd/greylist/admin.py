@@ -27,7 +27,7 @@ MAX_LOOKED_AT: Final = 50_000
 """Records looked at for one question: a second or two; the answer then says where to go on."""
 
 
-class Sought(NamedTuple):
+class RecordFilter(NamedTuple):
     """Which records are meant: those of a client's address or network, of a sender, of a recipient; all that is given."""
 
     client: Address | None = None
@@ -35,7 +35,7 @@ class Sought(NamedTuple):
     recipient: str | None = None
 
 
-class Place(NamedTuple):
+class Cursor(NamedTuple):
     """Where a look into the store goes on."""
 
     table: str
@@ -45,7 +45,7 @@ class Place(NamedTuple):
         return f"{self.table}:{self.key.hex()}"
 
     @classmethod
-    def read(cls, text: str) -> "Place":
+    def read(cls, text: str) -> "Cursor":
         """The place that a text names. Raises ValueError."""
         table, _, key = text.partition(":")
         if table not in _TABLES:
@@ -53,7 +53,7 @@ class Place(NamedTuple):
         return cls(table, bytes.fromhex(key))
 
 
-class Remembered(NamedTuple):
+class GreylistRecord(NamedTuple):
     """One record. `kind`: triplet, client, or sender (a sender domain of an organisation).
 
     `origin` is the network or organisation of a triplet or sender, or a client's address. `state`: waiting or passed for
@@ -72,18 +72,18 @@ class Remembered(NamedTuple):
     expires: int
 
 
-class Page(NamedTuple):
+class RecordPage(NamedTuple):
     """Records found. `next`: there may be more, from there on; None at the end."""
 
-    records: tuple[Remembered, ...]
-    next: Place | None
+    records: tuple[GreylistRecord, ...]
+    next: Cursor | None
 
 
 class AllowsNobody(Exception):
     """Clients are never let through by what they have passed: ``auto_allow_after`` is 0."""
 
 
-class Greybook:
+class GreylistAdmin:
     """What greylisting remembers, for people. Every method raises StoreError where the store fails."""
 
     def __init__(self, store: Store, clock: Clock, rules: GreylistRules) -> None:
@@ -91,30 +91,30 @@ class Greybook:
         self._clock = clock
         self._rules = rules
 
-    async def find(self, sought: Sought, *, start: Place | None = None, limit: int = 100) -> Page:
+    async def find(self, wanted: RecordFilter, *, start: Cursor | None = None, limit: int = 100) -> RecordPage:
         """The records meant: clients, senders, then triplets, each in order of key."""
-        found: list[Remembered] = []
+        found: list[GreylistRecord] = []
         looked_at = 0
-        async for table, entry in self._walk(sought, start):
+        async for table, entry in self._walk(wanted, start):
             if len(found) >= min(limit, MAX_SHOWN) or looked_at >= MAX_LOOKED_AT:
-                return Page(tuple(found), Place(table, entry.key))
+                return RecordPage(tuple(found), Cursor(table, entry.key))
             looked_at += 1
-            if (record := self._meant(table, entry, sought)) is not None:
+            if (record := self._meant(table, entry, wanted)) is not None:
                 found.append(record)
-        return Page(tuple(found), None)
+        return RecordPage(tuple(found), None)
 
-    async def forget(self, sought: Sought) -> int:
+    async def forget(self, wanted: RecordFilter) -> int:
         """Forget the records meant; how many those were. Nothing at all is meant where nothing is given."""
-        if sought == Sought():
+        if wanted == RecordFilter():
             return 0
-        walk = self._walk(sought, None)
-        gone = [(table, entry.key) async for table, entry in walk if self._meant(table, entry, sought) is not None]
+        walk = self._walk(wanted, None)
+        gone = [(table, entry.key) async for table, entry in walk if self._meant(table, entry, wanted) is not None]
         for table, key in gone:
             self._store.delete(table, key)
         await self._store.flush()
         return len(gone)
 
-    async def allow(self, client: Address, sender: str | None = None, recipient: str | None = None) -> Remembered:
+    async def allow(self, client: Address, sender: str | None = None, recipient: str | None = None) -> GreylistRecord:
         """Let a client through, or with sender and recipient this triplet, as if it had waited. Raises AllowsNobody."""
         rules, now = self._rules, int(self._clock.wall())
         client = unmapped(client)
@@ -131,11 +131,11 @@ class Greybook:
         await self._store.flush()
         return self._counted("client", str(client), None, known)
 
-    async def _walk(self, sought: Sought, start: Place | None) -> AsyncIterator[tuple[str, Entry]]:
+    async def _walk(self, wanted: RecordFilter, start: Cursor | None) -> AsyncIterator[tuple[str, Entry]]:
         """The records among which those meant are, from `start` on."""
         tables = _TABLES[_TABLES.index(start.table) :] if start is not None else _TABLES
         for table in tables:
-            head = self._head(table, sought)
+            head = self._head(table, wanted)
             if head is None:
                 continue
             first = start.key if start is not None and start.table == table else head
@@ -144,47 +144,48 @@ class Greybook:
                     break
                 yield table, entry
 
-    def _head(self, table: str, sought: Sought) -> bytes | None:
+    def _head(self, table: str, wanted: RecordFilter) -> bytes | None:
         """What the keys of the records meant begin with; None where the table has none."""
-        client = None if sought.client is None else unmapped(sought.client)
+        client = None if wanted.client is None else unmapped(wanted.client)
         if table == CLIENTS:
-            alone = sought.sender is None and sought.recipient is None
+            alone = wanted.sender is None and wanted.recipient is None
             return (str(client).encode() if client else b"") if alone else None
         if table == SENDERS:
-            return b"" if client is None and sought.recipient is None else None
+            return b"" if client is None and wanted.recipient is None else None
         rules = self._rules
         return f"{network(client, rules.ipv4_prefix, rules.ipv6_prefix)}/".encode() if client else b""
 
-    def _meant(self, table: str, entry: Entry, sought: Sought) -> Remembered | None:
+    def _meant(self, table: str, entry: Entry, wanted: RecordFilter) -> GreylistRecord | None:
         """The record, if it is one of those meant."""
         if table == TRIPLETS:
             seen = decode_triplet(entry.value)
             record = None if seen is None else self._triplet(entry.key, seen)
-            return record if record is not None and _fits(record, sought) else None
+            return record if record is not None and _fits(record, wanted) else None
         known = decode_client(entry.value)
         if known is None:
             return None
         text = entry.key.decode("utf-8", "replace")
         if table == CLIENTS:
-            meant = sought.client is None or text == str(unmapped(sought.client))
+            meant = wanted.client is None or text == str(unmapped(wanted.client))
             return self._counted("client", text, None, known) if meant else None
         origin, _, domain = text.partition("/")
-        wanted = None if sought.sender is None else sought.sender.rpartition("@")[2].lower()
-        return self._counted("sender", origin, domain, known) if wanted in (None, domain) else None
+        of_sender = None if wanted.sender is None else wanted.sender.rpartition("@")[2].lower()
+        return self._counted("sender", origin, domain, known) if of_sender in (None, domain) else None
 
-    def _triplet(self, key: bytes, known: Triplet) -> Remembered:
+    def _triplet(self, key: bytes, known: Triplet) -> GreylistRecord:
         origin, sender, recipient = parts(key)
         state = "passed" if known.passed else "waiting"
-        return Remembered("triplet", origin, sender, recipient, state, None, known.first, known.last, known.expires(self._rules))
+        expires = known.expires(self._rules)
+        return GreylistRecord("triplet", origin, sender, recipient, state, None, known.first, known.last, expires)
 
-    def _counted(self, kind: str, origin: str, sender: str | None, known: Client) -> Remembered:
+    def _counted(self, kind: str, origin: str, sender: str | None, known: Client) -> GreylistRecord:
         state = "allowed" if is_allowed(known, self._rules) else "counting"
-        return Remembered(kind, origin, sender, None, state, known.passes, None, known.last, known.expires(self._rules))
+        return GreylistRecord(kind, origin, sender, None, state, known.passes, None, known.last, known.expires(self._rules))
 
 
-def _fits(record: Remembered, sought: Sought) -> bool:
+def _fits(record: GreylistRecord, wanted: RecordFilter) -> bool:
     """Whether a triplet has the sender and the recipient that are sought, levelled as it is itself."""
-    if sought.sender is None and sought.recipient is None:
+    if wanted.sender is None and wanted.recipient is None:
         return True
-    _, sender, recipient = parts(triplet(record.origin, sought.sender or "", sought.recipient or ""))
-    return (sought.sender is None or sender == record.sender) and (sought.recipient is None or recipient == record.recipient)
+    _, sender, recipient = parts(triplet(record.origin, wanted.sender or "", wanted.recipient or ""))
+    return (wanted.sender is None or sender == record.sender) and (wanted.recipient is None or recipient == record.recipient)

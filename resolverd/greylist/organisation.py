@@ -21,7 +21,7 @@ from resolverd.greylist.triplet import MAX_KEY
 from resolverd.mail.domains import canonical, registrable
 
 
-class Proof(NamedTuple):
+class VerifiedDomains(NamedTuple):
     """What is proved of a client. Empty: nothing.
 
     `spf_domain`: the domain (of the sender, or of HELO for the null sender) whose SPF record gives the client ``pass`` by a
@@ -32,7 +32,7 @@ class Proof(NamedTuple):
     hostname: str = ""
 
     @property
-    def by_spf(self) -> "Proof":
+    def by_spf(self) -> "VerifiedDomains":
         """What of this SPF proves."""
         return self._replace(hostname="")
 

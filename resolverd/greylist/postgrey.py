@@ -22,7 +22,7 @@ _PAIR = re.compile(rb"([0-9]{1,15}),([0-9]{1,15})(?:,.*)?", re.DOTALL)
 _HASHED = re.compile(rb"[0-9a-f]{40}")
 
 
-class Taken(NamedTuple):
+class Imported(NamedTuple):
     """What a dump has for us, by our keys. `hashed`: keys of ``--privacy``, which nobody can read; `odd`: entries that are
     neither triplet nor client."""
 
@@ -70,7 +70,7 @@ def entries(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("nothing is in it")
 
 
-def take(pairs: Iterable[tuple[bytes, bytes]], delay: int, rules: GreylistRules) -> Taken:
+def from_postgrey(pairs: Iterable[tuple[bytes, bytes]], delay: int, rules: GreylistRules) -> Imported:
     """What Postgrey's entries are here; `delay` in seconds is what it was run with.
 
     Networks become those of our own prefix lengths, and senders are levelled once more. Where several entries become one,
@@ -101,10 +101,10 @@ def take(pairs: Iterable[tuple[bytes, bytes]], delay: int, rules: GreylistRules)
                 odd += 1
                 continue
             clients[address.encode()] = Client(*(min(int(each), _LATEST) for each in pair.groups()))
-    return Taken(triplets, clients, hashed, odd)
+    return Imported(triplets, clients, hashed, odd)
 
 
-def give(triplets: Iterable[tuple[bytes, Triplet]], delay: int) -> Iterator[bytes]:
+def to_postgrey(triplets: Iterable[tuple[bytes, Triplet]], delay: int) -> Iterator[bytes]:
     """The lines of a dump of these triplets by key, which ``db_load`` makes a postgrey.db of; `delay` is what its reader
     takes for the delay. Only triplets of networks are given: it knows no others."""
     yield b"VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n"

@@ -13,7 +13,7 @@ from resolverd.failures import StoreError
 from resolverd.greylist import decide
 from resolverd.greylist.allow_files import Allowed
 from resolverd.greylist.decide import Client, Decision, GreylistRules, Triplet
-from resolverd.greylist.organisation import Proof, sender_key
+from resolverd.greylist.organisation import VerifiedDomains, sender_key
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.greylist.triplet import network, triplet
 from resolverd.mail.findings import GreylistOutcome
@@ -27,9 +27,9 @@ T = TypeVar("T")
 TRIPLETS = "greylist"
 CLIENTS = "greylist-clients"
 SENDERS = "greylist-senders"
-Again: TypeAlias = Callable[[int], Awaitable[float | None]]
+Recheck: TypeAlias = Callable[[int], Awaitable[float | None]]
 """Asked once the client has waited, with the seconds: the points against it now; None if it is refused after all."""
-PATIENCE = 1.0
+STORE_TIMEOUT = 1.0
 """Seconds for the store to say what it knows; mail passes then. Postfix waits for us meanwhile."""
 COMPLAINT_INTERVAL = 60.0
 """Seconds between two log lines about a failing store: every attempt meets it, the counter has them all."""
@@ -56,7 +56,7 @@ class Greylister:
         self._counters = counters
         self._allowed = allowed or Allowed()
         self._shipped = shipped or ShippedList()
-        self._turns = _Turns()
+        self._locks = _KeyLocks()
         self._complained: float | None = None
 
     async def consider(
@@ -66,16 +66,16 @@ class Greylister:
         record: bool,
         suspicious: bool,
         score: float = 0,
-        prove: Callable[[], Proof] = Proof,
-        again: Again | None = None,
+        verify: Callable[[], VerifiedDomains] = VerifiedDomains,
+        recheck: Recheck | None = None,
     ) -> GreylistOutcome:
         """What greylisting says of the attempt now; with `record` False nothing is remembered of it, counters included.
 
         `suspicious`: some check has something against the client (``when = "suspicious"``); `score`: the points against it;
-        `prove` tells to whom it belongs, and is called where that counts. Before a first success is remembered
-        `again` is heard: who is refused then has passed nothing, and waits on for all we know. Never raises for the store.
+        `verify` tells to whom it belongs, and is called where that counts. Before a first success is remembered
+        `recheck` is heard: who is refused then has passed nothing, and waits on for all we know. Never raises for the store.
         """
-        outcome = await self._consider(attempt, suspicious, score, prove, record, again)
+        outcome = await self._consider(attempt, suspicious, score, verify, record, recheck)
         if record:
             self._counters.add("greylist", state=outcome.state)
             if outcome.state == "allowed":
@@ -87,9 +87,9 @@ class Greylister:
         attempt: Attempt,
         suspicious: bool,
         score: float,
-        prove: Callable[[], Proof],
+        verify: Callable[[], VerifiedDomains],
         record: bool,
-        again: Again | None,
+        recheck: Recheck | None,
     ) -> GreylistOutcome:
         rules = self._rules
         if not rules.enabled:
@@ -101,24 +101,24 @@ class Greylister:
             return GreylistOutcome("allowed", reason=reason)
         if rules.when == "suspicious" and not suspicious:
             return _skipped("not suspicious")
-        prove = cache(prove)
-        if self._shipped and self._shipped.holds(prove()):
+        verify = cache(verify)
+        if self._shipped and self._shipped.holds(verify()):
             return GreylistOutcome("allowed", reason="shipped allow list")
-        keys = _keys(attempt, prove, rules)
+        keys = _keys(attempt, verify, rules)
         now = self._clock.wall()
         try:
             if not record:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(STORE_TIMEOUT):
                     return (await self._decide(now, keys, score)).outcome
-            decision = await self._take_turn(now, keys, score, passes=again is None)
+            decision = await self._decide_locked(now, keys, score, passes=recheck is None)
         except (StoreError, TimeoutError) as error:
             return self._without_store(error)
-        if decision.outcome.state == "passed" and again is not None:
-            fresh = await again(decision.outcome.delayed)
+        if decision.outcome.state == "passed" and recheck is not None:
+            fresh = await recheck(decision.outcome.delayed)
             if fresh is None:
                 return _skipped("refused after it had waited")
             try:
-                decision = await self._take_turn(now, keys, fresh, passes=True)
+                decision = await self._decide_locked(now, keys, fresh, passes=True)
             except (StoreError, TimeoutError) as error:
                 return self._without_store(error)
         if decision.client is not None and decision.client.passes == rules.auto_allow_after:
@@ -127,11 +127,11 @@ class Greylister:
             log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
         return decision.outcome
 
-    async def _take_turn(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
+    async def _decide_locked(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
         """Decide, and remember what follows; not that a triplet has passed unless `passes`."""
         # Between reading and writing nobody else may decide on the triplet, or it passes for the first time twice. A client
         # needs no turn: what it passes at one time counts once in any case.
-        async with asyncio.timeout(PATIENCE), self._turns.turn(keys.triplets[0]):
+        async with asyncio.timeout(STORE_TIMEOUT), self._locks.lock(keys.triplets[0]):
             decision = await self._decide(now, keys, score)
             if passes or decision.outcome.state != "passed":
                 self._remember(decision, keys)
@@ -182,7 +182,7 @@ class Greylister:
         now = self._clock.monotonic()
         if self._complained is None or now - self._complained >= COMPLAINT_INTERVAL:
             self._complained = now
-            log.error("greylisting has no store, mail passes: %s", f"{error}" or f"no answer in {PATIENCE:g} s")
+            log.error("greylisting has no store, mail passes: %s", f"{error}" or f"no answer in {STORE_TIMEOUT:g} s")
         return _skipped("store failed")
 
 
@@ -196,15 +196,15 @@ class _Keys(NamedTuple):
     sender: Callable[[], bytes | None]
 
 
-def _keys(attempt: Attempt, prove: Callable[[], Proof], rules: GreylistRules) -> _Keys:
+def _keys(attempt: Attempt, verify: Callable[[], VerifiedDomains], rules: GreylistRules) -> _Keys:
     assert attempt.client_address is not None
     by_organisation = rules.key == "organisation"
 
     def sender() -> bytes | None:
-        proof = prove() if by_organisation else prove().by_spf
+        proof = verify() if by_organisation else verify().by_spf
         return sender_key(proof.organisations[0], attempt.sender_domain) if proof.organisations else None
 
-    organisations = prove().organisations if by_organisation else ()
+    organisations = verify().organisations if by_organisation else ()
     origins = (*organisations, network(attempt.client_address, rules.ipv4_prefix, rules.ipv6_prefix))
     return _Keys(
         tuple(triplet(origin, attempt.sender, attempt.recipient) for origin in origins),
@@ -213,24 +213,24 @@ def _keys(attempt: Attempt, prove: Callable[[], Proof], rules: GreylistRules) ->
     )
 
 
-class _Turns:
+class _KeyLocks:
     """One at a time for each key. Keys stand here only while somebody has or awaits his turn: the crowd bounds the table."""
 
     def __init__(self) -> None:
-        self._crowds: dict[bytes, tuple[asyncio.Lock, int]] = {}
+        self._waiting: dict[bytes, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def turn(self, key: bytes) -> AsyncIterator[None]:
+    async def lock(self, key: bytes) -> AsyncIterator[None]:
         """Wait for one's turn with the key, and have it."""
-        lock, crowd = self._crowds.get(key) or (asyncio.Lock(), 0)
-        self._crowds[key] = (lock, crowd + 1)
+        lock, waiting = self._waiting.get(key) or (asyncio.Lock(), 0)
+        self._waiting[key] = (lock, waiting + 1)
         try:
             async with lock:
                 yield
         finally:
-            lock, crowd = self._crowds.pop(key)
-            if crowd > 1:
-                self._crowds[key] = (lock, crowd - 1)
+            lock, waiting = self._waiting.pop(key)
+            if waiting > 1:
+                self._waiting[key] = (lock, waiting - 1)
 
 
 def _skipped(reason: str) -> GreylistOutcome:

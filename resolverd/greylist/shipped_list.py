@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.domains import canonical, is_suffix
 
 REASONS: Final = frozenset({"pool", "slow", "once", "sender"})
@@ -26,7 +26,7 @@ class ShippedList(NamedTuple):
         """Whether it holds anybody."""
         return bool(self.hosts or self.domains)
 
-    def holds(self, proof: Proof) -> bool:
+    def holds(self, proof: VerifiedDomains) -> bool:
         """Whether a client is shown to be one of them: by a name that leads back to it, or by SPF of its sender's domain."""
         return _is_below(proof.hostname, self.hosts) or _is_below(proof.spf_domain, self.domains)
 

@@ -289,10 +289,10 @@ def _both(key: str, result: str) -> tuple[str, str]:
 
 def _meaning(number: int, result: str) -> tuple[Entry, str]:
     """What a result does, and a remark on one that does something else in Postfix."""
-    word, *rest = result.split(None, 1)
+    decide, *rest = result.split(None, 1)
     text = rest[0] if rest else ""
     shown = sanitize(result, 200)
-    verb = word.upper()
+    verb = decide.upper()
     if verb.endswith(",") and verb[:-1] in _RESTRICTIONS:
         verb, text = verb[:-1], ""  # a list of restrictions, of which the first decides
     if verb in ("OK", "RELAY", "PERMIT") or (result.isascii() and result.isdigit()):
@@ -306,10 +306,10 @@ def _meaning(number: int, result: str) -> tuple[Entry, str]:
     if verb == "DEFER_IF_PERMIT":
         # What a map defers here is refused where anything else refuses it.
         return Entry(number, shown, Verb.DEFER, _reply(450, text, "Service unavailable")), ""
-    if text and _CODE.fullmatch(word):
-        return Entry(number, shown, Verb.REJECT, _reply(int(word), text)), ""
+    if text and _CODE.fullmatch(decide):
+        return Entry(number, shown, Verb.REJECT, _reply(int(decide), text)), ""
     return Entry(number, shown, Verb.DUNNO), (
-        f"{sanitize(word, 40)!r} is not acted on here, so the line counts as DUNNO;"
+        f"{sanitize(decide, 40)!r} is not acted on here, so the line counts as DUNNO;"
         " these are: OK, DUNNO, REJECT, DEFER, 4NN, 5NN, permit"
     )
 

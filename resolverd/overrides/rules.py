@@ -105,12 +105,12 @@ class Override(NamedTuple):
         """What it names."""
         return kind_of(self.key.subject)
 
-    def holds(self, now: float) -> bool:
+    def in_force(self, now: float) -> bool:
         """Whether it is in force at `now` (wall seconds)."""
         return not self.until or now < self.until
 
 
-class Held(NamedTuple):
+class OverrideMatch(NamedTuple):
     """An override that holds for an attempt, and what its subject is in it."""
 
     override: Override
@@ -219,7 +219,7 @@ def _has_host_bits(text: str, network: Network) -> bool:
         return False
 
 
-class Parties(NamedTuple):
+class Subjects(NamedTuple):
     """Who takes part in an attempt. `names`: of the client, those that lead back to it; lower case, as is everything here."""
 
     client: Address | None = None
@@ -289,46 +289,46 @@ class OverrideIndex:
         """Whether any names a domain, so that a client's names matter."""
         return self._kinds[Kind.DOMAIN] > 0
 
-    def held(self, parties: Parties, now: float) -> list[Held]:
+    def matches(self, subjects: Subjects, now: float) -> list[OverrideMatch]:
         """Those that hold for these parties at `now` (wall seconds), the most particular first."""
         if not self._count:
             return []
-        found: dict[Key, Held] = {}
-        for subject, role in self._subjects(parties):
+        found: dict[Key, OverrideMatch] = {}
+        for subject, role in self._subjects(subjects):
             for override in self._by_subject.get(subject, {}).values():
-                if override.holds(now) and _is_for(override.key.recipient, parties.recipient):
-                    found.setdefault(override.key, Held(override, role))
-        return sorted(found.values(), key=lambda held: _particular(held.override), reverse=True)
+                if override.in_force(now) and _is_for(override.key.recipient, subjects.recipient):
+                    found.setdefault(override.key, OverrideMatch(override, role))
+        return sorted(found.values(), key=lambda matches: _specificity(matches.override), reverse=True)
 
-    def about_domain(self, domain: str, now: float) -> list[Held]:
+    def matching_domain(self, domain: str, now: float) -> list[OverrideMatch]:
         """Those that name a domain or one above it and hold for everybody, the most particular first."""
-        return self.held(Parties(names=(domain,)), now)
+        return self.matches(Subjects(names=(domain,)), now)
 
-    def _subjects(self, parties: Parties) -> Iterator[tuple[str, Role]]:
-        if parties.client is not None:
-            client = unmapped(parties.client)
+    def _subjects(self, subjects: Subjects) -> Iterator[tuple[str, Role]]:
+        if subjects.client is not None:
+            client = unmapped(subjects.client)
             yield str(client), Role.CLIENT
             for version, length in self._prefixes:
                 if version == client.version:
                     yield str(ip_network((client, length), strict=False)), Role.CLIENT
-        if parties.sender:
-            yield parties.sender, Role.SENDER
+        if subjects.sender:
+            yield subjects.sender, Role.SENDER
         if not self.names_domains:
             return
-        for name in parties.names:
+        for name in subjects.names:
             yield from ((each, Role.CLIENT) for each in _suffixes(name))
-        yield from ((each, Role.SENDER_DOMAIN) for each in _suffixes(parties.sender.rpartition("@")[2]))
-        yield from ((each, Role.HELO) for each in _suffixes(parties.helo))
+        yield from ((each, Role.SENDER_DOMAIN) for each in _suffixes(subjects.sender.rpartition("@")[2]))
+        yield from ((each, Role.HELO) for each in _suffixes(subjects.helo))
 
 
-def word(held: Iterable[Held]) -> Override | None:
+def decide(matches: Iterable[OverrideMatch]) -> Override | None:
     """The override that decides: of those that hold, most particular first, the first that allows everything or denies.
 
     What the client says of itself may be forged, so it is no ground to allow everything. Who is denied for good is not better
     off for a ban beside it: of the denials before any allowance, one that is not temporary decides.
     """
     temporary = None
-    for override, role in held:
+    for override, role in matches:
         if override.key.action == DENY:
             if not override.key.temporary:
                 return override
@@ -338,16 +338,16 @@ def word(held: Iterable[Held]) -> Override | None:
     return temporary
 
 
-def word_on_lists(held: Iterable[Held]) -> Override | None:
+def decide_for_lists(matches: Iterable[OverrideMatch]) -> Override | None:
     """The override that says how lists are to be taken: the one that decides, else an allowance for lists.
 
     A listing is a refusal for good wherever it is looked up, so a temporary denial says nothing in a list, as if it were not.
     """
-    held = [each for each in held if not each.override.key.temporary]
-    decisive = word(held)
+    matches = [each for each in matches if not each.override.key.temporary]
+    decisive = decide(matches)
     if decisive is not None:
         return decisive
-    return next((each.override for each in held if each.override.key.scope == LISTS and each.role is Role.CLIENT), None)
+    return next((each.override for each in matches if each.override.key.scope == LISTS and each.role is Role.CLIENT), None)
 
 
 def _prefix(subject: str) -> tuple[int, int]:
@@ -369,7 +369,7 @@ def _is_for(wanted: str, recipient: str) -> bool:
     return recipient == wanted or ("@" not in wanted and wanted in _suffixes(recipient.rpartition("@")[2]))
 
 
-def _particular(override: Override) -> tuple[int, int, bool, bool, int, bool]:
+def _specificity(override: Override) -> tuple[int, int, bool, bool, int, bool]:
     subject, recipient = override.key.subject, override.key.recipient
     kind = override.kind
     length = subject.count(".") if kind is Kind.DOMAIN else int(subject.rpartition("/")[2]) if kind is Kind.NETWORK else 0

@@ -10,7 +10,18 @@ from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
-from resolverd.overrides.rules import ALLOW, DENY, EVERYTHING, Held, Key, Override, OverrideIndex, decode, encode, encode_key
+from resolverd.overrides.rules import (
+    ALLOW,
+    DENY,
+    EVERYTHING,
+    Key,
+    Override,
+    OverrideIndex,
+    OverrideMatch,
+    decode,
+    encode,
+    encode_key,
+)
 from resolverd.state.base import Entry, Store
 
 TABLE: Final = "overrides"
@@ -18,7 +29,7 @@ FOREVER: Final = float(2**32)
 """The wall second at which records without an end go: in 2106."""
 HITS_EVERY: Final = 60.0
 """Seconds between two writings of what was counted; a crash forgets that much of the counts, never an override."""
-_AT_ONCE: Final = 50
+_BATCH: Final = 50
 """Records taken up before others have their turn: a hundred thousand take seconds."""
 
 log = logging.getLogger(__name__)
@@ -29,24 +40,24 @@ class Full(Exception):
     """There are as many overrides as may be."""
 
 
-class Wish(NamedTuple):
-    """An override as somebody wants it. `lasting`: seconds from now, None for no end."""
+class NewOverride(NamedTuple):
+    """An override as somebody wants it. `duration`: seconds from now, None for no end."""
 
     key: Key
-    lasting: int | None = None
+    duration: int | None = None
     owner: str = ""
     reason: str = ""
     from_id: str = ""
 
 
-class Shown(NamedTuple):
+class OverrideView(NamedTuple):
     """An override as it stands. `overruled`: a later one on the same subject says the opposite."""
 
     override: Override
     overruled: bool
 
 
-class OverrideBook:
+class OverrideStore:
     """All overrides. Reading never waits: what is in force is in memory, `load` brings it there."""
 
     def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
@@ -56,36 +67,36 @@ class OverrideBook:
         self._counted: set[Key] = set()
         self.index = OverrideIndex()
         self.loaded = False
-        self._known = asyncio.Event()
-        self._known.set()
+        self._ready = asyncio.Event()
+        self._ready.set()
 
-    def expect(self) -> None:
-        """From now on until `load` has ended, `known` waits for it."""
-        self._known.clear()
+    def expect_load(self) -> None:
+        """From now on until `load` has ended, `ready` waits for it."""
+        self._ready.clear()
 
-    async def known(self, patience: float) -> bool:
+    async def ready(self, patience: float) -> bool:
         """Whether what is stored has been taken up, as far as it can be; waits for that for some seconds at the most."""
-        if not self._known.is_set():
+        if not self._ready.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
-                    await self._known.wait()
-        return self._known.is_set()
+                    await self._ready.wait()
+        return self._ready.is_set()
 
     async def load(self) -> None:
-        """Take up what is stored, beside everything else. Where the store fails mail passes, and `tend` tries again."""
+        """Take up what is stored, beside everything else. Where the store fails mail passes, and `expire` tries again."""
         try:
             count = 0
             async for entry in self._store.scan(TABLE, self._clock.wall()):
                 self._take(entry)
                 count += 1
-                if count % _AT_ONCE == 0:
+                if count % _BATCH == 0:
                     await asyncio.sleep(0)
         except StoreError as error:
             log.error("the overrides cannot all be read, those that cannot are not in force: %s", error)
         else:
             self.loaded = True
         finally:
-            self._known.set()
+            self._ready.set()
 
     def _take(self, entry: Entry) -> None:
         override = decode(entry.key, entry.value)
@@ -95,14 +106,14 @@ class OverrideBook:
         elif (known := self.index.get(override.key)) is None or override.since > known.since:
             self.index.put(override)
 
-    async def tend(self) -> None:
+    async def expire(self) -> None:
         """Let go of what has expired, and write what was counted; to be called every `HITS_EVERY` seconds."""
         if not self.loaded:
             await self.load()
         now = self._clock.wall()
-        for override in [each for each in self.index if not each.holds(now)]:
+        for override in [each for each in self.index if not each.in_force(now)]:
             self.index.drop(override.key)
-            _tell("expired", override)
+            _audit("expired", override)
         self.write_hits()
 
     def write_hits(self) -> None:
@@ -116,31 +127,31 @@ class OverrideBook:
                 except StoreError as error:
                     log.debug("hits of an override are not kept: %s", error)
 
-    async def set(self, wish: Wish) -> Override:
+    async def set(self, new: NewOverride) -> Override:
         """Put an override in force, in place of one that is the same but for its end and its notes.
 
         Somebody else's that lasts longer stays what it is: a ban of an hour never takes the place of one for good. Raises Full,
         StoreError.
         """
         now = int(self._clock.wall())
-        before = self.index.get(wish.key)
-        if before is not None and not before.holds(now):
+        before = self.index.get(new.key)
+        if before is not None and not before.in_force(now):
             before = None
         if before is None and len(self.index) >= bounds.OVERRIDES:
             raise Full
-        until = 0 if wish.lasting is None else now + max(wish.lasting, 1)
+        until = 0 if new.duration is None else now + max(new.duration, 1)
         # Who speaks later has the last word, within a second as well.
-        others = (each.since + 1 for each in self.index.of(wish.key.subject) if each.key.action != wish.key.action)
+        others = (each.since + 1 for each in self.index.of(new.key.subject) if each.key.action != new.key.action)
         since = max([now, *others])
-        if before is not None and before.owner != wish.owner and until and not 0 < before.until <= until:
+        if before is not None and before.owner != new.owner and until and not 0 < before.until <= until:
             override = before._replace(since=since)
         else:
             hits, last = (before.hits, before.last) if before is not None else (0, 0)
-            override = Override(wish.key, since, until, wish.owner, wish.reason, wish.from_id, hits, last)
+            override = Override(new.key, since, until, new.owner, new.reason, new.from_id, hits, last)
         self._put(override)
         self.index.put(override)
-        _tell(wish.key.action, override)
-        self._counters.add("override_changes", action=wish.key.action)
+        _audit(new.key.action, override)
+        self._counters.add("override_changes", action=new.key.action)
         await self._store.flush()
         return override
 
@@ -154,23 +165,23 @@ class OverrideBook:
             self._store.delete(TABLE, encode_key(key))
             self.index.drop(key)
             gone += 1
-            _tell("forget", override._replace(owner=owner))
+            _audit("forget", override._replace(owner=owner))
             self._counters.add("override_changes", action="forget")
         if gone:
             await self._store.flush()
         return gone
 
-    def shown(self, subject: str | None = None) -> list[Shown]:
+    def views(self, subject: str | None = None) -> list[OverrideView]:
         """Those in force, of one canonical subject or of all, in order of subject."""
         now = self._clock.wall()
         found = self.index if subject is None else self.index.of(subject)
-        in_force = sorted((each for each in found if each.holds(now)), key=lambda each: (_order(each.key.subject), each.key))
-        return [Shown(each, self._is_overruled(each, now)) for each in in_force]
+        in_force = sorted((each for each in found if each.in_force(now)), key=lambda each: (_order(each.key.subject), each.key))
+        return [OverrideView(each, self._is_overruled(each, now)) for each in in_force]
 
-    def hit(self, held: Iterable[Held]) -> None:
+    def count_hits(self, matches: Iterable[OverrideMatch]) -> None:
         """These have counted for somebody."""
         now = int(self._clock.wall())
-        for override, _ in held:
+        for override, _ in matches:
             known = self.index.get(override.key)
             if known is not None:
                 self.index.put(known._replace(hits=known.hits + 1, last=now))
@@ -187,10 +198,10 @@ class OverrideBook:
         else:
             opposites = [key._replace(action=DENY, scope=EVERYTHING, temporary=temporary) for temporary in (False, True)]
         others = filter(None, map(self.index.get, opposites))
-        return any(other.holds(now) and other.since > override.since for other in others)
+        return any(other.in_force(now) and other.since > override.since for other in others)
 
 
-def _tell(what: str, override: Override) -> None:
+def _audit(what: str, override: Override) -> None:
     """One line of the audit log."""
     key = override.key
     until = "" if not override.until else override.until

@@ -13,7 +13,7 @@ from resolverd.failures import Unknown
 from resolverd.mail.findings import Action, Finding
 from resolverd.mail.lookups import Clear, ListLookup, ListReply, Question, Replies, Reply
 from resolverd.mail.request import Attempt
-from resolverd.overrides.rules import Held
+from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.cache import Transaction, TransactionCache
 from resolverd.policy.checks.fcrdns import Fcrdns, iprev_lookups, iprev_name
 from resolverd.policy.checks.overrides import Overrides
@@ -111,7 +111,7 @@ class Evaluation:
         return drop_tempfails(self.known.findings) if self._is_cut_off() else self.known.findings
 
     @property
-    def overrides(self) -> list[Held]:
+    def overrides(self) -> list[OverrideMatch]:
         """The admin's own words that have counted."""
         own = [check for check in self._checks if isinstance(check, Overrides) and check.name not in self.results.failed]
         return [held for check in own for held in check.effective(self.attempt, self.results.replies)]

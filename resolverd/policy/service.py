@@ -25,12 +25,12 @@ from resolverd.clock import Clock
 from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.greylist.decide import x_greylist
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
 from resolverd.mail.lookups import Clear, Replies
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-from resolverd.overrides.rules import Held
+from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.checks.fcrdns import iprev_name
 from resolverd.policy.checks.rules import Check
 from resolverd.policy.checks.spf import authorised
@@ -71,12 +71,12 @@ class Greylisting(Protocol):
         record: bool,
         suspicious: bool,
         score: float,
-        prove: Callable[[], Proof],
-        again: Callable[[int], Awaitable[float | None]],
+        verify: Callable[[], VerifiedDomains],
+        recheck: Callable[[int], Awaitable[float | None]],
     ) -> GreylistOutcome:
         """Whether the attempt has to come back later; changes nothing unless `record`.
 
-        `prove` tells to whom it belongs; `again`, asked when it has waited, with the seconds, the points against it now, None
+        `verify` tells to whom it belongs; `recheck`, asked when it has waited, with the seconds, the points against it now, None
         if it is refused.
         """
         ...
@@ -106,7 +106,7 @@ class PolicyService:
         online: Callable[[], bool] = lambda: True,
         hostname: str = "localhost",
         headers: HeaderQueue | None = None,
-        hit: Callable[[Sequence[Held]], None] = lambda held: None,
+        hit: Callable[[Sequence[OverrideMatch]], None] = lambda held: None,
     ) -> None:
         self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online)
         self._engine = engine
@@ -179,7 +179,7 @@ class PolicyService:
     async def _greylist(self, evaluation: Evaluation, record: bool, patience: float) -> GreylistOutcome:
         attempt, replies = evaluation.attempt, evaluation.results.replies
 
-        async def again(waited: int) -> float | None:
+        async def recheck(waited: int) -> float | None:
             await evaluation.refresh(waited)
             return evaluation.decision.score if evaluation.decision.action is Action.ACCEPT else None
 
@@ -192,8 +192,8 @@ class PolicyService:
                     record=record,
                     suspicious=evaluation.decision.suspicious,
                     score=evaluation.decision.score,
-                    prove=lambda: Proof(authorised(attempt, replies), iprev_name(attempt, replies)),
-                    again=again,
+                    verify=lambda: VerifiedDomains(authorised(attempt, replies), iprev_name(attempt, replies)),
+                    recheck=recheck,
                 )
         except Exception:
             log.exception("greylisting failed, the mail passes")

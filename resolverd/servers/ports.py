@@ -5,12 +5,12 @@ from typing import NamedTuple, Protocol
 
 from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import ConfigFault
-from resolverd.greylist.admin import Page, Place, Remembered, Sought
+from resolverd.greylist.admin import Cursor, GreylistRecord, RecordFilter, RecordPage
 from resolverd.mail.findings import Verdict
 from resolverd.mail.lookups import ListReply, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import Key, Override
-from resolverd.overrides.store import Shown, Wish
+from resolverd.overrides.store import NewOverride, OverrideView
 from resolverd.state import dump
 from resolverd.state.dump import Loaded, Stored
 from resolverd.wire.names import Address, Name
@@ -119,23 +119,23 @@ class Backend(Protocol):
         """Forget a name's entries, of one type or of all; everything if `name` is None. Returns how many there were."""
         ...
 
-    async def greylist_find(self, sought: Sought, start: Place | None, limit: int) -> Page:
+    async def greylist_find(self, wanted: RecordFilter, start: Cursor | None, limit: int) -> RecordPage:
         """What greylisting remembers of those sought. Raises StoreError."""
         ...
 
-    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> Remembered:
+    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> GreylistRecord:
         """Let a client, or with sender and recipient a triplet, through. Raises AllowsNobody, StoreError."""
         ...
 
-    async def greylist_forget(self, sought: Sought) -> int:
+    async def greylist_forget(self, wanted: RecordFilter) -> int:
         """Forget those sought; how many records those were. Raises StoreError."""
         ...
 
-    def overrides(self, subject: str | None) -> Sequence[Shown]:
+    def overrides(self, subject: str | None) -> Sequence[OverrideView]:
         """The overrides in force, of one subject (canonical text) or of all."""
         ...
 
-    async def override(self, wish: Wish) -> Override:
+    async def override(self, wish: NewOverride) -> Override:
         """Put an override in force. Raises Full, StoreError."""
         ...
 

@@ -37,7 +37,7 @@ class DnsblZones(Protocol):
         """What they say; None for a name that is no list question after all, which is then resolved."""
         ...
 
-    def screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
+    def filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
         """An answer about a name (lower case) of others, without what could be mistaken for a listing."""
         ...
 
@@ -57,11 +57,11 @@ class Answerer:
         if self._zones is not None and self._zones.owns(name):
             return None
         if (answer := self._resolve.known(name, query.qtype)) is not None:
-            return self._screened(name, query.qtype, answer)
+            return self._filtered(name, query.qtype, answer)
         if query.rd:
             return None
         stale = self._resolve.stale(name, query.qtype)
-        return _NOT_RECURSING if stale is None else self._screened(name, query.qtype, stale)
+        return _NOT_RECURSING if stale is None else self._filtered(name, query.qtype, stale)
 
     async def answer(self, query: Query, *, local: bool) -> Answer:
         """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""
@@ -70,10 +70,10 @@ class Answerer:
             answer = await self._zones.answer(name, query.qtype, loopback=local)
             if answer is not None:
                 return answer
-        return self._screened(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
+        return self._filtered(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
 
-    def _screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
-        return answer if self._zones is None else self._zones.screened(name, rtype, answer)
+    def _filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
+        return answer if self._zones is None else self._zones.filtered(name, rtype, answer)
 
 
 def _not_for_us(query: Query) -> Answer | None:

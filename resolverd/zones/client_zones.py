@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
-from resolverd.clients.history import Acquaintances
+from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import is_public
 from resolverd.failures import StoreError
@@ -17,15 +17,15 @@ from resolverd.policy.client_names import ClientNames
 from resolverd.policy.verdicts import StoredVerdict
 from resolverd.wire.names import Address
 from resolverd.zones import dnsbl_zone
-from resolverd.zones.dnsbl_zone import FIRSTSEEN, GREYPASSED, NOFCRDNS, NOPTR, OFFENDERS, WHY, Saying
+from resolverd.zones.dnsbl_zone import FIRSTSEEN, GREYPASSED, NOFCRDNS, NOPTR, OFFENDERS, WHY, ZoneAnswer
 
-_NOTHING = Saying()
+_NOTHING = ZoneAnswer()
 
 
 class Told(NamedTuple):
     """What is said, and for how many seconds."""
 
-    saying: Saying
+    answer: ZoneAnswer
     ttl: int
 
 
@@ -40,12 +40,12 @@ class Verdicts(Protocol):
 class ClientZones:
     """Answers for the subtrees of what is known."""
 
-    def __init__(self, hosts: ClientNames, acquaintances: Acquaintances, verdicts: Verdicts, clock: Clock) -> None:
-        self._hosts = hosts
-        self._acquaintances = acquaintances
+    def __init__(self, names: ClientNames, history: ClientHistory, verdicts: Verdicts, clock: Clock) -> None:
+        self._names = names
+        self._history = history
         self._verdicts = verdicts
         self._clock = clock
-        self._trees: dict[str, Callable[[Address, float], Awaitable[Told]]] = {
+        self._subzones: dict[str, Callable[[Address, float], Awaitable[Told]]] = {
             NOPTR: self._noptr,
             NOFCRDNS: self._nofcrdns,
             FIRSTSEEN: self._firstseen,
@@ -54,11 +54,11 @@ class ClientZones:
             WHY: self._why,
         }
 
-    async def say(self, tree: str, client: Address, *, deadline: float) -> Told:
+    async def answer(self, subzone: str, client: Address, *, deadline: float) -> Told:
         """What a subtree says of a client, by `deadline` (monotonic seconds)."""
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
-                return await self._trees[tree](client, deadline)
+                return await self._subzones[subzone](client, deadline)
         except TimeoutError:  # a store that hangs
             return Told(_NOTHING, dnsbl_zone.PARTIAL_TTL)
 
@@ -68,36 +68,36 @@ class ClientZones:
     async def _nofcrdns(self, client: Address, deadline: float) -> Told:
         return await self._by_name(client, deadline, NOFCRDNS)
 
-    async def _by_name(self, client: Address, deadline: float, tree: str) -> Told:
+    async def _by_name(self, client: Address, deadline: float, subzone: str) -> Told:
         if not is_public(client):  # who has no public address need not have a public name
             return Told(_NOTHING, dnsbl_zone.DEFAULT_TTL)
-        host = await self._hosts.look(client, deadline=deadline)
+        host = await self._names.look(client, deadline=deadline)
         ttl = dnsbl_zone.DEFAULT_TTL if host.ttl is None else max(1, min(host.ttl, dnsbl_zone.DEFAULT_TTL))
         ttl = min(ttl, dnsbl_zone.PARTIAL_TTL) if host.partial else ttl
-        if tree == NOPTR and host.ptr == "ptr_missing":
-            return Told(dnsbl_zone.known(f"{client} has no reverse hostname"), ttl)
-        if tree == NOFCRDNS and host.fcrdns in ("fcrdns_missing", "fcrdns_mismatch"):
-            return Told(dnsbl_zone.known(f"no hostname of {client} leads back to it"), ttl)
+        if subzone == NOPTR and host.ptr == "ptr_missing":
+            return Told(dnsbl_zone.listed(f"{client} has no reverse hostname"), ttl)
+        if subzone == NOFCRDNS and host.fcrdns in ("fcrdns_missing", "fcrdns_mismatch"):
+            return Told(dnsbl_zone.listed(f"no hostname of {client} leads back to it"), ttl)
         return Told(_NOTHING, ttl)
 
     async def _firstseen(self, client: Address, _deadline: float) -> Told:
-        left = await self._acquaintances.new_for(client)
+        left = await self._history.new_for(client)
         if left is None:
             return Told(_NOTHING, dnsbl_zone.PARTIAL_TTL)
         if not left:
             return Told(_NOTHING, dnsbl_zone.DEFAULT_TTL)
-        return Told(dnsbl_zone.known(f"{client} was first seen less than a day ago"), _at_most(left, dnsbl_zone.DEFAULT_TTL))
+        return Told(dnsbl_zone.listed(f"{client} was first seen less than a day ago"), _at_most(left, dnsbl_zone.DEFAULT_TTL))
 
     async def _greypassed(self, client: Address, _deadline: float) -> Told:
-        if await self._acquaintances.has_passed(client):
-            return Told(dnsbl_zone.known(f"{client} has passed greylisting"), dnsbl_zone.DEFAULT_TTL)
+        if await self._history.has_passed(client):
+            return Told(dnsbl_zone.listed(f"{client} has passed greylisting"), dnsbl_zone.DEFAULT_TTL)
         return Told(_NOTHING, dnsbl_zone.PARTIAL_TTL)
 
     async def _offenders(self, client: Address, _deadline: float) -> Told:
-        left = self._acquaintances.offends_for(client)
+        left = self._history.offends_for(client)
         if not left:
             return Told(_NOTHING, dnsbl_zone.PARTIAL_TTL)
-        said = dnsbl_zone.known(f"{client} was refused again and again within an hour")
+        said = dnsbl_zone.listed(f"{client} was refused again and again within an hour")
         return Told(said, _at_most(left, dnsbl_zone.PARTIAL_TTL))
 
     async def _why(self, client: Address, _deadline: float) -> Told:
@@ -110,7 +110,7 @@ class ClientZones:
         verdict = recalled.verdict
         texts = [f"{verdict.action}, {int(recalled.age)} s ago, score {points(verdict.score)}, id {verdict.id}: {verdict.reason}"]
         texts += [each.text for each in verdict.findings if each.consequence is not None and each.text not in verdict.reason]
-        return Told(Saying((), tuple(sanitize(text, 250) for text in texts)), dnsbl_zone.STATUS_TTL)
+        return Told(ZoneAnswer((), tuple(sanitize(text, 250) for text in texts)), dnsbl_zone.STATUS_TTL)
 
 
 def _at_most(seconds: float, ttl: int) -> int:

@@ -23,10 +23,10 @@ BL, DBL, WL, SCORE, STATUS = "bl", "dbl", "wl", "score", "_status"
 NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED = "noptr", "nofcrdns", "firstseen", "greypassed"
 OFFENDERS, WHY = "offenders", "why"
 
-CLIENT_TREES = frozenset({NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED, OFFENDERS, WHY})
+CLIENT_SUBZONES = frozenset({NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED, OFFENDERS, WHY})
 """Subtrees of what the service itself knows of a client; no list is asked for them."""
 
-_ADDRESS_TREES = frozenset({BL, WL, SCORE}) | CLIENT_TREES
+_ADDRESS_SUBZONES = frozenset({BL, WL, SCORE}) | CLIENT_SUBZONES
 
 DEFAULT_TTL = 300
 """Seconds, where no list has a say."""
@@ -49,7 +49,7 @@ DENIED = "denied by this server's own rules"
 """What is told of an own denial; why, is nobody's business but the admin's."""
 
 
-class Place(Enum):
+class NodeKind(Enum):
     """What stands at a name."""
 
     APEX = "apex"
@@ -58,99 +58,99 @@ class Place(Enum):
     NOWHERE = "nothing"
 
 
-class Spot(NamedTuple):
+class ParsedName(NamedTuple):
     """A name's place; for a leaf the subtree and its subject. `node`: the leaf is an empty non-terminal as well."""
 
-    place: Place
-    tree: str = ""
+    kind: NodeKind
+    subzone: str = ""
     subject: Address | str = ""
     node: bool = False
 
 
-class Saying(NamedTuple):
+class ZoneAnswer(NamedTuple):
     """What is said of a subject: A rdatas and one text a reason, strongest first; nothing of an unlisted one."""
 
     addresses: tuple[bytes, ...] = ()
     texts: tuple[str, ...] = ()
 
 
-def locate(origin: Name, name: Name) -> Spot:
+def parse_name(origin: Name, name: Name) -> ParsedName:
     """Where a name (lower case, at or below the origin) stands."""
     parts = labels(name)[: label_count(name) - label_count(origin)]
     if not parts:
-        return Spot(Place.APEX)
-    tree = parts.pop().decode("latin-1")
-    if tree == STATUS:
-        return Spot(Place.NOWHERE if parts else Place.LEAF, tree)
-    if tree != DBL and tree not in _ADDRESS_TREES:
-        return Spot(Place.NOWHERE)
+        return ParsedName(NodeKind.APEX)
+    subzone = parts.pop().decode("latin-1")
+    if subzone == STATUS:
+        return ParsedName(NodeKind.NOWHERE if parts else NodeKind.LEAF, subzone)
+    if subzone != DBL and subzone not in _ADDRESS_SUBZONES:
+        return ParsedName(NodeKind.NOWHERE)
     if not parts:
-        return Spot(Place.NODE, tree)
-    return _domain(parts) if tree == DBL else _address(tree, parts)
+        return ParsedName(NodeKind.NODE, subzone)
+    return _domain(parts) if subzone == DBL else _address(subzone, parts)
 
 
-def _address(tree: str, parts: list[bytes]) -> Spot:
+def _address(subzone: str, parts: list[bytes]) -> ParsedName:
     prefix = b"".join(bytes([len(part)]) + part for part in parts) + b"\x00"
     address = address_of_reversed(prefix)
     nibbles = len(parts) < 32 and all(len(part) == 1 and part in b"0123456789abcdef" for part in parts)
     if address is not None:
         # 9.8.7.2 is 2.7.8.9, and the nibbles above all of 2789::/16 too; clients are in 2000::/3 (RFC 4291 §2.4).
-        return Spot(Place.LEAF, tree, address, node=nibbles and parts[-1] in b"23")
+        return ParsedName(NodeKind.LEAF, subzone, address, node=nibbles and parts[-1] in b"23")
     octets = len(parts) < 4 and all(part.isdigit() and part == b"%d" % int(part) and int(part) < 256 for part in parts)
-    return Spot(Place.NODE if nibbles or octets else Place.NOWHERE, tree)
+    return ParsedName(NodeKind.NODE if nibbles or octets else NodeKind.NOWHERE, subzone)
 
 
-def _domain(parts: list[bytes]) -> Spot:
+def _domain(parts: list[bytes]) -> ParsedName:
     text = host_name(parts)
     if text in ("test", "invalid"):
-        return Spot(Place.LEAF, DBL, text)
+        return ParsedName(NodeKind.LEAF, DBL, text)
     if text is None or registrable(text) is None:
-        return Spot(Place.NODE if text is not None and is_suffix(text) else Place.NOWHERE, DBL)
-    return Spot(Place.LEAF, DBL, text)
+        return ParsedName(NodeKind.NODE if text is not None and is_suffix(text) else NodeKind.NOWHERE, DBL)
+    return ParsedName(NodeKind.LEAF, DBL, text)
 
 
-def documented(tree: str, subject: Address | str) -> Saying | None:
+def test_point(subzone: str, subject: Address | str) -> ZoneAnswer | None:
     """What is said of RFC 5782 §5's test points without asking anybody; None of any other subject."""
     if subject in _TEST_CLEAR:
-        return Saying()
+        return ZoneAnswer()
     if subject not in _TEST_LISTED:
         return None
-    if tree in CLIENT_TREES:
-        return Saying()
-    address = {WL: _OWN_ALLOW, SCORE: bytes([127, 0, 2, _TEST_SCORE])}.get(tree, _LISTED)
-    return Saying((address,), ("test entry (RFC 5782)",))
+    if subzone in CLIENT_SUBZONES:
+        return ZoneAnswer()
+    address = {WL: _OWN_ALLOW, SCORE: bytes([127, 0, 2, _TEST_SCORE])}.get(subzone, _LISTED)
+    return ZoneAnswer((address,), ("test entry (RFC 5782)",))
 
 
-def say(
-    tree: str, standing: Reputation, specs: Mapping[str, ListSpec], listed_at: float | None, override: str | None = None
-) -> Saying:
+def answer(
+    subzone: str, reputation: Reputation, specs: Mapping[str, ListSpec], listed_at: float | None, override: str | None = None
+) -> ZoneAnswer:
     """What a subtree says of a standing. `listed_at` in points, None for any listing; `override`: allow, deny or None."""
-    if tree == WL:
-        return _vouched(standing, specs, override)
-    listings = tuple(bytes([127, 0, 1, specs[reply.list_id].number]) for reply in standing.listings)
-    texts = tuple(map(_text, standing.listings))
+    if subzone == WL:
+        return _vouched(reputation, specs, override)
+    listings = tuple(bytes([127, 0, 1, specs[reply.list_id].number]) for reply in reputation.listings)
+    texts = tuple(map(_text, reputation.listings))
     if override == "deny":
-        first = bytes([127, 0, 2, 254]) if tree == SCORE else _LISTED
-        return Saying((first, *listings), (DENIED, *texts))
-    if tree == SCORE:
-        points = (bytes([127, 0, 2, max(1, min(254, int(standing.score + 0.5)))]),) if standing.score > 0 else ()
-        return Saying(points + listings, texts)
-    if override == "allow" or standing.allowed or not standing.reaches(listed_at):
-        return Saying()
-    return Saying((_LISTED, *listings), texts)
+        first = bytes([127, 0, 2, 254]) if subzone == SCORE else _LISTED
+        return ZoneAnswer((first, *listings), (DENIED, *texts))
+    if subzone == SCORE:
+        points = (bytes([127, 0, 2, max(1, min(254, int(reputation.score + 0.5)))]),) if reputation.score > 0 else ()
+        return ZoneAnswer(points + listings, texts)
+    if override == "allow" or reputation.allowed or not reputation.reaches(listed_at):
+        return ZoneAnswer()
+    return ZoneAnswer((_LISTED, *listings), texts)
 
 
-def known(text: str) -> Saying:
+def listed(text: str) -> ZoneAnswer:
     """What is said of a client of whom something is known."""
-    return Saying((_LISTED,), (text,))
+    return ZoneAnswer((_LISTED,), (text,))
 
 
-def _vouched(standing: Reputation, specs: Mapping[str, ListSpec], override: str | None) -> Saying:
+def _vouched(reputation: Reputation, specs: Mapping[str, ListSpec], override: str | None) -> ZoneAnswer:
     """Allow lists on dnswl.org's scale: 127.0.CATEGORY.TRUST, category 20 for lists that have none."""
     if override == "deny":
-        return Saying()
+        return ZoneAnswer()
     found: dict[bytes, None] = {_OWN_ALLOW: None} if override == "allow" else {}
-    for listing in standing.allow_listings:
+    for listing in reputation.allow_listings:
         table = specs[listing.list_id].codes
         if table.categories:
             addresses = (IPv4Address(address).packed for address in listing.addresses)
@@ -158,7 +158,7 @@ def _vouched(standing: Reputation, specs: Mapping[str, ListSpec], override: str 
         else:
             found[bytes([127, 0, 20, listing.trust])] = None
     own = ("allowed by this server's own rules",) if override == "allow" else ()
-    return Saying(tuple(found), own + tuple(map(_text, standing.allow_listings)))
+    return ZoneAnswer(tuple(found), own + tuple(map(_text, reputation.allow_listings)))
 
 
 def _text(listed: Listed) -> str:
@@ -167,10 +167,10 @@ def _text(listed: Listed) -> str:
     return listed.reason[: _MAX_STRING - len(link) - 3] + link
 
 
-def ttl_of(standing: Reputation, override: str | None = None) -> int:
+def ttl_of(reputation: Reputation, override: str | None = None) -> int:
     """Seconds for which an answer may be kept: the smallest of its parts, less while one is missing or a rule of ours decides."""
-    ttl = DEFAULT_TTL if standing.ttl is None else max(1, min(standing.ttl, MAX_TTL))
-    return min(ttl, PARTIAL_TTL) if standing.partial or override else ttl
+    ttl = DEFAULT_TTL if reputation.ttl is None else max(1, min(reputation.ttl, MAX_TTL))
+    return min(ttl, PARTIAL_TTL) if reputation.partial or override else ttl
 
 
 def status_texts(states: Iterable[ListStatus]) -> list[str]:

@@ -41,7 +41,7 @@ class Guarded(NamedTuple):
     keyed: bool = False
 
 
-class Screen(NamedTuple):
+class AnswerFilter(NamedTuple):
     """What of an answer is not to be told: addresses that fit `refused`, and others than 127/8 for an address's name."""
 
     zone: Name
@@ -111,7 +111,7 @@ class GuardTable:
             below = zone
         return None
 
-    def screen(self, name: Name) -> Screen | None:
+    def answer_filter(self, name: Name) -> AnswerFilter | None:
         """What is not to be told of a name (lower case) that is no question to a list: at or below a list's zone any listing,
         elsewhere below an operator's domain what is an error code there. None for all other names.
 
@@ -120,10 +120,10 @@ class GuardTable:
         """
         for zone in ancestors(name):
             if self._zones.get(zone) is not None or zone in self._key_zones:
-                return Screen(zone, _LISTINGS, lists_only=False)
+                return AnswerFilter(zone, _LISTINGS, lists_only=False)
             if (errors := self._operators.get(zone)) is not None:
                 count = label_count(name) - label_count(zone)
-                return Screen(zone, errors, lists_only=_is_about_an_address(name, zone)) if count > 1 else None
+                return AnswerFilter(zone, errors, lists_only=_is_about_an_address(name, zone)) if count > 1 else None
         return None
 
     def _with_key(self, name: Name, zone: Name, below: Name) -> Guarded | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
@@ -20,9 +20,9 @@ from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Address, Name, from_text, is_subdomain
 from resolverd.zones import dnsbl_zone
 from resolverd.zones.client_zones import ClientZones
-from resolverd.zones.dnsbl_zone import BL, CLIENT_TREES, DBL, SCORE, STATUS, WL, Place, Saying, Spot
+from resolverd.zones.dnsbl_zone import BL, CLIENT_SUBZONES, DBL, SCORE, STATUS, WL, NodeKind, ParsedName, ZoneAnswer
 from resolverd.zones.guard import Guarded, GuardTable
-from resolverd.zones.override_lookup import NOTHING, Word
+from resolverd.zones.override_lookup import NO_OVERRIDE, OverrideLookup, OverrideResult
 
 DEADLINE = 1.9
 """Seconds for an answer: smtpd asks one list after the other and libc repeats itself after 5 s."""
@@ -49,30 +49,18 @@ class ZoneRules(NamedTuple):
     deadline: float = DEADLINE
 
 
-class _Remembered(NamedTuple):
+class _CachedReputation(NamedTuple):
     """A standing, when it was made (monotonic seconds), and after how many listings had been taken back."""
 
-    standing: Reputation
+    reputation: Reputation
     since: float
     generation: int
-
-
-class Own(Protocol):
-    """The admin's own word on a subject (`zones.override_lookup`)."""
-
-    def at_once(self, subject: Address | str) -> Word | None:
-        """The word, where no name has to be looked up for it; None where `about` has to be awaited."""
-        ...
-
-    async def about(self, subject: Address, *, deadline: float) -> Word:
-        """The word on a client, whose names are looked up."""
-        ...
 
 
 class ListZones:
     """The combined zone at `origin` (lower case) and, with a guard table, the lists' own zones.
 
-    `own` has the admin's word on a subject, `clients` what is known of clients.
+    `overrides` has the admin's word on a subject, `clients` what is known of clients.
     """
 
     def __init__(
@@ -83,21 +71,21 @@ class ListZones:
         clock: Clock,
         *,
         guard: GuardTable | None = None,
-        own: Own | None = None,
+        overrides: OverrideLookup | None = None,
         clients: ClientZones | None = None,
-        known: Callable[[float], Awaitable[bool]] | None = None,
+        ready: Callable[[float], Awaitable[bool]] | None = None,
     ):
-        """`known`: whether the admin's word is known, or is so within some seconds."""
+        """`ready`: whether the admin's word is known, or is so within some seconds."""
         self._origin = origin
-        self._known = known
+        self._ready = ready
         self._engine = engine
         self._listed_at = rules.listed_at
         self._patience = min(rules.deadline, DEADLINE)
         self._clock = clock
         self._guard = guard
-        self._own = own
+        self._overrides = overrides
         self._clients = clients
-        self._standings: OrderedDict[tuple[Address | str, str | None], _Remembered] = OrderedDict()
+        self._reputations: OrderedDict[tuple[Address | str, str | None], _CachedReputation] = OrderedDict()
 
     def owns(self, name: Name) -> bool:
         """Whether the name (lower case) is answered here: at or below the origin, or a question to a guarded list."""
@@ -117,98 +105,100 @@ class ListZones:
             return _REFUSED
         return (await self._guarded(found, name, rtype))._replace(aa=False)
 
-    def screened(self, name: Name, rtype: int, answer: Answer) -> Answer:
-        """An answer about a name (lower case) that is no question to a list, as it may be told (`GuardTable.screen`)."""
+    def filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
+        """An answer about a name (lower case) that is no question to a list, as it may be told (`GuardTable.answer_filter`)."""
         if rtype != codes.A or self._guard is None:
             return answer
         addresses = [address for rrset in answer.answer if rrset.rtype == codes.A for address in rrset.rdatas]
-        screen = self._guard.screen(name) if addresses else None
-        if screen is None or all(map(screen.passes, addresses)):
+        hidden = self._guard.answer_filter(name) if addresses else None
+        if hidden is None or all(map(hidden.passes, addresses)):
             return answer
-        return dnsbl_zone.negative(screen.zone, FAILURE_TTL, nxdomain=False)._replace(aa=False)
+        return dnsbl_zone.negative(hidden.zone, FAILURE_TTL, nxdomain=False)._replace(aa=False)
 
     async def _combined(self, name: Name, rtype: int) -> Answer:
-        spot = dnsbl_zone.locate(self._origin, name)
-        if spot.place is Place.APEX:
+        parsed = dnsbl_zone.parse_name(self._origin, name)
+        if parsed.kind is NodeKind.APEX:
             return self._apex(rtype)
-        if spot.place is Place.NOWHERE:
+        if parsed.kind is NodeKind.NOWHERE:
             return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=True)
-        if spot.place is Place.NODE or rtype not in (codes.A, codes.TXT):
+        if parsed.kind is NodeKind.NODE or rtype not in (codes.A, codes.TXT):
             return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
-        if spot.tree == STATUS:
+        if parsed.subzone == STATUS:
             return self._status(name, rtype)
-        if self._known is not None and not await self._known(self._patience):
+        if self._ready is not None and not await self._ready(self._patience):
             return _STARTING
-        saying, ttl = await self._evaluate(spot)
-        if not saying.addresses and (rtype == codes.A or not saying.texts):
-            return dnsbl_zone.negative(self._origin, ttl, nxdomain=not spot.node and not saying.texts)
-        rdatas = saying.addresses if rtype == codes.A else (dnsbl_zone.strings(saying.texts),)
+        answer, ttl = await self._evaluate(parsed)
+        if not answer.addresses and (rtype == codes.A or not answer.texts):
+            return dnsbl_zone.negative(self._origin, ttl, nxdomain=not parsed.node and not answer.texts)
+        rdatas = answer.addresses if rtype == codes.A else (dnsbl_zone.strings(answer.texts),)
         return dnsbl_zone.positive(name, rtype, rdatas, ttl)
 
-    async def _evaluate(self, spot: Spot) -> tuple[Saying, int]:
+    async def _evaluate(self, parsed: ParsedName) -> tuple[ZoneAnswer, int]:
         """What the spot's subtree says of its subject, and for how long."""
-        test = dnsbl_zone.documented(spot.tree, spot.subject)
+        test = dnsbl_zone.test_point(parsed.subzone, parsed.subject)
         if test is not None:
             return test, dnsbl_zone.DEFAULT_TTL
-        subject = spot.subject if isinstance(spot.subject, str) else unmapped(spot.subject)
-        if spot.tree in CLIENT_TREES and not isinstance(subject, str):
+        subject = parsed.subject if isinstance(parsed.subject, str) else unmapped(parsed.subject)
+        if parsed.subzone in CLIENT_SUBZONES and not isinstance(subject, str):
             if self._clients is None:
-                return dnsbl_zone.Saying(), dnsbl_zone.PARTIAL_TTL
-            return await self._clients.say(spot.tree, subject, deadline=self._clock.monotonic() + self._patience)
-        word, standing = await self._word_and_standing(subject, spot.tree)
-        saying = dnsbl_zone.say(spot.tree, standing, self._engine.known, self._listed_at, word.action)
-        return saying, min(dnsbl_zone.ttl_of(standing, word.action), word.lasting or dnsbl_zone.MAX_TTL)
+                return dnsbl_zone.ZoneAnswer(), dnsbl_zone.PARTIAL_TTL
+            return await self._clients.answer(parsed.subzone, subject, deadline=self._clock.monotonic() + self._patience)
+        override, reputation = await self._override_and_reputation(subject, parsed.subzone)
+        answer = dnsbl_zone.answer(parsed.subzone, reputation, self._engine.known, self._listed_at, override.action)
+        return answer, min(dnsbl_zone.ttl_of(reputation, override.action), override.ttl or dnsbl_zone.MAX_TTL)
 
-    async def _word_and_standing(self, subject: Address | str, tree: str) -> tuple[Word, Reputation]:
+    async def _override_and_reputation(self, subject: Address | str, subzone: str) -> tuple[OverrideResult, Reputation]:
         deadline = self._clock.monotonic() + self._patience
-        word = NOTHING if self._own is None else self._own.at_once(subject)
-        if word is not None:
-            return word, await self._standing_beside(word, subject, tree, deadline)
-        looking = asyncio.ensure_future(self._word(subject, deadline))
+        override = NO_OVERRIDE if self._overrides is None else self._overrides.immediate(subject)
+        if override is not None:
+            return override, await self._reputation_beside(override, subject, subzone, deadline)
+        looking = asyncio.ensure_future(self._override(subject, deadline))
         try:
             # Where our own word decides, nobody else's has to be paid for; but lists have half of the time in any case.
             await asyncio.wait({looking}, timeout=self._patience / 2)
             if looking.done():
-                return looking.result(), await self._standing_beside(looking.result(), subject, tree, deadline)
-            return await asyncio.gather(looking, self._standing(subject, tree, deadline))
+                return looking.result(), await self._reputation_beside(looking.result(), subject, subzone, deadline)
+            return await asyncio.gather(looking, self._reputation(subject, subzone, deadline))
         finally:
             looking.cancel()
 
-    async def _standing_beside(self, word: Word, subject: Address | str, tree: str, deadline: float) -> Reputation:
-        decided = word.action is not None and (self._engine.frugal or tree in _DECIDED[word.action])
-        return Reputation() if decided else await self._standing(subject, tree, deadline)
+    async def _reputation_beside(
+        self, override: OverrideResult, subject: Address | str, subzone: str, deadline: float
+    ) -> Reputation:
+        decided = override.action is not None and (self._engine.frugal or subzone in _DECIDED[override.action])
+        return Reputation() if decided else await self._reputation(subject, subzone, deadline)
 
-    async def _word(self, subject: Address | str, deadline: float) -> Word:
+    async def _override(self, subject: Address | str, deadline: float) -> OverrideResult:
         """The admin's own word by `deadline` (monotonic seconds), after a look at the client's names if need be."""
-        if self._own is None:
-            return NOTHING
-        word = self._own.at_once(subject)
-        if word is not None or isinstance(subject, str):
-            return word or NOTHING
-        return await self._own.about(subject, deadline=deadline)
+        if self._overrides is None:
+            return NO_OVERRIDE
+        override = self._overrides.immediate(subject)
+        if override is not None or isinstance(subject, str):
+            return override or NO_OVERRIDE
+        return await self._overrides.lookup(subject, deadline=deadline)
 
-    async def _standing(self, subject: Address | str, tree: str, deadline: float) -> Reputation:
-        purpose = _PURPOSES[tree]
+    async def _reputation(self, subject: Address | str, subzone: str, deadline: float) -> Reputation:
+        purpose = _PURPOSES[subzone]
         now, generation = self._clock.monotonic(), self._engine.generation
-        known = self._standings.get((subject, purpose))
+        known = self._reputations.get((subject, purpose))
         if known is not None and now - known.since < _MEMORY and known.generation == generation:
-            return known.standing
-        enough = self._is_decided if tree in (BL, DBL) else None
+            return known.reputation
+        enough = self._is_decided if subzone in (BL, DBL) else None
         replies = await self._engine.ask_all(subject, deadline=deadline, purpose=purpose, enough=enough)
-        replies |= await self._looked_at_twice(subject, replies, deadline)
-        standing = fold(self._engine.known, replies)
-        if not isinstance(subject, str) and standing.allowed:
+        replies |= await self._reverified(subject, replies, deadline)
+        reputation = fold(self._engine.known, replies)
+        if not isinstance(subject, str) and reputation.allowed:
             self._engine.add_known_good(subject, [name for name, reply in replies.items() if isinstance(reply, Clear)])
-        self._standings[subject, purpose] = _Remembered(standing, self._clock.monotonic(), self._engine.generation)
-        self._standings.move_to_end((subject, purpose))
-        if len(self._standings) > bounds.LIST_STANDINGS:
-            self._standings.popitem(last=False)
-        return standing
+        self._reputations[subject, purpose] = _CachedReputation(reputation, self._clock.monotonic(), self._engine.generation)
+        self._reputations.move_to_end((subject, purpose))
+        if len(self._reputations) > bounds.LIST_REPUTATIONS:
+            self._reputations.popitem(last=False)
+        return reputation
 
     def _is_decided(self, replies: Mapping[str, ListReply], open_: Sequence[str]) -> bool:
         return is_decided(self._engine.known, replies, open_, self._listed_at)
 
-    async def _looked_at_twice(
+    async def _reverified(
         self, subject: Address | str, replies: Mapping[str, ListReply | Skipped], deadline: float
     ) -> dict[str, ListReply]:
         """Those block lists that no longer list the subject when they are looked at once more."""
@@ -240,8 +230,8 @@ class ListZones:
             return dnsbl_zone.negative(found.zone, dnsbl_zone.MAX_TTL, nxdomain=True)
         if found.canary is None and HASH not in found.spec.kinds:
             subject = found.subject if isinstance(found.subject, str) else unmapped(found.subject)
-            word = await self._word(subject, self._clock.monotonic() + self._patience)
-            if word.action is not None and (answer := _overridden(found.zone, found.spec, word, name, rtype)) is not None:
+            override = await self._override(subject, self._clock.monotonic() + self._patience)
+            if override.action is not None and (answer := _overridden(found.zone, found.spec, override, name, rtype)) is not None:
                 return answer
         ask = self._engine.ask_for if rtype == codes.A else self._engine.txt_for
         deadline = self._clock.monotonic() + self._patience
@@ -261,13 +251,13 @@ class ListZones:
         return dnsbl_zone.positive(name, rtype, (_words(response.reply.reason),), response.ttl)
 
 
-def _overridden(zone: Name, spec: ListSpec, word: Word, name: Name, rtype: int) -> Answer | None:
+def _overridden(zone: Name, spec: ListSpec, override: OverrideResult, name: Name, rtype: int) -> Answer | None:
     """What the admin's own word makes of a list's answer; None for the list's own.
 
     Whoever is allowed is on no block list, whoever is denied on every one, and nobody vouches for him.
     """
-    ttl = min(dnsbl_zone.PARTIAL_TTL, word.lasting or dnsbl_zone.PARTIAL_TTL)
-    if (word.action == DENY) == spec.allows:
+    ttl = min(dnsbl_zone.PARTIAL_TTL, override.ttl or dnsbl_zone.PARTIAL_TTL)
+    if (override.action == DENY) == spec.allows:
         return dnsbl_zone.negative(zone, ttl, nxdomain=True)
     if spec.allows:
         return None

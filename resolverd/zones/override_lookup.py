@@ -3,59 +3,59 @@
 from typing import NamedTuple
 
 from resolverd.clock import Clock
-from resolverd.overrides.rules import Held, Kind, Override, Parties, Role, word_on_lists
-from resolverd.overrides.store import OverrideBook
+from resolverd.overrides.rules import Kind, Override, OverrideMatch, Role, Subjects, decide_for_lists
+from resolverd.overrides.store import OverrideStore
 from resolverd.policy.client_names import ClientNames
 from resolverd.wire.names import Address
 from resolverd.zones.dnsbl_zone import PARTIAL_TTL
 
-_PARTICULAR = (Kind.SENDER, Kind.ADDRESS)
+_MOST_SPECIFIC = (Kind.SENDER, Kind.ADDRESS)
 
 
-class Word(NamedTuple):
+class OverrideResult(NamedTuple):
     """What is to be said: ``allow``, ``deny``, or None for nothing; and for how many seconds it stays at the most."""
 
     action: str | None = None
-    lasting: int | None = None
+    ttl: int | None = None
 
 
-NOTHING = Word()
+NO_OVERRIDE = OverrideResult()
 
 
-class OwnWord:
+class OverrideLookup:
     """Finds the override that holds. Those for some recipient alone do not: a list is not told who that is."""
 
-    def __init__(self, book: OverrideBook, hosts: ClientNames, clock: Clock) -> None:
-        self._book = book
+    def __init__(self, store: OverrideStore, hosts: ClientNames, clock: Clock) -> None:
+        self._store = store
         self._hosts = hosts
         self._clock = clock
 
-    def at_once(self, subject: Address | str) -> Word | None:
-        """The word, where no name has to be looked up for it; None where `about` has to be awaited."""
-        index = self._book.index
+    def immediate(self, subject: Address | str) -> OverrideResult | None:
+        """The word, where no name has to be looked up for it; None where `lookup` has to be awaited."""
+        index = self._store.index
         if not len(index):
-            return NOTHING
+            return NO_OVERRIDE
         if isinstance(subject, str):
-            return self._said(index.about_domain(subject, self._clock.wall()))
-        held = index.held(Parties(subject), self._clock.wall())
-        decisive = word_on_lists(held)
-        if index.names_domains and (decisive is None or decisive.kind not in _PARTICULAR):
+            return self._result(index.matching_domain(subject, self._clock.wall()))
+        matches = index.matches(Subjects(subject), self._clock.wall())
+        deciding = decide_for_lists(matches)
+        if index.names_domains and (deciding is None or deciding.kind not in _MOST_SPECIFIC):
             return None
-        return self._said(held)
+        return self._result(matches)
 
-    async def about(self, subject: Address, *, deadline: float) -> Word:
+    async def lookup(self, subject: Address, *, deadline: float) -> OverrideResult:
         """The word on a client, whose names are looked up, by `deadline` (monotonic seconds)."""
         host = await self._hosts.look(subject, deadline=deadline)
         names = (host.name,) if host.name else ()
-        word = self._said(self._book.index.held(Parties(subject, names), self._clock.wall()))
-        return word._replace(lasting=PARTIAL_TTL) if host.partial and word.action is None else word
+        decide = self._result(self._store.index.matches(Subjects(subject, names), self._clock.wall()))
+        return decide._replace(ttl=PARTIAL_TTL) if host.partial and decide.action is None else decide
 
-    def _said(self, held: list[Held]) -> Word:
-        decisive = word_on_lists(held)
-        if decisive is None:
-            return NOTHING
-        self._book.hit([Held(decisive, Role.CLIENT)])
-        return Word(decisive.key.action, self._left(decisive))
+    def _result(self, matches: list[OverrideMatch]) -> OverrideResult:
+        deciding = decide_for_lists(matches)
+        if deciding is None:
+            return NO_OVERRIDE
+        self._store.count_hits([OverrideMatch(deciding, Role.CLIENT)])
+        return OverrideResult(deciding.key.action, self._ttl(deciding))
 
-    def _left(self, override: Override) -> int | None:
+    def _ttl(self, override: Override) -> int | None:
         return max(1, int(override.until - self._clock.wall())) if override.until else None

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from resolverd.greylist.decide import HOUR, GreylistRules
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import Greylister
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
@@ -125,9 +125,9 @@ async def by_us(mails: list[Message], pool: int, spf_domain: str = "", **rules: 
             calendar.now = at
             mail = mails[number]
             sending = mail.tries[count][1]
-            proof = Proof(spf_domain, f"mail-{sending}.out.provider-{pool}.com")
+            proof = VerifiedDomains(spf_domain, f"mail-{sending}.out.provider-{pool}.com")
             attempt = Attempt(ip_address(host(pool, sending)), sender=mail.sender, recipient=mail.recipient)
-            outcome = await desk.consider(attempt, record=True, suspicious=True, prove=lambda proof=proof: proof)
+            outcome = await desk.consider(attempt, record=True, suspicious=True, verify=lambda proof=proof: proof)
             tally.note(number, count, bool(outcome.missing))
     return tally.result()
 

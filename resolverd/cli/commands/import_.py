@@ -23,7 +23,7 @@ from resolverd.config.values import duration
 from resolverd.greylist import postgrey as postgrey_database
 from resolverd.greylist.allow_files import client_lines, recipient_lines
 from resolverd.greylist.decide import GreylistRules, encode_client, encode_triplet
-from resolverd.greylist.postgrey import Taken
+from resolverd.greylist.postgrey import Imported
 from resolverd.greylist.service import CLIENTS, TRIPLETS
 from resolverd.state.dump import Stored
 
@@ -58,14 +58,14 @@ def postgrey(ctx: click.Context, source: Path, delay: str | None, as_json: bool,
     rules = greylist_rules(settings)
     lines = _directory(source) if source.is_dir() else _file(source)
     try:
-        taken = postgrey_database.take(postgrey_database.entries(lines), waited, rules)
+        imported = postgrey_database.from_postgrey(postgrey_database.entries(lines), waited, rules)
     except ValueError as error:
         raise Failed(f"{source}: {error}") from None
-    if taken.hashed:
-        click.echo(f"{taken.hashed} entries are hashed (Postgrey's --privacy) and cannot be taken over", err=True)
-    if taken.odd:
-        click.echo(f"{taken.odd} entries are none of Postgrey's and were passed over", err=True)
-    records = list(_records(taken, rules))
+    if imported.hashed:
+        click.echo(f"{imported.hashed} entries are hashed (Postgrey's --privacy) and cannot be taken over", err=True)
+    if imported.odd:
+        click.echo(f"{imported.odd} entries are none of Postgrey's and were passed over", err=True)
+    records = list(_records(imported, rules))
     tell(store_access.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
 
 
@@ -123,10 +123,10 @@ def _reread(daemon: Daemon) -> None:
         click.echo(f"resolverd: the daemon has not read it yet: {error.message}", err=True)
 
 
-def _records(taken: Taken, rules: GreylistRules) -> Iterator[Stored]:
-    for key, known in taken.triplets.items():
+def _records(imported: Imported, rules: GreylistRules) -> Iterator[Stored]:
+    for key, known in imported.triplets.items():
         yield Stored(TRIPLETS, key, encode_triplet(known), known.expires(rules))
-    for key, client in taken.clients.items():
+    for key, client in imported.clients.items():
         yield Stored(CLIENTS, key, encode_client(client), client.expires(rules))
 
 

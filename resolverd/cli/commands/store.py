@@ -45,7 +45,7 @@ def dump(ctx: click.Context, as_postgrey: bool, config: Path | None) -> None:
             for record in store_access.records(settings)
             if record.table == TRIPLETS and (known := decode_triplet(record.value)) is not None
         )
-        for lines in postgrey.give(triplets, int(settings.greylist.delay)):
+        for lines in postgrey.to_postgrey(triplets, int(settings.greylist.delay)):
             out.write(lines)
         return
     found = store_access.records(settings)

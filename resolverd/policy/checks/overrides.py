@@ -12,7 +12,19 @@ from resolverd.mail.domains import canonical, mailbox
 from resolverd.mail.findings import ANYTHING, Consequence, Finding, SmtpReply
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
-from resolverd.overrides.rules import DENY, EVERYTHING, GREYLIST, LISTS, SPF, Held, Kind, OverrideIndex, Parties, Role, word
+from resolverd.overrides.rules import (
+    DENY,
+    EVERYTHING,
+    GREYLIST,
+    LISTS,
+    SPF,
+    Kind,
+    OverrideIndex,
+    OverrideMatch,
+    Role,
+    Subjects,
+    decide,
+)
 from resolverd.policy.checks.fcrdns import Fcrdns, iprev_name
 from resolverd.policy.checks.rules import CheckRules, neutral
 from resolverd.policy.verdict import DENIED
@@ -65,7 +77,7 @@ class Overrides:
         """The client's names and where they lead, if any domain is named and nothing more particular decides."""
         if not self.index.names_domains:
             return ()
-        decisive = word(self.held(attempt, replies))
+        decisive = decide(self.matches(attempt, replies))
         if decisive is not None and decisive.kind in (Kind.SENDER, Kind.ADDRESS):
             return ()
         return self._fcrdns.asks(attempt, replies)
@@ -77,27 +89,27 @@ class Overrides:
             return [neutral(self.name, "override_none", "no word of our own")]
         return [_denied(each) if each.override.key.action == DENY else _allowed(each) for each in found]
 
-    def effective(self, attempt: Attempt, replies: Replies) -> list[Held]:
+    def effective(self, attempt: Attempt, replies: Replies) -> list[OverrideMatch]:
         """The overrides that do something: a denial by itself, or every allowance that reaches something."""
-        held = self.held(attempt, replies)
-        decisive = word(held)
+        match = self.matches(attempt, replies)
+        decisive = decide(match)
         if decisive is not None and decisive.key.action == DENY:
-            return [each for each in held if each.override is decisive]
-        return [each for each in held if each.override.key.action != DENY and (each.role, each.override.key.scope) in _REACH]
+            return [each for each in match if each.override is decisive]
+        return [each for each in match if each.override.key.action != DENY and (each.role, each.override.key.scope) in _REACH]
 
-    def held(self, attempt: Attempt, replies: Replies) -> list[Held]:
+    def matches(self, attempt: Attempt, replies: Replies) -> list[OverrideMatch]:
         """The overrides that hold for the attempt, the most particular first."""
         if not len(self.index):
             return []
         name = iprev_name(attempt, replies) if self.index.names_domains else ""
-        parties = Parties(
+        subjects = Subjects(
             attempt.client_address,
             (name,) if name else (),
             _canonical_sender(attempt),
             canonical(attempt.helo_name) or "",
             mailbox(attempt.recipient),
         )
-        return self.index.held(parties, attempt.at)
+        return self.index.matches(subjects, attempt.at)
 
 
 def _canonical_sender(attempt: Attempt) -> str:
@@ -105,22 +117,22 @@ def _canonical_sender(attempt: Attempt) -> str:
     return f"{local.lower()}@{canonical(domain) or ''}" if at else ""
 
 
-def _denied(held: Held) -> Finding:
-    if held.override.key.temporary:
-        finding = neutral(NAME, DENIED, f"denied for now: {_words(held)}")
+def _denied(match: OverrideMatch) -> Finding:
+    if match.override.key.temporary:
+        finding = neutral(NAME, DENIED, f"denied for now: {_words(match)}")
         return finding._replace(consequence=Consequence.DEFER, reply=_BANNED)
-    finding = neutral(NAME, DENIED, f"denied: {_words(held)}")
-    return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[held.role])
+    finding = neutral(NAME, DENIED, f"denied: {_words(match)}")
+    return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[match.role])
 
 
-def _allowed(held: Held) -> Finding:
-    scope = held.override.key.scope
+def _allowed(match: OverrideMatch) -> Finding:
+    scope = match.override.key.scope
     reach = "" if scope == EVERYTHING else f" ({scope})"
-    return neutral(NAME, "override_allow", f"allowed{reach}: {_words(held)}")._replace(suppresses=_REACH[held.role, scope])
+    return neutral(NAME, "override_allow", f"allowed{reach}: {_words(match)}")._replace(suppresses=_REACH[match.role, scope])
 
 
-def _words(held: Held) -> str:
+def _words(match: OverrideMatch) -> str:
     """Who is named, and for what reason; for those who run the server, not for the client."""
-    override = held.override
+    override = match.override
     to = f" for {override.key.recipient}" if override.key.recipient else ""
     return f"{override.key.subject}{to}" + (f", {override.reason}" if override.reason else "")

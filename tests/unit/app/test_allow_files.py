@@ -10,7 +10,7 @@ import pytest
 
 from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.config.files import parse
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.request import Attempt
 from tests.unit.app.test_daemon import Running
 
@@ -45,7 +45,7 @@ def test_own_additions_count_too(folder: Path) -> None:
 def test_the_shipped_list_is_on_and_own_files_add_to_it(folder: Path) -> None:
     (folder / "clients").write_text("a.example\n")
     assert read(folder).allowed.reason(client("a.example"))
-    google = Proof(hostname="mail-ed1-f41.google.com")
+    google = VerifiedDomains(hostname="mail-ed1-f41.google.com")
     off = "[greylist]\nshipped_allow_list = false\n"
     for text, held in (("", True), (SETTINGS, True), (off, False)):
         assert shipped(parse(text, folder)).holds(google) is held

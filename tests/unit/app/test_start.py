@@ -12,7 +12,7 @@ from resolverd.mail.findings import Action
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
-from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.overrides.store import NewOverride, OverrideStore
 from resolverd.state.base import Entry
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
@@ -44,7 +44,7 @@ async def answer(service: Service, name: str) -> int:
 @virtual
 async def test_until_it_is_known_who_was_allowed_and_denied_mail_passes_and_nobody_is_said_to_be_listed_or_not() -> None:
     clock, store = VirtualClock(), Slow()
-    await OverrideBook(store, clock, Counters()).set(Wish(key_of("deny", str(DENIED))))
+    await OverrideStore(store, clock, Counters()).set(NewOverride(key_of("deny", str(DENIED))))
     service = Service(Settings(), Nowhere(), store, clock, Counters())
     start = asyncio.get_running_loop().time()
     await service.prepare(0.3)
@@ -65,10 +65,10 @@ async def test_until_it_is_known_who_was_allowed_and_denied_mail_passes_and_nobo
 @virtual
 async def test_many_overrides_are_taken_up_a_few_at_a_time() -> None:
     clock, store = VirtualClock(), MemoryStore()
-    book = OverrideBook(store, clock, Counters())
+    book = OverrideStore(store, clock, Counters())
     for number in range(1000):
-        await book.set(Wish(key_of("deny", f"10.0.{number >> 8}.{number & 255}")))
-    again, most, before = OverrideBook(store, clock, Counters()), 0, 0
+        await book.set(NewOverride(key_of("deny", f"10.0.{number >> 8}.{number & 255}")))
+    again, most, before = OverrideStore(store, clock, Counters()), 0, 0
     loading = asyncio.create_task(again.load())
     while not loading.done():
         await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from resolverd.config.settings import Watch
 from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
-from resolverd.overrides.store import OverrideBook
+from resolverd.overrides.store import OverrideStore
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
 from resolverd.servers.ports import TaskState
@@ -193,7 +193,7 @@ class Store(MemoryStore):
 PLANTS: dict[str, str | tuple[type, str]] = {
     "priming": (Mesh, "prime"),
     "store sweep": "sweep",
-    "override upkeep": (OverrideBook, "tend"),
+    "override upkeep": (OverrideStore, "expire"),
     "overrides": "scan overrides",
     "zone files": (LocalZoneFiles, "refresh"),
     "list quotas": "get list-budgets",

@@ -15,7 +15,7 @@ def listed(name, weight, ttl=300, trust=0):
 
 
 def test_strongest_first_and_summed():
-    standing = fold(
+    reputation = fold(
         SPECS,
         {
             "spamcop": listed("spamcop", 3),
@@ -25,24 +25,25 @@ def test_strongest_first_and_summed():
             "dnswl": Clear("dnswl", 600),
         },
     )
-    assert [reply.list_id for reply in standing.listings] == ["spamhaus-zen", "spamcop", "psbl"]
-    assert (standing.score, standing.ttl, standing.partial, standing.allowed) == (12, 90, False, False)
+    assert [reply.list_id for reply in reputation.listings] == ["spamhaus-zen", "spamcop", "psbl"]
+    assert (reputation.score, reputation.ttl, reputation.partial, reputation.allowed) == (12, 90, False, False)
 
 
 @pytest.mark.parametrize(("trust", "allowed"), [(0, False), (1, True), (3, True)])
 def test_only_trust_vouches(trust, allowed):
-    standing = fold(SPECS, {"dnswl": listed("dnswl", -1, trust=trust)})
-    assert standing.allowed is allowed
-    assert standing.score == 0
-    assert not standing.reaches(None)
+    reputation = fold(SPECS, {"dnswl": listed("dnswl", -1, trust=trust)})
+    assert reputation.allowed is allowed
+    assert reputation.score == 0
+    assert not reputation.reaches(None)
 
 
 @pytest.mark.parametrize("why", Why)
 def test_nothing_unknown_counts(why):
-    standing = fold(SPECS, {"spamhaus-zen": Unknown(why), "dnswl": Unknown(why)})
-    assert (standing.listings, standing.allow_listings, standing.score, standing.ttl, standing.partial) == ((), (), 0, None, True)
-    assert not standing.reaches(None)
-    assert not standing.reaches(0)
+    reputation = fold(SPECS, {"spamhaus-zen": Unknown(why), "dnswl": Unknown(why)})
+    assert (reputation.listings, reputation.allow_listings, reputation.score) == ((), (), 0)
+    assert (reputation.ttl, reputation.partial) == (None, True)
+    assert not reputation.reaches(None)
+    assert not reputation.reaches(0)
 
 
 @pytest.mark.parametrize(
@@ -54,5 +55,5 @@ def test_thresholds(weight, threshold, reached):
 
 
 def test_nobody_asked():
-    standing = fold(SPECS, {})
-    assert (standing.ttl, standing.partial, standing.reaches(None)) == (None, False, False)
+    reputation = fold(SPECS, {})
+    assert (reputation.ttl, reputation.partial, reputation.reaches(None)) == (None, False, False)

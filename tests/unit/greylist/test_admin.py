@@ -14,9 +14,9 @@ from served import Served, bound, serving
 from virtualtime import VirtualClock, virtual
 
 from resolverd.cli.root import resolverd
-from resolverd.greylist.admin import AllowsNobody, Greybook, Sought
+from resolverd.greylist.admin import AllowsNobody, GreylistAdmin, RecordFilter
 from resolverd.greylist.decide import DAY, GreylistRules
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
@@ -36,16 +36,17 @@ class Desk:
     def __init__(self, rules: GreylistRules = RULES) -> None:
         self.store, self.clock = MemoryStore(), VirtualClock()
         self.greylister = Greylister(self.store, self.clock, rules, Counters())
-        self.book = Greybook(self.store, self.clock, rules)
+        self.book = GreylistAdmin(self.store, self.clock, rules)
 
-    async def see(self, attempt: Attempt, *, times: int = 1, proof: Proof | None = None) -> str:
+    async def see(self, attempt: Attempt, *, times: int = 1, proof: VerifiedDomains | None = None) -> str:
+        verified = proof or VerifiedDomains()
         for _ in range(times):
-            outcome = await self.greylister.consider(attempt, record=True, suspicious=True, prove=lambda: proof or Proof())
+            outcome = await self.greylister.consider(attempt, record=True, suspicious=True, verify=lambda: verified)
             self.clock.set_wall(self.clock.wall() + 300)
         return outcome.state
 
-    async def shown(self, sought: Sought = Sought()) -> list[tuple[str, str, str | None, str | None, str]]:  # noqa: B008
-        page = await self.book.find(sought)
+    async def shown(self, wanted: RecordFilter = RecordFilter()) -> list[tuple[str, str, str | None, str | None, str]]:  # noqa: B008
+        page = await self.book.find(wanted)
         return [(each.kind, each.origin, each.sender, each.recipient, each.state) for each in page.records]
 
 
@@ -56,31 +57,31 @@ DAVES = ("triplet", "2001:db8::", "", "eve@example.org", "waiting")
 
 
 @pytest.mark.parametrize(
-    ("sought", "found"),
+    ("wanted", "found"),
     [
-        (Sought(), [CAROL_ITSELF, BOBS, CAROLS, DAVES]),
-        (Sought(ip_address("192.0.2.70")), [CAROL_ITSELF, BOBS, CAROLS]),
-        (Sought(ip_address("192.0.2.7")), [BOBS, CAROLS]),
-        (Sought(ip_address("::ffff:192.0.2.7")), [BOBS, CAROLS]),
-        (Sought(ip_address("192.0.3.7")), []),
-        (Sought(sender="Bob@Example.com"), [BOBS]),
-        (Sought(sender="carol-99-x@example.com"), [CAROLS]),
-        (Sought(sender=""), [DAVES]),
-        (Sought(recipient="anna@example.org"), [BOBS, CAROLS]),
-        (Sought(ip_address("192.0.2.1"), "bob@example.com", "anna@example.org"), [BOBS]),
-        (Sought(ip_address("192.0.2.1"), "bob@example.com", "eve@example.org"), []),
+        (RecordFilter(), [CAROL_ITSELF, BOBS, CAROLS, DAVES]),
+        (RecordFilter(ip_address("192.0.2.70")), [CAROL_ITSELF, BOBS, CAROLS]),
+        (RecordFilter(ip_address("192.0.2.7")), [BOBS, CAROLS]),
+        (RecordFilter(ip_address("::ffff:192.0.2.7")), [BOBS, CAROLS]),
+        (RecordFilter(ip_address("192.0.3.7")), []),
+        (RecordFilter(sender="Bob@Example.com"), [BOBS]),
+        (RecordFilter(sender="carol-99-x@example.com"), [CAROLS]),
+        (RecordFilter(sender=""), [DAVES]),
+        (RecordFilter(recipient="anna@example.org"), [BOBS, CAROLS]),
+        (RecordFilter(ip_address("192.0.2.1"), "bob@example.com", "anna@example.org"), [BOBS]),
+        (RecordFilter(ip_address("192.0.2.1"), "bob@example.com", "eve@example.org"), []),
     ],
 )
 @virtual
-async def test_what_is_sought_is_found_and_forgotten(sought: Sought, found: list[tuple[str, ...]]) -> None:
+async def test_what_is_sought_is_found_and_forgotten(wanted: RecordFilter, found: list[tuple[str, ...]]) -> None:
     desk = Desk()
     await desk.see(CAROL, times=2)
     await desk.see(BOB)
     await desk.see(DAVE)
-    assert await desk.shown(sought) == found
+    assert await desk.shown(wanted) == found
     everything = await desk.shown()
-    count = await desk.book.forget(sought)
-    assert count == (len(found) if sought != Sought() else 0)  # nothing said, nothing forgotten
+    count = await desk.book.forget(wanted)
+    assert count == (len(found) if wanted != RecordFilter() else 0)  # nothing said, nothing forgotten
     left = [each for each in everything if each not in found] if count else everything
     assert await desk.shown() == left
 
@@ -88,10 +89,10 @@ async def test_what_is_sought_is_found_and_forgotten(sought: Sought, found: list
 @virtual
 async def test_senders_are_shown_and_forgotten() -> None:
     desk = Desk()
-    await desk.see(BOB, times=2, proof=Proof(hostname="mx.provider.example.net"))
-    found = await desk.shown(Sought(sender="whoever@example.com"))
+    await desk.see(BOB, times=2, proof=VerifiedDomains(hostname="mx.provider.example.net"))
+    found = await desk.shown(RecordFilter(sender="whoever@example.com"))
     assert found == [("sender", "example.net", "example.com", None, "counting")]
-    assert await desk.book.forget(Sought(sender="whoever@example.com")) == 1
+    assert await desk.book.forget(RecordFilter(sender="whoever@example.com")) == 1
     assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
 
 
@@ -102,7 +103,7 @@ async def test_pages_go_on_where_the_last_one_ended() -> None:
         await desk.see(BOB._replace(recipient=f"r{number}@example.org"), times=2)
     found, start = [], None
     while True:
-        page = await desk.book.find(Sought(), start=start, limit=4)
+        page = await desk.book.find(RecordFilter(), start=start, limit=4)
         found += page.records
         if page.next is None:
             break

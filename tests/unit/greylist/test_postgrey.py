@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd.greylist.decide import Client, GreylistRules, Triplet
-from resolverd.greylist.postgrey import entries, give, take
+from resolverd.greylist.postgrey import entries, from_postgrey, to_postgrey
 from resolverd.greylist.triplet import network, triplet
 
 T = 1_700_000_000
@@ -84,14 +84,14 @@ def test_what_is_no_dump_is_refused(dump: bytes, fault: str) -> None:
     ],
 )
 def test_triplets_are_found_under_our_key(key: str, value: str, ours: tuple[str, str, str], record: Triplet) -> None:
-    taken = take([(key.encode(), value.encode())], 300, RULES)
+    imported = from_postgrey([(key.encode(), value.encode())], 300, RULES)
     address, sender, recipient = ours
-    assert taken.triplets == {triplet(network(ip_address(address)), sender, recipient): record}
-    assert (taken.clients, taken.hashed, taken.odd) == ({}, 0, 0)
+    assert imported.triplets == {triplet(network(ip_address(address)), sender, recipient): record}
+    assert (imported.clients, imported.hashed, imported.odd) == ({}, 0, 0)
 
 
 def test_clients_privacy_and_rubbish() -> None:
-    taken = take(
+    imported = from_postgrey(
         [
             (b"192.0.2.1", b"5,%d" % T),
             (b"2001:DB8:1:2:3:0:0:5", b"1,%d" % T),
@@ -105,15 +105,15 @@ def test_clients_privacy_and_rubbish() -> None:
         300,
         RULES,
     )
-    assert taken.clients == {b"192.0.2.1": Client(5, T), b"2001:db8:1:2:3::5": Client(1, T)}
-    assert (taken.triplets, taken.hashed, taken.odd) == ({}, 1, 5)
+    assert imported.clients == {b"192.0.2.1": Client(5, T), b"2001:db8:1:2:3::5": Client(1, T)}
+    assert (imported.triplets, imported.hashed, imported.odd) == ({}, 1, 5)
 
 
 def test_entries_that_become_one() -> None:
     """Hosts of one network, kept apart by --lookup-by-host."""
     rows = [(b"192.0.2.1/a@b/c", b"%d,%d" % (T, T + 400)), (b"192.0.2.2/a@b/c", b"%d,%d" % (T + 500, T + 500))]
     for order in (rows, rows[::-1]):
-        assert list(take(order, 300, RULES).triplets.values()) == [Triplet(T, T + 400, True)]
+        assert list(from_postgrey(order, 300, RULES).triplets.values()) == [Triplet(T, T + 400, True)]
 
 
 SECONDS = st.integers(0, 2**32 - 1)
@@ -123,16 +123,16 @@ SECONDS = st.integers(0, 2**32 - 1)
 def test_what_is_given_can_be_taken_again(sender: bytes, first: int, last: int, passed: bool, delay: int) -> None:
     key = triplet("192.0.2.0", sender.decode("latin-1"), "c@x.org")
     known = Triplet(first, max(first, last), passed)
-    dump = b"".join(give([(key, known), (triplet("example.com", "a@b", "c"), known)], delay))
-    taken = take(pairs(dump), delay, RULES).triplets
-    assert [(each.first, each.passed) for each in taken.values()] == [(first, passed or False)] or known.first + delay >= 2**32
-    assert len(taken) == 1
+    dump = b"".join(to_postgrey([(key, known), (triplet("example.com", "a@b", "c"), known)], delay))
+    imported = from_postgrey(pairs(dump), delay, RULES).triplets
+    assert [(each.first, each.passed) for each in imported.values()] == [(first, passed or False)] or known.first + delay >= 2**32
+    assert len(imported) == 1
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_dump_or_refused(octets: bytes) -> None:
     try:
-        take(entries(octets.splitlines(keepends=True)), 300, RULES)
-        take(entries((PLAIN + octets).splitlines(keepends=True)), 300, RULES)
+        from_postgrey(entries(octets.splitlines(keepends=True)), 300, RULES)
+        from_postgrey(entries((PLAIN + octets).splitlines(keepends=True)), 300, RULES)
     except ValueError:
         pass

@@ -10,7 +10,7 @@ from virtualtime import VirtualClock, virtual
 from resolverd.failures import StoreError
 from resolverd.greylist.allow_files import Allowed, read_clients, read_recipients
 from resolverd.greylist.decide import DAY, HOUR, GreylistRules, decode_client
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.mail.findings import GreylistOutcome
@@ -135,11 +135,11 @@ async def test_a_client_that_passed_often_enough_is_let_through(caplog: pytest.L
 async def at_the_retry(desk: Desk, points: float | None) -> GreylistOutcome:
     """The same with lists that have something to say of the client by then, each in its time."""
 
-    async def again(waited: int) -> float | None:
+    async def recheck(waited: int) -> float | None:
         await asyncio.sleep(3)
         return points
 
-    return await desk.greylister.consider(MAIL, record=True, suspicious=True, again=again)
+    return await desk.greylister.consider(MAIL, record=True, suspicious=True, recheck=recheck)
 
 
 @virtual
@@ -243,7 +243,7 @@ async def test_attempts_side_by_side_lose_nothing() -> None:
     assert sorted(outcome.state for outcome in outcomes) == ["known"] * 15 + ["passed"] * 5
     counts = [decode_client(entry.value) async for entry in desk.store.scan(CLIENTS, 0)]
     assert [client.passes for client in counts if client] == [1]
-    assert not desk.greylister._turns._crowds
+    assert not desk.greylister._locks._waiting
 
 
 @virtual
@@ -320,8 +320,8 @@ async def test_a_jumping_clock_costs_one_delay_at_the_most(jump: float, tries: i
     desk.later(first.missing)
     assert await desk.state() in ("passed", "known")
     desk.later(-jump)
-    again = await desk.consider()
-    desk.later(again.missing)
+    recheck = await desk.consider()
+    desk.later(recheck.missing)
     assert await desk.state() in ("passed", "known")
 
 
@@ -352,11 +352,11 @@ async def test_turns_end_with_those_who_wait() -> None:
     desk = Desk(BrokenStore("silent"))
     waiting = [asyncio.create_task(desk.consider()) for _ in range(5)]
     await asyncio.sleep(0.1)
-    assert desk.greylister._turns._crowds
+    assert desk.greylister._locks._waiting
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert not desk.greylister._turns._crowds
+    assert not desk.greylister._locks._waiting
 
 
 # -- organisations --------------------------------------------------------------------------------------------------------
@@ -368,13 +368,13 @@ class Office(Desk):
     def __init__(self, key: str = "organisation", **rules: object) -> None:
         super().__init__(key=key, **rules)
 
-    async def from_host(self, number: int, proof: Proof, attempt: Attempt = MAIL, **more: object) -> str:
+    async def from_host(self, number: int, proof: VerifiedDomains, attempt: Attempt = MAIL, **more: object) -> str:
         host = attempt._replace(client_address=ip_address(f"198.51.{number}.25"))
-        return (await self.greylister.consider(host, record=True, suspicious=True, prove=lambda: proof, **more)).state  # type: ignore[arg-type]
+        return (await self.greylister.consider(host, record=True, suspicious=True, verify=lambda: proof, **more)).state  # type: ignore[arg-type]
 
 
-def named(number: int) -> Proof:
-    return Proof(hostname=f"mail-{number}.out.provider.example.com")
+def named(number: int) -> VerifiedDomains:
+    return VerifiedDomains(hostname=f"mail-{number}.out.provider.example.com")
 
 
 @virtual
@@ -385,8 +385,8 @@ async def test_a_pool_passes_at_its_first_retry_from_any_host() -> None:
     assert await desk.from_host(2, named(2)) == "passed"
     assert await desk.from_host(3, named(3)) == "known"
     # a stranger who claims nothing is one
-    assert await desk.from_host(4, Proof()) == "new"
-    assert await desk.from_host(5, Proof(hostname="mail.elsewhere.example.net")) == "new"
+    assert await desk.from_host(4, VerifiedDomains()) == "new"
+    assert await desk.from_host(5, VerifiedDomains(hostname="mail.elsewhere.example.net")) == "new"
 
 
 @virtual
@@ -394,7 +394,7 @@ async def test_by_network_no_proof_counts() -> None:
     desk = Desk(key="network")
     for number in (1, 2):
         host = MAIL._replace(client_address=ip_address(f"198.51.{number}.25"))
-        outcome = await desk.greylister.consider(host, record=True, suspicious=True, prove=lambda number=number: named(number))
+        outcome = await desk.greylister.consider(host, record=True, suspicious=True, verify=lambda number=number: named(number))
         assert outcome.state == "new"
         desk.later(300)
     assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
@@ -407,14 +407,14 @@ async def test_by_default_a_message_retried_from_fifteen_networks_passes_at_its_
         desk, count = Desk(**rules), 0
         for count in range(1, 20):
             host = MAIL._replace(client_address=ip_address(f"198.51.{count % 15}.25"))
-            outcome = await desk.greylister.consider(host, record=True, suspicious=True, prove=lambda: named(1))
+            outcome = await desk.greylister.consider(host, record=True, suspicious=True, verify=lambda: named(1))
             if outcome.state == "passed":
                 break
             desk.later(900)
         assert count == tries
 
 
-SPF_OF_THE_LIST = Proof(spf_domain="news.example.org", hostname="mx.elsewhere.example.net")
+SPF_OF_THE_LIST = VerifiedDomains(spf_domain="news.example.org", hostname="mx.elsewhere.example.net")
 SHIPPED = ShippedList(frozenset({"out.provider.example.com"}), frozenset({"example.org"}))
 
 
@@ -422,28 +422,28 @@ SHIPPED = ShippedList(frozenset({"out.provider.example.com"}), frozenset({"examp
     ("proof", "state"),
     [
         (named(1), "allowed"),
-        (Proof(hostname="OUT.provider.example.com"), "allowed"),
-        (Proof(hostname="customer.provider.example.com"), "new"),
-        (Proof(hostname="out.provider.example.com.bot.example.net"), "new"),
+        (VerifiedDomains(hostname="OUT.provider.example.com"), "allowed"),
+        (VerifiedDomains(hostname="customer.provider.example.com"), "new"),
+        (VerifiedDomains(hostname="out.provider.example.com.bot.example.net"), "new"),
         (SPF_OF_THE_LIST, "allowed"),
-        (Proof(spf_domain="out.provider.example.com"), "new"),
-        (Proof(hostname="mail.example.org"), "new"),
-        (Proof(), "new"),
+        (VerifiedDomains(spf_domain="out.provider.example.com"), "new"),
+        (VerifiedDomains(hostname="mail.example.org"), "new"),
+        (VerifiedDomains(), "new"),
     ],
 )
 @virtual
-async def test_the_shipped_list_holds_whom_it_is_proved_of(proof: Proof, state: str) -> None:
+async def test_the_shipped_list_holds_whom_it_is_proved_of(proof: VerifiedDomains, state: str) -> None:
     desk = Desk()
     desk.greylister = Greylister(desk.store, desk.clock, GreylistRules(), desk.counters, shipped=SHIPPED)
     liar = MAIL._replace(helo_name="mail-1.out.provider.example.com", sender="joe@example.org")
-    outcome = await desk.greylister.consider(liar, record=True, suspicious=True, prove=lambda: proof)
+    outcome = await desk.greylister.consider(liar, record=True, suspicious=True, verify=lambda: proof)
     assert outcome.state == state
     if state == "allowed":
         assert outcome.reason == "shipped allow list"
         assert await desk.everything() == []
 
 
-SPF = Proof(spf_domain="news.example.org")
+SPF = VerifiedDomains(spf_domain="news.example.org")
 
 
 @pytest.mark.parametrize(
@@ -451,16 +451,16 @@ SPF = Proof(spf_domain="news.example.org")
     [
         (SPF, SPF, "passed"),
         # SPF could not be checked the first time, or there is nothing but the network
-        (Proof(hostname="a.example.org"), SPF._replace(hostname="b.example.org"), "passed"),
-        (Proof(hostname="a.example.net"), SPF._replace(hostname="b.example.net"), "passed"),
-        (Proof(), SPF._replace(hostname="b.example.net"), "passed"),
+        (VerifiedDomains(hostname="a.example.org"), SPF._replace(hostname="b.example.org"), "passed"),
+        (VerifiedDomains(hostname="a.example.net"), SPF._replace(hostname="b.example.net"), "passed"),
+        (VerifiedDomains(), SPF._replace(hostname="b.example.net"), "passed"),
         # or cannot be checked the second time: the network is the same
-        (SPF, Proof(hostname="b.example.net"), "passed"),
-        (SPF, Proof(), "passed"),
+        (SPF, VerifiedDomains(hostname="b.example.net"), "passed"),
+        (SPF, VerifiedDomains(), "passed"),
     ],
 )
 @virtual
-async def test_a_retry_is_known_by_each_name_it_has(first: Proof, then: Proof, state: str) -> None:
+async def test_a_retry_is_known_by_each_name_it_has(first: VerifiedDomains, then: VerifiedDomains, state: str) -> None:
     desk = Office()
     assert await desk.from_host(1, first) == "new"
     desk.later(300)
@@ -477,14 +477,14 @@ async def test_an_old_friend_stays_one_when_the_key_changes() -> None:
     office = Office()
     office.greylister._store = desk.store
     other = MAIL._replace(client_address=ip_address("203.0.113.1"))
-    assert (await office.greylister.consider(other, record=True, suspicious=True, prove=lambda: named(1))).state == "new"
-    assert (await office.greylister.consider(MAIL, record=True, suspicious=True, prove=lambda: named(2))).state == "known"
+    assert (await office.greylister.consider(other, record=True, suspicious=True, verify=lambda: named(1))).state == "new"
+    assert (await office.greylister.consider(MAIL, record=True, suspicious=True, verify=lambda: named(2))).state == "known"
 
 
 @virtual
 async def test_the_suffix_of_a_registry_is_no_organisation() -> None:
     desk = Office()
-    proof = Proof(spf_domain="co.uk", hostname="localhost")
+    proof = VerifiedDomains(spf_domain="co.uk", hostname="localhost")
     await desk.from_host(1, proof)
     desk.later(300)
     assert await desk.from_host(2, proof) == "new"
@@ -505,8 +505,8 @@ async def test_senders_of_an_organisation_are_learnt() -> None:
     assert desk.counters.get("greylist_allowed", by="sender_AWL") == 1
     # others of this organisation, and this sender from elsewhere, are strangers as before
     assert await desk.from_host(99, named(9), urgent._replace(sender="code-y@other.example.com")) == "new"
-    assert await desk.from_host(99, Proof(hostname="mail.elsewhere.example.net"), urgent) == "new"
-    assert await desk.from_host(99, Proof(), urgent) == "new"
+    assert await desk.from_host(99, VerifiedDomains(hostname="mail.elsewhere.example.net"), urgent) == "new"
+    assert await desk.from_host(99, VerifiedDomains(), urgent) == "new"
     desk.later(36 * DAY)
     assert await desk.from_host(99, named(9), urgent) == "new"
 
@@ -516,7 +516,7 @@ async def test_by_network_senders_are_learnt_from_spf_alone() -> None:
     """Whoever has a hostname at all belongs to some organisation; to answer for a sender takes the sender's own record."""
     desk = Office("network")
     code = MAIL._replace(sender="code@accounts.example.com")
-    for proof, learnt in ((named(1), "new"), (Proof("accounts.example.com", "mx.provider.example.net"), "allowed")):
+    for proof, learnt in ((named(1), "new"), (VerifiedDomains("accounts.example.com", "mx.provider.example.net"), "allowed")):
         for hour in range(5):
             own = code._replace(recipient=f"user{hour}@{len(learnt)}.example.org")
             assert await desk.from_host(hour, proof, own) == "new"
@@ -527,7 +527,7 @@ async def test_by_network_senders_are_learnt_from_spf_alone() -> None:
     assert [entry.key async for entry in desk.store.scan(SENDERS, 0)] == [b"example.com/accounts.example.com"]
     # the same sender from hosts that its record doesn't name, and another domain of the same organisation
     assert await desk.from_host(77, named(1), code) == "new"
-    assert await desk.from_host(77, Proof("other.example.com"), code._replace(sender="x@other.example.com")) == "new"
+    assert await desk.from_host(77, VerifiedDomains("other.example.com"), code._replace(sender="x@other.example.com")) == "new"
 
 
 @virtual
@@ -535,7 +535,7 @@ async def test_who_is_known_needs_no_proof() -> None:
     desk, asked = Office("network"), []
 
     async def state() -> str:
-        return (await desk.greylister.consider(MAIL, record=True, suspicious=True, prove=lambda: asked.append(1) or SPF)).state
+        return (await desk.greylister.consider(MAIL, record=True, suspicious=True, verify=lambda: asked.append(1) or SPF)).state
 
     assert [await state(), len(asked)] == ["new", 1]
     desk.later(300)
@@ -556,11 +556,11 @@ async def test_bounces_teach_nothing_of_senders() -> None:
 @virtual
 async def test_points_make_it_longer() -> None:
     desk = Office(delay_per_point=0.5)
-    assert await desk.from_host(1, Proof(), score=2.0) == "new"
+    assert await desk.from_host(1, VerifiedDomains(), score=2.0) == "new"
     desk.later(300)
-    assert await desk.from_host(1, Proof(), score=2.0) == "early-retry"
+    assert await desk.from_host(1, VerifiedDomains(), score=2.0) == "early-retry"
     desk.later(300)
-    assert await desk.from_host(1, Proof(), score=2.0) == "passed"
+    assert await desk.from_host(1, VerifiedDomains(), score=2.0) == "passed"
 
 
 @virtual

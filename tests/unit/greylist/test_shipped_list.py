@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.shipped_list import ShippedList, read
 
 FILE = files("resolverd.data").joinpath("greylist_allowed.toml")
@@ -24,14 +24,14 @@ def test_the_shipped_file():
 @pytest.mark.parametrize(
     ("proof", "held"),
     [
-        (Proof(hostname="mail-ed1-f41.google.com"), True),
-        (Proof(hostname="mail-eopbgr10051.outbound.protection.outlook.com"), True),
-        (Proof(hostname="a11-22.smtp-out.amazonses.com"), True),
-        (Proof(spf_domain="gmail.com"), True),
-        (Proof(hostname="google.com.example.net"), False),
-        (Proof(hostname="notgoogle.com"), False),
-        (Proof(spf_domain="example.com", hostname="mail.example.com"), False),
-        (Proof(), False),
+        (VerifiedDomains(hostname="mail-ed1-f41.google.com"), True),
+        (VerifiedDomains(hostname="mail-eopbgr10051.outbound.protection.outlook.com"), True),
+        (VerifiedDomains(hostname="a11-22.smtp-out.amazonses.com"), True),
+        (VerifiedDomains(spf_domain="gmail.com"), True),
+        (VerifiedDomains(hostname="google.com.example.net"), False),
+        (VerifiedDomains(hostname="notgoogle.com"), False),
+        (VerifiedDomains(spf_domain="example.com", hostname="mail.example.com"), False),
+        (VerifiedDomains(), False),
     ],
 )
 def test_who_is_on_it(proof, held):

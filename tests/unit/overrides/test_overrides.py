@@ -20,12 +20,14 @@ from resolverd.mail.lookups import ListLookup
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import (
     BadOverride,
-    Held,
     Key,
     Override,
     OverrideIndex,
-    Parties,
+    OverrideMatch,
     Role,
+    Subjects,
+    decide,
+    decide_for_lists,
     decode,
     encode,
     encode_key,
@@ -33,10 +35,8 @@ from resolverd.overrides.rules import (
     recipient_of,
     subject_of,
     too_wide,
-    word,
-    word_on_lists,
 )
-from resolverd.overrides.store import FOREVER, TABLE, Full, OverrideBook, Wish
+from resolverd.overrides.store import FOREVER, TABLE, Full, NewOverride, OverrideStore
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.overrides import Overrides
 from resolverd.state.base import Store
@@ -186,7 +186,7 @@ def test_damage_is_no_override(override, key, octets):
 
 # -- which word counts
 
-MAIL = Parties(ip_address("192.0.2.7"), ("mail.example.com",), "bob@sender.example", "helo.example.net", "anna@example.org")
+MAIL = Subjects(ip_address("192.0.2.7"), ("mail.example.com",), "bob@sender.example", "helo.example.net", "anna@example.org")
 
 WORDS = [
     # the rules in the order in which they were made, and the one that decides (by number), if one does
@@ -231,16 +231,16 @@ def ruled(*lines: str) -> list[Override]:
 def test_the_word_that_counts(lines, decisive):
     rules = ruled(*lines)
     for order in (rules, rules[::-1]):
-        found = word(OverrideIndex(order).held(MAIL, 2000))
+        found = decide(OverrideIndex(order).matches(MAIL, 2000))
         assert found == (None if decisive is None else rules[decisive])
 
 
 def test_an_allowance_for_lists_counts_for_lists():
     (only,) = ruled("allow 192.0.2.7 lists")
-    held = OverrideIndex([only]).held(MAIL, 2000)
-    assert (word(held), word_on_lists(held)) == (None, only)
+    held = OverrideIndex([only]).matches(MAIL, 2000)
+    assert (decide(held), decide_for_lists(held)) == (None, only)
     spf, helo = ruled("allow 192.0.2.7 spf", "allow example.net lists")
-    assert word_on_lists(OverrideIndex([spf, helo]).held(MAIL, 2000)) is None
+    assert decide_for_lists(OverrideIndex([spf, helo]).matches(MAIL, 2000)) is None
 
 
 addresses = st.builds(lambda low: ip_address(0xC0000200 + low), st.integers(0, 15)) | st.builds(
@@ -260,8 +260,8 @@ def test_networks_are_found_as_by_looking_at_each(made, client, dropped):
         if number < len(made):
             index.drop(key := key_of("deny", made[number][0]))
             rules.pop(key, None)
-    expected = {key for key, rule in rules.items() if client in ip_network(key.subject) and rule.holds(2)}
-    found = index.held(Parties(client), 2)
+    expected = {key for key, rule in rules.items() if client in ip_network(key.subject) and rule.in_force(2)}
+    found = index.matches(Subjects(client), 2)
     assert {each.override.key for each in found} == expected
     lengths = [ip_network(each.override.key.subject).prefixlen for each in found]
     assert lengths == sorted(lengths, reverse=True)
@@ -336,9 +336,9 @@ def test_a_temporary_denial_puts_off_and_is_no_help_to_who_is_denied(lines, repl
 
 def test_in_the_zones_a_temporary_denial_does_not_exist():
     """A listing refuses for good, and the bounce of a ban is what it is there to avoid."""
-    held = OverrideIndex(ruled("allow 192.0.2.0/24", "defer 192.0.2.7")).held(Parties(ip_address(CLIENT)), 2)
-    assert word(held).key.temporary
-    assert word_on_lists(held).key.action == "allow"
+    held = OverrideIndex(ruled("allow 192.0.2.0/24", "defer 192.0.2.7")).matches(Subjects(ip_address(CLIENT)), 2)
+    assert decide(held).key.temporary
+    assert decide_for_lists(held).key.action == "allow"
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_a_name_that_is_not_proved_is_no_name(reply):
 
 def screen(*lines, internet=None, greylist=None, preset="tutorial"):
     index = OverrideIndex(ruled(*lines))
-    hits: list[Held] = []
+    hits: list[OverrideMatch] = []
     setup = Setup(
         internet, greylist, checks=lambda lists: build(PRESETS[preset], lists, overrides=index), hit=hits.extend
     )  # fmt: skip
@@ -481,31 +481,31 @@ class Clock:
         return self.now
 
 
-def book(store: Store) -> tuple[OverrideBook, Clock]:
+def book(store: Store) -> tuple[OverrideStore, Clock]:
     clock = Clock()
-    return OverrideBook(store, clock, Counters()), clock
+    return OverrideStore(store, clock, Counters()), clock
 
 
-def facts(book: OverrideBook) -> list[tuple[str, str, int]]:
-    return [(each.override.key.action, each.override.key.subject, each.override.until) for each in book.shown()]
+def facts(book: OverrideStore) -> list[tuple[str, str, int]]:
+    return [(each.override.key.action, each.override.key.subject, each.override.until) for each in book.views()]
 
 
 async def test_what_is_said_is_there_at_once_and_after_a_restart(store: Store) -> None:
     first, clock = book(store)
     await first.load()
-    said = await first.set(Wish(key_of("deny", "192.0.2.7"), 3600, "root", "spam", "ID1"))
-    await first.set(Wish(key_of("allow", "example.com", "lists", "anna@example.org")))
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7"), 3600, "root", "spam", "ID1"))
+    await first.set(NewOverride(key_of("allow", "example.com", "lists", "anna@example.org")))
     assert said == Override(key_of("deny", "192.0.2.7"), int(NOW), int(NOW) + 3600, "root", "spam", "ID1")
     again, _ = book(store)
     await again.load()
-    assert again.shown() == first.shown()
-    assert len(again.index.held(Parties(ip_address("192.0.2.7")), clock.now)) == 1
+    assert again.views() == first.views()
+    assert len(again.index.matches(Subjects(ip_address("192.0.2.7")), clock.now)) == 1
 
 
 async def test_saying_it_again_is_harmless_and_starts_anew(store: Store) -> None:
     first, clock = book(store)
     for _ in range(3):
-        await first.set(Wish(key_of("deny", "192.0.2.7"), 3600))
+        await first.set(NewOverride(key_of("deny", "192.0.2.7"), 3600))
         clock.now += 100
     assert facts(first) == [("deny", "192.0.2.7", int(NOW) + 200 + 3600)]
     assert [entry.key async for entry in store.scan(TABLE, clock.now)] == [b"deny all 192.0.2.7"]
@@ -524,8 +524,8 @@ async def test_saying_it_again_is_harmless_and_starts_anew(store: Store) -> None
 )
 async def test_a_ban_for_an_hour_never_shortens_somebody_elses(before, after, owner, until) -> None:
     first, _ = book(MemoryStore())
-    await first.set(Wish(key_of("deny", "192.0.2.7"), before, "anna"))
-    said = await first.set(Wish(key_of("deny", "192.0.2.7"), after, owner))
+    await first.set(NewOverride(key_of("deny", "192.0.2.7"), before, "anna"))
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7"), after, owner))
     assert said.until == (int(NOW) + until if until else 0)
     assert said.owner == ("anna" if until == (before or 0) else owner)
 
@@ -533,28 +533,28 @@ async def test_a_ban_for_an_hour_never_shortens_somebody_elses(before, after, ow
 async def test_the_later_word_counts_within_a_second_too() -> None:
     first, clock = book(MemoryStore())
     for action in ("allow", "deny", "allow", "deny"):
-        await first.set(Wish(key_of(action, "192.0.2.7")))
-        found = word(first.index.held(MAIL, clock.now))
+        await first.set(NewOverride(key_of(action, "192.0.2.7")))
+        found = decide(first.index.matches(MAIL, clock.now))
         assert found is not None
         assert found.key.action == action
-    assert [each.overruled for each in first.shown()] == [True, False]
+    assert [each.overruled for each in first.views()] == [True, False]
 
 
 async def test_a_ban_gives_an_older_allowance_back_when_it_ends(store: Store) -> None:
     first, clock = book(store)
-    await first.set(Wish(key_of("allow", "192.0.2.7")))
+    await first.set(NewOverride(key_of("allow", "192.0.2.7")))
     clock.now += 1
-    await first.set(Wish(key_of("deny", "192.0.2.7"), 60))
+    await first.set(NewOverride(key_of("deny", "192.0.2.7"), 60))
     assert facts(first) == [("allow", "192.0.2.7", 0), ("deny", "192.0.2.7", int(clock.now) + 60)]
     clock.now += 60
     assert facts(first) == [("allow", "192.0.2.7", 0)]
-    await first.tend()
+    await first.expire()
     assert len(first.index) == 1
 
 
 async def test_what_is_taken_back_is_gone_for_good(store: Store) -> None:
     first, clock = book(store)
-    await first.set(Wish(key_of("deny", "192.0.2.7")))
+    await first.set(NewOverride(key_of("deny", "192.0.2.7")))
     assert await first.forget([key_of("deny", "192.0.2.7"), key_of("allow", "192.0.2.7")]) == 1
     again, _ = book(store)
     await again.load()
@@ -564,27 +564,27 @@ async def test_what_is_taken_back_is_gone_for_good(store: Store) -> None:
 
 async def test_hits_are_counted_and_kept(store: Store) -> None:
     first, clock = book(store)
-    said = await first.set(Wish(key_of("deny", "192.0.2.7")))
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7")))
     clock.now += 5
-    first.hit([Held(said, Role.CLIENT)])
-    first.hit([Held(said, Role.CLIENT)])
-    await first.tend()
+    first.count_hits([OverrideMatch(said, Role.CLIENT)])
+    first.count_hits([OverrideMatch(said, Role.CLIENT)])
+    await first.expire()
     again, _ = book(store)
     await again.load()
-    (shown,) = again.shown()
+    (shown,) = again.views()
     assert (shown.override.hits, shown.override.last) == (2, int(NOW) + 5)
-    assert (await first.set(Wish(key_of("deny", "192.0.2.7")))).hits == 2
-    first.hit([Held(Override(key_of("deny", "192.0.2.8"), 0), Role.CLIENT)])
+    assert (await first.set(NewOverride(key_of("deny", "192.0.2.7")))).hits == 2
+    first.count_hits([OverrideMatch(Override(key_of("deny", "192.0.2.8"), 0), Role.CLIENT)])
     assert len(first.index) == 1
 
 
 async def test_every_change_is_in_the_audit_log(caplog: pytest.LogCaptureFixture) -> None:
     first, clock = book(MemoryStore())
     with caplog.at_level(logging.INFO, "resolverd.audit"):
-        await first.set(Wish(key_of("deny", "192.0.2.7"), 60, "root", "spam run", "ID1"))
+        await first.set(NewOverride(key_of("deny", "192.0.2.7"), 60, "root", "spam run", "ID1"))
         clock.now += 61
-        await first.tend()
-        await first.set(Wish(key_of("allow", "example.com", "lists", "anna@example.org"), owner="anna"))
+        await first.expire()
+        await first.set(NewOverride(key_of("allow", "example.com", "lists", "anna@example.org"), owner="anna"))
         await first.forget([key_of("allow", "example.com", "lists", "anna@example.org")], "eve")
     told = [record.fields for record in caplog.records if record.name == "resolverd.audit"]
     assert [(each["audit"], each["subject"], each["owner"]) for each in told] == [
@@ -599,18 +599,19 @@ async def test_a_ban_survives_a_restart_beside_a_denial_for_good(store: Store, c
     first, _ = book(store)
     with caplog.at_level(logging.INFO, "resolverd.audit"):
         for temporary in (True, False):
-            await first.set(Wish(key_of("deny", "192.0.2.7", temporary=temporary), owner="fail2ban" if temporary else "anna"))
+            owner = "fail2ban" if temporary else "anna"
+            await first.set(NewOverride(key_of("deny", "192.0.2.7", temporary=temporary), owner=owner))
     told = [record.fields for record in caplog.records if record.name == "resolverd.audit"]
     assert [(each["audit"], each["temporary"]) for each in told] == [("deny", "yes"), ("deny", "")]
     again, _ = book(store)
     await again.load()
-    kept = {(each.override.owner, each.override.key.temporary) for each in again.shown()}
+    kept = {(each.override.owner, each.override.key.temporary) for each in again.views()}
     assert kept == {("fail2ban", True), ("anna", False)}
 
 
 async def test_damaged_records_do_not_count_and_are_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     first, _ = book(store)
-    await first.set(Wish(key_of("deny", "192.0.2.7")))
+    await first.set(NewOverride(key_of("deny", "192.0.2.7")))
     store.put(TABLE, b"deny all 192.0.2.8", b"rubbish", FOREVER)
     store.put(TABLE, b"rubbish", b"", FOREVER)
     again, _ = book(store)
@@ -623,11 +624,11 @@ async def test_there_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "OVERRIDES", 5)
     first, _ = book(MemoryStore())
     for number in range(5):
-        await first.set(Wish(key_of("deny", f"192.0.2.{number}")))
+        await first.set(NewOverride(key_of("deny", f"192.0.2.{number}")))
     with pytest.raises(Full):
-        await first.set(Wish(key_of("deny", "192.0.2.77")))
-    await first.set(Wish(key_of("deny", "192.0.2.1"), 60))
-    assert len(first.shown()) == 5
+        await first.set(NewOverride(key_of("deny", "192.0.2.77")))
+    await first.set(NewOverride(key_of("deny", "192.0.2.1"), 60))
+    assert len(first.views()) == 5
 
 
 class Broken(MemoryStore):
@@ -648,16 +649,16 @@ async def test_without_a_store_nothing_is_in_force_until_it_is_back() -> None:
     broken = Broken()
     broken.works = True
     before, _ = book(broken)
-    await before.set(Wish(key_of("deny", "192.0.2.7")))
+    await before.set(NewOverride(key_of("deny", "192.0.2.7")))
     broken.works = False
     first, _ = book(broken)
     await first.load()
     assert facts(first) == []
     with pytest.raises(StoreError):
-        await first.set(Wish(key_of("deny", "192.0.2.8")))
+        await first.set(NewOverride(key_of("deny", "192.0.2.8")))
     assert facts(first) == []
     broken.works = True
-    await first.tend()
+    await first.expire()
     assert facts(first) == [("deny", "192.0.2.7", 0)]
 
 
@@ -665,7 +666,7 @@ async def test_they_are_shown_in_order() -> None:
     first, _ = book(MemoryStore())
     subjects = ["example.com", "192.0.2.10", "192.0.2.9", "mail.example.com", "2001:db8::/32", "example.net", "b@example.com"]
     for subject in subjects:
-        await first.set(Wish(key_of("deny", subject)))
+        await first.set(NewOverride(key_of("deny", subject)))
     order = [subject for _, subject, _ in facts(first)]
     assert sorted(order) == sorted(subjects)
     assert order.index("192.0.2.9") + 1 == order.index("192.0.2.10")
@@ -675,7 +676,7 @@ async def test_they_are_shown_in_order() -> None:
 async def test_the_file_holds_what_the_format_says(tmp_path: Path) -> None:
     opened = await open_store(tmp_path / "var", Counters())
     first, _ = book(opened)
-    said = await first.set(Wish(key_of("deny", "192.0.2.7"), 3600, "root"))
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7"), 3600, "root"))
     await opened.close()
     with sqlite3.connect(database(tmp_path / "var")) as connection:
         rows = dict(connection.execute("SELECT key, value FROM Cache").fetchall())
@@ -685,12 +686,12 @@ async def test_the_file_holds_what_the_format_says(tmp_path: Path) -> None:
 @virtual
 async def test_time_is_the_walls() -> None:
     clock = VirtualClock()
-    first = OverrideBook(MemoryStore(), clock, Counters())
-    await first.set(Wish(key_of("deny", "192.0.2.7"), 60))
+    first = OverrideStore(MemoryStore(), clock, Counters())
+    await first.set(NewOverride(key_of("deny", "192.0.2.7"), 60))
     clock.set_wall(clock.wall() + 59)
-    assert len(first.shown()) == 1
+    assert len(first.views()) == 1
     clock.set_wall(clock.wall() + 1)
-    assert first.shown() == []
+    assert first.views() == []
 
 
 @virtual

@@ -19,7 +19,7 @@ from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.lookups import SKIPPED, Listed, ListLookup, Lookup
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
-from resolverd.overrides.store import Wish
+from resolverd.overrides.store import NewOverride
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.early import EarlyDecision
 from resolverd.policy.verdict import VerdictRules, decide
@@ -406,7 +406,7 @@ async def test_frugal_asks_allow_lists_first_in_the_zone_too():
 async def test_frugal_pays_nobody_for_what_our_own_word_decides():
     w = Zones()
     w.engine.frugal = True
-    await w.book.set(Wish(key_of("allow", str(ADDRESS))))
+    await w.book.set(NewOverride(key_of("allow", str(ADDRESS))))
     assert await w.a("7.2.0.192.bl.rbl.internal") == "NXDOMAIN"
     assert w.asked == []
     await w.engine.aclose()

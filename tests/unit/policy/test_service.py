@@ -12,7 +12,7 @@ from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import Unknown, Why
 from resolverd.greylist.decide import GreylistRules
-from resolverd.greylist.organisation import Proof
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, Greylister
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.lookups import Absent, ListLookup, Lookup, Records
@@ -119,15 +119,15 @@ class Greylist:
         self.calls = []
         self.outcomes = {}
 
-    async def consider(self, attempt, *, record, suspicious, score, prove, again):
+    async def consider(self, attempt, *, record, suspicious, score, verify, recheck):
         self.calls.append((attempt.recipient, record, suspicious))
-        self.told = (score, prove())
+        self.told = (score, verify())
         if isinstance(self.outcome, Exception):
             raise self.outcome
         if self.outcome == "hangs":
             await asyncio.sleep(1e6)
         if record and self.outcome.state == "passed":
-            self.heard = await again(self.outcome.delayed)
+            self.heard = await recheck(self.outcome.delayed)
             if self.heard is None:
                 return GreylistOutcome("skipped", reason="refused")
         return self.outcomes.get(attempt.recipient, self.outcome)
@@ -312,14 +312,14 @@ async def test_greylisting_is_told_the_points_and_to_whom_the_client_belongs():
     internet = Internet(GOOD | {"example.com TXT": txt("v=spf1 a:mail.example.com -all")}, {("psbl", CLIENT): listed("psbl", 3)})
     setup = Setup(internet, preset="scored")
     await setup.verdict()
-    assert setup.greylist.told == (3, Proof("example.com", HOST))
+    assert setup.greylist.told == (3, VerifiedDomains("example.com", HOST))
     anybody = Internet({"example.com TXT": txt("v=spf1 +all"), "example.com MX": mx(HOST)})
     everybody = Setup(anybody, preset="scored", reject_at=99)
     await everybody.verdict()
-    assert everybody.greylist.told[1] == Proof("", "")
+    assert everybody.greylist.told[1] == VerifiedDomains("", "")
     told = Setup()
     await told.verdict(client_name="MX7.Provider.example", reverse_client_name="mx7.provider.example")
-    assert told.greylist.told[1] == Proof("", "mx7.provider.example")
+    assert told.greylist.told[1] == VerifiedDomains("", "mx7.provider.example")
 
 
 PASSED = GreylistOutcome("passed", delayed=300, reason="triplet found")

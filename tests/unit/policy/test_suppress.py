@@ -14,7 +14,7 @@ from resolverd.mail.findings import Action, Consequence, GreylistOutcome
 from resolverd.mail.lookups import SKIPPED, ListLookup
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
-from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.overrides.store import NewOverride, OverrideStore
 from resolverd.policy.checks import PRESETS, CheckRules, SpfOptions, build
 from resolverd.state.memory import MemoryStore
 from tests.unit.policy.test_checks_access import DRIP, maps
@@ -25,9 +25,9 @@ ADDRESS = ip_address(CLIENT)
 
 async def setup(*wishes, access=None, rules=None, greylist=None, header="received-spf", **internet):
     """A screen with these words of the admin."""
-    book = OverrideBook(MemoryStore(), VirtualClock(), Counters())
+    book = OverrideStore(MemoryStore(), VirtualClock(), Counters())
     for wish in wishes:
-        await book.set(Wish(key_of(*wish[:2], *wish[2:]), reason="a customer"))
+        await book.set(NewOverride(key_of(*wish[:2], *wish[2:]), reason="a customer"))
     checks = partial(build, rules or PRESETS["tutorial"], spf=SpfOptions(header=header), access=access, overrides=book.index)
     return Setup(Internet(**{"records": GOOD, **internet}), greylist, checks=checks)
 

@@ -18,7 +18,7 @@ from resolverd.config.settings import Settings
 from resolverd.config.settings import Store as StoreSettings
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
-from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.overrides.store import NewOverride, OverrideStore
 from resolverd.state.base import Store
 from resolverd.state.disk.recovery import MAX_ATTEMPTS, STATUS_FILE, Recovered, Recovery
 from resolverd.state.disk.sqlite_file import PAGE
@@ -325,8 +325,8 @@ class Nowhere:
 async def test_overrides_that_are_saved_are_in_force_again(tmp_path: Path) -> None:
     state = tmp_path / "var"
     store = await open_store(state, Counters())
-    book = OverrideBook(store, SystemClock(), Counters())
-    await book.set(Wish(key_of("deny", "192.0.2.7")))
+    book = OverrideStore(store, SystemClock(), Counters())
+    await book.set(NewOverride(key_of("deny", "192.0.2.7")))
     await store.close()
     spoil(database(state), 0)
     settings = Settings(store=StoreSettings(url=StoreUrl("disk", state)))

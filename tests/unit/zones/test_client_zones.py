@@ -13,8 +13,8 @@ from stores import NOW
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
-from resolverd.clients.history import SINCE, TABLE, Acquaintances
-from resolverd.clients.record import Contact, decode_contact, encode_contact, is_worth_writing, known_as, new_for
+from resolverd.clients.history import SINCE, TABLE, ClientHistory
+from resolverd.clients.record import ClientRecord, client_key, decode_record, encode_record, is_worth_writing, new_for
 from resolverd.dnsbl.engine import Engine
 from resolverd.failures import StoreError
 from resolverd.greylist.decide import Client, encode_client
@@ -57,9 +57,9 @@ class World:
         self.resolver = ScriptedResolver()
         self.store = store or MemoryStore()
         self.engine = Engine((), self.resolver, self.clock, Counters())
-        self.acquaintances = Acquaintances(self.store, self.clock, Counters())
+        self.history = ClientHistory(self.store, self.clock, Counters())
         self.verdicts = VerdictStore(self.store, self.clock, Counters())
-        clients = ClientZones(ClientNames(self.resolver, self.clock), self.acquaintances, self.verdicts, self.clock)
+        clients = ClientZones(ClientNames(self.resolver, self.clock), self.history, self.verdicts, self.clock)
         self.zones = ListZones(from_text("rbl.internal"), self.engine, ZoneRules(), self.clock, clients=clients)
 
     async def answer(self, tree: str, rtype: int = codes.A, reverse: str = REVERSE) -> Answer:
@@ -126,13 +126,13 @@ async def test_private_addresses_need_no_names(reverse: str) -> None:
 async def test_a_client_is_new_for_a_day_after_its_first_contact() -> None:
     w = World()
     assert await w.a("firstseen") == NX
-    w.acquaintances.note(verdict())
+    w.history.note(verdict())
     assert await w.a("firstseen") == LISTED
-    await w.acquaintances.settle()
+    await w.history.write_notes()
     assert await w.a("firstseen") == LISTED
     w.clock.set_wall(w.clock.wall() + DAY - 100)
     assert (await w.a("firstseen"), await w.ttl("firstseen")) == (LISTED, 100)
-    w.acquaintances.note(verdict())
+    w.history.note(verdict())
     w.clock.set_wall(w.clock.wall() + 100)
     assert (await w.a("firstseen"), await w.ttl("firstseen")) == (NX, 300)
 
@@ -155,7 +155,7 @@ async def test_asking_changes_nothing() -> None:
     for tree in ("noptr", "nofcrdns", "firstseen", "greypassed", "offenders", "why"):
         await w.a(tree)
         await w.txt(tree)
-    await w.acquaintances.settle()
+    await w.history.write_notes()
     assert [entry.key async for entry in w.store.scan(TABLE, 0)] == [SINCE]
 
 
@@ -174,12 +174,12 @@ async def test_asking_changes_nothing() -> None:
 @virtual
 async def test_who_has_passed_greylisting(state: str, action: Action, listed: object) -> None:
     w = World()
-    w.acquaintances.note(verdict(action, state=state))
+    w.history.note(verdict(action, state=state))
     assert await w.a("greypassed") == listed
-    await w.acquaintances.settle()
+    await w.history.write_notes()
     assert await w.a("greypassed") == listed
-    w.acquaintances.note(verdict(Action.ACCEPT))
-    await w.acquaintances.settle()
+    w.history.note(verdict(Action.ACCEPT))
+    await w.history.write_notes()
     assert await w.a("greypassed") == listed
 
 
@@ -195,9 +195,9 @@ async def test_who_is_refused_three_times_within_an_hour_is_an_offender() -> Non
     w = World()
     for number in range(3):
         assert (await w.a("offenders"), await w.ttl("offenders")) == (NX, 60)
-        w.acquaintances.note(verdict(Action.REJECT))
-        w.acquaintances.note(verdict(Action.DEFER))
-        w.acquaintances.note(verdict(Action.REJECT, ip_address("1.2.3.5")))
+        w.history.note(verdict(Action.REJECT))
+        w.history.note(verdict(Action.DEFER))
+        w.history.note(verdict(Action.REJECT, ip_address("1.2.3.5")))
         if number < 2:
             await asyncio.sleep(1000)
     assert await w.a("offenders") == LISTED
@@ -239,47 +239,47 @@ async def test_a_store_that_fails_is_no_word() -> None:
 
 
 def test_golden_octets() -> None:
-    assert encode_contact(Contact(1_700_000_000, 1_700_000_100, 0)).hex() == "016553f1006553f16400000000"
-    assert decode_contact(encode_contact(Contact(1, 2, 3))) == Contact(1, 2, 3)
+    assert encode_record(ClientRecord(1_700_000_000, 1_700_000_100, 0)).hex() == "016553f1006553f16400000000"
+    assert decode_record(encode_record(ClientRecord(1, 2, 3))) == ClientRecord(1, 2, 3)
 
 
 times = st.integers(0, 2**32 - 1)
-contacts = st.builds(Contact, times, times, times)
+contacts = st.builds(ClientRecord, times, times, times)
 
 
 @given(contacts, contacts, contacts)
-def test_contacts_add_up_in_any_order(one: Contact, two: Contact, three: Contact) -> None:
+def test_contacts_add_up_in_any_order(one: ClientRecord, two: ClientRecord, three: ClientRecord) -> None:
     assert (one | two) | three == one | (three | two)
     assert one | one == one
-    assert decode_contact(encode_contact(one)) == one
+    assert decode_record(encode_record(one)) == one
 
 
 @given(st.binary(max_size=20))
 def test_damage_is_nobody(octets: bytes) -> None:
-    assert decode_contact(octets) is None or (len(octets) == 13 and octets[0] == 1)
+    assert decode_record(octets) is None or (len(octets) == 13 and octets[0] == 1)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "worth"),
     [
-        (None, Contact(5, 5), True),
-        (Contact(5, 5), Contact(5, 5 + 3599), False),
-        (Contact(5, 5), Contact(5, 5 + 3600), True),
-        (Contact(5, 5), Contact(5, 6, 6), True),
-        (Contact(5, 6, 6), Contact(5, 7, 7), False),
-        (Contact(5, 5), Contact(4, 5), True),
+        (None, ClientRecord(5, 5), True),
+        (ClientRecord(5, 5), ClientRecord(5, 5 + 3599), False),
+        (ClientRecord(5, 5), ClientRecord(5, 5 + 3600), True),
+        (ClientRecord(5, 5), ClientRecord(5, 6, 6), True),
+        (ClientRecord(5, 6, 6), ClientRecord(5, 7, 7), False),
+        (ClientRecord(5, 5), ClientRecord(4, 5), True),
     ],
 )
-def test_what_is_worth_writing(before: Contact | None, after: Contact, worth: bool) -> None:
+def test_what_is_worth_writing(before: ClientRecord | None, after: ClientRecord, worth: bool) -> None:
     assert is_worth_writing(before, after) is worth
 
 
 def test_strangers_are_forgotten_sooner() -> None:
-    assert (Contact(0, 100).expires, Contact(0, 100, 50).expires) == (100 + 7 * DAY, 100 + 35 * DAY)
+    assert (ClientRecord(0, 100).expires, ClientRecord(0, 100, 50).expires) == (100 + 7 * DAY, 100 + 35 * DAY)
 
 
 def test_a_clock_set_back_makes_nobody_new_for_longer_than_a_day() -> None:
-    assert new_for(Contact(1000 * DAY, 1000 * DAY), None, 5.0) == DAY
+    assert new_for(ClientRecord(1000 * DAY, 1000 * DAY), None, 5.0) == DAY
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_clock_set_back_makes_nobody_new_for_longer_than_a_day() -> None:
     [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64")],
 )
 def test_what_a_client_is_known_as(client: str, name: str) -> None:
-    assert known_as(ip_address(client)) == name
+    assert client_key(ip_address(client)) == name
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -309,22 +309,22 @@ class Clock:
 
 async def test_acquaintances_outlive_a_restart(store: Store) -> None:
     clock = Clock()
-    first = Acquaintances(store, clock, Counters())
+    first = ClientHistory(store, clock, Counters())
     first.note(verdict(state="passed"))
-    await first.settle()
+    await first.write_notes()
     clock.now += 2 * DAY
-    again = Acquaintances(store, clock, Counters())
+    again = ClientHistory(store, clock, Counters())
     assert await again.new_for(CLIENT) == 0
     assert await again.has_passed(CLIENT)
     again.note(verdict())
-    await again.settle()
-    assert await store.get(TABLE, b"1.2.3.4", clock.now) == encode_contact(Contact(int(NOW), int(clock.now), int(NOW)))
+    await again.write_notes()
+    assert await store.get(TABLE, b"1.2.3.4", clock.now) == encode_record(ClientRecord(int(NOW), int(clock.now), int(NOW)))
     clock.now += 35 * DAY
     assert await again.new_for(CLIENT) == DAY
 
 
 async def test_a_run_writes_what_is_noted(store: Store) -> None:
-    first = Acquaintances(store, Clock(), Counters())
+    first = ClientHistory(store, Clock(), Counters())
     task = asyncio.create_task(first.run())
     first.note(verdict())
     for _ in range(500):
@@ -332,7 +332,7 @@ async def test_a_run_writes_what_is_noted(store: Store) -> None:
             break
         await asyncio.sleep(0.01)
     task.cancel()
-    assert await store.get(TABLE, b"1.2.3.4", NOW) == encode_contact(Contact(int(NOW), int(NOW)))
+    assert await store.get(TABLE, b"1.2.3.4", NOW) == encode_record(ClientRecord(int(NOW), int(NOW)))
 
 
 class Broken(MemoryStore):
@@ -350,17 +350,17 @@ class Hanging(MemoryStore):
 @virtual
 async def test_without_a_store_nobody_is_listed(broken: type[MemoryStore]) -> None:
     w = World(broken())
-    w.acquaintances.note(verdict(client=ip_address("1.2.3.5"), state="passed"))
+    w.history.note(verdict(client=ip_address("1.2.3.5"), state="passed"))
     began = w.clock.monotonic()
     for tree in ("firstseen", "greypassed"):
         assert (await w.a(tree), (await w.answer(tree)).authority[0].ttl) == (NX, 60)
     assert w.clock.monotonic() - began <= 8
     if broken is Broken:
-        await w.acquaintances.settle()
+        await w.history.write_notes()
 
 
 def test_strangers_fill_no_table() -> None:
-    known = Acquaintances(MemoryStore(), Clock(), Counters())
+    known = ClientHistory(MemoryStore(), Clock(), Counters())
     for number in range(bounds.CLIENT_NOTES + 100):
         known.note(verdict(Action.REJECT, ip_address(number)))
     assert len(known._notes) == len(known._refusals) == bounds.CLIENT_NOTES

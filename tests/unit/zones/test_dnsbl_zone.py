@@ -12,50 +12,50 @@ from resolverd.mail.lookups import Clear, Listed
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import from_text
 from resolverd.zones import dnsbl_zone
-from resolverd.zones.dnsbl_zone import Place
+from resolverd.zones.dnsbl_zone import NodeKind
 
 ORIGIN = from_text("rbl.internal")
 SPECS = {each.id: each for each in specs("scored", mine={"zone": "wl.example.net", "purpose": "allow", "number": 111})}
 
 PLACES = [
-    ("rbl.internal", Place.APEX, ""),
-    ("bl.rbl.internal", Place.NODE, ""),
-    ("dbl.rbl.internal", Place.NODE, ""),
-    ("noptr.rbl.internal", Place.NODE, ""),
-    ("nosuch.rbl.internal", Place.NOWHERE, ""),
-    ("4.3.2.1.bl.rbl.internal", Place.LEAF, ip_address("1.2.3.4")),
-    ("3.2.1.bl.rbl.internal", Place.NODE, ""),
-    ("1.bl.rbl.internal", Place.NODE, ""),
-    ("255.wl.rbl.internal", Place.NODE, ""),
-    ("256.wl.rbl.internal", Place.NOWHERE, ""),
-    ("01.wl.rbl.internal", Place.NOWHERE, ""),
-    ("f.wl.rbl.internal", Place.NODE, ""),
-    ("8.b.d.0.1.0.0.2.score.rbl.internal", Place.NODE, ""),
-    ("1." + "0." * 23 + "8.b.d.0.1.0.0.2.score.rbl.internal", Place.LEAF, ip_address("2001:db8::1")),
-    ("x.1." + "0." * 23 + "8.b.d.0.1.0.0.2.score.rbl.internal", Place.NOWHERE, ""),
-    ("x.4.3.2.1.bl.rbl.internal", Place.NOWHERE, ""),
-    ("256.3.2.1.bl.rbl.internal", Place.NOWHERE, ""),
-    ("example.com.bl.rbl.internal", Place.NOWHERE, ""),
-    ("example.com.dbl.rbl.internal", Place.LEAF, "example.com"),
-    ("www.example.com.dbl.rbl.internal", Place.LEAF, "www.example.com"),
-    ("com.dbl.rbl.internal", Place.NODE, ""),
-    ("co.uk.dbl.rbl.internal", Place.NODE, ""),
-    ("nosuchtld.dbl.rbl.internal", Place.NOWHERE, ""),
-    ("a.nosuchtld.dbl.rbl.internal", Place.NOWHERE, ""),
-    ("4.3.2.1.dbl.rbl.internal", Place.NOWHERE, ""),
-    ("a\\.b.com.dbl.rbl.internal", Place.NOWHERE, ""),
-    ("test.dbl.rbl.internal", Place.LEAF, "test"),
-    ("invalid.dbl.rbl.internal", Place.LEAF, "invalid"),
-    ("_status.rbl.internal", Place.LEAF, ""),
-    ("x._status.rbl.internal", Place.NOWHERE, ""),
+    ("rbl.internal", NodeKind.APEX, ""),
+    ("bl.rbl.internal", NodeKind.NODE, ""),
+    ("dbl.rbl.internal", NodeKind.NODE, ""),
+    ("noptr.rbl.internal", NodeKind.NODE, ""),
+    ("nosuch.rbl.internal", NodeKind.NOWHERE, ""),
+    ("4.3.2.1.bl.rbl.internal", NodeKind.LEAF, ip_address("1.2.3.4")),
+    ("3.2.1.bl.rbl.internal", NodeKind.NODE, ""),
+    ("1.bl.rbl.internal", NodeKind.NODE, ""),
+    ("255.wl.rbl.internal", NodeKind.NODE, ""),
+    ("256.wl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("01.wl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("f.wl.rbl.internal", NodeKind.NODE, ""),
+    ("8.b.d.0.1.0.0.2.score.rbl.internal", NodeKind.NODE, ""),
+    ("1." + "0." * 23 + "8.b.d.0.1.0.0.2.score.rbl.internal", NodeKind.LEAF, ip_address("2001:db8::1")),
+    ("x.1." + "0." * 23 + "8.b.d.0.1.0.0.2.score.rbl.internal", NodeKind.NOWHERE, ""),
+    ("x.4.3.2.1.bl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("256.3.2.1.bl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("example.com.bl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("example.com.dbl.rbl.internal", NodeKind.LEAF, "example.com"),
+    ("www.example.com.dbl.rbl.internal", NodeKind.LEAF, "www.example.com"),
+    ("com.dbl.rbl.internal", NodeKind.NODE, ""),
+    ("co.uk.dbl.rbl.internal", NodeKind.NODE, ""),
+    ("nosuchtld.dbl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("a.nosuchtld.dbl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("4.3.2.1.dbl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("a\\.b.com.dbl.rbl.internal", NodeKind.NOWHERE, ""),
+    ("test.dbl.rbl.internal", NodeKind.LEAF, "test"),
+    ("invalid.dbl.rbl.internal", NodeKind.LEAF, "invalid"),
+    ("_status.rbl.internal", NodeKind.LEAF, ""),
+    ("x._status.rbl.internal", NodeKind.NOWHERE, ""),
 ]
 
 
 @pytest.mark.parametrize(("name", "place", "subject"), PLACES)
 def test_places(name, place, subject):
-    spot = dnsbl_zone.locate(ORIGIN, from_text(name))
-    assert spot.place is place
-    if place is Place.LEAF:
+    spot = dnsbl_zone.parse_name(ORIGIN, from_text(name))
+    assert spot.kind is place
+    if place is NodeKind.LEAF:
         assert spot.subject == subject
 
 
@@ -63,7 +63,7 @@ def test_places(name, place, subject):
     ("name", "node"), [("4.3.2.1", False), ("1.0.0.2", True), ("9.8.7.3", True), ("10.0.0.2", False), ("1.0.0.4", False)]
 )
 def test_an_address_that_is_a_prefix_of_nibbles_too(name, node):
-    assert dnsbl_zone.locate(ORIGIN, from_text(f"{name}.bl.rbl.internal")).node is node
+    assert dnsbl_zone.parse_name(ORIGIN, from_text(f"{name}.bl.rbl.internal")).node is node
 
 
 @given(
@@ -71,14 +71,14 @@ def test_an_address_that_is_a_prefix_of_nibbles_too(name, node):
 )
 def test_every_name_has_a_place(labels, tree):
     prefix = b"".join(bytes([len(label)]) + label for label in labels)
-    dnsbl_zone.locate(ORIGIN, prefix + from_text(f"{tree}.rbl.internal"))
+    dnsbl_zone.parse_name(ORIGIN, prefix + from_text(f"{tree}.rbl.internal"))
 
 
 def listed(name, weight, *addresses, trust=0, reason="", link=""):
     return Listed(name, ("code",), addresses or ("127.0.0.2",), weight, reason or f"listed by {name}", link, 300, trust=trust)
 
 
-def standing(*replies):
+def reputation(*replies):
     return fold(SPECS, {reply.list_id: reply for reply in replies})
 
 
@@ -121,14 +121,14 @@ SAYINGS = [
 
 @pytest.mark.parametrize(("tree", "replies", "listed_at", "override", "addresses"), SAYINGS)
 def test_what_is_said(tree, replies, listed_at, override, addresses):
-    saying = dnsbl_zone.say(tree, standing(*replies), SPECS, listed_at, override)
+    saying = dnsbl_zone.answer(tree, reputation(*replies), SPECS, listed_at, override)
     assert [".".join(map(str, each)) for each in saying.addresses] == addresses
     assert bool(saying.texts) == bool(addresses)
 
 
 def test_wl_never_says_category_ten():
     hostile = listed("dnswl", -8, "127.0.10.3", trust=3)
-    assert dnsbl_zone.say("wl", standing(hostile), SPECS, None).addresses == ()
+    assert dnsbl_zone.answer("wl", reputation(hostile), SPECS, None).addresses == ()
 
 
 TEST_POINTS = [
@@ -148,14 +148,14 @@ TEST_POINTS = [
 
 @pytest.mark.parametrize(("tree", "subject", "address"), TEST_POINTS)
 def test_test_points(tree, subject, address):
-    saying = dnsbl_zone.documented(tree, subject if tree == "dbl" else ip_address(subject))
+    saying = dnsbl_zone.test_point(tree, subject if tree == "dbl" else ip_address(subject))
     assert saying is not None
     assert [".".join(map(str, each)) for each in saying.addresses] == ([address] if address else [])
 
 
 def test_everything_else_is_asked():
-    assert dnsbl_zone.documented("bl", ip_address("192.0.2.1")) is None
-    assert dnsbl_zone.documented("dbl", "example.com") is None
+    assert dnsbl_zone.test_point("bl", ip_address("192.0.2.1")) is None
+    assert dnsbl_zone.test_point("dbl", "example.com") is None
 
 
 @given(st.lists(st.text(max_size=400), max_size=12))
@@ -177,7 +177,7 @@ def test_texts_come_strongest_first_and_whole():
 
 def test_a_long_reason_leaves_its_link_whole():
     long = listed("spamhaus-zen", 6, reason="r" * 400, link="https://example.net/why")
-    (text,) = dnsbl_zone.say("bl", standing(long), SPECS, None).texts
+    (text,) = dnsbl_zone.answer("bl", reputation(long), SPECS, None).texts
     assert len(text) <= 252
     assert text.endswith(", see https://example.net/why")
 
@@ -193,7 +193,7 @@ def test_a_long_reason_leaves_its_link_whole():
     ],
 )
 def test_ttl(replies, override, ttl):
-    assert dnsbl_zone.ttl_of(standing(*replies), override) == ttl
+    assert dnsbl_zone.ttl_of(reputation(*replies), override) == ttl
 
 
 def test_a_denial_carries_an_soa():

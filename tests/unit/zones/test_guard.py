@@ -148,14 +148,14 @@ SCREENED = [
 @pytest.mark.parametrize(("name", "told", "kept_back"), SCREENED)
 def test_what_is_no_question_lists_nobody(name, told, kept_back):
     assert TABLE.find(from_text(name)) is None
-    screen = TABLE.screen(from_text(name))
+    screen = TABLE.answer_filter(from_text(name))
     assert all(screen.passes(ip_address(each).packed) for each in told)
     assert not any(screen.passes(ip_address(each).packed) for each in kept_back)
 
 
 @pytest.mark.parametrize("name", [".", "org", "www.spamhaus.org", "spamhaus.org", "www.example.net", "4.3.2.1.in-addr.arpa"])
 def test_names_that_have_nothing_to_do_with_lists_are_not_screened(name):
-    assert TABLE.screen(from_text(name)) is None
+    assert TABLE.answer_filter(from_text(name)) is None
 
 
 def test_every_zone_has_an_operator_or_one_list_only():

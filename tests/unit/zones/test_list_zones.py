@@ -11,7 +11,7 @@ from virtualtime import VirtualClock, virtual
 from resolverd.dnsbl.engine import Engine
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
-from resolverd.overrides.store import OverrideBook, Wish
+from resolverd.overrides.store import NewOverride, OverrideStore
 from resolverd.policy.client_names import ClientNames
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, rdata
@@ -20,7 +20,7 @@ from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Security
 from resolverd.zones.guard import GuardTable, unused
 from resolverd.zones.lists import ListZones, ZoneRules
-from resolverd.zones.override_lookup import OwnWord
+from resolverd.zones.override_lookup import OverrideLookup
 
 ORIGIN = "rbl.internal"
 LISTED = ["127.0.0.2", "127.0.1.1"]
@@ -34,10 +34,11 @@ class World:
         self.script, self.asked = self.resolver.script, self.resolver.asked
         self.engine = Engine(lists, self.resolver, self.clock, Counters(), others=unused(CATALOGUE, lists))
         self.resolver.meter = self.engine.meter
-        self.book = OverrideBook(MemoryStore(), self.clock, Counters())
+        self.book = OverrideStore(MemoryStore(), self.clock, Counters())
         self.zones = ListZones(
             from_text(ORIGIN), self.engine, rules or ZoneRules(), self.clock,
-            guard=GuardTable(CATALOGUE, lists), own=OwnWord(self.book, ClientNames(self.resolver, self.clock), self.clock),
+            guard=GuardTable(CATALOGUE, lists),
+            overrides=OverrideLookup(self.book, ClientNames(self.resolver, self.clock), self.clock),
         )  # fmt: skip
 
     async def answer(self, name, rtype=codes.A, **kwargs):
@@ -313,10 +314,10 @@ async def test_overrides_hold_at_once():
     async with world() as w:
         w.script["4.3.2.1.zen.spamhaus.org"] = a("127.0.0.2")
         assert await w.a("4.3.2.1.bl.rbl.internal") == LISTED
-        await w.book.set(Wish(key_of("allow", "1.2.3.4")))
+        await w.book.set(NewOverride(key_of("allow", "1.2.3.4")))
         assert await w.a("4.3.2.1.bl.rbl.internal") == "NXDOMAIN"
         assert await w.a("4.3.2.1.wl.rbl.internal") == ["127.0.20.3"]
-        await w.book.set(Wish(key_of("deny", "1.2.3.5")))
+        await w.book.set(NewOverride(key_of("deny", "1.2.3.5")))
         assert await w.a("5.3.2.1.bl.rbl.internal") == ["127.0.0.2"]
         assert "own rules" in (await w.txt("5.3.2.1.bl.rbl.internal"))[0][0]
 
@@ -357,7 +358,7 @@ async def test_overrides_reach_every_zone(action, subject, said):
         w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4")
         w.script["7.3.2.1.list.dnswl.org"] = a(THEIRS)
         assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == UNTOUCHED
-        await w.book.set(Wish(key_of(action, subject)))
+        await w.book.set(NewOverride(key_of(action, subject)))
         assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == said
         await w.book.forget([key_of(action, subject)])
         assert [await w.a(f"7.3.2.1.{zone}") for zone in ZONES] == UNTOUCHED
@@ -369,11 +370,11 @@ async def test_no_list_is_asked_where_our_own_word_decides(subject):
     async with world() as w:
         w.script["7.3.2.1.in-addr.arpa PTR"] = ptr("mail.example.com")
         w.script["mail.example.com"] = a("1.2.3.7")
-        await w.book.set(Wish(key_of("allow", subject)))
+        await w.book.set(NewOverride(key_of("allow", subject)))
         assert await w.a("7.3.2.1.bl.rbl.internal") == "NXDOMAIN"
         assert await w.a("mail.example.com.dbl.rbl.internal") == "NXDOMAIN"
         await w.book.forget([key_of("allow", subject)])
-        await w.book.set(Wish(key_of("deny", subject)))
+        await w.book.set(NewOverride(key_of("deny", subject)))
         assert await w.a("7.3.2.1.wl.rbl.internal") == "NXDOMAIN"
         asked = {zone for zone in ("zen.spamhaus.org", "dbl.spamhaus.org", "list.dnswl.org") for name in w.asked if zone in name}
         assert asked == ({"dbl.spamhaus.org"} if subject == "1.2.3.7" else set()), "the domain itself is not allowed there"
@@ -384,7 +385,7 @@ async def test_lists_are_asked_beside_a_name_that_is_long_in_coming():
     async with world() as w:
         w.script["7.3.2.1.in-addr.arpa PTR"] = (60.0, ptr("mail.example.com"))
         w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4")
-        await w.book.set(Wish(key_of("allow", "partner.example")))
+        await w.book.set(NewOverride(key_of("allow", "partner.example")))
         start = w.clock.monotonic()
         assert await w.a("7.3.2.1.bl.rbl.internal") == LISTED
         assert w.clock.monotonic() - start <= 2
@@ -396,7 +397,7 @@ async def test_a_name_that_does_not_lead_back_allows_nobody():
         w.script["7.3.2.1.in-addr.arpa PTR"] = ptr("mail.example.com")
         w.script["mail.example.com"] = a("1.2.3.8")
         w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4")
-        await w.book.set(Wish(key_of("allow", "example.com")))
+        await w.book.set(NewOverride(key_of("allow", "example.com")))
         assert await w.a("7.3.2.1.bl.rbl.internal") == LISTED
 
 
@@ -405,7 +406,7 @@ async def test_a_name_that_could_not_be_looked_up_is_asked_again_soon():
     async with world() as w:
         w.script["7.3.2.1.in-addr.arpa PTR"] = SERVFAIL
         w.script["7.3.2.1.zen.spamhaus.org"] = a("127.0.0.4", ttl=900)
-        await w.book.set(Wish(key_of("allow", "example.com")))
+        await w.book.set(NewOverride(key_of("allow", "example.com")))
         (rrset,) = (await w.answer("7.3.2.1.bl.rbl.internal")).answer
         assert rrset.ttl == 60
 
@@ -424,14 +425,14 @@ async def test_a_name_that_could_not_be_looked_up_is_asked_again_soon():
 async def test_overridden_domains(action, subject, scope, said):
     async with world() as w:
         w.script["mail.example.net.dbl.spamhaus.org"] = w.script["example.net.dbl.spamhaus.org"] = a("127.0.1.2")
-        await w.book.set(Wish(key_of(action, subject, scope)))
+        await w.book.set(NewOverride(key_of(action, subject, scope)))
         assert [await w.a("mail.example.com.dbl.rbl.internal"), await w.a("mail.example.net.dbl.rbl.internal")] == said
 
 
 @virtual
 async def test_an_override_ends_when_it_ends_and_answers_no_longer_than_that():
     async with world() as w:
-        await w.book.set(Wish(key_of("deny", "1.2.3.4"), lasting=20))
+        await w.book.set(NewOverride(key_of("deny", "1.2.3.4"), duration=20))
         (rrset,) = (await w.answer("4.3.2.1.bl.rbl.internal")).answer
         assert rrset.ttl == 20
         await asyncio.sleep(20)
@@ -441,14 +442,14 @@ async def test_an_override_ends_when_it_ends_and_answers_no_longer_than_that():
 @virtual
 async def test_what_is_for_one_recipient_alone_is_no_matter_of_zones():
     async with world() as w:
-        await w.book.set(Wish(key_of("deny", "1.2.3.4", "", "anna@example.org")))
+        await w.book.set(NewOverride(key_of("deny", "1.2.3.4", "", "anna@example.org")))
         assert await w.a("4.3.2.1.bl.rbl.internal") == "NXDOMAIN"
 
 
 @virtual
 async def test_why_somebody_is_denied_is_not_told():
     async with world() as w:
-        await w.book.set(Wish(key_of("deny", "1.2.3.4"), reason="the boss hates them"))
+        await w.book.set(NewOverride(key_of("deny", "1.2.3.4"), reason="the boss hates them"))
         assert await w.txt("4.3.2.1.bl.rbl.internal") == await w.txt("4.3.2.1.zen.spamhaus.org")
         assert await w.txt("4.3.2.1.bl.rbl.internal") == [["denied by this server's own rules"]]
 
@@ -574,7 +575,7 @@ async def test_a_memory_of_standings_is_bounded():
     async with world(spamhaus_zen={"enabled": False}, dnswl={"enabled": False}, spamhaus_dbl={"enabled": False}) as w:
         for n in range(5000):
             await w.a(f"{n % 256}.{n // 256}.2.1.bl.rbl.internal")
-        assert len(w.zones._standings) == 4096
+        assert len(w.zones._reputations) == 4096
 
 
 def test_names_that_are_not_ours():

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from resolverd import __version__
 from resolverd.failures import StoreError
-from resolverd.greylist.admin import MAX_SHOWN, AllowsNobody, Place, Sought
+from resolverd.greylist.admin import MAX_SHOWN, AllowsNobody, Cursor, RecordFilter
 from resolverd.servers.http import dump_format
 from resolverd.servers.http.problems import Problem, bad_attributes
 from resolverd.servers.policy.protocol import address_of
@@ -26,20 +26,20 @@ Path = Mapping[str, str]
 
 async def get_greylist(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
     """What greylisting remembers: of a client, a sender, a recipient, or of everybody, page by page."""
-    sought, query = _sought(request, path, "start", "limit")
-    return await greylist_json(api.backend, sought, query.get("start", ""), query.get("limit", "100"))
+    wanted, query = _sought(request, path, "start", "limit")
+    return await greylist_json(api.backend, wanted, query.get("start", ""), query.get("limit", "100"))
 
 
-async def greylist_json(backend: Backend, sought: Sought, start: str, limit: str) -> dict[str, Any]:
+async def greylist_json(backend: Backend, wanted: RecordFilter, start: str, limit: str) -> dict[str, Any]:
     """A page of what greylisting remembers. Raises Problem."""
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_SHOWN):
         raise Problem(400, f"limit: expected a whole number from 1 to {MAX_SHOWN}")
     try:
-        place = Place.read(start) if start else None
+        place = Cursor.read(start) if start else None
     except ValueError:
         raise Problem(400, "start: expected what stood as next on the page before") from None
     try:
-        page = await backend.greylist_find(sought, place, int(limit))
+        page = await backend.greylist_find(wanted, place, int(limit))
     except StoreError as error:
         raise _failed(error) from None
     return {"records": [record._asdict() for record in page.records], "next": str(page.next) if page.next else None}
@@ -47,11 +47,11 @@ async def greylist_json(backend: Backend, sought: Sought, start: str, limit: str
 
 async def allow_in_greylist(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
     """Let a client through from now on, or one triplet, as if it had waited."""
-    sought, _ = _sought(request, path)
-    if sought.client is None or (sought.sender is None) != (sought.recipient is None):
+    wanted, _ = _sought(request, path)
+    if wanted.client is None or (wanted.sender is None) != (wanted.recipient is None):
         raise Problem(400, "a client is let through as a whole, or with sender and recipient")
     try:
-        record = await api.backend.greylist_allow(sought.client, sought.sender, sought.recipient)
+        record = await api.backend.greylist_allow(wanted.client, wanted.sender, wanted.recipient)
     except AllowsNobody:
         raise Problem(409, "greylist.auto_allow_after is 0, so no client is let through as a whole: use an allow file") from None
     except StoreError as error:
@@ -61,11 +61,11 @@ async def allow_in_greylist(api: "Api", request: web.BaseRequest, path: Path) ->
 
 async def forget_in_greylist(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
     """Forget a client and the triplets of its network, or those of a sender or a recipient."""
-    sought, _ = _sought(request, path)
-    if sought == Sought():
+    wanted, _ = _sought(request, path)
+    if wanted == RecordFilter():
         raise Problem(400, "say what to forget: a client, a sender, a recipient")
     try:
-        return {"forgotten": await api.backend.greylist_forget(sought)}
+        return {"forgotten": await api.backend.greylist_forget(wanted)}
     except StoreError as error:
         raise _failed(error) from None
 
@@ -106,7 +106,7 @@ async def load_store(api: "Api", request: web.BaseRequest, _path: Path) -> dict[
         raise _failed(error) from None
 
 
-def _sought(request: web.BaseRequest, path: Path, *more: str) -> tuple[Sought, dict[str, str]]:
+def _sought(request: web.BaseRequest, path: Path, *more: str) -> tuple[RecordFilter, dict[str, str]]:
     """Whom a request means, and the further parameters that it may have. Raises Problem."""
     named = () if "client_address" in path else ("client_address",)
     query = _query(request, (*named, "sender", "recipient", *more))
@@ -114,7 +114,7 @@ def _sought(request: web.BaseRequest, path: Path, *more: str) -> tuple[Sought, d
     client = address_of(given) if given is not None else None
     if given is not None and client is None:
         raise bad_attributes([("client_address", "expected an IPv4 or IPv6 address")])
-    return Sought(client, query.get("sender"), query.get("recipient")), query
+    return RecordFilter(client, query.get("sender"), query.get("recipient")), query
 
 
 def _query(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, str]:

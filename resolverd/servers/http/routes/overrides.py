@@ -11,7 +11,7 @@ from aiohttp import web
 from resolverd.durations import seconds_of
 from resolverd.failures import StoreError
 from resolverd.overrides.rules import BadOverride, Key, Override, key_of, note_of, recipient_of, subject_of, too_wide
-from resolverd.overrides.store import Full, Shown, Wish
+from resolverd.overrides.store import Full, NewOverride, OverrideView
 from resolverd.servers.http.auth import caller
 from resolverd.servers.http.problems import Problem, bad_attributes
 
@@ -51,7 +51,7 @@ async def put_override(api: "Api", request: web.BaseRequest, path: Path) -> dict
             raise BadOverride(f"{why}; if that is meant, say so with --force (force=true)")
     except BadOverride as error:
         raise Problem(400, str(error)) from None
-    wish = Wish(key, lasting, owner or caller(request), reason, from_id)
+    wish = NewOverride(key, lasting, owner or caller(request), reason, from_id)
     try:
         return override_json(await api.backend.override(wish))
     except Full:
@@ -96,7 +96,7 @@ def override_json(override: Override) -> dict[str, Any]:
     }
 
 
-def shown_json(shown: Shown) -> dict[str, Any]:
+def shown_json(shown: OverrideView) -> dict[str, Any]:
     """An override as it stands beside others."""
     return {**override_json(shown.override), "overruled": shown.overruled}
 
