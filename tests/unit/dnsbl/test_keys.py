@@ -10,7 +10,7 @@ from scriptedlists import CATALOGUE, specs
 from scriptednet import ROOT_SERVER, Net, reply_to
 from virtualtime import VirtualClock, virtual
 
-from resolverd.app.banner import detours
+from resolverd.app.banner import forward_exceptions
 from resolverd.app.resolver import resolution
 from resolverd.config import parse
 from resolverd.config.settings import Forward
@@ -190,9 +190,9 @@ def test_extended_errors_show_no_key(tmp_path):
 def test_the_admin_is_told_that_it_is_not_forwarded(tmp_path, monkeypatch):
     monkeypatch.setenv("ZEN_KEY", KEY)
     text = '[[resolver.forward]]\nzone = "."\nservers = ["192.5.6.53"]\n'
-    response = detours(parse(text, Path("/")), specs(spamhaus_zen={"key": KEY}))
+    response = forward_exceptions(parse(text, Path("/")), specs(spamhaus_zen={"key": KEY}))
     assert len(response) == 1
     assert "spamhaus-zen" in response[0]
     assert KEY not in response[0]
-    assert detours(parse(text, Path("/")), specs()) == []
-    assert detours(parse("", Path("/")), specs(spamhaus_zen={"key": KEY})) == []
+    assert forward_exceptions(parse(text, Path("/")), specs()) == []
+    assert forward_exceptions(parse("", Path("/")), specs(spamhaus_zen={"key": KEY})) == []
