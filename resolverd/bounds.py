@@ -136,6 +136,10 @@ MAX_DELEGATION_TTL: Final = 86400
 """Longest lease of a delegation."""
 DELEGATION_FRESH: Final = 60
 """Seconds for which a delegation whose servers fail is not asked for again at its parent."""
+CACHED_DELEGATION_POINTS: Final = 200
+"""Zones of which it is remembered for a second whom to ask (an attacker has any number of zones)."""
+CACHED_SERVERS: Final = 5000
+"""Addresses of which it is remembered that they may be asked."""
 MAX_OUTAGES: Final = 1000
 """Zones remembered none of whose servers answers."""
 ROOT_CHECK_TTL: Final = 60.0
@@ -152,6 +156,10 @@ STALE_TTL: Final = 30
 """TTL given to stale data (RFC 8767 §4)."""
 
 # -- DNS clients --------------------------------------------------------------------------------------------------------
+ACCESS_CLIENTS: Final = 10_000
+"""Addresses of which it is remembered whether they may ask (spoofed ones have no end)."""
+ACCESS_RATES: Final = 10_000
+"""Networks of clients whose rates are remembered (an IPv6 client has more than one)."""
 UDP_BATCH: Final = 64
 """Datagrams read in one wake-up, so that one socket cannot starve the loop."""
 MAX_KEPT_REPLY: Final = 4096

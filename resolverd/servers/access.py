@@ -3,17 +3,17 @@
 An open resolver is an amplifier for others, and lists refuse its questions. Clients on this machine have no rate.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+from resolverd import bounds
 from resolverd.dnsbl.quota import Allowance, Rate
 
 Opening: TypeAlias = Literal["verdict", "lookup", "lists", "cache", "trace"]
 """What ``[http] open`` may name: asking, and reading what shows nobody's mail unless the admin finds that it may."""
-
-_REMEMBERED = 10_000
 
 
 class Admission(Enum):
@@ -31,11 +31,11 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
-Place: TypeAlias = str | int
+ClientKey: TypeAlias = str | int
 """Where a client is: its IPv4 address, or the /64 of its IPv6 address, whose addresses are all one client's to choose from."""
 
 
-def place(host: str) -> Place:
+def client_key(host: str) -> ClientKey:
     """The place of an address, as a socket has it."""
     if ":" not in host:
         return host
@@ -55,46 +55,59 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 class Access:
     """Networks that may ask, and the rate of the clients in them, by /24 and /64: the addresses of one are one client's.
 
-    Clients are remembered by the text of their address.
+    Clients are remembered by the text of their address. Where there are too many, those go that asked least recently: a flood
+    of addresses costs whoever asks meanwhile neither his place nor his rate.
     """
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None = None):
         self._networks = tuple(networks)
         self._allowance = rate
-        self._decided: dict[str, Admission | Rate] = {}
-        self._rates: dict[tuple[int, int], Rate] = {}
+        self._decided: OrderedDict[str, Admission | _Network] = OrderedDict()
+        self._rates: OrderedDict[_Network, Rate] = OrderedDict()
 
     def judge(self, host: str, now: float) -> Admission:
         """Whether this address may ask now (monotonic seconds). IPv4-mapped IPv6 addresses count as IPv4."""
         decided = self._decision(host)
         if isinstance(decided, Admission):
             return decided
-        return Admission.LIMITED if decided.take(now) is None else Admission.ALLOWED
+        return Admission.LIMITED if self._rate(decided).take(now) is None else Admission.ALLOWED
 
     def admits(self, host: str) -> bool:
         """Whether this address may ask at all."""
         return self._decision(host) is not Admission.REFUSED
 
-    def _decision(self, host: str) -> Admission | Rate:
+    def _decision(self, host: str) -> "Admission | _Network":
+        """Whether an address may ask, or the network whose rate tells it."""
         decided = self._decided.get(host)
         if decided is None:
-            if len(self._decided) >= _REMEMBERED:
-                self._decided.clear()
             decided = self._decided[host] = self._decide(host)
+            if len(self._decided) > bounds.ACCESS_CLIENTS:
+                self._decided.popitem(last=False)
+        else:
+            self._decided.move_to_end(host)
         return decided
 
-    def _decide(self, host: str) -> Admission | Rate:
+    def _decide(self, host: str) -> "Admission | _Network":
         address = _address(host)
         if address is None or not any(address in network for network in self._networks):
             return Admission.REFUSED
-        return Admission.ALLOWED if self._allowance is None or address.is_loopback else self._rate(address, self._allowance)
+        if self._allowance is None or address.is_loopback:
+            return Admission.ALLOWED
+        return _Network(address.version, int(address) >> (8 if address.version == 4 else 64))
 
-    def _rate(self, address: IPv4Address | IPv6Address, allowance: Allowance) -> Rate:
-        """The rate of an address's network. It outlives what is remembered of addresses: of those an IPv6 client has more."""
-        network = address.version, int(address) >> (8 if address.version == 4 else 64)
+    def _rate(self, network: "_Network") -> Rate:
+        """The rate of a network. It outlives what is remembered of addresses: of those an IPv6 client has more."""
         rate = self._rates.get(network)
         if rate is None:
-            if len(self._rates) >= _REMEMBERED:
-                del self._rates[next(iter(self._rates))]
-            rate = self._rates[network] = Rate(allowance)
+            assert self._allowance is not None
+            rate = self._rates[network] = Rate(self._allowance)
+            if len(self._rates) > bounds.ACCESS_RATES:
+                self._rates.popitem(last=False)
+        else:
+            self._rates.move_to_end(network)
         return rate
+
+
+class _Network(NamedTuple):
+    version: int
+    prefix: int

@@ -14,10 +14,15 @@ from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, err
 from virtualtime import virtual
 
 from resolverd import bounds
+from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget
+from resolverd.resolver.iterator.delegation import DelegationPoints
+from resolverd.resolver.iterator.forwards import Hints, Upstreams
 from resolverd.resolver.iterator.infra import InfraCache
+from resolverd.resolver.iterator.options import Options
 from resolverd.resolver.iterator.outages import Outages
 from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
@@ -480,6 +485,36 @@ def test_tables_are_bounded() -> None:
     assert 1000 < len(delegations) < 3000
     assert 1000 < len(failures._failures) < 3000
     assert failures.get(name, codes.A, 1.0) is not None, "the newest is the one that is kept"
+
+
+def test_a_flood_pushes_nothing_out_that_is_asked_for_all_the_time() -> None:
+    servers, failures = InfraCache(10**6), FailureCache(10**5)
+    outages = Outages(servers)
+    delegations = DelegationCache(10**7)
+    points = DelegationPoints(Caches(RRsetCache(10**5), delegations), Hints(()), Upstreams(), Options())
+    ours, here = from_text("ours.shop"), IPv4Address("45.1.0.1")
+    servers.timed_out(here, 0.0)
+    outages.add_without_servers(ours, 0.0)
+    failures.put(ours, codes.A, ExtendedError(22), 0.0)
+    delegations.put(Delegation(ours, (ours,), ((ours, (here,)),), 100.0), 0.0)
+    dp = points.nearest(ours, 0.0, False)
+    (server,) = points.usable([here])
+    for number in range(3 * bounds.CACHED_SERVERS):
+        name, address = from_text(f"z{number}.evil"), IPv4Address(0x2D100000 + number)
+        servers.timed_out(address, 0.0)
+        outages.suspect(name, [Server(address)], 0.0)
+        failures.put(name, codes.A, ExtendedError(22), 0.0)
+        delegations.put(Delegation(name, (), (), 100.0), 0.0)
+        points.nearest(name, 0.0, False)
+        points.usable([address])
+        if number % 100 == 0:
+            assert outages.is_down(ours, (), 1.0), number
+            assert failures.get(ours, codes.A, 1.0) is not None, number
+            assert points.nearest(ours, 0.0, False) is dp, number
+            assert points.usable([here])[0] is server, number
+    assert len(outages) == bounds.MAX_OUTAGES
+    assert len(points._kept) == bounds.CACHED_DELEGATION_POINTS
+    assert len(points._servers) == bounds.CACHED_SERVERS
 
 
 @virtual

@@ -24,7 +24,7 @@ class FailureCache:
     """Failed questions by (name in lower case, type); 5 s at first, doubled at the next failure, 10 s at most."""
 
     def __init__(self, size: int):
-        """`size` in octets; the newest stay."""
+        """`size` in octets; those asked for last stay."""
         self._limit = size
         self._size = 0
         self._failures: OrderedDict[tuple[Name, int], _Failure] = OrderedDict()
@@ -32,7 +32,10 @@ class FailureCache:
     def get(self, name: Name, rtype: int, now: float) -> ExtendedError | None:
         """Why this question failed, while it is not to be tried again."""
         failure = self._failures.get((name, rtype))
-        return failure.error if failure is not None and now < failure.until else None
+        if failure is None or now >= failure.until:
+            return None
+        self._failures.move_to_end((name, rtype))
+        return failure.error
 
     def put(self, name: Name, rtype: int, error: ExtendedError, now: float) -> None:
         """The question failed just now."""

@@ -1,5 +1,6 @@
 """Where to ask: zone cuts with their servers' addresses, from configured routes, remembered delegations, or the root hints."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,8 +15,6 @@ from resolverd.wire.rrset import RRset
 
 _KEPT_FOR = 1.0
 """Seconds for which a cut serves as it was made: a registry's is wanted for every new name."""
-_MOST_KEPT = 200
-_MOST_SERVERS = 5000
 
 
 class DelegationPoint(NamedTuple):
@@ -51,8 +50,8 @@ class DelegationPoints:
         self._hints = hints
         self._upstreams = upstreams
         self._options = options
-        self._servers: dict[Address, Server] = {}
-        self._kept: dict[Name, _Kept] = {}
+        self._servers: OrderedDict[Address, Server] = OrderedDict()
+        self._kept: OrderedDict[Name, _Kept] = OrderedDict()
 
     def nearest(self, name: Name, now: float, private: bool) -> DelegationPoint:
         """The deepest cut known at or above a name (lower case); a configured route wins over a delegation above it.
@@ -72,11 +71,13 @@ class DelegationPoints:
         fresh = now < delegation.learnt + bounds.DELEGATION_FRESH
         kept = self._kept.get(delegation.zone)
         if kept is not None and kept.delegation is delegation and now < kept.until and kept.dp.fresh is fresh:
+            self._kept.move_to_end(delegation.zone)
             return kept.dp
         dp = self.from_delegation(delegation, now, fresh=fresh)
-        if len(self._kept) >= _MOST_KEPT:
-            self._kept.clear()
         self._kept[delegation.zone] = _Kept(delegation, dp, now + _KEPT_FOR)
+        self._kept.move_to_end(delegation.zone)
+        if len(self._kept) > bounds.CACHED_DELEGATION_POINTS:
+            self._kept.popitem(last=False)
         return dp
 
     def root(self) -> DelegationPoint:
@@ -136,15 +137,18 @@ class DelegationPoints:
 
     def usable(self, addresses: Iterable[Address]) -> list[Server]:
         """Those of the addresses that may be asked."""
-        return [server for each in addresses if (server := self._servers.get(each) or self._server(each))]
+        return [server for each in addresses if (server := self._server(each))]
 
     def _server(self, address: Address) -> Server | None:
         # Asked for every address of every cut, and the networks are many.
+        if (known := self._servers.get(address)) is not None:
+            self._servers.move_to_end(address)
+            return known
         if not self._options.may_query(address):
             return None
-        if len(self._servers) >= _MOST_SERVERS:
-            self._servers.clear()
         server = self._servers[address] = Server(address)
+        if len(self._servers) > bounds.CACHED_SERVERS:
+            self._servers.popitem(last=False)
         return server
 
     def cached_addresses(self, name: Name, now: float) -> list[Address]:

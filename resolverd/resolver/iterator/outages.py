@@ -54,15 +54,11 @@ class Outages:
     def suspect(self, zone: Name, servers: Sequence[Server], now: float) -> None:
         """A question to the zone came to nothing. It is suspected if each of its servers was silent when last asked."""
         if servers and zone not in self._zones and self._all_silent(servers, now):
-            self._zones[zone] = _Outage(frozenset(servers))
-            while len(self._zones) > self._limit:
-                self._zones.popitem(last=False)
+            self._put(zone, _Outage(frozenset(servers)))
 
     def add_without_servers(self, zone: Name, now: float) -> None:
         """None of the zone's servers has an address that could be found out, so that it is out for a while."""
-        self._zones[zone] = _Outage(frozenset(), now + bounds.FAILURE_TTL)
-        while len(self._zones) > self._limit:
-            self._zones.popitem(last=False)
+        self._put(zone, _Outage(frozenset(), now + bounds.FAILURE_TTL))
 
     def is_down(self, zone: Name, servers: Sequence[Server], now: float) -> bool:
         """Whether it is known that none of these servers of the zone answers."""
@@ -96,9 +92,15 @@ class Outages:
                 return ZoneState.USABLE
         # Many may have waited for this; the first of them has said it for all.
         if self._zones.get(dp.zone) == outage:
-            self._zones[dp.zone] = outage._replace(until=budget.now + bounds.OUTAGE_HOLD)
-            self._zones.move_to_end(dp.zone)
+            self._put(dp.zone, outage._replace(until=budget.now + bounds.OUTAGE_HOLD))
         return ZoneState.STILL_DOWN
+
+    def _put(self, zone: Name, outage: _Outage) -> None:
+        """Remember it; the zone that was asked for least recently goes."""
+        self._zones[zone] = outage
+        self._zones.move_to_end(zone)
+        while len(self._zones) > self._limit:
+            self._zones.popitem(last=False)
 
     def _ask(self, budget: QueryBudget, dp: DelegationPoint, server: Server, timeout: float) -> Generator[Any, Any, bool | None]:
         """Whether anything comes back from a server."""
@@ -117,6 +119,7 @@ class Outages:
         if not outage.servers.issuperset(servers) or not self._all_silent(servers, now):
             del self._zones[zone]
             return None
+        self._zones.move_to_end(zone)
         return outage
 
     def _all_silent(self, servers: Sequence[Server], now: float) -> bool:

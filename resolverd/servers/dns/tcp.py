@@ -7,7 +7,7 @@ from collections import Counter
 from typing import cast
 
 from resolverd import bounds
-from resolverd.servers.access import Admission, Place, is_loopback, place
+from resolverd.servers.access import Admission, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.servers.turns import Turns
 from resolverd.wire.peek import Query
@@ -193,7 +193,7 @@ class TcpEdge:
         self.inbox = memoryview(bytearray(bounds.TCP_READ))
         """Where what is read lies until `buffer_updated` has copied it, which an event loop calls at once."""
         self._connections: dict[_Connection, None] = {}
-        self._hosts: Counter[Place] = Counter()
+        self._hosts: Counter[ClientKey] = Counter()
         self._server: asyncio.Server | None = None
 
     async def serve(self, sock: socket.socket) -> None:
@@ -219,7 +219,7 @@ class TcpEdge:
         Where there are too many in all, the longest idle goes.
         """
         host = connection.host
-        too_many = self._hosts[place(host)] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host)
+        too_many = self._hosts[client_key(host)] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host)
         if too_many or not self.responder.access.admits(host):
             self.responder.counters.add("dns_tcp_refused")
             return False
@@ -229,7 +229,7 @@ class TcpEdge:
                 idlest.transport.abort()
             self.leave(idlest)
         self._connections[connection] = None
-        self._hosts[place(host)] += 1
+        self._hosts[client_key(host)] += 1
         return True
 
     def active(self, connection: _Connection) -> None:
@@ -242,10 +242,10 @@ class TcpEdge:
         """Count a connection out."""
         if connection in self._connections:
             del self._connections[connection]
-            where = place(connection.host)
-            self._hosts[where] -= 1
-            if not self._hosts[where]:
-                del self._hosts[where]
+            client = client_key(connection.host)
+            self._hosts[client] -= 1
+            if not self._hosts[client]:
+                del self._hosts[client]
 
 
 def bind(host: str, port: int) -> socket.socket:

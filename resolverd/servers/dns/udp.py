@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from resolverd import bounds
-from resolverd.servers.access import Admission, Place, is_loopback, place
+from resolverd.servers.access import Admission, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder
 from resolverd.wire.peek import Query
 
@@ -30,7 +30,7 @@ class UdpEdge:
         self._sock = sock
         self._responder = responder
         self._pending: set[asyncio.Task[None]] = set()
-        self._clients: Counter[Place] = Counter()
+        self._clients: Counter[ClientKey] = Counter()
         self._wildcard = ip_address(sock.getsockname()[0]).is_unspecified
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._drain_wildcard if self._wildcard else self._drain)
@@ -84,10 +84,10 @@ class UdpEdge:
         reply = self._responder.at_once(packet, True)
         if not isinstance(reply, Query):
             return reply
-        if len(self._pending) >= bounds.MAX_PENDING or self._clients[place(client[0])] >= _waiting_at_most(client[0]):
+        if len(self._pending) >= bounds.MAX_PENDING or self._clients[client_key(client[0])] >= _waiting_at_most(client[0]):
             self._responder.counters.add("dns_dropped")
         else:
-            self._clients[place(client[0])] += 1
+            self._clients[client_key(client[0])] += 1
             task = self._loop.create_task(self._wait(packet, reply, client, source))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
@@ -97,10 +97,10 @@ class UdpEdge:
         try:
             reply = await self._responder.answer(packet, query, True, is_loopback(client[0]))
         finally:
-            where = place(client[0])
-            self._clients[where] -= 1
-            if not self._clients[where]:
-                del self._clients[where]
+            key = client_key(client[0])
+            self._clients[key] -= 1
+            if not self._clients[key]:
+                del self._clients[key]
         self._send(reply, client, source)
 
     def _send(self, reply: bytes | None, client: Any, source: Any = None) -> None:

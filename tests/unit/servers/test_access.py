@@ -4,8 +4,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from resolverd import bounds
 from resolverd.dnsbl.quota import Allowance
-from resolverd.servers.access import Access, Admission, is_loopback, place
+from resolverd.servers.access import Access, Admission, client_key, is_loopback
 
 NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
 
@@ -68,8 +69,31 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(25_000):
         access.judge(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
         access.judge(f"{number & 127}.{number >> 8 & 255}.{number & 255}.1", 0.0)
-    assert len(access._decided) <= 10_000
-    assert len(access._rates) <= 10_000
+    assert len(access._decided) == bounds.ACCESS_CLIENTS
+    assert len(access._rates) == bounds.ACCESS_RATES
+
+
+def test_a_flood_of_addresses_gives_nobody_his_rate_anew_who_goes_on_asking() -> None:
+    access = Access([ip_network("0.0.0.0/0")], Allowance(10, 1.0))
+    for _ in range(10):
+        access.judge("192.0.2.7", 0.0)
+    for number in range(3 * max(bounds.ACCESS_CLIENTS, bounds.ACCESS_RATES)):
+        access.judge(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1", 0.0)
+        if number % 1000 == 0:
+            assert access.judge("192.0.2.7", 0.0) is Admission.LIMITED, "by its address"
+        if number % 1000 == 500:
+            assert access.judge(f"192.0.2.{number // 1000 % 200}", 0.0) is Admission.LIMITED, "by its network"
+
+
+def test_a_flood_of_addresses_makes_nobody_be_looked_up_again_who_goes_on_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    access = Access([ip_network("0.0.0.0/0")])
+    decide, decided = access._decide, []
+    monkeypatch.setattr(access, "_decide", lambda host: (decided.append(host), decide(host))[1])
+    for number in range(3 * bounds.ACCESS_CLIENTS):
+        access.admits(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        if number % 1000 == 0:
+            access.admits("192.0.2.7")
+    assert decided.count("192.0.2.7") == 1
 
 
 @pytest.mark.parametrize(
@@ -82,8 +106,8 @@ def test_what_is_remembered_is_bounded() -> None:
         ("2001:db8::7", "2001:db8:0:1::7", False),
     ],
 )
-def test_places(one: str, other: str, same: bool) -> None:
-    assert (place(one) == place(other)) == same
+def test_client_keys(one: str, other: str, same: bool) -> None:
+    assert (client_key(one) == client_key(other)) == same
 
 
 HOSTS = [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("192.0.2.1", False), ("", False)]
