@@ -40,6 +40,7 @@ from tests.lab.daemon import Daemon
 from tests.lab.lab import Lab
 from tests.lab.lists import LISTS, Entry
 from tests.lab.unbound import unbound
+from tests.networks import AsyncNetwork
 from tests.unit.virtualtime import VirtualLoop
 
 CONNECTIONS = 20_000
@@ -117,7 +118,7 @@ def _zipf(count: int, exponent: float) -> list[float]:
 # -- resolverd
 
 
-class Internet:
+class Internet(AsyncNetwork):
     """A network in which the root answers for everybody but the three lists; counts what each list is asked."""
 
     def __init__(self, log: Log) -> None:

@@ -27,7 +27,7 @@ from resolverd.clock import SystemClock
 from resolverd.config import Listen, Secret, Settings, find, left_out, load, loose, not_built_keys, public_words, state_token
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
-from resolverd.net.udp import Upstream
+from resolverd.net.outside import OutsideNetwork
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers import unix_socket
 from resolverd.servers.access import Access
@@ -116,8 +116,8 @@ class _Daemon:
         clock = SystemClock()
         store = await self._open_store()
         try:
-            upstream = Upstream(settings.resolver.outgoing_addresses)
-            service = Service(settings, upstream, store, clock, counters, self._load)
+            network = OutsideNetwork(settings.resolver.outgoing_addresses)
+            service = Service(settings, network, store, clock, counters, self._load)
             await service.prepare(_PATIENCE)
         except BaseException:
             await store.close()
@@ -162,7 +162,7 @@ class _Daemon:
             path.unlink(missing_ok=True)
         await asyncio.gather(policy_server.close(_GRACE), http_server.close(_GRACE))
         await service.aclose()
-        await upstream.aclose()
+        await network.aclose()
         log.info("ended")
         return 0
 

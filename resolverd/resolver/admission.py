@@ -94,6 +94,7 @@ class Admission:
             del pool[slot]
             self._remote -= not (slot.local or slot.listed)
             self._leave_group(slot)
+        slot.jostle = _nothing
 
     def _leave_group(self, slot: Slot) -> None:
         same_zone = self._groups[slot.group, slot.listed]
@@ -106,8 +107,9 @@ class Admission:
         chosen = _first_of_age(islice(slots, len(slots) // 2, None), now, local)
         if chosen is None:
             return False
+        jostle = chosen.jostle
         self.release(chosen)
-        chosen.jostle()
+        jostle()
         return True
 
 

@@ -1,187 +1,332 @@
-"""Runs cores: carries their Asks to the network, and what they want side by side into tasks."""
+"""Runs cores: a reply's arrival steps the generator that waits for it, and its end calls back whoever runs it.
+
+No task, no future: a core under way is a `Run`, the branches that it races are Runs of its own, and what leaves for a server
+is an entry in one table. Nothing is called back before `start` has returned, but by a core that ends without waiting.
+"""
 
 import asyncio
-from collections.abc import Generator
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from resolverd import bounds
 from resolverd.metrics import Counters
-from resolverd.resolver.ports import Network
+from resolverd.resolver.ports import Network, OutboundQuery
 from resolverd.wire.ask import Again, Ask, Core, Drop, First, Join, Race, Raced, Reply
 
-_TURNS = 4
+_TURNS: Final = 4
 """Turns of the loop from a packet in a socket to the end of the branch that waits for it."""
 
-_End: TypeAlias = tuple[Any, Exception | None]
-"""What a branch has come to: its result or its error."""
-_Branches: TypeAlias = dict[Core, "asyncio.Task[_End]"]
+_Key: TypeAlias = tuple[object, ...]
+"""What of an Ask makes its packet (`Ask.question`)."""
+
+
+class _Waits:
+    """What performing a step comes to where its reply takes time."""
+
+
+_WAITS: Final = _Waits()
+
+
+class Run:
+    """A core under way, until `ended`: then there is its `result`, or the `error` that it raised."""
+
+    __slots__ = ("_branches", "_driver", "_first", "_race", "_timer", "_waits", "core", "done", "ended", "error", "result")
+
+    def __init__(self, driver: "Driver", core: Core, done: "Callable[[Run], object]"):
+        """`done` is called with the run at its end, but for one that is cancelled."""
+        self._driver = driver
+        self._branches: dict[Core, Run] = {}
+        """Those of races, until they are reported or dropped."""
+        self._first: list[Run] | None = None
+        """Those of the `First` that is waited for."""
+        self._race: tuple[Core, ...] | None = None
+        """Those of them whose end is waited for."""
+        self._timer: asyncio.Handle | None = None
+        self._waits: _Outbound | None = None
+        """Whose reply is waited for."""
+        self.core = core
+        self.done = done
+        self.ended = False
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def step(self, reply: Any = None, error: Exception | None = None) -> None:
+        """Send the core its reply, or raise the error in it, and perform what it yields, until it has to wait or has ended."""
+        core = self.core
+        while True:
+            try:
+                wanted = core.send(reply) if error is None else core.throw(error)
+            except StopIteration as stop:
+                self._end(stop.value, None)
+                return
+            except Exception as raised:
+                self._end(None, raised)
+                return
+            error = None
+            try:
+                reply = self._perform(wanted)
+            except Exception as raised:
+                error = raised
+            if reply is _WAITS:
+                return
+
+    def cancel(self) -> None:
+        """End it and all its branches, at once and without a word."""
+        if self.ended:
+            return
+        self.ended = True
+        waits, self._waits = self._waits, None
+        if waits is not None and waits.asker is self:
+            self._driver.abandon(waits)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._race = None
+        first, self._first = self._first or (), None
+        branches, self._branches = self._branches, {}
+        self._driver.late.pop(self, None)
+        try:
+            self.core.close()
+        finally:
+            for run in (*first, *branches.values()):
+                run.cancel()
+
+    def on_reply(self, outbound: "_Outbound", reply: Reply | Exception) -> None:
+        """A reply has come, or a fault of ours; nothing happens if it is no longer what is waited for."""
+        if self._waits is outbound:
+            self._waits = None
+            if isinstance(reply, Reply):
+                self.step(reply)
+            else:
+                self.step(error=reply)
+
+    def join_again(self, outbound: "_Outbound", ask: Ask) -> None:
+        """Whose exchange it shared has gone, and the exchange with it: share the next, or begin it."""
+        if self._waits is not outbound:
+            return
+        self._waits = None
+        try:
+            self._join(ask)
+        except Exception as error:
+            self.step(error=error)
+
+    def _end(self, result: Any, error: Exception | None) -> None:
+        self.ended = True
+        self.result, self.error = result, error
+        if self._branches:
+            branches, self._branches = self._branches, {}
+            for run in branches.values():
+                if error is None:
+                    self._driver.keep(run)
+                else:
+                    run.cancel()
+        self._driver.late.pop(self, None)
+        self.done(self)
+
+    def _perform(self, wanted: Any) -> Any:
+        """The reply to what the core wants, or `_WAITS`."""
+        if isinstance(wanted, Ask):
+            self._waits = self._driver.ask(wanted, self)
+            return None if self._waits is None else _WAITS
+        if isinstance(wanted, Race):
+            return self._begin_race(wanted)
+        if isinstance(wanted, Join):
+            return self._join(wanted.ask)
+        if isinstance(wanted, Again):
+            return self._driver.again(wanted)
+        if isinstance(wanted, Drop):
+            for branch in wanted.branches:
+                self._branches.pop(branch).cancel()
+            return None
+        if isinstance(wanted, First):
+            return self._begin_first(wanted)
+        raise TypeError(f"a core yields {type(wanted).__name__}")
+
+    def _join(self, ask: Ask) -> _Waits:
+        self._waits = self._driver.ask(ask, self) or self._driver.join(ask, self)
+        return _WAITS
+
+    def _begin_race(self, race: Race) -> Any:
+        branches, driver = self._branches, self._driver
+        for branch in race.branches:
+            if branch not in branches:
+                run = branches[branch] = Run(driver, branch, self._branch_ended)
+                run.step()
+        for branch in race.branches:
+            if branches[branch].ended:
+                return self._raced(branch)
+        self._race = race.branches
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(loop.time() + race.timeout, self._time_over, _TURNS)
+        return _WAITS
+
+    def _branch_ended(self, run: "Run") -> None:
+        """A branch has ended, or one that nobody waits for."""
+        if self._race is not None and run.core in self._race:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._race = None
+            self.step(self._raced(run.core))
+
+    def _raced(self, branch: Core) -> Raced:
+        run = self._branches.pop(branch)
+        return Raced(branch, run.result, run.error, asyncio.get_running_loop().time())
+
+    def _time_over(self, turns: int) -> None:
+        loop = asyncio.get_running_loop()
+        if turns:
+            # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
+            self._timer = loop.call_soon(self._time_over, turns - 1)
+        else:
+            self._race = self._timer = None
+            self.step(Raced(None, None, None, loop.time()))
+
+    def _begin_first(self, first: First) -> Any:
+        runs = [Run(self._driver, branch, self._one_ended) for branch in first.branches]
+        for run in runs:
+            run.step()
+        ended = [run for run in runs if run.ended]
+        self._first = [run for run in runs if not run.ended]
+        for run in ended:
+            if run.error is not None or run.result is not None:
+                return self._take_first(run)
+        return _WAITS if self._first else None
+
+    def _one_ended(self, run: "Run") -> None:
+        if self._first is None:
+            return
+        self._first.remove(run)
+        if run.error is not None or run.result is not None or not self._first:
+            try:
+                reply = self._take_first(run)
+            except Exception as error:
+                self.step(error=error)
+            else:
+                self.step(reply)
+
+    def _take_first(self, run: "Run") -> Any:
+        """The result that wins, or the error; the others end."""
+        others, self._first = self._first or (), None
+        for each in others:
+            each.cancel()
+        if run.error is not None:
+            raise run.error
+        return run.result
+
+
+class _Outbound:
+    """A question that has left for a server: who asked, and who has put the same question since."""
+
+    __slots__ = ("asker", "driver", "joined", "key", "query")
+
+    def __init__(self, driver: "Driver", key: _Key, asker: Run):
+        self.driver = driver
+        self.key = key
+        self.asker = asker
+        self.joined: list[tuple[Run, Ask]] = []
+        self.query: OutboundQuery
+
+    def on_reply(self, reply: Reply | Exception) -> None:
+        del self.driver.outbound[self.key]
+        if self.joined:
+            loop = asyncio.get_running_loop()
+            for run, ask in self.joined:
+                if isinstance(reply, Reply):
+                    loop.call_soon(run.on_reply, self, reply._replace(sent=0))
+                else:
+                    loop.call_soon(run.join_again, self, ask)
+        self.asker.on_reply(self, reply)
 
 
 class Driver:
-    """Fulfils what cores yield. Every exchange with a server goes through here, and no question is under way to one twice."""
+    """Performs what cores yield. Every exchange with a server goes through here, and no question is under way to one twice."""
 
     def __init__(self, network: Network, counters: Counters):
         self._network = network
         self._counters = counters
-        self._exchanges: dict[tuple[object, ...], asyncio.Future[Reply | None]] = {}
-        self._branches: set[asyncio.Task[_End]] = set()
-        self._late: dict[asyncio.Task[_End], None] = {}
-        self._waiting: dict[asyncio.Task[_End], asyncio.Future[None]] = {}
-        """Branches of races, and what wakes who waits for them."""
+        self.outbound: dict[_Key, _Outbound] = {}
+        """What has left for servers and has no reply yet."""
+        self.late: dict[Run, None] = {}
+        """Branches whose race is over and that still have their reply."""
 
-    async def run(self, core: Generator[Any, Any, Any]) -> Any:
-        """Run a core to its end, fulfilling what it yields; returns what it returns and raises what it raises."""
-        branches: _Branches = {}
+    def start(self, core: Core, done: Callable[[Run], object]) -> Run:
+        """Run a core; `done` is called at its end, which may be before this returns."""
+        run = Run(self, core, done)
+        run.step()
+        return run
+
+    async def run(self, core: Core) -> Any:
+        """Run a core to its end; returns what it returns and raises what it raises."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        run = self.start(core, partial(_settle, future))
         try:
-            step = next(core)
-            while True:
-                try:
-                    reply = await (self._exchange(step) if isinstance(step, Ask) else self._perform(step, branches))
-                except Exception as error:
-                    step = core.throw(error)
-                else:
-                    step = core.send(reply)
-        except StopIteration as stop:
-            for task in branches.values():
-                self._keep(task)
-            branches.clear()
-            return stop.value
+            return await future
         finally:
-            core.close()
-            for task in branches.values():
-                task.cancel()
+            run.cancel()
 
-    async def aclose(self) -> None:
-        """End every branch, those too that wait for replies that nobody needs."""
-        tasks = list(self._branches)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def close(self) -> None:
+        """End every branch that waits for a reply that nobody needs."""
+        for run in tuple(self.late):
+            run.cancel()
 
-    async def _perform(self, step: Again | First | Join | Race | Drop, branches: _Branches) -> Any:
-        if isinstance(step, Race):
-            return await self._race(step, branches)
-        if isinstance(step, Join):
-            return await self._join(step.ask)
-        if isinstance(step, Again):
-            return self._again(step)
-        if isinstance(step, Drop):
-            for branch in step.branches:
-                branches.pop(branch).cancel()
-            return None
-        return await self._first(step)
+    def ask(self, ask: Ask, asker: Run) -> _Outbound | None:
+        """Put a question to its server; None if it is under way already.
 
-    async def _race(self, race: Race, branches: _Branches) -> Raced:
-        loop = asyncio.get_running_loop()
-        racing = {branch: branches.get(branch) or self._begin(branch, branches) for branch in race.branches}
-        branch = _ended(racing)
-        if branch is None:
-            await self._wait(racing, race.timeout)
-            branch = _ended(racing)
-        for _ in range(_TURNS):
-            # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
-            if branch is not None:
-                break
-            await asyncio.sleep(0)
-            branch = _ended(racing)
-        if branch is None:
-            return Raced(None, None, None, loop.time())
-        result, error = branches.pop(branch).result()
-        return Raced(branch, result, error, loop.time())
-
-    def _begin(self, branch: Core, branches: _Branches) -> "asyncio.Task[_End]":
-        branches[branch] = asyncio.get_running_loop().create_task(self._branch(branch))
-        return branches[branch]
-
-    async def _branch(self, core: Core) -> _End:
-        """Run a branch to its end and wake whoever waits for it: a callback would do so a turn of the loop later."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._branches.add(task)
-        try:
-            return await self.run(core), None
-        except Exception as error:
-            return None, error
-        finally:
-            self._branches.discard(task)
-            self._late.pop(task, None)
-            if (over := self._waiting.get(task)) is not None:
-                _wake(over)
-
-    async def _wait(self, racing: _Branches, seconds: float) -> None:
-        """Wait until one of them has ended or so many seconds are over: `asyncio.wait` at a fraction of the price."""
-        loop = asyncio.get_running_loop()
-        over = loop.create_future()
-        timer = loop.call_at(loop.time() + seconds, _wake, over)
-        for task in racing.values():
-            self._waiting[task] = over
-        try:
-            await over
-        finally:
-            timer.cancel()
-            for task in racing.values():
-                self._waiting.pop(task, None)
-
-    async def _first(self, first: First) -> Any:
-        tasks = [asyncio.ensure_future(self.run(branch)) for branch in first.branches]
-        try:
-            for done in asyncio.as_completed(tasks):
-                if (result := await done) is not None:
-                    return result
-            return None
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _exchange(self, ask: Ask) -> Reply | None:
-        # Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however
-        # long each of those who ask it would wait.
+        Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however long each of
+        those who ask it would wait.
+        """
         key = ask.question
-        if key in self._exchanges:
+        if key in self.outbound:
             return None
-        reply = None
-        shared = self._exchanges[key] = asyncio.get_running_loop().create_future()
+        outbound = self.outbound[key] = _Outbound(self, key, asker)
         self._counters.add("queries_sent", transport=ask.transport.value)
         try:
-            reply = await self._network.exchange(ask)
-        finally:
-            # None: who asked has been cancelled, and its copy is no longer under way. Another may ask.
-            del self._exchanges[key]
-            shared.set_result(reply)
-        return reply
+            outbound.query = self._network.start(ask, outbound.on_reply)
+        except BaseException:
+            del self.outbound[key]
+            raise
+        return outbound
 
-    async def _join(self, ask: Ask) -> Reply:
-        while True:
-            if (shared := self._exchanges.get(ask.question)) is not None:
-                if (reply := await asyncio.shield(shared)) is not None:
-                    return reply._replace(sent=0)
-            elif (reply := await self._exchange(ask)) is not None:
-                return reply
+    def join(self, ask: Ask, run: Run) -> _Outbound:
+        """Share the exchange of somebody who has put the same question."""
+        outbound = self.outbound[ask.question]
+        outbound.joined.append((run, ask))
+        return outbound
 
-    def _again(self, again: Again) -> bool:
-        left = self._network.again(again.ask, cookie=again.cookie)
+    def abandon(self, outbound: _Outbound) -> None:
+        """Its asker has gone: the question is no longer under way, and one who shared it may ask."""
+        del self.outbound[outbound.key]
+        outbound.query.cancel()
+        loop = asyncio.get_running_loop()
+        for run, ask in outbound.joined:
+            loop.call_soon(run.join_again, outbound, ask)
+
+    def again(self, again: Again) -> bool:
+        """Send a question that is under way once more; whether it left."""
+        outbound = self.outbound.get(again.ask.question)
+        left = outbound is not None and outbound.query.again(cookie=again.cookie)
         if left:
             self._counters.add("queries_sent", transport=again.ask.transport.value)
         return left
 
-    def _keep(self, task: "asyncio.Task[_End]") -> None:
+    def keep(self, run: Run) -> None:
         """Let a branch that nobody needs any more have the reply it waits for: it tells how its server fares."""
-        while len(self._late) >= bounds.LATE_REPLIES:
-            oldest = next(iter(self._late))
-            del self._late[oldest]
-            oldest.cancel()
-        if not task.done():
-            self._late[task] = None
+        if run.ended:
+            return
+        run.done = _ignore
+        while len(self.late) >= bounds.LATE_REPLIES:
+            next(iter(self.late)).cancel()
+        self.late[run] = None
 
 
-def _ended(racing: _Branches) -> Core | None:
-    """The first that has ended, None while none has."""
-    for branch, task in racing.items():
-        if task.done():
-            return branch
-    return None
+def _settle(future: "asyncio.Future[Any]", run: Run) -> None:
+    if future.done():
+        return
+    if run.error is not None:
+        future.set_exception(run.error)
+    else:
+        future.set_result(run.result)
 
 
-def _wake(over: "asyncio.Future[None]") -> None:
-    if not over.done():
-        over.set_result(None)
+def _ignore(_: Run) -> None:
+    """Nobody waits for it."""

@@ -17,7 +17,7 @@ from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.rrsets import RRsetCache
-from resolverd.resolver.driver import Driver
+from resolverd.resolver.driver import Driver, Run
 from resolverd.resolver.iterator import lookup
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep
 from resolverd.resolver.iterator.interception import RootCheck
@@ -62,17 +62,24 @@ _FAILED_OFFLINE = Answer(
 
 
 class InFlight:
-    """A question that is being recursed for, and how many clients wait for its answer."""
+    """A question that is being recursed for, and who waits for its answer.
 
-    __slots__ = ("clients", "gave_up", "since", "slot", "task", "work")
+    `gave_up`: a client has waited for it in vain. `answer` is there from its end.
+    """
 
-    def __init__(self, task: "asyncio.Task[Answer]", work: QueryBudget, slot: Slot):
+    __slots__ = ("answer", "clients", "gave_up", "name", "rtype", "run", "since", "slot", "timer", "work")
+
+    def __init__(self, name: Name, rtype: int, work: QueryBudget, slot: Slot):
+        self.name = name
+        self.rtype = rtype
         self.slot = slot
-        self.task = task
         self.work = work
         self.since = work.now
-        self.clients = 0
+        self.clients: dict[asyncio.Future[Answer | None], None] = {}
         self.gave_up = False
+        self.answer: Answer | None = None
+        self.timer: asyncio.Handle | None = None
+        self.run: Run | None = None
 
 
 class Mesh:
@@ -179,29 +186,20 @@ class Mesh:
             if query is None:
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
-        elif query.clients >= bounds.MAX_CLIENTS_PER_QUERY:
+        elif len(query.clients) >= bounds.MAX_CLIENTS_PER_QUERY:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
         if local:
             self._admission.adopt(query.slot)
         query.work.share(shared_budget)
-        query.clients += 1
-        try:
-            if (stale := self.stale(name, rtype)) is not None:
-                await asyncio.wait({query.task}, timeout=min(self._timeouts.stale, end - now))
-                if not query.task.done() or self._result(query, name).is_failure:
-                    self._counters.add("stale_answers")
-                    return stale
-            else:
-                await asyncio.wait({query.task}, timeout=end - now)
-        finally:
-            query.clients -= 1
-        if not query.task.done():
+        stale = self.stale(name, rtype)
+        answer = query.answer or await _wait(query, end - now if stale is None else min(self._timeouts.stale, end - now))
+        if stale is not None and (answer is None or answer.is_failure):
+            self._counters.add("stale_answers")
+            return stale
+        if answer is None:
             self._give_up(query)
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
-        return self._result(query, name)
-
-    def _result(self, query: InFlight, name: Name) -> Answer:
-        return self._called_off(name) if query.task.cancelled() else query.task.result()
+        return answer
 
     def _called_off(self, name: Name) -> Answer:
         return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
@@ -262,9 +260,9 @@ class Mesh:
     def internet_lost(self) -> None:
         """The internet is out of reach: nobody has to wait any longer for what is under way."""
         self._cut_off = True
-        for (name, _), query in self._in_flight.items():
-            if not self._iterator.has_upstream(name):
-                query.task.cancel()
+        for query in tuple(self._in_flight.values()):
+            if not self._iterator.has_upstream(query.name):
+                self._call_off(query)
 
     def internet_back(self) -> None:
         """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
@@ -286,11 +284,9 @@ class Mesh:
 
     async def aclose(self) -> None:
         """End every recursion."""
-        tasks = [query.task for query in self._in_flight.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._driver.aclose()
+        for query in tuple(self._in_flight.values()):
+            self._call_off(query)
+        self._driver.close()
 
     def stale(self, name: Name, rtype: int) -> Answer | None:
         """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
@@ -329,51 +325,89 @@ class Mesh:
             return None
         work = QueryBudget(now, refresh, self.meter, shared_budget)
         work.on_delegation = lambda dp: self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
-        task = asyncio.create_task(self._iterate(work, name, rtype))
-        slot.jostle = partial(self._jostle, task)
-        end = asyncio.get_running_loop().call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, task.cancel)
-
-        def finish(_: object) -> None:
-            # Not within the task: one that is cancelled before its first step would never come to that.
-            end.cancel()
-            del self._in_flight[name, rtype]
-            self._admission.release(slot)
-
-        task.add_done_callback(finish)
-        query = self._in_flight[name, rtype] = InFlight(task, work, slot)
+        query = self._in_flight[name, rtype] = InFlight(name, rtype, work, slot)
+        slot.jostle = partial(self._jostle, query)
+        loop = asyncio.get_running_loop()
+        query.timer = loop.call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, self._call_off, query)
+        if refresh is Refresh.NOTHING:
+            self._begin(query)
+        else:
+            loop.call_soon(self._begin, query)  # behind the answer to who has made it be wanted
         return query
 
-    def _jostle(self, task: "asyncio.Task[Answer]") -> None:
-        self._counters.add("recursions_jostled")
-        task.cancel()
+    def _begin(self, query: InFlight) -> None:
+        if query.answer is None:
+            core = self._iterator.resolve(query.work, query.name, query.rtype)
+            run = self._driver.start(core, partial(self._ended, query))
+            query.run = None if run.ended else run
 
-    async def _iterate(self, work: QueryBudget, name: Name, rtype: int) -> Answer:
-        try:
-            answer: Answer = await self.run(self._iterator.resolve(work, name, rtype))
-        except asyncio.CancelledError:
-            # Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits.
-            if self._clock.monotonic() < work.deadline:
-                return self._called_off(name)
-            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
-        except Exception as error:
+    def _jostle(self, query: InFlight) -> None:
+        self._counters.add("recursions_jostled")
+        self._call_off(query)
+
+    def _call_off(self, query: InFlight) -> None:
+        """Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits."""
+        if query.run is not None:
+            query.run.cancel()
+        if self._clock.monotonic() < query.work.deadline:
+            self._finish(query, self._called_off(query.name))
+        else:
+            self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)))
+
+    def _ended(self, query: InFlight, run: Run) -> None:
+        answer: Answer = run.result
+        if run.error is not None:
             self._counters.add("bugs", where="recursion")
             # Where the name carries a key, a traceback could show it.
-            details = None if self._redactor.is_private(name) else error
+            details = None if self._redactor.is_private(query.name) else run.error
             log.error(
                 "recursion for %s %s failed: %s",
-                self._redactor.text(name),
-                codes.type_text(rtype),
-                type(error).__name__,
+                self._redactor.text(query.name),
+                codes.type_text(query.rtype),
+                type(run.error).__name__,
                 exc_info=details,
             )
             answer = servfail(codes.EDE_OTHER, "internal error")
+        self._finish(query, self._noted(query, answer))
+
+    def _finish(self, query: InFlight, answer: Answer) -> None:
+        """It is no longer in flight, and its clients have their answer."""
+        del self._in_flight[query.name, query.rtype]
+        self._admission.release(query.slot)
+        if query.timer is not None:
+            query.timer.cancel()
+        query.run = None
+        query.answer = answer
+        for client in query.clients:
+            _wake(client, answer)
+
+    def _noted(self, query: InFlight, answer: Answer) -> Answer:
+        """Count what a recursion has come to, and remember a failure."""
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
         self._failed = self._failed + 1 if answer.is_failure else 0
         if answer.is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
             # somebody who pays for it, as soon as somebody asks.
-            if not work.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
-                self._failures.put(name, rtype, answer.errors[0], self._clock.monotonic())
+            if not query.work.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
+                self._failures.put(query.name, query.rtype, answer.errors[0], self._clock.monotonic())
         else:
-            self._failures.forget(name, rtype)
+            self._failures.forget(query.name, query.rtype)
         return answer
+
+
+async def _wait(query: InFlight, seconds: float) -> Answer | None:
+    """The answer; None if it is not there within so many seconds."""
+    loop = asyncio.get_running_loop()
+    client: asyncio.Future[Answer | None] = loop.create_future()
+    query.clients[client] = None
+    timer = loop.call_later(seconds, _wake, client, None)
+    try:
+        return await client
+    finally:
+        timer.cancel()
+        query.clients.pop(client, None)
+
+
+def _wake(client: "asyncio.Future[Answer | None]", answer: Answer | None) -> None:
+    if not client.done():
+        client.set_result(answer)

@@ -1,5 +1,6 @@
 """The Protocols through which a resolver is asked, and through which it meets the network."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from resolverd.resolver.iterator.budget import SharedBudget
@@ -26,13 +27,22 @@ class Resolver(Protocol):
         ...
 
 
-class Network(Protocol):
-    """Carries one Ask to one server (`net.udp`)."""
+class OutboundQuery(Protocol):
+    """A question that is under way to a server."""
 
-    async def exchange(self, ask: Ask) -> Reply:
-        """The reply, or why there is none, after `ask.timeout` at most. Never raises for faults of others."""
+    def again(self, *, cookie: bool = True) -> bool:
+        """Send it once more, the same packet from the same port but for its cookie; whether it left."""
         ...
 
-    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
-        """Send the question of an exchange that is under way once more, the same packet but for its cookie; whether it left."""
+    def cancel(self) -> None:
+        """Nobody waits for the reply any more: all that it holds is free at once, and nothing is called back."""
+        ...
+
+
+class Network(Protocol):
+    """Carries one Ask to one server (`net.outside`)."""
+
+    def start(self, ask: Ask, done: Callable[[Reply | Exception], object]) -> OutboundQuery:
+        """Send the question. `done` is called once, later and never from here: with the reply, or why there is none, after
+        `ask.timeout` at most; with an exception for a bug of ours only, never for faults of others."""
         ...

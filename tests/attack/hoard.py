@@ -155,7 +155,7 @@ def resident() -> int:
 class Nowhere:
     """No network."""
 
-    async def exchange(self, ask: object) -> object:
+    def start(self, ask: object, done: object) -> object:
         raise NotImplementedError
 
 

@@ -13,9 +13,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from resolverd.net.udp import Upstream
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text
+from tests.networks import Awaited
 
 HOST = "127.0.0.1"
 FLOODS = ["empty frames", "frames of eleven octets", "whole messages", "large messages", "answers without end"]
@@ -100,7 +100,7 @@ async def cost(port: int, questions: int) -> tuple[float, float, list[Reply]]:
     cpu = time.process_time()
     for number in range(questions):
         # Each over a connection of its own.
-        exchange = Upstream()
+        exchange = Awaited()
         replies.append(await exchange.exchange(asking(port, f"w{number}.example")))
         await asyncio.sleep(0.002)
         await exchange.aclose()

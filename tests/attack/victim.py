@@ -22,7 +22,7 @@ from resolverd.app.service import Service
 from resolverd.clock import SystemClock
 from resolverd.config.files import parse
 from resolverd.metrics import Counters
-from resolverd.net.udp import Upstream
+from resolverd.net.outside import OutsideNetwork
 from resolverd.servers.access import Access
 from resolverd.servers.dns import tcp as dns_tcp
 from resolverd.servers.dns import udp as dns_udp
@@ -108,7 +108,7 @@ def _run(pipe: "Connection[object, object]", folder: Path) -> None:
 async def _serve(pipe: "Connection[object, object]", folder: Path) -> None:
     loop = asyncio.get_running_loop()
     settings = parse(CONFIG, folder)
-    clock, counters, exchange = SystemClock(), Counters(), Upstream(())
+    clock, counters, exchange = SystemClock(), Counters(), OutsideNetwork(())
     service = Service(settings, exchange, MemoryStore(), clock, counters)
     runtime, turns = service.runtime, Turns()
     access = Access(settings.dns.allow, settings.dns.client_rate)

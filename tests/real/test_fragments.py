@@ -17,10 +17,10 @@ import dns.message
 import dns.rrset
 import pytest
 
-from resolverd.net.udp import Upstream
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Server, Transport
 from resolverd.wire.names import from_text
+from tests.networks import Awaited
 
 _MTU = 1500
 _SIZES = {"::1": (1200, 1400, 1600, 4000), "127.0.0.1": (1200, 1472, 1473, 4000)}
@@ -54,7 +54,7 @@ async def asked(host: str, size: int) -> str:
         asyncio.get_running_loop().add_reader(server.fileno(), serve)
         ask = Ask(Server(ipaddress.ip_address(host), server.getsockname()[1]), from_text("www.example"), codes.A,
                   Transport.UDP, 1.0, random_case=True)
-        reply = await Upstream().exchange(ask)
+        reply = await Awaited().exchange(ask)
         asyncio.get_running_loop().remove_reader(server.fileno())
         return reply.failed.name if reply.failed else f"{len(reply.message.answer)} RRsets" if reply.message else ""
 

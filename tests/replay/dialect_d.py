@@ -15,6 +15,7 @@ import dns.message
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply
 from resolverd.wire.names import from_text
+from tests.networks import AsyncNetwork
 
 from . import match, rpl
 from .stack import Stack, question, root_hints, settings
@@ -49,7 +50,7 @@ class Header:
         return [self.on("query-minimization", True)] if "query-minimization" in self.values else [True, False]
 
 
-class Network:
+class Network(AsyncNetwork):
     def __init__(self, scenario: rpl.Scenario, clock: object):
         self.scenario = scenario
         self.step = 0
@@ -83,9 +84,6 @@ class Network:
             return Reply(message.parse(data), None, loop.time(), 0.001, len(data))
         except message.Malformed:
             return Reply(None, Failed.MALFORMED, loop.time(), 0.001, len(data))
-
-    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
-        return True  # whoever is silent stays so
 
     def _find(self, server: str, query: dns.message.Message) -> rpl.Entry | None:
         for each in self.scenario.ranges:

@@ -18,6 +18,7 @@ from resolverd.config.settings import Forward, Stub
 from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import message, render
 from resolverd.wire.ask import Ask, Failed, Reply, Server
+from tests.networks import AsyncNetwork
 
 from . import match, rpl
 from .stack import Stack, question, root_hints, settings
@@ -38,7 +39,7 @@ class Pending:
         return f"{self.ask.server} {self.query.question[0].to_text()} {self.ask.transport.value}"
 
 
-class Network:
+class Network(AsyncNetwork):
     def __init__(self) -> None:
         self.pending: list[Pending] = []
         self.asked: list[str] = []
@@ -48,9 +49,6 @@ class Network:
         self.pending.append(pending)
         self.asked.append(str(pending))
         return await pending.reply
-
-    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
-        return True  # below the cut
 
     def answer(self, pending: Pending, entry: rpl.Entry) -> None:
         self.pending.remove(pending)

@@ -27,8 +27,10 @@ from virtualtime import VirtualClock
 
 from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import message, render
+from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Failed, Reply
 from resolverd.wire.names import Name, from_text
+from tests.networks import AsyncNetwork
 from tests.replay.stack import Stack, root_hints, settings
 
 ROOT_SERVER = "198.41.0.4"
@@ -150,7 +152,7 @@ class Zone:
         return None
 
 
-class Net:
+class Net(AsyncNetwork):
     """Servers by address; `asked` is what was asked of whom, in order."""
 
     def __init__(self, rtt: float = 0.01):
@@ -267,8 +269,10 @@ class ScriptedResolver:
 
     async def settle(self) -> None:
         """Wait until no recursion is under way any more."""
-        while tasks := [query.task for query in self.parts.mesh._in_flight.values()]:
-            await asyncio.wait(tasks)
+        while self.parts.mesh._in_flight:
+            ended: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+            next(iter(self.parts.mesh._in_flight.values())).clients[ended] = None
+            await ended
 
 
 def addresses(reply: Message) -> list[str]:

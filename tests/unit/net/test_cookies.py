@@ -8,18 +8,18 @@ from authority import Authority, answer, cookie_of, replying
 
 from resolverd import bounds
 from resolverd.net.cookies import OPTION, Cookies, CookieStatus
-from resolverd.net.udp import Upstream
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Transport
 from resolverd.wire.message import Edns, Message
+from tests.networks import Awaited
 
 SERVER_COOKIE = b"server-cookie-16"
 A, B = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Upstream]:
-    out = Upstream()
+async def exchange() -> AsyncIterator[Awaited]:
+    out = Awaited()
     yield out
     await out.aclose()
 
@@ -32,7 +32,7 @@ def forged(packet: bytes) -> bytes:
     return answer(packet, cookie=b"badbadba" + SERVER_COOKIE, address="6.6.6.6")
 
 
-async def test_the_servers_cookie_is_given_back(exchange: Upstream) -> None:
+async def test_the_servers_cookie_is_given_back(exchange: Awaited) -> None:
     async with Authority(lambda packet: [with_cookie(packet)]) as authority:
         for _ in range(3):
             assert (await exchange.exchange(authority.ask())).message is not None
@@ -41,13 +41,13 @@ async def test_the_servers_cookie_is_given_back(exchange: Upstream) -> None:
     assert later == [first + SERVER_COOKIE] * 2
 
 
-async def test_a_wrong_client_cookie_is_forged(exchange: Upstream) -> None:
+async def test_a_wrong_client_cookie_is_forged(exchange: Awaited) -> None:
     async with Authority(lambda packet: [forged(packet)]) as authority:
         assert (await exchange.exchange(authority.ask())).failed is Failed.COOKIE
 
 
 @pytest.mark.parametrize("strip", [lambda packet: answer(packet), lambda packet: answer(packet[:11] + b"\0" + packet[12:])])
-async def test_no_cookie_from_a_server_that_has_one_is_forged_until_tcp_says_otherwise(exchange: Upstream, strip: object) -> None:
+async def test_no_cookie_from_a_server_that_has_one_is_forged_until_tcp_says_otherwise(exchange: Awaited, strip: object) -> None:
     forgets = False
 
     def udp(packet: bytes) -> list[bytes]:
@@ -63,7 +63,7 @@ async def test_no_cookie_from_a_server_that_has_one_is_forged_until_tcp_says_oth
         assert len(cookie_of(authority.seen[-1])) == 8
 
 
-async def test_the_cookie_of_bad_cookie_goes_with_the_next_question(exchange: Upstream) -> None:
+async def test_the_cookie_of_bad_cookie_goes_with_the_next_question(exchange: Awaited) -> None:
     def udp(packet: bytes) -> list[bytes]:
         return [with_cookie(packet, rcode=codes.NOERROR if SERVER_COOKIE in cookie_of(packet) else codes.BADCOOKIE)]
 
@@ -74,7 +74,7 @@ async def test_the_cookie_of_bad_cookie_goes_with_the_next_question(exchange: Up
             assert (reply.message.rcode, reply.cookie, reply.sent) == (expected, True, 1), "whoever counts, counts it"
 
 
-async def test_a_question_may_go_without_a_cookie(exchange: Upstream) -> None:
+async def test_a_question_may_go_without_a_cookie(exchange: Awaited) -> None:
     async with Authority(lambda packet: [with_cookie(packet) if cookie_of(packet) else answer(packet)]) as authority:
         assert (await exchange.exchange(authority.ask())).cookie
         reply = await exchange.exchange(authority.ask(cookie=False))
@@ -83,7 +83,7 @@ async def test_a_question_may_go_without_a_cookie(exchange: Upstream) -> None:
         assert authority.seen[-1][11] == 1, "EDNS is another matter"
 
 
-async def test_without_edns_there_are_no_cookies(exchange: Upstream) -> None:
+async def test_without_edns_there_are_no_cookies(exchange: Awaited) -> None:
     async with Authority(lambda packet: [with_cookie(packet) if packet[11] else answer(packet)]) as authority:
         assert (await exchange.exchange(authority.ask())).message is not None
         assert (await exchange.exchange(authority.ask(edns_size=0))).message is not None

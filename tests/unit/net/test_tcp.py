@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from resolverd import bounds
-from resolverd.net.udp import Upstream
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text
+from tests.networks import Awaited
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Upstream]:
-    out = Upstream()
+async def exchange() -> AsyncIterator[Awaited]:
+    out = Awaited()
     yield out
     await out.aclose()
 
@@ -36,14 +36,14 @@ def good(reply: Reply) -> bool:
     return reply.message is not None and reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
 
 
-async def test_one_connection_serves_many_questions(exchange: Upstream) -> None:
+async def test_one_connection_serves_many_questions(exchange: Awaited) -> None:
     async with Authority() as authority:
         for number in range(20):
             assert good(await exchange.exchange(tcp(authority, f"w{number}.example")))
         assert authority.connections == 1
 
 
-async def test_a_burst_waits_for_one_handshake(exchange: Upstream) -> None:
+async def test_a_burst_waits_for_one_handshake(exchange: Awaited) -> None:
     async with Authority() as authority:
         count = bounds.UPSTREAM_PIPELINE
         replies = await asyncio.gather(*(exchange.exchange(tcp(authority, f"w{number}.example")) for number in range(count)))
@@ -51,7 +51,7 @@ async def test_a_burst_waits_for_one_handshake(exchange: Upstream) -> None:
         assert authority.connections == 1
 
 
-async def test_a_full_connection_gets_company(exchange: Upstream) -> None:
+async def test_a_full_connection_gets_company(exchange: Awaited) -> None:
     release = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,7 +70,7 @@ async def test_a_full_connection_gets_company(exchange: Upstream) -> None:
         assert authority.connections == 3
 
 
-async def test_answers_in_any_order(exchange: Upstream) -> None:
+async def test_answers_in_any_order(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packets = [await read_question(reader) for _ in range(10)]
         for number, packet in reversed(list(enumerate(packets))):
@@ -86,7 +86,7 @@ async def test_answers_in_any_order(exchange: Upstream) -> None:
         assert authority.connections == 1
 
 
-async def test_an_answer_in_single_octets(exchange: Upstream) -> None:
+async def test_an_answer_in_single_octets(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for octet in framed(answer(await read_question(reader))):
             writer.write(bytes([octet]))
@@ -98,7 +98,7 @@ async def test_an_answer_in_single_octets(exchange: Upstream) -> None:
         assert good(await exchange.exchange(tcp(authority)))
 
 
-async def test_answers_that_are_not_ours_are_passed_over(exchange: Upstream) -> None:
+async def test_answers_that_are_not_ours_are_passed_over(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packet = await read_question(reader)
         other = question_of(packet)[:-4] + b"\x00\x10\x00\x01"
@@ -115,7 +115,7 @@ async def test_answers_that_are_not_ours_are_passed_over(exchange: Upstream) -> 
         assert good(await exchange.exchange(tcp(authority)))
 
 
-async def test_closed_between_two_questions(exchange: Upstream) -> None:
+async def test_closed_between_two_questions(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(framed(answer(await read_question(reader))))
 
@@ -125,7 +125,7 @@ async def test_closed_between_two_questions(exchange: Upstream) -> None:
         assert authority.connections == 3
 
 
-async def test_closed_at_the_second_question_is_asked_once_more(exchange: Upstream) -> None:
+async def test_closed_at_the_second_question_is_asked_once_more(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(framed(answer(await read_question(reader))))
         await read_question(reader)
@@ -137,7 +137,7 @@ async def test_closed_at_the_second_question_is_asked_once_more(exchange: Upstre
         assert authority.connections == 3
 
 
-async def test_closed_at_every_question_is_given_up(exchange: Upstream) -> None:
+async def test_closed_at_every_question_is_given_up(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_question(reader)
 
@@ -147,7 +147,7 @@ async def test_closed_at_every_question_is_given_up(exchange: Upstream) -> None:
         assert authority.connections == 1
 
 
-async def test_closed_at_once_is_no_invitation_to_hammer(exchange: Upstream) -> None:
+async def test_closed_at_once_is_no_invitation_to_hammer(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pass
 
@@ -174,7 +174,7 @@ async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @pytest.mark.parametrize("broken", [stuck_halfway, lying_about_length, deaf])
-async def test_a_stuck_connection_is_not_used_again(exchange: Upstream, broken: object) -> None:
+async def test_a_stuck_connection_is_not_used_again(exchange: Awaited, broken: object) -> None:
     first = True
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -191,7 +191,7 @@ async def test_a_stuck_connection_is_not_used_again(exchange: Upstream, broken: 
         assert authority.connections == 2
 
 
-async def test_one_slow_answer_leaves_the_connection_in_use(exchange: Upstream) -> None:
+async def test_one_slow_answer_leaves_the_connection_in_use(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while packet := await read_question(reader):
             if b"slow" not in packet:
@@ -206,14 +206,14 @@ async def test_one_slow_answer_leaves_the_connection_in_use(exchange: Upstream) 
         assert authority.connections == 1
 
 
-async def test_what_stands_before_the_garbage_in_a_frame_is_read(exchange: Upstream) -> None:
+async def test_what_stands_before_the_garbage_in_a_frame_is_read(exchange: Awaited) -> None:
     async with Authority(tcp=replying(lambda packet: answer(packet)[:-20])) as authority:
         reply = await exchange.exchange(tcp(authority))
         assert reply.message is not None
         assert (reply.message.whole, reply.message.answer) == (0, ())
 
 
-async def test_idle_connections_are_closed(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_connections_are_closed(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "UPSTREAM_IDLE", 0.02)
     ended = asyncio.Event()
 
@@ -227,7 +227,7 @@ async def test_idle_connections_are_closed(exchange: Upstream, monkeypatch: pyte
         await asyncio.wait_for(ended.wait(), 2)
 
 
-async def test_connections_are_bounded(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_are_bounded(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "UPSTREAM_STREAMS", 5)
     open_ = 0
     most = 0
@@ -250,7 +250,7 @@ async def test_connections_are_bounded(exchange: Upstream, monkeypatch: pytest.M
         assert most <= bounds.UPSTREAM_STREAMS + 1  # the one that goes is closed when the new one stands
 
 
-async def test_a_server_that_accepts_nothing_costs_its_time_only(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_accepts_nothing_costs_its_time_only(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "UPSTREAM_CONNECT", 0.05)
 
     # TLS to a server that speaks none: the handshake never ends.
@@ -289,7 +289,7 @@ ONE_A_CONNECTION = [closing_behind_the_first, reading_one, closing_behind_the_th
 
 
 @pytest.mark.parametrize("serve", ONE_A_CONNECTION)
-async def test_what_was_under_way_is_asked_over_a_connection_of_its_own(exchange: Upstream, serve: Tcp) -> None:
+async def test_what_was_under_way_is_asked_over_a_connection_of_its_own(exchange: Awaited, serve: Tcp) -> None:
     async with Authority(tcp=serve) as authority:
         asks = [tcp(authority, f"w{number}.example") for number in range(30)]
         replies = await asyncio.gather(*(exchange.exchange(ask) for ask in asks))
@@ -304,7 +304,7 @@ async def test_what_was_under_way_is_asked_over_a_connection_of_its_own(exchange
         assert authority.connections == before + 30
 
 
-async def test_a_second_question_that_is_never_read(exchange: Upstream) -> None:
+async def test_a_second_question_that_is_never_read(exchange: Awaited) -> None:
     async with Authority(tcp=reading_one) as authority:
         assert good(await exchange.exchange(tcp(authority, "first.example")))
         second = await exchange.exchange(tcp(authority, "second.example"))
@@ -314,7 +314,7 @@ async def test_a_second_question_that_is_never_read(exchange: Upstream) -> None:
         assert (good(third), third.sent) == (True, 1)
 
 
-async def test_where_answers_are_quick_silence_is_short(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_answers_are_quick_silence_is_short(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "UPSTREAM_STALL", 30.0)
     async with Authority(tcp=reading_one) as authority:
         replies = await asyncio.gather(*(exchange.exchange(tcp(authority, f"w{number}.example", 10.0)) for number in range(20)))
@@ -322,7 +322,7 @@ async def test_where_answers_are_quick_silence_is_short(exchange: Upstream, monk
         assert bounds.MIN_UPSTREAM_STALL < max(reply.rtt for reply in replies) < 8
 
 
-async def test_nobody_is_taken_for_such_a_server_for_ever(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_is_taken_for_such_a_server_for_ever(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "FORGET_SERVER", 0.0)
     async with Authority(tcp=closing_behind_the_first) as authority:
         asks = [tcp(authority, f"w{number}.example") for number in range(5)]
@@ -333,7 +333,7 @@ async def test_nobody_is_taken_for_such_a_server_for_ever(exchange: Upstream, mo
         assert sorted(reply.sent for reply in replies) == [1, 2, 2, 2, 2]
 
 
-async def test_who_is_slow_is_not_taken_for_such_a_server(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_slow_is_not_taken_for_such_a_server(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "UPSTREAM_STALL", 0.05)
     heard = []
 
@@ -356,7 +356,7 @@ async def test_who_is_slow_is_not_taken_for_such_a_server(exchange: Upstream, mo
         assert authority.connections == connections == 2, "the old one is in use"
 
 
-async def test_connections_to_such_a_server_are_bounded(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_to_such_a_server_are_bounded(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "UPSTREAM_SOLE", 3)
     open_ = most = 0
 
@@ -376,14 +376,14 @@ async def test_connections_to_such_a_server_are_bounded(exchange: Upstream, monk
         assert most <= 3 + 1
 
 
-async def test_such_servers_are_remembered_in_bounded_number(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_such_servers_are_remembered_in_bounded_number(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_SOLE_SERVERS", 2)
     async with Authority(tcp=closing_behind_the_first) as authority:
         for number in range(5):
             server = Server(IPv4Address(HOST), authority.port, f"n{number}")
             asks = [tcp(authority, f"w{each}.example")._replace(server=server) for each in range(3)]
             assert all(map(good, await asyncio.gather(*(exchange.exchange(ask) for ask in asks))))
-    assert len(exchange._tcp._unshared) == 2
+    assert len(exchange.tcp._unshared) == 2
 
 
 # -- what is not read any further --------------------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("what", NONSENSE)
-async def test_nonsense_is_not_read_for_long(exchange: Upstream, what: str) -> None:
+async def test_nonsense_is_not_read_for_long(exchange: Awaited, what: str) -> None:
     written = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -426,7 +426,7 @@ async def test_nonsense_is_not_read_for_long(exchange: Upstream, what: str) -> N
     assert reply.size <= (bounds.MAX_BAD_REPLIES + 2) * 65537
 
 
-async def test_a_duplicate_is_passed_over_and_a_flood_of_them_is_not(exchange: Upstream) -> None:
+async def test_a_duplicate_is_passed_over_and_a_flood_of_them_is_not(exchange: Awaited) -> None:
     copies = 2
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -445,7 +445,7 @@ async def test_a_duplicate_is_passed_over_and_a_flood_of_them_is_not(exchange: U
         assert authority.connections == 2
 
 
-async def test_late_answers_are_no_nonsense(exchange: Upstream) -> None:
+async def test_late_answers_are_no_nonsense(exchange: Awaited) -> None:
     # Others share the connection with questions that nobody waits for any more.
     held: list[bytes] = []
 
@@ -470,7 +470,7 @@ async def test_late_answers_are_no_nonsense(exchange: Upstream) -> None:
         assert good(await exchange.exchange(tcp(authority)))
 
 
-async def test_octets_count_for_whoever_waits_for_them(exchange: Upstream) -> None:
+async def test_octets_count_for_whoever_waits_for_them(exchange: Awaited) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packet = await read_question(reader)
         for _ in range(5):
@@ -531,7 +531,7 @@ async def test_dns_over_tls_needs_the_right_certificate(
     context, authority_file = certificate(tmp_path, "dns.example", days=days)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
-    exchange = Upstream()
+    exchange = Awaited()
     try:
         async with Authority(tls=context) as authority:
             ask = authority.ask(transport=Transport.TLS, tls_name=tls_name, recursion=True)
@@ -545,7 +545,7 @@ async def test_dns_over_tls_needs_the_right_certificate(
         await exchange.aclose()
 
 
-async def test_a_question_over_tcp_keeps_its_letters(exchange: Upstream) -> None:
+async def test_a_question_over_tcp_keeps_its_letters(exchange: Awaited) -> None:
     seen: list[bytes] = []
 
     def reply(packet: bytes) -> bytes:

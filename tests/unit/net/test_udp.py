@@ -14,16 +14,17 @@ from authority import HOST, Authority, answer, cookie_of, framed, lower_case, pa
 
 from resolverd import bounds
 from resolverd.metrics import Counters
-from resolverd.net.udp import Upstream
+from resolverd.net import udp
 from resolverd.resolver.driver import Driver
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Race, Raced, Reply, Server, Transport
 from resolverd.wire.names import from_text, lower
+from tests.networks import Awaited
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Upstream]:
-    out = Upstream()
+async def exchange() -> AsyncIterator[Awaited]:
+    out = Awaited()
     yield out
     await out.aclose()
 
@@ -72,7 +73,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_is_taken_for_an_answer(exchange: Upstream, case: str) -> None:
+async def test_what_is_taken_for_an_answer(exchange: Awaited, case: str) -> None:
     udp, failed = CASES[case]
     async with Authority(udp) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True, timeout=0.15 if failed is Failed.TIMEOUT else 2.0))
@@ -86,7 +87,7 @@ async def test_what_is_taken_for_an_answer(exchange: Upstream, case: str) -> Non
     assert reply.rtt < 1
 
 
-async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Upstream) -> None:
+async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Awaited) -> None:
     # Another port or ID would halve the work of guessing (RFC 5452 §5). Nobody knows which copy is answered (RFC 6298 §3).
     arrived = asyncio.Event()
 
@@ -113,7 +114,7 @@ async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Upst
     assert len(authority.seen) == 3
 
 
-async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: Upstream) -> None:
+async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: Awaited) -> None:
     def udp(packet: bytes) -> list[bytes]:
         return [] if cookie_of(packet) else [answer(packet)]
 
@@ -131,7 +132,7 @@ async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: U
     assert len(set(authority.sources)) == 1, "the same port"
 
 
-async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchange: Upstream) -> None:
+async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchange: Awaited) -> None:
     # What an attacker gains by patience: nothing. The first packet that is wrong moves the question to TCP.
     def udp(packet: bytes) -> list[bytes]:
         return [answer(packet, ident=flipped(packet)), answer(packet)] if len(authority.seen) == 2 else []
@@ -147,7 +148,7 @@ async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchang
     assert reply.rtt < 2
 
 
-async def test_a_connection_is_not_repeated(exchange: Upstream) -> None:
+async def test_a_connection_is_not_repeated(exchange: Awaited) -> None:
     release = asyncio.Event()
 
     async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,7 +163,7 @@ async def test_a_connection_is_not_repeated(exchange: Upstream) -> None:
         release.set()
 
 
-async def test_a_mangled_answer_is_told_as_one_if_nothing_better_comes_soon(exchange: Upstream) -> None:
+async def test_a_mangled_answer_is_told_as_one_if_nothing_better_comes_soon(exchange: Awaited) -> None:
     async with Authority(lambda packet: [mangled(packet)]) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True))
     assert reply.message is not None
@@ -185,7 +186,7 @@ def header(packet: bytes, questions: int = 1, answers: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("cut", CUT)
-async def test_tc_counts_wherever_the_packet_ends(exchange: Upstream, cut: str) -> None:
+async def test_tc_counts_wherever_the_packet_ends(exchange: Awaited, cut: str) -> None:
     async with Authority(lambda packet: [CUT[cut](packet)]) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True))
         assert reply.message is not None
@@ -193,14 +194,14 @@ async def test_tc_counts_wherever_the_packet_ends(exchange: Upstream, cut: str) 
         assert not reply.message.answer
 
 
-async def test_errors_may_leave_the_question_out(exchange: Upstream) -> None:
+async def test_errors_may_leave_the_question_out(exchange: Awaited) -> None:
     async with Authority(lambda packet: [answer(packet, question=b"", rcode=codes.FORMERR)]) as authority:
         reply = await exchange.exchange(authority.ask())
     assert reply.message is not None
     assert reply.message.rcode == codes.FORMERR
 
 
-async def test_truncation_is_told(exchange: Upstream) -> None:
+async def test_truncation_is_told(exchange: Awaited) -> None:
     async with Authority(lambda packet: [answer(packet, flags=codes.QR | codes.AA | codes.TC)]) as authority:
         reply = await exchange.exchange(authority.ask())
         assert reply.message is not None
@@ -222,7 +223,7 @@ def test_a_reply_that_came_while_we_were_busy_is_no_silence() -> None:
             asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
             to = Server(IPv4Address(HOST), server.getsockname()[1])
             try:
-                return await Upstream().exchange(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 0.05))
+                return await Awaited().exchange(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 0.05))
             finally:
                 asyncio.get_running_loop().remove_reader(server.fileno())
 
@@ -254,7 +255,7 @@ def test_nothing_is_repeated_for_a_busy_moment_of_ours() -> None:
             asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
             to = Server(IPv4Address(HOST), server.getsockname()[1])
             try:
-                driver = Driver(Upstream(), Counters())
+                driver = Driver(Awaited(), Counters())
                 return await driver.run(racing(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 5.0)))
             finally:
                 asyncio.get_running_loop().remove_reader(server.fileno())
@@ -266,7 +267,7 @@ def test_nothing_is_repeated_for_a_busy_moment_of_ours() -> None:
     assert len(seen) == 1
 
 
-async def test_a_closed_port_is_noticed_at_once(exchange: Upstream) -> None:
+async def test_a_closed_port_is_noticed_at_once(exchange: Awaited) -> None:
     udp, tcp = pair()
     port = udp.getsockname()[1]
     udp.close()
@@ -278,23 +279,23 @@ async def test_a_closed_port_is_noticed_at_once(exchange: Upstream) -> None:
         assert reply.rtt < 1
 
 
-async def test_our_own_trouble_is_called_ours(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_our_own_trouble_is_called_ours(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> socket.socket:
         raise OSError(24, "too many open files")
 
-    monkeypatch.setattr(Upstream, "_socket", full)
+    monkeypatch.setattr(udp, "UdpSocket", full)
     reply = await exchange.exchange(Ask(Server(IPv4Address(HOST)), from_text("www.example"), 1, Transport.UDP, 1.0))
     assert (reply.failed, reply.sent) == (Failed.LOCAL, 0)
 
 
-async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Upstream) -> None:
+async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Awaited) -> None:
     async with Authority(lambda packet: [GARBAGE, answer(packet, ident=flipped(packet), size=4000)]) as authority:
         reply = await exchange.exchange(authority.ask())
     assert (reply.failed, reply.size) == (Failed.SPOOFED, len(GARBAGE) + 4000)
 
 
 @pytest.mark.parametrize("edns", [0, 1232])
-async def test_the_question_as_sent(exchange: Upstream, edns: int) -> None:
+async def test_the_question_as_sent(exchange: Awaited, edns: int) -> None:
     async with Authority() as authority:
         await exchange.exchange(authority.ask("WWW.example", edns_size=edns, dnssec=edns > 0, recursion=edns > 0))
         (packet,) = authority.seen
@@ -307,22 +308,22 @@ async def test_the_question_as_sent(exchange: Upstream, edns: int) -> None:
         assert len(packet) == 12 + len(question_of(packet))
 
 
-async def test_every_question_has_its_own_connected_socket(exchange: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_question_has_its_own_connected_socket(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[socket.socket] = []
-    make = Upstream._socket
+    make = udp.UdpSocket
 
     def noted(*arguments: object) -> socket.socket:
         made.append(make(*arguments))  # type: ignore[arg-type]
         return made[-1]
 
-    monkeypatch.setattr(Upstream, "_socket", staticmethod(noted))
+    monkeypatch.setattr(udp, "UdpSocket", noted)
     peers: list[tuple[str, int]] = []
 
-    def udp(packet: bytes) -> list[bytes]:
+    def noting(packet: bytes) -> list[bytes]:
         peers.append(made[-1].getpeername())
         return [answer(packet)]
 
-    async with Authority(udp) as authority:
+    async with Authority(noting) as authority:
         for _ in range(20):
             await exchange.exchange(authority.ask())
     assert peers == [(HOST, authority.port)] * 20
@@ -330,7 +331,7 @@ async def test_every_question_has_its_own_connected_socket(exchange: Upstream, m
     assert all(sock.fileno() < 0 for sock in made), "closed after its question"
 
 
-async def test_a_stranger_is_not_heard(exchange: Upstream) -> None:
+async def test_a_stranger_is_not_heard(exchange: Awaited) -> None:
     # Off the path, to the right port with the right ID: the socket is connected, so nobody else's packets arrive.
     stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     stranger.bind((HOST, 0))
@@ -347,7 +348,7 @@ async def test_a_stranger_is_not_heard(exchange: Upstream) -> None:
     assert reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
 
 
-async def test_ports_and_ids_cannot_be_guessed(exchange: Upstream) -> None:
+async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited) -> None:
     count, at_once = 20_000, 200
     async with Authority() as authority:
         ask = authority.ask()
@@ -374,7 +375,7 @@ async def test_ports_and_ids_cannot_be_guessed(exchange: Upstream) -> None:
         assert sum((steps[each] - count / 16) ** 2 / (count / 16) for each in range(16)) < 60
 
 
-async def test_letters_are_random_and_over_udp_only(exchange: Upstream) -> None:
+async def test_letters_are_random_and_over_udp_only(exchange: Awaited) -> None:
     async with Authority() as authority:
         for _ in range(64):
             await exchange.exchange(authority.ask("mail.provider.example", random_case=True))
@@ -387,7 +388,7 @@ async def test_letters_are_random_and_over_udp_only(exchange: Upstream) -> None:
 
 
 async def test_questions_leave_from_the_configured_addresses() -> None:
-    exchange = Upstream((IPv4Address("127.0.0.5"), IPv4Address("127.0.0.6")))
+    exchange = Awaited((IPv4Address("127.0.0.5"), IPv4Address("127.0.0.6")))
     peers: set[str] = set()
 
     async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -20,7 +20,7 @@ from virtualtime import virtual
 from resolverd import bounds
 from resolverd.clock import SystemClock
 from resolverd.config.settings import Forward, Stub
-from resolverd.net.udp import Upstream
+from resolverd.net.outside import OutsideNetwork
 from resolverd.resolver.iterator.capabilities import Feature
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
@@ -136,7 +136,7 @@ async def resolving(folder: Path, handler: Handler, tcp: Tcp, forward: bool) -> 
         said = handler(packet)
         return [] if said is None else [said]
 
-    exchange = Upstream()
+    exchange = OutsideNetwork()
     async with Authority(udp, tcp) as authority:
         servers = (Server(IPv4Address(HOST), authority.port),)
         route = {"forward": (Forward("shop", servers),)} if forward else {"stub": (Stub("shop", servers),)}

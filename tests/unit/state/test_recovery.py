@@ -24,6 +24,7 @@ from resolverd.state.disk.recovery import MAX_ATTEMPTS, STATUS_FILE, Recovered, 
 from resolverd.state.disk.sqlite_file import PAGE
 from resolverd.state.disk.store import open_store
 from resolverd.wire.ask import Ask, Failed, Reply
+from tests.networks import AsyncNetwork
 
 COUNT = 800
 
@@ -311,15 +312,12 @@ async def test_no_room_for_a_copy_says_so(state: Path, monkeypatch: pytest.Monke
     await works(store)
 
 
-class Nowhere:
+class Nowhere(AsyncNetwork):
     """A network in which nobody answers."""
 
     async def exchange(self, ask: Ask) -> Reply:
         await asyncio.sleep(ask.timeout)
         return Reply(None, Failed.TIMEOUT, 0.0, ask.timeout)
-
-    def again(self, ask: Ask, *, cookie: bool = True) -> bool:
-        return True
 
 
 async def test_overrides_that_are_saved_are_in_force_again(tmp_path: Path) -> None:
