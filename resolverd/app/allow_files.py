@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from resolverd.config import Settings
-from resolverd.config.textfiles import read_text
+from resolverd.config.files import read_text
 from resolverd.failures import ConfigFault
 from resolverd.greylist.allow_files import Allowed, Clients, Recipients, read_clients, read_recipients
 from resolverd.greylist.shipped_list import ShippedList

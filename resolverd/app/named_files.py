@@ -11,9 +11,8 @@ from typing import NamedTuple
 from resolverd.app.allow_files import AllowFiles, allow_files
 from resolverd.app.resolver import root_hints
 from resolverd.config import Settings, access_maps, unusable_keys
-from resolverd.config.access_maps import Maps
-from resolverd.config.local_domains import Reading, local_domains
-from resolverd.config.textfiles import read_text
+from resolverd.config.files import read_text
+from resolverd.config.map_files import Maps, Reading, local_domains
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.resolver.iterator.forwards import Hints
 

@@ -13,7 +13,6 @@ from resolverd.config import Settings
 from resolverd.dnsbl.engine import Engine
 from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.service import Greylister
-from resolverd.mail.findings import Consequence
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
 from resolverd.policy import checks
@@ -60,21 +59,16 @@ def screen(
     greylister = Greylister(
         store, clock, greylist_rules(settings), counters, external.allow_files.allowed, shipped(settings)
     )
-    own = {name: getattr(settings.checks, name) for name, _ in checks.CHECKS}
-    preset = settings.checks.preset
-    rules = {
-        name: checks.rules_for(preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
-    }
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return PolicyService(
         partial(
             checks.build,
-            rules,
-            spf=spf_options(settings, hostname),
-            rhsbl=settings.checks.rhsbl.names,
-            access=checks.AccessMaps(external.maps.client, external.maps.helo),
+            settings.checks.rules(),
+            options=settings.checks.options(),
+            maps=external.maps.found,
             overrides=book.index,
             local=external.local.domains,
+            hostname=hostname,
         ),
         engine,
         resolver,
@@ -108,21 +102,6 @@ def list_zones(
     origin = lower(from_text(settings.zone.origin))
     guarded = guard if settings.zone.guard else None
     return ListZones(origin, engine, rules, clock, guard=guarded, overrides=lookup, clients=clients, ready=overrides.ready)
-
-
-def spf_options(settings: Settings, hostname: str) -> checks.SpfOptions:
-    """The options of the check spf as configured."""
-    wanted = settings.checks.spf
-    return checks.SpfOptions(
-        helo=wanted.helo,
-        permerror=wanted.permerror,
-        temperror=Consequence(wanted.temperror),
-        never_sends=wanted.never_sends,
-        header=wanted.header,
-        skip_addresses=wanted.skip_addresses,
-        domain_allow=wanted.domain_allow,
-        hostname=hostname,
-    )
 
 
 def _verdict_rules(settings: Settings) -> VerdictRules:

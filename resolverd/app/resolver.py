@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
+from resolverd.config.files import read_text
 from resolverd.config.settings import Resolver, Settings
-from resolverd.config.textfiles import read_text
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
 from resolverd.resolver.answer import LocalData, Resolve

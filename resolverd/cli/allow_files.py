@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resolverd.cli.options import Failed
-from resolverd.config.textfiles import MAX_OCTETS
+from resolverd.config.files import MAX_OCTETS
 from resolverd.greylist.allow_files import client_lines, recipient_lines
 
 

@@ -3,14 +3,14 @@
 - `files`: which file is read · `reader`: TOML to Settings · `render`: Settings back to TOML, secrets hidden
 - `settings`: every key with its type and default · `types`: those types · `values`, `endpoints`: what text means
 - `validate`: what contradicts itself, and keys that nothing acts on yet · `secrets`: list keys and tokens
-- `lists`: the lists it enables · `access_maps`, `local_domains`: the map files it names, read by `textfiles`
+- `lists`: the lists it enables · `map_files`: the access maps and local domains in files that it names
 - `postfix`: the main.cf lines that fit · `public`: what may be told of it in a log that names nobody
 """
 
-from resolverd.config.access_maps import access_maps
-from resolverd.config.endpoints import Listen, MapFile, StoreUrl
+from resolverd.config.endpoints import Listen, StoreUrl
 from resolverd.config.files import find, load, parse
 from resolverd.config.lists import enabled_lists, left_out, unusable_keys
+from resolverd.config.map_files import access_maps
 from resolverd.config.public import public_words
 from resolverd.config.render import render
 from resolverd.config.secrets import Secret, StateToken, loose, state_token
@@ -19,7 +19,6 @@ from resolverd.config.validate import not_built_keys
 
 __all__ = [
     "Listen",
-    "MapFile",
     "Secret",
     "Settings",
     "StateToken",

@@ -11,6 +11,7 @@ from resolverd.dnsbl.names import unmapped
 from resolverd.mail import patterns
 from resolverd.mail.domains import canonical
 from resolverd.mail.patterns import Network
+from resolverd.overrides.postfix_maps import MapFile
 from resolverd.wire import names
 from resolverd.wire.ask import Server
 
@@ -41,16 +42,6 @@ class StoreUrl(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.directory or ''}"
-
-
-class MapFile(NamedTuple):
-    """A Postfix map's source file, with the map type that Postfix reads it as (DATABASE_README)."""
-
-    kind: str
-    path: Path
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.path}"
 
 
 def network(value: object, _base: Path = Path()) -> Network:

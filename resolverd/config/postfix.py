@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resolverd.config.endpoints import Listen
-from resolverd.config.local_domains import READABLE
+from resolverd.config.map_files import READABLE
 from resolverd.config.settings import Settings
 
 _QUEUE = Path("/var/spool/postfix")

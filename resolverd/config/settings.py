@@ -3,16 +3,18 @@
 Durations are in seconds, sizes in octets. ``None`` means "as the preset has it", "those shipped", or "not set".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, get_type_hints
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, defstruct, field
 
 from resolverd.config import endpoints, types
 from resolverd.dnsbl.quota import Allowance
-from resolverd.mail.findings import Consequence
 from resolverd.mail.patterns import Network
+from resolverd.policy.check import CheckRules, Declaration
+from resolverd.policy.checks import DECLARATIONS, rules_for
 from resolverd.servers.access import Opening
 
 Mode: TypeAlias = Literal["enforce", "observe"]
@@ -154,45 +156,51 @@ class Check(Struct, frozen=True):
     code: types.SmtpCode | None = None
 
 
-class Spf(Check, frozen=True):
-    """``[checks.spf]``: what all checks have, and the options that policyd-spf has."""
-
-    helo: bool = True
-    permerror: types.ConsequenceText = Consequence.OFF
-    temperror: Literal["off", "warn", "defer"] = "off"
-    never_sends: types.ConsequenceText | None = None
-    header: Literal["received-spf", "authentication-results", "none"] = "received-spf"
-    skip_addresses: tuple[types.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
-    domain_allow: tuple[types.AuthorisingDomain, ...] = ()
+def _table(check: Declaration) -> type[Struct]:
+    """The table of a check: what all have, and its own options."""
+    hints = get_type_hints(check.options, include_extras=True)
+    own = [(each.name, types.option_type(hints[each.name]), each.default) for each in fields(check.options)]
+    bases = (Struct,) if check.presets is None else (Check,)
+    return defstruct(check.name, own, bases=bases, namespace={"__doc__": check.options.__doc__}, frozen=True)
 
 
-class Rhsbl(Check, frozen=True):
-    """``[checks.rhsbl]``: what all checks have, and whose names are asked about."""
-
-    names: tuple[Literal["helo", "sender", "client", "reverse_client", "recipient"], ...] = ("helo", "sender", "reverse_client")
-
-
-class Overrides(Struct, frozen=True):
-    """``[checks.overrides]``: Postfix map source files, as they are."""
-
-    client_access: tuple[types.MapText, ...] = ()
-    helo_access: tuple[types.MapText, ...] = ()
+_TABLES: Final[dict[str, Any]] = {
+    check.name if check.table is None else check.table: check
+    for check in sorted(DECLARATIONS.values(), key=lambda check: check.presets is None)
+    if check.table != ""
+}
 
 
-class Checks(Struct, frozen=True):
-    """``[checks]``: what is looked at in a client."""
+class _Checks(Struct, frozen=True):
+    """``[checks]``: what is looked at in a client. Each check has a table of its own, as it declares it."""
 
     preset: Literal["tutorial", "scored"] = "tutorial"
     exempt_recipients: tuple[types.Recipient, ...] = ("postmaster@", "abuse@")
-    ptr: Check = Check()
-    fcrdns: Check = Check()
-    helo: Check = Check()
-    sender_domain: Check = Check()
-    spf: Spf = Spf()
-    dnsbl: Check = Check()
-    rhsbl: Rhsbl = Rhsbl()
-    dnswl: Check = Check()
-    overrides: Overrides = Overrides()
+
+    def rules(self) -> dict[str, CheckRules]:
+        """The rules of each check that follows any."""
+        own = {check.name: getattr(self, key) for key, check in _TABLES.items() if check.presets is not None}
+        return {
+            name: rules_for(self.preset, name, action=each.action, score=each.score, code=each.code) for name, each in own.items()
+        }
+
+    def tables(self) -> Iterator[tuple[str, Declaration, Any]]:
+        """The key of each check's table, the check, and its options as it declares them."""
+        for key, check in _TABLES.items():
+            table = getattr(self, key)
+            own = {each.name: getattr(table, each.name) for each in fields(check.options)}
+            yield f"checks.{key}", check, check.options(**own)
+
+    def options(self) -> dict[str, Any]:
+        """The options of each check that has any."""
+        return {check.name: options for _, check, options in self.tables()}
+
+
+if TYPE_CHECKING:
+    Checks = _Checks
+else:
+    Checks = defstruct("Checks", [(key, kind, kind()) for key, check in _TABLES.items() for kind in (_table(check),)],
+                       bases=(_Checks,), namespace={"__doc__": _Checks.__doc__}, frozen=True)  # fmt: skip
 
 
 class Verdict(Struct, frozen=True):

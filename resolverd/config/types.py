@@ -1,14 +1,19 @@
 """The types that settings are declared with: a Python type, and how a key's text becomes it and back."""
 
+import functools
+import operator
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 from resolverd.config import endpoints, values
 from resolverd.config.secrets import BadValue, Secret, read_secret
 from resolverd.dnsbl.quota import Allowance
 from resolverd.mail.findings import Consequence
 from resolverd.mail.patterns import Network
+from resolverd.overrides.postfix_maps import MapFile
+from resolverd.policy.check import HostingDomain
 from resolverd.wire import names
 from resolverd.wire.ask import Server
 
@@ -72,8 +77,8 @@ AuthorisingDomain = Annotated[str, Codec(values.authorising_domain)]
 RRType = Annotated[str, Codec(values.rr_type)]
 PathText = Annotated[Path, Codec(endpoints.path)]
 StoreText = Annotated[endpoints.StoreUrl, Codec(endpoints.store_url)]
-MapText = Annotated[endpoints.MapFile, Codec(endpoints.map_file)]
-LocalDomain = Annotated[str | endpoints.MapFile, Codec(endpoints.local_domain)]
+MapText = Annotated[MapFile, Codec(endpoints.map_file)]
+LocalDomain = Annotated[str | MapFile, Codec(endpoints.local_domain)]
 Recipient = Annotated[str, Codec(values.recipient_pattern)]
 Threshold = Annotated[float | str, Codec(values.threshold, values.show_points)]
 Points = Annotated[float, Codec(values.points, values.show_points)]
@@ -82,3 +87,21 @@ ConsequenceText = Annotated[Consequence, Codec(values.consequence)]
 Ident = Annotated[str, Codec(values.ident)]
 HostText = Annotated[str, Codec(endpoints.host)]
 SecretText = Annotated[Secret, Codec(read_secret, Secret.shown)]
+
+_OF_OPTIONS: Final[dict[Any, Any]] = {
+    Consequence: ConsequenceText,
+    Network: NetworkText,
+    MapFile: MapText,
+    HostingDomain: AuthorisingDomain,
+}
+
+
+def option_type(hint: Any) -> Any:
+    """How a check's option is read: its type as a check declares it (`policy.check.Declaration`), with its codec."""
+    if hint in _OF_OPTIONS:
+        return _OF_OPTIONS[hint]
+    if get_origin(hint) is tuple:
+        return GenericAlias(tuple, (option_type(get_args(hint)[0]), ...))
+    if get_origin(hint) in (Union, UnionType):
+        return functools.reduce(operator.or_, (option_type(arm) for arm in get_args(hint)))
+    return hint

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from resolverd import bounds
 from resolverd.config.endpoints import Listen
 from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
@@ -27,8 +26,15 @@ _NOT_YET = {
 def validate(settings: Settings) -> Iterator[ConfigFault]:
     """What cannot be meant, each with the key to change."""
     yield from _times_and_scores(settings)
+    yield from _checks(settings)
     yield from _addresses(settings)
     yield from _zones(settings)
+
+
+def _checks(settings: Settings) -> Iterator[ConfigFault]:
+    for key, check, options in settings.checks.tables():
+        for name, text in check.faults(options):
+            yield ConfigFault(f"{key}.{name}", text)
 
 
 def _times_and_scores(settings: Settings) -> Iterator[ConfigFault]:
@@ -45,9 +51,6 @@ def _times_and_scores(settings: Settings) -> Iterator[ConfigFault]:
         value = getattr(verdict, key)
         if value is not None and value <= 0:
             yield ConfigFault(f"verdict.{key}", "must be above 0, or every client reaches it")
-    if len(settings.checks.spf.domain_allow) > bounds.MAX_SPF_ALLOWED:
-        text = f"names more than {bounds.MAX_SPF_ALLOWED} domains, and all are looked up at every fail"
-        yield ConfigFault("checks.spf.domain_allow", text)
     if verdict.reject_at is not None and verdict.greylist_at is not None and verdict.greylist_at > verdict.reject_at:
         yield ConfigFault("verdict.greylist_at", "is above verdict.reject_at, so nothing would be greylisted")
 

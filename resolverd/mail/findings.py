@@ -6,10 +6,6 @@ from typing import Final, NamedTuple
 
 from resolverd.wire.names import Address
 
-ANYTHING: Final = "*"
-"""In `Finding.suppresses`: every finding that speaks against the client, and greylisting."""
-
-
 POSTPONED: Final = "Message deferred"
 """How a reply begins that tells of a trouble that passes, whatever it is about. Filters that ban who was refused (fail2ban's
 ``postfix``, in all its modes and versions) go by the words of Postfix's refusals, so none of them stands there."""
@@ -75,14 +71,57 @@ class Evidence(NamedTuple):
     ms: int | None = None
 
 
+class Status(StrEnum):
+    """What a finding rests on."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+    """Something that the check wanted to know could not be found out."""
+    NOTHING = "nothing"
+    """There was nothing to look at, or nobody looked."""
+
+
+class Topic(NamedTuple):
+    """What a finding is about (``address`` and ``client``, which is its names, ``helo``, ``sender``, ``recipient``), and who
+    says it (``dns``, ``lists``, ``spf``, ``greylist``). In what is suppressed, an empty part stands for any."""
+
+    about: str = ""
+    source: str = ""
+
+    def covers(self, topic: "Topic | None") -> bool:
+        """Whether findings on this other topic are meant."""
+        return topic is not None and self.about in ("", topic.about) and self.source in ("", topic.source)
+
+
+ANYTHING: Final = Topic()
+"""In `Effect.suppresses`: every finding that speaks against the client, and greylisting."""
+GREYLISTING: Final = Topic(source="greylist")
+
+
+class Effect(NamedTuple):
+    """What a finding does to the others.
+
+    What it `suppresses` does not count. What it `may_suppress`, had an allow list been reached, refuses for now only.
+    `allow_listed`: an allow list has the client. `final`: nothing suppresses it, and no other refusal takes its place.
+    """
+
+    suppresses: tuple[Topic, ...] = ()
+    may_suppress: tuple[Topic, ...] = ()
+    allow_listed: bool = False
+    final: bool = False
+
+
+NO_EFFECT: Final = Effect()
+
+
 class Finding(NamedTuple):
-    """What one check has to say of one attempt; every check that ran says something, harmless or not.
+    """What one check has to say of one attempt; every check that ran says something, neutral or not.
 
     `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
-    counts. `consequence` is None for harmless findings. `reply` is what SMTP says where the finding refuses; a temporary
-    failure carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
-    delivered mail. `suppresses`: what does not count because of this one: names of checks, codes of findings, ``greylist``, or
-    ANYTHING.
+    counts. `consequence` is None for neutral findings. `reply` is what SMTP says where the finding refuses; a tempfail
+    carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
+    delivered mail. `topic`: what it is about, None where nothing but
+    ANYTHING suppresses it.
     """
 
     check: str
@@ -95,7 +134,9 @@ class Finding(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     ms: int = 0
     header: str = ""
-    suppresses: tuple[str, ...] = ()
+    status: Status = Status.KNOWN
+    topic: Topic | None = None
+    effect: Effect = NO_EFFECT
 
 
 class GreylistOutcome(NamedTuple):

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from resolverd.mail.findings import SmtpReply
@@ -61,6 +62,16 @@ class Match(NamedTuple):
     map: str
     key: str
     entry: Entry
+
+
+class MapFile(NamedTuple):
+    """A Postfix map's source file, with the map type that Postfix reads it as (DATABASE_README)."""
+
+    kind: str
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.path}"
 
 
 class AccessMap(Protocol):

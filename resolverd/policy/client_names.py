@@ -1,29 +1,27 @@
-"""What a client is called, and whether that leads back to it: the checks ptr and fcrdns, asked for by themselves."""
+"""What a client is called, and whether that leads back to it, asked for by itself."""
 
 from typing import NamedTuple
 
 from resolverd.clock import Clock
 from resolverd.mail.lookups import Absent, ListLookup, Question, Records, Reply
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.fcrdns import Fcrdns, iprev_name
-from resolverd.policy.checks.ptr import Ptr
-from resolverd.policy.checks.rules import CheckRules, judged
+from resolverd.policy.check import definite
+from resolverd.policy.iprev import NamesOnly, iprev_name, iprev_trouble, reverse_names
 from resolverd.policy.lookups import reply_of, run_lookups
 from resolverd.resolver.ports import Resolver
 from resolverd.wire.names import Address
 
-_PTR, _FCRDNS = Ptr(CheckRules()), Fcrdns(CheckRules())
-
 
 class ClientName(NamedTuple):
-    """What is known of a client's names: one that leads back (RFC 8601 §2.7.3) or "", and the findings' codes.
+    """What is known of a client's names: one that leads back (RFC 8601 §2.7.3) or "".
 
-    `ttl`: seconds for which that holds, None where nothing was answered. `partial`: some answer is missing.
+    `nameless`: it is certain that there is no reverse name; `unconfirmed`: that none leads back. `ttl`: seconds for which that
+    holds, None where nothing was answered. `partial`: some answer is missing.
     """
 
     name: str
-    ptr: str
-    fcrdns: str
+    nameless: bool
+    unconfirmed: bool
     ttl: int | None
     partial: bool
 
@@ -44,8 +42,13 @@ class ClientNames:
             answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
             return reply_of(answer, question.rtype)
 
-        results = await run_lookups(attempt, (_PTR, _FCRDNS), ask, self._clock, deadline)
+        results = await run_lookups(attempt, (NamesOnly(),), ask, self._clock, deadline)
         ttls = [reply.ttl for reply in results.replies.values() if isinstance(reply, Records | Absent)]
-        (ptr, *_), (fcrdns, *_) = judged(_PTR, attempt, results.replies), judged(_FCRDNS, attempt, results.replies)
-        name = iprev_name(attempt, results.replies)
-        return ClientName(name, ptr.code, fcrdns.code, min(ttls, default=None), results.partial)
+        sure = definite(results.replies)
+        return ClientName(
+            iprev_name(attempt, results.replies),
+            nameless=reverse_names(attempt, sure) == (),
+            unconfirmed=not iprev_name(attempt, sure) and iprev_trouble(attempt, sure) is None,
+            ttl=min(ttls, default=None),
+            partial=results.partial,
+        )

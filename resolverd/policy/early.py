@@ -13,9 +13,8 @@ from resolverd.mail.findings import Action
 from resolverd.mail.lookups import Clear, Listed, ListLookup, Question, Replies, Reply
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.rules import Check, judged
-from resolverd.policy.suppress import suppression
-from resolverd.policy.verdict import DENIED, Decision, VerdictRules, decide
+from resolverd.policy.check import Check, judged, suppression
+from resolverd.policy.verdict import Decision, VerdictRules, decide
 
 _TTL = 0
 
@@ -45,12 +44,12 @@ class EarlyDecision:
         lookups = [question for question in open_ if isinstance(question, ListLookup)]
         if self._curious or not open_:
             return False
-        if not suppression(self._attempt, self._checks, replies).wants.isdisjoint(open_):
+        if not suppression(self._attempt, self._checks, replies).pending.isdisjoint(open_):
             return False  # what the admin says once he knows who it is may lift all that others say
         if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
             return False
         best = self._decide(replies, self._best(replies, lookups))
-        if any(finding.code == DENIED for finding in best.findings):
+        if any(finding.effect.final for finding in best.findings):
             return True  # the admin's own refusal is the answer, whatever others say
         if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
             return True  # nothing is harsher, and none of the other questions makes it milder

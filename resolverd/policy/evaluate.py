@@ -15,16 +15,11 @@ from resolverd.mail.lookups import Clear, ListLookup, ListReply, Question, Repli
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.cache import Transaction, TransactionCache
-from resolverd.policy.checks.fcrdns import Fcrdns, iprev_lookups, iprev_name
-from resolverd.policy.checks.overrides import Overrides
-from resolverd.policy.checks.rhsbl import Rhsbl
-from resolverd.policy.checks.rules import Check, CheckRules, judged
-from resolverd.policy.checks.sender_domain import SenderDomain
-from resolverd.policy.checks.spf import Spf
+from resolverd.policy.check import Check, judged, relevant, suppression
 from resolverd.policy.early import EarlyDecision
+from resolverd.policy.iprev import NamesOnly, iprev_lookups, iprev_name
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
 from resolverd.policy.lookups import LookupResults, judge, reply_of, run_lookups
-from resolverd.policy.suppress import relevant, suppression
 from resolverd.policy.verdict import Decision, VerdictRules, decide, drop_tempfails
 from resolverd.resolver.ports import Resolver
 from resolverd.wire.names import Address
@@ -113,8 +108,8 @@ class Evaluation:
     @property
     def overrides(self) -> list[OverrideMatch]:
         """The admin's own words that have counted."""
-        own = [check for check in self._checks if isinstance(check, Overrides) and check.name not in self.results.failed]
-        return [held for check in own for held in check.effective(self.attempt, self.results.replies)]
+        own = [check for check in self._checks if check.name not in self.results.failed]
+        return [held for check in own for held in check.overrides(self.attempt, self.results.replies)]
 
     async def reverify(self) -> None:
         """Have the listings looked at once more without which the client would not be refused: once a message."""
@@ -129,7 +124,7 @@ class Evaluation:
 
     async def refresh(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
-        suppresses = suppression(self.attempt, self._checks, self.results.replies).suppresses
+        suppresses = suppression(self.attempt, self._checks, self.results.replies).topics
         counts = {each for check in self._checks for each in relevant(check, self.attempt, self.results.replies, suppresses)}
         if stale := [lookup for lookup in _stale(self.results.replies, waited) if lookup in counts]:
             self._change(await self._engine.refresh(stale, deadline=self._deadline))
@@ -138,7 +133,7 @@ class Evaluation:
         """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
         replies = self.results.replies
         if any(question not in replies for question in iprev_lookups(self.attempt, replies)):
-            replies = (await self._run_lookups(self.attempt, (Fcrdns(CheckRules()),), seen=replies)).replies
+            replies = (await self._run_lookups(self.attempt, (NamesOnly(),), seen=replies)).replies
         return iprev_name(self.attempt, replies)
 
     async def _with_names(self) -> Replies:
@@ -148,7 +143,7 @@ class Evaluation:
         """
         now = self._clock.monotonic()
         halfway = now + (self._deadline - now) / 2
-        names = [check for check in self._checks if isinstance(check, Fcrdns)]
+        names = [check for check in self._checks if check.asks_client_names]
         found = (await self._run_lookups(self.attempt, names, seen=self.results.seen, deadline=halfway)).replies
         return {**self.results.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
 
@@ -248,13 +243,7 @@ class Evaluator:
 
 def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> set[Question]:
     """What is asked of the sender's domain, which need not be the client's own."""
-    found: set[Question] = set()
-    for check in checks:
-        if isinstance(check, SenderDomain):
-            found.update(check.asks(attempt, replies))
-        elif isinstance(check, Spf):
-            found.update(check.asks(attempt, replies, sender=True))
-    return found
+    return {question for check in checks for question in check.asks_of_sender(attempt, replies)}
 
 
 def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Question]) -> bool:
@@ -267,7 +256,7 @@ def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Questi
 def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Transaction) -> Transaction | None:
     """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
     replies = known.results.replies
-    own = {check.name for check in checks if _is_of_recipient(check)} - known.results.failed
+    own = {check.name for check in checks if check.is_of_recipient()} - known.results.failed
     if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
         return None
     findings: list[Finding] = []
@@ -277,11 +266,6 @@ def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Transa
         else:
             findings += [finding for finding in known.findings if finding.check == check.name]
     return known._replace(findings=findings)
-
-
-def _is_of_recipient(check: Check) -> bool:
-    """Whether it may find something else for another recipient of the message."""
-    return isinstance(check, Overrides) or (isinstance(check, Rhsbl) and "recipient" in check.roles)
 
 
 def _stale(replies: Replies, waited: int) -> list[ListLookup]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from resolverd.clock import Clock
 from resolverd.failures import Unknown, Why
-from resolverd.mail.findings import Finding
+from resolverd.mail.findings import Finding, Topic
 from resolverd.mail.lookups import (
     SKIPPED,
     Absent,
@@ -28,8 +28,17 @@ from resolverd.mail.lookups import (
     Skipped,
 )
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.rules import NO_AUTHORITY, Check, judged, neutral
-from resolverd.policy.suppress import NOT_SUPPRESSED, SUPPRESSED, Suppression, relevant, suppression
+from resolverd.policy.check import (
+    NO_AUTHORITY,
+    NOT_SUPPRESSED,
+    SUPPRESSED,
+    Check,
+    Suppression,
+    judged,
+    neutral,
+    relevant,
+    suppression,
+)
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 
@@ -126,15 +135,15 @@ async def run_lookups(
     answered: list[Question] = []
     skipped = False
     last = -1
-    word, settled = NOT_SUPPRESSED, False
+    suppressed, settled = NOT_SUPPRESSED, False
     try:
         while True:
             if not settled:
-                word = _own_word(attempt, checks, replies) if suppressing else NOT_SUPPRESSED
-                settled = word.wants <= replies.keys()
-            wanted = _wanted(attempt, checks, replies, failed, word.suppresses)
+                suppressed = _suppression(attempt, checks, replies) if suppressing else NOT_SUPPRESSED
+                settled = suppressed.pending <= replies.keys()
+            wanted = _wanted(attempt, checks, replies, failed, suppressed.topics)
             open_ = [question for question in wanted if question not in replies]
-            waits = not word.wants.isdisjoint(open_)
+            waits = not suppressed.pending.isdisjoint(open_)
             turns = {question: turn(question) + (waits and isinstance(question, ListLookup)) for question in open_}
             first = min(turns.values(), default=0)
             if (first > last or _is_news(answered, replies, open_)) and not failed and is_decided(replies, open_):
@@ -171,7 +180,7 @@ async def run_lookups(
             task.cancel()
     for question in wanted:
         replies.setdefault(question, SKIPPED if skipped else _OVERDUE)
-    if word.suppresses:
+    if suppressed.topics:
         for question in _wanted(attempt, checks, replies, failed):
             replies.setdefault(question, SUPPRESSED)
     if failed_questions:
@@ -249,7 +258,7 @@ def _senders(of_sender: Callable[[Replies], Collection[Question]], replies: Repl
         return ()
 
 
-def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
+def _suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
     try:
         return suppression(attempt, checks, replies)
     except Exception:  # a check that fails is told of when it is asked or judges
@@ -257,7 +266,7 @@ def _own_word(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Su
 
 
 def _wanted(
-    attempt: Attempt, checks: Sequence[Check], replies: Replies, failed: set[str], suppresses: Collection[str] = ()
+    attempt: Attempt, checks: Sequence[Check], replies: Replies, failed: set[str], suppressed: Collection[Topic] = ()
 ) -> list[Question]:
     """What all checks want to know at this point, each question once, without what is lifted; checks that fail here join
     `failed`."""
@@ -266,7 +275,7 @@ def _wanted(
         if check.name in failed:
             continue
         try:
-            wanted.update(dict.fromkeys(relevant(check, attempt, replies, suppresses)))
+            wanted.update(dict.fromkeys(relevant(check, attempt, replies, suppressed)))
         except Exception:
             log.exception("check %s failed while asking", check.name)
             failed.add(check.name)

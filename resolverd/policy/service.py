@@ -31,14 +31,12 @@ from resolverd.mail.lookups import Clear, Replies
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import OverrideMatch
-from resolverd.policy.checks.fcrdns import iprev_name
-from resolverd.policy.checks.rules import Check
-from resolverd.policy.checks.spf import authorised
+from resolverd.policy.check import Check
 from resolverd.policy.evaluate import Evaluation, Evaluator, Lists
 from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
+from resolverd.policy.iprev import iprev_name
 from resolverd.policy.lookups import INTERNAL_ERROR
 from resolverd.policy.verdict import (
-    ALLOWED,
     Decision,
     VerdictRules,
     apply_greylist,
@@ -50,6 +48,7 @@ from resolverd.policy.verdict import (
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.policy.what_if import what_if
 from resolverd.resolver.ports import Resolver
+from resolverd.spf import authorised
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +171,7 @@ class PolicyService:
         known = greylist is not None and greylist.state in _KNOWN
         if attempt.client_address is None or decision.action is not Action.ACCEPT:
             return
-        if known or any(finding.code == ALLOWED for finding in decision.findings):
+        if known or any(finding.effect.allow_listed for finding in decision.findings):
             cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
             self._engine.add_known_good(attempt.client_address, cleared)
 

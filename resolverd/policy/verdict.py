@@ -14,33 +14,27 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from resolverd.mail.domains import mailbox
-from resolverd.mail.findings import ANYTHING, Action, Consequence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.mail.findings import (
+    ANYTHING,
+    GREYLISTING,
+    Action,
+    Consequence,
+    Finding,
+    GreylistOutcome,
+    SmtpReply,
+    Status,
+    Topic,
+    Verdict,
+)
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points, sanitize
-
-ADDRESS_LISTS: Final = "dnsbl"
-"""The check whose refusals rest on the client's address."""
-ALLOWED: Final = "dnswl_listed"
-"""The code of the finding that an allow list vouches for the client."""
-ALLOW_LIST_LOST: Final = "dnswl_unreachable"
-"""The code of the finding that turns them into deferrals: an allow list that could have lifted them was not reached."""
-
-DENIED: Final = "override_deny"
-"""The code of the admin's own refusal, which nothing lifts, and nothing makes harsher."""
+from resolverd.policy.check import is_suppressed
 
 REPLY_LIMIT: Final = 400
 """Octets of a reply's text, link and reference included (RFC 5321 §4.5.3.1.5 allows 512 with everything Postfix adds)."""
 LINK_LIMIT: Final = 200
 """Longest link worth its place in a reply."""
-
-_ALLOW_LISTS: Final = frozenset({"dnswl"})
-"""The check that speaks for them."""
-_UNKNOWN: Final = ("_unknown", "_temperror", "_unreachable")
-"""How the codes of findings end that say that something could not be found out."""
-
-_NO_WORD: Final = frozenset({"override_none", "access_none"})
-"""The codes of findings that the admin has said nothing."""
 
 _UNLIKE_PARTS: Final = str.maketrans({";": ",", "=": ":"})
 _AGAINST = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
@@ -121,7 +115,7 @@ def drop_tempfails(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without the deferrals for what could not be looked up: it was our network, not the client's fault."""
     return [
         finding._replace(text=f"{finding.text}, as the internet is out of reach", consequence=None, reply=None)
-        if finding.consequence is Consequence.DEFER and is_unknown(finding)
+        if finding.consequence is Consequence.DEFER and finding.status is Status.UNKNOWN
         else finding
         for finding in findings
     ]
@@ -142,7 +136,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
         return Decision(Action.ACCEPT, score, f"exempt recipient {sanitize(mailbox(attempt.recipient), 80)}", counted, mode=mode)
     ruling = [finding for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
     # The admin's own refusal is the answer, also where it only puts off what others would refuse for good.
-    rulings = [_ruling(finding) for finding in ruling if finding.code == DENIED]
+    rulings = [_ruling(finding) for finding in ruling if finding.effect.final]
     rulings = rulings or [*map(_ruling, ruling), *_by_points(counted, rules)]
     if rulings:
         worst = max(rulings, key=_harshness)
@@ -163,26 +157,21 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
 def _why_accepted(findings: tuple[Finding, ...], counted: tuple[Finding, ...], score: float, *, greylists: bool) -> str:
     """What has decided that nothing is refused: the admin's word, an allow list that spared something, how little there is,
     or how little is known."""
-    own = next((finding for finding in findings if finding.suppresses and finding.check not in _ALLOW_LISTS), None)
+    own = next((finding for finding in findings if finding.effect.suppresses and not finding.effect.allow_listed), None)
     if own is not None:
         return own.text
-    allow_listing = next((finding for finding in counted if finding.code == ALLOWED), None)
-    lifted = any(_is_suppressed(each, finding.suppresses) for finding in findings if finding.suppresses for each in findings)
+    allow_listing = next((finding for finding in counted if finding.effect.allow_listed), None)
+    lifted = any(_is_suppressed(each, by.effect.suppresses) for by in findings if by.effect.suppresses for each in findings)
     if allow_listing is not None and (lifted or (greylists and _is_allow_listed(counted))):
         return allow_listing.text
     if score > 0:
         return f"score {points(score)}, too little to refuse"
-    unknown = dict.fromkeys(each.check for each in counted if is_unknown(each))
+    unknown = dict.fromkeys(each.check for each in counted if each.status is Status.UNKNOWN)
     if not unknown:
         return "nothing speaks against it"
-    if all(is_unknown(each) or each.code.endswith("_skipped") or each.code in _NO_WORD for each in counted):
+    if all(each.status is not Status.KNOWN for each in counted):
         return f"nothing could be found out: {', '.join(unknown)}"
     return f"nothing speaks against it, as far as is known (not: {', '.join(unknown)})"
-
-
-def is_unknown(finding: Finding) -> bool:
-    """Whether a check could not find out what it wanted to know."""
-    return finding.code.endswith(_UNKNOWN)
 
 
 def apply_greylist(decision: Decision, greylist: GreylistOutcome | None) -> Decision:
@@ -269,8 +258,8 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
     reply = heaviest.reply
     if reply is None or not reply.permanent:
         reply = SmtpReply(550, "5.7.1", f"Message rejected (score {points(total)}, refused from {points(rules.reject_at)})")
-    addresses = sum(finding.score for finding in scoring if finding.check == ADDRESS_LISTS)
-    if addresses > 0 and total - addresses < rules.reject_at and _has(findings, ALLOW_LIST_LOST):
+    doubtful = sum(finding.score for finding in scoring if is_suppressed(finding.topic, _may_suppress(findings)))
+    if doubtful > 0 and total - doubtful < rules.reject_at:
         return [_Ruling(Action.DEFER, reply.postponed, f"{reason} (an allow list was not reached)", heaviest.link)]
     return [_Ruling(Action.REJECT, reply, reason, heaviest.link)]
 
@@ -282,33 +271,34 @@ def _as_they_count(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """
     counted = findings
     for by in findings:
-        if by.suppresses:
-            counted = tuple(_suppressed(each, by) if _is_suppressed(each, by.suppresses) else each for each in counted)
-    untouched = not any(ADDRESS_LISTS in each.suppresses or ANYTHING in each.suppresses for each in findings)
-    if untouched and _has(findings, ALLOW_LIST_LOST):
-        return tuple(_to_defer(finding) if _rests_on_addresses(finding) else finding for finding in counted)
+        if topics := by.effect.suppresses:
+            counted = tuple(_suppressed(each, by) if _is_suppressed(each, topics) else each for each in counted)
+    if doubtful := _may_suppress(findings):
+        return tuple(_to_defer(finding) if is_suppressed(finding.topic, doubtful) else finding for finding in counted)
     return counted
 
 
-def _is_suppressed(finding: Finding, suppresses: tuple[str, ...]) -> bool:
-    if finding.consequence is None or finding.code == DENIED:
+def _may_suppress(findings: tuple[Finding, ...]) -> list[Topic]:
+    """What allow lists could have suppressed that were not reached; nothing of what is suppressed without them."""
+    lost = [topic for finding in findings for topic in finding.effect.may_suppress]
+    return [topic for topic in lost if not any(is_suppressed(topic, finding.effect.suppresses) for finding in findings)]
+
+
+def _is_suppressed(finding: Finding, topics: tuple[Topic, ...]) -> bool:
+    if not topics or finding.consequence is None or finding.effect.final:
         return False
-    if finding.check in suppresses or finding.code in suppresses:
-        return True
-    return ANYTHING in suppresses and finding.consequence in _AGAINST and finding.score >= 0
+    if ANYTHING in topics:
+        return finding.consequence in _AGAINST and finding.score >= 0
+    return is_suppressed(finding.topic, topics)
 
 
 def _skips_greylist(findings: tuple[Finding, ...]) -> bool:
     """The admin's word lifts greylisting."""
-    return any(ANYTHING in finding.suppresses or "greylist" in finding.suppresses for finding in findings)
-
-
-def _rests_on_addresses(finding: Finding) -> bool:
-    return finding.check == ADDRESS_LISTS and finding.consequence is not None
+    return any(is_suppressed(GREYLISTING, finding.effect.suppresses) for finding in findings)
 
 
 def _suppressed(finding: Finding, allow_listing: Finding) -> Finding:
-    return finding._replace(text=f"{finding.text} (lifted: {allow_listing.text})", score=0, consequence=None, reply=None)
+    return finding._replace(text=f"{finding.text} (suppressed: {allow_listing.text})", score=0, consequence=None, reply=None)
 
 
 def _to_defer(finding: Finding) -> Finding:
@@ -321,13 +311,9 @@ def _to_defer(finding: Finding) -> Finding:
     )
 
 
-def _has(findings: tuple[Finding, ...], code: str) -> bool:
-    return any(finding.code == code for finding in findings)
-
-
 def _is_allow_listed(findings: tuple[Finding, ...]) -> bool:
     """An allow list that acts (not one that only tags or warns) vouches for the client."""
-    return any(finding.code == ALLOWED and finding.consequence in (None, Consequence.SCORE) for finding in findings)
+    return any(finding.effect.allow_listed and finding.consequence in (None, Consequence.SCORE) for finding in findings)
 
 
 def _is_suspicious(findings: tuple[Finding, ...], rules: VerdictRules) -> bool:

@@ -6,7 +6,7 @@ from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcom
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points
-from resolverd.policy.verdict import ALLOW_LIST_LOST, Decision, VerdictRules, decide
+from resolverd.policy.verdict import Decision, VerdictRules, decide
 
 
 def what_if(
@@ -25,7 +25,7 @@ def what_if(
     greylisting. `skipped`: not everything was asked, as the decision was certain.
     """
     found = _exempt(attempt, findings, rules, decision)
-    telling = [each for each in findings if each.consequence is not None or each.suppresses or each.code == ALLOW_LIST_LOST]
+    telling = [each for each in findings if each.consequence is not None or each.effect.suppresses or each.effect.may_suppress]
     for finding in telling if not found else ():
         changed = decide(attempt, [each for each in findings if each is not finding], rules)
         if _differs(changed, decision):
@@ -53,7 +53,7 @@ def _together(
     attempt: Attempt, findings: Sequence[Finding], telling: Sequence[Finding], rules: VerdictRules, decision: Decision
 ) -> list[WhatIf]:
     """As many as it takes, of those that speak against it."""
-    against = [each for each in telling if each.consequence is not None and not each.suppresses]
+    against = [each for each in telling if each.consequence is not None and not each.effect.suppresses]
     left_out: list[Finding] = []
     for finding in sorted(against, key=lambda each: -each.score):
         left_out.append(finding)

@@ -5,13 +5,15 @@
                  macros     %{…} to text
                  evaluate   the record applied to the subject, a generator over `mail.lookups.Lookup`; `follow` runs it with the
                             replies so far: what is next, or what came of it
+                 identities which subjects an attempt has
                  header     the outcome on delivered mail
 
 Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
 """
 
 from resolverd.spf.evaluate import Outcome, Progress, Subject, check_host, follow
-from resolverd.spf.header import Identity, authentication_results, received_spf
+from resolverd.spf.header import authentication_results, received_spf
+from resolverd.spf.identities import Identity, authorised, claims, subject_of
 from resolverd.spf.record import Result
 
 __all__ = [
@@ -21,7 +23,10 @@ __all__ = [
     "Result",
     "Subject",
     "authentication_results",
+    "authorised",
     "check_host",
+    "claims",
     "follow",
     "received_spf",
+    "subject_of",
 ]

@@ -1,24 +1,17 @@
 """The outcome on delivered mail: Received-SPF (RFC 7208 §9.1) or Authentication-Results (RFC 8601), each on one line."""
 
 import re
-from enum import StrEnum
 
 from resolverd import bounds
 from resolverd.mail.sanitize import sanitize
 from resolverd.spf.evaluate import Outcome, Subject
+from resolverd.spf.identities import Identity
 from resolverd.spf.record import Result
 from resolverd.wire.alabels import in_ascii
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _ADDRESS = 330
 """Octets of an address: 64 and 255 with an ``@`` between them, and some to spare (RFC 5321 §4.5.3.1)."""
-
-
-class Identity(StrEnum):
-    """Whose name was checked (RFC 7208 §9.1)."""
-
-    MAILFROM = "mailfrom"
-    HELO = "helo"
 
 
 def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:

@@ -74,9 +74,9 @@ class ClientZones:
         host = await self._names.look(client, deadline=deadline)
         ttl = dnsbl_zone.DEFAULT_TTL if host.ttl is None else max(1, min(host.ttl, dnsbl_zone.DEFAULT_TTL))
         ttl = min(ttl, dnsbl_zone.PARTIAL_TTL) if host.partial else ttl
-        if subzone == NOPTR and host.ptr == "ptr_missing":
+        if subzone == NOPTR and host.nameless:
             return Told(dnsbl_zone.listed(f"{client} has no reverse hostname"), ttl)
-        if subzone == NOFCRDNS and host.fcrdns in ("fcrdns_missing", "fcrdns_mismatch"):
+        if subzone == NOFCRDNS and host.unconfirmed:
             return Told(dnsbl_zone.listed(f"no hostname of {client} leads back to it"), ttl)
         return Told(_NOTHING, ttl)
 

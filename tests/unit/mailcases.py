@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
 from resolverd.dnsbl.codes import CodeTable
 from resolverd.dnsbl.spec import DOMAIN, IP4, IP6, ListSpec
@@ -9,7 +11,9 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding
 from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Reply
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.rules import Check
+from resolverd.overrides.postfix_maps import MapFile
+from resolverd.policy.check import Check
+from resolverd.policy.checks.access import AccessMaps, AccessOptions
 from resolverd.wire import rdata
 from resolverd.wire.codes import type_from_text
 from resolverd.wire.names import from_text, lower
@@ -120,3 +124,10 @@ def judged(check: Check, subject: Attempt, world: World) -> list[Finding]:
 
 def codes(findings: list[Finding]) -> list[str]:
     return [finding.code for finding in findings]
+
+
+def with_maps(access: AccessMaps | None) -> dict[str, Any]:
+    """What `checks.build` takes for these access maps."""
+    client, helo = (tuple(MapFile("hash", Path(each.name)) for each in maps) for maps in access or ((), ()))
+    maps = zip((*client, *helo), (*access.client, *access.helo) if access else (), strict=True)
+    return {"options": {"access": AccessOptions(client, helo)}, "maps": dict(maps)}

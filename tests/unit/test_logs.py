@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from resolverd import logs
-from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
+from resolverd.mail.findings import ANYTHING, Action, Consequence, Effect, Finding, GreylistOutcome, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers.policy.server import decision_fields, nameless_reason
@@ -240,7 +240,7 @@ WORDS = "sentinel: mail.sentinel.example [192.0.2.1], <sentinel@sentinel.example
 FINDINGS = (
     Finding("dnsbl", "dnsbl_listed", f"blocked using zen.spamhaus.org; {WORDS}", 6, Consequence.REJECT),
     Finding("spf", "spf_fail", WORDS, 2, Consequence.SCORE),
-    Finding("overrides", "override_allow", WORDS, suppresses=("*",)),
+    Finding("overrides", "override_allow", WORDS, effect=Effect((ANYTHING,))),
     Finding("ptr", "ptr_ok", WORDS),
 )
 

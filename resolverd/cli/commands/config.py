@@ -24,7 +24,7 @@ def check(ctx: click.Context, config: Path | None) -> None:
     nothing but itself from counting, so the daemon starts.
     """
     from resolverd.app import named_files
-    from resolverd.config.local_domains import unnamed
+    from resolverd.config.map_files import unnamed
 
     path = config_path(ctx, config)
     settings = configuration.load(path)
@@ -56,7 +56,7 @@ def show(ctx: click.Context, config: Path | None) -> None:
 @click.pass_context
 def postfix(ctx: click.Context, config: Path | None) -> None:
     """The lines of main.cf for this very configuration."""
-    from resolverd.config.local_domains import unnamed
+    from resolverd.config.map_files import unnamed
     from resolverd.config.postfix import local_domains, main_cf
 
     settings = configuration.load(config_path(ctx, config))

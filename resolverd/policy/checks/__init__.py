@@ -1,87 +1,67 @@
-"""The checks: one file each, with two pure functions (`rules.Check`): what it asks, and how it judges what came back.
+"""The checks: every module here is one, with its declaration in ``CHECK`` (`check.Declaration`).
 
-A new check is one file, one line in `CHECKS`, its rules in `rules.PRESETS`, and a table of cases.
+A new check is one file here, what its table says in config.toml, and its cases in the tests: configuration, verdict, metrics
+and JSON know of it what it declares.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+import pkgutil
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Final
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Consequence
+from resolverd.overrides.postfix_maps import AccessMap, MapFile
 from resolverd.overrides.rules import OverrideIndex
-from resolverd.policy.checks.access import Access, AccessMaps
-from resolverd.policy.checks.dnsbl import Dnsbl
-from resolverd.policy.checks.dnswl import Dnswl
-from resolverd.policy.checks.fcrdns import Fcrdns
-from resolverd.policy.checks.helo import Helo
-from resolverd.policy.checks.overrides import Overrides
-from resolverd.policy.checks.ptr import Ptr
-from resolverd.policy.checks.rhsbl import DEFAULT, Rhsbl
-from resolverd.policy.checks.rules import PRESETS, Check, CheckRules
-from resolverd.policy.checks.sender_domain import SenderDomain
-from resolverd.policy.checks.spf import Spf, SpfOptions
+from resolverd.policy.check import Check, CheckRules, Declaration, Inputs
 from resolverd.policy.local_domains import NONE, LocalDomains
 
-__all__ = ["CHECKS", "PRESETS", "AccessMaps", "Check", "CheckRules", "SpfOptions", "build", "rules_for"]
-
-
-class Inputs(NamedTuple):
-    """What checks are made of besides their rules: the lists that are asked, and options of a single check."""
-
-    lists: tuple[ListSpec, ...]
-    spf: SpfOptions
-    rhsbl: Collection[str]
-    local: LocalDomains
-
-
-_Maker = Callable[[CheckRules, Inputs], Check]
-
-CHECKS: Final[tuple[tuple[str, _Maker], ...]] = (
-    # All ask at the same time; the order is that of the findings, and among equally harsh ones the first words the reply.
-    ("ptr", lambda rules, inputs: Ptr(rules)),  # says more than fcrdns, which fails as well where there is no name at all
-    ("fcrdns", lambda rules, inputs: Fcrdns(rules)),  # the client, before what it says of itself
-    ("helo", lambda rules, inputs: Helo(rules)),  # what it says first
-    ("sender_domain", lambda rules, inputs: SenderDomain(rules, inputs.local)),  # what it says next
-    ("spf", lambda rules, inputs: Spf(rules, inputs.spf)),  # and whether it may: a name must be there to be spoken for
-    # a listing has a link on which the sender can act, so it stands before the lists of domains
-    ("dnsbl", lambda rules, inputs: Dnsbl(rules, inputs.lists)),
-    ("rhsbl", lambda rules, inputs: Rhsbl(rules, inputs.lists, inputs.rhsbl)),
-    ("dnswl", lambda rules, inputs: Dnswl(rules, inputs.lists)),  # last, as it never refuses
+_modules = (import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__))
+DECLARATIONS: Final[Mapping[str, Declaration]] = MappingProxyType(
+    {each.name: each for each in sorted((module.CHECK for module in _modules), key=lambda each: each.order)}
 )
-"""Every check by name, with how it is made."""
+"""Every check by name, in their order."""
+
+PRESETS: Final[Mapping[str, Mapping[str, CheckRules]]] = MappingProxyType(
+    {
+        preset: {name: each.presets[preset] for name, each in DECLARATIONS.items() if each.presets is not None}
+        # tutorial: what the restrictions of the same meaning do in smtpd; points are there for thresholds of one's own.
+        # scored: no single sign refuses by itself, except a list that weighs as much as `reject_at`: a client without reverse
+        # name (2 + 1) and with a bad HELO (2) is only greylisted, with a sender domain that is not there (3) it is refused.
+        for preset in ("tutorial", "scored")
+    }
+)
+"""Rules by preset and check: what ``[checks.NAME]`` falls back to, key by key."""
 
 
 def build(
     rules: Mapping[str, CheckRules],
     lists: Sequence[ListSpec],
     *,
-    spf: SpfOptions | None = None,
-    rhsbl: Collection[str] = DEFAULT,
-    access: AccessMaps | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    maps: Mapping[MapFile, AccessMap] = MappingProxyType({}),
     overrides: OverrideIndex | None = None,
     local: LocalDomains = NONE,
+    hostname: str = "unknown",
 ) -> tuple[Check, ...]:
-    """The checks that are on, in their order. A check without rules, or with the action off, is left out.
+    """The checks that are on, in their order. One that follows rules, and has none or the action off, is left out.
 
-    In front of them stands the admin's own word: overrides, then maps, if there are any; it follows no rules but its own.
+    `rules` and `options` by check; where options are missing, its defaults.
     """
-    inputs = Inputs(tuple(lists), spf or SpfOptions(), rhsbl, local)
-    on = {name: own for name, own in rules.items() if own.consequence is not Consequence.OFF}
-    suppression: list[Check] = [] if overrides is None else [Overrides(overrides)]
-    if access:
-        suppression.append(Access(access))
-    return (*suppression, *(make(on[name], inputs) for name, make in CHECKS if name in on))
+    inputs = Inputs(tuple(lists), maps, overrides, local, hostname)
+    made: list[Check | None] = []
+    for name, each in DECLARATIONS.items():
+        own = CheckRules() if each.presets is None else rules.get(name)
+        if own is not None and own.consequence is not Consequence.OFF:
+            made.append(each.make(own, options[name] if name in options else each.options(), inputs))
+    return tuple(check for check in made if check is not None)
 
 
 def rules_for(
     preset: str, name: str, *, action: str | None = None, score: float | None = None, code: int | None = None
 ) -> CheckRules:
-    """One check's rules: what ``[checks.NAME]`` sets, else what the preset has. Raises ValueError for an impossible value.
-
-    ``dnswl`` has no refusal of its own: every action that could refuse stands for its part in preset tutorial.
-    """
+    """One check's rules: what ``[checks.NAME]`` sets, else what the preset has. Raises ValueError for an impossible value."""
     base = PRESETS[preset][name]
     consequence = base.consequence if action is None else Consequence(action)
-    if name == "dnswl" and consequence in (Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST):
-        consequence = None
     return CheckRules(consequence, base.score if score is None else score, base.code if code is None else code)

@@ -1,24 +1,32 @@
-"""What the admin has decided of a client or a HELO name by himself: ``check_client_access`` and ``check_helo_access``.
+"""What the admin's access maps say of a client or a HELO name: ``check_client_access`` and ``check_helo_access``.
 
-Each acts where the tutorial has it: ``helo_access`` before the HELO restrictions, so that OK lifts those and nothing else;
-``client_access`` before the lists (its ``rbl_override``), so that OK lifts what lists say of addresses and names.
+Each acts where the tutorial has it: ``helo_access`` before the HELO restrictions, so that OK suppresses those and nothing else;
+``client_access`` before the lists (its ``rbl_override``), so that OK suppresses what lists say of addresses and names.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from resolverd.mail.findings import Consequence, Evidence, Finding
+from resolverd.mail.findings import Consequence, Effect, Evidence, Finding, Topic
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
-from resolverd.overrides.postfix_maps import AccessMap, Match, Verb
-from resolverd.policy.checks.fcrdns import iprev_lookups, iprev_name
-from resolverd.policy.checks.rules import neutral
+from resolverd.overrides.postfix_maps import AccessMap, MapFile, Match, Verb
+from resolverd.policy.check import Check, Declaration, Inputs, neutral, nothing
+from resolverd.policy.iprev import iprev_lookups, iprev_name
 
-SUPPRESSED_FOR_HELO = ("helo",)
-SUPPRESSED_FOR_CLIENT = ("dnsbl", "rhsbl")
-"""The checks that stand behind each map in the tutorial's restrictions."""
+SUPPRESSED_FOR_HELO = Effect((Topic("helo", "dns"),))
+SUPPRESSED_FOR_CLIENT = Effect((Topic(source="lists"),))
+"""What stands behind each map in the tutorial's restrictions."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessOptions:
+    """``[checks.overrides]``: Postfix map source files, as they are."""
+
+    client_access: tuple[MapFile, ...] = ()
+    helo_access: tuple[MapFile, ...] = ()
 
 
 class AccessMaps(NamedTuple):
@@ -33,18 +41,19 @@ class AccessMaps(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Access(Check):
     """Codes: ``access_client_`` and ``access_helo_`` with ``ok``, ``reject``, ``defer``; ``access_none``."""
 
     maps: AccessMaps = field(default_factory=AccessMaps)
-    name: str = "access"
+    name: ClassVar[str] = "access"
+    is_override: ClassVar[bool] = True
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """What proves the client's name, where the mail server has not said it: names that lie are no names."""
         return iprev_lookups(attempt, replies) if self.maps.client else ()
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """The word of the first map of each kind that decides; DUNNO leaves it to the next one, as in a list of restrictions."""
+        """What the first map of each kind says that decides; DUNNO leaves it to the next one, as in a list of restrictions."""
         findings: list[Finding] = []
         if attempt.client_address is not None:
             found = _decisive(self._client(attempt, replies))
@@ -52,7 +61,7 @@ class Access:
         if attempt.helo_name:
             found = _decisive([each.of_name(attempt.helo_name) for each in self.maps.helo])
             findings += [_finding("helo", attempt.helo_name, "Helo command", each) for each in found]
-        return findings or [neutral(self.name, "access_none", "no map has a say")]
+        return findings or [nothing(self.name, "access_none", "no map has an entry")]
 
     def _client(self, attempt: Attempt, replies: Replies) -> Iterable[Match | None]:
         """A client without a name that leads back is called ``unknown``, as in smtpd; names come before addresses."""
@@ -72,11 +81,28 @@ def _finding(kind: str, who: str, host: str, match: Match) -> Finding:
     code = f"access_{kind}_{entry.verb}"
     where = sanitize(f"{match.map} has {match.key} {entry.result}", 200)
     if entry.reply is None:
-        suppresses = SUPPRESSED_FOR_CLIENT if kind == "client" else SUPPRESSED_FOR_HELO
-        what = "lists have no say" if kind == "client" else "HELO restrictions do not apply"
+        effect = SUPPRESSED_FOR_CLIENT if kind == "client" else SUPPRESSED_FOR_HELO
+        what = "lists do not count" if kind == "client" else "HELO restrictions do not apply"
         text = f"{sanitize(who, 120)}: {where}, so {what}"
-        return neutral("access", code, text, seen)._replace(suppresses=suppresses)
+        return neutral("access", code, text, seen)._replace(effect=effect)
     return neutral("access", code, f"{sanitize(who, 120)}: {where}", seen)._replace(
         consequence=Consequence.DEFER if entry.verb is Verb.DEFER else Consequence.REJECT,
         reply=entry.reply._replace(text=f"{host} rejected ({entry.reply.text})"),
     )
+
+
+def _made(options: AccessOptions, inputs: Inputs) -> Access | None:
+    maps = AccessMaps(
+        tuple(inputs.maps[file] for file in options.client_access if file in inputs.maps),
+        tuple(inputs.maps[file] for file in options.helo_access if file in inputs.maps),
+    )
+    return Access(maps) if maps else None
+
+
+CHECK = Declaration(
+    name=Access.name,
+    order=2,  # behind overrides, which are newer
+    make=lambda rules, options, inputs: _made(options, inputs),
+    options=AccessOptions,
+    table="overrides",
+)

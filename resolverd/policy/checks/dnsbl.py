@@ -2,25 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from resolverd.dnsbl.names import is_public
 from resolverd.dnsbl.spec import ListSpec
-from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.listings import Asked, asked, listings, not_listed, uncounted
-from resolverd.policy.checks.rules import CheckRules, fail, neutral
+from resolverd.policy.check import Check, CheckRules, Declaration, fail, nothing
+from resolverd.policy.evidence import evidence
+from resolverd.policy.listings import Asked, address_lists, listings, not_listed, uncounted, why_not_asked
+
+TOPIC = Topic("address", "lists")
 
 
 @dataclass(frozen=True, slots=True)
-class Dnsbl:
+class Dnsbl(Check):
     """Codes: ``dnsbl_listed`` (one finding a list), ``dnsbl_uncounted`` (a listing of 0 points), ``dnsbl_clear``,
     ``dnsbl_unknown``, ``dnsbl_skipped``."""
 
     rules: CheckRules
     lists: tuple[ListSpec, ...]
-    name: str = "dnsbl"
+    name: ClassVar[str] = "dnsbl"
+    topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """Every block list that takes addresses of this family."""
@@ -31,7 +34,7 @@ class Dnsbl:
         address = attempt.client_address
         questions = self._asked(attempt)
         if not questions:
-            return [neutral(self.name, "dnsbl_skipped", skipped(attempt))]
+            return [nothing(self.name, "dnsbl_skipped", why_not_asked(attempt))]
         findings = []
         for one, listed in listings(questions, replies):
             if not listed.weight:
@@ -46,6 +49,7 @@ class Dnsbl:
                     f"{blocked}: {listed.reason}" if listed.reason else blocked,
                     SmtpReply(554, "5.7.1", f"Service unavailable ({blocked})"),
                     evidence(replies, [one.question], one.spec.shown),
+                    topic=TOPIC,
                     weight=listed.weight,
                     link=listed.link,
                 )
@@ -56,16 +60,9 @@ class Dnsbl:
         return address_lists(attempt, (spec for spec in self.lists if not spec.allows))
 
 
-def address_lists(attempt: Attempt, lists: Iterable[ListSpec]) -> list[Asked]:
-    """The lists that can know anything of the client's address."""
-    address = attempt.client_address
-    return asked(lists, address) if address is not None and is_public(address) else []
-
-
-def skipped(attempt: Attempt) -> str:
-    """Why no list was asked about the address."""
-    if attempt.client_address is None:
-        return "no client address given"
-    if not is_public(attempt.client_address):
-        return f"{attempt.client_address} is not a public address"
-    return f"no list is asked about IPv{attempt.client_address.version} addresses"
+CHECK = Declaration(
+    name=Dnsbl.name,
+    order=60,  # a listing has a link on which the sender can act, so it stands before the lists of domains
+    make=lambda rules, options, inputs: Dnsbl(rules, inputs.lists),
+    presets={"tutorial": CheckRules(Consequence.REJECT), "scored": CheckRules(Consequence.SCORE)},
+)

@@ -5,14 +5,15 @@ As ``reject_invalid_helo_hostname``, ``reject_non_fqdn_helo_hostname`` and ``rej
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from resolverd.failures import Unknown, Why
 from resolverd.mail import hostnames
-from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import CheckRules, fail, neutral, skipped, tempfail
+from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
+from resolverd.policy.evidence import evidence, why
 from resolverd.wire import codes
 
 INVALID = SmtpReply(501, "5.5.2", "Helo command rejected (Invalid name)")
@@ -20,14 +21,16 @@ BAD_LITERAL = SmtpReply(501, "5.5.2", "Helo command rejected (invalid ip address
 NOT_FQDN = SmtpReply(504, "5.5.2", "Helo command rejected (need fully-qualified hostname)")
 NOT_FOUND = SmtpReply(450, "4.7.1", "Helo command rejected (Host not found)")
 LATER = SmtpReply(450, "4.7.1", "Message deferred (the HELO name could not be looked up)")
+TOPIC = Topic("helo", "dns")
 
 
 @dataclass(frozen=True, slots=True)
-class Helo:
+class Helo(Check):
     """Codes: ``helo_`` with ``ok``, ``literal``, ``invalid``, ``not_fqdn``, ``not_found``, ``unknown``, ``skipped``."""
 
     rules: CheckRules
-    name: str = "helo"
+    name: ClassVar[str] = "helo"
+    topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The name's addresses, and only if it has none its mail servers: most names have an address."""
@@ -46,10 +49,10 @@ class Helo:
         """Syntax first, then existence. Any of A, AAAA and MX will do; so will a null MX, as the name need not take mail."""
         helo = attempt.helo_name
         if not helo:
-            return [neutral(self.name, "helo_skipped", "no HELO name given")]
+            return [nothing(self.name, "helo_skipped", "no HELO name given")]
         if fault := _fault(helo):
             code, text, reply = fault
-            return [fail(self.name, self.rules, code, text, reply)]
+            return [fail(self.name, self.rules, code, text, reply, topic=TOPIC)]
         if hostnames.is_literal(helo):
             return [neutral(self.name, "helo_literal", f"HELO {helo} is an address literal")]
         questions = _questions(helo)
@@ -62,9 +65,9 @@ class Helo:
                 return [skipped(self.name, f"HELO {helo}", seen)]
             if isinstance(answer, Unknown):
                 text = f"HELO {helo} could not be looked up ({why(answer)})"
-                return [tempfail(self.name, self.rules, "helo_unknown", text, LATER, seen)]
+                return [tempfail(self.name, self.rules, "helo_unknown", text, LATER, seen, topic=TOPIC)]
         text = f"HELO {helo} has neither address nor mail server"
-        return [fail(self.name, self.rules, "helo_not_found", text, NOT_FOUND, seen)]
+        return [fail(self.name, self.rules, "helo_not_found", text, NOT_FOUND, seen, topic=TOPIC)]
 
 
 def _fault(helo: str) -> tuple[str, str, SmtpReply] | None:
@@ -89,3 +92,11 @@ def _questions(helo: str) -> tuple[Lookup, ...]:
 
 def _exists(question: Lookup, replies: Replies) -> bool:
     return isinstance(replies.get(question), Records)
+
+
+CHECK = Declaration(
+    name=Helo.name,
+    order=30,  # what the client says first
+    make=lambda rules, options, inputs: Helo(rules),
+    presets={"tutorial": CheckRules(Consequence.REJECT, 2), "scored": CheckRules(Consequence.SCORE, 2)},
+)

@@ -1,15 +1,15 @@
-"""The admin's own word on the client or the sender (`overrides.rules`), before anything that strangers say.
+"""The admin's overrides on the client or the sender (`overrides.rules`), before anything that strangers say.
 
 A denial refuses by itself, as ``check_client_access`` and ``check_sender_access`` do with REJECT; a temporary one, such as a ban
-for an hour, puts off. An allowance refuses nothing: it lifts what others find (`Finding.suppresses`), as far as it reaches.
+for an hour, puts off. An allowance refuses nothing: it suppresses what others find (`Effect.suppresses`), as far as it reaches.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from resolverd.mail.domains import canonical, mailbox
-from resolverd.mail.findings import ANYTHING, Consequence, Finding, SmtpReply
+from resolverd.mail.findings import ANYTHING, GREYLISTING, Consequence, Effect, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import (
@@ -25,9 +25,8 @@ from resolverd.overrides.rules import (
     Subjects,
     decide,
 )
-from resolverd.policy.checks.fcrdns import Fcrdns, iprev_name
-from resolverd.policy.checks.rules import CheckRules, neutral
-from resolverd.policy.verdict import DENIED
+from resolverd.policy.check import Check, Declaration, neutral, nothing
+from resolverd.policy.iprev import iprev_lookups, iprev_name
 
 NAME: Final = "overrides"
 """The check's name in findings and metrics."""
@@ -38,40 +37,41 @@ _REPLIES = {
     Role.SENDER_DOMAIN: SmtpReply(554, "5.7.1", "Sender address rejected (Access denied)"),
     Role.HELO: SmtpReply(554, "5.7.1", "Helo command rejected (Access denied)"),
 }
+_FINAL = Effect(final=True)
 _BANNED = SmtpReply(450, "4.7.1", "Message deferred (not taken for now, please try again later)")
 """Not in the words of a refusal: the filter that has led to a ban must not count what the ban says."""
 
-_REACH: Final[dict[tuple[Role, str], tuple[str, ...]]] = {
+_SUPPRESSES: Final[dict[tuple[Role, str], tuple[Topic, ...]]] = {
     **{
-        (role, scope): suppresses
+        (role, scope): topics
         for role in (Role.CLIENT, Role.SENDER)
-        for scope, suppresses in {
+        for scope, topics in {
             EVERYTHING: (ANYTHING,),
-            LISTS: ("dnsbl", "rhsbl"),
-            GREYLIST: ("greylist",),
-            SPF: ("spf",),
+            LISTS: (Topic(source=LISTS),),
+            GREYLIST: (GREYLISTING,),
+            SPF: (Topic(source=SPF),),
         }.items()
     },
-    # Anybody can say these of himself: they lift what is found of the very name, and nothing that is found of the client.
-    (Role.SENDER_DOMAIN, EVERYTHING): ("sender_domain", "rhsbl_sender_listed", "spf"),
-    (Role.SENDER_DOMAIN, LISTS): ("rhsbl_sender_listed",),
-    (Role.SENDER_DOMAIN, SPF): ("spf",),
-    (Role.HELO, EVERYTHING): ("helo", "rhsbl_helo_listed"),
-    (Role.HELO, LISTS): ("rhsbl_helo_listed",),
+    # Anybody can say these of himself: they suppress what is found of the very name, and nothing that is found of the client.
+    (Role.SENDER_DOMAIN, EVERYTHING): (Topic("sender"),),
+    (Role.SENDER_DOMAIN, LISTS): (Topic("sender", LISTS),),
+    (Role.SENDER_DOMAIN, SPF): (Topic("sender", SPF),),
+    (Role.HELO, EVERYTHING): (Topic("helo"),),
+    (Role.HELO, LISTS): (Topic("helo", LISTS),),
 }
-"""What an allowance lifts, by what its subject is in the attempt and by its scope: names of checks, or codes."""
+"""What an allowance suppresses, by what its subject is in the attempt and by its scope."""
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Check):
     """Codes: ``override_deny``, ``override_allow``, ``override_none``.
 
-    `index` may change while an attempt is looked at: the admin's word counts at once.
+    `index` may change while an attempt is looked at: an override counts at once.
     """
 
     index: OverrideIndex
-    name: str = NAME
-    _fcrdns: Fcrdns = field(default=Fcrdns(CheckRules()), repr=False)
+    name: ClassVar[str] = NAME
+    is_override: ClassVar[bool] = True
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The client's names and where they lead, if any domain is named and nothing more particular decides."""
@@ -80,22 +80,27 @@ class Overrides:
         decisive = decide(self.matches(attempt, replies))
         if decisive is not None and decisive.kind in (Kind.SENDER, Kind.ADDRESS):
             return ()
-        return self._fcrdns.asks(attempt, replies)
+        return iprev_lookups(attempt, replies)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A denial, or each allowance that holds."""
-        found = self.effective(attempt, replies)
+        found = self.overrides(attempt, replies)
         if not found:
-            return [neutral(self.name, "override_none", "no word of our own")]
+            return [nothing(self.name, "override_none", "no override")]
         return [_denied(each) if each.override.key.action == DENY else _allowed(each) for each in found]
 
-    def effective(self, attempt: Attempt, replies: Replies) -> list[OverrideMatch]:
+    def is_of_recipient(self) -> bool:
+        """An override may be for one recipient alone."""
+        return True
+
+    def overrides(self, attempt: Attempt, replies: Replies) -> list[OverrideMatch]:
         """The overrides that do something: a denial by itself, or every allowance that reaches something."""
         match = self.matches(attempt, replies)
         decisive = decide(match)
         if decisive is not None and decisive.key.action == DENY:
             return [each for each in match if each.override is decisive]
-        return [each for each in match if each.override.key.action != DENY and (each.role, each.override.key.scope) in _REACH]
+        allowed = [each for each in match if each.override.key.action != DENY]
+        return [each for each in allowed if (each.role, each.override.key.scope) in _SUPPRESSES]
 
     def matches(self, attempt: Attempt, replies: Replies) -> list[OverrideMatch]:
         """The overrides that hold for the attempt, the most particular first."""
@@ -119,16 +124,17 @@ def _canonical_sender(attempt: Attempt) -> str:
 
 def _denied(match: OverrideMatch) -> Finding:
     if match.override.key.temporary:
-        finding = neutral(NAME, DENIED, f"denied for now: {_words(match)}")
-        return finding._replace(consequence=Consequence.DEFER, reply=_BANNED)
-    finding = neutral(NAME, DENIED, f"denied: {_words(match)}")
-    return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[match.role])
+        finding = neutral(NAME, "override_deny", f"denied for now: {_words(match)}")
+        return finding._replace(consequence=Consequence.DEFER, reply=_BANNED, effect=_FINAL)
+    finding = neutral(NAME, "override_deny", f"denied: {_words(match)}")
+    return finding._replace(consequence=Consequence.REJECT, reply=_REPLIES[match.role], effect=_FINAL)
 
 
 def _allowed(match: OverrideMatch) -> Finding:
     scope = match.override.key.scope
     reach = "" if scope == EVERYTHING else f" ({scope})"
-    return neutral(NAME, "override_allow", f"allowed{reach}: {_words(match)}")._replace(suppresses=_REACH[match.role, scope])
+    effect = Effect(_SUPPRESSES[match.role, scope])
+    return neutral(NAME, "override_allow", f"allowed{reach}: {_words(match)}")._replace(effect=effect)
 
 
 def _words(match: OverrideMatch) -> str:
@@ -136,3 +142,11 @@ def _words(match: OverrideMatch) -> str:
     override = match.override
     to = f" for {override.key.recipient}" if override.key.recipient else ""
     return f"{override.key.subject}{to}" + (f", {override.reason}" if override.reason else "")
+
+
+CHECK = Declaration(
+    name=NAME,
+    order=1,
+    make=lambda rules, options, inputs: None if inputs.overrides is None else Overrides(inputs.overrides),
+    table="",
+)

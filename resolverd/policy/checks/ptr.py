@@ -2,25 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from resolverd.failures import Unknown
-from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Question, Replies, Skipped
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.client import reverse_lookups, reverse_names
-from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import CheckRules, fail, neutral, skipped, tempfail
+from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
+from resolverd.policy.evidence import evidence, why
+from resolverd.policy.iprev import reverse_lookups, reverse_names
 
 REPLY = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your reverse hostname)")
 LATER = SmtpReply(450, "4.7.25", "Message deferred (your reverse hostname could not be looked up)")
+TOPIC = Topic("client", "dns")
 
 
 @dataclass(frozen=True, slots=True)
-class Ptr:
+class Ptr(Check):
     """Codes: ``ptr_ok``, ``ptr_missing``, ``ptr_unknown``, ``ptr_skipped``."""
 
     rules: CheckRules
-    name: str = "ptr"
+    name: ClassVar[str] = "ptr"
+    topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The PTR records, unless the mail server knows the name."""
@@ -30,14 +33,23 @@ class Ptr:
         """Any host name will do; it need not lead back."""
         address = attempt.client_address
         if address is None:
-            return [neutral(self.name, "ptr_skipped", "no client address given")]
+            return [nothing(self.name, "ptr_skipped", "no client address given")]
         seen = evidence(replies, reverse_lookups(attempt))
         names = reverse_names(attempt, replies)
         if isinstance(names, Skipped):
             return [skipped(self.name, f"the reverse hostname of {address}")]
         if isinstance(names, Unknown):
             text = f"the reverse hostname of {address} could not be looked up ({why(names)})"
-            return [tempfail(self.name, self.rules, "ptr_unknown", text, LATER, seen)]
+            return [tempfail(self.name, self.rules, "ptr_unknown", text, LATER, seen, topic=TOPIC)]
         if not names:
-            return [fail(self.name, self.rules, "ptr_missing", f"{address} has no reverse hostname", REPLY, seen)]
+            text = f"{address} has no reverse hostname"
+            return [fail(self.name, self.rules, "ptr_missing", text, REPLY, seen, topic=TOPIC)]
         return [neutral(self.name, "ptr_ok", f"reverse hostname {', '.join(names)}", seen)]
+
+
+CHECK = Declaration(
+    name=Ptr.name,
+    order=10,  # says more than the check that the name leads back, which fails as well where there is no name at all
+    make=lambda rules, options, inputs: Ptr(rules),
+    presets={"tutorial": CheckRules(Consequence.REJECT, 2), "scored": CheckRules(Consequence.SCORE, 2)},
+)

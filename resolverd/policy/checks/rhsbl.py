@@ -5,23 +5,23 @@ and ``reject_rhsbl_recipient`` where they are wanted. Like smtpd it passes over 
 no domain name. A name that comes twice is asked and counted once.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final, Literal
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import Unknown
 from resolverd.mail.domains import canonical, registrable
-from resolverd.mail.findings import Finding, SmtpReply
+from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Question, Replies, Skipped
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.client import reverse_lookups, reverse_names
-from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.fcrdns import iprev_lookups, iprev_name
-from resolverd.policy.checks.listings import Asked, asked, listings, not_listed, uncounted
-from resolverd.policy.checks.rules import CheckRules, fail, neutral
+from resolverd.policy.check import Check, CheckRules, Declaration, fail, is_suppressed, nothing
+from resolverd.policy.evidence import evidence
+from resolverd.policy.iprev import iprev_lookups, iprev_name, reverse_lookups, reverse_names
+from resolverd.policy.listings import Asked, asked, listings, not_listed, uncounted
 
-ROLES: Final = {
+Role = Literal["helo", "sender", "client", "reverse_client", "recipient"]
+ROLES: Final[Mapping[Role, str]] = {
     "helo": "Helo command",
     "sender": "Sender address",
     "client": "Client host",
@@ -29,12 +29,26 @@ ROLES: Final = {
     "recipient": "Recipient address",
 }
 """Where a name comes from, and how Postfix calls that; a name with two roles goes by the first."""
-DEFAULT: Final = ("helo", "sender", "reverse_client")
+DEFAULT: Final[tuple[Role, ...]] = ("helo", "sender", "reverse_client")
 """The tutorial's: the verified name is the reverse name, and recipients are our own."""
+TOPICS: Final[Mapping[Role, Topic]] = {
+    "helo": Topic("helo", "lists"),
+    "sender": Topic("sender", "lists"),
+    "client": Topic("client", "lists"),
+    "reverse_client": Topic("client", "lists"),
+    "recipient": Topic("recipient", "lists"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Rhsbl:
+class RhsblOptions:
+    """``[checks.rhsbl]`` besides action, score and code: whose names are asked about."""
+
+    names: tuple[Role, ...] = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Rhsbl(Check):
     """Codes: ``rhsbl_ROLE_listed`` (one finding a name and list), ``rhsbl_ROLE_uncounted`` (a listing of 0 points),
     ``rhsbl_clear``, ``rhsbl_unknown``, ``rhsbl_skipped``.
 
@@ -43,19 +57,28 @@ class Rhsbl:
 
     rules: CheckRules
     lists: tuple[ListSpec, ...]
-    roles: Collection[str] = DEFAULT
-    name: str = "rhsbl"
+    roles: Collection[Role] = DEFAULT
+    name: ClassVar[str] = "rhsbl"
+    topics: ClassVar[tuple[Topic, ...]] = tuple(dict.fromkeys(TOPICS.values()))
 
-    def asks(self, attempt: Attempt, replies: Replies, *, lifted: Collection[str] = ()) -> Iterable[Question]:
-        """Every domain list about every name, and the client's name itself; nothing for findings (by code) that are `lifted`."""
-        relevant = [role for role in self.roles if f"rhsbl_{role}_listed" not in lifted]
-        if self._lists() and "reverse_client" in relevant:
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """Every domain list about every name, and the client's name itself."""
+        return self.asks_despite(attempt, replies, ())
+
+    def asks_despite(self, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
+        """The same for the names of which a listing can count."""
+        counting = [role for role in self.roles if not is_suppressed(TOPICS[role], suppressed)]
+        if self._lists() and "reverse_client" in counting:
             yield from reverse_lookups(attempt)
-        if self._lists() and "client" in relevant:
+        if self._lists() and "client" in counting:
             yield from iprev_lookups(attempt, replies)
         for role, questions in self._asked(attempt, replies):
-            if role in relevant:
+            if role in counting:
                 yield from (one.question for one in questions)
+
+    def is_of_recipient(self) -> bool:
+        """Where the recipient's own domain is asked about."""
+        return "recipient" in self.roles
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """Each list counts once for a registered domain, by its heaviest listing, however many names of it the client brings."""
@@ -63,7 +86,7 @@ class Rhsbl:
         everything = [one for _, questions in by_role for one in questions]
         if not everything:
             text = "no name to ask about" if self._lists() else "no list is asked about domains"
-            return [neutral(self.name, "rhsbl_skipped", text)]
+            return [nothing(self.name, "rhsbl_skipped", text)]
         findings: list[Finding] = []
         heaviest: dict[tuple[str, str | None], int] = {}
         for role, questions in by_role:
@@ -81,6 +104,7 @@ class Rhsbl:
                     f"{blocked}: {listed.reason}" if listed.reason else blocked,
                     SmtpReply(554, "5.7.1", f"Service unavailable ({blocked})"),
                     evidence(replies, [one.question], one.spec.shown),
+                    topic=TOPICS[role],
                     weight=listed.weight,
                     link=listed.link,
                 )
@@ -89,24 +113,23 @@ class Rhsbl:
                 if before is None or findings[before].score < finding.score:
                     heaviest[key] = len(findings)
                 findings.append(finding)
-        relevant = set(heaviest.values())
-        findings = [each if at in relevant else each._replace(score=0) for at, each in enumerate(findings)]
+        counting = set(heaviest.values())
+        findings = [each if at in counting else each._replace(score=0) for at, each in enumerate(findings)]
         return findings + not_listed(self.name, everything, replies)
 
     def _lists(self) -> list[ListSpec]:
         return [spec for spec in self.lists if not spec.allows and spec.takes("")]
 
-    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[str, list[Asked]]]:
+    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[Role, list[Asked]]]:
         """By role, the questions about its name; a name has only its first role."""
-        roles: dict[str, str] = {}
+        roles: dict[str, Role] = {}
         for role, name in self._names(attempt, replies):
             domain = canonical(name) if name else None
             if domain and registrable(domain):
                 roles.setdefault(domain, role)
         return [(role, asked(self._lists(), domain)) for domain, role in roles.items()]
 
-
-    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[str, str]]:
+    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[Role, str]]:
         for role in ROLES:
             if role in self.roles:
                 yield role, _NAMES[role](attempt, replies)
@@ -118,10 +141,18 @@ def _reverse_name(attempt: Attempt, replies: Replies) -> str:
     return "" if isinstance(names, Unknown | Skipped) or not names else names[0]
 
 
-_NAMES: Final[dict[str, Callable[[Attempt, Replies], str]]] = {
+_NAMES: Final[dict[Role, Callable[[Attempt, Replies], str]]] = {
     "helo": lambda attempt, replies: attempt.helo_name,
     "sender": lambda attempt, replies: attempt.sender_domain,
     "client": iprev_name,
     "reverse_client": _reverse_name,
     "recipient": lambda attempt, replies: attempt.recipient_domain,
 }
+
+CHECK = Declaration(
+    name=Rhsbl.name,
+    order=70,  # behind the lists of addresses
+    make=lambda rules, options, inputs: Rhsbl(rules, inputs.lists, options.names),
+    presets={"tutorial": CheckRules(Consequence.REJECT), "scored": CheckRules(Consequence.SCORE)},
+    options=RhsblOptions,
+)

@@ -5,15 +5,16 @@ Postfix passes over domains of its own, which it alone knows; here they are look
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from resolverd.failures import Unknown, Why
 from resolverd.mail import hostnames
-from resolverd.mail.findings import Evidence, Finding, SmtpReply
+from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
-from resolverd.policy.checks.evidence import evidence, why
-from resolverd.policy.checks.rules import CheckRules, fail, neutral, skipped, tempfail
+from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
+from resolverd.policy.evidence import evidence, why
 from resolverd.policy.local_domains import NONE, LocalDomains
 from resolverd.wire import codes
 from resolverd.wire.alabels import in_ascii, is_malformed
@@ -24,10 +25,11 @@ NOT_FOUND = SmtpReply(450, "4.1.8", "Sender address rejected (Domain not found)"
 LATER = SmtpReply(450, "4.1.8", "Message deferred (the sender's domain could not be looked up)")
 MALFORMED = SmtpReply(450, "4.1.8", "Sender address rejected (Malformed DNS server reply)")
 NULL_MX = SmtpReply(550, "5.7.27", "Sender address rejected (domain does not accept mail, null MX)")
+TOPIC = Topic("sender", "dns")
 
 
 @dataclass(frozen=True, slots=True)
-class SenderDomain:
+class SenderDomain(Check):
     """`local`: domains that are this server's own, which are not looked up.
 
     Codes: ``sender_domain_`` with ``ok``, ``null_mx``, ``malformed``, ``not_found``, ``unknown``, ``skipped``.
@@ -35,7 +37,8 @@ class SenderDomain:
 
     rules: CheckRules
     local: LocalDomains = NONE
-    name: str = "sender_domain"
+    name: ClassVar[str] = "sender_domain"
+    topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
     def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
         """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1)."""
@@ -46,19 +49,23 @@ class SenderDomain:
         found = next((question for question in questions[1:] if isinstance(replies.get(question), Records)), None)
         yield from questions[1:] if found is None else (found,)
 
+    def asks_of_sender(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """Everything."""
+        return self.asks(attempt, replies)
+
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
         domain = in_ascii(attempt.sender_domain)
         if reason := self._skipped(attempt):
-            return [neutral(self.name, "sender_domain_skipped", reason)]
+            return [nothing(self.name, "sender_domain_skipped", reason)]
         questions = self._questions(attempt)
         seen = evidence(replies, questions)
         if not questions:
             if is_malformed(domain):  # smtpd has taken it; that it has no A-labels proves nothing
                 text = f"sender domain {domain} has no A-labels, so it cannot be looked up"
-                return [neutral(self.name, "sender_domain_skipped", sanitize(text))]
+                return [nothing(self.name, "sender_domain_skipped", sanitize(text))]
             text = f"sender domain {domain} is no domain name"
-            return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND)]
+            return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, topic=TOPIC)]
         mx = replies.get(questions[0], Unknown(Why.TIMEOUT))
         if isinstance(mx, Records):
             return [self._judge_mx(domain, mx, seen)]
@@ -70,20 +77,19 @@ class SenderDomain:
                 return [skipped(self.name, f"sender domain {domain}", seen)]
             if isinstance(reply, Unknown):
                 text = f"sender domain {domain} could not be looked up ({why(reply)})"
-                return [tempfail(self.name, self.rules, "sender_domain_unknown", text, LATER, seen)]
+                return [tempfail(self.name, self.rules, "sender_domain_unknown", text, LATER, seen, topic=TOPIC)]
         text = f"sender domain {domain} has neither mail server nor address"
-        return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen)]
+        return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen, topic=TOPIC)]
 
     def _judge_mx(self, domain: str, mx: Records, seen: tuple[Evidence, ...]) -> Finding:
         exchanges = [_exchange(rdata) for rdata in mx.rdatas]
         if ROOT in exchanges:
             text = f"sender domain {domain} takes no mail (null MX)"
-            return fail(self.name, self.rules, "sender_domain_null_mx", text, NULL_MX, seen)
+            return fail(self.name, self.rules, "sender_domain_null_mx", text, NULL_MX, seen, topic=TOPIC)
         if not any(map(_usable, exchanges)):
             text = f"sender domain {domain} has MX records without any host name"
-            return fail(self.name, self.rules, "sender_domain_malformed", text, MALFORMED, seen)
+            return fail(self.name, self.rules, "sender_domain_malformed", text, MALFORMED, seen, topic=TOPIC)
         return neutral(self.name, "sender_domain_ok", f"sender domain {domain} has a mail server", seen)
-
 
     def _skipped(self, attempt: Attempt) -> str:
         """Why there is nothing to look up, if there is nothing."""
@@ -119,3 +125,11 @@ def _usable(exchange: bytes | None) -> bool:
     if exchange is None:
         return False
     return bool(hostnames.hostname_of(exchange)) or hostnames.is_ipv4(hostnames.dotted(exchange))
+
+
+CHECK = Declaration(
+    name=SenderDomain.name,
+    order=40,  # what the client says next
+    make=lambda rules, options, inputs: SenderDomain(rules, inputs.local),
+    presets={"tutorial": CheckRules(Consequence.REJECT, 3), "scored": CheckRules(Consequence.SCORE, 3)},
+)

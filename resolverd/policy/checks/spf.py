@@ -4,27 +4,41 @@ Checked are the MAIL FROM identity, which for the null sender is ``postmaster`` 
 identity (§2.3). Only a fail refuses; what could not be found out never does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network, IPv6Network
-from typing import Final, Literal, NamedTuple
+from ipaddress import ip_network
+from typing import ClassVar, Final, Literal, NamedTuple
 
+from resolverd import bounds
 from resolverd.failures import Unknown, Why
-from resolverd.mail.domains import canonical
-from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply
+from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Status, Topic
 from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.patterns import Network
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
-from resolverd.policy.checks.evidence import evidence
-from resolverd.policy.checks.rules import CheckRules, fail, neutral, tempfail
-from resolverd.spf import Identity, Outcome, Progress, Result, Subject, authentication_results, check_host, follow, received_spf
-from resolverd.wire.alabels import in_ascii
+from resolverd.policy.check import Check, CheckRules, Declaration, HostingDomain, fail, neutral, nothing, tempfail
+from resolverd.policy.evidence import evidence
+from resolverd.spf import (
+    Identity,
+    Outcome,
+    Progress,
+    Result,
+    Subject,
+    authentication_results,
+    check_host,
+    claims,
+    follow,
+    received_spf,
+    subject_of,
+)
 
 HeaderStyle = Literal["received-spf", "authentication-results", "none"]
 
 _LATE: Final = Unknown(Why.TIMEOUT)
 _EXPLANATION: Final = 160
 """Octets of a domain's own explanation that are passed on."""
+TOPIC: Final = Topic("sender", "spf")
+"""Of HELO as well: what it may call itself is asked for the sender's sake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +48,16 @@ class SpfOptions:
     `helo`: the HELO identity is checked as well. `permerror` and `temperror`: what these results do; temperror does no more
     than defer. `never_sends`: what the fail of a domain does that sends no mail at all; None: as any fail, but refuse where
     that only scores. `skip_addresses` are not checked. `domain_allow`: domains whose hosts may send for everybody, as
-    forwarders do. `hostname` is our own, for headers and explanations.
+    forwarders do.
     """
 
     helo: bool = True
     permerror: Consequence = Consequence.OFF
-    temperror: Consequence = Consequence.OFF
+    temperror: Literal["off", "warn", "defer"] = "off"
     never_sends: Consequence | None = None
     header: HeaderStyle = "received-spf"
-    skip_addresses: tuple[IPv4Network | IPv6Network, ...] = ()
-    domain_allow: tuple[str, ...] = ()
-    hostname: str = "unknown"
+    skip_addresses: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    domain_allow: tuple[HostingDomain, ...] = ()
 
 
 class _Claim(NamedTuple):
@@ -57,39 +70,45 @@ class _Claim(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Spf:
+class Spf(Check):
     """Codes: ``spf_`` and ``spf_helo_`` (the HELO identity, where it is not the sender's) with the results of RFC 7208 §2.6,
     ``worthless`` (a pass that anybody gets) and ``skipped``; ``spf_allowed`` (a fail, but sent by an allowed forwarder)."""
 
     rules: CheckRules
     options: SpfOptions = SpfOptions()
-    name: str = "spf"
+    hostname: str = "unknown"
+    name: ClassVar[str] = "spf"
+    topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
-    def asks(self, attempt: Attempt, replies: Replies, *, sender: bool = False) -> Iterable[Question]:
-        """Whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail.
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """Whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail."""
+        return self._asks(attempt, replies, tuple(Identity))
 
-        With `sender` only what has to do with the sender, not what HELO's record alone wants to know.
-        """
+    def asks_of_sender(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """The same without what HELO's record alone wants to know."""
+        return self._asks(attempt, replies, (Identity.MAILFROM,))
+
+    def _asks(self, attempt: Attempt, replies: Replies, identities: Container[Identity]) -> Iterable[Question]:
         if self._skipped(attempt):
             return
-        claims = [claim for claim in self._claims(attempt, replies) if not sender or claim.identity is Identity.MAILFROM]
-        for claim in claims:
+        concerned = [claim for claim in self._claims(attempt, replies) if claim.identity in identities]
+        for claim in concerned:
             yield from (*claim.progress.asked, *claim.progress.wanted)
-        if any(_fails(claim.progress.outcome) for claim in claims):
+        if any(_fails(claim.progress.outcome) for claim in concerned):
             for progress in self._forwarders(attempt, replies):
                 yield from (*progress.asked, *progress.wanted)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A finding for the sender, and one for the HELO name if there is anything to say of it."""
         if skipped := self._skipped(attempt):
-            return [neutral(self.name, "spf_skipped", skipped)]
+            return [nothing(self.name, "spf_skipped", skipped)]
         findings: list[Finding] = []
         for claim in self._claims(attempt, replies, _LATE):
             outcome = claim.progress.outcome
             if outcome is None:  # what is missing stands as not known, so it was skipped
                 seen = evidence(replies, claim.progress.asked)
                 text = f"the SPF record of {claim.subject.domain} was not looked up, the verdict is certain without it"
-                findings.append(neutral(self.name, f"{claim.code}_skipped", text, seen))
+                findings.append(nothing(self.name, f"{claim.code}_skipped", text, seen))
                 continue
             finding = self._finding(attempt, claim, outcome, replies)
             if claim.code == "spf" or not findings:
@@ -99,7 +118,7 @@ class Spf:
             if any(earlier.score for earlier in findings):
                 finding = finding._replace(score=0)  # one client, one record: its points count once
             findings.append(finding)
-        return findings or [neutral(self.name, "spf_skipped", "no domain to check")]
+        return findings or [nothing(self.name, "spf_skipped", "no domain to check")]
 
     def _skipped(self, attempt: Attempt) -> str:
         if attempt.client_address is None:
@@ -109,12 +128,14 @@ class Spf:
         return ""
 
     def _claims(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[_Claim]:
-        for identity, code, subject in claims(attempt, self.options.hostname, helo=self.options.helo):
+        null_sender = attempt.has_sender and not attempt.sender
+        for identity, subject in claims(attempt, self.hostname, helo=self.options.helo):
+            code = "spf" if null_sender or identity is Identity.MAILFROM else "spf_helo"
             yield _Claim(identity, code, subject, follow(check_host(subject), replies, missing))
 
     def _forwarders(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[Progress]:
         for domain in self.options.domain_allow:
-            subject = _subject(attempt, domain, f"postmaster@{domain}", self.options.hostname)
+            subject = subject_of(attempt, domain, f"postmaster@{domain}", self.hostname)
             yield follow(check_host(subject), replies, missing)
 
     def _finding(self, attempt: Attempt, claim: _Claim, outcome: Outcome, replies: Replies) -> Finding:
@@ -126,7 +147,7 @@ class Spf:
             return self._unknown(code, text, outcome.domain, seen)
         if outcome.result is Result.PERMERROR and self.options.permerror is not Consequence.OFF:
             reply = SmtpReply(550, "5.7.24", f"Message rejected (the SPF record of {outcome.domain} is faulty)")
-            return fail(self.name, self._rules(self.options.permerror), code, text, reply, seen)
+            return fail(self.name, self._rules(self.options.permerror), code, text, reply, seen, topic=TOPIC)
         if outcome.result is not Result.FAIL:
             return neutral(self.name, code, text, seen)
         if (allowed := self._allowed(attempt, replies)) is not None:
@@ -137,13 +158,13 @@ class Spf:
             if allowed.result is Result.TEMPERROR:
                 problem = f"{text}; whether {allowed.domain} has forwarded it could not be found out"
                 return self._unknown(f"{claim.code}_temperror", problem, allowed.domain, seen)
-        return fail(self.name, self._rules_of_fail(outcome), code, text, _refusal(claim, outcome), seen)
+        return fail(self.name, self._rules_of_fail(outcome), code, text, _refusal(claim, outcome), seen, topic=TOPIC)
 
     def _unknown(self, code: str, text: str, domain: str, seen: tuple[Evidence, ...]) -> Finding:
-        if self.options.temperror is Consequence.OFF:
-            return neutral(self.name, code, text, seen)
+        if self.options.temperror == "off":
+            return neutral(self.name, code, text, seen, status=Status.UNKNOWN)
         reply = SmtpReply(450, "4.7.24", f"Message deferred (the SPF record of {domain} could not be looked up)")
-        return tempfail(self.name, self._rules(self.options.temperror), code, text, reply, seen)
+        return tempfail(self.name, self._rules(Consequence(self.options.temperror)), code, text, reply, seen, topic=TOPIC)
 
     def _allowed(self, attempt: Attempt, replies: Replies) -> Outcome | None:
         """The outcome for the forwarder that sent it; if that is not certain, of one that may have."""
@@ -167,40 +188,6 @@ class Spf:
             return ""
         write = received_spf if self.options.header == "received-spf" else authentication_results
         return write(claim.identity, claim.subject, outcome)
-
-
-def claims(attempt: Attempt, hostname: str = "unknown", *, helo: bool = True) -> list[tuple[Identity, str, Subject]]:
-    """Who the client says it is: what to check of that, with the beginning of the codes; the sender first."""
-    found = []
-    helo_domain = canonical(attempt.helo_name) or ""
-    postmaster = f"postmaster@{helo_domain}"
-    if attempt.has_sender and not attempt.sender:
-        if helo_domain:
-            found.append((Identity.HELO, "spf", _subject(attempt, helo_domain, postmaster, hostname)))
-        return found
-    if attempt.has_sender and attempt.sender_domain:
-        local, domain = attempt.sender.rpartition("@")[0], in_ascii(attempt.sender_domain)
-        found.append((Identity.MAILFROM, "spf", _subject(attempt, domain, f"{local}@{domain}", hostname)))
-    if helo and "." in helo_domain:
-        found.append((Identity.HELO, "spf_helo", _subject(attempt, helo_domain, postmaster, hostname)))
-    return found
-
-
-def authorised(attempt: Attempt, replies: Replies) -> str:
-    """The domain of the sender (of HELO for the null sender) whose record lets the client pass, and not everybody; as these
-    replies have it, empty for none."""
-    if attempt.client_address is None:
-        return ""
-    for _, _, subject in claims(attempt, helo=False):
-        outcome = follow(check_host(subject), replies).outcome
-        if outcome is not None and outcome.result is Result.PASS and not outcome.worthless:
-            return subject.domain
-    return ""
-
-
-def _subject(attempt: Attempt, domain: str, sender: str, hostname: str) -> Subject:
-    assert attempt.client_address is not None
-    return Subject(attempt.client_address, domain, sender, attempt.helo_name, hostname, attempt.at)
 
 
 def _fails(outcome: Outcome | None) -> bool:
@@ -232,3 +219,22 @@ def _refusal(claim: _Claim, outcome: Outcome) -> SmtpReply:
     text = f"Message rejected (SPF fail - {claim.subject.address} is not allowed to send {said})"
     explanation = sanitize(outcome.explanation, _EXPLANATION)
     return SmtpReply(550, "5.7.23", f"{text}; {domain} explains: {explanation}" if explanation else text)
+
+
+def _faults(options: SpfOptions) -> Iterator[tuple[str, str]]:
+    if len(options.domain_allow) > bounds.MAX_SPF_ALLOWED:
+        yield "domain_allow", f"names more than {bounds.MAX_SPF_ALLOWED} domains, and all are looked up at every fail"
+
+
+CHECK = Declaration(
+    name=Spf.name,
+    order=50,  # whether the sender may be who it says: a name must be there to be spoken for
+    make=lambda rules, options, inputs: Spf(rules, options, inputs.hostname),
+    presets={
+        "tutorial": CheckRules(Consequence.REJECT, 3),
+        "scored": CheckRules(Consequence.SCORE, 3),  # a domain that sends no mail at all refuses by itself
+    },
+    options=SpfOptions,
+    faults=_faults,
+    names_people=True,
+)

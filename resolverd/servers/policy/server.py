@@ -303,7 +303,7 @@ def nameless_reason(reason: str, verdict: Verdict) -> str:
     if verdict.greylist is not None and reason == verdict.greylist.reason:
         return reason
     kind = next((each for each in _KINDS if reason.startswith(each)), "")
-    codes = "+".join(each.code for each in verdict.findings if each.consequence is not None or each.suppresses)
+    codes = "+".join(each.code for each in verdict.findings if each.consequence is not None or each.effect.suppresses)
     return ": ".join(filter(None, (kind, codes))) or verdict.action.value
 
 

@@ -76,7 +76,7 @@ def test_a_file_that_is_gone_costs_only_itself_and_keeps_what_was_read(folder: P
 
 
 def test_only_so_much_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolverd.config.textfiles.MAX_OCTETS", 30)
+    monkeypatch.setattr("resolverd.config.files.MAX_OCTETS", 30)
     (folder / "clients").write_text("a.example\nb.example\nc.example.with.a.long.name\n")
     found = read(folder)
     assert found.allowed.clients.names == {"a.example", "b.example"}

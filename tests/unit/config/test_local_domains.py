@@ -9,10 +9,10 @@ from mailcases import World, asked, attempt, judged
 
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
-from resolverd.config.local_domains import local_domains, postfix_has, unnamed
+from resolverd.config.map_files import local_domains, postfix_has, unnamed
 from resolverd.config.render import render
 from resolverd.failures import ConfigError
-from resolverd.policy.checks.rules import CheckRules
+from resolverd.policy.check import CheckRules
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.local_domains import LocalDomains, of_names, read
 

@@ -19,8 +19,9 @@ from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.rules import Override, OverrideIndex, key_of
 from resolverd.policy import checks
+from resolverd.policy.check import CheckRules
+from resolverd.policy.checks import PRESETS
 from resolverd.policy.checks.overrides import Overrides
-from resolverd.policy.checks.rules import PRESETS, CheckRules
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.verdict import Mode, VerdictRules, decide, verdict_header
@@ -136,7 +137,7 @@ JOSE = "jos\u00e9@m\u00fcnchen.org"
     ],
 )
 def test_headers_have_a_labels(style: str, expected: str) -> None:
-    (check,) = checks.build({"spf": CheckRules()}, (), spf=SpfOptions(header=style, hostname="mx.example.org"))
+    (check,) = checks.build({"spf": CheckRules()}, (), options={"spf": SpfOptions(header=style)}, hostname="mx.example.org")
     world = World({"xn--mnchen-3ya.org TXT": txt("v=spf1 ip4:192.0.2.7 -all")})
     subject = attempt(sender=JOSE, helo_name="mail.example.com")
     assert dns("xn--mnchen-3ya.org TXT") in asked(check, subject, world)

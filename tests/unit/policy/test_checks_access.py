@@ -1,13 +1,13 @@
 """The admin's access maps in a verdict: what each of them reaches, and what it does not."""
 
 import pytest
-from mailcases import CLIENT, LISTS, REVERSE, SERVFAIL, World, a, asked, attempt, codes, judged, listed, mx, ptr
+from mailcases import CLIENT, LISTS, REVERSE, SERVFAIL, World, a, asked, attempt, codes, judged, listed, mx, ptr, with_maps
 
 from resolverd.mail.findings import Action, Consequence, SmtpReply
 from resolverd.mail.lookups import ListLookup
 from resolverd.overrides.postfix_maps import read
-from resolverd.policy.checks import PRESETS, AccessMaps, build
-from resolverd.policy.checks.access import Access
+from resolverd.policy.checks import PRESETS, build
+from resolverd.policy.checks.access import Access, AccessMaps
 from resolverd.policy.early import EarlyDecision
 from resolverd.policy.verdict import VerdictRules, decide
 
@@ -26,7 +26,7 @@ def maps(client: str = "", helo: str = "", kind: str = "hash") -> AccessMaps:
 
 def decided(subject, world, access, preset="tutorial"):
     findings = [
-        finding for check in build(PRESETS[preset], LISTS, access=access) for finding in judged(check, subject, world)
+        finding for check in build(PRESETS[preset], LISTS, **with_maps(access)) for finding in judged(check, subject, world)
     ]
     return decide(subject, findings, VerdictRules(greylist=False))
 
@@ -99,7 +99,7 @@ def test_what_it_says():
     seen = told["access_client_ok"].evidence[0]
     assert (seen.asked, seen.answered) == ("dripemail2.com in client_access", "OK //This domain belongs to drip.com (line 1)")
     assert told["dnsbl_listed"].text.endswith(
-        "(lifted: 192.0.2.7: client_access has dripemail2.com OK //This domain belongs to drip.com, so lists have no say)"
+        "(suppressed: 192.0.2.7: client_access has dripemail2.com OK //This domain belongs to drip.com, so lists do not count)"
     )
     assert told["helo_not_fqdn"].consequence is None
     assert codes(judged(Access(maps("nobody.example OK")), subject, world)) == ["access_none"]
@@ -126,6 +126,6 @@ def test_a_listing_waits_for_the_name_that_may_lift_it():
     open_ = list(asked(Access(maps(DRIP)), subject, World(NAMED)))
     by_id = {spec.id: spec for spec in LISTS}
     for access, sure in ((maps(DRIP), False), (None, True)):
-        checks = build(PRESETS["tutorial"], LISTS, access=access)
+        checks = build(PRESETS["tutorial"], LISTS, **with_maps(access))
         more = {ListLookup(spec.id, subject.client_address): World().reply(ListLookup(spec.id, "x")) for spec in LISTS}
         assert EarlyDecision(subject, checks, by_id, VerdictRules()).is_decided({**more, **listing}, open_[:1]) is sure

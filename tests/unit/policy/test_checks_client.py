@@ -21,9 +21,9 @@ from mailcases import (
 
 from resolverd.mail.findings import Consequence
 from resolverd.mail.lookups import Records
+from resolverd.policy.check import CheckRules
 from resolverd.policy.checks.fcrdns import Fcrdns
 from resolverd.policy.checks.ptr import Ptr
-from resolverd.policy.checks.rules import CheckRules
 
 PTR, A, AAAA = f"{REVERSE} PTR", "mail.example.com A", "mail.example.com AAAA"
 NAMED = {PTR: ptr("Mail.Example.COM")}

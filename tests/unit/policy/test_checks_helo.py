@@ -4,8 +4,8 @@ import pytest
 from mailcases import NODATA, NX, REFUSED, SERVFAIL, TIMEOUT, World, a, asked, attempt, dns, judged, mx
 
 from resolverd.mail.findings import Consequence
+from resolverd.policy.check import CheckRules
 from resolverd.policy.checks.helo import Helo
-from resolverd.policy.checks.rules import CheckRules
 
 INVALID = "501 5.5.2 Helo command rejected (Invalid name)"
 LITERAL = "501 5.5.2 Helo command rejected (invalid ip address)"

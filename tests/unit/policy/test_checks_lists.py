@@ -6,10 +6,10 @@ from mailcases import CLIENT6, LISTS, REVERSE, UNKNOWNS, World, asked, attempt, 
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Consequence
 from resolverd.mail.lookups import ListLookup
+from resolverd.policy.check import CheckRules
 from resolverd.policy.checks.dnsbl import Dnsbl
 from resolverd.policy.checks.dnswl import Dnswl
 from resolverd.policy.checks.rhsbl import Rhsbl
-from resolverd.policy.checks.rules import CheckRules
 
 C = "192.0.2.7"
 TROUBLE = Unknown(Why.BLOCKED, "answered its error code")

@@ -8,7 +8,7 @@ from mailcases import CLIENT, CLIENT6, LISTS, REVERSE, UNKNOWNS, attempt, clear,
 from resolverd.mail import domains
 from resolverd.mail.findings import Consequence
 from resolverd.mail.lookups import SKIPPED, Absent, ListLookup, Records
-from resolverd.policy.checks import CHECKS, PRESETS, build, rules_for
+from resolverd.policy.checks import DECLARATIONS, PRESETS, build, rules_for
 from resolverd.policy.verdict import VerdictRules, decide
 from resolverd.wire import codes
 from resolverd.wire.names import from_text, to_text
@@ -121,7 +121,7 @@ def test_every_question_can_be_asked(preset, subject, data):
 
 
 def test_the_checks_stand_in_their_order_and_have_rules_in_every_preset():
-    order = [name for name, _ in CHECKS]
+    order = [name for name, check in DECLARATIONS.items() if check.presets is not None]
     for preset, checks in PRESET_CHECKS.items():
         assert [check.name for check in checks] == order
         assert set(PRESETS[preset]) == set(order)
@@ -138,8 +138,9 @@ def test_configured_keys_win_over_the_preset_key_by_key():
     assert rules_for("scored", "ptr", score=5).score == 5
     assert rules_for("scored", "ptr", score=5).consequence is Consequence.SCORE
     assert rules_for("tutorial", "helo", action="warn", code=550) == (rules_for("tutorial", "helo", code=550, action="warn"))
-    assert rules_for("tutorial", "dnswl", action="reject").consequence is None
-    assert rules_for("tutorial", "dnswl", action="score").consequence is Consequence.SCORE
+    for action, consequence in (("reject", None), ("score", Consequence.SCORE)):
+        (check,) = build({"dnswl": rules_for("tutorial", "dnswl", action=action)}, LISTS)
+        assert check.rules.consequence is consequence
     with pytest.raises(ValueError, match="refuse"):
         rules_for("tutorial", "helo", action="refuse")
 

@@ -5,7 +5,7 @@ from mailcases import NODATA, NX, REFUSED, SERVFAIL, TIMEOUT, World, a, asked, a
 
 from resolverd.mail.findings import Consequence
 from resolverd.mail.lookups import Records
-from resolverd.policy.checks.rules import CheckRules
+from resolverd.policy.check import CheckRules
 from resolverd.policy.checks.sender_domain import SenderDomain
 
 NOT_FOUND = "450 4.1.8 Sender address rejected (Domain not found)"

@@ -12,13 +12,12 @@ from mailcases import CLIENT6, SERVFAIL, TIMEOUT, World, asked, attempt, codes, 
 from virtualtime import virtual
 
 from resolverd import bounds, config
-from resolverd.app.policy import spf_options
 from resolverd.failures import ConfigError
 from resolverd.mail.findings import Action, Consequence, GreylistOutcome
-from resolverd.policy.checks import PRESETS, SpfOptions, build, rules_for
-from resolverd.policy.checks.spf import Spf, authorised
+from resolverd.policy.checks import PRESETS, build, rules_for
+from resolverd.policy.checks.spf import Spf, SpfOptions
 from resolverd.policy.verdict import VerdictRules, decide, drop_tempfails
-from resolverd.spf import Identity, Outcome, Result, Subject, authentication_results, received_spf
+from resolverd.spf import Identity, Outcome, Result, Subject, authentication_results, authorised, received_spf
 from tests.unit.policy.test_service import GOOD, Internet, Setup
 
 BASE = Path("/etc/resolverd")
@@ -31,7 +30,7 @@ REFUSED = "550 5.7.23 Message rejected (SPF fail - 192.0.2.7 is not allowed to s
 
 
 def spf(preset="tutorial", *, rules=None, **options):
-    return Spf(rules or PRESETS[preset]["spf"], SpfOptions(hostname="mx.example.org", **options))
+    return Spf(rules or PRESETS[preset]["spf"], SpfOptions(**options), "mx.example.org")
 
 
 def world(records):
@@ -133,7 +132,7 @@ def test_consequences(options, records, reply):
 
 
 def test_a_deferral_is_excused_while_the_internet_is_out_of_reach():
-    (finding,) = drop_tempfails(judged(spf(temperror=Consequence.DEFER), attempt(sender=JOE), world({TXT: TIMEOUT})))
+    (finding,) = drop_tempfails(judged(spf(temperror="defer"), attempt(sender=JOE), world({TXT: TIMEOUT})))
     assert (finding.consequence, finding.reply) == (None, None)
 
 
@@ -195,9 +194,9 @@ def test_a_name_that_lets_the_client_send():
 
 
 def test_the_manuals_options_are_the_defaults():
-    options = spf_options(config.parse("", BASE), "mx.example.org")
+    options = config.parse("", BASE).checks.options()["spf"]
     networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-    assert options == SpfOptions(hostname="mx.example.org", skip_addresses=networks)
+    assert options == SpfOptions(skip_addresses=networks)
 
 
 def test_options_arrive():
@@ -213,7 +212,7 @@ def test_options_arrive():
         domain_allow = ["Forwards.example."]
         """
     settings = config.parse(text, BASE)
-    assert spf_options(settings, "h") == SpfOptions(
+    assert settings.checks.options()["spf"] == SpfOptions(
         helo=False,
         permerror=Consequence.REJECT,
         temperror=Consequence.DEFER,
@@ -221,7 +220,6 @@ def test_options_arrive():
         header="none",
         skip_addresses=(ip_network("192.0.2.0/24"),),
         domain_allow=("forwards.example",),
-        hostname="h",
     )
     assert config.parse(config.render(settings), BASE) == settings
 
@@ -321,8 +319,8 @@ PASSING = {**GOOD, TXT: txt("v=spf1 ip4:192.0.2.7 -all")}
 
 
 def screened(records=PASSING, greylist=None, preset="tutorial", **rules):
-    options = SpfOptions(hostname="mx.example.org")
-    return Setup(Internet(records), greylist, checks=partial(build, PRESETS[preset], spf=options), **rules)
+    checks = partial(build, PRESETS[preset], options={"spf": SpfOptions()}, hostname="mx.example.org")
+    return Setup(Internet(records), greylist, checks=checks, **rules)
 
 
 @virtual
@@ -368,7 +366,7 @@ async def test_preset_scored_refuses_only_for_domains_that_send_no_mail():
 @virtual
 async def test_a_record_that_nobody_serves_costs_the_deadline_and_no_mail():
     internet = Internet(GOOD, silent=[TXT])
-    setup = Setup(internet, checks=partial(build, PRESETS["tutorial"], spf=SpfOptions()))
+    setup = Setup(internet, checks=partial(build, PRESETS["tutorial"], options={"spf": SpfOptions()}))
     verdict = await setup.verdict()
     assert (verdict.action, verdict.partial, verdict.ms) == (Action.ACCEPT, True, 4000)
     assert verdict.header.startswith("Received-SPF: temperror")

@@ -8,12 +8,11 @@ import pytest
 from mailcases import CLIENT, TIMEOUT, World, attempt, judged, listed, spec
 
 from resolverd.failures import Unknown, Why
-from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome
+from resolverd.mail.findings import Action, Finding, GreylistOutcome
 from resolverd.mail.lookups import ListLookup, Question, Reply
 from resolverd.overrides.rules import DENY, Key, Override, OverrideIndex
-from resolverd.policy.checks import build
+from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.overrides import Overrides
-from resolverd.policy.checks.rules import PRESETS
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.verdict import VerdictRules, apply_greylist, decide, finish
 from resolverd.servers.policy.protocol import render
@@ -44,8 +43,8 @@ def verdict(findings: list[Finding], greylist: GreylistOutcome | None = None):
 
 
 def checked(world: World, *lists, preset="tutorial", overrides=None) -> list[Finding]:
-    options = SpfOptions(temperror=Consequence.DEFER, hostname="mx.example.org")
-    checks = build(PRESETS[preset], lists, spf=options, overrides=overrides)
+    options = {"spf": SpfOptions(temperror="defer")}
+    checks = build(PRESETS[preset], lists, options=options, overrides=overrides, hostname="mx.example.org")
     return [finding for check in checks for finding in judged(check, attempt(**DELIVERY), world)]
 
 

@@ -12,7 +12,8 @@ from virtualtime import VirtualClock, virtual
 from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
-from resolverd.policy.checks import PRESETS, SpfOptions, build
+from resolverd.policy.checks import PRESETS, build
+from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
 from resolverd.wire import codes
@@ -52,7 +53,7 @@ class World:
         alone = {"dnswl": {"enabled": False}, "spamhaus_dbl": {"enabled": False}, "surbl": {"enabled": False}}
         self.engine = Engine(specs("tutorial", **alone), self.resolver, self.clock, self.counters)
         ids = count(1)
-        checks = partial(build, PRESETS["tutorial"], spf=SpfOptions(header="none"))
+        checks = partial(build, PRESETS["tutorial"], options={"spf": SpfOptions(header="none")})
         self.screen = PolicyService(
             checks, self.engine, self.resolver, Greylist(), self.clock, VerdictRules(), self.counters,
             lambda: f"REF{next(ids)}", hostname="mx.example.org",

@@ -18,8 +18,10 @@ from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.lookups import Absent, ListLookup, Lookup, Records
 from resolverd.metrics import Counters
 from resolverd.policy.cache import Transaction, TransactionCache
-from resolverd.policy.checks import PRESETS, SpfOptions, build
-from resolverd.policy.checks.rules import neutral
+from resolverd.policy.check import Check, neutral
+from resolverd.policy.checks import PRESETS, build
+from resolverd.policy.checks.rhsbl import RhsblOptions
+from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
 from resolverd.policy.lookups import MAX_QUESTIONS, LookupResults, reply_of
 from resolverd.policy.service import PolicyService
@@ -151,7 +153,7 @@ class Setup:
         ids = count(1)
         self.verdicts = VerdictStore(MemoryStore(), VirtualClock(), self.counters)
         self.screen = PolicyService(
-            checks or partial(build, PRESETS[preset], spf=SpfOptions(header="none")),
+            checks or partial(build, PRESETS[preset], options={"spf": SpfOptions(header="none")}),
             self.internet,
             self.internet,
             self.greylist,
@@ -480,7 +482,7 @@ async def test_trying_out_changes_nothing():
 # -- faults of ours
 
 
-class Broken:
+class Broken(Check):
     name = "broken"
 
     def __init__(self, where):
@@ -692,7 +694,7 @@ async def test_the_client_of_a_message_is_looked_up_once():
 @virtual
 async def test_the_domain_of_each_recipient_is_asked_about_where_that_is_wanted():
     internet = Internet(GOOD, {("dbl", "listed.example.net"): listed("dbl", 6)})
-    setup = Setup(internet, checks=partial(build, PRESETS["tutorial"], rhsbl=("helo", "recipient")))
+    setup = Setup(internet, checks=partial(build, PRESETS["tutorial"], options={"rhsbl": RhsblOptions(("helo", "recipient"))}))
     assert (await setup.verdict(recipient="ann@example.org")).action is Action.ACCEPT
     asked = len(internet.asked)
     refused = await setup.verdict(recipient="ann@listed.example.net")

@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mailcases import attempt
 
-from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
+from resolverd.mail.findings import (
+    ANYTHING,
+    GREYLISTING,
+    NO_EFFECT,
+    Action,
+    Consequence,
+    Effect,
+    Finding,
+    GreylistOutcome,
+    SmtpReply,
+    Status,
+    Topic,
+)
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.sanitize import sanitize
 from resolverd.policy.verdict import (
@@ -27,23 +39,29 @@ HELO = SmtpReply(504, "5.5.2", "Helo command rejected (need fully-qualified host
 ZEN = SmtpReply(554, "5.7.1", "Service unavailable (Client host [192.0.2.7] blocked using zen.spamhaus.org)")
 DBL = SmtpReply(554, "5.7.1", "Service unavailable (Sender address [x.com] blocked using dbl.spamhaus.org)")
 
+ADDRESS_LISTS, NAMES = Topic("address", "lists"), Topic("client", "dns")
+MAY_SUPPRESS = Effect(may_suppress=(ADDRESS_LISTS,))
+
 OK = Finding("ptr", "ptr_ok", "fine")
-NO_PTR = Finding("ptr", "ptr_missing", "no name", 2, Consequence.REJECT, PTR)
-LATE_PTR = Finding("ptr", "ptr_unknown", "late", 0, Consequence.DEFER, PTR)
+NO_PTR = Finding("ptr", "ptr_missing", "no name", 2, Consequence.REJECT, PTR, topic=NAMES)
+LATE_PTR = Finding("ptr", "ptr_unknown", "late", 0, Consequence.DEFER, PTR, status=Status.UNKNOWN, topic=NAMES)
 BAD_HELO = Finding("helo", "helo_not_fqdn", "not fqdn", 2, Consequence.REJECT, HELO)
-ON_ZEN = Finding("dnsbl", "dnsbl_listed", "on zen", 6, Consequence.REJECT, ZEN, "https://zen.example/192.0.2.7")
-ON_DBL = Finding("rhsbl", "rhsbl_sender_listed", "on dbl", 6, Consequence.REJECT, DBL)
-VOUCHED = Finding("dnswl", "dnswl_listed", "on allow", suppresses=("dnsbl",))
+ZEN_LINK = "https://zen.example/192.0.2.7"
+ON_ZEN = Finding("dnsbl", "dnsbl_listed", "on zen", 6, Consequence.REJECT, ZEN, ZEN_LINK, topic=ADDRESS_LISTS)
+ON_DBL = Finding("rhsbl", "rhsbl_sender_listed", "on dbl", 6, Consequence.REJECT, DBL, topic=Topic("sender", "lists"))
+VOUCHED = Finding("dnswl", "dnswl_listed", "on allow", effect=Effect((ADDRESS_LISTS,), allow_listed=True))
 UNTRUSTED = Finding("dnswl", "dnswl_untrusted", "on allow without trust")
-LOST = Finding("dnswl", "dnswl_unreachable", "no word from allow")
-BLOCKED_ALLOW = Finding("dnswl", "dnswl_unknown", "no word from allow")
+LOST = Finding("dnswl", "dnswl_unreachable", "no answer from allow", status=Status.UNKNOWN, effect=MAY_SUPPRESS)
+BLOCKED_ALLOW = Finding("dnswl", "dnswl_unknown", "no answer from allow", status=Status.UNKNOWN)
 WARNED = Finding("helo", "helo_not_fqdn", "not fqdn", 0, Consequence.WARN)
 TAGGED = Finding("helo", "helo_not_fqdn", "not fqdn", 0, Consequence.TAG)
 GREY = Finding("helo", "helo_not_fqdn", "not fqdn", 2, Consequence.GREYLIST)
 
 
 def scored(check, points, reply=None, code="x"):
-    return Finding(check, f"{check}_{code}", f"{check} {points}", points, Consequence.SCORE, reply)
+    topic = ADDRESS_LISTS if check == "dnsbl" else None
+    effect = Effect(allow_listed=True) if check == "dnswl" else NO_EFFECT
+    return Finding(check, f"{check}_{code}", f"{check} {points}", points, Consequence.SCORE, reply, topic=topic, effect=effect)
 
 
 # findings, action, SMTP code
@@ -91,7 +109,7 @@ CASES = [
 
 def vouched_for(found):
     """Who is on an allow list that acts is not made to wait."""
-    return any(each.code == "dnswl_listed" and each.consequence in (None, Consequence.SCORE) for each in found)
+    return any(each.effect.allow_listed and each.consequence in (None, Consequence.SCORE) for each in found)
 
 
 @pytest.mark.parametrize(("findings", "action", "code"), CASES)
@@ -109,7 +127,7 @@ def test_among_equals_the_first_check_words_the_reply():
 
 def test_a_lifted_listing_is_still_told():
     decision = decide(attempt(), [ON_ZEN, VOUCHED], RULES)
-    assert decision.findings[0].text == "on zen (lifted: on allow)"
+    assert decision.findings[0].text == "on zen (suppressed: on allow)"
     assert decision.score == 0
 
 
@@ -257,12 +275,13 @@ findings = st.lists(
     st.builds(
         Finding,
         check=st.sampled_from(["ptr", "helo", "dnsbl", "rhsbl", "dnswl"]),
-        code=st.sampled_from(["a", "dnswl_listed", "dnswl_unreachable"]),
+        code=st.just("a"),
         text=st.text(max_size=20),
         score=st.sampled_from([-4, 0, 1, 3, 6]),
         consequence=st.none() | st.sampled_from([c for c in Consequence if c is not Consequence.OFF]),
         reply=st.none() | st.sampled_from([PTR, HELO, ZEN]),
-        suppresses=st.just(()),
+        topic=st.sampled_from([None, ADDRESS_LISTS, NAMES]),
+        effect=st.sampled_from([NO_EFFECT, Effect(allow_listed=True), MAY_SUPPRESS]),
     ),
     max_size=8,
 )
@@ -280,32 +299,36 @@ def test_only_a_refusing_or_scoring_finding_refuses(found):
 
 
 SUPPRESSES = [
-    (("*",), [NO_PTR, LATE_PTR, BAD_HELO, ON_ZEN], Action.ACCEPT, False),
-    (("dnsbl", "rhsbl"), [ON_ZEN], Action.ACCEPT, True),
-    (("dnsbl", "rhsbl"), [ON_ZEN, BAD_HELO], Action.REJECT, False),
-    (("spf",), [ON_ZEN], Action.REJECT, False),
-    (("greylist",), [], Action.ACCEPT, False),
-    (("greylist",), [NO_PTR], Action.REJECT, False),
-    (("ptr_missing",), [NO_PTR], Action.ACCEPT, True),
-    (("ptr_missing",), [LATE_PTR], Action.DEFER, False),
+    ((ANYTHING,), [NO_PTR, LATE_PTR, BAD_HELO, ON_ZEN], Action.ACCEPT, False),
+    ((Topic(source="lists"),), [ON_ZEN], Action.ACCEPT, True),
+    ((Topic(source="lists"),), [ON_ZEN, BAD_HELO], Action.REJECT, False),
+    ((Topic(source="spf"),), [ON_ZEN], Action.REJECT, False),
+    ((GREYLISTING,), [], Action.ACCEPT, False),
+    ((GREYLISTING,), [NO_PTR], Action.REJECT, False),
+    ((NAMES,), [NO_PTR], Action.ACCEPT, True),
+    ((Topic("sender"),), [ON_DBL], Action.ACCEPT, True),
+    ((Topic("sender"),), [ON_DBL, ON_ZEN], Action.REJECT, False),
+    ((Topic("sender", "dns"),), [ON_DBL], Action.REJECT, False),
+    ((Topic("sender"),), [LATE_PTR], Action.DEFER, False),
+    ((Topic(source="lists"),), [ON_ZEN, LOST], Action.ACCEPT, True),
 ]
 
 
 @pytest.mark.parametrize(("suppresses", "found", "action", "wants_greylist"), SUPPRESSES)
-def test_an_own_word_lifts_what_it_reaches(suppresses, found, action, wants_greylist):
-    own = Finding("overrides", "override_allow", "allowed", suppresses=suppresses)
+def test_an_override_suppresses_what_it_reaches(suppresses, found, action, wants_greylist):
+    own = Finding("overrides", "override_allow", "allowed", effect=Effect(suppresses))
     for order in ([own, *found], [*found, own]):
         decision = decide(attempt(), order, RULES)
         assert (decision.action, decision.wants_greylist) == (action, wants_greylist)
-        lifted = [each for each in decision.findings if "(lifted: allowed)" in each.text]
+        lifted = [each for each in decision.findings if "(suppressed: allowed)" in each.text]
         assert all((each.score, each.consequence, each.reply) == (0, None, None) for each in lifted)
 
 
-def test_nothing_lifts_an_own_denial_and_no_own_word_takes_good_points_away():
-    own = Finding("overrides", "override_allow", "allowed", suppresses=("*",))
-    denied = Finding("overrides", "override_deny", "denied", 0, Consequence.REJECT, ZEN)
+def test_nothing_suppresses_a_denial_and_no_override_takes_good_points_away():
+    own = Finding("overrides", "override_allow", "allowed", effect=Effect((ANYTHING,)))
+    denied = Finding("overrides", "override_deny", "denied", 0, Consequence.REJECT, ZEN, effect=Effect(final=True))
     assert decide(attempt(), [own, denied], RULES).action is Action.REJECT
-    good = Finding("dnswl", "dnswl_listed", "known", -4, Consequence.SCORE)
+    good = Finding("dnswl", "dnswl_listed", "known", -4, Consequence.SCORE, effect=Effect(allow_listed=True))
     assert decide(attempt(), [own, good], RULES).score == -4
 
 

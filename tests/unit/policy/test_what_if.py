@@ -5,28 +5,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mailcases import attempt
 
-from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, SmtpReply
+from resolverd.mail.findings import NO_EFFECT, Action, Consequence, Effect, Finding, GreylistOutcome, SmtpReply, Topic
 from resolverd.policy.verdict import VerdictRules, apply_greylist, decide
 from resolverd.policy.what_if import what_if
 
 RULES = VerdictRules(greylist=False)
+TOPICS = {"dnsbl": Topic("address", "lists"), "rhsbl": Topic("sender", "lists"), "helo": Topic("helo", "dns")}
+ALLOW_LISTED = Effect(allow_listed=True)
 
 
 def refusing(check, code, reply):
-    return Finding(check, code, code, consequence=Consequence.REJECT, reply=SmtpReply(*reply, code))
+    return Finding(check, code, code, consequence=Consequence.REJECT, reply=SmtpReply(*reply, code), topic=TOPICS.get(check))
 
 
-def scoring(check, code, score):
-    return Finding(check, code, code, score, Consequence.SCORE, SmtpReply(554, "5.7.1", code))
+def scoring(check, code, score, effect=NO_EFFECT):
+    reply = SmtpReply(554, "5.7.1", code)
+    return Finding(check, code, code, score, Consequence.SCORE, reply, topic=TOPICS.get(check), effect=effect)
 
 
 ZEN = refusing("dnsbl", "dnsbl_listed", (554, "5.7.1"))
 DBL = refusing("rhsbl", "rhsbl_sender_listed", (554, "5.7.1"))
 PTR = refusing("ptr", "ptr_missing", (450, "4.7.25"))
 HELO = refusing("helo", "helo_not_fqdn", (504, "5.5.2"))
-DNSWL = Finding("dnswl", "dnswl_listed", "vouched for", suppresses=("dnsbl",))
-LOST = Finding("dnswl", "dnswl_unreachable", "no word")
-MAP = Finding("access", "access_helo_ok", "in helo_access", suppresses=("helo",))
+DNSWL = Finding("dnswl", "dnswl_listed", "vouched for", effect=Effect((TOPICS["dnsbl"],), allow_listed=True))
+LOST = Finding("dnswl", "dnswl_unreachable", "no answer", effect=Effect(may_suppress=(TOPICS["dnsbl"],)))
+MAP = Finding("access", "access_helo_ok", "in helo_access", effect=Effect((TOPICS["helo"],)))
 FINE = Finding("spf", "spf_pass", "may send")
 
 
@@ -47,8 +50,9 @@ FINE = Finding("spf", "spf_pass", "may send")
          ["with 2 points more: reject"]),
         ([scoring("dnsbl", "dnsbl_listed", 6), scoring("ptr", "ptr_missing", 2)], Action.REJECT,
          ["without dnsbl_listed: accept"]),
-        ([scoring("dnsbl", "dnsbl_listed", 5), scoring("dnswl", "dnswl_listed", -2), scoring("ptr", "ptr_missing", 2)],
-         Action.ACCEPT, ["without dnswl_listed: reject with 554", "with 1 points more: reject"]),
+        ([scoring("dnsbl", "dnsbl_listed", 5), scoring("dnswl", "dnswl_listed", -2, ALLOW_LISTED),
+          scoring("ptr", "ptr_missing", 2)], Action.ACCEPT,
+         ["without dnswl_listed: reject with 554", "with 1 points more: reject"]),
         ([scoring("dnsbl", "dnsbl_listed", 9), scoring("rhsbl", "rhsbl_sender_listed", 9)], Action.REJECT,
          ["without dnsbl_listed and rhsbl_sender_listed: accept"]),
     ],

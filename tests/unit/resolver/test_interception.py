@@ -16,7 +16,7 @@ from resolverd.config.settings import Forward, Stub
 from resolverd.mail.findings import Finding
 from resolverd.mail.lookups import Absent, Lookup, Question, Records, Reply
 from resolverd.policy import checks
-from resolverd.policy.checks.rules import NO_AUTHORITY
+from resolverd.policy.check import NO_AUTHORITY
 from resolverd.policy.lookups import judge, run_lookups
 from resolverd.policy.lookups import reply_of as as_checks_see_it
 from resolverd.resolver.priming import Priming

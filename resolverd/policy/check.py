@@ -1,0 +1,277 @@
+"""What a check is: two pure functions, how it is declared and configured, and the findings that it makes."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple, NewType, Protocol
+
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.failures import Unknown, Why
+from resolverd.mail.findings import ANYTHING, Consequence, Evidence, Finding, SmtpReply, Status, Topic
+from resolverd.mail.lookups import Question, Records, Replies, Skipped
+from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import sanitize
+from resolverd.overrides.postfix_maps import AccessMap, MapFile
+from resolverd.overrides.rules import OverrideIndex, OverrideMatch
+from resolverd.policy.local_domains import NONE, LocalDomains
+
+ACTING: Final = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
+"""Consequences that can change what happens to the mail, so that the finding's points count."""
+NO_AUTHORITY: Final = Unknown(Why.FAILED, "no authority has said it")
+"""For what somebody has said who need not know."""
+SUPPRESSED: Final = Skipped("suppressed by an override")
+
+HostingDomain = NewType("HostingDomain", str)
+"""In a check's options: a domain whose hosts are meant, so never a top level domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRules:
+    """One check as configured (``[checks.NAME]``).
+
+    `consequence` of what it finds; None, for allow lists only: it suppresses the refusals of address lists. `score` in points
+    a finding weighs; None where every list has its own weight. `code` replaces the SMTP code of definite findings;
+    tempfails stay 450, as in Postfix.
+    """
+
+    consequence: Consequence | None = Consequence.REJECT
+    score: float | None = None
+    code: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.code is not None and not 400 <= self.code <= 599:
+            raise ValueError(f"SMTP code {self.code}: a refusal's is between 400 and 599")
+
+
+class Check:
+    """A question-and-judgement pair without any IO. Both functions depend on their arguments alone.
+
+    `asks` yields every question whose answer it wants, knowing `replies`: what it no longer yields is no longer waited
+    for, so a check that has seen enough stops asking. It is called again with each reply until all it wants is there.
+    `judge` never fails on a reply, Unknown of each kind included, and says something in any case.
+
+    What others must know of it, it says itself; most checks need none of this.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    """Its name in configuration, findings and metrics."""
+    topics: ClassVar[tuple[Topic, ...]] = ()
+    """Those of its findings that can be suppressed. With all of them suppressed it is not asked."""
+    is_override: ClassVar[bool] = False
+    """Whether the admin speaks here: what he suppresses is not asked, and nobody is decided upon before he has spoken."""
+    asks_client_names: ClassVar[bool] = False
+    """Whether its questions tell what is wrong with the client's own names."""
+
+    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """What it wants to know."""
+        raise NotImplementedError
+
+    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+        """What it has to say; at least one finding."""
+        raise NotImplementedError
+
+    def asks_despite(self, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
+        """What it wants to know while some of its topics cannot count."""
+        return self.asks(attempt, replies)
+
+    def asks_of_sender(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+        """Those of its questions that are about the sender's domain, which need not be the client's own."""
+        return ()
+
+    def is_of_recipient(self) -> bool:
+        """Whether it may find something else for another recipient of the message."""
+        return False
+
+    def overrides(self, attempt: Attempt, replies: Replies) -> Sequence[OverrideMatch]:
+        """The overrides that have counted in what it has to say."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Of a check that has none."""
+
+
+class Inputs(NamedTuple):
+    """What checks are made of besides their rules and options; each takes what it needs.
+
+    `maps`: the contents of the map files that options name, without those that cannot be read. `overrides` may change while
+    an attempt is looked at. `local`: domains that are this server's own. `hostname` is our own.
+    """
+
+    lists: tuple[ListSpec, ...] = ()
+    maps: Mapping[MapFile, AccessMap] = {}
+    overrides: OverrideIndex | None = None
+    local: LocalDomains = NONE
+    hostname: str = "unknown"
+
+
+class _Maker(Protocol):
+    def __call__(self, rules: CheckRules, options: Any, inputs: Inputs, /) -> Check | None: ...
+
+
+def _no_faults(options: Any) -> Iterable[tuple[str, str]]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """All that is known of a check outside its file; its module has it as ``CHECK``.
+
+    `order` is that of the findings, and among equally harsh ones the first words the reply; all ask at the same time. `make`
+    makes it, or None where there is nothing that it could say. `presets`: its rules in each, what ``[checks.NAME]`` falls back
+    to, key by key; None for a check that follows no rules but its own, and is always on.
+
+    `options`: a frozen dataclass of what its table has besides; the fields' types are bool, str, Literal, Consequence, Network,
+    MapFile, HostingDomain, tuples of them, or None. `table`: its name in ``[checks]`` if that is another, empty for none.
+    `faults`: what is wrong with options as a whole, by field. `names_people`: their values are of no concern to a log that
+    names nobody.
+    """
+
+    name: str
+    order: int
+    make: _Maker
+    presets: Mapping[str, CheckRules] | None = None
+    options: Any = NoOptions
+    table: str | None = None
+    faults: Any = _no_faults
+    names_people: bool = False
+
+
+def judged(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
+    """What a check has to say. What no authority has said may speak for a client; against one, it counts as not known."""
+    findings = check.judge(attempt, replies)
+    if any(finding.consequence is not None for finding in findings):
+        sure = definite(replies)
+        if sure is not replies:
+            return check.judge(attempt, sure)
+    return findings
+
+
+def definite(replies: Replies) -> Replies:
+    """The replies, those that no authority has given as not known."""
+    hearsay = [question for question, reply in replies.items() if isinstance(reply, Records) and not reply.definite]
+    return {**replies, **dict.fromkeys(hearsay, NO_AUTHORITY)} if hearsay else replies
+
+
+class Suppression(NamedTuple):
+    """What overrides and maps make needless for an attempt, as far as it is known who that is.
+
+    `topics`: as `Effect.suppresses`. `pending`: what has to be known before it is clear which of them hold.
+    """
+
+    topics: frozenset[Topic]
+    pending: frozenset[Question]
+
+
+NOT_SUPPRESSED: Final = Suppression(frozenset(), frozenset())
+
+
+def suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
+    """What overrides and maps suppress for an attempt."""
+    own = [check for check in checks if check.is_override]
+    if not own:
+        return NOT_SUPPRESSED
+    topics = frozenset(each for check in own for finding in check.judge(attempt, replies) for each in finding.effect.suppresses)
+    return Suppression(topics, frozenset(question for check in own for question in check.asks(attempt, replies)))
+
+
+def relevant(check: Check, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
+    """What a check asks of which something can count."""
+    if not suppressed or check.is_override:
+        return check.asks(attempt, replies)
+    if ANYTHING in suppressed or (check.topics and all(is_suppressed(topic, suppressed) for topic in check.topics)):
+        return ()
+    return check.asks_despite(attempt, replies, suppressed)
+
+
+def is_suppressed(topic: Topic | None, suppressed: Collection[Topic]) -> bool:
+    """Whether one of these covers the topic."""
+    return any(each.covers(topic) for each in suppressed)
+
+
+def neutral(
+    check: str, code: str, text: str, evidence: tuple[Evidence, ...] = (), *, status: Status = Status.KNOWN
+) -> Finding:
+    """A finding that weighs nothing and changes nothing."""
+    return Finding(check, code, sanitize(text), evidence=evidence, ms=_longest(evidence), status=status)
+
+
+def nothing(check: str, code: str, text: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
+    """The finding of a check that has nothing to look at, or nothing to say."""
+    return neutral(check, code, text, evidence, status=Status.NOTHING)
+
+
+def skipped(check: str, whose: str, evidence: tuple[Evidence, ...] = ()) -> Finding:
+    """The finding of a check that has nothing to say, as the verdict was certain without it."""
+    return nothing(check, f"{check}_skipped", f"{whose} was not looked up, the verdict is certain without it", evidence)
+
+
+def fail(
+    check: str,
+    rules: CheckRules,
+    code: str,
+    text: str,
+    reply: SmtpReply,
+    evidence: tuple[Evidence, ...] = (),
+    *,
+    topic: Topic | None = None,
+    weight: float = 0,
+    link: str = "",
+) -> Finding:
+    """A definite finding with the consequence configured; `weight` in points where the rules give no score."""
+    counts = rules.consequence in ACTING
+    return Finding(
+        check,
+        code,
+        sanitize(text),
+        score=(weight if rules.score is None else rules.score) if counts else 0,
+        consequence=rules.consequence,
+        reply=_reworded(rules, reply) if counts else None,
+        link=link,
+        evidence=evidence,
+        ms=_longest(evidence),
+        topic=topic,
+    )
+
+
+def tempfail(
+    check: str,
+    rules: CheckRules,
+    code: str,
+    text: str,
+    reply: SmtpReply,
+    evidence: tuple[Evidence, ...] = (),
+    *,
+    topic: Topic | None = None,
+) -> Finding:
+    """A finding that may be gone at the next try: never more than a deferral, never any points.
+
+    `reply` says that something could not be looked up, not what a look-up would have refused.
+    Where the definite finding would count, it is reason enough for greylisting: a client that keeps its own DNS from answering
+    shall fare no better than one without.
+    """
+    defers = rules.consequence in (Consequence.REJECT, Consequence.DEFER)
+    counts = rules.consequence in (Consequence.SCORE, Consequence.GREYLIST)
+    return Finding(
+        check,
+        code,
+        sanitize(text),
+        consequence=Consequence.DEFER if defers else Consequence.GREYLIST if counts else None,
+        reply=reply.deferred if defers else None,
+        evidence=evidence,
+        ms=_longest(evidence),
+        status=Status.UNKNOWN,
+        topic=topic,
+    )
+
+
+def _reworded(rules: CheckRules, reply: SmtpReply) -> SmtpReply:
+    if rules.code is not None:
+        reply = SmtpReply(rules.code, f"{rules.code // 100}{reply.enhanced[1:]}", reply.text)
+    return reply.deferred if rules.consequence is Consequence.DEFER else reply
+
+
+def _longest(evidence: tuple[Evidence, ...]) -> int:
+    return max((piece.ms or 0 for piece in evidence), default=0)
