@@ -1,10 +1,10 @@
 """The DNS lists: all asked at once, each within its rate and quota, and believed only while they deserve it.
 
-- what a list is: `catalogue`, `config`, `tables` (data to `spec`), `codes` (what an answer means), `names` and `domains`
-  (what is asked), `quota` (how much)
+- what a list is: `catalogue`, `config`, `tables` (data to `spec`), `codes` (what an answer means), `names` (what is asked),
+  `quota` (how much)
 - what came back: `response`, `cache`, `aggregate` (all lists on one subject)
 - does a list deserve belief? `health`, `anomaly`, `known_good`
-- asking: `engine` (all of them), `list_query` (what is asked), `lookup` (one question, coalesced and cached), `list_state`
-  (one list's gate and accounts), `gather` (waiting for what is in flight), `canaries` (does it still tell good from bad?),
-  `quota_meter` (queries charged where they leave), `quota_store` (quotas kept), `monitor` (test points, own addresses)
+- asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,
+  quota and counts; queries charged where they leave), `canaries` (does it still tell good from bad?), `quota_store` (quotas
+  kept), `monitor` (test points, own addresses)
 """

@@ -13,14 +13,10 @@ from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.clock import Clock
-from resolverd.dnsbl import list_query
 from resolverd.dnsbl.aggregate import UNREACHABLE
-from resolverd.dnsbl.gather import gather_until
-from resolverd.dnsbl.list_query import ListQuery
-from resolverd.dnsbl.list_state import ListState
-from resolverd.dnsbl.lookup import Dispatcher, PendingQuery
+from resolverd.dnsbl.list_state import ListState, QuotaMeter
+from resolverd.dnsbl.lookup import Dispatcher, ListQuery, PendingQuery, canary_query, gather_until, subject_query, txt_query
 from resolverd.dnsbl.names import unmapped
-from resolverd.dnsbl.quota_meter import QuotaMeter
 from resolverd.dnsbl.response import ListResponse, as_documented, not_for, with_txt
 from resolverd.dnsbl.spec import Canary, ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
@@ -95,7 +91,7 @@ class Engine:
         state = self._states[lookup.list_id]
         if not state.enabled:
             return Unknown(Why.UNHEALTHY, "switched off")
-        look = self._lookup(state, state.spec, list_query.subject_query(state.spec, lookup.subject))
+        look = self._lookup(state, state.spec, subject_query(state.spec, lookup.subject))
         response = await gather_until({lookup.list_id: look}, deadline, self._clock)
         reply = response[lookup.list_id].reply
         if isinstance(reply, Unknown) and reply.why in UNREACHABLE and state.health.unreachable(self._clock.monotonic()):
@@ -105,7 +101,7 @@ class Engine:
     def cached(self, lookup: ListLookup) -> ListReply | None:
         """What one list has said, where it is still known. Raises KeyError for a list that is not known."""
         state = self._states[lookup.list_id]
-        query = list_query.subject_query(state.spec, lookup.subject) if state.enabled else None
+        query = subject_query(state.spec, lookup.subject) if state.enabled else None
         response = self._dispatcher.cached(state, query) if query is not None else None
         return None if response is None or isinstance(response.reply, Unknown) else response.reply
 
@@ -137,7 +133,7 @@ class Engine:
                 break
             specs = [(state, state.spec) for state in stages[stage]]
             pending = {
-                spec.id: self._lookup(state, spec, list_query.subject_query(spec, subject, background=background))
+                spec.id: self._lookup(state, spec, subject_query(spec, subject, background=background))
                 for state, spec in specs
             }
             until = None if enough is None else partial(_is_enough, enough, dict(replies), waiting)
@@ -161,14 +157,14 @@ class Engine:
         """Whether it is worth finding out first what else speaks against a client, as few second looks are left."""
         for lookup in lookups:
             state = self._states[lookup.list_id]
-            query = list_query.subject_query(state.spec, lookup.subject)
+            query = subject_query(state.spec, lookup.subject)
             if query is not None and self._dispatcher.saves_reverifications(state, query):
                 return True
         return False
 
     async def reverify_for(self, spec: ListSpec, subject: Address | str, *, deadline: float) -> ListResponse | None:
         """The same for one list, one that a client named too; None if the listing stands."""
-        query = list_query.subject_query(spec, subject)
+        query = subject_query(spec, subject)
         return None if query is None else await self._dispatcher.reverify(self._state_of(spec), query, deadline)
 
     async def refresh(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
@@ -180,9 +176,9 @@ class Engine:
         pending: dict[str, ListResponse | PendingQuery] = {}
         for number, lookup in enumerate(asked):
             state = self._states[lookup.list_id]
-            query = list_query.subject_query(state.spec, lookup.subject, background=True) if state.enabled else None
+            query = subject_query(state.spec, lookup.subject, background=True) if state.enabled else None
             if query is not None:
-                pending[str(number)] = self._dispatcher.lookup(state, query._replace(fresh=True))
+                pending[str(number)] = self._dispatcher.lookup(state, query._replace(bypass_cache=True))
         response = await gather_until(pending, deadline, self._clock)
         return {asked[int(number)]: each.reply for number, each in response.items() if not isinstance(each.reply, Unknown)}
 
@@ -213,7 +209,7 @@ class Engine:
         pending = {"": self._dispatcher.lookup(state, query)}
         now = pending[""]
         if not isinstance(now, ListResponse) or isinstance(now.reply, Listed):
-            pending["words"] = self._dispatcher.lookup(state, list_query.txt_query(spec, query))
+            pending["words"] = self._dispatcher.lookup(state, txt_query(spec, query))
         response = await gather_until(pending, deadline, self._clock)
         return with_txt(response[""], response["words"]) if "words" in response else response[""]
 
@@ -223,7 +219,7 @@ class Engine:
         if state is None:
             return None
         points = [canary for canary in state.spec.canaries if canary.listed]
-        asked = {str(point.subject): list_query.canary_query(state.spec, point, bypass_suspension=True) for point in points}
+        asked = {str(point.subject): canary_query(state.spec, point, bypass_suspension=True) for point in points}
         pending = {name: self._dispatcher.lookup(state, query) for name, query in asked.items()}
         denied, response = await asyncio.gather(self._dispatcher.probe(state), gather_until(pending, deadline, self._clock))
         silent = [str(point.subject) for point in points if isinstance(response[str(point.subject)].reply, Clear)]
@@ -322,7 +318,7 @@ class Engine:
 
 
 def _errand(spec: ListSpec, subject: Address | str, canary: Canary | None) -> ListQuery | None:
-    return list_query.subject_query(spec, subject) if canary is None else list_query.canary_query(spec, canary)
+    return subject_query(spec, subject) if canary is None else canary_query(spec, canary)
 
 
 def _is_enough(

@@ -1,8 +1,11 @@
 """Our dealings with one list: what is left of its rate and quota, how it fares, and what came of the questions so far."""
 
+import logging
 from collections import deque
+from collections.abc import Iterable
 
 from resolverd import bounds
+from resolverd.clock import Clock
 from resolverd.dnsbl.anomaly import Anomaly
 from resolverd.dnsbl.health import Health
 from resolverd.dnsbl.quota import Allowance, Budget, Rate
@@ -10,6 +13,8 @@ from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.dnsbl.spec import ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Listed
+from resolverd.metrics import Counters
+from resolverd.wire.names import Name, ancestors, is_subdomain, label_count
 
 _LATENCIES = 256
 """Answers over which latencies are told."""
@@ -20,6 +25,12 @@ _RESERVE = 0.1
 _REVERIFICATIONS = Allowance(60, 7200)
 """Listings that are looked at twice before they refuse somebody whom nothing else speaks against, beyond what must be: 720 a
 day, less than one percent of the quotas that are usual."""
+
+
+_REGISTRY = 1
+"""Labels of a zone whose servers are nobody's of lists: the root and the top level domains."""
+
+_log = logging.getLogger(__name__)
 
 
 class ListState:
@@ -36,7 +47,7 @@ class ListState:
         self.health = Health()
         self.budget = budget or (Budget(spec.quota) if spec.quota else None)
         self.anomaly = Anomaly()
-        self.reverify = Rate(_REVERIFICATIONS)
+        self.reverifications = Rate(_REVERIFICATIONS)
         self.watched: tuple[str, ...] = ()
         self._rate = Rate(spec.rate) if spec.rate else None
         self._warned = False
@@ -164,6 +175,61 @@ class ListState:
             forecast=None if ahead is None else int(ahead),
             watched=self.watched,
         )
+
+
+class QuotaMeter:
+    """The `resolver.iterator.budget.QueryMeter` of the lists.
+
+    What counts are queries for names below a list's zone that reach its operator: servers of that zone, of one below it,
+    or of one above that turns out to answer itself, as it does for a zone that is no cut of its own. A referral is free,
+    and so is the way down through the registries.
+    """
+
+    def __init__(self, states: Iterable[ListState], clock: Clock, counters: Counters):
+        self._states = {state.spec.zone: state for state in states}
+        self._clock = clock
+        self._counters = counters
+
+    def add(self, zone: Name, state: ListState) -> None:
+        """Another zone whose queries one list pays for."""
+        self._states.setdefault(zone, state)
+
+    def remove(self, zone: Name) -> None:
+        """Such a zone is no more."""
+        self._states.pop(zone, None)
+
+    def charge(self, qname: Name, zone: Name) -> bool:
+        """A query is about to leave; False if a list's quota does not allow it."""
+        state = self._charged_list(qname, zone)
+        if state is None:
+            return True
+        wall = self._clock.wall()
+        if not state.charge(wall):
+            return False
+        self._counters.add("list_queries", list=state.spec.id)
+        if text := state.warning(wall):
+            _log.warning("list %s: %s", state.spec.id, text)
+        return True
+
+    def adjust(self, qname: Name, zone: Name, copies: int) -> None:
+        """So many copies of the query left beyond the one that was counted; negative if none did."""
+        state = self._charged_list(qname, zone)
+        if state is not None:
+            state.adjust(copies, self._clock.wall())
+            self._counters.add("list_queries", copies, list=state.spec.id)
+
+    def referred(self, qname: Name, zone: Name) -> None:
+        """The query was answered by a referral: free, if it came from above the list's zone."""
+        state = self._charged_list(qname, zone)
+        if state is not None and not is_subdomain(zone, state.spec.zone):
+            self.adjust(qname, zone, -1)
+
+    def _charged_list(self, qname: Name, zone: Name) -> ListState | None:
+        return None if label_count(zone) <= _REGISTRY else self.list_of(qname)
+
+    def list_of(self, qname: Name) -> ListState | None:
+        """Who pays for questions to the operator about this name (lower case), if anybody does."""
+        return next((state for above in ancestors(qname) if (state := self._states.get(above)) is not None), None)
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -1,39 +1,84 @@
-"""One question to one list: from memory, or together with whoever asks the same, or over the network if its gate is open."""
+"""One question to one list: from the cache, together with whoever asks the same, or over the network if the list may be asked."""
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.dnsbl.cache import CachedResponse, Question, ResponseCache
 from resolverd.dnsbl.canaries import Canaries
 from resolverd.dnsbl.health import CANARY_TTL
-from resolverd.dnsbl.list_query import ListQuery
 from resolverd.dnsbl.list_state import ListState
-from resolverd.dnsbl.response import FAILURE_TTL, Behaviour, ListResponse, not_sent
+from resolverd.dnsbl.names import canary_name, list_name
+from resolverd.dnsbl.response import FAILURE_TTL, Behaviour, ListResponse, not_sent, read_answer, read_canary, read_txt
+from resolverd.dnsbl.spec import Canary, ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Resolver
 from resolverd.wire import codes
+from resolverd.wire.answer import Answer
 from resolverd.wire.names import Address, Name
 
 _log = logging.getLogger(__name__)
 
 _OFFLINE = Unknown(Why.TIMEOUT, "the internet is out of reach")
 _PLENTY = 0.5
-"""Share of a list's second looks that are given to whoever comes; the others are for whom nothing else speaks against."""
+"""Share of a list's re-verifications that are given to whoever comes; the others are for whom nothing else speaks against."""
 _REPORT_EVERY = 3600.0
-"""Seconds between two remarks on unknown codes of one list."""
+"""Seconds between two log lines on unknown codes of one list."""
 
 PendingQuery: TypeAlias = asyncio.Task[ListResponse]
-"""A question under way; it ends by itself, whoever has stopped waiting for it."""
+"""A question in flight; it ends by itself, whoever has stopped waiting for it."""
+
+Until: TypeAlias = Callable[[Mapping[str, ListResponse]], bool]
+"""Whether what has come, by list, is enough for who asked."""
+
+
+class ListQuery(NamedTuple):
+    """A question to a list, how its answer is read, and what it is about; no `subject` for test points and TXT.
+
+    `bypass_suspension` goes past caches and a list's suspension, `bypass_cache` past caches only. `background`: no verdict
+    waits for it.
+    """
+
+    question: Question
+    read: Callable[[Answer], ListResponse]
+    subject: Address | str | None = None
+    bypass_suspension: bool = False
+    bypass_cache: bool = False
+    background: bool = False
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no cache may answer it."""
+        return self.bypass_suspension or self.bypass_cache
+
+
+def subject_query(spec: ListSpec, subject: Address | str, *, background: bool = False) -> ListQuery | None:
+    """What to ask a list about a subject; None if the list is not to be asked about it."""
+    name = list_name(spec, subject)
+    if name is None:
+        return None
+    return ListQuery((name, codes.A), lambda answer: read_answer(spec, subject, answer), subject, background=background)
+
+
+def canary_query(spec: ListSpec, canary: Canary, *, bypass_suspension: bool = False) -> ListQuery:
+    """What to ask a list at a test point."""
+    question = (canary_name(spec, canary.subject), codes.A)
+    return ListQuery(question, lambda answer: read_canary(spec, canary, answer), bypass_suspension=bypass_suspension)
+
+
+def txt_query(spec: ListSpec, query: ListQuery) -> ListQuery:
+    """What to ask a list for its own TXT on a listing."""
+    return ListQuery((query.question[0], codes.TXT), lambda answer: read_txt(spec, answer), background=True)
 
 
 class Dispatcher:
-    """Questions to lists, coalesced and remembered."""
+    """Questions to lists, coalesced and cached."""
 
     def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random):
         self._resolver = resolver
@@ -48,18 +93,17 @@ class Dispatcher:
         """How often listings were taken back, so that what was made of them is made anew."""
 
     def lookup(self, state: ListState, query: ListQuery) -> ListResponse | PendingQuery:
-        """What is known, or the question on its way; never waits."""
-        anew = query.bypass_suspension or query.fresh
-        if not anew and (response := self.cached(state, query)) is not None:
+        """The cached response, or the query in flight; never waits."""
+        if not query.is_fresh and (response := self.cached(state, query)) is not None:
             return response
         now, wall = self._clock.monotonic(), self._clock.wall()
-        key = (query.question, anew)
+        key = (query.question, query.is_fresh)
         task = self._in_flight.get(key)
         if task is not None:
             return task
         unavailable = state.unavailable(now, wall, bypass_suspension=query.bypass_suspension, background=query.background)
         if unavailable is None and len(self._in_flight) >= bounds.LIST_QUESTIONS:
-            unavailable = Unknown(Why.FAILED, "too many questions under way")
+            unavailable = Unknown(Why.FAILED, "too many questions in flight")
         if unavailable is not None:
             return self._count(state, not_sent(unavailable))
         task = asyncio.create_task(self._fetch(state, query), name=f"list {state.spec.id}")
@@ -68,7 +112,7 @@ class Dispatcher:
         return task
 
     def cached(self, state: ListState, query: ListQuery) -> ListResponse | None:
-        """What is known, without asking."""
+        """The cached response, without asking."""
         now = self._clock.monotonic()
         cached = None if state.admin_off else self._cache.get(query.question, now)
         if cached is None:
@@ -79,8 +123,8 @@ class Dispatcher:
     async def reverify(self, state: ListState, query: ListQuery, deadline: float) -> ListResponse | None:
         """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.
 
-        One that has lain in the cache for long is asked once more. For the others the list has to deny its test point
-        again, if it has not done so since, as often as that is affordable.
+        One that has been cached for long is asked once more. For the others the list has to deny its test point again, if it
+        has not done so since, as often as that is affordable.
         """
         now = self._clock.monotonic()
         cached = self._cache.get(query.question, now)
@@ -88,14 +132,14 @@ class Dispatcher:
             return None
         if now - cached.since >= CANARY_TTL and not cached.reverified:
             if state.budget is not None and not state.budget.left(self._clock.wall()):
-                return None  # what is remembered is all that there is until the quota comes back
-            look = self.lookup(state, query._replace(fresh=True))
-            if not isinstance(look, ListResponse):
-                await asyncio.wait({look}, timeout=max(0.0, deadline - now))
+                return None  # what is cached is all that there is until the quota comes back
+            found = self.lookup(state, query._replace(bypass_cache=True))
+            if not isinstance(found, ListResponse):
+                await asyncio.wait({found}, timeout=max(0.0, deadline - now))
                 late = not_sent(Unknown(Why.TIMEOUT, "the listing was not confirmed in time"))
-                look = look.result() if look.done() and not look.cancelled() else late
-            return None if isinstance(look.reply, Listed) else look
-        if not _is_unverified(state, cached) or state.reverify.take(now) is None:
+                found = found.result() if found.done() and not found.cancelled() else late
+            return None if isinstance(found.reply, Listed) else found
+        if not _is_unverified(state, cached) or state.reverifications.take(now) is None:
             return None
         self._counters.add("list_reverifications", list=state.spec.id)
         probe = asyncio.create_task(self.probe(state, since=cached.since))
@@ -106,17 +150,17 @@ class Dispatcher:
         return failed if failed is not None and failed.behaviour is Behaviour.REFUSING else None
 
     def saves_reverifications(self, state: ListState, query: ListQuery) -> bool:
-        """Whether a second look at a listing is to be saved for those who need it: it would take one of the few that are left."""
+        """Whether re-verifying a listing is to be left for those who need it: it would take one of the few that are left."""
         now = self._clock.monotonic()
         cached = self._cache.get(query.question, now)
         if cached is None or not isinstance(cached.response.reply, Listed) or not _is_unverified(state, cached):
             return False
-        return state.reverify.share(now) < _PLENTY
+        return state.reverifications.share(now) < _PLENTY
 
     async def probe(self, state: ListState, since: float = float("-inf")) -> ListResponse | None:
-        """Have the list deny its test point, and book it if it does not. None if it is sound.
+        """Have the list deny its test point, and record it if it does not. None if it is sound.
 
-        A proof under way serves only if it was begun after `since`: what was true before says nothing of what came then.
+        A probe in flight serves only if it was begun after `since`: what was true before says nothing of what came then.
         """
         now = self._clock.monotonic()
         epoch = state.begin(now)
@@ -127,7 +171,7 @@ class Dispatcher:
         except Exception as error:
             failed = self._bug(state, error)
         if failed is not None:
-            self._book(state, epoch, failed, now)
+            self._record(state, epoch, failed, now)
         return failed
 
     def forget(self, zones: frozenset[Name]) -> None:
@@ -140,7 +184,7 @@ class Dispatcher:
         self._cache.forget_failures()
 
     async def aclose(self) -> None:
-        """End every question under way."""
+        """End every query in flight."""
         tasks = [*self._in_flight.values(), *self._probes]
         for task in tasks:
             task.cancel()
@@ -158,7 +202,7 @@ class Dispatcher:
         if unavailable is not None:
             return self._count(state, not_sent(unavailable))
         epoch = state.begin(start)
-        anew = query.bypass_suspension or query.fresh
+        anew = query.is_fresh
         came = start
         try:
             answer = await self._resolver.resolve(*query.question, deadline=start + bounds.LIST_TIME, fresh=anew)
@@ -173,8 +217,8 @@ class Dispatcher:
                 response = await self._vetted(state, query.subject, response)
         except Exception as error:
             response = self._bug(state, error)
-        self._book(state, epoch, response, start)
-        self._cache.put(query.question, response, came, reverified=query.fresh)
+        self._record(state, epoch, response, start)
+        self._cache.put(query.question, response, came, reverified=query.bypass_cache)
         return self._count(state, response)
 
     def _spent(self, state: ListState) -> Unknown | None:
@@ -198,7 +242,7 @@ class Dispatcher:
         self._counters.add("bugs", where="lists")
         return ListResponse(Unknown(Why.FAILED, "internal error"), (), Behaviour.FAILING, FAILURE_TTL)
 
-    def _book(self, state: ListState, epoch: int, response: ListResponse, start: float) -> None:
+    def _record(self, state: ListState, epoch: int, response: ListResponse, start: float) -> None:
         now = self._clock.monotonic()
         since = state.health.last_passed
         news = state.record(epoch, response, now - start, now)
@@ -233,9 +277,37 @@ def _is_unverified(state: ListState, cached: CachedResponse) -> bool:
 
 
 def _aged(cached: CachedResponse, now: float) -> ListResponse:
-    """A remembered reply, its TTL as it is now."""
+    """A cached response, its TTL as it is now."""
     response = cached.response
     if isinstance(response.reply, Unknown):
         return response
     left = max(0, int(cached.until - now))
     return response._replace(reply=response.reply._replace(ttl=left, age=int(now - cached.since)), ttl=left)
+
+
+async def gather_until(
+    lookups: Mapping[str, ListResponse | PendingQuery], deadline: float, clock: Clock, until: Until | None = None
+) -> dict[str, ListResponse]:
+    """What has come by the deadline (monotonic seconds), the rest as Unknown; what was enough before that, without the rest.
+
+    Whatever is not waited for goes on by itself.
+    """
+    start = clock.monotonic()
+    responses = {name: each for name, each in lookups.items() if isinstance(each, ListResponse)}
+    tasks = {name: each for name, each in lookups.items() if not isinstance(each, ListResponse)}
+    while tasks and not (until is not None and until(responses)):
+        when = asyncio.ALL_COMPLETED if until is None else asyncio.FIRST_COMPLETED
+        done, _ = await asyncio.wait(set(tasks.values()), timeout=max(0.0, deadline - clock.monotonic()), return_when=when)
+        ms = round((clock.monotonic() - start) * 1000)
+        responses |= {name: _result(task, ms) for name, task in tasks.items() if task in done}
+        tasks = {name: task for name, task in tasks.items() if task not in done}
+        if not done or until is None:
+            return responses | dict.fromkeys(tasks, not_sent(Unknown(Why.TIMEOUT, f"no answer within {ms} ms")))
+    return responses
+
+
+def _result(task: PendingQuery, ms: int) -> ListResponse:
+    if task.cancelled():
+        return not_sent(Unknown(Why.TIMEOUT, f"no answer within {ms} ms"))
+    response = task.result()
+    return response if isinstance(response.reply, Unknown) else response._replace(reply=response.reply._replace(ms=ms))

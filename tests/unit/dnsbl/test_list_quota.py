@@ -12,9 +12,8 @@ from scriptednet import Net, ScriptedResolver, reply_to
 from virtualtime import VirtualClock, virtual
 
 from resolverd.dnsbl.engine import Engine
-from resolverd.dnsbl.list_state import ListState
+from resolverd.dnsbl.list_state import ListState, QuotaMeter
 from resolverd.dnsbl.quota import Allowance, Budget
-from resolverd.dnsbl.quota_meter import QuotaMeter
 from resolverd.dnsbl.quota_store import EVERY, TABLE, QuotaStore
 from resolverd.failures import StoreError, Unknown, Why
 from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup
