@@ -154,6 +154,8 @@ PREFETCH_SHARE: Final = 0.1
 """Share of a TTL that is left when data that is asked for is fetched anew."""
 STALE_TTL: Final = 30
 """TTL given to stale data (RFC 8767 §4)."""
+SUPERSEDED_CACHE: Final = 1 << 20
+"""Octets that recursions which were in flight at a flush or reload may learn for themselves alone, until they end."""
 
 # -- DNS clients --------------------------------------------------------------------------------------------------------
 ACCESS_CLIENTS: Final = 10_000

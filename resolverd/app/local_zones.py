@@ -33,11 +33,7 @@ def delegate(table: LocalZones, parts: Resolution, settings: Settings) -> None:
     """Have what local zones delegate asked of the servers that they name."""
     wanted = settings.resolver
     types = [codes.A] * wanted.ipv4 + [codes.AAAA] * wanted.ipv6
-    if parts.upstreams.set_local(tuple(_route(ns, glue, types) for ns, glue in table.delegations())):
-        # What is remembered may have come by another way, and would be the answer until its TTL ends.
-        parts.rrsets.clear()
-        parts.delegations.clear()
-        parts.mesh.forget_failures()
+    parts.delegate(tuple(_route(ns, glue, types) for ns, glue in table.delegations()))
 
 
 def _route(ns: RRset, glue: tuple[RRset, ...], types: list[int]) -> Upstream:

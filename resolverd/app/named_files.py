@@ -8,12 +8,13 @@ told, in the log and by ``resolverd config check``.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from resolverd.app.allow_files import AllowFiles, allow_files
+from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.app.resolver import root_hints
 from resolverd.config import Settings, access_maps, unusable_keys
 from resolverd.config.files import read_text
 from resolverd.config.map_files import Maps, Reading, local_domains
 from resolverd.failures import ConfigError, ConfigFault
+from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
 
 
@@ -23,6 +24,7 @@ class External(NamedTuple):
     hints: Hints
     maps: Maps
     allow_files: AllowFiles
+    shipped: ShippedList
     local: Reading
     faults: tuple[ConfigFault, ...]
 
@@ -34,7 +36,7 @@ def read(settings: Settings, before: External | None = None) -> External:
     allowing = allow_files(settings, before.allow_files if before else None)
     local = local_domains(settings, before.local if before else None)
     faults = [*_secrets(settings), *faults, *_trust_anchors(settings), *maps.faults, *allowing.faults, *local.faults]
-    return External(hints, maps, allowing, local, tuple(faults))
+    return External(hints, maps, allowing, shipped(settings), local, tuple(faults))
 
 
 def _secrets(settings: Settings) -> Iterator[ConfigFault]:

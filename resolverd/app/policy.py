@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from resolverd.app.allow_files import shipped
 from resolverd.app.named_files import External
 from resolverd.clock import Clock
 from resolverd.config import Settings
@@ -16,6 +15,7 @@ from resolverd.greylist.service import Greylister
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
 from resolverd.policy import checks
+from resolverd.policy.headers import HeaderQueue
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.policy.verdicts import VerdictStore
@@ -46,18 +46,18 @@ def screen(
     clock: Clock,
     counters: Counters,
     online: Callable[[], bool],
-    before: PolicyService | None,
+    headers: HeaderQueue,
     verdicts: VerdictStore,
     book: OverrideStore,
     external: External,
 ) -> PolicyService:
     """The screening as configured, over an engine that asks the configured lists.
 
-    `online`: names can be resolved. `before`: the screen that this one replaces, whose pending headers it takes
-    over. `verdicts` keeps what it says. `book`: the admin's overrides. `external`: his maps, allow files and domains.
+    `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `external`: the admin's maps, allow
+    files and domains.
     """
     greylister = Greylister(
-        store, clock, greylist_rules(settings), counters, external.allow_files.allowed, shipped(settings)
+        store, clock, greylist_rules(settings), counters, external.allow_files.allowed, external.shipped
     )
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return PolicyService(
@@ -79,7 +79,7 @@ def screen(
         new_id,
         verdicts,
         online=online,
-        headers=before.headers if before else None,
+        headers=headers,
         hit=book.count_hits,
         hostname=hostname,
     )

@@ -35,6 +35,12 @@ _PACKETS, _DELEGATIONS, _SERVERS, _FAILURES = 0.2, 0.15, 0.05, 0.04
 """Of ``[cache] size``, what each may take; the rest is for records."""
 _SERVER = 700
 """Octets that what is known of a server takes, its capabilities included."""
+_SHAPES_NOTHING = frozenset({
+    "root_hints", "trust_anchors", "qname_minimisation", "qname_minimisation_type", "case_randomisation", "edns_size",
+    "query_deadline", "ipv4", "ipv6", "outgoing_addresses", "priming", "key_tag_signalling", "prefetch_server_addresses",
+    "sentinel", "builtin_zones", "builtin_except",
+})  # fmt: skip
+"""Keys of ``[resolver]`` whose change leaves what is remembered as true as it was. Hints count by what is in them."""
 _PREFETCH_AT = 1 - bounds.PREFETCH_SHARE
 """With prefetch, a prepared reply serves for this share of its TTL; then the RRset cache sees the question again."""
 
@@ -55,50 +61,162 @@ class _Chance(random.SystemRandom):
         return int.from_bytes(taken) >> (count * 8 - k)
 
 
-class Resolution(NamedTuple):
-    """The resolver's parts, for those who hold them: the DNS edge, the commands, tests."""
+class Resolution:
+    """The resolver of the daemon for its whole life: what is remembered, and what asks, as the configuration in force has it.
 
-    packets: PacketCache
-    rrsets: RRsetCache
-    delegations: DelegationCache
-    failures: FailureCache
-    infra: InfraCache
-    mesh: Mesh
-    resolve: Resolve
-    upstreams: Upstreams
-    packet_share: float
-
-
-def resolution(
-    settings: Settings,
-    network: Network,
-    clock: Clock,
-    counters: Counters,
-    list_zones: frozenset[Name] = frozenset(),
-    rng: random.Random | None = None,
-    timeouts: Timeouts | None = None,
-    key_zones: frozenset[Name] = frozenset(),
-    local_zones: LocalData | None = None,
-    hints: Hints | None = None,
-) -> Resolution:
-    """The resolver as configured; with other root hints than those of the file if `hints` are given. Raises ConfigError for
-    a bad file.
-
-    `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `local_zones` come first.
+    Whatever changes the answers to names goes through here, so that nothing of what is in flight then is kept.
     """
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: Network,
+        clock: Clock,
+        counters: Counters,
+        list_zones: frozenset[Name] = frozenset(),
+        rng: random.Random | None = None,
+        timeouts: Timeouts | None = None,
+        key_zones: frozenset[Name] = frozenset(),
+        local_zones: LocalData | None = None,
+        hints: Hints | None = None,
+    ):
+        """With other root hints than those of the file if `hints` are given. Raises ConfigError for a bad file.
+
+        `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `local_zones` come first.
+        """
+        self._settings = settings
+        self._timeouts = timeouts
+        self._hints = hints = hints or root_hints(settings.resolver)
+        sizes = _Sizes.of(settings)
+        self.packets = PacketCache(sizes.packets)
+        self.failures = FailureCache(sizes.failures)
+        self.infra = InfraCache(sizes.infra)
+        self.upstreams = _upstreams(settings)
+        self._caches = Caches(RRsetCache(sizes.rrsets, settings.cache.serve_stale), DelegationCache(sizes.delegations))
+        redactor = Redactor(key_zones)
+        options = _options(settings, hints, self.upstreams, list_zones, redactor)
+        # System randomness: who could predict the order of servers would know where to aim.
+        self._iterator = Iterator(self._caches, hints, self.upstreams, self.infra, options, rng or _Chance())
+        timeouts = timeouts or Timeouts(client=settings.resolver.query_deadline)
+        prefetch = settings.cache.prefetch
+        caches = self._caches
+        self.mesh = Mesh(
+            self._iterator, caches, self.failures, network, clock, counters, timeouts, list_zones, prefetch, redactor
+        )
+        self.resolve = Resolve(_builtin(settings, self.upstreams), self.mesh, local_zones)
+
+    @property
+    def rrsets(self) -> RRsetCache:
+        """RRsets and denials."""
+        return self._caches.rrsets
+
+    @property
+    def delegations(self) -> DelegationCache:
+        """Zone cuts."""
+        return self._caches.delegations
+
+    @property
+    def packet_share(self) -> float:
+        """The share of a TTL for which a prepared reply is used; behind it the RRset cache sees the question again."""
+        return _PREFETCH_AT if self._settings.cache.prefetch else 1.0
+
+    def configure(self, settings: Settings, list_zones: frozenset[Name], key_zones: frozenset[Name], hints: Hints) -> None:
+        """Go on by other settings. What is remembered stays, unless what it is made of has changed."""
+        old, self._settings = (_shape(self._settings), self._hints), settings
+        self._hints = hints
+        sizes = _Sizes.of(settings)
+        self.packets.limit, self.failures.limit, self.infra.limit = sizes.packets, sizes.failures, sizes.infra
+        self.upstreams = _upstreams(settings).after(self.upstreams)
+        redactor = Redactor(key_zones)
+        options = _options(settings, hints, self.upstreams, list_zones, redactor)
+        timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
+        self.mesh.configure(timeouts, list_zones, settings.cache.prefetch, redactor)
+        self.resolve.builtin = _builtin(settings, self.upstreams)
+        self._supersede(hints, options)
+        if (_shape(settings), hints) != old:
+            self._forget()
+
+    def changed(self) -> None:
+        """What names are answered with has changed, beside what is remembered of the world: local zones."""
+        self._supersede()
+
+    def delegate(self, upstreams: tuple[Upstream, ...]) -> None:
+        """Ask the servers of these for the zones that local zones delegate."""
+        if self.upstreams.set_local(upstreams):
+            # What is remembered may have come by another way, and would be the answer until its TTL ends.
+            self._supersede()
+            self._forget()
+
+    def flush(self, name: Name | None = None, rtype: int | None = None) -> int:
+        """Forget a name's entries, of one type or of all; everything if `name` is None. How many records there were."""
+        # An alias to this name may stand in replies about other names: all prepared replies go.
+        self._supersede()
+        if name is None:
+            return self._forget()
+        name = lower(name)
+        self.mesh.forget_failures(name, rtype)
+        if rtype is None:
+            self.delegations.forget(name)
+        return self.rrsets.flush(name, rtype)
+
+    def _forget(self) -> int:
+        self.delegations.clear()
+        self.mesh.forget_failures()
+        return self.rrsets.clear()
+
+    def _supersede(self, hints: Hints | None = None, options: Options | None = None) -> None:
+        """What is in flight goes on over caches of its own, and no reply to what was asked before is kept."""
+        self.packets.flush()
+        sizes = _Sizes.of(self._settings)
+        self._caches = self._caches.succeed(sizes.rrsets, sizes.delegations, self._settings.cache.serve_stale)
+        self._iterator = self._iterator.succeed(self._caches, hints, self.upstreams, options)
+        self.mesh.supersede(self._iterator, self._caches)
+
+
+class _Sizes(NamedTuple):
+    """Octets of each cache; of servers, their number."""
+
+    packets: int
+    rrsets: int
+    delegations: int
+    failures: int
+    infra: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Sizes":
+        size = settings.cache.size
+        rrsets = int(size * (1 - _PACKETS - _DELEGATIONS - _SERVERS - _FAILURES))
+        servers = min(bounds.MAX_SERVERS, int(size * _SERVERS / _SERVER))
+        return cls(int(size * _PACKETS), rrsets, int(size * _DELEGATIONS), int(size * _FAILURES), servers)
+
+
+def _shape(settings: Settings) -> list[object]:
+    """What of the settings shapes what is remembered."""
     wanted, kept = settings.resolver, settings.cache
-    upstreams = Upstreams((
+    shaping = [getattr(wanted, name) for name in wanted.__struct_fields__ if name not in _SHAPES_NOTHING]
+    return [*shaping, kept.min_ttl, kept.max_ttl, kept.negative_max_ttl]
+
+
+def _upstreams(settings: Settings) -> Upstreams:
+    wanted = settings.resolver
+    return Upstreams((
         *(Upstream(lower(from_text(each.zone)), each.servers, forward=True) for each in wanted.forward),
         *(Upstream(lower(from_text(each.zone)), each.servers) for each in wanted.stub),
     ))
-    packets = PacketCache(int(kept.size * _PACKETS))
-    rrsets = RRsetCache(int(kept.size * (1 - _PACKETS - _DELEGATIONS - _SERVERS - _FAILURES)), kept.serve_stale)
-    delegations = DelegationCache(int(kept.size * _DELEGATIONS))
-    failures = FailureCache(int(kept.size * _FAILURES))
-    infra = InfraCache(min(bounds.MAX_SERVERS, int(kept.size * _SERVERS / _SERVER)))
-    hints = hints or root_hints(wanted)
-    redactor = Redactor(key_zones)
-    options = Options(
+
+
+def _builtin(settings: Settings, upstreams: Upstreams) -> BuiltinZones | None:
+    wanted = settings.resolver
+    if not wanted.builtin_zones:
+        return None
+    return BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *upstreams.zones))
+
+
+def _options(
+    settings: Settings, hints: Hints, upstreams: Upstreams, list_zones: frozenset[Name], redactor: Redactor
+) -> Options:
+    wanted, kept = settings.resolver, settings.cache
+    return Options(
         ipv4=wanted.ipv4,
         ipv6=wanted.ipv6,
         qmin=wanted.qname_minimisation,
@@ -114,17 +232,6 @@ def resolution(
         do_not_query=wanted.do_not_query,
         exempt=frozenset(hints.addresses) | upstreams.servers,
     )
-    # System randomness: who could predict the order of servers would know where to aim.
-    caches = Caches(rrsets, delegations)
-    iterator = Iterator(caches, hints, upstreams, infra, options, rng or _Chance())
-    timeouts = timeouts or Timeouts(client=wanted.query_deadline)
-    mesh = Mesh(iterator, caches, failures, network, clock, counters, timeouts, list_zones, kept.prefetch, redactor)
-    builtin = None
-    if wanted.builtin_zones:
-        builtin = BuiltinZones((*(lower(from_text(each)) for each in wanted.builtin_except), *upstreams.zones))
-    share = _PREFETCH_AT if kept.prefetch else 1.0
-    resolve = Resolve(builtin, mesh, local_zones)
-    return Resolution(packets, rrsets, delegations, failures, infra, mesh, resolve, upstreams, share)
 
 
 def root_hints(wanted: Resolver | None) -> Hints:

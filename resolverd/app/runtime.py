@@ -1,27 +1,29 @@
-"""The runtime of a configuration: everything that depends on the configuration, put together once for each that is read."""
+"""What outlives a configuration (`Shared`), and what is put together over it for each that is read (`Runtime`)."""
 
 from typing import NamedTuple
 
 from resolverd.app import named_files, policy
 from resolverd.app.local_zones import delegate
 from resolverd.app.named_files import External
-from resolverd.app.resolver import Resolution, resolution
+from resolverd.app.resolver import Resolution
 from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings, enabled_lists
 from resolverd.config.lists import catalogue
+from resolverd.dnsbl.catalogue import Catalogue
 from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail import domains
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
 from resolverd.policy.client_names import ClientNames
+from resolverd.policy.headers import HeaderQueue
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
 from resolverd.state.base import Store
-from resolverd.wire.names import Name
 from resolverd.zones.answer import Answerer
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.guard import GuardTable, unused
@@ -29,10 +31,19 @@ from resolverd.zones.lists import ListZones
 from resolverd.zones.override_lookup import OverrideLookup
 
 
+class Plan(NamedTuple):
+    """A configuration as it was read, with everything that it names; nothing follows from it yet."""
+
+    settings: Settings
+    external: External
+    known: Catalogue
+    specs: tuple[ListSpec, ...]
+    guard: GuardTable
+
+
 class Shared(NamedTuple):
     """What outlives a configuration."""
 
-    network: Network
     store: Store
     clock: Clock
     counters: Counters
@@ -40,82 +51,116 @@ class Shared(NamedTuple):
     client_history: ClientHistory
     verdicts: VerdictStore
     local_zones: LocalZoneFiles
+    resolution: Resolution
+    priming: Priming
+    headers: HeaderQueue
+
+    @classmethod
+    def begin(
+        cls,
+        plan: Plan,
+        network: Network,
+        store: Store,
+        clock: Clock,
+        counters: Counters,
+        overrides: OverrideStore,
+        client_history: ClientHistory,
+        local_zones: LocalZoneFiles,
+    ) -> "Shared":
+        """All of it, empty, to begin with a first configuration."""
+        guard = plan.guard
+        resolution = Resolution(
+            plan.settings,
+            network,
+            clock,
+            counters,
+            guard.zones,
+            key_zones=guard.key_zones,
+            local_zones=local_zones,
+            hints=plan.external.hints,
+        )
+        priming = Priming(resolution.mesh, plan.settings.resolver.priming, forwards=resolution.upstreams.forwards_root)
+        shared = cls(
+            store,
+            clock,
+            counters,
+            overrides,
+            client_history,
+            VerdictStore(store, clock, counters),
+            local_zones,
+            resolution,
+            priming,
+            HeaderQueue(),
+        )
+        shared.prime_by(plan)
+        return shared
+
+    def prime_by(self, plan: Plan) -> bool:
+        """Have those asked who answer for everything in a configuration that is in force; whether they are others than before."""
+        settings, forwards = plan.settings.resolver, self.resolution.upstreams.forwards_root
+        whom = settings.forward if forwards else plan.external.hints
+        return self.priming.configure(settings.priming, forwards=forwards, whom=whom)
 
 
 class Runtime(NamedTuple):
-    """The parts for one configuration. `key_zones`: below these the next label of a name is a key."""
+    """The parts for one configuration."""
 
-    settings: Settings
-    external: External
+    plan: Plan
     resolution: Resolution
     engine: Engine
     zones: ListZones | None
     answerer: Answerer
     screen: PolicyService
     priming: Priming
-    list_zones: frozenset[Name]
-    key_zones: frozenset[Name]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.plan.settings
 
 
-def build(settings: Settings, shared: Shared, old: Runtime | None = None) -> Runtime:
-    """The runtime for these settings; caches are taken over from `old` where nothing they depend on has changed.
-
-    Raises ConfigError.
-    """
-    outside = named_files.read(settings, old.external if old is not None else None)
+def read(settings: Settings, before: External | None = None) -> Plan:
+    """Read what the settings name; what cannot be read counts as it was `before`. Blocks. Raises ConfigError."""
+    external = named_files.read(settings, before)
     domains.warm()
     known = catalogue()
     specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()
-    guard = GuardTable(known, specs)
-    # Names below any known list are asked in full, whoever asks for them.
-    zones = guard.zones
-    clock, counters = shared.clock, shared.counters
-    kept = old is not None and _same_resolution(old, settings, zones, outside)
-    parts = old.resolution if old is not None and kept else resolution(
-        settings,
-        shared.network,
-        clock,
-        counters,
-        zones,
-        key_zones=guard.key_zones,
-        local_zones=shared.local_zones,
-        hints=outside.hints,
-    )
-    delegate(shared.local_zones.table, parts, settings)
-    parts.packets.flush()
+    return Plan(settings, external, known, specs, GuardTable(known, specs))
+
+
+def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
+    """Go on by this plan, in the place of `old`. Neither waits nor fails."""
+    settings, guard, clock, counters = plan.settings, plan.guard, shared.clock, shared.counters
+    resolution, priming = shared.resolution, shared.priming
+    if old is not None:
+        # Names below any known list are asked in full, whoever asks for them.
+        resolution.configure(settings, guard.zones, guard.key_zones, plan.external.hints)
+    delegate(shared.local_zones.table, resolution, settings)
+    resolve = resolution.resolve
     frugal = settings.dnsbl.strategy == "frugal"
-    engine = Engine(specs, parts.resolve, clock, counters, others=unused(known, specs), frugal=frugal)
+    engine = Engine(plan.specs, resolve, clock, counters, others=unused(plan.known, plan.specs), frugal=frugal)
     if old is not None:
         engine.restore(old.engine.budgets())
     own = None
     if settings.dnsbl.enabled:
-        hosts = ClientNames(parts.resolve, clock)
-        word = OverrideLookup(shared.overrides, hosts, clock)
-        clients = ClientZones(hosts, shared.client_history, shared.verdicts, clock)
+        names = ClientNames(resolve, clock)
+        word = OverrideLookup(shared.overrides, names, clock)
+        clients = ClientZones(names, shared.client_history, shared.verdicts, clock)
         own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
-    answerer = Answerer(own, parts.resolve)
-    priming = old.priming if old is not None and kept else Priming(
-        parts.mesh, settings.resolver.priming, forwards=parts.upstreams.forwards_root
-    )
+    answerer = Answerer(own, resolve)
     priming.on_return = engine.recover
-    before = old.screen if old is not None else None
+    resolution.mesh.meter = engine.meter
     screen = policy.screen(
         settings,
         engine,
-        parts.resolve,
+        resolve,
         shared.store,
         clock,
         counters,
         lambda: priming.readiness.ready,
-        before,
+        shared.headers,
         shared.verdicts,
         shared.overrides,
-        outside,
+        plan.external,
     )
-    return Runtime(settings, outside, parts, engine, own, answerer, screen, priming, zones, guard.key_zones)
-
-
-def _same_resolution(old: Runtime, settings: Settings, zones: frozenset[Name], outside: External) -> bool:
-    before = old.settings
-    then = (before.resolver, before.cache, old.list_zones, old.external.hints)
-    return then == (settings.resolver, settings.cache, zones, outside.hints)
+    return Runtime(plan, resolution, engine, own, answerer, screen, priming)

@@ -129,7 +129,7 @@ class _Daemon:
             clock,
             counters,
             service.runtime.resolution.packet_share,
-            Redactor(service.runtime.key_zones),
+            Redactor(service.runtime.plan.guard.key_zones),
         )
         service.on_reload.append(lambda runtime: _apply_reload(responder, runtime))
         udp = [UdpEdge(sock, responder) for sock, _ in dns]
@@ -282,10 +282,9 @@ class _Daemon:
 
 def _apply_reload(responder: Responder, runtime: Runtime) -> None:
     responder.answerer = runtime.answerer
-    responder.packets = runtime.resolution.packets
     responder.access = _access(runtime.settings)
-    responder.redactor = Redactor(runtime.key_zones)
-    responder.packets.flush()
+    responder.redactor = Redactor(runtime.plan.guard.key_zones)
+    responder.keep = runtime.resolution.packet_share
 
 
 def _unhandled(counters: Counters, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -3,21 +3,21 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from resolverd.app import policy
-from resolverd.app.banner import forward_exceptions
+from resolverd.app import policy, runtime
 from resolverd.app.local_zones import delegate, local_zones, reread
-from resolverd.app.runtime import Runtime, Shared, build
+from resolverd.app.reload import Reloader
+from resolverd.app.runtime import Plan, Runtime, Shared, build
 from resolverd.app.supervise import Supervisor, Work
 from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
-from resolverd.config import Settings, left_out, not_built_keys
+from resolverd.config import Settings
 from resolverd.dnsbl.monitor import Monitor
 from resolverd.dnsbl.quota_store import QuotaStore
 from resolverd.dnsbl.spec import ListStatus
-from resolverd.failures import ConfigError, ConfigFault, StoreError
+from resolverd.failures import ConfigFault, StoreError
 from resolverd.greylist.admin import Cursor, GreylistAdmin, GreylistRecord, RecordFilter, RecordPage
 from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.request import Attempt
@@ -25,7 +25,6 @@ from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.rules import Key, Override
 from resolverd.overrides.store import NewOverride, OverrideStore, OverrideView
-from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.iterator.budget import TraceStep
 from resolverd.resolver.local.files import Change
 from resolverd.resolver.ports import Network
@@ -45,6 +44,8 @@ _STARTING = 1.0
 """Seconds for which a mail waits, at the start, for what has been allowed and denied by hand; then it passes."""
 _SWEEP_EVERY = 60.0
 """Seconds between two sweeps of expired records from the store; each sweep is bounded."""
+_REREADING = 10.0
+"""Seconds for which a reload waits for the zone files to be read anew; what takes longer goes on behind it."""
 
 
 class Service:
@@ -62,20 +63,20 @@ class Service:
         self._store = store
         self._clock = clock
         self.counters = counters
-        self._load = load
         self.supervisor = Supervisor(counters)
         self.on_reload: list[Callable[[Runtime], None]] = []
         self._overrides = OverrideStore(store, clock, counters)
         self._client_history = ClientHistory(store, clock, counters)
         self._local_zones = local_zones(settings, clock, counters)
         self._local_zones.on_change.append(self._zones_changed)
-        self._verdicts = VerdictStore(store, clock, counters)
-        self._shared = Shared(
-            network, store, clock, counters, self._overrides, self._client_history, self._verdicts, self._local_zones
+        plan = runtime.read(settings)
+        self._shared = Shared.begin(
+            plan, network, store, clock, counters, self._overrides, self._client_history, self._local_zones
         )
-        self.runtime = build(settings, self._shared)
-        _tell(self.runtime.external.faults)
-        self.runtime.resolution.mesh.meter = self.runtime.engine.meter
+        self.runtime = build(plan, self._shared)
+        for fault in plan.external.faults:
+            log.warning("%s", fault)
+        self._reloader = Reloader(load, lambda: self.runtime, self._take)
         self._quota_store = QuotaStore(store, clock, lambda: self.runtime.engine)
         self._monitor = Monitor(
             lambda: self.runtime.engine,
@@ -106,7 +107,7 @@ class Service:
             "zone files": self._local_zones.run,
             "list quotas": self._quota_store.run,
             "client notes": self._client_history.run,
-            "verdicts": self._verdicts.run,
+            "verdicts": self._shared.verdicts.run,
             "list probes": self._monitor.probe,
             "own addresses": self._monitor.watch,
         }
@@ -120,11 +121,12 @@ class Service:
     async def aclose(self) -> None:
         """End everything, the store last."""
         await self.supervisor.aclose()
-        await self._end(self.runtime)
+        await self.runtime.engine.aclose()
+        await self.runtime.resolution.mesh.aclose()
         self._quota_store.write()
         self._overrides.write_hits()
         await self._client_history.write_notes()
-        self._verdicts.write()
+        self._shared.verdicts.write()
         await self._store.close()
 
     # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ class Service:
 
     async def verdict(self, reference: str) -> Verdict | None:
         """The verdict that has this id."""
-        return await self._verdicts.get(reference)
+        return await self._shared.verdicts.get(reference)
 
     async def lookup(self, subject: Address | str) -> Sequence[ListSaying]:
         """What every enabled list of its kind says of an address or a domain."""
@@ -178,7 +180,7 @@ class Service:
     def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
         """What the cache holds of a name, of one type or of all."""
         records, now = self.runtime.resolution.rrsets, self._clock.monotonic()
-        redactor = Redactor(self.runtime.key_zones)
+        redactor = Redactor(self.runtime.plan.guard.key_zones)
         name = lower(name)
         out = []
         for each in [rtype] if rtype is not None else sorted(records.types(name, now)):
@@ -197,19 +199,7 @@ class Service:
 
     def cache_flush(self, name: Name | None, rtype: int | None) -> int:
         """Forget a name's entries, of one type or of all; everything if `name` is None. How many records there were."""
-        parts = self.runtime.resolution
-        if name is None:
-            parts.packets.flush()
-            parts.delegations.clear()
-            parts.mesh.forget_failures()
-            return parts.rrsets.clear()
-        name = lower(name)
-        # An alias to this name may stand in replies about other names: all prepared replies go.
-        parts.packets.flush()
-        parts.mesh.forget_failures(name, rtype)
-        if rtype is None:
-            parts.delegations.forget(name)
-        return parts.rrsets.flush(name, rtype)
+        return self.runtime.resolution.flush(name, rtype)
 
     async def greylist_find(self, wanted: RecordFilter, start: Cursor | None, limit: int) -> RecordPage:
         """What greylisting remembers of those sought."""
@@ -254,7 +244,7 @@ class Service:
         """Resolve a name past all caches, and tell each exchange."""
         begun = self._clock.monotonic()
         answer, steps = await self.runtime.resolution.mesh.trace(name, rtype)
-        shown = Redactor(self.runtime.key_zones).text
+        shown = Redactor(self.runtime.plan.guard.key_zones).text
         exchanges = tuple(_exchange(step, shown) for step in steps)
         records = tuple(
             f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
@@ -267,31 +257,7 @@ class Service:
 
     async def reload(self) -> Sequence[ConfigFault]:
         """Read the configuration again; with faults the old one stays."""
-        if self._load is None:
-            return [ConfigFault("", "there is no configuration file to read again")]
-        try:
-            settings = await asyncio.to_thread(self._load)
-            runtime = build(settings, self._shared, self.runtime)
-        except ConfigError as error:
-            log.error("the configuration has faults, the old one stays in force:")
-            for fault in error.faults:
-                log.error("  %s", fault)
-            return error.faults
-        old, self.runtime = self.runtime, runtime
-        runtime.resolution.mesh.meter = runtime.engine.meter
-        for told in self.on_reload:
-            told(runtime)
-        if runtime.resolution is not old.resolution:
-            self.supervisor.run("priming", runtime.priming.run)
-        await reread(self._local_zones, old.settings, settings)
-        self.supervisor.run("own addresses", self._monitor.watch)
-        await self._end(old, keep=runtime)
-        _tell(runtime.external.faults)
-        remarks = (*left_out(settings), *not_built_keys(settings), *forward_exceptions(settings, runtime.engine.specs))
-        for remark in (*remarks, *_needs_restart(old.settings, settings)):
-            log.warning("%s", remark)
-        log.info("the configuration was read again")
-        return ()
+        return (await self._reloader.reload()).faults
 
     def ready(self) -> Readiness:
         """Whether names can be resolved at the moment."""
@@ -316,18 +282,26 @@ class Service:
                 out.append(Gauge("watch_listed", float(len(state.watched)), {"list": state.id}))
         return out
 
+    async def _take(self, plan: Plan) -> Runtime:
+        """Go on by what was read: in one step, and then with what that begins anew."""
+        old, self.runtime = self.runtime, build(plan, self._shared, self.runtime)
+        for listener in self.on_reload:
+            listener(self.runtime)
+        if self._shared.prime_by(plan):
+            self.supervisor.run("priming", self.runtime.priming.run)
+        self.supervisor.run("own addresses", self._monitor.watch)
+        rereading = partial(reread, self._local_zones, old.settings, plan.settings)
+        await asyncio.wait({self.supervisor.run("zone files anew", rereading, once=True)}, timeout=_REREADING)
+        await old.engine.aclose()
+        return self.runtime
+
     def _zones_changed(self, change: Change) -> None:
         """Local zones say something else from now on: nobody may go on with what they said before."""
         delegate(change.table, self.runtime.resolution, self.runtime.settings)
-        self.runtime.resolution.packets.flush()
+        self.runtime.resolution.changed()
         self.runtime.engine.forget(change.origins)
 
     # -- what goes on by itself -----------------------------------------------------------------------------------------
-
-    async def _end(self, runtime: Runtime, keep: Runtime | None = None) -> None:
-        await runtime.engine.aclose()
-        if keep is None or keep.resolution is not runtime.resolution:
-            await runtime.resolution.mesh.aclose()
 
     async def _sweep(self) -> None:
         while True:
@@ -345,24 +319,6 @@ class Service:
             if await recovery.run():
                 await self._overrides.load()
             await asyncio.sleep(_SWEEP_EVERY)
-
-
-def _tell(faults: Iterable[ConfigFault]) -> None:
-    for fault in faults:
-        log.warning("%s", fault)
-
-
-def _needs_restart(old: Settings, new: Settings) -> list[str]:
-    keys = {
-        "dns.listen": (old.dns.listen, new.dns.listen),
-        "policy.listen": (old.policy.listen, new.policy.listen),
-        "http.listen": (old.http.listen, new.http.listen),
-        "http.token": (old.http.token, new.http.token),
-        "resolver.outgoing_addresses": (old.resolver.outgoing_addresses, new.resolver.outgoing_addresses),
-        "store.url": (old.store.url, new.store.url),
-        "log": (old.log, new.log),
-    }
-    return [f"{key} has changed: that takes effect at the next start" for key, (before, after) in keys.items() if before != after]
 
 
 def _exchange(step: TraceStep, shown: Callable[[Name], str]) -> Exchange:

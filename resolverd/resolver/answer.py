@@ -35,7 +35,7 @@ class Resolve:
     """The `ports.Resolver` that checks, lists and clients share."""
 
     def __init__(self, builtin: BuiltinZones | None, mesh: Mesh, local_zones: LocalData | None = None):
-        self._builtin = builtin
+        self.builtin = builtin
         self._mesh = mesh
         self._local_zones = local_zones
         self._none = LocalZones()
@@ -120,7 +120,7 @@ class Resolve:
             aliases, name = said.answer.answer, said.continue_at
             if table.find(name) is not None:
                 return aliases, None, name
-        answer = self._builtin.answer(name, rtype) if self._builtin is not None else None
+        answer = self.builtin.answer(name, rtype) if self.builtin is not None else None
         return aliases, answer, name
 
     def _back(self, answer: Answer) -> tuple[int, Name] | None:

@@ -64,10 +64,11 @@ _FAILED_OFFLINE = Answer(
 class InFlight:
     """A question that is being recursed for, and who waits for its answer.
 
-    `gave_up`: a client has waited for it in vain. `answer` is there from its end.
+    `gave_up`: a client has waited for it in vain. `superseded`: what it was asked of has changed since, so that nothing of it is
+    kept. `answer` is there from its end.
     """
 
-    __slots__ = ("answer", "clients", "gave_up", "name", "rtype", "run", "since", "slot", "timer", "work")
+    __slots__ = ("answer", "clients", "gave_up", "name", "rtype", "run", "since", "slot", "superseded", "timer", "work")
 
     def __init__(self, name: Name, rtype: int, work: QueryBudget, slot: Slot):
         self.name = name
@@ -77,6 +78,7 @@ class InFlight:
         self.since = work.now
         self.clients: dict[asyncio.Future[Answer | None], None] = {}
         self.gave_up = False
+        self.superseded = False
         self.answer: Answer | None = None
         self.timer: asyncio.Handle | None = None
         self.run: Run | None = None
@@ -109,6 +111,7 @@ class Mesh:
         self._prefetch = prefetch
         self._redactor = redactor
         self._in_flight: dict[tuple[Name, int], InFlight] = {}
+        self._superseded: set[InFlight] = set()
         self._admission = Admission()
         self._driver = Driver(network, counters)
         self.run = self._driver.run
@@ -116,6 +119,25 @@ class Mesh:
         """Who counts what leaves for the zones of lists."""
         self._failed = 0
         self._cut_off = False
+
+    def configure(self, timeouts: Timeouts, list_zones: frozenset[Name], prefetch: bool, redactor: Redactor) -> None:
+        """Go on by another configuration, with an iteration of it that `supersede` brings."""
+        self._timeouts = timeouts
+        self._list_zones = list_zones
+        self._prefetch = prefetch
+        self._redactor = redactor
+
+    def supersede(self, iterator: Iterator, caches: Caches) -> None:
+        """Go on over other caches: what names are answered with has changed.
+
+        What is in flight answers those who wait for it, over the caches with which it was begun, and nobody else.
+        """
+        self._iterator = iterator
+        self._caches = caches
+        for query in self._in_flight.values():
+            query.superseded = True
+        self._superseded.update(self._in_flight.values())
+        self._in_flight.clear()
 
     @property
     def unanswered(self) -> int:
@@ -260,7 +282,7 @@ class Mesh:
     def internet_lost(self) -> None:
         """The internet is out of reach: nobody has to wait any longer for what is under way."""
         self._cut_off = True
-        for query in tuple(self._in_flight.values()):
+        for query in (*self._in_flight.values(), *self._superseded):
             if not self._iterator.has_upstream(query.name):
                 self._call_off(query)
 
@@ -284,7 +306,7 @@ class Mesh:
 
     async def aclose(self) -> None:
         """End every recursion."""
-        for query in tuple(self._in_flight.values()):
+        for query in (*self._in_flight.values(), *self._superseded):
             self._call_off(query)
         self._driver.close()
 
@@ -372,7 +394,10 @@ class Mesh:
 
     def _finish(self, query: InFlight, answer: Answer) -> None:
         """It is no longer in flight, and its clients have their answer."""
-        del self._in_flight[query.name, query.rtype]
+        if query.superseded:
+            self._superseded.discard(query)
+        else:
+            del self._in_flight[query.name, query.rtype]
         self._admission.release(query.slot)
         if query.timer is not None:
             query.timer.cancel()
@@ -385,6 +410,8 @@ class Mesh:
         """Count what a recursion has come to, and remember a failure."""
         self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
         self._failed = self._failed + 1 if answer.is_failure else 0
+        if query.superseded:
+            return answer
         if answer.is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
             # somebody who pays for it, as soon as somebody asks.

@@ -51,17 +51,29 @@ class Priming:
 
     def __init__(self, mesh: Mesh, priming: bool, *, forwards: bool):
         """`forwards`: forwarders are asked, not the root's servers. Without `priming` they are believed in."""
-        asked = "the forwarders" if forwards else "the root servers"
-        self._forwards = forwards
         self._mesh = mesh
-        self._asked = asked
-        self._priming = priming
-        self._primed = Readiness(not priming, f"{asked} have not answered yet" if priming else "")
+        self._configured: tuple[object, ...] = ()
         self._look_now = asyncio.Event()
         self._unprimed = False
         mesh.root_check.on_interception = self._look_now.set
         self.on_return: Callable[[], None] = _nothing
         """Called when the internet can be reached again."""
+        self.configure(priming, forwards=forwards)
+
+    def configure(self, priming: bool, *, forwards: bool, whom: object = None) -> bool:
+        """Go on by another configuration; whether others are to be asked than so far, so that `run` has to begin anew.
+
+        `whom`: something that differs where they do.
+        """
+        if self._configured == (priming, forwards, whom):
+            return False
+        self._configured = (priming, forwards, whom)
+        self._forwards = forwards
+        self._asked = "the forwarders" if forwards else "the root servers"
+        self._priming = priming
+        self._mesh.root_check.reset()
+        self._primed = Readiness(not priming, f"{self._asked} have not answered yet" if priming else "")
+        return True
 
     @property
     def readiness(self) -> Readiness:
@@ -74,6 +86,8 @@ class Priming:
 
     async def run(self) -> None:
         """Do so for ever; ends by cancellation."""
+        if self._mesh.cut_off:  # as it was when an earlier run ended; whether it still is will be seen
+            self._mesh.internet_back()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
             if self._priming:

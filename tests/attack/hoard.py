@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from resolverd import bounds
-from resolverd.app.resolver import Resolution, resolution
+from resolverd.app.resolver import Resolution
 from resolverd.clock import SystemClock
 from resolverd.config.settings import Cache, Settings
 from resolverd.dnsbl.cache import ResponseCache
@@ -96,14 +96,14 @@ def fat_denials(parts: Resolution) -> int:
 
 
 def tiny_packets(parts: Resolution) -> int:
-    parts.packets.put(rng.randbytes(30), rng.randbytes(40), (20,), name(20), 0.0, 86400)
+    parts.packets.put(rng.randbytes(30), rng.randbytes(40), (20,), name(20), 0.0, 86400, 0)
     return 1
 
 
 def large_packets(parts: Resolution) -> int:
     """Aged, so that each is there twice."""
     key = rng.randbytes(280)
-    parts.packets.put(key, rng.randbytes(4096), tuple(range(300, 4000, 16)), name(), 0.0, 86400)
+    parts.packets.put(key, rng.randbytes(4096), tuple(range(300, 4000, 16)), name(), 0.0, 86400, 0)
     parts.packets.get(key, 10.0)
     return 5
 
@@ -161,7 +161,7 @@ class Nowhere:
 
 def fill(what: str, size: int) -> tuple[int, int]:
     """Fill the caches of a resolver of this size with three times as much as they may hold."""
-    parts = resolution(Settings(cache=Cache(size=size)), Nowhere(), SystemClock(), Counters())  # type: ignore[arg-type]
+    parts = Resolution(Settings(cache=Cache(size=size)), Nowhere(), SystemClock(), Counters())  # type: ignore[arg-type]
     assert isinstance(parts.mesh, Mesh)
     chosen = list(ATTACKS.values()) if what == "everything" else [ATTACKS[what]]
     before = resident()

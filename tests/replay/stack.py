@@ -8,7 +8,7 @@ from typing import Any
 import dns.message
 import msgspec
 
-from resolverd.app.resolver import Resolution, resolution
+from resolverd.app.resolver import Resolution
 from resolverd.clock import Clock
 from resolverd.config.settings import Settings
 from resolverd.metrics import Counters
@@ -34,7 +34,7 @@ class Stack:
         list_zones: frozenset[Name] = frozenset(),
     ):
         self.counters = Counters()
-        self.parts: Resolution = resolution(
+        self.parts: Resolution = Resolution(
             settings, network, clock, self.counters, list_zones, rng=random.Random(seed), timeouts=timeouts
         )
         answerer = Answerer(None, self.parts.resolve)

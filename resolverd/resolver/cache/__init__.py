@@ -20,3 +20,10 @@ class Caches(NamedTuple):
 
     rrsets: RRsetCache
     delegations: DelegationCache
+
+    def succeed(self, rrsets: int, delegations: int, stale: float) -> "Caches":
+        """Other caches of these sizes (octets) that hold what these do, which are left empty to whoever still uses them.
+
+        What was begun before a change so reads and writes on, and nothing of it is kept. `stale` as `RRsetCache` has it.
+        """
+        return Caches(self.rrsets.succeed(rrsets, stale), self.delegations.succeed(delegations))

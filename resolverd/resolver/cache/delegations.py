@@ -8,6 +8,7 @@ when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, 
 from collections import OrderedDict
 from typing import NamedTuple
 
+from resolverd import bounds
 from resolverd.resolver.cache import weight
 from resolverd.wire.names import Address, Name, ancestors
 
@@ -80,8 +81,7 @@ class DelegationCache:
         self._zones[delegation.zone] = delegation
         self._zones.move_to_end(delegation.zone)
         self._size += _weight(delegation)
-        while self._size > self._limit and len(self._zones) > 1:
-            self._size -= _weight(self._zones.popitem(last=False)[1])
+        self._trim()
         return delegation
 
     def forget(self, zone: Name) -> None:
@@ -89,10 +89,23 @@ class DelegationCache:
         if (old := self._zones.pop(zone, None)) is not None:
             self._size -= _weight(old)
 
+    def succeed(self, size: int) -> "DelegationCache":
+        """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
+        other = DelegationCache(size)
+        other._size, other._zones = self._size, self._zones
+        other._trim()
+        self._size, self._zones = 0, OrderedDict()
+        self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
+        return other
+
     def clear(self) -> None:
         """Forget everything."""
         self._zones.clear()
         self._size = 0
+
+    def _trim(self) -> None:
+        while self._size > self._limit and len(self._zones) > 1:
+            self._size -= _weight(self._zones.popitem(last=False)[1])
 
 
 def _weight(delegation: Delegation) -> int:

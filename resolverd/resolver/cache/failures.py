@@ -24,8 +24,8 @@ class FailureCache:
     """Failed questions by (name in lower case, type); 5 s at first, doubled at the next failure, 10 s at most."""
 
     def __init__(self, size: int):
-        """`size` in octets; those asked for last stay."""
-        self._limit = size
+        """`size` in octets, which may be changed as `limit`; those asked for last stay."""
+        self.limit = size
         self._size = 0
         self._failures: OrderedDict[tuple[Name, int], _Failure] = OrderedDict()
 
@@ -46,7 +46,7 @@ class FailureCache:
             self._size -= _weight(name, old)
         new = self._failures[key] = _Failure(error._replace(text=error.text[:_TEXT]), now + pause, pause)
         self._size += _weight(name, new)
-        while self._size > self._limit and len(self._failures) > 1:
+        while self._size > self.limit and len(self._failures) > 1:
             (oldest, _), failure = self._failures.popitem(last=False)
             self._size -= _weight(oldest, failure)
 

@@ -9,6 +9,7 @@ from array import array
 from collections import OrderedDict
 from struct import Struct
 
+from resolverd.generation import Generation
 from resolverd.wire.names import Name, lower
 
 _TTL = Struct("!I")
@@ -30,10 +31,15 @@ class _Entry:
 
 
 class PacketCache:
-    """Replies by query octets, least recently used out when `size` octets are exceeded."""
+    """Replies by query octets, least recently used out when `size` octets are exceeded.
+
+    `generation`: that of what replies are made of. Every flush is another, so that no reply from before it is kept after it.
+    `limit` may be changed, and counts from the next reply on.
+    """
 
     def __init__(self, size: int):
-        self._limit = size
+        self.generation = Generation()
+        self.limit = size
         self._size = 0
         self._entries: OrderedDict[bytes | str, _Entry] = OrderedDict()
 
@@ -58,20 +64,28 @@ class PacketCache:
         self._entries.move_to_end(key)
         return entry.body
 
-    def put(self, key: bytes | str, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
-        """Remember a reply for `lifetime` seconds; `offsets` are those of its TTLs, in the whole message."""
+    def put(
+        self, key: bytes | str, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float, begun: int
+    ) -> None:
+        """Remember a reply for `lifetime` seconds; `offsets` are those of its TTLs, in the whole message.
+
+        `begun`: the generation in which the question came. What is of an earlier one is not kept.
+        """
+        if begun != self.generation.number:
+            return
         if key in self._entries:
             self._drop(key)
         size = len(key) + 2 * len(reply) + 2 * len(offsets) + len(name) + _OVERHEAD
         body = reply[2:]
         self._entries[key] = _Entry(body, tuple(at - 2 for at in offsets), lower(name), now, now + lifetime, size)
         self._size += size
-        while self._size > self._limit:
+        while self._size > self.limit:
             _, oldest = self._entries.popitem(last=False)
             self._size -= oldest.size
 
     def flush(self, name: Name | None = None) -> int:
         """Forget the replies about a name (at any type), or all; how many."""
+        self.generation.bump()
         if name is None:
             count = len(self._entries)
             self._entries.clear()

@@ -176,6 +176,16 @@ class RRsetCache:
             self._drop(name, each)
         return len(types)
 
+    def succeed(self, size: int, stale: float) -> "RRsetCache":
+        """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
+        other = RRsetCache(size, stale)
+        other._size, other._names, other._dnames = self._size, self._names, self._dnames
+        while other._size > size:
+            other._evict()
+        self._size, self._names, self._dnames = 0, OrderedDict(), 0
+        self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
+        return other
+
     def clear(self) -> int:
         """Forget everything; how many entries."""
         count = len(self)

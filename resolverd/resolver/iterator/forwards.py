@@ -65,6 +65,11 @@ class Upstreams:
                 return upstream
         return None
 
+    def after(self, old: "Upstreams") -> "Upstreams":
+        """These, with what local zones have delegated among the `old` ones."""
+        self._delegated = old._delegated
+        return self
+
     def set_local(self, upstreams: tuple[Upstream, ...]) -> bool:
         """Take these in place of what local zones have delegated so far; whether they are others."""
         before, self._delegated = self._delegated, {upstream.zone: upstream for upstream in upstreams}

@@ -43,7 +43,7 @@ class InfraCache:
     """Memory of server addresses, bounded; what each copes with is in `capabilities`."""
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
-        self._limit = entries
+        self.limit = entries
         self.capabilities = Capabilities(entries)
         self._states: OrderedDict[Address, _State] = OrderedDict()
         self.unanswered = 0
@@ -173,6 +173,6 @@ class InfraCache:
         if state is None:
             state = self._states[address] = _State(now)
         self._states.move_to_end(address)
-        while len(self._states) > self._limit:
+        while len(self._states) > self.limit:
             self._states.popitem(last=False)
         return state

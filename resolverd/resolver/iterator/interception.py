@@ -32,6 +32,12 @@ class RootCheck:
         """Whether any server has answered otherwise since the root itself last did; others may be silent beside it."""
         self.on_interception: Callable[[], None] = lambda: None
 
+    def reset(self) -> None:
+        """Others are asked from now on: nothing has been seen of them."""
+        self._until = float("-inf")
+        self.status = RootStatus.SILENT
+        self.odd_answer = False
+
     @property
     def intercepted(self) -> bool:
         """Somebody answers, but not as the root's servers or the forwarders would: nothing that is said now is knowledge."""

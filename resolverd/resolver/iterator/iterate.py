@@ -49,6 +49,7 @@ class Iterator:
         options: Options,
         rng: Random,
         root_check: RootCheck | None = None,
+        outages: Outages | None = None,
     ):
         self._caches = caches
         self._hints = hints
@@ -60,7 +61,7 @@ class Iterator:
         delegation_points = DelegationPoints(caches, hints, upstreams, options)
         server_query = ServerQuery(caches.rrsets, infra, options, self.root_check, self._root)
         self._env = IteratorEnv(delegation_points, infra, options, server_query, rng, self.resolve)
-        self._outages = Outages(infra)
+        self._outages = outages or Outages(infra)
         self._reachability = Reachability(delegation_points, infra, rng)
 
     @property
@@ -73,10 +74,18 @@ class Iterator:
         self._infra.unanswered = 0
 
     def with_caches(self, caches: Caches) -> "Iterator":
-        """The same iteration over another memory."""
+        """The same iteration over another memory, for one question."""
         # Where somebody else is known to answer, it looks for itself: whoever traces a name wants to see that.
         check = RootCheck() if self.root_check.intercepted else self.root_check
         return Iterator(caches, self._hints, self._upstreams, self._infra, self._options, self._rng, check)
+
+    def succeed(
+        self, caches: Caches, hints: Hints | None = None, upstreams: Upstreams | None = None, options: Options | None = None
+    ) -> "Iterator":
+        """The iteration that takes the place of this one: what it knows of servers, zones that are out and the root stays."""
+        upstreams, options = upstreams or self._upstreams, options or self._options
+        hints = hints or self._hints
+        return Iterator(caches, hints, upstreams, self._infra, options, self._rng, self.root_check, self._outages)
 
     def resolve(
         self, budget: QueryBudget, name: Name, rtype: int, path: Path = (), above: Name | None = None

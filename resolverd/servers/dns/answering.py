@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
+from resolverd.generation import Generation
 from resolverd.metrics import Counters
 from resolverd.servers.access import Access, Admission
 from resolverd.wire import codes, render
@@ -30,8 +31,15 @@ class Packets(Protocol):
         """The reply's octets behind the ID."""
         ...
 
-    def put(self, key: Key, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float) -> None:
-        """Remember a reply."""
+    @property
+    def generation(self) -> Generation:
+        """That of what replies are made of."""
+        ...
+
+    def put(
+        self, key: Key, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float, begun: int
+    ) -> None:
+        """Remember a reply, unless its question came in an earlier generation."""
         ...
 
 
@@ -61,7 +69,7 @@ class Responder:
         self.now = clock.monotonic
         self.answerer = answerer
         self.redactor = redactor
-        self._keep = keep
+        self.keep = keep
 
     def refuse(self, packet: bytes, admission: Admission) -> bytes | None:
         """The reply to a client that may not ask, or not now; None for what deserves silence."""
@@ -85,12 +93,13 @@ class Responder:
             self.counters.add("dns_malformed", rcode=codes.rcode_text(query.rcode))
             return render.refuse(query)
         answer = self.answerer.at_once(query)
-        return query if answer is None else self._reply(packet, query, answer, udp)
+        return query if answer is None else self._reply(packet, query, answer, udp, self.packets.generation.number)
 
     async def answer(self, packet: bytes, query: Query, udp: bool, local: bool) -> bytes | None:
         """The reply to a question, after as long as its answer takes; `local`: the client is on this machine. Never raises."""
         try:
-            return self._reply(packet, query, await self.answerer.answer(query, local=local), udp)
+            begun = self.packets.generation.number
+            return self._reply(packet, query, await self.answerer.answer(query, local=local), udp, begun)
         except Exception as error:
             return self.failed(packet, error)
 
@@ -117,15 +126,16 @@ class Responder:
             self.counters.add("dns_answers", rcode=codes.rcode_text(reply[3] & 15))
         return reply
 
-    def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool) -> bytes:
+    def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool, begun: int) -> bytes:
         rendered = render.render(query, answer, render.limit(query, udp))
         self.counters.add("dns_answers", rcode=codes.rcode_text(answer.rcode))
         options = query.edns.options if query.edns is not None else ()
         fits = len(rendered.data) <= bounds.MAX_KEPT_REPLY
         if answer.keep and fits and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
-            lifetime = rendered.min_ttl * self._keep
+            lifetime = rendered.min_ttl * self.keep
             # Without what may stand behind the question, or one question could fill the cache.
-            self.packets.put(key(packet[: query.length], udp), rendered.data, rendered.ttls, query.qname, self.now(), lifetime)
+            question = key(packet[: query.length], udp)
+            self.packets.put(question, rendered.data, rendered.ttls, query.qname, self.now(), lifetime, begun)
         return rendered.data
 
 

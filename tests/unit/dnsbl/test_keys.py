@@ -11,7 +11,7 @@ from scriptednet import ROOT_SERVER, Net, reply_to
 from virtualtime import VirtualClock, virtual
 
 from resolverd.app.banner import forward_exceptions
-from resolverd.app.resolver import resolution
+from resolverd.app.resolver import Resolution
 from resolverd.config import parse
 from resolverd.config.settings import Forward
 from resolverd.dnsbl.engine import Engine
@@ -97,7 +97,7 @@ class World:
         lists = specs(spamhaus_zen={"key": KEY})
         guard = GuardTable(CATALOGUE, lists)
         self.clock, self.counters = VirtualClock(), Counters()
-        self.parts = resolution(self.settings, self.net, self.clock, self.counters, guard.zones, key_zones=guard.key_zones)
+        self.parts = Resolution(self.settings, self.net, self.clock, self.counters, guard.zones, key_zones=guard.key_zones)
         self.engine = Engine(lists, self.parts.resolve, self.clock, self.counters, others=unused(CATALOGUE, lists))
         self.parts.mesh.meter = self.engine.meter
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
+from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
@@ -231,7 +232,7 @@ def reply(ident: int, ttl: int) -> bytes:
 
 def test_packets_age_and_expire() -> None:
     cache = PacketCache(10**6)
-    cache.put(b"key", reply(1, 300), (6,), WWW, 1000.0, 300)
+    cache.put(b"key", reply(1, 300), (6,), WWW, 1000.0, 300, 0)
     assert cache.get(b"key", 1000.5) == reply(1, 300)[2:]
     assert cache.get(b"key", 1100.2) == reply(1, 200)[2:]
     assert cache.get(b"key", 1299.9) == reply(1, 1)[2:]
@@ -241,8 +242,8 @@ def test_packets_age_and_expire() -> None:
 
 def test_packets_are_flushed_by_name_in_any_letter_case() -> None:
     cache = PacketCache(10**6)
-    cache.put(b"one", reply(1, 300), (6,), from_text("WWW.example"), 0.0, 300)
-    cache.put(b"two", reply(1, 300), (6,), from_text("other.example"), 0.0, 300)
+    cache.put(b"one", reply(1, 300), (6,), from_text("WWW.example"), 0.0, 300, 0)
+    cache.put(b"two", reply(1, 300), (6,), from_text("other.example"), 0.0, 300, 0)
     assert cache.flush(WWW) == 1
     assert cache.get(b"one", 0.0) is None
     assert cache.get(b"two", 0.0) is not None
@@ -253,7 +254,7 @@ def test_packets_are_flushed_by_name_in_any_letter_case() -> None:
 def test_packets_stay_within_their_size() -> None:
     cache = PacketCache(10_000)
     for number in range(100):
-        cache.put(str(number).encode(), reply(1, 300), (6,), WWW, 0.0, 300)
+        cache.put(str(number).encode(), reply(1, 300), (6,), WWW, 0.0, 300, 0)
     assert cache.size <= 10_000
     assert cache.get(b"99", 0.0) is not None
     assert cache.get(b"0", 0.0) is None
@@ -311,3 +312,23 @@ def test_failures_are_bounded() -> None:
         cache.put(from_text(f"{number}.example"), codes.A, ExtendedError(22), 0.0)
     assert cache.get(from_text("0.example"), codes.A, 0.0) is None
     assert cache.get(from_text(f"{count - 1}.example"), codes.A, 0.0) is not None
+
+
+def test_caches_that_are_superseded_keep_nothing_and_grow_no_more() -> None:
+    caches = Caches(RRsetCache(10**7), DelegationCache(10**7))
+    for number in range(3000):
+        name = from_text(f"{number}.example")
+        caches.rrsets.put(RRset(name, codes.TXT, 300, (b"x" * 400,)), Trust.ANSWER, 0.0, name)
+        caches.delegations.put(delegation(100.0, "ns.x")._replace(zone=name), 0.0)
+    old, new = caches, caches.succeed(2 * bounds.SUPERSEDED_CACHE, 10**6, 86400)
+    assert (len(old.rrsets), old.rrsets.size, len(old.delegations), old.delegations.size) == (0, 0, 0, 0)
+    assert new.rrsets.get(name, codes.TXT, 1.0) is not None
+    assert new.delegations.closest(name, 1.0) is not None
+    assert bounds.SUPERSEDED_CACHE < new.rrsets.size <= 2 * bounds.SUPERSEDED_CACHE, "what is smaller holds what was used last"
+    assert new.delegations.size <= 10**6
+    for number in range(3000):
+        name = from_text(f"{number}.late.example")
+        old.rrsets.put(RRset(name, codes.TXT, 300, (b"x" * 400,)), Trust.ANSWER, 0.0, name)
+        old.delegations.put(delegation(100.0, "ns.x")._replace(zone=name), 0.0)
+    assert max(old.rrsets.size, old.delegations.size) <= bounds.SUPERSEDED_CACHE
+    assert new.rrsets.get(name, codes.TXT, 1.0) is None

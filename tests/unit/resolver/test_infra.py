@@ -196,7 +196,7 @@ def test_memory_is_bounded() -> None:
         servers.capabilities.rule_out(A, Feature.CASE, 0.0)
     assert len(servers) == len(servers.capabilities) == 50
     assert not servers.capabilities.may_use(A, Feature.CASE, 0.0), "whoever is met often is remembered"
-    assert InfraCache()._limit == bounds.MAX_SERVERS
+    assert InfraCache().limit == bounds.MAX_SERVERS
 
 
 def ask(address: IPv4Address, transport: Transport = Transport.UDP) -> Ask:

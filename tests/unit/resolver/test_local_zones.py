@@ -12,7 +12,7 @@ from scriptednet import Net
 from virtualtime import VirtualClock, virtual
 
 from resolverd.app.local_zones import delegate
-from resolverd.app.resolver import resolution
+from resolverd.app.resolver import Resolution
 from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
@@ -361,7 +361,7 @@ class World:
         self.clock = VirtualClock()
         made = [LocalZone(name, master_file.zone(text, name)) for name, text in ((from_text(each), text) for each, text in zones)]
         self.own = Own(LocalZones())
-        self.parts = resolution(self.settings, self.net, self.clock, Counters(), local_zones=self.own)
+        self.parts = Resolution(self.settings, self.net, self.clock, Counters(), local_zones=self.own)
         self.put(*made)
 
     def put(self, *zones: LocalZone) -> None:

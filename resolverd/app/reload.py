@@ -1,0 +1,109 @@
+"""Reading the configuration again: one after the other, off the event loop, all of it or nothing.
+
+Whoever asks while a configuration is being read has it read once more behind that, together with all who ask meanwhile: a
+reading that began before somebody asked may have missed what he has written.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from resolverd.app import runtime
+from resolverd.app.banner import forward_exceptions
+from resolverd.app.runtime import Plan, Runtime
+from resolverd.config import Settings, left_out, not_built_keys
+from resolverd.failures import ConfigError, ConfigFault
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 30.0
+"""Seconds for everything to be read: a file system that hangs must not keep the next reload waiting for ever."""
+_HANGS = "reading has not come to an end: does a file system hang, or is one of the files a pipe that nobody writes to?"
+
+_AT_START = (
+    "dns.listen", "policy.listen", "http.listen", "http.token", "resolver.outgoing_addresses", "store.url",
+)  # fmt: skip
+"""Keys that are acted on at the start alone: sockets, and what stands behind them."""
+
+
+class Outcome(NamedTuple):
+    """What became of a reload: with `faults` the old configuration stays; else `remarks` on the new one."""
+
+    faults: tuple[ConfigFault, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class Reloader:
+    """Reads again what `load` reads (raising ConfigError), in the place of what is `current`; `take` has it take effect."""
+
+    def __init__(
+        self,
+        load: Callable[[], Settings] | None,
+        current: Callable[[], Runtime],
+        take: Callable[[Plan], Awaitable[Runtime]],
+    ):
+        self._load = load
+        self._current = current
+        self._take = take
+        self._started = current().settings
+        self._lock = asyncio.Lock()
+        self._begun = self._ended = 0
+        self._outcome = Outcome()
+        self._thread = ThreadPoolExecutor(1, "reload")
+
+    async def reload(self) -> Outcome:
+        """Read the configuration again. Whoever comes while that is done has it done once more, together with others."""
+        if self._load is None:
+            return Outcome((ConfigFault("", "there is no configuration file to read again"),))
+        asked = self._begun
+        async with self._lock:
+            if self._ended <= asked:
+                self._begun += 1
+                number = self._begun
+                self._outcome = await self._reload(self._load)
+                self._ended = number
+            return self._outcome
+
+    async def _reload(self, load: Callable[[], Settings]) -> Outcome:
+        try:
+            plan = await self._read(load)
+        except ConfigError as error:
+            log.error("the configuration has faults, the old one stays in force:")
+            for fault in error.faults:
+                log.error("  %s", fault)
+            return Outcome(tuple(error.faults))
+        taken = await self._take(plan)
+        remarks = tuple(map(str, plan.external.faults)) + tuple(self._remarks(taken))
+        for remark in remarks:
+            log.warning("%s", remark)
+        log.info("the configuration was read again")
+        return Outcome(remarks=remarks)
+
+    async def _read(self, load: Callable[[], Settings]) -> Plan:
+        """Everything read, in a thread of its own, in which no reading waits behind one that hangs. Raises ConfigError."""
+        before = self._current().plan.external
+        reading = asyncio.get_running_loop().run_in_executor(self._thread, lambda: runtime.read(load(), before))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await reading
+        except TimeoutError:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = ThreadPoolExecutor(1, "reload")
+            raise ConfigError([ConfigFault("", _HANGS)]) from None
+
+    def _remarks(self, taken: Runtime) -> list[str]:
+        settings = taken.settings
+        changed = [key for key in _AT_START if _value(settings, key) != _value(self._started, key)]
+        return [
+            *left_out(settings),
+            *not_built_keys(settings),
+            *forward_exceptions(settings, taken.engine.specs),
+            *(f"{key} has changed: that takes effect at the next start" for key in changed),
+        ]
+
+
+def _value(settings: Settings, key: str) -> object:
+    table, name = key.split(".")
+    return getattr(getattr(settings, table), name)
