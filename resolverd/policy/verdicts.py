@@ -22,7 +22,7 @@ import msgspec
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
-from resolverd.mail.findings import Action, Finding, GreylistOutcome, SmtpReply, Verdict, WhatIf
+from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict, WhatIf
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
 from resolverd.wire.names import Address
@@ -48,6 +48,25 @@ class StoredVerdict(NamedTuple):
     age: float
 
 
+class _Finding1(NamedTuple):
+    """What there is to tell of a `Finding`, in its order; what it did to others stands in the verdict. The last is unused."""
+
+    check: str
+    code: str
+    text: str
+    score: float
+    consequence: Consequence | None
+    reply: SmtpReply | None
+    link: str
+    evidence: tuple[Evidence, ...]
+    ms: int
+    header: str
+    suppresses: tuple[str, ...] = ()
+
+
+_TOLD: Final = 10
+
+
 class _Version1(NamedTuple):
     """The fields of `Verdict` in their order, the client as octets, and the wall second."""
 
@@ -55,7 +74,7 @@ class _Version1(NamedTuple):
     action: Action
     score: float
     reason: str
-    findings: tuple[Finding, ...]
+    findings: tuple[_Finding1, ...]
     reply: SmtpReply | None
     greylist: GreylistOutcome | None
     header: str
@@ -244,7 +263,8 @@ class VerdictStore:
 def encode(verdict: Verdict, at: float) -> bytes:
     """The octets of a verdict given at a wall second."""
     client = verdict.client.packed if verdict.client is not None else b""
-    fields = _Version1(*verdict[:11], client, at)
+    findings = tuple(finding[:_TOLD] for finding in verdict.findings)
+    fields = (*verdict[:4], findings, *verdict[5:11], client, at)
     try:
         return _VERSION + _encode(fields)
     except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it
@@ -260,7 +280,12 @@ def decode(octets: bytes, now: float) -> StoredVerdict | None:
         client = ip_address(found.client) if found.client else None
     except ValueError:  # msgspec's errors are such
         return None
-    return StoredVerdict(Verdict(*found[:11], client), max(0.0, now - found.at))
+    findings = tuple(Finding(*finding[:_TOLD]) for finding in found.findings)
+    verdict = Verdict(
+        found.id, found.action, found.score, found.reason, findings, found.reply, found.greylist, found.header, found.partial,
+        found.ms, found.what_if, client,
+    )  # fmt: skip
+    return StoredVerdict(verdict, max(0.0, now - found.at))
 
 
 def _whole(value: object) -> object:
