@@ -101,7 +101,8 @@ class Service:
     def start(self) -> None:
         """Begin what goes on by itself: priming, sweeping and recovering the store, local zones, the lists' books and rounds."""
         work: dict[str, Work] = {
-            "priming": self.runtime.priming.run,
+            "priming": self.runtime.priming.prime,
+            "reachability": self.runtime.priming.watch,
             "store sweep": self._sweep,
             "override upkeep": self._tend_overrides,
             "zone files": self._local_zones.run,
@@ -288,7 +289,8 @@ class Service:
         for listener in self.on_reload:
             listener(self.runtime)
         if self._shared.prime_by(plan):
-            self.supervisor.run("priming", self.runtime.priming.run)
+            self.supervisor.run("priming", self.runtime.priming.prime)
+            self.supervisor.run("reachability", self.runtime.priming.watch)
         self.supervisor.run("own addresses", self._monitor.watch)
         rereading = partial(reread, self._local_zones, old.settings, plan.settings)
         await asyncio.wait({self.supervisor.run("zone files anew", rereading, once=True)}, timeout=_REREADING)

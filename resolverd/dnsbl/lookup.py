@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.dnsbl.cache import CachedResponse, Question, ResponseCache
 from resolverd.dnsbl.canaries import Canaries
@@ -237,9 +237,8 @@ class Dispatcher:
         return await self.canaries.vet(state, response, anomalous=anomalous)
 
     def _bug(self, state: ListState, error: Exception) -> ListResponse:
-        """A bug of ours must not cost mail; a keyed list's traceback could show the key."""
-        _log.error("list %s: %s", state.spec.id, type(error).__name__, exc_info=None if state.spec.keyed else error)
-        self._counters.add("bugs", where="lists")
+        """A bug of ours must not cost mail; a keyed list's error could show the key."""
+        logs.bug(_log, self._counters, "lists", "asking list %s failed", state.spec.id, error=error, private=state.spec.keyed)
         return ListResponse(Unknown(Why.FAILED, "internal error"), (), Behaviour.FAILING, FAILURE_TTL)
 
     def _record(self, state: ListState, epoch: int, response: ListResponse, start: float) -> None:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict, WhatIf
@@ -136,9 +136,8 @@ class VerdictStore:
         client = verdict.client.packed if verdict.client is not None else b""
         try:
             value = encode(verdict, at)
-        except Exception:
-            self._counters.add("bugs", where="verdicts")
-            log.exception("verdict %s is not kept", verdict.id)
+        except Exception as error:
+            logs.bug(log, self._counters, "verdicts", "verdict %s is not kept", verdict.id, error=error)
             return
         kept, bound = (self._dry, bounds.VERDICTS_DRY) if dry else (self._waiting, bounds.VERDICTS_UNWRITTEN)
         kept[verdict.id] = _Waiting(_Reference1(verdict.id, client, len(value)), value, at)

@@ -61,7 +61,7 @@ class Priming:
         self.configure(priming, forwards=forwards)
 
     def configure(self, priming: bool, *, forwards: bool, whom: object = None) -> bool:
-        """Go on by another configuration; whether others are to be asked than so far, so that `run` has to begin anew.
+        """Go on by another configuration; whether others are to be asked than so far, so that both tasks have to begin anew.
 
         `whom`: something that differs where they do.
         """
@@ -84,16 +84,10 @@ class Priming:
             return Readiness(False, f"neither {self._asked} answer nor who else has answered of late")
         return self._primed
 
-    async def run(self) -> None:
-        """Do so for ever; ends by cancellation."""
-        if self._mesh.cut_off:  # as it was when an earlier run ended; whether it still is will be seen
-            self._mesh.internet_back()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
-            if self._priming:
-                group.create_task(self._prime())
-
-    async def _prime(self) -> NoReturn:
+    async def prime(self) -> NoReturn:
+        """Keep the root's servers known, for ever; ends by cancellation."""
+        if not self._priming:
+            await asyncio.Event().wait()
         retry = _FIRST_RETRY
         told = ""
         while True:
@@ -120,7 +114,10 @@ class Priming:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._look_now.wait(), seconds)
 
-    async def _watch(self) -> NoReturn:
+    async def watch(self) -> NoReturn:
+        """Know whether the internet is out of reach, for ever; ends by cancellation."""
+        if self._mesh.cut_off:  # as it was when an earlier run ended; whether it still is will be seen
+            self._mesh.internet_back()
         first, second = bounds.REACH_PATIENCE
         mesh = self._mesh
         while True:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
+from resolverd import logs
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
@@ -132,10 +133,10 @@ class LocalZoneFiles:
         async with self._looking:
             try:
                 change = await asyncio.to_thread(self._look_in_peace)
-            except Exception:
+            except Exception as error:
                 # A bug in reading one file must not end the reading of all.
-                self._counters.add("bugs", where="zones")
-                log.exception("looking at the zone files failed; the zones stay as they are")
+                text = "looking at the zone files failed; the zones stay as they are"
+                logs.bug(log, self._counters, "zones", text, error=error)
             else:
                 self._take(change)
 

@@ -233,6 +233,9 @@ class _Connection(asyncio.BufferedProtocol):
         except TimeoutError:
             _log.warning("policy client %s does not read its replies: closed", self._peer())
             self._transport.abort()
+        except Exception as error:
+            logs.bug(_log, self._counters, "policy", "policy client %s is given up", self._peer(), error=error)
+            self._transport.abort()
         finally:
             self._worker = None
         self._await_more()

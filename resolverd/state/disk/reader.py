@@ -8,23 +8,25 @@ Only the worker's connection writes or makes checkpoints. Two that do can corrup
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
-from resolverd.failures import StoreError
+from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue
 from resolverd.state.disk.jobs import Jobs
-from resolverd.state.disk.sqlite_file import LOCK_TIMEOUT, BytesOnly, decode, reason
+from resolverd.state.disk.sqlite_file import LOCK_TIMEOUT, BytesOnly, decode
 from resolverd.state.disk.sqlite_file import QUERY as _QUERY
-from resolverd.state.disk.writer import complete
+from resolverd.state.disk.writer import complete, fail
 
 
 class Reader:
     """Reads records from the file. `generation` changes when another file has taken its place."""
 
-    def __init__(self, file: Path, generation: Callable[[], int]) -> None:
+    def __init__(self, file: Path, generation: Callable[[], int], counters: Counters) -> None:
+        self._counters = counters
         self._file = file
         self._generation = generation
         self._loop = asyncio.get_running_loop()
@@ -55,16 +57,20 @@ class Reader:
         while (job := self._jobs.get()) is not None:
             address, done = job
             try:
-                held = self._read(address)
+                complete(self._loop, done, self._read_or_close(address), None)
             except Exception as error:
-                self._close()
-                failure = StoreError(reason(error))
-                failure.__cause__ = error
-                complete(self._loop, done, None, failure)
-            else:
-                complete(self._loop, done, held, None)
-        self._close()
-        complete(self._loop, self._ended, None, None)
+                fail(self._loop, done, error, self._counters)
+        try:
+            self._close()
+        finally:
+            complete(self._loop, self._ended, None, None)
+
+    def _read_or_close(self, address: bytes) -> StoredValue | None:
+        try:
+            return self._read(address)
+        except Exception:
+            self._close()
+            raise
 
     def _read(self, address: bytes) -> StoredValue | None:
         if self._connection is None or self._opened != self._generation():
@@ -80,6 +86,7 @@ class Reader:
         return decode(self._disk.fetch(mode, filename, value, read=False))
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()

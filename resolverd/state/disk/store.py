@@ -274,9 +274,9 @@ async def _open_file(state: Path, counters: Counters, lock: StateLock, max_bytes
                 raise
             return replace_file(error)
 
-    worker = Worker(open_file, replace_file)
+    worker = Worker(open_file, replace_file, counters)
     await worker.start()
-    return DiskStore(worker, Reader(directory / FILE, worker.generation), lock, counters, max_unwritten)
+    return DiskStore(worker, Reader(directory / FILE, worker.generation, counters), lock, counters, max_unwritten)
 
 
 async def _open_without_writing(
@@ -303,7 +303,7 @@ async def _open_without_writing(
             return None
 
     release = lock.release if lock is not None else lambda: None
-    worker = Worker(open_file, replace_file)
+    worker = Worker(open_file, replace_file, counters)
     try:
         await worker.start()
     except Exception:

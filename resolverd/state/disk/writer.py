@@ -5,18 +5,26 @@ The thread blocks without a timeout; it is woken by a job, or to stop.
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
+import diskcache
+
+from resolverd import logs
 from resolverd.failures import StoreError
+from resolverd.metrics import Counters
 from resolverd.state.disk.jobs import Jobs
-from resolverd.state.disk.sqlite_file import RecordFile, is_damage, reason
+from resolverd.state.disk.sqlite_file import ForeignFile, RecordFile, is_damage, reason
 
 T = TypeVar("T")
 R = TypeVar("R", bound=RecordFile)
 
 log = logging.getLogger(__name__)
+
+_EXPECTED = (StoreError, ForeignFile, sqlite3.Error, diskcache.Timeout, OSError)
+"""What jobs may raise; neither is a bug."""
 
 
 class Worker(Generic[R]):
@@ -25,7 +33,8 @@ class Worker(Generic[R]):
     `replace_file` gives a sound file in the place of one that turned out damaged.
     """
 
-    def __init__(self, open_file: Callable[[], R], replace_file: Callable[[BaseException], R]) -> None:
+    def __init__(self, open_file: Callable[[], R], replace_file: Callable[[BaseException], R], counters: Counters) -> None:
+        self._counters = counters
         self._open_file = open_file
         self._replace_file = replace_file
         self._loop = asyncio.get_running_loop()
@@ -74,9 +83,12 @@ class Worker(Generic[R]):
             return
         complete(self._loop, self._opened, None, None)
         while (job := self._jobs.get()) is not None:
-            self._do(*job)
-            if self._damage is not None:
-                self._replace(self._damage)
+            try:
+                self._do(*job)
+                if self._damage is not None:
+                    self._replace(self._damage)
+            except Exception as error:
+                fail(self._loop, job[1], error, self._counters)
         try:
             if self._file is not None:
                 self._file.close()
@@ -93,9 +105,7 @@ class Worker(Generic[R]):
         except Exception as error:
             if is_damage(error):
                 self._damage = error
-            failure = StoreError(reason(error))
-            failure.__cause__ = error
-            complete(self._loop, done, None, failure)
+            fail(self._loop, done, error, self._counters)
         else:
             complete(self._loop, done, result, None)
 
@@ -109,6 +119,15 @@ class Worker(Generic[R]):
         except Exception as error:
             self._file = None
             log.error("the store's file is damaged and could not be replaced: %s; mail passes without it", reason(error))
+
+
+def fail(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], error: Exception, counters: Counters) -> None:
+    """Tell the event loop, from a thread, that a job came to nothing. What neither SQLite nor the system raises is a bug."""
+    if not isinstance(error, _EXPECTED):
+        logs.bug(log, counters, "store", "a job of the store has failed", error=error)
+    failure = StoreError(reason(error))
+    failure.__cause__ = error
+    complete(loop, future, None, failure)
 
 
 def complete(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:

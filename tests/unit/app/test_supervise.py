@@ -192,6 +192,7 @@ class Store(MemoryStore):
 
 PLANTS: dict[str, str | tuple[type, str]] = {
     "priming": (Mesh, "prime"),
+    "reachability": (Mesh, "is_doubtful"),
     "store sweep": "sweep",
     "override upkeep": (OverrideStore, "expire"),
     "overrides": "scan overrides",
@@ -221,7 +222,9 @@ async def _daemon_survives(
     if isinstance(plant, str):
         store.broken.add(plant)
     else:
-        monkeypatch.setattr(*plant, once(getattr(*plant)))
+        owner, attribute = plant
+        real = getattr(owner, attribute)
+        monkeypatch.setattr(owner, attribute, property(once(real.fget)) if isinstance(real, property) else once(real))
     await service.prepare(0.3)
     service.start()
     await asyncio.sleep(0.2)

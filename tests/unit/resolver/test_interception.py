@@ -141,7 +141,7 @@ async def test_who_begins_to_answer_for_everybody_is_noticed(name: str, tmp_path
     net = Intercepted()
     resolver = ScriptedResolver(net, tmp_path, priming=True, serve_stale=0.0)
     priming = Priming(resolver.parts.mesh, True, forwards=False)
-    running = asyncio.create_task(priming.run())
+    running = asyncio.gather(priming.watch(), priming.prime())
     assert addresses(await resolver.ask("mail.sender")) == [CLIENT]
     assert not definite(await findings(resolver))
     assert priming.readiness.ready
@@ -167,7 +167,7 @@ async def test_a_forwarder_that_knows_no_root_makes_nothing_definite(name: str, 
     net.liar = LIARS[name]
     resolver = ScriptedResolver(net, tmp_path, priming=True, forward=(Forward(".", (Server(ip_address("45.3.0.1")),)),))
     priming = Priming(resolver.parts.mesh, True, forwards=True)
-    running = asyncio.create_task(priming.run())
+    running = asyncio.gather(priming.watch(), priming.prime())
     await asyncio.sleep(0.5)
     assert not priming.readiness.ready
     assert not definite(await findings(resolver))

@@ -56,7 +56,7 @@ def internet(rtt: float = 0.01) -> Net:
 
 async def resolver(net: Net, folder: Path, **changes: object) -> tuple[ScriptedResolver, "asyncio.Task[None]"]:
     made = ScriptedResolver(net, folder, **changes)  # type: ignore[arg-type]
-    priming = asyncio.create_task(Priming(made.parts.mesh, priming=False, forwards=False).run())
+    priming = asyncio.create_task(Priming(made.parts.mesh, priming=False, forwards=False).watch())
     await asyncio.sleep(0)
     return made, priming
 

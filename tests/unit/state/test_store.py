@@ -1,6 +1,7 @@
 """Every store keeps one contract; the disk store writes behind and never makes a reader wait."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -21,8 +22,9 @@ from resolverd.state.base import Change, Entry, Store, address
 from resolverd.state.disk import sqlite_file
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
-from resolverd.state.disk.sqlite_file import SqliteFile
+from resolverd.state.disk.sqlite_file import BytesOnly, SqliteFile
 from resolverd.state.disk.store import DiskStore, open_store
+from resolverd.state.disk.writer import Worker
 from resolverd.state.in_process import InProcess
 from resolverd.state.memory import MemoryStore
 
@@ -438,6 +440,48 @@ async def test_where_the_reader_fails_the_worker_is_asked(state: Path, monkeypat
     store = await open_store(state, Counters())
     assert await store.get("t", b"7", NOW) == b"value 7" * 20
     await store.close()
+
+
+class Once:
+    """In the place of a method: a bug at its first call."""
+
+    def __init__(self, owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._real = getattr(owner, name)
+        self.calls = 0
+        monkeypatch.setattr(owner, name, lambda *args, **more: self._call(*args, **more))
+
+    def _call(self, *args: Any, **more: Any) -> Any:
+        self.calls += 1
+        if self.calls == 1:
+            raise TypeError("planted")
+        return self._real(*args, **more)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Reader, "_read"), (BytesOnly, "fetch"), (Reader, "_close"), (Worker, "_do"), (SqliteFile, "entries")],
+)
+async def test_a_bug_in_a_thread_of_the_store_costs_one_job_and_is_told(
+    owner: type, name: str, state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await filled(state, 10)
+    counters = Counters()
+    store = await open_store(state, counters)
+    planted = Once(owner, name, monkeypatch)
+    if name == "_close":
+        monkeypatch.setattr("resolverd.state.disk.reader._QUERY", "SELECT nonsense")
+    async with asyncio.timeout(5):
+        for number in range(3):
+            with contextlib.suppress(StoreError):
+                await store.get("t", b"%d" % number, NOW)
+            with contextlib.suppress(StoreError):
+                [each async for each in store.scan("t", NOW)]
+        assert await store.get("t", b"7", NOW) == b"value 7" * 20
+        assert len([each async for each in store.scan("t", NOW)]) == 10
+        await store.close()
+    assert planted.calls > 1
+    assert counters.get("bugs", where="store") == 1
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 async def test_a_put_during_a_read_is_not_lost_behind_it(state: Path) -> None:
