@@ -265,6 +265,11 @@ LIST_RATE_WAIT: Final = 1.0
 FOREIGN_LISTS: Final = 256
 """Zones of lists asked only for clients that name them, keyed forms and parts, whose health is remembered: any process of this
 machine may make keys up."""
+LIST_REVERIFICATIONS_PER_NETWORK: Final = 3
+"""Re-verifications of one list that one client network (/24, /48) has in two hours (60 bots of one provider, with names, leave
+none for the good client of a list gone bad)."""
+LIST_REVERIFICATION_NETWORKS: Final = 256
+"""Networks remembered for that, twice as many as can have had one within two hours."""
 LIST_REPUTATIONS: Final = 4096
 """Evaluations remembered, so that a TXT answer is that of its A."""
 

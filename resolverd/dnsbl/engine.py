@@ -142,14 +142,20 @@ class Engine:
             waiting = waiting[len(pending) :]
         return {**dict.fromkeys(asked, SKIPPED), **replies}
 
-    async def reverify(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
-        """Listings that are about to refuse somebody, looked at once more where they are old or surprising.
+    async def reverify(
+        self, lookups: Iterable[ListLookup], *, client: Address | None = None, deadline: float
+    ) -> dict[ListLookup, ListReply]:
+        """Re-verify listings that are about to refuse somebody, where they are old or surprising; what has changed comes back.
 
-        Only what has changed comes back.
+        `client`: whom they would refuse, where that is known: no network has all the re-verifications, and some are kept for
+        clients with a good history.
         """
         asked = list(lookups)
         specs = [self._states[lookup.list_id].spec for lookup in asked]
-        pending = (self.reverify_for(spec, lookup.subject, deadline=deadline) for spec, lookup in zip(specs, asked, strict=True))
+        pending = (
+            self.reverify_for(spec, lookup.subject, client=client, deadline=deadline)
+            for spec, lookup in zip(specs, asked, strict=True)
+        )
         found = zip(asked, await asyncio.gather(*pending), strict=True)
         return {lookup: response.reply for lookup, response in found if response is not None}
 
@@ -162,10 +168,17 @@ class Engine:
                 return True
         return False
 
-    async def reverify_for(self, spec: ListSpec, subject: Address | str, *, deadline: float) -> ListResponse | None:
+    async def reverify_for(
+        self, spec: ListSpec, subject: Address | str, *, client: Address | None = None, deadline: float
+    ) -> ListResponse | None:
         """The same for one list, one that a client named too; None if the listing stands."""
         query = subject_query(spec, subject)
-        return None if query is None else await self._dispatcher.reverify(self._state_of(spec), query, deadline)
+        if query is None:
+            return None
+        whose = subject if client is None else client
+        return await self._dispatcher.reverify(
+            self._state_of(spec), query, whose if isinstance(whose, str) else unmapped(whose), deadline
+        )
 
     async def refresh(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
         """Ask past what is remembered, as far as quotas have more than their reserve left.

@@ -47,12 +47,19 @@ class KnownGood:
     def __init__(self) -> None:
         self._known: OrderedDict[Address, set[str]] = OrderedDict()
 
+    def __contains__(self, client: Address | str) -> bool:
+        return client in self._known
+
     def add(self, client: Address, cleared: Iterable[str]) -> None:
         """An allow list or the greylist knows the client as good, and these lists (by id) did not list it."""
         self._known.setdefault(client, set()).update(cleared)
         self._known.move_to_end(client)
         if len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
+
+    def is_unlisted_by(self, list_id: str, client: Address | str) -> bool:
+        """Whether the list must not list this client."""
+        return not isinstance(client, str) and list_id in self._known.get(client, ())
 
     def unlisted_by(self, list_id: str) -> list[Address]:
         """Clients that the list must not list, the latest first."""

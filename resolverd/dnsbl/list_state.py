@@ -1,8 +1,8 @@
 """Our dealings with one list: what is left of its rate and quota, how it fares, and what came of the questions so far."""
 
 import logging
-from collections import deque
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable
 
 from resolverd import bounds
 from resolverd.clock import Clock
@@ -14,7 +14,7 @@ from resolverd.dnsbl.spec import ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Listed
 from resolverd.metrics import Counters
-from resolverd.wire.names import Name, ancestors, is_subdomain, label_count
+from resolverd.wire.names import Address, Name, ancestors, is_subdomain, label_count
 
 _LATENCIES = 256
 """Answers over which latencies are told."""
@@ -23,14 +23,47 @@ _WARN_AT = 0.8
 _RESERVE = 0.1
 """Share of a quota that is kept for clients on which nothing else has decided."""
 _REVERIFICATIONS = Allowance(60, 7200)
-"""Listings that are looked at twice before they refuse somebody whom nothing else speaks against, beyond what must be: 720 a
+"""Listings that are re-verified before they refuse somebody whom nothing else speaks against, beyond what must be: 720 a
 day, less than one percent of the quotas that are usual."""
+_OF_A_NETWORK = Allowance(bounds.LIST_REVERIFICATIONS_PER_NETWORK, _REVERIFICATIONS.seconds)
+_FOR_KNOWN_GOOD = 1 / 3
+"""Share of them that is kept for clients with a good history."""
 
 
 _REGISTRY = 1
 """Labels of a zone whose servers are nobody's of lists: the root and the top level domains."""
 
 _log = logging.getLogger(__name__)
+
+
+class Reverifications:
+    """How often one list's listings are re-verified: a rate of which no client network has more than its part, and of which the
+    rest is for clients with a good history. `now` is monotonic seconds.
+    """
+
+    def __init__(self) -> None:
+        self._rate = Rate(_REVERIFICATIONS)
+        self._networks: OrderedDict[Hashable, Rate] = OrderedDict()
+
+    def share(self, now: float) -> float:
+        """Which share is left, from 0 to 1."""
+        return self._rate.share(now)
+
+    def take(self, subject: Address | str, now: float, *, known_good: bool) -> bool:
+        """Take one for a client, or for a domain where no client is known; False, with nothing taken, if none is left for it.
+
+        A client that is `known_good` has the reserve, whoever else its network has in it.
+        """
+        if known_good:
+            return self._rate.take(now) is not None
+        if self._rate.share(now) <= _FOR_KNOWN_GOOD:
+            return False
+        key = subject if isinstance(subject, str) else (subject.version, int(subject) >> (8 if subject.version == 4 else 80))
+        network = self._networks.pop(key, None) or Rate(_OF_A_NETWORK)
+        self._networks[key] = network
+        if len(self._networks) > bounds.LIST_REVERIFICATION_NETWORKS:
+            self._networks.popitem(last=False)
+        return network.take(now) is not None and self._rate.take(now) is not None
 
 
 class ListState:
@@ -47,7 +80,7 @@ class ListState:
         self.health = Health()
         self.budget = budget or (Budget(spec.quota) if spec.quota else None)
         self.anomaly = Anomaly()
-        self.reverifications = Rate(_REVERIFICATIONS)
+        self.reverifications = Reverifications()
         self.watched: tuple[str, ...] = ()
         self._rate = Rate(spec.rate) if spec.rate else None
         self._warned = False

@@ -120,11 +120,14 @@ class Dispatcher:
         self._counters.add("list_cache_hits", list=state.spec.id)
         return _aged(cached, now)
 
-    async def reverify(self, state: ListState, query: ListQuery, deadline: float) -> ListResponse | None:
+    async def reverify(
+        self, state: ListState, query: ListQuery, whose: Address | str, deadline: float
+    ) -> ListResponse | None:
         """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.
 
         One that has been cached for long is asked once more. For the others the list has to deny its test point again, if it
-        has not done so since, as often as that is affordable.
+        has not done so since, as often as that is affordable (`Reverifications`). `whose`: the client that it would refuse; the
+        subject where no client is known.
         """
         now = self._clock.monotonic()
         cached = self._cache.get(query.question, now)
@@ -139,7 +142,9 @@ class Dispatcher:
                 late = not_sent(Unknown(Why.TIMEOUT, "the listing was not confirmed in time"))
                 found = found.result() if found.done() and not found.cancelled() else late
             return None if isinstance(found.reply, Listed) else found
-        if not _is_unverified(state, cached) or state.reverifications.take(now) is None:
+        if not _is_unverified(state, cached):
+            return None
+        if not state.reverifications.take(whose, now, known_good=whose in self.canaries.known_good):
             return None
         self._counters.add("list_reverifications", list=state.spec.id)
         probe = asyncio.create_task(self.probe(state, since=cached.since))
@@ -232,8 +237,7 @@ class Dispatcher:
         anomalous = state.anomaly.observe(subject, key, self._clock.monotonic())
         if not listed:
             return response
-        # A client that somebody vouches for, and that this list did not list the last time.
-        anomalous |= subject in self.canaries.known_good.unlisted_by(state.spec.id)
+        anomalous |= self.canaries.known_good.is_unlisted_by(state.spec.id, subject)
         return await self.canaries.vet(state, response, anomalous=anomalous)
 
     def _bug(self, state: ListState, error: Exception) -> ListResponse:

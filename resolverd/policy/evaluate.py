@@ -54,8 +54,10 @@ class Lists(Protocol):
         """What lists say now, past what is remembered; without those that could not be asked."""
         ...
 
-    async def reverify(self, lookups: Iterable[ListLookup], *, deadline: float) -> Mapping[ListLookup, ListReply]:
-        """Listings that are about to refuse somebody, looked at once more where need be; those that have changed."""
+    async def reverify(
+        self, lookups: Iterable[ListLookup], *, client: Address | None = None, deadline: float
+    ) -> Mapping[ListLookup, ListReply]:
+        """Re-verify listings that are about to refuse this client, where need be; those that have changed."""
         ...
 
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
@@ -119,7 +121,8 @@ class Evaluation:
         if decisive_listings and self.results.skipped and self._engine.saves_reverifications(decisive_listings):
             decisive_listings = self._early.decisive_listings(await self._with_names())
         if decisive_listings:
-            self._change(await self._engine.reverify(decisive_listings, deadline=self._deadline))
+            client = self.attempt.client_address
+            self._change(await self._engine.reverify(decisive_listings, client=client, deadline=self._deadline))
             self.known = self.known._replace(reverified=True)
 
     async def refresh(self, waited: int) -> None:

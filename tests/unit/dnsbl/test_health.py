@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from scriptedlists import SERVFAIL, TIMEOUT, a, denial, spec
 from virtualtime import virtual
 
+from resolverd import bounds
 from resolverd.dnsbl.anomaly import Anomaly
 from resolverd.dnsbl.health import OUTAGE, Health
 from resolverd.dnsbl.known_good import MAX_KEPT, KnownGood, random_canary
+from resolverd.dnsbl.list_state import Reverifications
 from resolverd.dnsbl.spec import IP4
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed, ListLookup
@@ -247,10 +249,27 @@ async def test_a_proof_from_before_a_quarantine_counts_no_more():
 # -- second looks
 
 
-async def reverify(w, name="spamhaus-zen", subject=CLIENT, patience=2.0):
+async def reverify(w, name="spamhaus-zen", subject=CLIENT, patience=2.0, client=None):
     lookup = ListLookup(name, subject)
-    found = await w.engine.reverify([lookup], deadline=w.clock.monotonic() + patience)
+    found = await w.engine.reverify([lookup], client=client, deadline=w.clock.monotonic() + patience)
     return found.get(lookup)
+
+
+async def listed_spam(w, clients):
+    """Listed clients whom nothing else speaks against, two seconds apart; how many of them were re-verified."""
+    before = w.counters.get("list_reverifications", list="spamhaus-zen")
+    for n, address in enumerate(clients):
+        w.script[reverse(address, "zen.spamhaus.org")] = a(CODES[n % 5])
+        await w.ask("spamhaus-zen", address)
+        await asyncio.sleep(2)
+        assert await reverify(w, subject=address) is None
+        assert await reverify(w, subject=address) is None, "once for each listing"
+    return w.counters.get("list_reverifications", list="spamhaus-zen") - before
+
+
+def elsewhere(n):
+    """A client in a network of its own."""
+    return ip_address(f"203.{n // 256}.{n % 256}.1")
 
 
 @virtual
@@ -303,16 +322,43 @@ async def test_with_the_quota_spent_what_is_remembered_stands():
 
 
 @virtual
-async def test_surprising_listings_are_looked_at_twice_as_often_as_that_is_affordable():
+async def test_surprising_listings_are_reverified_as_often_as_that_is_affordable():
     async with world() as w:
-        for n in range(120):
-            w.script[reverse(client(n), "zen.spamhaus.org")] = a(CODES[n % 5])
-            await w.ask("spamhaus-zen", client(n))
-            await asyncio.sleep(2)
-            assert await reverify(w, subject=client(n)) is None
-            assert await reverify(w, subject=client(n)) is None, "once for each listing"
-        assert 55 <= w.counters.get("list_reverifications", list="spamhaus-zen") <= 63
+        assert 38 <= await listed_spam(w, map(elsewhere, range(120))) <= 44, "40 of 60, and one every two minutes"
+        for n in range(1000, 1040):
+            w.engine.add_known_good(elsewhere(n), [])
+        assert 18 <= await listed_spam(w, map(elsewhere, range(1000, 1040))) <= 22, "the other 20 are for known-good clients"
         assert len(w.resolver.probes) <= 75
+
+
+@virtual
+async def test_sixty_bots_of_one_provider_leave_reverifications_for_others():
+    async with world() as w:
+        assert await listed_spam(w, (ip_address(f"198.51.100.{n}") for n in range(60))) == 3
+        assert await listed_spam(w, (ip_address(f"2001:db8:1:{n:x}::1") for n in range(60))) <= 3
+
+
+@virtual
+async def test_a_good_client_of_a_list_gone_bad_is_not_refused_after_a_wave_of_listed_clients():
+    async with world() as w:
+        w.engine.add_known_good(CLIENT, [])
+        await listed_spam(w, map(elsewhere, range(120)))
+        w.script[ZEN] = a("127.0.0.2")
+        assert isinstance(await w.ask("spamhaus-zen"), Listed)
+        goes_wild(w)
+        found = await reverify(w)
+        assert found is not None
+        assert found.why is Why.UNHEALTHY
+        assert w.engine.status("spamhaus-zen").state == "suspended"
+
+
+def test_the_networks_that_had_reverifications_are_few():
+    kept = Reverifications()
+    for n in range(5000):
+        kept.take(elsewhere(n), n * 1000.0, known_good=False)
+    assert len(kept._networks) <= bounds.LIST_REVERIFICATION_NETWORKS
+    assert [kept.take(f"{n % 2}.example", 5e6 + n * 100, known_good=False) for n in range(8)].count(True) == 6
+    assert bounds.LIST_REVERIFICATIONS_PER_NETWORK == 3
 
 
 @virtual

@@ -104,7 +104,7 @@ class Internet:
         self.asked_again += lookups
         return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
 
-    async def reverify(self, lookups, *, deadline):
+    async def reverify(self, lookups, *, client, deadline):
         self.looked_twice += lookups
         return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
 
