@@ -342,7 +342,7 @@ async def test_sixty_bots_of_one_provider_leave_reverifications_for_others():
 async def test_a_good_client_of_a_list_gone_bad_is_not_refused_after_a_wave_of_listed_clients():
     async with world() as w:
         w.engine.add_known_good(CLIENT, [])
-        await listed_spam(w, map(elsewhere, range(120)))
+        await listed_spam(w, map(elsewhere, range(66)))
         w.script[ZEN] = a("127.0.0.2")
         assert isinstance(await w.ask("spamhaus-zen"), Listed)
         goes_wild(w)

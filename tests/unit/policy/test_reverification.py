@@ -1,4 +1,4 @@
-"""Listings are looked at twice for those whom nothing else speaks against: a list gone bad refuses no good client."""
+"""Listings are re-verified for those whom nothing else speaks against: a list gone bad refuses no good client."""
 
 import asyncio
 from functools import partial
@@ -16,10 +16,13 @@ from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
+from resolverd.policy.verdicts import VerdictStore
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset
+from tests.unit.dnsbl.test_health import elsewhere
 from tests.unit.policy.test_service import Greylist
 
 CODES = ("127.0.0.4", "127.0.0.10", "127.0.0.4", "127.0.0.3", "127.0.0.2")
@@ -56,7 +59,7 @@ class World:
         checks = partial(build, PRESETS["tutorial"], options={"spf": SpfOptions(header="none")})
         self.screen = PolicyService(
             checks, self.engine, self.resolver, Greylist(), self.clock, VerdictRules(), self.counters,
-            lambda: f"REF{next(ids)}", hostname="mx.example.org",
+            lambda: f"REF{next(ids)}", VerdictStore(MemoryStore(), self.clock, self.counters), hostname="mx.example.org",
         )  # fmt: skip
 
     async def verdict(self, client, number, name="unknown"):
@@ -74,10 +77,10 @@ class World:
 
 
 @virtual
-async def test_spam_without_a_name_takes_no_second_look_from_the_good_client_of_a_list_gone_bad():
+async def test_spam_without_a_name_takes_no_reverification_from_the_good_client_of_a_list_gone_bad():
     w = World()
     for n in range(90):
-        w.lists(client := ip_address(f"198.51.{n // 256}.{n % 256}"), CODES[n % 5])
+        w.lists(client := elsewhere(n), CODES[n % 5])
         assert (await w.verdict(client, n)).action is Action.REJECT
     assert w.looks < 40
     w.resolver.wild = True
@@ -89,11 +92,33 @@ async def test_spam_without_a_name_takes_no_second_look_from_the_good_client_of_
 
 
 @virtual
-async def test_names_are_waited_for_only_when_few_second_looks_are_left():
+async def test_spam_with_names_leaves_reverifications_for_the_known_good_client_of_a_list_gone_bad():
+    w = World()
+    w.engine.add_known_good(GOOD, [])
+    for n in range(62):
+        w.lists(client := elsewhere(n), CODES[n % 5])
+        reverse = ".".join(reversed(str(client).split(".")))
+        name = f"m{n}.example.net"
+        w.resolver.script[f"{reverse}.in-addr.arpa PTR"] = Answer(
+            codes.NOERROR, (RRset(b"\0", codes.PTR, 300, (from_text(name),)),)
+        )
+        w.resolver.script[name] = a(str(client))
+        await asyncio.sleep(1)
+        assert (await w.verdict(client, n, name)).action is Action.REJECT
+    assert w.looks <= 41
+    w.resolver.wild = True
+    w.resolver.script["zen.spamhaus.org"] = a("127.0.0.2")
+    assert (await w.verdict(GOOD, 1000, HOST)).action is not Action.REJECT
+    assert w.engine.status("spamhaus-zen").state == "suspended"
+    await w.engine.aclose()
+
+
+@virtual
+async def test_names_are_waited_for_only_when_few_reverifications_are_left():
     w = World()
     waited = []
     for n in range(60):
-        w.lists(client := ip_address(f"198.51.100.{n}"), CODES[n % 5])
+        w.lists(client := elsewhere(n), CODES[n % 5])
         await asyncio.sleep(1)
         began = w.clock.monotonic()
         await w.verdict(client, n)
@@ -107,13 +132,13 @@ async def test_names_are_waited_for_only_when_few_second_looks_are_left():
 async def test_names_that_cannot_be_found_out_speak_against_nobody():
     w = World()
     for n in range(50):
-        w.lists(client := ip_address(f"198.51.100.{n}"), CODES[n % 5])
+        w.lists(client := elsewhere(n), CODES[n % 5])
         await asyncio.sleep(1)
         await w.verdict(client, n)
     spent = w.looks
     for n in range(100, 110):
-        w.lists(client := ip_address(f"198.51.100.{n}"), CODES[n % 5])
-        w.resolver.script[f"{n}.100.51.198.in-addr.arpa PTR"] = SERVFAIL
+        w.lists(client := elsewhere(n), CODES[n % 5])
+        w.resolver.script[f"1.{n}.0.203.in-addr.arpa PTR"] = SERVFAIL
         await asyncio.sleep(1)
         await w.verdict(client, n)
     assert w.looks == spent + 10
