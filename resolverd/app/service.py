@@ -124,7 +124,7 @@ class Service:
         await self.supervisor.aclose()
         await self.runtime.engine.aclose()
         await self.runtime.resolution.mesh.aclose()
-        self._quota_store.write()
+        await self._quota_store.write()
         self._overrides.write_hits()
         await self._client_history.write_notes()
         self._shared.verdicts.write()

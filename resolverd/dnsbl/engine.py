@@ -279,6 +279,10 @@ class Engine:
         """What was spent of every quota and when (wall seconds), to be stored."""
         return {name: state.budget.state() for name, state in self._states.items() if state.budget is not None}
 
+    def slot_seconds(self) -> dict[str, float]:
+        """How many seconds each slot of every quota has."""
+        return {name: state.budget.slot for name, state in self._states.items() if state.budget is not None}
+
     def restore(self, budgets: Mapping[str, Iterable[tuple[float, int]]]) -> None:
         """Add stored budgets to what has been spent since; those of lists that are no more are let go."""
         for name, spent in budgets.items():

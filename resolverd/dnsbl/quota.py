@@ -71,12 +71,12 @@ class Budget:
 
     def __init__(self, allowance: Allowance):
         self.count = allowance.count
-        self._slot = allowance.seconds / self.SLOTS
+        self.slot = allowance.seconds / self.SLOTS
         self._spent: deque[tuple[int, int]] = deque()
 
     def left(self, now: float) -> int:
         """How many may still be spent at this moment."""
-        slot = int(now // self._slot)
+        slot = int(now // self.slot)
         while self._spent and self._spent[0][0] < slot - self.SLOTS:
             self._spent.popleft()
         return max(0, self.count - sum(spent for _, spent in self._spent))
@@ -90,7 +90,7 @@ class Budget:
 
     def book(self, count: int, now: float) -> None:
         """So many were spent, whether or not they were left; negative: so many were not spent after all."""
-        slot = int(now // self._slot)
+        slot = int(now // self.slot)
         last, spent = self._spent[-1] if self._spent else (slot, 0)
         if self._spent and slot <= last:
             self._spent[-1] = (last, max(0, spent + count))
@@ -102,16 +102,16 @@ class Budget:
 
         What was spent long ago comes back meanwhile, slot by slot.
         """
-        left, slot = self.left(now), now // self._slot
+        left, slot = self.left(now), now // self.slot
         if not left or not self._spent:
             return None if left else 0.0
         first = max(self._spent[0][0], slot - self.SLOTS // 8)
-        passed = max(now - first * self._slot, self._slot / 60)
+        passed = max(now - first * self.slot, self.slot / 60)
         pace = sum(spent for at, spent in self._spent if at >= first) / passed
         came = dict(self._spent)
         for ahead in range(self.SLOTS + 1):
-            begin = max(now, (slot + ahead) * self._slot)
-            end = (slot + ahead + 1) * self._slot
+            begin = max(now, (slot + ahead) * self.slot)
+            end = (slot + ahead + 1) * self.slot
             if ahead:
                 left += came.get(int(slot) + ahead - self.SLOTS - 1, 0)
             if pace * (end - begin) >= left:
@@ -121,16 +121,16 @@ class Budget:
 
     def state(self) -> list[tuple[float, int]]:
         """What was spent when (wall seconds at which its slot began), to be stored."""
-        return [(at * self._slot, spent) for at, spent in self._spent]
+        return [(at * self.slot, spent) for at, spent in self._spent]
 
     def restore(self, state: Iterable[tuple[float, int]], now: float) -> None:
         """Take up a stored state, in addition to what has been spent since; it may be that of another period.
 
         What lies in the future (the clock was set back) counts as spent now.
         """
-        slot = int(now // self._slot)
+        slot = int(now // self.slot)
         # Rounded up: what was spent a little later than it was comes back a little later.
-        added = [(min(int(at / self._slot + 0.999), slot), spent) for at, spent in state]
+        added = [(min(int(at / self.slot + 0.999), slot), spent) for at, spent in state]
         merged: dict[int, int] = {}
         for at, spent in sorted([*self._spent, *added]):
             merged[at] = merged.get(at, 0) + spent

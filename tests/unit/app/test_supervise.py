@@ -199,6 +199,7 @@ PLANTS: dict[str, str | tuple[type, str]] = {
     "zone files": (LocalZoneFiles, "refresh"),
     "list quotas": "get list-budgets",
     "client notes": "get clients",
+    "verdicts": "scan verdicts-by-time",
     "list probes": (Engine, "probe"),
     "own addresses": (Engine, "set_watched"),
 }

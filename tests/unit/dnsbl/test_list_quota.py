@@ -14,7 +14,7 @@ from virtualtime import VirtualClock, virtual
 from resolverd.dnsbl.engine import Engine
 from resolverd.dnsbl.list_state import ListState, QuotaMeter
 from resolverd.dnsbl.quota import Allowance, Budget
-from resolverd.dnsbl.quota_store import EVERY, TABLE, QuotaStore
+from resolverd.dnsbl.quota_store import EVERY, OLD_TABLE, READ_EVERY, TABLE, QuotaStore
 from resolverd.failures import StoreError, Unknown, Why
 from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup
 from resolverd.metrics import Counters
@@ -211,49 +211,53 @@ async def test_the_reserve_is_for_clients_on_which_nothing_else_has_decided():
         assert w.sent("spamhaus-zen") == 19
 
 
-# -- the books
+# -- quotas in the store
 
 
 @virtual
-async def test_books_are_kept_across_restarts():
+async def test_quotas_are_kept_across_restarts():
     store = MemoryStore()
     clock = VirtualClock()
     first = World(specs(spamhaus_zen={"quota": "10/1d"}))
-    ledger = asyncio.create_task(QuotaStore(store, clock, lambda: first.engine).run())
+    running = asyncio.create_task(QuotaStore(store, clock, lambda: first.engine).run())
     await asyncio.sleep(0)
     for n in range(4):
         await first.ask("spamhaus-zen", client(n))
     await asyncio.sleep(EVERY + 0.1)
-    ledger.cancel()
+    running.cancel()
 
     again = World(specs(spamhaus_zen={"quota": "10/1d"}))
     await again.ask("spamhaus-zen", client(100))
-    ledger = asyncio.create_task(QuotaStore(store, clock, lambda: again.engine).run())
+    running = asyncio.create_task(QuotaStore(store, clock, lambda: again.engine).run())
     await asyncio.sleep(0.1)
-    assert again.engine.status("spamhaus-zen").quota_left == 5, "what was spent before the books were read counts too"
+    assert again.engine.status("spamhaus-zen").quota_left == 5, "what was spent before the store was read counts too"
     await asyncio.sleep(EVERY + 0.1)
-    ledger.cancel()
+    running.cancel()
     third = World(specs(spamhaus_zen={"quota": "10/12h"}))
-    ledger = asyncio.create_task(QuotaStore(store, clock, lambda: third.engine).run())
+    running = asyncio.create_task(QuotaStore(store, clock, lambda: third.engine).run())
     await asyncio.sleep(0.1)
     assert third.engine.status("spamhaus-zen").quota_left == 5, "and whatever the period is now"
-    ledger.cancel()
+    await asyncio.sleep(2 * READ_EVERY)
+    assert third.engine.status("spamhaus-zen").quota_left == 5
+    running.cancel()
     for each in (first, again, third):
         await each.engine.aclose()
 
 
 @pytest.mark.parametrize("octets", [b"", b"{", b"[1]", b'[["x", 1]]', b"null", b"\xff", json.dumps([[1, "y"]]).encode()])
-def test_damaged_books_are_no_books(octets):
+def test_damaged_records_are_none(octets):
     @virtual
     async def run():
+        w = World(specs(spamhaus_zen={"quota": "10/1d"}))
         store = MemoryStore()
         store.put(TABLE, b"spamhaus-zen", octets, 4e9)
-        w = World(specs(spamhaus_zen={"quota": "10/1d"}))
-        ledger = asyncio.create_task(QuotaStore(store, w.clock, lambda: w.engine).run())
+        store.put(OLD_TABLE, b"spamhaus-zen", octets, 4e9)
+        store.put(TABLE, b"spamhaus-zen 3600.0 %d" % (w.clock.wall() // 3600), octets, 4e9)
+        running = asyncio.create_task(QuotaStore(store, w.clock, lambda: w.engine).run())
         await asyncio.sleep(0.1)
         assert w.engine.status("spamhaus-zen").quota_left == 10
-        assert not ledger.done()
-        ledger.cancel()
+        assert not running.done()
+        running.cancel()
 
     run()
 
@@ -268,16 +272,166 @@ async def test_a_store_that_fails_stops_nothing():
             raise StoreError("full")
 
     w = World(specs(spamhaus_zen={"quota": "10/1d"}))
-    ledger = asyncio.create_task(QuotaStore(Broken(), w.clock, lambda: w.engine).run())
+    running = asyncio.create_task(QuotaStore(Broken(), w.clock, lambda: w.engine).run())
     await w.ask("spamhaus-zen")
     await asyncio.sleep(10)
-    assert not ledger.done()
-    ledger.cancel()
+    assert not running.done()
+    running.cancel()
     await w.engine.aclose()
 
 
+class Host:
+    """A host with its list engine, and its share of a store."""
+
+    def __init__(self, store, quota="100/1d", clock=None):
+        self.world = World(specs(spamhaus_zen={"quota": quota}))
+        self.engine = self.world.engine
+        self.kept = QuotaStore(store, clock or self.world.clock, lambda: self.engine)
+        self.running = asyncio.create_task(self.kept.run())
+        self._asked = 0
+
+    async def asks(self, count):
+        for _ in range(count):
+            self._asked += 1
+            await self.world.ask("spamhaus-zen", client(self._asked))
+
+    @property
+    def left(self):
+        return self.engine.status("spamhaus-zen").quota_left
+
+    async def dies(self):
+        self.running.cancel()
+        await self.world.engine.aclose()
+
+
+async def stored_counts(store):
+    return {entry.key: int(entry.value) async for entry in store.scan(TABLE, 0)}
+
+
+@virtual
+async def test_hosts_of_one_store_share_their_quotas():
+    store = MemoryStore()
+    hosts = [Host(store) for _ in range(3)]
+    await hosts[0].asks(5)
+    await hosts[1].asks(7)
+    await asyncio.sleep(2 * EVERY)
+    await hosts[0].asks(1)
+    await asyncio.sleep(2 * EVERY)
+    assert hosts[0].left == 100 - 13, "whoever spends of it learns what others have"
+    await asyncio.sleep(READ_EVERY + 1)
+    assert [host.left for host in hosts] == [100 - 13] * 3
+    await asyncio.sleep(3600)
+    await hosts[2].asks(2)
+    await asyncio.sleep(READ_EVERY + 1)
+    assert [host.left for host in hosts] == [100 - 15] * 3
+    assert sorted((await stored_counts(store)).values()) == [2, 13]
+    late = Host(store)
+    await asyncio.sleep(EVERY)
+    assert late.left == 100 - 15
+    for host in [*hosts, late]:
+        await host.dies()
+
+
+@virtual
+async def test_what_the_first_version_has_kept_is_taken_up_once():
+    store = MemoryStore()
+    for _ in range(3):
+        host = Host(store)
+        if not await stored_counts(store):
+            now = host.world.clock.wall()
+            spent = [[now // 3600 * 3600 - 7200, 4], [now // 3600 * 3600, 6]]
+            store.put(OLD_TABLE, b"spamhaus-zen", json.dumps(spent).encode(), 4e9)
+        await asyncio.sleep(EVERY + 0.1)
+        assert host.left == 90
+        assert await store.get(OLD_TABLE, b"spamhaus-zen", 0) is None
+        await host.dies()
+
+
+@virtual
+async def test_what_could_not_be_added_is_added_once_the_store_works_again(caplog):
+    class Failing(MemoryStore):
+        fails = False
+
+        def put(self, table, key, value, expires):
+            if self.fails:
+                raise StoreError("full")
+            super().put(table, key, value, expires)
+
+    store = Failing()
+    host = Host(store)
+    await host.asks(2)
+    await asyncio.sleep(2 * EVERY)
+    store.fails = True
+    await host.asks(3)
+    await asyncio.sleep(READ_EVERY * 2)
+    assert sum((await stored_counts(store)).values()) == 2
+    assert len([each for each in caplog.records if "is not stored" in each.message]) == 1, "it is told once"
+    store.fails = False
+    await asyncio.sleep(2 * EVERY)
+    assert sum((await stored_counts(store)).values()) == 5
+    assert host.left == 95
+    await host.dies()
+
+
+@virtual
+async def test_a_reload_with_another_period_neither_loses_nor_doubles():
+    store = MemoryStore()
+    host = Host(store)
+    await host.asks(5)
+    await asyncio.sleep(2 * EVERY)
+    for quota in ("100/2d", "100/1d", "100/6h"):
+        changed = World(specs(spamhaus_zen={"quota": quota}))
+        changed.engine.restore(host.engine.budgets())
+        host.engine = changed.engine
+        await asyncio.sleep(2 * EVERY)
+        assert host.left == 95
+        assert list((await stored_counts(store)).values()) == [5]
+        again = Host(store, quota)
+        await asyncio.sleep(EVERY)
+        assert again.left == 95
+        await again.dies()
+        await changed.engine.aclose()
+    await host.dies()
+
+
+@virtual
+async def test_a_list_that_is_not_asked_for_a_while_has_its_quota_as_before():
+    store = MemoryStore()
+    host = Host(store)
+    await host.asks(5)
+    await asyncio.sleep(2 * EVERY)
+    before = host.engine
+    host.engine = World(()).engine
+    await asyncio.sleep(2 * EVERY)
+    assert "spamhaus-zen" not in host.engine.budgets()
+    host.engine = World(specs(spamhaus_zen={"quota": "100/1d"})).engine
+    await asyncio.sleep(2 * EVERY)
+    assert host.left == 95
+    assert list((await stored_counts(store)).values()) == [5]
+    host.engine = before
+    await host.dies()
+
+
+@virtual
+async def test_a_clock_set_back_gives_nothing_back():
+    store = MemoryStore()
+    host = Host(store)
+    await host.asks(5)
+    await asyncio.sleep(2 * EVERY)
+    await host.dies()
+    clock = VirtualClock()
+    clock.set_wall(clock.wall() - 30 * DAY)
+    for _ in range(2):
+        again = Host(store, clock=clock)
+        again.world.clock.set_wall(clock.wall())
+        await asyncio.sleep(2 * EVERY)
+        assert again.left == 95
+        assert list((await stored_counts(store)).values()) == [5]
+        await again.dies()
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), max_size=30), st.sampled_from([3600.0, 43200.0, DAY, 7 * DAY]))
-def test_books_never_give_anything_back(spent, period):
+def test_restoring_never_gives_anything_back(spent, period):
     budget = Budget(Allowance(1000, DAY))
     for hour, count in sorted(spent):
         for _ in range(count):
