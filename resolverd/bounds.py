@@ -224,6 +224,8 @@ HTTP_HEADERS: Final = 100
 """Header fields of a request (header flood)."""
 HTTP_BODY: Final = 64 * 1024
 """Octets of a request's body, or of one line of a stream (chunked bombs)."""
+HTTP_PARAMETER: Final = 1024
+"""Characters of one parameter: a mail address has 254 (RFC 5321 §4.5.3.1), Postfix's longest attribute less than this."""
 HTTP_BODY_TIME: Final = 10.0
 """Seconds for a body, or for one line of a stream (slow body)."""
 HTTP_IDLE: Final = 10.0

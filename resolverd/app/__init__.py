@@ -2,10 +2,9 @@
 
 - `resolver`: the resolver          - `policy`: lists, checks, verdict, greylisting
 - `runtime`: these together, once for each configuration that is read, over what outlives it
-- `service`: all of it as the servers see it (`servers.ports.Backend`), and its reload
+- `service`: all of it without sockets: what goes on by itself, what HTTP calls work on (`capabilities`), and its reload
 - `serve`: the daemon's life, from bind to SIGTERM     - `sockets`: binding, with errors that help
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `named_files`: everything else that a configuration names
-- `local`: the same without sockets of its own, for commands where no daemon runs
 - `banner`: what is said at start
 """

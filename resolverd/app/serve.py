@@ -141,7 +141,11 @@ class _Daemon:
         for each, sock in policy.items():
             await self._listen_policy(policy_server, each, sock)
         http_server = HttpServer(
-            service, counters, token=self._token(warnings), hosts=settings.http.hosts, open_to_loopback=settings.http.open
+            service.capabilities,
+            counters,
+            token=self._token(warnings),
+            hosts=settings.http.hosts,
+            open_to_loopback=settings.http.open,
         )
         service.on_reload.append(lambda runtime: http_server.admit(runtime.settings.http.hosts, runtime.settings.http.open))
         if http is not None:

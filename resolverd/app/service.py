@@ -1,9 +1,9 @@
-"""The daemon as its edges see it (`servers.ports.Backend`): the runtime built from settings, and rebuilt by a reload."""
+"""The daemon without its sockets: the runtime built from settings, rebuilt by a reload, and what goes on by itself."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from resolverd.app import policy, runtime
@@ -16,27 +16,19 @@ from resolverd.clock import Clock
 from resolverd.config import Settings
 from resolverd.dnsbl.monitor import Monitor
 from resolverd.dnsbl.quota_store import QuotaStore
-from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import ConfigFault, StoreError
-from resolverd.greylist.admin import Cursor, GreylistAdmin, GreylistRecord, RecordFilter, RecordPage
+from resolverd.greylist.admin import GreylistAdmin
 from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
-from resolverd.overrides.rules import Key, Override
-from resolverd.overrides.store import NewOverride, OverrideStore, OverrideView
-from resolverd.resolver.iterator.budget import TraceStep
+from resolverd.overrides.store import OverrideStore
 from resolverd.resolver.local.files import Change
 from resolverd.resolver.ports import Network
-from resolverd.servers.ports import CacheEntry, Exchange, Gauge, ListSaying, Readiness, TaskState, Trace
-from resolverd.state import dump
+from resolverd.servers.http.daemon import Daemon
 from resolverd.state.base import Store
 from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DiskStore
-from resolverd.state.dump import Loaded, Stored
-from resolverd.wire import codes, rdata
-from resolverd.wire.names import Address, Name, lower
-from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +72,7 @@ class Service:
         self._quota_store = QuotaStore(store, clock, lambda: self.runtime.engine)
         self._monitor = Monitor(
             lambda: self.runtime.engine,
-            lambda: self.ready().ready,
+            lambda: self.runtime.priming.readiness.ready,
             lambda: self.runtime.settings.watch.addresses,
             clock,
             counters,
@@ -130,8 +122,6 @@ class Service:
         self._shared.verdicts.write()
         await self._store.close()
 
-    # -- edge.ports.Backend ---------------------------------------------------------------------------------------------
-
     async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt."""
         if not await self._overrides.ready(_STARTING):
@@ -141,147 +131,31 @@ class Service:
             self._client_history.note(verdict)
         return verdict
 
-    async def verdict(self, reference: str) -> Verdict | None:
-        """The verdict that has this id."""
-        return await self._shared.verdicts.get(reference)
-
-    async def lookup(self, subject: Address | str) -> Sequence[ListSaying]:
-        """What every enabled list of its kind says of an address or a domain."""
-        engine = self.runtime.engine
-        deadline = self._clock.monotonic() + self.runtime.settings.dnsbl.deadline
-        replies = await engine.ask_all(subject, deadline=deadline, background=True)
-        return [ListSaying(state, replies[state.id]) for state in engine.statuses() if state.id in replies]
-
-    def lists(self) -> Sequence[ListStatus]:
-        """Every list, enabled or not."""
-        return self.runtime.engine.statuses()
-
-    def set_list(self, name: str, enabled: bool) -> ListStatus | None:
-        """Use this list, or stop using it, until the next start."""
-        engine = self.runtime.engine
-        return engine.enable(name) if enabled else engine.disable(name)
-
-    async def probe_list(self, name: str) -> ListStatus | None:
-        """Ask the list's test points now."""
-        return await self.runtime.engine.probe(name, deadline=self._clock.monotonic() + self.runtime.settings.dnsbl.deadline)
-
-    def cache_stats(self) -> Mapping[str, float]:
-        """Figures of the caches."""
-        parts = self.runtime.resolution
-        return {
-            "packets": len(parts.packets),
-            "packet_bytes": parts.packets.size,
-            "records": len(parts.rrsets),
-            "record_bytes": parts.rrsets.size,
-            "delegations": len(parts.delegations),
-            "delegation_bytes": parts.delegations.size,
-            "servers": len(parts.infra),
-        }
-
-    def cache_show(self, name: Name, rtype: int | None) -> Sequence[CacheEntry]:
-        """What the cache holds of a name, of one type or of all."""
-        records, now = self.runtime.resolution.rrsets, self._clock.monotonic()
-        redactor = Redactor(self.runtime.plan.guard.key_zones)
-        name = lower(name)
-        out = []
-        for each in [rtype] if rtype is not None else sorted(records.types(name, now)):
-            hit = records.get(name, each, now)
-            if hit is None:
-                continue
-            shown, rtype_text = redactor.text(name), codes.type_text(each)
-            if (rrset := hit.rrset) is not None:
-                datas = tuple(rdata.summary(each, data) for data in rrset.rdatas)
-                trust, security = hit.trust.name.lower(), rrset.security.name.lower()
-                out.append(CacheEntry(shown, rtype_text, rrset.ttl, trust, security, datas))
-            else:
-                ttl = min((proof.ttl for proof in hit.authority), default=0)
-                out.append(CacheEntry(shown, rtype_text, ttl, "NXDOMAIN" if hit.denies_name else "NODATA", "unknown", ()))
-        return out
-
-    def cache_flush(self, name: Name | None, rtype: int | None) -> int:
-        """Forget a name's entries, of one type or of all; everything if `name` is None. How many records there were."""
-        return self.runtime.resolution.flush(name, rtype)
-
-    async def greylist_find(self, wanted: RecordFilter, start: Cursor | None, limit: int) -> RecordPage:
-        """What greylisting remembers of those sought."""
-        return await self._greybook.find(wanted, start=start, limit=limit)
-
-    async def greylist_allow(self, client: Address, sender: str | None, recipient: str | None) -> GreylistRecord:
-        """Let a client through, or a triplet."""
-        return await self._greybook.allow(client, sender, recipient)
-
-    async def greylist_forget(self, wanted: RecordFilter) -> int:
-        """Forget those sought."""
-        return await self._greybook.forget(wanted)
-
-    @property
-    def _greybook(self) -> GreylistAdmin:
-        return GreylistAdmin(self._store, self._clock, policy.greylist_rules(self.runtime.settings))
-
-    def overrides(self, subject: str | None) -> Sequence[OverrideView]:
-        """The overrides in force, of one subject or of all."""
-        return self._overrides.views(subject)
-
-    async def override(self, wish: NewOverride) -> Override:
-        """Put an override in force."""
-        return await self._overrides.set(wish)
-
-    async def forget_overrides(self, keys: Sequence[Key], owner: str) -> int:
-        """Take overrides back."""
-        return await self._overrides.forget(keys, owner)
-
-    async def store_read(self, start: tuple[str, bytes] | None, count: int) -> dump.Page:
-        """Records of the store in order of table and key."""
-        return await dump.read(self._store, self._clock.wall(), start, count)
-
-    async def store_load(self, records: Sequence[Stored]) -> Loaded:
-        """Take records into the store."""
-        loaded = await dump.load(self._store, self._clock.wall(), records)
-        if any(record.table == overriding.TABLE for record in records):
-            await self._overrides.load()
-        return loaded
-
-    async def trace(self, name: Name, rtype: int) -> Trace:
-        """Resolve a name past all caches, and tell each exchange."""
-        begun = self._clock.monotonic()
-        answer, steps = await self.runtime.resolution.mesh.trace(name, rtype)
-        shown = Redactor(self.runtime.plan.guard.key_zones).text
-        exchanges = tuple(_exchange(step, shown) for step in steps)
-        records = tuple(
-            f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
-            for rrset in (*answer.answer, *answer.authority)
-            for data in rrset.rdatas
+    def capabilities(self) -> Daemon:
+        """What HTTP calls work on, as the configuration in force has it."""
+        runtime = self.runtime
+        return Daemon(
+            policy=self,
+            verdicts=self._shared.verdicts,
+            lists=runtime.engine,
+            resolver=runtime.resolution,
+            priming=runtime.priming,
+            local_zones=self._local_zones,
+            greylist=GreylistAdmin(self._store, self._clock, policy.greylist_rules(runtime.settings)),
+            overrides=self._overrides,
+            store=self._store,
+            clock=self._clock,
+            counters=self.counters,
+            deadline=runtime.settings.dnsbl.deadline,
+            key_zones=runtime.plan.guard.key_zones,
+            own_addresses=runtime.settings.watch.addresses,
+            tasks=self.supervisor.states,
+            reload=self.reload,
         )
-        reasons = tuple(error.text for error in answer.errors if error.text)
-        ms = round(1000 * (self._clock.monotonic() - begun))
-        return Trace(exchanges, codes.rcode_text(answer.rcode), records, reasons, ms)
 
     async def reload(self) -> Sequence[ConfigFault]:
         """Read the configuration again; with faults the old one stays."""
         return (await self._reloader.reload()).faults
-
-    def ready(self) -> Readiness:
-        """Whether names can be resolved at the moment."""
-        return Readiness(*self.runtime.priming.readiness)
-
-    def tasks(self) -> Mapping[str, TaskState]:
-        """The daemon's tasks, by name."""
-        return self.supervisor.states()
-
-    def gauges(self) -> Sequence[Gauge]:
-        """Measured values for /metrics."""
-        out = [Gauge(f"cache_{name}", value) for name, value in self.cache_stats().items()]
-        out.append(Gauge("ready", float(self.ready().ready)))
-        out += [Gauge(name, value) for name, value in self._local_zones.gauges().items()]
-        for state in self.lists():
-            out.append(Gauge("list_usable", float(state.enabled and state.state == "ok"), {"list": state.id}))
-            if state.quota_left is not None:
-                out.append(Gauge("list_quota_left", float(state.quota_left), {"list": state.id}))
-            if state.forecast is not None:
-                out.append(Gauge("list_quota_lasts_seconds", float(state.forecast), {"list": state.id}))
-            if state.enabled and self.runtime.settings.watch.addresses:
-                out.append(Gauge("watch_listed", float(len(state.watched)), {"list": state.id}))
-        return out
 
     async def _take(self, plan: Plan) -> Runtime:
         """Go on by what was read: in one step, and then with what that begins anew."""
@@ -322,8 +196,3 @@ class Service:
                 await self._overrides.load()
             await asyncio.sleep(_SWEEP_EVERY)
 
-
-def _exchange(step: TraceStep, shown: Callable[[Name], str]) -> Exchange:
-    ask = step.ask
-    ms = round(1000 * step.reply.rtt)
-    return Exchange(shown(step.zone), str(ask.server), shown(ask.qname), codes.type_text(ask.qtype), step.outcome, ms)

@@ -7,11 +7,10 @@ delay until the next start doubles, so that neither the log nor the processor is
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from resolverd import logs
 from resolverd.metrics import Counters
-from resolverd.servers.ports import TaskState
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +20,13 @@ LONGEST_DELAY: Final = 60.0
 """The most of it; a task that has run for longer begins with `FIRST_DELAY` again."""
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
+
+
+class TaskState(NamedTuple):
+    """How a task fares: ``running``, ``restarting`` after a fault, or ``done``; and how often it has ended by a fault."""
+
+    state: str
+    faults: int
 
 
 class _Task:

@@ -115,7 +115,7 @@ async def _serve(pipe: "Connection[object, object]", folder: Path) -> None:
     responder = Responder(runtime.answerer, runtime.resolution.packets, access, clock, counters, runtime.resolution.packet_share)
     udp = UdpEdge(dns_udp.bind(HOST, 0), responder)
     tcp, policy = TcpEdge(responder, turns), PolicyServer(service, counters, turns=turns)
-    http = HttpServer(service, counters, token=None)
+    http = HttpServer(service.capabilities, counters, token=None)
     ports = {"udp": udp.address[1]}
     for name, serve in (("tcp", tcp.serve), ("policy", policy.serve), ("http", http.serve)):
         sock = dns_tcp.bind(HOST, 0)

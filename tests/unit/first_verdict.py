@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from resolverd import config
-from resolverd.app import local
+from resolverd.cli import in_process
 from resolverd.mail.request import Attempt
 
 
@@ -24,7 +24,7 @@ def mail(n: int) -> Attempt:
 
 async def main(folder: Path) -> None:
     """Print the costs, one a line."""
-    async with local.opened(config.load(folder / "config.toml")) as service:
+    async with in_process.opened(config.load(folder / "config.toml")) as service:
         for n in range(1, 12):
             before = time.process_time()
             await service.screen(mail(n), record=True)

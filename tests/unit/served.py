@@ -105,7 +105,7 @@ class Served:
         self.loop = asyncio.get_running_loop()
         self.service = Service(self.settings, self.net, self.store, self.clock, self.counters, self._load)
         await self.service.prepare()
-        self.server = HttpServer(self.service, self.counters, token=self._token, hosts=["mail.example.org"])
+        self.server = HttpServer(self.service.capabilities, self.counters, token=self._token, hosts=["mail.example.org"])
         sock = bound()
         self.port = sock.getsockname()[1]
         await self.server.serve(sock)

@@ -65,15 +65,16 @@ def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path
     """
     settings = configuration.load(config_path(ctx, config))
     try:
-        wire, number = names.from_text(name), codes.type_from_text(rtype)
+        names.from_text(name)
+        codes.type_from_text(rtype)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
         found = Daemon(settings).get("v1", "trace", _root(name), rtype.upper())
     except Unreachable:
-        from resolverd.cli import local
+        from resolverd.cli import in_process
 
-        found = local.trace(settings, wire, number)
+        found = in_process.trace(settings, _root(name), rtype)
     if as_json:
         output.print_json(found)
         return

@@ -46,9 +46,9 @@ def command(
     try:
         verdict = Daemon(settings).get("v1", "verdict", query=attributes)
     except Unreachable:
-        from resolverd.cli import local
+        from resolverd.cli import in_process
 
-        verdict = local.verdict(settings, attributes)
+        verdict = in_process.give_verdict(settings, attributes)
     if as_json:
         output.print_json(verdict)
     else:

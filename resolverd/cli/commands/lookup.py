@@ -24,9 +24,9 @@ def command(ctx: click.Context, subject: str, as_json: bool, config: Path | None
     try:
         found = Daemon(settings).get("v1", "lookup", subject)
     except Unreachable:
-        from resolverd.cli import local
+        from resolverd.cli import in_process
 
-        found = local.lookup(settings, subject)
+        found = in_process.look_up(settings, subject)
     if as_json:
         output.print_json(found)
     else:

@@ -1,84 +1,90 @@
-"""The HTTP server: bounds, access, dispatch to `api`, and errors as problem documents, whatever happens."""
+"""The HTTP server: aiohttp's application, its routes those of `routes`, its middlewares the order of things for each request.
+
+1. `_guard`: errors are problem documents, whatever happens; security headers; counts
+2. `_admit`: who sends it, and whether he may have this (`auth`)
+3. `_take_body`: bounds in size and time
+"""
 
 import asyncio
-import json
 import logging
 import socket
-from collections.abc import Iterable, Mapping
-from urllib.parse import unquote
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
 
+import msgspec
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
 
 from resolverd import bounds
 from resolverd.metrics import Counters
-from resolverd.servers.http.api import ROUTES, Api, Route
-from resolverd.servers.http.auth import SECURITY_HEADERS, Gate
-from resolverd.servers.http.problems import MEDIA_TYPE, Problem
-from resolverd.servers.ports import Backend
+from resolverd.servers.http import parameters, routes
+from resolverd.servers.http.auth import SECURITY_HEADERS, Auth
+from resolverd.servers.http.connection import Connections
+from resolverd.servers.http.daemon import Daemon
+from resolverd.servers.http.problems import Problem, bug
+from resolverd.servers.http.route import Call, Route
 
 _log = logging.getLogger(__name__)
 
-_HEAD_END = b"\r\n\r\n"
-_TOO_LARGE = Problem(431, f"request line and headers have at most {bounds.HTTP_HEAD} octets")
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+DAEMON: Final[web.AppKey[Callable[[], Daemon]]] = web.AppKey("DAEMON")
+"""What gives the daemon as the configuration in force has it."""
+ROUTES: Final[web.AppKey[Sequence[Route]]] = web.AppKey("ROUTES")
 
 
 class HttpServer:
     """Serves the HTTP interface, on an address and on a UNIX socket.
 
-    `open_to_loopback`: what this machine's users may have without the token (`gate.OPENABLE`).
+    `daemon` gives what the calls work on, as it is at the moment. `open_to_loopback`: what this machine's users may have without
+    the token (`auth.OPENABLE`).
     """
 
     def __init__(
         self,
-        backend: Backend,
+        daemon: Callable[[], Daemon],
         counters: Counters,
         *,
         token: str | None,
         hosts: Iterable[str] = (),
         open_to_loopback: Iterable[str] = ("verdict", "lookup", "lists"),
     ):
-        self._api = Api(backend, counters)
         self._counters = counters
         self._token = token
         self.admit(hosts, open_to_loopback)
-        self._servers: list[tuple[asyncio.AbstractServer, _Connections]] = []
+        self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
+        middlewares = (self._guard, self._admit, self._take_body)
+        app = web.Application(middlewares=middlewares, client_max_size=bounds.HTTP_BODY)
+        app[DAEMON] = daemon
+        app[ROUTES] = found = routes.find()
+        self._routes = _add(app, found)
+        self._runner = web.AppRunner(app)
 
     def admit(self, hosts: Iterable[str], open_to_loopback: Iterable[str]) -> None:
         """Answer to these names and leave this open from now on."""
-        self._gate = Gate(hosts, self._token, open_to_loopback)
+        self._auth = Auth(hosts, self._token, open_to_loopback)
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket, TCP or UNIX. Each has connections of its own: who fills one doesn't fill the other."""
         loop = asyncio.get_running_loop()
-        connections = _Connections(
-            self._answer,
-            request_factory=_request,
-            access_log=None,
-            keepalive_timeout=bounds.HTTP_IDLE,
-            lingering_time=bounds.HTTP_LINGER,
-            max_line_size=bounds.HTTP_LINE,
-            max_field_size=bounds.HTTP_LINE,
-            max_headers=bounds.HTTP_HEADERS,
-            auto_decompress=False,
-        )
+        if self._runner.server is None:
+            await self._runner.setup()
+        assert self._runner.server is not None
+        connections = Connections(self._runner.server)
         listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
         self._servers.append((await listen(connections, sock=sock, backlog=128), connections))
 
     async def close(self, grace: float = 1.0) -> None:
-        """Stop listening; requests under way have `grace` seconds."""
+        """Stop listening; requests in flight have `grace` seconds."""
         for server, connections in self._servers:
             server.close()
             connections.pre_shutdown()
         await asyncio.gather(*(connections.shutdown(grace) for _, connections in self._servers))
+        await self._runner.cleanup()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
-            response = await self._served(request)
+            response = await handler(request)
         except Problem as problem:
             response = problem.response()
             if request.can_read_body:
@@ -86,31 +92,40 @@ class HttpServer:
         except web.HTTPRequestEntityTooLarge:
             response = Problem(413, f"a body has at most {bounds.HTTP_BODY} octets").response()
             response.force_close()
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            response = Problem(405, f"only {allowed} here", headers={"Allow": allowed}).response()
+        except web.HTTPNotFound:
+            response = Problem(404, "nothing is here; GET / says what is where").response()
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
-            self._counters.add("http_failures")
             _log.exception("no answer to %s %s", request.method, request.path)
-            response = Problem(500, "a fault of ours, which is in the log").response()
-        finally:
-            protocol = request.protocol
-            if isinstance(protocol, _Connection):
-                protocol.next_head()
+            response = bug(self._counters).response()
         self._counters.add("http_requests", status=str(response.status))
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)
         return response
 
-    async def _served(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._gate.check_sender(request)
-        route, path = _route(request)
-        self._gate.check_right(request, route.opened_by, costs=route.costs)
+    @web.middleware
+    async def _admit(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        self._auth.check_sender(request)
+        route = self._routes.get(request.match_info.route)
+        if route is not None:
+            self._auth.check_right(request, route.opened_by, costs=route.costs)
+        return await handler(request)
+
+    @web.middleware
+    async def _take_body(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        route = self._routes.get(request.match_info.route)
+        if route is None:
+            return await handler(request)
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Problem(415, "bodies are taken as they are, not compressed")
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        if not route.streams:
+        if route.lines is None:
             try:
                 async with asyncio.timeout(bounds.HTTP_BODY_TIME):
                     await request.read()
@@ -118,108 +133,37 @@ class HttpServer:
                 raise Problem(408, "the body took too long") from None
             except web.RequestPayloadError as error:
                 raise Problem(400, f"a broken body: {error}") from None
-        result = await route.handler(self._api, request, path)
-        return web.json_response(result) if isinstance(result, dict) else result
+        return await handler(request)
 
 
-def _route(request: web.BaseRequest) -> tuple[Route, Mapping[str, str]]:
-    """The route of a request and the parameters in its path. Raises Problem 404 or 405."""
-    segments = [unquote(segment) for segment in request.rel_url.raw_path.split("/")]
-    method = "GET" if request.method == "HEAD" else request.method
-    allowed: list[str] = []
-    for route in ROUTES:
-        pattern = route.path.split("/")
-        if len(pattern) != len(segments):
-            continue
-        path: dict[str, str] = {}
-        for wanted, given in zip(pattern, segments, strict=True):
-            if wanted.startswith("{") and given:
-                path[wanted[1:-1]] = given
-            elif wanted != given:
-                break
+def _add(app: web.Application, found: Iterable[Route]) -> Mapping[web.AbstractRoute, Route]:
+    """Have the application answer these."""
+    added: dict[web.AbstractRoute, Route] = {}
+    for route in found:
+        # Any octet but a slash: aiohttp by itself takes no braces.
+        path = route.path.replace("}", ":[^/]+}")
+        for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
+            made = app.router.add_route(method, path, _endpoint(route), expect_handler=_expects_nothing)
+            added[made] = route
+    return added
+
+
+def _endpoint(route: Route) -> _Handler:
+    """The handler as aiohttp has it: parameters are read before it, and its answer becomes JSON."""
+    given = None if route.lines is not None else route.given
+
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        call = Call(request.app[DAEMON](), request, request.app[ROUTES])
+        if given is None:
+            answer = await route.handler(call)
         else:
-            if route.method == method:
-                return route, path
-            allowed.append(route.method)
-    if not allowed:
-        raise Problem(404, "nothing is here; GET / says what is where")
-    allowed += ["HEAD"] if "GET" in allowed else []
-    raise Problem(405, f"only {', '.join(allowed)} here", headers={"Allow": ", ".join(allowed)})
+            answer = await route.handler(call, await parameters.read(request, given, route.body))
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json", charset="utf-8")
+
+    return endpoint
 
 
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: RequestHandler,
-    writer: AbstractStreamWriter,
-    task: "asyncio.Task[None]",
-) -> web.BaseRequest:
-    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=bounds.HTTP_BODY)
-
-
-class _Connections(web.Server):
-    """The connections of this server, each a `_Connection`."""
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Connection(RequestHandler):
-    """A connection with our bounds and our error documents."""
-
-    _head = 0
-    _tail = b""
-    _in_head = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or close it where there are too many."""
-        super().connection_made(transport)
-        if self._manager is not None and len(self._manager.connections) > bounds.HTTP_CONNECTIONS:
-            self.force_close()
-
-    def data_received(self, data: bytes) -> None:
-        """Take in what was sent, a little at a time, and no more requests than may wait."""
-        for start in range(0, len(data), bounds.HTTP_READ):
-            self._take_in(data[start : start + bounds.HTTP_READ])
-            if len(self._messages) > bounds.HTTP_PIPELINE:
-                self.force_close()
-            if self.transport is None or self.transport.is_closing():
-                return
-
-    def _take_in(self, data: bytes) -> None:
-        """Count a request's head before it is taken in."""
-        if self._in_head:
-            end = (self._tail + data).find(_HEAD_END)
-            self._in_head = end < 0
-            self._head += len(data) if end < 0 else end
-            self._tail = (self._tail + data)[1 - len(_HEAD_END) :]
-            if self._head > bounds.HTTP_HEAD and self.transport is not None:
-                body = json.dumps(_TOO_LARGE.document())
-                self.transport.write(
-                    f"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: {MEDIA_TYPE}\r\n"
-                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-                )
-                self.force_close()
-                return
-        super().data_received(data)
-
-    def next_head(self) -> None:
-        """The request is answered; what comes next is a new head."""
-        self._head, self._tail, self._in_head = 0, b"", True
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """What is no HTTP, as a problem document; no words of the request go into the log."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("answered already")
-        _log.debug("a request from %s that is no HTTP: %s", request.remote, type(exc).__name__)
-        problem = Problem(431, "a line is too long") if isinstance(exc, LineTooLong) else Problem(status, "no HTTP request")
-        response = problem.response()
-        response.headers.update(SECURITY_HEADERS)
-        response.force_close()
-        return response
+async def _expects_nothing(_: web.Request) -> None:
+    """A client that waits with its body goes on waiting until it is known who it is (`_take_body`)."""

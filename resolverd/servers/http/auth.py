@@ -39,7 +39,7 @@ _READING = frozenset({"GET", "HEAD"})
 _OURS = ("same-origin", "none")
 
 
-class Gate:
+class Auth:
     """Lets requests in or raises Problem.
 
     `token` None: what needs one is only had over the UNIX socket, whose permissions stand in for it. `open_to_loopback`: those

@@ -1,12 +1,24 @@
 """Errors of the HTTP interface as RFC 9457 problem documents."""
 
-import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
+import msgspec
 from aiohttp import web
 
+from resolverd.failures import StoreError
+from resolverd.metrics import Counters
+
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(msgspec.Struct):
+    """A problem (RFC 9457); some have further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
 
 
 class Problem(Exception):
@@ -31,7 +43,7 @@ class Problem(Exception):
 
     def response(self) -> web.Response:
         """The document as a response."""
-        body = json.dumps(self.document(), ensure_ascii=False).encode()
+        body = msgspec.json.encode(self.document())
         return web.Response(status=self.status, body=body, content_type=MEDIA_TYPE, headers=self.headers)
 
 
@@ -39,3 +51,14 @@ def bad_attributes(faults: Sequence[tuple[str, str]]) -> Problem:
     """400, with every attribute that is wrong and why."""
     text = "; ".join(f"{name}: {fault}" for name, fault in faults)
     return Problem(400, text, errors=[{"name": name, "detail": fault} for name, fault in faults])
+
+
+def store_failed(error: StoreError) -> Problem:
+    """503: the store cannot be read or written."""
+    return Problem(503, f"the store: {error}")
+
+
+def bug(counters: Counters) -> Problem:
+    """500, counted; whoever caught it has logged its traceback."""
+    counters.add("bugs", where="http")
+    return Problem(500, "a fault of ours, which is in the log")

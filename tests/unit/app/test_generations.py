@@ -104,10 +104,10 @@ class Daemon:
         await self.reload()
 
     async def flush(self) -> None:
-        self.service.cache_flush(None, None)
+        self.service.runtime.resolution.flush()
 
     async def flush_name(self) -> None:
-        self.service.cache_flush(from_text("other.test"), None)
+        self.service.runtime.resolution.flush(from_text("other.test"))
 
 
 def inline(test: Callable[..., Any]) -> Callable[..., None]:

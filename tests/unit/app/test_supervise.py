@@ -15,7 +15,7 @@ from scriptednet import ROOT_SERVER, Net
 from virtualtime import VirtualClock, virtual
 
 from resolverd.app.service import Service
-from resolverd.app.supervise import FIRST_DELAY, LONGEST_DELAY, Supervisor
+from resolverd.app.supervise import FIRST_DELAY, LONGEST_DELAY, Supervisor, TaskState
 from resolverd.config.settings import Watch
 from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
@@ -23,7 +23,6 @@ from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
-from resolverd.servers.ports import TaskState
 from resolverd.state.base import Entry
 from resolverd.state.memory import MemoryStore
 from tests.replay.stack import root_hints, settings
@@ -232,13 +231,13 @@ async def _daemon_survives(
     mail = attempt(client_address="193.0.0.7", helo_name="h.example.com", sender="a@example.com", recipient="b@example.org")
     assert (await service.screen(mail, record=True)).action is Action.REJECT, "it has no name"
     await asyncio.sleep(200)
-    states = service.tasks()
+    states = service.supervisor.states()
     assert set(PLANTS) <= set(states)
     assert {each for each, state in states.items() if state.faults} == {name}
     assert states[name] == TaskState("done" if name == "overrides" else "running", 1)
     assert service.counters.get("task_restarts", task=name) == service.counters.get("bugs", where="task") == 1
     assert len(tracebacks(caplog)) == 1
-    assert service.ready().ready
+    assert service.runtime.priming.readiness.ready
     await service.aclose()
 
 

@@ -165,7 +165,7 @@ def test_without_a_daemon_it_says_what_to_type(nobody: str, command: list[str]):
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What works in the process itself meets the scripted internet."""
 
-    class Upstream:
+    class Outside:
         def __new__(cls, _: object) -> Any:
             net = internet()
             net.aclose = nothing  # type: ignore[attr-defined]
@@ -174,7 +174,7 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing() -> None:
         pass
 
-    monkeypatch.setattr("resolverd.app.local.Upstream", Upstream)
+    monkeypatch.setattr("resolverd.cli.in_process.OutsideNetwork", Outside)
     hints = configured(tmp_path).resolver
     monkeypatch.setattr(
         "resolverd.cli.commands.check.configuration.load",

@@ -219,11 +219,11 @@ async def test_without_dns_verdicts_come_at_once_and_greylisting_goes_on(preset:
     daemon = Daemon(net, tmp_path, preset)
     daemon.service.start()
     await asyncio.sleep(5)
-    assert daemon.service.ready().ready
+    assert daemon.service.runtime.priming.readiness.ready
     cable.plugged = False
     number = 0
     begun = daemon.clock.monotonic()
-    while daemon.service.ready().ready:
+    while daemon.service.runtime.priming.readiness.ready:
         number += 1
         asyncio.ensure_future(daemon.verdict(number))  # noqa: RUF006
         await asyncio.sleep(0.5)
@@ -236,6 +236,6 @@ async def test_without_dns_verdicts_come_at_once_and_greylisting_goes_on(preset:
         assert (await daemon.verdict(client))[0] == "accept", "who comes back passes, whatever could not be looked up"
     cable.plugged = True
     await asyncio.sleep(SECONDS)
-    assert daemon.service.ready().ready
-    assert {state.state for state in daemon.service.lists() if state.enabled} == {"ok"}
+    assert daemon.service.runtime.priming.readiness.ready
+    assert {state.state for state in daemon.service.runtime.engine.statuses() if state.enabled} == {"ok"}
     await daemon.service.aclose()

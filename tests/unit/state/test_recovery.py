@@ -330,13 +330,13 @@ async def test_overrides_that_are_saved_are_in_force_again(tmp_path: Path) -> No
     settings = Settings(store=StoreSettings(url=StoreUrl("disk", state)))
     service = Service(settings, Nowhere(), await open_store(state, Counters()), SystemClock(), Counters())
     await service.prepare()
-    assert not service.overrides(None)
+    assert not service.capabilities().overrides.views()
     service.start()
     try:
         for _ in range(500):
-            if service.overrides(None):
+            if service.capabilities().overrides.views():
                 break
             await asyncio.sleep(0.01)
-        assert service.overrides(None)
+        assert service.capabilities().overrides.views()
     finally:
         await service.aclose()

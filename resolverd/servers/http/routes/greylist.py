@@ -1,131 +1,115 @@
-"""The HTTP calls about what is kept: the greylist, looked into and edited, and the store as a whole."""
+"""The greylist, looked into and edited."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Annotated, Literal
 
 import msgspec
-from aiohttp import web
+from msgspec import Meta
 
-from resolverd import __version__
 from resolverd.failures import StoreError
+from resolverd.greylist import admin
 from resolverd.greylist.admin import MAX_SHOWN, AllowsNobody, Cursor, RecordFilter
-from resolverd.servers.http import dump_format
-from resolverd.servers.http.problems import Problem, bad_attributes
+from resolverd.servers.http.parameters import Address, Text
+from resolverd.servers.http.problems import Problem, store_failed
+from resolverd.servers.http.route import Call, Route
 from resolverd.servers.policy.protocol import address_of
-from resolverd.servers.ports import Backend
-
-if TYPE_CHECKING:
-    from resolverd.servers.http.api import Api
-
-STORE_PAGE: Final = 1000
-"""Records of the store told at once."""
-_LONGEST: Final = 1024
-
-Path = Mapping[str, str]
 
 
-async def get_greylist(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
+class GreylistFilter(msgspec.Struct, kw_only=True):
+    """Which records are meant: those of a client and its network, of a sender, of a recipient; all that is given."""
+
+    client_address: Address | None = None
+    sender: Text | None = None
+    recipient: Text | None = None
+
+    @property
+    def records(self) -> RecordFilter:
+        """The filter."""
+        client = None if self.client_address is None else address_of(self.client_address)
+        return RecordFilter(client, _bare(self.sender), _bare(self.recipient))
+
+
+class GreylistQuestion(GreylistFilter, kw_only=True):
+    """The same, page by page: `start` is what stood as `next` on the page before."""
+
+    start: Text = ""
+    limit: Annotated[int, Meta(ge=1, le=MAX_SHOWN, description=f"a whole number from 1 to {MAX_SHOWN}")] = 100
+
+
+class GreylistRecord(msgspec.Struct):
+    """One record; wall seconds, `first` null where it is not kept."""
+
+    kind: Literal["client", "sender", "triplet"]
+    origin: str
+    sender: str | None
+    recipient: str | None
+    state: Literal["waiting", "passed", "counting", "allowed"]
+    passes: int | None
+    first: int | None
+    last: int
+    expires: int
+
+
+class GreylistRecords(msgspec.Struct):
+    """A page of records; `next` is null at the end."""
+
+    records: list[GreylistRecord]
+    next: str | None
+
+
+class Forgotten(msgspec.Struct):
+    """How many records those were."""
+
+    forgotten: int
+
+
+async def get_greylist(call: Call, given: GreylistQuestion) -> GreylistRecords:
     """What greylisting remembers: of a client, a sender, a recipient, or of everybody, page by page."""
-    wanted, query = _sought(request, path, "start", "limit")
-    return await greylist_json(api.backend, wanted, query.get("start", ""), query.get("limit", "100"))
-
-
-async def greylist_json(backend: Backend, wanted: RecordFilter, start: str, limit: str) -> dict[str, Any]:
-    """A page of what greylisting remembers. Raises Problem."""
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_SHOWN):
-        raise Problem(400, f"limit: expected a whole number from 1 to {MAX_SHOWN}")
     try:
-        place = Cursor.read(start) if start else None
+        start = Cursor.read(given.start) if given.start else None
     except ValueError:
         raise Problem(400, "start: expected what stood as next on the page before") from None
     try:
-        page = await backend.greylist_find(wanted, place, int(limit))
+        page = await call.daemon.greylist.find(given.records, start=start, limit=given.limit)
     except StoreError as error:
-        raise _failed(error) from None
-    return {"records": [record._asdict() for record in page.records], "next": str(page.next) if page.next else None}
+        raise store_failed(error) from None
+    return GreylistRecords([_record(each) for each in page.records], str(page.next) if page.next else None)
 
 
-async def allow_in_greylist(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
+async def allow_in_greylist(call: Call, given: GreylistFilter) -> GreylistRecord:
     """Let a client through from now on, or one triplet, as if it had waited."""
-    wanted, _ = _sought(request, path)
+    wanted = given.records
     if wanted.client is None or (wanted.sender is None) != (wanted.recipient is None):
         raise Problem(400, "a client is let through as a whole, or with sender and recipient")
     try:
-        record = await api.backend.greylist_allow(wanted.client, wanted.sender, wanted.recipient)
+        return _record(await call.daemon.greylist.allow(wanted.client, wanted.sender, wanted.recipient))
     except AllowsNobody:
         raise Problem(409, "greylist.auto_allow_after is 0, so no client is let through as a whole: use an allow file") from None
     except StoreError as error:
-        raise _failed(error) from None
-    return record._asdict()
+        raise store_failed(error) from None
 
 
-async def forget_in_greylist(api: "Api", request: web.BaseRequest, path: Path) -> dict[str, Any]:
+async def forget_in_greylist(call: Call, given: GreylistFilter) -> Forgotten:
     """Forget a client and the triplets of its network, or those of a sender or a recipient."""
-    wanted, _ = _sought(request, path)
-    if wanted == RecordFilter():
+    if given.records == RecordFilter():
         raise Problem(400, "say what to forget: a client, a sender, a recipient")
     try:
-        return {"forgotten": await api.backend.greylist_forget(wanted)}
+        return Forgotten(await call.daemon.greylist.forget(given.records))
     except StoreError as error:
-        raise _failed(error) from None
+        raise store_failed(error) from None
 
 
-async def get_store(api: "Api", request: web.BaseRequest, _path: Path) -> dict[str, Any]:
-    """The records of the store, page by page."""
-    query = _query(request, ("start",))
-    start = None
-    if "start" in query:
-        table, _, key = query["start"].partition(":")
-        try:
-            start = (table, bytes.fromhex(key))
-        except ValueError:
-            raise Problem(400, "start: expected what stood as next on the page before") from None
-    try:
-        part = await api.backend.store_read(start, STORE_PAGE)
-    except StoreError as error:
-        raise _failed(error) from None
-    following = f"{part.next[0]}:{part.next[1].hex()}" if part.next else None
-    records = [dump_format.record_json(record) for record in part.records]
-    return {**dump_format.headline(__version__), "records": records, "next": following}
+def _record(record: admin.GreylistRecord) -> GreylistRecord:
+    return GreylistRecord(**record._asdict())
 
 
-async def load_store(api: "Api", request: web.BaseRequest, _path: Path) -> dict[str, Any]:
-    """Take records into the store, all that are given or none; of two, the one that lives longer stays."""
-    if request.content_type != "application/json":
-        raise Problem(415, "expected Content-Type: application/json")
-    try:
-        given = msgspec.json.decode(await request.read(), type=dict[str, list[Any]])["records"]
-        records = [dump_format.record_from(each) for each in given]
-    except KeyError:
-        raise Problem(400, "records is missing") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, dump_format.BadLine) as error:
-        raise Problem(400, f"no records of a store: {error}") from None
-    try:
-        return (await api.backend.store_load(records))._asdict()
-    except StoreError as error:
-        raise _failed(error) from None
+def _bare(address: str | None) -> str | None:
+    return None if address is None else address.removeprefix("<").removesuffix(">")
 
 
-def _sought(request: web.BaseRequest, path: Path, *more: str) -> tuple[RecordFilter, dict[str, str]]:
-    """Whom a request means, and the further parameters that it may have. Raises Problem."""
-    named = () if "client_address" in path else ("client_address",)
-    query = _query(request, (*named, "sender", "recipient", *more))
-    given = path.get("client_address", query.get("client_address"))
-    client = address_of(given) if given is not None else None
-    if given is not None and client is None:
-        raise bad_attributes([("client_address", "expected an IPv4 or IPv6 address")])
-    return RecordFilter(client, query.get("sender"), query.get("recipient")), query
-
-
-def _query(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, str]:
-    query = request.rel_url.query
-    faults = [(name[:40], "no such parameter") for name in query if name not in known]
-    faults += [(name, "given twice") for name in known if len(query.getall(name, [])) > 1]
-    faults += [(name, "too long") for name in known if len(query.get(name, "")) > _LONGEST]
-    if faults:
-        raise bad_attributes(faults)
-    return {name: value.removeprefix("<").removesuffix(">") for name, value in query.items()}
-
-
-def _failed(error: StoreError) -> Problem:
-    return Problem(503, f"the store: {error}")
+ROUTES = (
+    Route("GET", "/v1/greylist", get_greylist),
+    Route("DELETE", "/v1/greylist", forget_in_greylist),
+    Route("GET", "/v1/greylist/{client_address}", get_greylist),
+    Route("PUT", "/v1/greylist/{client_address}", allow_in_greylist),
+    Route("DELETE", "/v1/greylist/{client_address}", forget_in_greylist),
+)

@@ -1,0 +1,80 @@
+"""What the calls work on: the objects that do the work, as the configuration in force has them."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Sized
+from typing import NamedTuple, Protocol
+
+from resolverd.clock import Clock
+from resolverd.dnsbl.engine import Engine
+from resolverd.failures import ConfigFault
+from resolverd.greylist.admin import GreylistAdmin
+from resolverd.metrics import Counters
+from resolverd.overrides.store import OverrideStore
+from resolverd.policy.verdicts import VerdictStore
+from resolverd.resolver.cache.delegations import DelegationCache
+from resolverd.resolver.cache.packets import PacketCache
+from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.local.files import LocalZoneFiles
+from resolverd.resolver.mesh import Mesh
+from resolverd.resolver.priming import Priming
+from resolverd.servers.policy.server import Screener
+from resolverd.state.base import Store
+from resolverd.wire.names import Name
+
+
+class Resolver(Protocol):
+    """The resolver, with what it remembers."""
+
+    @property
+    def packets(self) -> PacketCache:
+        """Prepared replies."""
+        ...
+
+    @property
+    def rrsets(self) -> RRsetCache:
+        """RRsets and denials."""
+        ...
+
+    @property
+    def delegations(self) -> DelegationCache:
+        """Zone cuts."""
+        ...
+
+    @property
+    def infra(self) -> Sized:
+        """What is known of servers."""
+        ...
+
+    @property
+    def mesh(self) -> Mesh:
+        """What resolves."""
+        ...
+
+    def flush(self, name: Name | None, rtype: int | None) -> int:
+        """Forget a name's entries, of one type or of all; everything if `name` is None. How many RRsets there were."""
+        ...
+
+
+class Daemon(NamedTuple):
+    """The daemon for one configuration.
+
+    `deadline`: seconds that lists have to answer. `key_zones`: below these the next label of a name is a key, which is never
+    shown. `own_addresses`: those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name.
+    `reload`: reads the configuration again; with faults the old one stays.
+    """
+
+    policy: Screener
+    verdicts: VerdictStore
+    lists: Engine
+    resolver: Resolver
+    priming: Priming
+    local_zones: LocalZoneFiles
+    greylist: GreylistAdmin
+    overrides: OverrideStore
+    store: Store
+    clock: Clock
+    counters: Counters
+    deadline: float
+    key_zones: frozenset[Name]
+    own_addresses: Collection[object]
+    tasks: Callable[[], Mapping[str, tuple[str, int]]]
+    reload: Callable[[], Awaitable[Sequence[ConfigFault]]]

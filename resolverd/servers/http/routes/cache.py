@@ -1,0 +1,181 @@
+"""The DNS caches, looked into and flushed; and a resolution past them, told step by step."""
+
+import msgspec
+
+from resolverd.servers.http.daemon import Daemon
+from resolverd.servers.http.problems import Problem
+from resolverd.servers.http.route import Call, Route
+from resolverd.wire import codes, names, rdata
+from resolverd.wire.names import Name
+from resolverd.wire.redact import Redactor
+
+
+class CacheFigures(msgspec.Struct):
+    """Entries of the caches, and the octets that they take."""
+
+    packets: int
+    packet_bytes: int
+    records: int
+    record_bytes: int
+    delegations: int
+    delegation_bytes: int
+    servers: int
+
+
+class CacheEntry(msgspec.Struct):
+    """An RRset or denial in presentation form; `ttl` in seconds still to live, negative when stale.
+
+    `records` is empty for a denial, whose `kind` is then NXDOMAIN or NODATA; otherwise `kind` is the trust it is held in.
+    """
+
+    name: str
+    type: str
+    ttl: int
+    kind: str
+    security: str
+    records: list[str]
+
+
+class CacheEntries(msgspec.Struct):
+    """What is held of a name."""
+
+    entries: list[CacheEntry]
+
+
+class Flushed(msgspec.Struct):
+    """How many RRsets were forgotten."""
+
+    flushed: int
+
+
+class Exchange(msgspec.Struct):
+    """One exchange of a resolution: the zone whose server was asked, what, and what came of it."""
+
+    zone: str
+    server: str
+    name: str
+    type: str
+    outcome: str
+    ms: int
+
+
+class Trace(msgspec.Struct):
+    """How a name is resolved, from the root downwards: the exchanges, and the answer at their end with its reasons."""
+
+    rcode: str
+    records: list[str]
+    reasons: list[str]
+    ms: int
+    exchanges: list[Exchange]
+
+
+def figures(daemon: Daemon) -> CacheFigures:
+    """What the caches hold at the moment."""
+    parts = daemon.resolver
+    return CacheFigures(
+        packets=len(parts.packets),
+        packet_bytes=parts.packets.size,
+        records=len(parts.rrsets),
+        record_bytes=parts.rrsets.size,
+        delegations=len(parts.delegations),
+        delegation_bytes=parts.delegations.size,
+        servers=len(parts.infra),
+    )
+
+
+async def get_cache_stats(call: Call) -> CacheFigures:
+    """Figures of the caches."""
+    return figures(call.daemon)
+
+
+async def get_cache(call: Call) -> CacheEntries:
+    """What the cache holds of a name."""
+    daemon, name, rtype = call.daemon, _name(call.path["name"]), _one_type(call)
+    rrsets, now = daemon.resolver.rrsets, daemon.clock.monotonic()
+    shown = Redactor(daemon.key_zones).text(name)
+    found = []
+    for each in [rtype] if rtype is not None else sorted(rrsets.types(name, now)):
+        hit = rrsets.get(name, each, now)
+        if hit is None:
+            continue
+        if (rrset := hit.rrset) is not None:
+            records = [rdata.summary(each, data) for data in rrset.rdatas]
+            ttl, kind, security = rrset.ttl, hit.trust.name.lower(), rrset.security.name.lower()
+        else:
+            records, security = [], "unknown"
+            ttl, kind = min((proof.ttl for proof in hit.authority), default=0), "NXDOMAIN" if hit.denies_name else "NODATA"
+        found.append(CacheEntry(shown, codes.type_text(each), ttl, kind, security, records))
+    return CacheEntries(found)
+
+
+async def flush_cache(call: Call) -> Flushed:
+    """Forget a name, or everything."""
+    name = _name(call.path["name"]) if "name" in call.path else None
+    return Flushed(call.daemon.resolver.flush(name, _one_type(call)))
+
+
+async def get_trace(call: Call) -> Trace:
+    """How a name is resolved, from the root downwards, past the caches."""
+    return await trace(call.daemon, call.path["name"], call.path["type"])
+
+
+async def trace(daemon: Daemon, name: str, rtype: str) -> Trace:
+    """How a name is resolved. Nothing is remembered but how the servers fare. Raises Problem."""
+    begun = daemon.clock.monotonic()
+    answer, steps = await daemon.resolver.mesh.trace(_name(name), _type(rtype))
+    shown = Redactor(daemon.key_zones).text
+    return Trace(
+        rcode=codes.rcode_text(answer.rcode),
+        records=[
+            f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
+            for rrset in (*answer.answer, *answer.authority)
+            for data in rrset.rdatas
+        ],
+        reasons=[error.text for error in answer.errors if error.text],
+        ms=_ms(daemon.clock.monotonic() - begun),
+        exchanges=[
+            Exchange(
+                zone=shown(step.zone),
+                server=str(step.ask.server),
+                name=shown(step.ask.qname),
+                type=codes.type_text(step.ask.qtype),
+                outcome=step.outcome,
+                ms=_ms(step.reply.rtt),
+            )
+            for step in steps
+        ],
+    )
+
+
+def _name(text: str) -> Name:
+    """A name in lower case; the root is written ``@``, as a dot vanishes from a path."""
+    try:
+        return names.lower(names.from_text("." if text == "@" else text))
+    except names.BadName as error:
+        raise Problem(400, f"{text[:100]!r} is no domain name: {error}") from None
+
+
+def _one_type(call: Call) -> int | None:
+    return _type(call.path["type"]) if "type" in call.path else None
+
+
+def _type(text: str) -> int:
+    try:
+        return codes.type_from_text(text)
+    except ValueError:
+        raise Problem(400, f"{text[:100]!r} is no RR type") from None
+
+
+def _ms(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+ROUTES = (
+    Route("GET", "/v1/cache", get_cache_stats, "cache"),
+    Route("DELETE", "/v1/cache", flush_cache),
+    Route("GET", "/v1/cache/{name}", get_cache, "cache"),
+    Route("DELETE", "/v1/cache/{name}", flush_cache),
+    Route("GET", "/v1/cache/{name}/{type}", get_cache, "cache"),
+    Route("DELETE", "/v1/cache/{name}/{type}", flush_cache),
+    Route("GET", "/v1/trace/{name}/{type}", get_trace, "trace", costs=True),
+)

@@ -1,0 +1,95 @@
+"""/metrics: the counters and gauges in Prometheus's text form."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from resolverd.servers.http.auth import LOOPBACK
+from resolverd.servers.http.daemon import Daemon
+from resolverd.servers.http.route import Call, Route
+from resolverd.servers.http.routes.cache import figures
+
+
+class _Gauge(NamedTuple):
+    """A measured value; `name` without the ``resolverd_`` prefix, labels from closed sets only."""
+
+    name: str
+    value: float
+    labels: dict[str, str]
+
+
+async def get_metrics(call: Call) -> web.Response:
+    """Counters and gauges for Prometheus."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(call.daemon))
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _gauges(daemon: Daemon) -> Iterator[_Gauge]:
+    for name, value in msgspec.structs.asdict(figures(daemon)).items():
+        yield _Gauge(f"cache_{name}", value, {})
+    yield _Gauge("ready", daemon.priming.readiness.ready, {})
+    for name, value in daemon.local_zones.gauges().items():
+        yield _Gauge(name, value, {})
+    for status in daemon.lists.statuses():
+        labels = {"list": status.id}
+        yield _Gauge("list_usable", status.enabled and status.state == "ok", labels)
+        if status.quota_left is not None:
+            yield _Gauge("list_quota_left", status.quota_left, labels)
+        if status.forecast is not None:
+            yield _Gauge("list_quota_lasts_seconds", status.forecast, labels)
+        if status.enabled and daemon.own_addresses:
+            yield _Gauge("watch_listed", len(status.watched), labels)
+
+
+class _Collector(Collector):
+    """What is counted and measured at the moment."""
+
+    def __init__(self, daemon: Daemon):
+        self._daemon = daemon
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing ahead of time: what is counted is known when it is."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """One family a name; a label that a sample of it lacks is empty there."""
+        counted = [(name, labels, float(value)) for name, labels, value in self._daemon.counters.snapshot()]
+        for name, samples in _families(counted):
+            counter = CounterMetricFamily(f"resolverd_{name}", _words(name), labels=_label_names(samples))
+            for labels, value in samples:
+                counter.add_metric([labels.get(label, "") for label in _label_names(samples)], value)
+            yield counter
+        measured = [(gauge.name, gauge.labels, float(gauge.value)) for gauge in _gauges(self._daemon)]
+        for name, samples in _families(measured):
+            family = GaugeMetricFamily(f"resolverd_{name}", _words(name), labels=_label_names(samples))
+            for labels, value in samples:
+                family.add_metric([labels.get(label, "") for label in _label_names(samples)], value)
+            yield family
+
+
+_Sample = tuple[dict[str, str], float]
+
+
+def _families(samples: Iterable[tuple[str, dict[str, str], float]]) -> Iterable[tuple[str, list[_Sample]]]:
+    families: dict[str, list[_Sample]] = {}
+    for name, labels, value in samples:
+        families.setdefault(name, []).append((labels, value))
+    return sorted(families.items())
+
+
+def _label_names(samples: Iterable[_Sample]) -> list[str]:
+    return sorted({label for labels, _ in samples for label in labels})
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize() + "."
+
+
+ROUTES = (Route("GET", "/metrics", get_metrics, LOOPBACK),)

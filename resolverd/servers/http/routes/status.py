@@ -1,0 +1,65 @@
+"""The daemon itself: alive, ready, and reading its configuration again."""
+
+import msgspec
+
+from resolverd import __version__
+from resolverd.servers.http.auth import ANYBODY, LOOPBACK
+from resolverd.servers.http.problems import Problem
+from resolverd.servers.http.route import Call, Route
+
+
+class Task(msgspec.Struct):
+    """A task of the daemon: ``running``, ``restarting`` after a fault, or ``done``; and how often it has ended by a fault."""
+
+    state: str
+    faults: int
+
+
+class Health(msgspec.Struct):
+    """The daemon is alive."""
+
+    service: str
+    version: str
+    alive: bool
+    tasks: dict[str, Task]
+
+
+class Ready(msgspec.Struct):
+    """Names can be resolved."""
+
+    ready: bool
+
+
+class Reloaded(msgspec.Struct):
+    """The configuration was read again."""
+
+    reloaded: bool
+
+
+async def get_health(call: Call) -> Health:
+    """The daemon is alive, and how its tasks fare."""
+    tasks = {name: Task(*state) for name, state in call.daemon.tasks().items()}
+    return Health("resolverd", __version__, alive=True, tasks=tasks)
+
+
+async def get_readiness(call: Call) -> Ready:
+    """Names can be resolved."""
+    readiness = call.daemon.priming.readiness
+    if not readiness.ready:
+        raise Problem(503, readiness.reason or "not ready", headers={"Retry-After": "5"})
+    return Ready(ready=True)
+
+
+async def reload(call: Call) -> Reloaded:
+    """Read the configuration again; a faulty one changes nothing."""
+    if faults := await call.daemon.reload():
+        members = [{"path": fault.path, "detail": fault.text} for fault in faults]
+        raise Problem(422, "the configuration is faulty, so the one in force stays", faults=members)
+    return Reloaded(reloaded=True)
+
+
+ROUTES = (
+    Route("POST", "/v1/reload", reload),
+    Route("GET", "/healthz", get_health, ANYBODY),
+    Route("GET", "/readyz", get_readiness, LOOPBACK),
+)
