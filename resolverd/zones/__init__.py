@@ -1,5 +1,5 @@
 """What lists and clients look like as DNS.
 
 - `answer`: whose name is it? · `lists`: names made of what lists say: `dnsbl_zone` (below the origin), `guard` (the lists'
-  own zones) · `client_zones`: what is known of clients, as lists
+  own zones), `override_lookup` (what the admin allows and denies) · `client_zones`: what is known of clients, as lists
 """

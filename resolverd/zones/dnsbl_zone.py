@@ -1,4 +1,4 @@
-"""The combined zone, pure: where a name stands in it, and what is said there of a subject's standing.
+"""The combined zone, pure: where a name stands in it, and what is said there of a subject's reputation.
 
 Many A records, one a reason, are what Postfix and postscreen can filter by; the TXT fits what Postfix keeps of it.
 """
@@ -24,7 +24,7 @@ NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED = "noptr", "nofcrdns", "firstseen", "grey
 OFFENDERS, WHY = "offenders", "why"
 
 CLIENT_SUBZONES = frozenset({NOPTR, NOFCRDNS, FIRSTSEEN, GREYPASSED, OFFENDERS, WHY})
-"""Subtrees of what the service itself knows of a client; no list is asked for them."""
+"""Subzones of what the service itself knows of a client; no list is asked for them."""
 
 _ADDRESS_SUBZONES = frozenset({BL, WL, SCORE}) | CLIENT_SUBZONES
 
@@ -46,7 +46,7 @@ _TEST_SCORE = 100
 _OWN_ALLOW = bytes([127, 0, 20, 3])
 _LISTED = bytes([127, 0, 0, 2])
 DENIED = "denied by this server's own rules"
-"""What is told of an own denial; why, is nobody's business but the admin's."""
+"""What is told of an override that denies; why, is nobody's business but the admin's."""
 
 
 class NodeKind(Enum):
@@ -59,7 +59,7 @@ class NodeKind(Enum):
 
 
 class ParsedName(NamedTuple):
-    """A name's place; for a leaf the subtree and its subject. `node`: the leaf is an empty non-terminal as well."""
+    """What stands at a name; for a leaf the subzone and its subject. `node`: the leaf is an empty non-terminal as well."""
 
     kind: NodeKind
     subzone: str = ""
@@ -68,10 +68,11 @@ class ParsedName(NamedTuple):
 
 
 class ZoneAnswer(NamedTuple):
-    """What is said of a subject: A rdatas and one text a reason, strongest first; nothing of an unlisted one."""
+    """What is said of a subject: A rdatas and one text a reason, strongest first, none of an unlisted one; TTL in seconds."""
 
     addresses: tuple[bytes, ...] = ()
     texts: tuple[str, ...] = ()
+    ttl: int = DEFAULT_TTL
 
 
 def parse_name(origin: Name, name: Name) -> ParsedName:
@@ -124,9 +125,9 @@ def test_point(subzone: str, subject: Address | str) -> ZoneAnswer | None:
 def answer(
     subzone: str, reputation: Reputation, specs: Mapping[str, ListSpec], listed_at: float | None, override: str | None = None
 ) -> ZoneAnswer:
-    """What a subtree says of a standing. `listed_at` in points, None for any listing; `override`: allow, deny or None."""
+    """What a subzone says of a reputation. `listed_at` in points, None for any listing; `override`: allow, deny or None."""
     if subzone == WL:
-        return _vouched(reputation, specs, override)
+        return _allow_answer(reputation, specs, override)
     listings = tuple(bytes([127, 0, 1, specs[reply.list_id].number]) for reply in reputation.listings)
     texts = tuple(map(_text, reputation.listings))
     if override == "deny":
@@ -140,12 +141,12 @@ def answer(
     return ZoneAnswer((_LISTED, *listings), texts)
 
 
-def listed(text: str) -> ZoneAnswer:
+def listed(text: str, ttl: int) -> ZoneAnswer:
     """What is said of a client of whom something is known."""
-    return ZoneAnswer((_LISTED,), (text,))
+    return ZoneAnswer((_LISTED,), (text,), ttl)
 
 
-def _vouched(reputation: Reputation, specs: Mapping[str, ListSpec], override: str | None) -> ZoneAnswer:
+def _allow_answer(reputation: Reputation, specs: Mapping[str, ListSpec], override: str | None) -> ZoneAnswer:
     """Allow lists on dnswl.org's scale: 127.0.CATEGORY.TRUST, category 20 for lists that have none."""
     if override == "deny":
         return ZoneAnswer()

@@ -31,13 +31,13 @@ _MEMORY = 5.0
 """Seconds for which an evaluation stands: a TXT that follows its A comes from the same one."""
 
 _PURPOSES = {BL: None, DBL: None, WL: "allow", SCORE: "block"}
-"""Which lists each subtree needs; a quota is not spent on others."""
+"""Which lists each subzone needs; a quota is not spent on others."""
 
 _DECIDED: Mapping[str, tuple[str, ...]] = {ALLOW: (BL, DBL), DENY: (WL,)}
-"""The subtrees whose answer our own word alone makes."""
+"""The subzones whose answer an override alone makes."""
 
 _NOT_LOCAL = ExtendedError(codes.EDE_PROHIBITED, "keyed lists are for clients of this machine")
-_STARTING = servfail(codes.EDE_NOT_READY, "what was allowed and denied by hand is being read")
+_STARTING = servfail(codes.EDE_NOT_READY, "the overrides are being read")
 """Until then nobody is listed who may have been allowed, and nobody denied to be."""
 _REFUSED = Answer(codes.REFUSED, errors=(_NOT_LOCAL,), keep=False)
 
@@ -50,7 +50,7 @@ class ZoneRules(NamedTuple):
 
 
 class _CachedReputation(NamedTuple):
-    """A standing, when it was made (monotonic seconds), and after how many listings had been taken back."""
+    """A reputation, when it was made (monotonic seconds), and the lists' generation by then."""
 
     reputation: Reputation
     since: float
@@ -60,7 +60,7 @@ class _CachedReputation(NamedTuple):
 class ListZones:
     """The combined zone at `origin` (lower case) and, with a guard table, the lists' own zones.
 
-    `overrides` has the admin's word on a subject, `clients` what is known of clients.
+    `overrides` says what is allowed and denied by hand, `clients` what is known of clients.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ListZones:
         clients: ClientZones | None = None,
         ready: Callable[[float], Awaitable[bool]] | None = None,
     ):
-        """`ready`: whether the admin's word is known, or is so within some seconds."""
+        """`ready`: whether the overrides are loaded, or are so within some seconds."""
         self._origin = origin
         self._ready = ready
         self._engine = engine
@@ -127,25 +127,26 @@ class ListZones:
             return self._status(name, rtype)
         if self._ready is not None and not await self._ready(self._patience):
             return _STARTING
-        answer, ttl = await self._evaluate(parsed)
+        answer = await self._evaluate(parsed)
         if not answer.addresses and (rtype == codes.A or not answer.texts):
-            return dnsbl_zone.negative(self._origin, ttl, nxdomain=not parsed.node and not answer.texts)
+            return dnsbl_zone.negative(self._origin, answer.ttl, nxdomain=not parsed.node and not answer.texts)
         rdatas = answer.addresses if rtype == codes.A else (dnsbl_zone.strings(answer.texts),)
-        return dnsbl_zone.positive(name, rtype, rdatas, ttl)
+        return dnsbl_zone.positive(name, rtype, rdatas, answer.ttl)
 
-    async def _evaluate(self, parsed: ParsedName) -> tuple[ZoneAnswer, int]:
-        """What the spot's subtree says of its subject, and for how long."""
+    async def _evaluate(self, parsed: ParsedName) -> ZoneAnswer:
+        """What the name's subzone says of its subject, and for how long."""
         test = dnsbl_zone.test_point(parsed.subzone, parsed.subject)
         if test is not None:
-            return test, dnsbl_zone.DEFAULT_TTL
+            return test
         subject = parsed.subject if isinstance(parsed.subject, str) else unmapped(parsed.subject)
         if parsed.subzone in CLIENT_SUBZONES and not isinstance(subject, str):
             if self._clients is None:
-                return dnsbl_zone.ZoneAnswer(), dnsbl_zone.PARTIAL_TTL
+                return ZoneAnswer(ttl=dnsbl_zone.PARTIAL_TTL)
             return await self._clients.answer(parsed.subzone, subject, deadline=self._clock.monotonic() + self._patience)
         override, reputation = await self._override_and_reputation(subject, parsed.subzone)
         answer = dnsbl_zone.answer(parsed.subzone, reputation, self._engine.known, self._listed_at, override.action)
-        return answer, min(dnsbl_zone.ttl_of(reputation, override.action), override.ttl or dnsbl_zone.MAX_TTL)
+        ttl = min(dnsbl_zone.ttl_of(reputation, override.action), override.ttl or dnsbl_zone.MAX_TTL)
+        return answer._replace(ttl=ttl)
 
     async def _override_and_reputation(self, subject: Address | str, subzone: str) -> tuple[OverrideResult, Reputation]:
         deadline = self._clock.monotonic() + self._patience
@@ -154,7 +155,7 @@ class ListZones:
             return override, await self._reputation_beside(override, subject, subzone, deadline)
         looking = asyncio.ensure_future(self._override(subject, deadline))
         try:
-            # Where our own word decides, nobody else's has to be paid for; but lists have half of the time in any case.
+            # Where an override decides, no list's answer has to be paid for; but lists have half of the time in any case.
             await asyncio.wait({looking}, timeout=self._patience / 2)
             if looking.done():
                 return looking.result(), await self._reputation_beside(looking.result(), subject, subzone, deadline)
@@ -169,7 +170,7 @@ class ListZones:
         return Reputation() if decided else await self._reputation(subject, subzone, deadline)
 
     async def _override(self, subject: Address | str, deadline: float) -> OverrideResult:
-        """The admin's own word by `deadline` (monotonic seconds), after a look at the client's names if need be."""
+        """The override by `deadline` (monotonic seconds); the client's names are looked up if need be."""
         if self._overrides is None:
             return NO_OVERRIDE
         override = self._overrides.immediate(subject)
@@ -201,7 +202,7 @@ class ListZones:
     async def _reverified(
         self, subject: Address | str, replies: Mapping[str, ListReply | Skipped], deadline: float
     ) -> dict[str, ListReply]:
-        """Those block lists that no longer list the subject when they are looked at once more."""
+        """The replies of block lists that no longer list the subject when they are re-verified."""
         specs = self._engine.known
         listed = [name for name, reply in replies.items() if isinstance(reply, Listed) and not specs[name].allows]
         lookups = [ListLookup(name, subject) for name in listed]
@@ -220,10 +221,10 @@ class ListZones:
         texts = dnsbl_zone.status_texts(self._engine.statuses())
         if rtype != codes.TXT or not texts:
             return dnsbl_zone.negative(self._origin, dnsbl_zone.STATUS_TTL, nxdomain=False)
-        return dnsbl_zone.positive(name, rtype, [_words(text) for text in texts], dnsbl_zone.STATUS_TTL)
+        return dnsbl_zone.positive(name, rtype, [_txt(text) for text in texts], dnsbl_zone.STATUS_TTL)
 
     async def _guarded(self, found: Guarded, name: Name, rtype: int) -> Answer:
-        """A list's own answer; in trouble "not listed" for block lists, and "cannot say" for allow lists out of reach."""
+        """A list's own answer; where it has none, "not listed" for block lists, and SERVFAIL for allow lists out of reach."""
         if rtype not in (codes.A, codes.TXT):
             return dnsbl_zone.negative(found.zone, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
         if found.spec is None:
@@ -248,24 +249,24 @@ class ListZones:
             return dnsbl_zone.positive(name, rtype, response.addresses, response.ttl)
         if not isinstance(response.reply, Listed):
             return dnsbl_zone.negative(found.zone, response.ttl, nxdomain=False)
-        return dnsbl_zone.positive(name, rtype, (_words(response.reply.reason),), response.ttl)
+        return dnsbl_zone.positive(name, rtype, (_txt(response.reply.reason),), response.ttl)
 
 
 def _overridden(zone: Name, spec: ListSpec, override: OverrideResult, name: Name, rtype: int) -> Answer | None:
-    """What the admin's own word makes of a list's answer; None for the list's own.
+    """What an override makes of a list's answer; None for the list's own.
 
-    Whoever is allowed is on no block list, whoever is denied on every one, and nobody vouches for him.
+    Whoever is allowed is on no block list, whoever is denied on every one, and on no allow list.
     """
     ttl = min(dnsbl_zone.PARTIAL_TTL, override.ttl or dnsbl_zone.PARTIAL_TTL)
     if (override.action == DENY) == spec.allows:
         return dnsbl_zone.negative(zone, ttl, nxdomain=True)
     if spec.allows:
         return None
-    said = (spec.codes.example,) if rtype == codes.A else (_words(dnsbl_zone.DENIED),)
+    said = (spec.codes.example,) if rtype == codes.A else (_txt(dnsbl_zone.DENIED),)
     return dnsbl_zone.positive(name, rtype, said, ttl)
 
 
-def _words(text: str) -> bytes:
+def _txt(text: str) -> bytes:
     """TXT rdata of any text, in strings of at most 255 octets."""
     octets = text.encode("ascii", "replace")
     return rdata.text(*(octets[at : at + 255] for at in range(0, max(1, len(octets)), 255)))

@@ -1,4 +1,4 @@
-"""The admin's own word on what a list is asked about: an address, by itself or by its name that leads back, or a domain."""
+"""The override on what a list is asked about: an address, by itself or by its name that leads back, or a domain."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ _MOST_SPECIFIC = (Kind.SENDER, Kind.ADDRESS)
 
 
 class OverrideResult(NamedTuple):
-    """What is to be said: ``allow``, ``deny``, or None for nothing; and for how many seconds it stays at the most."""
+    """``allow``, ``deny``, or None for no override. `ttl`: the seconds for which that holds at the most, None for no end."""
 
     action: str | None = None
     ttl: int | None = None
@@ -23,15 +23,15 @@ NO_OVERRIDE = OverrideResult()
 
 
 class OverrideLookup:
-    """Finds the override that holds. Those for some recipient alone do not: a list is not told who that is."""
+    """Finds the override that decides. Those for some recipient alone do not: a list is not told who that is."""
 
-    def __init__(self, store: OverrideStore, hosts: ClientNames, clock: Clock) -> None:
+    def __init__(self, store: OverrideStore, names: ClientNames, clock: Clock) -> None:
         self._store = store
-        self._hosts = hosts
+        self._names = names
         self._clock = clock
 
     def immediate(self, subject: Address | str) -> OverrideResult | None:
-        """The word, where no name has to be looked up for it; None where `lookup` has to be awaited."""
+        """The result, where no name has to be looked up for it; None where `lookup` has to be awaited."""
         index = self._store.index
         if not len(index):
             return NO_OVERRIDE
@@ -44,11 +44,11 @@ class OverrideLookup:
         return self._result(matches)
 
     async def lookup(self, subject: Address, *, deadline: float) -> OverrideResult:
-        """The word on a client, whose names are looked up, by `deadline` (monotonic seconds)."""
-        host = await self._hosts.look(subject, deadline=deadline)
+        """The result for a client, whose names are looked up, by `deadline` (monotonic seconds)."""
+        host = await self._names.look(subject, deadline=deadline)
         names = (host.name,) if host.name else ()
-        decide = self._result(self._store.index.matches(Subjects(subject, names), self._clock.wall()))
-        return decide._replace(ttl=PARTIAL_TTL) if host.partial and decide.action is None else decide
+        result = self._result(self._store.index.matches(Subjects(subject, names), self._clock.wall()))
+        return result._replace(ttl=PARTIAL_TTL) if host.partial and result.action is None else result
 
     def _result(self, matches: list[OverrideMatch]) -> OverrideResult:
         deciding = decide_for_lists(matches)
