@@ -6,7 +6,7 @@
 - `failures`: resolutions that failed (RFC 9520)
 - `weight`: what their values cost in memory
 
-All are bounded in octets, and told the time (monotonic seconds) by the caller.
+All are bounded in octets, and take the time (monotonic seconds) from the caller.
 """
 
 from typing import NamedTuple

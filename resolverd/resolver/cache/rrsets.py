@@ -1,4 +1,4 @@
-"""The record cache: RRsets and denials, ranked by trust, and kept a while beyond their TTL for times of trouble."""
+"""The RRset cache: RRsets and denials, ranked by trust, and kept a while beyond their TTL (serve-stale, RFC 8767)."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -56,10 +56,10 @@ class RRsetCache:
     """RRsets by name in lower case and type. Bounded by octets, least recently used names out.
 
     All data lives as long as its TTL says. What has expired ends as soon as something newer contradicts it, however long it
-    might be kept for times of trouble: an alias ends all other data, data an alias, and the denial of the whole name
+    might be kept stale: an alias ends all other data, data an alias, and the denial of the whole name
     everything (RFC 2181 §10.1, RFC 8767 §5).
 
-    A name's types stand together: a question that memory cannot answer is asked of several (its type, an alias, the denial
+    A name's types stand together: a question without an answer here is looked up at several (its type, an alias, the denial
     of the whole name), and nearly all of them are about names of which nothing is known.
     """
 

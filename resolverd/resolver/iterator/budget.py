@@ -64,7 +64,7 @@ class TraceStep(NamedTuple):
 
 
 class QueryBudget:
-    """What one client question has used up, and the time as last told."""
+    """What one client question has used up, and the time of the last reply."""
 
     __slots__ = (
         "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "bytes", "deadline", "delegation_points", "now",
@@ -84,10 +84,10 @@ class QueryBudget:
         self._meter = meter
         self._shared_budgets = None if shared_budget is None else [shared_budget]
         self.shared_exhausted = False
-        """Whether it came to an end because nobody paid for it any more: that says nothing of the name."""
+        """Whether it came to an end because its shared budgets were spent: that says nothing of the name."""
         self._traced = traced
         self.on_delegation: Callable[[DelegationPoint], object] | None = None
-        """Told which cut's servers are about to be asked for the question itself."""
+        """Called with the delegation point whose servers are about to be asked for the question itself."""
         self._lookups = 0
         self._steps_taken = 0
         self.refresh = refresh
@@ -97,11 +97,11 @@ class QueryBudget:
         self.bytes = 0
         self.steps: list[TraceStep] = []
         self.querying: list[DelegationPoint] = []
-        """The cuts whose servers are being asked at the moment."""
+        """Those whose servers are being asked at the moment."""
         self.server_addresses: dict[Name, list[Address] | None] = {}
         """What this question has found out of servers, by name: addresses, None for none. Each is looked up once."""
         self.delegation_points: dict[Name, DelegationPoint] = {}
-        """The cuts that it has found and that do not last: it may go on with them to its end."""
+        """Those that it has found and that expire before its deadline: it may go on with them to its end."""
 
     def bypass_cache(self, *, expiring: bool) -> bool:
         """Whether data of the question itself is to be fetched although it is remembered."""
@@ -116,7 +116,7 @@ class QueryBudget:
         self.queries += 1
 
     def share(self, shared_budget: SharedBudget | None) -> None:
-        """Somebody else waits for the same answer, and pays for it as well; without a purse, nobody need pay any more."""
+        """Somebody else waits for the same answer, and shares its cost; without a budget of their own, the cost is unlimited."""
         if shared_budget is None:
             self._shared_budgets = None
         elif self._shared_budgets is not None and shared_budget not in self._shared_budgets:
@@ -144,7 +144,7 @@ class QueryBudget:
             raise Exhausted("the quota of its operator is spent")
 
     def adjust(self, qname: Name, zone: Name, copies: int) -> None:
-        """So many more left than was paid for: a connection that broke has taken a query twice; negative where none did."""
+        """So many more left than were charged: a connection that broke has taken a query twice; negative where none did."""
         self.queries += max(copies, 0)
         if self._meter is not None and copies:
             self._meter.adjust(qname, zone, copies)
@@ -168,14 +168,14 @@ class QueryBudget:
 
 
 def exchange(budget: QueryBudget, ask: Ask, zone: Name) -> Generator[Any, Any, Reply]:
-    """What came of a question that has been paid for as one for servers of `zone`."""
+    """The reply to a question that has been charged as one for servers of `zone`; each packet that leaves is charged once."""
     reply: Reply | None = yield ask
-    paid = 1
+    charged = 1
     if reply is None:
-        # Whoever waits for somebody else's packet gets his money back at once: it may be lost, and all wait to the end.
-        budget.adjust(ask.qname, zone, -paid)
-        paid = 0
+        # Whoever waits for somebody else's packet is not charged for it: it may be lost, and all wait to the end.
+        budget.adjust(ask.qname, zone, -charged)
+        charged = 0
         reply = yield Join(ask)
-    if reply.sent != paid:
-        budget.adjust(ask.qname, zone, reply.sent - paid)
+    if reply.sent != charged:
+        budget.adjust(ask.qname, zone, reply.sent - charged)
     return reply

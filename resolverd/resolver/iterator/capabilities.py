@@ -1,7 +1,7 @@
-"""What each server copes with: EDNS, a cookie, mixed letters, names that end before the one that is wanted.
+"""What each server supports: EDNS, a cookie, random letter case (0x20), minimised names.
 
 All of it is protection, so that nothing is given up lightly: one answer that looks like incapability may be forged, two in
-a row are taken for it, and for `bounds.FORGET_SERVER` seconds only. What a server has shown to cope with is remembered for
+a row are taken for it, and for `bounds.FORGET_SERVER` seconds only. What a server has shown to support is remembered for
 as long.
 """
 
@@ -19,7 +19,7 @@ class Feature(Enum):
 
     EDNS = "EDNS"
     COOKIE = "cookie"
-    CASE = "mixed letters"
+    CASE = "0x20"
     QMIN = "minimised name"
 
     __hash__ = object.__hash__  # that of Enum is a function in Python, and every question to a server takes a dozen
@@ -35,7 +35,7 @@ class _State:
 
 
 class Capabilities:
-    """Memory of what servers cope with, bounded.
+    """What servers support, bounded.
 
     `zone`: forwarders answer for many servers, so that what one of them has shown holds for one zone of theirs.
     """
@@ -61,18 +61,18 @@ class Capabilities:
         return bool(self._suspected[feature])
 
     def is_proven(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> bool:
-        """Whether it is known to cope with that."""
+        """Whether it is known to support that."""
         state = self._peek(address, feature, now, zone)
         return state is not None and state.proven >= 0
 
     def prove(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> None:
-        """It has shown that it copes with that, so whatever was doubted was about something else."""
+        """It has shown that it supports that, so earlier failures were about something else."""
         state = self._get(address, feature, now, zone)
         state.born = state.proven = now
         state.failures = 0
 
     def clear_failures(self, address: Address, feature: Feature, now: float) -> None:
-        """It answered a question that carried that: no proof that it makes use of it, but no trouble either."""
+        """It answered a question that carried that: no proof that it makes use of it, but no failure either."""
         if address not in self._suspected[feature]:
             return
         self._suspected[feature].discard(address)
@@ -81,12 +81,12 @@ class Capabilities:
             state.failures = 0
 
     def add_failure(self, address: Address, feature: Feature, now: float) -> None:
-        """It seemed not to cope. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
+        """It seemed not to support that. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
         self._get(address, feature, now).failures += 1
         self._suspected[feature].add(address)
 
     def rule_out(self, address: Address, feature: Feature, now: float) -> None:
-        """It does not cope, as an answer that nobody can have forged has confirmed."""
+        """It does not support that, as an answer that nobody can have forged has confirmed."""
         self._get(address, feature, now).failures = _CONFIRMATIONS
         self._suspected[feature].add(address)
 

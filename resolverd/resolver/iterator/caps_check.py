@@ -1,7 +1,7 @@
-"""A second opinion on what mixed letters were told: some servers compare names letter by letter, and deny what exists.
+"""Random letter case (0x20), confirmed: some servers compare names letter by letter, and deny what exists.
 
-What denies or refuses is asked once more in plain letters. If the server says the same, that is its word, and it has shown
-that it takes mixed letters. If it says something else, plain letters over UDP are cheaper to forge, and not believed at
+What denies or refuses is asked once more in lower case. If the server says the same, that is its answer, and it has shown
+that it supports 0x20. If it says something else, an answer to lower case over UDP is cheaper to forge, and not believed at
 once: TCP or a cookie has to confirm it, and where neither can be had, the same again.
 """
 
@@ -15,48 +15,48 @@ _REGISTERED = 2
 
 
 class Retry(Enum):
-    """How a server is to be asked once more, in plain letters."""
+    """How a server is to be asked once more, in lower case."""
 
-    PLAIN = "over UDP"
+    LOWER = "over UDP"
     CONFIRM = "where nobody can forge the answer"
 
 
 class CapsCheck:
     """What one server has said to one question so far."""
 
-    __slots__ = ("_mixed", "_plain", "agrees")
+    __slots__ = ("_lower", "_random", "agrees")
 
     def __init__(self) -> None:
-        self._mixed: Response | None = None
-        self._plain: Response | None = None
+        self._random: Response | None = None
+        self._lower: Response | None = None
         self.agrees: bool | None = None
-        """Whether plain letters were told what mixed ones were; None before they were asked."""
+        """Whether lower case was answered as random case was; None before it was asked."""
 
     @property
     def is_pending(self) -> bool:
-        """Whether mixed letters were told something that plain ones have to confirm."""
-        return self._mixed is not None
+        """Whether random case was answered with something that lower case has to confirm."""
+        return self._random is not None
 
     def check(self, response: Response, *, random_case: bool, proof: bool) -> Retry | None:
-        """How to ask again after this outcome, None if it can be taken; `proof`: nobody can have forged it."""
-        if self._mixed is None:
+        """How to ask again after this response, None if it can be accepted; `proof`: nobody can have forged it."""
+        if self._random is None:
             if not random_case:
                 return None
-            self._mixed = response
-            return Retry.PLAIN
-        self.agrees = _is_same(response, self._mixed)
-        if self.agrees or proof or (self._plain is not None and _is_same(response, self._plain)):
+            self._random = response
+            return Retry.LOWER
+        self.agrees = _is_same(response, self._random)
+        if self.agrees or proof or (self._lower is not None and _is_same(response, self._lower)):
             return None
-        self._plain = response
+        self._lower = response
         return Retry.CONFIRM
 
     def final(self) -> Response | None:
-        """What counts if nothing more is to be had: what mixed letters were told, unless plain ones contradict it."""
-        return self._mixed if self._plain is None else Unusable("says this to mixed letters and that to plain ones")
+        """What counts if nothing more is to be had: the answer to random case, unless that to lower case contradicts it."""
+        return self._random if self._lower is None else Unusable("answers differ between random and lower case")
 
 
 def may_be_case(response: Response) -> bool:
-    """Whether a server that compares letter by letter would say that; who knows the name's alias has found the name."""
+    """Whether a server that compares letter by letter would say that; one that knows the name's CNAME has found the name."""
     return isinstance(response, Unusable) or (isinstance(response, Negative) and not response.chain)
 
 

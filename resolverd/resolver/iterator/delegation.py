@@ -1,4 +1,4 @@
-"""Where to ask: zone cuts with their servers' addresses, from configured routes, remembered delegations, or the root hints."""
+"""Where to ask: zones with their servers' addresses, from forward and stub zones, cached delegations, or the root hints."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from resolverd.wire.names import ROOT, Address, Name, address, is_subdomain
 from resolverd.wire.rrset import RRset
 
 _KEPT_FOR = 1.0
-"""Seconds for which a cut serves as it was made: a registry's is wanted for every new name."""
+"""Seconds for which a delegation point serves as it was made: a registry's is wanted for every new name."""
 
 
 class DelegationPoint(NamedTuple):
@@ -43,7 +43,7 @@ class _Kept(NamedTuple):
 
 
 class DelegationPoints:
-    """Finds cuts in what is configured and remembered."""
+    """Finds delegation points in what is configured and cached."""
 
     def __init__(self, caches: Caches, hints: Hints, upstreams: Upstreams, options: Options):
         self._caches = caches
@@ -54,7 +54,7 @@ class DelegationPoints:
         self._kept: OrderedDict[Name, _Kept] = OrderedDict()
 
     def nearest(self, name: Name, now: float, private: bool) -> DelegationPoint:
-        """The deepest cut known at or above a name (lower case); a configured route wins over a delegation above it.
+        """The deepest one known at or above a name (lower case); a forward or stub zone wins over a delegation above it.
 
         A `private` name has a key in it, which is nobody's business but its operator's: it goes to no forwarder.
         """
@@ -92,7 +92,7 @@ class DelegationPoints:
         return DelegationPoint(ROOT, tuple(self.usable(self._hints.addresses)), hinted=True)
 
     def from_delegation(self, delegation: Delegation, now: float, *, fresh: bool) -> DelegationPoint:
-        """A delegation with the addresses that are known of its servers: the child's own word first, its parent's glue else."""
+        """A delegation with the addresses that are known of its servers: the child's own data first, its parent's glue else."""
         servers: dict[Server, None] = {}
         parent_glue: dict[Server, None] = {}
         names = []
@@ -107,7 +107,7 @@ class DelegationPoints:
         )
 
     def half_resolved(self, dp: DelegationPoint, now: float) -> list[Name]:
-        """The cut's servers of which one family of addresses is known and another has not been looked up.
+        """The servers of which one family of addresses is known and another has not been looked up.
 
         None in the zone itself, whose addresses nobody knows better than those that do not answer.
         """
@@ -125,7 +125,7 @@ class DelegationPoints:
         return [rtype for rtype, hit in hits if hit is None or hit.lease <= now]
 
     def parent_servers(self, dp: DelegationPoint, now: float) -> list[Server]:
-        """Addresses from glue: the cut's own, and that of all delegations on the way to its servers' names; and those learnt
+        """Addresses from glue: the zone's own, and that of all delegations on the way to its servers' names; and those learnt
         meanwhile."""
         servers = list(dp.parent_glue)
         for name in dp.names:
@@ -140,7 +140,7 @@ class DelegationPoints:
         return [server for each in addresses if (server := self._server(each))]
 
     def _server(self, address: Address) -> Server | None:
-        # Asked for every address of every cut, and the networks are many.
+        # Asked for every address of every delegation point, and the networks are many.
         if (known := self._servers.get(address)) is not None:
             self._servers.move_to_end(address)
             return known

@@ -1,7 +1,7 @@
-"""One server's turn with one question: in which form it is asked next, and whether what it says is to be taken.
+"""In which form one server is asked one question next, and whether what it says is accepted.
 
-The first form carries EDNS, a cookie and random letters over UDP. What a server does not cope with is left out, for this
-question at once and for later ones when that is sure (`capabilities`). What looks forged is asked over TCP, where nobody can
+The first form carries EDNS, a cookie and random letter case (0x20) over UDP. What a server does not support is left out, for
+this question at once and for later ones when that is sure (`capabilities`). What looks forged is asked over TCP, where nobody can
 forge; only where TCP cannot be had either, the server is taken to be odd. So whoever forges one packet gains a question more.
 """
 
@@ -17,7 +17,7 @@ from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name
 
 _SUSPECT = {Failed.SPOOFED: None, Failed.CASE_MISMATCH: Feature.CASE, Failed.COOKIE: Feature.COOKIE}
-"""What somebody may have forged, and what the server does not cope with if nobody has."""
+"""What somebody may have forged, and what the server does not support if nobody has."""
 _NOT_UNDERSTOOD = (codes.FORMERR, codes.NOTIMP, codes.BADVERS)
 
 
@@ -70,10 +70,10 @@ class Fallback:
         return form._replace(cookie=False) if left_out else form
 
     def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:
-        """No message came. Whether to ask again at once, in another form; otherwise its turn is over."""
+        """No message came. Whether to ask again at once, in another form; otherwise this attempt has failed."""
         if form.transport is Transport.UDP:
             if failed in _SUSPECT:
-                # One packet with the wrong ID or letters: somebody may be guessing, and TCP cannot be guessed.
+                # One packet with the wrong ID or letter case: somebody may be guessing, and TCP cannot be guessed.
                 self._transport, self._suspect = Transport.TCP, _SUSPECT[failed]
                 return True
             if form.cookie and not self._able.is_proven(self._address, Feature.COOKIE, now):
@@ -138,7 +138,7 @@ class Fallback:
         return f"{codes.rcode_text(message.rcode)}, again without {names}" if left_out else ""
 
     def accept(self, form: Form, reply: Reply, response: Response, part: Name, counts: bool, now: float) -> bool:
-        """Whether its word is to be taken, or asked for again. `part`: what of the world it answers for (`Capabilities`);
+        """Whether its response is accepted, or it is asked again. `part`: what of the world it answers for (`Capabilities`);
         `counts`: what it denies is not just for finding the way.
         """
         able, address = self._able, self._address

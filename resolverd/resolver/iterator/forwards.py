@@ -48,7 +48,7 @@ class Hints(NamedTuple):
 
 
 class Upstreams:
-    """Configured routes by zone (lower case), and those of zones that local zones delegate."""
+    """Forward and stub zones (lower case), and those that local zones delegate."""
 
     def __init__(self, upstreams: tuple[Upstream, ...] = ()):
         self._upstreams = {upstream.zone: upstream for upstream in upstreams}
@@ -57,7 +57,7 @@ class Upstreams:
         self.servers = frozenset(server.address for upstream in upstreams for server in upstream.servers)
 
     def closest(self, name: Name) -> Upstream | None:
-        """The deepest route at or above `name`."""
+        """The deepest zone with configured servers at or above `name`."""
         if not self._upstreams and not self._delegated:
             return None
         for zone in ancestors(name):

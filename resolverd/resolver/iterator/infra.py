@@ -1,8 +1,8 @@
 """What is known of each server address, and which to ask next.
 
-Round-trip times are smoothed as TCP does (RFC 6298 §2); rto is srtt + 4·rttvar, doubled with each silence until a reply
-shows by itself how long it took (§5.5, §3). A server that was silent several times in a row is dead and probed now and then.
-All is forgotten after a while, so that nobody is condemned for ever.
+Round-trip times are smoothed as TCP does (RFC 6298 §2); the RTO is srtt + 4·rttvar, doubled with each timeout until a
+reply shows by itself how long it took (§5.5, §3). A server that timed out several times in a row is down, and probed now and
+then. All entries expire, so that no server is down for ever.
 """
 
 from collections import OrderedDict
@@ -40,20 +40,20 @@ class _State:
 
 
 class InfraCache:
-    """Memory of server addresses, bounded; what each copes with is in `capabilities`."""
+    """Server addresses, bounded; what each supports is in `capabilities`."""
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self.limit = entries
         self.capabilities = Capabilities(entries)
         self._states: OrderedDict[Address, _State] = OrderedDict()
         self.unanswered = 0
-        """Silences in a row, whoever was asked."""
+        """Timeouts in a row, whoever was asked."""
 
     def __len__(self) -> int:
         return len(self._states)
 
     def select(self, addresses: Iterable[Address], attempts: Attempts, now: float, rng: Random) -> Address | None:
-        """Whom to ask next: of those within the band of the fastest, the one with the fewest turns; None if all are dead.
+        """Whom to ask next: of those within the band of the fastest, the one with the fewest failures; None if all are down.
 
         What a server did before this question decides: one that answered a moment ago is asked twice before one that was
         silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there.
@@ -68,8 +68,8 @@ class InfraCache:
                 if state is not None and state.is_down(now):
                     continue
                 expected = bounds.FIRST_TIMEOUT if state is None else state.expected
-            turns_weigh = failed // 2 if state is not None and state.srtt >= 0 else 2 * failed
-            alive.append((expected + bounds.FIRST_TIMEOUT * turns_weigh, failed, address))
+            penalty = failed // 2 if state is not None and state.srtt >= 0 else 2 * failed
+            alive.append((expected + bounds.FIRST_TIMEOUT * penalty, failed, address))
         if not alive:
             return None
         if len(alive) == 1:
@@ -97,7 +97,7 @@ class InfraCache:
     ) -> float:
         """Seconds to wait for its answer before anything else is tried as well, after so many `timeouts` of this question.
 
-        How silent it has been before counts where it is `alone`: others wait for nobody who may be dead.
+        How silent it has been before counts where it is `alone`: others wait for nobody who may be down.
         """
         state = self._peek(address, now)
         rto, backoff = bounds.FIRST_TIMEOUT, 0
@@ -114,7 +114,7 @@ class InfraCache:
         return max(rto, bounds.FORWARDER_TIMEOUT) if forwarder else rto
 
     def has_rtt(self, address: Address, now: float) -> bool:
-        """Whether it has ever told by an answer how quick it is."""
+        """Whether its round-trip time has ever been measured."""
         state = self._peek(address, now)
         return state is not None and state.srtt >= 0
 
@@ -129,16 +129,16 @@ class InfraCache:
         return state is not None and state.is_down(now)
 
     def responsive(self, now: float) -> list[Address]:
-        """Who has ever answered, as far as is remembered."""
+        """Those whose round-trip time has been measured."""
         return [address for address, state in self._states.items() if state.srtt >= 0 and self._peek(address, now) is state]
 
     def reset_timeouts(self) -> None:
-        """Hold no silence against anybody: it was our own network that was silent."""
+        """Forget all timeouts: it was our own network that was down."""
         for state in self._states.values():
             state.timeouts = state.backoff = 0
 
     def rtt_update(self, address: Address, rtt: float | None, now: float) -> None:
-        """It answered, after `rtt` seconds; None where that cannot be told (repeated, or over TCP beside UDP)."""
+        """It answered, after `rtt` seconds; None where that is ambiguous (repeated, or over TCP beside UDP)."""
         state = self._get(address, now)
         self.unanswered = state.timeouts = 0
         if rtt is None:
@@ -153,8 +153,8 @@ class InfraCache:
     def timed_out(self, address: Address, now: float, since: float | None = None) -> None:
         """It did not answer in time to a question that was sent at `since` (`now` if not given).
 
-        Questions under way together are silent together: however many, that is one silence. Else a fraction of a second
-        without network would make dead whoever is asked often.
+        Questions in flight together time out together: however many, that is one timeout. Else a fraction of a second
+        without network would take down whoever is asked often.
         """
         self.unanswered += 1
         state = self._get(address, now)

@@ -20,7 +20,7 @@ class RootStatus(Enum):
 
 
 class RootCheck:
-    """What asking for the root's servers has status. `on_interception` is called when somebody else is found to answer."""
+    """What asking for the root's servers has shown. `on_interception` is called when somebody else is found to answer."""
 
     __slots__ = ("_until", "odd_answer", "on_interception", "status")
 
@@ -48,7 +48,7 @@ class RootCheck:
         return self.status if now < self._until else None
 
     def record(self, genuine: bool, now: float) -> None:
-        """All have been asked. Silence ends no contradiction: it may be the stranger who is silent."""
+        """All have been asked. Silence ends no interception: it may be the interceptor who is silent."""
         status = RootStatus.GENUINE if genuine else RootStatus.INTERCEPTED if self.odd_answer else RootStatus.SILENT
         self.odd_answer = False
         self._until = now + (bounds.ROOT_CHECK_TTL if status is RootStatus.GENUINE else bounds.FAILURE_TTL)

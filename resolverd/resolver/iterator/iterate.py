@@ -38,7 +38,7 @@ _DOWN = Unusable("none of its servers has answered of late", silent=True)
 
 
 class Iterator:
-    """Iteration over one memory. Stateless itself: what changes is in `caches` and `servers`."""
+    """Iteration over one set of caches. Stateless itself: what changes is in `caches` and `infra`."""
 
     def __init__(
         self,
@@ -70,12 +70,12 @@ class Iterator:
         return self._infra.unanswered
 
     def reset_unanswered(self) -> None:
-        """Begin counting anew who was silent."""
+        """Begin counting anew."""
         self._infra.unanswered = 0
 
     def with_caches(self, caches: Caches) -> "Iterator":
-        """The same iteration over another memory, for one question."""
-        # Where somebody else is known to answer, it looks for itself: whoever traces a name wants to see that.
+        """The same iteration over other caches, for one question."""
+        # Where answers are known to be intercepted, it checks anew: whoever traces a name wants to see that.
         check = RootCheck() if self.root_check.intercepted else self.root_check
         return Iterator(caches, self._hints, self._upstreams, self._infra, self._options, self._rng, check)
 
@@ -103,18 +103,18 @@ class Iterator:
             return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, str(error))
 
     def nearest(self, name: Name, rtype: int, now: float) -> DelegationPoint:
-        """The cut that a question (the name in lower case) is put to first."""
+        """The delegation point whose servers a question (the name in lower case) is put to first."""
         return self._env.delegation_points.nearest(_asked_at(name, rtype), now, self._options.redactor.is_private(name))
 
     def is_down(self, name: Name, rtype: int, now: float) -> bool:
-        """Whether a question (the name in lower case) can only fail: its zone is out, and nothing is remembered that helps."""
+        """Whether a question (the name in lower case) can only fail: its zone is down, and nothing that helps is cached."""
         if not self._outages or lookup.find(self._caches.rrsets, name, rtype, now) is not None:
             return False
         dp = self.nearest(name, rtype, now)
         return self._outages.is_down(dp.zone, self._known_servers(dp, now)[0], now)
 
     def suspect(self, budget: QueryBudget, now: float) -> None:
-        """Somebody was told that this work came to nothing: the zones that it still waits for may be out."""
+        """A client was answered without waiting any longer for this question: the zones that it still waits for may be down."""
         for dp in budget.querying:
             self._outages.suspect(dp.zone, self._known_servers(dp, now)[0], now)
 
@@ -137,7 +137,7 @@ class Iterator:
         return upstream is not None and upstream.zone != ROOT
 
     def prime(self, budget: QueryBudget) -> Generator[Any, Any, Delegation | None]:
-        """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has told."""
+        """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has answered."""
         # Answers wait for this now and then: whoever is silent is not waited for to the end.
         dp = self._env.delegation_points.root()._replace(fresh=False)
         try:
@@ -278,7 +278,7 @@ class Iterator:
         return ZoneState.USABLE if state is ZoneState.STILL_DOWN and unresolved else state
 
     def _known_servers(self, dp: DelegationPoint, now: float) -> tuple[list[Server], list[Name]]:
-        """The servers of a cut as far as addresses are known by now, and the names of those that have none."""
+        """The servers of a zone as far as addresses are known by now, and the names of those that have none."""
         servers, unknown = dict.fromkeys(dp.servers), []
         for name in dp.unresolved:
             learnt = self._env.delegation_points.usable(self._env.delegation_points.cached_addresses(name, now))
@@ -304,7 +304,7 @@ class Iterator:
         return found
 
     def _ignore_qmin(self, dp: DelegationPoint, now: float) -> bool:
-        """Whether the cut has servers that do not answer for minimised names."""
+        """Whether the zone has servers that do not answer for minimised names."""
         able = self._infra.capabilities
         return able.any_failed(Feature.QMIN) and not all(
             able.may_use(server.address, Feature.QMIN, now) for server in dp.servers
@@ -319,7 +319,7 @@ class Iterator:
             self._outages.add_without_servers(dp.zone, budget.now)
 
     def _is_known(self, name: Name, qtype: int, now: float) -> bool:
-        """A minimised name that is known to be there, so that asking would show no deeper cut."""
+        """A minimised name that is known to be there, so that asking would show no deeper zone."""
         hit = self._caches.rrsets.get(name, qtype, now)
         return hit is not None and not hit.denies_name
 
@@ -338,7 +338,7 @@ class Iterator:
         return below
 
     def _nearest(self, budget: QueryBudget, name: Name, private: bool) -> DelegationPoint:
-        """The deepest cut known at or above a name, to anybody or to this question."""
+        """The deepest one known at or above a name, in the cache or to this question."""
         dp = self._env.delegation_points.nearest(name, budget.now, private)
         if budget.delegation_points and not dp.configured:
             for zone in ancestors(name):
@@ -348,5 +348,5 @@ class Iterator:
 
 
 def _asked_at(name: Name, rtype: int) -> Name:
-    """The name at or above which the servers are that know: a DS lives above the cut, with its parent's (RFC 4035 §3.1.4.1)."""
+    """Where the servers are that know: those of a DS are the parent's, above the zone cut (RFC 4035 §3.1.4.1)."""
     return parent(name) if rtype == codes.DS else name

@@ -1,4 +1,4 @@
-"""What memory alone says to a question: step by step for iteration, as a whole for answers without any query."""
+"""What the caches alone say to a question: name by name for iteration, as a whole for answers without any query."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -75,7 +75,7 @@ def assemble(aliases: Sequence[Cname], end: Positive | Negative | DnameTooLong) 
 
 
 def chain_of(aliases: Sequence[Cname]) -> list[RRset]:
-    """The rrsets of a chain's aliases, in order."""
+    """The RRsets of a chain's aliases, in order."""
     return [rrset for alias in aliases for rrset in alias.chain]
 
 
@@ -85,7 +85,7 @@ def is_expiring(known: Known | None) -> bool:
 
 
 def answer(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Answer | None:
-    """The whole answer from memory, or None if any part of it is missing."""
+    """The whole answer from the caches, or None if any part of it is missing."""
     aliases: list[Cname] = []
     name = lower(name)
     expiring = False

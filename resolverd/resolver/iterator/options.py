@@ -12,7 +12,7 @@ from resolverd.wire.rrset import RRset
 
 
 class TtlBounds(NamedTuple):
-    """Bounds on TTLs, in seconds, applied once, where data comes in: what clients are told is what is kept."""
+    """Bounds on TTLs, in seconds, applied once, where data comes in: what clients get is what is kept."""
 
     min_ttl: int = 0
     max_ttl: int = 86400

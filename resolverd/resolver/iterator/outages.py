@@ -1,10 +1,10 @@
 """Zones none of whose servers answers: nobody waits for them, and one question now and then finds them again (RFC 9520 §3.2).
 
-A question to which all servers of a zone were silent makes the zone suspected, and no more than that: there are servers that
-drop single names or types (RFC 4074 §4.1), and a stranger may ask for just those. The next question is then preceded by one of
-our own, for the zone itself; whatever comes back to that clears the zone. If nothing does, the zone is out for
-`bounds.OUTAGE_HOLD` seconds: all its names fail at once. Then our own question goes out again, once however many wait for it
-(the driver sends no question twice).
+A question to which all servers of a zone were silent makes the zone suspected to be down, and no more than that: there are
+servers that drop single names or types (RFC 4074 §4.1), and a client may ask for just those. The next question is then preceded
+by a probe, a question for the zone itself; whatever comes back to that clears the zone. If nothing does, the zone is down for
+`bounds.OUTAGE_HOLD` seconds: all its names fail at once. Then the probe goes out again, once however many wait for it (the
+driver sends no question twice).
 """
 
 from collections import OrderedDict
@@ -27,12 +27,12 @@ class ZoneState(Enum):
     """How a zone stands whose servers were silent."""
 
     USABLE = "may be asked"
-    DOWN = "known to be out: not to be asked"
-    STILL_DOWN = "was just found to be out, still or again"
+    DOWN = "known to be down: not to be asked"
+    STILL_DOWN = "was just found to be down, still or again"
 
 
 class _Outage(NamedTuple):
-    """`servers`: those that were silent; `until`: it counts as out so long; `begun`: when our own question began to go out
+    """`servers`: those that were silent; `until`: it counts as down so long; `begun`: when our own question began to go out
     (monotonic seconds)."""
 
     servers: frozenset[Server]
@@ -41,7 +41,7 @@ class _Outage(NamedTuple):
 
 
 class Outages:
-    """Memory of zones that are suspected or out, bounded; the newest stay."""
+    """Zones that are suspected to be down or known to be, bounded; the newest stay."""
 
     def __init__(self, infra: InfraCache, entries: int = bounds.MAX_OUTAGES):
         self._infra = infra
@@ -57,7 +57,7 @@ class Outages:
             self._put(zone, _Outage(frozenset(servers)))
 
     def add_without_servers(self, zone: Name, now: float) -> None:
-        """None of the zone's servers has an address that could be found out, so that it is out for a while."""
+        """None of the zone's servers has an address that could be found out, so that it is down for a while."""
         self._put(zone, _Outage(frozenset(), now + bounds.FAILURE_TTL))
 
     def is_down(self, zone: Name, servers: Sequence[Server], now: float) -> bool:
@@ -70,7 +70,7 @@ class Outages:
         self._zones.clear()
 
     def check(self, budget: QueryBudget, dp: DelegationPoint, servers: Sequence[Server]) -> Generator[Any, Any, ZoneState]:
-        """How the cut's zone stands with these servers; where that is not known, they are asked."""
+        """Whether the zone may be asked, given these servers; where that is not known, they are probed."""
         outage = self._of(dp.zone, servers, budget.now)
         if outage is None:
             return ZoneState.USABLE

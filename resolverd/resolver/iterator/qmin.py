@@ -24,7 +24,7 @@ _REGISTRY = 1
 
 
 class Minimiser:
-    """What to ask next for one name, as the cuts get deeper."""
+    """What to ask next for one name, as the delegations get deeper."""
 
     __slots__ = ("_full", "_hidden", "_labels", "_name", "_qtype", "_real", "_shown", "_steps", "_substitute")
 

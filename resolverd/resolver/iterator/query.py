@@ -1,4 +1,4 @@
-"""Asking one server one question, in the forms that its turn takes (`fallback`); what it says is scrubbed and learnt."""
+"""One question to one server, in the forms that `fallback` takes; what it says is classified, scrubbed and cached."""
 
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
@@ -63,7 +63,7 @@ class ServerQuery:
         qtype: int,
         minimised: bool,
     ) -> Generator[Any, Any, Found]:
-        """What the server says to the question as one of the cut's zone, and the glue that came with a referral."""
+        """What the server says to the question as one of the zone `dp`, and the glue that came with a referral."""
         options, infra, address = self._options, self._infra, server.address
         fallback = Fallback(server, attempts, infra.capabilities, options.random_case)
         while (form := fallback.form(budget.now)) is not None:
@@ -92,7 +92,7 @@ class ServerQuery:
                 if fallback.no_reply(form, reply.failed, budget.now):
                     continue
                 if reply.failed not in (Failed.LOCAL, Failed.TIMEOUT) and form.transport is not Transport.TCP:
-                    # Neither our own trouble is held against it, nor our own hurry, nor TCP against who answers over UDP.
+                    # Neither a local failure counts against it, nor a shortened wait, nor TCP against who answers over UDP.
                     infra.timed_out(address, budget.now, reply.now - reply.rtt)
                 form, reply = fallback.substitute(form, reply)
                 message = reply.message
@@ -141,27 +141,27 @@ class ServerQuery:
             # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
             self.learn(response, trust, budget.now, dp.expires)
         servers_named = _named_servers(response)
-        vouching = dp.zone if self._options.harden_glue else ROOT
-        return response, scrub.glue(message, servers_named, vouching) if servers_named else ()
+        bailiwick = dp.zone if self._options.harden_glue else ROOT
+        return response, scrub.glue(message, servers_named, bailiwick) if servers_named else ()
 
     def rto(
         self, dp: DelegationPoint, address: Address, attempts: Attempts, now: float, transport: Transport = Transport.UDP
     ) -> float:
-        """Seconds to wait for a server of the cut before anything else is tried as well."""
+        """Seconds to wait for a server of the zone before anything else is tried as well."""
         timeouts = attempts.failed.get(address, 0)
         alone = len(dp.servers) == 1
         return self._infra.rto(address, now, timeouts, transport, forwarder=dp.forward, alone=alone)
 
     def shorten_waits(self, dp: DelegationPoint, attempts: Attempts, now: float) -> float | None:
         """Wait less for those of whom it has turned out meanwhile how quick they are; when to look again, None if never."""
-        strangers = False
+        unmeasured = False
         for address, sent in attempts.waiting.items():
             if sent.ask.transport is Transport.UDP:
                 due = sent.at + self.rto(dp, address, attempts, now)
                 if due < sent.due:
                     attempts.waiting[address] = sent._replace(due=due)
-                strangers |= not self._infra.has_rtt(address, now)
-        return now + bounds.MIN_TIMEOUT if strangers else None
+                unmeasured |= not self._infra.has_rtt(address, now)
+        return now + bounds.MIN_TIMEOUT if unmeasured else None
 
     def resend(
         self, budget: QueryBudget, dp: DelegationPoint, ask: Ask, attempts: Attempts, rto: float
@@ -203,7 +203,7 @@ class ServerQuery:
 
 
 def _marked(response: Response, *, definite: bool) -> Response:
-    """The outcome as what it is: an authority's word, or not."""
+    """The response as what it is: from an authority, or not."""
     if isinstance(response, Unusable) and response.last_resort is not None:
         return response._replace(last_resort=response.last_resort._replace(definite=definite))
     if isinstance(response, Unusable | Referral) or response.definite is definite:
@@ -226,9 +226,9 @@ def _what_is_left(response: Response, message: Message) -> Response:
 
 
 def _looks_strange(message: Message, response: Response, zone: Name) -> bool:
-    """Whether it may be the answer of somebody on the way: of a resolver, without the zone's SOA, or not as registries answer.
+    """Whether it may have been intercepted: it is a resolver's, or without the zone's SOA, or not as registries answer.
 
-    Honest servers answer so as well, some of them always. It is no more than a reason to look whether the root still answers.
+    Honest servers answer so as well, some of them always. It is no more than a reason to check whether the root still answers.
     """
     if isinstance(response, Negative) and response.soa is None:
         return True

@@ -1,5 +1,5 @@
 """Can the internet be reached? A few servers are asked that must answer if it can: the root's or the forwarders, and some others
-that have answered of late, so that neither a stranger's dead domain nor an attack on the root makes us believe that it cannot.
+that have answered of late, so that neither a domain that is down nor an attack on the root makes us believe that it cannot.
 """
 
 from collections.abc import Generator
@@ -18,7 +18,7 @@ from resolverd.wire.names import ROOT
 
 
 class Reachability:
-    """Asks, when it is told to."""
+    """The check, made on demand."""
 
     def __init__(self, delegation_points: DelegationPoints, infra: InfraCache, rng: Random):
         self._delegation_points = delegation_points

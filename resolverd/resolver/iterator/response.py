@@ -66,7 +66,7 @@ class Negative(NamedTuple):
 
 
 class Referral(NamedTuple):
-    """A deeper cut: its NS RRset, with the DS RRset or its denial beside it."""
+    """A deeper zone: its NS RRset, with the DS RRset or its denial beside it."""
 
     ns: RRset
     authority: tuple[RRset, ...] = ()
@@ -101,7 +101,7 @@ class Unusable(NamedTuple):
 
     def describe(self) -> str:
         """In words."""
-        return f"useless: {self.text}"
+        return f"unusable: {self.text}"
 
 
 Conclusion: TypeAlias = Positive | Cname | Negative | DnameTooLong
@@ -131,7 +131,7 @@ def classify(
 def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Response:
     response = _meaning(message, qname, qtype, zone, forwarded)
     if not forwarded and not message.aa and message.flags & codes.RA and _claims(message):
-        # Somebody's cache, not the zone's server: what it says may be anybody's word.
+        # Somebody's cache, not the zone's server: what it says may be from anybody.
         # A root server is nobody's cache, whatever else may be.
         said = response.last_resort if isinstance(response, Unusable) else response
         last_resort = said if isinstance(said, Positive | Cname | Negative | DnameTooLong) and zone != ROOT else None

@@ -20,7 +20,7 @@ class Sent(NamedTuple):
 
 
 class Attempts:
-    """The sends of one question to one zone. `failed` counts how often each server has had its turn without an outcome."""
+    """The sends of one question to one zone. `failed` counts each server's attempts without a response."""
 
     __slots__ = (
         "_disabled", "_received", "_sends", "answered", "expected", "failed", "in_flight", "last_ask", "qmin_silent", "waiting",
@@ -74,7 +74,7 @@ class Attempts:
         return bool(self._disabled) and (address, feature) in self._disabled
 
     def overdue(self, now: float) -> list[Sent]:
-        """Take those out of `waiting` whose time is over, each with a turn less; those of them who were silent."""
+        """Take those out of `waiting` whose time is over, each as a failed attempt; those of them who were silent."""
         late = [(address, sent) for address, sent in self.waiting.items() if sent.due <= now]
         for address, _ in late:
             self.fail(address, silent=True)
@@ -86,15 +86,15 @@ class Attempts:
             if each is branch:
                 del self.in_flight[address]
                 return address
-        raise LookupError("nobody of whom anything is under way")
+        raise LookupError("no attempt of that branch is in flight")
 
     def fail(self, address: Address, *, silent: bool) -> None:
-        """Its turn is over. Who answered nonsense will do so again; who was silent may have lost a packet."""
+        """An attempt has failed. Who answered nonsense will do so again; who was silent may have lost a packet."""
         self.waiting.pop(address, None)
         self.failed[address] = self.failed.get(address, 0) + 1 if silent else bounds.SENDS_PER_SERVER
 
     def available(self, addresses: list[Address]) -> list[Address]:
-        """Those among the addresses that may have another turn. A connection under way repeats by itself what gets lost."""
+        """Those among the addresses that may be asked again. A connection in use repeats by itself what gets lost."""
         if not self.failed and not self.in_flight:
             return addresses
         return [address for address in addresses if self._is_available(address)]

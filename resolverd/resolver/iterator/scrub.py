@@ -22,7 +22,7 @@ _PROOFS = (codes.NSEC, codes.NSEC3)
 def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) -> tuple[list[RRset], Name]:
     """The rrsets of the answer section that lead from `qname` onwards, in order, and the name they lead to.
 
-    An alias ends it, unless the `whole` chain is wanted (of a forwarder, whose word is one): only the first alias of an
+    An alias ends it, unless the `whole` chain is wanted (of a forwarder, whose answer is one): only the first alias of an
     answer is surely the zone's own, the rest may be its server's cache (RFC 2181 §5.4.1). CNAMEs made from a DNAME are made
     anew from it (RFC 6672 §3.1). A DNAME whose target would be too long ends the chain as well.
     """
@@ -52,7 +52,7 @@ def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) ->
 def _alias(name: Name, qtype: int, found: dict[tuple[Name, int], RRset], dnames: list[RRset], zone: Name) -> list[RRset]:
     for dname in dnames:
         owner = lower(dname.owner)
-        # The DNAME's owner itself is not redirected (RFC 6672 §2.3), and one from outside the zone is nobody's word.
+        # The DNAME's owner itself is not redirected (RFC 6672 §2.3), and one from outside the zone is out of bailiwick.
         if name != owner and is_subdomain(name, owner) and is_subdomain(owner, zone) and len(dname.rdatas) == 1:
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, dname.rdatas[0])
             if len(target) > MAX_NAME:
@@ -82,7 +82,7 @@ def denial(message: Message, name: Name, zone: Name) -> tuple[RRset | None, tupl
 
 
 def referral(message: Message, name: Name, zone: Name) -> RRset | None:
-    """The NS RRset of a cut strictly below `zone` at or above `name`, or None."""
+    """The NS RRset of a zone strictly below `zone` at or above `name`, or None."""
     for rrset in message.authority:
         if rrset.rtype == codes.NS:
             owner = lower(rrset.owner)

@@ -1,4 +1,4 @@
-"""Whom a zone's question can be put to: addresses that are known, names that can be looked up, and what only the parent says."""
+"""Whom a zone's question can be put to: known addresses, names that can be looked up, and the parent's glue."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
@@ -11,13 +11,13 @@ from resolverd.resolver.iterator.retries import Attempts
 from resolverd.wire.ask import Core, Server
 from resolverd.wire.names import Address, Name, parent
 
-_DOUBTED = 2
+_DOUBTFUL_AFTER = 2
 """Silences of a server, none having answered, after which others are looked for where nobody has looked."""
 _NOTHING: Mapping[Name, Sequence[Address] | None] = MappingProxyType({})
 
 
 class Targets:
-    """The servers of one cut, for one question."""
+    """The servers of one zone, for one question."""
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class Targets:
         self._rng = rng
         self._by_address = {server.address: server for server in dp.servers}
         self._names: list[Name] = []
-        self._more = [self._half_known, self._parent_side]
+        self._more = [self._other_family, self._parent_glue]
         self.second_family = False
         """Whether the names to be looked up are of servers that have an address already, in vain."""
         self._lookups = self._failures = self._preferred = 0
         self.lookups: dict[Core, tuple[int, float]] = {}
-        """Look-ups under way: of how many names, and until when nothing else is tried."""
+        """Look-ups in flight: of how many names, and until when nothing else is tried."""
         for name in dp.unresolved:
             # An earlier question of this descent, for a minimised name, may have looked it up.
             learnt = delegation_points.usable(delegation_points.cached_addresses(name, now) or found.get(name) or ())
@@ -49,23 +49,23 @@ class Targets:
         rng.shuffle(self._names)
 
     def next_server(self, attempts: Attempts, now: float) -> Server | None:
-        """The server to be asked next, the parent's word for it included; None if there is none, or names come first."""
+        """The server to be asked next, those of the parent's glue included; None if there is none, or names come first."""
         while True:
             chosen = self._choose(attempts, now)
             if self._room > 0 and self._want_names(chosen, attempts, now):
                 return None
-            if self._more and (chosen is None or attempts.failed.get(chosen, 0) >= _DOUBTED):
+            if self._more and (chosen is None or attempts.failed.get(chosen, 0) >= _DOUBTFUL_AFTER):
                 self._more.pop(0)(now)
                 continue
             return None if chosen is None else self._by_address[chosen]
 
-    def _half_known(self, now: float) -> None:
+    def _other_family(self, now: float) -> None:
         """One family of addresses leads nowhere from here: the other may."""
         self._names = self._delegation_points.half_resolved(self._dp, now)
         self._rng.shuffle(self._names)
         self.second_family = True
 
-    def _parent_side(self, now: float) -> None:
+    def _parent_glue(self, now: float) -> None:
         """What the child says of its servers may be wrong where its parent is right."""
         self._add(self._delegation_points.parent_servers(self._dp, now))
 
@@ -112,7 +112,7 @@ class Targets:
 
     @property
     def _room(self) -> int:
-        """How many more names may be looked up; those under way may all fail."""
+        """How many more names may be looked up; those in flight may all fail."""
         if not self._names:
             return 0
         failures = self._failures + sum(number for number, _ in self.lookups.values())
@@ -128,10 +128,10 @@ class Targets:
             if chosen not in attempts.expected:
                 attempts.expected[chosen] = self._infra.expected(chosen, now)
             return chosen
-        # All dead: they are asked all the same, so that the end of an outage is noticed by the next question.
-        dead = [address for address in candidates if address not in attempts.expected]
+        # All down: they are asked all the same, so that the end of an outage is noticed by the next question.
+        down = [address for address in candidates if address not in attempts.expected]
         tried = sum(attempts.failed.get(address, 0) for address in attempts.last_ask if address not in attempts.expected)
-        if not dead or self._names or self.lookups or tried >= bounds.DEAD_TRIES:
+        if not down or self._names or self.lookups or tried >= bounds.DEAD_TRIES:
             return None
-        fewest = min(attempts.failed.get(address, 0) for address in dead)
-        return self._rng.choice([address for address in dead if attempts.failed.get(address, 0) == fewest])
+        fewest = min(attempts.failed.get(address, 0) for address in down)
+        return self._rng.choice([address for address in down if attempts.failed.get(address, 0) == fewest])

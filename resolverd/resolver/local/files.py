@@ -26,7 +26,7 @@ LOOK_EVERY = 2.0
 """Seconds between two looks at the files."""
 
 _AT_REST = 1.0
-"""Seconds for which a file must not have been written before it is read anew: a copy under way is no list yet."""
+"""Seconds for which a file must not have been written before it is read anew: a copy that is still going on is no list yet."""
 
 _MASTER = "zone"
 _ORDER = (_MASTER, *FORMATS)
@@ -83,7 +83,7 @@ class Change(NamedTuple):
 class LocalZoneFiles:
     """The zones made of those files.
 
-    `delegated_away` as `LocalZoneFiles` has it. `on_change` are told what has changed, on the event loop.
+    `delegated_away` as `LocalZones` has it. `on_change` are called with what has changed, on the event loop.
     """
 
     def __init__(self, files: ZoneSource, clock: Clock, counters: Counters, delegated_away: Iterable[Name] = ()):
@@ -219,8 +219,8 @@ class LocalZoneFiles:
         self.table = change.table
         for reading in change.readings:
             self._counters.add("zone_files", outcome=reading)
-        for told in self.on_change:
-            told(change)
+        for callback in self.on_change:
+            callback(change)
 
     def _named(self, found: Mapping[str, Stamp]) -> dict[str, Name]:
         """The files that are zones by their names, with their origins; odd names are remarked once."""

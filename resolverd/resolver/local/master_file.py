@@ -72,7 +72,7 @@ class _Zone(dns.zone.Zone):
 
 
 class _Tokens(dns.tokenizer.Tokenizer):
-    """Knows in which line the record under way began."""
+    """Knows in which line the record being read began."""
 
     begun = 1
 

@@ -66,7 +66,7 @@ class LocalZones:
     def delegations(self) -> Iterator[tuple[RRset, tuple[RRset, ...]]]:
         """Every delegation: its NS records, and the addresses of those servers that local zones know."""
         for zone in self:
-            for ns in zone.zone.cuts():
+            for ns in zone.zone.delegations():
                 targets = [lower(rdata.target(codes.NS, data)) for data in ns.rdatas]
                 yield ns, tuple(each for target in targets for each in self._addresses(zone, target))
 

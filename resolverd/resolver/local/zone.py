@@ -52,9 +52,11 @@ class Zone:
 
     def ask(self, name: Name, rtype: int, *, wildcards: bool = True) -> LocalAnswer:
         """The same, and where to go on. Without `wildcards`, only what has a name of its own is there."""
-        encloser, turn = self._descend(name, rtype)
-        if turn is not None:
-            return self._redirected(name, turn) if turn.rtype == codes.DNAME else LocalAnswer(self._referral(turn), name)
+        encloser, redirect = self._descend(name, rtype)
+        if redirect is not None:
+            if redirect.rtype == codes.DNAME:
+                return self._redirected(name, redirect)
+            return LocalAnswer(self._referral(redirect), name)
         if encloser == name:
             types = self._names[name]
         else:
@@ -82,7 +84,7 @@ class Zone:
         types = self._names.get(name, {})
         return [types[rtype] for rtype in (codes.A, codes.AAAA) if rtype in types]
 
-    def cuts(self) -> Iterator[RRset]:
+    def delegations(self) -> Iterator[RRset]:
         """The NS records of every zone that this one delegates."""
         for name, types in self._names.items():
             if name != self.origin and codes.NS in types:

@@ -73,12 +73,12 @@ class LineReader:
         return number
 
     def fault(self, text: str) -> None:
-        """Remark that the entry under way was passed over."""
+        """Remark that the entry being read was passed over."""
         self._bad_entries += 1
         self.remark(text)
 
     def remark(self, text: str, *, here: bool = True) -> None:
-        """Remark something that is no entry's fault; `here`: it is about the line under way."""
+        """Remark something that is no entry's fault; `here`: it is about the line being read."""
         self._count += 1
         if len(self._shown) < _SHOWN:
             self._shown.append(f"line {self._line}: {text}" if here else text)
