@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -31,8 +30,13 @@ Recheck: TypeAlias = Callable[[int], Awaitable[float | None]]
 """Asked once the client has waited, with the seconds: the points against it now; None if it is refused after all."""
 STORE_TIMEOUT = 1.0
 """Seconds for the store to say what it knows; mail passes then. Postfix waits for us meanwhile."""
+MAX_TRIES = 10
+"""How often a decision is made anew as somebody else has changed the triplet meanwhile; each time, somebody has got on."""
 COMPLAINT_INTERVAL = 60.0
 """Seconds between two log lines about a failing store: every attempt meets it, the counter has them all."""
+
+_Octets: TypeAlias = dict[tuple[str, bytes], bytes | None]
+"""Records as they were read, by table and key; None for none."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +60,6 @@ class Greylister:
         self._counters = counters
         self._allowed = allowed or Allowed()
         self._shipped = shipped or ShippedList()
-        self._locks = _KeyLocks()
         self._complained: float | None = None
 
     async def consider(
@@ -109,8 +112,8 @@ class Greylister:
         try:
             if not record:
                 async with asyncio.timeout(STORE_TIMEOUT):
-                    return (await self._decide(now, keys, score)).outcome
-            decision = await self._decide_locked(now, keys, score, passes=recheck is None)
+                    return (await self._decide(now, keys, score, {})).outcome
+            decision = await self._decide_and_write(now, keys, score, passes=recheck is None)
         except (StoreError, TimeoutError) as error:
             return self._without_store(error)
         if decision.outcome.state == "passed" and recheck is not None:
@@ -118,7 +121,7 @@ class Greylister:
             if fresh is None:
                 return _skipped("refused after it had waited")
             try:
-                decision = await self._decide_locked(now, keys, fresh, passes=True)
+                decision = await self._decide_and_write(now, keys, fresh, passes=True)
             except (StoreError, TimeoutError) as error:
                 return self._without_store(error)
         if decision.client is not None and decision.client.passes == rules.auto_allow_after:
@@ -127,39 +130,42 @@ class Greylister:
             log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
         return decision.outcome
 
-    async def _decide_locked(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
-        """Decide, and remember what follows; not that a triplet has passed unless `passes`."""
-        # Between reading and writing nobody else may decide on the triplet, or it passes for the first time twice. A client
-        # needs no turn: what it passes at one time counts once in any case.
-        async with asyncio.timeout(STORE_TIMEOUT), self._locks.lock(keys.triplets[0]):
-            decision = await self._decide(now, keys, score)
-            if passes or decision.outcome.state != "passed":
-                self._remember(decision, keys)
-        return decision
+    async def _decide_and_write(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
+        """Decide, and remember what follows; not that a triplet has passed unless `passes`. Raises StoreError, TimeoutError."""
+        async with asyncio.timeout(STORE_TIMEOUT):
+            for _ in range(MAX_TRIES):
+                read: _Octets = {}
+                decision = await self._decide(now, keys, score, read)
+                if (decision.outcome.state == "passed" and not passes) or await self._write(now, decision, keys, read):
+                    return decision
+        raise StoreError(f"others were at the same triplet {MAX_TRIES} times")
 
-    async def _decide(self, now: float, keys: "_Keys", score: float) -> Decision:
+    async def _decide(self, now: float, keys: "_Keys", score: float, read: "_Octets") -> Decision:
+        """Decide by what is stored, which stands in `read` then as it was."""
         rules = self._rules
         client: Client | None = None
         sender: Client | None = None
         seen: Triplet | None = None
         learns = False
         if rules.auto_allow_after:
-            client = await self._read(CLIENTS, keys.client, now, decide.decode_client)
+            client = await self._read(CLIENTS, keys.client, now, decide.decode_client, read)
         if not decide.is_allowed(client, rules):
             for key in keys.triplets:
-                found = await self._read(TRIPLETS, key, now, decide.decode_triplet)
+                found = await self._read(TRIPLETS, key, now, decide.decode_triplet, read)
                 if seen is None or (found is not None and found.passed):
                     seen = found
                 if seen is not None and seen.passed:
                     break
             # Of a triplet that has passed, the sender's other mail says nothing new: its proof is not asked for.
             if rules.auto_allow_after and not (seen is not None and seen.passed) and (whose := keys.sender()) is not None:
-                sender = await self._read(SENDERS, whose, now, decide.decode_client)
+                sender = await self._read(SENDERS, whose, now, decide.decode_client, read)
                 learns = True
         return decide.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
 
-    async def _read(self, table: str, key: bytes, now: float, decode: Callable[[bytes], T | None]) -> T | None:
-        octets = await self._store.get(table, key, now)
+    async def _read(
+        self, table: str, key: bytes, now: float, decode: Callable[[bytes], T | None], read: "_Octets"
+    ) -> T | None:
+        octets = read[table, key] = await self._store.get(table, key, now)
         if octets is None:
             return None
         record = decode(octets)
@@ -167,15 +173,37 @@ class Greylister:
             self._counters.add("greylist_damaged_records", table=table)
         return record
 
-    def _remember(self, decision: Decision, keys: "_Keys") -> None:
-        rules = self._rules
+    async def _write(self, now: float, decision: Decision, keys: "_Keys", read: "_Octets") -> bool:
+        """Remember what follows; False, with nothing remembered, where somebody has changed the triplet since it was read.
+
+        Otherwise it could pass for the first time twice, here or at two hosts. Of a client or sender it does not matter: what
+        passes at one time counts once.
+        """
+        first, last = keys.triplets[0], keys.triplets[-1]
         if (seen := decision.triplet) is not None:
-            for key in {keys.triplets[0], keys.triplets[-1]}:
-                self._store.put(TRIPLETS, key, decide.encode_triplet(seen), seen.expires(rules))
+            if not await self._swap(TRIPLETS, first, decide.encode_triplet(seen), seen.expires(self._rules), now, read):
+                return False
+            if last != first:
+                await self._write_alias(last, seen, now, read)
         if (client := decision.client) is not None:
-            self._store.put(CLIENTS, keys.client, decide.encode_client(client), client.expires(rules))
+            await self._swap(CLIENTS, keys.client, decide.encode_client(client), client.expires(self._rules), now, read)
         if (sender := decision.sender) is not None and (whose := keys.sender()) is not None:
-            self._store.put(SENDERS, whose, decide.encode_client(sender), sender.expires(rules))
+            await self._swap(SENDERS, whose, decide.encode_client(sender), sender.expires(self._rules), now, read)
+        return True
+
+    async def _write_alias(self, key: bytes, seen: Triplet, now: float, read: "_Octets") -> None:
+        """Remember a triplet under its other key as well; that it has passed there stays."""
+        for _ in range(MAX_TRIES):
+            if await self._swap(TRIPLETS, key, decide.encode_triplet(seen), seen.expires(self._rules), now, read):
+                return
+            there = await self._read(TRIPLETS, key, now, decide.decode_triplet, read)
+            if there is not None and (there.passed or not seen.passed):
+                return
+
+    async def _swap(self, table: str, key: bytes, value: bytes, expires: float, now: float, read: "_Octets") -> bool:
+        at = table, key
+        expected = read[at] if at in read else await self._store.get(table, key, now)
+        return await self._store.cas(table, key, expected, value, now, expires)
 
     def _without_store(self, error: Exception) -> GreylistOutcome:
         self._counters.add("greylist_store_failures")
@@ -211,26 +239,6 @@ def _keys(attempt: Attempt, verify: Callable[[], VerifiedDomains], rules: Greyli
         str(attempt.client_address).encode(),
         cache(sender),
     )
-
-
-class _KeyLocks:
-    """One at a time for each key. Keys stand here only while somebody has or awaits his turn: the crowd bounds the table."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[bytes, tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def lock(self, key: bytes) -> AsyncIterator[None]:
-        """Wait for one's turn with the key, and have it."""
-        lock, waiting = self._waiting.get(key) or (asyncio.Lock(), 0)
-        self._waiting[key] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, waiting = self._waiting.pop(key)
-            if waiting > 1:
-                self._waiting[key] = (lock, waiting - 1)
 
 
 def _skipped(reason: str) -> GreylistOutcome:

@@ -60,7 +60,7 @@ class DiskStore(InProcess):
         self._writing: dict[bytes, StoredValue | None] = {}
         self._batch: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._hot: OrderedDict[bytes, StoredValue] = OrderedDict()
+        self._hot: OrderedDict[bytes, StoredValue | None] = OrderedDict()
         self._sweep: asyncio.Future[int] | None = None
         self._failing = False
         self._closed = False
@@ -74,7 +74,7 @@ class DiskStore(InProcess):
             read = await self._read(at)
             # What was put or deleted meanwhile is newer than what the thread saw.
             known, held = self._in_memory(at)
-            if not known and read is not None:
+            if not known:
                 held = read
                 self._keep_hot(at, read)
         return held.value if held is not None and now < held.expires else None
@@ -101,7 +101,7 @@ class DiskStore(InProcess):
         """Forget the record."""
         at = address(table, key)
         self._change(at, None)
-        self._hot.pop(at, None)
+        self._keep_hot(at, None)
         self._changed(table, key, None)
 
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
@@ -158,14 +158,14 @@ class DiskStore(InProcess):
         for waiting in (self._unwritten, self._writing):
             if at in waiting:
                 return True, waiting[at]
-        held = self._hot.get(at)
-        if held is None:
+        if at not in self._hot:
             return False, None
         self._hot.move_to_end(at)
-        return True, held
+        return True, self._hot[at]
 
-    def _keep_hot(self, at: bytes, held: StoredValue) -> None:
-        if len(held.value) > bounds.STORE_HOT_OCTETS:
+    def _keep_hot(self, at: bytes, held: StoredValue | None) -> None:
+        """Keep at hand what stands there, or that nothing does: who reads it is soon to write it."""
+        if held is not None and len(held.value) > bounds.STORE_HOT_OCTETS:
             self._hot.pop(at, None)
             return
         self._hot[at] = held

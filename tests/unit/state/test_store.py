@@ -598,6 +598,23 @@ async def test_writes_are_never_refused_for_reads_that_wait(state: Path, monkeyp
     await store.close()
 
 
+async def test_that_nothing_is_there_is_known_as_well(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(state, 3)
+    store = await open_store(state, Counters())
+    stuck = Stuck(monkeypatch)
+    stuck.go.set()
+    for _ in range(2):
+        assert await store.get("t", b"none", NOW) is None
+        store.delete("t", b"0")
+        assert await store.get("t", b"0", NOW) is None
+        await store.flush()
+    assert stuck.read == [address("t", b"none")]
+    assert await store.cas("t", b"none", None, b"v", NOW, LATER)
+    assert await store.get("t", b"none", NOW) == b"v"
+    assert len(stuck.read) == 1
+    await store.close()
+
+
 async def test_what_is_large_is_not_kept_at_hand(state: Path) -> None:
     store = await open_store(state, Counters())
     assert isinstance(store, DiskStore)
