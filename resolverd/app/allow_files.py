@@ -22,7 +22,7 @@ CLIENTS: Final = "allow_clients"
 RECIPIENTS: Final = "allow_recipients"
 """The one with recipients."""
 MAX_SHOWN: Final = 20
-"""Faulty lines of one file that are told one by one."""
+"""Faulty lines of one file that are shown one by one."""
 
 
 class AllowFiles(NamedTuple):

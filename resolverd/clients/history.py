@@ -1,4 +1,4 @@
-"""The clients that have tried to deliver: noted without making anybody wait, and told to those who ask."""
+"""The clients that have tried to deliver: recorded without making anybody wait, and looked up."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class ClientHistory:
-    """Who is known. What strangers do here is bounded: beyond, the oldest note is let go, and the oldest offender."""
+    """What is known of clients. Bounded, as anybody may come: beyond, the oldest note is let go, and the oldest offender."""
 
     def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
         self._store = store

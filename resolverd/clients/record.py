@@ -39,7 +39,7 @@ class ClientRecord(NamedTuple):
 
     @property
     def expires(self) -> int:
-        """The wall second from which it is a stranger again."""
+        """The wall second from which it is unknown again."""
         return self.last + (KEPT_FOR if self.passed else UNPROVEN_KEPT_FOR)
 
     def __or__(self, other: "ClientRecord") -> "ClientRecord":
@@ -54,7 +54,7 @@ def client_key(client: Address) -> str:
 
 
 def record_of(verdict: Verdict, now: int) -> ClientRecord:
-    """The contact that a verdict bears witness of."""
+    """The record of the attempt that a verdict is of."""
     greylist = verdict.greylist
     passed = greylist is not None and (greylist.state in _PASSED or greylist.reason.endswith(" AWL"))
     return ClientRecord(now, now, now if passed and verdict.action is Action.ACCEPT else 0)

@@ -22,7 +22,7 @@ from resolverd.wire.names import Address
 
 _TABLES: Final = (CLIENTS, SENDERS, TRIPLETS)
 MAX_SHOWN: Final = 1000
-"""Records told at once."""
+"""Records given at once."""
 MAX_LOOKED_AT: Final = 50_000
 """Records looked at for one question: a second or two; the answer then says where to go on."""
 
@@ -36,7 +36,7 @@ class RecordFilter(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Where a look into the store goes on."""
+    """Where a search of the store goes on."""
 
     table: str
     key: bytes
@@ -46,7 +46,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Cursor":
-        """The place that a text names. Raises ValueError."""
+        """The cursor that a text names. Raises ValueError."""
         table, _, key = text.partition(":")
         if table not in _TABLES:
             raise ValueError("no such table")
@@ -184,7 +184,7 @@ class GreylistAdmin:
 
 
 def _fits(record: GreylistRecord, wanted: RecordFilter) -> bool:
-    """Whether a triplet has the sender and the recipient that are sought, levelled as it is itself."""
+    """Whether a triplet has the sender and the recipient wanted, normalized as it is itself."""
     if wanted.sender is None and wanted.recipient is None:
         return True
     _, sender, recipient = parts(triplet(record.origin, wanted.sender or "", wanted.recipient or ""))

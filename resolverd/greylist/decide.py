@@ -1,4 +1,4 @@
-"""Greylisting as Postgrey 1.37 does it: a stranger is told to come back, and believed when it does.
+"""Greylisting as Postgrey 1.37 does it: an unknown triplet is told to come back, and passes when it does.
 
     unknown ──first try──> waiting ──retry after `delay`──> passed ──seen within `max_age`──> passed
                               └──no retry within `retry_window`: the next try is a first one again
@@ -8,10 +8,10 @@ wait any more. Times are whole wall-clock seconds: with ``delay = 1s`` a retry i
 has waited (a second MX record on the same host then costs senders no time).
 
 Some things are done better than there. That a triplet passed is remembered, not derived from the present `delay`, so that
-neither a longer delay nor a clock set back makes strangers of old friends. A known triplet is written again only once in a
+neither a longer delay nor a clock set back makes a passed triplet unknown. A known triplet is written again only once in a
 while, not with every message. What speaks against a client can make it wait longer (`delay_per_point`). And senders are
 learnt as clients are: who sends one-time codes and login links sends them to everybody, each time from another host to
-somebody new, and nobody waits five minutes for a code that is good for ten. An organisation that is proved
+somebody new, and nobody waits five minutes for a code that is good for ten. An organisation that is verified
 (`greylist.organisation`) and has passed `auto_allow_after` times with one sender domain waits no more with it.
 """
 
@@ -51,7 +51,7 @@ class GreylistRules:
         return min(HOUR, self.max_age // 24)
 
     def wait(self, score: float) -> int:
-        """Seconds that a stranger with this score has to wait: never less than `delay`, and always time left to retry."""
+        """Seconds that an unknown triplet with this score has to wait: never less than `delay`, and always time left to retry."""
         longer = int(self.delay * (1 + self.delay_per_point * max(score, 0.0)))
         return max(self.delay, min(longer, self.retry_window // 2))
 
@@ -108,7 +108,7 @@ def decide(
 ) -> Decision:
     """What becomes of a try at `now` (wall seconds), with what is known of its triplet, its client and its sender.
 
-    `score`: the points against it. `learns`: the organisation is proved, so a success counts for its sender, too.
+    `score`: the points against it. `learns`: the organisation is verified, so a success counts for its sender, too.
 
     ======================  ============  =================================
     outcome                 state         reason (Postgrey's words)

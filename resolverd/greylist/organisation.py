@@ -1,4 +1,4 @@
-"""Whose mail an attempt is, by what is proved of it: the name under which greylisting remembers where it comes from.
+"""Whose mail an attempt is, by what is verified of it: the name under which greylisting remembers where it comes from.
 
 Big senders retry from any of their hosts, in any of their networks; a triplet of network, sender and recipient then is new
 at every try, for hours. What their hosts have in common is the domain that they can be shown to belong to. In order:
@@ -8,11 +8,11 @@ at every try, for hours. What their hosts have in common is the domain that they
 3. the network
 
 That is ``key = "organisation"``. By network, too, the senders of an organisation are learnt (`greylist.decide`), but for the
-first proof alone: whoever names its hosts in SPF answers for them, while all the lines of an access provider have hostnames
+first of these alone: whoever names its hosts in SPF answers for them, while all the lines of an access provider have hostnames
 that lead back, those of its customers' bots among them.
 
 A retry is looked up under each name that it has, in this order, and remembered under the first and the last: nobody is a
-stranger because something could be proved at one try and not at the other, and Postgrey's records count as they are.
+stranger because something could be verified at one try and not at the other, and Postgrey's records count as they are.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from resolverd.mail.domains import canonical, registrable
 
 
 class VerifiedDomains(NamedTuple):
-    """What is proved of a client. Empty: nothing.
+    """The domains verified of a client; empty for none.
 
     `spf_domain`: the domain (of the sender, or of HELO for the null sender) whose SPF record gives the client ``pass`` by a
     mechanism that does not pass everybody. `hostname`: a name of the client that leads back to its address.
@@ -33,12 +33,12 @@ class VerifiedDomains(NamedTuple):
 
     @property
     def by_spf(self) -> "VerifiedDomains":
-        """What of this SPF proves."""
+        """What of this SPF verifies."""
         return self._replace(hostname="")
 
     @property
     def organisations(self) -> tuple[str, ...]:
-        """The registered domains that it belongs to, the strongest proof first."""
+        """The registered domains that it belongs to, the strongest verification first."""
         domains = (canonical(text) for text in self if text)
         return tuple(dict.fromkeys(held for domain in domains if domain and (held := registrable(domain))))
 

@@ -1,6 +1,6 @@
-"""The senders that are never greylisted as shipped: those that retry badly, by what is proved of a client, never by what it says.
+"""The senders that are never greylisted as shipped: those that retry badly, by the domains verified of a client, never by what it says.
 
-The list is ``data/greylist_allowed.toml``, dated, each entry with the reason and where it is told.
+The list is ``data/greylist_allowed.toml``, dated, each entry with the reason and its source.
 """
 
 import tomllib
@@ -26,9 +26,9 @@ class ShippedList(NamedTuple):
         """Whether it holds anybody."""
         return bool(self.hosts or self.domains)
 
-    def holds(self, proof: VerifiedDomains) -> bool:
+    def holds(self, verified: VerifiedDomains) -> bool:
         """Whether a client is shown to be one of them: by a name that leads back to it, or by SPF of its sender's domain."""
-        return _is_below(proof.hostname, self.hosts) or _is_below(proof.spf_domain, self.domains)
+        return _is_below(verified.hostname, self.hosts) or _is_below(verified.spf_domain, self.domains)
 
 
 def read(text: str) -> ShippedList:

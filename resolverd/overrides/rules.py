@@ -1,10 +1,10 @@
-"""The admin's own word on a client or a sender: allow or deny, for how long, for whom, and why. Pure: values and an index.
+"""Overrides: what the admin allows and denies, for how long, for whom, and why. Pure: values and an index.
 
 What is named: an address, a network, a domain (itself and everything below), or a sender's address. A domain is a client's
 where the client's name leads back to its address (RFC 8601 §2.7.3), never by what the client says of itself; what the
 client says of itself can be held against it.
 
-Of several that hold, the most particular counts: sender address, client address, domain (the longest), network (the
+Of several in force, the most specific counts: sender address, client address, domain (the longest), network (the
 narrowest); of two on the same subject the one for this recipient alone; of two such the later. So a ban for an hour wins
 over an older allowance, and gives it back when the hour is over.
 """
@@ -47,7 +47,7 @@ _ADDRESS_CHARS = re.compile(r"[^\s<>()\[\]\\,;:\"\x00-\x1f\x7f]+")
 
 
 class Kind(StrEnum):
-    """What an override names, the most particular first."""
+    """What an override names, the most specific first."""
 
     SENDER = "sender"
     ADDRESS = "address"
@@ -111,7 +111,7 @@ class Override(NamedTuple):
 
 
 class OverrideMatch(NamedTuple):
-    """An override that holds for an attempt, and what its subject is in it."""
+    """An override that is in force for an attempt, and what its subject is in it."""
 
     override: Override
     role: Role
@@ -290,7 +290,7 @@ class OverrideIndex:
         return self._kinds[Kind.DOMAIN] > 0
 
     def matches(self, subjects: Subjects, now: float) -> list[OverrideMatch]:
-        """Those that hold for these parties at `now` (wall seconds), the most particular first."""
+        """Those in force for these subjects at `now` (wall seconds), the most specific first."""
         if not self._count:
             return []
         found: dict[Key, OverrideMatch] = {}
@@ -301,7 +301,7 @@ class OverrideIndex:
         return sorted(found.values(), key=lambda matches: _specificity(matches.override), reverse=True)
 
     def matching_domain(self, domain: str, now: float) -> list[OverrideMatch]:
-        """Those that name a domain or one above it and hold for everybody, the most particular first."""
+        """Those that name a domain or one above it and hold for everybody, the most specific first."""
         return self.matches(Subjects(names=(domain,)), now)
 
     def _subjects(self, subjects: Subjects) -> Iterator[tuple[str, Role]]:
@@ -322,7 +322,7 @@ class OverrideIndex:
 
 
 def decide(matches: Iterable[OverrideMatch]) -> Override | None:
-    """The override that decides: of those that hold, most particular first, the first that allows everything or denies.
+    """The override that decides: of those in force, most specific first, the first that allows everything or denies.
 
     What the client says of itself may be forged, so it is no ground to allow everything. Who is denied for good is not better
     off for a ban beside it: of the denials before any allowance, one that is not temporary decides.

@@ -140,7 +140,7 @@ class OverrideStore:
         if before is None and len(self.index) >= bounds.OVERRIDES:
             raise Full
         until = 0 if new.duration is None else now + max(new.duration, 1)
-        # Who speaks later has the last word, within a second as well.
+        # The later of two decides, within a second as well.
         others = (each.since + 1 for each in self.index.of(new.key.subject) if each.key.action != new.key.action)
         since = max([now, *others])
         if before is not None and before.owner != new.owner and until and not 0 < before.until <= until:
