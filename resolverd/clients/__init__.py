@@ -1,1 +1,1 @@
-"""What is known of clients: `record` (of one), `history` (noted), `names` (what it is called, and does that lead back?)."""
+"""What is known of clients: `record` (of one, pure), `history` (all of them, kept in the store)."""

@@ -1,4 +1,4 @@
-"""The senders that are never greylisted as shipped: those that retry badly, by the domains verified of a client, never by what it says.
+"""The senders that are never greylisted as shipped: those that retry badly, by their verified domains, never by what they say.
 
 The list is ``data/greylist_allowed.toml``, dated, each entry with the reason and its source.
 """
