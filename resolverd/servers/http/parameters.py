@@ -92,9 +92,8 @@ def _value(kind: Any, value: object) -> object:
     extra: dict[str, Any] = {}
     if isinstance(info, inspect.Metadata):
         schema, extra, info = info.extra_json_schema or {}, info.extra or {}, info.type
-    lax = isinstance(value, str) and isinstance(info, inspect.IntType | inspect.FloatType | inspect.BoolType)
     try:
-        found = msgspec.convert(value, kind, strict=not lax)
+        found = msgspec.convert(value, kind, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
         raise msgspec.ValidationError(_expected(info, schema.get("description")) or str(error)) from None
     if "valid" in extra and not extra["valid"](found):
