@@ -1,20 +1,13 @@
 """What the service knows of a client, as lists: noptr, nofcrdns, firstseen, greypassed, offenders, why."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, ip_address
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scriptedlists import SERVFAIL, TIMEOUT, ScriptedResolver, a, denial
-from stores import NOW
 from virtualtime import VirtualClock, virtual
 
-from resolverd import bounds
 from resolverd.clients.history import SINCE, TABLE, ClientHistory
-from resolverd.clients.record import ClientRecord, client_key, decode_record, encode_record, is_worth_writing, new_for
 from resolverd.dnsbl.engine import Engine
 from resolverd.failures import StoreError
 from resolverd.greylist.decide import Client, encode_client
@@ -24,7 +17,6 @@ from resolverd.metrics import Counters
 from resolverd.policy.client_names import ClientNames
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.state.base import Store
-from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
@@ -235,106 +227,6 @@ async def test_a_store_that_fails_is_no_word() -> None:
     assert await w.a("why") == NX
 
 
-# -- what is kept
-
-
-def test_golden_octets() -> None:
-    assert encode_record(ClientRecord(1_700_000_000, 1_700_000_100, 0)).hex() == "016553f1006553f16400000000"
-    assert decode_record(encode_record(ClientRecord(1, 2, 3))) == ClientRecord(1, 2, 3)
-
-
-times = st.integers(0, 2**32 - 1)
-contacts = st.builds(ClientRecord, times, times, times)
-
-
-@given(contacts, contacts, contacts)
-def test_contacts_add_up_in_any_order(one: ClientRecord, two: ClientRecord, three: ClientRecord) -> None:
-    assert (one | two) | three == one | (three | two)
-    assert one | one == one
-    assert decode_record(encode_record(one)) == one
-
-
-@given(st.binary(max_size=20))
-def test_damage_is_nobody(octets: bytes) -> None:
-    assert decode_record(octets) is None or (len(octets) == 13 and octets[0] == 1)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "worth"),
-    [
-        (None, ClientRecord(5, 5), True),
-        (ClientRecord(5, 5), ClientRecord(5, 5 + 3599), False),
-        (ClientRecord(5, 5), ClientRecord(5, 5 + 3600), True),
-        (ClientRecord(5, 5), ClientRecord(5, 6, 6), True),
-        (ClientRecord(5, 6, 6), ClientRecord(5, 7, 7), False),
-        (ClientRecord(5, 5), ClientRecord(4, 5), True),
-    ],
-)
-def test_what_is_worth_writing(before: ClientRecord | None, after: ClientRecord, worth: bool) -> None:
-    assert is_worth_writing(before, after) is worth
-
-
-def test_strangers_are_forgotten_sooner() -> None:
-    assert (ClientRecord(0, 100).expires, ClientRecord(0, 100, 50).expires) == (100 + 7 * DAY, 100 + 35 * DAY)
-
-
-def test_a_clock_set_back_makes_nobody_new_for_longer_than_a_day() -> None:
-    assert new_for(ClientRecord(1000 * DAY, 1000 * DAY), None, 5.0) == DAY
-
-
-@pytest.mark.parametrize(
-    ("client", "name"),
-    [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64")],
-)
-def test_what_a_client_is_known_as(client: str, name: str) -> None:
-    assert client_key(ip_address(client)) == name
-
-
-@pytest.fixture(params=["memory", "disk"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else await open_store(tmp_path / "var", Counters())
-    yield opened
-    await opened.close()
-
-
-class Clock:
-    now = NOW
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-
-async def test_acquaintances_outlive_a_restart(store: Store) -> None:
-    clock = Clock()
-    first = ClientHistory(store, clock, Counters())
-    first.note(verdict(state="passed"))
-    await first.write_notes()
-    clock.now += 2 * DAY
-    again = ClientHistory(store, clock, Counters())
-    assert await again.new_for(CLIENT) == 0
-    assert await again.has_passed(CLIENT)
-    again.note(verdict())
-    await again.write_notes()
-    assert await store.get(TABLE, b"1.2.3.4", clock.now) == encode_record(ClientRecord(int(NOW), int(clock.now), int(NOW)))
-    clock.now += 35 * DAY
-    assert await again.new_for(CLIENT) == DAY
-
-
-async def test_a_run_writes_what_is_noted(store: Store) -> None:
-    first = ClientHistory(store, Clock(), Counters())
-    task = asyncio.create_task(first.run())
-    first.note(verdict())
-    for _ in range(500):
-        if await store.get(TABLE, b"1.2.3.4", NOW) is not None:
-            break
-        await asyncio.sleep(0.01)
-    task.cancel()
-    assert await store.get(TABLE, b"1.2.3.4", NOW) == encode_record(ClientRecord(int(NOW), int(NOW)))
-
-
 class Broken(MemoryStore):
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         raise StoreError("out of order")
@@ -357,10 +249,3 @@ async def test_without_a_store_nobody_is_listed(broken: type[MemoryStore]) -> No
     assert w.clock.monotonic() - began <= 8
     if broken is Broken:
         await w.history.write_notes()
-
-
-def test_strangers_fill_no_table() -> None:
-    known = ClientHistory(MemoryStore(), Clock(), Counters())
-    for number in range(bounds.CLIENT_NOTES + 100):
-        known.note(verdict(Action.REJECT, ip_address(number)))
-    assert len(known._notes) == len(known._refusals) == bounds.CLIENT_NOTES
