@@ -28,7 +28,7 @@ from resolverd.resolver.mesh import Timeouts
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.ask import Ask, Failed, Server, Transport
-from resolverd.wire.names import from_text
+from resolverd.wire.names import ROOT, from_text
 
 SECTIONS = ("one client question", "servers")
 EVIL = "45.0.0.1"
@@ -120,13 +120,13 @@ async def test_the_budget_of_queries_is_exact(tmp_path: Path) -> None:
 def test_a_query_budget_is_one_sum_and_ends() -> None:
     budget = QueryBudget(100.0)
     for _ in range(bounds.MAX_QUERIES):
-        budget.charge()
+        budget.charge(ROOT, ROOT)
     with pytest.raises(Exhausted):
-        budget.charge()
+        budget.charge(ROOT, ROOT)
     late = QueryBudget(100.0)
     late.now = 100.0 + bounds.RECURSION_TIME
     with pytest.raises(Exhausted):
-        late.charge()
+        late.charge(ROOT, ROOT)
     for charge, limit in ((budget.charge_lookup, bounds.MAX_LOOKUPS), (budget.charge_step, bounds.MAX_STEPS)):
         for _ in range(limit):
             charge()

@@ -107,14 +107,6 @@ class QueryBudget:
         """Whether data of the question itself is to be fetched although it is remembered."""
         return self.refresh is Refresh.ALL or (self.refresh is Refresh.EXPIRING and expiring)
 
-    def charge(self) -> None:
-        """One more query is about to leave. Raises Exhausted."""
-        if self.queries >= bounds.MAX_QUERIES:
-            raise Exhausted(f"{self.queries} queries sent")
-        if self.now >= self.deadline:
-            raise Exhausted(f"{bounds.RECURSION_TIME:g} s passed")
-        self.queries += 1
-
     def share(self, shared_budget: SharedBudget | None) -> None:
         """Somebody else waits for the same answer, and shares its cost; without a budget of their own, the cost is unlimited."""
         if shared_budget is None:
@@ -134,10 +126,15 @@ class QueryBudget:
             raise Exhausted(f"{self._steps_taken} steps from zone to zone")
         self._steps_taken += 1
 
-    def meter(self, qname: Name, zone: Name) -> None:
-        """The query that is about to leave is for servers of `zone` (`QueryMeter`, `SharedBudget`). Raises Exhausted where it
-        must not leave."""
-        if self._shared_budgets is not None and not any(shared_budget.take(zone) for shared_budget in self._shared_budgets):
+    def charge(self, qname: Name, zone: Name) -> None:
+        """One more query is about to leave, for servers of `zone` (`QueryMeter`, `SharedBudget`). Raises Exhausted where it must
+        not."""
+        if self.queries >= bounds.MAX_QUERIES:
+            raise Exhausted(f"{self.queries} queries sent")
+        if self.now >= self.deadline:
+            raise Exhausted(f"{bounds.RECURSION_TIME:g} s passed")
+        self.queries += 1
+        if self._shared_budgets is not None and not any(shared.take(zone) for shared in self._shared_budgets):
             self.shared_exhausted = True
             raise Exhausted("as many queries were sent as a mail may cost")
         if self._meter is not None and not self._meter.charge(qname, zone):

@@ -1,33 +1,27 @@
 """What the caches alone say to a question: name by name for iteration, as a whole for answers without any query."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from functools import partial
 
 from resolverd import bounds
 from resolverd.resolver.cache.rrsets import Hit, RRsetCache
-from resolverd.resolver.iterator.response import Cname, DnameTooLong, Negative, Positive
+from resolverd.resolver.iterator.response import Cname, Conclusion, DnameTooLong, Negative, Positive
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
 from resolverd.wire.rrset import RRset, Security, Trust, each_once
 
-Known: TypeAlias = Positive | Cname | Negative | DnameTooLong
-"""What memory can know."""
 
-
-def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Known | None:
+def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Conclusion | None:
     """The data of `name` (lower case), an alias, a denial, or None for nothing known; with `stale_ttl`, stale data too."""
-
-    def get(owner: Name, kind: int) -> Hit | None:
-        return rrsets.get(owner, kind, now) if stale_ttl is None else rrsets.stale(owner, kind, now, stale_ttl)
-
-    hit = get(name, rtype)
+    get = rrsets.get if stale_ttl is None else partial(rrsets.stale, ttl=stale_ttl)
+    hit = get(name, rtype, now)
     if hit is not None:
         if hit.rrset is not None:
             return Positive((hit.rrset,), hit.authority, hit, _is_definite(hit))
         return negative_of(hit, name, rtype)
     if rtype != codes.CNAME:
-        hit = get(name, codes.CNAME)
+        hit = get(name, codes.CNAME, now)
         if hit is not None and hit.rrset is not None:
             # An alias that was made from a DNAME has it beside it, and in front of it in the answer.
             dname = tuple(rrset for rrset in hit.authority if rrset.rtype == codes.DNAME)
@@ -35,7 +29,7 @@ def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int 
             target = lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0]))
             return Cname((*dname, hit.rrset), target, proof, hit, _is_definite(hit))
     for owner in ancestors(name)[1:-1] if rrsets.has_dnames else ():
-        hit = get(owner, codes.DNAME)
+        hit = get(owner, codes.DNAME, now)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
             # RFC 6672 §3.4: a cached DNAME redirects every name below it. Only a validated one: a forged DNAME would
             # take a whole tree away, where a forged CNAME takes one name.
@@ -79,7 +73,7 @@ def chain_of(aliases: Sequence[Cname]) -> list[RRset]:
     return [rrset for alias in aliases for rrset in alias.chain]
 
 
-def is_expiring(known: Known | None) -> bool:
+def is_expiring(known: Conclusion | None) -> bool:
     """Whether little of its life is left, so that it is worth being asked for again while it still serves."""
     return known is not None and known.hit is not None and 0 < known.hit.fraction <= bounds.PREFETCH_SHARE
 

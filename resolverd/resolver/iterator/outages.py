@@ -131,8 +131,7 @@ def probe(
 ) -> Generator[Any, Any, Reply | None]:
     """What comes back to a question for the zone itself, malformed replies included; None for nothing. Raises Exhausted."""
     transport = Transport.TLS if server.tls_name else Transport.UDP
-    budget.charge()
-    budget.meter(zone, zone)
+    budget.charge(zone, zone)
     ask = Ask(server, zone, qtype, transport, timeout, recursion, edns_size=0, dnssec=False)
     reply = yield from exchange(budget, ask, zone)
     budget.received(reply)

@@ -69,9 +69,8 @@ class ServerQuery:
         while (form := fallback.form(budget.now)) is not None:
             rto = self.rto(dp, address, attempts, budget.now, form.transport)
             size = options.edns_size if form.edns else 0
-            budget.charge()
             asked = qname if dp.forward else dp.zone
-            budget.meter(qname, asked)
+            budget.charge(qname, asked)
             # What may be had in another way is not waited for to the end.
             timeout = budget.deadline - budget.now
             timeout = min(rto, timeout) if fallback.has_alternative else timeout
@@ -106,12 +105,7 @@ class ServerQuery:
             if message.tc:
                 budget.trace(dp.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
                 return Unusable(f"{server} truncates over TCP"), ()
-            said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=options.is_list_name(qname))
-            response = options.ttl_bounds_of(qname).clamp(said)
-            trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if dp.configured else Trust.UNPROVEN
-            if not _is_complete(message, response):
-                trust, response = Trust.UNPROVEN, _what_is_left(response, message)
-            response = _marked(response, definite=trust >= Trust.ANSWER)
+            response, trust = self._read(message, dp, qname, qtype)
             budget.trace(dp.zone, ask, reply, response)
             if (qname, qtype) == (ROOT, codes.NS):
                 if not isinstance(response, Positive):
@@ -121,7 +115,7 @@ class ServerQuery:
             elif dp.configured:
                 if self._check.intercepted:
                     return _marked(response, definite=False), ()
-            elif _looks_strange(message, response, dp.zone):
+            elif _may_be_intercepted(message, response, dp.zone):
                 root = yield from self._root(budget)
                 if root is RootStatus.INTERCEPTED:
                     return Unusable("somebody else answers in the servers' place"), ()
@@ -131,10 +125,20 @@ class ServerQuery:
                 budget.referred(qname, asked)
             part = answering_zone(response, qname) if dp.forward else ROOT
             if fallback.accept(form, reply, response, part, not minimised, budget.now):
-                return self._taken(budget, dp, message, response, trust, minimised)
+                return self._accepted(budget, dp, message, response, trust, minimised)
         return fallback.final() or Unusable(f"{server} was asked often enough", silent=True), ()
 
-    def _taken(
+    def _read(self, message: Message, dp: DelegationPoint, qname: Name, qtype: int) -> tuple[Response, Trust]:
+        """What a message says, its TTLs within their bounds, and how far it is trusted."""
+        options = self._options
+        said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=options.is_list_name(qname))
+        response = options.ttl_bounds_of(qname).clamp(said)
+        trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if dp.configured else Trust.UNPROVEN
+        if not _is_complete(message, response):
+            trust, response = Trust.UNPROVEN, _what_is_left(response, message)
+        return _marked(response, definite=trust >= Trust.ANSWER), trust
+
+    def _accepted(
         self, budget: QueryBudget, dp: DelegationPoint, message: Message, response: Response, trust: Trust, minimised: bool
     ) -> Found:
         if not (minimised and isinstance(response, Negative) and response.nxdomain):
@@ -168,8 +172,7 @@ class ServerQuery:
     ) -> Generator[Any, Any, None]:
         """Send what a server has been asked once more, as lost packets want it."""
         asked = ask.qname if dp.forward else dp.zone
-        budget.charge()
-        budget.meter(ask.qname, asked)
+        budget.charge(ask.qname, asked)
         attempts.sent(ask, budget.now, rto)
         address = ask.server.address
         if ask.cookie and not self._infra.capabilities.is_proven(address, Feature.COOKIE, budget.now):
@@ -225,7 +228,7 @@ def _what_is_left(response: Response, message: Message) -> Response:
     return response if isinstance(response, Unusable | Referral) else Unusable("damaged")
 
 
-def _looks_strange(message: Message, response: Response, zone: Name) -> bool:
+def _may_be_intercepted(message: Message, response: Response, zone: Name) -> bool:
     """Whether it may have been intercepted: it is a resolver's, or without the zone's SOA, or not as registries answer.
 
     Honest servers answer so as well, some of them always. It is no more than a reason to check whether the root still answers.

@@ -134,15 +134,15 @@ async def test_whoever_waits_for_the_same_pays_as_well():
     poor, rich = LookupBudget(rates, 1), LookupBudget(rates, BUDGET)
     budget = QueryBudget(0.0, shared_budget=poor)
     zone = from_text("victim.example")
-    budget.meter(zone, zone)
+    budget.charge(zone, zone)
     with pytest.raises(Exhausted):
-        budget.meter(zone, zone)
+        budget.charge(zone, zone)
     budget.share(rich)
-    budget.meter(zone, zone)
+    budget.charge(zone, zone)
     assert (poor.left, rich.left) == (0, BUDGET - 1)
     rich.left = 0
     budget.share(None)
-    budget.meter(zone, zone)
+    budget.charge(zone, zone)
 
 
 @virtual

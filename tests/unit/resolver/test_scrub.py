@@ -169,7 +169,7 @@ RULES = {
         "lease_of_a_sub_domain",
     ),
     "a minimised name's denial is no knowledge": Rule(
-        ServerQuery._taken,
+        ServerQuery._accepted,
         "if not (minimised and isinstance(response, Negative) and response.nxdomain):",
         "if True:",
         "middle_name_denied",

@@ -16,8 +16,8 @@ def range4(token: bytes) -> tuple[int, int]:
     """The first and last address of ``127.0.0.1``, ``127.0``, ``127/8``, ``127.16-31``, … Raises ValueError."""
     prefix, slash, bits = token.partition(b"/")
     if slash:
-        value, count = _prefix(prefix)
-        return _checked(value, count, _bits(bits, 1))
+        value, _ = _prefix(prefix)
+        return _checked(value, _bits(bits, 1))
     first, dash, last = token.partition(b"-")
     low, count = _prefix(first)
     if not dash:
@@ -38,7 +38,7 @@ def cidr4(token: bytes) -> tuple[int, int]:
     prefix, slash, bits = token.partition(b"/")
     value, count = _prefix(prefix)
     length = _bits(bits, 0) if slash else 8 * count
-    _checked(value, count, length)
+    _checked(value, length)
     return value, length
 
 
@@ -102,7 +102,7 @@ def _bits(text: bytes, least: int) -> int:
     return bits
 
 
-def _checked(value: int, count: int, length: int) -> tuple[int, int]:
+def _checked(value: int, length: int) -> tuple[int, int]:
     hosts = (1 << 32 - length) - 1
     if value & hosts:
         # Most likely a slip, so that nobody can say what was meant.
