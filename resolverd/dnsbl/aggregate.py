@@ -12,8 +12,8 @@ UNREACHABLE = frozenset({Why.TIMEOUT, Why.FAILED})
 
 
 class Reputation(NamedTuple):
-    """How a subject stands. `listings` are those of block lists that weigh something, `allow_listings` those of allow lists; both
-    strongest first. `skipped`: some list was not asked, as it is certain without.
+    """What the lists together say of a subject. `listings` are those of block lists that weigh something, `allow_listings` those
+    of allow lists; both strongest first. `skipped`: some list was not asked, as it is certain without.
 
     `score` adds up the block lists' points. `ttl` is the smallest of the replies, None where no list was asked.
     """
@@ -27,7 +27,7 @@ class Reputation(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """An allow list vouches for the subject; one that merely knows it does not."""
+        """The subject is allow-listed; an allow list that merely knows it does not count."""
         return any(listing.trust for listing in self.allow_listings)
 
     @property
@@ -43,20 +43,20 @@ class Reputation(NamedTuple):
 def is_decided(
     specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply], open_: Iterable[str], threshold: float | None
 ) -> bool:
-    """Whether "listed, and no allow list vouches" is settled, whatever the lists in `open_` may still say."""
+    """Whether "listed, and not allow-listed" is settled, whatever the lists in `open_` may still say."""
     reputation = fold(specs, replies)
     if reputation.allowed:
         return True
     waiting = [specs[name] for name in open_]
     if reputation.reaches(threshold):
-        # Points only add up. What is not known does not vouch, so an allow list out of reach is not waited for for ever.
+        # Points only add up. What is not known allow-lists nobody, so an allow list out of reach is not waited for for ever.
         return not any(spec.allows for spec in waiting)
     more = [spec.heaviest for spec in waiting if not spec.allows and spec.heaviest]
     return threshold is not None and reputation.score + sum(more) < threshold if more else True
 
 
 def fold(specs: Mapping[str, ListSpec], replies: Mapping[str, ListReply | Skipped]) -> Reputation:
-    """The standing from each list's reply; `specs` by list id."""
+    """The reputation from each list's reply; `specs` by list id."""
     listed = [reply for reply in replies.values() if isinstance(reply, Listed)]
     listed.sort(key=lambda reply: (-abs(reply.weight), specs[reply.list_id].number))
     ttls = [reply.ttl for reply in replies.values() if isinstance(reply, (Listed, Clear))]

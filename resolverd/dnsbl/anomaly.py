@@ -1,6 +1,6 @@
 """When a list's answers differ so much from its own history that it is asked whether it still tells good from bad.
 
-Nothing follows from a suspicion but a few questions about subjects that cannot be listed: ordinary mail is 95 % spam, and a
+Nothing follows from an anomaly but a few questions about subjects that cannot be listed: ordinary mail is 95 % spam, and a
 wave of it looks like this, too.
 """
 
@@ -14,12 +14,12 @@ RECENT: Final = 20
 FEWEST: Final = 4
 """Fewer answers say nothing."""
 UNLIKELY: Final = 1e-3
-"""So improbable a run of listings, or of one and the same answer, is suspicious."""
+"""So improbable a run of listings, or of one and the same answer, is an anomaly."""
 HOLD_OFF: Final = 10.0
-"""Seconds before an acquitted list can be suspected again, doubled each time in a row."""
+"""Seconds after a list was cleared before an anomaly counts again, doubled each time in a row."""
 MAX_HOLD_OFF: Final = 600.0
 CALM: Final = 3600.0
-"""After so many seconds without suspicion the pause begins anew."""
+"""After so many seconds without an anomaly the hold-off begins anew."""
 _SUBJECTS: Final = 512
 """Subjects that are told apart: one client that comes a thousand times is one answer."""
 _HISTORY: Final = 4000.0
@@ -40,7 +40,7 @@ class Anomaly:
         self._hold_off = HOLD_OFF
 
     def observe(self, subject: Hashable, answer: Hashable | None, now: float) -> bool:
-        """An answer came: the set of return codes, or None for "not listed". Whether the list has become suspicious by it."""
+        """An answer came: the set of return codes, or None for "not listed". Whether that makes an anomaly."""
         if subject in self._subjects:
             self._subjects.move_to_end(subject)
             return False
@@ -50,7 +50,7 @@ class Anomaly:
         self._recent.append(answer)
         if len(self._recent) > RECENT:
             self._add(self._recent.popleft())
-        return answer is not None and now >= self._quiet_until and self._is_odd(answer)
+        return answer is not None and now >= self._quiet_until and self._is_improbable(answer)
 
     def cleared(self, now: float) -> None:
         """It listed nobody whom it must not list: what it answers now is its history from here on."""
@@ -61,7 +61,7 @@ class Anomaly:
         self._quiet_until = now + self._hold_off
         self._hold_off = min(2 * self._hold_off, MAX_HOLD_OFF)
 
-    def _is_odd(self, answer: Hashable) -> bool:
+    def _is_improbable(self, answer: Hashable) -> bool:
         """Whether one of the latest runs of answers is improbable by the history, listings as such or this very answer."""
         listings = self._total - self._history[None]
         # One of each kind is taken for granted: a list just begun with has no history to differ from.

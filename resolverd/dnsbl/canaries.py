@@ -1,7 +1,7 @@
 """Whether a list still tells good from bad: asked about subjects that it must not list, past all caches.
 
 A listing counts only from a list that has denied its test point within the last ten minutes. One that lists the world,
-parked or poisoned, in the middle of a run, is found out by what its answers look like, or by a good client that it lists.
+parked or poisoned, in the middle of a run, is found out by what its answers look like, or by a known-good client that it lists.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _Probe: TypeAlias = "asyncio.Task[ListResponse | None]"
 
 
 class Canaries:
-    """Proofs that lists are sound, each asked once for all who wait for it. `rng` chooses whom a list cannot know."""
+    """Probes of whether lists are sound, each in flight once for all who wait for it. `rng` chooses whom a list cannot know."""
 
     def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random):
         self._resolver = resolver
@@ -44,7 +44,7 @@ class Canaries:
         self._in_flight: dict[tuple[Name, bool], _Probe] = {}
 
     async def vet(self, state: ListState, response: ListResponse, *, anomalous: bool) -> ListResponse:
-        """A listing as it counts: as it is if the list is sound, else what became of the proof."""
+        """A listing as it counts: as it is if the list is sound, else what came of the probe."""
         if anomalous:
             self._counters.add("list_anomalies", list=state.spec.id)
         elif state.spec.denied is None or state.health.is_trusted(self._clock.monotonic()):
@@ -52,29 +52,29 @@ class Canaries:
         return await self.probe(state, full=anomalous) or response
 
     async def probe(self, state: ListState, *, full: bool = False) -> ListResponse | None:
-        """Ask what the list must deny; `full`: a stranger and clients known as good as well. None if it is sound."""
-        # A thorough proof under way is good for those who want less.
-        proof = self._in_flight.get((state.spec.zone, True))
-        if proof is None and full:
-            proof = self._begin(state, True, self._full_probe(state))
-        return await (self._probe_denied(state) if proof is None else asyncio.shield(proof))
+        """Ask what the list must deny; `full`: a random canary and known-good clients as well. None if it is sound."""
+        # A full probe in flight is good for those who want less.
+        probe = self._in_flight.get((state.spec.zone, True))
+        if probe is None and full:
+            probe = self._begin(state, True, self._full_probe(state))
+        return await (self._probe_denied(state) if probe is None else asyncio.shield(probe))
 
     async def aclose(self) -> None:
-        """End every proof under way."""
-        canaries = list(self._in_flight.values())
-        for proof in canaries:
-            proof.cancel()
-        await asyncio.gather(*canaries, return_exceptions=True)
+        """End every probe in flight."""
+        probes = list(self._in_flight.values())
+        for probe in probes:
+            probe.cancel()
+        await asyncio.gather(*probes, return_exceptions=True)
 
     async def _probe_denied(self, state: ListState) -> ListResponse | None:
-        proof = self._in_flight.get((state.spec.zone, False)) or self._begin(state, False, self._ask_denied(state))
-        return await asyncio.shield(proof)
+        probe = self._in_flight.get((state.spec.zone, False)) or self._begin(state, False, self._ask_denied(state))
+        return await asyncio.shield(probe)
 
     def _begin(self, state: ListState, full: bool, work: Coroutine[Any, Any, ListResponse | None]) -> _Probe:
         key = (state.spec.zone, full)
-        proof = self._in_flight[key] = asyncio.create_task(work, name=f"proof {state.spec.id}")
-        proof.add_done_callback(lambda _: self._in_flight.pop(key, None))
-        return proof
+        probe = self._in_flight[key] = asyncio.create_task(work, name=f"probe of list {state.spec.id}")
+        probe.add_done_callback(lambda _: self._in_flight.pop(key, None))
+        return probe
 
     async def _ask_denied(self, state: ListState) -> ListResponse | None:
         canary = state.spec.denied
@@ -91,19 +91,19 @@ class Canaries:
 
     async def _full_probe(self, state: ListState) -> ListResponse | None:
         spec = state.spec
-        unknown = known_good.random_canary(spec, self._rng.randrange(_NUMBERS))
-        called = self.known_good.unlisted_by(spec.id)
-        called = self._rng.sample(called, min(len(called), known_good.ASKED))
-        denied, strange, *others = await asyncio.gather(
+        nobody = known_good.random_canary(spec, self._rng.randrange(_NUMBERS))
+        clients = self.known_good.unlisted_by(spec.id)
+        clients = self._rng.sample(clients, min(len(clients), known_good.ASKED))
+        denied, random, *others = await asyncio.gather(
             self._probe_denied(state),
-            self._canary(state, unknown) if unknown is not None else _nothing(),
-            *(self._client(state, client) for client in called),
+            self._canary(state, nobody) if nobody is not None else _nothing(),
+            *(self._client(state, client) for client in clients),
         )
         listed = sum(isinstance(response.reply, Listed) for response in others if isinstance(response, ListResponse))
-        if isinstance(strange, ListResponse) and isinstance(strange.reply, Listed):
+        if isinstance(random, ListResponse) and isinstance(random.reply, Listed):
             denied = self._poisoned(state, "it lists an address or name that nobody has")
         elif listed >= known_good.NEEDED:
-            denied = self._poisoned(state, f"it lists {listed} of {len(called)} clients that are known as good")
+            denied = self._poisoned(state, f"it lists {listed} of {len(clients)} known-good clients")
         if denied is None:
             _log.info("list %s: many listings, but it denies what it must: a wave of spam", spec.id)
             state.anomaly.cleared(self._clock.monotonic())

@@ -113,7 +113,7 @@ def _parse_network(text: str) -> Pattern:
 class Code(NamedTuple):
     """One meaning of a listing: `name` is short and fixed (``pbl``), `text` is for people, `advice` for a listed sender.
 
-    `weight` in points, None for the list's own. `trust` is how far an allow list vouches, on dnswl.org's scale:
+    `weight` in points, None for the list's own. `trust` is the trust of an allow list, on dnswl.org's scale:
     0 none, 1 low, 2 medium, 3 high.
     """
 
@@ -132,12 +132,12 @@ class ErrorCode(NamedTuple):
     suspends: bool = True
 
 
-class Outcome(StrEnum):
+class Meaning(StrEnum):
     """What a set of A records amounts to."""
 
     LISTED = "listed"
     NEUTRAL = "neutral"
-    """Known codes that neither list nor vouch, or no address at all."""
+    """Known codes that list nothing, or no address at all."""
     UNKNOWN = "unknown"
     """In 127.0.0.0/8, but no code we know."""
     OUTSIDE = "outside"
@@ -145,13 +145,13 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-class Reading(NamedTuple):
+class Interpretation(NamedTuple):
     """The meaning of one answer. `codes`, each once and heaviest first, are filled for LISTED only; `error` for ERROR only.
 
     `unmatched` holds those addresses that no pattern knows.
     """
 
-    outcome: Outcome
+    meaning: Meaning
     codes: tuple[Code, ...] = ()
     error: ErrorCode | None = None
     unmatched: tuple[bytes, ...] = ()
@@ -193,15 +193,15 @@ class CodeTable:
         """The name of octet 3, or nothing."""
         return dict(self.categories).get(address[2], "")
 
-    def interpret(self, addresses: Sequence[bytes], weight: float = 0) -> Reading:
+    def interpret(self, addresses: Sequence[bytes], weight: float = 0) -> Interpretation:
         """The meaning of an answer's A rdatas; `weight` is what codes without one of their own weigh."""
         for address in addresses:
             for pattern, error in self.errors:
                 if len(address) == 4 and pattern.matches(address):
-                    return Reading(Outcome.ERROR, error=error)
+                    return Interpretation(Meaning.ERROR, error=error)
         outside = tuple(address for address in addresses if len(address) != 4 or address[0] != _LOOPBACK)
         if outside:
-            return Reading(Outcome.OUTSIDE, unmatched=outside)
+            return Interpretation(Meaning.OUTSIDE, unmatched=outside)
         found: dict[Code, None] = {}
         unmatched: list[bytes] = []
         for address in self.counting(addresses):
@@ -211,5 +211,5 @@ class CodeTable:
                 unmatched.append(address)
         if found:
             heaviest = sorted(found, key=lambda code: abs(weight if code.weight is None else code.weight), reverse=True)
-            return Reading(Outcome.LISTED, tuple(heaviest), unmatched=tuple(unmatched))
-        return Reading(Outcome.UNKNOWN if unmatched else Outcome.NEUTRAL, unmatched=tuple(unmatched))
+            return Interpretation(Meaning.LISTED, tuple(heaviest), unmatched=tuple(unmatched))
+        return Interpretation(Meaning.UNKNOWN if unmatched else Meaning.NEUTRAL, unmatched=tuple(unmatched))

@@ -1,4 +1,4 @@
-"""Subjects that a list must not list: its documented denial, somebody who cannot be, and clients that are known to be good.
+"""Subjects that a list must not list: its documented denial, a subject that cannot be, and clients that are known to be good.
 
 They tell a list that has begun to list the world from a wave of spam, which no rate of listings can.
 """
@@ -12,9 +12,9 @@ from resolverd.dnsbl.spec import IP4, Canary, ListSpec
 from resolverd.wire.names import Address
 
 MAX_KEPT: Final = 256
-"""Good clients remembered: enough to choose from, too few to be worth filling."""
+"""Known-good clients kept: enough to choose from, too few to be worth filling."""
 ASKED: Final = 3
-"""Good clients asked about at once."""
+"""Known-good clients that a list is asked about at once."""
 NEEDED: Final = 2
 """Of those, how many must be listed: one may have become a sender of spam since."""
 
@@ -39,9 +39,9 @@ def random_canary(spec: ListSpec, number: int) -> Canary | None:
 
 
 class KnownGood:
-    """Clients that somebody vouches for, and the lists that had nothing against them when they were asked.
+    """Clients that are allow-listed or have passed greylisting, and the lists that did not list them when they were asked.
 
-    A client that is on a list rightly, though it is vouched for, is thus never called against that list.
+    A known-good client that is on a list rightly is thus never a canary for that list.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from enum import Enum
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from resolverd.dnsbl.codes import Outcome, Reading
+from resolverd.dnsbl.codes import Interpretation, Meaning
 from resolverd.dnsbl.spec import Canary, ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Clear, Listed, ListReply
@@ -29,13 +29,13 @@ class Behaviour(Enum):
     FAILING = "failing"
     """No answer of its own: timeout, SERVFAIL, REFUSED."""
     REFUSING = "refusing"
-    """An error code about us, or what no list answers: to be left alone for a while."""
-    INCONCLUSIVE = "odd"
+    """An error code about us, or what no list answers: to be suspended."""
+    INCONCLUSIVE = "inconclusive"
     """It answers, but that proves nothing: an unknown code, an error about this one question, a test point by itself."""
 
 
 class ListResponse(NamedTuple):
-    """What a list told: the reply in our terms, its own A rdatas as they may be handed on, its conduct.
+    """What a list answered: the reply in our terms, its own A rdatas as they may be handed on, its behaviour.
 
     `unknown_codes`: addresses inside 127.0.0.0/8 that the catalogue does not know.
     """
@@ -64,7 +64,7 @@ def read_canary(spec: ListSpec, canary: Canary, answer: Answer) -> ListResponse:
     rrset = answer.final(codes.A)
     if rrset is not None and rrset.rdatas and _is_documented(spec, canary, rrset.rdatas):
         ttl = _clamp(rrset.ttl, spec.min_ttl, spec.max_ttl)
-        listed = _listed(spec, canary.subject, Reading(Outcome.LISTED), rrset.rdatas, ttl)
+        listed = _listed(spec, canary.subject, Interpretation(Meaning.LISTED), rrset.rdatas, ttl)
         return ListResponse(listed, rrset.rdatas, Behaviour.INCONCLUSIVE, ttl)
     response = read_answer(spec, canary.subject, answer)
     return response._replace(behaviour=Behaviour.INCONCLUSIVE) if response.behaviour is Behaviour.SOUND else response
@@ -81,9 +81,9 @@ def as_documented(canary: Canary, response: ListResponse) -> bool:
 
 
 def read_txt(spec: ListSpec, answer: Answer) -> ListResponse:
-    """A list's own words (its TXT), as the reason of a listing; empty if there are none.
+    """A list's own TXT, as the reason of a listing; empty if there is none.
 
-    They come as one line of printable ASCII, without the key of a keyed list should it be repeated there.
+    It comes as one line of printable ASCII, without the key of a keyed list should it be repeated there.
     """
     failure = _failure(answer)
     if failure is not None:
@@ -101,11 +101,11 @@ def read_txt(spec: ListSpec, answer: Answer) -> ListResponse:
     return ListResponse(reply, (), Behaviour.INCONCLUSIVE, ttl)
 
 
-def with_txt(response: ListResponse, words: ListResponse) -> ListResponse:
-    """A listing with the list's own words as its reason, where there are any."""
-    if not isinstance(response.reply, Listed) or not isinstance(words.reply, Listed):
+def with_txt(response: ListResponse, txt: ListResponse) -> ListResponse:
+    """A listing with the list's own TXT as its reason, where there is one."""
+    if not isinstance(response.reply, Listed) or not isinstance(txt.reply, Listed):
         return response
-    return response._replace(reply=response.reply._replace(reason=words.reply.reason))
+    return response._replace(reply=response.reply._replace(reason=txt.reply.reason))
 
 
 def not_sent(unknown: Unknown) -> ListResponse:
@@ -134,14 +134,14 @@ def _failure(answer: Answer) -> ListResponse | None:
 
 def _judge(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...], ttl: int) -> ListResponse:
     reading = spec.codes.interpret(addresses, spec.weight)
-    if reading.outcome is Outcome.LISTED:
+    if reading.meaning is Meaning.LISTED:
         addresses = spec.codes.counting(addresses)
         return ListResponse(_listed(spec, subject, reading, addresses, ttl), addresses, Behaviour.SOUND, ttl, reading.unmatched)
-    if reading.outcome is Outcome.NEUTRAL:
+    if reading.meaning is Meaning.NEUTRAL:
         return ListResponse(Clear(spec.id, ttl), spec.codes.counting(addresses), Behaviour.SOUND, ttl)
-    if reading.outcome is Outcome.UNKNOWN:
+    if reading.meaning is Meaning.UNKNOWN:
         return ListResponse(Clear(spec.id, ttl), (), Behaviour.INCONCLUSIVE, ttl, reading.unmatched)
-    if reading.outcome is Outcome.OUTSIDE:
+    if reading.meaning is Meaning.OUTSIDE:
         unknown = Unknown(Why.UNHEALTHY, f"answered {_texts(reading.unmatched)[0]}, which no list answers")
         return ListResponse(unknown, (), Behaviour.REFUSING, FAILURE_TTL)
     error = reading.error
@@ -150,7 +150,7 @@ def _judge(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...],
     return ListResponse(unknown, (), Behaviour.REFUSING if error.suspends else Behaviour.INCONCLUSIVE, FAILURE_TTL)
 
 
-def _listed(spec: ListSpec, subject: Address | str, reading: Reading, addresses: tuple[bytes, ...], ttl: int) -> Listed:
+def _listed(spec: ListSpec, subject: Address | str, reading: Interpretation, addresses: tuple[bytes, ...], ttl: int) -> Listed:
     strongest = reading.codes[0] if reading.codes else None
     weight = spec.weight if strongest is None or strongest.weight is None else strongest.weight
     return Listed(
@@ -165,7 +165,7 @@ def _listed(spec: ListSpec, subject: Address | str, reading: Reading, addresses:
     )
 
 
-def _reason(spec: ListSpec, reading: Reading, addresses: tuple[bytes, ...]) -> str:
+def _reason(spec: ListSpec, reading: Interpretation, addresses: tuple[bytes, ...]) -> str:
     words = [code.text or code.name for code in reading.codes]
     words += dict.fromkeys(name for address in addresses if (name := spec.codes.category(address)))
     listed = f"listed by {spec.shown}"

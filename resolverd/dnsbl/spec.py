@@ -82,7 +82,7 @@ class ListSpec:
 class ListStatus(NamedTuple):
     """How a list fares now: for `resolverd lists`, /v1/lists and ``_status``.
 
-    `state`: ok, suspended (error codes, or it lists what no list may list), open (breaker after failures), spent (quota),
+    `state`: ok, suspended (error codes, or it lists what no list may list), unreachable (after failures), spent (quota),
     disabled. `quota_left` and `quota` count questions; None without quota. `forecast`: seconds until the quota is spent at
     the present pace, None if that will not be. `asked` counts questions as they left for the list's servers. Latencies in
     milliseconds, None before the first answer. `watched`: those of our own addresses that it lists.

@@ -30,7 +30,7 @@ def test_strongest_first_and_summed():
 
 
 @pytest.mark.parametrize(("trust", "allowed"), [(0, False), (1, True), (3, True)])
-def test_only_trust_vouches(trust, allowed):
+def test_only_trust_allow_lists(trust, allowed):
     reputation = fold(SPECS, {"dnswl": listed("dnswl", -1, trust=trust)})
     assert reputation.allowed is allowed
     assert reputation.score == 0

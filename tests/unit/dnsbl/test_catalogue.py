@@ -172,7 +172,7 @@ def test_an_own_list_without_codes_knows_the_usual_one():
     assert mine.number == spec("mine", zone="other.example.net").number
 
 
-def test_an_own_allow_list_vouches():
+def test_an_own_allow_list_trusts():
     mine = spec("mine", zone="wl.example.net", purpose="allow")
     assert mine.weight < 0
     assert mine.codes.codes[0][1].trust == 1

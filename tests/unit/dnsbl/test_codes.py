@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scriptedlists import CATALOGUE
 
-from resolverd.dnsbl.codes import BadPattern, Code, CodeTable, ErrorCode, Outcome, parse
+from resolverd.dnsbl.codes import BadPattern, Code, CodeTable, ErrorCode, Meaning, parse
 
 
 def packed(text):
@@ -130,42 +130,42 @@ TABLE = CodeTable(
 )
 
 READINGS = [
-    (["127.0.0.2"], Outcome.LISTED, ["black"]),
-    (["127.0.0.3"], Outcome.LISTED, ["any"]),
-    (["127.0.0.3", "127.0.0.2"], Outcome.LISTED, ["black", "any"]),
-    (["127.0.1.6"], Outcome.LISTED, ["four", "two"]),
-    (["127.0.1.2"], Outcome.LISTED, ["two"]),
-    (["127.0.1.7"], Outcome.ERROR, []),
-    (["127.0.0.2", "127.0.0.255"], Outcome.ERROR, []),
-    (["127.0.0.77"], Outcome.UNKNOWN, []),
-    (["127.0.0.77", "127.0.0.2"], Outcome.LISTED, ["black"]),
-    (["127.0.0.100"], Outcome.NEUTRAL, []),
-    (["127.0.0.100", "127.0.0.77"], Outcome.UNKNOWN, []),
-    ([], Outcome.NEUTRAL, []),
-    (["192.0.2.1"], Outcome.OUTSIDE, []),
-    (["127.0.0.2", "192.0.2.1"], Outcome.OUTSIDE, []),
-    (["192.0.2.9"], Outcome.ERROR, []),
-    (["128.0.0.2"], Outcome.OUTSIDE, []),
+    (["127.0.0.2"], Meaning.LISTED, ["black"]),
+    (["127.0.0.3"], Meaning.LISTED, ["any"]),
+    (["127.0.0.3", "127.0.0.2"], Meaning.LISTED, ["black", "any"]),
+    (["127.0.1.6"], Meaning.LISTED, ["four", "two"]),
+    (["127.0.1.2"], Meaning.LISTED, ["two"]),
+    (["127.0.1.7"], Meaning.ERROR, []),
+    (["127.0.0.2", "127.0.0.255"], Meaning.ERROR, []),
+    (["127.0.0.77"], Meaning.UNKNOWN, []),
+    (["127.0.0.77", "127.0.0.2"], Meaning.LISTED, ["black"]),
+    (["127.0.0.100"], Meaning.NEUTRAL, []),
+    (["127.0.0.100", "127.0.0.77"], Meaning.UNKNOWN, []),
+    ([], Meaning.NEUTRAL, []),
+    (["192.0.2.1"], Meaning.OUTSIDE, []),
+    (["127.0.0.2", "192.0.2.1"], Meaning.OUTSIDE, []),
+    (["192.0.2.9"], Meaning.ERROR, []),
+    (["128.0.0.2"], Meaning.OUTSIDE, []),
 ]
 
 
-@pytest.mark.parametrize(("addresses", "outcome", "names"), READINGS)
-def test_interpretation(addresses, outcome, names):
+@pytest.mark.parametrize(("addresses", "meaning", "names"), READINGS)
+def test_interpretation(addresses, meaning, names):
     reading = TABLE.interpret([packed(each) for each in addresses], weight=2)
-    assert reading.outcome is outcome
+    assert reading.meaning is meaning
     assert [code.name for code in reading.codes] == names
 
 
 def test_malformed_rdata_is_outside():
-    assert TABLE.interpret([b"\x7f\0\0"]).outcome is Outcome.OUTSIDE
-    assert TABLE.interpret([b""]).outcome is Outcome.OUTSIDE
+    assert TABLE.interpret([b"\x7f\0\0"]).meaning is Meaning.OUTSIDE
+    assert TABLE.interpret([b""]).meaning is Meaning.OUTSIDE
 
 
 @given(st.sampled_from(sorted(CATALOGUE.entries)), st.lists(st.ip_addresses(v=4), min_size=1, max_size=4))
 def test_no_list_is_ever_listed_by_an_address_outside_loopback(name, addresses):
     reading = CATALOGUE.entries[name].codes.interpret([each.packed for each in addresses])
     if any(not each.is_loopback for each in addresses):
-        assert reading.outcome in (Outcome.OUTSIDE, Outcome.ERROR)
+        assert reading.meaning in (Meaning.OUTSIDE, Meaning.ERROR)
 
 
 @given(st.sampled_from(sorted(CATALOGUE.entries)), octets, octets, octets)
@@ -173,8 +173,8 @@ def test_a_listing_always_names_a_known_code(name, b, c, d):
     table = CATALOGUE.entries[name].codes
     address = bytes([127, b, c, d])
     reading = table.interpret([address])
-    assert (reading.outcome is Outcome.LISTED) == bool(reading.codes)
-    if reading.outcome is Outcome.LISTED:
+    assert (reading.meaning is Meaning.LISTED) == bool(reading.codes)
+    if reading.meaning is Meaning.LISTED:
         assert not any(pattern.matches(address) for pattern, _ in table.errors)
 
 
@@ -226,7 +226,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("name", "address"), ERRORS)
 def test_documented_error_codes_are_errors(name, address):
-    assert CATALOGUE.entries[name].codes.interpret([packed(address)]).outcome is Outcome.ERROR
+    assert CATALOGUE.entries[name].codes.interpret([packed(address)]).meaning is Meaning.ERROR
 
 
 def test_dnswl_tells_category_and_trust_apart():

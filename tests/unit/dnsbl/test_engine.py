@@ -536,7 +536,7 @@ async def test_books():
         w.script["zen.spamhaus.org"] = SERVFAIL
         await w.ask("spamhaus-zen", client(9))
         state = w.engine.status("spamhaus-zen")
-        # Five questions about clients, and one for the proof that not everything is listed.
+        # Five questions about clients, and one for the canary, that not everything is listed.
         assert (state.asked, state.listed, state.failed, state.quota_left) == (6, 4, 1, 299994)
         assert state.p50 == pytest.approx(20, abs=0.1)
         assert "SERVFAIL" in state.last_error
@@ -562,7 +562,7 @@ async def test_an_allow_list_that_lists_the_world_saves_nobody():
 
 
 @virtual
-async def test_a_listing_whose_proof_does_not_come_does_not_count():
+async def test_a_listing_whose_canary_is_not_answered_does_not_count():
     async with world() as w:
         w.script["zen.spamhaus.org"] = a("127.0.0.2")
         w.script["1.0.0.127.zen.spamhaus.org"] = TIMEOUT
@@ -572,7 +572,7 @@ async def test_a_listing_whose_proof_does_not_come_does_not_count():
 
 
 @virtual
-async def test_one_proof_serves_all_for_ten_minutes():
+async def test_one_canary_serves_all_for_ten_minutes():
     async with world() as w:
         w.script["zen.spamhaus.org"] = (0.02, a("127.0.0.2"))
         replies = await asyncio.gather(*(w.ask("spamhaus-zen", client(n)) for n in range(5)))
@@ -586,7 +586,7 @@ async def test_one_proof_serves_all_for_ten_minutes():
 
 
 @virtual
-async def test_a_clean_answer_needs_no_proof():
+async def test_a_clean_answer_needs_no_canary():
     async with world() as w:
         assert isinstance(await w.ask("spamhaus-zen"), Clear)
         assert not w.resolver.probes

@@ -76,7 +76,7 @@ async def test_a_part_shares_the_quota_of_its_list_and_has_a_health_of_its_own()
         assert await w.a("4.3.2.1.sbl.spamhaus.org") == "NXDOMAIN"
         w.script["4.3.2.2.zen.spamhaus.org"] = w.script["4.3.2.3.xbl.spamhaus.org"] = a("127.0.0.4")
         assert await w.a("4.3.2.2.zen.spamhaus.org") == ["127.0.0.4"]
-        assert w.engine.status("spamhaus-zen").quota_left == 1, "a question, a question and its proof"
+        assert w.engine.status("spamhaus-zen").quota_left == 1, "a question, a question and its canary"
         assert await w.a("4.3.2.3.xbl.spamhaus.org") == "NXDOMAIN"
         w.engine.disable("spamhaus-zen")
         assert await w.a("4.3.2.2.xbl.spamhaus.org") == "NXDOMAIN"
@@ -118,11 +118,11 @@ async def test_made_up_keys_push_out_each_other_and_not_what_works():
         w.script["right.zen.dq.spamhaus.net"] = a("127.0.0.2")
         assert await w.a("4.3.2.1.right.zen.dq.spamhaus.net", loopback=True) == ["127.0.0.2"]
         right = from_text("right.zen.dq.spamhaus.net")
-        desk = w.engine.meter.list_of(right)
+        state = w.engine.meter.list_of(right)
         for n in range(bounds.FOREIGN_LISTS + 50):
             w.script[f"made-up-{n}.zen.dq.spamhaus.net"] = SERVFAIL
             await w.a(f"4.3.2.1.made-up-{n}.zen.dq.spamhaus.net", loopback=True)
-        assert w.engine.meter.list_of(right) is desk
+        assert w.engine.meter.list_of(right) is state
         assert w.engine.meter.list_of(from_text("made-up-0.zen.dq.spamhaus.net")) is None
 
 
