@@ -38,7 +38,7 @@ def new_id() -> str:
     return "".join(_ID_ALPHABET[bits >> 5 * at & 31] for at in range(_ID_LENGTH))
 
 
-def screen(
+def policy_service(
     settings: Settings,
     engine: Engine,
     resolver: Resolver,
@@ -51,7 +51,7 @@ def screen(
     book: OverrideStore,
     external: External,
 ) -> PolicyService:
-    """The screening as configured, over an engine that asks the configured lists.
+    """The policy service as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `external`: the admin's maps, allow
     files and domains.

@@ -110,7 +110,7 @@ class Runtime(NamedTuple):
     engine: Engine
     zones: ListZones | None
     answerer: Answerer
-    screen: PolicyService
+    policy: PolicyService
     priming: Priming
 
     @property
@@ -150,7 +150,7 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
     answerer = Answerer(own, resolve)
     priming.on_return = engine.recover
     resolution.mesh.meter = engine.meter
-    screen = policy.screen(
+    service = policy.policy_service(
         settings,
         engine,
         resolve,
@@ -163,4 +163,4 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         shared.overrides,
         plan.external,
     )
-    return Runtime(plan, resolution, engine, own, answerer, screen, priming)
+    return Runtime(plan, resolution, engine, own, answerer, service, priming)

@@ -122,11 +122,11 @@ class Service:
         self._shared.verdicts.write()
         await self._store.close()
 
-    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt."""
         if not await self._overrides.ready(_STARTING):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
-        verdict = await self.runtime.screen.screen(attempt, record=record)
+        verdict = await self.runtime.policy.verdict_on(attempt, record=record)
         if record and attempt.protocol_state.upper() == "RCPT":
             self._client_history.note(verdict)
         return verdict

@@ -38,7 +38,7 @@ def give_verdict(settings: Settings, attributes: dict[str, str]) -> dict[str, An
 
     async def work(daemon: Daemon) -> verdict.Verdict:
         attempt = parameters.convert(verdict.Attributes, attributes.items()).attempt
-        return verdict.Verdict.of(await daemon.policy.screen(attempt, record=False))
+        return verdict.Verdict.of(await daemon.policy.verdict_on(attempt, record=False))
 
     return _run(settings, work)
 

@@ -55,7 +55,7 @@ def unusable_keys(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _key(secret: Secret) -> str:
-    """The key, or for one that cannot be had a word in its place, so that the rest of its table is looked at."""
+    """The key, or for one that cannot be had a stand-in, so that the rest of its table is looked at."""
     if not secret.fault and is_key(key := secret.reveal()):
         return key
     return f"lost-{crc32(repr(secret).encode())}"

@@ -25,8 +25,8 @@ PARAMETERS: Final = ("mydestination", "virtual_mailbox_domains", "virtual_alias_
 """Where main.cf has the domains that Postfix is final for, and those that it relays (ADDRESS_CLASS_README)."""
 PATIENCE: Final = 5.0
 """Seconds for postconf(1), which reads files and nothing else."""
-_MAX_TOLD: Final = 20
-"""Faulty lines of one file that are told one by one."""
+_MAX_REPORTED: Final = 20
+"""Faulty lines of one file that are reported one by one."""
 
 _T = TypeVar("_T")
 
@@ -105,8 +105,8 @@ def _read(
     if remark:
         faults.append(ConfigFault(where, f"{file.path}: {remark}"))
     read, faulty = parse(text)
-    faults += [ConfigFault(where, f"{file.path}:{fault.line}: {fault.text}") for fault in faulty[:_MAX_TOLD]]
-    if (more := len(faulty) - _MAX_TOLD) > 0:
+    faults += [ConfigFault(where, f"{file.path}:{fault.line}: {fault.text}") for fault in faulty[:_MAX_REPORTED]]
+    if (more := len(faulty) - _MAX_REPORTED) > 0:
         faults.append(ConfigFault(where, f"{file.path}: {more} more lines with faults"))
     return read
 

@@ -27,7 +27,7 @@ Question: TypeAlias = Lookup | ListLookup
 class Records(NamedTuple):
     """Data: rdatas of the asked type at the end of the CNAME chain, `ttl` in seconds (the chain's smallest).
 
-    `age`: seconds it has lain in a cache, None where that is not told; `ms`: how long the answer took. What is not
+    `age`: seconds it has lain in a cache, None where that is not known; `ms`: how long the answer took. What is not
     `definite` no authority has said, or not lately: it may speak for a client, never against one (`rules.judged`).
     """
 
@@ -52,7 +52,7 @@ class Listed(NamedTuple):
 
     For allow lists the same: the subject is on it. `weight` is in points, as the catalogue's codes have it (negative for
     allow lists). `reason` is one printable line for people, `link` where to read on. `addresses` are the A records as text.
-    `trust` is how far an allow list vouches, on dnswl.org's scale: 0 none, 1 low, 2 medium, 3 high.
+    `trust` is how far an allow list trusts it, on dnswl.org's scale: 0 none, 1 low, 2 medium, 3 high.
     """
 
     list_id: str

@@ -1,9 +1,9 @@
 """A delivery attempt and its verdict.
 
-- `service`: the order of things, from attributes to verdict · `evaluate`: the checks, their questions side by side
-  (`results`, within `lookup_budget`)
-- `checks`: one file a check: what it asks (`lookups`), and how it judges what came back (`findings`)
-- `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a check not been there?
-- `suppress`: what need not be asked, an override being there · `local_domains`: domains that are ours
-- `headers`: queued by message · `cache`: what is known of a message · `verdicts`: by id
+- `service`: the order of things, from attributes to verdict · `evaluate`: the checks, their `lookups` side by side, within
+  `lookup_budget`, once a message (`cache`)
+- `checks`: one file a check, each a `check.Check`: what it asks, and how it judges what came back; made with `evidence`, `iprev`
+  (the client's names), `listings`, `local_domains` (those that are ours)
+- `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there?
+- `headers`: queued by message · `verdicts`: kept by reference · `client_names`: what a client is called, asked by itself
 """

@@ -156,7 +156,7 @@ def definite(replies: Replies) -> Replies:
 
 
 class Suppression(NamedTuple):
-    """What overrides and maps make needless for an attempt, as far as it is known who that is.
+    """What overrides and maps suppress for an attempt, as far as it is known who that is.
 
     `topics`: as `Effect.suppresses`. `pending`: what has to be known before it is clear which of them hold.
     """

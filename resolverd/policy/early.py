@@ -2,7 +2,7 @@
 
 The fold is monotonic: a listing by a block list never makes a verdict milder, one by an allow list never harsher. So when
 the best and the worst that may still come lead to the same verdict, everything between them does, too. An allow list that
-cannot be reached softens what rests on address lists more than one that vouches with few points: while one is open, the
+cannot be reached takes more weight from what rests on address lists than one that gives few points: while one is open, the
 best is that no address list counts.
 """
 
@@ -45,18 +45,18 @@ class EarlyDecision:
         if self._curious or not open_:
             return False
         if not suppression(self._attempt, self._checks, replies).pending.isdisjoint(open_):
-            return False  # what the admin says once he knows who it is may lift all that others say
+            return False  # an override that depends on who it is may suppress all that others say
         if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
             return False
         best = self._decide(replies, self._best(replies, lookups))
         if any(finding.effect.final for finding in best.findings):
-            return True  # the admin's own refusal is the answer, whatever others say
+            return True  # the admin's refusal is the answer, whatever others say
         if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
             return True  # nothing is harsher, and none of the other questions makes it milder
         if len(lookups) < len(open_):
             return False  # what comes of names is not foreseen
         worst = self._decide(replies, {lookup: self._worst(lookup) for lookup in lookups})
-        return _told(best) == _told(worst)
+        return _visible(best) == _visible(worst)
 
     def decisive_listings(self, replies: Replies) -> list[ListLookup]:
         """The listings without which mail that is refused would not be; none where other things speak against it as well."""
@@ -103,7 +103,7 @@ def _listed(spec: ListSpec, trust: int) -> Listed:
     return Listed(spec.id, (), (), spec.heaviest, "", "", _TTL, trust=trust)
 
 
-def _told(decision: Decision) -> tuple[Action, bool, bool, bool]:
+def _visible(decision: Decision) -> tuple[Action, bool, bool, bool]:
     """What of a decision the outside sees, and greylisting."""
     permanent = decision.reply is not None and decision.reply.permanent
     return decision.action, permanent, decision.wants_greylist, decision.suspicious

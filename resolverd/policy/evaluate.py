@@ -1,6 +1,6 @@
-"""The checks are heard on one attempt: asked side by side, judged, folded; and heard again where lists may have more to say.
+"""One attempt evaluated: the checks ask side by side, judge, and are folded; again where lists may have changed their answer.
 
-What is found out about the client of a message is found out once, however many recipients it has (`messages`).
+What is found out about the client of a message is found out once, however many recipients it has (`cache`).
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -109,12 +109,12 @@ class Evaluation:
 
     @property
     def overrides(self) -> list[OverrideMatch]:
-        """The admin's own words that have counted."""
+        """The overrides that have counted."""
         own = [check for check in self._checks if check.name not in self.results.failed]
         return [held for check in own for held in check.overrides(self.attempt, self.results.replies)]
 
     async def reverify(self) -> None:
-        """Have the listings looked at once more without which the client would not be refused: once a message."""
+        """Have those listings re-verified without which the client would not be refused: once a message."""
         if self.decision.action is not Action.REJECT or self.results.failed or self.known.reverified:
             return
         decisive_listings = self._early.decisive_listings(self.results.replies)
@@ -252,7 +252,7 @@ def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> se
 def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Question]) -> bool:
     try:
         return early.is_decided(replies, open_)
-    except Exception:  # a check that fails is told of when it judges; until then everybody is waited for
+    except Exception:  # a check that fails is logged when it judges; until then everybody is waited for
         return False
 
 

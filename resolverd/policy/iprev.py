@@ -28,7 +28,7 @@ def postfix_name(name: str) -> str:
 
 
 def reverse_lookups(attempt: Attempt) -> Iterable[Lookup]:
-    """The reverse look-up, unless the mail server has told the name already or there is no client address."""
+    """The reverse look-up, unless the mail server has given the name already or there is no client address."""
     if attempt.client_address is not None and not _postfix_reverse_name(attempt):
         yield _reverse_lookup(attempt.client_address)
 
@@ -51,7 +51,7 @@ def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unkno
 
 
 def iprev_lookups(attempt: Attempt, replies: Replies) -> Iterable[Question]:
-    """What has to be known to say which name leads back to the client; nothing where the mail server has told it."""
+    """What has to be known to say which name leads back to the client; nothing where the mail server has given it."""
     if attempt.client_address is None or postfix_name(attempt.client_name):
         return
     yield from reverse_lookups(attempt)

@@ -72,8 +72,8 @@ def not_listed(check: str, questions: Sequence[Asked], replies: Replies) -> list
     seen = tuple(piece for one in others for piece in evidence(replies, [one.question], one.spec.shown))
     unasked = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Skipped))
     besides = f"; not asked, as the verdict is certain without: {', '.join(unasked)}" if unasked else ""
-    if trouble := unknowns(others, replies):
-        words = dict.fromkeys(f"{one.spec.shown} ({why(reply)})" for one, reply in trouble)
+    if missing := unknowns(others, replies):
+        words = dict.fromkeys(f"{one.spec.shown} ({why(reply)})" for one, reply in missing)
         return [neutral(check, f"{check}_unknown", f"no answer from {', '.join(words)}{besides}", seen, status=Status.UNKNOWN)]
     names = dict.fromkeys(one.spec.shown for one in others if isinstance(replies.get(one.question), Clear))
     if not names:

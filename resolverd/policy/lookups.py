@@ -117,17 +117,17 @@ async def run_lookups(
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
     `seen`: replies that are there already; `recall` gives those that can be had without asking anybody. `turn`: the questions
-    of the lowest number go first, and have half of the time to be answered. `is_decided` is told the replies so far and the
-    questions that are open, whenever a list has spoken, or is about to be asked. `suppressing`: what the admin's own word lifts
+    of the lowest number go first, and have half of the time to be answered. `is_decided` is given the replies so far and the
+    questions that are open, whenever a list has answered, or is about to be asked. `suppressing`: what overrides suppress
     is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
 
-    `of_sender` tells which questions are about the sender's domain, and `ask` is told whether a question is.
+    `of_sender` tells which questions are about the sender's domain, and `ask` is given whether a question is.
 
-    Questions under way when time is up are cancelled; who asks the network may go on with its own work for those who come
+    Questions in flight when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
     replies: dict[Question, Reply] = dict(seen or {})
-    under_way: dict[Question, asyncio.Task[Reply]] = {}
+    in_flight: dict[Question, asyncio.Task[Reply]] = {}
     failed: set[str] = set()
     failed_questions: set[Question] = set()
     began = clock.monotonic()
@@ -156,27 +156,27 @@ async def run_lookups(
             answered = []
             senders: Collection[Question] | None = None
             for question in open_:
-                room = len(under_way) + len(replies) < MAX_QUESTIONS
-                if question in under_way or not room or turns[question] > upto:
+                room = len(in_flight) + len(replies) < MAX_QUESTIONS
+                if question in in_flight or not room or turns[question] > upto:
                     continue
                 if (reply := _recalled(question, recall)) is not None:
                     replies[question] = reply
                     answered.append(question)
                 else:
                     senders = _senders(of_sender, replies) if senders is None else senders
-                    under_way[question] = asyncio.ensure_future(ask(question, question in senders))
+                    in_flight[question] = asyncio.ensure_future(ask(question, question in senders))
             if answered:
                 continue
-            waiting = {under_way[question] for question in wanted if question in under_way}
+            waiting = {in_flight[question] for question in wanted if question in in_flight}
             left = (deadline if upto == final else halfway) - now
             if not waiting or now >= deadline:
                 break
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            answered = [question for question, task in under_way.items() if task.done()]
+            answered = [question for question, task in in_flight.items() if task.done()]
             for question in answered:
-                replies[question] = _outcome(question, under_way.pop(question), failed_questions)
+                replies[question] = _outcome(question, in_flight.pop(question), failed_questions)
     finally:
-        for task in under_way.values():
+        for task in in_flight.values():
             task.cancel()
     for question in wanted:
         replies.setdefault(question, SKIPPED if skipped else _OVERDUE)
@@ -254,21 +254,21 @@ def _outcome(question: Question, task: asyncio.Task[Reply], failed_questions: se
 def _senders(of_sender: Callable[[Replies], Collection[Question]], replies: Replies) -> Collection[Question]:
     try:
         return of_sender(replies)
-    except Exception:  # a check that fails is told of when it is asked or judges
+    except Exception:  # a check that fails is logged when it is asked or judges
         return ()
 
 
 def _suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
     try:
         return suppression(attempt, checks, replies)
-    except Exception:  # a check that fails is told of when it is asked or judges
+    except Exception:  # a check that fails is logged when it is asked or judges
         return NOT_SUPPRESSED
 
 
 def _wanted(
     attempt: Attempt, checks: Sequence[Check], replies: Replies, failed: set[str], suppressed: Collection[Topic] = ()
 ) -> list[Question]:
-    """What all checks want to know at this point, each question once, without what is lifted; checks that fail here join
+    """What all checks want to know at this point, each question once, without what is suppressed; checks that fail here join
     `failed`."""
     wanted: dict[Question, None] = {}
     for check in checks:

@@ -1,11 +1,11 @@
-"""The screening of one delivery attempt, from attributes to verdict: the order of things, with reasons.
+"""One delivery attempt, from attributes to verdict: the order of things, with reasons.
 
 1. Authenticated clients and trusted networks pass: nobody's mail is checked against its own server.
 2. States other than RCPT pass; at DATA a header still due to the message goes out.
-3. All checks, the admin's own word first, ask side by side, within the deadline and until the decision is certain, and judge
-   what came back: once a message, as its recipients have the client in common. Only the admin may have a word on one of them.
+3. All checks, overrides first, ask side by side, within the deadline and until the decision is certain, and judge what came
+   back: once a message, as its recipients have the client in common. Only an override may be for one of them.
 4. The fold decides.
-5. What would be refused on the word of lists alone is looked at twice: a listing may be old, a list may have gone bad.
+5. Listings on which alone a refusal rests are re-verified: a listing may be old, a list may have gone bad.
 6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
 7. Whoever has waited and would pass now is looked up in the lists again: time to learn of him is what they were given. What
    they have learnt counts before greylisting remembers that he has passed.
@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from resolverd import __version__
+from resolverd import __version__, logs
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.spec import ListSpec
@@ -87,7 +87,7 @@ class PolicyService:
     `checks` makes the checks, in their order, for the lists that are asked at the moment: ``partial(checks.build, rules)``.
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
     all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
-    `hit` is told of overrides that have counted. A screen made at reload takes over `headers` from the one before.
+    `hit` is called with the overrides that have counted. One made at reload takes over `headers` from the one before.
     """
 
     def __init__(
@@ -119,15 +119,14 @@ class PolicyService:
         self.headers = headers if headers is not None else HeaderQueue()
         self._verdicts = verdicts
 
-    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
         started = self._clock.monotonic()
         ref = self._new_id()
         try:
             verdict = await self._verdict(attempt, ref, started, record)
-        except Exception:
-            log.exception("screening failed, the mail passes")
-            self._counters.add("screen_errors")
+        except Exception as error:
+            logs.bug(log, self._counters, "policy", "no verdict could be made, the mail passes", error=error)
             verdict = Verdict(ref, Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
         if attempt.client_address is not None:
             verdict = verdict._replace(client=unmapped(attempt.client_address))
@@ -157,7 +156,7 @@ class PolicyService:
         decision = apply_greylist(evaluation.decision, greylist)
         if record:
             self._evaluator.remember(evaluation)
-            self._vouch(attempt, decision, greylist, evaluation.results.replies)
+            self._note_known_good(attempt, decision, greylist, evaluation.results.replies)
             self._hit(evaluation.overrides)
         header = self._header(attempt, decision, greylist, ref, record)
         results = evaluation.results
@@ -166,7 +165,7 @@ class PolicyService:
             what_if=what_if(attempt, evaluation.findings, self._rules, decision, greylist, skipped=results.skipped)
         )
 
-    def _vouch(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
+    def _note_known_good(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
         """Remember a client that is known as good, and who had nothing against it."""
         known = greylist is not None and greylist.state in _KNOWN
         if attempt.client_address is None or decision.action is not Action.ACCEPT:
@@ -194,15 +193,13 @@ class PolicyService:
                     verify=lambda: VerifiedDomains(authorised(attempt, replies), iprev_name(attempt, replies)),
                     recheck=recheck,
                 )
-        except Exception:
-            log.exception("greylisting failed, the mail passes")
-            self._counters.add("screen_errors")
+        except Exception as error:
+            logs.bug(log, self._counters, "greylist", "greylisting failed, the mail passes", error=error)
             return GreylistOutcome("skipped", reason="internal error")
 
     def _header(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, ref: str, record: bool) -> str:
         """The header that goes out now with a mail that passes; others are queued."""
-        told = finish(decision, ref=ref).action
-        if told is not Action.ACCEPT:
+        if finish(decision, ref=ref).action is not Action.ACCEPT:
             return ""
         due: dict[Header, str] = {}
         if text := next((finding.header for finding in decision.findings if finding.header), ""):

@@ -1,8 +1,8 @@
 """From findings to a verdict: a fold without IO, so that every rule of it can be read, tested and replayed.
 
-    findings ──decide──> Decision ──(greylisting, only while undecided)──> settle ──conclude──> Verdict
+    findings ──decide──> Decision ──(greylisting, only while undecided)──> apply_greylist ──finish──> Verdict
 
-What an own word lifts (`Finding.suppresses`: overrides, access maps) no longer counts, before allow lists are looked at. The
+What overrides and access maps suppress (`Effect.suppresses`) does not count, before allow lists are looked at. The
 order of harshness is: refused for good, refused for now, deferred, greylisted, accepted; among equals the first check
 in order words the reply. What is not known never refuses.
 """
@@ -44,7 +44,7 @@ GREYLIST_FAILURES: Final = frozenset({"store failed", "internal error"})
 
 
 class Mode(StrEnum):
-    """Whether verdicts are carried out or only told."""
+    """Whether verdicts are carried out or only shown."""
 
     ENFORCE = "enforce"
     OBSERVE = "observe"
@@ -135,7 +135,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     if attempt.recipient and matches_recipient(attempt.recipient, rules.exempt_recipients):
         return Decision(Action.ACCEPT, score, f"exempt recipient {sanitize(mailbox(attempt.recipient), 80)}", counted, mode=mode)
     ruling = [finding for finding in counted if finding.consequence in (Consequence.REJECT, Consequence.DEFER)]
-    # The admin's own refusal is the answer, also where it only puts off what others would refuse for good.
+    # The admin's refusal is the answer, also where it only puts off what others would refuse for good.
     rulings = [_ruling(finding) for finding in ruling if finding.effect.final]
     rulings = rulings or [*map(_ruling, ruling), *_by_points(counted, rules)]
     if rulings:
@@ -147,7 +147,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
         score,
         _why_accepted(findings, counted, score, greylists=greylists),
         counted,
-        # Who is vouched for comes back anyway: greylisting it would cost time and catch nobody.
+        # Who is on an allow list comes back anyway: greylisting it would cost time and catch nobody.
         wants_greylist=greylists and not _is_allow_listed(counted) and not _skips_greylist(counted),
         suspicious=offline or _is_suspicious(counted, rules),
         mode=mode,
@@ -155,14 +155,14 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
 
 
 def _why_accepted(findings: tuple[Finding, ...], counted: tuple[Finding, ...], score: float, *, greylists: bool) -> str:
-    """What has decided that nothing is refused: the admin's word, an allow list that spared something, how little there is,
+    """What has decided that nothing is refused: an override, an allow list that suppressed something, how little there is,
     or how little is known."""
     own = next((finding for finding in findings if finding.effect.suppresses and not finding.effect.allow_listed), None)
     if own is not None:
         return own.text
     allow_listing = next((finding for finding in counted if finding.effect.allow_listed), None)
-    lifted = any(_is_suppressed(each, by.effect.suppresses) for by in findings if by.effect.suppresses for each in findings)
-    if allow_listing is not None and (lifted or (greylists and _is_allow_listed(counted))):
+    suppressed = any(_is_suppressed(each, by.effect.suppresses) for by in findings if by.effect.suppresses for each in findings)
+    if allow_listing is not None and (suppressed or (greylists and _is_allow_listed(counted))):
         return allow_listing.text
     if score > 0:
         return f"score {points(score)}, too little to refuse"
@@ -175,7 +175,7 @@ def _why_accepted(findings: tuple[Finding, ...], counted: tuple[Finding, ...], s
 
 
 def apply_greylist(decision: Decision, greylist: GreylistOutcome | None) -> Decision:
-    """The decision with the word of greylisting, if it was asked."""
+    """The decision with what greylisting says, if it was asked."""
     if greylist is None or decision.action is not Action.ACCEPT:
         return decision
     if greylist.state == "skipped" and greylist.reason in GREYLIST_FAILURES:
@@ -216,7 +216,7 @@ def finish(
     partial: bool = False,
     ms: int = 0,
 ) -> Verdict:
-    """The verdict to be told: its reply with link and reference; in observe mode always accept, with what would have been."""
+    """The verdict as it is given: its reply with link and reference; in observe mode always accept, with what would have been."""
     action, reason, reply = decision.action, decision.reason, decision.reply
     if decision.mode is Mode.OBSERVE and action is not Action.ACCEPT:
         action, reason, reply = Action.ACCEPT, f"observed only, would {action}: {reason}", None
@@ -265,9 +265,9 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
 
 
 def _as_they_count(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """The findings, lifted where another lifts them: the admin's word, allow lists (postconf(5) ``permit_dnswl_client``).
+    """The findings, suppressed where another suppresses them: overrides, allow lists (postconf(5) ``permit_dnswl_client``).
 
-    What rests on address lists is softened while an allow list that might vouch is out of reach.
+    What an allow list might have suppressed that is out of reach defers instead of refusing.
     """
     counted = findings
     for by in findings:
@@ -293,7 +293,7 @@ def _is_suppressed(finding: Finding, topics: tuple[Topic, ...]) -> bool:
 
 
 def _skips_greylist(findings: tuple[Finding, ...]) -> bool:
-    """The admin's word lifts greylisting."""
+    """An override suppresses greylisting."""
     return any(is_suppressed(GREYLISTING, finding.effect.suppresses) for finding in findings)
 
 
@@ -312,7 +312,7 @@ def _to_defer(finding: Finding) -> Finding:
 
 
 def _is_allow_listed(findings: tuple[Finding, ...]) -> bool:
-    """An allow list that acts (not one that only tags or warns) vouches for the client."""
+    """An allow list that acts (not one that only tags or warns) has the client."""
     return any(finding.effect.allow_listed and finding.consequence in (None, Consequence.SCORE) for finding in findings)
 
 

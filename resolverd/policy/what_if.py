@@ -21,17 +21,17 @@ def what_if(
     """Each finding that decides by itself; else the fewest that do together, heaviest first. Then the recipient, points that
     are missing, and greylisting.
 
-    `findings` as the checks have them, before allow lists and maps are taken into account; `decision` with the word of
-    greylisting. `skipped`: not everything was asked, as the decision was certain.
+    `findings` as the checks have them, before allow lists and maps are taken into account; `decision` with what
+    greylisting says. `skipped`: not everything was asked, as the decision was certain.
     """
     found = _exempt(attempt, findings, rules, decision)
-    telling = [each for each in findings if each.consequence is not None or each.effect.suppresses or each.effect.may_suppress]
-    for finding in telling if not found else ():
+    counting = [each for each in findings if each.consequence is not None or each.effect.suppresses or each.effect.may_suppress]
+    for finding in counting if not found else ():
         changed = decide(attempt, [each for each in findings if each is not finding], rules)
         if _differs(changed, decision):
             found.append(_without((finding,), changed))
     if not found and decision.action in (Action.REJECT, Action.DEFER):
-        found += _together(attempt, findings, telling, rules, decision)
+        found += _together(attempt, findings, counting, rules, decision)
     if decision.action is Action.GREYLIST and greylist is not None:
         found.append(WhatIf((), Action.ACCEPT, f"at another try after {greylist.missing} s: accept"))
     scoring = sum(each.score for each in decision.findings if each.consequence is Consequence.SCORE)
@@ -50,10 +50,10 @@ def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, 
 
 
 def _together(
-    attempt: Attempt, findings: Sequence[Finding], telling: Sequence[Finding], rules: VerdictRules, decision: Decision
+    attempt: Attempt, findings: Sequence[Finding], counting: Sequence[Finding], rules: VerdictRules, decision: Decision
 ) -> list[WhatIf]:
     """As many as it takes, of those that speak against it."""
-    against = [each for each in telling if each.consequence is not None and not each.effect.suppresses]
+    against = [each for each in counting if each.consequence is not None and not each.effect.suppresses]
     left_out: list[Finding] = []
     for finding in sorted(against, key=lambda each: -each.score):
         left_out.append(finding)

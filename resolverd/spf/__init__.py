@@ -1,6 +1,6 @@
 """Sender Policy Framework (RFC 7208): may this address send mail for this domain?
 
-    subject ──check_host──> asks, is told, asks … ──> Outcome
+    subject ──check_host──> asks, gets a reply, asks … ──> Outcome
                  record     text to Record, all faults found before anything is evaluated
                  macros     %{…} to text
                  evaluate   the record applied to the subject, a generator over `mail.lookups.Lookup`; `follow` runs it with the

@@ -30,7 +30,7 @@ class Fcrdns(Check):
         return iprev_lookups(attempt, replies)
 
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """A verified name told by the mail server is taken as it is."""
+        """A verified name given by the mail server is taken as it is."""
         address = attempt.client_address
         if address is None:
             return [nothing(self.name, "fcrdns_skipped", "no client address given")]

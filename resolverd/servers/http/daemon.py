@@ -16,7 +16,7 @@ from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
 from resolverd.resolver.priming import Priming
-from resolverd.servers.policy.server import Screener
+from resolverd.servers.policy.server import VerdictSource
 from resolverd.state.base import Store
 from resolverd.wire.names import Name
 
@@ -62,7 +62,7 @@ class Daemon(NamedTuple):
     `reload`: reads the configuration again; with faults the old one stays.
     """
 
-    policy: Screener
+    policy: VerdictSource
     verdicts: VerdictStore
     lists: Engine
     resolver: Resolver

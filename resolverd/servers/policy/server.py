@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 _WORDS = {Action.ACCEPT: "pass", Action.REJECT: "reject", Action.DEFER: "defer", Action.GREYLIST: "greylist"}
 
 
-class Screener(Protocol):
+class VerdictSource(Protocol):
     """The part of `ports.Backend` that this edge needs."""
 
-    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt, counted."""
         ...
 
@@ -33,14 +33,14 @@ class PolicyServer:
 
     def __init__(
         self,
-        screener: Screener,
+        source: VerdictSource,
         counters: Counters,
         *,
         hard_stop: float = bounds.POLICY_HARD_STOP,
         turns: Turns | None = None,
     ):
         """`turns`: those of the daemon, which all its connections share."""
-        self._screener = screener
+        self._source = source
         self.turns = turns or Turns()
         self.inbox = memoryview(bytearray(bounds.POLICY_READ))
         """Where what is read lies until `buffer_updated` has copied it, which an event loop calls at once."""
@@ -89,7 +89,7 @@ class PolicyServer:
             if attempt.protocol_state not in protocol.JUDGED:
                 return protocol.NOTHING
             async with limit:
-                verdict = await self._screener.screen(attempt, record=True)
+                verdict = await self._source.verdict_on(attempt, record=True)
             action = protocol.render(verdict)
             if attempt.protocol_state == "RCPT":
                 fields = decision_fields(attempt, verdict)

@@ -369,7 +369,7 @@ def test_a_name_that_is_not_proved_is_no_name(reply):
 # -- in a verdict
 
 
-def screen(*lines, internet=None, greylist=None, preset="tutorial"):
+def policy_with(*lines, internet=None, greylist=None, preset="tutorial"):
     index = OverrideIndex(ruled(*lines))
     hits: list[OverrideMatch] = []
     setup = Setup(
@@ -384,8 +384,8 @@ SPAM = {("zen", CLIENT): listed("zen", 6)}
 
 @virtual
 async def test_a_denied_client_costs_nobody_a_question():
-    setup = screen(f"deny {CLIENT}")
-    verdict = await setup.screen.screen(attempt(**DELIVERY), record=True)
+    setup = policy_with(f"deny {CLIENT}")
+    verdict = await setup.policy.verdict_on(attempt(**DELIVERY), record=True)
     assert verdict.action is Action.REJECT
     assert str(verdict.reply).startswith("554 5.7.1 Client host rejected (Access denied); ref ")
     assert setup.internet.asked == []
@@ -394,8 +394,8 @@ async def test_a_denied_client_costs_nobody_a_question():
 
 @virtual
 async def test_a_ban_is_put_off_whatever_the_lists_say_and_costs_nobody_a_question():
-    setup = screen(f"defer {CLIENT}", internet=Internet(GOOD, SPAM))
-    verdict = await setup.screen.screen(attempt(**DELIVERY), record=True)
+    setup = policy_with(f"defer {CLIENT}", internet=Internet(GOOD, SPAM))
+    verdict = await setup.policy.verdict_on(attempt(**DELIVERY), record=True)
     assert (verdict.action, verdict.reply.code) == (Action.DEFER, 450)
     assert setup.internet.asked == []
     assert verdict.greylist is None
@@ -403,8 +403,8 @@ async def test_a_ban_is_put_off_whatever_the_lists_say_and_costs_nobody_a_questi
 
 @virtual
 async def test_who_only_looks_is_not_counted():
-    setup = screen(f"deny {CLIENT}")
-    assert (await setup.screen.screen(attempt(**DELIVERY), record=False)).action is Action.REJECT
+    setup = policy_with(f"deny {CLIENT}")
+    assert (await setup.policy.verdict_on(attempt(**DELIVERY), record=False)).action is Action.REJECT
     assert setup.hits == []
 
 
@@ -425,15 +425,15 @@ async def test_who_only_looks_is_not_counted():
 )
 @virtual
 async def test_an_allowed_client_passes_though_listed(preset, line, action):
-    setup = screen(line, internet=Internet(GOOD, SPAM), preset=preset)
-    assert (await setup.screen.screen(attempt(**DELIVERY), record=True)).action is action
+    setup = policy_with(line, internet=Internet(GOOD, SPAM), preset=preset)
+    assert (await setup.policy.verdict_on(attempt(**DELIVERY), record=True)).action is action
     assert setup.hits or action is Action.REJECT
 
 
 @virtual
 async def test_a_name_that_comes_late_still_lifts_what_lists_have_said_before():
-    setup = screen("allow example.com", internet=Internet(GOOD, SPAM, delays={f"{HOST} A": 1.5}))
-    assert (await setup.screen.screen(attempt(**DELIVERY), record=True)).action is Action.ACCEPT
+    setup = policy_with("allow example.com", internet=Internet(GOOD, SPAM, delays={f"{HOST} A": 1.5}))
+    assert (await setup.policy.verdict_on(attempt(**DELIVERY), record=True)).action is Action.ACCEPT
 
 
 @pytest.mark.parametrize(
@@ -441,22 +441,23 @@ async def test_a_name_that_comes_late_still_lifts_what_lists_have_said_before():
 )
 @virtual
 async def test_who_need_not_wait_does_not(line, called):
-    setup = screen(line, greylist=GreylistOutcome("new", 300, 0, "new"))
-    verdict = await setup.screen.screen(attempt(**DELIVERY), record=True)
+    setup = policy_with(line, greylist=GreylistOutcome("new", 300, 0, "new"))
+    verdict = await setup.policy.verdict_on(attempt(**DELIVERY), record=True)
     assert (len(setup.greylist.calls), verdict.action) == (called, Action.GREYLIST if called else Action.ACCEPT)
 
 
 @virtual
 async def test_postmaster_hears_of_everybody():
-    setup = screen(f"deny {CLIENT}")
-    verdict = await setup.screen.screen(attempt(**{**DELIVERY, "recipient": "postmaster@example.org"}), record=True)
+    setup = policy_with(f"deny {CLIENT}")
+    verdict = await setup.policy.verdict_on(attempt(**{**DELIVERY, "recipient": "postmaster@example.org"}), record=True)
     assert verdict.action is Action.ACCEPT
 
 
 @virtual
 async def test_lists_are_not_asked_about_whom_they_cannot_touch():
-    setup = screen(f"allow {CLIENT}", internet=Internet(GOOD, SPAM, rtt=0.01, silent=[ListLookup("zen", ip_address(CLIENT))]))
-    verdict = await setup.screen.screen(attempt(**DELIVERY), record=True)
+    internet = Internet(GOOD, SPAM, rtt=0.01, silent=[ListLookup("zen", ip_address(CLIENT))])
+    setup = policy_with(f"allow {CLIENT}", internet=internet)
+    verdict = await setup.policy.verdict_on(attempt(**DELIVERY), record=True)
     assert (verdict.action, verdict.ms < 100) == (Action.ACCEPT, True)
 
 
@@ -697,8 +698,8 @@ async def test_time_is_the_walls() -> None:
 @virtual
 async def test_each_recipient_of_a_message_has_the_word_that_is_his() -> None:
     lines = ("allow 192.0.2.7 all ann@example.org", "deny joe@example.com all eve@example.org")
-    setup = screen(*lines, internet=Internet(GOOD, SPAM))
+    setup = policy_with(*lines, internet=Internet(GOOD, SPAM))
     for recipient, action in (("bob", Action.REJECT), ("ann", Action.ACCEPT), ("eve", Action.REJECT), ("ann", Action.ACCEPT)):
-        verdict = await setup.screen.screen(attempt(**{**DELIVERY, "recipient": f"{recipient}@example.org"}), record=True)
+        verdict = await setup.policy.verdict_on(attempt(**{**DELIVERY, "recipient": f"{recipient}@example.org"}), record=True)
         assert verdict.action is action
     assert len(setup.hits) == 3

@@ -18,7 +18,9 @@ from resolverd.policy.evaluate import of_sender
 from resolverd.policy.lookup_budget import LookupBudget, LookupBudgets, ZoneRates
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget
+from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed
 from resolverd.wire.names import from_text, to_text
@@ -56,12 +58,13 @@ def sent_to_victim(net):
     return sum(str(ask.server.address) in VICTIM for ask in net.asked)
 
 
-def screen_of(resolver, preset="tutorial"):
+def policy_of(resolver, preset="tutorial"):
     engine = Engine((), resolver.parts.resolve, resolver.clock, Counters())
     checks = partial(build, PRESETS[preset])
     refs = (f"REF{n}" for n in range(10_000))
     return PolicyService(
-        checks, engine, resolver.parts.resolve, NoGreylist(), resolver.clock, VerdictRules(), Counters(), lambda: next(refs)
+        checks, engine, resolver.parts.resolve, NoGreylist(), resolver.clock, VerdictRules(), Counters(), lambda: next(refs),
+        VerdictStore(MemoryStore(), resolver.clock, Counters()),
     )  # fmt: skip
 
 
@@ -77,7 +80,7 @@ def test_one_mail_costs_a_third_party_no_more_than_its_budget(victim, tmp_path):
     async def run():
         net, _ = internet(victim)
         resolver = ScriptedResolver(net, tmp_path)
-        verdict = await screen_of(resolver).screen(mail(instance="1"), record=True)
+        verdict = await policy_of(resolver).verdict_on(mail(instance="1"), record=True)
         await resolver.settle()
         assert 10 < sent_to_victim(net) <= BUDGET
         assert len(net.asked) <= BUDGET
@@ -90,9 +93,9 @@ def test_one_mail_costs_a_third_party_no_more_than_its_budget(victim, tmp_path):
 async def test_its_recipients_share_the_budget(tmp_path):
     net, _ = internet()
     resolver = ScriptedResolver(net, tmp_path)
-    screen = screen_of(resolver)
+    policy = policy_of(resolver)
     for recipient in range(20):
-        await screen.screen(mail(instance="1", recipient=f"r{recipient}@example.org"), record=True)
+        await policy.verdict_on(mail(instance="1", recipient=f"r{recipient}@example.org"), record=True)
         await resolver.settle()
     assert len(net.asked) <= BUDGET
 
@@ -101,13 +104,13 @@ async def test_its_recipients_share_the_budget(tmp_path):
 async def test_many_mails_cost_a_zone_so_much_a_second(tmp_path):
     net, _ = internet("answering")
     resolver = ScriptedResolver(net, tmp_path)
-    screen = screen_of(resolver)
+    policy = policy_of(resolver)
     at = Counter()
     for n in range(30):
         domain = f"a{n}.attacker.example"
         zone = net.servers[ATTACKER]
         zone.add(f'a{n} TXT "v=spf1 ' + " ".join(f"a:n{n}x{term}.victim.example" for term in range(10)) + ' -all"')
-        await screen.screen(mail(sender=f"x@{domain}", helo_name="", instance=str(n)), record=True)
+        await policy.verdict_on(mail(sender=f"x@{domain}", helo_name="", instance=str(n)), record=True)
         at[int(resolver.clock.monotonic())] = sent_to_victim(net)
     assert sent_to_victim(net) <= bounds.MAIL_ZONE_RATE * (1 + len(at))
 
@@ -165,8 +168,8 @@ async def test_registries_and_the_reverse_tree_are_exempt_and_zones_are_forgotte
 async def test_an_ordinary_mail_from_an_unknown_organisation_is_far_below(tmp_path):
     net, _ = internet("answering")
     resolver = ScriptedResolver(net, tmp_path)
-    screen = screen_of(resolver)
-    await screen.screen(mail(sender="joe@victim.example", helo_name="mail.victim.example", instance="1"), record=True)
+    policy = policy_of(resolver)
+    await policy.verdict_on(mail(sender="joe@victim.example", helo_name="mail.victim.example", instance="1"), record=True)
     assert len(net.asked) <= BUDGET / 4
 
 
@@ -181,7 +184,7 @@ async def test_a_client_cannot_spend_what_it_takes_to_find_a_forged_sender_out(t
         net.servers["192.5.6.30"],
     )
     resolver = ScriptedResolver(net, tmp_path)
-    verdict = await screen_of(resolver).screen(mail(sender="teller@bank.example", instance="1"), record=True)
+    verdict = await policy_of(resolver).verdict_on(mail(sender="teller@bank.example", instance="1"), record=True)
     assert verdict.action is Action.REJECT
     assert verdict.reply.enhanced == "5.7.23"
     assert len(net.asked) <= BUDGET

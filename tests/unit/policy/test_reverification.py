@@ -42,7 +42,7 @@ class Resolver(ScriptedResolver):
 
 
 class World:
-    """The screen over the real engine, with zen alone: what it lists is decided at once, and nobody's names are waited for."""
+    """The policy service over the real engine, with zen alone: what it lists is decided at once, and no name is waited for."""
 
     def __init__(self):
         self.resolver = Resolver()
@@ -57,7 +57,7 @@ class World:
         self.engine = Engine(specs("tutorial", **alone), self.resolver, self.clock, self.counters)
         ids = count(1)
         checks = partial(build, PRESETS["tutorial"], options={"spf": SpfOptions(header="none")})
-        self.screen = PolicyService(
+        self.policy = PolicyService(
             checks, self.engine, self.resolver, Greylist(), self.clock, VerdictRules(), self.counters,
             lambda: f"REF{next(ids)}", VerdictStore(MemoryStore(), self.clock, self.counters), hostname="mx.example.org",
         )  # fmt: skip
@@ -65,7 +65,7 @@ class World:
     async def verdict(self, client, number, name="unknown"):
         about = {"client_address": client, "client_name": name, "reverse_client_name": name}
         mail = {"helo_name": HOST, "sender": "joe@example.com", "recipient": "ann@example.org", "instance": f"{number}.1"}
-        return await self.screen.screen(attempt(**about, **mail), record=True)
+        return await self.policy.verdict_on(attempt(**about, **mail), record=True)
 
     def lists(self, client, code):
         reverse = ".".join(reversed(str(client).split(".")))

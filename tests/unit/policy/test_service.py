@@ -152,7 +152,7 @@ class Setup:
         self.counters = Counters()
         ids = count(1)
         self.verdicts = VerdictStore(MemoryStore(), VirtualClock(), self.counters)
-        self.screen = PolicyService(
+        self.policy = PolicyService(
             checks or partial(build, PRESETS[preset], options={"spf": SpfOptions(header="none")}),
             self.internet,
             self.internet,
@@ -164,12 +164,12 @@ class Setup:
             self.verdicts,
             online=online,
             hostname="mx.example.org",
-            headers=before and before.screen.headers,
+            headers=before and before.policy.headers,
             hit=hit,
         )
 
     async def verdict(self, *, record=True, **attributes):
-        return await self.screen.screen(attempt(**(DELIVERY | attributes)), record=record)
+        return await self.policy.verdict_on(attempt(**(DELIVERY | attributes)), record=record)
 
 
 @virtual
@@ -363,7 +363,7 @@ async def test_who_is_refused_at_the_retry_has_passed_nothing():
     zen = ListLookup("zen", attempt().client_address)
     internet = Internet(GOOD, {("zen", CLIENT): clear("zen")._replace(age=10_000)})
     setup, store = Setup(internet), MemoryStore()
-    setup.screen._greylister = Greylister(store, VirtualClock(), GreylistRules(auto_allow_after=1), Counters())
+    setup.policy._greylister = Greylister(store, VirtualClock(), GreylistRules(auto_allow_after=1), Counters())
     said = []
     for number, zen_says in enumerate((clear("zen"), listed("zen", 6), clear("zen"), clear("zen"))):
         internet.changed[zen] = zen_says
@@ -423,7 +423,7 @@ async def test_an_instance_that_names_people_is_no_message():
     setup.greylist.outcome = GreylistOutcome("known", reason="triplet found")
     for _ in range(3):
         assert (await setup.verdict(sender="joe@example.com", instance=EXIM)).header.startswith("Received-SPF: ")
-    assert len(setup.screen.headers) == 0
+    assert len(setup.policy.headers) == 0
     null = "192.0.2.7//Ann@example.org"
     for _ in range(2):
         assert (await setup.verdict(sender="", instance=null)).header.startswith("Received-SPF: ")
@@ -539,7 +539,7 @@ def test_mail_passes_when_greylisting_fails(outcome, caplog):
         setup = Setup(greylist=outcome)
         verdict = await setup.verdict()
         assert (verdict.action, verdict.greylist.state) == (Action.ACCEPT, "skipped")
-        assert setup.counters.get("screen_errors") == 1
+        assert setup.counters.get("bugs", where="greylist") == 1
 
     run()
 
@@ -581,10 +581,10 @@ async def test_who_keeps_his_names_from_being_found_out_is_greylisted():
 @virtual
 async def test_mail_passes_when_the_fold_fails():
     setup = Setup(checks=lambda lists: ())
-    setup.screen._rules = None
+    setup.policy._rules = None
     verdict = await setup.verdict()
     assert (verdict.action, verdict.reason, verdict.id) == (Action.ACCEPT, "internal error", "REF1")
-    assert setup.counters.get("screen_errors") == 1
+    assert setup.counters.get("bugs", where="policy") == 1
 
 
 @virtual

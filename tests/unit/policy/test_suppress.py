@@ -26,7 +26,7 @@ ADDRESS = ip_address(CLIENT)
 
 
 async def setup(*wishes, access=None, rules=None, greylist=None, header="received-spf", **internet):
-    """A screen with these words of the admin."""
+    """A policy service with these overrides and maps."""
     book = OverrideStore(MemoryStore(), VirtualClock(), Counters())
     for wish in wishes:
         await book.set(NewOverride(key_of(*wish[:2], *wish[2:]), reason="a customer"))
@@ -166,7 +166,7 @@ async def test_a_name_that_was_verified_counts_for_greylisting(record, known, fc
     if not fcrdns:
         rules["fcrdns"] = CheckRules(Consequence.OFF)
     made = await setup(rules=rules)
-    made.screen._greylister = greylister(HOST)
+    made.policy._greylister = greylister(HOST)
     verdict = await made.verdict(record=record, **known)
     assert (verdict.action, verdict.greylist.reason) == (Action.ACCEPT, "client whitelist")
 
@@ -174,7 +174,7 @@ async def test_a_name_that_was_verified_counts_for_greylisting(record, known, fc
 @virtual
 async def test_a_name_that_does_not_lead_back_counts_for_nothing():
     made = await setup(records={**GOOD, f"{HOST} A": TIMEOUT}, rules={"spf": CheckRules()})
-    made.screen._greylister = greylister(HOST)
+    made.policy._greylister = greylister(HOST)
     assert (await made.verdict(reverse_client_name=HOST)).action is Action.GREYLIST
 
 

@@ -190,17 +190,17 @@ async def test_a_bug_never_tells_the_key_of_a_list(tmp_path: Path, caplog: pytes
 # -- Postfix's policy protocol -----------------------------------------------------------------------------------------------
 
 
-class Screening:
+class Verdicts:
     """Refuses everybody."""
 
-    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         return Verdict("R", Action.REJECT, 9, "listed", reply=SmtpReply(554, "5.7.1", "Service unavailable"))
 
 
 POLICY_PLACES: dict[str, tuple[Any, str]] = {
     "reading a line": (protocol, "_decoded"),
     "reading the request": (protocol, "attempt_of"),
-    "the verdict": (Screening, "screen"),
+    "the verdict": (Verdicts, "verdict_on"),
     "rendering": (protocol, "render"),
     "the fields of the log line": (policy, "decision_fields"),
     "the log line's reason": (policy, "nameless_reason"),
@@ -218,8 +218,8 @@ async def test_a_bug_is_dunno_for_one_mail_and_nothing_for_the_next(
 ) -> None:
     counters = Counters()
     owner, name = POLICY_PLACES[place]
-    monkeypatch.setattr(owner, name, once(getattr(owner, name), waits=name == "screen"))
-    server = PolicyServer(Screening(), counters)
+    monkeypatch.setattr(owner, name, once(getattr(owner, name), waits=name == "verdict_on"))
+    server = PolicyServer(Verdicts(), counters)
     sock = tcp.bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     await server.serve(sock)
@@ -240,7 +240,7 @@ async def test_a_request_that_nobody_can_read_to_its_end_is_dunno_and_the_connec
 ) -> None:
     counters = Counters()
     monkeypatch.setattr(protocol, "_decoded", once(protocol._decoded))
-    server = PolicyServer(Screening(), counters)
+    server = PolicyServer(Verdicts(), counters)
     sock = tcp.bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     await server.serve(sock)

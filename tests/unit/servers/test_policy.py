@@ -69,7 +69,7 @@ REFUSED = Verdict(
 GREYLISTED = Verdict("GREY000001", Action.GREYLIST, 0, "greylisted", greylist=GreylistOutcome("new", 300, 0, "new"))
 
 
-class Screening:
+class Verdicts:
     """What the server asks for verdicts: answers as the test laid out, and remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Screening:
         self.decide: Callable[[Attempt], Verdict] = lambda attempt: ACCEPTED
         self.gate: asyncio.Event | None = None
 
-    async def screen(self, attempt: Attempt, *, record: bool) -> Verdict:
+    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         self.asked.append((attempt, record))
         if self.gate is not None:
             await self.gate.wait()
@@ -272,8 +272,8 @@ def test_a_lists_text_cannot_end_the_reply():
 class Service:
     """A policy server on a port of its own, and clients of it."""
 
-    def __init__(self, server: PolicyServer, screening: Screening, counters: Counters, port: int):
-        self.server, self.screening, self.counters, self.port = server, screening, counters, port
+    def __init__(self, server: PolicyServer, verdicts: Verdicts, counters: Counters, port: int):
+        self.server, self.verdicts, self.counters, self.port = server, verdicts, counters, port
         self.writers: list[asyncio.StreamWriter] = []
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -297,12 +297,12 @@ async def reply_from(reader: asyncio.StreamReader) -> str:
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    screening, counters = Screening(), Counters()
-    server = PolicyServer(screening, counters)
+    verdicts, counters = Verdicts(), Counters()
+    server = PolicyServer(verdicts, counters)
     sock = bound()
     port = sock.getsockname()[1]
     await server.serve(sock)
-    found = Service(server, screening, counters, port)
+    found = Service(server, verdicts, counters, port)
     yield found
     await server.close(0.1)
     for writer in found.writers:
@@ -314,32 +314,32 @@ async def service() -> AsyncIterator[Service]:
 
 
 async def test_many_requests_on_one_connection_in_order(service: Service):
-    service.screening.decide = lambda attempt: REFUSED if attempt.sender.startswith("bad") else ACCEPTED
+    service.verdicts.decide = lambda attempt: REFUSED if attempt.sender.startswith("bad") else ACCEPTED
     reader, writer = await service.client()
     for sender in ("good@example.org", "bad@example.org", "good@example.org"):
         for octet in octets({**REQUEST, "sender": sender}):
             writer.write(bytes([octet]))
         expected = "554 5.7.1" if sender.startswith("bad") else "DUNNO"
         assert (await reply_from(reader)).startswith(expected)
-    assert [record for _, record in service.screening.asked] == [True] * 3
+    assert [record for _, record in service.verdicts.asked] == [True] * 3
 
 
 async def test_pipelined_requests_far_beyond_the_window(service: Service):
     count = 2000
-    service.screening.decide = lambda attempt: ACCEPTED._replace(header=f"X: {attempt.instance}")
+    service.verdicts.decide = lambda attempt: ACCEPTED._replace(header=f"X: {attempt.instance}")
     replies = await service.ask(*({**REQUEST, "instance": str(number)} for number in range(count)))
     assert replies == [f"PREPEND X: {number}" for number in range(count)]
 
 
 @pytest.mark.parametrize("state", ["CONNECT", "EHLO", "HELO", "MAIL", "END-OF-MESSAGE", "VRFY", "ETRN", "SOMETHING-NEW"])
 async def test_other_states_decide_nothing(service: Service, state: str):
-    service.screening.decide = lambda attempt: REFUSED
+    service.verdicts.decide = lambda attempt: REFUSED
     assert await service.ask({**REQUEST, "protocol_state": state}) == ["DUNNO"]
-    assert service.screening.asked == []
+    assert service.verdicts.asked == []
 
 
 async def test_data_gives_out_what_header_is_due(service: Service, caplog: pytest.LogCaptureFixture):
-    service.screening.decide = lambda attempt: ACCEPTED._replace(header=HEADER) if attempt.protocol_state == "DATA" else ACCEPTED
+    service.verdicts.decide = lambda attempt: ACCEPTED._replace(header=HEADER) if attempt.protocol_state == "DATA" else ACCEPTED
     with caplog.at_level(logging.INFO, "resolverd"):
         replies = await service.ask(REQUEST, {**REQUEST, "protocol_state": "DATA", "recipient": "", "recipient_count": "2"})
     assert replies == ["DUNNO", f"PREPEND {HEADER}"]
@@ -347,7 +347,7 @@ async def test_data_gives_out_what_header_is_due(service: Service, caplog: pytes
 
 
 async def test_one_line_a_decision(service: Service, caplog: pytest.LogCaptureFixture):
-    service.screening.decide = lambda attempt: GREYLISTED
+    service.verdicts.decide = lambda attempt: GREYLISTED
     with caplog.at_level(logging.INFO, "resolverd"):
         await service.ask({**REQUEST, "queue_id": ""})
     [record] = caplog.records
@@ -378,7 +378,7 @@ async def test_a_fault_of_ours_lets_the_mail_pass(service: Service, caplog: pyte
     def broken(attempt: Attempt) -> Verdict:
         raise RuntimeError("a bug")
 
-    service.screening.decide = broken
+    service.verdicts.decide = broken
     assert await service.ask(REQUEST, REQUEST) == ["DUNNO", "DUNNO"]
     assert service.counters.get("bugs", where="policy") == 2
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
@@ -386,9 +386,9 @@ async def test_a_fault_of_ours_lets_the_mail_pass(service: Service, caplog: pyte
 
 
 async def test_the_hard_stop_lets_the_mail_pass():
-    screening, counters = Screening(), Counters()
-    screening.gate = asyncio.Event()
-    server = PolicyServer(screening, counters, hard_stop=0.01)
+    verdicts, counters = Verdicts(), Counters()
+    verdicts.gate = asyncio.Event()
+    server = PolicyServer(verdicts, counters, hard_stop=0.01)
     assert await server.answer(REQUEST) == "DUNNO"
     assert counters.get("policy_failures", why="timeout") == 1
 
@@ -461,10 +461,10 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def test_a_vanished_client_takes_its_question_with_it(service: Service):
-    service.screening.gate = asyncio.Event()
+    service.verdicts.gate = asyncio.Event()
     _, writer = await service.client()
     writer.write(octets(REQUEST))
-    await until(lambda: service.screening.asked)
+    await until(lambda: service.verdicts.asked)
     reset_when_closed = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_when_closed)
     writer.transport.abort()
@@ -472,10 +472,10 @@ async def test_a_vanished_client_takes_its_question_with_it(service: Service):
 
 
 async def test_closing_answers_what_is_under_way_with_dunno(service: Service):
-    service.screening.gate = asyncio.Event()
+    service.verdicts.gate = asyncio.Event()
     reader, writer = await service.client()
     writer.write(octets(REQUEST))
-    await until(lambda: service.screening.asked)
+    await until(lambda: service.verdicts.asked)
     await service.server.close(0.01)
     assert await reader.read() == b"action=DUNNO\n\n"
 
@@ -485,10 +485,10 @@ async def test_unix_sockets(tmp_path: Path):
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(path))
     dead.close()
-    server = PolicyServer(Screening(), Counters())
+    server = PolicyServer(Verdicts(), Counters())
     await server.listen_unix(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666
-    other = PolicyServer(Screening(), Counters())
+    other = PolicyServer(Verdicts(), Counters())
     with pytest.raises(OSError, match="somebody listens"):
         await other.listen_unix(path)
     reader, writer = await asyncio.open_unix_connection(path)
@@ -503,7 +503,7 @@ async def test_unix_sockets(tmp_path: Path):
 async def test_a_file_in_place_of_the_socket_stays(tmp_path: Path):
     path = tmp_path / "policy"
     path.write_text("precious")
-    server = PolicyServer(Screening(), Counters())
+    server = PolicyServer(Verdicts(), Counters())
     with pytest.raises(OSError):
         await server.listen_unix(path)
     assert path.read_text() == "precious"

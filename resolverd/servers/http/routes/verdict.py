@@ -180,7 +180,7 @@ class Verdict(msgspec.Struct):
 
 async def get_verdict(call: Call, given: Attributes) -> Verdict:
     """The verdict on an attempt; nothing is recorded."""
-    return Verdict.of(await call.daemon.policy.screen(given.attempt, record=False))
+    return Verdict.of(await call.daemon.policy.verdict_on(given.attempt, record=False))
 
 
 async def post_verdict(call: Call, given: RecordedAttributes) -> Verdict:
@@ -189,7 +189,7 @@ async def post_verdict(call: Call, given: RecordedAttributes) -> Verdict:
 
 
 async def _recorded(daemon: Daemon, given: RecordedAttributes) -> Verdict:
-    return Verdict.of(await daemon.policy.screen(given.attempt, record=not given.dry_run))
+    return Verdict.of(await daemon.policy.verdict_on(given.attempt, record=not given.dry_run))
 
 
 async def get_earlier_verdict(call: Call) -> Verdict:
