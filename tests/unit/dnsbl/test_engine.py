@@ -14,6 +14,7 @@ from resolverd.dnsbl.cache import ResponseCache
 from resolverd.dnsbl.engine import Engine
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.failures import Unknown, Why
+from resolverd.logs import LineFormatter
 from resolverd.mail.lookups import Clear, Listed, ListLookup
 from resolverd.metrics import Counters
 from resolverd.wire import codes
@@ -521,9 +522,11 @@ def test_a_key_is_never_shown(caplog):
             assert KEY in w.asked[0]
             assert KEY not in repr(shown).lower()
 
+    caplog.handler.setFormatter(LineFormatter("logfmt", "resolverd"))
     with caplog.at_level(logging.DEBUG):
         run()
-    assert "spamhaus-zen" in caplog.text
+    assert "asking list spamhaus-zen failed" in caplog.text
+    assert "RuntimeError" in caplog.text
     assert KEY not in caplog.text
 
 
