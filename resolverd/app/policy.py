@@ -10,6 +10,7 @@ from resolverd.app.named_files import External
 from resolverd.clock import Clock
 from resolverd.config import Settings
 from resolverd.dnsbl.engine import Engine
+from resolverd.generation import Generation
 from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.service import Greylister
 from resolverd.metrics import Counters
@@ -49,12 +50,13 @@ def policy_service(
     headers: HeaderQueue,
     verdicts: VerdictStore,
     book: OverrideStore,
+    lists: Generation,
     external: External,
 ) -> PolicyService:
     """The policy service as configured, over an engine that asks the configured lists.
 
-    `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `external`: the admin's maps, allow
-    files and domains.
+    `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `lists`: the generation of lists and
+    names. `external`: the admin's maps, allow files and domains.
     """
     greylister = Greylister(
         store, clock, greylist_rules(settings), counters, external.allow_files.allowed, external.shipped
@@ -81,6 +83,7 @@ def policy_service(
         online=online,
         headers=headers,
         hit=book.count_hits,
+        generation=Generation(lists, book.generation),
         hostname=hostname,
     )
 

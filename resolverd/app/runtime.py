@@ -11,7 +11,7 @@ from resolverd.clock import Clock
 from resolverd.config import Settings, enabled_lists
 from resolverd.config.lists import catalogue
 from resolverd.dnsbl.catalogue import Catalogue
-from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.engine import Engine, ListMemory
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail import domains
 from resolverd.metrics import Counters
@@ -53,6 +53,7 @@ class Shared(NamedTuple):
     local_zones: LocalZoneFiles
     resolution: Resolution
     priming: Priming
+    lists: ListMemory
     headers: HeaderQueue
 
     @classmethod
@@ -90,6 +91,7 @@ class Shared(NamedTuple):
             local_zones,
             resolution,
             priming,
+            ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),
         )
         shared.prime_by(plan)
@@ -138,9 +140,8 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
     delegate(shared.local_zones.table, resolution, settings)
     resolve = resolution.resolve
     frugal = settings.dnsbl.strategy == "frugal"
-    engine = Engine(plan.specs, resolve, clock, counters, others=unused(plan.known, plan.specs), frugal=frugal)
-    if old is not None:
-        engine.restore(old.engine.budgets())
+    others = unused(plan.known, plan.specs)
+    engine = Engine(plan.specs, resolve, clock, counters, others=others, frugal=frugal, memory=shared.lists)
     own = None
     if settings.dnsbl.enabled:
         names = ClientNames(resolve, clock)
@@ -161,6 +162,7 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         shared.headers,
         shared.verdicts,
         shared.overrides,
+        shared.lists.generation,
         plan.external,
     )
     return Runtime(plan, resolution, engine, own, answerer, service, priming)

@@ -168,7 +168,6 @@ class Service:
         self.supervisor.run("own addresses", self._monitor.watch)
         rereading = partial(reread, self._local_zones, old.settings, plan.settings)
         await asyncio.wait({self.supervisor.run("zone files anew", rereading, once=True)}, timeout=_REREADING)
-        await old.engine.aclose()
         return self.runtime
 
     def _zones_changed(self, change: Change) -> None:

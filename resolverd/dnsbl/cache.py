@@ -72,6 +72,11 @@ class ResponseCache:
         for question in [question for question in self._responses if is_within(lower(question[0]), zones)]:
             self._drop(question)
 
+    def forget_name(self, name: Name, rtype: int | None) -> None:
+        """Forget what was said of a name (lower case), of one type or of all."""
+        for question in [each for each in self._responses if lower(each[0]) == name and rtype in (None, each[1])]:
+            self._drop(question)
+
     def forget_failures(self) -> None:
         """Forget what could not be found out."""
         for question in [question for question, cached in self._responses.items() if isinstance(cached.response.reply, Unknown)]:

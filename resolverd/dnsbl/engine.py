@@ -7,6 +7,7 @@ cancelled or hurried caller never costs a list a second question.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random, SystemRandom
 from typing import TypeAlias
@@ -20,6 +21,7 @@ from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.response import ListResponse, as_documented, not_for, with_txt
 from resolverd.dnsbl.spec import Canary, ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
+from resolverd.generation import Generation
 from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup, ListReply, Skipped
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Resolver
@@ -34,10 +36,55 @@ _LAST_STAGE = 3
 """The turn of lists of whose quota only the reserve is left, behind all others: asked while nothing else has decided."""
 
 
+class ListMemory:
+    """What is known of lists, whatever a configuration says of them: how each fares, what is left of its quota, what it has
+    answered, who is known as good, and what is in flight.
+
+    `generation`: that of what is made of the lists' replies; it is made upon that of `names`.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        clock: Clock,
+        counters: Counters,
+        rng: Random | None = None,
+        names: Generation | None = None,
+    ):
+        self._clock = clock
+        self.generation = Generation() if names is None else Generation(names)
+        self.dispatcher = Dispatcher(resolver, clock, counters, rng or SystemRandom(), self.generation)
+        self.states: dict[str, ListState] = {}
+        self.foreign: dict[Name, ListState] = {}
+
+    def configure(self, others: Sequence[ListSpec], specs: Sequence[ListSpec]) -> dict[str, ListState]:
+        """The states of the lists of a configuration: `others` that are only known, and those that it enables.
+
+        What an earlier configuration has shaped is let go: replies that would be read otherwise now, and what belongs to the
+        keys that clients have named.
+        """
+        old, self.states = self.states, {}
+        wanted = {spec.id: (spec, False) for spec in others} | {spec.id: (spec, True) for spec in specs}
+        for name, (spec, enabled) in wanted.items():
+            before = old.get(name)
+            if before is None:
+                self.states[name] = ListState(spec, enabled=enabled)
+                continue
+            if _reading(before.spec) != _reading(spec):
+                self.dispatcher.forget(frozenset({lower(before.spec.zone)}))
+                self.foreign = {zone: state for zone, state in self.foreign.items() if name not in (state.spec.id, state.spec.of)}
+            self.states[name] = before.configured(spec, enabled=enabled, wall=self._clock.wall())
+        gone = old.keys() - self.states.keys()
+        self.foreign = {zone: state for zone, state in self.foreign.items() if not gone & {state.spec.id, state.spec.of}}
+        self.generation.bump()
+        return dict(self.states)
+
+
 class Engine:
     """The lists, asked side by side. `others` are known but not enabled: asked only for clients that name them (guard).
 
     `frugal`: allow lists first, block lists only while they may decide. `meter` has to be told of every query that leaves.
+    `memory` is what outlives this configuration.
     """
 
     def __init__(
@@ -50,14 +97,17 @@ class Engine:
         others: Sequence[ListSpec] = (),
         frugal: bool = False,
         rng: Random | None = None,
+        memory: ListMemory | None = None,
     ):
         self._clock = clock
-        self._dispatcher = Dispatcher(resolver, clock, counters, rng or SystemRandom())
-        self._states = {spec.id: ListState(spec, enabled=False) for spec in others}
-        self._states |= {spec.id: ListState(spec, enabled=True) for spec in specs}
-        self._foreign: dict[Name, ListState] = {}
+        memory = memory or ListMemory(resolver, clock, counters, rng)
+        self._dispatcher = memory.dispatcher
+        self._states = memory.configure(others, specs)
+        self._foreign = memory.foreign
         self.frugal = frugal
         self.meter = QuotaMeter(self._states.values(), clock, counters)
+        for zone, state in self._foreign.items():
+            self.meter.add(zone, state)
 
     @property
     def specs(self) -> tuple[ListSpec, ...]:
@@ -71,8 +121,8 @@ class Engine:
 
     @property
     def generation(self) -> int:
-        """How often listings were taken back since the start: what was made of them is then to be made anew."""
-        return self._dispatcher.generation
+        """Another one after every change of what lists say, or of whether they are asked: what was made of it is made anew."""
+        return self._dispatcher.generation.number
 
     def stage(self, lookup: ListLookup) -> int:
         """When a question is to be asked: those of a later turn only if what came of the earlier ones leaves it open."""
@@ -242,6 +292,7 @@ class Engine:
             _log.warning("list %s: %s", state.spec.id, text)
         if state.spec.canaries and denied is None and all(as_documented(point, response[str(point.subject)]) for point in points):
             state.health.reset()
+            self._dispatcher.generation.bump()
         return self.status(list_id)
 
     def asked(self, list_id: str) -> int:
@@ -267,12 +318,14 @@ class Engine:
         if state := self._states.get(list_id):
             state.enabled, state.admin_off = True, False
             state.health.reset()
+            self._dispatcher.generation.bump()
         return self.status(list_id)
 
     def disable(self, list_id: str) -> ListStatus | None:
         """Stop using a list until the next start, for clients that name it too. None if there is none of that name."""
         if state := self._states.get(list_id):
             state.enabled, state.admin_off = False, True
+            self._dispatcher.generation.bump()
         return self.status(list_id)
 
     def budgets(self) -> dict[str, list[tuple[float, int]]]:
@@ -295,6 +348,13 @@ class Engine:
         if any(is_within(lower(state.spec.zone), zones) for state in self._states.values()):
             self._dispatcher.forget(zones)
 
+    def flush(self, name: Name | None, rtype: int | None) -> None:
+        """Forget what lists have said at a name, of one type or of all; everything if `name` is None."""
+        if name is None:
+            self._dispatcher.forget_all()
+        else:
+            self._dispatcher.forget_name(lower(name), rtype)
+
     def recover(self) -> None:
         """The internet was out of reach, not the lists: skip none for that any longer, and take no old failure for an answer."""
         now = self._clock.monotonic()
@@ -302,6 +362,7 @@ class Engine:
             if state.health.state(now) == "unreachable":
                 state.health.reset()
         self._dispatcher.forget_failures()
+        self._dispatcher.generation.bump()
 
     async def aclose(self) -> None:
         """End every question under way."""
@@ -332,6 +393,11 @@ class Engine:
 
     def _lookup(self, state: ListState, spec: ListSpec, query: ListQuery | None) -> ListResponse | PendingQuery:
         return not_for(spec) if query is None else self._dispatcher.lookup(state, query)
+
+
+def _reading(spec: ListSpec) -> ListSpec:
+    """What of a list shapes how its replies are read."""
+    return replace(spec, quota=None, rate=None, number=0, terms="")
 
 
 def _errand(spec: ListSpec, subject: Address | str, canary: Canary | None) -> ListQuery | None:

@@ -68,6 +68,16 @@ class Health:
             return None
         return self._suspended
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether it has not answered as a list answers since it was suspended or skipped."""
+        return self._suspended is not None
+
+    @property
+    def epoch(self) -> int:
+        """What `begin` gives: another one after every suspension and reset."""
+        return self._epoch
+
     def state(self, now: float) -> str:
         """ok, suspended, or open (skipped after failures)."""
         return self._suspended.state if self._suspended is not None and now < self._suspended.until else "ok"

@@ -75,7 +75,7 @@ class ListState:
 
     def __init__(self, spec: ListSpec, *, enabled: bool, budget: Budget | None = None):
         self.spec = spec
-        self.enabled = enabled
+        self.enabled = self._configured = enabled
         self.admin_off = False
         self.health = Health()
         self.budget = budget or (Budget(spec.quota) if spec.quota else None)
@@ -87,6 +87,31 @@ class ListState:
         self._asked = self._listed = self._failed = self._sound = 0
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._last_error = ""
+
+    def configured(self, spec: ListSpec, *, enabled: bool, wall: float) -> "ListState":
+        """The state of the list as another configuration has it: this one, or in another zone a new one.
+
+        What was spent of its quota stays spent, and the admin's switch stays until the configuration itself says otherwise.
+        """
+        old = self.spec
+        if spec.zone != old.zone:
+            other = ListState(spec, enabled=enabled)
+            if other.budget is not None and self.budget is not None:
+                other.budget.restore(self.budget.state(), wall)
+            if enabled == self._configured:
+                other.enabled, other.admin_off = self.enabled, self.admin_off
+            return other
+        self.spec = spec
+        if enabled != self._configured:
+            self.enabled, self.admin_off, self._configured = enabled, False, enabled
+        if spec.rate != old.rate:
+            self._rate = Rate(spec.rate) if spec.rate else None
+        if spec.quota != old.quota:
+            spent = self.budget.state() if self.budget is not None else []
+            self.budget = Budget(spec.quota) if spec.quota else None
+            if self.budget is not None:
+                self.budget.restore(spent, wall)
+        return self
 
     @property
     def asked(self) -> int:

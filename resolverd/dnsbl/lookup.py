@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import NamedTuple, TypeAlias
 
@@ -16,12 +17,13 @@ from resolverd.dnsbl.names import canary_name, list_name
 from resolverd.dnsbl.response import FAILURE_TTL, Behaviour, ListResponse, not_sent, read_answer, read_canary, read_txt
 from resolverd.dnsbl.spec import Canary, ListSpec
 from resolverd.failures import Unknown, Why
+from resolverd.generation import Generation
 from resolverd.mail.lookups import Clear, Listed
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Resolver
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
-from resolverd.wire.names import Address, Name
+from resolverd.wire.names import Address, Name, is_within, lower
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +82,8 @@ def txt_query(spec: ListSpec, query: ListQuery) -> ListQuery:
 class Dispatcher:
     """Questions to lists, coalesced and cached."""
 
-    def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random):
+    def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random, generation: Generation):
+        """`generation`: that of what is made of the lists' replies, which changes as their health does, or their data."""
         self._resolver = resolver
         self._clock = clock
         self._counters = counters
@@ -89,8 +92,8 @@ class Dispatcher:
         self._probes: set[asyncio.Task[ListResponse | None]] = set()
         self._reported: dict[str, float] = {}
         self.canaries = Canaries(resolver, clock, counters, rng)
-        self.generation = 0
-        """How often listings were taken back, so that what was made of them is made anew."""
+        self._superseded: set[PendingQuery] = set()
+        self.generation = generation
 
     def lookup(self, state: ListState, query: ListQuery) -> ListResponse | PendingQuery:
         """The cached response, or the query in flight; never waits."""
@@ -108,8 +111,13 @@ class Dispatcher:
             return self._count(state, not_sent(unavailable))
         task = asyncio.create_task(self._fetch(state, query), name=f"list {state.spec.id}")
         self._in_flight[key] = task
-        task.add_done_callback(lambda _: self._in_flight.pop(key, None))
+        task.add_done_callback(partial(self._ended, key))
         return task
+
+    def _ended(self, key: tuple[Question, bool], task: PendingQuery) -> None:
+        self._superseded.discard(task)
+        if self._in_flight.get(key) is task:
+            del self._in_flight[key]
 
     def cached(self, state: ListState, query: ListQuery) -> ListResponse | None:
         """The cached response, without asking."""
@@ -182,7 +190,23 @@ class Dispatcher:
     def forget(self, zones: frozenset[Name]) -> None:
         """Forget all replies of these zones (lower case): their data has been changed, by those who own it."""
         self._cache.forget(zones)
-        self.generation += 1
+        self._supersede(lambda question: is_within(lower(question[0]), zones))
+
+    def forget_name(self, name: Name, rtype: int | None) -> None:
+        """Forget what was said of a name (lower case), of one type or of all."""
+        self._cache.forget_name(name, rtype)
+        self._supersede(lambda question: lower(question[0]) == name and rtype in (None, question[1]))
+
+    def forget_all(self) -> None:
+        """Forget all replies."""
+        self._cache.clear()
+        self._supersede(lambda question: True)
+
+    def _supersede(self, concerned: Callable[[Question], bool]) -> None:
+        """What was asked before is not kept, nor given to who asks from now on."""
+        self.generation.bump()
+        for key in [key for key in self._in_flight if concerned(key[0])]:
+            self._superseded.add(self._in_flight.pop(key))
 
     def forget_failures(self) -> None:
         """Ask again what could not be found out."""
@@ -190,7 +214,7 @@ class Dispatcher:
 
     async def aclose(self) -> None:
         """End every query in flight."""
-        tasks = [*self._in_flight.values(), *self._probes]
+        tasks = [*self._in_flight.values(), *self._superseded, *self._probes]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -222,8 +246,10 @@ class Dispatcher:
                 response = await self._vetted(state, query.subject, response)
         except Exception as error:
             response = self._bug(state, error)
+        is_of_before = epoch != state.health.epoch or asyncio.current_task() in self._superseded
         self._record(state, epoch, response, start)
-        self._cache.put(query.question, response, came, reverified=query.bypass_cache)
+        if not is_of_before:
+            self._cache.put(query.question, response, came, reverified=query.bypass_cache)
         return self._count(state, response)
 
     def _spent(self, state: ListState) -> Unknown | None:
@@ -247,7 +273,7 @@ class Dispatcher:
 
     def _record(self, state: ListState, epoch: int, response: ListResponse, start: float) -> None:
         now = self._clock.monotonic()
-        since = state.health.last_passed
+        since, was_suspended = state.health.last_passed, state.health.is_suspended
         news = state.record(epoch, response, now - start, now)
         if news:
             _log.warning("list %s %s", state.spec.id, news)
@@ -255,7 +281,9 @@ class Dispatcher:
         if response.behaviour is Behaviour.REFUSING and isinstance(reply, Unknown) and reply.why is Why.UNHEALTHY:
             # What it has listed since it was last known to be sound is taken back.
             self._cache.drop(state.spec.zone, since)
-            self.generation += 1
+            self.generation.bump()
+        elif news or state.health.is_suspended != was_suspended:
+            self.generation.bump()
         if response.unknown_codes:
             self._report_unknown(state, response, now)
 

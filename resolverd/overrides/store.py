@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
+from resolverd.generation import Generation
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import (
     ALLOW,
@@ -66,6 +67,8 @@ class OverrideStore:
         self._counters = counters
         self._counted: set[Key] = set()
         self.index = OverrideIndex()
+        self.generation = Generation()
+        """That of what overrides decide."""
         self.loaded = False
         self._ready = asyncio.Event()
         self._ready.set()
@@ -105,6 +108,7 @@ class OverrideStore:
             log.warning("a stored override cannot be read and does not count: %r", entry.key[:100])
         elif (known := self.index.get(override.key)) is None or override.since > known.since:
             self.index.put(override)
+            self.generation.bump()
 
     async def expire(self) -> None:
         """Let go of what has expired, and write what was counted; to be called every `HITS_EVERY` seconds."""
@@ -113,6 +117,7 @@ class OverrideStore:
         now = self._clock.wall()
         for override in [each for each in self.index if not each.in_force(now)]:
             self.index.drop(override.key)
+            self.generation.bump()
             _audit("expired", override)
         self.write_hits()
 
@@ -150,6 +155,7 @@ class OverrideStore:
             override = Override(new.key, since, until, new.owner, new.reason, new.from_id, hits, last)
         self._put(override)
         self.index.put(override)
+        self.generation.bump()
         _audit(new.key.action, override)
         self._counters.add("override_changes", action=new.key.action)
         await self._store.flush()
@@ -164,6 +170,7 @@ class OverrideStore:
                 continue
             self._store.delete(TABLE, encode_key(key))
             self.index.drop(key)
+            self.generation.bump()
             gone += 1
             _audit("forget", override._replace(owner=owner))
             self._counters.add("override_changes", action="forget")

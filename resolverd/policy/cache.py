@@ -6,6 +6,7 @@ Postfix asks once for each recipient, and all requests of one message share thei
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from resolverd.generation import Generation
 from resolverd.mail.findings import Finding
 from resolverd.mail.request import Attempt
 from resolverd.policy.lookup_budget import LookupBudgets
@@ -28,10 +29,16 @@ class Transaction(NamedTuple):
 
 
 class TransactionCache:
-    """A bounded memory, oldest out first; `now` is monotonic seconds."""
+    """A bounded memory, oldest out first; `now` is monotonic seconds.
 
-    def __init__(self, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE) -> None:
-        self._known: OrderedDict[Attempt, tuple[float, Transaction]] = OrderedDict()
+    `generation`: that of what is found out: names, lists and overrides. Nothing found out counts beyond a change of it.
+    """
+
+    def __init__(
+        self, generation: Generation | None = None, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE
+    ) -> None:
+        self.generation = generation or Generation()
+        self._known: OrderedDict[Attempt, tuple[float, Transaction, int]] = OrderedDict()
         self._max_messages = max_messages
         self._max_age = max_age
 
@@ -39,20 +46,28 @@ class TransactionCache:
         """Messages remembered."""
         return len(self._known)
 
-    def put(self, attempt: Attempt, known: Transaction, now: float) -> None:
-        """Remember it for the message of this attempt; one without ``instance`` is none."""
+    def put(self, attempt: Attempt, known: Transaction, now: float, begun: int) -> None:
+        """Remember it for the message of this attempt; one without ``instance`` is none.
+
+        `begun`: the generation in which it was begun to find it out. Of an earlier one nothing counts but what it has cost.
+        """
         if not attempt.instance:
             return
         key = _message(attempt)
-        since, _ = self._known.pop(key, (now, None))
-        self._known[key] = (since, known)
+        since, *_ = self._known.pop(key, (now,))
+        self._known[key] = (since, known, begun)
         while len(self._known) > self._max_messages:
             self._known.popitem(last=False)
 
     def get(self, attempt: Attempt, now: float) -> Transaction | None:
         """What is known of the message of this attempt."""
-        since, known = self._known.get(_message(attempt), (now, None))
-        return known if now - since <= self._max_age else None
+        since, known, begun = self._known.get(_message(attempt), (now, None, 0))
+        return known if now - since <= self._max_age and begun == self.generation.number else None
+
+    def budgets(self, attempt: Attempt, now: float) -> LookupBudgets | None:
+        """What pays for the message of this attempt, whatever has changed since it was begun."""
+        since, known, _ = self._known.get(_message(attempt), (now, None, 0))
+        return known.budgets if known is not None and now - since <= self._max_age else None
 
 
 def _message(attempt: Attempt) -> Attempt:

@@ -10,6 +10,7 @@ from typing import Protocol
 from resolverd.clock import Clock
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import Unknown
+from resolverd.generation import Generation
 from resolverd.mail.findings import Action, Finding
 from resolverd.mail.lookups import Clear, ListLookup, ListReply, Question, Replies, Reply
 from resolverd.mail.request import Attempt
@@ -84,9 +85,11 @@ class Evaluation:
         online: Callable[[], bool],
         run_lookups: Callable[..., Awaitable[LookupResults]],
         clock: Clock,
+        begun: int,
     ) -> None:
         self.attempt = attempt
         self.known = known
+        self.begun = begun
         self._checks = checks
         self._early = early
         self._engine = engine
@@ -174,7 +177,9 @@ class Evaluator:
         clock: Clock,
         rules: VerdictRules,
         online: Callable[[], bool],
+        generation: Generation | None = None,
     ) -> None:
+        """`generation`: that of names, lists and overrides."""
         self._make_checks = make_checks
         self._lists = engine.specs
         self._checks = tuple(make_checks(self._lists))
@@ -183,28 +188,32 @@ class Evaluator:
         self._clock = clock
         self._rules = rules
         self._online = online
-        self._messages = TransactionCache()
+        self._messages = TransactionCache(generation)
         self._rates = ZoneRates(clock)
 
     async def evaluate(self, attempt: Attempt, deadline: float, *, record: bool) -> Evaluation:
         """What the checks find by `deadline` (monotonic seconds). Without `record` somebody only looks: at everything."""
         self._follow_lists()
+        begun = self._messages.generation.number
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
         early = EarlyDecision(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
         known = await self._look_up(attempt, checks, early, deadline, record)
         ask = partial(self._ask, deadline=deadline, budgets=known.budgets)
         more = partial(run_lookups, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
-        return Evaluation(attempt, checks, early, known, self._engine, deadline, self._rules, self._online, more, self._clock)
+        return Evaluation(
+            attempt, checks, early, known, self._engine, deadline, self._rules, self._online, more, self._clock, begun
+        )
 
     def remember(self, evaluation: Evaluation) -> None:
         """Keep what was found out for the other recipients of the message."""
-        self._messages.put(evaluation.attempt, evaluation.known, self._clock.monotonic())
+        self._messages.put(evaluation.attempt, evaluation.known, self._clock.monotonic(), evaluation.begun)
 
     async def _look_up(
         self, attempt: Attempt, checks: Sequence[Check], early: EarlyDecision, deadline: float, record: bool
     ) -> Transaction:
-        before = self._messages.get(attempt, self._clock.monotonic()) if record else None
-        budgets = LookupBudgets.full(self._rates) if before is None else before.budgets
+        now = self._clock.monotonic()
+        before = self._messages.get(attempt, now) if record else None
+        budgets = (self._messages.budgets(attempt, now) if record else None) or LookupBudgets.full(self._rates)
         ask = partial(self._ask, deadline=deadline, budgets=budgets)
         whose = partial(of_sender, attempt, checks)
         if not record:
@@ -224,7 +233,7 @@ class Evaluator:
     def _follow_lists(self) -> None:
         if (lists := self._engine.specs) != self._lists:
             self._lists, self._checks = lists, tuple(self._make_checks(lists))
-            self._messages = TransactionCache()
+            self._messages = TransactionCache(self._messages.generation)
 
     def _turn(self, question: Question) -> int:
         return self._engine.stage(question) if isinstance(question, ListLookup) else 0

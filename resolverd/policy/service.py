@@ -24,6 +24,7 @@ from resolverd import __version__, logs
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.spec import ListSpec
+from resolverd.generation import Generation
 from resolverd.greylist.decide import x_greylist
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, GreylistOutcome, Verdict
@@ -88,6 +89,7 @@ class PolicyService:
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
     all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
     `hit` is called with the overrides that have counted. One made at reload takes over `headers` from the one before.
+    `generation`: that of names, lists and overrides.
     """
 
     def __init__(
@@ -106,8 +108,9 @@ class PolicyService:
         hostname: str = "localhost",
         headers: HeaderQueue | None = None,
         hit: Callable[[Sequence[OverrideMatch]], None] = lambda held: None,
+        generation: Generation | None = None,
     ) -> None:
-        self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online)
+        self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online, generation)
         self._engine = engine
         self._greylister = greylister
         self._clock = clock

@@ -190,7 +190,7 @@ class ListZones:
         reputation = fold(self._engine.known, replies)
         if not isinstance(subject, str) and reputation.allowed:
             self._engine.add_known_good(subject, [name for name, reply in replies.items() if isinstance(reply, Clear)])
-        self._reputations[subject, purpose] = _CachedReputation(reputation, self._clock.monotonic(), self._engine.generation)
+        self._reputations[subject, purpose] = _CachedReputation(reputation, self._clock.monotonic(), generation)
         self._reputations.move_to_end((subject, purpose))
         if len(self._reputations) > bounds.LIST_REPUTATIONS:
             self._reputations.popitem(last=False)

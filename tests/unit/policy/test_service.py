@@ -145,6 +145,7 @@ class Setup:
         online=lambda: True,
         before=None,
         hit=lambda held: None,
+        generation=None,
         **rules,
     ):
         self.internet = internet or Internet(GOOD)
@@ -166,6 +167,7 @@ class Setup:
             hostname="mx.example.org",
             headers=before and before.policy.headers,
             hit=hit,
+            generation=generation,
         )
 
     async def verdict(self, *, record=True, **attributes):
@@ -752,8 +754,8 @@ def test_strangers_cannot_fill_the_memory():
     messages = TransactionCache(max_messages=10)
     known = Transaction(LookupResults({}, frozenset()), [], False, LookupBudgets.full(ZoneRates(VirtualClock())))
     for number in range(100):
-        messages.put(attempt(instance=str(number)), known, 0)
-    messages.put(attempt(), known, 0)
+        messages.put(attempt(instance=str(number)), known, 0, 0)
+    messages.put(attempt(), known, 0, 0)
     assert len(messages) == 10
     assert messages.get(attempt(instance="99", recipient="other@example.org"), 60) is known
     assert messages.get(attempt(instance="99"), 61) is None

@@ -111,7 +111,9 @@ async def get_cache(call: Call) -> CacheEntries:
 async def flush_cache(call: Call) -> Flushed:
     """Forget a name, or everything."""
     name = _name(call.path["name"]) if "name" in call.path else None
-    return Flushed(call.daemon.resolver.flush(name, _one_type(call)))
+    rtype = _one_type(call)
+    call.daemon.lists.flush(name, rtype)
+    return Flushed(call.daemon.resolver.flush(name, rtype))
 
 
 async def get_trace(call: Call) -> Trace:
