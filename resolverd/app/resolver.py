@@ -1,6 +1,5 @@
 """Puts the resolver together: caches, upstreams, options, the generators and their driver, from settings."""
 
-import os
 import random
 from importlib import resources
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from resolverd.config.files import read_text
 from resolverd.config.settings import Resolver, Settings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
+from resolverd.net.udp import BufferedRandom
 from resolverd.resolver.answer import LocalData, Resolve
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
@@ -29,8 +29,6 @@ from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Name, from_text, lower
 from resolverd.wire.redact import Redactor
 
-_POOL = 256
-"""Octets of randomness fetched at once."""
 _PACKETS, _DELEGATIONS, _SERVERS, _FAILURES = 0.2, 0.15, 0.05, 0.04
 """Of ``[cache] size``, what each may take; the rest is for records."""
 _SERVER = 700
@@ -43,22 +41,6 @@ _SHAPES_NOTHING = frozenset({
 """Keys of ``[resolver]`` whose change leaves what is remembered as true as it was. Hints count by what is in them."""
 _PREFETCH_AT = 1 - bounds.PREFETCH_SHARE
 """With prefetch, a prepared reply serves for this share of its TTL; then the RRset cache sees the question again."""
-
-
-class _Chance(random.SystemRandom):
-    """The system's randomness, fetched a page at a time: a system call for every shuffle is dear."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pool = b""
-
-    def getrandbits(self, k: int, /) -> int:
-        """An integer of `k` random bits."""
-        count = (k + 7) // 8
-        if count > len(self._pool):
-            self._pool = os.urandom(max(_POOL, count))
-        taken, self._pool = self._pool[:count], self._pool[count:]
-        return int.from_bytes(taken) >> (count * 8 - k)
 
 
 class Resolution:
@@ -96,7 +78,7 @@ class Resolution:
         redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         # System randomness: who could predict the order of servers would know where to aim.
-        self._iterator = Iterator(self._caches, hints, self.upstreams, self.infra, options, rng or _Chance())
+        self._iterator = Iterator(self._caches, hints, self.upstreams, self.infra, options, rng or BufferedRandom())
         timeouts = timeouts or Timeouts(client=settings.resolver.query_deadline)
         prefetch = settings.cache.prefetch
         caches = self._caches

@@ -4,7 +4,6 @@ Randomness comes from the operating system's CSPRNG: a predictable generator giv
 """
 
 import asyncio
-import secrets
 import socket
 import ssl
 from collections.abc import Callable
@@ -35,6 +34,7 @@ class OutsideNetwork:
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
         self.cookies = Cookies()
         self.receiver = udp.Receiver()
+        self.rng = udp.BufferedRandom()
         self.tcp = TcpPool(self._tcp_socket)
 
     def start(self, ask: Ask, done: Done) -> "UdpQuery | TcpQuery":
@@ -44,7 +44,7 @@ class OutsideNetwork:
     def source(self, version: int) -> Address | None:
         """The address to send from."""
         sources = self._sources[version]
-        return secrets.choice(sources) if sources else None
+        return self.rng.choice(sources) if sources else None
 
     async def aclose(self) -> None:
         """Close the connections that are kept, and listen no more."""
@@ -76,7 +76,7 @@ class _Query:
         self._source = network.source(address.version)
         self._cookie = ask.cookie and ask.edns_size > 0
         option = ((cookies.OPTION, network.cookies.option(address, self._source)),) if self._cookie else ()
-        self._ident = secrets.randbits(16)
+        self._ident = network.rng.getrandbits(16)
         self._packet = self._rendered(option)
 
     def on_sent(self) -> None:
@@ -114,13 +114,13 @@ class UdpQuery(_Query):
     __slots__ = ("_bad", "_damaged", "_deadline", "_sock", "_timer")
 
     def __init__(self, network: OutsideNetwork, ask: Ask, done: Done):
-        super().__init__(network, ask, done, _random_case(ask.qname) if ask.random_case else ask.qname)
+        super().__init__(network, ask, done, _random_case(ask.qname, network.rng) if ask.random_case else ask.qname)
         self._deadline = self._begun + ask.timeout
         self._bad = 0
         self._damaged: Message | None = None
         self._sock: udp.UdpSocket | None = None
         try:
-            self._sock = udp.UdpSocket(ask.server, self._source)
+            self._sock = udp.UdpSocket(ask.server, self._source, network.rng)
             self._sock.send(self._packet)
         except OSError as error:
             self._timer: asyncio.Handle = self._loop.call_soon(self._end, None, _failure(error))
@@ -128,7 +128,7 @@ class UdpQuery(_Query):
         self._sent = 1
         self._sent_at = self._loop.time()
         self._timer = self._loop.call_at(self._deadline, self._time_over)
-        network.receiver.add(self._sock, self._readable)
+        network.receiver.add(self._sock.fileno, self._readable)
 
     def again(self, *, cookie: bool = True) -> bool:
         """Send the same packet from the same port; False if it did not leave."""
@@ -150,7 +150,7 @@ class UdpQuery(_Query):
     def _close(self) -> None:
         self._timer.cancel()
         if self._sock is not None:
-            self._network.receiver.remove(self._sock)
+            self._network.receiver.remove(self._sock.fileno)
             self._sock.close()
             self._sock = None
 
@@ -291,8 +291,8 @@ def _failure(error: OSError) -> Failed:
     return Failed.LOCAL if error.errno in udp.LOCAL_ERRORS else Failed.UNREACHABLE
 
 
-def _random_case(name: Name) -> Name:
-    turned = int.from_bytes(name.translate(_CASE)) & secrets.randbits(8 * len(name))
+def _random_case(name: Name, rng: udp.BufferedRandom) -> Name:
+    turned = int.from_bytes(name.translate(_CASE)) & rng.getrandbits(8 * len(name))
     return (int.from_bytes(name) ^ turned).to_bytes(len(name))
 
 

@@ -5,7 +5,8 @@ A reader of the loop's for each, and its coroutine, cost as much as the system c
 
 import asyncio
 import errno
-import secrets
+import os
+import random
 import select
 import socket
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from resolverd.wire.names import Address
 
 LOCAL_ERRORS: Final = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EACCES, errno.EPERM)
 """Errors that are ours, not the server's."""
+_POOL = 1024
+"""Octets of randomness fetched at once."""
 _PACKET = 65535
 _FRAGMENTS = 64
 """Room for what the kernel tells of fragments, where it has been asked to."""
@@ -26,52 +29,68 @@ _IP_PMTUDISC_DO = 2
 _RECEIVE_FRAGMENT_SIZE = {4: (socket.IPPROTO_IP, 25), 6: (socket.IPPROTO_IPV6, 77)}
 """The socket option with which the kernel tells of a datagram that came in fragments."""
 _PORT_TRIES = 8
+_LOWEST_PORT = 1024
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ANY = {4: str(IPv4Address(0)), 6: str(IPv6Address(0))}
 
 
-class UdpSocket(socket.socket):
-    """Connected to a server, on a fresh random port. Raises OSError."""
+class BufferedRandom(random.SystemRandom):
+    """The system's randomness, fetched a page at a time: a system call for every ID, port, name and shuffle is dear."""
 
-    __slots__ = ("_tells_of_fragments",)
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = b""
+        self._taken = 0
 
-    def __init__(self, server: Server, source: Address | None):
+    def getrandbits(self, k: int, /) -> int:
+        """An integer of `k` random bits."""
+        count = (k + 7) // 8
+        begin, end = self._taken, self._taken + count
+        if end > len(self._pool):
+            self._pool = os.urandom(max(_POOL, count))
+            begin, end = 0, count
+        self._taken = end
+        return int.from_bytes(self._pool[begin:end]) >> (count * 8 - k)
+
+
+class UdpSocket:
+    """A socket connected to a server, on a fresh random port. Raises OSError."""
+
+    __slots__ = ("_sock", "_tells_of_fragments", "fileno", "send")
+
+    def __init__(self, server: Server, source: Address | None, rng: BufferedRandom):
         address = server.address
         version = address.version
-        super().__init__(_FAMILY[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        # The plain type: each question makes one and closes it, and the standard library's costs a quarter more.
+        sock = self._sock = socket.SocketType(_FAMILY[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.send = sock.send
+        self.fileno = sock.fileno()
         try:
             if version == 4:
                 # Our own questions are never fragmented.
-                self.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
-            self._bind_random(str(source) if source else _ANY[version])
+                sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
+            _bind_random(sock, str(source) if source else _ANY[version], rng)
             try:
-                self.setsockopt(*_RECEIVE_FRAGMENT_SIZE[version], 1)
+                sock.setsockopt(*_RECEIVE_FRAGMENT_SIZE[version], 1)
                 self._tells_of_fragments = True
             except OSError:  # Linux before 4.10
                 self._tells_of_fragments = False
-            self.connect((socket.inet_ntop(_FAMILY[version], address.packed), server.port))
+            sock.connect((socket.inet_ntop(_FAMILY[version], address.packed), server.port))
         except BaseException:
-            self.close()
+            sock.close()
             raise
 
     def receive(self) -> tuple[bytes, bool] | None:
         """A packet, and whether it is known to have come in one piece; None if there is none. Raises OSError as ICMP has it."""
         try:
-            data, fragments, _, _ = self.recvmsg(_PACKET, _FRAGMENTS)
+            data, fragments, _, _ = self._sock.recvmsg(_PACKET, _FRAGMENTS)
         except (BlockingIOError, InterruptedError):
             return None
         return data, self._tells_of_fragments and not fragments
 
-    def _bind_random(self, source: str) -> None:
-        # The kernel's own choice comes from about 28,000 ports; this is from 64,511.
-        for _ in range(_PORT_TRIES):
-            try:
-                self.bind((source, 1024 + secrets.randbelow(65536 - 1024)))
-                return
-            except OSError as error:
-                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise
-        self.bind((source, 0))
+    def close(self) -> None:
+        """Close it, with which the kernel takes it out of every epoll set."""
+        self._sock.close()
 
 
 class Receiver:
@@ -81,17 +100,17 @@ class Receiver:
         self._epoll: select.epoll | None = None
         self._readers: dict[int, Callable[[], object]] = {}
 
-    def add(self, sock: socket.socket, reader: Callable[[], object]) -> None:
+    def add(self, fileno: int, reader: Callable[[], object]) -> None:
         """Call `reader` whenever there is something to read."""
         if self._epoll is None:
             self._epoll = select.epoll()
             asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._read)
-        self._readers[sock.fileno()] = reader
-        self._epoll.register(sock.fileno(), select.EPOLLIN)
+        self._readers[fileno] = reader
+        self._epoll.register(fileno, select.EPOLLIN)
 
-    def remove(self, sock: socket.socket) -> None:
-        """Call it no more; the socket is about to be closed, with which the kernel takes it out of the set."""
-        self._readers.pop(sock.fileno(), None)
+    def remove(self, fileno: int) -> None:
+        """Call it no more; the socket is about to be closed."""
+        self._readers.pop(fileno, None)
 
     def close(self) -> None:
         """Call nobody any more."""
@@ -120,3 +139,18 @@ def tcp_socket(address: Address, source: Address | None) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _bind_random(sock: socket.SocketType, source: str, rng: BufferedRandom) -> None:
+    # The kernel's own choice comes from about 28,000 ports; this is from 64,512.
+    for _ in range(_PORT_TRIES):
+        port = rng.getrandbits(16)
+        while port < _LOWEST_PORT:
+            port = rng.getrandbits(16)
+        try:
+            sock.bind((source, port))
+            return
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+    sock.bind((source, 0))

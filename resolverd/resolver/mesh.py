@@ -213,11 +213,12 @@ class Mesh:
         if local:
             self._admission.adopt(query.slot)
         query.work.share(shared_budget)
-        stale = self.stale(name, rtype)
-        answer = query.answer or await _wait(query, end - now if stale is None else min(self._timeouts.stale, end - now))
-        if stale is not None and (answer is None or answer.is_failure):
+        answer = query.answer or await _wait(query, min(self._timeouts.stale, end - now))
+        if (answer is None or answer.is_failure) and (stale := self.stale(name, rtype)) is not None:
             self._counters.add("stale_answers")
             return stale
+        if answer is None:
+            answer = await _wait(query, end - self._clock.monotonic())
         if answer is None:
             self._give_up(query)
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
@@ -424,12 +425,14 @@ class Mesh:
 
 async def _wait(query: InFlight, seconds: float) -> Answer | None:
     """The answer; None if it is not there within so many seconds."""
+    if seconds <= 0:
+        return query.answer
     loop = asyncio.get_running_loop()
     client: asyncio.Future[Answer | None] = loop.create_future()
     query.clients[client] = None
     timer = loop.call_later(seconds, _wake, client, None)
     try:
-        return await client
+        return await client or query.answer
     finally:
         timer.cancel()
         query.clients.pop(client, None)

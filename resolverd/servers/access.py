@@ -6,6 +6,7 @@ An open resolver is an amplifier for others, and lists refuse its questions. Cli
 from collections import OrderedDict
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -25,6 +26,7 @@ class Admission(Enum):
     """Too many from this address: dropped, as an answer would go to whoever is spoofed."""
 
 
+@lru_cache(maxsize=bounds.ACCESS_CLIENTS)
 def is_loopback(host: str) -> bool:
     """Whether an address, as a socket has it, is this machine itself."""
     address = _address(host)

@@ -309,10 +309,10 @@ async def test_the_question_as_sent(exchange: Awaited, edns: int) -> None:
 
 
 async def test_every_question_has_its_own_connected_socket(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[socket.socket] = []
+    made: list[udp.UdpSocket] = []
     make = udp.UdpSocket
 
-    def noted(*arguments: object) -> socket.socket:
+    def noted(*arguments: object) -> udp.UdpSocket:
         made.append(make(*arguments))  # type: ignore[arg-type]
         return made[-1]
 
@@ -320,7 +320,7 @@ async def test_every_question_has_its_own_connected_socket(exchange: Awaited, mo
     peers: list[tuple[str, int]] = []
 
     def noting(packet: bytes) -> list[bytes]:
-        peers.append(made[-1].getpeername())
+        peers.append(made[-1]._sock.getpeername())
         return [answer(packet)]
 
     async with Authority(noting) as authority:
@@ -328,7 +328,7 @@ async def test_every_question_has_its_own_connected_socket(exchange: Awaited, mo
             await exchange.exchange(authority.ask())
     assert peers == [(HOST, authority.port)] * 20
     assert len(made) == 20
-    assert all(sock.fileno() < 0 for sock in made), "closed after its question"
+    assert all(sock._sock.fileno() < 0 for sock in made), "closed after its question"
 
 
 async def test_a_stranger_is_not_heard(exchange: Awaited) -> None:
