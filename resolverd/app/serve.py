@@ -254,7 +254,7 @@ class _Daemon:
         remarks = [*left_out(settings), *exceptions, *not_built_keys(settings)]
         if settings.state_directory() is not None:
             remarks += banner.store_remarks(sqlite3.sqlite_version_info)
-        for remark in (*warnings, *remarks):
+        for remark in (*warnings, *remarks, *_memory_remarks(settings)):
             log.warning("%s", remark)
 
     async def _until_told(self, service: Service) -> None:
@@ -324,7 +324,7 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _cramped(settings: Settings) -> list[str]:
+def _memory_remarks(settings: Settings) -> list[str]:
     """A remark where the process may not have the memory that the cache is to have: Python doesn't survive that everywhere."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY or limit >= settings.cache.size * 2 + _ADDRESS_SPACE:

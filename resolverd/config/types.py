@@ -65,7 +65,6 @@ def at_least(low: str) -> Codec:
 
 
 Duration = Annotated[float, Codec(values.duration, values.show_duration)]
-Size = Annotated[int, Codec(values.size, values.show_size)]
 RateText = Annotated[Allowance, Codec(values.rate, values.show_rate)]
 NetworkText = Annotated[Network, Codec(endpoints.network)]
 AddressText = Annotated[names.Address, Codec(endpoints.address)]

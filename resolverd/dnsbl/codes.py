@@ -111,7 +111,7 @@ def _parse_network(text: str) -> Pattern:
 
 
 class Code(NamedTuple):
-    """One meaning of a listing: `name` is short and fixed (``pbl``), `text` is for people, `advice` for a listed sender.
+    """One meaning of a listing: `name` is short and fixed (``pbl``), `text` is for people.
 
     `weight` in points, None for the list's own. `trust` is the trust of an allow list, on dnswl.org's scale:
     0 none, 1 low, 2 medium, 3 high.
@@ -121,7 +121,6 @@ class Code(NamedTuple):
     text: str = ""
     weight: float | None = None
     link: str = ""
-    advice: str = ""
     trust: int = 0
 
 

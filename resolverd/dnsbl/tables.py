@@ -35,7 +35,7 @@ class Terms(NamedTuple):
 
 
 def read_codes(table: object, allows: bool, fault: Fault) -> tuple[tuple[Pattern, Code], ...]:
-    """``codes``: pattern = name, or pattern = {means, text, weight, link, advice, trust}."""
+    """``codes``: pattern = name, or pattern = {means, text, weight, link, trust}."""
     found = []
     for pattern, value in _patterns("codes", table, fault):
         if not pattern.inside_loopback:
@@ -170,7 +170,7 @@ def _pattern(key: str, text: object, fault: Fault) -> Pattern | None:
 
 
 def _code(path: str, value: object, allows: bool, fault: Fault) -> Code | None:
-    types = {"means": str, "text": str, "weight": (int, float), "link": str, "advice": str, "trust": int}
+    types = {"means": str, "text": str, "weight": (int, float), "link": str, "trust": int}
     fields = _fields(path, value, types, fault)
     if fields is None:
         return None
@@ -187,7 +187,6 @@ def _code(path: str, value: object, allows: bool, fault: Fault) -> Code | None:
         text=sanitize(str(fields.get("text", ""))),
         weight=float(weight) if isinstance(weight, (int, float)) else None,
         link=sanitize(str(fields.get("link", ""))),
-        advice=sanitize(str(fields.get("advice", ""))),
         trust=trust,
     )
 

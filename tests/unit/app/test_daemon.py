@@ -26,7 +26,7 @@ import pytest
 from click.testing import CliRunner
 from stores import database, filled
 
-from resolverd.app.serve import _cramped, _Daemon
+from resolverd.app.serve import _Daemon, _memory_remarks
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
 from resolverd.failures import ConfigFault
@@ -49,7 +49,7 @@ listen = "127.0.0.1:0"
 
 
 class Running:
-    def __init__(self, folder: Path, more: str = ""):
+    def __init__(self, folder: Path, more: str = "", address_space: int = resource.RLIM_INFINITY):
         self.folder = folder
         # A root that nobody serves, on loopback: no packet leaves the machine.
         (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 127.255.255.254\n")
@@ -57,7 +57,10 @@ class Running:
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "resolverd", "serve", "-c", str(folder / "config.toml")], stderr=log, stdout=log
+                [sys.executable, "-m", "resolverd", "serve", "-c", str(folder / "config.toml")],
+                stderr=log,
+                stdout=log,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space)),
             )
         self.ports = self._ports()
 
@@ -322,6 +325,14 @@ def test_what_takes_long_to_read_keeps_nobody_waiting_neither_at_the_start_nor_a
     assert (status, time.monotonic() - begun < 2) == (0, True)
 
 
+def test_the_start_tells_of_an_address_space_too_small(tmp_path: Path) -> None:
+    running = Running(tmp_path, '[cache]\nsize = "2GiB"', address_space=4 << 30)
+    try:
+        running.waits_for("the address space is limited to 4096 MiB (RLIMIT_AS)")
+    finally:
+        assert running.end() == 0
+
+
 @pytest.mark.parametrize(("limit", "told"), [(1 << 38, True), (3 << 38, False), (resource.RLIM_INFINITY, False)])
 def test_an_address_space_too_small_for_the_cache_is_told(tmp_path: Path, limit: int, told: bool) -> None:
     """Without memory Python fails anywhere; that it may come to that is said beforehand."""
@@ -329,7 +340,7 @@ def test_an_address_space_too_small_for_the_cache_is_told(tmp_path: Path, limit:
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
     try:
-        remarks = _cramped(settings)
+        remarks = _memory_remarks(settings)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert ["limited to 262144 MiB (RLIMIT_AS)" in each for each in remarks] == [True] * told
