@@ -84,7 +84,7 @@ class Check:
         return False
 
     def overrides(self, attempt: Attempt, replies: Replies) -> Sequence[OverrideMatch]:
-        """The overrides that have counted in what it has to say."""
+        """The overrides that have counted in what it has to say, if it `is_override`."""
         return ()
 
 

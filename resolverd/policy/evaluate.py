@@ -113,7 +113,7 @@ class Evaluation:
     @property
     def overrides(self) -> list[OverrideMatch]:
         """The overrides that have counted."""
-        own = [check for check in self._checks if check.name not in self.results.failed]
+        own = [check for check in self._checks if check.is_override and check.name not in self.results.failed]
         return [held for check in own for held in check.overrides(self.attempt, self.results.replies)]
 
     async def reverify(self) -> None:

@@ -258,7 +258,8 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
     reply = heaviest.reply
     if reply is None or not reply.permanent:
         reply = SmtpReply(550, "5.7.1", f"Message rejected (score {points(total)}, refused from {points(rules.reject_at)})")
-    doubtful = sum(finding.score for finding in scoring if is_suppressed(finding.topic, _may_suppress(findings)))
+    may_suppress = _may_suppress(findings)
+    doubtful = sum(finding.score for finding in scoring if is_suppressed(finding.topic, may_suppress))
     if doubtful > 0 and total - doubtful < rules.reject_at:
         return [_Ruling(Action.DEFER, reply.postponed, f"{reason} (an allow list was not reached)", heaviest.link)]
     return [_Ruling(Action.REJECT, reply, reason, heaviest.link)]
@@ -294,11 +295,11 @@ def _is_suppressed(finding: Finding, topics: tuple[Topic, ...]) -> bool:
 
 def _skips_greylist(findings: tuple[Finding, ...]) -> bool:
     """An override suppresses greylisting."""
-    return any(is_suppressed(GREYLISTING, finding.effect.suppresses) for finding in findings)
+    return any(is_suppressed(GREYLISTING, each.effect.suppresses) for each in findings if each.effect.suppresses)
 
 
-def _suppressed(finding: Finding, allow_listing: Finding) -> Finding:
-    return finding._replace(text=f"{finding.text} (suppressed: {allow_listing.text})", score=0, consequence=None, reply=None)
+def _suppressed(finding: Finding, by: Finding) -> Finding:
+    return finding._replace(text=f"{finding.text} (suppressed: {by.text})", score=0, consequence=None, reply=None)
 
 
 def _to_defer(finding: Finding) -> Finding:
