@@ -23,7 +23,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.store import OverrideStore
-from resolverd.resolver.local.files import Change
+from resolverd.resolver.local.files import ZoneChange
 from resolverd.resolver.ports import Network
 from resolverd.servers.http.daemon import Daemon
 from resolverd.state.base import Store
@@ -170,7 +170,7 @@ class Service:
         await asyncio.wait({self.supervisor.run("zone files anew", rereading, once=True)}, timeout=_REREADING)
         return self.runtime
 
-    def _zones_changed(self, change: Change) -> None:
+    def _zones_changed(self, change: ZoneChange) -> None:
         """Local zones say something else from now on: nobody may go on with what they said before."""
         delegate(change.table, self.runtime.resolution, self.runtime.settings)
         self.runtime.resolution.changed()

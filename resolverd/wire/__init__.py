@@ -1,8 +1,9 @@
-"""Floor 0: the DNS on the wire. Octets to values and back, nothing else.
+"""The DNS on the wire: octets to values and back, nothing else.
 
-- `names`: domain names in wire form        - `codes`: types, RCODEs, flags by their IANA names
-- `rdata`: names within rdata               - `rrset`: RRset, Trust, Security
-- `peek`: a client's question               - `message`: a server's reply
-- `answer`: what is to be said              - `render`: saying it
-- `ask`: what a core wants from outside (Ask, All, First)
+- `names`: domain names in wire form   - `alabels`: internationalised names as the DNS has them
+- `codes`: types, RCODEs, flags        - `rdata`: names and fields within rdata
+- `rrset`: RRset, Trust, Security      - `answer`: what a client is answered, in no client's form yet
+- `peek`: a client's question          - `render`: the reply's octets
+- `message`: a server's reply          - `ask`: what a core wants from outside: Ask, First, Race and their replies
+- `redact`: names as text, without the keys in them
 """

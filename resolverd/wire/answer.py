@@ -1,4 +1,4 @@
-"""The value between those who know (cache, authority, recursion, combined zone) and the one who renders."""
+"""The value between those who know (caches, local zones, iteration, the DNSBL zone) and `render`."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class ExtendedError(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is to be said to a question, before it takes any client's form (ID, DO, size, age of the TTLs).
+    """The answer to a question, before it takes any client's form (ID, DO, size, age of the TTLs).
 
     `answer` holds the CNAME/DNAME chain in order and then the RRset asked for; `authority` the SOA of a negative answer,
     or a proof; RRSIGs travel inside the RRsets and are shown to DO clients only. `keep`: whether the packet cache may

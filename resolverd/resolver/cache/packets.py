@@ -17,7 +17,7 @@ _OVERHEAD = 560
 """Octets that an entry costs beside its strings."""
 
 
-class _Entry:
+class _Packet:
     __slots__ = ("aged", "body", "expires", "fresh", "name", "offsets", "size", "stored")
 
     def __init__(self, body: bytes, offsets: tuple[int, ...], name: Name, now: float, expires: float, size: int):
@@ -41,7 +41,7 @@ class PacketCache:
         self.generation = Generation()
         self.limit = size
         self._size = 0
-        self._entries: OrderedDict[bytes | str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes | str, _Packet] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -77,7 +77,7 @@ class PacketCache:
             self._drop(key)
         size = len(key) + 2 * len(reply) + 2 * len(offsets) + len(name) + _OVERHEAD
         body = reply[2:]
-        self._entries[key] = _Entry(body, tuple(at - 2 for at in offsets), lower(name), now, now + lifetime, size)
+        self._entries[key] = _Packet(body, tuple(at - 2 for at in offsets), lower(name), now, now + lifetime, size)
         self._size += size
         while self._size > self.limit:
             _, oldest = self._entries.popitem(last=False)
@@ -101,7 +101,7 @@ class PacketCache:
         self._size -= self._entries.pop(key).size
 
     @staticmethod
-    def _age(entry: _Entry, now: float) -> None:
+    def _age(entry: _Packet, now: float) -> None:
         elapsed = int(now - entry.stored)
         body = bytearray(entry.fresh)
         for at in entry.offsets:

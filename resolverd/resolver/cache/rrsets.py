@@ -39,7 +39,7 @@ class Hit(NamedTuple):
     lease: float = float("inf")
 
 
-class _Entry(NamedTuple):
+class _Cached(NamedTuple):
     """`lease`: the end of the delegation through which it was learnt (monotonic seconds). `denies_name`: an NXDOMAIN."""
 
     rrset: RRset | None
@@ -68,7 +68,7 @@ class RRsetCache:
         self._stale = stale
         self._limit = size
         self._size = 0
-        self._names: OrderedDict[Name, dict[int, _Entry]] = OrderedDict()
+        self._names: OrderedDict[Name, dict[int, _Cached]] = OrderedDict()
         self._dnames = 0
 
     def __len__(self) -> int:
@@ -236,7 +236,7 @@ class RRsetCache:
             self._size += _NAME + len(name)
         elif len(types) >= bounds.MAX_TYPES_PER_NAME:
             self._drop(name, next(iter(types)))
-        types[rtype] = _Entry(rrset, authority, trust, now, now + ttl, lease, denies_name, size)
+        types[rtype] = _Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, size)
         self._names.move_to_end(name)
         self._size += size
         self._dnames += rtype == codes.DNAME
@@ -260,7 +260,7 @@ class RRsetCache:
             self._size -= _NAME + len(name)
 
 
-def _ended_by(types: dict[int, _Entry], rtype: int, entry: _Entry) -> _Entry | None:
+def _ended_by(types: dict[int, _Cached], rtype: int, entry: _Cached) -> _Cached | None:
     """The newest of what is known of a name that is newer than `entry`, about `rtype`, and contradicts it."""
     newer = [
         other

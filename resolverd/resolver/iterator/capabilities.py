@@ -25,7 +25,7 @@ class Feature(Enum):
     __hash__ = object.__hash__  # that of Enum is a function in Python, and every question to a server takes a dozen
 
 
-class _State:
+class _Support:
     __slots__ = ("born", "failures", "proven")
 
     def __init__(self, now: float):
@@ -42,7 +42,7 @@ class Capabilities:
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self._limit = entries
-        self._states: OrderedDict[tuple[Address, Feature, Name], _State] = OrderedDict()
+        self._states: OrderedDict[tuple[Address, Feature, Name], _Support] = OrderedDict()
         self._suspected: dict[Feature, set[Address]] = {feature: set() for feature in Feature}
         """Whose state is worth a look, since there may be doubts; of all others there are none."""
 
@@ -90,15 +90,15 @@ class Capabilities:
         self._get(address, feature, now).failures = _CONFIRMATIONS
         self._suspected[feature].add(address)
 
-    def _peek(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _State | None:
+    def _peek(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _Support | None:
         state = self._states.get((address, feature, zone))
         return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
 
-    def _get(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _State:
+    def _get(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _Support:
         key = address, feature, zone
         state = self._peek(*key[:2], now, zone)
         if state is None:
-            state = self._states[key] = _State(now)
+            state = self._states[key] = _Support(now)
         self._states.move_to_end(key)
         while len(self._states) > self._limit:
             (address, feature, zone), _ = self._states.popitem(last=False)

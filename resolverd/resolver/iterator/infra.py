@@ -16,7 +16,7 @@ from resolverd.wire.ask import Transport
 from resolverd.wire.names import Address
 
 
-class _State:
+class _ServerState:
     __slots__ = ("backoff", "born", "probed", "rttvar", "srtt", "timeouts")
 
     def __init__(self, now: float):
@@ -45,7 +45,7 @@ class InfraCache:
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self.limit = entries
         self.capabilities = Capabilities(entries)
-        self._states: OrderedDict[Address, _State] = OrderedDict()
+        self._states: OrderedDict[Address, _ServerState] = OrderedDict()
         self.unanswered = 0
         """Timeouts in a row, whoever was asked."""
 
@@ -164,14 +164,14 @@ class InfraCache:
         state.backoff += 1
         state.probed = now
 
-    def _peek(self, address: Address, now: float) -> _State | None:
+    def _peek(self, address: Address, now: float) -> _ServerState | None:
         state = self._states.get(address)
         return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
 
-    def _get(self, address: Address, now: float) -> _State:
+    def _get(self, address: Address, now: float) -> _ServerState:
         state = self._peek(address, now)
         if state is None:
-            state = self._states[address] = _State(now)
+            state = self._states[address] = _ServerState(now)
         self._states.move_to_end(address)
         while len(self._states) > self.limit:
             self._states.popitem(last=False)

@@ -1,6 +1,6 @@
 """What of a message may be believed.
 
-A server speaks only for names at or below the zone it was asked as (its bailiwick). Of an answer, the rrsets that lead
+A server speaks only for names at or below the zone it was asked as (its bailiwick). Of an answer, the records that lead
 from the question to the data are kept and nothing volunteered beside them: no NS of its own apex, no addresses of names
 that nobody asked for (CVE-2025-40778, CVE-2025-11411). Glue counts for the name servers of the referral it came with, only.
 """
@@ -20,7 +20,7 @@ _PROOFS = (codes.NSEC, codes.NSEC3)
 
 
 def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) -> tuple[list[RRset], Name]:
-    """The rrsets of the answer section that lead from `qname` onwards, in order, and the name they lead to.
+    """The RRsets of the answer section that lead from `qname` onwards, in order, and the name they lead to.
 
     An alias ends it, unless the `whole` chain is wanted (of a forwarder, whose answer is one): only the first alias of an
     answer is surely the zone's own, the rest may be its server's cache (RFC 2181 §5.4.1). CNAMEs made from a DNAME are made

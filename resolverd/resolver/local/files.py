@@ -72,8 +72,8 @@ class _File(NamedTuple):
         return self.content.head.expires if isinstance(self.content, Dataset) else None
 
 
-class Change(NamedTuple):
-    """What a look at the files has brought: the zones as they are now, which of them are others, and readings by outcome."""
+class ZoneChange(NamedTuple):
+    """What a look at the files has brought: the zones as they are now, which of them have changed, and readings by outcome."""
 
     table: LocalZones
     origins: frozenset[Name]
@@ -97,14 +97,14 @@ class LocalZoneFiles:
         self._unreadable = False
         self._looking = asyncio.Lock()
         self.table = LocalZones()
-        self.on_change: list[Callable[[Change], None]] = []
+        self.on_change: list[Callable[[ZoneChange], None]] = []
 
     def begin(self) -> None:
         """See which zones there are. Until `run` or `load` has read all files of one, it answers SERVFAIL."""
         try:
             found = self._files.scan()
         except OSError:
-            return  # the first look at the files says why
+            return  # the first look at the files logs why
         known = self._named(found)
         self._read = dict.fromkeys(known, _File(_UNREAD, None))
         self._take(self._built(set(known.values()), [], self._clock.wall()))
@@ -132,7 +132,7 @@ class LocalZoneFiles:
         """Look at the files now. What is read takes its place in one step, on the event loop."""
         async with self._looking:
             try:
-                change = await asyncio.to_thread(self._look_in_peace)
+                change = await asyncio.to_thread(self._look_without_gc)
             except Exception as error:
                 # A bug in reading one file must not end the reading of all.
                 text = "looking at the zone files failed; the zones stay as they are"
@@ -160,8 +160,8 @@ class LocalZoneFiles:
             "zones_out_of_service": sum(bool(zone.fault) for zone in self.table),
         }
 
-    def _look_in_peace(self) -> Change | None:
-        """As `_look`, in a thread. Zones have no cycles, and nobody looks for any in them, which would stop everybody else."""
+    def _look_without_gc(self) -> ZoneChange | None:
+        """As `_look`, in a thread. Zones have no reference cycles; a collection that looks for some would stop all else."""
         gc.disable()
         try:
             change = self._look()
@@ -171,7 +171,7 @@ class LocalZoneFiles:
         finally:
             gc.enable()
 
-    def _look(self) -> Change | None:
+    def _look(self) -> ZoneChange | None:
         """Read what has changed; None if nothing has. Blocks.
 
         Where files have not been read yet, it is done after a `_SHARE` of them, and the next look goes on.
@@ -181,7 +181,7 @@ class LocalZoneFiles:
         except OSError as error:
             # No folder and no zones is how most begin; a folder that is gone may be a file system that is.
             if self._zones or not isinstance(error, FileNotFoundError):
-                self._tell_unreadable(error)
+                self._log_unreadable(error)
             return None
         self._unreadable = False
         now = self._clock.wall()
@@ -208,12 +208,12 @@ class LocalZoneFiles:
                 changed.add(origin)
         return self._built(changed, readings, now)
 
-    def _tell_unreadable(self, error: OSError) -> None:
+    def _log_unreadable(self, error: OSError) -> None:
         if not self._unreadable:
             log.error("the zone files cannot be looked at (%s): the zones stay as they are", error.strerror or error)
         self._unreadable = True
 
-    def _take(self, change: Change | None) -> None:
+    def _take(self, change: ZoneChange | None) -> None:
         if change is None:
             return
         self.table = change.table
@@ -223,18 +223,18 @@ class LocalZoneFiles:
             callback(change)
 
     def _named(self, found: Mapping[str, Stamp]) -> dict[str, Name]:
-        """The files that are zones by their names, with their origins; odd names are remarked once."""
+        """The files that are zones by their names, with their origins; invalid names are logged once."""
         known: dict[str, Name] = {}
-        odd = set()
+        bad_names = set()
         for name in found:
             if _format(name) in _ORDER:
                 try:
                     known[name] = _origin(name)
                 except BadName as error:
-                    odd.add(name)
+                    bad_names.add(name)
                     if name not in self._bad_names:
                         log.error("%s is no zone, its name being no domain's: %s", name, error)
-        self._bad_names = frozenset(odd)
+        self._bad_names = frozenset(bad_names)
         return known
 
     def _fetch(self, name: str, origin: Name, stamp: Stamp, before: _File | None, now: float) -> _File | None:
@@ -250,13 +250,13 @@ class LocalZoneFiles:
             log.error("%s cannot be used, %s: %s", name, stays, fault)
             return _File(stamp, kept, fault)
         if isinstance(content, Dataset):
-            _tell_faults(name, content)
+            _log_faults(name, content)
             log.info("%s: %d entries", name, content.size)
         else:
             log.info("%s: %d record sets", name, len(content))
         return _File(stamp, content)
 
-    def _built(self, changed: set[Name], readings: list[str], now: float) -> Change | None:
+    def _built(self, changed: set[Name], readings: list[str], now: float) -> ZoneChange | None:
         """The table anew, if anything in it is another than before: read, gone, expired, or no longer expired."""
         files: dict[Name, list[str]] = {}
         for name in sorted(self._read, key=lambda name: _ORDER.index(_format(name))):
@@ -275,7 +275,7 @@ class LocalZoneFiles:
         if not changed:
             return None
         self._zones = zones
-        return Change(LocalZones(zones.values(), self._delegated_away), frozenset(changed), tuple(readings))
+        return ZoneChange(LocalZones(zones.values(), self._delegated_away), frozenset(changed), tuple(readings))
 
     def _zone(self, origin: Name, names: list[str], fault: str) -> LocalZone:
         contents = [self._read[name].content for name in names]
@@ -309,7 +309,7 @@ def _parsed(lines: Iterator[bytes], form: str, origin: Name, written: int, now: 
     return FORMATS[form](lines, written, now)
 
 
-def _tell_faults(name: str, content: Dataset) -> None:
+def _log_faults(name: str, content: Dataset) -> None:
     for text in content.faults.shown:
         log.warning("%s, %s; passed over", name, text)
     more = content.faults.number - len(content.faults.shown)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from resolverd.resolver.local.rbldnsd import Dataset
-from resolverd.resolver.local.rbldnsd.dataset import Match
+from resolverd.resolver.local.rbldnsd.dataset import Listing
 from resolverd.resolver.local.rbldnsd.key import LookupKey, lookup_key
 from resolverd.resolver.local.zone import LocalAnswer, Zone
 from resolverd.wire import codes, rdata
@@ -50,7 +50,7 @@ class LocalZone:
                 return LocalAnswer(_NO_SUCH_RECORD)
             return self.zone.ask(name, rtype)
         asked = lookup_key(name, self.origin, has_ip4=self._has_ip4)
-        listings = [(each, match) for each in self.lists if (match := each.find(asked)) is not None]
+        listings = [(each, listing) for each in self.lists if (listing := each.find(asked)) is not None]
         said = self._denial or self.zone.ask(name, rtype, wildcards=not listings)
         if said.continue_at is not None:
             return said
@@ -76,15 +76,15 @@ class LocalZone:
         return out
 
 
-def _records(name: Name, rtype: int, listings: list[tuple[Dataset, Match]]) -> RRset | None:
+def _records(name: Name, rtype: int, listings: list[tuple[Dataset, Listing]]) -> RRset | None:
     """The listings' records of that type, each once, with the smallest TTL of those that have one."""
     found: dict[bytes, None] = {}
     ttls = []
-    for each, match in listings:
+    for each, listing in listings:
         if rtype == codes.A:
-            datas = each.addresses(match)
+            datas = each.addresses(listing)
         elif rtype == codes.TXT:
-            datas = [rdata.text(text) for text in each.texts(match)]
+            datas = [rdata.text(text) for text in each.texts(listing)]
         else:
             continue
         if datas:

@@ -65,7 +65,7 @@ def _rrsets(zone: dns.zone.Zone) -> list[RRset]:
 
 
 class _Zone(dns.zone.Zone):
-    """Tells the reader that every name is in its zone: it would pass over those that are not without a word."""
+    """Makes the reader take every name for one in its zone: it would drop the others silently."""
 
     def origin_information(self) -> tuple[dns.name.Name | None, bool, dns.name.Name | None]:
         return dns.name.root, False, self.origin

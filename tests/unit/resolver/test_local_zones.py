@@ -17,7 +17,7 @@ from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
-from resolverd.resolver.local.files import Change, LocalZoneFiles, Stamp
+from resolverd.resolver.local.files import LocalZoneFiles, Stamp, ZoneChange
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.rbldnsd import FORMATS
 from resolverd.resolver.local.table import LocalZones
@@ -72,7 +72,7 @@ class Zones:
     def __init__(self) -> None:
         self.files, self.clock, self.counters = Files(), Clock(), Counters()
         self.zones = LocalZoneFiles(self.files, self.clock, self.counters)
-        self.changes: list[Change] = []
+        self.changes: list[ZoneChange] = []
         self.zones.on_change.append(self.changes.append)
 
     def says(self, name: str, rtype: int = codes.A) -> str | None:

@@ -29,11 +29,11 @@ def find(dataset: Dataset, subject: str) -> list[str] | None:
         name = reversed_address(address)
     except ValueError:
         name = lower(from_text(subject))
-    match = dataset.find(lookup_key(name[:-1] + ORIGIN, ORIGIN, has_ip4=dataset.is_ip4))
-    if match is None:
+    listing = dataset.find(lookup_key(name[:-1] + ORIGIN, ORIGIN, has_ip4=dataset.is_ip4))
+    if listing is None:
         return None
-    addresses = [rdata.summary(1, each) for each in dataset.addresses(match)]
-    texts = [text.decode() for text in dataset.texts(match)]
+    addresses = [rdata.summary(1, each) for each in dataset.addresses(listing)]
+    texts = [text.decode() for text in dataset.texts(listing)]
     return sorted(addresses) + sorted(texts)
 
 

@@ -11,7 +11,7 @@ from resolverd.resolver.local.rbldnsd.values import expand
 from resolverd.wire.names import to_text
 
 
-class Match(NamedTuple):
+class Listing(NamedTuple):
     """A listing: the numbers of its values, and what ``$`` stands for in their templates."""
 
     numbers: tuple[int, ...]
@@ -32,25 +32,25 @@ class Dataset(ABC):
         self._values = reader.values
 
     @abstractmethod
-    def find(self, key: LookupKey) -> Match | None:
+    def find(self, key: LookupKey) -> Listing | None:
         """The listing of exactly this name or address."""
 
     @abstractmethod
     def is_above(self, key: LookupKey) -> bool:
         """Whether there are listings below the name, so that it exists (RFC 8020 §2)."""
 
-    def addresses(self, match: Match) -> list[bytes]:
+    def addresses(self, listing: Listing) -> list[bytes]:
         """The A records' octets."""
-        return [self._values[number].address for number in match.numbers]
+        return [self._values[number].address for number in listing.numbers]
 
-    def texts(self, match: Match) -> list[bytes]:
+    def texts(self, listing: Listing) -> list[bytes]:
         """The TXT records' strings; values without text have none."""
-        subject = self.text_of(match.subject)
-        texts = [expand(self._values[number].template, subject, self.head) for number in match.numbers]
+        subject = self.text_of(listing.subject)
+        texts = [expand(self._values[number].template, subject, self.head) for number in listing.numbers]
         return [text for text in texts if text]
 
     def text_of(self, subject: int | bytes) -> bytes:
-        """A subject in words."""
+        """A subject as text."""
         if isinstance(subject, bytes):
             return to_text(subject + b"\x00")[:-1].encode()
         return str(IPv4Address(subject) if self.is_ip4 else IPv6Address(subject)).encode()

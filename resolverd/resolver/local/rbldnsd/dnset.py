@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable
 
-from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.dataset import Dataset, Listing
 from resolverd.resolver.local.rbldnsd.key import LookupKey
 from resolverd.resolver.local.rbldnsd.nametable import NameTable
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
@@ -29,7 +29,7 @@ class DnSet(Dataset):
         self._packed = packed
         self._more = more
 
-    def find(self, key: LookupKey) -> Match | None:
+    def find(self, key: LookupKey) -> Listing | None:
         """The entries of the name; without any, those of the closest wildcard above it. An exclusion among them wins."""
         name, wanted = key.name, _EXACT
         while name:
@@ -38,7 +38,7 @@ class DnSet(Dataset):
                 entries = (self._packed[at], *self._more.get(at, ()))
                 numbers = tuple(each >> _FLAGS for each in entries if each & wanted)
                 if numbers:
-                    return None if EXCLUDED in numbers else Match(numbers, name)
+                    return None if EXCLUDED in numbers else Listing(numbers, name)
             name, wanted = name[1 + name[0] :], _BELOW
         return None
 

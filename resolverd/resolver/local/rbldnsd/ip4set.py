@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, range4
-from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.dataset import Dataset, Listing
 from resolverd.resolver.local.rbldnsd.intervals import in_order
 from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
@@ -32,7 +32,7 @@ class Ip4Set(Dataset):
         super().__init__(reader, size)
         self._levels = [(shift, rows) for shift, rows in zip(_SHIFTS, levels, strict=True) if rows]
 
-    def find(self, key: LookupKey) -> Match | None:
+    def find(self, key: LookupKey) -> Listing | None:
         """The listing of an address."""
         if key.ip4 is None or not key.ip4.is_address:
             return None
@@ -45,7 +45,7 @@ class Ip4Set(Dataset):
                 numbers.append(rows[at] & 0xFFFFFFFF)
                 at += 1
             if numbers:
-                return None if EXCLUDED in numbers else Match(tuple(numbers), address)
+                return None if EXCLUDED in numbers else Listing(tuple(numbers), address)
         return None
 
     def is_above(self, key: LookupKey) -> bool:
@@ -87,7 +87,7 @@ def parse_addresses(lines: Iterable[bytes], modified: int, now: float) -> Ip4Set
 
 
 def _entry(reader: LineReader, line: bytes) -> tuple[int, int, int] | None:
-    """First and last address and value of an entry; None, and a remark, for one that cannot be read."""
+    """First and last address and value of an entry; None, and a warning, for one that cannot be read."""
     excludes, line = excluded(line)
     token = IP4_TOKEN.match(line)
     try:

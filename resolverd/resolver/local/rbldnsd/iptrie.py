@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, IP6_TOKEN, cidr4, cidr6
-from resolverd.resolver.local.rbldnsd.dataset import Dataset, Match
+from resolverd.resolver.local.rbldnsd.dataset import Dataset, Listing
 from resolverd.resolver.local.rbldnsd.intervals import Intervals, Prefixes
 from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
@@ -18,13 +18,13 @@ class IpTrie(Dataset):
         self._intervals = intervals
         self.is_ip4 = ip4
 
-    def find(self, key: LookupKey) -> Match | None:
+    def find(self, key: LookupKey) -> Listing | None:
         """The listing of an address."""
         key_range = self._span(key)
         if key_range is None or not key_range.is_address:
             return None
         number = self._intervals.at(key_range.low)
-        return None if number == EXCLUDED else Match((number,), key_range.low)
+        return None if number == EXCLUDED else Listing((number,), key_range.low)
 
     def is_above(self, key: LookupKey) -> bool:
         """Whether there are listings in the prefix."""
@@ -67,5 +67,5 @@ def _parse(reader: LineReader, lines: Iterable[bytes], *, ip4: bool) -> IpTrie:
             seen += 1
     intervals, doubled = prefixes.intervals()
     if doubled:
-        reader.remark(f"{doubled} networks are there more than once; the first of each counts", here=False)
+        reader.warn(f"{doubled} networks are there more than once; the first of each counts", here=False)
     return IpTrie(reader, seen - doubled, intervals, ip4=ip4)

@@ -1,4 +1,4 @@
-"""What the formats share, line by line: comments, directives, default values, remarks on what cannot be read."""
+"""What the formats share, line by line: comments, directives, default values, warnings of what cannot be read."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from resolverd.resolver.local.rbldnsd.directives import Directives, FromTheFutur
 from resolverd.resolver.local.rbldnsd.values import DEFAULT, EXCLUDED, Value, Values
 
 _SHOWN = 5
-"""Remarks that are kept in words; rbldnsd logs as many."""
+"""Warnings whose text is kept; rbldnsd logs as many."""
 _MAX_CACHED = 1 << 14
 _BLANK = b" \t\r\n"
 _COMMENT = b"#;"
@@ -20,7 +20,7 @@ class BadDataset(ValueError):
 
 
 class Faults(NamedTuple):
-    """Lines that were passed over: how many, and the first of them in words."""
+    """Lines that were passed over: how many, and the text of the first ones."""
 
     number: int
     shown: tuple[str, ...]
@@ -56,7 +56,7 @@ class LineReader:
                 self._take_default(line)
 
     def value(self, text: bytes) -> int | None:
-        """The number of the value behind an entry; None, and a remark, for one that cannot be read."""
+        """The number of the value behind an entry; None, and a warning, for one that cannot be read."""
         text = text.lstrip(_BLANK)
         if not text or text[0] in _COMMENT:
             return self.default
@@ -73,18 +73,18 @@ class LineReader:
         return number
 
     def fault(self, text: str) -> None:
-        """Remark that the entry being read was passed over."""
+        """Warn that the entry being read was passed over."""
         self._bad_entries += 1
-        self.remark(text)
+        self.warn(text)
 
-    def remark(self, text: str, *, here: bool = True) -> None:
-        """Remark something that is no entry's fault; `here`: it is about the line being read."""
+    def warn(self, text: str, *, here: bool = True) -> None:
+        """Warn of something that is no entry's fault; `here`: it is about the line being read."""
         self._count += 1
         if len(self._shown) < _SHOWN:
             self._shown.append(f"line {self._line}: {text}" if here else text)
 
     def faults(self, entries: int) -> Faults:
-        """The remarks, at the end. Raises BadDataset where nothing at all could be read: that is no list."""
+        """The warnings, at the end. Raises BadDataset where nothing at all could be read: that is no list."""
         self.values.close()
         self._cached.clear()
         if self._bad_entries and not entries:
@@ -97,14 +97,14 @@ class LineReader:
         except FromTheFuture as error:
             raise BadDataset(str(error)) from None
         except (ValueError, IndexError, OverflowError):
-            self.remark(f"invalid or unknown directive {line.split()[0].decode('ascii', 'replace')}")
+            self.warn(f"invalid or unknown directive {line.split()[0].decode('ascii', 'replace')}")
 
     def _take_default(self, line: bytes) -> None:
         try:
             # Without a text of its own, a default has none: it does not inherit the one before.
             value = values.parse(line, Value(DEFAULT.address, b""))
         except ValueError as error:
-            self.remark(str(error))
+            self.warn(str(error))
             return
         self.default = self.values.number(value)
         self._cached.clear()
