@@ -84,7 +84,8 @@ class Service:
         Until that is done, mail passes: he may have allowed whoever comes.
         """
         self._overrides.expect_load()
-        await asyncio.wait({self.supervisor.run("overrides", self._overrides.load, once=True)}, timeout=patience)
+        self.supervisor.run("overrides", self._overrides.run)
+        await self._overrides.ready(patience)
 
     def read_zones(self) -> None:
         """Read the local zones now, blocking; a daemon reads them behind its start."""
@@ -117,7 +118,7 @@ class Service:
         await self.runtime.engine.aclose()
         await self.runtime.resolution.mesh.aclose()
         await self._quota_store.write()
-        self._overrides.write_hits()
+        await self._overrides.write_hits()
         await self._client_history.write_notes()
         self._shared.verdicts.write()
         await self._store.close()
@@ -191,7 +192,6 @@ class Service:
 
     async def _recover(self, recovery: Recovery) -> None:
         while True:
-            if await recovery.run():
-                await self._overrides.load()
+            await recovery.run()
             await asyncio.sleep(_SWEEP_EVERY)
 

@@ -400,12 +400,23 @@ def encode(override: Override) -> bytes:
     return _HEAD.pack(_VERSION, *numbers) + b"".join(len(each).to_bytes(2, "big") + each for each in texts)
 
 
+def decode_key(octets: bytes) -> Key | None:
+    """The key, or None for octets that are none."""
+    try:
+        action, scope, subject, *recipient = octets.decode().split(" ")
+        put_off = action == _PUT_OFF
+        key = key_of(DENY if put_off else action, subject, scope, *recipient, temporary=put_off)
+    except (ValueError, TypeError):
+        return None
+    return key if encode_key(key) == octets else None
+
+
 def decode(key: bytes, octets: bytes) -> Override | None:
     """The record, or None for octets that are none: damaged ones count as absent."""
+    found = decode_key(key)
+    if found is None:
+        return None
     try:
-        action, scope, subject, *recipient = key.decode().split(" ")
-        put_off = action == _PUT_OFF
-        found = key_of(DENY if put_off else action, subject, scope, *recipient, temporary=put_off)
         version, since, until, hits, last = _HEAD.unpack_from(octets)
         texts, at = [], _HEAD.size
         for _ in range(3):
@@ -414,9 +425,9 @@ def decode(key: bytes, octets: bytes) -> Override | None:
                 return None
             texts.append(octets[at + 2 : end].decode())
             at = end
-    except (ValueError, TypeError, struct.error):
+    except (ValueError, struct.error):
         return None
-    if version != _VERSION or at != len(octets) or encode_key(found) != key:
+    if version != _VERSION or at != len(octets):
         return None
     owner, reason, from_id = texts
     return Override(found, since, until, owner, reason, from_id, hits, last)

@@ -1,8 +1,12 @@
-"""The admin's overrides kept: in the store, found at once in memory, every change of them in the audit log."""
+"""The admin's overrides kept: in the store, found at once in memory, every change of them in the audit log.
+
+What the store's other users change, other hosts and `resolverd store load` among them, counts here as soon as it is seen.
+"""
 
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -20,10 +24,11 @@ from resolverd.overrides.rules import (
     OverrideIndex,
     OverrideMatch,
     decode,
+    decode_key,
     encode,
     encode_key,
 )
-from resolverd.state.base import Entry, Store
+from resolverd.state.base import Store
 
 TABLE: Final = "overrides"
 FOREVER: Final = float(2**32)
@@ -59,13 +64,13 @@ class OverrideView(NamedTuple):
 
 
 class OverrideStore:
-    """All overrides. Reading never waits: what is in force is in memory, `load` brings it there."""
+    """All overrides. Reading never waits: what is in force is in memory, `run` brings it there."""
 
     def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
         self._store = store
         self._clock = clock
         self._counters = counters
-        self._counted: set[Key] = set()
+        self._counted: Counter[Key] = Counter()
         self.index = OverrideIndex()
         self.generation = Generation()
         """That of what overrides decide."""
@@ -77,7 +82,7 @@ class OverrideStore:
         """From now on until `load` has ended, `ready` waits for it."""
         self._ready.clear()
 
-    async def ready(self, patience: float) -> bool:
+    async def ready(self, patience: float | None) -> bool:
         """Whether what is stored has been taken up, as far as it can be; waits for that for some seconds at the most."""
         if not self._ready.is_set():
             with contextlib.suppress(TimeoutError):
@@ -85,15 +90,30 @@ class OverrideStore:
                     await self._ready.wait()
         return self._ready.is_set()
 
+    async def run(self) -> None:
+        """Take up what is stored and whatever becomes of it, for ever; ends by cancellation."""
+        async for change in self._store.watch(TABLE):
+            if change is None:
+                await self.load()
+            elif change.value is None:
+                self._drop(change.key)
+            else:
+                self._take(change.key, change.value)
+
     async def load(self) -> None:
         """Take up what is stored, beside everything else. Where the store fails mail passes, and `expire` tries again."""
         try:
+            unseen = {encode_key(each.key) for each in self.index}
             count = 0
             async for entry in self._store.scan(TABLE, self._clock.wall()):
-                self._take(entry)
+                self._take(entry.key, entry.value)
+                unseen.discard(entry.key)
                 count += 1
                 if count % _BATCH == 0:
                     await asyncio.sleep(0)
+            for key in unseen:
+                if await self._store.get(TABLE, key, self._clock.wall()) is None:
+                    self._drop(key)
         except StoreError as error:
             log.error("the overrides cannot all be read, those that cannot are not in force: %s", error)
         else:
@@ -101,13 +121,31 @@ class OverrideStore:
         finally:
             self._ready.set()
 
-    def _take(self, entry: Entry) -> None:
-        override = decode(entry.key, entry.value)
+    def _take(self, octets: bytes, value: bytes) -> None:
+        """A record as it stands in the store, which may be older than what is known, while it is read."""
+        override = decode(octets, value)
         if override is None:
             self._counters.add("override_damaged_records")
-            log.warning("a stored override cannot be read and does not count: %r", entry.key[:100])
-        elif (known := self.index.get(override.key)) is None or override.since > known.since:
-            self.index.put(override)
+            log.warning("a stored override cannot be read and does not count: %r", octets[:100])
+            self._drop(octets)
+            return
+        known = self.index.get(override.key)
+        if known is not None:
+            if override.since < known.since:
+                return
+            # Hits that were counted here are not stored yet.
+            override = override._replace(hits=max(override.hits, known.hits), last=max(override.last, known.last))
+            known = known._replace(hits=override.hits, last=override.last)
+        self.index.put(override)
+        if override != known:
+            self.generation.bump()
+
+    def _drop(self, octets: bytes) -> None:
+        """A record is no more. One that has expired stays, for `expire` to tell of it."""
+        key = decode_key(octets)
+        known = self.index.get(key) if key is not None else None
+        if known is not None and known.in_force(self._clock.wall()):
+            self.index.drop(known.key)
             self.generation.bump()
 
     async def expire(self) -> None:
@@ -119,18 +157,33 @@ class OverrideStore:
             self.index.drop(override.key)
             self.generation.bump()
             _audit("expired", override)
-        self.write_hits()
+        await self.write_hits()
 
-    def write_hits(self) -> None:
-        """Write what was counted since the last time."""
-        counted, self._counted = self._counted, set()
-        for key in counted:
-            override = self.index.get(key)
-            if override is not None:
-                try:
-                    self._put(override)
-                except StoreError as error:
-                    log.debug("hits of an override are not kept: %s", error)
+    async def write_hits(self) -> None:
+        """Add what was counted since the last time to what is stored; not to what has been taken back or replaced meanwhile."""
+        for count, key in enumerate(list(self._counted), 1):
+            more = self._counted[key]
+            try:
+                if await self._write_hits(key, more):
+                    self._counted[key] -= more
+            except StoreError as error:
+                log.debug("hits of an override are not kept: %s", error)
+                return
+            if not self._counted[key]:
+                del self._counted[key]
+            if count % _BATCH == 0:
+                await asyncio.sleep(0)
+
+    async def _write_hits(self, key: Key, more: int) -> bool:
+        """Whether that is done with."""
+        now, octets = self._clock.wall(), encode_key(key)
+        value = await self._store.get(TABLE, octets, now)
+        stored = decode(octets, value) if value is not None else None
+        known = self.index.get(key)
+        if stored is None or known is None:
+            return True
+        counted = stored._replace(hits=stored.hits + more, last=max(stored.last, known.last))
+        return await self._store.cas(TABLE, octets, value, encode(counted), now, stored.until or FOREVER)
 
     async def set(self, new: NewOverride) -> Override:
         """Put an override in force, in place of one that is the same but for its end and its notes.
@@ -192,7 +245,7 @@ class OverrideStore:
             known = self.index.get(override.key)
             if known is not None:
                 self.index.put(known._replace(hits=known.hits + 1, last=now))
-                self._counted.add(override.key)
+                self._counted[override.key] += 1
                 self._counters.add("override_hits", action=override.key.action)
 
     def _put(self, override: Override) -> None:

@@ -1,8 +1,9 @@
 """The admin's own word: what can be said, which word counts, how it is kept, and what it does to a verdict."""
 
+import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -577,6 +578,150 @@ async def test_hits_are_counted_and_kept(store: Store) -> None:
     assert (await first.set(NewOverride(key_of("deny", "192.0.2.7")))).hits == 2
     first.count_hits([OverrideMatch(Override(key_of("deny", "192.0.2.8"), 0), Role.CLIENT)])
     assert len(first.index) == 1
+
+
+async def test_hits_are_added_up_by_hosts_and_bring_nothing_back(store: Store) -> None:
+    hosts = [book(store)[0] for _ in range(3)]
+    said = [await hosts[0].set(NewOverride(key_of("deny", f"192.0.2.{number}"))) for number in (7, 8)]
+    for host in hosts:
+        await host.load()
+        for _ in range(2):
+            host.count_hits([OverrideMatch(each, Role.CLIENT) for each in said])
+    assert await hosts[0].forget([said[1].key]) == 1
+    for host in hosts:
+        await host.expire()
+        await host.expire()
+    again, _ = book(store)
+    await again.load()
+    (view,) = again.views()
+    assert (view.override.key, view.override.hits) == (said[0].key, 6)
+    assert not any(host._counted for host in hosts)
+
+
+async def test_hits_wait_for_a_store_that_fails() -> None:
+    class Failing(MemoryStore):
+        fails = False
+
+        async def cas(self, *given: object) -> bool:
+            if self.fails:
+                raise StoreError("full")
+            return await super().cas(*given)  # type: ignore[arg-type]
+
+    store = Failing()
+    first, clock = book(store)
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7")))
+    for store.fails in (True, False, False):
+        first.count_hits([OverrideMatch(said, Role.CLIENT)])
+        await first.expire()
+    stored = decode(b"deny all 192.0.2.7", await store.get(TABLE, b"deny all 192.0.2.7", clock.now) or b"")
+    assert stored is not None
+    assert stored.hits == 3
+
+
+async def test_hits_bring_nothing_back_that_is_taken_back_while_they_are_written() -> None:
+    class TakenBack(MemoryStore):
+        asked = False
+
+        async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+            value = await super().get(table, key, now)
+            if not self.asked:
+                self.asked = True
+                self.delete(table, key)
+            return value
+
+    store = TakenBack()
+    first, clock = book(store)
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7")))
+    first.count_hits([OverrideMatch(said, Role.CLIENT)])
+    await first.expire()
+    await first.expire()
+    assert await store.get(TABLE, b"deny all 192.0.2.7", clock.now) is None
+    assert not first._counted
+
+
+@pytest.fixture
+async def watched(store: Store) -> AsyncIterator[tuple[OverrideStore, OverrideStore, Clock]]:
+    """Two hosts of one store, which look after its changes."""
+    (first, clock), (second, _) = book(store), book(store)
+    second._clock = clock
+    running = [asyncio.create_task(each.run()) for each in (first, second)]
+    await asyncio.gather(first.ready(5), second.ready(5))
+    yield first, second, clock
+    for each in running:
+        each.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def seen(store: Store, condition: Callable[[], bool]) -> None:
+    """Until it is so; each round waits for the store's thread."""
+    for _ in range(2000):
+        if condition():
+            return
+        await store.tables()
+        await asyncio.sleep(0)
+    raise AssertionError
+
+
+async def test_what_another_host_says_counts_here(
+    store: Store, watched: tuple[OverrideStore, OverrideStore, Clock]
+) -> None:
+    first, second, clock = watched
+    begun = second.generation.number
+    await first.set(NewOverride(key_of("deny", "192.0.2.7"), 3600, "root", "spam", "ID1"))
+    await seen(store, lambda: second.views() == first.views() != [])
+    assert second.generation.number > begun
+    assert decide(second.index.matches(MAIL, clock.now)) is not None
+    await second.set(NewOverride(key_of("deny", "192.0.2.7"), 60, "root"))
+    await seen(store, lambda: facts(first) == [("deny", "192.0.2.7", int(NOW) + 60)])
+    await first.forget([key_of("deny", "192.0.2.7")])
+    await seen(store, lambda: not second.views())
+    assert second.index.get(key_of("deny", "192.0.2.7")) is None
+
+
+async def test_what_is_loaded_into_the_store_counts_without_a_reload(
+    store: Store, watched: tuple[OverrideStore, OverrideStore, Clock]
+) -> None:
+    first, second, _ = watched
+    count = bounds.STORE_CHANGES + 200
+    for number in range(count):
+        override = Override(key_of("deny", f"10.0.{number >> 8}.{number & 255}"), int(NOW))
+        store.put(TABLE, encode_key(override.key), encode(override), FOREVER)
+    await seen(store, lambda: len(first.index) == len(second.index) == count)
+    for number in range(count):
+        store.delete(TABLE, encode_key(key_of("deny", f"10.0.{number >> 8}.{number & 255}")))
+    await seen(store, lambda: len(first.index) == len(second.index) == 0)
+
+
+async def test_a_record_that_is_damaged_meanwhile_counts_no_more(
+    store: Store, watched: tuple[OverrideStore, OverrideStore, Clock]
+) -> None:
+    first, second, _ = watched
+    await first.set(NewOverride(key_of("deny", "192.0.2.7")))
+    await seen(store, lambda: len(second.index) == 1)
+    store.put(TABLE, b"deny all 192.0.2.7", b"rubbish", FOREVER)
+    store.put(TABLE, b"rubbish", b"rubbish", FOREVER)
+    store.delete(TABLE, b"rubbish")
+    await seen(store, lambda: len(first.index) == len(second.index) == 0)
+
+
+async def test_what_is_counted_meanwhile_is_not_forgotten_for_what_is_stored(
+    store: Store, watched: tuple[OverrideStore, OverrideStore, Clock]
+) -> None:
+    first, second, _ = watched
+    said = await first.set(NewOverride(key_of("deny", "192.0.2.7")))
+    await seen(store, lambda: len(second.index) == 1)
+    begun = second.generation.number
+    for _ in range(3):
+        second.count_hits([OverrideMatch(said, Role.CLIENT)])
+    first.count_hits([OverrideMatch(said, Role.CLIENT)])
+    await first.expire()
+    for _ in range(5):
+        await store.tables()
+        await asyncio.sleep(0)
+    assert [view.override.hits for view in second.views()] == [3]
+    assert second.generation.number == begun, "what is counted decides nothing"
+    await second.expire()
+    await seen(store, lambda: [view.override.hits for view in first.views()] == [4])
 
 
 async def test_every_change_is_in_the_audit_log(caplog: pytest.LogCaptureFixture) -> None:
