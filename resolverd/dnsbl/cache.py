@@ -1,4 +1,4 @@
-"""What lists told lately, within the clamps of each: bounded, least recently used out first."""
+"""What lists have answered, within the clamps of each: bounded, least recently used out first."""
 
 from collections import OrderedDict
 from typing import NamedTuple, TypeAlias
@@ -8,7 +8,7 @@ from resolverd.failures import Unknown
 from resolverd.mail.lookups import Listed
 from resolverd.wire.names import Name, is_subdomain, is_within, lower
 
-Question: TypeAlias = tuple[Name, int]
+QueryKey: TypeAlias = tuple[Name, int]
 """The full name asked, key included, and the RR type."""
 
 
@@ -35,12 +35,12 @@ class ResponseCache:
         self._entries = entries
         self._limit = size
         self._size = 0
-        self._responses: OrderedDict[Question, CachedResponse] = OrderedDict()
+        self._responses: OrderedDict[QueryKey, CachedResponse] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._responses)
 
-    def get(self, question: Question, now: float) -> CachedResponse | None:
+    def get(self, question: QueryKey, now: float) -> CachedResponse | None:
         """The reply while it lives."""
         cached = self._responses.get(question)
         if cached is None:
@@ -51,7 +51,7 @@ class ResponseCache:
         self._responses.move_to_end(question)
         return cached
 
-    def put(self, question: Question, response: ListResponse, now: float, *, reverified: bool = False) -> CachedResponse:
+    def put(self, question: QueryKey, response: ListResponse, now: float, *, reverified: bool = False) -> CachedResponse:
         """Remember a reply for as long as its TTL says."""
         cached = CachedResponse(response, now, now + response.ttl, reverified)
         self._drop(question)
@@ -87,12 +87,12 @@ class ResponseCache:
         self._responses.clear()
         self._size = 0
 
-    def _drop(self, question: Question) -> None:
+    def _drop(self, question: QueryKey) -> None:
         if (cached := self._responses.pop(question, None)) is not None:
             self._size -= _weight(question, cached)
 
 
-def _weight(question: Question, cached: CachedResponse) -> int:
+def _weight(question: QueryKey, cached: CachedResponse) -> int:
     response = cached.response
     size = _ENTRY + len(question[0]) + sum(_TEXT + len(each) for each in (*response.addresses, *response.unknown_codes))
     if isinstance(response.reply, Listed):

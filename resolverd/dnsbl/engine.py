@@ -33,7 +33,7 @@ Enough: TypeAlias = Callable[[Mapping[str, ListReply], Sequence[str]], bool]
 """Whether the replies so far, by list, settle the matter, whatever the lists named behind them may still say."""
 
 _LAST_STAGE = 3
-"""The turn of lists of whose quota only the reserve is left, behind all others: asked while nothing else has decided."""
+"""The stage of lists of whose quota only the reserve is left, behind all others: asked while nothing else has decided."""
 
 
 class ListMemory:
@@ -83,7 +83,7 @@ class ListMemory:
 class Engine:
     """The lists, asked side by side. `others` are known but not enabled: asked only for clients that name them (guard).
 
-    `frugal`: allow lists first, block lists only while they may decide. `meter` has to be told of every query that leaves.
+    `frugal`: allow lists first, block lists only while they may decide. `meter` is to be charged with every query that leaves.
     `memory` is what outlives this configuration.
     """
 
@@ -125,7 +125,7 @@ class Engine:
         return self._dispatcher.generation.number
 
     def stage(self, lookup: ListLookup) -> int:
-        """When a question is to be asked: those of a later turn only if what came of the earlier ones leaves it open."""
+        """When a question is to be asked: those of a later stage only if what came of the earlier ones leaves it open."""
         state = self._states[lookup.list_id]
         last = _LAST_STAGE if state.on_reserve(self._clock.wall()) else 0
         if not self.frugal or state.spec.allows:
@@ -141,9 +141,9 @@ class Engine:
         state = self._states[lookup.list_id]
         if not state.enabled:
             return Unknown(Why.UNHEALTHY, "switched off")
-        look = self._lookup(state, state.spec, subject_query(state.spec, lookup.subject))
-        response = await gather_until({lookup.list_id: look}, deadline, self._clock)
-        reply = response[lookup.list_id].reply
+        pending = self._lookup(state, state.spec, subject_query(state.spec, lookup.subject))
+        responses = await gather_until({lookup.list_id: pending}, deadline, self._clock)
+        reply = responses[lookup.list_id].reply
         if isinstance(reply, Unknown) and reply.why in UNREACHABLE and state.health.unreachable(self._clock.monotonic()):
             return Unknown(Why.UNHEALTHY, "out of reach for more than an hour")
         return reply
@@ -166,7 +166,7 @@ class Engine:
     ) -> dict[str, ListReply | Skipped]:
         """What every enabled list of the subject's kind says, of one purpose or of both.
 
-        `enough` is told what has come and the ids of those that are open; once it says so, nobody waits any longer, and
+        `enough` is given what has come and the ids of those that are open; once it says so, nobody waits any longer, and
         what comes later is in the cache for the next. `background`: no verdict waits for it.
         """
         if not isinstance(subject, str):
@@ -210,7 +210,7 @@ class Engine:
         return {lookup: response.reply for lookup, response in found if response is not None}
 
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
-        """Whether it is worth finding out first what else speaks against a client, as few second looks are left."""
+        """Whether it is worth finding out first what else speaks against a client, as few re-verifications are left."""
         for lookup in lookups:
             state = self._states[lookup.list_id]
             query = subject_query(state.spec, lookup.subject)
@@ -231,7 +231,7 @@ class Engine:
         )
 
     async def refresh(self, lookups: Iterable[ListLookup], *, deadline: float) -> dict[ListLookup, ListReply]:
-        """Ask past what is remembered, as far as quotas have more than their reserve left.
+        """Ask past the cache, as far as quotas have more than their reserve left.
 
         What could not be found out by `deadline` (monotonic seconds) is left out.
         """
@@ -242,8 +242,8 @@ class Engine:
             query = subject_query(state.spec, lookup.subject, background=True) if state.enabled else None
             if query is not None:
                 pending[str(number)] = self._dispatcher.lookup(state, query._replace(bypass_cache=True))
-        response = await gather_until(pending, deadline, self._clock)
-        return {asked[int(number)]: each.reply for number, each in response.items() if not isinstance(each.reply, Unknown)}
+        responses = await gather_until(pending, deadline, self._clock)
+        return {asked[int(number)]: each.reply for number, each in responses.items() if not isinstance(each.reply, Unknown)}
 
     def add_known_good(self, client: Address, cleared: Iterable[str]) -> None:
         """A client is known as good, and these lists (by id) do not list it: they must not do so all of a sudden."""
@@ -257,40 +257,41 @@ class Engine:
         `spec` may have been made for a key of the client's own, or be a part of a list: its health is then its own, and of a
         key the quota, too.
         """
-        look = self._lookup(self._state_of(spec), spec, _errand(spec, subject, canary))
-        return (await gather_until({"": look}, deadline, self._clock))[""]
+        pending = self._lookup(self._state_of(spec), spec, _named_query(spec, subject, canary))
+        return (await gather_until({"": pending}, deadline, self._clock))[""]
 
     async def txt_for(
         self, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, deadline: float
     ) -> ListResponse:
         """The same with the list's own TXT as the reason of a listing, where it has one and may be asked for it."""
         state = self._state_of(spec)
-        query = _errand(spec, subject, canary)
+        query = _named_query(spec, subject, canary)
         if query is None:
             return not_for(spec)
-        # Both at once, unless it is known already that there is nothing to put into words.
-        pending = {"": self._dispatcher.lookup(state, query)}
-        now = pending[""]
+        # Both at once, unless the cache says already that it is not listed.
+        pending = {"a": self._dispatcher.lookup(state, query)}
+        now = pending["a"]
         if not isinstance(now, ListResponse) or isinstance(now.reply, Listed):
-            pending["words"] = self._dispatcher.lookup(state, txt_query(spec, query))
-        response = await gather_until(pending, deadline, self._clock)
-        return with_txt(response[""], response["words"]) if "words" in response else response[""]
+            pending["txt"] = self._dispatcher.lookup(state, txt_query(spec, query))
+        responses = await gather_until(pending, deadline, self._clock)
+        return with_txt(responses["a"], responses["txt"]) if "txt" in responses else responses["a"]
 
     async def probe(self, list_id: str, *, deadline: float) -> ListStatus | None:
-        """Ask a list's test points past the cache; if they answer as documented, end its pause. None if there is no such list."""
+        """Ask a list's test points past the cache; if they answer as documented, end its suspension. None for no such list."""
         state = self._states.get(list_id)
         if state is None:
             return None
         points = [canary for canary in state.spec.canaries if canary.listed]
         asked = {str(point.subject): canary_query(state.spec, point, bypass_suspension=True) for point in points}
         pending = {name: self._dispatcher.lookup(state, query) for name, query in asked.items()}
-        denied, response = await asyncio.gather(self._dispatcher.probe(state), gather_until(pending, deadline, self._clock))
-        silent = [str(point.subject) for point in points if isinstance(response[str(point.subject)].reply, Clear)]
+        denied, responses = await asyncio.gather(self._dispatcher.probe(state), gather_until(pending, deadline, self._clock))
+        silent = [str(point.subject) for point in points if isinstance(responses[str(point.subject)].reply, Clear)]
         if silent:
             text = f"it does not list {', '.join(silent)}, its own test point: emptied, perhaps given up"
             state.set_error(text)
             _log.warning("list %s: %s", state.spec.id, text)
-        if state.spec.canaries and denied is None and all(as_documented(point, response[str(point.subject)]) for point in points):
+        listed = all(as_documented(point, responses[str(point.subject)]) for point in points)
+        if state.spec.canaries and denied is None and listed:
             state.health.reset()
             self._dispatcher.generation.bump()
         return self.status(list_id)
@@ -365,11 +366,11 @@ class Engine:
         self._dispatcher.generation.bump()
 
     async def aclose(self) -> None:
-        """End every question under way."""
+        """End every query in flight."""
         await self._dispatcher.aclose()
 
     def _state_of(self, spec: ListSpec) -> ListState:
-        """The desk of a list; for a part of one, or a client's own key, one by zone: a mistyped key has its own bad name."""
+        """The state of a list; for a part of one, or a client's own key, one by zone: a mistyped key is held against itself alone."""
         state = self._states.get(spec.id)
         if state is not None and state.spec.zone == spec.zone:
             return state
@@ -400,7 +401,7 @@ def _reading(spec: ListSpec) -> ListSpec:
     return replace(spec, quota=None, rate=None, number=0, terms="")
 
 
-def _errand(spec: ListSpec, subject: Address | str, canary: Canary | None) -> ListQuery | None:
+def _named_query(spec: ListSpec, subject: Address | str, canary: Canary | None) -> ListQuery | None:
     return subject_query(spec, subject) if canary is None else canary_query(spec, canary)
 
 

@@ -22,7 +22,7 @@ CANARY_TTL = 600.0
 
 
 class Suspension(NamedTuple):
-    """Why and until when (monotonic seconds) a list is not asked. `state` as ListState has it: suspended or open."""
+    """Why and until when (monotonic seconds) a list is not asked. `state` as ListStatus has it: suspended or unreachable."""
 
     state: str
     until: float
@@ -32,8 +32,8 @@ class Suspension(NamedTuple):
 class Health:
     """The health of one list; `now` is monotonic seconds.
 
-    Every question that is really sent is announced by `begin`, whose ticket comes back with its outcome: answers to
-    questions sent before a pause neither end it nor lengthen it.
+    Every question that is really sent is announced by `begin`, whose epoch comes back with its outcome: answers to
+    questions sent before a suspension neither end it nor lengthen it.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Health:
         return self._failing is not None and now - self._failing[0] > OUTAGE
 
     def suspension(self, now: float) -> Suspension | None:
-        """The pause in force, which is over (half-open) for one question at a time once its time has come."""
+        """The suspension in force, which is over (half-open) for one question at a time once its time has come."""
         if self._suspended is None or (now >= self._suspended.until and now >= self._retry_at):
             return None
         return self._suspended
@@ -79,17 +79,17 @@ class Health:
         return self._epoch
 
     def state(self, now: float) -> str:
-        """ok, suspended, or open (skipped after failures)."""
+        """ok, suspended, or unreachable (skipped after failures)."""
         return self._suspended.state if self._suspended is not None and now < self._suspended.until else "ok"
 
     def begin(self, now: float) -> int:
-        """A question leaves: its ticket."""
+        """A question leaves: its epoch."""
         if self._suspended is not None:
             self._retry_at = now + RETRY_TIME
         return self._epoch
 
     def answered(self, epoch: int) -> None:
-        """It was answered as a list answers: ends a pause if it was sent after it."""
+        """It was answered as a list answers: ends a suspension if it was sent after it."""
         self._failing = None
         if epoch == self._epoch:
             self._failures = 0
@@ -122,7 +122,7 @@ class Health:
         return seconds
 
     def reset(self) -> None:
-        """Forget every pause: the admin says that it is over."""
+        """End every suspension: the admin, or the test points, say that it is over."""
         self._suspended = None
         self._failures = 0
         self._failing = None

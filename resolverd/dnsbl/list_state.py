@@ -1,4 +1,4 @@
-"""Our dealings with one list: what is left of its rate and quota, how it fares, and what came of the questions so far."""
+"""The state of one list: what is left of its rate and quota, its health, and what came of the questions so far."""
 
 import logging
 from collections import OrderedDict, deque
@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.dnsbl.anomaly import Anomaly
-from resolverd.dnsbl.health import Health
+from resolverd.dnsbl.health import UNREACHABLE_FOR, Health
 from resolverd.dnsbl.quota import Allowance, Budget, Rate
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.dnsbl.spec import ListSpec, ListStatus
@@ -17,9 +17,9 @@ from resolverd.metrics import Counters
 from resolverd.wire.names import Address, Name, ancestors, is_subdomain, label_count
 
 _LATENCIES = 256
-"""Answers over which latencies are told."""
+"""Answers over which latencies are taken."""
 _WARN_AT = 0.8
-"""Share of a quota that is spent when the admin is told."""
+"""Share of a quota that is spent when the admin is warned."""
 _RESERVE = 0.1
 """Share of a quota that is kept for clients on which nothing else has decided."""
 _REVERIFICATIONS = Allowance(60, 7200)
@@ -28,8 +28,6 @@ day, less than one percent of the quotas that are usual."""
 _OF_A_NETWORK = Allowance(bounds.LIST_REVERIFICATIONS_PER_NETWORK, _REVERIFICATIONS.seconds)
 _FOR_KNOWN_GOOD = 1 / 3
 """Share of them that is kept for clients with a good history."""
-
-
 _REGISTRY = 1
 """Labels of a zone whose servers are nobody's of lists: the root and the top level domains."""
 
@@ -67,7 +65,7 @@ class Reverifications:
 
 
 class ListState:
-    """One list's gate and books. Every method that needs them takes `now` (monotonic) and `wall` seconds.
+    """Whether one list may be asked, and its counts. Every method that needs them takes `now` (monotonic) and `wall` seconds.
 
     `enabled`: asked for verdicts; `admin_off`: switched off by the admin, so not even asked on behalf of a client that names it.
     `watched`: own addresses that it lists. `budget`: of a list that shares its quota.
@@ -132,13 +130,14 @@ class ListState:
     ) -> Unknown | None:
         """Why the list is not to be asked at this moment; None if it may be.
 
-        `bypass_suspension` overrides a pause, never a quota. `background`: no verdict waits for it, so the reserve is not for it.
+        `bypass_suspension` overrides a suspension, never a quota. `background`: no verdict waits for it, so it has no part in the
+        reserve.
         """
         if self.admin_off and not bypass_suspension:
             return Unknown(Why.UNHEALTHY, "switched off")
-        pause = self.health.suspension(now)
-        if pause is not None and not bypass_suspension:
-            return pause.unknown
+        suspension = self.health.suspension(now)
+        if suspension is not None and not bypass_suspension:
+            return suspension.unknown
         if self.budget is not None and not self.budget.left(wall):
             return Unknown(Why.QUOTA, f"its quota of {self.budget.count} questions is spent")
         if background and self.on_reserve(wall):
@@ -150,7 +149,7 @@ class ListState:
         return 0.0 if self._rate is None else self._rate.take(now, bounds.LIST_RATE_WAIT)
 
     def begin(self, now: float) -> int:
-        """A question begins: the ticket that comes back with its outcome."""
+        """A question begins: the epoch that comes back with its outcome."""
         return self.health.begin(now)
 
     def charge(self, wall: float) -> bool:
@@ -161,7 +160,7 @@ class ListState:
         return True
 
     def adjust(self, copies: int, wall: float) -> None:
-        """So many queries more left than were paid for, or fewer."""
+        """So many queries more left than were charged, or fewer."""
         self._asked += copies
         if self.budget is not None:
             self.budget.book(copies, wall)
@@ -181,25 +180,25 @@ class ListState:
         return f"{spent:.0%} of its quota of {self.budget.count} questions is spent; {when}"
 
     def set_error(self, text: str) -> None:
-        """Remember a trouble that no outcome of a question shows."""
+        """Set an error that no outcome of a question shows."""
         self._last_error = text
 
     def record(self, epoch: int, response: ListResponse, seconds: float, now: float) -> str:
-        """Book an outcome. What to tell the admin: empty, or why the list is left alone from now on."""
+        """Record an outcome. What to tell the admin: empty, or why the list is not asked from now on."""
         if isinstance(response.reply, Unknown):
             self._last_error = response.reply.detail or response.reply.why
         if response.behaviour is Behaviour.FAILING:
             self._failed += 1
             assert isinstance(response.reply, Unknown)
             if self.health.failed(epoch, response.reply, now):
-                return f"does not answer ({self._last_error}): skipped for a while"
+                return f"does not answer ({self._last_error}): unreachable, skipped for {UNREACHABLE_FOR:.0f} s"
             return ""
         self._latencies.append(seconds * 1000)
         if response.behaviour is Behaviour.REFUSING:
             self._failed += 1
             assert isinstance(response.reply, Unknown)
-            pause = self.health.suspend(epoch, response.reply, now)
-            return f"{self._last_error}: not asked for {pause:.0f} s" if pause else ""
+            seconds = self.health.suspend(epoch, response.reply, now)
+            return f"{self._last_error}: suspended for {seconds:.0f} s" if seconds else ""
         self._listed += isinstance(response.reply, Listed)
         if response.behaviour is Behaviour.SOUND:
             self._sound += 1
@@ -249,7 +248,7 @@ class QuotaMeter:
         self._counters = counters
 
     def add(self, zone: Name, state: ListState) -> None:
-        """Another zone whose queries one list pays for."""
+        """Another zone whose queries are charged to one list."""
         self._states.setdefault(zone, state)
 
     def remove(self, zone: Name) -> None:
@@ -286,7 +285,7 @@ class QuotaMeter:
         return None if label_count(zone) <= _REGISTRY else self.list_of(qname)
 
     def list_of(self, qname: Name) -> ListState | None:
-        """Who pays for questions to the operator about this name (lower case), if anybody does."""
+        """The list to which questions to the operator about this name (lower case) are charged, if there is one."""
         return next((state for above in ancestors(qname) if (state := self._states.get(above)) is not None), None)
 
 

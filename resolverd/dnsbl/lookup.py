@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
-from resolverd.dnsbl.cache import CachedResponse, Question, ResponseCache
+from resolverd.dnsbl.cache import CachedResponse, QueryKey, ResponseCache
 from resolverd.dnsbl.canaries import Canaries
 from resolverd.dnsbl.health import CANARY_TTL
 from resolverd.dnsbl.list_state import ListState
@@ -47,7 +47,7 @@ class ListQuery(NamedTuple):
     waits for it.
     """
 
-    question: Question
+    question: QueryKey
     read: Callable[[Answer], ListResponse]
     subject: Address | str | None = None
     bypass_suspension: bool = False
@@ -88,7 +88,7 @@ class Dispatcher:
         self._clock = clock
         self._counters = counters
         self._cache = ResponseCache(bounds.LIST_REPLIES, bounds.LIST_REPLY_OCTETS)
-        self._in_flight: dict[tuple[Question, bool], PendingQuery] = {}
+        self._in_flight: dict[tuple[QueryKey, bool], PendingQuery] = {}
         self._probes: set[asyncio.Task[ListResponse | None]] = set()
         self._reported: dict[str, float] = {}
         self.canaries = Canaries(resolver, clock, counters, rng)
@@ -114,7 +114,7 @@ class Dispatcher:
         task.add_done_callback(partial(self._ended, key))
         return task
 
-    def _ended(self, key: tuple[Question, bool], task: PendingQuery) -> None:
+    def _ended(self, key: tuple[QueryKey, bool], task: PendingQuery) -> None:
         self._superseded.discard(task)
         if self._in_flight.get(key) is task:
             del self._in_flight[key]
@@ -202,7 +202,7 @@ class Dispatcher:
         self._cache.clear()
         self._supersede(lambda question: True)
 
-    def _supersede(self, concerned: Callable[[Question], bool]) -> None:
+    def _supersede(self, concerned: Callable[[QueryKey], bool]) -> None:
         """What was asked before is not kept, nor given to who asks from now on."""
         self.generation.bump()
         for key in [key for key in self._in_flight if concerned(key[0])]:
@@ -231,10 +231,9 @@ class Dispatcher:
         if unavailable is not None:
             return self._count(state, not_sent(unavailable))
         epoch = state.begin(start)
-        anew = query.is_fresh
         came = start
         try:
-            answer = await self._resolver.resolve(*query.question, deadline=start + bounds.LIST_TIME, fresh=anew)
+            answer = await self._resolver.resolve(*query.question, deadline=start + bounds.LIST_TIME, fresh=query.is_fresh)
             came = self._clock.monotonic()
             if any(error.code == codes.EDE_NETWORK_ERROR for error in answer.errors):
                 # Nothing has left for it, and nothing is to be held against it.

@@ -23,9 +23,9 @@ TABLE: Final = "list-quotas"
 OLD_TABLE: Final = "list-budgets"
 """Where version 1 has kept all slots of a list in one record, as JSON: taken up once, and deleted."""
 EVERY: Final = 0.5
-"""Seconds between two looks at what was spent since: with the store's own delay, a crash forgets less than a second's."""
+"""Seconds between two writes of what was spent since: with the store's own delay, a crash forgets less than a second's."""
 READ_EVERY: Final = 60.0
-"""Seconds between two looks at what others have spent of quotas of which nothing is spent here."""
+"""Seconds between two reads of what others have spent of quotas of which nothing is spent here."""
 
 
 class Slot(NamedTuple):

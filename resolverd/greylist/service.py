@@ -53,7 +53,7 @@ class Greylister:
         allowed: Allowed | None = None,
         shipped: ShippedList | None = None,
     ) -> None:
-        """`allowed`: who is never greylisted by the admin's word, `shipped` by ours."""
+        """`allowed`: who is never greylisted by the admin's files, `shipped` by resolverd's list."""
         self._store = store
         self._clock = clock
         self._rules = rules
@@ -156,7 +156,7 @@ class Greylister:
                     seen = found
                 if seen is not None and seen.passed:
                     break
-            # Of a triplet that has passed, the sender's other mail says nothing new: its proof is not asked for.
+            # Of a triplet that has passed, the sender's other mail says nothing new: no verification is asked for.
             if rules.auto_allow_after and not (seen is not None and seen.passed) and (whose := keys.sender()) is not None:
                 sender = await self._read(SENDERS, whose, now, decide.decode_client, read)
                 learns = True
@@ -216,7 +216,7 @@ class Greylister:
 
 class _Keys(NamedTuple):
     """Where it stands in the store what is known of an attempt. Of `triplets`, one for each name that the client has, the
-    first (the strongest proof) and the last (the network, which needs none) are written. `sender` costs a proof; None where
+    first (the strongest verification) and the last (the network, which needs none) are written. `sender` costs one; None where
     there is nothing to learn."""
 
     triplets: tuple[bytes, ...]
@@ -229,8 +229,8 @@ def _keys(attempt: Attempt, verify: Callable[[], VerifiedDomains], rules: Greyli
     by_organisation = rules.key == "organisation"
 
     def sender() -> bytes | None:
-        proof = verify() if by_organisation else verify().by_spf
-        return sender_key(proof.organisations[0], attempt.sender_domain) if proof.organisations else None
+        verified = verify() if by_organisation else verify().by_spf
+        return sender_key(verified.organisations[0], attempt.sender_domain) if verified.organisations else None
 
     organisations = verify().organisations if by_organisation else ()
     origins = (*organisations, network(attempt.client_address, rules.ipv4_prefix, rules.ipv6_prefix))
