@@ -370,7 +370,7 @@ class Engine:
         await self._dispatcher.aclose()
 
     def _state_of(self, spec: ListSpec) -> ListState:
-        """The state of a list; for a part of one, or a client's own key, one by zone: a mistyped key is held against itself alone."""
+        """The state of a list; for a part of one, or a client's own key, one by zone, so that a mistyped key harms no other."""
         state = self._states.get(spec.id)
         if state is not None and state.spec.zone == spec.zone:
             return state
