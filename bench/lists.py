@@ -222,7 +222,7 @@ def play(log: Log, strategy: str) -> tuple[Counter[str], dict[str, int], Counter
                 reverse_client_name=client.name or "unknown", helo_name=client.helo, sender=connection.sender, has_sender=True,
                 recipient="anna@our-company.org", instance=f"{number:x}",
             )  # fmt: skip
-            verdict = await service.verdict_on(attempt, record=True)
+            verdict = await service.runtime.policy.verdict_on(attempt, record=True)
             what = "refused" if verdict.action is Action.REJECT else "not refused"
             actions[f"{'spam' if client.spam else 'good'} {what}"] += 1
             times.append(verdict.ms)

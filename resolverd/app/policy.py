@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from resolverd.app.named_files import External
+from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings
 from resolverd.dnsbl.engine import Engine
@@ -52,11 +53,12 @@ def policy_service(
     book: OverrideStore,
     lists: Generation,
     external: External,
+    history: ClientHistory,
 ) -> PolicyService:
     """The policy service as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `lists`: the generation of lists and
-    names. `external`: the admin's maps, allow files and domains.
+    names. `external`: the admin's maps, allow files and domains. `history`: that of clients.
     """
     greylister = Greylister(
         store, clock, greylist_rules(settings), counters, external.allow_files.allowed, external.shipped
@@ -83,6 +85,8 @@ def policy_service(
         online=online,
         headers=headers,
         hit=book.count_hits,
+        overrides_ready=book.ready,
+        note=history.note,
         generation=Generation(lists, book.generation),
         hostname=hostname,
     )

@@ -164,5 +164,6 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         shared.overrides,
         shared.lists.generation,
         plan.external,
+        shared.client_history,
     )
     return Runtime(plan, resolution, engine, own, answerer, service, priming)

@@ -137,7 +137,8 @@ class _Daemon:
         tcp = [TcpEdge(responder, turns) for _ in dns]
         for edge, (_, tcp_sock) in zip(tcp, dns, strict=True):
             await edge.serve(tcp_sock)
-        policy_server = PolicyServer(service, counters, turns=turns)
+        policy_server = PolicyServer(service.runtime.policy, counters, turns=turns)
+        service.on_reload.append(lambda runtime: policy_server.decide_by(runtime.policy))
         for each, sock in policy.items():
             await self._listen_policy(policy_server, each, sock)
         http_server = HttpServer(
@@ -155,9 +156,14 @@ class _Daemon:
         if commands is not None:
             await http_server.serve(commands)
         service.start()
+        told_to_end = self._heed_signals(service)
         self._greet(service, warnings)
         tune()
-        await self._until_told(service)
+        _notify("READY=1")
+        if (interval := _watchdog_interval()) is not None:
+            service.supervisor.run("watchdog", partial(_feed_watchdog, interval))
+        await told_to_end.wait()
+        _notify("STOPPING=1")
         for udp_edge in udp:
             await udp_edge.aclose()
         for tcp_edge in tcp:
@@ -257,7 +263,8 @@ class _Daemon:
         for remark in (*warnings, *remarks, *_memory_remarks(settings)):
             log.warning("%s", remark)
 
-    async def _until_told(self, service: Service) -> None:
+    def _heed_signals(self, service: Service) -> asyncio.Event:
+        """Reload at SIGHUP; what is set at SIGTERM and SIGINT."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         reloads: set[asyncio.Task[Any]] = set()
@@ -277,11 +284,7 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         loop.add_signal_handler(signal.SIGHUP, reload)
-        _notify("READY=1")
-        if (interval := _watchdog_interval()) is not None:
-            service.supervisor.run("watchdog", partial(_feed_watchdog, interval))
-        await ended.wait()
-        _notify("STOPPING=1")
+        return ended
 
 
 def _apply_reload(responder: Responder, runtime: Runtime) -> None:

@@ -18,8 +18,6 @@ from resolverd.dnsbl.monitor import Monitor
 from resolverd.dnsbl.quota_store import QuotaStore
 from resolverd.failures import ConfigFault, StoreError
 from resolverd.greylist.admin import GreylistAdmin
-from resolverd.mail.findings import Action, Verdict
-from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.store import OverrideStore
@@ -32,8 +30,6 @@ from resolverd.state.disk.store import DiskStore
 
 log = logging.getLogger(__name__)
 
-_STARTING = 1.0
-"""Seconds for which a mail waits, at the start, for what has been allowed and denied by hand; then it passes."""
 _SWEEP_EVERY = 60.0
 """Seconds between two sweeps of expired records from the store; each sweep is bounded."""
 _REREADING = 10.0
@@ -123,20 +119,11 @@ class Service:
         self._shared.verdicts.write()
         await self._store.close()
 
-    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
-        """The verdict on an attempt."""
-        if not await self._overrides.ready(_STARTING):
-            return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
-        verdict = await self.runtime.policy.verdict_on(attempt, record=record)
-        if record and attempt.protocol_state.upper() == "RCPT":
-            self._client_history.note(verdict)
-        return verdict
-
     def capabilities(self) -> Daemon:
         """What HTTP calls work on, as the configuration in force has it."""
         runtime = self.runtime
         return Daemon(
-            policy=self,
+            policy=runtime.policy,
             verdicts=self._shared.verdicts,
             lists=runtime.engine,
             resolver=runtime.resolution,

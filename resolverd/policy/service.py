@@ -1,5 +1,6 @@
 """One delivery attempt, from attributes to verdict: the order of things, with reasons.
 
+0. While overrides are still being read from the store, mail passes: whoever comes may have been allowed by hand.
 1. Authenticated clients and trusted networks pass: nobody's mail is checked against its own server.
 2. States other than RCPT pass; at DATA a header still due to the message goes out.
 3. All checks, overrides first, ask side by side, within the deadline and until the decision is certain, and judge what came
@@ -57,6 +58,9 @@ GREYLIST_PATIENCE: Final = 2.0
 """Seconds for greylisting to answer, beyond the deadline if need be; it has less patience with its store than that."""
 
 
+OVERRIDES_PATIENCE: Final = 1.0
+"""Seconds for which a mail waits, at the start, for what has been allowed and denied by hand; then it passes."""
+
 _KNOWN: Final = frozenset({"passed", "known", "allowed"})
 """Outcomes of greylisting that say that the client comes back, as mail servers do."""
 
@@ -82,6 +86,10 @@ class Greylisting(Protocol):
         ...
 
 
+async def _always(patience: float) -> bool:
+    return True
+
+
 class PolicyService:
     """Gives verdicts.
 
@@ -89,7 +97,8 @@ class PolicyService:
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
     all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
     `hit` is called with the overrides that have counted. One made at reload takes over `headers` from the one before.
-    `generation`: that of names, lists and overrides.
+    `note` is called with each verdict on a recipient that counts. `overrides_ready` waits for so many seconds at the most, and
+    tells whether overrides have been read. `generation`: that of names, lists and overrides.
     """
 
     def __init__(
@@ -108,6 +117,8 @@ class PolicyService:
         hostname: str = "localhost",
         headers: HeaderQueue | None = None,
         hit: Callable[[Sequence[OverrideMatch]], None] = lambda held: None,
+        overrides_ready: Callable[[float], Awaitable[bool]] = _always,
+        note: Callable[[Verdict], None] = lambda verdict: None,
         generation: Generation | None = None,
     ) -> None:
         self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online, generation)
@@ -119,11 +130,15 @@ class PolicyService:
         self._new_id = new_id
         self._hostname = hostname
         self._hit = hit
+        self._overrides_ready = overrides_ready
+        self._note = note
         self.headers = headers if headers is not None else HeaderQueue()
         self._verdicts = verdicts
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
+        if not await self._overrides_ready(OVERRIDES_PATIENCE):
+            return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
         started = self._clock.monotonic()
         ref = self._new_id()
         try:
@@ -136,6 +151,8 @@ class PolicyService:
         self._verdicts.put(verdict, dry=not record)
         if record:
             self._count(verdict)
+            if attempt.protocol_state.upper() == "RCPT":
+                self._note(verdict)
         return verdict
 
     async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:

@@ -114,7 +114,7 @@ async def _serve(pipe: "Connection[object, object]", folder: Path) -> None:
     access = Access(settings.dns.allow, settings.dns.client_rate)
     responder = Responder(runtime.answerer, runtime.resolution.packets, access, clock, counters, runtime.resolution.packet_share)
     udp = UdpEdge(dns_udp.bind(HOST, 0), responder)
-    tcp, policy = TcpEdge(responder, turns), PolicyServer(service, counters, turns=turns)
+    tcp, policy = TcpEdge(responder, turns), PolicyServer(service.runtime.policy, counters, turns=turns)
     http = HttpServer(service.capabilities, counters, token=None)
     ports = {"udp": udp.address[1]}
     for name, serve in (("tcp", tcp.serve), ("policy", policy.serve), ("http", http.serve)):

@@ -27,7 +27,7 @@ async def main(folder: Path) -> None:
     async with in_process.opened(config.load(folder / "config.toml")) as service:
         for n in range(1, 12):
             before = time.process_time()
-            await service.verdict_on(mail(n), record=True)
+            await service.runtime.policy.verdict_on(mail(n), record=True)
             print(time.process_time() - before)
 
 

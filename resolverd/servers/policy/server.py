@@ -52,6 +52,10 @@ class PolicyServer:
         self.heaps = asyncio.Semaphore(bounds.POLICY_HEAPS)
         """Held while a request is decided behind which its client has sent others already."""
 
+    def decide_by(self, source: VerdictSource) -> None:
+        """Have this one give the verdicts from now on."""
+        self._source = source
+
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound TCP socket."""
         self._servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=sock, backlog=512))

@@ -350,12 +350,15 @@ def test_sighup_takes_a_new_configuration_and_survives_a_faulty_one(tmp_path: Pa
     running = Running(tmp_path)
     file = tmp_path / "config.toml"
     before = file.read_text()
+    other = "[zone]\norigin='other.internal'\n[greylist]\nenabled = false\n"
     try:
-        for more, expected in (("[zone]\norigin='other.internal'\n", "was read again"), ("[nonsense]\n", "the old one stays")):
+        assert is_greylisted(running.policy(REQUEST))
+        for more, expected in ((other, "was read again"), ("[nonsense]\n", "the old one stays")):
             file.write_text(before + more)
             running.process.send_signal(signal.SIGHUP)
             running.waits_for(expected)
         assert running.dns("2.0.0.127.bl.other.internal.").answer
+        assert not is_greylisted(running.policy(REQUEST))
     finally:
         assert running.end() == 0
 

@@ -50,14 +50,14 @@ async def test_until_it_is_known_who_was_allowed_and_denied_mail_passes_and_nobo
     await service.prepare(0.3)
     assert asyncio.get_running_loop().time() - start <= 0.3
     attempt = Attempt(DENIED, client_name="unknown", helo_name="h.example.com", sender="a@example.com", recipient="b@example.org")
-    verdict = await service.verdict_on(attempt, record=True)
+    verdict = await service.runtime.policy.verdict_on(attempt, record=True)
     assert (verdict.action, verdict.partial) == (Action.ACCEPT, True)
     for tree in ("bl", "wl", "score"):
         assert await answer(service, f"1.0.0.193.{tree}.rbl.internal") == codes.SERVFAIL
     assert await answer(service, "localhost") == codes.NOERROR
     assert asyncio.get_running_loop().time() - start < 10
     store.read.set()
-    assert (await service.verdict_on(attempt, record=True)).action is Action.REJECT
+    assert (await service.runtime.policy.verdict_on(attempt, record=True)).action is Action.REJECT
     assert await answer(service, "1.0.0.193.bl.rbl.internal") == codes.NOERROR
     await service.aclose()
 

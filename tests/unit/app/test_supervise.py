@@ -229,7 +229,7 @@ async def _daemon_survives(
     service.start()
     await asyncio.sleep(0.2)
     mail = attempt(client_address="193.0.0.7", helo_name="h.example.com", sender="a@example.com", recipient="b@example.org")
-    assert (await service.verdict_on(mail, record=True)).action is Action.REJECT, "it has no name"
+    assert (await service.runtime.policy.verdict_on(mail, record=True)).action is Action.REJECT, "it has no name"
     await asyncio.sleep(200)
     states = service.supervisor.states()
     assert set(PLANTS) <= set(states)

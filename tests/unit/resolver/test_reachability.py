@@ -207,7 +207,7 @@ class Daemon:
             "client_address": f"81.2.{number // 250}.{number % 250 + 1}", "client_name": "", "helo_name": f"h{number}.shop.com",
             "sender": f"a{number}@shop.com", "recipient": "b@example.org", "protocol_state": "RCPT", **more,
         }  # fmt: skip
-        said = await self.service.verdict_on(attempt(**wanted), record=True)
+        said = await self.service.runtime.policy.verdict_on(attempt(**wanted), record=True)
         return str(said.action), self.clock.monotonic() - begun
 
 

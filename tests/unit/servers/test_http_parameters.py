@@ -164,14 +164,15 @@ async def test_a_bug_on_a_line_of_a_stream_is_that_lines_500(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     good = {"client_address": "81.2.69.2", "helo_name": "good.example.org", "dry_run": True}
-    screen = service.service.screen
+    policy = service.service.runtime.policy
+    verdict_on = policy.verdict_on
 
-    async def screened(attempt: Attempt, *, record: bool) -> Verdict:
+    async def buggy(attempt: Attempt, *, record: bool) -> Verdict:
         if attempt.helo_name == "bug":
             raise RuntimeError("secret words")
-        return await screen(attempt, record=record)
+        return await verdict_on(attempt, record=record)
 
-    monkeypatch.setattr(service.service, "screen", screened)
+    monkeypatch.setattr(policy, "verdict_on", buggy)
     lines = [json.dumps(each).encode() for each in (good, {**good, "helo_name": "bug"}, good)]
     response = await service.call("POST", "/v1/verdicts", b"\n".join(lines), Content_Type="application/x-ndjson")
     found = [json.loads(line) for line in response.body.splitlines()]
