@@ -51,7 +51,6 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._begun = self._ended = 0
         self._outcome = Outcome()
-        self._thread = ThreadPoolExecutor(1, "reload")
 
     async def reload(self) -> Outcome:
         """Read the configuration again. Whoever comes while that is done has it done once more, together with others."""
@@ -84,14 +83,14 @@ class Reloader:
     async def _read(self, load: Callable[[], Settings]) -> Plan:
         """Everything read, in a thread of its own, in which no reading waits behind one that hangs. Raises ConfigError."""
         before = self._current().plan.external
-        reading = asyncio.get_running_loop().run_in_executor(self._thread, lambda: runtime.read(load(), before))
+        thread = ThreadPoolExecutor(1, "reload")
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await reading
+                return await asyncio.get_running_loop().run_in_executor(thread, lambda: runtime.read(load(), before))
         except TimeoutError:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = ThreadPoolExecutor(1, "reload")
             raise ConfigError([ConfigFault("", _HANGS)]) from None
+        finally:
+            thread.shutdown(wait=False)
 
     def _remarks(self, taken: Runtime) -> list[str]:
         settings = taken.settings

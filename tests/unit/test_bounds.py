@@ -4,16 +4,21 @@ still resolves under it. What is spent is one sum for the whole question, whatev
 
 import asyncio
 import re
+import struct
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import dns.message
 import dns.rdatatype
+import dns.zonefile
 import pytest
 from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, errors, rcode, reply_to
 from virtualtime import virtual
 
 from resolverd import bounds
+from resolverd.greylist.expressions import Expression
+from resolverd.mail.findings import Action, SmtpReply, Verdict
+from resolverd.metrics import Counters
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
@@ -25,12 +30,28 @@ from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.options import Options
 from resolverd.resolver.iterator.outages import Outages
 from resolverd.resolver.mesh import Timeouts
-from resolverd.wire import codes
-from resolverd.wire.answer import ExtendedError
+from resolverd.servers.policy.protocol import PolicyReader
+from resolverd.servers.policy.protocol import render as policy_render
+from resolverd.servers.policy.server import PolicyServer
+from resolverd.spf.record import Fault, Parsed, Record
+from resolverd.spf.record import parse as spf_record
+from resolverd.wire import codes, message, render
+from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.names import ROOT, from_text
+from resolverd.wire.peek import Query, peek
+from resolverd.wire.rrset import RRset
 
-SECTIONS = ("one client question", "servers")
+BY_BEHAVIOUR = {
+    "attack/test_heaps.py": "UDP_BATCH HEAP TCP_READ TCP_TURN POLICY_READ POLICY_HEAPS HTTP_PIPELINE HTTP_READ",
+    "unit/servers/test_http.py": "HTTP_STREAM_WINDOW HTTP_LINE HTTP_HEAD HTTP_HEADERS",
+    "unit/servers/test_http_parameters.py": "HTTP_PARAMETER",
+    "unit/spf/test_spf_suite.py": "MAX_SPF_VOIDS",
+    "unit/spf/test_spf.py": "MAX_SPF_NAMES MAX_SPF_EXPLANATION",
+    "unit/policy/test_checks_spf.py": "MAX_SPF_ALLOWED",
+    "unit/dnsbl/test_engine.py": "LIST_TIME LIST_RATE_WAIT",
+}
+"""Files with tests that meet bounds by what they do."""
 EVIL = "45.0.0.1"
 
 
@@ -55,12 +76,15 @@ def evil(net: Net, handler: object, zone: str = "evil") -> None:
 def test_every_limit_has_a_test() -> None:
     text = Path(bounds.__file__).read_text()
     folders = Path(__file__).parent, Path(__file__).parents[1] / "attack"
-    tests = "".join(path.read_text() for folder in folders for path in folder.rglob("test_*.py"))
+    tests = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     parts = re.split(r"^# -- (.+?) -+$", text, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
-    names = [name for section in SECTIONS for name in re.findall(r"^(\w+): Final", sections[section], flags=re.MULTILINE)]
-    assert len(names) > 30
-    assert not [name for name in names if f"bounds.{name}" not in tests and f'(bounds, "{name}"' not in tests]
+    names = [name for body in sections.values() for name in re.findall(r"^(\w+): Final", body, flags=re.MULTILINE)]
+    assert len(names) > 100
+    untested = {name for name in names if f"bounds.{name}" not in tests and f'(bounds, "{name}"' not in tests}
+    listed = set(" ".join(BY_BEHAVIOUR.values()).split())
+    assert untested <= listed <= set(names), "name it in a test, or where a test meets it by what it does"
+    assert not [path for path in BY_BEHAVIOUR if not (Path(__file__).parents[1] / path).exists()]
 
 
 # -- queries ---------------------------------------------------------------------------------------------------------------
@@ -465,6 +489,134 @@ async def test_large_rrsets_are_kept_within_octets(tmp_path: Path) -> None:
     now = resolver.clock.monotonic()
     assert resolver.parts.rrsets.get(from_text("many.shop"), codes.A, now) is None
     assert resolver.parts.rrsets.get(from_text("some.shop"), codes.A, now) is not None
+
+
+# -- messages --------------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_one_message_are_read_within_one_budget() -> None:
+    labels = 100
+    paid = bounds.MESSAGE_NAME_BUDGET // (labels + 1)
+    rest = struct.pack("!HHIH", codes.A, 1, 0, 4) + b"\1\2\3\4"
+    for count, whole in ((paid, True), (paid + 1, False)):
+        owners = (bytes((2, number, number)) + b"\x01a" * (labels - 1) + b"\0" for number in range(count))
+        packet = struct.pack("!6H", 1, 0x8000, 0, count, 0, 0) + b"".join(owner + rest for owner in owners)
+        if whole:
+            assert len(message.parse(packet).answer) == count
+        else:
+            with pytest.raises(message.Malformed):
+                message.parse(packet)
+
+
+def test_edns_options_of_one_record_are_bounded() -> None:
+    data = b"".join(struct.pack("!HH", number, 0) for number in range(1000))
+    assert len(message.options(data, 0, len(data))) == bounds.MAX_EDNS_OPTIONS
+
+
+def test_signatures_of_one_rrset_are_bounded() -> None:
+    text = "\n".join(
+        f"www.evil. 60 RRSIG A 13 2 60 20300101000000 20200101000000 {tag} evil. {'A' * 86}==" for tag in range(100)
+    )
+    reply = dns.message.make_response(dns.message.make_query("www.evil", "A", use_edns=0, payload=65535))
+    text = f"www.evil. 60 A 193.0.0.1\n{text}"
+    reply.answer = dns.zonefile.read_rrsets(text, rdclass=None, origin=dns.name.root, relativize=False)
+    (rrset,) = message.parse(reply.to_wire(max_size=65535)).answer
+    assert (len(rrset.rdatas), len(rrset.sigs)) == (1, bounds.MAX_SIGNATURES)
+
+
+def test_a_reply_looks_for_compression_of_so_many_names_only() -> None:
+    """What comes behind them is written out in full."""
+
+    def size(count: int) -> int:
+        query = peek(dns.message.make_query("www.example.", "A").to_wire())
+        assert isinstance(query, Query)
+        data = [from_text(f"t{number}.a-long-name-that-is-worth-being-pointed-at.other") for number in range(count)]
+        answer = Answer(0, tuple(RRset(query.qname, codes.CNAME, 60, (each,)) for each in data))
+        return len(render.render(query, answer, 65535).data)
+
+    few, many = bounds.MAX_COMPRESSION_NAMES // 4, bounds.MAX_COMPRESSION_NAMES * 4
+    assert (size(few + 10) - size(few)) / 10 < 30 < (size(many + 10) - size(many)) / 10
+
+
+@virtual
+async def test_long_replies_are_not_kept_as_packets(tmp_path: Path) -> None:
+    net = Net()
+    numbers = [("long", each) for each in range(20)] + [("short", each) for each in range(10)]
+    texts = "\n".join(f'{name} TXT "{number:03}{"x" * 200}"' for name, number in numbers)
+    net.zone("shop", {"ns.shop": "45.1.0.1"}, texts)
+    resolver = ScriptedResolver(net, tmp_path)
+    for name, kept in (("long.shop", 0), ("short.shop", 1)):
+        reply = await resolver.stack.ask(dns.message.make_query(name, "TXT").to_wire(), udp=False)
+        assert reply is not None
+        assert (len(reply) <= bounds.MAX_KEPT_REPLY) is bool(kept)
+        assert len(resolver.parts.packets) == kept
+
+
+# -- policy clients --------------------------------------------------------------------------------------------------------
+
+
+def test_a_policy_request_is_bounded_in_octets() -> None:
+    lines = [b"a%d=%s" % (number, b"x" * 1000) for number in range(bounds.POLICY_REQUEST // 1000 + 1)]
+    assert len(lines) < bounds.POLICY_ATTRIBUTES
+    whole = b"\n".join([b"request=smtpd_access_policy", *lines, b"", b""])
+    reader = PolicyReader()
+    assert reader.feed(whole) == []
+    assert reader.garbage == f"a request of more than {bounds.POLICY_REQUEST} octets"
+
+
+def test_what_postfix_is_told_is_bounded() -> None:
+    refused = Verdict("R", Action.REJECT, 9, "", reply=SmtpReply(554, "5.7.1", "x" * 5000))
+    assert len(policy_render(refused)) <= bounds.POLICY_REPLY + len("554 5.7.1 ")
+    assert bounds.POLICY_REPLY + len("554 5.7.1 \r\n") <= 512, "RFC 5321 §4.5.3.1.5"
+    tagged = Verdict("R", Action.ACCEPT, 0, "", header=f"X-Resolverd: {'x' * 5000}")
+    assert len(policy_render(tagged)) <= bounds.POLICY_HEADER + len("PREPEND ")
+    assert bounds.POLICY_HEADER <= 998, "RFC 5322 §2.1.1"
+
+
+@virtual
+async def test_a_verdict_that_does_not_come_is_not_waited_for() -> None:
+    class Silent:
+        async def verdict_on(self, attempt: object, *, record: bool) -> Verdict:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    begun = asyncio.get_running_loop().time()
+    assert await PolicyServer(Silent(), Counters()).answer({"protocol_state": "RCPT"}) == "DUNNO"
+    assert asyncio.get_running_loop().time() - begun == bounds.POLICY_HARD_STOP
+
+
+# -- SPF and expressions ---------------------------------------------------------------------------------------------------
+
+
+def test_domains_in_spf_records_are_bounded() -> None:
+    few = (bounds.MAX_SPF_DOMAIN_SPEC - len("example")) // len("%{i}.")
+    assert isinstance(spf_record(f"v=spf1 a:{'%{i}.' * few}example -all".encode()), Record)
+    assert isinstance(spf_record(f"v=spf1 a:{'%{i}.' * (few + 1)}example -all".encode()), Fault)
+
+
+@pytest.mark.parametrize(("version", "bits", "prefix"), [(4, 32, bounds.SPF_WIDE_IPV4), (6, 128, bounds.SPF_WIDE_IPV6)])
+def test_a_record_as_wide_as_that_lets_anybody_pass(version: int, bits: int, prefix: int) -> None:
+    network = "ip4:64.0.0.0" if version == 4 else "ip6:2000::"
+    for length, anybody in ((prefix, True), (prefix + 1, False)):
+        record = spf_record(f"v=spf1 {network}/{length} -all".encode())
+        assert isinstance(record, Record)
+        assert record.lets_anybody(version) is anybody
+
+
+def test_parsed_records_are_bounded() -> None:
+    parsed = Parsed()
+    for number in range(2 * bounds.SPF_PARSED // 1000):
+        parsed(b"v=spf1 exp=e%d.example " % number + b"a " * 490)
+    assert bounds.SPF_PARSED // 2 < parsed.held <= bounds.SPF_PARSED
+
+
+def test_expressions_are_bounded() -> None:
+    assert Expression("a" * (bounds.EXPRESSION_STATES // 2)).search("a" * bounds.EXPRESSION_STATES)
+    with pytest.raises(ValueError, match="too large"):
+        Expression("a" * bounds.EXPRESSION_STATES)
+    Expression("(" * bounds.EXPRESSION_DEPTH + "a" + ")" * bounds.EXPRESSION_DEPTH)
+    with pytest.raises(ValueError, match="groups in groups"):
+        Expression("(" * (bounds.EXPRESSION_DEPTH + 1) + "a" + ")" * (bounds.EXPRESSION_DEPTH + 1))
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from scriptedlists import CATALOGUE, REFUSED, SERVFAIL, TIMEOUT, ScriptedResolver, a, denial, specs, txt
 from virtualtime import VirtualClock, virtual
 
+from resolverd import bounds
 from resolverd.dnsbl.engine import Engine
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
@@ -575,7 +576,7 @@ async def test_a_memory_of_standings_is_bounded():
     async with world(spamhaus_zen={"enabled": False}, dnswl={"enabled": False}, spamhaus_dbl={"enabled": False}) as w:
         for n in range(5000):
             await w.a(f"{n % 256}.{n // 256}.2.1.bl.rbl.internal")
-        assert len(w.zones._reputations) == 4096
+        assert len(w.zones._reputations) == bounds.LIST_REPUTATIONS
 
 
 def test_names_that_are_not_ours():
