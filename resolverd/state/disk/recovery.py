@@ -91,7 +91,7 @@ class Recovery:
                 try:
                     found.append(await self._recover(directory, thread, stop))
                 except Exception as error:  # whatever is in a damaged file, the daemon goes on
-                    told = "nothing more can be saved of the store set aside as %s: %s"
+                    told = "nothing more can be recovered of the store set aside as %s: %s"
                     log.error(told, directory, reason(error), exc_info=not isinstance(error, _EXPECTED))
                     await loop.run_in_executor(thread, _set_status, directory, f"done: {reason(error)}\n")
         return found
@@ -128,11 +128,11 @@ class Recovery:
             await asyncio.shield(loop.run_in_executor(thread, damaged.close))
             self._counters.add("store_recovered", saved)
         log.warning(
-            "%d records of %s were saved from the damaged store set aside as %s; %d more had expired, %d were there again",
+            "%d records of %s were recovered from the damaged store set aside as %s; %d more had expired, %d were there again",
             saved, "an unknown number" if damaged.had is None else damaged.had, directory, expired, kept,
         )  # fmt: skip
         result = Recovered(saved, kept, expired, damaged.had)
-        await loop.run_in_executor(thread, _set_status, directory, f"done: {saved} records saved\n")
+        await loop.run_in_executor(thread, _set_status, directory, f"done: {saved} records recovered\n")
         return result
 
 

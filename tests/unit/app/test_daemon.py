@@ -157,7 +157,7 @@ def test_without_internet_it_runs_and_says_why(daemon: Running) -> None:
 def test_a_damaged_store_is_told_loudly_and_what_can_be_read_is_put_back(daemon: Running) -> None:
     text = daemon.log.read_text()
     assert re.search(r"error: the store in .* cannot be used \(.*\): set aside as .*/store\.corrupt-", text)
-    daemon.waits_for("100 records of 100 were saved from the damaged store")
+    daemon.waits_for("100 records of 100 were recovered from the damaged store")
     assert daemon.http("/healthz")[0] == 200
 
 

@@ -105,7 +105,7 @@ async def test_one_bad_page_costs_what_lies_on_it(
     assert result == Recovered(left, 0, 0, COUNT)
     assert left >= COUNT - len(bad) * (COUNT // len(pages) + 10)
     (kept,) = aside(state)
-    assert f"{left} records of {COUNT} were saved from the damaged store set aside as {kept}" in caplog.text
+    assert f"{left} records of {COUNT} were recovered from the damaged store set aside as {kept}" in caplog.text
     await works(store)
     assert await recovered(await opened(state), state) == [], "once is enough"
 

@@ -598,6 +598,48 @@ async def test_writes_are_never_refused_for_reads_that_wait(state: Path, monkeyp
     await store.close()
 
 
+async def test_room_for_what_can_be_done_without(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such records neither crowd out others nor wait in memory for a file that cannot be written."""
+    memory = MemoryStore(max_records=4)
+    assert memory.has_room()
+    for number in range(2):
+        memory.put("t", b"%d" % number, b"v", LATER)
+    assert not memory.has_room()
+
+    disk = await open_store(state, Counters(), max_unwritten=40)
+    for number in range(4):
+        assert disk.has_room()
+        disk.put("t", b"%d" % number, b"v", LATER)
+    assert not disk.has_room()
+    await disk.flush()
+    assert disk.has_room()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteFile, "write", full)
+        disk.put("t", b"k", b"v", LATER)
+        with pytest.raises(StoreError, match="full"):
+            await disk.flush()
+        assert not disk.has_room()
+    await disk.flush()
+    assert disk.has_room()
+    await disk.close()
+
+    monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT", 0)
+    with closing(sqlite3.connect(database(state), isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        pending = await open_store(state, Counters())
+        assert isinstance(pending, PendingStore)
+        assert not pending.has_room()
+    pending.sweep(NOW)
+    assert pending._trying is not None
+    await pending._trying
+    assert pending.has_room()
+    await pending.close()
+
+
 async def test_that_nothing_is_there_is_known_as_well(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(state, 3)
     store = await open_store(state, Counters())
