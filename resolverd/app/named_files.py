@@ -12,7 +12,7 @@ from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.app.resolver import root_hints
 from resolverd.config import Settings, access_maps, unusable_keys
 from resolverd.config.files import read_text
-from resolverd.config.map_files import Maps, Reading, local_domains
+from resolverd.config.map_files import AccessMapFiles, LocalDomainFiles, local_domains
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
@@ -22,10 +22,10 @@ class External(NamedTuple):
     """What was read, and every fault in it."""
 
     hints: Hints
-    maps: Maps
+    maps: AccessMapFiles
     allow_files: AllowFiles
     shipped: ShippedList
-    local: Reading
+    local: LocalDomainFiles
     faults: tuple[ConfigFault, ...]
 
 

@@ -4,7 +4,7 @@
 - `settings`: every key with its type and default · `types`: those types · `values`, `endpoints`: what text means
 - `validate`: what contradicts itself, and keys that nothing acts on yet · `secrets`: list keys and tokens
 - `lists`: the lists it enables · `map_files`: the access maps and local domains in files that it names
-- `postfix`: the main.cf lines that fit · `public`: what may be told of it in a log that names nobody
+- `postfix`: the main.cf lines that fit · `public`: words of it that may stand in a log that names nobody
 """
 
 from resolverd.config.endpoints import Listen, StoreUrl

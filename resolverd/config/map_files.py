@@ -31,14 +31,14 @@ _MAX_REPORTED: Final = 20
 _T = TypeVar("_T")
 
 
-class Maps(NamedTuple):
+class AccessMapFiles(NamedTuple):
     """The access maps by file, and what is wrong with the files."""
 
     found: Mapping[MapFile, AccessMap] = {}
     faults: tuple[ConfigFault, ...] = ()
 
 
-class Reading(NamedTuple):
+class LocalDomainFiles(NamedTuple):
     """The domains, by map file and those named directly under None; and what is wrong with the files."""
 
     found: Mapping[MapFile | None, LocalDomains] = {}
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
         return domains
 
 
-def access_maps(settings: Settings, before: Maps | None = None) -> Maps:
+def access_maps(settings: Settings, before: AccessMapFiles | None = None) -> AccessMapFiles:
     """The maps that checks' options name, as their files have them now; of a file that cannot be read, as they were `before`."""
     found: dict[MapFile, AccessMap] = {}
     faults: list[ConfigFault] = []
@@ -66,10 +66,10 @@ def access_maps(settings: Settings, before: Maps | None = None) -> Maps:
                     read = _read(f"{key}.{option.name}[{at}]", file, old, partial(_access_map, file), faults)
                     if read is not None:
                         found[file] = read
-    return Maps(found, tuple(faults))
+    return AccessMapFiles(found, tuple(faults))
 
 
-def local_domains(settings: Settings, before: Reading | None = None) -> Reading:
+def local_domains(settings: Settings, before: LocalDomainFiles | None = None) -> LocalDomainFiles:
     """The domains as names and files have them now; of a file that cannot be read, as they were `before`."""
     named = settings.policy.local_domains
     found: dict[MapFile | None, LocalDomains] = {None: of_names(each for each in named if isinstance(each, str))}
@@ -84,7 +84,7 @@ def local_domains(settings: Settings, before: Reading | None = None) -> Reading:
             continue
         old = before.found.get(file) if before is not None else None
         found[file] = _read(where, file, old, read_domains, faults) or LocalDomains()
-    return Reading(found, tuple(faults))
+    return LocalDomainFiles(found, tuple(faults))
 
 
 def _access_map(file: MapFile, text: str) -> tuple[AccessMap, list[LineFault]]:

@@ -71,7 +71,7 @@ class _Reader:
         return _FAULTY if _FAULTY in arguments.values() else kind(**arguments)
 
     def default(self, hint: Any, info: FieldInfo) -> Any:
-        """A key's default; forms read theirs like text from the file, so that its paths have the same base."""
+        """A key's default; codecs read theirs like text from the file, so that its paths have the same base."""
         value = info.default if info.default is not NODEFAULT else info.default_factory()
         hint = _without_none(hint)
         codec = _codec(hint)

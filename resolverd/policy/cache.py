@@ -38,15 +38,15 @@ class TransactionCache:
         self, generation: Generation | None = None, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE
     ) -> None:
         self.generation = generation or Generation()
-        self._known: OrderedDict[Attempt, tuple[float, Transaction, int]] = OrderedDict()
+        self._transactions: OrderedDict[Attempt, tuple[float, Transaction, int]] = OrderedDict()
         self._max_messages = max_messages
         self._max_age = max_age
 
     def __len__(self) -> int:
         """Messages remembered."""
-        return len(self._known)
+        return len(self._transactions)
 
-    def put(self, attempt: Attempt, known: Transaction, now: float, begun: int) -> None:
+    def put(self, attempt: Attempt, transaction: Transaction, now: float, begun: int) -> None:
         """Remember it for the message of this attempt; one without ``instance`` is none.
 
         `begun`: the generation in which it was begun to find it out. Of an earlier one nothing counts but what it has cost.
@@ -54,20 +54,20 @@ class TransactionCache:
         if not attempt.instance:
             return
         key = _message(attempt)
-        since, *_ = self._known.pop(key, (now,))
-        self._known[key] = (since, known, begun)
-        while len(self._known) > self._max_messages:
-            self._known.popitem(last=False)
+        since, *_ = self._transactions.pop(key, (now,))
+        self._transactions[key] = (since, transaction, begun)
+        while len(self._transactions) > self._max_messages:
+            self._transactions.popitem(last=False)
 
     def get(self, attempt: Attempt, now: float) -> Transaction | None:
         """What is known of the message of this attempt."""
-        since, known, begun = self._known.get(_message(attempt), (now, None, 0))
-        return known if now - since <= self._max_age and begun == self.generation.number else None
+        since, transaction, begun = self._transactions.get(_message(attempt), (now, None, 0))
+        return transaction if now - since <= self._max_age and begun == self.generation.number else None
 
     def budgets(self, attempt: Attempt, now: float) -> LookupBudgets | None:
         """What pays for the message of this attempt, whatever has changed since it was begun."""
-        since, known, _ = self._known.get(_message(attempt), (now, None, 0))
-        return known.budgets if known is not None and now - since <= self._max_age else None
+        since, transaction, _ = self._transactions.get(_message(attempt), (now, None, 0))
+        return transaction.budgets if transaction is not None and now - since <= self._max_age else None
 
 
 def _message(attempt: Attempt) -> Attempt:

@@ -78,7 +78,7 @@ class Evaluation:
         attempt: Attempt,
         checks: Sequence[Check],
         early: EarlyDecision,
-        known: Transaction,
+        transaction: Transaction,
         engine: Lists,
         deadline: float,
         rules: VerdictRules,
@@ -88,7 +88,7 @@ class Evaluation:
         begun: int,
     ) -> None:
         self.attempt = attempt
-        self.known = known
+        self.transaction = transaction
         self.begun = begun
         self._checks = checks
         self._early = early
@@ -103,12 +103,12 @@ class Evaluation:
     @property
     def results(self) -> LookupResults:
         """What was asked, and what came back."""
-        return self.known.results
+        return self.transaction.results
 
     @property
     def findings(self) -> list[Finding]:
         """The findings as they count: nobody is refused for the time being over what nobody can look up."""
-        return drop_tempfails(self.known.findings) if self._is_cut_off() else self.known.findings
+        return drop_tempfails(self.transaction.findings) if self._is_cut_off() else self.transaction.findings
 
     @property
     def overrides(self) -> list[OverrideMatch]:
@@ -118,7 +118,7 @@ class Evaluation:
 
     async def reverify(self) -> None:
         """Have those listings re-verified without which the client would not be refused: once a message."""
-        if self.decision.action is not Action.REJECT or self.results.failed or self.known.reverified:
+        if self.decision.action is not Action.REJECT or self.results.failed or self.transaction.reverified:
             return
         decisive_listings = self._early.decisive_listings(self.results.replies)
         if decisive_listings and self.results.skipped and self._engine.saves_reverifications(decisive_listings):
@@ -126,7 +126,7 @@ class Evaluation:
         if decisive_listings:
             client = self.attempt.client_address
             self._change(await self._engine.reverify(decisive_listings, client=client, deadline=self._deadline))
-            self.known = self.known._replace(reverified=True)
+            self.transaction = self.transaction._replace(reverified=True)
 
     async def refresh(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
@@ -139,7 +139,7 @@ class Evaluation:
         """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
         replies = self.results.replies
         if any(question not in replies for question in iprev_lookups(self.attempt, replies)):
-            replies = (await self._run_lookups(self.attempt, (NamesOnly(),), seen=replies)).replies
+            replies = (await self._run_lookups(self.attempt, (NamesOnly(),), known=replies)).replies
         return iprev_name(self.attempt, replies)
 
     async def _with_names(self) -> Replies:
@@ -150,13 +150,13 @@ class Evaluation:
         now = self._clock.monotonic()
         halfway = now + (self._deadline - now) / 2
         names = [check for check in self._checks if check.asks_client_names]
-        found = (await self._run_lookups(self.attempt, names, seen=self.results.seen, deadline=halfway)).replies
+        found = (await self._run_lookups(self.attempt, names, known=self.results.answered, deadline=halfway)).replies
         return {**self.results.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
 
     def _change(self, replies: Mapping[ListLookup, ListReply]) -> None:
         if replies:
             results = self.results.changed(replies)
-            self.known = self.known._replace(results=results, findings=judge(self.attempt, self._checks, results))
+            self.transaction = self.transaction._replace(results=results, findings=judge(self.attempt, self._checks, results))
             self.decision = self._decide()
 
     def _decide(self) -> Decision:
@@ -188,32 +188,32 @@ class Evaluator:
         self._clock = clock
         self._rules = rules
         self._online = online
-        self._messages = TransactionCache(generation)
+        self._transactions = TransactionCache(generation)
         self._rates = ZoneRates(clock)
 
     async def evaluate(self, attempt: Attempt, deadline: float, *, record: bool) -> Evaluation:
         """What the checks find by `deadline` (monotonic seconds). Without `record` somebody only looks: at everything."""
         self._follow_lists()
-        begun = self._messages.generation.number
+        begun = self._transactions.generation.number
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
         early = EarlyDecision(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
-        known = await self._look_up(attempt, checks, early, deadline, record)
-        ask = partial(self._ask, deadline=deadline, budgets=known.budgets)
-        more = partial(run_lookups, ask=ask, clock=self._clock, deadline=deadline, recall=self._recall)
+        transaction = await self._look_up(attempt, checks, early, deadline, record)
+        ask = partial(self._ask, deadline=deadline, budgets=transaction.budgets)
+        more = partial(run_lookups, ask=ask, clock=self._clock, deadline=deadline, cached=self._cached)
         return Evaluation(
-            attempt, checks, early, known, self._engine, deadline, self._rules, self._online, more, self._clock, begun
+            attempt, checks, early, transaction, self._engine, deadline, self._rules, self._online, more, self._clock, begun
         )
 
     def remember(self, evaluation: Evaluation) -> None:
         """Keep what was found out for the other recipients of the message."""
-        self._messages.put(evaluation.attempt, evaluation.known, self._clock.monotonic(), evaluation.begun)
+        self._transactions.put(evaluation.attempt, evaluation.transaction, self._clock.monotonic(), evaluation.begun)
 
     async def _look_up(
         self, attempt: Attempt, checks: Sequence[Check], early: EarlyDecision, deadline: float, record: bool
     ) -> Transaction:
         now = self._clock.monotonic()
-        before = self._messages.get(attempt, now) if record else None
-        budgets = (self._messages.budgets(attempt, now) if record else None) or LookupBudgets.full(self._rates)
+        before = self._transactions.get(attempt, now) if record else None
+        budgets = (self._transactions.budgets(attempt, now) if record else None) or LookupBudgets.full(self._rates)
         ask = partial(self._ask, deadline=deadline, budgets=budgets)
         whose = partial(of_sender, attempt, checks)
         if not record:
@@ -221,11 +221,11 @@ class Evaluator:
             return Transaction(results, judge(attempt, checks, results), reverified=False, budgets=budgets)
         if before is not None and not before.results.skipped and (found := _for_this_recipient(attempt, checks, before)):
             return found
-        seen = before.results.seen if before else None
+        known = before.results.answered if before else None
         is_decided = partial(_is_decided, early)
         results = await run_lookups(
             attempt, checks, ask, self._clock, deadline,
-            seen=seen, recall=self._recall, turn=self._turn, is_decided=is_decided, of_sender=whose,
+            known=known, cached=self._cached, turn=self._turn, is_decided=is_decided, of_sender=whose,
         )  # fmt: skip
         reverified = before is not None and before.reverified
         return Transaction(results, judge(attempt, checks, results), reverified=reverified, budgets=budgets)
@@ -233,12 +233,12 @@ class Evaluator:
     def _follow_lists(self) -> None:
         if (lists := self._engine.specs) != self._lists:
             self._lists, self._checks = lists, tuple(self._make_checks(lists))
-            self._messages = TransactionCache(self._messages.generation)
+            self._transactions = TransactionCache(self._transactions.generation)
 
     def _turn(self, question: Question) -> int:
         return self._engine.stage(question) if isinstance(question, ListLookup) else 0
 
-    def _recall(self, question: Question) -> Reply | None:
+    def _cached(self, question: Question) -> Reply | None:
         if isinstance(question, ListLookup):
             return self._engine.cached(question)
         answer = self._resolver.known(question.name, question.rtype)
@@ -265,10 +265,10 @@ def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Questi
         return False
 
 
-def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Transaction) -> Transaction | None:
+def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], transaction: Transaction) -> Transaction | None:
     """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
-    replies = known.results.replies
-    own = {check.name for check in checks if check.is_of_recipient()} - known.results.failed
+    replies = transaction.results.replies
+    own = {check.name for check in checks if check.is_of_recipient()} - transaction.results.failed
     if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
         return None
     findings: list[Finding] = []
@@ -276,8 +276,8 @@ def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], known: Transa
         if check.name in own:
             findings += judged(check, attempt, replies)
         else:
-            findings += [finding for finding in known.findings if finding.check == check.name]
-    return known._replace(findings=findings)
+            findings += [finding for finding in transaction.findings if finding.check == check.name]
+    return transaction._replace(findings=findings)
 
 
 def _stale(replies: Replies, waited: int) -> list[ListLookup]:

@@ -73,7 +73,7 @@ class LookupResults(NamedTuple):
         return any(isinstance(reply, Skipped) for reply in self.replies.values())
 
     @property
-    def seen(self) -> dict[Question, Reply]:
+    def answered(self) -> dict[Question, Reply]:
         """The replies without those that nobody needed."""
         return {question: reply for question, reply in self.replies.items() if not isinstance(reply, Skipped)}
 
@@ -88,7 +88,7 @@ def _at_once(question: Question) -> int:
     return 0
 
 
-def _recalls_nothing(question: Question) -> Reply | None:
+def _nothing_cached(question: Question) -> Reply | None:
     return None
 
 
@@ -107,8 +107,8 @@ async def run_lookups(
     clock: Clock,
     deadline: float,
     *,
-    seen: Replies | None = None,
-    recall: Callable[[Question], Reply | None] = _recalls_nothing,
+    known: Replies | None = None,
+    cached: Callable[[Question], Reply | None] = _nothing_cached,
     turn: Callable[[Question], int] = _at_once,
     is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
     suppressing: bool = True,
@@ -116,7 +116,7 @@ async def run_lookups(
 ) -> LookupResults:
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
-    `seen`: replies that are there already; `recall` gives those that can be had without asking anybody. `turn`: the questions
+    `known`: replies that are there already; `cached` gives those that can be had without asking anybody. `turn`: the questions
     of the lowest number go first, and have half of the time to be answered. `is_decided` is given the replies so far and the
     questions that are open, whenever a list has answered, or is about to be asked. `suppressing`: what overrides suppress
     is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
@@ -126,7 +126,7 @@ async def run_lookups(
     Questions in flight when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
-    replies: dict[Question, Reply] = dict(seen or {})
+    replies: dict[Question, Reply] = dict(known or {})
     in_flight: dict[Question, asyncio.Task[Reply]] = {}
     failed: set[str] = set()
     failed_questions: set[Question] = set()
@@ -159,7 +159,7 @@ async def run_lookups(
                 room = len(in_flight) + len(replies) < MAX_QUESTIONS
                 if question in in_flight or not room or turns[question] > upto:
                     continue
-                if (reply := _recalled(question, recall)) is not None:
+                if (reply := _from_cache(question, cached)) is not None:
                     replies[question] = reply
                     answered.append(question)
                 else:
@@ -233,11 +233,11 @@ def _is_news(answered: Collection[Question], replies: Replies, open_: Collection
     return listed and any(isinstance(question, ListLookup) for question in answered)
 
 
-def _recalled(question: Question, recall: Callable[[Question], Reply | None]) -> Reply | None:
+def _from_cache(question: Question, cached: Callable[[Question], Reply | None]) -> Reply | None:
     try:
-        return recall(question)
+        return cached(question)
     except Exception:  # asking in earnest shows what it is
-        log.exception("a reply could not be recalled: %s", question)
+        log.exception("a reply could not be had from a cache: %s", question)
         return None
 
 

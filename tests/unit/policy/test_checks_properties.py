@@ -73,6 +73,8 @@ def test_asking_ends_and_judging_is_total(preset, subject, data):
             assert finding.code.startswith(f"{check.name}_")
             assert finding.text.isprintable()
             assert finding.text.isascii()
+            assert finding.topic is None or finding.topic in check.topics
+            assert finding.consequence is None or finding.topic is not None or finding.effect.allow_listed or finding.score <= 0
             assert all(piece.asked.isascii() and piece.answered.isascii() for piece in finding.evidence)
 
 
