@@ -43,19 +43,19 @@ class Daemon:
         self.address = str(self._socket or listen)
 
     def get(self, *path: str, query: dict[str, str] | None = None) -> Any:
-        """What stands there. Raises Unreachable, or Refused with the daemon's words."""
+        """What stands there. Raises Unreachable, or Refused with what the daemon said."""
         return self._call("GET", path, query)
 
     def delete(self, *path: str, query: dict[str, str] | None = None) -> Any:
-        """Take away what stands there. Raises Unreachable, or Refused with the daemon's words."""
+        """Take away what stands there. Raises Unreachable, or Refused with what the daemon said."""
         return self._call("DELETE", path, query)
 
     def put(self, *path: str, query: dict[str, str] | None = None) -> Any:
-        """Put something there. Raises Unreachable, or Refused with the daemon's words."""
+        """Put something there. Raises Unreachable, or Refused with what the daemon said."""
         return self._call("PUT", path, query)
 
     def post(self, *path: str, body: object) -> Any:
-        """Send a JSON document there. Raises Unreachable, or Refused with the daemon's words."""
+        """Send a JSON document there. Raises Unreachable, or Refused with what the daemon said."""
         return self._call("POST", path, None, body=json.dumps(body).encode())
 
     def _call(self, method: str, path: tuple[str, ...], query: dict[str, str] | None, *, body: bytes | None = None) -> Any:
@@ -96,7 +96,7 @@ class Daemon:
         if response.status in (401, 403) and self._socket is None:
             raise Failed(f"this is not open to everybody on this machine (http.open): {self._shut_out}")
         if response.status >= 400:
-            raise Refused(response.status, _words(document))
+            raise Refused(response.status, _detail(document))
         return document
 
 
@@ -115,7 +115,7 @@ class _SocketConnection(HTTPConnection):
             raise Failed(f"who listens on {self._path} is user {user}, and not the daemon")
 
 
-def _words(document: Any) -> str:
+def _detail(document: Any) -> str:
     if isinstance(document, dict) and document.get("detail"):
         return str(document["detail"])
     return "the daemon refused"

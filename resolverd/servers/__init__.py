@@ -2,5 +2,4 @@
 
 - `dns`: UDP (the hit path), TCP, and what they share · `policy`: Postfix's policy protocol · `http`
 - `access`: who may ask · `turns`: pipelined heaps are worked off a little at a time · `unix_socket`
-- `ports`: the one Protocol through which they see the daemon
 """

@@ -1,1 +1,8 @@
-"""HTTP: `app` (the server and its bounds), `auth` (Host, Origin, token), `routes`, `problems` (RFC 9457), `metrics`."""
+"""HTTP: aiohttp's application, JSON and the OpenAPI description made of the types that calls take and give.
+
+- `app`: the server, and the order of things for each request     - `connection`: a connection's bounds
+- `auth`: Host, Origin, token     - `parameters`: what was given with a call     - `problems`: RFC 9457
+- `route`: what a call is     - `daemon`: the objects that calls work on
+- `routes`: the calls, a module a subject: types, handlers, routes; a new call is a new module there
+- `openapi`: the description     - `dump_format`: stored records as JSON lines
+"""

@@ -1,8 +1,9 @@
 """The parameters of a call, from path, query and body: each is looked at, and every fault is told at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, TypeVar
+from functools import cache
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -57,7 +58,7 @@ def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
 
     A member that is null is one that was not given. ``ignored`` of a kind: names that are taken and not looked at.
     """
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = _parameters(kind)
     ignored: frozenset[str] = getattr(kind, "ignored", frozenset())
     values: dict[str, object] = {}
     seen: set[str] = set()
@@ -69,7 +70,7 @@ def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
             if value is not None:
                 seen.add(name)
                 try:
-                    values[field.name] = _value(field.type, value)
+                    values[field.name] = field.read(value)
                 except msgspec.ValidationError as error:
                     faults.append((name, str(error)))
         elif name not in ignored:
@@ -83,27 +84,43 @@ def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
     return kind(**values)
 
 
-def _value(kind: Any, value: object) -> object:
-    """A value of this type; numbers and flags may be texts. Raises ValidationError, saying what is expected."""
-    info = inspect.type_info(kind)
+class _Parameter(NamedTuple):
+    """A field of a struct, and how what is given for it is read. `expected`: in words, empty for msgspec's own."""
+
+    name: str
+    type: Any
+    required: bool
+    expected: str
+    valid: Callable[[Any], bool] | None
+
+    def read(self, value: object) -> object:
+        """The value; numbers and flags may be texts. Raises ValidationError, saying what is expected."""
+        try:
+            found = msgspec.convert(value, self.type, strict=not isinstance(value, str))
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(self.expected or str(error)) from None
+        if self.valid is not None and not self.valid(found):
+            raise msgspec.ValidationError(self.expected)
+        return found
+
+
+@cache
+def _parameters(kind: type[msgspec.Struct]) -> Mapping[str, _Parameter]:
+    """The parameters of a kind, by the names that they are given under."""
+    return {field.encode_name: _parameter(field) for field in msgspec.structs.fields(kind)}
+
+
+def _parameter(field: msgspec.structs.FieldInfo) -> _Parameter:
+    info = inspect.type_info(field.type)
     if isinstance(info, inspect.UnionType):
         info = next(each for each in info.types if not isinstance(each, inspect.NoneType))
-    schema: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
+    description, valid = None, None
     if isinstance(info, inspect.Metadata):
-        schema, extra, info = info.extra_json_schema or {}, info.extra or {}, info.type
-    try:
-        found = msgspec.convert(value, kind, strict=not isinstance(value, str))
-    except msgspec.ValidationError as error:
-        raise msgspec.ValidationError(_expected(info, schema.get("description")) or str(error)) from None
-    if "valid" in extra and not extra["valid"](found):
-        raise msgspec.ValidationError(_expected(info, schema.get("description")))
-    return found
-
-
-def _expected(info: inspect.Type, description: str | None) -> str:
+        description = (info.extra_json_schema or {}).get("description")
+        valid = (info.extra or {}).get("valid")
+        info = info.type
     if isinstance(info, inspect.BoolType):
-        return "expected true or false"
-    if isinstance(info, inspect.LiteralType):
-        return f"expected {' or '.join(map(str, info.values))}"
-    return f"expected {description}" if description else ""
+        description = "true or false"
+    elif isinstance(info, inspect.LiteralType) and description is None:
+        description = " or ".join(map(str, info.values))
+    return _Parameter(field.name, field.type, field.required, f"expected {description}" if description else "", valid)
