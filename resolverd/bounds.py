@@ -2,6 +2,14 @@
 
 from typing import Final
 
+# -- the log --------------------------------------------------------------------------------------------------------
+BUG_LINES: Final = 10
+"""Tracebacks of one kind told in BUG_PAUSE (a packet that meets a bug, sent all day, would fill the disk)."""
+BUG_PAUSE: Final = 60.0
+"""Seconds after which they are told again."""
+BUG_KINDS: Final = 100
+"""Kinds of which that is remembered."""
+
 # -- messages -----------------------------------------------------------------------------------------------------
 MAX_POINTER_HOPS: Final = 128
 """Compression pointers within one name: pointer chains (CVE-2026-114605)."""

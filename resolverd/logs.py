@@ -18,10 +18,12 @@ import os
 import re
 import socket
 import traceback
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, TextIO
 
+from resolverd import bounds
 from resolverd.metrics import Counters
 from resolverd.pseudonyms import Pseudonyms
 
@@ -39,6 +41,7 @@ _UNLIKE_FIELDS: Final = str.maketrans({",": ";", "=": ":"})
 _ONE_WORD: Final = str.maketrans({" ": "_", ",": "_"})
 _QUEUE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 _WORDLESS: Final = "wordless"
+_LAST: Final = "last"
 _FIELDS: Final = "fields"
 _CLOSED: Final = "closed"
 _PUBLIC: Final = "public"
@@ -87,6 +90,7 @@ def kind(error: BaseException) -> tuple[str, str, int]:
 def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: Pseudonyms | None = None) -> None:
     """Send our log lines and those of the libraries to `stream`, in one of `FORMATS`; with `pseudonyms` they name nobody."""
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_Repeated())
     handler.setFormatter(LineFormatter(form, ident, journal="JOURNAL_STREAM" in os.environ, pseudonyms=pseudonyms))
     for name in ("resolverd", "asyncio", "aiohttp"):
         logger = logging.getLogger(name)
@@ -95,6 +99,29 @@ def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: 
         logger.propagate = False
     # Who changed what is told whatever else is not.
     logging.getLogger(AUDIT).setLevel(logging.INFO)
+
+
+class _Repeated(logging.Filter):
+    """Lets so many tracebacks of one kind through: whoever has found a packet that meets a bug may send it all day."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: OrderedDict[tuple[str, str, int], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this record is told."""
+        if not record.exc_info or (error := record.exc_info[1]) is None:
+            return True
+        which = kind(error)
+        since, count = self._told.pop(which, (record.created, 0))
+        if not 0 <= record.created - since < bounds.BUG_PAUSE:
+            since, count = record.created, 0
+        self._told[which] = since, count + 1
+        if len(self._told) > bounds.BUG_KINDS:
+            self._told.popitem(last=False)
+        if count + 1 == bounds.BUG_LINES:
+            setattr(record, _LAST, True)
+        return count < bounds.BUG_LINES
 
 
 class LineFormatter(logging.Formatter):
@@ -118,7 +145,8 @@ class LineFormatter(logging.Formatter):
         if record.exc_info and (error := record.exc_info[1]) is not None:
             nameless = self._pseudonyms is not None or getattr(record, _WORDLESS, False)
             told = _nameless_traceback(error) if nameless else self.formatException(record.exc_info)
-            message = f"{message} | {told}"
+            more = "; more of this kind are counted and not told for a while" if hasattr(record, _LAST) else ""
+            message = f"{message}{more} | {told}"
         line = self._render(record, message, fields)
         if self._journal:
             return f"<{next(number for level, number in _PRIORITIES if record.levelno >= level)}>{line}"

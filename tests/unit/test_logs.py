@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from resolverd import logs
+from resolverd import bounds, logs
 from resolverd.mail.findings import ANYTHING, Action, Consequence, Effect, Finding, GreylistOutcome, Verdict
 from resolverd.mail.request import Attempt
+from resolverd.metrics import Counters
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers.policy.server import decision_fields, nameless_reason
 
@@ -137,6 +138,46 @@ FORGERIES = (
     "\u202e9.2.0.291=sserdda_tneilc\u2066",
 )
 TEXTS = ("queue_id", "reason", "client_name", "sender", "recipient", "helo_name", "sasl_username", "note", "owner", "whatever")
+
+
+def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch):
+    stream = io.StringIO()
+    logger = logging.getLogger("resolverd.test_flood")
+    now = [1_800_000_000.0]
+    monkeypatch.setattr("logging.time.time", lambda: now[0])
+    logs.configure("info", "postgrey", "resolverd", stream)
+    counters = Counters()
+
+    def meet() -> int:
+        """Bugs met; how many lines they made."""
+        before = stream.getvalue().count("\n")
+        for _ in range(1000):
+            try:
+                int("no number")
+            except ValueError as error:
+                logs.bug(logger, counters, "test", "answering failed", error=error)
+        return stream.getvalue().count("\n") - before
+
+    try:
+        assert meet() == bounds.BUG_LINES
+        assert "counted and not told" in stream.getvalue().splitlines()[-1]
+        logger.error("something else")
+        assert "something else" in stream.getvalue()
+        assert meet() == 0
+        now[0] += bounds.BUG_PAUSE
+        assert meet() == bounds.BUG_LINES
+        assert counters.get("bugs", where="test") == 3000
+        for number in range(2 * bounds.BUG_KINDS):
+            try:
+                exec(compile("\n" * number + "raise ValueError", "planted", "exec"))  # noqa: S102
+            except ValueError as error:
+                logs.bug(logger, counters, "test", "answering failed", error=error)
+        [repeated] = [each for each in logging.getLogger("resolverd").handlers[0].filters if isinstance(each, logs._Repeated)]
+        assert len(repeated._told) == bounds.BUG_KINDS
+    finally:
+        for name in ("resolverd", "asyncio", "aiohttp"):
+            logging.getLogger(name).handlers[:] = []
+            logging.getLogger(name).propagate = True
 
 
 def written(form: str, fields: dict[str, object]) -> str:
