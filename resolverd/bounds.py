@@ -263,9 +263,9 @@ MAIL_DOMAINS: Final = 4096
 
 # -- lists --------------------------------------------------------------------------------------------------------------
 LIST_QUESTIONS: Final = 2000
-"""Questions to lists under way at once; beyond, the answer is "not known" (a spam wave while lists are slow)."""
+"""Questions to lists in flight at once; beyond, the answer is "not known" (a spam wave while lists are slow)."""
 LIST_REPLIES: Final = 32_768
-"""Replies of lists remembered (clients and sender domains are a stranger's choice)."""
+"""Replies of lists cached (clients and sender domains are a stranger's choice)."""
 LIST_REPLY_OCTETS: Final = 16 * 1024 * 1024
 """Memory that they may take (their texts are a stranger's choice as well)."""
 LIST_TIME: Final = 4.0
@@ -281,7 +281,7 @@ none for the good client of a list gone bad)."""
 LIST_REVERIFICATION_NETWORKS: Final = 256
 """Networks remembered for that, twice as many as can have had one within two hours."""
 LIST_REPUTATIONS: Final = 4096
-"""Evaluations remembered, so that a TXT answer is that of its A."""
+"""Reputations cached, so that a TXT answer is that of its A."""
 
 # -- the store ----------------------------------------------------------------------------------------------------------
 STORE_RECORDS: Final = 200_000

@@ -15,7 +15,7 @@ from resolverd.wire.names import Name, ancestors, from_text, is_subdomain, lower
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListEntry:
     """One list as the catalogue has it.
 
     `zone` is asked by everybody, `key_zone` by those who have a key; either may be missing. `replaces`: the list that is
@@ -75,7 +75,7 @@ class Part:
     of: str
     zones: tuple[Name, ...]
     key_zones: tuple[Name, ...]
-    entry: Entry
+    entry: ListEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,16 @@ class Catalogue:
     """Every list known, alive and dead, by name; parts of lists; and the domains of their operators, each with the list
     whose error codes hold for whatever else is asked there."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, ListEntry]
     dead: Mapping[str, Dead]
     parts: Mapping[str, Part] = field(default_factory=dict)
-    operators: Mapping[Name, Entry] = field(default_factory=dict)
+    operators: Mapping[Name, ListEntry] = field(default_factory=dict)
 
     def dead_at(self, zone: Name) -> Dead | None:
         """The dead list at or above this zone."""
         return next((dead for dead in self.dead.values() for at in dead.zones if is_subdomain(zone, at)), None)
 
-    def operator_of(self, zone: Name) -> Entry | None:
+    def operator_of(self, zone: Name) -> ListEntry | None:
         """The list whose operator this zone (lower case) belongs to."""
         return next((self.operators[above] for above in ancestors(zone) if above in self.operators), None)
 
@@ -155,10 +155,10 @@ def _part(name: str, table: Mapping[str, Any], lists: Mapping[str, Mapping[str, 
     return Part(table["of"], zones, key_zones, entry)
 
 
-def _entry(name: str, table: Mapping[str, Any], fault: Fault) -> Entry:
+def _entry(name: str, table: Mapping[str, Any], fault: Fault) -> ListEntry:
     allows = table.get("purpose", "block") == "allow"
     kinds = tables.read_kinds(table["kinds"], fault)
-    return Entry(
+    return ListEntry(
         name=name,
         number=table["number"],
         zone=tables.read_zone("zone", table["zone"], fault) if "zone" in table else None,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from resolverd.dnsbl import tables
-from resolverd.dnsbl.catalogue import Catalogue, Entry, noting, standard_canaries
+from resolverd.dnsbl.catalogue import Catalogue, ListEntry, noting, standard_canaries
 from resolverd.dnsbl.codes import Code, CodeTable, Pattern
 from resolverd.dnsbl.quota import Allowance
 from resolverd.dnsbl.spec import IP4, ListSpec
@@ -72,7 +72,7 @@ def configure(
 
 
 def _overridden(
-    catalogue: Catalogue, entry: Entry, table: Mapping[str, object], read_key: ReadKey, fault: Fault
+    catalogue: Catalogue, entry: ListEntry, table: Mapping[str, object], read_key: ReadKey, fault: Fault
 ) -> ListSpec | None:
     for key in ("number", "purpose"):
         if table.get(key, getattr(entry, key)) != getattr(entry, key):

@@ -82,7 +82,7 @@ class Client(NamedTuple):
         return self.last + rules.max_age + 1
 
 
-class Decision(NamedTuple):
+class GreylistDecision(NamedTuple):
     """The outcome, and the records that have to be written for it; None where nothing changes."""
 
     outcome: GreylistOutcome
@@ -105,7 +105,7 @@ def decide(
     sender: Client | None = None,
     score: float = 0,
     learns: bool = False,
-) -> Decision:
+) -> GreylistDecision:
     """What becomes of a try at `now` (wall seconds), with what is known of its triplet, its client and its sender.
 
     `score`: the points against it. `learns`: the organisation is verified, so a success counts for its sender, too.
@@ -123,13 +123,13 @@ def decide(
     """
     second = min(max(int(now), 0), _LATEST)
     if client is not None and is_allowed(client, rules):
-        return Decision(GreylistOutcome("allowed", reason="client AWL"), client=_counted(client, second))
+        return GreylistDecision(GreylistOutcome("allowed", reason="client AWL"), client=_counted(client, second))
     if sender is not None and is_allowed(sender, rules):
-        return Decision(GreylistOutcome("allowed", reason="sender AWL"), sender=_counted(sender, second))
+        return GreylistDecision(GreylistOutcome("allowed", reason="sender AWL"), sender=_counted(sender, second))
     if triplet is not None and triplet.passed:
         due = second - triplet.last >= rules.refresh or second < triplet.last
         seen = Triplet(min(triplet.first, second), second, passed=True) if due else None
-        return Decision(GreylistOutcome("known", reason="triplet found"), seen)
+        return GreylistDecision(GreylistOutcome("known", reason="triplet found"), seen)
 
     first = second
     # A first try in the future was dated by a clock that has been set back since.
@@ -140,12 +140,12 @@ def decide(
     if missing > 0:
         state, reason = ("early-retry", f"early-retry ({missing}s missing)") if waited else ("new", "new")
         seen = Triplet(first, second, passed=False)
-        return Decision(GreylistOutcome(state, missing=missing, reason=reason), seen if seen != triplet else None)
+        return GreylistDecision(GreylistOutcome(state, missing=missing, reason=reason), seen if seen != triplet else None)
     outcome = GreylistOutcome("passed", delayed=waited, reason="triplet found")
     passed = Triplet(first, second, passed=True)
     if not rules.auto_allow_after:
-        return Decision(outcome, passed)
-    return Decision(outcome, passed, _counted(client, second), _counted(sender, second) if learns else None)
+        return GreylistDecision(outcome, passed)
+    return GreylistDecision(outcome, passed, _counted(client, second), _counted(sender, second) if learns else None)
 
 
 def _counted(client: Client | None, now: int) -> Client | None:

@@ -11,7 +11,7 @@ from resolverd.dnsbl.names import unmapped
 from resolverd.failures import StoreError
 from resolverd.greylist import decide
 from resolverd.greylist.allow_files import Allowed
-from resolverd.greylist.decide import Client, Decision, GreylistRules, Triplet
+from resolverd.greylist.decide import Client, GreylistDecision, GreylistRules, Triplet
 from resolverd.greylist.organisation import VerifiedDomains, sender_key
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.greylist.triplet import network, triplet
@@ -130,7 +130,7 @@ class Greylister:
             log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
         return decision.outcome
 
-    async def _decide_and_write(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> Decision:
+    async def _decide_and_write(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> GreylistDecision:
         """Decide, and remember what follows; not that a triplet has passed unless `passes`. Raises StoreError, TimeoutError."""
         async with asyncio.timeout(STORE_TIMEOUT):
             for _ in range(MAX_TRIES):
@@ -140,7 +140,7 @@ class Greylister:
                     return decision
         raise StoreError(f"others were at the same triplet {MAX_TRIES} times")
 
-    async def _decide(self, now: float, keys: "_Keys", score: float, read: "_Octets") -> Decision:
+    async def _decide(self, now: float, keys: "_Keys", score: float, read: "_Octets") -> GreylistDecision:
         """Decide by what is stored, which stands in `read` then as it was."""
         rules = self._rules
         client: Client | None = None
@@ -173,7 +173,7 @@ class Greylister:
             self._counters.add("greylist_damaged_records", table=table)
         return record
 
-    async def _write(self, now: float, decision: Decision, keys: "_Keys", read: "_Octets") -> bool:
+    async def _write(self, now: float, decision: GreylistDecision, keys: "_Keys", read: "_Octets") -> bool:
         """Remember what follows; False, with nothing remembered, where somebody has changed the triplet since it was read.
 
         Otherwise it could pass for the first time twice, here or at two hosts. Of a client or sender it does not matter: what

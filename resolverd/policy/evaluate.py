@@ -62,7 +62,7 @@ class Lists(Protocol):
         ...
 
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
-        """Whether second looks are so few by now that they are for clients whom nothing but these listings speaks against."""
+        """Whether re-verifications are so few by now that they are for clients whom nothing but these listings speaks against."""
         ...
 
     def add_known_good(self, client: Address, cleared: Iterable[str]) -> None:

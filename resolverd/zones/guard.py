@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from resolverd.dnsbl.catalogue import Catalogue, Entry, standard_canaries
+from resolverd.dnsbl.catalogue import Catalogue, ListEntry, standard_canaries
 from resolverd.dnsbl.codes import Pattern, parse
 from resolverd.dnsbl.names import subject_of
 from resolverd.dnsbl.spec import DOMAIN, HASH, IP4, IP6, Canary, ListSpec
@@ -71,7 +71,7 @@ class GuardTable:
     def __init__(self, catalogue: Catalogue, specs: Iterable[ListSpec]):
         """`specs`: the enabled lists, own ones and those with a key of ours included."""
         self._zones: dict[Name, ListSpec | None] = {zone: None for dead in catalogue.dead.values() for zone in dead.zones}
-        self._key_zones: dict[Name, Entry] = {}
+        self._key_zones: dict[Name, ListEntry] = {}
         for entry in catalogue.entries.values():
             if entry.zone is not None:
                 self._zones[entry.zone] = entry.spec(entry.zone, keyed=False)
