@@ -2,7 +2,8 @@
 
 - `answer`: the whole order of things: local data, what is cached, recursion
 - `mesh`: questions in flight: one recursion a question, however many ask, with `admission` (who may recurse while room is
-  short) and `driver` (has carried what the generators of `iterator` yield)
+  short, and who is jostled out) and `driver` (steps the generators of `iterator`: a reply steps who waits for it)
 - `iterator`: recursion as pure generators · `cache`: what is remembered · `local`: what is answered without asking anybody
-- `priming`: the root, by itself · `ports`: the Protocols through which network and state are met
+- `priming`: the root's servers kept known, and whether the internet can be reached
+- `ports`: the Protocols through which network and state are met
 """

@@ -1,8 +1,9 @@
 """Who may recurse while room is short: bounds shed a flood, not the zone that it is about, and nobody outside fills all of it.
 
-A recursion sits with the zone whose servers it asks, and moves on with it: what waits for the dead servers of two hundred reverse
-zones takes nothing from the zone above them. Where all places are taken, or all of one zone, a new one is let in for one that has
-had `bounds.JOSTLE` seconds since its first client; the older half runs to its end, so that slow is not never.
+A recursion counts for the zone whose servers it asks, and moves on with it: what waits for the dead servers of two hundred
+reverse zones takes nothing from the zone above them. Where all slots are taken, or all of one zone, a new recursion jostles out
+one that has had `bounds.JOSTLE` seconds since its first client, as Unbound's `jostle-timeout` has it; the older half runs to
+its end, so that slow is not never.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ _REVERSE_REGISTRY = 3
 
 
 class Slot:
-    """One recursion's place. `local`: it was this machine that asked; `jostle` ends it."""
+    """One recursion's slot. `local`: it was this machine that asked; `jostle` ends it."""
 
     __slots__ = ("group", "jostle", "listed", "local", "since")
 
@@ -34,7 +35,7 @@ def _nothing() -> None:
 
 
 class Admission:
-    """The places. Zones of lists have some of their own, and some of the others are kept for this machine."""
+    """The slots. Zones of lists have some of their own, and some of the others are kept for this machine."""
 
     def __init__(self) -> None:
         self._ordinary: dict[Slot, None] = {}
@@ -47,7 +48,7 @@ class Admission:
 
     @property
     def groups(self) -> int:
-        """Of how many zones anything is under way."""
+        """Of how many zones anything is in flight."""
         return len(self._groups)
 
     @property
@@ -56,7 +57,7 @@ class Admission:
         return len(self._ordinary) < bounds.MAX_RECURSIONS // 2
 
     def admit(self, group: Name, now: float, *, listed: bool, local: bool) -> Slot | None:
-        """A place, if need be in place of an old one; None if there is none."""
+        """A slot, if need be of one that is jostled out; None if there is none."""
         pool = self._listed if listed else self._ordinary
         same_zone = self._groups.get((group, listed))
         if same_zone is not None and len(same_zone) >= _most(group, listed) and not self._jostle_one(same_zone, now, local):
@@ -124,7 +125,7 @@ def group(name: Name, zone: Name, *, forwarded: bool) -> Name:
 
 
 def _most(group: Name, listed: bool) -> int:
-    """How many places one zone may take. A registry's names are many people's, the reverse tree's are everybody's who sends."""
+    """How many slots one zone may take. A registry's names are many people's, the reverse tree's are everybody's who sends."""
     if listed:
         return bounds.LIST_QUESTIONS // 2
     labels = label_count(group)

@@ -1,6 +1,6 @@
 """Runs cores: a reply's arrival steps the generator that waits for it, and its end calls back whoever runs it.
 
-No task, no future: a core under way is a `Run`, the branches that it races are Runs of its own, and what leaves for a server
+No task, no future: a core in flight is a `Run`, the branches that it races are Runs of its own, and what leaves for a server
 is an entry in one table. Nothing is called back before `start` has returned, but by a core that ends without waiting.
 """
 
@@ -29,7 +29,7 @@ _WAITS: Final = _Waits()
 
 
 class Run:
-    """A core under way, until `ended`: then there is its `result`, or the `error` that it raised."""
+    """A core in flight, until `ended`: then there is its `result`, or the `error` that it raised."""
 
     __slots__ = ("_branches", "_driver", "_first", "_race", "_timer", "_waits", "core", "done", "ended", "error", "result")
 
@@ -239,7 +239,7 @@ class _Outbound:
 
 
 class Driver:
-    """Performs what cores yield. Every exchange with a server goes through here, and no question is under way to one twice."""
+    """Performs what cores yield. Every exchange with a server goes through here, and no question is in flight to one twice."""
 
     def __init__(self, network: Network, counters: Counters):
         self._network = network
@@ -270,9 +270,9 @@ class Driver:
             run.cancel()
 
     def ask(self, ask: Ask, asker: Run) -> _Outbound | None:
-        """Put a question to its server; None if it is under way already.
+        """Put a question to its server; None if it is in flight already.
 
-        Two copies of one question under way would halve the work of guessing a reply (the birthday attack), however long each of
+        Two copies of one question in flight would halve the work of guessing a reply (the birthday attack), however long each of
         those who ask it would wait.
         """
         key = ask.question
@@ -294,7 +294,7 @@ class Driver:
         return outbound
 
     def abandon(self, outbound: _Outbound) -> None:
-        """Its asker has gone: the question is no longer under way, and one who shared it may ask."""
+        """Its asker has gone: the question is no longer in flight, and one who shared it may ask."""
         del self.outbound[outbound.key]
         outbound.query.cancel()
         loop = asyncio.get_running_loop()
@@ -302,7 +302,7 @@ class Driver:
             loop.call_soon(run.join_again, outbound, ask)
 
     def again(self, again: Again) -> bool:
-        """Send a question that is under way once more; whether it left."""
+        """Send a question that is in flight once more; whether it left."""
         outbound = self.outbound.get(again.ask.question)
         left = outbound is not None and outbound.query.again(cookie=again.cookie)
         if left:

@@ -46,7 +46,7 @@ class Timeouts(NamedTuple):
 
 
 _NEARLY_ALL = 0.9
-"""Share of the clients' patience after which who has waited has waited in vain: checks have their questions to word first."""
+"""Share of a client's timeout after which a client that is told nothing has waited in vain: checks have less than all of it."""
 _NO_KEYS = Redactor()
 _TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
 _OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
@@ -68,14 +68,14 @@ class InFlight:
     kept. `answer` is there from its end.
     """
 
-    __slots__ = ("answer", "clients", "gave_up", "name", "rtype", "run", "since", "slot", "superseded", "timer", "work")
+    __slots__ = ("answer", "budget", "clients", "gave_up", "name", "rtype", "run", "since", "slot", "superseded", "timer")
 
-    def __init__(self, name: Name, rtype: int, work: QueryBudget, slot: Slot):
+    def __init__(self, name: Name, rtype: int, budget: QueryBudget, slot: Slot):
         self.name = name
         self.rtype = rtype
         self.slot = slot
-        self.work = work
-        self.since = work.now
+        self.budget = budget
+        self.since = budget.now
         self.clients: dict[asyncio.Future[Answer | None], None] = {}
         self.gave_up = False
         self.superseded = False
@@ -176,7 +176,7 @@ class Mesh:
         shared_budget: SharedBudget | None = None,
         local: bool = True,
     ) -> Answer:
-        """The answer by `deadline` (monotonic seconds) or the end of the clients' patience; then stale data, or SERVFAIL.
+        """The answer by `deadline` (monotonic seconds) or the end of a client's timeout; then stale data, or SERVFAIL.
 
         With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `shared_budget`
         pays for the queries, together with those of others who wait for the same answer. `local`: this machine asks.
@@ -207,12 +207,12 @@ class Mesh:
             query = self._start(name, rtype, shared_budget=shared_budget, local=local)
             if query is None:
                 self._counters.add("recursions_refused")
-                return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions under way")
+                return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions in flight")
         elif len(query.clients) >= bounds.MAX_CLIENTS_PER_QUERY:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
         if local:
             self._admission.adopt(query.slot)
-        query.work.share(shared_budget)
+        query.budget.share(shared_budget)
         answer = query.answer or await _wait(query, min(self._timeouts.stale, end - now))
         if (answer is None or answer.is_failure) and (stale := self.stale(name, rtype)) is not None:
             self._counters.add("stale_answers")
@@ -225,45 +225,45 @@ class Mesh:
         return answer
 
     def _called_off(self, name: Name) -> Answer:
-        return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions under way")
+        return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions in flight")
 
     def _give_up(self, query: InFlight) -> None:
-        """A client was told that its question came to nothing, or nearly all of a client's patience later a check was."""
+        """A client was told that its question came to nothing, or nearly all of a client's timeout later a check was."""
         now = self._clock.monotonic()
         if now - query.since >= _NEARLY_ALL * self._timeouts.client:
             query.gave_up = True
-            self._iterator.suspect(query.work, now)
+            self._iterator.suspect(query.budget, now)
 
-    async def _run_until(self, work: QueryBudget, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
+    async def _run_until(self, budget: QueryBudget, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
         """What a core comes to by `end` (monotonic seconds), or by the end of its time. Raises TimeoutError."""
         if end is None:
-            end = work.deadline + bounds.RECURSION_GRACE
+            end = budget.deadline + bounds.RECURSION_GRACE
         async with asyncio.timeout(end - self._clock.monotonic()):
             return await self.run(core)
 
     async def _uncached(self, name: Name, rtype: int, end: float) -> Answer:
-        work = QueryBudget(self._clock.monotonic(), Refresh.ALL, self.meter)
+        budget = QueryBudget(self._clock.monotonic(), Refresh.ALL, self.meter)
         try:
-            answer: Answer = await self._run_until(work, self._iterator.resolve(work, name, rtype), end)
+            answer: Answer = await self._run_until(budget, self._iterator.resolve(budget, name, rtype), end)
             return answer
         except TimeoutError:
             return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
-        work = QueryBudget(self._clock.monotonic(), meter=self.meter, traced=True)
+        budget = QueryBudget(self._clock.monotonic(), meter=self.meter, traced=True)
         blank = Caches(RRsetCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
-            answer: Answer = await self._run_until(work, self._iterator.with_caches(blank).resolve(work, lower(name), rtype))
+            answer: Answer = await self._run_until(budget, self._iterator.with_caches(blank).resolve(budget, lower(name), rtype))
         except TimeoutError:
             answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
-        return answer, work.steps
+        return answer, budget.steps
 
     async def prime(self) -> float | None:
         """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
-        work = QueryBudget(self._clock.monotonic())
+        budget = QueryBudget(self._clock.monotonic())
         try:
-            delegation = await self._run_until(work, self._iterator.prime(work))
+            delegation = await self._run_until(budget, self._iterator.prime(budget))
         except TimeoutError:
             return None
         return None if delegation is None else float(delegation.expires - self._clock.monotonic())
@@ -281,7 +281,7 @@ class Mesh:
         return self._cut_off
 
     def internet_lost(self) -> None:
-        """The internet is out of reach: nobody has to wait any longer for what is under way."""
+        """The internet is out of reach: nobody has to wait any longer for what has left."""
         self._cut_off = True
         for query in (*self._in_flight.values(), *self._superseded):
             if not self._iterator.has_upstream(query.name):
@@ -340,15 +340,15 @@ class Mesh:
     ) -> InFlight | None:
         """Begin a recursion; None if there is no room for it."""
         now = self._clock.monotonic()
-        cut = self._iterator.nearest(name, rtype, now)
+        dp = self._iterator.nearest(name, rtype, now)
         slot = self._admission.admit(
-            group(name, cut.zone, forwarded=cut.forward), now, listed=is_within(name, self._list_zones), local=local
+            group(name, dp.zone, forwarded=dp.forward), now, listed=is_within(name, self._list_zones), local=local
         )
         if slot is None:
             return None
-        work = QueryBudget(now, refresh, self.meter, shared_budget)
-        work.on_delegation = lambda dp: self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
-        query = self._in_flight[name, rtype] = InFlight(name, rtype, work, slot)
+        budget = QueryBudget(now, refresh, self.meter, shared_budget)
+        budget.on_delegation = lambda dp: self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
+        query = self._in_flight[name, rtype] = InFlight(name, rtype, budget, slot)
         slot.jostle = partial(self._jostle, query)
         loop = asyncio.get_running_loop()
         query.timer = loop.call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, self._call_off, query)
@@ -360,7 +360,7 @@ class Mesh:
 
     def _begin(self, query: InFlight) -> None:
         if query.answer is None:
-            core = self._iterator.resolve(query.work, query.name, query.rtype)
+            core = self._iterator.resolve(query.budget, query.name, query.rtype)
             run = self._driver.start(core, partial(self._ended, query))
             query.run = None if run.ended else run
 
@@ -372,7 +372,7 @@ class Mesh:
         """Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits."""
         if query.run is not None:
             query.run.cancel()
-        if self._clock.monotonic() < query.work.deadline:
+        if self._clock.monotonic() < query.budget.deadline:
             self._finish(query, self._called_off(query.name))
         else:
             self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)))
@@ -416,7 +416,7 @@ class Mesh:
         if answer.is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
             # somebody who pays for it, as soon as somebody asks.
-            if not query.work.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
+            if not query.budget.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
                 self._failures.put(query.name, query.rtype, answer.errors[0], self._clock.monotonic())
         else:
             self._failures.forget(query.name, query.rtype)

@@ -28,7 +28,7 @@ class Resolver(Protocol):
 
 
 class OutboundQuery(Protocol):
-    """A question that is under way to a server."""
+    """A question that is in flight to a server."""
 
     def again(self, *, cookie: bool = True) -> bool:
         """Send it once more, the same packet from the same port but for its cookie; whether it left."""

@@ -1,4 +1,4 @@
-"""What a core may want from outside: values that a generator yields and a driver fulfils.
+"""What a core may want from outside: values that a generator yields and a driver performs.
 
 A core is a generator: ``reply = yield Ask(…)``; sub-work runs by ``yield from`` under the same budget. Where work may go
 side by side it yields ``First`` or ``Race``. It never sees a socket or a clock: replies carry the time they came.
@@ -19,7 +19,7 @@ class Transport(Enum):
     TCP = "tcp"
     TLS = "tls"
 
-    __hash__ = object.__hash__  # that of Enum is a function in Python, and every question under way is found by it
+    __hash__ = object.__hash__  # that of Enum is a function in Python, and every question in flight is found by it
 
 
 class Server(NamedTuple):
@@ -112,7 +112,7 @@ class Join(NamedTuple):
 
 
 class Again(NamedTuple):
-    """Send the question of an Ask that is under way once more; the reply is whether it left.
+    """Send the question of an Ask that is in flight once more; the reply is whether it left.
 
     It is the same packet from the same port, but for its `cookie` where that is to be left out: a second one with another ID
     would halve the work of guessing (RFC 5452 §5).
@@ -136,7 +136,7 @@ class Race(NamedTuple):
     """Let the branches go on side by side until one has ended or `timeout` seconds are over; the reply is a `Raced`.
 
     New branches are started, known ones were never stopped: they may be raced again and again. When the core that races them
-    ends, those still under way get their reply and nothing else.
+    ends, those still in flight get their reply and nothing else.
     """
 
     branches: tuple[Core, ...]

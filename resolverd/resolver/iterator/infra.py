@@ -60,10 +60,19 @@ class InfraCache:
         """
         alive: list[tuple[float, int, Address]] = []
         is_first = not (attempts.failed or attempts.expected)
+        states, forgotten = self._states, now - bounds.FORGET_SERVER
         for address in addresses:
-            state = self._peek(address, now)
-            failed = 0 if is_first else attempts.failed.get(address, 0)
-            expected = None if is_first else attempts.expected.get(address)
+            state = states.get(address)
+            if state is not None and state.born <= forgotten:
+                state = None
+            if is_first:
+                if state is None:
+                    alive.append((bounds.FIRST_TIMEOUT, 0, address))
+                elif not state.is_down(now):
+                    alive.append((state.expected, 0, address))
+                continue
+            failed = attempts.failed.get(address, 0)
+            expected = attempts.expected.get(address)
             if expected is None:
                 if state is not None and state.is_down(now):
                     continue
