@@ -47,7 +47,7 @@ def bind(path: Path, mode: int) -> socket.socket:
 
 
 def connect(path: Path, timeout: float) -> socket.socket:
-    """A connection to whoever listens on that path, with this patience in seconds. Raises OSError."""
+    """A connection to whoever listens on that path, for which it waits so many seconds at the most. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout)

@@ -37,11 +37,11 @@ class _Connection(asyncio.BufferedProtocol):
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
-        self._patience(self._edge.idle)
+        self._arm_timer(self._edge.idle)
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is under way."""
+        """Whether an answer is in flight."""
         return bool(self._tasks) or self._queued
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -88,7 +88,7 @@ class _Connection(asyncio.BufferedProtocol):
             return
         if len(self._tasks) >= bounds.TCP_IN_FLIGHT:
             self._read_on(False)
-            self._patience(self._edge.idle)
+            self._arm_timer(self._edge.idle)
         elif self._has_message():
             self._ask_for_turn(heap=True)
         elif self._closing and not self._tasks:
@@ -96,12 +96,12 @@ class _Connection(asyncio.BufferedProtocol):
         else:
             self._read_on(True)
             if not self._buffer:
-                self._patience(self._edge.idle)
+                self._arm_timer(self._edge.idle)
             else:
                 self._halfway = True
                 if not halfway:
                     # From the message's first octet on, however many it sends meanwhile.
-                    self._patience(bounds.TCP_MESSAGE)
+                    self._arm_timer(bounds.TCP_MESSAGE)
 
     def _has_message(self) -> bool:
         buffer = self._buffer
@@ -161,14 +161,14 @@ class _Connection(asyncio.BufferedProtocol):
             else:
                 self.transport.pause_reading()
 
-    def _patience(self, seconds: float) -> None:
+    def _arm_timer(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
 
     def _expired(self) -> None:
         if self.busy and not self._halfway:
-            self._patience(self._edge.idle)
+            self._arm_timer(self._edge.idle)
         else:
             self._abort()
 

@@ -42,7 +42,7 @@ class UdpEdge:
         return host, port
 
     async def aclose(self) -> None:
-        """Stop listening; questions under way are dropped."""
+        """Stop listening; queries in flight are dropped."""
         self._loop.remove_reader(self._sock.fileno())
         for task in self._pending:
             task.cancel()

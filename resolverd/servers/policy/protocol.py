@@ -13,10 +13,10 @@ from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address
 
-JUDGED = frozenset({"RCPT", "DATA"})
+STATES = frozenset({"RCPT", "DATA"})
 """The protocol states that are judged; at DATA only headers are due."""
 
-NOTHING = "DUNNO"
+DUNNO = "DUNNO"
 """The action that leaves the decision to Postfix's other restrictions. Never OK, which would skip them."""
 
 
@@ -139,7 +139,7 @@ def render(verdict: Verdict) -> str:
     """
     reply = reply_to(verdict)
     if reply is None:
-        return f"PREPEND {sanitize(verdict.header, bounds.POLICY_HEADER)}" if verdict.header else NOTHING
+        return f"PREPEND {sanitize(verdict.header, bounds.POLICY_HEADER)}" if verdict.header else DUNNO
     said = f"{reply.enhanced} {sanitize(reply.text, bounds.POLICY_REPLY)}"
     return f"{reply.code} {said}" if verdict.action is Action.REJECT else f"DEFER_IF_PERMIT {said}"
 

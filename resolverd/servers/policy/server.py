@@ -67,7 +67,7 @@ class PolicyServer:
         self._paths.append(path)
 
     async def close(self, grace: float = 1.0) -> None:
-        """Stop listening; requests under way have `grace` seconds, then they are answered DUNNO."""
+        """Stop listening; requests in flight have `grace` seconds, then they are answered DUNNO."""
         for server in self._servers:
             server.close()
         for path in self._paths:
@@ -90,8 +90,8 @@ class PolicyServer:
         try:
             attempt = protocol.attempt_of(attributes)
             client = attempt.client_address
-            if attempt.protocol_state not in protocol.JUDGED:
-                return protocol.NOTHING
+            if attempt.protocol_state not in protocol.STATES:
+                return protocol.DUNNO
             async with limit:
                 verdict = await self._source.verdict_on(attempt, record=True)
             action = protocol.render(verdict)
@@ -105,7 +105,7 @@ class PolicyServer:
                 _log.error("no verdict on %s within %g s: mail passes", client, self._hard_stop)
             else:
                 logs.bug(_log, self._counters, "policy", "no verdict on %s: mail passes", client, error=error)
-            return protocol.NOTHING
+            return protocol.DUNNO
         return action
 
     def _connection(self) -> "_Connection":
@@ -212,7 +212,7 @@ class _Connection(asyncio.BufferedProtocol):
             except Exception as error:
                 text = "a request of policy client %s cannot be read: mail passes"
                 logs.bug(_log, self._counters, "policy", text, self._peer(), error=error)
-                self._reply(protocol.NOTHING)
+                self._reply(protocol.DUNNO)
                 if not self._reader.skip():
                     self._last = True
                     return None
@@ -225,7 +225,7 @@ class _Connection(asyncio.BufferedProtocol):
                     async with self._server.heaps if self._reader.waiting else nullcontext():
                         action = await self._server.answer(request)
                 except asyncio.CancelledError:
-                    self._reply(protocol.NOTHING)
+                    self._reply(protocol.DUNNO)
                     raise
                 self._reply(action)
                 async with asyncio.timeout(bounds.POLICY_STARTED):
@@ -275,8 +275,8 @@ class _Connection(asyncio.BufferedProtocol):
         """Start the clock anew: short while a request is incomplete, long between requests."""
         self._stop_timer()
         if not self._transport.is_closing():
-            patience = bounds.POLICY_STARTED if self._reader.started else bounds.POLICY_IDLE
-            self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow)
+            seconds = bounds.POLICY_STARTED if self._reader.started else bounds.POLICY_IDLE
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._too_slow)
 
     def _too_slow(self) -> None:
         self._timer = None
