@@ -22,9 +22,7 @@ _PATIENCE = 30.0
 """Seconds for everything to be read: a file system that hangs must not keep the next reload waiting for ever."""
 _HANGS = "reading has not come to an end: does a file system hang, or is one of the files a pipe that nobody writes to?"
 
-_AT_START = (
-    "dns.listen", "policy.listen", "http.listen", "http.token", "resolver.outgoing_addresses", "store.url",
-)  # fmt: skip
+_AT_START = ("dns.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url")
 """Keys that are acted on at the start alone: sockets, and what stands behind them."""
 
 

@@ -71,8 +71,8 @@ def run(path: Path | None) -> int:
     """Run the daemon until SIGTERM or SIGINT; the exit status."""
     try:
         settings = load(path)
-        pseudonyms = Pseudonyms(os.urandom(16), public_words(settings)) if settings.log.privacy == "hash" else None
-        logs.configure(settings.log.level, settings.log.format, settings.log.ident, sys.stderr, pseudonyms=pseudonyms)
+        pseudonyms = Pseudonyms(os.urandom(16), public_words(settings))
+        _log_by(settings, pseudonyms)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             _leave(runner.run(_Daemon(settings, path, pseudonyms).run()))
     except ConfigError as error:
@@ -91,12 +91,16 @@ def _leave(status: int) -> NoReturn:
 
 
 class _Daemon:
-    def __init__(self, settings: Settings, path: Path | None, pseudonyms: Pseudonyms | None = None):
+    def __init__(self, settings: Settings, path: Path | None, pseudonyms: Pseudonyms):
         self._settings = settings
         self._path = path
         self._pseudonyms = pseudonyms
         self._counters = Counters()
         self._listening: list[tuple[str, str]] = []
+        self._own_token: str | None = None
+        """The one in the state directory, once it was needed."""
+        self.responder: Responder
+        self.http: HttpServer
 
     async def run(self) -> int:
         settings, counters = self._settings, self._counters
@@ -122,7 +126,7 @@ class _Daemon:
         except BaseException:
             await store.close()
             raise
-        responder = Responder(
+        self.responder = responder = Responder(
             service.runtime.answerer,
             service.runtime.resolution.packets,
             _access(settings),
@@ -131,7 +135,6 @@ class _Daemon:
             service.runtime.resolution.packet_share,
             Redactor(service.runtime.plan.guard.key_zones),
         )
-        service.on_reload.append(lambda runtime: _apply_reload(responder, runtime))
         udp = [UdpEdge(sock, responder) for sock, _ in dns]
         turns = Turns()
         tcp = [TcpEdge(responder, turns) for _ in dns]
@@ -141,14 +144,14 @@ class _Daemon:
         service.on_reload.append(lambda runtime: policy_server.decide_by(runtime.policy))
         for each, sock in policy.items():
             await self._listen_policy(policy_server, each, sock)
-        http_server = HttpServer(
+        self.http = http_server = HttpServer(
             service.capabilities,
             counters,
-            token=self._token(warnings),
+            token=self._token(settings, warnings),
             hosts=settings.http.hosts,
             open_to_loopback=settings.http.open,
         )
-        service.on_reload.append(lambda runtime: http_server.admit(runtime.settings.http.hosts, runtime.settings.http.open))
+        service.on_reload.append(self._apply_reload)
         if http is not None:
             await http_server.serve(http)
             self._listening.append(("HTTP", f"http://{_shown(http)}/"))
@@ -177,10 +180,22 @@ class _Daemon:
         return 0
 
     def _load(self) -> Settings:
+        """The settings as they are now, read in a thread, as is what can only be read."""
         settings = load(self._path)
-        if self._pseudonyms is not None:
-            self._pseudonyms.publish(public_words(settings))
+        self._pseudonyms.publish(public_words(settings))
+        self._token(settings, [])
         return settings
+
+    def _apply_reload(self, runtime: Runtime) -> None:
+        settings, responder = runtime.settings, self.responder
+        responder.answerer = runtime.answerer
+        responder.access.configure(settings.dns.allow, settings.dns.client_rate)
+        responder.redactor = Redactor(runtime.plan.guard.key_zones)
+        responder.keep = runtime.resolution.packet_share
+        given = settings.http.token
+        token = self._own_token if given is None else None if given.fault else given.reveal()
+        self.http.admit(settings.http.hosts, token, settings.http.open)
+        _log_by(settings, self._pseudonyms)
 
     def _bind_dns(self, faults: list[ConfigFault], warnings: list[str]) -> list[tuple[socket.socket, socket.socket]]:
         out = []
@@ -221,19 +236,18 @@ class _Daemon:
             return MemoryStore()
         return await open_store(directory, self._counters)
 
-    def _token(self, warnings: list[str]) -> str | None:
-        settings = self._settings
+    def _token(self, settings: Settings, warnings: list[str]) -> str | None:
         for secret in (settings.http.token, *(each.key for each in settings.lists.values())):
             if isinstance(secret, Secret) and secret.source == "file":
                 warnings += loose(Path(secret.name))
         if (given := settings.http.token) is not None:
             return None if given.fault else given.reveal()
-        directory = settings.state_directory()
-        if directory is None:
-            return None
-        token = state_token(directory)
-        warnings += (*token.faults, *loose(directory))
-        return token.value
+        directory = self._settings.state_directory()
+        if directory is not None and self._own_token is None:
+            token = state_token(directory)
+            warnings += (*token.faults, *loose(directory))
+            self._own_token = token.value
+        return self._own_token
 
     def _bind_for_commands(self, warnings: list[str]) -> socket.socket | None:
         """The socket that commands use: who may open it needs no token, and nobody else can take its place."""
@@ -287,11 +301,11 @@ class _Daemon:
         return ended
 
 
-def _apply_reload(responder: Responder, runtime: Runtime) -> None:
-    responder.answerer = runtime.answerer
-    responder.access = _access(runtime.settings)
-    responder.redactor = Redactor(runtime.plan.guard.key_zones)
-    responder.keep = runtime.resolution.packet_share
+def _log_by(settings: Settings, pseudonyms: Pseudonyms) -> None:
+    """Log as configured; `pseudonyms` stay the same as long as the daemon runs, whenever they are wanted."""
+    wanted = settings.log
+    hidden = pseudonyms if wanted.privacy == "hash" else None
+    logs.configure(wanted.level, wanted.format, wanted.ident, sys.stderr, pseudonyms=hidden)
 
 
 def _unhandled(counters: Counters, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -67,6 +67,14 @@ class Access:
         self._decided: OrderedDict[str, Admission | _Network] = OrderedDict()
         self._rates: OrderedDict[_Network, Rate] = OrderedDict()
 
+    def configure(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None) -> None:
+        """Go on by other networks, or another rate; what has been asked within the same rate still counts."""
+        self._networks = tuple(networks)
+        self._decided.clear()
+        if rate != self._allowance:
+            self._allowance = rate
+            self._rates.clear()
+
     def judge(self, host: str, now: float) -> Admission:
         """Whether this address may ask now (monotonic seconds). IPv4-mapped IPv6 addresses count as IPv4."""
         decided = self._decision(host)

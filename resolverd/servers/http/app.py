@@ -49,8 +49,7 @@ class HttpServer:
         open_to_loopback: Iterable[str] = ("verdict", "lookup", "lists"),
     ):
         self._counters = counters
-        self._token = token
-        self.admit(hosts, open_to_loopback)
+        self.admit(hosts, token, open_to_loopback)
         self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
         middlewares = (self._guard, self._admit, self._take_body)
         app = web.Application(middlewares=middlewares, client_max_size=bounds.HTTP_BODY)
@@ -59,9 +58,9 @@ class HttpServer:
         self._routes = _add(app, found)
         self._runner = web.AppRunner(app)
 
-    def admit(self, hosts: Iterable[str], open_to_loopback: Iterable[str]) -> None:
-        """Answer to these names and leave this open from now on."""
-        self._auth = Auth(hosts, self._token, open_to_loopback)
+    def admit(self, hosts: Iterable[str], token: str | None, open_to_loopback: Iterable[str]) -> None:
+        """Answer to these names, take this token and leave this open from now on."""
+        self._auth = Auth(hosts, token, open_to_loopback)
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket, TCP or UNIX. Each has connections of its own: who fills one doesn't fill the other."""

@@ -496,7 +496,7 @@ async def test_what_is_open_to_this_machine_and_what_needs_the_token_or_the_sock
 
 @pytest.mark.parametrize("opened", get_args(Opening))
 async def test_http_open_names_what_is_open(service: Service, opened: str):
-    service.server.admit((), (opened,))
+    service.server.admit((), TOKEN, (opened,))
     for route in ROUTES:
         if route.opened_by in get_args(Opening):
             path, body = asked(route)
@@ -510,7 +510,7 @@ async def test_http_open_names_what_is_open(service: Service, opened: str):
 )
 async def test_pages_of_other_sites_read_nothing_that_costs_something(service: Service, route: Route, site: str, ours: bool):
     """A hundred images of another site's page would spend a hundred of a list's quota."""
-    service.server.admit((), get_args(Opening))
+    service.server.admit((), TOKEN, get_args(Opening))
     path, _ = asked(route, (await service.call("GET", f"/v1/verdict?client_address={GOOD}")).document["id"])
     before = len(service.net.asked)
     for method in ("GET", "HEAD"):

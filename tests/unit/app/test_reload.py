@@ -1,0 +1,300 @@
+"""Reading the configuration again: every key takes effect or is said to need a start; all of it or nothing, one by one."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from resolverd.app.reload import Outcome
+from resolverd.app.serve import _Daemon
+from resolverd.app.service import Service
+from resolverd.config import parse
+from resolverd.config.settings import ListTable, Settings
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.pseudonyms import Pseudonyms
+
+OWN = {
+    "lists.own.zone": "list.example", "lists.own.kinds": ["ip4"], "lists.own.number": 200, "lists.own.weight": 0,
+    "lists.own.codes": {"127.0.0.2": "one"},
+}  # fmt: skip
+BASE: dict[str, Any] = {
+    "dns.listen": ["127.0.0.1:0"], "policy.listen": ["127.0.0.1:0"], "http.listen": "127.0.0.1:0", "store.url": "memory:",
+    "resolver.priming": False, "resolver.forward": [{"zone": ".", "servers": ["127.0.0.1:9"]}], "checks.spf.header": "none",
+    **OWN,
+}  # fmt: skip
+"""Nobody is asked for anything: the forwarder is deaf."""
+
+OTHER: dict[str, Any] = {
+    "dns.listen": ["127.0.0.2:0"],
+    "dns.allow": ["127.0.0.0/8", "192.0.2.0/24"],
+    "dns.minimal_responses": False,
+    "dns.client_rate": "50/1s",
+    "resolver.root_hints": "other.hints",
+    "resolver.trust_anchors": "anchors",
+    "resolver.dnssec": False,
+    "resolver.qname_minimisation": False,
+    "resolver.qname_minimisation_type": "NS",
+    "resolver.case_randomisation": False,
+    "resolver.edns_size": 1400,
+    "resolver.harden_glue": False,
+    "resolver.query_deadline": "3s",
+    "resolver.do_not_query": ["192.0.2.0/24"],
+    "resolver.ipv4": False,
+    "resolver.ipv6": False,
+    "resolver.outgoing_addresses": ["127.0.0.1"],
+    "resolver.priming": True,
+    "resolver.key_tag_signalling": False,
+    "resolver.prefetch_server_addresses": False,
+    "resolver.negative_trust_anchors": ["example.org"],
+    "resolver.sentinel": False,
+    "resolver.aggressive_nsec": False,
+    "resolver.rfc5011": False,
+    "resolver.allow_sha1": False,
+    "resolver.min_rsa_bits": 2048,
+    "resolver.builtin_zones": False,
+    "resolver.builtin_except": ["test"],
+    "resolver.forward": [{"zone": ".", "servers": ["127.0.0.2:9"]}],
+    "resolver.stub": [{"zone": "corp.example", "servers": ["127.0.0.2:9"]}],
+    "cache.size": "32MiB",
+    "cache.min_ttl": "1s",
+    "cache.max_ttl": "1h",
+    "cache.negative_max_ttl": "60s",
+    "cache.serve_stale": "1h",
+    "cache.prefetch": False,
+    "cache.persist": False,
+    "store.url": "disk:other",
+    "zones.dir": "other-zones",
+    "dnsbl.enabled": False,
+    "dnsbl.strategy": "frugal",
+    "dnsbl.deadline": "1s",
+    "dnsbl.use": "service",
+    "zone.origin": "other.internal",
+    "zone.listed_at": 3,
+    "zone.guard": False,
+    "lists.own.enabled": False,
+    "lists.own.weight": 2,
+    "lists.own.quota": "100/1d",
+    "lists.own.rate": "10/1s",
+    "lists.own.key": {"env": "RESOLVERD_TEST_KEY"},
+    "lists.own.zone": "other.example",
+    "lists.own.kinds": ["ip4", "ip6"],
+    "lists.own.purpose": "allow",
+    "lists.own.number": 201,
+    "lists.own.codes": {"127.0.0.2": "two"},
+    "lists.own.errors": {"127.0.0.1": "blocked"},
+    "lists.own.link": "https://list.example/",
+    "lists.own.registered_domain": True,
+    "checks.preset": "scored",
+    "checks.exempt_recipients": ["postmaster@"],
+    "checks.spf.helo": False,
+    "checks.spf.permerror": "warn",
+    "checks.spf.temperror": "warn",
+    "checks.spf.never_sends": "warn",
+    "checks.spf.header": "received-spf",
+    "checks.spf.skip_addresses": ["192.0.2.0/24"],
+    "checks.spf.domain_allow": ["example.org"],
+    "checks.rhsbl.names": ["helo"],
+    "checks.overrides.client_access": ["texthash:access"],
+    "checks.overrides.helo_access": ["texthash:access"],
+    "verdict.mode": "observe",
+    "verdict.reject_at": 9,
+    "verdict.greylist_at": 2,
+    "verdict.deadline": "3s",
+    "greylist.enabled": False,
+    "greylist.delay": "60s",
+    "greylist.delay_per_point": 0.5,
+    "greylist.retry_window": "1d",
+    "greylist.max_age": "10d",
+    "greylist.auto_allow_after": 7,
+    "greylist.ipv4_prefix": 28,
+    "greylist.ipv6_prefix": 56,
+    "greylist.when": "suspicious",
+    "greylist.key": "network",
+    "greylist.allow_clients": ["clients"],
+    "greylist.allow_recipients": ["recipients"],
+    "greylist.shipped_allow_list": False,
+    "policy.listen": ["127.0.0.2:0"],
+    "policy.trusted_networks": ["192.0.2.0/24"],
+    "policy.local_domains": ["example.org"],
+    "policy.for": [{"recipients": ["a@example.org"], "mode": "observe"}],
+    "http.listen": "127.0.0.2:0",
+    "http.hosts": ["resolverd.example.org"],
+    "http.token": {"env": "RESOLVERD_TEST_KEY"},
+    "http.open": ["verdict"],
+    "watch.addresses": ["192.0.2.1"],
+    "log.level": "debug",
+    "log.format": "json",
+    "log.ident": "other",
+    "log.privacy": "hash",
+    **{f"checks.{name}.action": "warn" for name in
+       ("ptr", "fcrdns", "helo", "sender_domain", "spf", "dnsbl", "rhsbl", "dnswl")},
+    **{f"checks.{name}.score": 4.5 for name in ("ptr", "fcrdns", "helo", "sender_domain", "spf", "dnsbl", "rhsbl", "dnswl")},
+    **{f"checks.{name}.code": 551 for name in ("ptr", "fcrdns", "helo", "sender_domain", "spf", "dnsbl", "rhsbl", "dnswl")},
+}  # fmt: skip
+"""Every key, with a value that it does not have in `BASE`."""
+
+
+def keys(section: Struct, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every key of the settings, by its path in the file."""
+    for field, name in zip(section.__struct_fields__, section.__struct_encode_fields__, strict=True):
+        value = getattr(section, field)
+        if isinstance(value, Struct):
+            yield from keys(value, (*above, name))
+        elif (*above, name) == ("lists",):
+            yield from (f"lists.own.{each}" for each in ListTable.__struct_fields__)
+        else:
+            yield ".".join((*above, name))
+
+
+def toml(value: Any) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(name)} = {toml(each)}" for name, each in value.items()) + "}"
+    return "[" + ", ".join(map(toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
+
+
+def text(values: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
+
+
+_PASSED_OVER = frozenset(
+    {"Counters", "Generation", "Plan", "Catalogue", "Settings", "Driver", "OutsideNetwork", "Supervisor", "Reloader", "_Chance"}
+)
+_LEAVES = (str, bytes, int, float, bool, type(None), Enum, Path, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
+
+
+def walk(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, str]]:
+    """What an object of ours is made of, down to plain values, by path; the settings themselves are passed over."""
+    if isinstance(thing, _LEAVES):
+        yield path, repr(thing)
+        return
+    kind = type(thing)
+    if id(thing) in seen or isinstance(thing, FunctionType | MethodType) or kind.__name__ in _PASSED_OVER:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Mapping):
+        for key, value in thing.items():
+            yield from walk(value, f"{path}[{key!r}]", seen)
+    elif isinstance(thing, set | frozenset):
+        yield path, repr(sorted(map(repr, thing)))
+    elif isinstance(thing, tuple | list):
+        yield f"{path}#", str(len(thing))
+        for number, each in enumerate(thing):
+            yield from walk(each, f"{path}[{number}]", seen)
+    elif isinstance(thing, partial):
+        yield from walk((thing.args, thing.keywords), path, seen)
+    elif kind is ListSpec and thing.id != "own":
+        yield path, f"{thing.id} {thing.weight}"  # the catalogue's are what they are
+    elif kind.__module__.startswith("resolverd."):
+        names = [name for each in kind.__mro__ for name in getattr(each, "__slots__", ())]
+        for name in (*names, *getattr(thing, "__dict__", ())):
+            if hasattr(thing, name):
+                yield from walk(getattr(thing, name), f"{path}.{name}", seen)
+
+
+class Running(_Daemon):
+    """The whole daemon in this process; `body` is run in place of waiting for its end."""
+
+    def __init__(self, folder: Path, body: Callable[["Running"], Any]) -> None:
+        self.file = folder / "config.toml"
+        self.folder = folder
+        self.body = body
+        self.values = dict(BASE)
+        self.write()
+        super().__init__(self._read(), self.file, Pseudonyms(b"", ()))
+        self.service: Service
+
+    def write(self, **changes: Any) -> None:
+        self.file.write_text(text({**self.values, **changes}))
+
+    def _read(self) -> Settings:
+        return parse(self.file.read_text(), self.folder)
+
+    async def _until_told(self, service: Service) -> None:
+        self.service = service
+        self._still()
+        await self.body(self)
+
+    def _still(self) -> None:
+        """Nothing happens by itself."""
+        for name in self.service.supervisor.states():
+            self.service.supervisor.cancel(name)
+
+    async def reload(self) -> Outcome:
+        try:
+            return await self.service._reloader.reload()
+        finally:
+            self._still()
+
+    def made_of(self) -> dict[str, str]:
+        """What is in force, down to plain values."""
+        logger = logging.getLogger("resolverd")
+        formatter = logger.handlers[0].formatter
+        calls = self.service.capabilities()
+        things = {
+            "responder": self.responder, "http": self.http._auth, "runtime": self.service.runtime,
+            "zones": self.service._local_zones._files, "calls": (calls.own_addresses, calls.deadline), "level": logger.level,
+            "log": formatter, "form": formatter._render.__name__,
+        }  # fmt: skip
+        seen: set[int] = set()
+        return {path: value for name, thing in things.items() for path, value in walk(thing, name, seen)}
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Running], Any]], None]]:
+    """Runs the daemon with a body; the loggers are afterwards as they were."""
+    monkeypatch.setenv("RESOLVERD_TEST_KEY", "abcdefghijklmnopqrstuvwxyz")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.hints").write_text(". 3600 NS a.example.\na.example. 3600 A 192.0.2.53\n")
+    (tmp_path / "anchors").write_text("")
+    (tmp_path / "access").write_text("192.0.2.1 REJECT\n")
+    (tmp_path / "clients").write_text("mail.example.org\n")
+    (tmp_path / "recipients").write_text("a@example.org\n")
+    names = ("resolverd", "asyncio", "aiohttp", "resolverd.audit")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(list(each.handlers), each.level, each.propagate) for each in loggers]
+
+    def run(body: Callable[[Running], Any]) -> None:
+        asyncio.run(Running(tmp_path, body).run())
+
+    yield run
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def test_every_key_takes_effect_or_is_said_to_need_a_start(running: Callable[[Callable[[Running], Any]], None]) -> None:
+    async def body(daemon: Running) -> None:
+        every = set(keys(Settings()))
+        assert every == OTHER.keys(), "a key has no value to be changed to, or there is no such key"
+        assert not (await daemon.reload()).faults
+        before = daemon.made_of()
+        assert not (await daemon.reload()).faults
+        assert daemon.made_of() == before, "a reload without a change changes nothing"
+        faulty, neither, both = [], [], []
+        for key in sorted(every):
+            daemon.write(**{key: OTHER[key]})
+            outcome = await daemon.reload()
+            faulty += outcome.faults
+            takes_effect = daemon.made_of() != before
+            needs_start = any(remark.startswith(f"{key} has changed") for remark in outcome.remarks)
+            is_not_built = any(remark.startswith(f"{key}: accepted") for remark in outcome.remarks)
+            if not takes_effect and not needs_start and not is_not_built:
+                neither.append(key)
+            if takes_effect and needs_start:
+                both.append(key)
+        daemon.write()
+        await daemon.reload()
+        assert (faulty, neither, both) == ([], [], [])
+        assert daemon.made_of() == before, "and all of it changes back"
+
+    running(body)
