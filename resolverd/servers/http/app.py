@@ -14,13 +14,13 @@ from typing import Final, TypeAlias
 import msgspec
 from aiohttp import web
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.metrics import Counters
 from resolverd.servers.http import parameters, routes
 from resolverd.servers.http.auth import SECURITY_HEADERS, Auth
 from resolverd.servers.http.connection import Connections
 from resolverd.servers.http.daemon import Daemon
-from resolverd.servers.http.problems import Problem, bug
+from resolverd.servers.http.problems import Problem, fault_of_ours
 from resolverd.servers.http.route import Call, Route
 
 _log = logging.getLogger(__name__)
@@ -98,9 +98,9 @@ class HttpServer:
             response = Problem(404, "nothing is here; GET / says what is where").response()
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:
-            _log.exception("no answer to %s %s", request.method, request.path)
-            response = bug(self._counters).response()
+        except Exception as error:
+            logs.bug(_log, self._counters, "http", "no answer to %s %s", request.method, request.path, error=error)
+            response = fault_of_ours().response()
         self._counters.add("http_requests", status=str(response.status))
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)

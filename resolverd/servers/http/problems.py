@@ -7,7 +7,6 @@ import msgspec
 from aiohttp import web
 
 from resolverd.failures import StoreError
-from resolverd.metrics import Counters
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -58,7 +57,6 @@ def store_failed(error: StoreError) -> Problem:
     return Problem(503, f"the store: {error}")
 
 
-def bug(counters: Counters) -> Problem:
-    """500, counted; whoever caught it has logged its traceback."""
-    counters.add("bugs", where="http")
+def fault_of_ours() -> Problem:
+    """500: a bug, which says nothing of itself to strangers."""
     return Problem(500, "a fault of ours, which is in the log")

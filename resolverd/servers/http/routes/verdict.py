@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.failures import StoreError
 from resolverd.mail.findings import Verdict as GivenVerdict
 from resolverd.mail.request import Attempt
@@ -17,7 +17,7 @@ from resolverd.servers.http import parameters
 from resolverd.servers.http.auth import SECURITY_HEADERS
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.parameters import Address
-from resolverd.servers.http.problems import Problem, bug, store_failed
+from resolverd.servers.http.problems import Problem, fault_of_ours, store_failed
 from resolverd.servers.http.route import Body, Call, Route
 from resolverd.servers.policy.protocol import address_of, reply_to
 
@@ -245,9 +245,9 @@ async def _judge(daemon: Daemon, line: bytes) -> bytes:
         return msgspec.json.encode(await _recorded(daemon, given)) + b"\n"
     except Problem as problem:
         return _line(problem.document())
-    except Exception:
-        _log.exception("no verdict on a line of a stream")
-        return _line(bug(daemon.counters).document())
+    except Exception as error:
+        logs.bug(_log, daemon.counters, "http", "no verdict on a line of a stream", error=error)
+        return _line(fault_of_ours().document())
 
 
 async def _next_line(request: web.BaseRequest) -> bytes:
