@@ -67,7 +67,9 @@ class _Exchange:
         self._task.cancel()
 
     def _ended(self, task: "asyncio.Task[Reply]") -> None:
+        done = self._done
+        del self._task, self._done  # no cycles: whoever counts garbage means the daemon's
         if not task.cancelled():
             error = task.exception()
             assert error is None or isinstance(error, Exception)
-            self._done(error or task.result())
+            done(error or task.result())

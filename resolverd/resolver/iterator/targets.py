@@ -35,7 +35,7 @@ class Targets:
         self._rng = rng
         self._by_address = {server.address: server for server in dp.servers}
         self._names: list[Name] = []
-        self._more = [self._other_family, self._parent_glue]
+        self._more = [Targets._other_family, Targets._parent_glue]
         self.second_family = False
         """Whether the names to be looked up are of servers that have an address already, in vain."""
         self._lookups = self._failures = self._preferred = 0
@@ -55,7 +55,7 @@ class Targets:
             if self._room > 0 and self._want_names(chosen, attempts, now):
                 return None
             if self._more and (chosen is None or attempts.failed.get(chosen, 0) >= _DOUBTFUL_AFTER):
-                self._more.pop(0)(now)
+                self._more.pop(0)(self, now)
                 continue
             return None if chosen is None else self._by_address[chosen]
 

@@ -427,3 +427,22 @@ async def test_the_end_ends_everything(tmp_path: Path) -> None:
     await resolver.parts.mesh.aclose()
     assert rcode(await waiting) == "SERVFAIL"
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@virtual
+async def test_a_recursion_leaves_no_cycles(tmp_path: Path) -> None:
+    # What only the collector of cycles finds costs a look through all that is young, for each of thousands of names a second.
+    net = Net()
+    shop(net)
+    resolver = ScriptedResolver(net, tmp_path)
+    await resolver.ask("a.shop")
+    await resolver.settle()
+    gc.collect()
+    gc.disable()
+    try:
+        for name in ("www.shop", "b.shop", "c.shop"):
+            await resolver.ask(name)
+        await resolver.settle()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
