@@ -212,8 +212,8 @@ class Iterator:
         # A minimised name would only be referred to the zone that cannot be entered.
         qmin = self._options.qmin and not (dp.forward or from_parent or self._options.is_list_name(name))
         minimiser = Minimiser(name, rtype, self._options.qmin_type, qmin, private)
+        # The whole question to a zone whose servers have not answered yet, while its parent is asked once more.
         silent: ZoneQuery | None = None
-        """The whole question to a zone whose servers have not answered yet, while its parent is asked once more."""
         qmin_silent: frozenset[Address] = frozenset()
         last_resort: Conclusion | None = None
         for _ in range(bounds.MAX_REFERRALS):
