@@ -15,10 +15,10 @@ from resolverd.state.dump import Stored
 
 FORMAT: Final = 1
 """The number behind ``store`` in the first line."""
-MAX_OCTETS: Final = 8192
-"""Of a key or a value."""
-
-_Octets = Annotated[bytes, Meta(max_length=MAX_OCTETS)]
+MAX_KEY: Final = 8192
+"""Octets of a key."""
+MAX_VALUE: Final = 32 * 1024
+"""Octets of a value: half a second's verdicts have 17 KiB in the order of time, and a record goes into one HTTP body."""
 
 
 class BadLine(Exception):
@@ -30,8 +30,8 @@ class StoreRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     table: Annotated[str, Meta(min_length=1, max_length=64)]
     key: str | UnsetType = UNSET
-    key_base64: _Octets | UnsetType = UNSET
-    value: _Octets
+    key_base64: Annotated[bytes, Meta(max_length=MAX_KEY)] | UnsetType = UNSET
+    value: Annotated[bytes, Meta(max_length=MAX_VALUE)]
     expires: float
 
     @classmethod
@@ -50,8 +50,8 @@ class StoreRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if isinstance(self.key_base64, bytes) == isinstance(self.key, str):
             raise BadLine("expected key or key_base64")
         key = self.key.encode() if isinstance(self.key, str) else bytes(self.key_base64 or b"")
-        if len(key) > MAX_OCTETS:
-            raise BadLine(f"more than {MAX_OCTETS} octets")
+        if len(key) > MAX_KEY:
+            raise BadLine(f"a key of more than {MAX_KEY} octets")
         return Stored(self.table, key, self.value, self.expires)
 
 

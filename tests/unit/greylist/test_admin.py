@@ -259,7 +259,7 @@ def test_dump_and_load_through_the_daemon_and_without_one(daemon: Served, nobody
     config = daemon.config
     for number in range(2500):
         daemon.store.put(TRIPLETS, b"192.0.2.0/s%04d@example.com/r@example.org" % number, b"\x01\x00" + b"e" * 8, 4e9)
-    daemon.store.put("other", b"\xff\x00", b"\0" * 100, 4e9)
+    daemon.store.put("other", b"\xff\x00", b"\0" * 32_768, 4e9)
     dump = run("store", "dump", "-c", config)
     assert dump.exit_code == 0
     assert len(dump.stdout.splitlines()) == 2502
