@@ -37,7 +37,7 @@ DRIP = "dripemail2.com OK //This domain belongs to drip.com"
 @pytest.mark.parametrize(
     ("access", "records", "lists", "attributes", "action", "code"),
     [
-        # client_access lifts what lists say of the address and of names …
+        # client_access suppresses what lists say of the address and of names …
         (maps(DRIP), GOOD, ON_ZEN, {"helo_name": HELO}, Action.ACCEPT, None),
         (maps(DRIP), GOOD, ON_DBL, {"sender": "x@sender.com", "client_name": "a.dripemail2.com"}, Action.REJECT, 450),  # no MX
         (maps(DRIP), {**GOOD, "sender.com MX": mx("a.sender.com")}, ON_DBL, {"sender": "x@sender.com"}, Action.ACCEPT, None),
@@ -46,7 +46,7 @@ DRIP = "dripemail2.com OK //This domain belongs to drip.com"
         # … and nothing else
         (maps(DRIP), GOOD, {}, {"helo_name": "localhost"}, Action.REJECT, 504),
         (maps("192.0.2 OK"), {}, {}, {"helo_name": ""}, Action.REJECT, 450),
-        # helo_access lifts HELO restrictions, and neither lists of domains nor of addresses
+        # helo_access suppresses HELO restrictions, and neither lists of domains nor of addresses
         (maps(helo="localhost OK"), GOOD, {}, {"helo_name": "localhost"}, Action.ACCEPT, None),
         (maps(helo="localdomain OK"), GOOD, {}, {"helo_name": "optimus-webapi-prod-2.localdomain"}, Action.ACCEPT, None),
         (maps(helo="localhost OK"), GOOD, ON_ZEN, {"helo_name": "localhost"}, Action.REJECT, 554),
@@ -76,7 +76,7 @@ def test_reach(access, records, lists, attributes, action, code):
     [(None, Action.REJECT, 6), (maps(DRIP), Action.ACCEPT, 0), (maps(helo="localhost OK"), Action.REJECT, 6),
      (maps(helo="localhost REJECT"), Action.REJECT, 8), (maps(DRIP, "localhost OK"), Action.ACCEPT, 0)],
 )  # fmt: skip
-def test_points_are_lifted_as_well(access, action, score):
+def test_points_are_suppressed_as_well(access, action, score):
     subject = attempt(sender="", helo_name="localhost" if access and access.helo else HELO)
     decision = decided(subject, World(GOOD, ON_ZEN), access, "scored")
     assert (decision.action, decision.score) == (action, score)
@@ -119,7 +119,7 @@ def test_a_name_that_cannot_be_looked_up_is_unknown():
     assert findings[0].consequence is Consequence.DEFER
 
 
-def test_a_listing_waits_for_the_name_that_may_lift_it():
+def test_a_listing_waits_for_the_name_that_may_suppress_it():
     """A refusal is only certain when the map has spoken; without a map nobody waits for the name."""
     subject = attempt(sender="", helo_name="")
     listing = {ListLookup("zen", subject.client_address): listed("zen", 6)}

@@ -197,10 +197,10 @@ def test_dnswl(reply, code, tutorial, scored):
 
 
 @pytest.mark.parametrize("action", [Consequence.TAG, Consequence.WARN])
-def test_an_allow_list_that_only_tells_neither_lifts_nor_softens(action):
-    (vouched,) = judged(Dnswl(CheckRules(action), LISTS), attempt(), World(lists={("allow", C): listed("allow", -2, trust=1)}))
+def test_an_allow_list_that_only_tags_or_warns_suppresses_nothing(action):
+    (on_it,) = judged(Dnswl(CheckRules(action), LISTS), attempt(), World(lists={("allow", C): listed("allow", -2, trust=1)}))
     (lost,) = judged(Dnswl(CheckRules(action), LISTS), attempt(), World(lists={("allow", C): Unknown(Why.TIMEOUT)}))
-    assert (vouched.consequence, vouched.score) == (action, 0)
+    assert (on_it.consequence, on_it.score) == (action, 0)
     assert lost.code == "dnswl_unknown"
 
 

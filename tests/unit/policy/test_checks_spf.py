@@ -131,7 +131,7 @@ def test_consequences(options, records, reply):
     assert (str(finding.reply) if finding.reply else None) == reply
 
 
-def test_a_deferral_is_excused_while_the_internet_is_out_of_reach():
+def test_a_tempfail_is_dropped_while_the_internet_is_out_of_reach():
     (finding,) = drop_tempfails(judged(spf(temperror="defer"), attempt(sender=JOE), world({TXT: TIMEOUT})))
     assert (finding.consequence, finding.reply) == (None, None)
 
@@ -318,14 +318,14 @@ def test_a_pair_that_does_not_fit_is_left_out_whole():
 PASSING = {**GOOD, TXT: txt("v=spf1 ip4:192.0.2.7 -all")}
 
 
-def screened(records=PASSING, greylist=None, preset="tutorial", **rules):
+def spf_setup(records=PASSING, greylist=None, preset="tutorial", **rules):
     checks = partial(build, PRESETS[preset], options={"spf": SpfOptions()}, hostname="mx.example.org")
     return Setup(Internet(records), greylist, checks=checks, **rules)
 
 
 @virtual
 async def test_received_spf_comes_first_and_once_a_message():
-    setup = screened(greylist=GreylistOutcome("passed", delayed=421))
+    setup = spf_setup(greylist=GreylistOutcome("passed", delayed=421))
     assert (await setup.verdict()).header.startswith("Received-SPF: pass (mx.example.org: ")
     assert (await setup.verdict(recipient="bob@example.org")).header.startswith("X-Greylist: ")
     assert (await setup.verdict(recipient="cyd@example.org")).header == ""
@@ -335,21 +335,21 @@ async def test_received_spf_comes_first_and_once_a_message():
 
 @virtual
 async def test_with_one_recipient_the_second_header_comes_at_data():
-    setup = screened(greylist=GreylistOutcome("passed", delayed=421))
+    setup = spf_setup(greylist=GreylistOutcome("passed", delayed=421))
     assert (await setup.verdict()).header.startswith("Received-SPF: ")
     assert (await setup.verdict(protocol_state="DATA")).header.startswith("X-Greylist: ")
 
 
 @virtual
 async def test_mail_that_is_refused_or_greylisted_has_no_header():
-    assert (await screened({**GOOD, TXT: txt("v=spf1 -all")}).verdict()).header == ""
-    assert (await screened(greylist=GreylistOutcome("new")).verdict()).header == ""
+    assert (await spf_setup({**GOOD, TXT: txt("v=spf1 -all")}).verdict()).header == ""
+    assert (await spf_setup(greylist=GreylistOutcome("new")).verdict()).header == ""
 
 
 @virtual
 async def test_a_fail_refuses():
     fails = {TXT: txt("v=spf1 mx:x.test -all exp=why.x.test"), "why.x.test TXT": txt("see x.test")}
-    verdict = await screened({**GOOD, **fails}).verdict()
+    verdict = await spf_setup({**GOOD, **fails}).verdict()
     assert str(verdict.reply) == f"{REFUSED}; example.com explains: see x.test; ref REF1"
     assert verdict.action is Action.REJECT
 
@@ -357,10 +357,10 @@ async def test_a_fail_refuses():
 @virtual
 async def test_preset_scored_refuses_only_for_domains_that_send_no_mail():
     fails = {**GOOD, TXT: txt("v=spf1 mx:x.test -all"), "mail.example.com TXT": txt("v=spf1 mx:x.test -all")}
-    verdict = await screened(fails, preset="scored").verdict()
+    verdict = await spf_setup(fails, preset="scored").verdict()
     assert (verdict.action, verdict.score) == (Action.ACCEPT, 3)
     assert verdict.header.startswith("Received-SPF: fail")
-    assert (await screened({**fails, TXT: txt("v=spf1 -all")}, preset="scored").verdict()).action is Action.REJECT
+    assert (await spf_setup({**fails, TXT: txt("v=spf1 -all")}, preset="scored").verdict()).action is Action.REJECT
 
 
 @virtual
@@ -376,14 +376,14 @@ async def test_a_record_that_nobody_serves_costs_the_deadline_and_no_mail():
 async def test_includes_take_one_round_trip_together():
     records = {TXT: txt("v=spf1 include:a.test include:b.test include:c.test mx -all"), "example.com MX": mx("mail.example.com")}
     records |= {f"{name}.test TXT": txt("v=spf1 ip4:198.51.100.1 -all") for name in "abc"}
-    verdict = await screened({**GOOD, **records}).verdict()
+    verdict = await spf_setup({**GOOD, **records}).verdict()
     assert "spf_pass" in codes(verdict.findings)
     assert verdict.ms == 200
 
 
 @virtual
 async def test_what_was_read_is_evidence():
-    verdict = await screened().verdict()
+    verdict = await spf_setup().verdict()
     finding = next(finding for finding in verdict.findings if finding.check == "spf")
     assert finding.evidence == (("example.com TXT", '"v=spf1 ip4:192.0.2.7 -all"', None, 100),)
 

@@ -242,7 +242,7 @@ async def test_frugal_asks_no_block_list_of_a_client_that_is_refused_anyway():
 
 
 @virtual
-async def test_frugal_asks_no_address_list_of_a_client_that_is_vouched_for():
+async def test_frugal_asks_no_address_list_of_a_client_on_an_allow_list():
     setup = frugal({("allow", CLIENT): listed("allow", -4, trust=2)})
     verdict = await setup.verdict()
     assert verdict.action is Action.ACCEPT
@@ -283,35 +283,35 @@ async def test_a_refusal_on_the_word_of_lists_alone_is_looked_at_twice():
 
 
 @virtual
-async def test_a_client_with_more_against_it_is_not_worth_a_second_look():
+async def test_a_client_with_more_against_it_is_not_worth_a_reverification():
     setup = Setup(Internet({**GOOD, f"{REVERSE} PTR": Unknown(Why.TIMEOUT)}, {("zen", CLIENT): listed("zen", 6)}))
     await setup.verdict(helo_name="nowhere.example.com")
     assert setup.internet.looked_twice == []
 
 
 @virtual
-async def test_a_vouched_client_needs_no_second_look():
+async def test_a_client_on_an_allow_list_needs_no_reverification():
     lists = {("zen", CLIENT): listed("zen", 6), ("allow", CLIENT): listed("allow", -4, trust=2)}
     setup = Setup(Internet(GOOD, lists))
     assert (await setup.verdict()).action is Action.ACCEPT
     assert setup.internet.looked_twice == []
-    assert "zen" not in setup.internet.vouched[CLIENT], "no witness against a list that lists it"
+    assert "zen" not in setup.internet.known_good[CLIENT], "not known as good to a list that lists it"
 
 
 @pytest.mark.parametrize(
-    ("state", "vouched"), [("known", True), ("passed", True), ("allowed", True), ("new", False), ("skipped", False)]
+    ("state", "remembered"), [("known", True), ("passed", True), ("allowed", True), ("new", False), ("skipped", False)]
 )
-def test_clients_that_the_greylist_knows_are_remembered_as_good(state, vouched):
+def test_clients_that_the_greylist_knows_are_remembered_as_good(state, remembered):
     @virtual
     async def run():
         setup = Setup(greylist=GreylistOutcome(state, reason=state))
         await setup.verdict()
-        assert (CLIENT in setup.internet.vouched) is vouched
-        if vouched:
-            assert setup.internet.vouched[CLIENT] >= {"zen", "psbl"}
+        assert (CLIENT in setup.internet.known_good) is remembered
+        if remembered:
+            assert setup.internet.known_good[CLIENT] >= {"zen", "psbl"}
         looked = Setup(greylist=GreylistOutcome(state, reason=state))
         await looked.verdict(record=False)
-        assert looked.internet.vouched == {}, "looking changes nothing"
+        assert looked.internet.known_good == {}, "looking changes nothing"
 
     run()
 

@@ -71,7 +71,7 @@ class Internet:
         self.asked_again = []
         self.looked_twice = []
         self.few_looks = False
-        self.vouched = {}
+        self.known_good = {}
 
     async def _wait(self, question, deadline):
         self.asked.append(question)
@@ -112,7 +112,7 @@ class Internet:
         return self.few_looks
 
     def add_known_good(self, client, cleared):
-        self.vouched[str(client)] = set(cleared)
+        self.known_good[str(client)] = set(cleared)
 
 
 class Greylist:
@@ -218,7 +218,7 @@ async def test_a_client_without_name_is_refused():
 
 
 @virtual
-async def test_a_vouched_client_is_let_through_though_listed():
+async def test_a_client_on_an_allow_list_is_let_through_though_listed():
     lists = {("zen", CLIENT): listed("zen", 6), ("allow", CLIENT): listed("allow", -4, trust=2)}
     assert (await Setup(Internet(GOOD, lists)).verdict()).action is Action.ACCEPT
 
@@ -237,7 +237,7 @@ async def test_time_is_up_after_the_deadline_and_what_is_there_decides():
     assert asyncio.get_running_loop().time() - began == pytest.approx(4)
     assert verdict.partial
     assert codes(verdict.findings)[:2] == ["ptr_unknown", "fcrdns_unknown"]
-    # The allow list might have vouched for it: 450 instead of 554.
+    # The allow list might have had it: 450 instead of 554.
     assert (verdict.action, verdict.reply.code) == (Action.DEFER, 450)
     assert internet.cancelled == len(silent)
 

@@ -49,7 +49,7 @@ BAD_HELO = Finding("helo", "helo_not_fqdn", "not fqdn", 2, Consequence.REJECT, H
 ZEN_LINK = "https://zen.example/192.0.2.7"
 ON_ZEN = Finding("dnsbl", "dnsbl_listed", "on zen", 6, Consequence.REJECT, ZEN, ZEN_LINK, topic=ADDRESS_LISTS)
 ON_DBL = Finding("rhsbl", "rhsbl_sender_listed", "on dbl", 6, Consequence.REJECT, DBL, topic=Topic("sender", "lists"))
-VOUCHED = Finding("dnswl", "dnswl_listed", "on allow", effect=Effect((ADDRESS_LISTS,), allow_listed=True))
+ON_ALLOW = Finding("dnswl", "dnswl_listed", "on allow", effect=Effect((ADDRESS_LISTS,), allow_listed=True))
 UNTRUSTED = Finding("dnswl", "dnswl_untrusted", "on allow without trust")
 LOST = Finding("dnswl", "dnswl_unreachable", "no answer from allow", status=Status.UNKNOWN, effect=MAY_SUPPRESS)
 BLOCKED_ALLOW = Finding("dnswl", "dnswl_unknown", "no answer from allow", status=Status.UNKNOWN)
@@ -80,13 +80,13 @@ CASES = [
     ([TAGGED], Action.ACCEPT, None),
     ([GREY], Action.ACCEPT, None),
     # -- allow lists reach as far as the address lists
-    ([ON_ZEN, VOUCHED], Action.ACCEPT, None),
+    ([ON_ZEN, ON_ALLOW], Action.ACCEPT, None),
     ([ON_ZEN, UNTRUSTED], Action.REJECT, 554),
-    ([ON_DBL, VOUCHED], Action.REJECT, 554),
-    ([NO_PTR, ON_ZEN, VOUCHED], Action.REJECT, 450),
-    ([BAD_HELO, VOUCHED], Action.REJECT, 504),
+    ([ON_DBL, ON_ALLOW], Action.REJECT, 554),
+    ([NO_PTR, ON_ZEN, ON_ALLOW], Action.REJECT, 450),
+    ([BAD_HELO, ON_ALLOW], Action.REJECT, 504),
     ([ON_ZEN, LOST], Action.DEFER, 450),
-    ([ON_ZEN, LOST, VOUCHED], Action.ACCEPT, None),
+    ([ON_ZEN, LOST, ON_ALLOW], Action.ACCEPT, None),
     ([ON_ZEN, BLOCKED_ALLOW], Action.REJECT, 554),
     ([ON_ZEN, ON_DBL, LOST], Action.REJECT, 554),
     ([LOST], Action.ACCEPT, None),
@@ -107,7 +107,7 @@ CASES = [
 ]  # fmt: skip
 
 
-def vouched_for(found):
+def is_allow_listed(found):
     """Who is on an allow list that acts is not made to wait."""
     return any(each.effect.allow_listed and each.consequence in (None, Consequence.SCORE) for each in found)
 
@@ -117,7 +117,7 @@ def test_decide(findings, action, code):
     decision = decide(attempt(recipient="a@example.org"), findings, RULES)
     assert decision.action is action
     assert (decision.reply.code if decision.reply else None) == code
-    assert decision.wants_greylist is (action is Action.ACCEPT and not vouched_for(findings))
+    assert decision.wants_greylist is (action is Action.ACCEPT and not is_allow_listed(findings))
 
 
 def test_among_equals_the_first_check_words_the_reply():
@@ -125,8 +125,8 @@ def test_among_equals_the_first_check_words_the_reply():
     assert decide(attempt(), [ON_DBL, ON_ZEN], RULES).reply == DBL
 
 
-def test_a_lifted_listing_is_still_told():
-    decision = decide(attempt(), [ON_ZEN, VOUCHED], RULES)
+def test_a_suppressed_listing_is_still_shown():
+    decision = decide(attempt(), [ON_ZEN, ON_ALLOW], RULES)
     assert decision.findings[0].text == "on zen (suppressed: on allow)"
     assert decision.score == 0
 
@@ -294,7 +294,7 @@ def test_only_a_refusing_or_scoring_finding_refuses(found):
         assert any(finding.consequence in (Consequence.REJECT, Consequence.SCORE) for finding in found)
     if decision.action is Action.DEFER:
         assert decision.reply is not None
-    assert decision.wants_greylist is (decision.action is Action.ACCEPT and not vouched_for(found))
+    assert decision.wants_greylist is (decision.action is Action.ACCEPT and not is_allow_listed(found))
     assert (decision.reply is None) is (decision.action is Action.ACCEPT)
 
 
@@ -332,7 +332,7 @@ def test_nothing_suppresses_a_denial_and_no_override_takes_good_points_away():
     assert decide(attempt(), [own, good], RULES).score == -4
 
 
-@given(findings, st.sampled_from([OK, UNTRUSTED, VOUCHED, WARNED]))
+@given(findings, st.sampled_from([OK, UNTRUSTED, ON_ALLOW, WARNED]))
 def test_a_harmless_finding_makes_nothing_worse(found, neutral):
     order = [Action.ACCEPT, Action.GREYLIST, Action.DEFER, Action.REJECT]
     before, after = decide(attempt(), found, RULES), decide(attempt(), [*found, neutral], RULES)
