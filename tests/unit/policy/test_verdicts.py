@@ -326,7 +326,9 @@ async def test_a_store_that_hangs_holds_up_no_verdict() -> None:
     kept = opened(Hanging())
     kept.put(FULL)
     assert kept.write()
-    assert (await asyncio.wait({asyncio.ensure_future(kept.get(FULL.id))}, timeout=60))[0] == set()
+    reading = asyncio.ensure_future(kept.get(FULL.id))
+    assert (await asyncio.wait({reading}, timeout=60))[0] == set()
+    reading.cancel()
     kept.put(verdict("A"))
     assert await kept.get("A") == verdict("A")
 

@@ -79,7 +79,7 @@ async def test_a_strangers_dead_domain_is_no_outage(tmp_path: Path) -> None:
     net.root.add("evil. NS ns.evil.\nns.evil. A 45.9.0.1")
     for number in range(50):
         net.root.add(f"evil{number}. NS ns.evil{number}.\nns.evil{number}. A 45.9.1.{number}")
-    made, _ = await resolver(net, tmp_path)
+    made, priming = await resolver(net, tmp_path)
     begun = made.clock.monotonic()
     for number in range(400):
         name = f"x{number}.evil" if number % 2 else f"x{number}.evil{number % 50}"
@@ -89,6 +89,7 @@ async def test_a_strangers_dead_domain_is_no_outage(tmp_path: Path) -> None:
     own = [ask for ask in net.asked if (ask.qname, ask.qtype) == (b"\0", codes.NS)]
     assert 0 < len(own) <= 6 * (made.clock.monotonic() - begun) / 5 + 6, "a look every five seconds, at most"
     assert addresses(await made.ask("a.shop.com")) == ["193.0.0.2"]
+    priming.cancel()
 
 
 @virtual
@@ -96,10 +97,11 @@ async def test_silent_forwarders_for_a_strangers_names_are_no_outage(tmp_path: P
     net = Net()
     net.serve("10.53.0.1", lambda query, ask: Failed.TIMEOUT if ask.qname.endswith(b"\x04evil\0") else reply_to(query, aa=False))
     forward = (Forward(zone=".", servers=(Server(ip_address("10.53.0.1")),)),)
-    made, _ = await resolver(net, tmp_path, forward=forward)
+    made, priming = await resolver(net, tmp_path, forward=forward)
     for number in range(100):
         await made.ask(f"x{number}.evil")
         assert not made.parts.mesh.cut_off
+    priming.cancel()
 
 
 @pytest.mark.parametrize("fault", [Failed.TIMEOUT, Failed.UNREACHABLE])
@@ -107,7 +109,7 @@ async def test_silent_forwarders_for_a_strangers_names_are_no_outage(tmp_path: P
 async def test_who_is_cut_off_knows_it_and_fails_at_once(fault: Failed, tmp_path: Path) -> None:
     net = internet()
     cable = Cable(net)
-    made, _ = await resolver(net, tmp_path)
+    made, priming = await resolver(net, tmp_path)
     await made.ask("old.shop.com")
     cable.plugged, cable.fault = False, fault
     assert await until(True, made, 10) <= SECONDS
@@ -121,6 +123,7 @@ async def test_who_is_cut_off_knows_it_and_fails_at_once(fault: Failed, tmp_path
     await asyncio.sleep(60)
     assert {(ask.qname, ask.qtype) for ask in cable.sent} == {(b"\0", codes.NS)}, "nothing leaves but our own question"
     assert len(cable.sent) <= 60 * 2 * bounds.REACH_SERVERS
+    priming.cancel()
 
 
 @pytest.mark.parametrize("lasts", [30, 3000])
@@ -128,7 +131,7 @@ async def test_who_is_cut_off_knows_it_and_fails_at_once(fault: Failed, tmp_path
 async def test_the_end_of_an_outage_is_noticed_and_nothing_of_it_remains(lasts: int, tmp_path: Path) -> None:
     net = internet()
     cable = Cable(net)
-    made, _ = await resolver(net, tmp_path)
+    made, priming = await resolver(net, tmp_path)
     await made.ask("a.shop.com")
     cable.plugged = False
     await until(True, made, 10)
@@ -140,12 +143,13 @@ async def test_the_end_of_an_outage_is_noticed_and_nothing_of_it_remains(lasts: 
     while not addresses(await made.ask("same.shop.com")):  # noqa: ASYNC110
         await asyncio.sleep(0.5)
     assert made.clock.monotonic() - begun <= SECONDS
+    priming.cancel()
 
 
 @virtual
 async def test_a_root_that_is_silent_alone_is_no_outage(tmp_path: Path) -> None:
     net = internet()
-    made, _ = await resolver(net, tmp_path)
+    made, priming = await resolver(net, tmp_path)
     await made.ask("a.shop.com")
     net.serve(ROOT_SERVER, lambda query, ask: Failed.TIMEOUT)
     for number in range(60):
@@ -153,12 +157,13 @@ async def test_a_root_that_is_silent_alone_is_no_outage(tmp_path: Path) -> None:
         assert addresses(await made.ask(f"b{number}.shop.com")) == ["193.0.0.2"]
         assert not made.parts.mesh.cut_off
         await asyncio.sleep(1)
+    priming.cancel()
 
 
 @virtual
 async def test_somebody_on_the_way_who_answers_for_everybody_is_not_the_internet(tmp_path: Path) -> None:
     net = internet()
-    made, _ = await resolver(net, tmp_path)
+    made, priming = await resolver(net, tmp_path)
     await made.ask("a.shop.com")
 
     def liar(query, ask):  # type: ignore[no-untyped-def]
@@ -169,6 +174,7 @@ async def test_somebody_on_the_way_who_answers_for_everybody_is_not_the_internet
     for address in net.servers:
         net.serve(address, liar)
     assert await until(True, made, 30) <= 3 * SECONDS
+    priming.cancel()
 
 
 @virtual
@@ -177,13 +183,14 @@ async def test_servers_of_ones_own_zones_are_asked_all_the_same(tmp_path: Path) 
     net.serve("10.53.0.1", lambda query, ask: reply_to(query, "www.corp. A 10.0.0.1", aa=False))
     cable = Cable(net, "10.53.0.1")
     forward = (Forward(zone="corp", servers=(Server(ip_address("10.53.0.1")),)),)
-    made, _ = await resolver(net, tmp_path, forward=forward)
+    made, priming = await resolver(net, tmp_path, forward=forward)
     await made.ask("a.shop.com")
     cable.plugged = False
     await until(True, made, 10)
     assert addresses(await made.ask("www.corp")) == ["10.0.0.1"]
     await asyncio.sleep(10)
     assert made.parts.mesh.cut_off, "who answers within the resolver says nothing of the internet"
+    priming.cancel()
 
 
 # -- mail --------------------------------------------------------------------------------------------------------------------
