@@ -33,7 +33,7 @@ class ClientNames:
         self._resolver = resolver
         self._clock = clock
 
-    async def look(self, address: Address, *, deadline: float) -> ClientName:
+    async def lookup(self, address: Address, *, deadline: float) -> ClientName:
         """What the client is called, as far as that is known by `deadline` (monotonic seconds)."""
         attempt = Attempt(client_address=address)
 

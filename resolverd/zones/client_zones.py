@@ -62,7 +62,7 @@ class ClientZones:
     async def _by_name(self, client: Address, deadline: float, subzone: str) -> ZoneAnswer:
         if not is_public(client):  # who has no public address need not have a public name
             return ZoneAnswer(ttl=dnsbl_zone.DEFAULT_TTL)
-        names = await self._names.look(client, deadline=deadline)
+        names = await self._names.lookup(client, deadline=deadline)
         ttl = dnsbl_zone.DEFAULT_TTL if names.ttl is None else max(1, min(names.ttl, dnsbl_zone.DEFAULT_TTL))
         ttl = min(ttl, dnsbl_zone.PARTIAL_TTL) if names.partial else ttl
         if subzone == NOPTR and names.nameless:

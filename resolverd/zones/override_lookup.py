@@ -45,10 +45,10 @@ class OverrideLookup:
 
     async def lookup(self, subject: Address, *, deadline: float) -> OverrideResult:
         """The result for a client, whose names are looked up, by `deadline` (monotonic seconds)."""
-        host = await self._names.look(subject, deadline=deadline)
-        names = (host.name,) if host.name else ()
+        client = await self._names.lookup(subject, deadline=deadline)
+        names = (client.name,) if client.name else ()
         result = self._result(self._store.index.matches(Subjects(subject, names), self._clock.wall()))
-        return result._replace(ttl=PARTIAL_TTL) if host.partial and result.action is None else result
+        return result._replace(ttl=PARTIAL_TTL) if client.partial and result.action is None else result
 
     def _result(self, matches: list[OverrideMatch]) -> OverrideResult:
         deciding = decide_for_lists(matches)
