@@ -258,6 +258,14 @@ MAIL_SENDER_QUERIES: Final = 60
 servers (RFC 7208 §11.1). Apart, or a client could spend on its own names what it takes to find a forged sender out."""
 MAIL_ZONE_RATE: Final = 200
 """Queries a second to the servers of one registered domain for all mail together: many mails are as good as one large record."""
+MAIL_QUESTIONS: Final = 256
+"""Questions asked for one attempt: four names in forty lists are fewer, a check gone wild is stopped."""
+MAIL_TRANSACTIONS: Final = 2000
+"""Messages of which it is remembered what came back for their checks: more than a mail server has sessions."""
+MAIL_HEADERS: Final = 10_000
+"""Messages with headers due: instances are the mail server's, but as many as strangers open sessions."""
+MAIL_NAMES: Final = 1024
+"""Names of which it is remembered what they are: mail comes from where it came, but a stranger has any number."""
 MAIL_DOMAINS: Final = 4096
 """Domains for which that is remembered (they are a stranger's choice)."""
 
@@ -280,6 +288,12 @@ LIST_REVERIFICATIONS_PER_NETWORK: Final = 3
 none for the good client of a list gone bad)."""
 LIST_REVERIFICATION_NETWORKS: Final = 256
 """Networks remembered for that, twice as many as can have had one within two hours."""
+LIST_SUBJECTS: Final = 512
+"""Subjects of a list's answers that are told apart: one client that comes a thousand times is one answer."""
+LIST_ANSWERS: Final = 64
+"""Different answers of a list whose share in its history is kept (a list gone mad may have any number)."""
+KNOWN_GOOD_CLIENTS: Final = 256
+"""Clients known as good that are kept: enough to choose from, too few to be worth filling."""
 LIST_REPUTATIONS: Final = 4096
 """Reputations cached, so that a TXT answer is that of its A."""
 

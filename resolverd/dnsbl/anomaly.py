@@ -9,6 +9,8 @@ from collections.abc import Hashable
 from math import comb
 from typing import Final
 
+from resolverd import bounds
+
 RECENT: Final = 20
 """Answers that are held against the history."""
 FEWEST: Final = 4
@@ -20,12 +22,8 @@ HOLD_OFF: Final = 10.0
 MAX_HOLD_OFF: Final = 600.0
 CALM: Final = 3600.0
 """After so many seconds without an anomaly the hold-off begins anew."""
-_SUBJECTS: Final = 512
-"""Subjects that are told apart: one client that comes a thousand times is one answer."""
 _HISTORY: Final = 4000.0
 """Answers over which the history fades to half: some hours of a busy server."""
-_ANSWERS: Final = 64
-"""Different answers that are told apart."""
 
 
 class Anomaly:
@@ -45,7 +43,7 @@ class Anomaly:
             self._subjects.move_to_end(subject)
             return False
         self._subjects[subject] = None
-        if len(self._subjects) > _SUBJECTS:
+        if len(self._subjects) > bounds.LIST_SUBJECTS:
             self._subjects.popitem(last=False)
         self._recent.append(answer)
         if len(self._recent) > RECENT:
@@ -82,7 +80,7 @@ class Anomaly:
         self._history[answer] += 1
         self._total += 1
         if self._total >= _HISTORY:
-            faded = {each: count // 2 for each, count in self._history.most_common(_ANSWERS) if count > 1}
+            faded = {each: count // 2 for each, count in self._history.most_common(bounds.LIST_ANSWERS) if count > 1}
             self._history = Counter(faded)
             self._total = float(sum(faded.values()))
 

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Final
 
+from resolverd import bounds
 from resolverd.dnsbl.spec import IP4, Canary, ListSpec
 from resolverd.wire.names import Address
 
-MAX_KEPT: Final = 256
-"""Known-good clients kept: enough to choose from, too few to be worth filling."""
 ASKED: Final = 3
 """Known-good clients that a list is asked about at once."""
 NEEDED: Final = 2
@@ -54,7 +53,7 @@ class KnownGood:
         """An allow list or the greylist knows the client as good, and these lists (by id) did not list it."""
         self._known.setdefault(client, set()).update(cleared)
         self._known.move_to_end(client)
-        if len(self._known) > MAX_KEPT:
+        if len(self._known) > bounds.KNOWN_GOOD_CLIENTS:
             self._known.popitem(last=False)
 
     def is_unlisted_by(self, list_id: str, client: Address | str) -> bool:

@@ -5,17 +5,15 @@ The only module that knows the Public Suffix List (publicsuffix.org), which is c
 
 import re
 from functools import cache, lru_cache
-from typing import Final
 
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
+from resolverd import bounds
 from resolverd.wire.alabels import a_labels, in_ascii
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _MAX_TEXT = 253
 
-REMEMBERED: Final = 1024
-"""Names of which it is remembered what they are: several checks want to know the same, and mail comes from where it came."""
 
 
 @cache
@@ -40,7 +38,7 @@ def warm() -> None:
     a_labels("\u00fc")
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(bounds.MAIL_NAMES)
 def canonical(text: str) -> str | None:
     """The domain in lower case, as A-labels, without final dot; None for what is no host name at all.
 
@@ -65,7 +63,7 @@ def mailbox(address: str) -> str:
     return f"{local}@{in_ascii(domain)}" if at else domain
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(bounds.MAIL_NAMES)
 def registrable(domain: str) -> str | None:
     """The registered domain of a canonical domain; None if its top level domain is unknown or it is itself a registry's suffix.
 

@@ -6,14 +6,13 @@ Postfix asks once for each recipient, and all requests of one message share thei
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from resolverd import bounds
 from resolverd.generation import Generation
 from resolverd.mail.findings import Finding
 from resolverd.mail.request import Attempt
 from resolverd.policy.lookup_budget import LookupBudgets
 from resolverd.policy.lookups import LookupResults
 
-MAX_MESSAGES: Final = 2000
-"""Messages remembered at once: more than a mail server has sessions, and no more than so many strangers' replies."""
 MAX_AGE: Final = 60.0
 """Seconds for which what came back stands for the client: its recipients follow one another, lists change meanwhile."""
 
@@ -35,7 +34,7 @@ class TransactionCache:
     """
 
     def __init__(
-        self, generation: Generation | None = None, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE
+        self, generation: Generation | None = None, *, max_messages: int = bounds.MAIL_TRANSACTIONS, max_age: float = MAX_AGE
     ) -> None:
         self.generation = generation or Generation()
         self._transactions: OrderedDict[Attempt, tuple[float, Transaction, int]] = OrderedDict()

@@ -14,8 +14,6 @@ from typing import Final, TypeAlias
 from resolverd import bounds
 from resolverd.mail.sanitize import sanitize
 
-MAX_MESSAGES: Final = 10_000
-"""Messages with headers remembered at once: instances are the mail server's, but as many as strangers open sessions."""
 MAX_AGE: Final = 3600.0
 """Seconds a message's headers are remembered: a slow client with many recipients, not one that has gone away."""
 
@@ -50,7 +48,7 @@ class _Message:
 class HeaderQueue:
     """Headers due by instance; `now` is monotonic seconds."""
 
-    def __init__(self, *, max_messages: int = MAX_MESSAGES, max_age: float = MAX_AGE) -> None:
+    def __init__(self, *, max_messages: int = bounds.MAIL_HEADERS, max_age: float = MAX_AGE) -> None:
         self._messages: OrderedDict[str, _Message] = OrderedDict()
         self._max_messages = max_messages
         self._max_age = max_age

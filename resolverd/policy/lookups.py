@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding, Topic
@@ -44,8 +45,6 @@ from resolverd.wire.answer import Answer
 
 log = logging.getLogger(__name__)
 
-MAX_QUESTIONS: Final = 256
-"""Questions asked for one attempt: four names in forty lists are fewer, a check gone wild is stopped."""
 
 INTERNAL_ERROR: Final = "internal_error"
 """The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
@@ -156,7 +155,7 @@ async def run_lookups(
             answered = []
             senders: Collection[Question] | None = None
             for question in open_:
-                room = len(in_flight) + len(replies) < MAX_QUESTIONS
+                room = len(in_flight) + len(replies) < bounds.MAIL_QUESTIONS
                 if question in in_flight or not room or turns[question] > upto:
                     continue
                 if (reply := _from_cache(question, cached)) is not None:

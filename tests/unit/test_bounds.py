@@ -2,6 +2,7 @@
 still resolves under it. What is spent is one sum for the whole question, whatever it restarts.
 """
 
+import ast
 import asyncio
 import re
 import struct
@@ -13,12 +14,19 @@ import dns.rdatatype
 import dns.zonefile
 import pytest
 from scriptednet import ROOT_SERVER, Net, ScriptedResolver, Zone, addresses, errors, rcode, reply_to
-from virtualtime import virtual
+from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
+from resolverd.dnsbl.anomaly import Anomaly
 from resolverd.greylist.expressions import Expression
+from resolverd.mail.domains import registrable
 from resolverd.mail.findings import Action, SmtpReply, Verdict
+from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
+from resolverd.policy.cache import Transaction, TransactionCache
+from resolverd.policy.headers import Header, HeaderQueue
+from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
+from resolverd.policy.lookups import LookupResults
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
@@ -85,6 +93,35 @@ def test_every_limit_has_a_test() -> None:
     listed = set(" ".join(BY_BEHAVIOUR.values()).split())
     assert untested <= listed <= set(names), "name it in a test, or where a test meets it by what it does"
     assert not [path for path in BY_BEHAVIOUR if not (Path(__file__).parents[1] / path).exists()]
+
+
+NO_BOUNDS = frozenset((
+    "KEPT_FOR", "LINK_LIMIT", "LONGEST", "LONGEST_DELAY", "MAX_AGE", "MAX_ATTEMPTS", "MAX_DOMAIN", "MAX_GAPS",
+    "MAX_HOLD_OFF", "MAX_HOSTNAME", "MAX_KEY", "MAX_LABEL", "MAX_LOOKED_AT", "MAX_NAME", "MAX_NAMES", "MAX_OCTETS",
+    "MAX_SHOWN", "MAX_SUBJECT", "MAX_SUSPENSION", "MAX_TEXT", "MAX_TRIES", "MAX_TTL", "MAX_VALUE", "MAX_ZONE",
+    "REPLY_LIMIT", "UNPROVEN_KEPT_FOR", "_KEPT_FOR", "_LARGEST", "_LONGEST_RETRY", "_LONGEST_SOCKET_PATH",
+    "_MAX_CACHED", "_MAX_INTERNED", "_MAX_LABEL", "_MAX_OCTETS", "_MAX_REPORTED", "_MAX_SERVERS", "_MAX_STRING",
+    "_MAX_TEXT", "_MAX_TOLD", "_MOST_NETWORKS",
+))  # fmt: skip
+"""Sizes of protocols and formats, what the admin's own files may have, and what he is shown: no tables that strangers fill."""
+
+
+def is_number(node: ast.expr | None) -> bool:
+    if isinstance(node, ast.BinOp):
+        return is_number(node.left) and is_number(node.right)
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
+def test_bounds_stand_in_bounds() -> None:
+    found = set()
+    for path in Path(bounds.__file__).parent.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body if path != Path(bounds.__file__) else []:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and is_number(node.value):
+                target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+                found |= {target.id} if isinstance(target, ast.Name) else set()
+    named = {name for name in found if re.search("MAX|MOST|LIMIT|REMEMBERED|KEPT|LARGEST|LONGEST", name)}
+    assert len(named) > 20
+    assert not named - NO_BOUNDS, "a bound on what strangers can grow belongs into bounds.py"
 
 
 # -- queries ---------------------------------------------------------------------------------------------------------------
@@ -583,6 +620,28 @@ async def test_a_verdict_that_does_not_come_is_not_waited_for() -> None:
     begun = asyncio.get_running_loop().time()
     assert await PolicyServer(Silent(), Counters()).answer({"protocol_state": "RCPT"}) == "DUNNO"
     assert asyncio.get_running_loop().time() - begun == bounds.POLICY_HARD_STOP
+
+
+def test_what_is_remembered_of_mails_is_bounded() -> None:
+    headers, transactions = HeaderQueue(), TransactionCache()
+    known = Transaction(LookupResults({}, frozenset()), [], False, LookupBudgets.full(ZoneRates(VirtualClock())))
+    for number in range(bounds.MAIL_HEADERS + 100):
+        headers.put(str(number), Header.RECEIVED_SPF, "Received-SPF: none", 0.0)
+        transactions.put(Attempt(None, instance=str(number)), known, 0.0, transactions.generation.number)
+        registrable(f"m{number}.example.com")
+    assert (len(headers), len(transactions)) == (bounds.MAIL_HEADERS, bounds.MAIL_TRANSACTIONS)
+    assert registrable.cache_info().currsize == bounds.MAIL_NAMES
+
+
+def test_what_a_list_is_judged_by_is_bounded() -> None:
+    anomaly = Anomaly()
+    for number in range(20_000):
+        anomaly.observe(number, f"127.0.{number >> 8}.{number & 255}", 0.0)
+    assert len(anomaly._subjects) == bounds.LIST_SUBJECTS
+    assert len(anomaly._history) < 5000
+    for number in range(20_000):
+        anomaly.observe(-number, f"127.0.{number % 100}.0", 0.0)
+    assert len(anomaly._history) <= 4000 / 2 + bounds.LIST_ANSWERS
 
 
 # -- SPF and expressions ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from virtualtime import virtual
 from resolverd import bounds
 from resolverd.dnsbl.anomaly import Anomaly
 from resolverd.dnsbl.health import OUTAGE, Health
-from resolverd.dnsbl.known_good import MAX_KEPT, KnownGood, random_canary
+from resolverd.dnsbl.known_good import KnownGood, random_canary
 from resolverd.dnsbl.list_state import Reverifications
 from resolverd.dnsbl.spec import IP4
 from resolverd.failures import Unknown, Why
@@ -124,9 +124,9 @@ def test_known_good_clients_are_bounded_and_are_no_canaries_of_a_list_that_lists
     known_good.add(CLIENT, ["spamcop"])
     assert known_good.unlisted_by("spamcop") == [CLIENT]
     assert known_good.unlisted_by("spamhaus-zen") == []
-    for n in range(MAX_KEPT + 10):
+    for n in range(bounds.KNOWN_GOOD_CLIENTS + 10):
         known_good.add(client(n), ["spamcop"])
-    assert len(known_good.unlisted_by("spamcop")) == MAX_KEPT
+    assert len(known_good.unlisted_by("spamcop")) == bounds.KNOWN_GOOD_CLIENTS
     assert CLIENT not in known_good.unlisted_by("spamcop")
 
 

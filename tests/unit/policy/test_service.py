@@ -10,6 +10,7 @@ import pytest
 from mailcases import CLIENT, LISTS, REVERSE, World, a, attempt, clear, codes, dns, listed, mx, ptr
 from virtualtime import VirtualClock, virtual
 
+from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.organisation import VerifiedDomains
@@ -23,7 +24,7 @@ from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.rhsbl import RhsblOptions
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
-from resolverd.policy.lookups import MAX_QUESTIONS, LookupResults, reply_of
+from resolverd.policy.lookups import LookupResults, reply_of
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.policy.verdicts import VerdictStore
@@ -530,7 +531,7 @@ class Insatiable:
 async def test_a_check_that_never_has_enough_is_stopped():
     setup = Setup(Internet(rtt=0.001), checks=lambda lists: (Insatiable(),))
     verdict = await setup.verdict()
-    assert len(setup.internet.asked) == MAX_QUESTIONS
+    assert len(setup.internet.asked) == bounds.MAIL_QUESTIONS
     assert verdict.action is Action.ACCEPT
 
 
