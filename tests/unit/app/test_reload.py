@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from functools import partial
@@ -15,7 +17,7 @@ import pytest
 from msgspec import Struct
 
 from resolverd.app.reload import Outcome
-from resolverd.app.serve import _Daemon
+from resolverd.app.serve import _Daemon, _log_by
 from resolverd.app.service import Service
 from resolverd.config import parse
 from resolverd.config.settings import ListTable, Settings
@@ -166,9 +168,11 @@ def text(values: Mapping[str, Any]) -> str:
     return "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
 
 
-_PASSED_OVER = frozenset(
-    {"Counters", "Generation", "Plan", "Catalogue", "Settings", "Driver", "OutsideNetwork", "Supervisor", "Reloader", "_Chance"}
-)
+_PASSED_OVER = frozenset({
+    "Counters", "Generation", "Plan", "Catalogue", "Settings", "Driver", "OutsideNetwork", "MemoryStore", "Supervisor",
+    "Reloader", "InfraCache", "_Chance", "_unprimed", "_primed", "_failed", "_cut_off",
+})  # fmt: skip
+"""Classes and attributes that are no part of a configuration, or change by themselves."""
 _LEAVES = (str, bytes, int, float, bool, type(None), Enum, Path, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 
@@ -197,12 +201,12 @@ def walk(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, str]]:
     elif kind.__module__.startswith("resolverd."):
         names = [name for each in kind.__mro__ for name in getattr(each, "__slots__", ())]
         for name in (*names, *getattr(thing, "__dict__", ())):
-            if hasattr(thing, name):
+            if name not in _PASSED_OVER and hasattr(thing, name):
                 yield from walk(getattr(thing, name), f"{path}.{name}", seen)
 
 
 class Running(_Daemon):
-    """The whole daemon in this process; `body` is run in place of waiting for its end."""
+    """The whole daemon in this process; `body` is run until its end."""
 
     def __init__(self, folder: Path, body: Callable[["Running"], Any]) -> None:
         self.file = folder / "config.toml"
@@ -211,7 +215,9 @@ class Running(_Daemon):
         self.values = dict(BASE)
         self.write()
         super().__init__(self._read(), self.file, Pseudonyms(b"", ()))
+        _log_by(self._settings, self._pseudonyms)
         self.service: Service
+        self.running: asyncio.Task[None]
 
     def write(self, **changes: Any) -> None:
         self.file.write_text(text({**self.values, **changes}))
@@ -219,21 +225,24 @@ class Running(_Daemon):
     def _read(self) -> Settings:
         return parse(self.file.read_text(), self.folder)
 
-    async def _until_told(self, service: Service) -> None:
-        self.service = service
-        self._still()
-        await self.body(self)
+    def _heed_signals(self, service: Service) -> asyncio.Event:
+        self.service, ended = service, asyncio.Event()
+        self.running = asyncio.create_task(self._run(ended))
+        return ended
 
-    def _still(self) -> None:
-        """Nothing happens by itself."""
-        for name in self.service.supervisor.states():
-            self.service.supervisor.cancel(name)
+    async def _run(self, ended: asyncio.Event) -> None:
+        supervisor, run = self.service.supervisor, self.service.supervisor.run
+        for name in supervisor.states():
+            supervisor.cancel(name)
+        # Nothing happens by itself but what a reload waits for.
+        supervisor.run = lambda name, work, once=False: run(name, work, once=True) if once else None
+        try:
+            await self.body(self)
+        finally:
+            ended.set()
 
     async def reload(self) -> Outcome:
-        try:
-            return await self.service._reloader.reload()
-        finally:
-            self._still()
+        return await self.service._reloader.reload()
 
     def made_of(self) -> dict[str, str]:
         """What is in force, down to plain values."""
@@ -254,6 +263,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Runs the daemon with a body; the loggers are afterwards as they were."""
     monkeypatch.setenv("RESOLVERD_TEST_KEY", "abcdefghijklmnopqrstuvwxyz")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("resolverd.app.serve.tune", lambda: None)
     (tmp_path / "other.hints").write_text(". 3600 NS a.example.\na.example. 3600 A 192.0.2.53\n")
     (tmp_path / "anchors").write_text("")
     (tmp_path / "access").write_text("192.0.2.1 REJECT\n")
@@ -264,7 +274,13 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     before = [(list(each.handlers), each.level, each.propagate) for each in loggers]
 
     def run(body: Callable[[Running], Any]) -> None:
-        asyncio.run(Running(tmp_path, body).run())
+        async def whole() -> None:
+            daemon = Running(tmp_path, body)
+            async with asyncio.timeout(120):
+                await daemon.run()
+            await daemon.running
+
+        asyncio.run(whole())
 
     yield run
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
@@ -296,5 +312,101 @@ def test_every_key_takes_effect_or_is_said_to_need_a_start(running: Callable[[Ca
         await daemon.reload()
         assert (faulty, neither, both) == ([], [], [])
         assert daemon.made_of() == before, "and all of it changes back"
+
+    running(body)
+
+
+def test_a_faulty_configuration_changes_nothing(running: Callable[[Callable[[Running], Any]], None]) -> None:
+    async def body(daemon: Running) -> None:
+        before = daemon.made_of()
+        daemon.write(**{"cache.size": "32MiB", "zone.origin": "other.internal", "greylist.delay": "soon"})
+        assert [fault.path for fault in (await daemon.reload()).faults] == ["greylist.delay"]
+        daemon.write(**{"zone.origin": "other.internal", "lists.own.codes": {}})
+        assert (await daemon.reload()).faults
+        daemon.file.write_text("this is no TOML")
+        assert (await daemon.reload()).faults
+        assert daemon.made_of() == before
+
+    running(body)
+
+
+def test_what_needs_a_start_is_said_until_it_is_taken_back(running: Callable[[Callable[[Running], Any]], None]) -> None:
+    async def body(daemon: Running) -> None:
+        def said(outcome: Outcome) -> list[str]:
+            return [remark for remark in outcome.remarks if "next start" in remark]
+
+        daemon.write(**{"dns.listen": ["127.0.0.2:0"]})
+        for _ in range(2):
+            assert said(await daemon.reload()) == ["dns.listen has changed: that takes effect at the next start"]
+        daemon.write()
+        assert said(await daemon.reload()) == []
+
+    running(body)
+
+
+def test_a_secret_is_read_again(running: Callable[[Callable[[Running], Any]], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(daemon: Running) -> None:
+        daemon.write(**{"http.token": {"env": "RESOLVERD_TEST_KEY"}, "lists.own.key": {"env": "RESOLVERD_TEST_KEY"}})
+        await daemon.reload()
+        before = daemon.made_of()
+        monkeypatch.setenv("RESOLVERD_TEST_KEY", "zyxwvutsrqponmlkjihgfedcba")
+        await daemon.reload()
+        changed = {path.rpartition(".")[2] for path, value in daemon.made_of().items() if before.get(path) != value}
+        assert {"_token", "zone"} <= changed
+
+    running(body)
+
+
+def test_reloads_come_one_after_the_other_and_who_waits_shares_one(running: Callable[[Callable[[Running], Any]], None]) -> None:
+    async def body(daemon: Running) -> None:
+        loop, entered, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+        reader = daemon.service._reloader
+        load, at_work, readings = daemon._load, 0, 0
+
+        def slow() -> Settings:
+            nonlocal at_work, readings
+            at_work, readings = at_work + 1, readings + 1
+            assert at_work == 1, "two at once"
+            loop.call_soon_threadsafe(entered.set)
+            assert go_on.wait(10)
+            at_work -= 1
+            return load()
+
+        reader._load = slow
+        first = asyncio.create_task(reader.reload())
+        await entered.wait()
+        daemon.write(**{"zone.origin": "other.internal"})
+        others = [asyncio.create_task(reader.reload()) for _ in range(3)]
+        await asyncio.sleep(0)
+        go_on.set()
+        outcomes = await asyncio.gather(first, *others)
+        assert not any(outcome.faults for outcome in outcomes)
+        assert readings == 2, "what was written since the first began is read once for all who ask"
+        assert daemon.service.runtime.settings.zone.origin == "other.internal"
+
+    running(body)
+
+
+def test_a_file_that_hangs_costs_a_reload_and_nothing_else(
+    running: Callable[[Callable[[Running], Any]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(daemon: Running) -> None:
+        before = daemon.made_of()
+        pipe = daemon.file
+        pipe.unlink()
+        os.mkfifo(pipe)
+        monkeypatch.setattr("resolverd.app.reload._PATIENCE", 0.1)
+        hanging = pipe
+        try:
+            (fault,) = (await daemon.reload()).faults
+            assert "hang" in fault.text
+            assert daemon.made_of() == before
+            monkeypatch.setattr("resolverd.app.reload._PATIENCE", 30.0)
+            hanging = pipe.rename(daemon.folder / "pipe")
+            daemon.write(**{"zone.origin": "other.internal"})
+            assert not (await daemon.reload()).faults, "no later reload waits behind it"
+            assert daemon.service.runtime.settings.zone.origin == "other.internal"
+        finally:
+            os.close(os.open(hanging, os.O_RDWR | os.O_NONBLOCK))  # whoever still reads it comes to its end
 
     running(body)

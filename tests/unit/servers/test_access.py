@@ -116,3 +116,13 @@ HOSTS = [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("192.0.2.1", 
 @pytest.mark.parametrize(("host", "expected"), HOSTS)
 def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_a_reload_takes_other_networks_and_forgets_no_rate() -> None:
+    client, other = "192.0.2.1", "198.51.100.1"
+    access = Access([ip_network("192.0.2.0/24")], Allowance(1, 1.0))
+    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [Admission.ALLOWED, Admission.REFUSED]
+    access.configure([ip_network("192.0.2.0/24"), ip_network("198.51.100.0/24")], Allowance(1, 1.0))
+    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [Admission.LIMITED, Admission.ALLOWED]
+    access.configure([ip_network("192.0.2.0/24")], Allowance(2, 1.0))
+    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [Admission.ALLOWED, Admission.REFUSED]
