@@ -2,7 +2,8 @@
 
 - `resolver`: the resolver          - `policy`: lists, checks, verdict, greylisting
 - `runtime`: these together, once for each configuration that is read, over what outlives it
-- `service`: all of it without sockets: what goes on by itself, what HTTP calls work on (`capabilities`), and its reload
+- `reload`: the configuration read again, off the event loop, one reading after the other
+- `service`: all of it without sockets: what goes on by itself, what HTTP calls work on (`capabilities`)
 - `serve`: the daemon's life, from bind to SIGTERM     - `sockets`: binding, with errors that help
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `named_files`: everything else that a configuration names
