@@ -4,31 +4,38 @@ A caching recursive resolver, an engine that asks all DNS lists at once within t
 one DNS answer what they say, and the verdict on a delivery attempt for Postfix's policy protocol and HTTP, with greylisting
 compatible with Postgrey. When in doubt or broken, mail passes.
 
-The map. Arrows (imports) point down only; import-linter holds them (``pyproject.toml``)::
+The map. Imports point down only; import-linter holds that (``pyproject.toml``), and each package's docstring goes on::
 
-    5  cli  app  config                         commands · everything put together · config.toml
-    4  edge                                     sockets: dns_udp dns_tcp policy http, access
-    3  flow                                     the order of things: answer resolve recurse · screen hearing · fanout
-    2  net  store                               the network, and what is kept
-    1  cache  authority  recursion  mail        cores: they decide, and touch nothing
-    0  wire  watch  bounds  durations           DNS octets, counters and logs, limits, units of time
-       failures  quota                          failures as values, how much may be asked
+    cli          the commands
+    app          everything put together: runtime, serve, supervise, reload
+    config       config.toml
+    servers      the sockets: dns, policy, http
+    zones        what lists and clients look like as DNS
+    policy       a delivery attempt and its verdict
+    clients      what is known of clients
+    greylist  overrides
+    dnsbl  spf   the lists, asked and believed · RFC 7208
+    resolver     from a question to its answer: local data, caches, recursion
+    net  state   the internet's sockets · what is kept
+    mail         values of the mail side: attempt, lookups, findings
+    wire         values of the DNS: names, rdata, messages
+    logs  metrics  bounds  failures  generation  clock  durations
 
 Two paths run through it::
 
-    a packet                                      an attempt
-      edge.dns_udp, edge.dns_tcp                    edge.policy, edge.http
-      wire.peek            what is asked            mail.attempt           what is known
-      cache.packets        known? patch, out        flow.screen            the order of screening
-      flow.answer          whose name is it?          flow.hearing           the checks, asked side by side
-        flow.listzones       the lists': ───────▶       mail.checks            what to ask, what it means
-          mail.combined                                flow.fanout            the lists, within quota and deadline
-        flow.resolve         built in, remembered ◀──   flow.resolve           names
-          flow.recurse       nobody's                 mail.verdict           the fold
-            recursion.iterate  yields Asks              flow.greylisting     only while undecided
-            flow.driving       has them carried           mail.greylist, store
-            net.exchange       carries them
-      wire.render          the reply                edge.policy_wire       the action; or JSON
+    a packet                                        an attempt
+      servers.dns.udp, tcp                            servers.policy.server, servers.http.routes.verdict
+      wire.peek               what is asked           mail.request            what is known of it
+      resolver.cache.packets  known? patch, send      policy.service          the order of things
+      zones.answer            whose name is it?         policy.evaluate         the checks, side by side
+        zones.lists           made of lists: ─────▶       policy.checks           what to ask, what it means
+          zones.dnsbl_zone                                dnsbl.engine            the lists, within quota and deadline
+        resolver.answer       local or cached ◀────       resolver.answer         names
+          resolver.mesh       recursed for              policy.verdict          the fold
+            iterator.iterate  yields Asks               greylist.service        only while undecided
+            resolver.driver   performs them               greylist.decide, state
+            net.outside       carries them            servers.policy.protocol the action; or JSON
+      wire.render             the reply
 """
 
 __version__ = "0.1.0"

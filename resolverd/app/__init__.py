@@ -1,10 +1,11 @@
-"""Floor 5: the composition root. Everything is put together here, and only here.
+"""The composition root. Everything is put together here, and only here.
 
 - `resolver`: the resolver          - `policy`: lists, checks, verdict, greylisting
 - `runtime`: these together, once for each configuration that is read, over what outlives it
 - `reload`: the configuration read again, off the event loop, one reading after the other
 - `service`: all of it without sockets: what goes on by itself, what HTTP calls work on (`capabilities`)
-- `serve`: the daemon's life, from bind to SIGTERM     - `sockets`: binding, with errors that help
+- `serve`: the daemon's life, from bind to SIGTERM · `supervise`: tasks that live as long
+- `sockets`: binding, with errors that help
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `named_files`: everything else that a configuration names
 - `banner`: what is said at start

@@ -2,7 +2,7 @@
 
 - `service`: the order of things, from attributes to verdict · `evaluate`: the checks, their `lookups` side by side, within
   `lookup_budget`, once a message (`cache`)
-- `checks`: one file a check, each a `check.Check`: what it asks, and how it judges what came back; made with `evidence`, `iprev`
+- `checks`: one file a check, each a `Check` (`check`): what it asks, and how it judges the replies; made with `evidence`, `iprev`
   (the client's names), `listings`, `local_domains` (those that are ours)
 - `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there?
 - `headers`: queued by message · `verdicts`: kept by reference · `client_names`: what a client is called, asked by itself

@@ -5,7 +5,8 @@
                  macros     %{…} to text
                  evaluate   the record applied to the subject, a generator over `mail.lookups.Lookup`; `follow` runs it with the
                             replies so far: what is next, or what came of it
-                 identities which subjects an attempt has
+                 clientnames  the client's names, confirmed (§5.5)
+                 identities   which subjects an attempt has
                  header     the outcome on delivered mail
 
 Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
