@@ -49,7 +49,7 @@ class Answerer:
         self._zones = zones
         self._resolve = resolve
 
-    def at_once(self, query: Query) -> Answer | None:
+    def try_cached(self, query: Query) -> Answer | None:
         """The answer, where it needs no waiting; None where `answer` has to be awaited."""
         if (answer := _not_for_us(query)) is not None:
             return answer

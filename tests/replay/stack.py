@@ -45,7 +45,7 @@ class Stack:
         body = self.responder.packets.get(key(packet, udp), self.responder.now())
         if body is not None:
             return packet[:2] + body
-        reply = self.responder.at_once(packet, udp)
+        reply = self.responder.try_cached(packet, udp)
         return await self.responder.answer(packet, reply, udp, True) if isinstance(reply, Query) else reply
 
     async def aclose(self) -> None:

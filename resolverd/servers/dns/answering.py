@@ -84,7 +84,7 @@ class Responder:
             return render.refuse(query)
         return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _PROHIBITED)
 
-    def at_once(self, packet: bytes, udp: bool) -> bytes | Query | None:
+    def try_cached(self, packet: bytes, udp: bool) -> bytes | Query | None:
         """The reply where it needs no waiting, the question where `answer` has to be awaited, or None for silence."""
         query = peek(packet)
         if query is None:
@@ -92,7 +92,7 @@ class Responder:
         if isinstance(query, Refusal):
             self.counters.add("dns_malformed", rcode=codes.rcode_text(query.rcode))
             return render.refuse(query)
-        answer = self.answerer.at_once(query)
+        answer = self.answerer.try_cached(query)
         return query if answer is None else self._reply(packet, query, answer, udp, self.packets.generation.number)
 
     async def answer(self, packet: bytes, query: Query, udp: bool, local: bool) -> bytes | None:

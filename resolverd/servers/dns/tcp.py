@@ -129,7 +129,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self._send(responder.refuse(packet, admission))
                 return
             body = responder.packets.get(key(packet, False), now)
-            reply = responder.at_once(packet, False) if body is None else packet[:2] + body
+            reply = responder.try_cached(packet, False) if body is None else packet[:2] + body
         except Exception as error:
             reply = responder.failed(packet, error)
         if isinstance(reply, Query):

@@ -81,7 +81,7 @@ class UdpEdge:
 
     def _take(self, packet: bytes, client: Any, source: Any = None) -> bytes | None:
         """The reply to what is not among the prepared ones, where it needs no waiting."""
-        reply = self._responder.at_once(packet, True)
+        reply = self._responder.try_cached(packet, True)
         if not isinstance(reply, Query):
             return reply
         if len(self._pending) >= bounds.MAX_PENDING or self._clients[client_key(client[0])] >= _waiting_at_most(client[0]):

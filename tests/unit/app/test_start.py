@@ -38,7 +38,7 @@ class Slow(MemoryStore):
 
 async def answer(service: Service, name: str) -> int:
     query = Query(1, 0x0100, from_text(name), codes.A, codes.IN, None, b"", 0)
-    return (service.runtime.answerer.at_once(query) or await service.runtime.answerer.answer(query, local=True)).rcode
+    return (service.runtime.answerer.try_cached(query) or await service.runtime.answerer.answer(query, local=True)).rcode
 
 
 @virtual

@@ -218,7 +218,7 @@ class Telling(Answerer):
     def __init__(self) -> None:
         pass
 
-    def at_once(self, query: Query) -> Answer | None:
+    def try_cached(self, query: Query) -> Answer | None:
         data = next(ANSWERS).to_bytes(4)
         return Answer(codes.NOERROR, (RRset(query.qname, query.qtype, 300, (data,)),))
 
@@ -258,7 +258,7 @@ def test_different_questions_never_share_a_packet(questions: list[tuple[str, int
         body = packets.get(key(packet, udp), 1000.0)
         assert body == seen.get(question), "an entry of another question, or none where there is one"
         if body is None:
-            reply = responder.at_once(packet, udp)
+            reply = responder.try_cached(packet, udp)
             assert isinstance(reply, bytes)
             assert reply[:2] == packet[:2]
             assert from_text(question[0]) in reply, "the letters as asked"

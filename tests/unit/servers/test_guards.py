@@ -71,7 +71,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "the packet cache, looked into": (PacketCache, "get"),
     "the packet cache, filled": (PacketCache, "put"),
     "reading the question": (answering, "peek"),
-    "the answer at once": (Answerer, "at_once"),
+    "the answer at once": (Answerer, "try_cached"),
     "the answer after a while": (Answerer, "answer"),
     "rendering": (render, "render"),
 }
