@@ -26,8 +26,7 @@ import msgspec
 
 from bench.measure import in_the_lab, table
 from resolverd.app.service import Service
-from resolverd.config.settings import Dnsbl, Settings
-from resolverd.config.settings import Http as HttpSettings
+from resolverd.config.settings import DnsblSettings, HttpSettings, Settings
 from resolverd.mail.findings import Action
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
@@ -207,7 +206,7 @@ def play(log: Log, strategy: str) -> tuple[Counter[str], dict[str, int], Counter
 
     async def run() -> tuple[Counter[str], dict[str, int], Counter[str], list[int]]:
         internet = Internet(log)
-        settings = msgspec.structs.replace(Settings(), dnsbl=Dnsbl(strategy=strategy), http=HttpSettings())  # type: ignore[arg-type]
+        settings = msgspec.structs.replace(Settings(), dnsbl=DnsblSettings(strategy=strategy), http=HttpSettings())  # type: ignore[arg-type]
         service = Service(settings, internet, MemoryStore(), LoopClock(), Counters())
         service.start()
         await asyncio.sleep(30)

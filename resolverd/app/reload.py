@@ -26,7 +26,7 @@ _AT_START = ("dns.listen", "policy.listen", "http.listen", "resolver.outgoing_ad
 """Keys that are acted on at the start alone: sockets, and what stands behind them."""
 
 
-class Outcome(NamedTuple):
+class ReloadResult(NamedTuple):
     """What became of a reload: with `faults` the old configuration stays; else `remarks` on the new one."""
 
     faults: tuple[ConfigFault, ...] = ()
@@ -48,12 +48,12 @@ class Reloader:
         self._started = current().settings
         self._lock = asyncio.Lock()
         self._begun = self._ended = 0
-        self._outcome = Outcome()
+        self._outcome = ReloadResult()
 
-    async def reload(self) -> Outcome:
+    async def reload(self) -> ReloadResult:
         """Read the configuration again. Whoever comes while that is done has it done once more, together with others."""
         if self._load is None:
-            return Outcome((ConfigFault("", "there is no configuration file to read again"),))
+            return ReloadResult((ConfigFault("", "there is no configuration file to read again"),))
         asked = self._begun
         async with self._lock:
             if self._ended <= asked:
@@ -63,20 +63,20 @@ class Reloader:
                 self._ended = number
             return self._outcome
 
-    async def _reload(self, load: Callable[[], Settings]) -> Outcome:
+    async def _reload(self, load: Callable[[], Settings]) -> ReloadResult:
         try:
             plan = await self._read(load)
         except ConfigError as error:
             log.error("the configuration has faults, the old one stays in force:")
             for fault in error.faults:
                 log.error("  %s", fault)
-            return Outcome(tuple(error.faults))
+            return ReloadResult(tuple(error.faults))
         taken = await self._take(plan)
         remarks = tuple(map(str, plan.external.faults)) + tuple(self._remarks(taken))
         for remark in remarks:
             log.warning("%s", remark)
         log.info("the configuration was read again")
-        return Outcome(remarks=remarks)
+        return ReloadResult(remarks=remarks)
 
     async def _read(self, load: Callable[[], Settings]) -> Plan:
         """Everything read, in a thread of its own, in which no reading waits behind one that hangs. Raises ConfigError."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.config.files import read_text
-from resolverd.config.settings import Resolver, Settings
+from resolverd.config.settings import ResolverSettings, Settings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
 from resolverd.net.udp import BufferedRandom
@@ -216,7 +216,7 @@ def _options(
     )
 
 
-def root_hints(wanted: Resolver | None) -> Hints:
+def root_hints(wanted: ResolverSettings | None) -> Hints:
     """The root's servers from the hints file that is `wanted`, or those shipped. Raises ConfigError.
 
     Where everything is forwarded, nobody asks them, and the file may be empty.

@@ -30,7 +30,7 @@ from resolverd.metrics import Counters
 from resolverd.net.outside import OutsideNetwork
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers import unix_socket
-from resolverd.servers.access import Access
+from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import tcp as dns_tcp
 from resolverd.servers.dns import udp as dns_udp
 from resolverd.servers.dns.answering import Responder
@@ -352,8 +352,8 @@ def _memory_remarks(settings: Settings) -> list[str]:
     ]
 
 
-def _access(settings: Settings) -> Access:
-    return Access(settings.dns.allow, settings.dns.client_rate)
+def _access(settings: Settings) -> AccessControl:
+    return AccessControl(settings.dns.allow, settings.dns.client_rate)
 
 
 def _shown(sock: socket.socket) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from resolverd.cli.options import Failed
+from resolverd.cli.options import CommandError
 from resolverd.config.files import MAX_OCTETS
 from resolverd.greylist.allow_files import client_lines, recipient_lines
 
@@ -22,13 +22,13 @@ class Added(NamedTuple):
 def add(file: Path, lines: Mapping[str, str], source: str, *, of_recipients: bool) -> Added:
     """Put the lines whose entries are not there yet at the end of the file, below a remark that names their source.
 
-    All of them or, raising Failed or OSError, none. What stands there stays as it is.
+    All of them or, raising CommandError or OSError, none. What stands there stays as it is.
     """
     directory = file.parent
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = directory.stat()
     if os.geteuid() not in (0, owner.st_uid):
-        raise Failed(f"{directory} belongs to user {owner.st_uid}: run this as that user or as root")
+        raise CommandError(f"{directory} belongs to user {owner.st_uid}: run this as that user or as root")
     with _alone(directory):
         text = file.read_text("utf-8", "surrogateescape") if file.exists() else ""
         known, _ = (recipient_lines if of_recipients else client_lines)(text)
@@ -37,7 +37,7 @@ def add(file: Path, lines: Mapping[str, str], source: str, *, of_recipients: boo
             before = [text.removesuffix("\n")] if text else []
             whole = "\n".join([*before, f"# from {source}", *new, ""]).encode("utf-8", "surrogateescape")
             if len(whole) > MAX_OCTETS:
-                raise Failed(f"{file} would have more than {MAX_OCTETS} octets, beyond which nothing is read")
+                raise CommandError(f"{file} would have more than {MAX_OCTETS} octets, beyond which nothing is read")
             _replace(file, whole, owner)
     return Added(len(new), len(lines) - len(new))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from resolverd.cli.options import Failed
+from resolverd.cli.options import CommandError
 from resolverd.config import Settings
 from resolverd.servers import unix_socket
 
@@ -23,7 +23,7 @@ class Unreachable(Exception):
     """No daemon answers."""
 
 
-class Refused(Failed):
+class Refused(CommandError):
     """The daemon answered with a problem document."""
 
     def __init__(self, status: int, detail: str):
@@ -31,7 +31,7 @@ class Refused(Failed):
         self.status = status
 
 
-class Daemon:
+class DaemonClient:
     """The daemon of this configuration."""
 
     def __init__(self, settings: Settings):
@@ -80,7 +80,7 @@ class Daemon:
             response = connection.getresponse()
             answer = response.read()
         except TimeoutError:
-            raise Failed(f"the daemon at {where} does not answer") from None
+            raise CommandError(f"the daemon at {where} does not answer") from None
         except PermissionError:
             raise
         except (OSError, HTTPException) as error:
@@ -88,13 +88,13 @@ class Daemon:
         finally:
             connection.close()
         if response.getheader("Server") != "resolverd":
-            raise Failed(f"what answers at {where} is not resolverd; http.listen in the configuration names the address")
+            raise CommandError(f"what answers at {where} is not resolverd; http.listen in the configuration names the address")
         try:
             document = json.loads(answer)
         except ValueError:
-            raise Failed(f"the daemon at {where} gave an answer that is not JSON") from None
+            raise CommandError(f"the daemon at {where} gave an answer that is not JSON") from None
         if response.status in (401, 403) and self._socket is None:
-            raise Failed(f"this is not open to everybody on this machine (http.open): {self._shut_out}")
+            raise CommandError(f"this is not open to everybody on this machine (http.open): {self._shut_out}")
         if response.status >= 400:
             raise Refused(response.status, _detail(document))
         return document
@@ -112,7 +112,7 @@ class _SocketConnection(HTTPConnection):
         self.sock = unix_socket.connect(self._path, _TIMEOUT)
         user = unix_socket.peer_user(self.sock)
         if user not in (0, os.geteuid(), self._path.parent.stat().st_uid):
-            raise Failed(f"who listens on {self._path} is user {user}, and not the daemon")
+            raise CommandError(f"who listens on {self._path} is user {user}, and not the daemon")
 
 
 def _detail(document: Any) -> str:
@@ -121,6 +121,6 @@ def _detail(document: Any) -> str:
     return "the daemon refused"
 
 
-def no_daemon(daemon: Daemon) -> Failed:
+def no_daemon(daemon: DaemonClient) -> CommandError:
     """The failure of a command that needs one."""
-    return Failed(f"no daemon answers at {daemon.address}; start it with: resolverd serve")
+    return CommandError(f"no daemon answers at {daemon.address}; start it with: resolverd serve")

@@ -13,7 +13,7 @@ VERDICT_STATUS: Final = {"accept": 0, "defer": 10, "greylist": 10, "reject": 20}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class Failed(click.ClickException):
+class CommandError(click.ClickException):
     """A command that could not do its work: one line on stderr, status 1."""
 
     def show(self, file: Any = None) -> None:

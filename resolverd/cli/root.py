@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from resolverd import __version__
-from resolverd.cli.options import CONFIGURATION_ERROR, Failed, config_option, config_path
+from resolverd.cli.options import CONFIGURATION_ERROR, CommandError, config_option, config_path
 from resolverd.failures import ConfigError
 
 _COMMANDS = ("serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "store", "import")
@@ -44,7 +44,7 @@ class _Commands(click.Group):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise Failed(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
+            raise CommandError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,8 +11,8 @@ from typing import Final
 
 import click
 
-from resolverd.cli.daemon import Daemon, Unreachable
-from resolverd.cli.options import Failed
+from resolverd.cli.daemon import DaemonClient, Unreachable
+from resolverd.cli.options import CommandError
 from resolverd.clock import SystemClock
 from resolverd.config import Settings
 from resolverd.failures import StoreError
@@ -33,7 +33,7 @@ _BATCH: Final = 5000
 
 def records(settings: Settings) -> Iterator[Stored]:
     """Every record of the store, in order."""
-    daemon = Daemon(settings)
+    daemon = DaemonClient(settings)
     try:
         page = daemon.get("v1", "store")
     except Unreachable:
@@ -48,7 +48,7 @@ def records(settings: Settings) -> Iterator[Stored]:
 
 def load(settings: Settings, found: Sequence[Stored]) -> Loaded:
     """Take records into the store."""
-    daemon = Daemon(settings)
+    daemon = DaemonClient(settings)
     loaded = Loaded()
     try:
         with _progress(len(found)) as advance:
@@ -57,7 +57,7 @@ def load(settings: Settings, found: Sequence[Stored]) -> Loaded:
                 advance(len(batch))
     except Unreachable:
         if loaded != Loaded():
-            raise Failed("the daemon ended meanwhile; load the same once more, what is there already stays") from None
+            raise CommandError("the daemon ended meanwhile; load the same once more, what is there already stays") from None
         return asyncio.run(_load(settings, found))
     return loaded
 
@@ -96,19 +96,19 @@ async def _opened(settings: Settings, *, to_write: bool) -> AsyncIterator[Store]
     """The store in its directory, while no daemon works there. Files made by another user would lock the daemon out."""
     directory = settings.state_directory()
     if directory is None:
-        raise Failed("nothing is stored: [store] url is memory:, and no daemon answers")
+        raise CommandError("nothing is stored: [store] url is memory:, and no daemon answers")
     if directory.exists() and (owner := _owner(directory)) != os.geteuid():
-        raise Failed(f"{directory} belongs to user {owner}: run this as that user, or start the daemon first")
+        raise CommandError(f"{directory} belongs to user {owner}: run this as that user, or start the daemon first")
     try:
         store = await open_store(directory, Counters())
     except StateInUse as error:
-        raise Failed(f"{error}; it does not answer on its socket") from None
+        raise CommandError(f"{error}; it does not answer on its socket") from None
     try:
         if not isinstance(store, DiskStore if to_write else DiskStore | PendingStore):
-            raise Failed(f"the store in {directory / DIRECTORY} cannot be opened")
+            raise CommandError(f"the store in {directory / DIRECTORY} cannot be opened")
         yield store
     except StoreError as error:
-        raise Failed(f"the store: {error}") from None
+        raise CommandError(f"the store: {error}") from None
     finally:
         await store.close()
 

@@ -10,7 +10,7 @@ from resolverd.config.values import domain, text_of
 from resolverd.dnsbl.names import unmapped
 from resolverd.mail import patterns
 from resolverd.mail.domains import canonical
-from resolverd.mail.patterns import Network
+from resolverd.mail.patterns import IPNetwork
 from resolverd.overrides.postfix_maps import MapFile
 from resolverd.wire import names
 from resolverd.wire.ask import Server
@@ -44,7 +44,7 @@ class StoreUrl(NamedTuple):
         return f"{self.kind}:{self.directory or ''}"
 
 
-def network(value: object, _base: Path = Path()) -> Network:
+def network(value: object, _base: Path = Path()) -> IPNetwork:
     """``192.0.2.0/24``, ``2001:db8::/32``, ``[2001:db8::]/32`` as in Postfix's mynetworks, or a single address.
 
     IPv4 within IPv6 is IPv4, as the addresses of clients are.
@@ -57,7 +57,7 @@ def network(value: object, _base: Path = Path()) -> Network:
     return found
 
 
-def _one_network(text: str) -> Network:
+def _one_network(text: str) -> IPNetwork:
     try:
         found = patterns.networks(text)
     except ValueError:

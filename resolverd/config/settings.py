@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, defstruct, field
 
 from resolverd.config import endpoints, types
 from resolverd.dnsbl.quota import Allowance
-from resolverd.mail.patterns import Network
+from resolverd.mail.patterns import IPNetwork
 from resolverd.policy.check import CheckRules, Declaration
 from resolverd.policy.checks import DECLARATIONS, rules_for
 from resolverd.servers.access import Opening
@@ -27,11 +27,11 @@ _DO_NOT_QUERY = (
 )  # fmt: skip
 
 
-def _networks(*texts: str) -> tuple[Network, ...]:
+def _networks(*texts: str) -> tuple[IPNetwork, ...]:
     return tuple(map(endpoints.network, texts))
 
 
-class Dns(Struct, frozen=True):
+class DnsSettings(Struct, frozen=True):
     """``[dns]``: the DNS service."""
 
     listen: tuple[types.ListenText, ...] = (endpoints.Listen("127.0.0.1", 5335), endpoints.Listen("::1", 5335))
@@ -54,7 +54,7 @@ class Stub(Struct, frozen=True):
     servers: tuple[types.ServerText, ...]
 
 
-class Resolver(Struct, frozen=True):
+class ResolverSettings(Struct, frozen=True):
     """``[resolver]``: how names are resolved."""
 
     root_hints: types.PathText | None = None
@@ -85,7 +85,7 @@ class Resolver(Struct, frozen=True):
     stub: tuple[Stub, ...] = ()
 
 
-class Cache(Struct, frozen=True):
+class CacheSettings(Struct, frozen=True):
     """``[cache]``: what is remembered of the DNS, and for how long."""
 
     size: Annotated[int, types.at_least("1MiB")] = 64 * 2**20
@@ -97,19 +97,19 @@ class Cache(Struct, frozen=True):
     persist: bool = True
 
 
-class Store(Struct, frozen=True):
+class StoreSettings(Struct, frozen=True):
     """``[store]``: where greylist and other state are kept."""
 
     url: types.StoreText = endpoints.StoreUrl("disk", Path("var"))
 
 
-class Zones(Struct, frozen=True):
+class ZonesSettings(Struct, frozen=True):
     """``[zones]``: local zone files."""
 
     dir: types.PathText = Path("zones")
 
 
-class Dnsbl(Struct, frozen=True):
+class DnsblSettings(Struct, frozen=True):
     """``[dnsbl]``: how lists are asked."""
 
     enabled: bool = True
@@ -118,7 +118,7 @@ class Dnsbl(Struct, frozen=True):
     use: Literal["own-mail", "service"] = "own-mail"
 
 
-class Zone(Struct, frozen=True):
+class ZoneSettings(Struct, frozen=True):
     """``[zone]``: the combined zone."""
 
     origin: types.Domain = "rbl.internal"
@@ -148,7 +148,7 @@ class ListTable(Struct, frozen=True):
         return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
 
 
-class Check(Struct, frozen=True):
+class CheckSettings(Struct, frozen=True):
     """``[checks.NAME]``: what one check's finding does, weighs and says."""
 
     action: types.ConsequenceText | None = None
@@ -160,7 +160,7 @@ def _table(check: Declaration) -> type[Struct]:
     """The table of a check: what all have, and its own options."""
     hints = get_type_hints(check.options, include_extras=True)
     own = [(each.name, types.option_type(hints[each.name]), each.default) for each in fields(check.options)]
-    bases = (Struct,) if check.presets is None else (Check,)
+    bases = (Struct,) if check.presets is None else (CheckSettings,)
     return defstruct(check.name, own, bases=bases, namespace={"__doc__": check.options.__doc__}, frozen=True)
 
 
@@ -203,7 +203,7 @@ else:
                        bases=(_Checks,), namespace={"__doc__": _Checks.__doc__}, frozen=True)  # fmt: skip
 
 
-class Verdict(Struct, frozen=True):
+class VerdictSettings(Struct, frozen=True):
     """``[verdict]``: what findings add up to."""
 
     mode: Mode = "enforce"
@@ -212,7 +212,7 @@ class Verdict(Struct, frozen=True):
     deadline: Annotated[float, types.between("100ms", "7s")] = 4.0
 
 
-class Greylist(Struct, frozen=True):
+class GreylistSettings(Struct, frozen=True):
     """``[greylist]``: Postgrey's settings, with Postgrey's defaults but for the key: pools of hosts count as one."""
 
     enabled: bool = True
@@ -238,7 +238,7 @@ class PolicyFor(Struct, frozen=True):
     greylist: bool | None = None
 
 
-class Policy(Struct, frozen=True):
+class PolicySettings(Struct, frozen=True):
     """``[policy]``: the Postfix policy service."""
 
     listen: tuple[types.ListenOrUnix, ...] = (endpoints.Listen("127.0.0.1", 10023),)
@@ -247,7 +247,7 @@ class Policy(Struct, frozen=True):
     recipients: tuple[PolicyFor, ...] = field(default=(), name="for")
 
 
-class Http(Struct, frozen=True):
+class HttpSettings(Struct, frozen=True):
     """``[http]``: the HTTP service."""
 
     listen: types.ListenText = endpoints.Listen("127.0.0.1", 8053)
@@ -256,13 +256,13 @@ class Http(Struct, frozen=True):
     open: tuple[Opening, ...] = ("verdict", "lookup", "lists")
 
 
-class Watch(Struct, frozen=True):
+class WatchSettings(Struct, frozen=True):
     """``[watch]``: own addresses, looked up in all lists."""
 
     addresses: tuple[types.AddressText, ...] = ()
 
 
-class Log(Struct, frozen=True):
+class LogSettings(Struct, frozen=True):
     """``[log]``: what is said, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -274,21 +274,21 @@ class Log(Struct, frozen=True):
 class Settings(Struct, frozen=True):
     """A whole configuration."""
 
-    dns: Dns = Dns()
-    resolver: Resolver = Resolver()
-    cache: Cache = Cache()
-    store: Store = Store()
-    zones: Zones = Zones()
-    dnsbl: Dnsbl = Dnsbl()
-    zone: Zone = Zone()
+    dns: DnsSettings = DnsSettings()
+    resolver: ResolverSettings = ResolverSettings()
+    cache: CacheSettings = CacheSettings()
+    store: StoreSettings = StoreSettings()
+    zones: ZonesSettings = ZonesSettings()
+    dnsbl: DnsblSettings = DnsblSettings()
+    zone: ZoneSettings = ZoneSettings()
     lists: Mapping[str, ListTable] = field(default_factory=dict)
     checks: Checks = Checks()
-    verdict: Verdict = Verdict()
-    greylist: Greylist = Greylist()
-    policy: Policy = Policy()
-    http: Http = Http()
-    watch: Watch = Watch()
-    log: Log = Log()
+    verdict: VerdictSettings = VerdictSettings()
+    greylist: GreylistSettings = GreylistSettings()
+    policy: PolicySettings = PolicySettings()
+    http: HttpSettings = HttpSettings()
+    watch: WatchSettings = WatchSettings()
+    log: LogSettings = LogSettings()
 
     def list_tables(self) -> dict[str, dict[str, object]]:
         """``[lists.NAME]`` as plain mappings, for the catalogue."""

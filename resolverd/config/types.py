@@ -11,7 +11,7 @@ from resolverd.config import endpoints, values
 from resolverd.config.secrets import BadValue, Secret, read_secret
 from resolverd.dnsbl.quota import Allowance
 from resolverd.mail.findings import Consequence
-from resolverd.mail.patterns import Network
+from resolverd.mail.patterns import IPNetwork
 from resolverd.overrides.postfix_maps import MapFile
 from resolverd.policy.check import HostingDomain
 from resolverd.wire import names
@@ -66,7 +66,7 @@ def at_least(low: str) -> Codec:
 
 Duration = Annotated[float, Codec(values.duration, values.show_duration)]
 RateText = Annotated[Allowance, Codec(values.rate, values.show_rate)]
-NetworkText = Annotated[Network, Codec(endpoints.network)]
+NetworkText = Annotated[IPNetwork, Codec(endpoints.network)]
 AddressText = Annotated[names.Address, Codec(endpoints.address)]
 ListenText = Annotated[endpoints.Listen, Codec(endpoints.listen)]
 ListenOrUnix = Annotated[endpoints.Listen, Codec(endpoints.listen_or_unix)]
@@ -89,7 +89,7 @@ SecretText = Annotated[Secret, Codec(read_secret, Secret.shown)]
 
 _OF_OPTIONS: Final[dict[Any, Any]] = {
     Consequence: ConsequenceText,
-    Network: NetworkText,
+    IPNetwork: NetworkText,
     MapFile: MapText,
     HostingDomain: AuthorisingDomain,
 }

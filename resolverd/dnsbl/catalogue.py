@@ -9,7 +9,7 @@ from resolverd.dnsbl import tables
 from resolverd.dnsbl.codes import CodeTable
 from resolverd.dnsbl.quota import Allowance
 from resolverd.dnsbl.spec import DOMAIN, IP4, IP6, Canary, ListSpec
-from resolverd.dnsbl.tables import Fault, Terms
+from resolverd.dnsbl.tables import ReportFault, Terms
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.wire.names import Name, ancestors, from_text, is_subdomain, lower, to_text
 
@@ -132,7 +132,7 @@ def load(text: str) -> Catalogue:
     return Catalogue(entries, dead, parts, operators)
 
 
-def noting(faults: list[ConfigFault], path: str) -> Fault:
+def noting(faults: list[ConfigFault], path: str) -> ReportFault:
     """Takes faults down below a key path."""
     return lambda key, text: faults.append(ConfigFault(f"{path}.{key}" if key else path, text))
 
@@ -155,7 +155,7 @@ def _part(name: str, table: Mapping[str, Any], lists: Mapping[str, Mapping[str, 
     return Part(table["of"], zones, key_zones, entry)
 
 
-def _entry(name: str, table: Mapping[str, Any], fault: Fault) -> ListEntry:
+def _entry(name: str, table: Mapping[str, Any], fault: ReportFault) -> ListEntry:
     allows = table.get("purpose", "block") == "allow"
     kinds = tables.read_kinds(table["kinds"], fault)
     return ListEntry(

@@ -12,7 +12,7 @@ from resolverd.dnsbl.catalogue import Catalogue, ListEntry, noting, standard_can
 from resolverd.dnsbl.codes import Code, CodeTable, Pattern
 from resolverd.dnsbl.quota import Allowance
 from resolverd.dnsbl.spec import IP4, ListSpec
-from resolverd.dnsbl.tables import Fault
+from resolverd.dnsbl.tables import ReportFault
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Name, from_text, lower, prepend, to_text
@@ -72,7 +72,7 @@ def configure(
 
 
 def _overridden(
-    catalogue: Catalogue, entry: ListEntry, table: Mapping[str, object], read_key: ReadKey, fault: Fault
+    catalogue: Catalogue, entry: ListEntry, table: Mapping[str, object], read_key: ReadKey, fault: ReportFault
 ) -> ListSpec | None:
     for key in ("number", "purpose"):
         if table.get(key, getattr(entry, key)) != getattr(entry, key):
@@ -97,13 +97,13 @@ def _overridden(
     return replace(entry.spec(zone, keyed="key" in table), codes=codes, **changed)
 
 
-def _own_codes(table: object, allows: bool, fault: Fault) -> tuple[tuple[Pattern, Code], ...]:
+def _own_codes(table: object, allows: bool, fault: ReportFault) -> tuple[tuple[Pattern, Code], ...]:
     if table == {}:
         fault("codes", "names no code, so the list would list nothing; to do without the list: enabled = false")
     return tables.read_codes(table, allows, fault)
 
 
-def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key: ReadKey, fault: Fault) -> ListSpec | None:
+def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key: ReadKey, fault: ReportFault) -> ListSpec | None:
     if "zone" not in table:
         known = [*catalogue.entries, *catalogue.dead]
         near = get_close_matches(name, known, 1)
@@ -142,7 +142,7 @@ def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key:
 
 
 def _changes(
-    table: Mapping[str, object], allows: bool, quota: Allowance | None, rate: Allowance | None, fault: Fault
+    table: Mapping[str, object], allows: bool, quota: Allowance | None, rate: Allowance | None, fault: ReportFault
 ) -> dict[str, Any]:
     """The fields of a ListSpec that any list's table may change."""
     changes: dict[str, Any] = {
@@ -158,7 +158,7 @@ def _changes(
     return changes
 
 
-def _own_zone(catalogue: Catalogue, name: str, table: Mapping[str, object], fault: Fault) -> Name | None:
+def _own_zone(catalogue: Catalogue, name: str, table: Mapping[str, object], fault: ReportFault) -> Name | None:
     zone = tables.read_zone("zone", table["zone"], fault)
     if zone is None:
         return None
@@ -173,7 +173,7 @@ def _own_zone(catalogue: Catalogue, name: str, table: Mapping[str, object], faul
     return zone
 
 
-def _keyed(base: Name | None, table: Mapping[str, object], read_key: ReadKey, fault: Fault) -> Name | None:
+def _keyed(base: Name | None, table: Mapping[str, object], read_key: ReadKey, fault: ReportFault) -> Name | None:
     """The zone with the key in front, if there is one. No message repeats the key."""
     if base is None or "key" not in table:
         return base

@@ -29,7 +29,7 @@ class Suspension(NamedTuple):
     unknown: Unknown
 
 
-class Health:
+class ListHealth:
     """The health of one list; `now` is monotonic seconds.
 
     Every question that is really sent is announced by `begin`, whose epoch comes back with its outcome: answers to

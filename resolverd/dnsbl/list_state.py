@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.dnsbl.anomaly import Anomaly
-from resolverd.dnsbl.health import UNREACHABLE_FOR, Health
+from resolverd.dnsbl.health import UNREACHABLE_FOR, ListHealth
 from resolverd.dnsbl.quota import Allowance, Budget, Rate
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.dnsbl.spec import ListSpec, ListStatus
@@ -75,7 +75,7 @@ class ListState:
         self.spec = spec
         self.enabled = self._configured = enabled
         self.admin_off = False
-        self.health = Health()
+        self.health = ListHealth()
         self.budget = budget or (Budget(spec.quota) if spec.quota else None)
         self.anomaly = Anomaly()
         self.reverifications = Reverifications()

@@ -28,7 +28,7 @@ READ_EVERY: Final = 60.0
 """Seconds between two reads of what others have spent of quotas of which nothing is spent here."""
 
 
-class Slot(NamedTuple):
+class QuotaSlot(NamedTuple):
     """A slot of a list's quota: the `number`th of so many seconds since 1970."""
 
     name: str
@@ -57,7 +57,7 @@ class QuotaStore:
         self._store = store
         self._clock = clock
         self._engine = engine
-        self._added: dict[Slot, int] = {}
+        self._added: dict[QuotaSlot, int] = {}
         self._seconds: dict[str, float] = {}
         self._read_at = float("-inf")
         self._failing = False
@@ -97,7 +97,7 @@ class QuotaStore:
         engine = self._engine()
         seconds = engine.slot_seconds()
         spent = {
-            Slot(name, seconds[name], round(at / seconds[name])): count
+            QuotaSlot(name, seconds[name], round(at / seconds[name])): count
             for name, slots in engine.budgets().items()
             for at, count in slots
         }
@@ -108,7 +108,7 @@ class QuotaStore:
                 total = await self._store.add(TABLE, slot.key, more, wall, slot.expires)
                 self._learn(slot, total, count)
 
-    def _learn(self, slot: Slot, total: int, ours: int) -> None:
+    def _learn(self, slot: QuotaSlot, total: int, ours: int) -> None:
         """A counter's state. What is missing of ours, as the record was damaged, is added the next time."""
         self._added[slot] = total
         if total > ours:
@@ -140,11 +140,11 @@ class QuotaStore:
         return gone
 
 
-def _slot(key: bytes) -> Slot | None:
+def _slot(key: bytes) -> QuotaSlot | None:
     """The slot of a key; None for what is none."""
     try:
         name, seconds, number = key.decode().rsplit(" ", 2)
-        return Slot(name, float(seconds), int(number))
+        return QuotaSlot(name, float(seconds), int(number))
     except ValueError:
         return None
 

@@ -10,7 +10,7 @@ from resolverd.dnsbl.spec import DOMAIN, HASH, IP4, IP6, Canary
 from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address, BadName, Name, from_text, lower
 
-Fault: TypeAlias = Callable[[str, str], None]
+ReportFault: TypeAlias = Callable[[str, str], None]
 """Takes down one fault: the key below the list's table, and what is wrong."""
 
 KINDS = (IP4, IP6, DOMAIN, HASH)
@@ -34,7 +34,7 @@ class Terms(NamedTuple):
         return f"{self.limits}; commercial use: {_COMMERCIAL[self.commercial]}; {self.link}" if self.link else ""
 
 
-def read_codes(table: object, allows: bool, fault: Fault) -> tuple[tuple[Pattern, Code], ...]:
+def read_codes(table: object, allows: bool, fault: ReportFault) -> tuple[tuple[Pattern, Code], ...]:
     """``codes``: pattern = name, or pattern = {means, text, weight, link, trust}."""
     found = []
     for pattern, value in _patterns("codes", table, fault):
@@ -47,7 +47,7 @@ def read_codes(table: object, allows: bool, fault: Fault) -> tuple[tuple[Pattern
     return tuple(found)
 
 
-def read_errors(table: object, fault: Fault) -> tuple[tuple[Pattern, ErrorCode], ...]:
+def read_errors(table: object, fault: ReportFault) -> tuple[tuple[Pattern, ErrorCode], ...]:
     """``errors``: pattern = name, or pattern = {means, suspends}."""
     found = []
     for pattern, value in _patterns("errors", table, fault):
@@ -58,7 +58,7 @@ def read_errors(table: object, fault: Fault) -> tuple[tuple[Pattern, ErrorCode],
     return tuple(found)
 
 
-def read_neutral(texts: object, fault: Fault) -> tuple[Pattern, ...]:
+def read_neutral(texts: object, fault: ReportFault) -> tuple[Pattern, ...]:
     """``neutral``: a list of patterns."""
     if not isinstance(texts, list):
         fault("neutral", "must be a list of patterns")
@@ -72,7 +72,7 @@ def merged(first: tuple[tuple[Pattern, T], ...], then: tuple[tuple[Pattern, T], 
     return first + tuple(row for row in then if row[0].text not in texts)
 
 
-def read_categories(table: object, fault: Fault) -> tuple[tuple[int, str], ...]:
+def read_categories(table: object, fault: ReportFault) -> tuple[tuple[int, str], ...]:
     """``categories``: octet 3 = name."""
     if not isinstance(table, Mapping) or not all(isinstance(key, str) and key.isdigit() for key in table):
         fault("categories", "must be a table of numbers and names")
@@ -80,7 +80,7 @@ def read_categories(table: object, fault: Fault) -> tuple[tuple[int, str], ...]:
     return tuple((int(key), sanitize(str(name))) for key, name in table.items())
 
 
-def read_terms(table: object, fault: Fault) -> Terms:
+def read_terms(table: object, fault: ReportFault) -> Terms:
     """``terms``: {link, limits, commercial}."""
     known = isinstance(table, Mapping) and set(table) <= set(Terms._fields)
     if not isinstance(table, Mapping) or not known or table.get("commercial", "ask") not in _COMMERCIAL:
@@ -89,7 +89,7 @@ def read_terms(table: object, fault: Fault) -> Terms:
     return Terms(**{key: str(value) for key, value in table.items()})
 
 
-def read_canaries(table: object, fault: Fault) -> tuple[Canary, ...]:
+def read_canaries(table: object, fault: ReportFault) -> tuple[Canary, ...]:
     """``canaries``: {listed = [...], clear = [...]}, each a subject or {subject, answers}."""
     if not isinstance(table, Mapping) or not set(table) <= {"listed", "clear"}:
         fault("canaries", "must be {listed = [...], clear = [...]}")
@@ -97,7 +97,7 @@ def read_canaries(table: object, fault: Fault) -> tuple[Canary, ...]:
     return tuple(canary(value, key == "listed") for key, values in table.items() for value in values)
 
 
-def read_zone(key: str, text: object, fault: Fault) -> Name | None:
+def read_zone(key: str, text: object, fault: ReportFault) -> Name | None:
     """A domain name in wire form and lower case, short enough to be asked below."""
     try:
         zone = lower(from_text(str(text)))
@@ -110,7 +110,7 @@ def read_zone(key: str, text: object, fault: Fault) -> Name | None:
     return zone
 
 
-def read_kinds(value: object, fault: Fault) -> frozenset[str]:
+def read_kinds(value: object, fault: ReportFault) -> frozenset[str]:
     """``kinds``: what a list lists."""
     if not isinstance(value, (list, tuple)) or not value or not all(kind in KINDS for kind in value):
         fault("kinds", f"must be one or more of {', '.join(KINDS)}")
@@ -120,7 +120,7 @@ def read_kinds(value: object, fault: Fault) -> frozenset[str]:
     return frozenset(value)
 
 
-def read_weight(value: object, allows: bool, fault: Fault) -> float:
+def read_weight(value: object, allows: bool, fault: ReportFault) -> float:
     """``weight``: points."""
     if not is_weight(value, allows):
         fault("weight", wrong_weight(allows))
@@ -128,7 +128,7 @@ def read_weight(value: object, allows: bool, fault: Fault) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def read_allowance(key: str, value: object, default: Allowance | None, fault: Fault) -> Allowance | None:
+def read_allowance(key: str, value: object, default: Allowance | None, fault: ReportFault) -> Allowance | None:
     """``quota`` and ``rate``: a count per time, or ``unlimited``."""
     if value is None or value == "unlimited":
         return default if value is None else None
@@ -153,7 +153,7 @@ def _subject(text: str) -> Address | str:
         return text
 
 
-def _patterns(key: str, table: object, fault: Fault) -> list[tuple[Pattern, object]]:
+def _patterns(key: str, table: object, fault: ReportFault) -> list[tuple[Pattern, object]]:
     if not isinstance(table, Mapping):
         fault(key, "must be a table of patterns and their meanings")
         return []
@@ -161,7 +161,7 @@ def _patterns(key: str, table: object, fault: Fault) -> list[tuple[Pattern, obje
     return [(pattern, value) for pattern, value in found if pattern is not None]
 
 
-def _pattern(key: str, text: object, fault: Fault) -> Pattern | None:
+def _pattern(key: str, text: object, fault: ReportFault) -> Pattern | None:
     try:
         return parse(str(text))
     except BadPattern as error:
@@ -169,7 +169,7 @@ def _pattern(key: str, text: object, fault: Fault) -> Pattern | None:
         return None
 
 
-def _code(path: str, value: object, allows: bool, fault: Fault) -> Code | None:
+def _code(path: str, value: object, allows: bool, fault: ReportFault) -> Code | None:
     types = {"means": str, "text": str, "weight": (int, float), "link": str, "trust": int}
     fields = _fields(path, value, types, fault)
     if fields is None:
@@ -203,7 +203,7 @@ def wrong_weight(allows: bool) -> str:
     return f"must be points {'from -1000 to 0: an allow list takes away' if allows else 'from 0 to 1000: a block list adds'}"
 
 
-def _fields(path: str, value: object, types: Mapping[str, object], fault: Fault) -> Mapping[str, object] | None:
+def _fields(path: str, value: object, types: Mapping[str, object], fault: ReportFault) -> Mapping[str, object] | None:
     if isinstance(value, str):
         value = {"means": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("means"), str) or not value["means"].strip():

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 from resolverd.greylist.expressions import Expression
 from resolverd.mail import patterns
 from resolverd.mail.domains import mailbox
-from resolverd.mail.patterns import LineFault, Network
+from resolverd.mail.patterns import IPNetwork, LineFault
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.wire.names import Address
@@ -30,7 +30,7 @@ class Clients(NamedTuple):
 
     names: frozenset[str] = frozenset()
     expressions: tuple[Expression, ...] = ()
-    networks: frozenset[Network] = frozenset()
+    networks: frozenset[IPNetwork] = frozenset()
     sizes: frozenset[tuple[int, int]] = frozenset()
 
     def __or__(self, other: "Clients") -> "Clients":
@@ -141,11 +141,11 @@ def _lines(
     return lines, faults
 
 
-def _whom(entries: tuple[str | Network | Expression, ...]) -> str:
+def _whom(entries: tuple[str | IPNetwork | Expression, ...]) -> str:
     return " ".join(f"/{each.pattern}/" if isinstance(each, Expression) else str(each) for each in entries)
 
 
-def _client(entry: str) -> tuple[str | Network | Expression, ...]:
+def _client(entry: str) -> tuple[str | IPNetwork | Expression, ...]:
     if (expression := _expression(entry)) is not None:
         return (expression,)
     if "@" in entry:

@@ -86,7 +86,7 @@ SKIPPED: Final = Skipped()
 
 DnsReply: TypeAlias = Records | Absent | Unknown
 ListReply: TypeAlias = Listed | Clear | Unknown
-Reply: TypeAlias = Records | Absent | Listed | Clear | Unknown | Skipped
+LookupReply: TypeAlias = Records | Absent | Listed | Clear | Unknown | Skipped
 
-Replies: TypeAlias = Mapping[Question, Reply]
+Replies: TypeAlias = Mapping[Question, LookupReply]
 """What has come back so far; a question that is not in it is still open."""

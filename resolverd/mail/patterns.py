@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from resolverd.mail.domains import canonical, mailbox
 
-Network: TypeAlias = IPv4Network | IPv6Network
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 _BEGINNING = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,2})(\.|(?:\.\*){1,3})?", re.ASCII)
 _RANGE = re.compile(r"([\d.]+|[\da-fA-F:.]*:[\da-fA-F:.]*)\s*-\s*([\da-fA-F:.]+)", re.ASCII)
@@ -38,7 +38,7 @@ class LineFault(NamedTuple):
         return f"line {self.line}: {self.text}"
 
 
-def networks(word: str) -> tuple[Network, ...] | None:
+def networks(word: str) -> tuple[IPNetwork, ...] | None:
     """The networks that a word means, an address being one of full length; None for what looks like no address at all.
 
     Bits behind a prefix are passed over; IPv4 within IPv6 is IPv4, as clients are (RFC 4291 §2.5.5.2).
@@ -148,7 +148,7 @@ def _by_octets(octets: list[str], end: str) -> IPv4Network:
         raise ValueError("is no network") from None
 
 
-def _range(first: str, last: str) -> tuple[Network, ...] | None:
+def _range(first: str, last: str) -> tuple[IPNetwork, ...] | None:
     try:
         begin = ip_address(first)
     except ValueError:
@@ -165,7 +165,7 @@ def _range(first: str, last: str) -> tuple[Network, ...] | None:
     return found
 
 
-def _unmapped(network: Network) -> Network:
+def _unmapped(network: IPNetwork) -> IPNetwork:
     """Within ``::ffff:0:0/96`` the IPv4 network; no client has an address there. The whole of it stays what it is: who names
     that means these addresses, not everybody."""
     inner = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None

@@ -30,7 +30,7 @@ class Usage(Protocol):
         ...
 
 
-class TcpQuery:
+class PipelinedQuery:
     """A question in flight on a connection; `reply` is its answer, or raises ConnectionError or Malformed."""
 
     __slots__ = ("answered_before", "at", "first", "ident", "matches", "reply", "usage")
@@ -51,7 +51,7 @@ class TcpConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._waiting: dict[bytes, TcpQuery] = {}
+        self._waiting: dict[bytes, PipelinedQuery] = {}
         self._given_up: set[bytes] = set()
         self._transport: asyncio.WriteTransport | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -90,7 +90,7 @@ class TcpConnection(asyncio.Protocol):
         quick = bounds.UPSTREAM_STALL if self._slowest is None else 4 * self._slowest
         return self._received_at + min(max(quick, bounds.MIN_UPSTREAM_STALL), bounds.UPSTREAM_STALL)
 
-    def cut_short(self, query: TcpQuery) -> bool:
+    def cut_short(self, query: PipelinedQuery) -> bool:
         """Whether the server closed it although it had more questions to answer: behind an answer, or in spite of several."""
         return self._cut_off > 1 or self._answered > query.answered_before
 
@@ -148,7 +148,7 @@ class TcpConnection(asyncio.Protocol):
         self._buffer.clear()
         self.close()
 
-    def ask(self, packet: bytes, matches: Matches, usage: Usage) -> TcpQuery:
+    def ask(self, packet: bytes, matches: Matches, usage: Usage) -> PipelinedQuery:
         """Send the question under an ID of its own on this connection. Raises ConnectionError."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("closed by the server")
@@ -157,7 +157,7 @@ class TcpConnection(asyncio.Protocol):
             ident = secrets.token_bytes(2)
         if self._idle is not None:
             self._idle.cancel()
-        query = TcpQuery(ident, matches, usage, self._answered, first=not self._asked)
+        query = PipelinedQuery(ident, matches, usage, self._answered, first=not self._asked)
         if not self._waiting:
             self._received_at = query.at
         self._waiting[ident] = query
@@ -166,7 +166,7 @@ class TcpConnection(asyncio.Protocol):
         usage.on_sent()
         return query
 
-    def release(self, query: TcpQuery) -> None:
+    def release(self, query: PipelinedQuery) -> None:
         """Nobody waits for the answer any more, whether it has come or not."""
         waited = self._waiting.pop(query.ident, None) is not None
         if waited and not query.reply.done():

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from resolverd import bounds
-from resolverd.net.tcp import Matches, TcpConnection, TcpQuery, Usage
+from resolverd.net.tcp import Matches, PipelinedQuery, TcpConnection, Usage
 from resolverd.wire.ask import Server, Transport
 
 _Key: TypeAlias = tuple[Server, Transport]
@@ -89,7 +89,7 @@ class TcpPool:
         # Reading all the authorities' certificates takes 20 ms, and few have use for them.
         return ssl.create_default_context()
 
-    async def _reply(self, key: _Key, connection: TcpConnection, query: TcpQuery, packet: bytes) -> bytes:
+    async def _reply(self, key: _Key, connection: TcpConnection, query: PipelinedQuery, packet: bytes) -> bytes:
         """The answer; where nothing comes over a connection that has been used before, over one of its own, if sooner."""
         if query.first:
             return await query.reply

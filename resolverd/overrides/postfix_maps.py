@@ -44,7 +44,7 @@ class Verb(StrEnum):
     DEFER = "defer"
 
 
-class Entry(NamedTuple):
+class MapEntry(NamedTuple):
     """A line of a map: its result as it stands there, and what that means.
 
     `reply` is a refusal's, its text without the words of the restriction (``Access denied``).
@@ -61,7 +61,7 @@ class Match(NamedTuple):
 
     map: str
     key: str
-    entry: Entry
+    entry: MapEntry
 
 
 class MapFile(NamedTuple):
@@ -95,7 +95,7 @@ class KeyMap(NamedTuple):
     """``key result`` lines; keys in lower case, as postmap(1) folds them."""
 
     name: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, MapEntry]
 
     def of_name(self, name: str) -> Match | None:
         """The name's own entry, else that of the nearest domain above it."""
@@ -109,7 +109,7 @@ class KeyMap(NamedTuple):
         return next((Match(self.name, key, entry) for key in keys if (entry := self.entries.get(key)) is not None), None)
 
 
-class Pattern(NamedTuple):
+class CidrPattern(NamedTuple):
     """A network, or with `negated` the addresses of its family that are outside it (cidr_table(5))."""
 
     network: IPv4Network | IPv6Network
@@ -126,9 +126,9 @@ class Pattern(NamedTuple):
 class CidrRule(NamedTuple):
     """A line of a cidr map; `around`: the patterns of the ``if`` lines that it stands below."""
 
-    pattern: Pattern
-    entry: Entry
-    around: tuple[Pattern, ...] = ()
+    pattern: CidrPattern
+    entry: MapEntry
+    around: tuple[CidrPattern, ...] = ()
 
 
 class CidrMap(NamedTuple):
@@ -189,7 +189,7 @@ def read(name: str, kind: str, text: str) -> Reading:
 
 def _read_keys(name: str, text: str) -> Reading:
     faults: list[LineFault] = []
-    entries: dict[str, Entry] = {}
+    entries: dict[str, MapEntry] = {}
     for number, line in logical_lines(text):
         try:
             key, result = _split(line)
@@ -208,8 +208,8 @@ def _read_keys(name: str, text: str) -> Reading:
 def _read_cidr(name: str, text: str) -> Reading:
     faults: list[LineFault] = []
     rules: list[CidrRule] = []
-    seen: dict[tuple[Pattern, ...], Entry] = {}
-    blocks: list[tuple[int, Pattern | None]] = []
+    seen: dict[tuple[CidrPattern, ...], MapEntry] = {}
+    blocks: list[tuple[int, CidrPattern | None]] = []
     for number, line in logical_lines(text):
         try:
             if line.strip().lower() == "endif":
@@ -237,13 +237,13 @@ def _read_cidr(name: str, text: str) -> Reading:
     return Reading(CidrMap.of(name, rules), tuple(sorted(faults)))
 
 
-def _leave(blocks: list[tuple[int, Pattern | None]]) -> None:
+def _leave(blocks: list[tuple[int, CidrPattern | None]]) -> None:
     if not blocks:
         raise ValueError("is an endif without an if")
     blocks.pop()
 
 
-def _sound(blocks: Iterable[tuple[int, Pattern | None]]) -> Iterator[Pattern]:
+def _sound(blocks: Iterable[tuple[int, CidrPattern | None]]) -> Iterator[CidrPattern]:
     """The patterns of the ``if`` lines that a line stands below."""
     for number, pattern in blocks:
         if pattern is None:
@@ -298,7 +298,7 @@ def _both(key: str, result: str) -> tuple[str, str]:
     return key, result
 
 
-def _meaning(number: int, result: str) -> tuple[Entry, str]:
+def _meaning(number: int, result: str) -> tuple[MapEntry, str]:
     """What a result does, and a remark on one that does something else in Postfix."""
     decide, *rest = result.split(None, 1)
     text = rest[0] if rest else ""
@@ -307,19 +307,19 @@ def _meaning(number: int, result: str) -> tuple[Entry, str]:
     if verb.endswith(",") and verb[:-1] in _RESTRICTIONS:
         verb, text = verb[:-1], ""  # a list of restrictions, of which the first decides
     if verb in ("OK", "RELAY", "PERMIT") or (result.isascii() and result.isdigit()):
-        return Entry(number, shown, Verb.OK), ""
+        return MapEntry(number, shown, Verb.OK), ""
     if verb == "DUNNO":
-        return Entry(number, shown, Verb.DUNNO), ""
+        return MapEntry(number, shown, Verb.DUNNO), ""
     if verb == "REJECT":
-        return Entry(number, shown, Verb.REJECT, _reply(554, text)), ""
+        return MapEntry(number, shown, Verb.REJECT, _reply(554, text)), ""
     if verb == "DEFER":
-        return Entry(number, shown, Verb.DEFER, _reply(450, text)), ""
+        return MapEntry(number, shown, Verb.DEFER, _reply(450, text)), ""
     if verb == "DEFER_IF_PERMIT":
         # What a map defers here is refused where anything else refuses it.
-        return Entry(number, shown, Verb.DEFER, _reply(450, text, "Service unavailable")), ""
+        return MapEntry(number, shown, Verb.DEFER, _reply(450, text, "Service unavailable")), ""
     if text and _CODE.fullmatch(decide):
-        return Entry(number, shown, Verb.REJECT, _reply(int(decide), text)), ""
-    return Entry(number, shown, Verb.DUNNO), (
+        return MapEntry(number, shown, Verb.REJECT, _reply(int(decide), text)), ""
+    return MapEntry(number, shown, Verb.DUNNO), (
         f"{sanitize(decide, 40)!r} is not acted on here, so the line counts as DUNNO;"
         " these are: OK, DUNNO, REJECT, DEFER, 4NN, 5NN, permit"
     )
@@ -333,9 +333,9 @@ def _reply(code: int, text: str, usual: str = _DENIED) -> SmtpReply:
     return SmtpReply(code, enhanced, sanitize(text, 300) or usual)
 
 
-def _pattern(key: str) -> Pattern:
+def _pattern(key: str) -> CidrPattern:
     """A network, or with ``!`` in front what is outside it."""
-    return Pattern(_network(key.removeprefix("!").strip()), key.startswith("!"))
+    return CidrPattern(_network(key.removeprefix("!").strip()), key.startswith("!"))
 
 
 def _network(key: str) -> IPv4Network | IPv6Network:

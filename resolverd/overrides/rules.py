@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from resolverd.dnsbl.names import unmapped
 from resolverd.mail import patterns
 from resolverd.mail.domains import canonical, is_suffix
-from resolverd.mail.patterns import Network
+from resolverd.mail.patterns import IPNetwork
 from resolverd.wire.names import Address
 
 ALLOW: Final = "allow"
@@ -71,7 +71,7 @@ class BadOverride(ValueError):
     """What cannot be overridden so; the message says why, and what to write instead."""
 
 
-class Key(NamedTuple):
+class OverrideKey(NamedTuple):
     """What tells overrides apart: those with the same are one, of which the later counts. All in canonical text.
 
     `temporary`: of a denial, that it puts off (450) while it lasts, and refuses nobody for good.
@@ -91,7 +91,7 @@ class Override(NamedTuple):
     attempt or in an answer of the zones, last at `last` (0: never).
     """
 
-    key: Key
+    key: OverrideKey
     since: int
     until: int = 0
     owner: str = ""
@@ -157,7 +157,7 @@ def too_wide(subject: str) -> str:
     return ""
 
 
-def key_of(action: str, subject: str, scope: str = "", recipient: str = "", *, temporary: bool = False) -> Key:
+def key_of(action: str, subject: str, scope: str = "", recipient: str = "", *, temporary: bool = False) -> OverrideKey:
     """The key of an override as somebody wrote it. Raises BadOverride."""
     if action not in ACTIONS:
         raise BadOverride(f"{action[:40]!r} is neither allow nor deny")
@@ -168,7 +168,7 @@ def key_of(action: str, subject: str, scope: str = "", recipient: str = "", *, t
         raise BadOverride("a denial refuses altogether: it has no scope")
     if temporary and action != DENY:
         raise BadOverride("only a denial is temporary or not; an allowance ends when it says (for)")
-    return Key(action, subject_of(subject), scope, recipient_of(recipient), temporary)
+    return OverrideKey(action, subject_of(subject), scope, recipient_of(recipient), temporary)
 
 
 def note_of(name: str, text: str) -> str:
@@ -198,7 +198,7 @@ def _mailbox(text: str) -> str:
     return f"{local.lower()}@{host}"
 
 
-def _network(text: str, found: tuple[Network, ...]) -> str:
+def _network(text: str, found: tuple[IPNetwork, ...]) -> str:
     if len(found) > 1:
         raise BadOverride(f"{text[:100]!r} is several networks, each an override of its own: {', '.join(map(str, found[:8]))}")
     network = found[0]
@@ -211,7 +211,7 @@ def _network(text: str, found: tuple[Network, ...]) -> str:
     return str(network)
 
 
-def _has_host_bits(text: str, network: Network) -> bool:
+def _has_host_bits(text: str, network: IPNetwork) -> bool:
     bare = text.translate(_BRACKETS).partition("/")[0]
     try:
         return network.network_address not in (ip_address(bare), unmapped(ip_address(bare)))
@@ -233,7 +233,7 @@ class OverrideIndex:
     """Overrides, found by whom they name. Whoever changes it says so on the event loop; nothing here waits."""
 
     def __init__(self, overrides: Iterable[Override] = ()) -> None:
-        self._by_subject: dict[str, dict[Key, Override]] = {}
+        self._by_subject: dict[str, dict[OverrideKey, Override]] = {}
         self._prefixes: Counter[tuple[int, int]] = Counter()
         self._kinds: Counter[Kind] = Counter()
         self._count = 0
@@ -248,7 +248,7 @@ class OverrideIndex:
         for overrides in self._by_subject.values():
             yield from overrides.values()
 
-    def get(self, key: Key) -> Override | None:
+    def get(self, key: OverrideKey) -> Override | None:
         """The override of this key."""
         return self._by_subject.get(key.subject, {}).get(key)
 
@@ -267,7 +267,7 @@ class OverrideIndex:
                 self._prefixes[_prefix(key.subject)] += 1
         of_subject[key] = override
 
-    def drop(self, key: Key) -> Override | None:
+    def drop(self, key: OverrideKey) -> Override | None:
         """Forget it; what it was."""
         of_subject = self._by_subject.get(key.subject, {})
         override = of_subject.pop(key, None)
@@ -293,7 +293,7 @@ class OverrideIndex:
         """Those in force for these subjects at `now` (wall seconds), the most specific first."""
         if not self._count:
             return []
-        found: dict[Key, OverrideMatch] = {}
+        found: dict[OverrideKey, OverrideMatch] = {}
         for subject, role in self._subjects(subjects):
             for override in self._by_subject.get(subject, {}).values():
                 if override.in_force(now) and _is_for(override.key.recipient, subjects.recipient):
@@ -351,7 +351,7 @@ def decide_for_lists(matches: Iterable[OverrideMatch]) -> Override | None:
 
 
 def _prefix(subject: str) -> tuple[int, int]:
-    network: Network = ip_network(subject)
+    network: IPNetwork = ip_network(subject)
     return network.version, network.prefixlen
 
 
@@ -386,7 +386,7 @@ _PUT_OFF: Final = "defer"
 """How the action of a temporary denial is written."""
 
 
-def encode_key(key: Key) -> bytes:
+def encode_key(key: OverrideKey) -> bytes:
     """``deny all 192.0.2.7``, ``defer all 192.0.2.7`` (a temporary denial), ``allow lists example.com anna@example.org``: no part
     has a blank in it."""
     action = _PUT_OFF if key.temporary else key.action
@@ -400,7 +400,7 @@ def encode(override: Override) -> bytes:
     return _HEAD.pack(_VERSION, *numbers) + b"".join(len(each).to_bytes(2, "big") + each for each in texts)
 
 
-def decode_key(octets: bytes) -> Key | None:
+def decode_key(octets: bytes) -> OverrideKey | None:
     """The key, or None for octets that are none."""
     try:
         action, scope, subject, *recipient = octets.decode().split(" ")

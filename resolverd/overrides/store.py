@@ -19,9 +19,9 @@ from resolverd.overrides.rules import (
     ALLOW,
     DENY,
     EVERYTHING,
-    Key,
     Override,
     OverrideIndex,
+    OverrideKey,
     OverrideMatch,
     decode,
     decode_key,
@@ -49,7 +49,7 @@ class Full(Exception):
 class NewOverride(NamedTuple):
     """An override as somebody wants it. `duration`: seconds from now, None for no end."""
 
-    key: Key
+    key: OverrideKey
     duration: int | None = None
     owner: str = ""
     reason: str = ""
@@ -70,7 +70,7 @@ class OverrideStore:
         self._store = store
         self._clock = clock
         self._counters = counters
-        self._counted: Counter[Key] = Counter()
+        self._counted: Counter[OverrideKey] = Counter()
         self.index = OverrideIndex()
         self.generation = Generation()
         """That of what overrides decide."""
@@ -174,7 +174,7 @@ class OverrideStore:
             if count % _BATCH == 0:
                 await asyncio.sleep(0)
 
-    async def _write_hits(self, key: Key, more: int) -> bool:
+    async def _write_hits(self, key: OverrideKey, more: int) -> bool:
         """Whether that is done with."""
         now, octets = self._clock.wall(), encode_key(key)
         value = await self._store.get(TABLE, octets, now)
@@ -214,7 +214,7 @@ class OverrideStore:
         await self._store.flush()
         return override
 
-    async def forget(self, keys: Iterable[Key], owner: str = "") -> int:
+    async def forget(self, keys: Iterable[OverrideKey], owner: str = "") -> int:
         """Take overrides back; how many there were. Raises StoreError."""
         gone = 0
         for key in list(keys):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from resolverd.clock import Clock
-from resolverd.mail.lookups import Absent, ListLookup, Question, Records, Reply
+from resolverd.mail.lookups import Absent, ListLookup, LookupReply, Question, Records
 from resolverd.mail.request import Attempt
 from resolverd.policy.check import definite
 from resolverd.policy.iprev import NamesOnly, iprev_name, iprev_trouble, reverse_names
@@ -37,7 +37,7 @@ class ClientNames:
         """What the client is called, as far as that is known by `deadline` (monotonic seconds)."""
         attempt = Attempt(client_address=address)
 
-        async def ask(question: Question, of_sender: bool) -> Reply:
+        async def ask(question: Question, of_sender: bool) -> LookupReply:
             assert not isinstance(question, ListLookup)
             answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
             return reply_of(answer, question.rtype)

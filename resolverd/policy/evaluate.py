@@ -12,7 +12,7 @@ from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import Unknown
 from resolverd.generation import Generation
 from resolverd.mail.findings import Action, Finding
-from resolverd.mail.lookups import Clear, ListLookup, ListReply, Question, Replies, Reply
+from resolverd.mail.lookups import Clear, ListLookup, ListReply, LookupReply, Question, Replies
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.cache import Transaction, TransactionCache
@@ -26,7 +26,7 @@ from resolverd.resolver.ports import Resolver
 from resolverd.wire.names import Address
 
 
-class Lists(Protocol):
+class ListEngine(Protocol):
     """The lists engine, as far as it is needed here (`dnsbl.engine`)."""
 
     @property
@@ -79,7 +79,7 @@ class Evaluation:
         checks: Sequence[Check],
         early: EarlyDecision,
         transaction: Transaction,
-        engine: Lists,
+        engine: ListEngine,
         deadline: float,
         rules: VerdictRules,
         online: Callable[[], bool],
@@ -172,7 +172,7 @@ class Evaluator:
     def __init__(
         self,
         make_checks: Callable[[tuple[ListSpec, ...]], Sequence[Check]],
-        engine: Lists,
+        engine: ListEngine,
         resolver: Resolver,
         clock: Clock,
         rules: VerdictRules,
@@ -238,13 +238,13 @@ class Evaluator:
     def _turn(self, question: Question) -> int:
         return self._engine.stage(question) if isinstance(question, ListLookup) else 0
 
-    def _cached(self, question: Question) -> Reply | None:
+    def _cached(self, question: Question) -> LookupReply | None:
         if isinstance(question, ListLookup):
             return self._engine.cached(question)
         answer = self._resolver.known(question.name, question.rtype)
         return None if answer is None else reply_of(answer, question.rtype)
 
-    async def _ask(self, question: Question, is_senders: bool, *, deadline: float, budgets: LookupBudgets) -> Reply:
+    async def _ask(self, question: Question, is_senders: bool, *, deadline: float, budgets: LookupBudgets) -> LookupReply:
         started = self._clock.monotonic()
         if isinstance(question, ListLookup):
             return await self._engine.ask(question, deadline=min(deadline, started + self._rules.list_deadline))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from resolverd.failures import Unknown
 from resolverd.mail.findings import Evidence
-from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Replies, Reply, Skipped
+from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, LookupReply, Question, Records, Replies, Skipped
 from resolverd.mail.sanitize import sanitize
 from resolverd.wire.codes import type_text
 from resolverd.wire.names import to_text
@@ -22,7 +22,7 @@ def evidence(replies: Replies, questions: Iterable[Question], shown: str = "") -
     return tuple(piece(question, replies[question], shown) for question in questions if question in replies)
 
 
-def piece(question: Question, reply: Reply, shown: str = "") -> Evidence:
+def piece(question: Question, reply: LookupReply, shown: str = "") -> Evidence:
     """One question and its reply."""
     if isinstance(question, Lookup):
         asked = f"{to_text(question.name).removesuffix('.')} {type_text(question.rtype)}"
@@ -39,7 +39,7 @@ def why(reply: Unknown) -> str:
     return f"{reply.why}: {reply.detail}" if reply.detail else str(reply.why)
 
 
-def _words(question: Question, reply: Reply) -> str:
+def _words(question: Question, reply: LookupReply) -> str:
     if isinstance(reply, Unknown):
         return f"unknown ({why(reply)})"
     if isinstance(reply, Skipped):

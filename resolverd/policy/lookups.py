@@ -22,10 +22,10 @@ from resolverd.mail.lookups import (
     Listed,
     ListLookup,
     ListReply,
+    LookupReply,
     Question,
     Records,
     Replies,
-    Reply,
     Skipped,
 )
 from resolverd.mail.request import Attempt
@@ -72,13 +72,13 @@ class LookupResults(NamedTuple):
         return any(isinstance(reply, Skipped) for reply in self.replies.values())
 
     @property
-    def answered(self) -> dict[Question, Reply]:
+    def answered(self) -> dict[Question, LookupReply]:
         """The replies without those that nobody needed."""
         return {question: reply for question, reply in self.replies.items() if not isinstance(reply, Skipped)}
 
     def changed(self, replies: Mapping[ListLookup, ListReply]) -> "LookupResults":
         """The same with other replies in place of some."""
-        merged: dict[Question, Reply] = {**self.replies}
+        merged: dict[Question, LookupReply] = {**self.replies}
         merged.update({question: reply for question, reply in replies.items() if question in merged})
         return self._replace(replies=merged)
 
@@ -87,7 +87,7 @@ def _at_once(question: Question) -> int:
     return 0
 
 
-def _nothing_cached(question: Question) -> Reply | None:
+def _nothing_cached(question: Question) -> LookupReply | None:
     return None
 
 
@@ -102,12 +102,12 @@ def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
 async def run_lookups(
     attempt: Attempt,
     checks: Sequence[Check],
-    ask: Callable[[Question, bool], Awaitable[Reply]],
+    ask: Callable[[Question, bool], Awaitable[LookupReply]],
     clock: Clock,
     deadline: float,
     *,
     known: Replies | None = None,
-    cached: Callable[[Question], Reply | None] = _nothing_cached,
+    cached: Callable[[Question], LookupReply | None] = _nothing_cached,
     turn: Callable[[Question], int] = _at_once,
     is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
     suppressing: bool = True,
@@ -125,8 +125,8 @@ async def run_lookups(
     Questions in flight when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
-    replies: dict[Question, Reply] = dict(known or {})
-    in_flight: dict[Question, asyncio.Task[Reply]] = {}
+    replies: dict[Question, LookupReply] = dict(known or {})
+    in_flight: dict[Question, asyncio.Task[LookupReply]] = {}
     failed: set[str] = set()
     failed_questions: set[Question] = set()
     began = clock.monotonic()
@@ -232,7 +232,7 @@ def _is_news(answered: Collection[Question], replies: Replies, open_: Collection
     return listed and any(isinstance(question, ListLookup) for question in answered)
 
 
-def _from_cache(question: Question, cached: Callable[[Question], Reply | None]) -> Reply | None:
+def _from_cache(question: Question, cached: Callable[[Question], LookupReply | None]) -> LookupReply | None:
     try:
         return cached(question)
     except Exception:  # asking in earnest shows what it is
@@ -240,7 +240,7 @@ def _from_cache(question: Question, cached: Callable[[Question], Reply | None]) 
         return None
 
 
-def _outcome(question: Question, task: asyncio.Task[Reply], failed_questions: set[Question]) -> Reply:
+def _outcome(question: Question, task: asyncio.Task[LookupReply], failed_questions: set[Question]) -> LookupReply:
     """What a finished task has brought; a question that failed by a fault of ours joins `failed_questions`."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if error is None:

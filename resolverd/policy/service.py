@@ -34,7 +34,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.check import Check
-from resolverd.policy.evaluate import Evaluation, Evaluator, Lists
+from resolverd.policy.evaluate import Evaluation, Evaluator, ListEngine
 from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
 from resolverd.policy.iprev import iprev_name
 from resolverd.policy.lookups import INTERNAL_ERROR
@@ -104,7 +104,7 @@ class PolicyService:
     def __init__(
         self,
         checks: Callable[[tuple[ListSpec, ...]], Sequence[Check]],
-        engine: Lists,
+        engine: ListEngine,
         resolver: Resolver,
         greylister: Greylisting,
         clock: Clock,

@@ -17,7 +17,7 @@ Opening: TypeAlias = Literal["verdict", "lookup", "lists", "cache", "trace"]
 """What ``[http] open`` may name: asking, and reading what shows nobody's mail unless the admin finds that it may."""
 
 
-class Admission(Enum):
+class AccessDecision(Enum):
     """What becomes of a question because of who asks it."""
 
     ALLOWED = "allowed"
@@ -54,7 +54,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
     return (address.ipv4_mapped or address) if address.version == 6 else address
 
 
-class Access:
+class AccessControl:
     """Networks that may ask, and the rate of the clients in them, by /24 and /64: the addresses of one are one client's.
 
     Clients are remembered by the text of their address. Where there are too many, those go that asked least recently: a flood
@@ -64,7 +64,7 @@ class Access:
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None = None):
         self._networks = tuple(networks)
         self._allowance = rate
-        self._decided: OrderedDict[str, Admission | _Network] = OrderedDict()
+        self._decided: OrderedDict[str, AccessDecision | _Network] = OrderedDict()
         self._rates: OrderedDict[_Network, Rate] = OrderedDict()
 
     def configure(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None) -> None:
@@ -75,18 +75,18 @@ class Access:
             self._allowance = rate
             self._rates.clear()
 
-    def judge(self, host: str, now: float) -> Admission:
+    def judge(self, host: str, now: float) -> AccessDecision:
         """Whether this address may ask now (monotonic seconds). IPv4-mapped IPv6 addresses count as IPv4."""
         decided = self._decision(host)
-        if isinstance(decided, Admission):
+        if isinstance(decided, AccessDecision):
             return decided
-        return Admission.LIMITED if self._rate(decided).take(now) is None else Admission.ALLOWED
+        return AccessDecision.LIMITED if self._rate(decided).take(now) is None else AccessDecision.ALLOWED
 
     def admits(self, host: str) -> bool:
         """Whether this address may ask at all."""
-        return self._decision(host) is not Admission.REFUSED
+        return self._decision(host) is not AccessDecision.REFUSED
 
-    def _decision(self, host: str) -> "Admission | _Network":
+    def _decision(self, host: str) -> "AccessDecision | _Network":
         """Whether an address may ask, or the network whose rate tells it."""
         decided = self._decided.get(host)
         if decided is None:
@@ -97,12 +97,12 @@ class Access:
             self._decided.move_to_end(host)
         return decided
 
-    def _decide(self, host: str) -> "Admission | _Network":
+    def _decide(self, host: str) -> "AccessDecision | _Network":
         address = _address(host)
         if address is None or not any(address in network for network in self._networks):
-            return Admission.REFUSED
+            return AccessDecision.REFUSED
         if self._allowance is None or address.is_loopback:
-            return Admission.ALLOWED
+            return AccessDecision.ALLOWED
         return _Network(address.version, int(address) >> (8 if address.version == 4 else 64))
 
     def _rate(self, network: "_Network") -> Rate:

@@ -1,6 +1,6 @@
 """Sender Policy Framework (RFC 7208): may this address send mail for this domain?
 
-    subject ──check_host──> asks, gets a reply, asks … ──> Outcome
+    subject ──check_host──> asks, gets a reply, asks … ──> SpfOutcome
                  record     text to Record, all faults found before anything is evaluated
                  macros     %{…} to text
                  evaluate   the record applied to the subject, a generator over `mail.lookups.Lookup`; `follow` runs it with the
@@ -12,17 +12,17 @@
 Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
 """
 
-from resolverd.spf.evaluate import Outcome, Progress, Subject, check_host, follow
+from resolverd.spf.evaluate import Progress, SpfOutcome, SpfSubject, check_host, follow
 from resolverd.spf.header import authentication_results, received_spf
 from resolverd.spf.identities import Identity, authorised, claims, subject_of
 from resolverd.spf.record import Result
 
 __all__ = [
     "Identity",
-    "Outcome",
     "Progress",
     "Result",
-    "Subject",
+    "SpfOutcome",
+    "SpfSubject",
     "authentication_results",
     "authorised",
     "check_host",

@@ -12,14 +12,14 @@ from resolverd.wire.names import ROOT, Address, Name, from_labels, is_subdomain,
 from resolverd.wire.rdata import target
 
 _T = TypeVar("_T")
-Evaluation: TypeAlias = Generator[tuple[Lookup, ...], DnsReply, _T]
+SpfEvaluation: TypeAlias = Generator[tuple[Lookup, ...], DnsReply, _T]
 """Yields questions, is sent the reply to the first, returns what it was after."""
 
 UNKNOWN = "unknown"
 """What ``p`` stands for where there is no such name."""
 
 
-def reverse_names(address: Address) -> Evaluation[tuple[Name, ...] | None]:
+def reverse_names(address: Address) -> SpfEvaluation[tuple[Name, ...] | None]:
     """The client's first names (§4.6.4), lower-case; None if they cannot be had just now."""
     reply = yield (Lookup(reverse_name(address), codes.PTR),)
     if isinstance(reply, Unknown):
@@ -29,7 +29,7 @@ def reverse_names(address: Address) -> Evaluation[tuple[Name, ...] | None]:
     return tuple(dict.fromkeys(host for host in hosts if host is not None))
 
 
-def validated(address: Address, hosts: Iterable[Name], *, first: bool = False) -> Evaluation[list[Name]]:
+def validated(address: Address, hosts: Iterable[Name], *, first: bool = False) -> SpfEvaluation[list[Name]]:
     """Those of the names that lead back to the client, or the `first` of them. Trouble with one passes over it."""
     rtype = codes.A if address.version == 4 else codes.AAAA
     lookups = [Lookup(host, rtype) for host in hosts if host != ROOT]
@@ -43,7 +43,7 @@ def validated(address: Address, hosts: Iterable[Name], *, first: bool = False) -
     return found
 
 
-def best(address: Address, domain: str) -> Evaluation[str]:
+def best(address: Address, domain: str) -> SpfEvaluation[str]:
     """What ``p`` stands for: the domain itself if it is one of the names, else a name below it, else any."""
     hosts = yield from reverse_names(address)
     own = name_of(domain)

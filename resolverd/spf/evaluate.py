@@ -1,6 +1,6 @@
 """check_host (RFC 7208 §4): a domain's record applied to a client.
 
-A generator: it yields what it wants to know, is sent the reply to the first, and returns the Outcome. The other questions
+A generator: it yields what it wants to know, is sent the reply to the first, and returns the SpfOutcome. The other questions
 it yields are those that it will come to unless the first settles the matter; asking them at the same time saves round
 trips, and nothing else depends on it.
 """
@@ -14,7 +14,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail.domains import is_suffix
 from resolverd.mail.lookups import Absent, DnsReply, Lookup, Records, Replies, Skipped
 from resolverd.spf import clientnames, macros
-from resolverd.spf.clientnames import Evaluation, target_of
+from resolverd.spf.clientnames import SpfEvaluation, target_of
 from resolverd.spf.macros import MacroString
 from resolverd.spf.record import Directive, Mechanism, Record, Result, parse, spf_texts
 from resolverd.wire import codes
@@ -23,7 +23,7 @@ from resolverd.wire.names import ROOT, Address, Name, is_subdomain, label_count,
 from resolverd.wire.rdata import strings
 
 
-class Subject(NamedTuple):
+class SpfSubject(NamedTuple):
     """What is checked (§4.1), and what macros say besides: may `address` send as `sender`, for `domain`?
 
     `receiver` is our own host name, `now` wall seconds; both stand in explanations only.
@@ -47,7 +47,7 @@ class Subject(NamedTuple):
         return in_ascii(self.sender.rpartition("@")[2])
 
 
-class Outcome(NamedTuple):
+class SpfOutcome(NamedTuple):
     """A result and what led to it.
 
     `domain` is the one whose record said so, behind every redirect; `mechanism` the term that matched, as written, or
@@ -65,17 +65,17 @@ class Outcome(NamedTuple):
     never_sends: bool = False
 
 
-def check_host(subject: Subject) -> Evaluation[Outcome]:
+def check_host(subject: SpfSubject) -> SpfEvaluation[SpfOutcome]:
     """The outcome for a subject. Never raises for what others publish."""
     if isinstance(subject.address, IPv6Address) and subject.address.ipv4_mapped:
         subject = subject._replace(address=subject.address.ipv4_mapped)  # §5: it is an IPv4 client
     domain = in_ascii(subject.domain).removesuffix(".")
     if domain.startswith("["):
-        return Outcome(Result.NONE, domain, problem="an address literal has no record")
+        return SpfOutcome(Result.NONE, domain, problem="an address literal has no record")
     try:
         return (yield from _Check(subject).check(domain, explain=True))
     except _Stop as stop:
-        return Outcome(stop.result, stop.domain, problem=stop.problem)
+        return SpfOutcome(stop.result, stop.domain, problem=stop.problem)
 
 
 class Progress(NamedTuple):
@@ -85,13 +85,13 @@ class Progress(NamedTuple):
     `asked`: the questions whose replies it has read, in order.
     """
 
-    outcome: Outcome | None
+    outcome: SpfOutcome | None
     wanted: tuple[Lookup, ...]
     asked: tuple[Lookup, ...]
 
 
 def follow(
-    evaluation: Generator[tuple[Lookup, ...], DnsReply, Outcome], replies: Replies, missing: DnsReply | None = None
+    evaluation: Generator[tuple[Lookup, ...], DnsReply, SpfOutcome], replies: Replies, missing: DnsReply | None = None
 ) -> Progress:
     """Run an evaluation until it needs a reply that is not there; with `missing`, that stands for every such reply."""
     asked: dict[Lookup, None] = {}
@@ -121,7 +121,7 @@ class _Stop(Exception):
 class _Check:
     """One evaluation, includes and redirects with it: they share the limits of §4.6.4."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: SpfSubject) -> None:
         self._subject = subject
         self._address = subject.address
         self._terms = 0
@@ -139,29 +139,31 @@ class _Check:
             "v": "in-addr" if subject.address.version == 4 else "ip6",
         }
 
-    def check(self, domain: str, *, explain: bool, ahead: tuple[Lookup, ...] = ()) -> Evaluation[Outcome]:
+    def check(self, domain: str, *, explain: bool, ahead: tuple[Lookup, ...] = ()) -> SpfEvaluation[SpfOutcome]:
         """§4.3 to §4.7 for one domain; with `explain`, its explanation of a fail is fetched."""
         name = macros.name_of(domain)
         if name is None or label_count(name) < 2:
-            return Outcome(Result.NONE, domain, problem="no domain that could have a record")
+            return SpfOutcome(Result.NONE, domain, problem="no domain that could have a record")
         record = self._select((yield (Lookup(name, codes.TXT), *ahead)), domain)
         if record is None:
-            return Outcome(Result.NONE, domain)
+            return SpfOutcome(Result.NONE, domain)
         for at, directive in enumerate(record.directives):
             asks = directive.looked_up(self._address) is not None
             match = yield from self._match(directive, domain, self._ahead(record, at, domain) if asks else ())
             if match is not None:
                 return (yield from self._matched(directive, match, record, domain, explain))
         if record.redirect is None:
-            return Outcome(Result.NEUTRAL, domain, "default")
+            return SpfOutcome(Result.NEUTRAL, domain, "default")
         return (yield from self._redirected(record.redirect, domain, explain))
 
-    def _matched(self, directive: Directive, match: bool, record: Record, domain: str, explain: bool) -> Evaluation[Outcome]:
+    def _matched(
+        self, directive: Directive, match: bool, record: Record, domain: str, explain: bool
+    ) -> SpfEvaluation[SpfOutcome]:
         explanation = ""
         if directive.result is Result.FAIL and explain and record.explanation is not None:
             explanation = yield from self._explanation(record.explanation, domain)
         worthless = directive.result is Result.PASS and (match or record.lets_anybody(self._address.version))
-        return Outcome(
+        return SpfOutcome(
             directive.result,
             domain,
             directive.text,
@@ -170,7 +172,7 @@ class _Check:
             never_sends=record.never_sends,
         )
 
-    def _redirected(self, redirect: MacroString, domain: str, explain: bool) -> Evaluation[Outcome]:
+    def _redirected(self, redirect: MacroString, domain: str, explain: bool) -> SpfEvaluation[SpfOutcome]:
         """§6.1: the other domain's record in place of this one, its explanation too."""
         self._count_term(domain)
         other = yield from self._expanded(redirect, domain)
@@ -183,7 +185,7 @@ class _Check:
 
     # -- mechanisms: None where it does not match, else whether it matches everybody
 
-    def _match(self, directive: Directive, domain: str, ahead: tuple[Lookup, ...]) -> Evaluation[bool | None]:
+    def _match(self, directive: Directive, domain: str, ahead: tuple[Lookup, ...]) -> SpfEvaluation[bool | None]:
         if directive.mechanism is Mechanism.ALL:
             return False
         if directive.network is not None:
@@ -210,14 +212,14 @@ class _Check:
             found = bool(rdatas) if directive.mechanism is Mechanism.EXISTS else self._among(rdatas, directive)
         return wide if found else None
 
-    def _include(self, other: str, domain: str, ahead: tuple[Lookup, ...]) -> Evaluation[bool | None]:
+    def _include(self, other: str, domain: str, ahead: tuple[Lookup, ...]) -> SpfEvaluation[bool | None]:
         """§5.2: the other domain is checked on its own; only its pass matches."""
         outcome = yield from self.check(other, explain=False, ahead=ahead)
         if outcome.result is Result.NONE:
             _permanent(domain, f"include of {other}, which has no record")
         return outcome.worthless if outcome.result is Result.PASS else None
 
-    def _mx(self, name: Name, directive: Directive, domain: str, ahead: tuple[Lookup, ...]) -> Evaluation[bool]:
+    def _mx(self, name: Name, directive: Directive, domain: str, ahead: tuple[Lookup, ...]) -> SpfEvaluation[bool]:
         """§5.4: is the client one of the domain's mail servers? Never its address instead."""
         rdatas = yield from self._ask((Lookup(name, codes.MX), *ahead), domain)
         nearest = sorted(rdatas)[: bounds.MAX_SPF_NAMES]  # by preference, with which the data begins
@@ -235,7 +237,7 @@ class _Check:
         self._count_void(answered, domain)
         return False
 
-    def _ptr(self, name: Name, domain: str) -> Evaluation[bool]:
+    def _ptr(self, name: Name, domain: str) -> SpfEvaluation[bool]:
         """§5.5: is one of the client's names at or below this one, and does it lead back?"""
         hosts = yield from clientnames.reverse_names(self._address)
         self._count_void(hosts != (), domain)
@@ -251,20 +253,20 @@ class _Check:
 
     # -- macros
 
-    def _expanded(self, spec: MacroString, domain: str) -> Evaluation[str | None]:
+    def _expanded(self, spec: MacroString, domain: str) -> SpfEvaluation[str | None]:
         """A domain-spec's domain; None if it can be none, as with a local part outside ASCII (RFC 8616 §4)."""
         if macros.uses(spec, "sl") and not self._subject.local_part.isascii():
             return None
         text = macros.fit((yield from self._expand(spec, domain)))
         return text if text.isascii() else None
 
-    def _expand(self, string: MacroString, domain: str) -> Evaluation[str]:
+    def _expand(self, string: MacroString, domain: str) -> SpfEvaluation[str]:
         values = {**self._values, "d": domain}
         if macros.uses(string, "p"):
             values["p"] = yield from clientnames.best(self._address, domain)
         return macros.expand(string, values)
 
-    def _explanation(self, spec: MacroString, domain: str) -> Evaluation[str]:
+    def _explanation(self, spec: MacroString, domain: str) -> SpfEvaluation[str]:
         """§6.2: what the domain says of the fail; whatever is wrong with it, as if there were none."""
         other = yield from self._expanded(spec, domain)
         name = None if other is None else macros.name_of(other)
@@ -301,7 +303,7 @@ class _Check:
             _permanent(domain, record.text)
         return record
 
-    def _ask(self, lookups: tuple[Lookup, ...], domain: str) -> Evaluation[tuple[bytes, ...]]:
+    def _ask(self, lookups: tuple[Lookup, ...], domain: str) -> SpfEvaluation[tuple[bytes, ...]]:
         """The data for the first; none if it is denied. What cannot be known ends everything (§5)."""
         reply = yield lookups
         if isinstance(reply, Unknown):

@@ -4,7 +4,7 @@ import re
 
 from resolverd import bounds
 from resolverd.mail.sanitize import sanitize
-from resolverd.spf.evaluate import Outcome, Subject
+from resolverd.spf.evaluate import SpfOutcome, SpfSubject
 from resolverd.spf.identities import Identity
 from resolverd.spf.record import Result
 from resolverd.wire.alabels import in_ascii
@@ -14,7 +14,7 @@ _ADDRESS = 330
 """Octets of an address: 64 and 255 with an ``@`` between them, and some to spare (RFC 5321 §4.5.3.1)."""
 
 
-def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:
+def received_spf(identity: Identity, subject: SpfSubject, outcome: SpfOutcome) -> str:
     """The ``Received-SPF`` field. Mail filters for DMARC read `identity` and the domain of ``envelope-from``."""
     envelope = sanitize(subject.sender, _ADDRESS) if identity is Identity.MAILFROM else ""
     pairs = (
@@ -35,7 +35,7 @@ def received_spf(identity: Identity, subject: Subject, outcome: Outcome) -> str:
     return field
 
 
-def authentication_results(identity: Identity, subject: Subject, outcome: Outcome) -> str:
+def authentication_results(identity: Identity, subject: SpfSubject, outcome: SpfOutcome) -> str:
     """The ``Authentication-Results`` field, with ourselves as its authority."""
     if identity is Identity.HELO:
         about = f"smtp.helo={_value(sanitize(in_ascii(subject.helo), 255))}"
@@ -46,13 +46,13 @@ def authentication_results(identity: Identity, subject: Subject, outcome: Outcom
     return f"Authentication-Results: {_value(sanitize(subject.receiver, 255))}; spf={result} ({comment}) {about}"
 
 
-def _comment(identity: Identity, subject: Subject, outcome: Outcome) -> str:
+def _comment(identity: Identity, subject: SpfSubject, outcome: SpfOutcome) -> str:
     whose = in_ascii(subject.helo) if identity is Identity.HELO else subject.sender
     text = f"{subject.receiver}: {_words(outcome, str(subject.address), f'domain of {sanitize(whose, 100)}')}"
     return re.sub(r"([()\\])", r"\\\1", sanitize(text, 240))
 
 
-def _words(outcome: Outcome, address: str, domain: str) -> str:
+def _words(outcome: SpfOutcome, address: str, domain: str) -> str:
     if outcome.result is Result.PASS and outcome.worthless:
         return f"{domain} designates anybody, and {address} with them"
     return {

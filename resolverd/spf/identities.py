@@ -5,7 +5,7 @@ from enum import StrEnum
 from resolverd.mail.domains import canonical
 from resolverd.mail.lookups import Replies
 from resolverd.mail.request import Attempt
-from resolverd.spf.evaluate import Subject, check_host, follow
+from resolverd.spf.evaluate import SpfSubject, check_host, follow
 from resolverd.spf.record import Result
 from resolverd.wire.alabels import in_ascii
 
@@ -17,7 +17,7 @@ class Identity(StrEnum):
     HELO = "helo"
 
 
-def claims(attempt: Attempt, hostname: str = "unknown", *, helo: bool = True) -> list[tuple[Identity, Subject]]:
+def claims(attempt: Attempt, hostname: str = "unknown", *, helo: bool = True) -> list[tuple[Identity, SpfSubject]]:
     """What to check of who the client says it is, the sender first. The null sender is ``postmaster`` at the HELO name."""
     found = []
     helo_domain = canonical(attempt.helo_name) or ""
@@ -46,7 +46,7 @@ def authorised(attempt: Attempt, replies: Replies) -> str:
     return ""
 
 
-def subject_of(attempt: Attempt, domain: str, sender: str, hostname: str) -> Subject:
+def subject_of(attempt: Attempt, domain: str, sender: str, hostname: str) -> SpfSubject:
     """What is checked of an attempt that has a client address."""
     assert attempt.client_address is not None
-    return Subject(attempt.client_address, domain, sender, attempt.helo_name, hostname, attempt.at)
+    return SpfSubject(attempt.client_address, domain, sender, attempt.helo_name, hostname, attempt.at)

@@ -15,7 +15,7 @@ from pathlib import Path
 from resolverd import bounds
 from resolverd.app.resolver import Resolution
 from resolverd.clock import SystemClock
-from resolverd.config.settings import Cache, Settings
+from resolverd.config.settings import CacheSettings, Settings
 from resolverd.dnsbl.cache import ResponseCache
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.mail.lookups import Listed
@@ -161,7 +161,7 @@ class Nowhere:
 
 def fill(what: str, size: int) -> tuple[int, int]:
     """Fill the caches of a resolver of this size with three times as much as they may hold."""
-    parts = Resolution(Settings(cache=Cache(size=size)), Nowhere(), SystemClock(), Counters())  # type: ignore[arg-type]
+    parts = Resolution(Settings(cache=CacheSettings(size=size)), Nowhere(), SystemClock(), Counters())  # type: ignore[arg-type]
     assert isinstance(parts.mesh, Mesh)
     chosen = list(ATTACKS.values()) if what == "everything" else [ATTACKS[what]]
     before = resident()

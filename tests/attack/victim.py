@@ -23,7 +23,7 @@ from resolverd.clock import SystemClock
 from resolverd.config.files import parse
 from resolverd.metrics import Counters
 from resolverd.net.outside import OutsideNetwork
-from resolverd.servers.access import Access
+from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import tcp as dns_tcp
 from resolverd.servers.dns import udp as dns_udp
 from resolverd.servers.dns.answering import Responder
@@ -111,7 +111,7 @@ async def _serve(pipe: "Connection[object, object]", folder: Path) -> None:
     clock, counters, exchange = SystemClock(), Counters(), OutsideNetwork(())
     service = Service(settings, exchange, MemoryStore(), clock, counters)
     runtime, turns = service.runtime, Turns()
-    access = Access(settings.dns.allow, settings.dns.client_rate)
+    access = AccessControl(settings.dns.allow, settings.dns.client_rate)
     responder = Responder(runtime.answerer, runtime.resolution.packets, access, clock, counters, runtime.resolution.packet_share)
     udp = UdpEdge(dns_udp.bind(HOST, 0), responder)
     tcp, policy = TcpEdge(responder, turns), PolicyServer(service.runtime.policy, counters, turns=turns)

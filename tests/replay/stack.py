@@ -14,7 +14,7 @@ from resolverd.config.settings import Settings
 from resolverd.metrics import Counters
 from resolverd.resolver.mesh import Timeouts
 from resolverd.resolver.ports import Network
-from resolverd.servers.access import Access
+from resolverd.servers.access import AccessControl
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.wire.names import Name
 from resolverd.wire.peek import Query
@@ -38,7 +38,7 @@ class Stack:
             settings, network, clock, self.counters, list_zones, rng=random.Random(seed), timeouts=timeouts
         )
         answerer = Answerer(None, self.parts.resolve)
-        access = Access([ip_network("0.0.0.0/0")])
+        access = AccessControl([ip_network("0.0.0.0/0")])
         self.responder = Responder(answerer, self.parts.packets, access, clock, Counters(), self.parts.packet_share)
 
     async def ask(self, packet: bytes, udp: bool = True) -> bytes | None:

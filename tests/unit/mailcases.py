@@ -9,7 +9,7 @@ from resolverd.dnsbl.codes import CodeTable
 from resolverd.dnsbl.spec import DOMAIN, IP4, IP6, ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding
-from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, Question, Records, Reply
+from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, LookupReply, Question, Records
 from resolverd.mail.request import Attempt
 from resolverd.overrides.postfix_maps import MapFile
 from resolverd.policy.check import Check
@@ -97,19 +97,23 @@ LISTS = (ZEN, PSBL, DBL, SURBL, ALLOW, SIX)
 class World:
     """Answers by question; whatever is not named does not exist, whatever is on no list is clear."""
 
-    def __init__(self, records: Mapping[str, Reply] | None = None, lists: Mapping[tuple[str, str], Reply] | None = None):
-        self.replies: dict[Question, Reply] = {dns(text): reply for text, reply in (records or {}).items()}
+    def __init__(
+        self,
+        records: Mapping[str, LookupReply] | None = None,
+        lists: Mapping[tuple[str, str], LookupReply] | None = None,
+    ):
+        self.replies: dict[Question, LookupReply] = {dns(text): reply for text, reply in (records or {}).items()}
         self.lists = dict(lists or {})
 
-    def reply(self, question: Question) -> Reply:
+    def reply(self, question: Question) -> LookupReply:
         if isinstance(question, ListLookup):
             return self.lists.get((question.list_id, str(question.subject)), clear(question.list_id))
         return self.replies.get(question, NX)
 
 
-def asked(check: Check, subject: Attempt, world: World) -> dict[Question, Reply]:
+def asked(check: Check, subject: Attempt, world: World) -> dict[Question, LookupReply]:
     """Everything a check asks until it wants no more, one answer at a time in the order asked."""
-    replies: dict[Question, Reply] = {}
+    replies: dict[Question, LookupReply] = {}
     for _ in range(200):
         open_questions = [question for question in check.asks(subject, replies) if question not in replies]
         if not open_questions:

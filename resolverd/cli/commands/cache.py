@@ -7,7 +7,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
+from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
 from resolverd.wire import codes, names
 
@@ -70,7 +70,7 @@ def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        found = Daemon(settings).get("v1", "trace", _root(name), rtype.upper())
+        found = DaemonClient(settings).get("v1", "trace", _root(name), rtype.upper())
     except Unreachable:
         from resolverd.cli import in_process
 
@@ -104,7 +104,7 @@ def flush(ctx: click.Context, name: str | None, everything: bool, as_json: bool,
 
 
 def _ask(ctx: click.Context, config: Path | None, method: str, *path: str) -> Any:
-    daemon = Daemon(configuration.load(config_path(ctx, config)))
+    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     try:
         return (daemon.get if method == "get" else daemon.delete)("v1", "cache", *path)
     except Unreachable:

@@ -9,7 +9,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import Daemon, Unreachable
+from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import VERDICT_STATUS, config_option, config_path, json_option, leave
 
 _COLUMNS = ("check", "code", "asked", "answered", "age", "points", "finding")
@@ -44,7 +44,7 @@ def command(
     attributes = {name: value for name, value in given.items() if value is not None}
     settings = configuration.load(config_path(ctx, config))
     try:
-        verdict = Daemon(settings).get("v1", "verdict", query=attributes)
+        verdict = DaemonClient(settings).get("v1", "verdict", query=attributes)
     except Unreachable:
         from resolverd.cli import in_process
 

@@ -8,7 +8,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
+from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
 
 _COLUMNS = ("kind", "origin", "sender", "recipient", "state", "passes", "first", "last", "expires")
@@ -107,7 +107,7 @@ def _ask(ctx: click.Context, config: Path | None, method: str, ip: str | None, q
             path.append(str(ip_address(ip)))
         except ValueError:
             raise click.BadParameter(f"{ip!r} is no IP address", param_hint="IP") from None
-    daemon = Daemon(configuration.load(config_path(ctx, config)))
+    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     calls = {"get": daemon.get, "put": daemon.put, "delete": daemon.delete}
     try:
         return calls[method](*path, query=query)

@@ -16,8 +16,8 @@ from resolverd.app.allow_files import RECIPIENTS as RECIPIENTS_FILE
 from resolverd.app.policy import greylist_rules
 from resolverd.cli import allow_files, output, store_access
 from resolverd.cli.commands.store import tell
-from resolverd.cli.daemon import Daemon, Refused, Unreachable
-from resolverd.cli.options import Failed, config_option, config_path, json_option
+from resolverd.cli.daemon import DaemonClient, Refused, Unreachable
+from resolverd.cli.options import CommandError, config_option, config_path, json_option
 from resolverd.config.secrets import BadValue
 from resolverd.config.values import duration
 from resolverd.greylist import postgrey as postgrey_database
@@ -60,7 +60,7 @@ def postgrey(ctx: click.Context, source: Path, delay: str | None, as_json: bool,
     try:
         imported = postgrey_database.from_postgrey(postgrey_database.entries(lines), waited, rules)
     except ValueError as error:
-        raise Failed(f"{source}: {error}") from None
+        raise CommandError(f"{source}: {error}") from None
     if imported.hashed:
         click.echo(f"{imported.hashed} entries are hashed (Postgrey's --privacy) and cannot be taken over", err=True)
     if imported.odd:
@@ -86,7 +86,8 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
     settings = configuration.load(config_path(ctx, config))
     directory = settings.state_directory()
     if directory is None:
-        raise Failed("nothing is stored: [store] url is memory:; name the file in greylist.allow_clients or allow_recipients")
+        text = "nothing is stored: [store] url is memory:; name the file in greylist.allow_clients or allow_recipients"
+        raise CommandError(text)
     of_recipients = "recipient" in file.name if as_clients is None else not as_clients
     lines: dict[str, str] = {}
     faults: list[str] = []
@@ -101,11 +102,11 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
     if len(faults) > _MAX_TOLD:
         click.echo(f"resolverd: {len(faults) - _MAX_TOLD} more lines that are not taken", err=True)
     if faults and not lines:
-        raise Failed(f"{file} has no line that names {'recipients' if of_recipients else 'clients'}: nothing was taken")
+        raise CommandError(f"{file} has no line that names {'recipients' if of_recipients else 'clients'}: nothing was taken")
     into = directory / (RECIPIENTS_FILE if of_recipients else CLIENTS_FILE)
     added = allow_files.add(into, lines, output.shown(file.absolute()), of_recipients=of_recipients)
     if added.taken:
-        _reread(Daemon(settings))
+        _reread(DaemonClient(settings))
     if as_json:
         kind = "recipients" if of_recipients else "clients"
         output.print_json({**added._asdict(), "faulty": len(faults), "kind": kind, "file": str(into)})
@@ -114,7 +115,7 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
         click.echo(f"{added.taken} {what} taken into {into}, {added.kept} were there already")
 
 
-def _reread(daemon: Daemon) -> None:
+def _reread(daemon: DaemonClient) -> None:
     try:
         daemon.post("v1", "reload", body={})
     except Unreachable:
@@ -140,7 +141,7 @@ def _directory(source: Path) -> Iterator[bytes]:
     still runs, has not written it to the databases. A copy is recovered; databases first and logs after them, as Berkeley DB's
     manual has it for backups of live databases."""
     if not (source / _DATABASES[0]).is_file():
-        raise Failed(f"{source} has no {_DATABASES[0]}: Debian's Postgrey keeps it in /var/lib/postgrey")
+        raise CommandError(f"{source} has no {_DATABASES[0]}: Debian's Postgrey keeps it in /var/lib/postgrey")
     recover, dump = _tool("recover"), _tool("dump")
     with TemporaryDirectory(prefix="resolverd-") as copy:
         here = Path(copy)
@@ -158,13 +159,13 @@ def _tool(name: str) -> str:
     for candidate in (f"db5.3_{name}", f"db_{name}"):
         if found := shutil.which(candidate):
             return found
-    raise Failed(f"db5.3_{name} is missing: apt install db5.3-util, or give a dump made elsewhere with db5.3_dump")
+    raise CommandError(f"db5.3_{name} is missing: apt install db5.3-util, or give a dump made elsewhere with db5.3_dump")
 
 
 def _run(arguments: list[str]) -> None:
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        raise Failed(f"{arguments[0]} does not come to an end") from None
+        raise CommandError(f"{arguments[0]} does not come to an end") from None
     if done.returncode:
-        raise Failed(f"{arguments[0]}: {done.stderr.strip() or f'status {done.returncode}'}")
+        raise CommandError(f"{arguments[0]}: {done.stderr.strip() or f'status {done.returncode}'}")

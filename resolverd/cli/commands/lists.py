@@ -7,7 +7,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
+from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
 
 _COLUMNS = ("list", "state", "kinds", "quota left", "lasts", "asked", "listed", "failed", "p50 ms", "p99 ms", "last error")
@@ -19,7 +19,7 @@ _COLUMNS = ("list", "state", "kinds", "quota left", "lasts", "asked", "listed", 
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     """Each list: its state, what is left of its quota, its figures, its terms."""
-    daemon = Daemon(configuration.load(config_path(ctx, config)))
+    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     try:
         found = daemon.get("v1", "lists")
     except Unreachable:

@@ -7,7 +7,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import Daemon, Unreachable
+from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import config_option, config_path, json_option
 
 _COLUMNS = ("list", "says", "codes", "points", "age", "why")
@@ -22,7 +22,7 @@ def command(ctx: click.Context, subject: str, as_json: bool, config: Path | None
     """What every configured list says of an address or a domain."""
     settings = configuration.load(config_path(ctx, config))
     try:
-        found = Daemon(settings).get("v1", "lookup", subject)
+        found = DaemonClient(settings).get("v1", "lookup", subject)
     except Unreachable:
         from resolverd.cli import in_process
 

@@ -10,7 +10,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import Daemon, Unreachable, no_daemon
+from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
 from resolverd.cli.options import config_option, config_path, json_option
 from resolverd.overrides.rules import ACTIONS, SCOPES, BadOverride, subject_of
 
@@ -41,7 +41,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
         named = {"for" if name == "lasting" else name: value for name, value in given.items()}
         texts = {name: "true" if value is True else value for name, value in named.items() if value}
         query = {"action": action, "owner": _user(), **texts}
-        daemon = Daemon(configuration.load(config_path(ctx, config)))
+        daemon = DaemonClient(configuration.load(config_path(ctx, config)))
         try:
             done = daemon.put("v1", "overrides", *([_canonical(subject)] if subject is not None else []), query=query)
         except Unreachable:
@@ -84,7 +84,7 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     path = config_path(ctx, config)
     if ctx.invoked_subcommand is not None:
         return
-    daemon = Daemon(configuration.load(path))
+    daemon = DaemonClient(configuration.load(path))
     try:
         found = daemon.get("v1", "overrides")
     except Unreachable:
@@ -107,7 +107,7 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 def forget(ctx: click.Context, /, subject: str, as_json: bool, config: Path | None, **given: str | None) -> None:
     """Take back what was said of a subject."""
     query = {"owner": _user(), **{name: value for name, value in given.items() if value is not None}}
-    daemon = Daemon(configuration.load(config_path(ctx, config)))
+    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     try:
         done = daemon.delete("v1", "overrides", _canonical(subject), query=query)
     except Unreachable:

@@ -11,7 +11,7 @@ import click
 from resolverd import __version__
 from resolverd import config as configuration
 from resolverd.cli import output, store_access
-from resolverd.cli.options import Failed, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, config_option, config_path, json_option
 from resolverd.greylist import postgrey
 from resolverd.greylist.decide import decode_triplet
 from resolverd.greylist.service import TRIPLETS
@@ -76,7 +76,7 @@ def load(ctx: click.Context, file: IO[bytes], as_json: bool, config: Path | None
     if faults:
         for fault in faults[:_MAX_TOLD]:
             click.echo(f"resolverd: {output.shown(fault)}", err=True)
-        raise Failed(f"{len(faults)} faulty lines, nothing was loaded")
+        raise CommandError(f"{len(faults)} faulty lines, nothing was loaded")
     tell(store_access.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
 
 

@@ -20,8 +20,8 @@ from resolverd.policy.evidence import evidence
 from resolverd.policy.iprev import iprev_lookups, iprev_name, reverse_lookups, reverse_names
 from resolverd.policy.listings import Asked, asked, listings, not_listed, uncounted
 
-Role = Literal["helo", "sender", "client", "reverse_client", "recipient"]
-ROLES: Final[Mapping[Role, str]] = {
+RhsblRole = Literal["helo", "sender", "client", "reverse_client", "recipient"]
+ROLES: Final[Mapping[RhsblRole, str]] = {
     "helo": "Helo command",
     "sender": "Sender address",
     "client": "Client host",
@@ -29,9 +29,9 @@ ROLES: Final[Mapping[Role, str]] = {
     "recipient": "Recipient address",
 }
 """Where a name comes from, and how Postfix calls that; a name with two roles goes by the first."""
-DEFAULT: Final[tuple[Role, ...]] = ("helo", "sender", "reverse_client")
+DEFAULT: Final[tuple[RhsblRole, ...]] = ("helo", "sender", "reverse_client")
 """The tutorial's: the verified name is the reverse name, and recipients are our own."""
-TOPICS: Final[Mapping[Role, Topic]] = {
+TOPICS: Final[Mapping[RhsblRole, Topic]] = {
     "helo": Topic("helo", "lists"),
     "sender": Topic("sender", "lists"),
     "client": Topic("client", "lists"),
@@ -44,7 +44,7 @@ TOPICS: Final[Mapping[Role, Topic]] = {
 class RhsblOptions:
     """``[checks.rhsbl]`` besides action, score and code: whose names are asked about."""
 
-    names: tuple[Role, ...] = DEFAULT
+    names: tuple[RhsblRole, ...] = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Rhsbl(Check):
 
     rules: CheckRules
     lists: tuple[ListSpec, ...]
-    roles: Collection[Role] = DEFAULT
+    roles: Collection[RhsblRole] = DEFAULT
     name: ClassVar[str] = "rhsbl"
     topics: ClassVar[tuple[Topic, ...]] = tuple(dict.fromkeys(TOPICS.values()))
 
@@ -120,16 +120,16 @@ class Rhsbl(Check):
     def _lists(self) -> list[ListSpec]:
         return [spec for spec in self.lists if not spec.allows and spec.takes("")]
 
-    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[Role, list[Asked]]]:
+    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[RhsblRole, list[Asked]]]:
         """By role, the questions about its name; a name has only its first role."""
-        roles: dict[str, Role] = {}
+        roles: dict[str, RhsblRole] = {}
         for role, name in self._names(attempt, replies):
             domain = canonical(name) if name else None
             if domain and registrable(domain):
                 roles.setdefault(domain, role)
         return [(role, asked(self._lists(), domain)) for domain, role in roles.items()]
 
-    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[Role, str]]:
+    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[RhsblRole, str]]:
         for role in ROLES:
             if role in self.roles:
                 yield role, _NAMES[role](attempt, replies)
@@ -141,7 +141,7 @@ def _reverse_name(attempt: Attempt, replies: Replies) -> str:
     return "" if isinstance(names, Unknown | Skipped) or not names else names[0]
 
 
-_NAMES: Final[dict[Role, Callable[[Attempt, Replies], str]]] = {
+_NAMES: Final[dict[RhsblRole, Callable[[Attempt, Replies], str]]] = {
     "helo": lambda attempt, replies: attempt.helo_name,
     "sender": lambda attempt, replies: attempt.sender_domain,
     "client": iprev_name,

@@ -13,17 +13,17 @@ from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Status, Topic
 from resolverd.mail.lookups import Question, Replies
-from resolverd.mail.patterns import Network
+from resolverd.mail.patterns import IPNetwork
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.policy.check import Check, CheckRules, Declaration, HostingDomain, fail, neutral, nothing, tempfail
 from resolverd.policy.evidence import evidence
 from resolverd.spf import (
     Identity,
-    Outcome,
     Progress,
     Result,
-    Subject,
+    SpfOutcome,
+    SpfSubject,
     authentication_results,
     check_host,
     claims,
@@ -56,7 +56,7 @@ class SpfOptions:
     temperror: Literal["off", "warn", "defer"] = "off"
     never_sends: Consequence | None = None
     header: HeaderStyle = "received-spf"
-    skip_addresses: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    skip_addresses: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
     domain_allow: tuple[HostingDomain, ...] = ()
 
 
@@ -65,7 +65,7 @@ class _Claim(NamedTuple):
 
     identity: Identity
     code: str
-    subject: Subject
+    subject: SpfSubject
     progress: Progress
 
 
@@ -138,7 +138,7 @@ class Spf(Check):
             subject = subject_of(attempt, domain, f"postmaster@{domain}", self.hostname)
             yield follow(check_host(subject), replies, missing)
 
-    def _finding(self, attempt: Attempt, claim: _Claim, outcome: Outcome, replies: Replies) -> Finding:
+    def _finding(self, attempt: Attempt, claim: _Claim, outcome: SpfOutcome, replies: Replies) -> Finding:
         seen = evidence(replies, claim.progress.asked)
         code, text = f"{claim.code}_{outcome.result}", _text(claim, outcome)
         if outcome.worthless:
@@ -166,14 +166,14 @@ class Spf(Check):
         reply = SmtpReply(450, "4.7.24", f"Message deferred (the SPF record of {domain} could not be looked up)")
         return tempfail(self.name, self._rules(Consequence(self.options.temperror)), code, text, reply, seen, topic=TOPIC)
 
-    def _allowed(self, attempt: Attempt, replies: Replies) -> Outcome | None:
+    def _allowed(self, attempt: Attempt, replies: Replies) -> SpfOutcome | None:
         """The outcome for the forwarder that sent it; if that is not certain, of one that may have."""
         outcomes = [progress.outcome for progress in self._forwarders(attempt, replies, _LATE)]
         certain = [each for each in outcomes if each is not None and each.result is Result.PASS and not each.worthless]
         doubtful = [each for each in outcomes if each is not None and each.result is Result.TEMPERROR]
         return next(iter(certain + doubtful), None)
 
-    def _rules_of_fail(self, outcome: Outcome) -> CheckRules:
+    def _rules_of_fail(self, outcome: SpfOutcome) -> CheckRules:
         if not outcome.never_sends:
             return self.rules
         if self.options.never_sends is not None:
@@ -183,18 +183,18 @@ class Spf(Check):
     def _rules(self, consequence: Consequence) -> CheckRules:
         return replace(self.rules, consequence=None if consequence is Consequence.OFF else consequence)
 
-    def _header(self, claim: _Claim, outcome: Outcome) -> str:
+    def _header(self, claim: _Claim, outcome: SpfOutcome) -> str:
         if self.options.header == "none":
             return ""
         write = received_spf if self.options.header == "received-spf" else authentication_results
         return write(claim.identity, claim.subject, outcome)
 
 
-def _fails(outcome: Outcome | None) -> bool:
+def _fails(outcome: SpfOutcome | None) -> bool:
     return outcome is not None and outcome.result is Result.FAIL
 
 
-def _text(claim: _Claim, outcome: Outcome) -> str:
+def _text(claim: _Claim, outcome: SpfOutcome) -> str:
     client, domain = claim.subject.address, sanitize(claim.subject.domain, 120)
     whose = f"HELO {domain}" if claim.identity is Identity.HELO else domain
     because = f" ({sanitize(outcome.mechanism, 80)})" if outcome.mechanism else ""
@@ -212,7 +212,7 @@ def _text(claim: _Claim, outcome: Outcome) -> str:
     }[outcome.result]
 
 
-def _refusal(claim: _Claim, outcome: Outcome) -> SmtpReply:
+def _refusal(claim: _Claim, outcome: SpfOutcome) -> SmtpReply:
     """The words of a fail; those of the domain itself behind our own, and marked as its own (RFC 7208 §6.2)."""
     domain = sanitize(claim.subject.domain, 120)
     said = f"as {domain}" if claim.identity is Identity.HELO else f"for {domain}"

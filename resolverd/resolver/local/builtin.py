@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import dnslib
 
-from resolverd.resolver.local.zone import Zone
+from resolverd.resolver.local.zone import AuthZone
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import Name, ancestors, from_text, lower, to_text
 from resolverd.wire.rrset import RRset
@@ -44,9 +44,9 @@ _LOOPBACK = {
 _APEX = "{0} 10800 IN SOA {0} nobody.invalid. 1 3600 1200 604800 10800\n{0} 10800 IN NS {0}\n"
 
 
-def _zone(origin: str, lines: str = "") -> Zone:
+def _zone(origin: str, lines: str = "") -> AuthZone:
     # RFC 6303 §3: an otherwise empty zone, its own name as server.
-    return Zone(from_text(origin), _rrsets(_APEX.format(to_text(from_text(origin))) + lines))
+    return AuthZone(from_text(origin), _rrsets(_APEX.format(to_text(from_text(origin))) + lines))
 
 
 class BuiltinZones:

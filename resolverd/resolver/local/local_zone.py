@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from resolverd.resolver.local.rbldnsd import Dataset
 from resolverd.resolver.local.rbldnsd.dataset import Listing
 from resolverd.resolver.local.rbldnsd.key import LookupKey, lookup_key
-from resolverd.resolver.local.zone import LocalAnswer, Zone
+from resolverd.resolver.local.zone import AuthZone, LocalAnswer
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, lower
@@ -29,7 +29,7 @@ class LocalZone:
         self.fault = fault
         self.lists = tuple(lists)
         self._has_master = records is not None
-        self.zone = Zone(self.origin, records if records is not None else self._apex())
+        self.zone = AuthZone(self.origin, records if records is not None else self._apex())
         self._has_ip4 = any(each.is_ip4 for each in self.lists)
         # Without a master file there is nothing below the apex but lists: one denial serves every name.
         self._denial = None if self._has_master else self.zone.ask(_ANY + self.origin, codes.A)

@@ -22,7 +22,7 @@ class LocalAnswer(NamedTuple):
     continue_at: Name | None = None
 
 
-class Zone:
+class AuthZone:
     """An authoritative zone. Raises ValueError where a record lies outside.
 
     One without SOA has negative answers that nobody may remember (RFC 2308 §5).

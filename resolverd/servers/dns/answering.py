@@ -7,7 +7,7 @@ from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.generation import Generation
 from resolverd.metrics import Counters
-from resolverd.servers.access import Access, Admission
+from resolverd.servers.access import AccessControl, AccessDecision
 from resolverd.wire import codes, render
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
@@ -21,13 +21,13 @@ _PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
 _INTERNAL = ExtendedError(codes.EDE_OTHER, "internal error")
 _NO_KEYS = Redactor()
 
-Key: TypeAlias = bytes | str
+PacketKey: TypeAlias = bytes | str
 
 
 class Packets(Protocol):
     """Prepared replies by a question's octets (`resolver.cache.packets`)."""
 
-    def get(self, key: Key, now: float) -> bytes | None:
+    def get(self, key: PacketKey, now: float) -> bytes | None:
         """The reply's octets behind the ID."""
         ...
 
@@ -37,7 +37,7 @@ class Packets(Protocol):
         ...
 
     def put(
-        self, key: Key, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float, begun: int
+        self, key: PacketKey, reply: bytes, offsets: tuple[int, ...], name: Name, now: float, lifetime: float, begun: int
     ) -> None:
         """Remember a reply, unless its question came in an earlier generation."""
         ...
@@ -53,7 +53,7 @@ class Responder:
         self,
         answerer: Answerer,
         packets: Packets,
-        access: Access,
+        access: AccessControl,
         clock: Clock,
         counters: Counters,
         keep: float,
@@ -71,9 +71,9 @@ class Responder:
         self.redactor = redactor
         self.keep = keep
 
-    def refuse(self, packet: bytes, admission: Admission) -> bytes | None:
+    def refuse(self, packet: bytes, admission: AccessDecision) -> bytes | None:
         """The reply to a client that may not ask, or not now; None for what deserves silence."""
-        if admission is Admission.LIMITED:
+        if admission is AccessDecision.LIMITED:
             self.counters.add("dns_limited")
             return None
         query = peek(packet)
@@ -146,7 +146,7 @@ def _bare_servfail(packet: bytes) -> bytes | None:
     return packet[:2] + bytes((0x80 | packet[2] & 0x79, codes.SERVFAIL)) + bytes(8)
 
 
-def key(packet: bytes, udp: bool) -> Key:
+def key(packet: bytes, udp: bool) -> PacketKey:
     """A question's key in the packet cache: all behind the ID, and the transport, as a TCP reply may be too long for UDP.
 
     The kind of the key tells the transport: whatever stood in the octets, a client could send over the other.

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import cast
 
 from resolverd import bounds
-from resolverd.servers.access import Admission, ClientKey, client_key, is_loopback
+from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.servers.turns import Turns
 from resolverd.wire.peek import Query
@@ -125,7 +125,7 @@ class _Connection(asyncio.BufferedProtocol):
         try:
             now = responder.now()
             admission = responder.access.judge(self.host, now)
-            if admission is not Admission.ALLOWED:
+            if admission is not AccessDecision.ALLOWED:
                 self._send(responder.refuse(packet, admission))
                 return
             body = responder.packets.get(key(packet, False), now)

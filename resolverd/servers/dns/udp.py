@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from resolverd import bounds
-from resolverd.servers.access import Admission, ClientKey, client_key, is_loopback
+from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder
 from resolverd.wire.peek import Query
 
@@ -62,7 +62,7 @@ class UdpEdge:
                 break
             try:
                 admission = judge(client[0], now)
-                if admission is not Admission.ALLOWED:
+                if admission is not AccessDecision.ALLOWED:
                     reply = responder.refuse(packet, admission)
                 elif (body := get(packet[2:], now)) is not None:
                     hits += 1
@@ -126,7 +126,7 @@ class UdpEdge:
                 break
             try:
                 admission = responder.access.judge(client[0], now)
-                if admission is not Admission.ALLOWED:
+                if admission is not AccessDecision.ALLOWED:
                     reply = responder.refuse(packet, admission)
                 elif (body := responder.packets.get(packet[2:], now)) is not None:
                     reply = packet[:2] + body

@@ -21,7 +21,7 @@ from resolverd.state.base import Store
 from resolverd.wire.names import Name
 
 
-class Resolver(Protocol):
+class ResolverState(Protocol):
     """The resolver, with what it remembers."""
 
     @property
@@ -65,7 +65,7 @@ class Daemon(NamedTuple):
     policy: VerdictSource
     verdicts: VerdictStore
     lists: Engine
-    resolver: Resolver
+    resolver: ResolverState
     priming: Priming
     local_zones: LocalZoneFiles
     greylist: GreylistAdmin

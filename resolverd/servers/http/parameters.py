@@ -19,7 +19,7 @@ _Given = TypeVar("_Given", bound=msgspec.Struct)
 JSON: Final = frozenset({"application/json"})
 
 Text = Annotated[str, Meta(max_length=bounds.HTTP_PARAMETER, description=f"at most {bounds.HTTP_PARAMETER} characters")]
-Address = Annotated[
+AddressParameter = Annotated[
     str,
     Meta(description="an IPv4 or IPv6 address", extra={"valid": lambda text: address_of(text) is not None}),
 ]

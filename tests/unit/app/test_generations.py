@@ -17,7 +17,7 @@ from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
 from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
-from resolverd.servers.access import Access
+from resolverd.servers.access import AccessControl
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.state.memory import MemoryStore
 from resolverd.wire.ask import Ask, Server
@@ -59,7 +59,7 @@ class Daemon:
         self.clock = VirtualClock()
         self.service = Service(self.settings, self.net, MemoryStore(), self.clock, Counters(), lambda: self.settings)
         runtime = self.service.runtime
-        access, share = Access(self.settings.dns.allow), runtime.resolution.packet_share
+        access, share = AccessControl(self.settings.dns.allow), runtime.resolution.packet_share
         self.responder = Responder(runtime.answerer, runtime.resolution.packets, access, self.clock, Counters(), share)
         self.service.on_reload.append(self._apply_reload)
 

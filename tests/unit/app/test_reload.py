@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from resolverd.app.reload import Outcome
+from resolverd.app.reload import ReloadResult
 from resolverd.app.serve import _Daemon, _log_by
 from resolverd.app.service import Service
 from resolverd.config import parse
@@ -241,7 +241,7 @@ class Running(_Daemon):
         finally:
             ended.set()
 
-    async def reload(self) -> Outcome:
+    async def reload(self) -> ReloadResult:
         return await self.service._reloader.reload()
 
     def made_of(self) -> dict[str, str]:
@@ -332,7 +332,7 @@ def test_a_faulty_configuration_changes_nothing(running: Callable[[Callable[[Run
 
 def test_what_needs_a_start_is_said_until_it_is_taken_back(running: Callable[[Callable[[Running], Any]], None]) -> None:
     async def body(daemon: Running) -> None:
-        def said(outcome: Outcome) -> list[str]:
+        def said(outcome: ReloadResult) -> list[str]:
             return [remark for remark in outcome.remarks if "next start" in remark]
 
         daemon.write(**{"dns.listen": ["127.0.0.2:0"]})

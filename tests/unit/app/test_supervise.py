@@ -16,7 +16,7 @@ from virtualtime import VirtualClock, virtual
 
 from resolverd.app.service import Service
 from resolverd.app.supervise import FIRST_DELAY, LONGEST_DELAY, Supervisor, TaskState
-from resolverd.config.settings import Watch
+from resolverd.config.settings import WatchSettings
 from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
@@ -209,7 +209,7 @@ def daemon(folder: Path, store: Store) -> Service:
     net = Net()
     net.root.add("@ NS k.root-servers.net.")
     made = settings(root_hints(folder, "k.root-servers.net", [ROOT_SERVER]), resolver={"ipv6": False, "priming": True})
-    made = msgspec.structs.replace(made, watch=Watch((ip_address("193.0.0.9"),)))
+    made = msgspec.structs.replace(made, watch=WatchSettings((ip_address("193.0.0.9"),)))
     return Service(made, net, store, VirtualClock(), Counters())
 
 

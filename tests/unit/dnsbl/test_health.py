@@ -13,7 +13,7 @@ from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.dnsbl.anomaly import Anomaly
-from resolverd.dnsbl.health import OUTAGE, Health
+from resolverd.dnsbl.health import OUTAGE, ListHealth
 from resolverd.dnsbl.known_good import KnownGood, random_canary
 from resolverd.dnsbl.list_state import Reverifications
 from resolverd.dnsbl.spec import IP4
@@ -380,7 +380,7 @@ async def test_an_allow_list_out_of_reach_is_that_for_an_hour_at_most():
 
 
 def test_two_failures_with_a_quiet_day_between_are_two_outages():
-    health = Health()
+    health = ListHealth()
     health.failed(health.begin(0.0), Unknown(Why.TIMEOUT), 0.0)
     health.failed(health.begin(86400.0), Unknown(Why.TIMEOUT), 86400.0)
     assert not health.unreachable(86400.0)

@@ -21,9 +21,9 @@ from resolverd.mail.lookups import ListLookup
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import (
     BadOverride,
-    Key,
     Override,
     OverrideIndex,
+    OverrideKey,
     OverrideMatch,
     Role,
     Subjects,
@@ -76,7 +76,7 @@ SUBJECTS = [
 @pytest.mark.parametrize(("text", "canonical", "kind"), SUBJECTS)
 def test_subjects(text, canonical, kind):
     assert subject_of(text) == canonical == subject_of(canonical)
-    assert Override(Key("allow", canonical), 0).kind.value == kind
+    assert Override(OverrideKey("allow", canonical), 0).kind.value == kind
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from resolverd.mail.findings import Action, Consequence, GreylistOutcome
 from resolverd.policy.checks import PRESETS, build, rules_for
 from resolverd.policy.checks.spf import Spf, SpfOptions
 from resolverd.policy.verdict import VerdictRules, decide, drop_tempfails
-from resolverd.spf import Identity, Outcome, Result, Subject, authentication_results, authorised, received_spf
+from resolverd.spf import Identity, Result, SpfOutcome, SpfSubject, authentication_results, authorised, received_spf
 from tests.unit.policy.test_service import GOOD, Internet, Setup
 
 BASE = Path("/etc/resolverd")
@@ -263,16 +263,16 @@ def test_words_of_the_domain_are_marked_as_its_own_and_made_harmless():
 
 # -- headers
 
-SUBJECT = Subject(attempt().client_address, "example.com", JOE, HELO, "mx.example.org")
+SUBJECT = SpfSubject(attempt().client_address, "example.com", JOE, HELO, "mx.example.org")
 HEADERS = [
     (
-        received_spf(Identity.MAILFROM, SUBJECT, Outcome(Result.PASS, "example.com", "ip4:192.0.2.0/24")),
+        received_spf(Identity.MAILFROM, SUBJECT, SpfOutcome(Result.PASS, "example.com", "ip4:192.0.2.0/24")),
         "Received-SPF: pass (mx.example.org: domain of joe@example.com designates 192.0.2.7 as permitted sender)"
         ' client-ip=192.0.2.7; envelope-from="joe@example.com"; identity=mailfrom; receiver=mx.example.org;'
         ' helo=mail.example.net; mechanism="ip4:192.0.2.0/24";',
     ),
     (
-        received_spf(Identity.HELO, SUBJECT, Outcome(Result.PERMERROR, "example.com", problem='a "moo": no such mechanism')),
+        received_spf(Identity.HELO, SUBJECT, SpfOutcome(Result.PERMERROR, "example.com", problem='a "moo": no such mechanism')),
         "Received-SPF: permerror (mx.example.org: record of domain of mail.example.net is faulty)"
         " client-ip=192.0.2.7; identity=helo; receiver=mx.example.org;"
         r' helo=mail.example.net; problem="a \"moo\": no such mechanism";',
@@ -281,19 +281,19 @@ HEADERS = [
         received_spf(
             Identity.MAILFROM,
             SUBJECT._replace(sender='a;b=c (x)\\"@example.com', address=attempt(client_address=CLIENT6).client_address),
-            Outcome(Result.NONE, "example.com"),
+            SpfOutcome(Result.NONE, "example.com"),
         ),
         r'Received-SPF: none (mx.example.org: domain of a;b=c \(x\)\\"@example.com has no record)'
         r' client-ip="2001:db8::7"; envelope-from="a;b=c (x)\\\"@example.com"; identity=mailfrom; receiver=mx.example.org;'
         " helo=mail.example.net;",
     ),
     (
-        authentication_results(Identity.MAILFROM, SUBJECT, Outcome(Result.SOFTFAIL, "example.com", "~all")),
+        authentication_results(Identity.MAILFROM, SUBJECT, SpfOutcome(Result.SOFTFAIL, "example.com", "~all")),
         "Authentication-Results: mx.example.org; spf=softfail (mx.example.org: domain of joe@example.com does not quite designate"
         " 192.0.2.7 as permitted sender) smtp.mailfrom=example.com",
     ),
     (
-        authentication_results(Identity.HELO, SUBJECT, Outcome(Result.PASS, "example.com", "+all", worthless=True)),
+        authentication_results(Identity.HELO, SUBJECT, SpfOutcome(Result.PASS, "example.com", "+all", worthless=True)),
         "Authentication-Results: mx.example.org; spf=pass (mx.example.org: domain of mail.example.net designates anybody, and"
         " 192.0.2.7 with them) smtp.helo=mail.example.net",
     ),
@@ -307,7 +307,7 @@ def test_headers(header, text):
 
 def test_a_pair_that_does_not_fit_is_left_out_whole():
     subject = SUBJECT._replace(sender=f"{'(' * 300}@example.com", helo="h" * 250, receiver="r" * 250)
-    header = received_spf(Identity.MAILFROM, subject, Outcome(Result.PASS, "example.com", "m" * 99))
+    header = received_spf(Identity.MAILFROM, subject, SpfOutcome(Result.PASS, "example.com", "m" * 99))
     assert len(header) <= bounds.HEADER_OCTETS
     assert header.endswith(";")
     assert "identity=mailfrom;" in header

@@ -9,8 +9,8 @@ from mailcases import CLIENT, TIMEOUT, World, attempt, judged, listed, spec
 
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Action, Finding, GreylistOutcome
-from resolverd.mail.lookups import ListLookup, Question, Reply
-from resolverd.overrides.rules import DENY, Key, Override, OverrideIndex
+from resolverd.mail.lookups import ListLookup, LookupReply, Question
+from resolverd.overrides.rules import DENY, Override, OverrideIndex, OverrideKey
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.overrides import Overrides
 from resolverd.policy.checks.spf import SpfOptions
@@ -31,7 +31,7 @@ DELIVERY = {"helo_name": "mail.example.com", "sender": "joe@example.com", "has_s
 class Dead(World):
     """No name can be looked up; allow lists are out of reach, block lists list the client."""
 
-    def reply(self, question: Question) -> Reply:
+    def reply(self, question: Question) -> LookupReply:
         if isinstance(question, ListLookup):
             return Unknown(Why.TIMEOUT) if question.list_id == "allow" else listed(question.list_id, 6)
         return TIMEOUT
@@ -54,7 +54,7 @@ TROUBLES = {finding.code: [finding] for finding in checked(Dead()) if finding.co
     ],
     "points that an allow list might lift": checked(Dead(), spec("zen"), spec("allow", weight=-1), preset="scored"),
     "a ban": judged(
-        Overrides(OverrideIndex([Override(Key(DENY, CLIENT, temporary=True), 0)])), attempt(**DELIVERY), World()
+        Overrides(OverrideIndex([Override(OverrideKey(DENY, CLIENT, temporary=True), 0)])), attempt(**DELIVERY), World()
     ),
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from resolverd import bounds
 from resolverd.dnsbl.quota import Allowance
-from resolverd.servers.access import Access, Admission, client_key, is_loopback
+from resolverd.servers.access import AccessControl, AccessDecision, client_key, is_loopback
 
 NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
 
@@ -14,30 +14,30 @@ NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("192.0.
 @pytest.mark.parametrize(
     ("host", "admission"),
     [
-        ("127.0.0.1", Admission.ALLOWED),
-        ("::1", Admission.ALLOWED),
-        ("192.0.2.7", Admission.ALLOWED),
-        ("::ffff:192.0.2.7", Admission.ALLOWED),
-        ("2001:db8::7", Admission.ALLOWED),
-        ("2001:db8::7%eth0", Admission.ALLOWED),
-        ("198.51.100.1", Admission.REFUSED),
-        ("2001:db9::7", Admission.REFUSED),
-        ("", Admission.REFUSED),
-        ("nonsense", Admission.REFUSED),
+        ("127.0.0.1", AccessDecision.ALLOWED),
+        ("::1", AccessDecision.ALLOWED),
+        ("192.0.2.7", AccessDecision.ALLOWED),
+        ("::ffff:192.0.2.7", AccessDecision.ALLOWED),
+        ("2001:db8::7", AccessDecision.ALLOWED),
+        ("2001:db8::7%eth0", AccessDecision.ALLOWED),
+        ("198.51.100.1", AccessDecision.REFUSED),
+        ("2001:db9::7", AccessDecision.REFUSED),
+        ("", AccessDecision.REFUSED),
+        ("nonsense", AccessDecision.REFUSED),
     ],
 )
-def test_networks(host: str, admission: Admission) -> None:
-    access = Access(NETWORKS)
+def test_networks(host: str, admission: AccessDecision) -> None:
+    access = AccessControl(NETWORKS)
     assert [access.judge(host, 0.0) for _ in range(3)] == [admission] * 3
 
 
 def test_a_rate_holds_for_each_client_but_not_for_this_machine() -> None:
-    access = Access(NETWORKS, Allowance(10, 1.0))
+    access = AccessControl(NETWORKS, Allowance(10, 1.0))
     first = [access.judge("192.0.2.7", 0.0) for _ in range(12)]
-    assert first == [Admission.ALLOWED] * 10 + [Admission.LIMITED] * 2
-    assert access.judge("2001:db8::7", 0.0) is Admission.ALLOWED
-    assert access.judge("192.0.2.7", 1.0) is Admission.ALLOWED
-    assert {access.judge("127.0.0.1", 0.0) for _ in range(100)} == {Admission.ALLOWED}
+    assert first == [AccessDecision.ALLOWED] * 10 + [AccessDecision.LIMITED] * 2
+    assert access.judge("2001:db8::7", 0.0) is AccessDecision.ALLOWED
+    assert access.judge("192.0.2.7", 1.0) is AccessDecision.ALLOWED
+    assert {access.judge("127.0.0.1", 0.0) for _ in range(100)} == {AccessDecision.ALLOWED}
 
 
 @pytest.mark.parametrize(
@@ -52,20 +52,20 @@ def test_a_rate_holds_for_each_client_but_not_for_this_machine() -> None:
 )
 def test_a_rate_is_that_of_a_network(one: str, other: str, same: bool) -> None:
     """A client of IPv6 has 2^64 addresses to choose from, and who spoofs has all of a network's."""
-    access = Access([ip_network("0.0.0.0/0"), ip_network("::/0")], Allowance(10, 1.0))
+    access = AccessControl([ip_network("0.0.0.0/0"), ip_network("::/0")], Allowance(10, 1.0))
     for _ in range(10):
         access.judge(one, 0.0)
-    assert (access.judge(other, 0.0) is Admission.LIMITED) == same
+    assert (access.judge(other, 0.0) is AccessDecision.LIMITED) == same
 
 
 def test_whoever_changes_his_address_all_the_time_keeps_his_rate() -> None:
-    access = Access([ip_network("2001:db8::/32")], Allowance(10, 1.0))
-    allowed = sum(access.judge(f"2001:db8::{number:x}", 0.0) is Admission.ALLOWED for number in range(1, 25_000))
+    access = AccessControl([ip_network("2001:db8::/32")], Allowance(10, 1.0))
+    allowed = sum(access.judge(f"2001:db8::{number:x}", 0.0) is AccessDecision.ALLOWED for number in range(1, 25_000))
     assert allowed == 10
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    access = Access([ip_network("0.0.0.0/0")], Allowance(10, 1.0))
+    access = AccessControl([ip_network("0.0.0.0/0")], Allowance(10, 1.0))
     for number in range(25_000):
         access.judge(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
         access.judge(f"{number & 127}.{number >> 8 & 255}.{number & 255}.1", 0.0)
@@ -74,19 +74,19 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_a_flood_of_addresses_gives_nobody_his_rate_anew_who_goes_on_asking() -> None:
-    access = Access([ip_network("0.0.0.0/0")], Allowance(10, 1.0))
+    access = AccessControl([ip_network("0.0.0.0/0")], Allowance(10, 1.0))
     for _ in range(10):
         access.judge("192.0.2.7", 0.0)
     for number in range(3 * max(bounds.ACCESS_CLIENTS, bounds.ACCESS_RATES)):
         access.judge(f"{10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1", 0.0)
         if number % 1000 == 0:
-            assert access.judge("192.0.2.7", 0.0) is Admission.LIMITED, "by its address"
+            assert access.judge("192.0.2.7", 0.0) is AccessDecision.LIMITED, "by its address"
         if number % 1000 == 500:
-            assert access.judge(f"192.0.2.{number // 1000 % 200}", 0.0) is Admission.LIMITED, "by its network"
+            assert access.judge(f"192.0.2.{number // 1000 % 200}", 0.0) is AccessDecision.LIMITED, "by its network"
 
 
 def test_a_flood_of_addresses_makes_nobody_be_looked_up_again_who_goes_on_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    access = Access([ip_network("0.0.0.0/0")])
+    access = AccessControl([ip_network("0.0.0.0/0")])
     decide, decided = access._decide, []
     monkeypatch.setattr(access, "_decide", lambda host: (decided.append(host), decide(host))[1])
     for number in range(3 * bounds.ACCESS_CLIENTS):
@@ -120,9 +120,9 @@ def test_loopback(host: str, expected: bool) -> None:
 
 def test_a_reload_takes_other_networks_and_forgets_no_rate() -> None:
     client, other = "192.0.2.1", "198.51.100.1"
-    access = Access([ip_network("192.0.2.0/24")], Allowance(1, 1.0))
-    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [Admission.ALLOWED, Admission.REFUSED]
+    access = AccessControl([ip_network("192.0.2.0/24")], Allowance(1, 1.0))
+    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [AccessDecision.ALLOWED, AccessDecision.REFUSED]
     access.configure([ip_network("192.0.2.0/24"), ip_network("198.51.100.0/24")], Allowance(1, 1.0))
-    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [Admission.LIMITED, Admission.ALLOWED]
+    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [AccessDecision.LIMITED, AccessDecision.ALLOWED]
     access.configure([ip_network("192.0.2.0/24")], Allowance(2, 1.0))
-    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [Admission.ALLOWED, Admission.REFUSED]
+    assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [AccessDecision.ALLOWED, AccessDecision.REFUSED]

@@ -27,7 +27,7 @@ from virtualtime import VirtualLoop, virtual
 from resolverd import bounds
 from resolverd.metrics import Counters
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.servers.access import Access
+from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import tcp
 from resolverd.servers.dns import udp as dns_udp
 from resolverd.servers.dns.answering import Responder, key
@@ -251,7 +251,7 @@ def packet_of(ident: int, name: str, rtype: int, flags: int, opt: tuple[int, int
 @given(st.lists(QUESTIONS, min_size=2, max_size=12))
 def test_different_questions_never_share_a_packet(questions: list[tuple[str, int, int, tuple[int, int] | None, bool]]) -> None:
     packets = PacketCache(10**6)
-    responder = Responder(Telling(), packets, Access([ip_network("0.0.0.0/0")]), Still(), Counters(), 1.0)
+    responder = Responder(Telling(), packets, AccessControl([ip_network("0.0.0.0/0")]), Still(), Counters(), 1.0)
     seen: dict[object, bytes] = {}
     for number, question in enumerate(questions):
         packet, udp = packet_of(number, *question[:4]), question[4]
@@ -403,7 +403,7 @@ async def test_one_client_waits_for_so_many_replies(local: bool, tmp_path: Path,
 @virtual
 async def test_strangers_are_refused_and_replies_of_theirs_ignored(tmp_path: Path) -> None:
     resolver = ScriptedResolver(shop(), tmp_path)
-    resolver.stack.responder.access = Access([ip_network("192.0.2.0/24")])
+    resolver.stack.responder.access = AccessControl([ip_network("192.0.2.0/24")])
     async with udp_edge(resolver) as (edge, client):
         client.sendto(PLAIN, edge.address)
         client.sendto(header(PLAIN, 2, 0x8180), edge.address)
@@ -662,7 +662,7 @@ async def test_strangers_over_tcp_are_sent_away_at_once_and_take_no_place(
 ) -> None:
     monkeypatch.setattr(bounds, "TCP_CLIENTS", 3)
     resolver = ScriptedResolver(shop(), tmp_path)
-    resolver.stack.responder.access = Access([ip_network("127.0.0.1")])
+    resolver.stack.responder.access = AccessControl([ip_network("127.0.0.1")])
     async with tcp_edge(resolver) as clients:
         friend, writer = await clients.connect()
         start = asyncio.get_running_loop().time()

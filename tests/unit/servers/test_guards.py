@@ -20,7 +20,7 @@ from resolverd.mail.findings import Action, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.servers.access import Access
+from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import answering, tcp, udp
 from resolverd.servers.dns.tcp import TcpEdge
 from resolverd.servers.dns.udp import UdpEdge
@@ -67,7 +67,7 @@ def tells_once(caplog: pytest.LogCaptureFixture, counters: Counters, where: str)
 # -- DNS -------------------------------------------------------------------------------------------------------------------
 
 PLACES: dict[str, tuple[Any, str]] = {
-    "access": (Access, "judge"),
+    "access": (AccessControl, "judge"),
     "the packet cache, looked into": (PacketCache, "get"),
     "the packet cache, filled": (PacketCache, "put"),
     "reading the question": (answering, "peek"),

@@ -15,7 +15,7 @@ from resolverd.mail.findings import Verdict
 from resolverd.mail.request import Attempt
 from resolverd.servers.http import openapi, routes
 from resolverd.servers.http.auth import Auth
-from resolverd.servers.http.parameters import Address, Text, convert
+from resolverd.servers.http.parameters import AddressParameter, Text, convert
 from resolverd.servers.http.problems import Problem
 from tests.unit.servers.test_http import Service, is_problem, parsed
 
@@ -23,7 +23,7 @@ from tests.unit.servers.test_http import Service, is_problem, parsed
 class Given(msgspec.Struct, kw_only=True):
     ignored: ClassVar[frozenset[str]] = frozenset({"stress"})
 
-    client: Address
+    client: AddressParameter
     note: Text | None = None
     lasting: Annotated[int, Meta(ge=1, description="a whole number from 1")] = msgspec.field(name="for", default=1)
     flag: bool = False

@@ -10,7 +10,7 @@ from mailcases import CLIENT, CLIENT6, NODATA, NX, SERVFAIL, TIMEOUT, World, a, 
 
 from resolverd import bounds
 from resolverd.mail.lookups import Absent, Lookup, Records
-from resolverd.spf import Outcome, Result, Subject, check_host, follow
+from resolverd.spf import Result, SpfOutcome, SpfSubject, check_host, follow
 from resolverd.spf.macros import BadMacro, dotted, expand, fit, name_of, read, read_domain
 from resolverd.spf.record import Fault, Parsed, Record, parse, spf_texts
 from resolverd.wire import codes
@@ -20,10 +20,10 @@ from resolverd.wire.rdata import text
 SENDER = "joe@example.com"
 
 
-def checked(records, *, client=CLIENT, sender=SENDER, helo="mail.example.com") -> tuple[Outcome, list[Lookup]]:
+def checked(records, *, client=CLIENT, sender=SENDER, helo="mail.example.com") -> tuple[SpfOutcome, list[Lookup]]:
     """The outcome of a world, and what was asked for it. A text is a TXT record."""
     world = World({name: txt(reply) if isinstance(reply, str) else reply for name, reply in records.items()})
-    subject = Subject(ip_address(client), sender.rpartition("@")[2], sender, helo, "mx.example.org", 1234567890)
+    subject = SpfSubject(ip_address(client), sender.rpartition("@")[2], sender, helo, "mx.example.org", 1234567890)
     replies = {}
     for _ in range(300):
         progress = follow(check_host(subject), replies)
@@ -425,7 +425,7 @@ def test_the_macro_p_prefers_the_domain_itself():
 
 def test_the_root_is_no_name_of_a_client():
     """A PTR to "." is a client without a name; nobody is asked for the root's address."""
-    subject = Subject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
+    subject = SpfSubject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
     replies = {dns(TXT): txt("v=spf1 a:%{p}.example -all"), dns("7.2.0.192.in-addr.arpa PTR"): ptr(".")}
     assert follow(check_host(subject), replies).wanted == (dns("unknown.example A"),)
 
@@ -438,7 +438,7 @@ def test_local_parts_outside_ascii_match_nothing():
 
 def test_what_comes_later_is_asked_for_early():
     """Includes side by side, not one after the other; nothing behind what ends the evaluation."""
-    subject = Subject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
+    subject = SpfSubject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
     replies = {dns(TXT): txt("v=spf1 a include:b.example mx exists:%{l}.x -ip4:192.0.2.7 include:c.example")}
     progress = follow(check_host(subject), replies)
     assert progress.wanted == tuple(map(dns, ("example.com A", "b.example TXT", "example.com MX")))
@@ -449,7 +449,7 @@ def test_what_comes_later_is_asked_for_early():
 
 
 def test_missing_replies_can_stand_for_not_known():
-    subject = Subject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
+    subject = SpfSubject(ip_address(CLIENT), "example.com", SENDER, "mail.example.com")
     assert follow(check_host(subject), {}, TIMEOUT).outcome.result is Result.TEMPERROR
     assert follow(check_host(subject), {dns(TXT): txt("v=spf1 -all exp=b.example")}, TIMEOUT).outcome.result is Result.FAIL
 
@@ -476,7 +476,7 @@ replies_to = (
     st.text(max_size=20),
 )
 def test_evaluation_always_ends_within_its_limits(data, client, local, domain, helo):
-    subject = Subject(ip_address(client), domain, f"{local}@{domain}", helo)
+    subject = SpfSubject(ip_address(client), domain, f"{local}@{domain}", helo)
     replies = {}
     while (progress := follow(check_host(subject), replies)).outcome is None:
         assert len(replies) <= 150

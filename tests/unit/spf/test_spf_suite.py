@@ -10,7 +10,7 @@ import yaml
 
 from resolverd.failures import Unknown, Why
 from resolverd.mail.lookups import Absent, DnsReply, Lookup, Records
-from resolverd.spf import Outcome, Subject, check_host
+from resolverd.spf import SpfOutcome, SpfSubject, check_host
 from resolverd.wire import codes
 from resolverd.wire.names import from_labels, lower
 from resolverd.wire.rdata import text
@@ -79,9 +79,9 @@ class Zone:
         return TIMEOUT if name in self.silent else Absent(nxdomain=name not in self.names)
 
 
-def run(zone: Zone, case: dict[str, Any]) -> Outcome:
+def run(zone: Zone, case: dict[str, Any]) -> SpfOutcome:
     sender = case["mailfrom"] or f"postmaster@{case['helo']}"
-    subject = Subject(ip_address(case["host"]), sender.rpartition("@")[2], sender, case["helo"])
+    subject = SpfSubject(ip_address(case["host"]), sender.rpartition("@")[2], sender, case["helo"])
     evaluation = check_host(subject)
     try:
         wanted = next(evaluation)

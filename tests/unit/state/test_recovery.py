@@ -14,8 +14,7 @@ from stores import LATER, NOW, aside, database, keys, works
 from resolverd.app.service import Service
 from resolverd.clock import SystemClock
 from resolverd.config.endpoints import StoreUrl
-from resolverd.config.settings import Settings
-from resolverd.config.settings import Store as StoreSettings
+from resolverd.config.settings import Settings, StoreSettings
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride, OverrideStore

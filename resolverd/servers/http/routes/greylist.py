@@ -8,7 +8,7 @@ from msgspec import Meta
 from resolverd.failures import StoreError
 from resolverd.greylist import admin
 from resolverd.greylist.admin import MAX_SHOWN, AllowsNobody, Cursor, RecordFilter
-from resolverd.servers.http.parameters import Address, Text
+from resolverd.servers.http.parameters import AddressParameter, Text
 from resolverd.servers.http.problems import Problem, store_failed
 from resolverd.servers.http.route import Call, Route
 from resolverd.servers.policy.protocol import address_of
@@ -17,7 +17,7 @@ from resolverd.servers.policy.protocol import address_of
 class GreylistFilter(msgspec.Struct, kw_only=True):
     """Which records are meant: those of a client and its network, of a sender, of a recipient; all that is given."""
 
-    client_address: Address | None = None
+    client_address: AddressParameter | None = None
     sender: Text | None = None
     recipient: Text | None = None
 

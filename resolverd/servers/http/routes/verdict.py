@@ -16,7 +16,7 @@ from resolverd.mail.request import Attempt
 from resolverd.servers.http import parameters
 from resolverd.servers.http.auth import SECURITY_HEADERS
 from resolverd.servers.http.daemon import Daemon
-from resolverd.servers.http.parameters import Address
+from resolverd.servers.http.parameters import AddressParameter
 from resolverd.servers.http.problems import Problem, fault_of_ours, store_failed
 from resolverd.servers.http.route import Body, Call, Route
 from resolverd.servers.policy.protocol import address_of, reply_to
@@ -49,7 +49,7 @@ class Attributes(msgspec.Struct, kw_only=True):
         "client_port", "policy_context", "server_address", "server_port", "compatibility_level", "mail_version", "tls_sni",
     })  # fmt: skip
 
-    client_address: Address
+    client_address: AddressParameter
     helo_name: _Text = ""
     sender: _Text | None = None
     recipient: _Text = ""
