@@ -17,7 +17,7 @@ from resolverd.policy.check import CheckRules, Declaration
 from resolverd.policy.checks import DECLARATIONS, rules_for
 from resolverd.servers.access import Opening
 
-Mode: TypeAlias = Literal["enforce", "observe"]
+_Mode: TypeAlias = Literal["enforce", "observe"]
 
 _DO_NOT_QUERY = (
     # not on the internet: IANA's special-purpose registries (RFC 6890), multicast (RFC 5771, RFC 4291)
@@ -206,7 +206,7 @@ else:
 class VerdictSettings(Struct, frozen=True):
     """``[verdict]``: what findings add up to."""
 
-    mode: Mode = "enforce"
+    mode: _Mode = "enforce"
     reject_at: types.Points | None = None
     greylist_at: types.Points | None = None
     deadline: Annotated[float, types.between("100ms", "7s")] = 4.0
@@ -234,7 +234,7 @@ class PolicyFor(Struct, frozen=True):
     """``[[policy.for]]``: what differs for some recipients."""
 
     recipients: tuple[types.Recipient, ...]
-    mode: Mode | None = None
+    mode: _Mode | None = None
     greylist: bool | None = None
 
 

@@ -7,7 +7,7 @@ from resolverd.failures import Unknown
 from resolverd.wire.names import Address, Name
 
 
-class Lookup(NamedTuple):
+class DnsLookup(NamedTuple):
     """A DNS question, answered from cache, local zones or recursion."""
 
     name: Name
@@ -21,7 +21,7 @@ class ListLookup(NamedTuple):
     subject: Address | str
 
 
-Question: TypeAlias = Lookup | ListLookup
+Question: TypeAlias = DnsLookup | ListLookup
 
 
 class Records(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from resolverd.failures import Unknown
 from resolverd.mail.findings import Evidence
-from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, LookupReply, Question, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, Clear, DnsLookup, Listed, ListLookup, LookupReply, Question, Records, Replies, Skipped
 from resolverd.mail.sanitize import sanitize
 from resolverd.wire.codes import type_text
 from resolverd.wire.names import to_text
@@ -24,7 +24,7 @@ def evidence(replies: Replies, questions: Iterable[Question], shown: str = "") -
 
 def piece(question: Question, reply: LookupReply, shown: str = "") -> Evidence:
     """One question and its reply."""
-    if isinstance(question, Lookup):
+    if isinstance(question, DnsLookup):
         asked = f"{to_text(question.name).removesuffix('.')} {type_text(question.rtype)}"
     else:
         asked = f"{question.subject} in {shown or question.list_id}"

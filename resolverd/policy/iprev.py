@@ -10,7 +10,7 @@ from typing import Final
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding
 from resolverd.mail.hostnames import hostname_of, name_of
-from resolverd.mail.lookups import Absent, Lookup, Question, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, DnsLookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.policy.check import Check
 from resolverd.wire import codes
@@ -27,7 +27,7 @@ def postfix_name(name: str) -> str:
     return "" if lowered == "unknown" else lowered
 
 
-def reverse_lookups(attempt: Attempt) -> Iterable[Lookup]:
+def reverse_lookups(attempt: Attempt) -> Iterable[DnsLookup]:
     """The reverse look-up, unless the mail server has given the name already or there is no client address."""
     if attempt.client_address is not None and not _postfix_reverse_name(attempt):
         yield _reverse_lookup(attempt.client_address)
@@ -80,13 +80,13 @@ def iprev_trouble(attempt: Attempt, replies: Replies) -> Unknown | Skipped | Non
     return None
 
 
-def forward_lookups(attempt: Attempt, replies: Replies) -> dict[str, Lookup]:
+def forward_lookups(attempt: Attempt, replies: Replies) -> dict[str, DnsLookup]:
     """The forward look-up of each reverse name, in the address family of the client."""
     names = reverse_names(attempt, replies)
     if attempt.client_address is None or isinstance(names, Unknown | Skipped):
         return {}
     rtype = codes.A if attempt.client_address.version == 4 else codes.AAAA
-    return {name: Lookup(wire, rtype) for name in names if (wire := name_of(name))}
+    return {name: DnsLookup(wire, rtype) for name in names if (wire := name_of(name))}
 
 
 class NamesOnly(Check):
@@ -109,11 +109,11 @@ def _postfix_reverse_name(attempt: Attempt) -> str:
     return postfix_name(attempt.reverse_client_name) or postfix_name(attempt.client_name)
 
 
-def _reverse_lookup(address: Address) -> Lookup:
-    return Lookup(reverse_name(address), codes.PTR)
+def _reverse_lookup(address: Address) -> DnsLookup:
+    return DnsLookup(reverse_name(address), codes.PTR)
 
 
-def _confirms(question: Lookup, address: Address, replies: Replies) -> bool:
+def _confirms(question: DnsLookup, address: Address, replies: Replies) -> bool:
     reply = replies.get(question)
     return isinstance(reply, Records) and address.packed in reply.rdatas
 

@@ -3,8 +3,8 @@
     subject ──check_host──> asks, gets a reply, asks … ──> SpfOutcome
                  record     text to Record, all faults found before anything is evaluated
                  macros     %{…} to text
-                 evaluate   the record applied to the subject, a generator over `mail.lookups.Lookup`; `follow` runs it with the
-                            replies so far: what is next, or what came of it
+                 evaluate   the record applied to the subject, a generator over `mail.lookups.DnsLookup`; `follow` runs it with
+                            the replies so far: what is next, or what came of it
                  clientnames  the client's names, confirmed (§5.5)
                  identities   which subjects an attempt has
                  header     the outcome on delivered mail

@@ -5,14 +5,14 @@ from typing import TypeAlias, TypeVar
 
 from resolverd import bounds
 from resolverd.failures import Unknown
-from resolverd.mail.lookups import DnsReply, Lookup, Records
+from resolverd.mail.lookups import DnsLookup, DnsReply, Records
 from resolverd.spf.macros import name_of
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Address, Name, from_labels, is_subdomain, labels, lower, reverse_name
 from resolverd.wire.rdata import target
 
 _T = TypeVar("_T")
-SpfEvaluation: TypeAlias = Generator[tuple[Lookup, ...], DnsReply, _T]
+SpfEvaluation: TypeAlias = Generator[tuple[DnsLookup, ...], DnsReply, _T]
 """Yields questions, is sent the reply to the first, returns what it was after."""
 
 UNKNOWN = "unknown"
@@ -21,7 +21,7 @@ UNKNOWN = "unknown"
 
 def reverse_names(address: Address) -> SpfEvaluation[tuple[Name, ...] | None]:
     """The client's first names (§4.6.4), lower-case; None if they cannot be had just now."""
-    reply = yield (Lookup(reverse_name(address), codes.PTR),)
+    reply = yield (DnsLookup(reverse_name(address), codes.PTR),)
     if isinstance(reply, Unknown):
         return None
     rdatas = reply.rdatas if isinstance(reply, Records) else ()
@@ -32,7 +32,7 @@ def reverse_names(address: Address) -> SpfEvaluation[tuple[Name, ...] | None]:
 def validated(address: Address, hosts: Iterable[Name], *, first: bool = False) -> SpfEvaluation[list[Name]]:
     """Those of the names that lead back to the client, or the `first` of them. Trouble with one passes over it."""
     rtype = codes.A if address.version == 4 else codes.AAAA
-    lookups = [Lookup(host, rtype) for host in hosts if host != ROOT]
+    lookups = [DnsLookup(host, rtype) for host in hosts if host != ROOT]
     found = []
     for at, lookup in enumerate(lookups):
         reply = yield tuple(lookups[at:])

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.mail.domains import is_suffix
-from resolverd.mail.lookups import Absent, DnsReply, Lookup, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Records, Replies, Skipped
 from resolverd.spf import clientnames, macros
 from resolverd.spf.clientnames import SpfEvaluation, target_of
 from resolverd.spf.macros import MacroString
@@ -86,15 +86,15 @@ class Progress(NamedTuple):
     """
 
     outcome: SpfOutcome | None
-    wanted: tuple[Lookup, ...]
-    asked: tuple[Lookup, ...]
+    wanted: tuple[DnsLookup, ...]
+    asked: tuple[DnsLookup, ...]
 
 
 def follow(
-    evaluation: Generator[tuple[Lookup, ...], DnsReply, SpfOutcome], replies: Replies, missing: DnsReply | None = None
+    evaluation: Generator[tuple[DnsLookup, ...], DnsReply, SpfOutcome], replies: Replies, missing: DnsReply | None = None
 ) -> Progress:
     """Run an evaluation until it needs a reply that is not there; with `missing`, that stands for every such reply."""
-    asked: dict[Lookup, None] = {}
+    asked: dict[DnsLookup, None] = {}
     try:
         wanted = next(evaluation)
         while True:
@@ -139,12 +139,12 @@ class _Check:
             "v": "in-addr" if subject.address.version == 4 else "ip6",
         }
 
-    def check(self, domain: str, *, explain: bool, ahead: tuple[Lookup, ...] = ()) -> SpfEvaluation[SpfOutcome]:
+    def check(self, domain: str, *, explain: bool, ahead: tuple[DnsLookup, ...] = ()) -> SpfEvaluation[SpfOutcome]:
         """§4.3 to §4.7 for one domain; with `explain`, its explanation of a fail is fetched."""
         name = macros.name_of(domain)
         if name is None or label_count(name) < 2:
             return SpfOutcome(Result.NONE, domain, problem="no domain that could have a record")
-        record = self._select((yield (Lookup(name, codes.TXT), *ahead)), domain)
+        record = self._select((yield (DnsLookup(name, codes.TXT), *ahead)), domain)
         if record is None:
             return SpfOutcome(Result.NONE, domain)
         for at, directive in enumerate(record.directives):
@@ -185,7 +185,7 @@ class _Check:
 
     # -- mechanisms: None where it does not match, else whether it matches everybody
 
-    def _match(self, directive: Directive, domain: str, ahead: tuple[Lookup, ...]) -> SpfEvaluation[bool | None]:
+    def _match(self, directive: Directive, domain: str, ahead: tuple[DnsLookup, ...]) -> SpfEvaluation[bool | None]:
         if directive.mechanism is Mechanism.ALL:
             return False
         if directive.network is not None:
@@ -206,26 +206,26 @@ class _Check:
         elif directive.mechanism is Mechanism.MX:
             found = yield from self._mx(name, directive, domain, ahead)
         else:
-            lookup = Lookup(name, directive.looked_up(self._address) or codes.A)
+            lookup = DnsLookup(name, directive.looked_up(self._address) or codes.A)
             rdatas = yield from self._ask((lookup, *ahead), domain)
             self._count_void(bool(rdatas), domain)
             found = bool(rdatas) if directive.mechanism is Mechanism.EXISTS else self._among(rdatas, directive)
         return wide if found else None
 
-    def _include(self, other: str, domain: str, ahead: tuple[Lookup, ...]) -> SpfEvaluation[bool | None]:
+    def _include(self, other: str, domain: str, ahead: tuple[DnsLookup, ...]) -> SpfEvaluation[bool | None]:
         """§5.2: the other domain is checked on its own; only its pass matches."""
         outcome = yield from self.check(other, explain=False, ahead=ahead)
         if outcome.result is Result.NONE:
             _permanent(domain, f"include of {other}, which has no record")
         return outcome.worthless if outcome.result is Result.PASS else None
 
-    def _mx(self, name: Name, directive: Directive, domain: str, ahead: tuple[Lookup, ...]) -> SpfEvaluation[bool]:
+    def _mx(self, name: Name, directive: Directive, domain: str, ahead: tuple[DnsLookup, ...]) -> SpfEvaluation[bool]:
         """§5.4: is the client one of the domain's mail servers? Never its address instead."""
-        rdatas = yield from self._ask((Lookup(name, codes.MX), *ahead), domain)
+        rdatas = yield from self._ask((DnsLookup(name, codes.MX), *ahead), domain)
         nearest = sorted(rdatas)[: bounds.MAX_SPF_NAMES]  # by preference, with which the data begins
         hosts = dict.fromkeys(target_of(codes.MX, rdata) for rdata in nearest)
         rtype = codes.A if self._address.version == 4 else codes.AAAA
-        lookups = [Lookup(host, rtype) for host in hosts if host is not None and host != ROOT]
+        lookups = [DnsLookup(host, rtype) for host in hosts if host is not None and host != ROOT]
         answered = bool(rdatas) and not lookups
         for at in range(len(lookups)):
             addresses = yield from self._ask((*lookups[at:], *ahead), domain)
@@ -272,7 +272,7 @@ class _Check:
         name = None if other is None else macros.name_of(other)
         if name is None:
             return ""
-        reply = yield (Lookup(name, codes.TXT),)
+        reply = yield (DnsLookup(name, codes.TXT),)
         if not isinstance(reply, Records) or len(reply.rdatas) != 1:
             return ""
         try:
@@ -303,16 +303,16 @@ class _Check:
             _permanent(domain, record.text)
         return record
 
-    def _ask(self, lookups: tuple[Lookup, ...], domain: str) -> SpfEvaluation[tuple[bytes, ...]]:
+    def _ask(self, lookups: tuple[DnsLookup, ...], domain: str) -> SpfEvaluation[tuple[bytes, ...]]:
         """The data for the first; none if it is denied. What cannot be known ends everything (§5)."""
         reply = yield lookups
         if isinstance(reply, Unknown):
             _temporary(domain, reply)
         return reply.rdatas if isinstance(reply, Records) else ()
 
-    def _ahead(self, record: Record, at: int, domain: str) -> tuple[Lookup, ...]:
+    def _ahead(self, record: Record, at: int, domain: str) -> tuple[DnsLookup, ...]:
         """What the terms behind this one ask first, as far as it is certain to be allowed."""
-        lookups: list[Lookup] = []
+        lookups: list[DnsLookup] = []
         left = max(0, bounds.MAX_SPF_TERMS - self._terms - 1)
         for directive in record.directives[at + 1 :]:
             settled = directive.network is not None and directive.network.holds(self._address)
@@ -325,13 +325,13 @@ class _Check:
             lookups.append(lookup)
         return tuple(lookups[:left])
 
-    def _first(self, spec: MacroString | None, rtype: int, domain: str) -> Lookup | None:
+    def _first(self, spec: MacroString | None, rtype: int, domain: str) -> DnsLookup | None:
         if rtype == codes.PTR:
-            return Lookup(reverse_name(self._address), rtype)
+            return DnsLookup(reverse_name(self._address), rtype)
         if spec is not None and macros.uses(spec, "psl"):
             return None
         name = macros.name_of(domain if spec is None else macros.fit(macros.expand(spec, {**self._values, "d": domain})))
-        return None if name is None else Lookup(name, rtype)
+        return None if name is None else DnsLookup(name, rtype)
 
     def _count_term(self, domain: str) -> None:
         self._terms += 1

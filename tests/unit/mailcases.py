@@ -9,7 +9,7 @@ from resolverd.dnsbl.codes import CodeTable
 from resolverd.dnsbl.spec import DOMAIN, IP4, IP6, ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding
-from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, Lookup, LookupReply, Question, Records
+from resolverd.mail.lookups import Absent, Clear, DnsLookup, Listed, ListLookup, LookupReply, Question, Records
 from resolverd.mail.request import Attempt
 from resolverd.overrides.postfix_maps import MapFile
 from resolverd.policy.check import Check
@@ -57,10 +57,10 @@ def txt(*texts: str) -> Records:
     return Records(tuple(rdata.text(*strings) for strings in records), 300)
 
 
-def dns(text: str) -> Lookup:
+def dns(text: str) -> DnsLookup:
     """``mail.example.com A``"""
     name, rtype = text.split()
-    return Lookup(lower(from_text(name)), type_from_text(rtype))
+    return DnsLookup(lower(from_text(name)), type_from_text(rtype))
 
 
 def spec(name: str, kinds: str = "ip4 ip6", *, weight: float = 3, number: int = 1) -> ListSpec:

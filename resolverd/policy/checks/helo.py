@@ -10,7 +10,7 @@ from typing import ClassVar
 from resolverd.failures import Unknown, Why
 from resolverd.mail import hostnames
 from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
+from resolverd.mail.lookups import DnsLookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
 from resolverd.policy.evidence import evidence, why
@@ -84,13 +84,13 @@ def _fault(helo: str) -> tuple[str, str, SmtpReply] | None:
     return ("helo_invalid", f"HELO {helo} is no host name", INVALID) if helo else None
 
 
-def _questions(helo: str) -> tuple[Lookup, ...]:
+def _questions(helo: str) -> tuple[DnsLookup, ...]:
     """A, AAAA, MX; nothing for literals, and for a name with a final dot, which smtpd never finds."""
     name = hostnames.name_of(helo) if helo and not helo.startswith("[") and not helo.endswith(".") else None
-    return () if name is None else (Lookup(name, codes.A), Lookup(name, codes.AAAA), Lookup(name, codes.MX))
+    return () if name is None else (DnsLookup(name, codes.A), DnsLookup(name, codes.AAAA), DnsLookup(name, codes.MX))
 
 
-def _exists(question: Lookup, replies: Replies) -> bool:
+def _exists(question: DnsLookup, replies: Replies) -> bool:
     return isinstance(replies.get(question), Records)
 
 

@@ -63,7 +63,7 @@ _SUPPRESSES: Final[dict[tuple[Role, str], tuple[Topic, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides(Check):
+class OverridesCheck(Check):
     """Codes: ``override_deny``, ``override_allow``, ``override_none``.
 
     `index` may change while an attempt is looked at: an override counts at once.
@@ -147,6 +147,6 @@ def _words(match: OverrideMatch) -> str:
 CHECK = Declaration(
     name=NAME,
     order=1,
-    make=lambda rules, options, inputs: None if inputs.overrides is None else Overrides(inputs.overrides),
+    make=lambda rules, options, inputs: None if inputs.overrides is None else OverridesCheck(inputs.overrides),
     table="",
 )

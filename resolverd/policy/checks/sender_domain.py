@@ -10,7 +10,7 @@ from typing import ClassVar
 from resolverd.failures import Unknown, Why
 from resolverd.mail import hostnames
 from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Lookup, Question, Records, Replies, Skipped
+from resolverd.mail.lookups import DnsLookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
@@ -103,10 +103,10 @@ class SenderDomain(Check):
             return "sender domain is an address literal"
         return f"sender domain {in_ascii(attempt.sender_domain)} is local" if self.local.holds(attempt.sender_domain) else ""
 
-    def _questions(self, attempt: Attempt) -> tuple[Lookup, ...]:
+    def _questions(self, attempt: Attempt) -> tuple[DnsLookup, ...]:
         """MX, A, AAAA; nothing if there is no domain to look up."""
         name = None if self._skipped(attempt) else hostnames.name_of(attempt.sender_domain)
-        return () if name is None else (Lookup(name, codes.MX), Lookup(name, codes.A), Lookup(name, codes.AAAA))
+        return () if name is None else (DnsLookup(name, codes.MX), DnsLookup(name, codes.A), DnsLookup(name, codes.AAAA))
 
 
 def _is_literal(domain: str) -> bool:

@@ -21,7 +21,7 @@ from resolverd.overrides.rules import Override, OverrideIndex, key_of
 from resolverd.policy import checks
 from resolverd.policy.check import CheckRules
 from resolverd.policy.checks import PRESETS
-from resolverd.policy.checks.overrides import Overrides
+from resolverd.policy.checks.overrides import OverridesCheck
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.verdict import Mode, VerdictRules, decide, verdict_header
@@ -120,7 +120,7 @@ def test_rules_for_a_recipient_mean_it_however_its_domain_is_written() -> None:
     rules = VerdictRules(exempt_recipients=("anna@xn--mnchen-3ya.org",))
     assert decide(attempt(recipient=ANNA), [], rules).reason == "exempt recipient anna+news@xn--mnchen-3ya.org"
     index = OverrideIndex([Override(key_of("deny", CLIENT, recipient="anna+news@m\u00fcnchen.org"), 0)])
-    (finding,) = judged(Overrides(index), attempt(recipient=ANNA), World())
+    (finding,) = judged(OverridesCheck(index), attempt(recipient=ANNA), World())
     assert finding.code == "override_deny"
 
 

@@ -39,7 +39,7 @@ from resolverd.overrides.rules import (
 )
 from resolverd.overrides.store import FOREVER, TABLE, Full, NewOverride, OverrideStore
 from resolverd.policy.checks import PRESETS, build
-from resolverd.policy.checks.overrides import Overrides
+from resolverd.policy.checks.overrides import OverridesCheck
 from resolverd.state.base import Store
 from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
@@ -296,7 +296,7 @@ NAMES = World({f"{REVERSE} PTR": ptr("mail.example.com"), "mail.example.com A": 
 
 @pytest.mark.parametrize(("line", "suppresses"), SUPPRESSED)
 def test_what_an_allowance_suppresses(line, suppresses):
-    findings = judged(Overrides(OverrideIndex(ruled(line))), attempt(**SUBJECT), NAMES)
+    findings = judged(OverridesCheck(OverrideIndex(ruled(line))), attempt(**SUBJECT), NAMES)
     assert {each for finding in findings for each in finding.effect.suppresses} == suppresses
     assert [finding.code for finding in findings] == ["override_allow" if suppresses else "override_none"]
 
@@ -312,7 +312,7 @@ def test_what_an_allowance_suppresses(line, suppresses):
     ],
 )
 def test_what_is_denied_is_told_as_postfix_tells_it(line, said):
-    (finding,) = judged(Overrides(OverrideIndex(ruled(line))), attempt(**SUBJECT), NAMES)
+    (finding,) = judged(OverridesCheck(OverrideIndex(ruled(line))), attempt(**SUBJECT), NAMES)
     assert (finding.code, str(finding.reply), finding.effect) == ("override_deny", said, Effect(final=True))
 
 
@@ -331,7 +331,7 @@ def test_what_is_denied_is_told_as_postfix_tells_it(line, said):
 )
 def test_a_temporary_denial_puts_off_and_is_no_help_to_who_is_denied(lines, reply):
     """Of two on one subject the later counts, so the order of the lines is that of time."""
-    findings = judged(Overrides(OverrideIndex(ruled(*lines))), attempt(**SUBJECT), NAMES)
+    findings = judged(OverridesCheck(OverrideIndex(ruled(*lines))), attempt(**SUBJECT), NAMES)
     assert [each.reply and each.reply.code for each in findings] == [reply]
 
 
@@ -353,7 +353,7 @@ def test_in_the_zones_a_temporary_denial_does_not_exist():
     ],
 )
 def test_names_are_looked_up_only_where_they_matter(lines, asks):
-    check, subject = Overrides(OverrideIndex(ruled(*lines))), attempt(**SUBJECT)
+    check, subject = OverridesCheck(OverrideIndex(ruled(*lines))), attempt(**SUBJECT)
     replies = {}
     while open_ := [question for question in check.asks(subject, replies) if question not in replies]:
         replies[open_[0]] = NAMES.reply(open_[0])
@@ -363,7 +363,7 @@ def test_names_are_looked_up_only_where_they_matter(lines, asks):
 @pytest.mark.parametrize("reply", [TIMEOUT, a("192.0.2.9")])
 def test_a_name_that_is_not_proved_is_no_name(reply):
     world = World({f"{REVERSE} PTR": ptr("mail.example.com"), "mail.example.com A": reply})
-    (finding,) = judged(Overrides(OverrideIndex(ruled("allow example.com"))), attempt(**SUBJECT), world)
+    (finding,) = judged(OverridesCheck(OverrideIndex(ruled("allow example.com"))), attempt(**SUBJECT), world)
     assert finding.code == "override_none"
 
 

@@ -98,7 +98,7 @@ from typing import ClassVar, Literal
 
 from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Question, Replies
-from resolverd.mail.patterns import Network
+from resolverd.mail.patterns import IPNetwork
 from resolverd.mail.request import Attempt
 from resolverd.policy.check import Check, CheckRules, Declaration, HostingDomain, fail, neutral
 
@@ -109,7 +109,7 @@ class Options:
 
     odd: bool = True
     style: Literal["plain", "fancy"] = "plain"
-    networks: tuple[Network, ...] = ()
+    networks: tuple[IPNetwork, ...] = ()
     domains: tuple[HostingDomain, ...] = ()
     fancy: Consequence | None = None
 

@@ -12,7 +12,7 @@ from resolverd.mail.findings import Action, Finding, GreylistOutcome
 from resolverd.mail.lookups import ListLookup, LookupReply, Question
 from resolverd.overrides.rules import DENY, Override, OverrideIndex, OverrideKey
 from resolverd.policy.checks import PRESETS, build
-from resolverd.policy.checks.overrides import Overrides
+from resolverd.policy.checks.overrides import OverridesCheck
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.verdict import VerdictRules, apply_greylist, decide, finish
 from resolverd.servers.policy.protocol import render
@@ -54,7 +54,7 @@ TROUBLES = {finding.code: [finding] for finding in checked(Dead()) if finding.co
     ],
     "points that an allow list might lift": checked(Dead(), spec("zen"), spec("allow", weight=-1), preset="scored"),
     "a ban": judged(
-        Overrides(OverrideIndex([Override(OverrideKey(DENY, CLIENT, temporary=True), 0)])), attempt(**DELIVERY), World()
+        OverridesCheck(OverrideIndex([Override(OverrideKey(DENY, CLIENT, temporary=True), 0)])), attempt(**DELIVERY), World()
     ),
 }
 

@@ -16,7 +16,7 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.failures import Unknown, Why
 from resolverd.mail import domains
 from resolverd.mail.findings import Action, GreylistOutcome
-from resolverd.mail.lookups import SKIPPED, Listed, ListLookup, Lookup
+from resolverd.mail.lookups import SKIPPED, DnsLookup, Listed, ListLookup
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride
@@ -67,7 +67,7 @@ def names(subject):
     found = {}
     for check in build(PRESETS["tutorial"], LISTS):
         for _ in range(5):
-            open_ = [q for q in check.asks(subject, found) if isinstance(q, Lookup) and q not in found]
+            open_ = [q for q in check.asks(subject, found) if isinstance(q, DnsLookup) and q not in found]
             found |= {question: internet.world.reply(question) for question in open_}
     return found
 

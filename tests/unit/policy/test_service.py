@@ -16,7 +16,7 @@ from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, Greylister
 from resolverd.mail.findings import Action, GreylistOutcome
-from resolverd.mail.lookups import Absent, ListLookup, Lookup, Records
+from resolverd.mail.lookups import Absent, DnsLookup, ListLookup, Records
 from resolverd.metrics import Counters
 from resolverd.policy.cache import Transaction, TransactionCache
 from resolverd.policy.check import Check, neutral
@@ -90,7 +90,7 @@ class Internet:
         return None
 
     async def resolve(self, name, rtype, *, deadline, shared_budget=None):
-        question = Lookup(name, rtype)
+        question = DnsLookup(name, rtype)
         await self._wait(question, deadline)
         return answer_of(self.world.reply(question), question)
 
@@ -251,7 +251,7 @@ async def test_lists_have_their_own_deadline_and_it_is_never_beyond_the_whole():
     by_list = {(q.list_id, str(q.subject)): at - began for q, at in setup.internet.deadlines.items() if isinstance(q, ListLookup)}
     assert by_list["zen", CLIENT] == 2
     assert by_list["dbl", HOST] == 3.5
-    assert {at - began for q, at in setup.internet.deadlines.items() if isinstance(q, Lookup)} == {4.0}
+    assert {at - began for q, at in setup.internet.deadlines.items() if isinstance(q, DnsLookup)} == {4.0}
     late = Setup(Internet(GOOD, rtt=3.0))
     began = asyncio.get_running_loop().time()
     await late.verdict(helo_name="")

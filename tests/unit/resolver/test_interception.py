@@ -14,7 +14,7 @@ from virtualtime import virtual
 from resolverd import bounds
 from resolverd.config.settings import Forward, Stub
 from resolverd.mail.findings import Finding
-from resolverd.mail.lookups import Absent, Lookup, LookupReply, Question, Records
+from resolverd.mail.lookups import Absent, DnsLookup, LookupReply, Question, Records
 from resolverd.policy import checks
 from resolverd.policy.check import NO_AUTHORITY
 from resolverd.policy.lookups import judge, run_lookups
@@ -102,7 +102,7 @@ async def findings(resolver: ScriptedResolver) -> list[Finding]:
     sender = attempt(helo_name="mail.sender", sender="user@sender")
 
     async def ask(question: Question, of_sender: bool) -> LookupReply:
-        assert isinstance(question, Lookup)
+        assert isinstance(question, DnsLookup)
         end = resolver.clock.monotonic() + 4
         return as_checks_see_it(await resolver.parts.resolve.resolve(question.name, question.rtype, deadline=end), question.rtype)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mailcases import CLIENT, CLIENT6, NODATA, NX, SERVFAIL, TIMEOUT, World, a, dns, mx, ptr, txt
 
 from resolverd import bounds
-from resolverd.mail.lookups import Absent, Lookup, Records
+from resolverd.mail.lookups import Absent, DnsLookup, Records
 from resolverd.spf import Result, SpfOutcome, SpfSubject, check_host, follow
 from resolverd.spf.macros import BadMacro, dotted, expand, fit, name_of, read, read_domain
 from resolverd.spf.record import Fault, Parsed, Record, parse, spf_texts
@@ -20,7 +20,7 @@ from resolverd.wire.rdata import text
 SENDER = "joe@example.com"
 
 
-def checked(records, *, client=CLIENT, sender=SENDER, helo="mail.example.com") -> tuple[SpfOutcome, list[Lookup]]:
+def checked(records, *, client=CLIENT, sender=SENDER, helo="mail.example.com") -> tuple[SpfOutcome, list[DnsLookup]]:
     """The outcome of a world, and what was asked for it. A text is a TXT record."""
     world = World({name: txt(reply) if isinstance(reply, str) else reply for name, reply in records.items()})
     subject = SpfSubject(ip_address(client), sender.rpartition("@")[2], sender, helo, "mx.example.org", 1234567890)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from resolverd.failures import Unknown, Why
-from resolverd.mail.lookups import Absent, DnsReply, Lookup, Records
+from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Records
 from resolverd.spf import SpfOutcome, SpfSubject, check_host
 from resolverd.wire import codes
 from resolverd.wire.names import from_labels, lower
@@ -41,7 +41,7 @@ class Zone:
     """The zone data of one group of tests. A TXT record is made of each SPF record where a name has no TXT of its own."""
 
     def __init__(self, data: dict[str, list[Any]]) -> None:
-        self.records: dict[Lookup, list[bytes]] = {}
+        self.records: dict[DnsLookup, list[bytes]] = {}
         self.aliases: dict[bytes, bytes] = {}
         self.silent: set[bytes] = set()
         self.names: set[bytes] = set()
@@ -64,9 +64,9 @@ class Zone:
                     self.aliases[name] = _name(value)
                 elif value != "NONE":
                     number = codes.type_from_text(rtype)
-                    self.records.setdefault(Lookup(name, number), []).append(_rdata(number, value))
+                    self.records.setdefault(DnsLookup(name, number), []).append(_rdata(number, value))
 
-    def reply(self, lookup: Lookup) -> DnsReply:
+    def reply(self, lookup: DnsLookup) -> DnsReply:
         name = lookup.name
         for _ in range(9):
             if name not in self.aliases:
@@ -74,7 +74,7 @@ class Zone:
             name = self.aliases[name]
         else:
             return Unknown(Why.FAILED, "SERVFAIL")
-        if rdatas := self.records.get(Lookup(name, lookup.rtype)):
+        if rdatas := self.records.get(DnsLookup(name, lookup.rtype)):
             return Records(tuple(rdatas), 60)
         return TIMEOUT if name in self.silent else Absent(nxdomain=name not in self.names)
 

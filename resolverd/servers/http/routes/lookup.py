@@ -54,7 +54,7 @@ class ListAnswer(msgspec.Struct):
         return said
 
 
-class ListAnswers(msgspec.Struct):
+class Lookup(msgspec.Struct):
     """What every list says of a subject; `listed` counts block lists whose listing weighs something."""
 
     subject: str
@@ -64,18 +64,18 @@ class ListAnswers(msgspec.Struct):
     lists: list[ListAnswer]
 
 
-async def get_lookup(call: Call) -> ListAnswers:
+async def get_lookup(call: Call) -> Lookup:
     """What every list says of an address or a domain."""
     return await lookup(call.daemon, call.path["subject"])
 
 
-async def lookup(daemon: Daemon, text: str) -> ListAnswers:
+async def lookup(daemon: Daemon, text: str) -> Lookup:
     """What every list says of this subject. Raises Problem."""
     subject = _subject(text)
     deadline = daemon.clock.monotonic() + daemon.deadline
     replies = await daemon.lists.ask_all(subject, deadline=deadline, background=True)
     lists = [ListAnswer.of(status, replies[status.id]) for status in daemon.lists.statuses() if status.id in replies]
-    return ListAnswers(
+    return Lookup(
         str(subject),
         listed=sum(each.result == "listed" and each.purpose == "block" and each.weight != 0 for each in lists),
         allowed=sum(each.result == "listed" and each.purpose == "allow" for each in lists),

@@ -117,18 +117,18 @@ class OverrideInForce(msgspec.Struct):
         )
 
 
-class OverridesInForce(msgspec.Struct):
+class Overrides(msgspec.Struct):
     """Those in force."""
 
     overrides: list[OverrideInForce]
 
 
-async def get_overrides(call: Call, given: EveryOverride) -> OverridesInForce:
+async def get_overrides(call: Call, given: EveryOverride) -> Overrides:
     """The overrides in force."""
     return _in_force(call, None)
 
 
-async def get_overrides_of(call: Call, given: Subject) -> OverridesInForce:
+async def get_overrides_of(call: Call, given: Subject) -> Overrides:
     """The overrides in force of a subject."""
     return _in_force(call, _subject(given.subject))
 
@@ -170,8 +170,8 @@ async def forget_overrides(call: Call, given: OverrideFilter) -> Forgotten:
         raise store_failed(error) from None
 
 
-def _in_force(call: Call, subject: str | None) -> OverridesInForce:
-    return OverridesInForce([OverrideInForce.of(each.override, each.overruled) for each in call.daemon.overrides.views(subject)])
+def _in_force(call: Call, subject: str | None) -> Overrides:
+    return Overrides([OverrideInForce.of(each.override, each.overruled) for each in call.daemon.overrides.views(subject)])
 
 
 def _is_meant(key: OverrideKey, action: str | None, scope: str | None, to: str | None) -> bool:
