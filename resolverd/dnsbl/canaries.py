@@ -112,7 +112,7 @@ class Canaries:
     async def _canary(self, state: ListState, canary: Canary) -> ListResponse:
         name = canary_name(state.spec, canary.subject)
         now = self._clock.monotonic()
-        answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, fresh=True)
+        answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, bypass_cache=True)
         return read_canary(state.spec, canary, answer)
 
     async def _client(self, state: ListState, client: Address) -> ListResponse | None:
@@ -120,7 +120,7 @@ class Canaries:
         if name is None:
             return None
         now = self._clock.monotonic()
-        answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, fresh=True)
+        answer = await self._resolver.resolve(name, codes.A, deadline=now + bounds.LIST_TIME, bypass_cache=True)
         return read_answer(state.spec, client, answer)
 
     def _poisoned(self, state: ListState, detail: str) -> ListResponse:

@@ -55,7 +55,7 @@ class ListQuery(NamedTuple):
     background: bool = False
 
     @property
-    def is_fresh(self) -> bool:
+    def uncached(self) -> bool:
         """Whether no cache may answer it."""
         return self.bypass_suspension or self.bypass_cache
 
@@ -97,10 +97,10 @@ class Dispatcher:
 
     def lookup(self, state: ListState, query: ListQuery) -> ListResponse | PendingQuery:
         """The cached response, or the query in flight; never waits."""
-        if not query.is_fresh and (response := self.cached(state, query)) is not None:
+        if not query.uncached and (response := self.cached(state, query)) is not None:
             return response
         now, wall = self._clock.monotonic(), self._clock.wall()
-        key = (query.question, query.is_fresh)
+        key = (query.question, query.uncached)
         task = self._in_flight.get(key)
         if task is not None:
             return task
@@ -233,7 +233,7 @@ class Dispatcher:
         epoch = state.begin(start)
         came = start
         try:
-            answer = await self._resolver.resolve(*query.question, deadline=start + bounds.LIST_TIME, fresh=query.is_fresh)
+            answer = await self._resolver.resolve(*query.question, deadline=start + bounds.LIST_TIME, bypass_cache=query.uncached)
             came = self._clock.monotonic()
             if any(error.code == codes.EDE_NETWORK_ERROR for error in answer.errors):
                 # Nothing has left for it, and nothing is to be held against it.

@@ -108,7 +108,7 @@ class Evaluation:
     @property
     def findings(self) -> list[Finding]:
         """The findings as they count: nobody is refused for the time being over what nobody can look up."""
-        return drop_tempfails(self.transaction.findings) if self._is_cut_off() else self.transaction.findings
+        return drop_tempfails(self.transaction.findings) if self._is_offline() else self.transaction.findings
 
     @property
     def overrides(self) -> list[OverrideMatch]:
@@ -160,9 +160,9 @@ class Evaluation:
             self.decision = self._decide()
 
     def _decide(self) -> Decision:
-        return decide(self.attempt, self.findings, self._rules, offline=self._is_cut_off())
+        return decide(self.attempt, self.findings, self._rules, offline=self._is_offline())
 
-    def _is_cut_off(self) -> bool:
+    def _is_offline(self) -> bool:
         return self.results.partial and not self._online()
 
 

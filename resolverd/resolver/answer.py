@@ -65,12 +65,12 @@ class Resolve:
         rtype: int,
         *,
         deadline: float | None = None,
-        fresh: bool = False,
+        bypass_cache: bool = False,
         shared_budget: SharedBudget | None = None,
         local: bool = True,
     ) -> Answer:
         """The answer by `deadline` (monotonic seconds), as `Mesh.resolve` has it."""
-        ask = partial(self._mesh.resolve, deadline=deadline, fresh=fresh, shared_budget=shared_budget, local=local)
+        ask = partial(self._mesh.resolve, deadline=deadline, bypass_cache=bypass_cache, shared_budget=shared_budget, local=local)
         walk = self._walk(lower(name), rtype)
         try:
             wanted = next(walk)

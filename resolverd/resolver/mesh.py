@@ -9,7 +9,7 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any, NamedTuple
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
 from resolverd.resolver.admission import Admission, Slot, group
@@ -46,7 +46,7 @@ class Timeouts(NamedTuple):
 
 
 _NEARLY_ALL = 0.9
-"""Share of a client's timeout after which a client that is told nothing has waited in vain: checks have less than all of it."""
+"""Share of a client's timeout after which a client without an answer has waited in vain: checks have less than all of it."""
 _NO_KEYS = Redactor()
 _TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
 _OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
@@ -118,7 +118,7 @@ class Mesh:
         self.meter: QueryMeter | None = None
         """Who counts what leaves for the zones of lists."""
         self._failed = 0
-        self._cut_off = False
+        self._offline = False
 
     def configure(self, timeouts: Timeouts, list_zones: frozenset[Name], prefetch: bool, redactor: Redactor) -> None:
         """Go on by another configuration, with an iteration of it that `supersede` brings."""
@@ -172,25 +172,26 @@ class Mesh:
         rtype: int,
         *,
         deadline: float | None = None,
-        fresh: bool = False,
+        bypass_cache: bool = False,
         shared_budget: SharedBudget | None = None,
         local: bool = True,
     ) -> Answer:
         """The answer by `deadline` (monotonic seconds) or the end of a client's timeout; then stale data, or SERVFAIL.
 
-        With `fresh`, neither memory nor earlier failures are asked: a server has to say it now, or nobody does. `shared_budget`
-        pays for the queries, together with those of others who wait for the same answer. `local`: this machine asks.
+        With `bypass_cache`, neither memory nor earlier failures count: a server has to say it now, or nobody does.
+        `shared_budget` pays for the queries, together with those of others who wait for the same answer. `local`: this
+        machine asks.
         """
         name = lower(name)
         now = self._clock.monotonic()
         end = now + self._timeouts.client
         if deadline is not None:
             end = min(end, deadline)
-        if fresh:
-            return _FAILED_OFFLINE if self._is_cut_off(name) else await self._uncached(name, rtype, end)
+        if bypass_cache:
+            return _FAILED_OFFLINE if self._is_unreachable(name) else await self._uncached(name, rtype, end)
         if (known := self.known(name, rtype)) is not None:
             return known
-        if self._is_cut_off(name):
+        if self._is_unreachable(name):
             return self.stale(name, rtype) or _FAILED_OFFLINE
         error = self._failures.get(name, rtype, now)
         query = self._in_flight.get((name, rtype))
@@ -225,10 +226,10 @@ class Mesh:
         return answer
 
     def _called_off(self, name: Name) -> Answer:
-        return _FAILED_OFFLINE if self._is_cut_off(name) else servfail(codes.EDE_OTHER, "too many questions in flight")
+        return _FAILED_OFFLINE if self._is_unreachable(name) else servfail(codes.EDE_OTHER, "too many questions in flight")
 
     def _give_up(self, query: InFlight) -> None:
-        """A client was told that its question came to nothing, or nearly all of a client's timeout later a check was."""
+        """A client, or a check that waited nearly all of a client's timeout, had no answer in time."""
         now = self._clock.monotonic()
         if now - query.since >= _NEARLY_ALL * self._timeouts.client:
             query.gave_up = True
@@ -276,26 +277,26 @@ class Mesh:
             return False
 
     @property
-    def cut_off(self) -> bool:
+    def offline(self) -> bool:
         """The internet is out of reach: nobody is asked, but those who are configured for a zone of their own."""
-        return self._cut_off
+        return self._offline
 
-    def internet_lost(self) -> None:
+    def go_offline(self) -> None:
         """The internet is out of reach: nobody has to wait any longer for what has left."""
-        self._cut_off = True
+        self._offline = True
         for query in (*self._in_flight.values(), *self._superseded):
             if not self._iterator.has_upstream(query.name):
                 self._call_off(query)
 
-    def internet_back(self) -> None:
+    def go_online(self) -> None:
         """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
-        self._cut_off = False
+        self._offline = False
         self._failures.clear()
         self._iterator.network_restored()
         self.reassure()
 
-    def _is_cut_off(self, name: Name) -> bool:
-        return self._cut_off and not self._iterator.has_upstream(name)
+    def _is_unreachable(self, name: Name) -> bool:
+        return self._offline and not self._iterator.has_upstream(name)
 
     def forget_failures(self, name: Name | None = None, rtype: int | None = None) -> None:
         """Let what failed be tried again: a question, all of a name's, or everything."""
@@ -369,7 +370,7 @@ class Mesh:
         self._call_off(query)
 
     def _call_off(self, query: InFlight) -> None:
-        """Jostled, cut off, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits."""
+        """Jostled, offline, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits."""
         if query.run is not None:
             query.run.cancel()
         if self._clock.monotonic() < query.budget.deadline:
@@ -380,15 +381,15 @@ class Mesh:
     def _ended(self, query: InFlight, run: Run) -> None:
         answer: Answer = run.result
         if run.error is not None:
-            self._counters.add("bugs", where="recursion")
-            # Where the name carries a key, a traceback could show it.
-            details = None if self._redactor.is_private(query.name) else run.error
-            log.error(
-                "recursion for %s %s failed: %s",
+            logs.bug(
+                log,
+                self._counters,
+                "recursion",
+                "recursion for %s %s failed",
                 self._redactor.text(query.name),
                 codes.type_text(query.rtype),
-                type(run.error).__name__,
-                exc_info=details,
+                error=run.error,
+                private=self._redactor.is_private(query.name),
             )
             answer = servfail(codes.EDE_OTHER, "internal error")
         self._finish(query, self._noted(query, answer))

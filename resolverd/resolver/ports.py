@@ -17,11 +17,11 @@ class Resolver(Protocol):
         ...
 
     async def resolve(
-        self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, shared_budget: SharedBudget | None = None
+        self, name: Name, rtype: int, *, deadline: float, bypass_cache: bool = False, shared_budget: SharedBudget | None = None
     ) -> Answer:
         """The answer, SERVFAIL as a value included; by `deadline` (monotonic seconds). Never raises for peers' faults.
 
-        With `fresh`, what is remembered of the name is not used: somebody else has to say it now. `shared_budget` pays for the
+        With `bypass_cache`, what is remembered of the name is not used: a server has to say it now. `shared_budget` pays for the
         queries.
         """
         ...

@@ -80,7 +80,7 @@ class Priming:
         """Whether the root or the forwarders answer, as far as is known."""
         if self._mesh.root_check.intercepted:
             return Readiness(False, f"somebody else answers in place of {self._asked}")
-        if self._mesh.cut_off:
+        if self._mesh.offline:
             return Readiness(False, f"neither {self._asked} answer nor who else has answered of late")
         return self._primed
 
@@ -89,21 +89,21 @@ class Priming:
         if not self._priming:
             await asyncio.Event().wait()
         retry = _FIRST_RETRY
-        told = ""
+        reported = ""
         while True:
             self._look_now.clear()
             lifetime = await self._mesh.prime()
             if lifetime is not None:
-                if not self._primed.ready or told:
+                if not self._primed.ready or reported:
                     log.info("%s answer: names can be resolved", self._asked)
                 self._primed = Readiness(True, "")
-                retry, told = _FIRST_RETRY, ""
+                retry, reported = _FIRST_RETRY, ""
                 await self._pause(_SHORTEST_LIFE if self._forwards else max(lifetime * 0.9, _SHORTEST_LIFE))
                 continue
             trouble = _INTERCEPTED if self._mesh.root_check.intercepted else _SILENT
-            if trouble != told:
+            if trouble != reported:
                 log.warning(trouble, self._asked)
-                told = trouble
+                reported = trouble
             self._primed = Readiness(False, f"{self._asked} do not answer")
             self._unprimed = True
             await self._pause(retry)
@@ -116,8 +116,8 @@ class Priming:
 
     async def watch(self) -> NoReturn:
         """Know whether the internet is out of reach, for ever; ends by cancellation."""
-        if self._mesh.cut_off:  # as it was when an earlier run ended; whether it still is will be seen
-            self._mesh.internet_back()
+        if self._mesh.offline:  # as it was when an earlier run ended; whether it still is will be seen
+            self._mesh.go_online()
         first, second = bounds.REACH_PATIENCE
         mesh = self._mesh
         while True:
@@ -129,14 +129,14 @@ class Priming:
                 mesh.reassure()
                 await asyncio.sleep(_CALM)
                 continue
-            mesh.internet_lost()
+            mesh.go_offline()
             if self._primed.ready:
                 log.warning("the internet is out of reach, so mail passes unchecked but for greylisting")
             back = False
             while not back:
                 await asyncio.sleep(_LOOK_AGAIN)
                 back = await mesh.reaches_anybody(second)
-            mesh.internet_back()
+            mesh.go_online()
             if self._primed.ready:
                 log.warning("the internet can be reached again")
             self._look_now.set()

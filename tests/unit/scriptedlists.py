@@ -59,16 +59,16 @@ class ScriptedResolver:
         self.meter = None
 
     async def resolve(
-        self, name: Name, rtype: int, *, deadline: float, fresh: bool = False, shared_budget: object = None
+        self, name: Name, rtype: int, *, deadline: float, bypass_cache: bool = False, shared_budget: object = None
     ) -> Answer:
         text = to_text(name).removesuffix(".")
         if self.meter is not None and not self.meter.charge(name, name):
             return TIMEOUT
-        if fresh:
+        if bypass_cache:
             self.probes.append(text)
             if not self.wild:
                 return self.script.get(text, denial())
-        if not fresh:
+        if not bypass_cache:
             self.asked.append(text if rtype == codes.A else f"{text} {codes.type_text(rtype)}")
         found = self._find(text, rtype)
         delay, answer = found if isinstance(found, tuple) and not isinstance(found, Answer) else (0.0, found)

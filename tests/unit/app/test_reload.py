@@ -170,7 +170,7 @@ def text(values: Mapping[str, Any]) -> str:
 
 _PASSED_OVER = frozenset({
     "Counters", "Generation", "Plan", "Catalogue", "Settings", "Driver", "OutsideNetwork", "MemoryStore", "Supervisor",
-    "Reloader", "InfraCache", "_Chance", "_unprimed", "_primed", "_failed", "_cut_off",
+    "Reloader", "InfraCache", "_Chance", "_unprimed", "_primed", "_failed", "_offline",
 })  # fmt: skip
 """Classes and attributes that are no part of a configuration, or change by themselves."""
 _LEAVES = (str, bytes, int, float, bool, type(None), Enum, Path, IPv4Address, IPv6Address, IPv4Network, IPv6Network)

@@ -15,6 +15,7 @@ from resolverd.app.resolver import Resolution
 from resolverd.config import parse
 from resolverd.config.settings import Forward
 from resolverd.dnsbl.engine import Engine
+from resolverd.logs import LineFormatter
 from resolverd.mail.lookups import Listed, ListLookup
 from resolverd.metrics import Counters
 from resolverd.resolver.iterator.qmin import Minimiser
@@ -167,11 +168,14 @@ def test_a_bug_shows_no_key(tmp_path, caplog):
         assert KEY not in repr(reply)
         answer = await w.parts.resolve.resolve(from_text(NAME), codes.A, deadline=w.clock.monotonic() + 2)
         assert not any(KEY in error.text for error in answer.errors)
+        assert w.counters.get("bugs", where="recursion") == caplog.text.count("recursion for ") > 0
         await w.aclose()
 
+    caplog.handler.setFormatter(LineFormatter("logfmt", "resolverd"))
     with caplog.at_level(logging.DEBUG):
         run()
     assert "KEY" in caplog.text
+    assert "ValueError" in caplog.text
     assert KEY not in caplog.text
 
 

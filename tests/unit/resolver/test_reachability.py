@@ -65,7 +65,7 @@ async def until(wanted: bool, resolver: ScriptedResolver, patience: float) -> fl
     """How long it takes until it is cut off, or back, while names are asked all the time."""
     begun = resolver.clock.monotonic()
     number = 0
-    while resolver.parts.mesh.cut_off is not wanted:
+    while resolver.parts.mesh.offline is not wanted:
         assert resolver.clock.monotonic() < begun + patience
         number += 1
         asyncio.ensure_future(resolver.ask(f"w{number}.shop.com"))  # noqa: RUF006
@@ -85,7 +85,7 @@ async def test_a_strangers_dead_domain_is_no_outage(tmp_path: Path) -> None:
         name = f"x{number}.evil" if number % 2 else f"x{number}.evil{number % 50}"
         asyncio.ensure_future(made.ask(name))  # noqa: RUF006
         await asyncio.sleep(0.1)
-        assert not made.parts.mesh.cut_off
+        assert not made.parts.mesh.offline
     own = [ask for ask in net.asked if (ask.qname, ask.qtype) == (b"\0", codes.NS)]
     assert 0 < len(own) <= 6 * (made.clock.monotonic() - begun) / 5 + 6, "a look every five seconds, at most"
     assert addresses(await made.ask("a.shop.com")) == ["193.0.0.2"]
@@ -100,7 +100,7 @@ async def test_silent_forwarders_for_a_strangers_names_are_no_outage(tmp_path: P
     made, priming = await resolver(net, tmp_path, forward=forward)
     for number in range(100):
         await made.ask(f"x{number}.evil")
-        assert not made.parts.mesh.cut_off
+        assert not made.parts.mesh.offline
     priming.cancel()
 
 
@@ -155,7 +155,7 @@ async def test_a_root_that_is_silent_alone_is_no_outage(tmp_path: Path) -> None:
     for number in range(60):
         await made.ask(f"x{number}.nowhere")
         assert addresses(await made.ask(f"b{number}.shop.com")) == ["193.0.0.2"]
-        assert not made.parts.mesh.cut_off
+        assert not made.parts.mesh.offline
         await asyncio.sleep(1)
     priming.cancel()
 
@@ -189,7 +189,7 @@ async def test_servers_of_ones_own_zones_are_asked_all_the_same(tmp_path: Path) 
     await until(True, made, 10)
     assert addresses(await made.ask("www.corp")) == ["10.0.0.1"]
     await asyncio.sleep(10)
-    assert made.parts.mesh.cut_off, "who answers within the resolver says nothing of the internet"
+    assert made.parts.mesh.offline, "who answers within the resolver says nothing of the internet"
     priming.cancel()
 
 

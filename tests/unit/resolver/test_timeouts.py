@@ -383,7 +383,7 @@ async def test_who_waits_for_the_packet_of_somebody_else_pays_for_none(tmp_path:
     resolver.parts.mesh.meter = meter = Meter()
     before = len(net.asked)
     for _ in range(60):
-        await resolver.parts.resolve.resolve(from_text("www.shop"), 1, deadline=resolver.clock.monotonic() + 4, fresh=True)
+        await resolver.parts.resolve.resolve(from_text("www.shop"), 1, deadline=resolver.clock.monotonic() + 4, bypass_cache=True)
         assert meter.left == len(net.asked) - before, "at any time, not only when the last packet is given up"
     await resolver.settle()
     await asyncio.sleep(10)
