@@ -4,9 +4,9 @@ from typing import Final
 
 # -- the log --------------------------------------------------------------------------------------------------------
 BUG_LINES: Final = 10
-"""Tracebacks of one kind told in BUG_PAUSE (a packet that meets a bug, sent all day, would fill the disk)."""
+"""Tracebacks of one kind logged in BUG_PAUSE (a packet that meets a bug, sent all day, would fill the disk)."""
 BUG_PAUSE: Final = 60.0
-"""Seconds after which they are told again."""
+"""Seconds after which they are logged again."""
 BUG_KINDS: Final = 100
 """Kinds of which that is remembered."""
 
@@ -62,7 +62,7 @@ RECURSION_TIME: Final = 8.0
 RECURSION_GRACE: Final = 0.5
 """Seconds behind that after which it is ended, whatever it does."""
 MAX_RECURSIONS: Final = 1000
-"""Recursions under way at once, LIST_QUESTIONS for zones of lists aside (water torture)."""
+"""Recursions in flight at once, LIST_QUESTIONS for zones of lists aside (water torture)."""
 MAX_RECURSIONS_PER_ZONE: Final = 200
 """Of those, for names of one zone (water torture); half of all for a registry's, half of LIST_QUESTIONS for a list's."""
 LOCAL_RECURSIONS: Final = 250
@@ -102,7 +102,7 @@ MAX_BAD_REPLIES: Final = 10
 UPSTREAM_STREAMS: Final = 100
 """TCP and TLS connections to servers at once; beyond, the oldest is closed."""
 UPSTREAM_PIPELINE: Final = 50
-"""Questions under way on one of them; beyond, another is opened."""
+"""Questions in flight on one of them; beyond, another is opened."""
 UPSTREAM_STALL: Final = 0.5
 """Seconds without a message after which a question that shares a connection is asked over one of its own as well; less where
 answers there have been quick, and as much as for forwarders over TLS."""
@@ -151,7 +151,7 @@ CACHED_SERVERS: Final = 5000
 MAX_OUTAGES: Final = 1000
 """Zones remembered none of whose servers answers."""
 ROOT_CHECK_TTL: Final = 60.0
-"""Seconds for which the root's servers, having answered, vouch that nobody answers in everybody's place."""
+"""Seconds for which the root's servers, having answered, are proof that nobody answers in everybody's place."""
 NO_SOA_TTL: Final = 5
 """How long a denial without SOA is kept (RFC 2308 §5 would not keep it; a storm of repeats is worse)."""
 DAMAGED_TTL: Final = 60
@@ -195,7 +195,7 @@ TCP_READ: Final = 16 * 1024
 TCP_TURN: Final = 16
 """Messages of one connection worked off before it is others' turn (pipelining in heaps)."""
 TCP_IN_FLIGHT: Final = 16
-"""Questions of one connection under way at once."""
+"""Questions of one connection in flight at once."""
 TCP_WRITE_BUFFER: Final = 256 * 1024
 """Replies waiting for a client that does not read; beyond, it is disconnected."""
 
@@ -247,7 +247,7 @@ HTTP_READ: Final = 2048
 HTTP_CONNECTIONS: Final = 64
 """Connections at once; further ones are closed at once (descriptor exhaustion)."""
 HTTP_STREAM_WINDOW: Final = 16
-"""Verdicts of one stream under way at once."""
+"""Verdicts of one stream in flight at once."""
 
 # -- what a mail may cost others ------------------------------------------------------------------------------------------
 MAIL_CLIENT_QUERIES: Final = 40
@@ -289,7 +289,7 @@ none for the good client of a list gone bad)."""
 LIST_REVERIFICATION_NETWORKS: Final = 256
 """Networks remembered for that, twice as many as can have had one within two hours."""
 LIST_SUBJECTS: Final = 512
-"""Subjects of a list's answers that are told apart: one client that comes a thousand times is one answer."""
+"""Subjects of a list's answers that are distinguished: one client that comes a thousand times is one answer."""
 LIST_ANSWERS: Final = 64
 """Different answers of a list whose share in its history is kept (a list gone mad may have any number)."""
 KNOWN_GOOD_CLIENTS: Final = 256
@@ -312,7 +312,7 @@ STORE_HOT_OCTETS: Final = 512
 STORE_JOBS: Final = 2000
 """Reads waiting for one of the store's threads; beyond, mail passes at once (a disk that hangs during a spam wave)."""
 STORE_CHANGES: Final = 1000
-"""Changed keys kept for somebody who watches a table; beyond, he is told to scan it (a reader slower than its writers)."""
+"""Changed keys kept for somebody who watches a table; beyond, the reader has to scan it (a reader slower than its writers)."""
 
 VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""

@@ -97,7 +97,7 @@ def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: 
         logger.handlers[:] = [handler]
         logger.setLevel(level.upper() if name == "resolverd" else logging.WARNING)
         logger.propagate = False
-    # Who changed what is told whatever else is not.
+    # Who changed what is logged whatever else is not.
     logging.getLogger(AUDIT).setLevel(logging.INFO)
 
 
@@ -106,19 +106,19 @@ class _Repeated(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: OrderedDict[tuple[str, str, int], tuple[float, int]] = OrderedDict()
+        self._logged: OrderedDict[tuple[str, str, int], tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this record is told."""
+        """Whether this record is logged."""
         if not record.exc_info or (error := record.exc_info[1]) is None:
             return True
         which = kind(error)
-        since, count = self._told.pop(which, (record.created, 0))
+        since, count = self._logged.pop(which, (record.created, 0))
         if not 0 <= record.created - since < bounds.BUG_PAUSE:
             since, count = record.created, 0
-        self._told[which] = since, count + 1
-        if len(self._told) > bounds.BUG_KINDS:
-            self._told.popitem(last=False)
+        self._logged[which] = since, count + 1
+        if len(self._logged) > bounds.BUG_KINDS:
+            self._logged.popitem(last=False)
         if count + 1 == bounds.BUG_LINES:
             setattr(record, _LAST, True)
         return count < bounds.BUG_LINES
@@ -144,9 +144,9 @@ class LineFormatter(logging.Formatter):
                 fields = _nameless(fields, getattr(record, _CLOSED), self._pseudonyms)
         if record.exc_info and (error := record.exc_info[1]) is not None:
             nameless = self._pseudonyms is not None or getattr(record, _WORDLESS, False)
-            told = _nameless_traceback(error) if nameless else self.formatException(record.exc_info)
-            more = "; more of this kind are counted and not told for a while" if hasattr(record, _LAST) else ""
-            message = f"{message}{more} | {told}"
+            trace = _nameless_traceback(error) if nameless else self.formatException(record.exc_info)
+            more = "; more of this kind are counted and not logged for a while" if hasattr(record, _LAST) else ""
+            message = f"{message}{more} | {trace}"
         line = self._render(record, message, fields)
         if self._journal:
             return f"<{next(number for level, number in _PRIORITIES if record.levelno >= level)}>{line}"

@@ -2,7 +2,7 @@
 
 Nobody writes these with the care that a configuration gets: other programs do, and what is named may be missing. So a fault
 in them costs what depends on it and nothing else; nameserver and policy service start, and go on at a reload. Each fault is
-told, in the log and by ``resolverd config check``.
+reported, in the log and by ``resolverd config check``.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The daemon's life: configuration, sockets, readiness, signals, end.
 
-Sockets are bound before anything else is started, so that all faults are told at once; readiness is told last.
+Sockets are bound before anything else is started, so that all faults are reported at once; readiness is reported last.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ _PATIENCE = 0.3
 _ADDRESS_SPACE = 256 << 20
 """Octets of address space beside the cache: libraries, threads' stacks, the store's pages, a reading of zones."""
 _GRACE = 1.0
-"""Seconds for requests under way when the daemon is told to end; the whole end takes less than 2."""
+"""Seconds for requests in flight when the daemon is asked to end; the whole end takes less than 2."""
 
 
 def run(path: Path | None) -> int:
@@ -366,7 +366,7 @@ def _first_dns(listening: list[tuple[str, str]]) -> str:
 
 
 def _notify(state: str) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    """Tell systemd, where it asked to be notified (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -88,7 +88,7 @@ class Service:
         self._local_zones.load()
 
     def start(self) -> None:
-        """Begin what goes on by itself: priming, sweeping and recovering the store, local zones, the lists' books and rounds."""
+        """Begin what goes on by itself: priming, the store's sweep and recovery, local zones, the lists' quotas and monitor."""
         work: dict[str, Work] = {
             "priming": self.runtime.priming.prime,
             "reachability": self.runtime.priming.watch,

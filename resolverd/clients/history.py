@@ -94,7 +94,7 @@ class ClientHistory:
                 del self._notes[name]
 
     async def new_for(self, client: Address) -> float | None:
-        """Seconds for which a client is still new: 0 for one that is not, None where that cannot be told."""
+        """Seconds for which a client is still new: 0 for one that is not, None where that is not known."""
         try:
             if self._since is None:
                 await self._begin()
@@ -104,7 +104,7 @@ class ClientHistory:
         return new_for(known, self._since, self._clock.wall())
 
     async def has_passed(self, client: Address) -> bool:
-        """Whether a client is known to have passed greylisting; not, where that cannot be told."""
+        """Whether a client is known to have passed greylisting; not, where that is not known."""
         try:
             known = await self._known(client)
             if known is not None and known.passed:

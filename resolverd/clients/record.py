@@ -68,7 +68,7 @@ def is_worth_writing(before: ClientRecord | None, after: ClientRecord) -> bool:
 
 
 def new_for(known: ClientRecord | None, since: int | None, now: float) -> float | None:
-    """Seconds for which a client is still new; 0 for one that is not, None where that cannot be told.
+    """Seconds for which a client is still new; 0 for one that is not, None where that is not known.
 
     A client that nobody knows is new only if somebody has looked long enough: `since` (wall seconds), None for never.
     """

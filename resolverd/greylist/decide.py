@@ -1,4 +1,4 @@
-"""Greylisting as Postgrey 1.37 does it: an unknown triplet is told to come back, and passes when it does.
+"""Greylisting as Postgrey 1.37 does it: an unknown triplet is asked to come back, and passes when it does.
 
     unknown ──first try──> waiting ──retry after `delay`──> passed ──seen within `max_age`──> passed
                               └──no retry within `retry_window`: the next try is a first one again

@@ -1,4 +1,4 @@
-"""One connection to a server over TCP or TLS: messages with their length in front, questions told apart by their IDs.
+"""One connection to a server over TCP or TLS: messages with their length in front, questions distinguished by their IDs.
 
 Whoever sends what was not asked for is not read for long, however large or small its messages are: a read is worked off to its
 end, and meanwhile nobody else has his turn.
@@ -15,7 +15,7 @@ from resolverd.wire.message import Malformed
 _HEADER = 12
 
 Matches: TypeAlias = Callable[[bytes], bool]
-"""Whether a message answers the question; it is told apart from others on the connection by its ID."""
+"""Whether a message answers the question; its ID distinguishes it from others on the connection."""
 
 
 class Usage(Protocol):

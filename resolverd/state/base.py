@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A record as it was put, or deleted (`value` is None), as `watch` tells it."""
+    """A record as it was put, or deleted (`value` is None), as `watch` reports it."""
 
     key: bytes
     value: bytes | None
@@ -77,7 +77,7 @@ class Store(Protocol):
         """The table's changes from now on, one's own too, of a key that changes often perhaps the last ones only.
 
         None says that changes may have been missed, so that the table is to be scanned: it comes first, and again where the
-        reader was too slow or the connection was lost. A change that is told can be read. Expiry is no change. Raises
+        reader was too slow or the connection was lost. A change that is reported can be read. Expiry is no change. Raises
         StoreError once the store is closed.
         """
         ...

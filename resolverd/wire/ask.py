@@ -92,7 +92,7 @@ class Reply(NamedTuple):
 
     @property
     def sample(self) -> float | None:
-        """The round-trip time; None where it cannot be told which copy of the question was answered (RFC 6298 §3).
+        """The round-trip time; None where it is not known which copy of the question was answered (RFC 6298 §3).
 
         What comes just behind the last copy is the answer to that: it would be a coincidence else.
         """

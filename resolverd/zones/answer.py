@@ -4,7 +4,7 @@
 2. DNSBL zones (the combined zone, guarded lists): before memory, or a cached denial of ``internal`` would hide them.
 3. built-in zones and memory (`resolver.answer`).
 4. RD not set: who does not want recursion gets what is known and nothing more.
-5. recursion; of what comes from there, addresses below the zones of lists are not told that could be taken for a listing.
+5. recursion; of what comes from there, addresses below the zones of lists are left out that could be taken for a listing.
 """
 
 from typing import Protocol

@@ -46,7 +46,7 @@ _TEST_SCORE = 100
 _OWN_ALLOW = bytes([127, 0, 20, 3])
 _LISTED = bytes([127, 0, 0, 2])
 DENIED = "denied by this server's own rules"
-"""What is told of an override that denies; why, is nobody's business but the admin's."""
+"""What a client learns of an override that denies; why, is nobody's business but the admin's."""
 
 
 class NodeKind(Enum):

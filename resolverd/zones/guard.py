@@ -42,14 +42,14 @@ class Guarded(NamedTuple):
 
 
 class AnswerFilter(NamedTuple):
-    """What of an answer is not to be told: addresses that fit `refused`, and others than 127/8 for an address's name."""
+    """What of an answer is left out: addresses that fit `refused`, and others than 127/8 for an address's name."""
 
     zone: Name
     refused: tuple[Pattern, ...]
     lists_only: bool
 
     def passes(self, address: bytes) -> bool:
-        """Whether this A record may be told."""
+        """Whether this A record may be given."""
         if len(address) != 4 or any(pattern.matches(address) for pattern in self.refused):
             return False
         return not self.lists_only or _LISTINGS[0].matches(address)
@@ -112,8 +112,8 @@ class GuardTable:
         return None
 
     def answer_filter(self, name: Name) -> AnswerFilter | None:
-        """What is not to be told of a name (lower case) that is no question to a list: at or below a list's zone any listing,
-        elsewhere below an operator's domain what is an error code there. None for all other names.
+        """What is left out of answers about a name (lower case) that is no question to a list: at or below a list's zone any
+        listing, elsewhere below an operator's domain what is an error code there. None for all other names.
 
         So a client that asks a list in a way of its own, or a list that we do not know, finds nobody listed by mistake; and
         name servers within a list's zone, which have real addresses, are found.

@@ -106,7 +106,7 @@ class ListZones:
         return (await self._guarded(found, name, rtype))._replace(aa=False)
 
     def filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
-        """An answer about a name (lower case) that is no question to a list, as it may be told (`GuardTable.answer_filter`)."""
+        """An answer about a name (lower case) that is no question to a list, as it may be given (`GuardTable.answer_filter`)."""
         if rtype != codes.A or self._guard is None:
             return answer
         addresses = [address for rrset in answer.answer if rrset.rtype == codes.A for address in rrset.rdatas]

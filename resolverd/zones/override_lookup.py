@@ -23,7 +23,7 @@ NO_OVERRIDE = OverrideResult()
 
 
 class OverrideLookup:
-    """Finds the override that decides. Those for some recipient alone do not: a list is not told who that is."""
+    """Finds the override that decides. Those for some recipient alone do not: a list does not learn who that is."""
 
     def __init__(self, store: OverrideStore, names: ClientNames, clock: Clock) -> None:
         self._store = store

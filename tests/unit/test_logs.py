@@ -160,7 +160,7 @@ def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch)
 
     try:
         assert meet() == bounds.BUG_LINES
-        assert "counted and not told" in stream.getvalue().splitlines()[-1]
+        assert "counted and not logged" in stream.getvalue().splitlines()[-1]
         logger.error("something else")
         assert "something else" in stream.getvalue()
         assert meet() == 0
@@ -173,7 +173,7 @@ def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch)
             except ValueError as error:
                 logs.bug(logger, counters, "test", "answering failed", error=error)
         [repeated] = [each for each in logging.getLogger("resolverd").handlers[0].filters if isinstance(each, logs._Repeated)]
-        assert len(repeated._told) == bounds.BUG_KINDS
+        assert len(repeated._logged) == bounds.BUG_KINDS
     finally:
         for name in ("resolverd", "asyncio", "aiohttp"):
             logging.getLogger(name).handlers[:] = []

@@ -20,7 +20,7 @@ def command() -> None:
 def check(ctx: click.Context, config: Path | None) -> None:
     """Every fault at once, with its key; status 78 if there is one.
 
-    What is wrong with files that the configuration names (maps, allow files, root hints, keys) is told as a warning: it keeps
+    What is wrong with files that the configuration names (maps, allow files, root hints, keys) is reported as a warning: it keeps
     nothing but itself from counting, so the daemon starts.
     """
     from resolverd.app import named_files

@@ -27,7 +27,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
     @click.option("--scope", type=click.Choice(SCOPES), help="What an allowance reaches; default all.")
     @click.option("--for", "lasting", metavar="DURATION", help="1h, 30d …; for good unless given, or with -1.")
     @click.option("--force", is_flag=True, help="Though it reaches everybody's domains (com, co.uk) or a very large network.")
-    @click.option("--reason", metavar="TEXT", help="Why; never told to the client.")
+    @click.option("--reason", metavar="TEXT", help="Why; never shown to the client.")
     @click.option("--from-id", metavar="ID", help="The verdict that was the occasion; its client is meant unless one is named.")
     @click.option("--owner", metavar="NAME", default=None, help="Who says so; default the user's name.")
     @json_option

@@ -39,7 +39,7 @@ class Dnswl(Check):
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """Each list that has the address is a finding of its own.
 
-        A list out of reach is told apart from one that does not serve us, by refusal, error code or quota: the first may
+        A list out of reach is distinguished from one that does not serve us, by refusal, error code or quota: the first may
         have the client in a minute, the second will not, and mail need not wait for it.
         """
         questions = self._asked(attempt)

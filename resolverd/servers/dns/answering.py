@@ -61,7 +61,7 @@ class Responder:
     ):
         """`keep`: the share of a TTL for which a prepared reply is used; behind it the record cache sees the question again.
 
-        `redactor`: how names are told in the log.
+        `redactor`: how names are shown in the log.
         """
         self.packets = packets
         self.access = access

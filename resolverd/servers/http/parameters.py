@@ -1,4 +1,4 @@
-"""The parameters of a call, from path, query and body: each is looked at, and every fault is told at once."""
+"""The parameters of a call, from path, query and body: each is looked at, and all faults are reported at once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches

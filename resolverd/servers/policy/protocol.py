@@ -145,7 +145,7 @@ def render(verdict: Verdict) -> str:
 
 
 def reply_to(verdict: Verdict) -> SmtpReply | None:
-    """What the client is told in SMTP; None for mail that passes. Postfix itself puts 450 in front of what is deferred."""
+    """What SMTP says to the client; None for mail that passes. Postfix itself puts 450 in front of what is deferred."""
     if verdict.action is Action.GREYLIST:
         text = verdict.reply.text if verdict.reply else f"Greylisted, please try again later; ref {verdict.id}"
         return SmtpReply(450, "4.2.0", text)

@@ -39,7 +39,7 @@ class Reader:
         self._thread.start()
 
     def read(self, address: bytes) -> asyncio.Future[StoredValue | None]:
-        """What stands at the address, expired or not; StoreError where that cannot be told here.
+        """What stands at the address, expired or not; StoreError where that is not known here.
 
         Raises StoreError at once where too many reads wait already.
         """

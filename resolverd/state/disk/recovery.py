@@ -91,8 +91,8 @@ class Recovery:
                 try:
                     found.append(await self._recover(directory, thread, stop))
                 except Exception as error:  # whatever is in a damaged file, the daemon goes on
-                    told = "nothing more can be recovered of the store set aside as %s: %s"
-                    log.error(told, directory, reason(error), exc_info=not isinstance(error, _EXPECTED))
+                    text = "nothing more can be recovered of the store set aside as %s: %s"
+                    log.error(text, directory, reason(error), exc_info=not isinstance(error, _EXPECTED))
                     await loop.run_in_executor(thread, _set_status, directory, f"done: {reason(error)}\n")
         return found
 

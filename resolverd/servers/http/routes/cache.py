@@ -1,4 +1,4 @@
-"""The DNS caches, looked into and flushed; and a resolution past them, told step by step."""
+"""The DNS caches, looked into and flushed; and a resolution past them, shown step by step."""
 
 import msgspec
 

@@ -38,7 +38,7 @@ class ListAnswer(msgspec.Struct):
 
     @classmethod
     def of(cls, status: ListStatus, reply: ListReply | Skipped) -> "ListAnswer":
-        """As it is told."""
+        """As JSON has it."""
         said = cls(status.id, status.shown, status.purpose, "skipped")
         if isinstance(reply, Skipped):
             return said

@@ -97,7 +97,7 @@ class OverrideInForce(msgspec.Struct):
 
     @classmethod
     def of(cls, override: Override, overruled: bool | UnsetType = UNSET) -> "OverrideInForce":
-        """As it is told."""
+        """As JSON has it."""
         key = override.key
         return cls(
             action=key.action,

@@ -14,7 +14,7 @@ from resolverd.servers.http.route import Body, Call, Route
 from resolverd.state import dump
 
 PAGE: Final = 1000
-"""Records of the store told at once."""
+"""Records of the store in one page."""
 
 
 class StoreStart(msgspec.Struct):

@@ -148,7 +148,7 @@ class Verdict(msgspec.Struct):
 
     @classmethod
     def of(cls, verdict: GivenVerdict) -> "Verdict":
-        """As it is told."""
+        """As JSON has it."""
         reply = reply_to(verdict)
         return cls(
             id=verdict.id,
