@@ -35,6 +35,7 @@ bench: $(VENV)/.developing peers
 	$(BIN)/python -m bench.stacks
 	$(BIN)/python -m bench.client
 	$(BIN)/python -m bench.calls
+	$(BIN)/python -m bench.bounds
 
 peers:
 	@tests/install-peers

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from resolverd import logs
+from tests.running import Running
 from tests.unit.app.test_allow_files import CHECKS
-from tests.unit.app.test_daemon import Running
 
 CONFIG = CHECKS.replace('[checks.helo]\naction = "off"', '[checks.helo]\naction = "reject"') + """
 [dnsbl]

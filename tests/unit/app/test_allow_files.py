@@ -12,7 +12,7 @@ from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.config.files import parse
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.request import Attempt
-from tests.unit.app.test_daemon import Running
+from tests.running import Running
 
 SETTINGS = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients", "recipients.local"]\n'
 

@@ -33,87 +33,7 @@ from resolverd.failures import ConfigFault
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers import unix_socket
 from resolverd.servers.dns import tcp as dns_tcp
-
-CONFIG = """
-[dns]
-listen = ["127.0.0.1:0"]
-[resolver]
-root_hints = "hints"
-do_not_query = []
-query_deadline = "1s"
-[policy]
-listen = ["127.0.0.1:0"]
-[http]
-listen = "127.0.0.1:0"
-{more}
-"""
-
-
-class Running:
-    def __init__(self, folder: Path, more: str = "", address_space: int = resource.RLIM_INFINITY):
-        self.folder = folder
-        # A root that nobody serves, on loopback: no packet leaves the machine.
-        (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 127.255.255.254\n")
-        (folder / "config.toml").write_text(CONFIG.format(more=more))
-        self.log = folder / "log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "resolverd", "serve", "-c", str(folder / "config.toml")],
-                stderr=log,
-                stdout=log,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space)),
-            )
-        self.ports = self._ports()
-
-    def _ports(self) -> dict[str, int]:
-        for _ in range(200):
-            text = self.log.read_text()
-            if "try it" in text:
-                found = re.findall(r"(DNS|policy|HTTP) +(?:http://)?127\.0\.0\.1:(\d+)", text)
-                return {what: int(port) for what, port in found}
-            if self.process.poll() is not None:
-                break
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.05)
-        raise AssertionError(f"did not start:\n{self.log.read_text()}")
-
-    def dns(self, question: str, rtype: str = "A", tcp: bool = False, **options: Any) -> dns.message.Message:
-        ask = dns.query.tcp if tcp else dns.query.udp
-        return ask(dns.message.make_query(question, rtype, **options), "127.0.0.1", 5, self.ports["DNS"])
-
-    def policy(self, octets: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.ports["policy"]), 10) as sock:
-            sock.sendall(octets)
-            sock.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: sock.recv(4096), b""))
-
-    @property
-    def token(self) -> str:
-        """That of its state directory."""
-        return (self.folder / "var" / "token").read_text().strip()
-
-    def http(self, path: str, token: str = "") -> tuple[int, Any]:
-        url, headers = f"http://127.0.0.1:{self.ports['HTTP']}{path}", {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    def waits_for(self, text: str) -> None:
-        """Until its log has it."""
-        for _ in range(200):
-            if text in self.log.read_text():
-                return
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.05)
-        raise AssertionError(f"{text!r} is not in the log:\n{self.log.read_text()}")
-
-    def end(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+from tests.running import REQUEST, Running
 
 
 @pytest.fixture(scope="module")
@@ -128,13 +48,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running.end()
 
 
-REQUEST = b"".join(
-    line + b"\n"
-    for line in (
-        b"request=smtpd_access_policy", b"protocol_state=RCPT", b"client_address=193.0.0.1", b"client_name=unknown",
-        b"helo_name=h.example.com", b"sender=a@example.com", b"recipient=b@example.org", b"instance=1.2.3", b"",
-    )
-)  # fmt: skip
 GARBAGE = (
     b"\n\n",
     b"GET / HTTP/1.0\r\n\r\n", bytes(range(256)) * 20, b"a" * 100_000, b"request=smtpd_access_policy\nno equals sign\n\n",
@@ -307,7 +220,8 @@ def test_a_damaged_token_stops_nothing_and_is_told(tmp_path: Path, octets: bytes
 
 
 def test_what_takes_long_to_read_keeps_nobody_waiting_neither_at_the_start_nor_at_the_end(tmp_path: Path) -> None:
-    """The ports answer before a large zone is read, its names with SERVFAIL; told to end meanwhile, it ends within 2 s."""
+    """The ports answer before a large zone is read, its names with SERVFAIL; told to end meanwhile, it ends before the
+    zone is read."""
     (tmp_path / "zones").mkdir()
     (tmp_path / "zones" / "small.test.zone").write_text("$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\nwww A 192.0.2.1\n")
     hosts = "".join(f"h{number} A 192.0.2.1\n" for number in range(200_000))
@@ -319,11 +233,10 @@ def test_what_takes_long_to_read_keeps_nobody_waiting_neither_at_the_start_nor_a
         assert running.policy(REQUEST).startswith(b"action=")
         running.waits_for("small.test.zone: ")
         assert running.dns("www.small.test.").answer
-        assert "large.test.zone: " not in running.log.read_text()
-        begun = time.monotonic()
     finally:
         status = running.end()
-    assert (status, time.monotonic() - begun < 2) == (0, True)
+    assert status == 0
+    assert "large.test.zone: " not in running.log.read_text()
 
 
 def test_the_start_tells_of_an_address_space_too_small(tmp_path: Path) -> None:
@@ -414,11 +327,10 @@ def test_a_reference_of_before_a_restart_opens(tmp_path: Path) -> None:
         running.end()
 
 
-def test_sigterm_ends_it_within_two_seconds_even_amid_work(tmp_path: Path) -> None:
+def test_sigterm_ends_it_even_amid_work(tmp_path: Path) -> None:
+    """Before the clients go: nothing that they leave open holds it."""
     running = Running(tmp_path)
     with socket.create_connection(("127.0.0.1", running.ports["policy"]), 5) as client:
         client.sendall(REQUEST)
         with socket.create_connection(("127.0.0.1", running.ports["DNS"]), 5):
-            begun = time.monotonic()
             assert running.end() == 0
-            assert time.monotonic() - begun < 2

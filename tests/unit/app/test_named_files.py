@@ -10,8 +10,8 @@ import pytest
 
 from resolverd.app import named_files
 from resolverd.config.files import parse
+from tests.running import Running
 from tests.unit.app.test_allow_files import CHECKS, request
-from tests.unit.app.test_daemon import Running
 
 BROKEN = """
 [resolver]

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from served import LISTED, TOKEN, Served, bound, serving
 
 from resolverd.cli.root import resolverd
-from tests.unit.app.test_daemon import REQUEST, Running
+from tests.running import REQUEST, Running
 
 CONTRIB = Path(__file__).parents[3] / "contrib"
 

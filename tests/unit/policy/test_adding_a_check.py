@@ -14,7 +14,7 @@ import pytest
 
 import resolverd
 from resolverd.policy.checks import DECLARATIONS
-from tests.unit.app.test_daemon import Running
+from tests.running import Running
 
 ROOT = Path(resolverd.__file__).parent
 CHECKS = ROOT / "policy" / "checks"
