@@ -97,6 +97,9 @@ def test_long_text_costs_nothing(text: str) -> None:
     """The work grows with the square of what is let in, so it is bounded before: what is no name costs less than one."""
     in_ascii(ORDINARY_NAME)
     assert steps_of(lambda: in_ascii(text)) < (1 if len(text) > MAX_TEXT else 50) * steps_of(lambda: in_ascii(ORDINARY_NAME))
+    if len(text) > MAX_TEXT:
+        with pytest.raises(TooLong):
+            a_labels(text)
 
 
 # -- whom rules mean
