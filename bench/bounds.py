@@ -20,11 +20,12 @@ from bench.measure import machine, table
 from resolverd.greylist.allow_files import read_clients
 from resolverd.greylist.expressions import Expression
 from resolverd.mail.lookups import Question, Records, Reply
+from resolverd.resolver.iterator import scrub
 from resolverd.spf import Subject, check_host, follow
 from resolverd.spf.record import parse as parse_spf
-from resolverd.wire import message, rdata
+from resolverd.wire import codes, message, rdata
 from resolverd.wire.alabels import in_ascii
-from resolverd.wire.names import from_text, lower
+from resolverd.wire.names import ROOT, from_text, lower
 from tests import work
 from tests.first_verdict import first_and_others
 from tests.running import REQUEST, Running
@@ -49,6 +50,19 @@ def read(octets: bytes) -> Callable[[], object]:
     def reading() -> None:
         with contextlib.suppress(message.Malformed):
             message.parse(octets)
+
+    return reading
+
+
+def delegated(servers: int) -> Callable[[], object]:
+    """Reading a referral with its glue."""
+    octets = work.delegation(servers)
+
+    def reading() -> None:
+        reply = message.parse(octets)
+        ns = scrub.referral(reply, from_text("evil"), ROOT)
+        assert ns is not None
+        assert len(scrub.glue(reply, tuple(rdata.target(codes.NS, each) for each in ns.rdatas), ROOT)) == servers
 
     return reading
 
@@ -89,6 +103,8 @@ def ratios() -> Iterator[tuple[str, str, float]]:
     honest = read(work.sound_names(4500))
     yield "message: pointer staircase of 8000", "4500 sound names", cost(read(work.staircase(8000))) / cost(honest)
     yield "message: 4500 faulty names", "4500 sound names", cost(read(work.faulty_names(4500))) / cost(honest)
+
+    yield "delegation to 1500 servers", "to 750", cost(delegated(1500)) / cost(delegated(750))
 
     longest, ordinary = (evaluated(each("example.com")) for each in (work.longest_spf, work.ordinary_spf))
     yield "SPF: the longest records", "20 addresses", cost(longest, parse_spf.forget) / cost(ordinary, parse_spf.forget)

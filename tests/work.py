@@ -70,6 +70,16 @@ def sound_names(count: int) -> bytes:
     return struct.pack("!6H", 1, 0x8000, 0, count, 0, 0) + record * count
 
 
+def delegation(servers: int) -> bytes:
+    """A referral to so many servers of ``evil``, each with its address."""
+    zone = b"\xc0\x0c"  # a pointer to the question's name
+    names = [b"\5%05d" % number + zone for number in range(servers)]
+    ns = b"".join(zone + struct.pack("!HHIH", codes.NS, 1, 300, len(name)) + name for name in names)
+    glue = b"".join(name + struct.pack("!HHIHI", codes.A, 1, 300, 4, number) for number, name in enumerate(names))
+    question = b"\4evil\0" + struct.pack("!HH", codes.A, 1)
+    return struct.pack("!6H", 1, 0x8000, 1, 0, servers, servers) + question + ns + glue
+
+
 BUSY = (
     (r"^(\w+\.?)+$", "a" * 250 + "!"), (r"(a*)*b", "a" * 500), (r"(a|a)*b", "a" * 500),
     (r"^(([a-z])+.)+[0-9]([a-z])+$", "a" * 500), (r".*.*.*.*.*.*=x", "a" * 500), (r"(a?){150}a{150}", "a" * 149),

@@ -94,9 +94,10 @@ def referral(message: Message, name: Name, zone: Name) -> RRset | None:
 def glue(message: Message, servers: tuple[Name, ...], zone: Name) -> Glue:
     """Addresses in the additional section for these name servers, where their names are within `zone` (the delegating one)."""
     out: dict[Name, dict[Address, None]] = {}
+    named = frozenset(servers)  # a crafted referral may name thousands
     for rrset in message.additional:
         owner = lower(rrset.owner)
-        if rrset.rtype in (codes.A, codes.AAAA) and owner in servers and is_subdomain(owner, zone):
+        if rrset.rtype in (codes.A, codes.AAAA) and owner in named and is_subdomain(owner, zone):
             addresses = out.setdefault(owner, {})
             for data in rrset.rdatas:
                 addresses[address(data)] = None

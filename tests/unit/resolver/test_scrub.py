@@ -120,7 +120,7 @@ RULES = {
     "a referral stays in the zone": Rule(scrub.referral, "and is_subdomain(owner, zone) ", "", "referral_upwards"),
     "a referral stands above the name": Rule(scrub.referral, "and is_subdomain(name, owner)", "", "referral_aside"),
     "glue is in the delegating zone": Rule(scrub.glue, "and is_subdomain(owner, zone)", "", "glue_from_outside"),
-    "glue is for the servers named": Rule(scrub.glue, "and owner in servers ", "", check_glue_is_for_the_servers_named),
+    "glue is for the servers named": Rule(scrub.glue, "and owner in named ", "", check_glue_is_for_the_servers_named),
     "glue is addresses": Rule(scrub.glue, "rrset.rtype in (codes.A, codes.AAAA) and ", "", check_only_addresses_are_glue),
     "glue of one server is bounded": Rule(scrub.glue, "[: bounds.MAX_ADDRESSES_PER_NS]", "", check_glue_of_one_server_is_bounded),
     # classify
