@@ -128,7 +128,7 @@ def test_garbage_at_every_door_changes_nothing(daemon: Running) -> None:
         with socket.create_connection(("127.0.0.1", daemon.ports["DNS"]), 5) as sock:
             sock.sendall(octets)
     for octets in GARBAGE:
-        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        with contextlib.suppress(OSError):  # the connection may be closed before all of it is sent
             assert b"action=" not in daemon.policy(octets)
     body = b"{not json"
     request = urllib.request.Request(
