@@ -1,7 +1,7 @@
 """Reading the configuration again: one after the other, off the event loop, all of it or nothing.
 
 Whoever asks while a configuration is being read has it read once more behind that, together with all who ask meanwhile: a
-reading that began before somebody asked may have missed what he has written.
+reading that began before somebody asked may have missed what was changed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from resolverd.failures import ConfigError, ConfigFault
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 30.0
+_READ_TIMEOUT = 30.0
 """Seconds for everything to be read: a file system that hangs must not keep the next reload waiting for ever."""
 _HANGS = "reading has not come to an end: does a file system hang, or is one of the files a pipe that nobody writes to?"
 
@@ -83,7 +83,7 @@ class Reloader:
         before = self._current().plan.external
         thread = ThreadPoolExecutor(1, "reload")
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_READ_TIMEOUT):
                 return await asyncio.get_running_loop().run_in_executor(thread, lambda: runtime.read(load(), before))
         except TimeoutError:
             raise ConfigError([ConfigFault("", _HANGS)]) from None

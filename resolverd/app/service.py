@@ -75,9 +75,9 @@ class Service:
         )
 
     async def prepare(self, patience: float | None = None) -> None:
-        """Take up what the admin has said by hand; what takes longer than `patience` seconds goes on behind the start.
+        """Load the overrides; what takes longer than `patience` seconds goes on behind the start.
 
-        Until that is done, mail passes: he may have allowed whoever comes.
+        Until that is done, mail passes: whoever comes may be allowed.
         """
         self._overrides.expect_load()
         self.supervisor.run("overrides", self._overrides.run)
