@@ -1,4 +1,4 @@
-"""The admin's own word: what can be said, which word counts, how it is kept, and what it does to a verdict."""
+"""Overrides: what they may say, which one decides, how they are kept, and what they do to a verdict."""
 
 import asyncio
 import logging

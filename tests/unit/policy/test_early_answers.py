@@ -266,7 +266,7 @@ async def test_frugal_does_not_let_slow_names_keep_the_lists_from_being_asked():
     assert verdict.ms == round(2000 + 1000 * RTT)
 
 
-# -- second looks and good clients
+# -- re-verifications and good clients
 
 
 @virtual
