@@ -303,6 +303,8 @@ def is_environment(error: BaseException) -> bool:
 
 def is_damage(error: BaseException) -> bool:
     """Whether SQLite found the file itself broken."""
+    if isinstance(error, UnicodeDecodeError):
+        return True  # its message quotes a damaged schema, which is no text
     return isinstance(error, sqlite3.Error) and _sqlite_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

@@ -23,7 +23,7 @@ R = TypeVar("R", bound=RecordFile)
 
 log = logging.getLogger(__name__)
 
-_EXPECTED = (StoreError, ForeignFile, sqlite3.Error, diskcache.Timeout, OSError)
+_EXPECTED = (StoreError, ForeignFile, sqlite3.Error, UnicodeDecodeError, diskcache.Timeout, OSError)
 """What jobs may raise; neither is a bug."""
 
 

@@ -395,13 +395,13 @@ def test_a_file_that_hangs_costs_a_reload_and_nothing_else(
         pipe = daemon.file
         pipe.unlink()
         os.mkfifo(pipe)
-        monkeypatch.setattr("resolverd.app.reload._PATIENCE", 0.1)
+        monkeypatch.setattr("resolverd.app.reload._READ_TIMEOUT", 0.1)
         hanging = pipe
         try:
             (fault,) = (await daemon.reload()).faults
             assert "hang" in fault.text
             assert daemon.made_of() == before
-            monkeypatch.setattr("resolverd.app.reload._PATIENCE", 30.0)
+            monkeypatch.setattr("resolverd.app.reload._READ_TIMEOUT", 30.0)
             hanging = pipe.rename(daemon.folder / "pipe")
             daemon.write(**{"zone.origin": "other.internal"})
             assert not (await daemon.reload()).faults, "no later reload waits behind it"

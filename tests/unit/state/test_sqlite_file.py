@@ -274,6 +274,25 @@ def test_flipped_bytes_never_stop_us(
     asyncio.run(run())
 
 
+async def test_a_damaged_schema_is_set_aside_when_it_is_met(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite's message then quotes what is no text, which Python's module cannot make an error of."""
+    await filled(state, 300)
+    octets = bytearray(database(state).read_bytes())
+    table = octets.index(b"UPDATE Settings", octets.index(b"TRIGGER Settings_count_insert")) + len("UPDATE S")
+    octets[table] |= 0x80
+    database(state).write_bytes(octets)
+    store = await open_store(state, Counters())
+    store.put("t", b"new", b"v", LATER)
+    if not aside(state):
+        with pytest.raises(StoreError):
+            await store.flush()
+    await store.flush()
+    assert len(aside(state)) == 1
+    assert await store.get("t", b"new", NOW) == b"v"
+    assert "Traceback" not in caplog.text
+    await store.close()
+
+
 async def test_damage_found_while_running_is_set_aside_too(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(state, 2000)
     bad_pages(database(state))
