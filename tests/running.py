@@ -94,10 +94,11 @@ class Running:
                 self.process.wait(0.05)
         raise AssertionError(f"{text!r} is not in the log:\n{self.log.read_text()}")
 
-    def end(self) -> int:
+    def end(self, within: float = 10.0) -> int:
+        """Its status. Raises TimeoutExpired where it takes longer than so many seconds to end."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(within)
 
 
 REQUEST = b"".join(
