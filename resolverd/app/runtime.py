@@ -142,13 +142,13 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
     frugal = settings.dnsbl.strategy == "frugal"
     others = unused(plan.known, plan.specs)
     engine = Engine(plan.specs, resolve, clock, counters, others=others, frugal=frugal, memory=shared.lists)
-    own = None
+    zones = None
     if settings.dnsbl.enabled:
         names = ClientNames(resolve, clock)
-        word = OverrideLookup(shared.overrides, names, clock)
+        override_lookup = OverrideLookup(shared.overrides, names, clock)
         clients = ClientZones(names, shared.client_history, shared.verdicts, clock)
-        own = policy.list_zones(settings, guard, engine, clock, word, clients, shared.overrides)
-    answerer = Answerer(own, resolve)
+        zones = policy.list_zones(settings, guard, engine, clock, override_lookup, clients, shared.overrides)
+    answerer = Answerer(zones, resolve)
     priming.on_return = engine.recover
     resolution.mesh.meter = engine.meter
     service = policy.policy_service(
@@ -166,4 +166,4 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         plan.external,
         shared.client_history,
     )
-    return Runtime(plan, resolution, engine, own, answerer, service, priming)
+    return Runtime(plan, resolution, engine, zones, answerer, service, priming)
