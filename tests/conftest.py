@@ -5,6 +5,11 @@ import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long inputs take to be made is the machine's affair: the first text of a fresh clone waits for Unicode's tables.
+settings.register_profile("resolverd", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("resolverd")
 
 # Where a machine is told to keep no bytecode, each of the daemons that tests start would compile everything anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
