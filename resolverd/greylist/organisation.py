@@ -15,8 +15,10 @@ A retry is looked up under each name that it has, in this order, and remembered 
 stranger because something could be verified at one try and not at the other, and Postgrey's records count as they are.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
+from resolverd import bounds
 from resolverd.greylist.triplet import MAX_KEY
 from resolverd.mail.domains import canonical, registrable
 
@@ -34,13 +36,18 @@ class VerifiedDomains(NamedTuple):
     @property
     def by_spf(self) -> "VerifiedDomains":
         """What of this SPF verifies."""
-        return self._replace(hostname="")
+        return VerifiedDomains(self.spf_domain)
 
     @property
     def organisations(self) -> tuple[str, ...]:
         """The registered domains that it belongs to, the strongest verification first."""
-        domains = (canonical(text) for text in self if text)
-        return tuple(dict.fromkeys(held for domain in domains if domain and (held := registrable(domain))))
+        return _organisations(*self)
+
+
+@lru_cache(bounds.MAIL_NAMES)
+def _organisations(*names: str) -> tuple[str, ...]:
+    domains = (canonical(text) for text in names if text)
+    return tuple(dict.fromkeys(held for domain in domains if domain and (held := registrable(domain))))
 
 
 def sender_key(organisation: str, sender_domain: str) -> bytes | None:

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from functools import cache
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from typing import TypeAlias, TypeVar
 
 from resolverd.clock import Clock
 from resolverd.dnsbl.names import unmapped
@@ -12,14 +11,14 @@ from resolverd.failures import StoreError
 from resolverd.greylist import decide
 from resolverd.greylist.allow_files import Allowed
 from resolverd.greylist.decide import Client, GreylistDecision, GreylistRules, Triplet
-from resolverd.greylist.organisation import VerifiedDomains, sender_key
+from resolverd.greylist.keys import Keys
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.shipped_list import ShippedList
-from resolverd.greylist.triplet import network, triplet
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.metrics import Counters
-from resolverd.state.base import Store
+from resolverd.state.base import UNREAD, Store
 
 T = TypeVar("T")
 
@@ -35,8 +34,12 @@ MAX_TRIES = 10
 COMPLAINT_INTERVAL = 60.0
 """Seconds between two log lines about a failing store: every attempt meets it, the counter has them all."""
 
-_Octets: TypeAlias = dict[tuple[str, bytes], bytes | None]
-"""Records as they were read, by table and key; None for none."""
+_At: TypeAlias = tuple[str, bytes]
+"""Table and key of a record."""
+_Record: TypeAlias = tuple[str, bytes, bytes, int]
+"""Table, key, value, and the wall second from which it counts no more."""
+_Octets: TypeAlias = dict[_At, bytes | None]
+"""Records as they were read; None for none."""
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,62 @@ class Greylister:
         self._shipped = shipped or ShippedList()
         self._complained: float | None = None
 
+    def try_consider(
+        self,
+        attempt: Attempt,
+        *,
+        record: bool,
+        suspicious: bool,
+        score: float = 0,
+        verify: Callable[[], VerifiedDomains] = VerifiedDomains,
+        must_recheck: Callable[[int], bool] | None = None,
+    ) -> GreylistOutcome | None:
+        """As `consider`, where the store needs not be waited for; None, with nothing changed, where it has to be.
+
+        None too before a first success, where `must_recheck`, asked with the seconds that the client has waited, says so.
+        """
+        attempt = _unmapped(attempt)
+        outcome = self._by_rules(attempt, suspicious, verify)
+        if outcome is None:
+            try:
+                decision = self._decide_at_once(attempt, score, verify, record, must_recheck)
+            except StoreError as error:
+                outcome = self._without_store(error)
+            else:
+                if decision is None:
+                    return None
+                outcome = decision.outcome
+        if record:
+            self._count(outcome)
+        return outcome
+
+    def _decide_at_once(
+        self,
+        attempt: Attempt,
+        score: float,
+        verify: Callable[[], VerifiedDomains],
+        record: bool,
+        must_recheck: Callable[[int], bool] | None,
+    ) -> GreylistDecision | None:
+        """Decide and remember without giving way, so that nobody can come between. Raises StoreError."""
+        keys, now = Keys(attempt, verify, self._rules), self._clock.wall()
+        known, reads = self._store.known, self._decide(now, keys, score)
+        try:
+            table, key = next(reads)
+            while (octets := known(table, key, now)) is not UNREAD:
+                table, key = reads.send(octets)
+            return None
+        except StopIteration as decided:
+            decision: GreylistDecision = decided.value
+        outcome = decision.outcome
+        if outcome.state == "passed" and must_recheck is not None and must_recheck(outcome.delayed):
+            return None
+        if record:
+            for table, key, value, expires in self._records(decision, keys):
+                self._store.put(table, key, value, expires)
+            self._log_learnt(decision, keys, attempt)
+        return decision
+
     async def consider(
         self,
         attempt: Attempt,
@@ -78,94 +137,104 @@ class Greylister:
         `verify` tells to whom it belongs, and is called where that counts. Before a first success is remembered
         `recheck` is heard: who is refused then has passed nothing, and waits on for all we know. Never raises for the store.
         """
-        outcome = await self._consider(attempt, suspicious, score, verify, record, recheck)
+        attempt = _unmapped(attempt)
+        outcome = self._by_rules(attempt, suspicious, verify)
+        if outcome is None:
+            try:
+                outcome = await self._by_records(attempt, score, verify, record, recheck)
+            except StoreError as error:
+                outcome = self._without_store(error)
         if record:
-            self._counters.add("greylist", state=outcome.state)
-            if outcome.state == "allowed":
-                self._counters.add("greylist_allowed", by=outcome.reason.replace(" ", "_"))
+            self._count(outcome)
         return outcome
 
-    async def _consider(
-        self,
-        attempt: Attempt,
-        suspicious: bool,
-        score: float,
-        verify: Callable[[], VerifiedDomains],
-        record: bool,
-        recheck: Recheck | None,
-    ) -> GreylistOutcome:
+    def _by_rules(
+        self, attempt: Attempt, suspicious: bool, verify: Callable[[], VerifiedDomains]
+    ) -> GreylistOutcome | None:
+        """The outcome where it does not depend on what is remembered."""
         rules = self._rules
         if not rules.enabled:
             return _skipped("greylisting is off")
         if attempt.client_address is None or not attempt.recipient or not attempt.has_sender:
             return _skipped("client address, sender or recipient missing")
-        attempt = attempt._replace(client_address=unmapped(attempt.client_address))
         if reason := self._allowed.reason(attempt):
             return GreylistOutcome("allowed", reason=reason)
         if rules.when == "suspicious" and not suspicious:
             return _skipped("not suspicious")
-        verify = cache(verify)
         if self._shipped and self._shipped.holds(verify()):
             return GreylistOutcome("allowed", reason="shipped allow list")
-        keys = _keys(attempt, verify, rules)
-        now = self._clock.wall()
-        try:
-            if not record:
-                async with asyncio.timeout(STORE_TIMEOUT):
-                    return (await self._decide(now, keys, score, {})).outcome
-            decision = await self._decide_and_write(now, keys, score, passes=recheck is None)
-        except (StoreError, TimeoutError) as error:
-            return self._without_store(error)
-        if decision.outcome.state == "passed" and recheck is not None:
+        return None
+
+    async def _by_records(
+        self,
+        attempt: Attempt,
+        score: float,
+        verify: Callable[[], VerifiedDomains],
+        record: bool,
+        recheck: Recheck | None,
+    ) -> GreylistOutcome:
+        """The outcome by what is remembered. Raises StoreError."""
+        keys, now = Keys(attempt, verify, self._rules), self._clock.wall()
+        decision = await self._in_time(now, keys, score, record=record, passes=recheck is None)
+        if record and decision.outcome.state == "passed" and recheck is not None:
             fresh = await recheck(decision.outcome.delayed)
             if fresh is None:
                 return _skipped("refused after it had waited")
-            try:
-                decision = await self._decide_and_write(now, keys, fresh, passes=True)
-            except (StoreError, TimeoutError) as error:
-                return self._without_store(error)
-        if decision.client is not None and decision.client.passes == rules.auto_allow_after:
-            log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
-        if decision.sender is not None and decision.sender.passes == rules.auto_allow_after and (whose := keys.sender()):
-            log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
+            decision = await self._in_time(now, keys, fresh, record=True, passes=True)
+        if record:
+            self._log_learnt(decision, keys, attempt)
         return decision.outcome
 
-    async def _decide_and_write(self, now: float, keys: "_Keys", score: float, *, passes: bool) -> GreylistDecision:
-        """Decide, and remember what follows; not that a triplet has passed unless `passes`. Raises StoreError, TimeoutError."""
-        async with asyncio.timeout(STORE_TIMEOUT):
-            for _ in range(MAX_TRIES):
-                read: _Octets = {}
-                decision = await self._decide(now, keys, score, read)
-                if (decision.outcome.state == "passed" and not passes) or await self._write(now, decision, keys, read):
-                    return decision
+    async def _in_time(self, now: float, keys: Keys, score: float, *, record: bool, passes: bool) -> GreylistDecision:
+        """Decide, and with `record` remember what follows; not that a triplet has passed unless `passes`. Raises StoreError."""
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT):
+                for _ in range(MAX_TRIES):
+                    read: _Octets = {}
+                    decision = await self._read_and_decide(now, keys, score, read)
+                    if not record or (decision.outcome.state == "passed" and not passes):
+                        return decision
+                    if await self._write(now, decision, keys, read):
+                        return decision
+        except TimeoutError:
+            raise StoreError(f"no answer in {STORE_TIMEOUT:g} s") from None
         raise StoreError(f"others were at the same triplet {MAX_TRIES} times")
 
-    async def _decide(self, now: float, keys: "_Keys", score: float, read: "_Octets") -> GreylistDecision:
+    async def _read_and_decide(self, now: float, keys: Keys, score: float, read: _Octets) -> GreylistDecision:
         """Decide by what is stored, which stands in `read` then as it was."""
+        reads = self._decide(now, keys, score)
+        try:
+            at = next(reads)
+            while True:
+                octets = read[at] = await self._store.get(*at, now)
+                at = reads.send(octets)
+        except StopIteration as decided:
+            decision: GreylistDecision = decided.value
+            return decision
+
+    def _decide(self, now: float, keys: Keys, score: float) -> Generator[_At, bytes | None, GreylistDecision]:
+        """Ask for records, one after the other, and decide by them."""
         rules = self._rules
         client: Client | None = None
         sender: Client | None = None
         seen: Triplet | None = None
         learns = False
         if rules.auto_allow_after:
-            client = await self._read(CLIENTS, keys.client, now, decide.decode_client, read)
+            client = self._decoded(CLIENTS, (yield CLIENTS, keys.client), decide.decode_client)
         if not decide.is_allowed(client, rules):
             for key in keys.triplets:
-                found = await self._read(TRIPLETS, key, now, decide.decode_triplet, read)
+                found = self._decoded(TRIPLETS, (yield TRIPLETS, key), decide.decode_triplet)
                 if seen is None or (found is not None and found.passed):
                     seen = found
                 if seen is not None and seen.passed:
                     break
             # Of a triplet that has passed, the sender's other mail says nothing new: no verification is asked for.
             if rules.auto_allow_after and not (seen is not None and seen.passed) and (whose := keys.sender()) is not None:
-                sender = await self._read(SENDERS, whose, now, decide.decode_client, read)
+                sender = self._decoded(SENDERS, (yield SENDERS, whose), decide.decode_client)
                 learns = True
         return decide.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
 
-    async def _read(
-        self, table: str, key: bytes, now: float, decode: Callable[[bytes], T | None], read: "_Octets"
-    ) -> T | None:
-        octets = read[table, key] = await self._store.get(table, key, now)
+    def _decoded(self, table: str, octets: bytes | None, decode: Callable[[bytes], T | None]) -> T | None:
         if octets is None:
             return None
         record = decode(octets)
@@ -173,72 +242,76 @@ class Greylister:
             self._counters.add("greylist_damaged_records", table=table)
         return record
 
-    async def _write(self, now: float, decision: GreylistDecision, keys: "_Keys", read: "_Octets") -> bool:
+    def _records(self, decision: GreylistDecision, keys: Keys) -> list[_Record]:
+        """What is to be remembered, the triplet first; its alias under the network is the second, where there is one."""
+        rules = self._rules
+        records: list[_Record] = []
+        if (seen := decision.triplet) is not None:
+            value, expires = decide.encode_triplet(seen), seen.expires(rules)
+            records = [(TRIPLETS, key, value, expires) for key in keys.written]
+        if (client := decision.client) is not None:
+            records.append((CLIENTS, keys.client, decide.encode_client(client), client.expires(rules)))
+        if (sender := decision.sender) is not None and (whose := keys.sender()) is not None:
+            records.append((SENDERS, whose, decide.encode_client(sender), sender.expires(rules)))
+        return records
+
+    async def _write(self, now: float, decision: GreylistDecision, keys: Keys, read: _Octets) -> bool:
         """Remember what follows; False, with nothing remembered, where somebody has changed the triplet since it was read.
 
         Otherwise it could pass for the first time twice, here or at two hosts. Of a client or sender it does not matter: what
         passes at one time counts once.
         """
-        first, last = keys.triplets[0], keys.triplets[-1]
-        if (seen := decision.triplet) is not None:
-            if not await self._swap(TRIPLETS, first, decide.encode_triplet(seen), seen.expires(self._rules), now, read):
-                return False
-            if last != first:
-                await self._write_alias(last, seen, now, read)
-        if (client := decision.client) is not None:
-            await self._swap(CLIENTS, keys.client, decide.encode_client(client), client.expires(self._rules), now, read)
-        if (sender := decision.sender) is not None and (whose := keys.sender()) is not None:
-            await self._swap(SENDERS, whose, decide.encode_client(sender), sender.expires(self._rules), now, read)
+        for number, record in enumerate(self._records(decision, keys)):
+            if not await self._swap(record, now, read):
+                if decision.triplet is not None and number == 0:
+                    return False
+                if record[0] == TRIPLETS:
+                    await self._write_alias(record, decision, now, read)
         return True
 
-    async def _write_alias(self, key: bytes, seen: Triplet, now: float, read: "_Octets") -> None:
-        """Remember a triplet under its other key as well; that it has passed there stays."""
+    async def _write_alias(self, record: _Record, decision: GreylistDecision, now: float, read: _Octets) -> None:
+        """Remember a triplet under its other key, which somebody has changed meanwhile; that it has passed there stays."""
+        passed = decision.triplet is not None and decision.triplet.passed
+        at = record[:2]
         for _ in range(MAX_TRIES):
-            if await self._swap(TRIPLETS, key, decide.encode_triplet(seen), seen.expires(self._rules), now, read):
+            octets = read[at] = await self._store.get(*at, now)
+            there = self._decoded(TRIPLETS, octets, decide.decode_triplet)
+            if there is not None and (there.passed or not passed):
                 return
-            there = await self._read(TRIPLETS, key, now, decide.decode_triplet, read)
-            if there is not None and (there.passed or not seen.passed):
+            if await self._swap(record, now, read):
                 return
 
-    async def _swap(self, table: str, key: bytes, value: bytes, expires: float, now: float, read: "_Octets") -> bool:
-        at = table, key
-        expected = read[at] if at in read else await self._store.get(table, key, now)
+    async def _swap(self, record: _Record, now: float, read: _Octets) -> bool:
+        table, key, value, expires = record
+        expected = read[table, key] if (table, key) in read else await self._store.get(table, key, now)
         return await self._store.cas(table, key, expected, value, now, expires)
 
-    def _without_store(self, error: Exception) -> GreylistOutcome:
+    def _log_learnt(self, decision: GreylistDecision, keys: Keys, attempt: Attempt) -> None:
+        enough = self._rules.auto_allow_after
+        if decision.client is not None and decision.client.passes == enough:
+            log.info("whitelisted: %s", _client(attempt))  # Postgrey's words
+        if decision.sender is not None and decision.sender.passes == enough and (whose := keys.sender()):
+            log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
+
+    def _count(self, outcome: GreylistOutcome) -> None:
+        self._counters.add("greylist", state=outcome.state)
+        if outcome.state == "allowed":
+            self._counters.add("greylist_allowed", by=outcome.reason.replace(" ", "_"))
+
+    def _without_store(self, error: StoreError) -> GreylistOutcome:
         self._counters.add("greylist_store_failures")
         now = self._clock.monotonic()
         if self._complained is None or now - self._complained >= COMPLAINT_INTERVAL:
             self._complained = now
-            log.error("greylisting has no store, mail passes: %s", f"{error}" or f"no answer in {STORE_TIMEOUT:g} s")
+            log.error("greylisting has no store, mail passes: %s", error)
         return _skipped("store failed")
 
 
-class _Keys(NamedTuple):
-    """Where it stands in the store what is known of an attempt. Of `triplets`, one for each name that the client has, the
-    first (the strongest verification) and the last (the network, which needs none) are written. `sender` costs one; None where
-    there is nothing to learn."""
-
-    triplets: tuple[bytes, ...]
-    client: bytes
-    sender: Callable[[], bytes | None]
-
-
-def _keys(attempt: Attempt, verify: Callable[[], VerifiedDomains], rules: GreylistRules) -> _Keys:
-    assert attempt.client_address is not None
-    by_organisation = rules.key == "organisation"
-
-    def sender() -> bytes | None:
-        verified = verify() if by_organisation else verify().by_spf
-        return sender_key(verified.organisations[0], attempt.sender_domain) if verified.organisations else None
-
-    organisations = verify().organisations if by_organisation else ()
-    origins = (*organisations, network(attempt.client_address, rules.ipv4_prefix, rules.ipv6_prefix))
-    return _Keys(
-        tuple(triplet(origin, attempt.sender, attempt.recipient) for origin in origins),
-        str(attempt.client_address).encode(),
-        cache(sender),
-    )
+def _unmapped(attempt: Attempt) -> Attempt:
+    address = attempt.client_address
+    if address is None or (plain := unmapped(address)) is address:
+        return attempt
+    return attempt._replace(client_address=plain)
 
 
 def _skipped(reason: str) -> GreylistOutcome:

@@ -6,9 +6,12 @@ Postgrey leaves alone, is levelled too: a forwarder's mail would be new every da
 """
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv6Address
 
+from resolverd import bounds
 from resolverd.wire.names import Address
 
 MAX_KEY = 512
@@ -24,8 +27,24 @@ def network(address: Address, ipv4_prefix: int = 24, ipv6_prefix: int = 64) -> s
     """The first address of the client's network: hosts of one sending pool often share it."""
     if isinstance(address, IPv6Address):
         # int(): without a scope (fe80::1%eth0), which a network doesn't have.
-        return str(IPv6Network((int(address), ipv6_prefix), strict=False).network_address)
-    return str(IPv4Network((address, ipv4_prefix), strict=False).network_address)
+        return _ipv6_text(int(address) >> 128 - ipv6_prefix << 128 - ipv6_prefix)
+    return _ipv4_text(int(address) >> 32 - ipv4_prefix << 32 - ipv4_prefix)
+
+
+def client_text(address: Address) -> str:
+    """The client's address as text."""
+    if isinstance(address, IPv6Address):
+        return str(address) if address.scope_id else _ipv6_text(int(address))
+    return _ipv4_text(int(address))
+
+
+def _ipv4_text(number: int) -> str:
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+@lru_cache(bounds.MAIL_NAMES)
+def _ipv6_text(number: int) -> str:
+    return str(IPv6Address(number))
 
 
 def normalize_sender(sender: bytes) -> bytes:
@@ -69,10 +88,20 @@ def triplet(origin: str, sender: str, recipient: str) -> bytes:
     `origin` is what `network` gives, or another name for where the mail comes from. Keys beyond `MAX_KEY` octets end in a
     digest instead.
     """
-    key = b"/".join((_octets(origin), normalize_sender(_octets(sender)), _octets(recipient))).lower()
+    return triplets((origin,), sender, recipient)[0]
+
+
+def triplets(origins: Iterable[str], sender: str, recipient: str) -> tuple[bytes, ...]:
+    """The keys of `triplet` for several origins."""
+    mail = b"/%b/%b" % (normalize_sender(_octets(sender)), _octets(recipient))
+    return tuple([_key(_octets(origin), mail) for origin in origins])
+
+
+def _key(origin: bytes, mail: bytes) -> bytes:
+    key = (origin + mail).lower()
     if len(key) <= MAX_KEY:
         return key
-    return _octets(origin).lower() + b"/#" + blake2b(key, digest_size=32).hexdigest().encode()
+    return origin.lower() + b"/#" + blake2b(key, digest_size=32).hexdigest().encode()
 
 
 def parts(key: bytes) -> tuple[str, str | None, str | None]:

@@ -13,8 +13,9 @@
 
 import re
 from collections.abc import AsyncIterator
+from enum import Enum
 from math import isnan
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from resolverd.failures import StoreError
 
@@ -42,11 +43,28 @@ class StoredValue(NamedTuple):
     expires: float
 
 
+class Unread(Enum):
+    """That a record has not been read."""
+
+    UNREAD = 0
+
+
+UNREAD: Final = Unread.UNREAD
+
+
 class Store(Protocol):
     """Records by table and key; see the module's contract."""
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """The value as last put; None if there is none or it has expired. Raises StoreError."""
+        ...
+
+    def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
+        """As `get`, at once, where that is known for certain; `UNREAD` where it would have to be waited for. Raises StoreError.
+
+        Whoever puts on the strength of it without giving way meanwhile has nobody between, as with `cas`: a store that others
+        write to as well knows nothing for certain.
+        """
         ...
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 
 from resolverd import bounds
-from resolverd.state.base import Change, count_of, encode_count
+from resolverd.state.base import Change, Unread, count_of, encode_count
 
 
 class InProcess:
@@ -18,6 +18,10 @@ class InProcess:
         self._watchers: dict[str, list[_Watcher]] = {}
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        """As in `base.Store`."""
+        raise NotImplementedError
+
+    def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
         """As in `base.Store`."""
         raise NotImplementedError
 

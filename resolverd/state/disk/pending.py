@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.state import base
-from resolverd.state.base import Entry, Store, StoredValue, address, prefix
+from resolverd.state.base import UNREAD, Entry, Store, StoredValue, Unread, address, prefix
 from resolverd.state.disk.sqlite_file import ReadOnlyFile
 from resolverd.state.disk.writer import Worker
 from resolverd.state.in_process import InProcess
@@ -60,6 +60,14 @@ class PendingStore(InProcess):
             held = self._waiting.get(at, read)
         else:
             held = self._waiting[at]
+        return held.value if held is not None and now < held.expires else None
+
+    def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
+        """As `get`, of what is in memory."""
+        self._check_open()
+        held = self._waiting.get(address(table, key), UNREAD)
+        if held is UNREAD:
+            return UNREAD if self._file is None else self._file.known(table, key, now)
         return held.value if held is not None and now < held.expires else None
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:

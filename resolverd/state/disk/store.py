@@ -19,7 +19,7 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import Entry, Store, StoredValue, address
+from resolverd.state.base import UNREAD, Entry, Store, StoredValue, Unread, address
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadOnlyFile, SqliteFile, is_environment, reason
@@ -77,6 +77,14 @@ class DiskStore(InProcess):
             if not known:
                 held = read
                 self._keep_hot(at, read)
+        return held.value if held is not None and now < held.expires else None
+
+    def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
+        """As `get`, of what is at hand in memory."""
+        self._check_open()
+        known, held = self._in_memory(address(table, key))
+        if not known:
+            return UNREAD
         return held.value if held is not None and now < held.expires else None
 
     async def _read(self, at: bytes) -> StoredValue | None:

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from virtualtime import VirtualClock, virtual
 
 from resolverd.failures import StoreError
@@ -16,6 +19,7 @@ from resolverd.greylist.shipped_list import ShippedList
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
+from resolverd.state.base import UNREAD
 from resolverd.state.memory import MemoryStore
 
 MAIL = Attempt(
@@ -267,18 +271,40 @@ async def test_hosts_of_one_store_let_a_triplet_pass_for_the_first_time_once() -
     assert [client.passes for client in counts if client] == [1]
 
 
+class OvertakenOnce(MemoryStore):
+    """A store in which somebody else has written the triplet of the network just before it is written, where there is one."""
+
+    theirs: bytes | None = None
+
+    async def cas(self, table: str, key: bytes, expected: bytes | None, value: bytes, now: float, expires: float) -> bool:
+        if self.theirs is not None and key.startswith(b"198.51.100.0/"):
+            self.put(table, key, self.theirs, 4e9)
+            self.theirs = None
+        return await super().cas(table, key, expected, value, now, expires)
+
+
 @virtual
 async def test_that_a_triplet_has_passed_under_its_other_key_stays() -> None:
-    desk = Desk()
-    (now, until), rules = (int(desk.clock.wall()), 4e9), GreylistRules()
     for there, seen, then in ((True, False, True), (False, True, True), (True, True, True), (False, False, False)):
-        desk.store.put(TRIPLETS, b"k", encode_triplet(Triplet(now - 5, now, there)), until)
-        stale: dict[tuple[str, bytes], bytes | None] = {(TRIPLETS, b"k"): None}
-        await desk.greylister._write_alias(b"k", Triplet(now - 5, now, seen), now, stale)
-        found = decode_triplet(await desk.store.get(TRIPLETS, b"k", now) or b"")
+        store = OvertakenOnce()
+        desk = Desk(store)
+
+        async def consider(desk: Desk = desk) -> GreylistOutcome:
+            return await desk.greylister.consider(
+                MAIL, record=True, suspicious=True, verify=lambda: VerifiedDomains("example.com")
+            )
+
+        if seen:
+            await consider()
+            desk.later(300)
+        now = int(desk.clock.wall())
+        store.theirs = encode_triplet(Triplet(now - 5, now, there))
+        assert (await consider()).state == ("passed" if seen else "new")
+        key = b"198.51.100.0/bob@example.com/carol@example.org"
+        found = decode_triplet(await store.get(TRIPLETS, key, now) or b"")
         assert found is not None
         assert found.passed is then
-        assert found.expires(rules) > now
+        assert found.expires(GreylistRules()) > now
 
 
 @virtual
@@ -611,3 +637,79 @@ async def test_who_stands_in_an_allow_file_is_neither_asked_nor_remembered() -> 
         assert outcome == GreylistOutcome("allowed", reason=reason)
     assert counters.get("greylist_allowed", by="client_whitelist") == 2
     assert await store.tables() == []
+
+
+# -- without waiting ----------------------------------------------------------------------------------------------------------
+
+
+class UnreadStore(MemoryStore):
+    """A store of which nothing is known without waiting for it."""
+
+    def known(self, table: str, key: bytes, now: float) -> Any:
+        return UNREAD
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a@one.example", "b@one.example", "a@two.example", ""]),
+            st.sampled_from(["", "one.example", "two.example"]),
+            st.sampled_from([0, 1, 200, 301, HOUR, 3 * DAY, 40 * DAY]),
+            st.booleans(),
+        ),
+        max_size=40,
+    ),
+    st.sampled_from(["organisation", "network"]),
+    st.sampled_from([0, 1, 2]),
+)
+@settings(max_examples=60)
+@virtual
+async def test_both_faces_of_greylisting_say_and_remember_the_same(
+    tries: list[tuple[str, str, int, bool]], key: str, auto_allow_after: int
+) -> None:
+    waiting, at_once = (Desk(key=key, auto_allow_after=auto_allow_after) for _ in range(2))
+    for sender, organisation, later, record in tries:
+        attempt, verified = MAIL._replace(sender=sender), VerifiedDomains(organisation)
+        for desk in (waiting, at_once):
+            desk.later(later)
+        said = await waiting.greylister.consider(attempt, record=record, suspicious=True, verify=lambda v=verified: v)
+        assert said == at_once.greylister.try_consider(attempt, record=record, suspicious=True, verify=lambda v=verified: v)
+        assert await waiting.everything() == await at_once.everything()
+        assert waiting.counters.snapshot() == at_once.counters.snapshot()
+
+
+@virtual
+async def test_what_would_have_to_be_waited_for_is_left_to_be_waited_for() -> None:
+    desk = Desk(UnreadStore())
+    assert desk.greylister.try_consider(MAIL, record=True, suspicious=True) is None
+    assert (await desk.everything(), desk.counters.snapshot()) == ([], [])
+
+
+@virtual
+async def test_a_first_success_that_has_to_be_rechecked_is_left_to_be_waited_for() -> None:
+    desk = Desk()
+    await desk.consider()
+    before = (await desk.everything(), desk.counters.snapshot())
+    desk.later(421)
+    asked: list[int] = []
+
+    def try_it(answer: bool) -> GreylistOutcome | None:
+        return desk.greylister.try_consider(
+            MAIL, record=True, suspicious=True, must_recheck=lambda waited: asked.append(waited) or answer
+        )
+
+    assert try_it(True) is None
+    assert asked == [421]
+    assert (await desk.everything(), desk.counters.snapshot()) == before
+    assert try_it(False) == GreylistOutcome("passed", delayed=421, reason="triplet found")
+
+
+@virtual
+async def test_at_once_as_well_mail_passes_where_the_store_fails() -> None:
+    class Full(MemoryStore):
+        def put(self, *_: object) -> None:
+            raise StoreError("full")
+
+    desk = Desk(Full())
+    assert desk.greylister.try_consider(MAIL, record=True, suspicious=True) == GreylistOutcome("skipped", reason="store failed")
+    assert desk.counters.get("greylist_store_failures") == 1
