@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BESIDE := -n auto --dist worksteal
+RUNS   := 1
 
 .PHONY: run test unit soak check lab bench clean peers
 
@@ -28,14 +29,10 @@ check: $(VENV)/.developing
 lab: $(VENV)/.developing peers
 	$(BIN)/python -m tests.lab $(ARGS)
 
+# RUNS=3: three whole runs, of which the worst counts.
 bench: $(VENV)/.developing peers
-	$(BIN)/python -m bench.dns
-	$(BIN)/python -m bench.cold
-	$(BIN)/python -m bench.policy
-	$(BIN)/python -m bench.stacks
-	$(BIN)/python -m bench.client
-	$(BIN)/python -m bench.calls
-	$(BIN)/python -m bench.bounds
+	for run in $$(seq $(RUNS)); do $(BIN)/python -m bench; done
+	$(BIN)/python -m bench --render
 
 peers:
 	@tests/install-peers

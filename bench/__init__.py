@@ -1,10 +1,23 @@
-"""Benchmarks beside the programs that admins know, each in one run on one machine: `python -m bench.NAME`.
+"""Benchmarks beside the programs that admins know: on one machine, with the same data and the same client, in turns.
 
-- `dns` what is remembered, `cold` names that are not, `policy` verdicts and greylisting: `make bench`
-- `bounds` the costliest work that strangers make beside ordinary work
+`make bench` runs all cases (`python -m bench CASE…` some; `--list` names them), adds what came of them to
+`bench/results/results.jsonl` and renders `bench/RESULTS.md`. As root, after tests/install-peers: the servers run inside the
+lab's namespaces.
+
+=============  ==================================================================================================
+`harness`       what a case is, and how its servers take turns; how to write one
+`cases`         the cases, a module a subject
+`measure`       cores, CPU time, memory, versions
+`dnsperf`       a load of DNS questions
+`results`       the JSON lines, field by field; several runs put together
+`render`, `plot`   tables, the page and its pictures
+=============  ==================================================================================================
+
+Some that compare nothing, or need longer than a run of all cases may, are commands of their own, `python -m bench.NAME`:
+
+- `bounds` the costliest work that strangers make beside ordinary work; `calls` what paths pass through
 - `internet` names of an internet in bad shape: packets lost, servers dead, far away or late
+- `policy`, `stacks`, `client`, `cold` verdicts, SMTP sessions and names beside the tutorial's programs
 - `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
 - `zones` own lists beside rbldnsd, `greylist` a million triplets, `kills` stores that are killed and damaged
-
-They run inside the lab's namespaces where they need peers, and go there by themselves: as root, after tests/install-peers.
 """
