@@ -4,6 +4,7 @@ import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from resolverd.mail.request import Attempt
 from resolverd.wire.names import Address
 
 POSTPONED: Final = "Message deferred"
@@ -114,14 +115,23 @@ class Effect(NamedTuple):
 NO_EFFECT: Final = Effect()
 
 
+class HeaderField:
+    """A header field that tells of a finding on delivered mail."""
+
+    __slots__ = ()
+
+    def line(self, attempt: Attempt) -> str:
+        """The whole field, name included, for this attempt."""
+        raise NotImplementedError
+
+
 class Finding(NamedTuple):
     """What one check has to say of one attempt; every check that ran says something, neutral or not.
 
     `code` is from a closed set (metrics, tests, JSON: ``ptr_missing``), `text` is for people. `score` is in points, as it
     counts. `consequence` is None for neutral findings. `reply` is what SMTP says where the finding refuses; a tempfail
-    carries a 4xx reply. `link`: where the sender can read on. `header`: a whole header field that tells of it on
-    delivered mail. `topic`: what it is about, None where nothing but
-    ANYTHING suppresses it.
+    carries a 4xx reply. `link`: where the sender can read on. `topic`: what it is about, None where nothing but ANYTHING
+    suppresses it. `header` tells of it on delivered mail; it may name the sender, which nothing else of a finding has to.
     """
 
     check: str
@@ -133,10 +143,10 @@ class Finding(NamedTuple):
     link: str = ""
     evidence: tuple[Evidence, ...] = ()
     ms: int = 0
-    header: str = ""
     status: Status = Status.KNOWN
     topic: Topic | None = None
     effect: Effect = NO_EFFECT
+    header: HeaderField | None = None
 
 
 class GreylistOutcome(NamedTuple):

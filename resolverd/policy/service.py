@@ -222,8 +222,8 @@ class PolicyService:
         if finish(decision, ref=ref).action is not Action.ACCEPT:
             return ""
         due: dict[Header, str] = {}
-        if text := next((finding.header for finding in decision.findings if finding.header), ""):
-            due[Header.RECEIVED_SPF] = text
+        if (field := next((finding.header for finding in decision.findings if finding.header), None)) is not None:
+            due[Header.RECEIVED_SPF] = field.line(attempt)
         if greylist is not None and greylist.state == "passed":
             date = datetime.fromtimestamp(self._clock.wall()).astimezone()
             due[Header.X_GREYLIST] = x_greylist(greylist.delayed, __version__, self._hostname, date)

@@ -49,7 +49,8 @@ class StoredVerdict(NamedTuple):
 
 
 class _Finding1(NamedTuple):
-    """What there is to tell of a `Finding`, in its order; what it did to others stands in the verdict. The last is unused."""
+    """What there is to tell of a `Finding`, in its order; what it did to others stands in the verdict. The last two are
+    unused."""
 
     check: str
     code: str
@@ -60,11 +61,11 @@ class _Finding1(NamedTuple):
     link: str
     evidence: tuple[Evidence, ...]
     ms: int
-    header: str
+    header: str = ""
     suppresses: tuple[str, ...] = ()
 
 
-_TOLD: Final = 10
+_TOLD: Final = 9
 
 
 class _Version1(NamedTuple):

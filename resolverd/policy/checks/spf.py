@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
-from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Status, Topic
+from resolverd.mail.findings import Consequence, Evidence, Finding, HeaderField, SmtpReply, Status, Topic
 from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.patterns import IPNetwork
 from resolverd.mail.request import Attempt
@@ -58,6 +58,22 @@ class SpfOptions:
     header: HeaderStyle = "received-spf"
     skip_addresses: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
     domain_allow: tuple[HostingDomain, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpfHeader(HeaderField):
+    """The header field that tells what came of an identity's check; `receiver` is our own host name."""
+
+    identity: Identity
+    outcome: SpfOutcome
+    style: HeaderStyle
+    receiver: str
+
+    def line(self, attempt: Attempt) -> str:
+        """The field, which has the whole address of the sender."""
+        subject = next(subject for identity, subject in claims(attempt, self.receiver) if identity is self.identity)
+        write = received_spf if self.style == "received-spf" else authentication_results
+        return write(self.identity, subject, self.outcome)
 
 
 class _Claim(NamedTuple):
@@ -183,11 +199,9 @@ class Spf(Check):
     def _rules(self, consequence: Consequence) -> CheckRules:
         return replace(self.rules, consequence=None if consequence is Consequence.OFF else consequence)
 
-    def _header(self, claim: _Claim, outcome: SpfOutcome) -> str:
-        if self.options.header == "none":
-            return ""
-        write = received_spf if self.options.header == "received-spf" else authentication_results
-        return write(claim.identity, claim.subject, outcome)
+    def _header(self, claim: _Claim, outcome: SpfOutcome) -> SpfHeader | None:
+        style = self.options.header
+        return None if style == "none" else SpfHeader(claim.identity, outcome, style, self.hostname)
 
 
 def _fails(outcome: SpfOutcome | None) -> bool:

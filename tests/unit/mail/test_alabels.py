@@ -138,7 +138,7 @@ def test_headers_have_a_labels(style: str, expected: str) -> None:
     world = World({"xn--mnchen-3ya.org TXT": txt("v=spf1 ip4:192.0.2.7 -all")})
     subject = attempt(sender=JOSE, helo_name="mail.example.com")
     assert dns("xn--mnchen-3ya.org TXT") in asked(check, subject, world)
-    header = next(finding.header for finding in judged(check, subject, world) if finding.header)
+    header = next(finding.header.line(subject) for finding in judged(check, subject, world) if finding.header is not None)
     assert header.isascii()
     assert expected in header
     assert "m?nchen" not in header

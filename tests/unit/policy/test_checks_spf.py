@@ -75,13 +75,14 @@ def test_without_a_domain_there_is_nothing_to_check(sender):
 def test_the_null_sender_is_the_helo_names_postmaster():
     records = {HELO_TXT: "v=spf1 exists:%{l}.%{o}.%{d}.x -all exp=why.example.net", "why.example.net TXT": "sent by %{s}"}
     for helo in (True, False):
-        (finding,) = judged(spf(helo=helo), attempt(helo_name=HELO), world(records))
+        subject = attempt(helo_name=HELO)
+        (finding,) = judged(spf(helo=helo), subject, world(records))
         assert finding.code == "spf_fail"
         assert str(finding.reply) == (
             "550 5.7.23 Message rejected (SPF fail - 192.0.2.7 is not allowed to send as mail.example.net)"
             "; mail.example.net explains: sent by postmaster@mail.example.net"
         )
-        assert "identity=helo" in finding.header
+        assert "identity=helo" in finding.header.line(subject)
 
 
 def test_the_helo_name_is_checked_as_well():
@@ -105,9 +106,10 @@ def test_both_identities_together_count_once():
 
 
 def test_before_mail_from_the_helo_name_is_all_there_is():
-    findings = judged(spf(), attempt(helo_name=HELO, has_sender=False), world({HELO_TXT: "v=spf1 -all"}))
+    subject = attempt(helo_name=HELO, has_sender=False)
+    findings = judged(spf(), subject, world({HELO_TXT: "v=spf1 -all"}))
     assert codes(findings) == ["spf_helo_fail"]
-    assert "identity=helo" in findings[0].header
+    assert "identity=helo" in findings[0].header.line(subject)
 
 
 # -- options
@@ -246,13 +248,15 @@ styles = st.sampled_from(["received-spf", "authentication-results"])
 def test_nothing_from_outside_breaks_out_of_reply_or_header(explanation, local, helo, header):
     sender = f"{local}@example.com"
     records = {TXT: "v=spf1 -all exp=why.example.com", "why.example.com TXT": txt(explanation.encode().decode("latin-1"))}
-    finding = judged(spf(header=header), attempt(sender=sender, helo_name=helo), world(records))[0]
-    for text in (finding.reply.text, finding.header):
+    subject = attempt(sender=sender, helo_name=helo)
+    finding = judged(spf(header=header), subject, world(records))[0]
+    field = finding.header.line(subject)
+    for text in (finding.reply.text, field):
         assert text.isascii()
         assert text.isprintable()
-    assert len(finding.header) <= bounds.HEADER_OCTETS
-    name, _, value = finding.header.partition(": ")
-    assert email.message_from_string(f"{finding.header}\n\n").items() == [(name, value)]
+    assert len(field) <= bounds.HEADER_OCTETS
+    name, _, value = field.partition(": ")
+    assert email.message_from_string(f"{field}\n\n").items() == [(name, value)]
 
 
 def test_words_of_the_domain_are_marked_as_its_own_and_made_harmless():

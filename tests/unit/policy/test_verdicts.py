@@ -36,7 +36,7 @@ FULL = Verdict(
     (
         Finding(
             "dnsbl", "dnsbl_listed", "listed «ü»", 6.5, Consequence.REJECT, SmtpReply(554, "5.7.1", "Service unavailable"),
-            "https://example.org", (Evidence("2.0.0.127.zen", "127.0.0.2", 12, 3), Evidence("x", "y")), 4, "X: y",
+            "https://example.org", (Evidence("2.0.0.127.zen", "127.0.0.2", 12, 3), Evidence("x", "y")), 4,
         ),
         Finding("ptr", "ptr_ok", "ok"),
     ),
