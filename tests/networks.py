@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from resolverd.net.outside import OutsideNetwork
 from resolverd.resolver.ports import OutboundQuery
+from resolverd.values import replace
 from resolverd.wire.ask import Ask, Reply
 
 
@@ -18,7 +19,7 @@ class Awaited(OutsideNetwork):
     async def exchange(self, ask: Ask) -> Reply:
         """The reply. Raises what was a fault of ours."""
         future: asyncio.Future[Reply | Exception] = asyncio.get_running_loop().create_future()
-        place = ask._replace(timeout=0.0)
+        place = replace(ask, timeout=0.0)
         query = self._outbound[place] = self.start(ask, lambda reply: future.done() or future.set_result(reply))
         try:
             reply = await future
@@ -31,7 +32,7 @@ class Awaited(OutsideNetwork):
 
     def again(self, ask: Ask, *, cookie: bool = True) -> bool:
         """Send a question that is awaited once more."""
-        query = self._outbound.get(ask._replace(timeout=0.0))
+        query = self._outbound.get(replace(ask, timeout=0.0))
         return query is not None and query.again(cookie=cookie)
 
 

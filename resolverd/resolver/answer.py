@@ -16,6 +16,7 @@ from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.table import LocalZones
 from resolverd.resolver.mesh import Mesh
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
@@ -106,8 +107,8 @@ class Resolve:
                 return answer
             # RFC 1035 §4.1.1: AA is about the name that was asked.
             whole = each_once((*chain, *answer.answer))
-            return answer._replace(answer=whole, aa=authoritative, definite=definite and answer.definite)
-        return servfail(codes.EDE_OTHER, "aliases without end")._replace(answer=chain)
+            return replace(answer, answer=whole, aa=authoritative, definite=definite and answer.definite)
+        return replace(servfail(codes.EDE_OTHER, "aliases without end"), answer=chain)
 
     def _at_hand(self, name: Name, rtype: int) -> tuple[tuple[RRset, ...], Answer | None, Name]:
         """Aliases in local zones, the answer behind them where it is one of ours, and the name at which the question goes on."""

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from resolverd import bounds
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Network, OutboundQuery
+from resolverd.values import replace
 from resolverd.wire.ask import Again, Ask, Core, Drop, First, Join, Race, Raced, Reply
 
 _TURNS: Final = 4
@@ -232,7 +233,7 @@ class _Outbound:
             loop = asyncio.get_running_loop()
             for run, ask in self.joined:
                 if isinstance(reply, Reply):
-                    loop.call_soon(run.on_reply, self, reply._replace(sent=0))
+                    loop.call_soon(run.on_reply, self, replace(reply, sent=0))
                 else:
                     loop.call_soon(run.join_again, self, ask)
         self.asker.on_reply(self, reply)

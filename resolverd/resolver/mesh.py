@@ -23,6 +23,7 @@ from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMete
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.ports import Network
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, is_within, lower
@@ -319,7 +320,7 @@ class Mesh:
         answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic(), self._timeouts.stale_ttl)
         if answer is None:
             return None
-        return answer._replace(errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
+        return replace(answer, errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
 
     def _refresh(self, name: Name, rtype: int) -> None:
         # Never for lists: a question that nobody asked would be paid for from their quota.

@@ -1,19 +1,19 @@
 """The value between those who know (caches, local zones, iteration, the DNSBL zone) and `render`."""
 
-from typing import NamedTuple
 
+from resolverd.values import Value
 from resolverd.wire import codes
 from resolverd.wire.rrset import RRset, Security
 
 
-class ExtendedError(NamedTuple):
+class ExtendedError(Value, frozen=True):
     """An Extended DNS Error: info code and text (RFC 8914). The text never carries a secret or a keyed name."""
 
     code: int
     text: str = ""
 
 
-class Answer(NamedTuple):
+class Answer(Value, frozen=True):
     """The answer to a question, before it takes any client's form (ID, DO, size, age of the TTLs).
 
     `answer` holds the CNAME/DNAME chain in order and then the RRset asked for; `authority` the SOA of a negative answer,

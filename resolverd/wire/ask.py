@@ -6,8 +6,9 @@ side by side it yields ``First`` or ``Race``. It never sees a socket or a clock:
 
 from collections.abc import Generator
 from enum import Enum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
+from resolverd.values import Value
 from resolverd.wire.message import Message
 from resolverd.wire.names import Address, Name
 
@@ -22,7 +23,7 @@ class Transport(Enum):
     __hash__ = object.__hash__  # that of Enum is a function in Python, and every question in flight is found by it
 
 
-class Server(NamedTuple):
+class Server(Value, frozen=True, cache_hash=True):
     """One address that can be asked. `tls_name` is the certificate's name where DNS over TLS is wanted (RFC 7858)."""
 
     address: Address
@@ -46,7 +47,7 @@ class Failed(Enum):
     LOCAL = "local"
 
 
-class Ask(NamedTuple):
+class Ask(Value, frozen=True):
     """One exchange with one server: send this question, give me what comes back within `timeout` seconds.
 
     `timeout` is how long an answer is of use at all; when to ask elsewhere meanwhile is the asker's business (`Race`, `Again`).
@@ -70,10 +71,13 @@ class Ask(NamedTuple):
     @property
     def question(self) -> tuple[object, ...]:
         """All but how long it is waited for: what the packet is made of, and whom it is for."""
-        return (*self[:4], *self[5:])
+        return (
+            self.server, self.qname, self.qtype, self.transport,
+            self.recursion, self.edns_size, self.dnssec, self.random_case, self.cookie,
+        )  # fmt: skip
 
 
-class Reply(NamedTuple):
+class Reply(Value, frozen=True):
     """What came of an Ask: the message or why there is none, when (monotonic seconds), after how long, how many octets.
 
     `sent`: how often the question left for it, those aside that `Again` sent; 0 where it shared the exchange of somebody who
@@ -101,7 +105,7 @@ class Reply(NamedTuple):
         return self.repeated if 5 * self.repeated < self.rtt else None
 
 
-class Join(NamedTuple):
+class Join(Value, frozen=True):
     """Wait for the exchange of somebody who has put the same question; the reply is its `Reply`.
 
     An Ask that would have to share an exchange is answered by None: at that moment nothing has left for it, and a packet that
@@ -111,7 +115,7 @@ class Join(NamedTuple):
     ask: Ask
 
 
-class Again(NamedTuple):
+class Again(Value, frozen=True):
     """Send the question of an Ask that is in flight once more; the reply is whether it left.
 
     It is the same packet from the same port, but for its `cookie` where that is to be left out: a second one with another ID
@@ -126,13 +130,13 @@ Core: TypeAlias = Generator[Any, Any, Any]
 """A generator that yields what is in this module and returns its result."""
 
 
-class First(NamedTuple):
+class First(Value, frozen=True, gc=True):
     """Run the branches side by side; the reply is the first result that is not None (else None); the rest are closed."""
 
     branches: tuple[Core, ...]
 
 
-class Race(NamedTuple):
+class Race(Value, frozen=True, gc=True):
     """Let the branches go on side by side until one has ended or `timeout` seconds are over; the reply is a `Raced`.
 
     New branches are started, known ones were never stopped: they may be raced again and again. When the core that races them
@@ -143,7 +147,7 @@ class Race(NamedTuple):
     timeout: float
 
 
-class Raced(NamedTuple):
+class Raced(Value, frozen=True, gc=True):
     """What a Race has come to at `now` (monotonic seconds): a branch with its result or its error; no branch: time was over."""
 
     branch: Core | None
@@ -152,7 +156,7 @@ class Raced(NamedTuple):
     now: float
 
 
-class Drop(NamedTuple):
+class Drop(Value, frozen=True, gc=True):
     """End these branches of earlier races, wherever they are."""
 
     branches: tuple[Core, ...]

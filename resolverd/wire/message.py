@@ -10,9 +10,9 @@ whose length tells where the next begins costs nobody but itself; `Message.whole
 
 from struct import Struct
 from struct import error as struct_error
-from typing import NamedTuple
 
 from resolverd import bounds
+from resolverd.values import Value
 from resolverd.wire import codes, rdata
 from resolverd.wire.names import MAX_NAME, Name, lower
 from resolverd.wire.rrset import RRset
@@ -31,7 +31,7 @@ class Excessive(Malformed):
     """More work than any honest message takes."""
 
 
-class Edns(NamedTuple):
+class Edns(Value, frozen=True):
     """An OPT record's content (RFC 6891 §6.1): the sender's UDP size, version, DO, and options as (code, data)."""
 
     size: int
@@ -40,7 +40,7 @@ class Edns(NamedTuple):
     options: tuple[tuple[int, bytes], ...] = ()
 
 
-class Message(NamedTuple):
+class Message(Value, frozen=True):
     """A whole message. `flags` is the header's second word; `rcode` includes the OPT record's upper bits.
 
     `qname` is None where there is no question. RRSIGs are within the RRset that they cover; without one they stand as

@@ -6,8 +6,8 @@ record are not looked at: rspamd sends some over TCP, and other resolvers answer
 """
 
 from struct import Struct
-from typing import NamedTuple
 
+from resolverd.values import Value
 from resolverd.wire import codes
 from resolverd.wire.message import Edns, Malformed, MessageReader, options
 from resolverd.wire.names import Name
@@ -16,7 +16,7 @@ _HEADER = Struct("!6H")
 _RECORD = Struct("!HHIH")
 
 
-class Query(NamedTuple):
+class Query(Value, frozen=True):
     """A client's question, as asked. `qname` has the client's letter case; `question` is the section's octets, for the reply.
 
     `length`: octets of the packet that belong to it.
@@ -47,7 +47,7 @@ class Query(NamedTuple):
         return bool(self.flags & codes.CD)
 
 
-class Refusal(NamedTuple):
+class Refusal(Value, frozen=True):
     """A packet that is no question we take: what to say to it. `query` where it could be read."""
 
     id: int

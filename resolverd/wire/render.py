@@ -1,9 +1,9 @@
 """Answers to octets: the one place where a reply takes a client's form (ID, flags, DO, size, compression)."""
 
 from struct import Struct
-from typing import NamedTuple
 
 from resolverd import bounds
+from resolverd.values import Value
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import ROOT, Name, lower
@@ -20,7 +20,7 @@ _DNSSEC = (codes.RRSIG, codes.NSEC, codes.NSEC3, codes.DS)
 """What stands in authority and additional sections for those who validate (RFC 4035 §3.2.1)."""
 
 
-class Rendered(NamedTuple):
+class Rendered(Value, frozen=True):
     """A reply's octets, and for the packet cache the offsets of the TTLs in it and the smallest of them (None: no records)."""
 
     data: bytes

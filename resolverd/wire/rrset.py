@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple
 
+from resolverd.values import Value
 from resolverd.wire.names import Name, lower
 
 
@@ -31,7 +31,7 @@ class Trust(IntEnum):
     LOCAL = 8
 
 
-class RRset(NamedTuple):
+class RRset(Value, frozen=True):
     """All records of one owner and type, class IN.
 
     `rdatas` are uncompressed rdata octets without the length; `sigs` the rdatas of the RRSIGs that cover them.

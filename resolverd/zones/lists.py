@@ -15,6 +15,7 @@ from resolverd.dnsbl.spec import HASH, ListSpec
 from resolverd.failures import Unknown
 from resolverd.mail.lookups import Clear, Listed, ListLookup, ListReply, Skipped
 from resolverd.overrides.rules import ALLOW, DENY
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Address, Name, from_text, is_subdomain
@@ -103,7 +104,7 @@ class ListZones:
             return None
         if found.keyed and not loopback:
             return _REFUSED
-        return (await self._guarded(found, name, rtype))._replace(aa=False)
+        return replace(await self._guarded(found, name, rtype), aa=False)
 
     def filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
         """An answer about a name (lower case) that is no question to a list, as it may be given (`GuardTable.answer_filter`)."""
@@ -113,7 +114,7 @@ class ListZones:
         hidden = self._guard.answer_filter(name) if addresses else None
         if hidden is None or all(map(hidden.passes, addresses)):
             return answer
-        return dnsbl_zone.negative(hidden.zone, FAILURE_TTL, nxdomain=False)._replace(aa=False)
+        return replace(dnsbl_zone.negative(hidden.zone, FAILURE_TTL, nxdomain=False), aa=False)
 
     async def _combined(self, name: Name, rtype: int) -> Answer:
         parsed = dnsbl_zone.parse_name(self._origin, name)

@@ -26,6 +26,7 @@ import dns.rrset
 from virtualtime import VirtualClock
 
 from resolverd.resolver.mesh import Timeouts
+from resolverd.values import replace
 from resolverd.wire import message, render
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Failed, Reply
@@ -194,7 +195,7 @@ class Net(AsyncNetwork):
         if self.under_way.get(key):
             self.doubled.append(ask)
         self.under_way[key] = self.under_way.get(key, 0) + 1
-        place = ask._replace(timeout=0.0)
+        place = replace(ask, timeout=0.0)
         self._open[place] = loop.create_future()
         self._repeated.pop(place, None)
         try:
@@ -219,11 +220,11 @@ class Net(AsyncNetwork):
             return Reply(None, Failed.MALFORMED, loop.time(), took, len(data))
 
     def again(self, ask: Ask, *, cookie: bool = True) -> bool:
-        place = ask._replace(timeout=0.0)
+        place = replace(ask, timeout=0.0)
         if place not in self._open:
             return False
         self._repeated[place] = asyncio.get_running_loop().time()
-        self._send(ask._replace(cookie=ask.cookie and cookie), self._open[place])
+        self._send(replace(ask, cookie=ask.cookie and cookie), self._open[place])
         return True
 
     def _send(self, ask: Ask, reply: "asyncio.Future[Said]") -> None:

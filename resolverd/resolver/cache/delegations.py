@@ -6,17 +6,17 @@ when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, 
 """
 
 from collections import OrderedDict
-from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.values import Value, replace
 from resolverd.wire.names import Address, Name, ancestors
 
 _ENTRY = 400
 """Octets that a delegation costs beside its names and addresses."""
 
 
-class Delegation(NamedTuple):
+class Delegation(Value, frozen=True):
     """A zone's servers: names and the glue that came with them. Learnt and expiring at monotonic seconds."""
 
     zone: Name
@@ -75,7 +75,7 @@ class DelegationCache:
         """
         old = self._zones.get(delegation.zone)
         if old is not None and now < old.expires < delegation.expires:
-            delegation = delegation._replace(expires=old.expires)
+            delegation = replace(delegation, expires=old.expires)
         if old is not None:
             self._size -= _weight(old)
         self._zones[delegation.zone] = delegation

@@ -1,14 +1,14 @@
 """Resolutions that failed: not tried again for a while, longer each time (RFC 9520 §3.2)."""
 
 from collections import OrderedDict
-from typing import NamedTuple
 
 from resolverd import bounds
+from resolverd.values import Value, replace
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.names import Name
 
 
-class _Failure(NamedTuple):
+class _Failure(Value, frozen=True):
     error: ExtendedError
     until: float
     pause: float
@@ -44,7 +44,7 @@ class FailureCache:
         pause = min(old.pause * 2, bounds.MAX_FAILURE_TTL) if old and now < old.until + old.pause else bounds.FAILURE_TTL
         if old is not None:
             self._size -= _weight(name, old)
-        new = self._failures[key] = _Failure(error._replace(text=error.text[:_TEXT]), now + pause, pause)
+        new = self._failures[key] = _Failure(replace(error, text=error.text[:_TEXT]), now + pause, pause)
         self._size += _weight(name, new)
         while self._size > self.limit and len(self._failures) > 1:
             (oldest, _), failure = self._failures.popitem(last=False)

@@ -2,10 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
@@ -23,7 +24,7 @@ _BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
 """Types that an alias may have beside it (RFC 4034 §3, §4; RFC 2181 §10.1 forbids all others)."""
 
 
-class Hit(NamedTuple):
+class Hit(Value, frozen=True):
     """What is known of a name and type. `rrset` is None for a denial; `authority` holds its SOA, or a wildcard's proof.
 
     TTLs are what is left of them; `age` is seconds since it was learnt; `fraction` the share of its life that is left;
@@ -39,7 +40,7 @@ class Hit(NamedTuple):
     lease: float = float("inf")
 
 
-class _Cached(NamedTuple):
+class _Cached(Value, frozen=True):
     """`lease`: the end of the delegation through which it was learnt (monotonic seconds). `denies_name`: an NXDOMAIN."""
 
     rrset: RRset | None
@@ -94,8 +95,8 @@ class RRsetCache:
             if entry is not None and now < entry.expires and entry.trust >= trust:
                 self._names.move_to_end(name)
                 left = int(entry.expires - now)
-                rrset = entry.rrset and entry.rrset._replace(ttl=left)
-                authority = tuple(each._replace(ttl=min(each.ttl, left)) for each in entry.authority)
+                rrset = entry.rrset and replace(entry.rrset, ttl=left)
+                authority = tuple(replace(each, ttl=min(each.ttl, left)) for each in entry.authority)
                 fraction = (entry.expires - now) / (entry.expires - entry.stored)
                 return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, entry.denies_name, entry.lease)
         return None
@@ -127,8 +128,8 @@ class RRsetCache:
             entry = newer if newer.denies_name else None
         if entry is None or entry.trust < Trust.UNPROVEN or now >= entry.expires + self._stale:
             return None
-        rrset = entry.rrset and entry.rrset._replace(ttl=min(ttl, entry.rrset.ttl))
-        authority = tuple(each._replace(ttl=min(ttl, each.ttl)) for each in entry.authority)
+        rrset = entry.rrset and replace(entry.rrset, ttl=min(ttl, entry.rrset.ttl))
+        authority = tuple(replace(each, ttl=min(ttl, each.ttl)) for each in entry.authority)
         return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, entry.denies_name, entry.lease)
 
     def put(

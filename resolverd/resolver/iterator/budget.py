@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Generator
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from resolverd import bounds
 from resolverd.resolver.iterator.delegation import DelegationPoint
 from resolverd.resolver.iterator.response import Response
+from resolverd.values import Value
 from resolverd.wire.ask import Ask, Join, Reply
 from resolverd.wire.names import Address, Name
 
@@ -46,7 +47,7 @@ class Refresh(Enum):
     ALL = "all"
 
 
-class TraceStep(NamedTuple):
+class TraceStep(Value, frozen=True):
     """One exchange of a resolution: which zone's server was asked what, and what came of it.
 
     Every exchange is a step and hardly one is ever shown, so that it is put into words only then.

@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.iterator.forwards import Hints, Upstreams
 from resolverd.resolver.iterator.options import Options
+from resolverd.values import Value
 from resolverd.wire.ask import Server
 from resolverd.wire.names import ROOT, Address, Name, address, is_subdomain
 from resolverd.wire.rrset import RRset
@@ -17,7 +17,7 @@ _KEPT_FOR = 1.0
 """Seconds for which a delegation point serves as it was made: a registry's is wanted for every new name."""
 
 
-class DelegationPoint(NamedTuple):
+class DelegationPoint(Value, frozen=True):
     """A zone and who can be asked for it: the servers' addresses, all their `names`, and those with no known address yet.
 
     `parent_glue`: addresses from the parent's glue alone, where the child has named others. `configured`: the admin has named
@@ -36,7 +36,7 @@ class DelegationPoint(NamedTuple):
     hinted: bool = False
 
 
-class _Kept(NamedTuple):
+class _Kept(Value, frozen=True):
     delegation: Delegation
     dp: DelegationPoint
     until: float

@@ -5,12 +5,12 @@ this question at once and for later ones when that is sure (`capabilities`). Wha
 forge; only where TCP cannot be had either, the server is taken to be odd. So whoever forges one packet gains a question more.
 """
 
-from typing import NamedTuple
 
 from resolverd.resolver.iterator.capabilities import Capabilities, Feature
 from resolverd.resolver.iterator.caps_check import CapsCheck, Retry, may_be_case
 from resolverd.resolver.iterator.response import Response
 from resolverd.resolver.iterator.retries import Attempts
+from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
@@ -21,7 +21,7 @@ _SUSPECT = {Failed.SPOOFED: None, Failed.CASE_MISMATCH: Feature.CASE, Failed.COO
 _NOT_UNDERSTOOD = (codes.FORMERR, codes.NOTIMP, codes.BADVERS)
 
 
-class Form(NamedTuple):
+class Form(Value, frozen=True):
     """How a question is put: over what, and what it carries."""
 
     transport: Transport
@@ -67,7 +67,7 @@ class Fallback:
     def answered_form(self, form: Form, reply: Reply) -> Form:
         """The form that has been answered: what was repeated without its cookie is taken to be that."""
         left_out = reply.repeated is not None and not reply.cookie and self._attempts.is_disabled(self._address, Feature.COOKIE)
-        return form._replace(cookie=False) if left_out else form
+        return replace(form, cookie=False) if left_out else form
 
     def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:
         """No message came. Whether to ask again at once, in another form; otherwise this attempt has failed."""

@@ -28,6 +28,7 @@ from resolverd.resolver.iterator.reachability import Reachability
 from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Positive, Referral, Response, Unusable
 from resolverd.resolver.iterator.retries import Attempts
 from resolverd.resolver.iterator.zone_query import QMIN_SILENCE, IteratorEnv, Path, ZoneQuery
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import Server
@@ -139,7 +140,7 @@ class Iterator:
     def prime(self, budget: QueryBudget) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has answered."""
         # Answers wait for this now and then: whoever is silent is not waited for to the end.
-        dp = self._env.delegation_points.root()._replace(fresh=False)
+        dp = replace(self._env.delegation_points.root(), fresh=False)
         try:
             response, message_glue = yield from ZoneQuery(self._env, budget, dp, ROOT, codes.NS, ((ROOT, codes.NS),)).run()
         except Exhausted:
@@ -183,7 +184,7 @@ class Iterator:
                 text = known.text if isinstance(known, Unusable) else "referrals without end"
                 failure = servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{self._options.redactor.text(name)}: {text}")
                 if known is _DOWN:
-                    failure = failure._replace(errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
+                    failure = replace(failure, errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
                 return failure
             if not isinstance(known, Cname):
                 return lookup.assemble(aliases, known)
@@ -193,7 +194,7 @@ class Iterator:
             name = known.target
         # RFC 1034 §3.6.2: a loop is an error, and the chain shows whose.
         shown = self._options.redactor.text(name)
-        return servfail(codes.EDE_OTHER, f"aliases without end at {shown}")._replace(answer=each_once(lookup.chain_of(aliases)))
+        return replace(servfail(codes.EDE_OTHER, f"aliases without end at {shown}"), answer=each_once(lookup.chain_of(aliases)))
 
     def _iterate(
         self, budget: QueryBudget, name: Name, rtype: int, path: Path, above: Name | None
@@ -253,12 +254,12 @@ class Iterator:
                 # outage of ours does not end in everybody asking the root.
                 silent = query if minimiser.is_full and attempts.in_flight else None
                 self._caches.delegations.forget(dp.zone)
-                dp = self._env.delegation_points.nearest(parent(dp.zone), budget.now, private)._replace(fresh=True)
+                dp = replace(self._env.delegation_points.nearest(parent(dp.zone), budget.now, private), fresh=True)
                 minimiser.disable()
                 last_resort = response.last_resort if minimiser.is_full else None
             elif isinstance(response, Unusable) and silent and silent.dp.zone != dp.zone and silent.attempts.in_flight:
                 # The parent knows no better.
-                dp = silent.dp._replace(fresh=True)
+                dp = replace(silent.dp, fresh=True)
             elif minimiser.is_full:
                 return last_resort if last_resort is not None and isinstance(response, Unusable) else response
             elif isinstance(response, Unusable) or (isinstance(response, Negative) and response.nxdomain):

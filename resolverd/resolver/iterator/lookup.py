@@ -6,6 +6,7 @@ from functools import partial
 from resolverd import bounds
 from resolverd.resolver.cache.rrsets import Hit, RRsetCache
 from resolverd.resolver.iterator.response import Cname, Conclusion, DnameTooLong, Negative, Positive
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import MAX_NAME, Name, ancestors, lower
@@ -89,7 +90,7 @@ def answer(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: in
             return None
         expiring |= is_expiring(known)
         if not isinstance(known, Cname):
-            return assemble(aliases, known)._replace(expiring=expiring)
+            return replace(assemble(aliases, known), expiring=expiring)
         aliases.append(known)
         name = known.target
     return None

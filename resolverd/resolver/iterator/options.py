@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.resolver.iterator.response import Cname, DnameTooLong, Positive, Referral, Response, Unusable
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.names import Address, Name, is_within
 from resolverd.wire.redact import Redactor
@@ -26,16 +27,16 @@ class TtlBounds(NamedTuple):
             chain, authority = self._all(response.chain), self._all(response.authority)
             if chain is response.chain and authority is response.authority:
                 return response
-            return response._replace(chain=chain, authority=authority)
+            return replace(response, chain=chain, authority=authority)
         if isinstance(response, DnameTooLong):
-            return response._replace(chain=self._all(response.chain))
-        soa = response.soa and response.soa._replace(ttl=min(response.soa.ttl, self.negative_max_ttl))
-        return response._replace(chain=self._all(response.chain), soa=soa, proofs=self._all(response.proofs))
+            return replace(response, chain=self._all(response.chain))
+        soa = response.soa and replace(response.soa, ttl=min(response.soa.ttl, self.negative_max_ttl))
+        return replace(response, chain=self._all(response.chain), soa=soa, proofs=self._all(response.proofs))
 
     def _all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
         for rrset in rrsets:
             if not self.min_ttl <= rrset.ttl <= self.max_ttl:
-                return tuple(each._replace(ttl=max(min(each.ttl, self.max_ttl), self.min_ttl)) for each in rrsets)
+                return tuple(replace(each, ttl=max(min(each.ttl, self.max_ttl), self.min_ttl)) for each in rrsets)
         return rrsets
 
 

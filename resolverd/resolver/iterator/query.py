@@ -26,6 +26,7 @@ from resolverd.resolver.iterator.response import (
     is_from_wildcard,
 )
 from resolverd.resolver.iterator.retries import Attempts, Sent
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
@@ -163,7 +164,7 @@ class ServerQuery:
             if sent.ask.transport is Transport.UDP:
                 due = sent.at + self.rto(dp, address, attempts, now)
                 if due < sent.due:
-                    attempts.waiting[address] = sent._replace(due=due)
+                    attempts.waiting[address] = replace(sent, due=due)
                 unmeasured |= not self._infra.has_rtt(address, now)
         return now + bounds.MIN_TIMEOUT if unmeasured else None
 
@@ -208,10 +209,10 @@ class ServerQuery:
 def _marked(response: Response, *, definite: bool) -> Response:
     """The response as what it is: from an authority, or not."""
     if isinstance(response, Unusable) and response.last_resort is not None:
-        return response._replace(last_resort=response.last_resort._replace(definite=definite))
+        return replace(response, last_resort=replace(response.last_resort, definite=definite))
     if isinstance(response, Unusable | Referral) or response.definite is definite:
         return response
-    return response._replace(definite=definite)
+    return replace(response, definite=definite)
 
 
 def _is_complete(message: Message, response: Response) -> bool:

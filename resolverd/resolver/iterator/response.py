@@ -4,18 +4,19 @@ Memory answers in the same words; `hit` is then what was found there, None for w
 an authority has said, or who was configured to answer for one.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.resolver.cache.rrsets import Hit
 from resolverd.resolver.iterator import scrub
+from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name, is_subdomain, label_count, lower, to_text
 from resolverd.wire.rrset import RRset
 
 
-class Positive(NamedTuple):
+class Positive(Value, frozen=True):
     """The chain from the question to its data, which stands last; `authority` proves a wildcard, if one was used."""
 
     chain: tuple[RRset, ...]
@@ -29,7 +30,7 @@ class Positive(NamedTuple):
         return "answer: " + ", ".join(rdata.summary(rrset.rtype, each) for each in rrset.rdatas[:3])
 
 
-class Cname(NamedTuple):
+class Cname(Value, frozen=True):
     """A chain that leads to a name of which this message says nothing that counts; `authority` proves a wildcard, as in Data."""
 
     chain: tuple[RRset, ...]
@@ -43,7 +44,7 @@ class Cname(NamedTuple):
         return f"alias to {to_text(self.target)}"
 
 
-class Negative(NamedTuple):
+class Negative(Value, frozen=True):
     """There is no `qtype` at the chain's end `name`, or no such name; the SOA's TTL is the denial's (RFC 2308 §5)."""
 
     chain: tuple[RRset, ...]
@@ -65,7 +66,7 @@ class Negative(NamedTuple):
         return "no such name" if self.nxdomain else "no such record"
 
 
-class Referral(NamedTuple):
+class Referral(Value, frozen=True):
     """A deeper zone: its NS RRset, with the DS RRset or its denial beside it."""
 
     ns: RRset
@@ -76,7 +77,7 @@ class Referral(NamedTuple):
         return f"referral to {to_text(self.ns.owner)}"
 
 
-class DnameTooLong(NamedTuple):
+class DnameTooLong(Value, frozen=True):
     """A chain that ends in a DNAME whose target would be too long a name: YXDOMAIN (RFC 6672 §2.2)."""
 
     chain: tuple[RRset, ...]
@@ -88,7 +89,7 @@ class DnameTooLong(NamedTuple):
         return "DNAME target too long"
 
 
-class Unusable(NamedTuple):
+class Unusable(Value, frozen=True):
     """Nothing that helps: lame, refused, broken, or no message at all (`silent`).
 
     `last_resort` is what it says nevertheless, for want of anything better: the answer of somebody's cache, or an empty answer
@@ -119,7 +120,7 @@ def classify(
     is asked `of_a_list` it speaks against one, so there the denial does.
     """
     if of_a_list and message.rcode == codes.NXDOMAIN:
-        message = message._replace(answer=())
+        message = replace(message, answer=())
     if message.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN):
         return Unusable(codes.rcode_text(message.rcode))
     try:

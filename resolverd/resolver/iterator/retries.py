@@ -3,15 +3,15 @@
 Silence is no end: an answer to any send counts until the question is answered, whoever has been asked meanwhile.
 """
 
-from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Feature
+from resolverd.values import Value
 from resolverd.wire.ask import Ask, Core, Transport
 from resolverd.wire.names import Address
 
 
-class Sent(NamedTuple):
+class Sent(Value, frozen=True):
     """A send at `at` whose answer is waited for until `due` (monotonic seconds) before anything else is tried."""
 
     ask: Ask

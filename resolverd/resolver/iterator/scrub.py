@@ -8,6 +8,7 @@ that nobody asked for (CVE-2025-40778, CVE-2025-11411). Glue counts for the name
 from typing import TypeAlias
 
 from resolverd import bounds
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.message import Message
 from resolverd.wire.names import MAX_NAME, Address, Name, address, is_subdomain, lower
@@ -62,7 +63,7 @@ def _alias(name: Name, qtype: int, found: dict[tuple[Name, int], RRset], dnames:
     if cname is None or qtype == codes.CNAME:
         return []
     # Two CNAMEs at one name are an error of the zone (RFC 2181 §10.1); the first is as good as any.
-    return [cname._replace(rdatas=cname.rdatas[:1])]
+    return [replace(cname, rdatas=cname.rdatas[:1])]
 
 
 def denial(message: Message, name: Name, zone: Name) -> tuple[RRset | None, tuple[RRset, ...]]:
@@ -75,7 +76,7 @@ def denial(message: Message, name: Name, zone: Name) -> tuple[RRset | None, tupl
             continue
         if rrset.rtype == codes.SOA and is_subdomain(name, owner) and len(rrset.rdatas) == 1:
             # RFC 2308 §5: a denial holds for the smaller of the SOA's own TTL and its MINIMUM field.
-            soa = rrset._replace(ttl=min(rrset.ttl, rdata.soa(rrset.rdatas[0]).minimum & 0x7FFFFFFF))
+            soa = replace(rrset, ttl=min(rrset.ttl, rdata.soa(rrset.rdatas[0]).minimum & 0x7FFFFFFF))
         elif rrset.rtype in _PROOFS:
             proofs.append(rrset)
     return soa, tuple(proofs)

@@ -19,6 +19,7 @@ from resolverd.resolver.iterator.query import Found, ServerQuery
 from resolverd.resolver.iterator.response import Conclusion, Negative, Unusable
 from resolverd.resolver.iterator.retries import Attempts
 from resolverd.resolver.iterator.targets import Targets
+from resolverd.values import replace
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Core, Drop, First, Race, Raced
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain
@@ -215,7 +216,7 @@ class ZoneQuery:
             return last, ()
         if not self.dp.fresh:
             # The zone may have moved, and these know nothing of it any more.
-            return last._replace(last_resort=last_resort), ()
+            return replace(last, last_resort=last_resort), ()
         if isinstance(last_resort, Negative) and last_resort.soa is None:
             self._env.server_query.learn(last_resort, Trust.UNPROVEN, self._budget.now, self.dp.expires)
         return last_resort, ()

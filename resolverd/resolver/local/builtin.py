@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import dnslib
 
 from resolverd.resolver.local.zone import AuthZone
+from resolverd.values import replace
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import Name, ancestors, from_text, lower, to_text
 from resolverd.wire.rrset import RRset
@@ -70,7 +71,7 @@ class BuiltinZones:
                 if owner == self._localhost:
                     # RFC 6761 §6.3: every name below localhost is localhost.
                     answer = zone.answer(owner, rtype)
-                    return answer._replace(answer=tuple(each._replace(owner=name) for each in answer.answer))
+                    return replace(answer, answer=tuple(replace(each, owner=name) for each in answer.answer))
                 return zone.answer(name, rtype)
         return None
 

@@ -6,6 +6,7 @@ from resolverd.resolver.local.rbldnsd import Dataset
 from resolverd.resolver.local.rbldnsd.dataset import Listing
 from resolverd.resolver.local.rbldnsd.key import LookupKey, lookup_key
 from resolverd.resolver.local.zone import AuthZone, LocalAnswer
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, lower
@@ -58,7 +59,7 @@ class LocalZone:
             return LocalAnswer(_joined(said.answer, _records(name, rtype, listings)))
         if said.answer.rcode == codes.NXDOMAIN and self._is_above(asked):
             # RFC 8020 §2. rbldnsd denies such a name, which takes everything below it away from resolvers that minimise.
-            return LocalAnswer(said.answer._replace(rcode=codes.NOERROR))
+            return LocalAnswer(replace(said.answer, rcode=codes.NOERROR))
         return said
 
     def _is_above(self, asked: LookupKey) -> bool:
@@ -96,7 +97,7 @@ def _records(name: Name, rtype: int, listings: list[tuple[Dataset, Listing]]) ->
 def _joined(answer: Answer, listed: RRset | None) -> Answer:
     """The master file's answer with the lists' records; a name that is listed exists, whatever the master file has."""
     if listed is None:
-        return answer._replace(rcode=codes.NOERROR)
+        return replace(answer, rcode=codes.NOERROR)
     if not answer.answer:
         return Answer(codes.NOERROR, (listed,), aa=True)
     before = answer.answer[0]

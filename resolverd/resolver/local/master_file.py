@@ -10,6 +10,7 @@ import dns.transaction
 import dns.zone
 import dns.zonefile
 
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.names import Name, from_text, lower, to_text
 from resolverd.wire.rrset import RRset
@@ -61,7 +62,7 @@ def _rrsets(zone: dns.zone.Zone) -> list[RRset]:
         else:
             rtype = int(rdataset.rdtype)
             found[name, rtype] = RRset(from_text(name.to_text()), rtype, rdataset.ttl, datas)
-    return [rrset._replace(sigs=signatures.get(key, ())) for key, rrset in found.items()]
+    return [replace(rrset, sigs=signatures.get(key, ())) for key, rrset in found.items()]
 
 
 class _Zone(dns.zone.Zone):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from resolverd import bounds
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.zone import LocalAnswer
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
@@ -79,4 +80,4 @@ class LocalZones:
 
 def joined(chain: tuple[RRset, ...], answer: Answer) -> Answer:
     """The answer behind aliases; whose name was asked says whether it is authoritative (RFC 1035 §4.1.1)."""
-    return answer._replace(answer=(*chain, *answer.answer), aa=True) if chain else answer
+    return replace(answer, answer=(*chain, *answer.answer), aa=True) if chain else answer

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import MAX_NAME, Name, is_subdomain, lower, parent
@@ -69,7 +70,7 @@ class AuthZone:
         if found is None:
             return LocalAnswer(Answer(codes.NOERROR, authority=self._authority, aa=True))
         continue_at = lower(rdata.target(codes.CNAME, found.rdatas[0])) if found.rtype != rtype else None
-        return LocalAnswer(Answer(codes.NOERROR, (found._replace(owner=name),), aa=True), continue_at)
+        return LocalAnswer(Answer(codes.NOERROR, (replace(found, owner=name),), aa=True), continue_at)
 
     def holds(self, name: Name) -> bool:
         """Whether there are records under exactly this name (lower case)."""
@@ -123,4 +124,4 @@ class AuthZone:
 
 def _denying(soa: RRset) -> RRset:
     """The SOA as negative answers carry it (RFC 2308 §3)."""
-    return soa._replace(ttl=min(soa.ttl, rdata.soa(soa.rdatas[0]).minimum))
+    return replace(soa, ttl=min(soa.ttl, rdata.soa(soa.rdatas[0]).minimum))

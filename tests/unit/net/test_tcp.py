@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from resolverd import bounds
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text
@@ -243,7 +244,7 @@ async def test_connections_are_bounded(exchange: Awaited, monkeypatch: pytest.Mo
 
     async with Authority(tcp=serve) as authority:
         for number in range(20):
-            ask = tcp(authority)._replace(server=Server(IPv4Address(HOST), authority.port, f"n{number}"))
+            ask = replace(tcp(authority), server=Server(IPv4Address(HOST), authority.port, f"n{number}"))
             assert good(await exchange.exchange(ask))
             await asyncio.sleep(0.001)
         assert authority.connections == 20
@@ -381,7 +382,7 @@ async def test_such_servers_are_remembered_in_bounded_number(exchange: Awaited, 
     async with Authority(tcp=closing_behind_the_first) as authority:
         for number in range(5):
             server = Server(IPv4Address(HOST), authority.port, f"n{number}")
-            asks = [tcp(authority, f"w{each}.example")._replace(server=server) for each in range(3)]
+            asks = [replace(tcp(authority, f"w{each}.example"), server=server) for each in range(3)]
             assert all(map(good, await asyncio.gather(*(exchange.exchange(ask) for ask in asks))))
     assert len(exchange.tcp._unshared) == 2
 

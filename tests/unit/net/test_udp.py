@@ -16,6 +16,7 @@ from resolverd import bounds
 from resolverd.metrics import Counters
 from resolverd.net import udp
 from resolverd.resolver.driver import Driver
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Race, Raced, Reply, Server, Transport
 from resolverd.wire.names import from_text, lower
@@ -102,8 +103,8 @@ async def test_a_repetition_is_the_same_packet_from_the_same_port(exchange: Awai
         for _ in range(2):
             await asyncio.wait_for(arrived.wait(), 2)
             arrived.clear()
-            assert not exchange.again(ask._replace(qtype=28)), "another question is not under way"
-            assert exchange.again(ask._replace(timeout=1.0))
+            assert not exchange.again(replace(ask, qtype=28)), "another question is not under way"
+            assert exchange.again(replace(ask, timeout=1.0))
         reply = await waiting
         assert not exchange.again(ask), "it is over"
     assert reply.message is not None

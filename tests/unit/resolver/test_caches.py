@@ -13,6 +13,7 @@ from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
 from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.names import from_text
@@ -133,7 +134,7 @@ NEWS = {
     "another type": (address(60), named(codes.TXT, b"\1x", 60), codes.A, "data"),
     "the denial of another type": (address(60), codes.MX, codes.A, "data"),
     "what may stand beside an alias": (named(codes.NSEC, b"\0\0\1\x40", 60), ALIAS, codes.NSEC, "data"),
-    "an alias that is not for later": (address(60), ALIAS._replace(ttl=0), codes.A, None),
+    "an alias that is not for later": (address(60), replace(ALIAS, ttl=0), codes.A, None),
     "a denial that is not for later": (address(60), "whole 0", codes.A, None),
 }
 
@@ -284,7 +285,7 @@ def test_the_closest_delegation_is_found_by_labels() -> None:
     assert cache.closest(from_text("notevil.com"), 0.0) is None
     assert delegation(100.0, "ns.evil.com").addresses(from_text("ns.evil.com")) == (IPv4Address("9.9.9.9"),)
     for zone in ("a.com", "b.com"):
-        cache.put(delegation(100.0, "ns.x")._replace(zone=from_text(zone)), 0.0)
+        cache.put(replace(delegation(100.0, "ns.x"), zone=from_text(zone)), 0.0)
     assert len(cache) == 2
     assert cache.closest(EVIL, 0.0) is None
 
@@ -319,7 +320,7 @@ def test_caches_that_are_superseded_keep_nothing_and_grow_no_more() -> None:
     for number in range(3000):
         name = from_text(f"{number}.example")
         caches.rrsets.put(RRset(name, codes.TXT, 300, (b"x" * 400,)), Trust.ANSWER, 0.0, name)
-        caches.delegations.put(delegation(100.0, "ns.x")._replace(zone=name), 0.0)
+        caches.delegations.put(replace(delegation(100.0, "ns.x"), zone=name), 0.0)
     old, new = caches, caches.succeed(2 * bounds.SUPERSEDED_CACHE, 10**6, 86400)
     assert (len(old.rrsets), old.rrsets.size, len(old.delegations), old.delegations.size) == (0, 0, 0, 0)
     assert new.rrsets.get(name, codes.TXT, 1.0) is not None
@@ -329,6 +330,6 @@ def test_caches_that_are_superseded_keep_nothing_and_grow_no_more() -> None:
     for number in range(3000):
         name = from_text(f"{number}.late.example")
         old.rrsets.put(RRset(name, codes.TXT, 300, (b"x" * 400,)), Trust.ANSWER, 0.0, name)
-        old.delegations.put(delegation(100.0, "ns.x")._replace(zone=name), 0.0)
+        old.delegations.put(replace(delegation(100.0, "ns.x"), zone=name), 0.0)
     assert max(old.rrsets.size, old.delegations.size) <= bounds.SUPERSEDED_CACHE
     assert new.rrsets.get(name, codes.TXT, 1.0) is None

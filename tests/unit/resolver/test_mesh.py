@@ -13,6 +13,7 @@ from virtualtime import virtual
 from resolverd import bounds
 from resolverd.resolver.iterator.budget import QueryBudget, exchange
 from resolverd.resolver.mesh import Timeouts
+from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, First, Server, Transport
 from resolverd.wire.names import ROOT, from_text
@@ -89,7 +90,7 @@ async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_pat
     ask = Ask(Server(ip_address("45.1.0.1")), WWW, codes.A, Transport.UDP, 1.0)
 
     def core(timeout: float):  # type: ignore[no-untyped-def]
-        return (yield from exchange(QueryBudget(resolver.clock.monotonic()), ask._replace(timeout=timeout), WWW))
+        return (yield from exchange(QueryBudget(resolver.clock.monotonic()), replace(ask, timeout=timeout), WWW))
 
     replies = await asyncio.gather(*(resolver.parts.mesh.run(core(timeout)) for timeout in (1.0, 0.9, 2.0)))
     assert all(reply.message is not None for reply in replies)
