@@ -6,42 +6,70 @@ with a list's health, a quota or an override.
 """
 
 from array import array
-from collections import OrderedDict
+from collections import deque
 from struct import Struct
 
 from resolverd.generation import Generation
 from resolverd.wire.names import Name, lower
 
 _TTL = Struct("!I")
-_OVERHEAD = 560
+_OVERHEAD = 480
 """Octets that an entry costs beside its strings."""
+_SECOND_CHANCES = 16
+"""Used replies that are passed over while room is made for one: the work that a reply can make has an end."""
 
 
 class _Packet:
-    __slots__ = ("aged", "body", "expires", "fresh", "name", "offsets", "size", "stored")
+    __slots__ = ("body", "due", "expires", "key", "name", "offsets", "used")
 
-    def __init__(self, body: bytes, offsets: tuple[int, ...], name: Name, now: float, expires: float, size: int):
-        self.fresh = body
+    def __init__(self, key: bytes | str, body: bytes, offsets: tuple[int, ...], name: Name, now: float, expires: float):
+        self.key = key
         self.body = body
         self.offsets = array("H", offsets)
+        """Those of the TTLs in the body."""
         self.name = name
-        self.stored = self.aged = now
+        self.due = min(now + 1.0, expires)
+        """When its TTLs have to be counted down again, or it expires."""
         self.expires = expires
-        self.size = size
+        self.used = False
+        """Whether it was asked for since it was last passed over."""
+
+    @property
+    def size(self) -> int:
+        return len(self.key) + len(self.body) + 2 * len(self.offsets) + len(self.name) + _OVERHEAD
+
+    def count_down(self, now: float) -> None:
+        """Take the whole seconds that have passed from its TTLs."""
+        seconds = int(now - self.due) + 1
+        body = self.body
+        if len(self.offsets) == 1:
+            at = self.offsets[0]
+            (ttl,) = _TTL.unpack_from(body, at)
+            self.body = body[:at] + _TTL.pack(max(ttl - seconds, 0)) + body[at + 4 :]
+        else:
+            counted = bytearray(body)
+            for at in self.offsets:
+                (ttl,) = _TTL.unpack_from(body, at)
+                _TTL.pack_into(counted, at, max(ttl - seconds, 0))
+            self.body = bytes(counted)
+        self.due = min(self.due + seconds, self.expires)
 
 
 class PacketCache:
-    """Replies by query octets, least recently used out when `size` octets are exceeded.
+    """Replies by query octets; when `size` octets are exceeded, those go that were not used of late (second chance).
 
-    `generation`: that of what replies are made of. Every flush is another, so that no reply from before it is kept after it.
-    `limit` may be changed, and counts from the next reply on.
+    What has expired stays until there is a new reply in its place, or no room. `generation`: that of what replies are made of.
+    Every flush is another, so that no reply from before it is kept after it. `limit` may be changed, and counts from the next
+    reply on.
     """
 
     def __init__(self, size: int):
         self.generation = Generation()
         self.limit = size
         self._size = 0
-        self._entries: OrderedDict[bytes | str, _Packet] = OrderedDict()
+        self._entries: dict[bytes | str, _Packet] = {}
+        self._queue: deque[_Packet] = deque()
+        """The entries, in the order in which they are looked at when there is no room."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,16 +80,15 @@ class PacketCache:
         return self._size
 
     def get(self, key: bytes | str, now: float) -> bytes | None:
-        """The reply's octets behind the ID, its TTLs aged to within a second; None if there is none or it has expired."""
+        """The reply's octets behind the ID, its TTLs counted down to the second; None if there is none or it has expired."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if now >= entry.expires:
-            self._drop(key)
-            return None
-        if now - entry.aged >= 1.0:
-            self._age(entry, now)
-        self._entries.move_to_end(key)
+        if now >= entry.due:
+            if now >= entry.expires:
+                return None
+            entry.count_down(now)
+        entry.used = True
         return entry.body
 
     def put(
@@ -73,15 +100,29 @@ class PacketCache:
         """
         if begun != self.generation.number:
             return
-        if key in self._entries:
-            self._drop(key)
-        size = len(key) + 2 * len(reply) + 2 * len(offsets) + len(name) + _OVERHEAD
-        body = reply[2:]
-        self._entries[key] = _Packet(body, tuple(at - 2 for at in offsets), lower(name), now, now + lifetime, size)
-        self._size += size
+        made = _Packet(key, reply[2:], tuple(at - 2 for at in offsets), lower(name), now, now + lifetime)
+        known = self._entries.get(key)
+        if known is None:
+            self._entries[key] = made
+            self._queue.append(made)
+            self._size += made.size
+        else:
+            self._size += made.size - known.size
+            known.body, known.offsets, known.due, known.expires = made.body, made.offsets, made.due, made.expires
+        if self._size > self.limit:
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        passed = 0
         while self._size > self.limit:
-            _, oldest = self._entries.popitem(last=False)
-            self._size -= oldest.size
+            oldest = self._queue.popleft()
+            if oldest.used and now < oldest.expires and passed < _SECOND_CHANCES:
+                passed += 1
+                oldest.used = False
+                self._queue.append(oldest)
+            else:
+                del self._entries[oldest.key]
+                self._size -= oldest.size
 
     def flush(self, name: Name | None = None) -> int:
         """Forget the replies about a name (at any type), or all; how many."""
@@ -89,23 +130,14 @@ class PacketCache:
         if name is None:
             count = len(self._entries)
             self._entries.clear()
+            self._queue.clear()
             self._size = 0
             return count
         wanted = lower(name)
-        keys = [key for key, entry in self._entries.items() if entry.name == wanted]
-        for key in keys:
-            self._drop(key)
-        return len(keys)
-
-    def _drop(self, key: bytes | str) -> None:
-        self._size -= self._entries.pop(key).size
-
-    @staticmethod
-    def _age(entry: _Packet, now: float) -> None:
-        elapsed = int(now - entry.stored)
-        body = bytearray(entry.fresh)
-        for at in entry.offsets:
-            (ttl,) = _TTL.unpack_from(body, at)
-            _TTL.pack_into(body, at, max(ttl - elapsed, 0))
-        entry.body = bytes(body)
-        entry.aged = now
+        flushed = [entry for entry in self._queue if entry.name == wanted]
+        for entry in flushed:
+            del self._entries[entry.key]
+            self._size -= entry.size
+        if flushed:
+            self._queue = deque(entry for entry in self._queue if entry.name != wanted)
+        return len(flushed)

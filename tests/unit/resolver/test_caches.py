@@ -4,7 +4,7 @@ import struct
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resolverd import bounds
@@ -238,7 +238,25 @@ def test_packets_age_and_expire() -> None:
     assert cache.get(b"key", 1100.2) == reply(1, 200)[2:]
     assert cache.get(b"key", 1299.9) == reply(1, 1)[2:]
     assert cache.get(b"key", 1300.0) is None
-    assert cache.size == 0
+    size = cache.size
+    cache.put(b"key", reply(2, 300), (6,), WWW, 1300.0, 300, 0)
+    assert (len(cache), cache.size) == (1, size), "in the place of what had expired"
+    assert cache.get(b"key", 1301.0) == reply(2, 299)[2:]
+
+
+@example([10, 6], 1.5, [300])
+@given(st.lists(st.integers(0, 40), max_size=20), st.floats(0.1, 30), st.lists(st.integers(0, 2**31 - 1), max_size=4))
+def test_ttls_are_counted_down_to_the_second_however_often_a_packet_is_asked_for(
+    tenths: list[int], lifetime: float, ttls: list[int]
+) -> None:
+    cache = PacketCache(10**6)
+    body = b"HEAD" + b"".join(struct.pack("!IH", ttl, 7) for ttl in ttls)
+    cache.put(b"key", b"ID" + body, tuple(6 + 6 * number for number in range(len(ttls))), WWW, 1000.0, lifetime, 0)
+    now = 10000
+    for step in tenths:
+        now += step
+        aged = b"HEAD" + b"".join(struct.pack("!IH", max(ttl - (now - 10000) // 10, 0), 7) for ttl in ttls)
+        assert cache.get(b"key", now / 10) == (aged if now / 10 < 1000.0 + lifetime else None)
 
 
 def test_packets_are_flushed_by_name_in_any_letter_case() -> None:
@@ -259,6 +277,45 @@ def test_packets_stay_within_their_size() -> None:
     assert cache.size <= 10_000
     assert cache.get(b"99", 0.0) is not None
     assert cache.get(b"0", 0.0) is None
+
+
+def test_packets_that_are_used_stay_while_others_come_and_go() -> None:
+    cache = PacketCache(100_000)
+    for number in range(10_000):
+        cache.put(str(number).encode(), reply(1, 300), (6,), WWW, 0.0, 300, 0)
+        if number % 20 == 0:
+            assert cache.get(b"0", 0.0) is not None
+    assert cache.size <= 100_000
+    assert len(cache) > 100
+    assert cache.get(b"9000", 0.0) is None
+
+
+def test_room_for_one_packet_is_little_work_though_all_are_in_use() -> None:
+    def full(count: int) -> PacketCache:
+        cache = PacketCache(100_000)
+        for number in range(count):
+            cache.put(b"%03d" % number, reply(1, 300), (6,), WWW, 0.0, 300, 0)
+            assert cache.get(b"%03d" % number, 0.0) is not None
+            assert cache.size <= 100_000
+        return cache
+
+    room = len(full(999))
+    assert len(full(room)) == room
+    cache = full(room + 1)
+    gone = [number for number in range(room + 1) if cache.get(b"%03d" % number, 0.0) is None]
+    assert gone != [0], "not all were passed over until the first was not in use any more"
+    assert len(gone) == 1
+
+
+def test_an_expired_packet_goes_before_one_in_use() -> None:
+    cache = PacketCache(2000)
+    cache.put(b"short", reply(1, 1), (6,), WWW, 0.0, 1, 0)
+    cache.put(b"long", reply(1, 300), (6,), WWW, 0.0, 300, 0)
+    assert cache.get(b"short", 0.5) is not None
+    assert cache.get(b"long", 0.5) is not None
+    for number in range(5):
+        cache.put(b"%d" % number, reply(1, 300), (6,), WWW, 2.0, 300, 0)
+    assert cache.get(b"long", 2.0) is not None
 
 
 EVIL = from_text("evil.com")
