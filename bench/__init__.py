@@ -8,7 +8,8 @@ lab's namespaces.
 `harness`       what a case is, and how its servers take turns; how to write one
 `cases`         the cases, a module a subject
 `measure`       cores, CPU time, memory, versions
-`dnsperf`       a load of DNS questions
+`dnsperf`       a load of DNS questions; `policy_load`: of policy requests; `newcomers`: an internet with new clients
+`peers`         peers' configurations, where the lab's are not what is wanted; each line with its reason
 `results`       the JSON lines, field by field; several runs put together
 `render`, `plot`   tables, the page and its pictures
 =============  ==================================================================================================
@@ -17,7 +18,7 @@ Some that compare nothing, or need longer than a run of all cases may, are comma
 
 - `bounds` the costliest work that strangers make beside ordinary work; `calls` what paths pass through
 - `internet` names of an internet in bad shape: packets lost, servers dead, far away or late
-- `policy`, `stacks`, `client`, `cold` verdicts, SMTP sessions and names beside the tutorial's programs
+- `client`, `cold` RCPT with ten lists, and names, beside the tutorial's programs
 - `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
 - `zones` own lists beside rbldnsd, `greylist` a million triplets, `kills` stores that are killed and damaged
 """

@@ -20,7 +20,7 @@ import dns.message
 import dns.query
 
 from bench.measure import in_the_lab, machine, table
-from bench.policy import stream
+from bench.policy_load import new_triplets
 from tests.lab.daemon import Daemon, fresh, until
 from tests.lab.lab import Lab
 from tests.lab.namespace import ROOT, LabError, Side, use_nameserver
@@ -110,7 +110,7 @@ def count(lab: Lab, checkout: Path) -> dict[str, Passed]:
         # Names that the zone denies: each costs one query, as one that exists does.
         misses = [lambda number=number: ask(f"none-{number}.honest-mail.com.") for number in range(TIMES)]
         out["miss"] = counted.passed(misses)
-        (packet,) = stream(1, "new")
+        packet = next(new_triplets())
         request(packet)
         time.sleep(1.5)  # the delay of greylisting
         request(packet)

@@ -9,6 +9,7 @@ from typing import Self
 from tests.lab import namespace, wire
 from tests.lab.daemon import Daemon, until
 from tests.lab.lists import LISTS
+from tests.lab.model import World
 from tests.lab.namespace import LabError, Side, localise, use_nameserver
 from tests.lab.nsd import nsd
 from tests.lab.postfix import DOMAIN, Postfix
@@ -26,7 +27,7 @@ RECIPIENT = f"anna@{DOMAIN}"
 class Lab:
     """The fake internet, started; a context manager that ends everything it holds, last started first."""
 
-    def __init__(self, rtt: float = 0.0) -> None:
+    def __init__(self, rtt: float = 0.0, world: World = WORLD) -> None:
         """Make the internet, `rtt` seconds of round trip away from the mail server's side."""
         if not namespace.inside():
             raise LabError("not inside a lab's namespaces: python -m tests.lab enter -- COMMAND")
@@ -37,13 +38,13 @@ class Lab:
         if rtt:
             self.internet = namespace.split()
             self._started(wire.between(self.mail, self.internet, rtt))
-        localise(self.internet, WORLD.local_addresses())
+        localise(self.internet, world.local_addresses())
         self.nsd = {
-            program: nsd(program, WORLD.addresses(program), {zone.name: WORLD.zone_text(zone) for zone in zones},
+            program: nsd(program, world.addresses(program), {zone.name: world.zone_text(zone) for zone in zones},
                          self.internet)
-            for program, zones in WORLD.carried.items() if not program.startswith("list ")
+            for program, zones in world.carried.items() if not program.startswith("list ")
         }
-        self.lists = {each.zone: ListServer(each, WORLD.addresses(each.program), self.internet) for each in LISTS}
+        self.lists = {each.zone: ListServer(each, world.addresses(each.program), self.internet) for each in LISTS}
 
     def __enter__(self) -> Self:
         servers: list[Daemon | ListServer] = [*self.nsd.values(), *self.lists.values()]

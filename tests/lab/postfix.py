@@ -11,6 +11,7 @@ The variants are the ways in which a mail server can use the service, and the tu
 * `postscreen`: postscreen in front, with the lines of contrib/postfix, and nothing asked by smtpd.
 * `parts`: an unchanged main.cf that asks parts of lists, and lists about what they do not list.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
+* `bare`: nothing is asked of anybody: what a session takes by itself.
 """
 
 from __future__ import annotations
@@ -87,6 +88,10 @@ smtpd_recipient_restrictions = {_ACCEPT_OURS},
 """,
     "guarded": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client zen.spamhaus.org
+""",
+    "bare": f"""
+smtpd_peername_lookup = no
+smtpd_recipient_restrictions = {_ACCEPT_OURS}
 """,
 }
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from tests.lab.daemon import Daemon, fresh
@@ -14,16 +15,20 @@ from tests.lab.namespace import ROOT, Side
 URL = "http://127.0.0.1:11333"
 
 
-def rspamd(side: Side) -> Daemon:
-    """Make an rspamd that asks the nameserver of resolv.conf."""
+LOGGING = 'type = "console";\nlevel = "info";\ndebug_modules = ["monitored", "rbl"];\n'
+
+
+def rspamd(side: Side, local: Path = ROOT / "contrib" / "rspamd", logging: str = LOGGING) -> Daemon:
+    """Make an rspamd with one worker that asks the nameserver of resolv.conf; `local` is laid over Debian's configuration."""
     directory = fresh("rspamd")
     shutil.chown(directory, "_rspamd", "_rspamd")
-    local = directory / "etc" / "local.d"
-    shutil.copytree(ROOT / "contrib" / "rspamd" / "local.d", local)
-    (local / "logging.inc").write_text('type = "console";\nlevel = "info";\ndebug_modules = ["monitored", "rbl"];\n')
-    (local / "worker-normal.inc").write_text('bind_socket = "127.0.0.1:11333";\ncount = 1;\n')
+    shutil.copytree(local, directory / "etc")
+    parts = directory / "etc" / "local.d"
+    parts.mkdir(exist_ok=True)
+    (parts / "logging.inc").write_text(logging)
+    (parts / "worker-normal.inc").write_text('bind_socket = "127.0.0.1:11333";\ncount = 1;\n')
     for other in ("controller", "proxy", "fuzzy"):
-        (local / f"worker-{other}.inc").write_text("enabled = false;\ncount = 0;\n")
+        (parts / f"worker-{other}.inc").write_text("enabled = false;\ncount = 0;\n")
     names = {"LOCAL_CONFDIR": directory / "etc", "DBDIR": directory, "RUNDIR": directory, "LOGDIR": directory}
     argv = ["rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd", *(f"--var={name}={value}" for name, value in names.items())]
     return Daemon("rspamd", argv, side, ready)

@@ -6,7 +6,7 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.policy import REQUEST
+from bench.policy_load import Sender, request
 from tests.lab.lab import Lab
 from tests.lab.resolverd import CONFIG, resolverd
 
@@ -16,11 +16,10 @@ REQUESTS = 1000
 
 def _wait(number: int) -> float:
     """Seconds for the verdict on a client that no list has been asked about, up to the two hundredth."""
-    request = REQUEST.format(address=f"203.0.113.{number % 200 + 30}", name="mail.honest-mail.com", domain="gardening-club.org",
-                             letters=f"a{number}", number=number, phase=1)  # fmt: skip
+    client = Sender(f"203.0.113.{number % 200 + 30}", "mail.honest-mail.com", "gardening-club.org")
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", 10023), 10) as sock:
-        sock.sendall(request.encode())
+        sock.sendall(request(client, number))
         assert sock.recv(4096).startswith(b"action=")
     return time.monotonic() - began
 
