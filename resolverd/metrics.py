@@ -5,21 +5,27 @@ Label values come from closed sets (list ids, check codes, RCODEs), never from n
 
 from collections import defaultdict
 
+_NONE = (0,)
+
 
 class Counters:
     """A bag of named counters. Names are without the ``resolverd_`` prefix and ``_total`` suffix."""
 
     def __init__(self) -> None:
-        self._values: defaultdict[tuple[str, tuple[tuple[str, str], ...]], int] = defaultdict(int)
+        self._counts: defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = defaultdict(lambda: [0])
+
+    def count(self, name: str, /, **labels: str) -> list[int]:
+        """The count of `name` with these labels, the only item of a list: to be raised there by whoever counts each packet."""
+        return self._counts[name, tuple(sorted(labels.items()))]
 
     def add(self, name: str, amount: int = 1, /, **labels: str) -> None:
         """Count `amount` more of `name` with these labels."""
-        self._values[name, tuple(sorted(labels.items()))] += amount
+        self._counts[name, tuple(sorted(labels.items()))][0] += amount
 
     def get(self, name: str, /, **labels: str) -> int:
         """The count so far; 0 for what never happened."""
-        return self._values.get((name, tuple(sorted(labels.items()))), 0)
+        return self._counts.get((name, tuple(sorted(labels.items()))), _NONE)[0]
 
     def snapshot(self) -> list[tuple[str, dict[str, str], int]]:
         """(name, labels, value) of everything counted, in order of name."""
-        return [(name, dict(labels), value) for (name, labels), value in sorted(self._values.items())]
+        return [(name, dict(labels), value) for (name, labels), [value] in sorted(self._counts.items()) if value]

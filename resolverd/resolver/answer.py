@@ -32,14 +32,20 @@ class LocalData(Protocol):
         ...
 
 
+class _NoLocalData:
+    """No local zones."""
+
+    def __init__(self) -> None:
+        self.table = LocalZones()
+
+
 class Resolve:
     """The `ports.Resolver` that checks, lists and clients share."""
 
     def __init__(self, builtin: BuiltinZones | None, mesh: Mesh, local_zones: LocalData | None = None):
         self.builtin = builtin
         self._mesh = mesh
-        self._local_zones = local_zones
-        self._none = LocalZones()
+        self.local_zones = local_zones if local_zones is not None else _NoLocalData()
 
     def known(self, name: Name, rtype: int) -> Answer | None:
         """The answer, where it needs no query."""
@@ -83,7 +89,7 @@ class Resolve:
 
     @property
     def _table(self) -> LocalZones:
-        return self._local_zones.table if self._local_zones is not None else self._none
+        return self.local_zones.table
 
     def _walk(self, name: Name, rtype: int) -> Generator[Name, Answer, Answer]:
         """Yields the names that have to be recursed for, takes their answers, returns the whole."""

@@ -1,5 +1,6 @@
 """A question from its arrival to its Answer, as an ordered list of steps; the first that knows, answers.
 
+0. `reply`: what an own list alone tells is answered from the packet, as the steps below would.
 1. `_not_for_us`: other classes, transfers, meta types: nothing below is meant for them.
 2. DNSBL zones (the combined zone, guarded lists): before memory, or a cached denial of ``internal`` would hide them.
 3. built-in zones and memory (`resolver.answer`).
@@ -10,6 +11,8 @@
 from typing import Protocol
 
 from resolverd.resolver.answer import Resolve
+from resolverd.resolver.local.replies import LocalReplies
+from resolverd.resolver.local.table import LocalZones
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
@@ -33,6 +36,10 @@ class DnsblZones(Protocol):
         """Whether the name (lower case) is one of theirs."""
         ...
 
+    def touches(self, zone: Name) -> bool:
+        """Whether they own a name at or below a zone (lower case), or filter answers about one."""
+        ...
+
     async def answer(self, name: Name, rtype: int, *, loopback: bool) -> Answer | None:
         """What they say; None for a name that is no list question after all, which is then resolved."""
         ...
@@ -48,6 +55,15 @@ class Answerer:
     def __init__(self, zones: DnsblZones | None, resolve: Resolve):
         self._zones = zones
         self._resolve = resolve
+        self._replies = LocalReplies(LocalZones())
+
+    def reply(self, packet: bytes) -> bytes | None:
+        """The reply to a packet where an own list alone tells it; None where the question has to be read."""
+        table = self._resolve.local_zones.table
+        if table is not self._replies.table:
+            touches = self._zones.touches if self._zones is not None else None
+            self._replies = LocalReplies(table, [zone.origin for zone in table if touches is not None and touches(zone.origin)])
+        return self._replies.reply(packet)
 
     def try_cached(self, query: Query) -> Answer | None:
         """The answer, where it needs no waiting; None where `answer` has to be awaited."""

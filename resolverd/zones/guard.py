@@ -88,6 +88,14 @@ class GuardTable:
             domain: _ERRORS + tuple(pattern for pattern, _ in entry.codes.errors) for domain, entry in catalogue.operators.items()
         }
 
+        ends = self._zones.keys() | self._key_zones.keys() | self._key_domains | self._operators.keys()
+        self._ends = frozenset(ends)
+        self._above_ends = frozenset(above for zone in ends for above in ancestors(zone))
+
+    def touches(self, zone: Name) -> bool:
+        """Whether a name at or below a zone (lower case) may be a question to a list, or have an `answer_filter`."""
+        return zone in self._above_ends or any(above in self._ends for above in ancestors(zone))
+
     @property
     def zones(self) -> frozenset[Name]:
         """The zones below which lists live: to be asked with full names, since list servers deny empty non-terminals."""

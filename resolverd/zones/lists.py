@@ -92,6 +92,11 @@ class ListZones:
         """Whether the name (lower case) is answered here: at or below the origin, or a question to a guarded list."""
         return is_subdomain(name, self._origin) or (self._guard is not None and self._guard.find(name) is not None)
 
+    def touches(self, zone: Name) -> bool:
+        """Whether any name at or below a zone (lower case) is answered here, or answers about it `filtered`."""
+        around = is_subdomain(zone, self._origin) or is_subdomain(self._origin, zone)
+        return around or (self._guard is not None and self._guard.touches(zone))
+
     async def answer(self, name: Name, rtype: int, *, loopback: bool = False) -> Answer | None:
         """What is said at a name (lower case), within 2 s; None for one that is not answered here.
 

@@ -4,5 +4,6 @@
 - `files`: local zones read behind the start and anew when they change
 - `table`: the closest local zone of a name           - `local_zone`: a master file and lists as one zone
 - `zone`: a zone held in memory: data, aliases, wildcards, delegations, empty non-terminals, denials, each with its SOA
+- `replies`: replies about entries of lists, from a question's octets
 - `master_file`: zone text to RRsets (dnspython)      - `rbldnsd`: lists in rbldnsd's formats
 """

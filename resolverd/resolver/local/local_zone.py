@@ -12,7 +12,7 @@ from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, lower
 from resolverd.wire.rrset import RRset
 
-_ANY = b"\x01*"
+_ANY_LABEL = b"\x01*"
 _NO_SUCH_RECORD = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_OTHER, "the zone's files do not name one"),), keep=False)
 
 
@@ -32,8 +32,8 @@ class LocalZone:
         self._has_master = records is not None
         self.zone = AuthZone(self.origin, records if records is not None else self._apex())
         self._has_ip4 = any(each.is_ip4 for each in self.lists)
-        # Without a master file there is nothing below the apex but lists: one denial serves every name.
-        self._denial = None if self._has_master else self.zone.ask(_ANY + self.origin, codes.A)
+        self.denial = self.zone.ask(_ANY_LABEL + self.origin, codes.A) if self.zone.is_bare else None
+        """What the master file says of every name below the apex; None where it has something to say there."""
 
     def __len__(self) -> int:
         """Records and entries."""
@@ -52,7 +52,7 @@ class LocalZone:
             return self.zone.ask(name, rtype)
         asked = lookup_key(name, self.origin, has_ip4=self._has_ip4)
         listings = [(each, listing) for each in self.lists if (listing := each.find(asked)) is not None]
-        said = self._denial or self.zone.ask(name, rtype, wildcards=not listings)
+        said = self.denial or self.zone.ask(name, rtype, wildcards=not listings)
         if said.continue_at is not None:
             return said
         if listings:

@@ -21,7 +21,7 @@ class LocalZones:
 
     def __init__(self, zones: Iterable[LocalZone] = (), delegated_away: Iterable[Name] = ()):
         self._zones = {zone.origin: zone for zone in zones}
-        self._delegated_away = frozenset(delegated_away)
+        self.delegated_away = frozenset(delegated_away)
 
     def __len__(self) -> int:
         return len(self._zones)
@@ -37,7 +37,7 @@ class LocalZones:
             zone = self._zones.get(name)
             if zone is not None:
                 return zone
-            if name in self._delegated_away or not name[0]:
+            if name in self.delegated_away or not name[0]:
                 return None
             name = name[1 + name[0] :]
 

@@ -72,6 +72,11 @@ class AuthZone:
         continue_at = lower(rdata.target(codes.CNAME, found.rdatas[0])) if found.rtype != rtype else None
         return LocalAnswer(Answer(codes.NOERROR, (replace(found, owner=name),), aa=True), continue_at)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing below the apex, so that one denial serves every name there."""
+        return len(self._names) == 1 and codes.DNAME not in self._names[self.origin]
+
     def holds(self, name: Name) -> bool:
         """Whether there are records under exactly this name (lower case)."""
         return bool(self._names.get(name))

@@ -70,6 +70,7 @@ class Responder:
         self.answerer = answerer
         self.redactor = redactor
         self.keep = keep
+        self._answers = [counters.count("dns_answers", rcode=codes.rcode_text(rcode)) for rcode in range(16)]
 
     def refuse(self, packet: bytes, admission: AccessDecision) -> bytes | None:
         """The reply to a client that may not ask, or not now; None for what deserves silence."""
@@ -86,6 +87,10 @@ class Responder:
 
     def try_cached(self, packet: bytes, udp: bool) -> bytes | Query | None:
         """The reply where it needs no waiting, the question where `answer` has to be awaited, or None for silence."""
+        reply = self.answerer.reply(packet)
+        if reply is not None:
+            self._answers[reply[3] & 15][0] += 1
+            return reply
         query = peek(packet)
         if query is None:
             return None

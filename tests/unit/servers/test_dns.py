@@ -218,6 +218,9 @@ class Telling(Answerer):
     def __init__(self) -> None:
         pass
 
+    def reply(self, packet: bytes) -> bytes | None:
+        return None
+
     def try_cached(self, query: Query) -> Answer | None:
         data = next(ANSWERS).to_bytes(4)
         return Answer(codes.NOERROR, (RRset(query.qname, query.qtype, 300, (data,)),))

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 from scriptedlists import CATALOGUE, specs
 
-from resolverd.wire.names import from_text
+from resolverd.wire.names import ancestors, from_text, to_text
 from resolverd.zones.guard import GuardTable, unused
 
 KEY = "sentinelkey"
@@ -166,3 +166,15 @@ def test_every_zone_has_an_operator_or_one_list_only():
         for zone in (*part.zones, *part.key_zones):
             assert CATALOGUE.dead_at(zone) is None
             assert not any(zone in (entry.zone, entry.key_zone) for entry in CATALOGUE.entries.values())
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in QUESTIONS] + ["x.y.spamhaus.org", "4.3.2.1.x.uribl.com"])
+def test_zones_around_a_question_or_a_filtered_answer_are_touched(name):
+    name = from_text(name)
+    assert TABLE.find(name) is not None or TABLE.answer_filter(name) is not None
+    assert [to_text(zone) for zone in ancestors(name) if not TABLE.touches(zone)] == []
+
+
+@pytest.mark.parametrize("name", ["example.com", "other.example.net", "rbl.example.org", "zen.spamhaus.org.example.com"])
+def test_zones_apart_are_not_touched(name):
+    assert not TABLE.touches(from_text(name))

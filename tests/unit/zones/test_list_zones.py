@@ -14,17 +14,26 @@ from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride, OverrideStore
 from resolverd.policy.client_names import ClientNames
+from resolverd.resolver.local.local_zone import LocalZone
+from resolverd.resolver.local.rbldnsd import FORMATS
+from resolverd.resolver.local.table import LocalZones
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Security
+from resolverd.zones.answer import Answerer
 from resolverd.zones.guard import GuardTable, unused
 from resolverd.zones.lists import ListZones, ZoneRules
 from resolverd.zones.override_lookup import OverrideLookup
 
 ORIGIN = "rbl.internal"
 LISTED = ["127.0.0.2", "127.0.1.1"]
+
+
+class Own:
+    def __init__(self, table):
+        self.table = table
 
 
 class World:
@@ -583,3 +592,14 @@ def test_names_that_are_not_ours():
     w = World()
     for name in ("example.com", "internal", "xrbl.internal", "zen.spamhaus.org", "www.spamhaus.org", "."):
         assert not w.zones.owns(from_text(name))
+
+
+@virtual
+async def test_lists_of_ones_own_that_are_asked_as_lists_are_not_answered_past_the_engine():
+    async with world(mine={"zone": "mine.example", "kinds": ["ip4"], "action": "block"}) as w:
+        data = FORMATS["ip4set"]([b"1.2.3.4\n"], 0, 0)
+        origins = ["mine.example", "sub.mine.example", "internal", "bl.rbl.internal", "zen.spamhaus.org", "other.example"]
+        w.resolver.local_zones = Own(LocalZones(LocalZone(from_text(each), None, [data]) for each in origins))
+        answerer = Answerer(w.zones, w.resolver)
+        questions = [b"id\1\0\0\1\0\0\0\0\0\0" + from_text(f"4.3.2.1.{each}") + b"\0\1\0\1" for each in origins]
+        assert [each for each, question in zip(origins, questions, strict=True) if answerer.reply(question)] == ["other.example"]

@@ -3,7 +3,7 @@
 - `key`: a name below a list's origin, as the address or the part of one that it spells
 - `directives`: the ``$`` lines        - `values`: A values and TXT templates
 - `reader`: what all formats share, line by line       - `addresses`: the ways to write an address or a range
-- `ip4set`, `iptrie`, `dnset`: the formats              - `intervals`, `nametable`: how their entries are kept
+- `ip4set`, `iptrie`, `dnset`: the formats              - `intervals`, `buckets`, `nametable`: how their entries are kept
 - `dataset`: a list, read
 
 An entry that cannot be read is passed over with a warning, as rbldnsd does; only a file of which no entry can be read,

@@ -2,13 +2,19 @@
 
 from abc import ABC, abstractmethod
 from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple
+from struct import Struct
+from typing import Final, NamedTuple
 
 from resolverd.resolver.local.rbldnsd.directives import Head
 from resolverd.resolver.local.rbldnsd.key import LookupKey
 from resolverd.resolver.local.rbldnsd.reader import Faults, LineReader
 from resolverd.resolver.local.rbldnsd.values import expand
+from resolverd.wire import codes
 from resolverd.wire.names import to_text
+
+_RECORD = Struct("!HHIH")
+UNDECIDED: Final = -1
+"""Instead of a value's number: `find` and `is_above` have to say."""
 
 
 class Listing(NamedTuple):
@@ -30,6 +36,7 @@ class Dataset(ABC):
         self.head: Head = reader.directives.head()
         self.size = size
         self._values = reader.values
+        self._a_record = _RECORD.pack(codes.A, codes.IN, self.head.ttl, 4)
 
     @abstractmethod
     def find(self, key: LookupKey) -> Listing | None:
@@ -38,6 +45,18 @@ class Dataset(ABC):
     @abstractmethod
     def is_above(self, key: LookupKey) -> bool:
         """Whether there are listings below the name, so that it exists (RFC 8020 §2)."""
+
+    @abstractmethod
+    def number_of(self, prefix: bytes) -> int:
+        """The number of the one value of a name, given as what stands in front of the origin (lower case, without an end).
+
+        `EXCLUDED` for a name that is not listed and below which nothing is, `UNDECIDED` for all that takes longer to tell.
+        The octets come as they were sent: if they are no labels, that is `UNDECIDED`.
+        """
+
+    def a_record(self, number: int) -> bytes:
+        """The A record of a value, without its owner."""
+        return self._a_record + self._values.address(number)
 
     def addresses(self, listing: Listing) -> list[bytes]:
         """The A records' octets."""

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable
 
-from resolverd.resolver.local.rbldnsd.dataset import Dataset, Listing
+from resolverd.resolver.local.rbldnsd.dataset import UNDECIDED, Dataset, Listing
 from resolverd.resolver.local.rbldnsd.key import LookupKey
 from resolverd.resolver.local.rbldnsd.nametable import NameTable
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
@@ -28,6 +28,24 @@ class DnSet(Dataset):
         self._names = names
         self._packed = packed
         self._more = more
+
+    def number_of(self, prefix: bytes) -> int:
+        """That of a name with one entry, or below one wildcard; the same order as that of `find`."""
+        find, packed, more = self._names.find, self._packed, self._more
+        at = find(prefix)
+        if at >= 0:
+            entry = packed[at]
+            if at in more or (entry & _ABOVE and not (entry & _EXACT and entry >> _FLAGS)):
+                return UNDECIDED
+            if entry & _EXACT:
+                return entry >> _FLAGS
+        name = prefix
+        while (following := 1 + name[0]) < len(name) and 1 < following <= 1 + MAX_LABEL:
+            name = name[following:]
+            at = find(name)
+            if at >= 0 and packed[at] & _BELOW:
+                return packed[at] >> _FLAGS if at not in more else UNDECIDED
+        return EXCLUDED if 1 < following == len(name) <= 1 + MAX_LABEL else UNDECIDED
 
     def find(self, key: LookupKey) -> Listing | None:
         """The entries of the name; without any, those of the closest wildcard above it. An exclusion among them wins."""

@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from heapq import merge
 
+from resolverd.resolver.local.rbldnsd.buckets import Buckets, buckets
 from resolverd.resolver.local.rbldnsd.key import AddressRange
 from resolverd.resolver.local.rbldnsd.values import EXCLUDED
 
@@ -45,6 +46,7 @@ class Prefixes:
             out.append(network, number)
             around.append((network | (1 << self._bits - length) - 1, number))
         out.close(around, 1 << self._bits)
+        out.finish()
         self._rows = bytearray()
         return out, doubled
 
@@ -63,6 +65,7 @@ class Intervals:
         """The upper halves of IPv6 addresses; IPv4 has none."""
         self._low = array("Q" if bits > 32 else "I")
         self._numbers = array("I")
+        self._index = Buckets(0, array("I"))
 
     def append(self, begin: int, number: int) -> None:
         """The next interval; at the beginning of the one before, it takes its place."""
@@ -85,14 +88,18 @@ class Intervals:
             if end + 1 < 1 << self._bits:
                 self.append(end + 1, around[-1][1] if around else _NOTHING)
 
+    def finish(self) -> None:
+        """No more will come."""
+        self._index = buckets(self._high, 64) if self._bits > 32 else buckets(self._low, 32)
+
     def at(self, address: int) -> int:
         """The number of an address's value."""
-        at = self._index(address)
+        at = self._place(address)
         return self._numbers[at] if at >= 0 else _NOTHING
 
     def has_any(self, key_range: AddressRange) -> bool:
         """Whether any address of a span has a value. No two neighbours have the same, so the second step is the last."""
-        at = max(self._index(key_range.low), 0)
+        at = max(self._place(key_range.low), 0)
         while at < len(self._numbers) and self._begin(at) <= key_range.high:
             if self._numbers[at] != _NOTHING:
                 return True
@@ -102,12 +109,19 @@ class Intervals:
     def _begin(self, at: int) -> int:
         return self._high[at] << 64 | self._low[at] if self._high else self._low[at]
 
-    def _index(self, address: int) -> int:
+    def _place(self, address: int) -> int:
+        """Which interval holds an address; -1 if it is in front of the first."""
+        shift, starts = self._index
         if self._bits == 32:
-            return bisect_right(self._low, address) - 1
-        high = address >> 64
-        first = bisect_left(self._high, high)
-        return bisect_right(self._low, address & _HALF, first, bisect_right(self._high, high, first)) - 1
+            upper = address >> shift
+            return bisect_right(self._low, address, starts[upper], starts[upper + 1]) - 1
+        high, low = address >> 64, address & _HALF
+        upper = high >> shift
+        begin = starts[upper]
+        last = bisect_right(self._high, high, begin, starts[upper + 1]) - 1
+        if last < begin or self._high[last] != high or self._low[last] <= low:
+            return last
+        return bisect_right(self._low, low, bisect_left(self._high, high, begin, last), last) - 1
 
 
 def in_order(rows: bytes | bytearray, width: int) -> Iterator[bytes]:

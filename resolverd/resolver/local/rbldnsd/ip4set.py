@@ -6,14 +6,16 @@ them answers for all. So an entry for a /25 stands beside one for a /32 in it, b
 
 import sys
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, range4
-from resolverd.resolver.local.rbldnsd.dataset import Dataset, Listing
+from resolverd.resolver.local.rbldnsd.buckets import Buckets, buckets
+from resolverd.resolver.local.rbldnsd.dataset import UNDECIDED, Dataset, Listing
 from resolverd.resolver.local.rbldnsd.intervals import in_order
-from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
+from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey, address4, is_none4
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
 
 _SHIFTS = (0, 8, 16, 24)
@@ -22,28 +24,48 @@ _BATCH = 1 << 13
 _OCTETS = {b"%d" % number: number for number in range(256)}
 
 
+class _Level(NamedTuple):
+    """Networks of one length: `shift` bits shorter than an address."""
+
+    shift: int
+    networks: "array[int]"
+    numbers: "array[int]"
+    buckets: Buckets
+
+
 class Ip4Set(Dataset):
-    """Per level, sorted rows of network number (upper half) and number of the value (lower half)."""
+    """Per level, sorted network numbers, and beside each the number of its value."""
 
     is_ip4 = True
 
-    def __init__(self, reader: LineReader, size: int, levels: tuple["array[int]", ...]):
+    def __init__(self, reader: LineReader, size: int, levels: "tuple[_Level, ...]"):
         """Raises BadDataset where nothing could be read."""
         super().__init__(reader, size)
-        self._levels = [(shift, rows) for shift, rows in zip(_SHIFTS, levels, strict=True) if rows]
+        self._levels = tuple(level for level in levels if level.networks)
+
+    def number_of(self, prefix: bytes) -> int:
+        """That of an address with one entry; what is none, nor a part of one, is not listed."""
+        address = address4(prefix)
+        if address < 0:
+            return EXCLUDED if is_none4(prefix) else UNDECIDED
+        for level_shift, networks, numbers, (shift, starts) in self._levels:
+            network = address >> level_shift
+            upper = network >> shift
+            end = starts[upper + 1]
+            at = bisect_left(networks, network, starts[upper], end)
+            if at < end and networks[at] == network:
+                return numbers[at] if at + 1 == end or networks[at + 1] != network else UNDECIDED
+        return EXCLUDED
 
     def find(self, key: LookupKey) -> Listing | None:
         """The listing of an address."""
         if key.ip4 is None or not key.ip4.is_address:
             return None
         address = key.ip4.low
-        for shift, rows in self._levels:
-            network = address >> shift
-            at = bisect_left(rows, network << 32)
-            numbers = []
-            while at < len(rows) and rows[at] >> 32 == network:
-                numbers.append(rows[at] & 0xFFFFFFFF)
-                at += 1
+        for level in self._levels:
+            network = address >> level.shift
+            begin = bisect_left(level.networks, network)
+            numbers = level.numbers[begin : bisect_right(level.networks, network, begin)]
             if numbers:
                 return None if EXCLUDED in numbers else Listing(tuple(numbers), address)
         return None
@@ -53,9 +75,9 @@ class Ip4Set(Dataset):
         return key.ip4 is not None and not key.ip4.is_address and self._has_any(key.ip4)
 
     def _has_any(self, key_range: AddressRange) -> bool:
-        for shift, rows in self._levels:
-            at = bisect_left(rows, key_range.low >> shift << 32)
-            if at < len(rows) and rows[at] >> 32 <= key_range.high >> shift:
+        for level in self._levels:
+            at = bisect_left(level.networks, key_range.low >> level.shift)
+            if at < len(level.networks) and level.networks[at] <= key_range.high >> level.shift:
                 return True
         return False
 
@@ -83,7 +105,7 @@ def parse_addresses(lines: Iterable[bytes], modified: int, now: float) -> Ip4Set
             for shift, network in _networks(low, high):
                 rows[shift // 8] += network.to_bytes(4) + number.to_bytes(4)
             size += 1
-    return Ip4Set(reader, size, tuple(_packed(each) for each in rows))
+    return Ip4Set(reader, size, tuple(_level(shift, each) for shift, each in zip(_SHIFTS, rows, strict=True)))
 
 
 def _entry(reader: LineReader, line: bytes) -> tuple[int, int, int] | None:
@@ -112,13 +134,15 @@ def _networks(low: int, high: int) -> Iterator[tuple[int, int]]:
         low += 1 << shift
 
 
-def _packed(rows: bytearray) -> "array[int]":
-    packed = array("Q")
+def _level(shift: int, rows: bytearray) -> _Level:
+    networks, numbers = array("I"), array("I")
     ordered = in_order(rows, _WIDTH)
     last = b""
     while batch := list(islice(ordered, _BATCH)):
-        packed.frombytes(b"".join(row for row, before in zip(batch, [last, *batch], strict=False) if row != before))
+        packed = array("I", b"".join(row for row, before in zip(batch, [last, *batch], strict=False) if row != before))
+        if sys.byteorder == "little":
+            packed.byteswap()
+        networks += packed[::2]
+        numbers += packed[1::2]
         last = batch[-1]
-    if sys.byteorder == "little":
-        packed.byteswap()
-    return packed
+    return _Level(shift, networks, numbers, buckets(networks, 32 - shift))

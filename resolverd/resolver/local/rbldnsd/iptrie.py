@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from resolverd.resolver.local.rbldnsd.addresses import IP4_TOKEN, IP6_TOKEN, cidr4, cidr6
-from resolverd.resolver.local.rbldnsd.dataset import Dataset, Listing
+from resolverd.resolver.local.rbldnsd.dataset import UNDECIDED, Dataset, Listing
 from resolverd.resolver.local.rbldnsd.intervals import Intervals, Prefixes
-from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey
+from resolverd.resolver.local.rbldnsd.key import AddressRange, LookupKey, address4, address6, is_none4, is_none6
 from resolverd.resolver.local.rbldnsd.reader import EXCLUDED, LineReader, excluded
 
 
@@ -17,6 +17,13 @@ class IpTrie(Dataset):
         super().__init__(reader, size)
         self._intervals = intervals
         self.is_ip4 = ip4
+
+    def number_of(self, prefix: bytes) -> int:
+        """That of an address; what is none, nor a part of one, is not listed."""
+        address = address4(prefix) if self.is_ip4 else address6(prefix)
+        if address >= 0:
+            return self._intervals.at(address)
+        return EXCLUDED if (is_none4 if self.is_ip4 else is_none6)(prefix) else UNDECIDED
 
     def find(self, key: LookupKey) -> Listing | None:
         """The listing of an address."""

@@ -39,6 +39,11 @@ class Values:
         begin, end = self._starts[number], self._starts[number + 1]
         return Value(bytes(self._blob[begin : begin + 4]), bytes(self._blob[begin + 4 : end]))
 
+    def address(self, number: int) -> bytes:
+        """A value's address alone."""
+        begin = self._starts[number]
+        return bytes(self._blob[begin : begin + 4])
+
     def number(self, value: Value) -> int:
         """The number of a value, new or old."""
         number = self._numbers.get(value)
