@@ -20,5 +20,5 @@ Some that compare nothing, or need longer than a run of all cases may, are comma
 - `internet` names of an internet in bad shape: packets lost, servers dead, far away or late
 - `client`, `cold` RCPT with ten lists, and names, beside the tutorial's programs
 - `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
-- `zones` own lists beside rbldnsd, `greylist` a million triplets, `kills` stores that are killed and damaged
+- `zones` own lists beside rbldnsd, `kills` stores that are killed and damaged
 """

@@ -79,9 +79,9 @@ class Log(NamedTuple):
     entries: Mapping[str, dict[str, str]]
 
 
-def generate(seed: int = 1) -> Log:
-    """The log: 95 % spam; two thirds of the spam's clients on zen, a third without names, 15 % of its domains on dbl; two fifths
-    of the good clients on dnswl."""
+def generate(seed: int = 1, count: int = CONNECTIONS) -> Log:
+    """The log of so many connections, as dense as that of all. 95 % are spam; of its clients two thirds are on zen, a third has
+    no name, 15 % of its domains are on dbl; two fifths of the good clients are on dnswl."""
     rng = random.Random(seed)
     entries: dict[str, dict[str, str]] = {ZEN: {}, DBL: {}, DNSWL: {}}
     spam_domains = [f"offer{n}.com" for n in range(2000)]
@@ -103,7 +103,7 @@ def generate(seed: int = 1) -> Log:
             entries[DNSWL][address] = "127.0.5.1"
     crowds = {True: (spammers, _zipf(len(spammers), 0.9)), False: (senders, _zipf(len(senders), 1.1))}
     connections = []
-    for at in sorted(rng.uniform(0, HOURS * 3600) for _ in range(CONNECTIONS)):
+    for at in sorted(rng.uniform(0, HOURS * 3600 * count / CONNECTIONS) for _ in range(count)):
         crowd, weights = crowds[rng.random() < 0.95]
         client = rng.choices(crowd, cum_weights=weights)[0]
         connections.append(Connection(at, client, f"x@{rng.choice(client.domains)}"))

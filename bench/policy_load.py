@@ -56,7 +56,7 @@ sender={letters}@{client.domain}
 recipient=anna@our-company.org
 recipient_count=0
 queue_id=
-instance={number:x}.{salt}
+instance={number:x}.a
 size=2048
 etrn_domain=
 stress=
@@ -76,10 +76,14 @@ policy_context=
 """All that Postfix 3.7 sends."""
 
 
-def request(client: Sender, number: int, salt: str = "a") -> bytes:
-    """The request about the triplet of a number. Senders are told apart by letters: Postgrey takes all numbers for the same."""
-    letters = "".join(chr(97 + int(digit)) for digit in str(number))
-    return _REQUEST.format(client=client, letters=letters, number=number, salt=salt, port=40000 + number % 20000).encode()
+def letters(number: int) -> str:
+    """A number as a mailbox: Postgrey takes all digits for the same."""
+    return "".join(chr(97 + int(digit)) for digit in str(number))
+
+
+def request(client: Sender, number: int) -> bytes:
+    """The request about the triplet of a number."""
+    return _REQUEST.format(client=client, letters=letters(number), number=number, port=40000 + number % 20000).encode()
 
 
 def new_triplets() -> Iterator[bytes]:

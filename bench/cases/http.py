@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bench.cases.policy import PRODUCTION
 from bench.harness import OURS, RATE, Case, Figures, Turns, at_least, spending
 from bench.measure import serving
-from bench.policy_load import CONNECTIONS, MEDIAN, SENDERS, TAIL
+from bench.policy_load import CONNECTIONS, MEDIAN, SENDERS, TAIL, letters
 from tests.lab import rspamd
 from tests.lab.daemon import Daemon
 from tests.lab.lab import Lab
@@ -57,7 +57,7 @@ def verdicts() -> Iterator[Request]:
         client = SENDERS[number % len(SENDERS)]
         attributes = {
             "client_address": client.address, "client_name": client.name, "reverse_client_name": client.name,
-            "helo_name": client.name, "sender": f"{_letters(number)}@{client.domain}", "recipient": "anna@our-company.org",
+            "helo_name": client.name, "sender": f"{letters(number)}@{client.domain}", "recipient": "anna@our-company.org",
             "instance": f"{number:x}.a",
         }  # fmt: skip
         yield Request("/v1/verdict", {"Content-Type": "application/json"}, json.dumps(attributes))
@@ -67,14 +67,10 @@ def messages() -> Iterator[Request]:
     """The same for rspamd."""
     for number in range(DISTINCT):
         client = SENDERS[number % len(SENDERS)]
-        sender = f"{_letters(number)}@{client.domain}"
+        sender = f"{letters(number)}@{client.domain}"
         headers = {"IP": client.address, "Helo": client.name, "Hostname": client.name, "From": sender,
                    "Rcpt": "anna@our-company.org", "Queue-Id": f"{number:X}"}
         yield Request("/checkv2", headers, MESSAGE.format(**client._asdict(), sender=sender, number=number))
-
-
-def _letters(number: int) -> str:
-    return "".join(chr(97 + int(digit)) for digit in str(number))
 
 
 def script(name: str, requests: Iterator[Request]) -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from itertools import islice
 
 import pytest
 
-from bench.cases import http
+from bench.cases import http, triplets
 from bench.harness import Spent
 from bench.newcomers import newcomers, world_with
-from bench.policy_load import MEDIAN, TAIL, Load, new_triplets
+from bench.policy_load import MEDIAN, TAIL, Load, letters, new_triplets
+from resolverd.greylist.triplet import network, triplet
 from tests.lab.namespace import LabError
 
 WRK = """\
@@ -68,3 +70,10 @@ def test_new_clients_lead_back_to_themselves() -> None:
     pointers = "".join(zone.records for name, zone in world.zones.items() if name.endswith("in-addr.arpa"))
     assert all(f"PTR {each.name}.\n" in pointers for each in clients)
     assert len({each.domain for each in clients}) == len({each.address for each in clients}) == 8
+
+
+def test_both_programs_are_asked_for_the_triplets_that_were_written() -> None:
+    """What fills the files makes keys by itself, as a million of them through the daemon's own code would take a minute."""
+    mine = {triplet(network(ip_address(each.address)), f"{letters(number)}@{each.domain}", "anna@our-company.org")
+            for number in range(300) for each in [triplets.client(number)]}  # fmt: skip
+    assert mine == set(triplets.keys(300))
