@@ -309,6 +309,10 @@ STORE_HOT: Final = 20_000
 """Records kept at hand, some 8 MB."""
 STORE_HOT_OCTETS: Final = 512
 """Octets of a value kept at hand; larger ones are read when they are asked for."""
+STORE_FILTER_LEAST: Final = 1 << 20
+"""Octets of the filter that knows which keys are not in the file; with three keys in ten octets it is wrong once in sixty."""
+STORE_FILTER: Final = 8 << 20
+"""As large as it gets: enough for a full file, whose keys are strangers' choice; beyond, it lets more be looked up."""
 STORE_JOBS: Final = 2000
 """Reads waiting for one of the store's threads; beyond, mail passes at once (a disk that hangs during a spam wave)."""
 STORE_CHANGES: Final = 1000

@@ -14,6 +14,7 @@
 import re
 from collections.abc import AsyncIterator
 from enum import Enum
+from functools import lru_cache
 from math import isnan
 from typing import Final, NamedTuple, Protocol
 
@@ -133,6 +134,7 @@ def address(table: str, key: bytes) -> bytes:
     return prefix(table) + key
 
 
+@lru_cache(64)
 def prefix(table: str) -> bytes:
     """What the addresses of a table begin with. Raises ValueError for a name with NUL, which would reach into another."""
     if "\0" in table:

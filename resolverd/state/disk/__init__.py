@@ -1,6 +1,7 @@
 """The store in a file: write-behind, with a hot table in front of it.
 
 - `store`: what is asked · `writer`: the one thread that writes · `reader`: the one that reads meanwhile · `jobs`: their queues
+- `key_filter`: what is surely not in the file
 - `sqlite_file`: the file: diskcache, bytes only · `upgrade`: files of earlier versions
 - `recovery`: what can be read of a file that was set aside · `pending`: in its place while it cannot be written
 """

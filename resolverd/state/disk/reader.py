@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from typing import Any, Final, TypeVar
 
 from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue
@@ -20,6 +21,10 @@ from resolverd.state.disk.jobs import Jobs
 from resolverd.state.disk.sqlite_file import LOCK_TIMEOUT, BytesOnly, decode
 from resolverd.state.disk.sqlite_file import QUERY as _QUERY
 from resolverd.state.disk.writer import complete, fail
+
+T = TypeVar("T")
+
+_KEYS: Final = "SELECT key FROM Cache WHERE raw = 1 AND typeof(key) = 'blob' AND key >= ? ORDER BY key LIMIT ?"
 
 
 class Reader:
@@ -30,7 +35,7 @@ class Reader:
         self._file = file
         self._generation = generation
         self._loop = asyncio.get_running_loop()
-        self._jobs: Jobs[bytes] = Jobs()
+        self._jobs: Jobs[Callable[[sqlite3.Connection], Any]] = Jobs()
         self._connection: sqlite3.Connection | None = None
         self._opened = -1
         self._disk = BytesOnly(str(file.parent))
@@ -43,8 +48,15 @@ class Reader:
 
         Raises StoreError at once where too many reads wait already.
         """
-        done: asyncio.Future[StoredValue | None] = self._loop.create_future()
-        self._jobs.put(address, done)
+        return self._submit(lambda connection: self._read(connection, address))
+
+    def keys(self, first: bytes, count: int) -> asyncio.Future[list[bytes]]:
+        """Up to so many addresses from the first on, in order; none at the end. As `read` otherwise."""
+        return self._submit(lambda connection: [key for (key,) in connection.execute(_KEYS, (first, count))])
+
+    def _submit(self, read: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(read, done)
         return done
 
     async def stop(self) -> None:
@@ -55,9 +67,9 @@ class Reader:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            address, done = job
+            read, done = job
             try:
-                complete(self._loop, done, self._read_or_close(address), None)
+                complete(self._loop, done, self._read_or_close(read), None)
             except Exception as error:
                 fail(self._loop, done, error, self._counters)
         try:
@@ -65,21 +77,24 @@ class Reader:
         finally:
             complete(self._loop, self._ended, None, None)
 
-    def _read_or_close(self, address: bytes) -> StoredValue | None:
+    def _read_or_close(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return self._read(address)
+            return read(self._open())
         except Exception:
             self._close()
             raise
 
-    def _read(self, address: bytes) -> StoredValue | None:
+    def _open(self) -> sqlite3.Connection:
         if self._connection is None or self._opened != self._generation():
             self._close()
             self._opened = self._generation()
             # mode=ro: it neither writes nor makes checkpoints, not even as the last one that closes the file.
             where = f"{self._file.absolute().as_uri()}?mode=ro"
             self._connection = sqlite3.connect(where, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None)
-        row = self._connection.execute(_QUERY, (address,)).fetchone()
+        return self._connection
+
+    def _read(self, connection: sqlite3.Connection, address: bytes) -> StoredValue | None:
+        row = connection.execute(_QUERY, (address,)).fetchone()
         if row is None:
             return None
         mode, filename, value = row

@@ -1,6 +1,7 @@
 """A store in a file that never makes the event loop wait: write-behind, a hot table, and threads behind both.
 
-A read sees what is not yet written first, then a bounded table of what was used last, then asks the reading thread. Writes are
+A read sees a bounded table of what was used last, then what is not yet written, then a filter which knows what is surely not in
+the file, and only then asks the reading thread. Writes are
 collected for `FLUSH_INTERVAL` seconds and go to the file in one transaction. If the process dies, that is what is lost. If the
 machine dies, what the system had not yet written of the WAL goes too; the file stays consistent (WAL, synchronous NORMAL).
 
@@ -20,6 +21,7 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
 from resolverd.state.base import UNREAD, Entry, Store, StoredValue, Unread, address
+from resolverd.state.disk.key_filter import KeyFilter
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadOnlyFile, SqliteFile, is_environment, reason
@@ -39,6 +41,8 @@ RETRY = 1.0
 RETRY_BATCH = 100
 """Records in a batch after one that failed: a full disk that has some room again takes some, at little cost if it has none."""
 SCAN_PAGE = 200
+FILTER_PAGE = 500
+"""Keys read in one go for the filter."""
 
 log = logging.getLogger(__name__)
 
@@ -62,30 +66,44 @@ class DiskStore(InProcess):
         self._timer: asyncio.TimerHandle | None = None
         self._hot: OrderedDict[bytes, StoredValue | None] = OrderedDict()
         self._sweep: asyncio.Future[int] | None = None
+        self._filter: KeyFilter | None = None
+        self._learning: KeyFilter | None = None
         self._failing = False
         self._closed = False
+        self._learn(bounds.STORE_FILTER_LEAST)
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """The value as last put; None if there is none or it has expired."""
-        self._check_open()
         at = address(table, key)
-        known, held = self._in_memory(at)
-        if not known:
+        held = self._known(at)
+        if held is UNREAD:
             read = await self._read(at)
             # What was put or deleted meanwhile is newer than what the thread saw.
-            known, held = self._in_memory(at)
-            if not known:
+            held = self._known(at)
+            if held is UNREAD:
                 held = read
                 self._keep_hot(at, read)
         return held.value if held is not None and now < held.expires else None
 
     def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
-        """As `get`, of what is at hand in memory."""
-        self._check_open()
-        known, held = self._in_memory(address(table, key))
-        if not known:
+        """As `get`, of what is in memory, or surely nowhere."""
+        held = self._known(address(table, key))
+        if held is UNREAD:
             return UNREAD
         return held.value if held is not None and now < held.expires else None
+
+    def _known(self, at: bytes) -> StoredValue | Unread | None:
+        """What stands there, where that is known without asking a thread."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        held = self._hot.get(at, UNREAD)
+        if held is not UNREAD:
+            self._hot.move_to_end(at)
+            return held
+        for waiting in (self._unwritten, self._writing):
+            if at in waiting:
+                return waiting[at]
+        return UNREAD if self._filter is None or self._filter.may_hold(at) else None
 
     async def _read(self, at: bytes) -> StoredValue | None:
         reading = self._reader.read(at)
@@ -98,7 +116,10 @@ class DiskStore(InProcess):
         """Remember the value until `expires`."""
         at, held = address(table, key), base.stored_value(value, expires)
         self._change(at, held)
-        self._keep_hot(at, held)
+        if self._filter is not None:
+            self._filter.add(at)
+        if self._learning is not None:
+            self._learning.add(at)
         self._changed(table, key, value, expires)
 
     def has_room(self) -> bool:
@@ -109,7 +130,6 @@ class DiskStore(InProcess):
         """Forget the record."""
         at = address(table, key)
         self._change(at, None)
-        self._keep_hot(at, None)
         self._changed(table, key, None)
 
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
@@ -132,6 +152,8 @@ class DiskStore(InProcess):
     def sweep(self, now: float) -> None:
         """Begin to remove some of what has expired, unless the last sweep is still at it."""
         self._check_open()
+        if self._filter is None or self._filter.added > len(self._filter) // 2:
+            self._learn(bounds.STORE_FILTER_LEAST if self._filter is None else 4 * len(self._filter))
         if self._sweep is None:
             self._sweep = self._worker.submit(lambda file: file.sweep(now), bounded=False)
             self._sweep.add_done_callback(self._swept)
@@ -161,16 +183,6 @@ class DiskStore(InProcess):
         if self._closed:
             raise StoreError("the store is closed")
 
-    def _in_memory(self, at: bytes) -> tuple[bool, StoredValue | None]:
-        """Whether it is known without asking the thread what stands there, and what."""
-        for waiting in (self._unwritten, self._writing):
-            if at in waiting:
-                return True, waiting[at]
-        if at not in self._hot:
-            return False, None
-        self._hot.move_to_end(at)
-        return True, self._hot[at]
-
     def _keep_hot(self, at: bytes, held: StoredValue | None) -> None:
         """Keep at hand what stands there, or that nothing does: who reads it is soon to write it."""
         if held is not None and len(held.value) > bounds.STORE_HOT_OCTETS:
@@ -186,10 +198,12 @@ class DiskStore(InProcess):
         if len(self._unwritten) + len(self._writing) >= self._max_unwritten and at not in self._unwritten:
             raise StoreError(f"{self._max_unwritten} records wait to be written, no room for more")
         self._unwritten[at] = held
-        self._write_in(FLUSH_INTERVAL)
+        self._keep_hot(at, held)
+        if self._timer is None and self._batch is None:
+            self._write_in(FLUSH_INTERVAL)
 
     def _write_in(self, seconds: float) -> None:
-        if self._timer is None and self._batch is None:
+        if self._timer is None:
             self._timer = self._loop.call_later(seconds, self._write)
 
     def _write(self) -> asyncio.Future[None]:
@@ -238,6 +252,34 @@ class DiskStore(InProcess):
             log.warning("removing expired records: %s", error)
         else:
             self._counters.add("store_expired", sweep.result())
+
+
+    def _learn(self, octets: int) -> None:
+        """Begin a filter of all keys of the file, and of what is put meanwhile, unless there is one being made or no larger."""
+        octets = min(octets, bounds.STORE_FILTER)
+        if self._learning is None and (self._filter is None or octets > len(self._filter)):
+            self._learning = KeyFilter(octets)
+            for at in (*self._writing, *self._unwritten):
+                self._learning.add(at)
+            self._learn_from(b"", self._learning)
+
+    def _learn_from(self, first: bytes, made: KeyFilter) -> None:
+        """Have the keys from `first` on read, a page at a time, and added."""
+
+        def learn(page: asyncio.Future[list[bytes]]) -> None:
+            if self._closed or page.exception() is not None:
+                self._learning = None  # `sweep` begins again
+            elif keys := page.result():
+                for at in keys:
+                    made.add(at)
+                self._learn_from(keys[-1] + b"\0", made)
+            else:
+                self._filter, self._learning = made, None
+
+        try:
+            self._reader.keys(first, FILTER_PAGE).add_done_callback(learn)
+        except StoreError:  # too many wait for the disk
+            self._learning = None
 
 
 async def open_store(

@@ -18,8 +18,10 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import Change, Entry, Store, address
+from resolverd.state.base import UNREAD, Change, Entry, Store, address
 from resolverd.state.disk import sqlite_file
+from resolverd.state.disk import store as disk_store
+from resolverd.state.disk.key_filter import KeyFilter
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import BytesOnly, SqliteFile
@@ -538,11 +540,11 @@ class Stuck:
             monkeypatch.setattr(kind, name, self._hanging(getattr(kind, name)))
 
     def _hanging(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        def hang(of: object, at: bytes) -> Any:
-            self.read.append(at)
+        def hang(*given: Any) -> Any:
+            self.read.append(given[-1])
             self.started.set()
             self.go.wait(10)
-            return read(of, at)
+            return read(*given)
 
         return hang
 
@@ -559,6 +561,7 @@ async def test_behind_a_disk_that_hangs_stand_only_those_who_wait(
         store = await open_store(state, Counters())
         assert isinstance(store, PendingStore) is pending
         jobs = store._worker._jobs if isinstance(store, PendingStore) else store._reader._jobs  # type: ignore[attr-defined]
+        await learnt(store)
         stuck = Stuck(monkeypatch)
 
         async def get(number: int) -> bytes | None:
@@ -640,8 +643,15 @@ async def test_room_for_what_can_be_done_without(state: Path, monkeypatch: pytes
     await pending.close()
 
 
+async def learnt(store: Store) -> None:
+    """Wait until it is known what is not in the file."""
+    while isinstance(store, DiskStore) and store._learning is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
 async def test_that_nothing_is_there_is_known_as_well(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(state, 3)
+    monkeypatch.setattr(KeyFilter, "may_hold", lambda self, key: True)
     store = await open_store(state, Counters())
     stuck = Stuck(monkeypatch)
     stuck.go.set()
@@ -654,6 +664,77 @@ async def test_that_nothing_is_there_is_known_as_well(state: Path, monkeypatch: 
     assert await store.cas("t", b"none", None, b"v", NOW, LATER)
     assert await store.get("t", b"none", NOW) == b"v"
     assert len(stuck.read) == 1
+    await store.close()
+
+
+# -- what is surely not in the file -----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=20)), st.sampled_from([1, 16, 1024]))
+def test_a_filter_forgets_no_key(keys: list[bytes], octets: int) -> None:
+    made = KeyFilter(octets)
+    for number, key in enumerate(keys):
+        made.add(key)
+        assert all(made.may_hold(each) for each in keys[: number + 1])
+    assert made.added <= len(set(keys))
+
+
+def test_a_filter_is_seldom_wrong() -> None:
+    made = KeyFilter(1 << 14)
+    for number in range(5000):
+        made.add(b"in %d" % number)
+    assert sum(made.may_hold(b"out %d" % number) for number in range(10_000)) < 500
+
+
+async def test_of_what_is_not_in_the_file_nobody_waits_for_the_disk(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_store, "FILTER_PAGE", 7)
+    await filled(state, 100)
+    store = await open_store(state, Counters())
+    assert store.known("t", b"none", NOW) is UNREAD, "the file has not been looked at"
+    store.put("t", b"meanwhile", b"v", LATER)
+    await learnt(store)
+    monkeypatch.setattr(bounds, "STORE_HOT", 0)
+    store.put("t", b"since", b"v", LATER)
+    await store.flush()
+    for key in (*(b"%d" % number for number in range(100)), b"meanwhile", b"since"):
+        assert store.known("t", key, NOW) is UNREAD, key
+        assert await store.get("t", key, NOW) is not None
+    assert [store.known("t", b"none %d" % number, NOW) for number in range(50)].count(None) > 45
+    await store.close()
+    with pytest.raises(StoreError):
+        store.known("t", b"none", NOW)
+
+
+async def test_where_the_file_cannot_be_looked_at_it_is_tried_again(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(state, 10)
+    with monkeypatch.context() as failing:
+        failing.setattr("resolverd.state.disk.reader._KEYS", "SELECT nonsense")
+        store = await open_store(state, Counters())
+        await learnt(store)
+    assert store.known("t", b"none", NOW) is UNREAD
+    assert await store.get("t", b"none", NOW) is None
+    store.sweep(NOW)
+    await learnt(store)
+    assert store.known("t", b"another", NOW) is None
+    await store.close()
+
+
+async def test_the_filter_grows_with_the_file_up_to_its_bound(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_FILTER_LEAST", 16)
+    monkeypatch.setattr(bounds, "STORE_FILTER", 256)
+    store = await open_store(state, Counters())
+    assert isinstance(store, DiskStore)
+    await learnt(store)
+    for number in range(1000):
+        store.put("t", b"%d" % number, b"v", LATER)
+    sizes = []
+    for _ in range(4):
+        store.sweep(NOW)
+        await learnt(store)
+        assert store._filter is not None
+        sizes.append(len(store._filter))
+        assert await store.get("t", b"7", NOW) == b"v"
+    assert sizes == [64, 256, 256, 256]
     await store.close()
 
 
