@@ -18,7 +18,7 @@ Some that compare nothing, or need longer than a run of all cases may, are comma
 
 - `bounds` the costliest work that strangers make beside ordinary work; `calls` what paths pass through
 - `internet` names of an internet in bad shape: packets lost, servers dead, far away or late
-- `client`, `cold` RCPT with ten lists, and names, beside the tutorial's programs
+- `cold` names of a whole internet, and the round trips that they take, beside Unbound and PowerDNS Recursor
 - `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
 - `zones` own lists beside rbldnsd, `kills` stores that are killed and damaged
 """

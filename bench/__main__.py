@@ -2,7 +2,7 @@
 
 ::
 
-    python -m bench [CASE…]          run these, or all; results are added to bench/results/results.jsonl
+    python -m bench [CASE…]          run these, or all that do not take long; results are added to bench/results/results.jsonl
     python -m bench --list           the cases
     python -m bench --render         write bench/RESULTS.md and its plots from the latest three results of each case
     python -m bench --results FILE   another file, with any of these
@@ -39,7 +39,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="all where none is named")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="all but the long ones where none is named")
     parser.add_argument("--list", action="store_true", help="name the cases")
     parser.add_argument("--render", action="store_true", help="render what the file of results has")
     parser.add_argument("--results", type=Path, default=BENCH / "results" / "results.jsonl", metavar="FILE")
@@ -54,14 +54,14 @@ def main(argv: list[str]) -> int:
     """Do as asked; give the exit status."""
     options = arguments(argv)
     if options.list:
-        print("\n".join(f"{case.name:24}{case.title}" for case in CASES.values()))
+        print("\n".join(f"{case.name:24}{case.title}{' (long)' * case.long}" for case in CASES.values()))
     elif options.render:
         render(results.latest(results.read(options.results), RUNS), BENCH / "RESULTS.md")
     elif namespace.inside():
         (name,) = options.cases
         results.append(options.results, measured(CASES[name], options.turns))
     else:
-        for name in options.cases or CASES:
+        for name in options.cases or [case.name for case in CASES.values() if not case.long]:
             run(CASES[name], options.results.resolve(), options.turns)
     return 0
 

@@ -92,6 +92,8 @@ class Case:
     turns: int = TURNS
     limit: float = 180.0
     """Seconds after which the case is ended and counts as failed."""
+    long: bool = False
+    """Takes minutes: runs only where it is named."""
     peers: tuple[str, ...] = ()
     """Programs whose versions belong to the result, beside resolverd's."""
     note: str = ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bench.cases import cached, http, lists, policy, session, triplets
+from bench.cases import cached, cold, combined, http, lists, policy, session, triplets
 from bench.harness import Case
 
-CASES: dict[str, Case] = {case.name: case for module in (cached, policy, triplets, http, session, lists) for case in module.CASES}
+_MODULES = (cached, cold, combined, policy, triplets, http, session, lists)
+
+CASES: dict[str, Case] = {case.name: case for module in _MODULES for case in module.CASES}
 """Every case by its name, in the order in which they are run and shown."""

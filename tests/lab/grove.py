@@ -75,6 +75,8 @@ class Grove:
         localise(self.internet, world.local_addresses())
         programs: dict[str, dict[str, str]] = {"empty": {}, "behind": {}}
         for program, zones in world.carried.items():
+            if program.startswith("list "):
+                continue                      # rbldnsd's (`rbldnsd.ListServer`)
             name = "behind" if program.startswith("fault ") else program
             programs.setdefault(name, {}).update({zone.name: world.zone_text(zone) for zone in zones})
         self.daemons += [
