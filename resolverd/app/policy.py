@@ -86,6 +86,7 @@ def policy_service(
         headers=headers,
         hit=book.count_hits,
         overrides_ready=book.ready,
+        overrides_loaded=book.is_ready,
         note=history.note,
         generation=Generation(lists, book.generation),
         hostname=hostname,

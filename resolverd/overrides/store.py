@@ -82,6 +82,10 @@ class OverrideStore:
         """From now on until `load` has ended, `ready` waits for it."""
         self._ready.clear()
 
+    def is_ready(self) -> bool:
+        """Whether what is stored has been taken up, as far as it can be."""
+        return self._ready.is_set()
+
     async def ready(self, patience: float | None) -> bool:
         """Whether what is stored has been taken up, as far as it can be; waits for that for some seconds at the most."""
         if not self._ready.is_set():

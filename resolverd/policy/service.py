@@ -98,7 +98,7 @@ class PolicyService:
     all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
     `hit` is called with the overrides that have counted. One made at reload takes over `headers` from the one before.
     `note` is called with each verdict on a recipient that counts. `overrides_ready` waits for so many seconds at the most, and
-    tells whether overrides have been read. `generation`: that of names, lists and overrides.
+    tells whether overrides have been read, as `overrides_loaded` does at once. `generation`: that of names, lists and overrides.
     """
 
     def __init__(
@@ -118,6 +118,7 @@ class PolicyService:
         headers: HeaderQueue | None = None,
         hit: Callable[[Sequence[OverrideMatch]], None] = lambda held: None,
         overrides_ready: Callable[[float], Awaitable[bool]] = _always,
+        overrides_loaded: Callable[[], bool] = lambda: True,
         note: Callable[[Verdict], None] = lambda verdict: None,
         generation: Generation | None = None,
     ) -> None:
@@ -131,23 +132,37 @@ class PolicyService:
         self._hostname = hostname
         self._hit = hit
         self._overrides_ready = overrides_ready
+        self._overrides_loaded = overrides_loaded
         self._note = note
         self.headers = headers if headers is not None else HeaderQueue()
         self._verdicts = verdicts
+
+    def try_verdict(self, attempt: Attempt, *, record: bool) -> Verdict | None:
+        """As `verdict_on`, where nothing has to be waited for; None, with nothing changed, where something has."""
+        if not self._overrides_loaded():
+            return None
+        attempt = _plain(attempt)
+        verdict = self._undecided(attempt, record)
+        return None if verdict is None else self._given(verdict, attempt, record)
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
         if not await self._overrides_ready(OVERRIDES_PATIENCE):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
         started = self._clock.monotonic()
-        ref = self._new_id()
+        attempt = _plain(attempt)
         try:
-            verdict = await self._verdict(attempt, ref, started, record)
+            verdict = self._undecided(attempt, record)
+            if verdict is None:
+                verdict = await self._verdict(attempt, self._new_id(), started, record)
         except Exception as error:
             logs.bug(log, self._counters, "policy", "no verdict could be made, the mail passes", error=error)
-            verdict = Verdict(ref, Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
-        if attempt.client_address is not None:
-            verdict = verdict._replace(client=unmapped(attempt.client_address))
+            verdict = Verdict(self._new_id(), Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
+        return self._given(verdict, attempt, record)
+
+    def _given(self, verdict: Verdict, attempt: Attempt, record: bool) -> Verdict:
+        """Keep and count the verdict."""
+        verdict = verdict._replace(client=attempt.client_address)
         self._verdicts.put(verdict, dry=not record)
         if record:
             self._count(verdict)
@@ -155,16 +170,17 @@ class PolicyService:
                 self._note(verdict)
         return verdict
 
-    async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:
-        if attempt.client_address is not None:
-            attempt = attempt._replace(client_address=unmapped(attempt.client_address))
-        attempt = attempt._replace(instance=attempt.message)
+    def _undecided(self, attempt: Attempt, record: bool) -> Verdict | None:
+        """The verdict where there is nothing to decide: the client is trusted, or the state is none that is judged."""
         if reason := bypass_reason(attempt, self._rules):
-            return Verdict(ref, Action.ACCEPT, 0, reason)
-        if attempt.protocol_state.upper() != "RCPT":
-            header = self._due(attempt, record) if attempt.protocol_state.upper() == "DATA" else ""
-            return Verdict(ref, Action.ACCEPT, 0, f"nothing to decide at {attempt.protocol_state}", header=header)
+            return Verdict(self._new_id(), Action.ACCEPT, 0, reason)
+        state = attempt.protocol_state.upper()
+        if state == "RCPT":
+            return None
+        header = self._due(attempt, record) if state == "DATA" else ""
+        return Verdict(self._new_id(), Action.ACCEPT, 0, f"nothing to decide at {attempt.protocol_state}", header=header)
 
+    async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:
         attempt = attempt._replace(at=int(self._clock.wall()))
         deadline = started + self._rules.deadline
         evaluation = await self._evaluator.evaluate(attempt, deadline, record=record)
@@ -250,3 +266,12 @@ class PolicyService:
 
     def _ms(self, since: float) -> int:
         return round(1000 * (self._clock.monotonic() - since))
+
+
+def _plain(attempt: Attempt) -> Attempt:
+    """The attempt as it is judged: IPv4 in IPv6 is IPv4, and an instance that is no message's own is none."""
+    address, message = attempt.client_address, attempt.message
+    plain = None if address is None else unmapped(address)
+    if plain is address and message == attempt.instance:
+        return attempt
+    return attempt._replace(client_address=plain, instance=message)

@@ -613,6 +613,9 @@ def test_what_postfix_is_told_is_bounded() -> None:
 @virtual
 async def test_a_verdict_that_does_not_come_is_not_waited_for() -> None:
     class Silent:
+        def try_verdict(self, attempt: object, *, record: bool) -> None:
+            return None
+
         async def verdict_on(self, attempt: object, *, record: bool) -> Verdict:
             await asyncio.Event().wait()
             raise AssertionError

@@ -5,7 +5,10 @@ No sockets here: `PolicyReader` is fed octets as they come and gives the request
 
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
+from operator import methodcaller
+from typing import Final
 
 from resolverd import bounds
 from resolverd.mail.findings import Action, SmtpReply, Verdict
@@ -58,6 +61,13 @@ class PolicyReader:
             self.garbage = f"a line of more than {bounds.POLICY_LINE} octets"
         return requests
 
+    def next(self) -> dict[str, str] | None:
+        """The first request that is complete, if there is one."""
+        if not self._lines and (request := whole_request(self._buffer)) is not None:
+            self._buffer.clear()
+            return request
+        return next(iter(self.feed(at_most=1)), None)
+
     def skip(self) -> bool:
         """Forget the first request, read or not; whether its end was there."""
         end = self._buffer.find(b"\n\n")
@@ -87,6 +97,25 @@ class PolicyReader:
             self._attributes[_decoded(name)] = _decoded(value)
 
 
+_attribute: Final = methodcaller("split", "=", 1)
+
+
+def whole_request(octets: bytes | bytearray) -> dict[str, str] | None:
+    """The request, where these octets are one and nothing else, as Postfix writes it; None is for `PolicyReader` to look into."""
+    if not 2 < len(octets) <= bounds.POLICY_LINE or octets.find(b"\n\n") != len(octets) - 2:
+        return None
+    if b"\r" in octets or b"\0" in octets:
+        return None
+    try:
+        lines = octets[:-2].decode().split("\n")
+        attributes = dict(map(_attribute, lines))
+    except ValueError:  # no UTF-8, or a line that is no attribute
+        return None
+    if attributes.get("request") != "smtpd_access_policy" or "" in attributes or len(lines) > bounds.POLICY_ATTRIBUTES:
+        return None
+    return attributes
+
+
 def _decoded(octets: bytes) -> str:
     """UTF-8 (SMTPUTF8 addresses); what is none is spelt ``\\xNN``, so that it can be kept and shown."""
     return octets.decode("utf-8", "backslashreplace")
@@ -113,6 +142,7 @@ def attempt_of(attributes: Mapping[str, str]) -> Attempt:
     )
 
 
+@lru_cache(bounds.MAIL_NAMES)
 def address_of(text: str) -> Address | None:
     """An address as Postfix writes it, or with brackets or ``IPv6:`` in front; IPv4 in IPv6 is IPv4. None for none."""
     if text.startswith("[") and text.endswith("]"):

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from resolverd import bounds, logs
 from resolverd.mail.findings import Action, Verdict
@@ -17,11 +18,16 @@ from resolverd.servers.turns import Turns
 
 _log = logging.getLogger(__name__)
 
+_NO_VERDICT: Final = "no verdict on %s: mail passes"
 _WORDS = {Action.ACCEPT: "pass", Action.REJECT: "reject", Action.DEFER: "defer", Action.GREYLIST: "greylist"}
 
 
 class VerdictSource(Protocol):
     """The part of `ports.Backend` that this edge needs."""
+
+    def try_verdict(self, attempt: Attempt, *, record: bool) -> Verdict | None:
+        """The same where nothing has to be waited for; None, with nothing changed, where something has."""
+        ...
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt, counted."""
@@ -83,7 +89,21 @@ class PolicyServer:
         self._servers.clear()
         self._paths.clear()
 
-    async def answer(self, attributes: dict[str, str]) -> str:
+    def answer_at_once(self, attributes: Mapping[str, str]) -> str | None:
+        """The action for one request where nothing has to be waited for, else None; never raises."""
+        client: object = "a request"
+        try:
+            attempt = protocol.attempt_of(attributes)
+            client = attempt.client_address
+            if attempt.protocol_state not in protocol.STATES:
+                return protocol.DUNNO
+            verdict = self._source.try_verdict(attempt, record=True)
+            return None if verdict is None else self._action(attempt, verdict)
+        except Exception as error:
+            logs.bug(_log, self._counters, "policy", _NO_VERDICT, client, error=error)
+            return protocol.DUNNO
+
+    async def answer(self, attributes: Mapping[str, str]) -> str:
         """The action for one request; never raises but for cancellation."""
         client: object = "a request"
         limit = asyncio.timeout(self._hard_stop)
@@ -94,18 +114,22 @@ class PolicyServer:
                 return protocol.DUNNO
             async with limit:
                 verdict = await self._source.verdict_on(attempt, record=True)
-            action = protocol.render(verdict)
-            if attempt.protocol_state == "RCPT":
-                fields = decision_fields(attempt, verdict)
-                logs.decision(_log, fields, closed={"reason": nameless_reason(str(fields["reason"]), verdict)})
-                self._counters.add("policy_decisions", action=verdict.action.value)
+            return self._action(attempt, verdict)
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 self._counters.add("policy_failures", why="timeout")
                 _log.error("no verdict on %s within %g s: mail passes", client, self._hard_stop)
             else:
-                logs.bug(_log, self._counters, "policy", "no verdict on %s: mail passes", client, error=error)
+                logs.bug(_log, self._counters, "policy", _NO_VERDICT, client, error=error)
             return protocol.DUNNO
+
+    def _action(self, attempt: Attempt, verdict: Verdict) -> str:
+        """The action for a verdict, which is logged and counted."""
+        action = protocol.render(verdict)
+        if attempt.protocol_state == "RCPT":
+            fields = decision_fields(attempt, verdict)
+            logs.decision(_log, fields, closed={"reason": nameless_reason(str(fields["reason"]), verdict)})
+            self._counters.add("policy_decisions", action=verdict.action.value)
         return action
 
     def _connection(self) -> "_Connection":
@@ -113,7 +137,10 @@ class PolicyServer:
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """One connection: decides in order, one request a turn, and reads on when all is decided; ends by garbage and by silence."""
+    """One connection: decides in order, one request a turn, and reads on when all is decided; ends by garbage and by silence.
+
+    A task works where something has to be waited for: a verdict, or a client that does not read its replies.
+    """
 
     def __init__(self, server: PolicyServer, counters: Counters):
         self._server = server
@@ -121,7 +148,10 @@ class _Connection(asyncio.BufferedProtocol):
         self._reader = protocol.PolicyReader()
         self._worker: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._begun = False
         self._queued = False
         self._last = False
         self._left = False
@@ -154,10 +184,7 @@ class _Connection(asyncio.BufferedProtocol):
         """Take what came; it is looked at in this connection's turn."""
         if self._last:
             return
-        begins = not self._reader.started
         self._reader.feed(self._server.inbox[:nbytes], at_most=0)
-        if begins:
-            self._await_more()
         self._go_on()
 
     def eof_received(self) -> bool:
@@ -185,11 +212,11 @@ class _Connection(asyncio.BufferedProtocol):
         self._transport.close()
 
     def _go_on(self) -> None:
-        """Look at what was sent, when it is this connection's turn; while some of it waits, read no more."""
+        """Look at what was sent, when it is this connection's turn; while much of it waits, read no more."""
         if not self._queued and self._worker is None:
             self._queued = True
             self._server.turns.ask(self._turn, self._reader.waiting > bounds.HEAP)
-        if self._queued or self._worker is not None:
+        if self._worker is not None or (self._queued and self._reader.waiting > bounds.HEAP):
             self._read_on(not self._reader.started)
 
     def _turn(self) -> None:
@@ -197,18 +224,36 @@ class _Connection(asyncio.BufferedProtocol):
         if self._transport.is_closing():
             return
         request = self._next_request()
-        if request is not None:
-            self._worker = asyncio.get_running_loop().create_task(self._work(request))
-            self._read_on(not self._reader.started)
-        else:
+        if request is None:
             self._none_left()
-            if self._timer is None:
+            if not self._last:
                 self._await_more()
+            return
+        action = self._server.answer_at_once(request)
+        if action is not None:
+            self._reply(action)
+            if self._writable.is_set():
+                self._answered()
+                return
+            request = None
+        self._worker = self._loop.create_task(self._work(request))
+        self._read_on(not self._reader.started)
+
+    def _answered(self) -> None:
+        """A request was answered: on to the next one, in a turn of its own, or wait for it."""
+        self._begun = False
+        if self._reader.waiting:
+            self._queued = True
+            self._server.turns.ask(self._turn, heap=True)
+            self._read_on(False)
+        else:
+            self._await_more()
+            self._none_left()
 
     def _next_request(self) -> dict[str, str] | None:
         while True:
             try:
-                return next(iter(self._reader.feed(at_most=1)), None)
+                return self._reader.next()
             except Exception as error:
                 text = "a request of policy client %s cannot be read: mail passes"
                 logs.bug(_log, self._counters, "policy", text, self._peer(), error=error)
@@ -218,22 +263,19 @@ class _Connection(asyncio.BufferedProtocol):
                     return None
 
     async def _work(self, request: dict[str, str] | None) -> None:
+        """Answer a request and those behind it; without one, begin with waiting for the client to read what it has got."""
         try:
-            while request is not None:
-                try:
-                    # It doesn't wait for its answers, so they may wait for those of others.
-                    async with self._server.heaps if self._reader.waiting else nullcontext():
-                        action = await self._server.answer(request)
-                except asyncio.CancelledError:
-                    self._reply(protocol.DUNNO)
-                    raise
-                self._reply(action)
+            while True:
+                if request is not None:
+                    self._reply(await self._waited_for(request))
                 async with asyncio.timeout(bounds.POLICY_STARTED):
                     await self._writable.wait()
                 if self._reader.waiting:
                     await self._server.turns.mine(heap=True)
                 request = None if self._transport.is_closing() else self._next_request()
                 self._read_on(not self._reader.started)  # to notice should it go away
+                if request is None:
+                    break
         except TimeoutError:
             _log.warning("policy client %s does not read its replies: closed", self._peer())
             self._transport.abort()
@@ -242,8 +284,18 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         finally:
             self._worker = None
+        self._begun = False
         self._await_more()
         self._none_left()
+
+    async def _waited_for(self, request: dict[str, str]) -> str:
+        try:
+            # Who has sent more doesn't wait for its answers, so they may wait for those of others.
+            async with self._server.heaps if self._reader.waiting else nullcontext():
+                return await self._server.answer(request)
+        except asyncio.CancelledError:
+            self._reply(protocol.DUNNO)
+            raise
 
     def _none_left(self) -> None:
         """All that was asked is answered: read on, or close."""
@@ -272,16 +324,28 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.write(f"action={action}\n\n".encode())
 
     def _await_more(self) -> None:
-        """Start the clock anew: short while a request is incomplete, long between requests."""
+        """Start the clock: short, and only once, while a request is incomplete, long between requests."""
+        if self._begun and self._reader.started and self._timer is not None:
+            return
+        self._begun = self._reader.started
+        self._deadline = self._loop.time() + (bounds.POLICY_STARTED if self._begun else bounds.POLICY_IDLE)
+        # A timer that is due earlier finds the new deadline: between requests it is moved without being touched.
+        if self._timer is None or self._deadline < self._due:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
         self._stop_timer()
         if not self._transport.is_closing():
-            seconds = bounds.POLICY_STARTED if self._reader.started else bounds.POLICY_IDLE
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._too_slow)
+            self._due = self._deadline
+            self._timer = self._loop.call_at(self._due, self._too_slow)
 
     def _too_slow(self) -> None:
         self._timer = None
         if self._worker is not None or self._queued:
             return  # it waits for us; the clock starts again when it has its answer, or its turn
+        if self._loop.time() < self._deadline:
+            self._set_timer()
+            return
         if self._reader.started:
             self._counters.add("policy_slow_requests")
             _log.warning("policy client %s did not finish its request: closed", self._peer())

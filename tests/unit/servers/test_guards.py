@@ -193,14 +193,28 @@ async def test_a_bug_never_tells_the_key_of_a_list(tmp_path: Path, caplog: pytes
 class Verdicts:
     """Refuses everybody."""
 
-    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
-        return Verdict("R", Action.REJECT, 9, "listed", reply=SmtpReply(554, "5.7.1", "Service unavailable"))
+    at_once = False
 
+    def try_verdict(self, attempt: Attempt, *, record: bool) -> Verdict | None:
+        return REFUSED if self.at_once else None
+
+    async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
+        return REFUSED
+
+
+class AtOnce(Verdicts):
+    """The same without being waited for."""
+
+    at_once = True
+
+
+REFUSED = Verdict("R", Action.REJECT, 9, "listed", reply=SmtpReply(554, "5.7.1", "Service unavailable"))
 
 POLICY_PLACES: dict[str, tuple[Any, str]] = {
     "reading a line": (protocol, "_decoded"),
     "reading the request": (protocol, "attempt_of"),
     "the verdict": (Verdicts, "verdict_on"),
+    "the verdict at once": (Verdicts, "try_verdict"),
     "rendering": (protocol, "render"),
     "the fields of the log line": (policy, "decision_fields"),
     "the log line's reason": (policy, "nameless_reason"),
@@ -212,14 +226,17 @@ def request(number: int) -> bytes:
     return "\n".join([*lines, "", ""]).encode()
 
 
-@pytest.mark.parametrize("place", POLICY_PLACES)
+@pytest.mark.parametrize(
+    ("place", "source"),
+    [(place, source) for place in POLICY_PLACES for source in (Verdicts, AtOnce) if place != "the verdict" or source is Verdicts],
+)
 async def test_a_bug_is_dunno_for_one_mail_and_nothing_for_the_next(
-    place: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    place: str, source: type[Verdicts], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counters = Counters()
     owner, name = POLICY_PLACES[place]
     monkeypatch.setattr(owner, name, once(getattr(owner, name), waits=name == "verdict_on"))
-    server = PolicyServer(Verdicts(), counters)
+    server = PolicyServer(source(), counters)
     sock = tcp.bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     await server.serve(sock)

@@ -20,7 +20,7 @@ from resolverd.mail.findings import Action, Consequence, Evidence, Finding, Grey
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.servers.policy import server as policy
-from resolverd.servers.policy.protocol import PolicyReader, attempt_of, render
+from resolverd.servers.policy.protocol import PolicyReader, attempt_of, render, whole_request
 from resolverd.servers.policy.server import PolicyServer
 
 REQUEST = {
@@ -70,12 +70,22 @@ GREYLISTED = Verdict("GREY000001", Action.GREYLIST, 0, "greylisted", greylist=Gr
 
 
 class Verdicts:
-    """What the server asks for verdicts: answers as the test laid out, and remembers what it was asked."""
+    """What the server asks for verdicts: answers as the test laid out, and remembers what it was asked.
 
-    def __init__(self) -> None:
+    `at_once`: where nothing keeps it waiting, it needs not be waited for.
+    """
+
+    def __init__(self, at_once: bool = False) -> None:
+        self.at_once = at_once
         self.asked: list[tuple[Attempt, bool]] = []
         self.decide: Callable[[Attempt], Verdict] = lambda attempt: ACCEPTED
         self.gate: asyncio.Event | None = None
+
+    def try_verdict(self, attempt: Attempt, *, record: bool) -> Verdict | None:
+        if not self.at_once or self.gate is not None:
+            return None
+        self.asked.append((attempt, record))
+        return self.decide(attempt)
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         self.asked.append((attempt, record))
@@ -117,6 +127,32 @@ def test_no_octets_break_the_reader_and_cutting_them_changes_nothing(stream: byt
     whole, parts = PolicyReader(), PolicyReader()
     assert whole.feed(stream) == parts.feed(stream[:cut]) + parts.feed(stream[cut:])
     assert whole.garbage == parts.garbage
+
+
+ODD = st.sampled_from(
+    [b"\n", b"\n\n", b"=", b"\0", b"\r\n", b"request=other\n", b"a\n", b"=v\n", b"\xff", b"a=b=c\n", b"a=1\na=2\n"]
+)
+
+
+@given(st.lists(REQUESTS.map(lambda requests: b"".join(map(octets, requests))) | ODD, max_size=4).map(b"".join))
+def test_a_whole_request_is_read_as_it_is_line_by_line(stream: bytes):
+    reader = PolicyReader()
+    found = reader.feed(stream)
+    whole = whole_request(stream)
+    if whole is not None:
+        assert ([whole], "") == (found, reader.garbage)
+        assert not reader.started
+    one_by_one = PolicyReader()
+    one_by_one.feed(stream, at_most=0)
+    assert list(iter(one_by_one.next, None)) == found
+    assert (one_by_one.garbage, one_by_one.started) == (reader.garbage, reader.started)
+
+
+def test_a_request_as_postfix_writes_it_is_read_whole():
+    assert whole_request(octets(REQUEST)) == REQUEST
+    assert whole_request(octets({**REQUEST, "helo_name": "ü", "sender": "a=b@example.org"})) is not None
+    for odd in (octets(REQUEST) * 2, octets(REQUEST)[:-1], b"\n" + octets(REQUEST), octets({**REQUEST, "helo_name": "x" * 4096})):
+        assert whole_request(odd) is None
 
 
 @pytest.mark.parametrize(
@@ -295,9 +331,9 @@ async def reply_from(reader: asyncio.StreamReader) -> str:
     return reply.removeprefix("action=").strip()
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    verdicts, counters = Verdicts(), Counters()
+@pytest.fixture(params=[False, True], ids=["waited for", "at once"])
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    verdicts, counters = Verdicts(request.param), Counters()
     server = PolicyServer(verdicts, counters)
     sock = bound()
     port = sock.getsockname()[1]
@@ -389,6 +425,7 @@ async def test_the_hard_stop_lets_the_mail_pass():
     verdicts, counters = Verdicts(), Counters()
     verdicts.gate = asyncio.Event()
     server = PolicyServer(verdicts, counters, hard_stop=0.01)
+    assert server.answer_at_once(REQUEST) is None
     assert await server.answer(REQUEST) == "DUNNO"
     assert counters.get("policy_failures", why="timeout") == 1
 
