@@ -45,10 +45,10 @@ def client_key(host: str) -> ClientKey:
     return host if address is None else str(address) if address.version == 4 else int(address) >> 64
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """An address, as a socket has it; one of IPv4 within IPv6 is IPv4."""
+def _address(host: str | bytes) -> IPv4Address | IPv6Address | None:
+    """An address, as a socket has it, or its octets; one of IPv4 within IPv6 is IPv4."""
     try:
-        address = ip_address(host.partition("%")[0])
+        address = ip_address(host.partition("%")[0] if isinstance(host, str) else host)
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if address.version == 6 else address
@@ -57,25 +57,28 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 class AccessControl:
     """Networks that may ask, and the rate of the clients in them, by /24 and /64: the addresses of one are one client's.
 
-    Clients are remembered by the text of their address. Where there are too many, those go that asked least recently: a flood
-    of addresses costs whoever asks meanwhile neither his place nor his rate.
+    Clients are remembered by the text of their address, or its octets. Where there are too many, those go that asked least
+    recently: a flood of addresses costs whoever asks meanwhile neither his place nor his rate.
     """
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None = None):
         self._networks = tuple(networks)
         self._allowance = rate
-        self._decided: OrderedDict[str, AccessDecision | _Network] = OrderedDict()
+        self.exempt: dict[bytes, None] = {}
+        """Octets of addresses that `judge` has found to be allowed whatever the time: those need no judging until `configure`."""
+        self._decided: OrderedDict[str | bytes, AccessDecision | _Network] = OrderedDict()
         self._rates: OrderedDict[_Network, Rate] = OrderedDict()
 
     def configure(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None) -> None:
         """Go on by other networks, or another rate; what has been asked within the same rate still counts."""
         self._networks = tuple(networks)
+        self.exempt.clear()
         self._decided.clear()
         if rate != self._allowance:
             self._allowance = rate
             self._rates.clear()
 
-    def judge(self, host: str, now: float) -> AccessDecision:
+    def judge(self, host: str | bytes, now: float) -> AccessDecision:
         """Whether this address may ask now (monotonic seconds). IPv4-mapped IPv6 addresses count as IPv4."""
         decided = self._decision(host)
         if isinstance(decided, AccessDecision):
@@ -86,18 +89,25 @@ class AccessControl:
         """Whether this address may ask at all."""
         return self._decision(host) is not AccessDecision.REFUSED
 
-    def _decision(self, host: str) -> "AccessDecision | _Network":
+    def _decision(self, host: str | bytes) -> "AccessDecision | _Network":
         """Whether an address may ask, or the network whose rate tells it."""
         decided = self._decided.get(host)
         if decided is None:
             decided = self._decided[host] = self._decide(host)
             if len(self._decided) > bounds.ACCESS_CLIENTS:
                 self._decided.popitem(last=False)
+            if decided is AccessDecision.ALLOWED and isinstance(host, bytes):
+                self._exempt(host)
         else:
             self._decided.move_to_end(host)
         return decided
 
-    def _decide(self, host: str) -> "AccessDecision | _Network":
+    def _exempt(self, address: bytes) -> None:
+        if len(self.exempt) >= bounds.ACCESS_CLIENTS:
+            self.exempt.clear()
+        self.exempt[address] = None
+
+    def _decide(self, host: str | bytes) -> "AccessDecision | _Network":
         address = _address(host)
         if address is None or not any(address in network for network in self._networks):
             return AccessDecision.REFUSED

@@ -1,7 +1,7 @@
 """DNS over UDP: the hit path.
 
-A readable socket is drained in one go; a known question costs a slice, a look into a dict and a send. No task, no codec and
-no log call stand in that way. What is not known becomes a task, at most `bounds.MAX_PENDING` of them.
+What has come is read, looked up and answered in batches (`datagrams`); a known question costs a slice, a look into a dict and a
+copy. No task, no codec and no log call stand in that way. What is not known becomes a task, at most `bounds.MAX_PENDING` of them.
 """
 
 import asyncio
@@ -14,13 +14,12 @@ from typing import Any
 from resolverd import bounds
 from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder
+from resolverd.servers.dns.datagrams import IP_PKTINFO, Batch, SocketBatch, send
 from resolverd.wire.peek import Query
 
 log = logging.getLogger(__name__)
 
-_PACKET = 4096
 _RECEIVE_BUFFER = 4 << 20
-_IP_PKTINFO = 8
 
 
 class UdpEdge:
@@ -31,9 +30,9 @@ class UdpEdge:
         self._responder = responder
         self._pending: set[asyncio.Task[None]] = set()
         self._clients: Counter[ClientKey] = Counter()
-        self._wildcard = ip_address(sock.getsockname()[0]).is_unspecified
+        self._batch = open_batch(sock, ip_address(sock.getsockname()[0]).is_unspecified)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock.fileno(), self._drain_wildcard if self._wildcard else self._drain)
+        self._loop.add_reader(sock.fileno(), self._read)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -49,33 +48,26 @@ class UdpEdge:
         await asyncio.gather(*self._pending, return_exceptions=True)
         self._sock.close()
 
-    def _drain(self) -> None:
-        sock, responder = self._sock, self._responder
-        receive, get, judge = sock.recvfrom, responder.packets.get, responder.access.judge
-        now = responder.now()
+    def _read(self) -> None:
+        """Answer what has come. What is more than a batch comes in the next turn of the loop, behind everybody else's."""
+        responder, batch = self._responder, self._batch
+        get, exempt, now = responder.packets.get, responder.access.exempt, responder.now()
+        replies: list[bytes | None] = []
         hits = 0
-        for _ in range(bounds.UDP_BATCH):
+        for slot, address, question in batch.receive():
             try:
-                packet, client = receive(_PACKET)
-            except OSError as error:
-                _tell(error)
-                break
-            try:
-                admission = judge(client[0], now)
-                if admission is not AccessDecision.ALLOWED:
-                    reply = responder.refuse(packet, admission)
-                elif (body := get(packet[2:], now)) is not None:
+                if address not in exempt and (decision := responder.access.judge(address, now)) is not AccessDecision.ALLOWED:
+                    reply = responder.refuse(batch.packet(slot), decision)
+                elif (body := get(question, now)) is not None:
                     hits += 1
-                    reply = packet[:2] + body
+                    replies.append(body)
+                    continue
                 else:
-                    reply = self._take(packet, client)
+                    reply = self._take(batch.packet(slot), batch.client(slot), batch.source(slot))
             except Exception as error:
-                reply = responder.failed(packet, error)
-            if reply is not None:
-                try:
-                    sock.sendto(reply, client)
-                except OSError as error:
-                    _tell(error)
+                reply = responder.failed(batch.packet(slot), error)
+            replies.append(None if reply is None else reply[2:])
+        batch.send(replies)
         if hits:
             responder.counters.add("dns_packet_hits", hits)
 
@@ -101,50 +93,23 @@ class UdpEdge:
             self._clients[key] -= 1
             if not self._clients[key]:
                 del self._clients[key]
-        self._send(reply, client, source)
-
-    def _send(self, reply: bytes | None, client: Any, source: Any = None) -> None:
-        if reply is None:
-            return
-        try:
-            if source is None:
-                self._sock.sendto(reply, client)
-            else:
-                self._sock.sendmsg([reply], source, 0, client)
-        except OSError as error:
-            _tell(error)
-
-    def _drain_wildcard(self) -> None:
-        """As `_drain`, for a socket on all addresses: the reply must come from the address that was asked."""
-        responder = self._responder
-        now = responder.now()
-        for _ in range(bounds.UDP_BATCH):
-            try:
-                packet, source, _, client = self._sock.recvmsg(_PACKET, 128)
-            except OSError as error:
-                _tell(error)
-                break
-            try:
-                admission = responder.access.judge(client[0], now)
-                if admission is not AccessDecision.ALLOWED:
-                    reply = responder.refuse(packet, admission)
-                elif (body := responder.packets.get(packet[2:], now)) is not None:
-                    reply = packet[:2] + body
-                else:
-                    reply = self._take(packet, client, source)
-            except Exception as error:
-                reply = responder.failed(packet, error)
-            self._send(reply, client, source)
-
-
-def _tell(error: OSError) -> None:
-    """Nothing more to read, an ICMP error for an earlier reply, or a full send buffer: the client will ask again."""
-    if not isinstance(error, (BlockingIOError, InterruptedError)):
-        log.debug("udp: %s", error)
+        if reply is not None:
+            send(self._sock, reply, client, source)
 
 
 def _waiting_at_most(host: str) -> int:
     return bounds.MAX_PENDING_LOOPBACK if is_loopback(host) else bounds.MAX_PENDING_PER_CLIENT
+
+
+def open_batch(sock: socket.socket, wildcard: bool) -> Batch:
+    """The kind of batch that this system has; `wildcard`: the socket is bound to all addresses."""
+    try:
+        from resolverd.servers.dns.mmsg import MmsgBatch  # may not be there: ctypes
+
+        return MmsgBatch(sock, wildcard)
+    except (ImportError, AttributeError, OSError, MemoryError) as error:
+        log.debug("no recvmmsg: %s", error)
+        return SocketBatch(sock, wildcard)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -159,7 +124,7 @@ def bind(host: str, port: int) -> socket.socket:
             if sock.family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             else:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         sock.bind((host, port))
     except BaseException:
         sock.close()

@@ -1,6 +1,6 @@
 """Who may ask, and how often."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -126,3 +126,26 @@ def test_a_reload_takes_other_networks_and_forgets_no_rate() -> None:
     assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [AccessDecision.LIMITED, AccessDecision.ALLOWED]
     access.configure([ip_network("192.0.2.0/24")], Allowance(2, 1.0))
     assert [access.judge(client, 0.0), access.judge(other, 0.0)] == [AccessDecision.ALLOWED, AccessDecision.REFUSED]
+
+
+def test_addresses_are_judged_by_their_octets_as_well() -> None:
+    access = AccessControl(NETWORKS, Allowance(10, 1.0))
+    asked = {host: ip_address(host).packed for host in ("127.0.0.1", "::1", "192.0.2.7", "2001:db8::7", "198.51.100.1")}
+    assert [access.judge(octets, 0.0) for octets in asked.values()] == [access.judge(host, 0.0) for host in asked]
+    assert {host for host, octets in asked.items() if octets in access.exempt} == {"127.0.0.1", "::1"}, "they have no rate"
+
+
+def test_who_needs_no_judging_is_asked_anew_after_a_reload_and_bounded() -> None:
+    access = AccessControl([ip_network("192.0.0.0/8")])
+    client = ip_address("192.0.2.1").packed
+    access.judge(client, 0.0)
+    assert client in access.exempt
+    access.configure([ip_network("198.51.100.0/24")], None)
+    assert client not in access.exempt
+    access.configure([ip_network("192.0.0.0/8")], None)
+    for number in range(2 * bounds.ACCESS_CLIENTS + 10):
+        access.judge((0xC0000000 + number).to_bytes(4), 0.0)
+    assert 0 < len(access.exempt) <= bounds.ACCESS_CLIENTS
+    access.configure([ip_network("192.0.0.0/8")], Allowance(1, 1.0))
+    assert [access.judge(client, 0.0) for _ in range(2)] == [AccessDecision.ALLOWED, AccessDecision.LIMITED]
+    assert not access.exempt
