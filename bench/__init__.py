@@ -20,5 +20,5 @@ Some that compare nothing, or need longer than a run of all cases may, are comma
 - `internet` names of an internet in bad shape: packets lost, servers dead, far away or late
 - `cold` names of a whole internet, and the round trips that they take, beside Unbound and PowerDNS Recursor
 - `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
-- `zones` own lists beside rbldnsd, `kills` stores that are killed and damaged
+- `rereading` what a client waits while a changed list is read, `kills` stores that are killed and damaged
 """

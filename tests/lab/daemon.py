@@ -19,7 +19,7 @@ import dns.rcode
 from tests.lab.namespace import LAB, LabError, Side
 
 START_LIMIT = 30.0
-"""Seconds a program has to answer after its start."""
+"""Seconds a program has to answer after its start, where it gets no others."""
 
 STOP_LIMIT = 5.0
 """Seconds a program has to end after SIGTERM."""
@@ -33,6 +33,7 @@ class Daemon:
         self.name = name
         self.argv = side.command(argv)
         self.ready = ready
+        self.start_limit = START_LIMIT
         self.environment = {**os.environ, **(environment or {})}
         self.log_path = LAB / "log" / f"{name.replace(' ', '-')}.log"
         self.log_path.unlink(missing_ok=True)
@@ -58,12 +59,12 @@ class Daemon:
 
     def wait(self) -> None:
         """Return once the program answers. Raises LabError with the end of its log if it ended or stays silent."""
-        for _ in until(START_LIMIT):
+        for _ in until(self.start_limit):
             if self.process is None or self.process.poll() is not None:
                 raise LabError(f"{self.name} ended at its start:\n{self.log_tail()}")
             if self.ready():
                 return
-        raise LabError(f"{self.name} does not answer after {START_LIMIT:.0f} s:\n{self.log_tail()}")
+        raise LabError(f"{self.name} does not answer after {self.start_limit:.0f} s:\n{self.log_tail()}")
 
     def start(self) -> None:
         """Start the program and return once it answers."""
