@@ -11,7 +11,7 @@ from resolverd.config.settings import ResolverSettings, Settings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
 from resolverd.net.udp import BufferedRandom
-from resolverd.resolver.answer import LocalData, Resolve
+from resolverd.resolver.answer import Resolve
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
@@ -23,6 +23,7 @@ from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.iterator.options import Options, TtlBounds
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.builtin import BuiltinZones
+from resolverd.resolver.local.replies import LocalData
 from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.wire import codes

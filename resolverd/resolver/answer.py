@@ -9,11 +9,11 @@ The zones of lists are not here: the engine that asks lists asks through this, a
 
 from collections.abc import Generator
 from functools import partial
-from typing import Protocol
 
 from resolverd import bounds
 from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.resolver.local.builtin import BuiltinZones
+from resolverd.resolver.local.replies import LocalData
 from resolverd.resolver.local.table import LocalZones
 from resolverd.resolver.mesh import Mesh
 from resolverd.values import replace
@@ -21,15 +21,6 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
 from resolverd.wire.rrset import RRset, each_once
-
-
-class LocalData(Protocol):
-    """Where the local zones are at the moment (`resolver.local.files`)."""
-
-    @property
-    def table(self) -> LocalZones:
-        """The zones."""
-        ...
 
 
 class _NoLocalData:

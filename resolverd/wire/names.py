@@ -19,7 +19,6 @@ ROOT: Name = b"\x00"
 MAX_NAME = 255
 MAX_LABEL = 63
 
-_LOWER = bytes(c + 32 if 65 <= c <= 90 else c for c in range(256))
 _SPECIAL = frozenset(b'.\\"();@$')
 
 
@@ -29,7 +28,7 @@ class BadName(ValueError):
 
 def lower(name: Name) -> Name:
     """ASCII letters in lower case. Length octets are < 64, so they are never taken for letters."""
-    return name.translate(_LOWER)
+    return name.lower()
 
 
 def from_text(text: str) -> Name:

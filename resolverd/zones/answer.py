@@ -12,7 +12,6 @@ from typing import Protocol
 
 from resolverd.resolver.answer import Resolve
 from resolverd.resolver.local.replies import LocalReplies
-from resolverd.resolver.local.table import LocalZones
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
@@ -55,15 +54,8 @@ class Answerer:
     def __init__(self, zones: DnsblZones | None, resolve: Resolve):
         self._zones = zones
         self._resolve = resolve
-        self._replies = LocalReplies(LocalZones())
-
-    def reply(self, packet: bytes) -> bytes | None:
+        self.reply = LocalReplies(resolve.local_zones, self._touches).reply
         """The reply to a packet where an own list alone tells it; None where the question has to be read."""
-        table = self._resolve.local_zones.table
-        if table is not self._replies.table:
-            touches = self._zones.touches if self._zones is not None else None
-            self._replies = LocalReplies(table, [zone.origin for zone in table if touches is not None and touches(zone.origin)])
-        return self._replies.reply(packet)
 
     def try_cached(self, query: Query) -> Answer | None:
         """The answer, where it needs no waiting; None where `answer` has to be awaited."""
@@ -87,6 +79,9 @@ class Answerer:
             if answer is not None:
                 return answer
         return self._filtered(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
+
+    def _touches(self, zone: Name) -> bool:
+        return self._zones is not None and self._zones.touches(zone)
 
     def _filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
         return answer if self._zones is None else self._zones.filtered(name, rtype, answer)

@@ -4,8 +4,8 @@ Only to what is asked all day: one question of class IN, with an OPT without opt
 decides, in a zone that has nothing but lists below its apex. For everything else, and in doubt, there is none here.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.resolver.local.local_zone import LocalZone
@@ -14,7 +14,7 @@ from resolverd.resolver.local.rbldnsd.reader import EXCLUDED
 from resolverd.resolver.local.table import LocalZones
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
-from resolverd.wire.names import MAX_NAME, Name, is_subdomain, labels, lower
+from resolverd.wire.names import MAX_NAME, ROOT, Name, is_subdomain, labels, lower
 from resolverd.wire.peek import Query
 from resolverd.wire.render import render
 
@@ -34,19 +34,30 @@ _OPTS = {
 _FLAGS = tuple(rd | ad | cd for rd in (0, codes.RD) for ad in (0, codes.AD) for cd in (0, codes.CD))
 
 
-class LocalReplies:
-    """Those about names in a table's zones, but for zones (by origin) where others have a say as well: the `shared`."""
+class LocalData(Protocol):
+    """Where the local zones are at the moment (`files`)."""
 
-    def __init__(self, table: LocalZones, shared: Iterable[Name] = ()):
-        self.table = table
-        others = frozenset(shared)
-        zones = {zone.origin: _served(zone) if zone.origin not in others else None for zone in table}
-        # What is at or below the name of a zone that is not served here belongs to that one.
-        self._zones = dict.fromkeys(table.delegated_away) | zones if any(zones.values()) else {}
-        self._lengths = tuple(sorted(set(map(len, self._zones)), reverse=True))
+    @property
+    def table(self) -> LocalZones:
+        """The zones."""
+        ...
+
+
+class LocalReplies:
+    """Those about names in local zones, but for zones that are `shared`: by origin, others have a say there as well."""
+
+    def __init__(self, data: LocalData, shared: Callable[[Name], bool]):
+        self._data = data
+        self._shared = shared
+        self._table = LocalZones()
+        self._zones: dict[Name, _Zone] = {}
+        self._lengths: tuple[int, ...] = ()
+        """Those of the zones' names, longest first."""
 
     def reply(self, packet: bytes) -> bytes | None:
         """The reply to a packet; None where it takes more to tell."""
+        if self._data.table is not self._table:
+            self._take(self._data.table)
         if not self._lengths or len(packet) < _HEADER + 5:
             return None
         end, opt = len(packet) - 4, b""
@@ -55,15 +66,15 @@ class LocalReplies:
             opt = _OPTS.get(packet[end + 4 : end + 7] + packet[end + 9 :], b"")
             if not opt:
                 return None
-        name = lower(packet[_HEADER:end])
+        name = packet[_HEADER:end].lower()
         for length in self._lengths:
-            if name[-length:] in self._zones:
+            zone = self._zones.get(name[-length:])
+            if zone is not None:
                 break
-        zone = self._zones.get(name[-length:])
-        if zone is None or not length < len(name) <= MAX_NAME:
+        else:
             return None
         heads, rtype, prefix = zone.heads.get(packet[2:_HEADER]), _TYPES.get(packet[end : end + 4]), name[:-length]
-        if heads is None or rtype is None or prefix.endswith(zone.servers):
+        if heads is None or rtype is None or not 0 < len(prefix) <= MAX_NAME - length or prefix.endswith(zone.servers):
             return None
         listed_by = None
         for each in zone.lists:
@@ -73,16 +84,24 @@ class LocalReplies:
                     return None
                 listed_by, number = each, found
         if listed_by is None:
-            head, records = heads.nxdomain, zone.denial(name, len(prefix))
+            head, records = heads.nxdomain, zone.denials.get(len(prefix)) or zone.denial(name, len(prefix))
         elif rtype == codes.A:
             head, records = heads.found, _OWNER + listed_by.a_record(number)
         elif rtype == codes.TXT:
             # Its text may say which name was asked.
             return None
         else:
-            head, records = heads.nodata, zone.denial(name, len(prefix))
+            head, records = heads.nodata, zone.denials.get(len(prefix)) or zone.denial(name, len(prefix))
         reply = packet[:2] + head + packet[_HEADER : end + 4] + records + opt
         return reply if len(reply) <= bounds.MIN_UDP_SIZE else None
+
+    def _take(self, table: LocalZones) -> None:
+        self._table = table
+        served = {zone.origin: _Zone(zone) for zone in table if _is_simple(zone) and not self._shared(zone.origin)}
+        # What is at or below other zones is theirs.
+        others = [*table.delegated_away, *(zone.origin for zone in table)] if served else []
+        self._zones = dict.fromkeys(others, _NOT_SERVED) | served
+        self._lengths = tuple(sorted(set(map(len, self._zones)), reverse=True))
 
 
 class _Heads(NamedTuple):
@@ -94,33 +113,31 @@ class _Heads(NamedTuple):
 
 
 class _Zone:
-    """A zone with nothing but lists below its apex.
+    """A zone that has nothing but lists below its apex.
 
-    `heads` by the question's header behind the ID. `servers`: the last labels below the origin of names in its SOA, which
-    would be compressed by a question's name that has them too.
+    `heads` by the question's header behind the ID; none where it is not served here. `servers`: the last labels below the
+    origin of names in its SOA, which the question's name would compress if it had them too. `denials`: the records of a
+    denial by the octets that the name has in front of the origin.
     """
 
-    def __init__(self, zone: LocalZone, denial: Answer):
+    def __init__(self, zone: LocalZone):
+        denial = zone.denial.answer if zone.denial is not None else Answer(codes.NXDOMAIN)
+        served = _is_simple(zone)
+        self.heads = dict(_heads(flags, opt, len(denial.authority)) for flags in _FLAGS for opt in (0, 1) if served)
         self.lists = zone.lists
-        self.heads = dict(_heads(flags, opt, len(denial.authority)) for flags in _FLAGS for opt in (0, 1))
         self.servers = tuple(_last_labels(zone.origin, denial))
+        self.denials: dict[int, bytes] = {}
         self._denial = denial
-        self._denials: dict[int, bytes] = {}
 
     def denial(self, name: Name, length: int) -> bytes:
-        """The records of a denial of a name with so many octets in front of the origin."""
-        records = self._denials.get(length)
-        if records is None:
-            query = Query(0, 0, name, codes.A, codes.IN, None, name + bytes(4))
-            records = render(query, self._denial, 65535).data[_HEADER + len(query.question) :]
-            self._denials[length] = records
+        """The records of a denial of a name that has so many octets in front of the origin."""
+        query = Query(0, 0, name, codes.A, codes.IN, None, name + bytes(4))
+        records = self.denials[length] = render(query, self._denial, 65535).data[_HEADER + len(query.question) :]
         return records
 
 
-def _served(zone: LocalZone) -> _Zone | None:
-    if zone.fault or not zone.lists or zone.denial is None:
-        return None
-    return _Zone(zone, zone.denial.answer)
+def _is_simple(zone: LocalZone) -> bool:
+    return not zone.fault and bool(zone.lists) and zone.denial is not None
 
 
 def _heads(flags: int, opt: int, authority: int) -> tuple[bytes, _Heads]:
@@ -138,3 +155,6 @@ def _last_labels(origin: Name, denial: Answer) -> Iterable[bytes]:
             if name != origin and is_subdomain(name, origin):
                 last = labels(name[: len(name) - len(origin)] + b"\x00")[-1]
                 yield bytes((len(last),)) + last
+
+
+_NOT_SERVED = _Zone(LocalZone(ROOT))

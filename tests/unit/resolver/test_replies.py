@@ -163,7 +163,7 @@ def test_both_ways_give_the_same_octets(
     own: Own, answerer: Answerer, table: LocalZones, packets: list[bytes], cut: bool
 ) -> None:
     own.table = table
-    replies = LocalReplies(table)
+    replies = LocalReplies(own, lambda origin: False)
     for each in packets:
         question = each[:-1] if cut else each
         reply = replies.reply(question)

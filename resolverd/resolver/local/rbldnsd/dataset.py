@@ -56,7 +56,9 @@ class Dataset(ABC):
 
     def a_record(self, number: int) -> bytes:
         """The A record of a value, without its owner."""
-        return self._a_record + self._values.address(number)
+        values = self._values
+        at = values.starts[number]
+        return self._a_record + values.blob[at : at + 4]
 
     def addresses(self, listing: Listing) -> list[bytes]:
         """The A records' octets."""

@@ -31,18 +31,13 @@ class Values:
     """Values by number."""
 
     def __init__(self) -> None:
-        self._blob = bytearray()
-        self._starts = array("I", (0, 0))
+        self.blob = bytearray()
+        self.starts = array("I", (0, 0))
         self._numbers: dict[Value, int] = {}
 
     def __getitem__(self, number: int) -> Value:
-        begin, end = self._starts[number], self._starts[number + 1]
-        return Value(bytes(self._blob[begin : begin + 4]), bytes(self._blob[begin + 4 : end]))
-
-    def address(self, number: int) -> bytes:
-        """A value's address alone."""
-        begin = self._starts[number]
-        return bytes(self._blob[begin : begin + 4])
+        begin, end = self.starts[number], self.starts[number + 1]
+        return Value(bytes(self.blob[begin : begin + 4]), bytes(self.blob[begin + 4 : end]))
 
     def number(self, value: Value) -> int:
         """The number of a value, new or old."""
@@ -50,10 +45,10 @@ class Values:
         if number is None:
             if len(self._numbers) >= _MAX_INTERNED:
                 self._numbers.clear()
-            number = self._numbers[value] = len(self._starts) - 1
-            self._blob += value.address
-            self._blob += value.template[:_MAX_TEXT]
-            self._starts.append(len(self._blob))
+            number = self._numbers[value] = len(self.starts) - 1
+            self.blob += value.address
+            self.blob += value.template[:_MAX_TEXT]
+            self.starts.append(len(self.blob))
         return number
 
     def close(self) -> None:
