@@ -13,7 +13,7 @@ from resolverd.generation import Generation
 from resolverd.wire.names import Name, lower
 
 _TTL = Struct("!I")
-_OVERHEAD = 480
+_OVERHEAD = 520
 """Octets that an entry costs beside its strings."""
 _SECOND_CHANCES = 16
 """Used replies that are passed over while room is made for one: the work that a reply can make has an end."""
@@ -22,7 +22,7 @@ _SECOND_CHANCES = 16
 class _Packet:
     __slots__ = ("body", "due", "expires", "key", "name", "offsets", "used")
 
-    def __init__(self, key: bytes | str, body: bytes, offsets: tuple[int, ...], name: Name, now: float, expires: float):
+    def __init__(self, key: bytes | str, body: bytearray, offsets: tuple[int, ...], name: Name, now: float, expires: float):
         self.key = key
         self.body = body
         self.offsets = array("H", offsets)
@@ -42,17 +42,11 @@ class _Packet:
         """Take the whole seconds that have passed from its TTLs."""
         seconds = int(now - self.due) + 1
         body = self.body
-        if len(self.offsets) == 1:
-            at = self.offsets[0]
+        for at in self.offsets:
             (ttl,) = _TTL.unpack_from(body, at)
-            self.body = body[:at] + _TTL.pack(max(ttl - seconds, 0)) + body[at + 4 :]
-        else:
-            counted = bytearray(body)
-            for at in self.offsets:
-                (ttl,) = _TTL.unpack_from(body, at)
-                _TTL.pack_into(counted, at, max(ttl - seconds, 0))
-            self.body = bytes(counted)
-        self.due = min(self.due + seconds, self.expires)
+            _TTL.pack_into(body, at, ttl - seconds if ttl > seconds else 0)
+        due = self.due + seconds
+        self.due = due if due < self.expires else self.expires
 
 
 class PacketCache:
@@ -79,8 +73,11 @@ class PacketCache:
         """Octets held, bookkeeping estimated."""
         return self._size
 
-    def get(self, key: bytes | str, now: float) -> bytes | None:
-        """The reply's octets behind the ID, its TTLs counted down to the second; None if there is none or it has expired."""
+    def get(self, key: bytes | str, now: float) -> bytearray | None:
+        """The reply's octets behind the ID, its TTLs counted down to the second; None if there is none or it has expired.
+
+        They are the cache's own, to be copied or sent at once: with the next second their TTLs change.
+        """
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -100,7 +97,7 @@ class PacketCache:
         """
         if begun != self.generation.number:
             return
-        made = _Packet(key, reply[2:], tuple(at - 2 for at in offsets), lower(name), now, now + lifetime)
+        made = _Packet(key, bytearray(reply[2:]), tuple(at - 2 for at in offsets), lower(name), now, now + lifetime)
         known = self._entries.get(key)
         if known is None:
             self._entries[key] = made

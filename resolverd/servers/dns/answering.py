@@ -27,8 +27,8 @@ PacketKey: TypeAlias = bytes | str
 class Packets(Protocol):
     """Prepared replies by a question's octets (`resolver.cache.packets`)."""
 
-    def get(self, key: PacketKey, now: float) -> bytes | None:
-        """The reply's octets behind the ID."""
+    def get(self, key: PacketKey, now: float) -> bytes | bytearray | None:
+        """The reply's octets behind the ID, to be copied or sent at once."""
         ...
 
     @property

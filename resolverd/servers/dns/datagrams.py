@@ -40,7 +40,7 @@ class Batch(Protocol):
         """The address that was asked, as ancillary data for `socket.sendmsg`; None for a socket on that one address."""
         ...
 
-    def send(self, replies: Sequence[bytes | None]) -> None:
+    def send(self, replies: Sequence[bytes | bytearray | None]) -> None:
         """Send replies to the first slots in turn, each given without its ID; None: nothing is sent to that one.
 
         Each is of `DATAGRAM` octets at most. Never raises OSError.
@@ -88,7 +88,7 @@ class SocketBatch:
         """As `Batch`."""
         return self._sources[slot] if self._wildcard else None
 
-    def send(self, replies: Sequence[bytes | None]) -> None:
+    def send(self, replies: Sequence[bytes | bytearray | None]) -> None:
         """As `Batch`."""
         for slot, reply in enumerate(replies):
             if reply is not None:

@@ -114,7 +114,7 @@ class MmsgBatch:
         begin = slot * _CONTROL + socket.CMSG_LEN(0)
         return [(level, kind, bytes(self._controls[begin : begin + length]))]
 
-    def send(self, replies: Sequence[bytes | None]) -> None:
+    def send(self, replies: Sequence[bytes | bytearray | None]) -> None:
         """As `Batch`."""
         octets, sizes, begins = self._octets, self._sizes, self._begins
         first = 0
@@ -132,9 +132,7 @@ class MmsgBatch:
     def _send(self, first: int, end: int) -> None:
         """Send the replies in these slots. One that cannot be sent keeps none behind it waiting."""
         while first < end:
-            sent = self._sendmmsg(
-                self._sock.fileno(), self._headers + first * _HEADER.size, end - first, socket.MSG_DONTWAIT
-            )
+            sent = self._sendmmsg(self._sock.fileno(), self._headers + first * _HEADER.size, end - first, socket.MSG_DONTWAIT)
             if sent <= 0:
                 tell(_error())
                 sent = 1

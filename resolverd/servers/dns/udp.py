@@ -52,7 +52,7 @@ class UdpEdge:
         """Answer what has come. What is more than a batch comes in the next turn of the loop, behind everybody else's."""
         responder, batch = self._responder, self._batch
         get, exempt, now = responder.packets.get, responder.access.exempt, responder.now()
-        replies: list[bytes | None] = []
+        replies: list[bytes | bytearray | None] = []
         hits = 0
         for slot, address, question in batch.receive():
             try:
@@ -130,4 +130,3 @@ def bind(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
-
