@@ -12,14 +12,19 @@ from struct import Struct
 from struct import error as struct_error
 
 from resolverd import bounds
-from resolverd.values import Value
+from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata
-from resolverd.wire.names import MAX_NAME, Name, lower
+from resolverd.wire.names import MAX_NAME, ROOT, Name, lower
 from resolverd.wire.rrset import RRset
 
 _HEADER = Struct("!6H")
 _QUESTION = Struct("!HH")
 _RECORD = Struct("!HHIH")
+_POINTER = 0xC000
+"""The least of two octets that are a pointer (RFC 1035 §4.1.4)."""
+_NAMES = frozenset({codes.NS, codes.CNAME, codes.PTR})
+"""Common types whose rdata is a name and nothing else."""
+_TOO_MUCH = "too many labels and pointers in a message"
 _ADDRESS_LENGTHS = {codes.A: 4, codes.AAAA: 16}
 
 
@@ -43,9 +48,9 @@ class Edns(Value, frozen=True):
 class Message(Value, frozen=True):
     """A whole message. `flags` is the header's second word; `rcode` includes the OPT record's upper bits.
 
-    `qname` is None where there is no question. RRSIGs are within the RRset that they cover; without one they stand as
-    RRsets of their own. `whole`: how many sections, from the answer on, are as announced and without a faulty record; of the
-    others some records may be missing.
+    Owners are in lower case. `qname` is None where there is no question. RRSIGs are within the RRset that they cover; without
+    one they stand as an RRset of their own. `whole`: how many sections, from the answer on, are as announced and without a
+    faulty record; of the others some records may be missing.
     """
 
     id: int
@@ -79,79 +84,89 @@ class MessageReader:
     def __init__(self, data: bytes):
         self.data = data
         self._known: dict[int, Name] = {}
+        """Names by the offsets at which they begin."""
         self._budget = bounds.MESSAGE_NAME_BUDGET
 
     def name(self, at: int) -> tuple[Name, int]:
-        """The name at this offset and the offset behind it. Raises Malformed."""
-        data = self.data
-        if data[at] >= 192 and (known := self._known.get((data[at] & 63) << 8 | data[at + 1])) is not None:
-            # Nearly every name is nothing but a pointer to one that has been read, so further up.
-            self._spend(1)
-            return known, at + 2
-        start = lowest = at
-        end = -1
-        parts: list[bytes] = []
-        jumps: list[tuple[int, int]] = []
-        steps = 0
+        """The name at this offset and the offset behind it. Raises Malformed, or IndexError where the message ends early."""
+        data, start, steps = self.data, at, 1
         try:
-            while True:
-                length = data[at]
+            while 0 < (length := data[at]) < 64:
+                at += 1 + length
                 steps += 1
-                if length == 0:
-                    parts.append(b"\x00")
-                    at += 1
-                    break
-                if length < 64:
-                    at += 1 + length
-                    parts.append(data[at - 1 - length : at])
-                    if len(parts) > 128:
-                        raise Malformed("name of more than 127 labels")
-                elif length >= 192:
-                    target = (length & 63) << 8 | data[at + 1]
-                    if end < 0:
-                        end = at + 2
-                    if target >= lowest:
-                        raise Malformed("pointer that does not point backwards")
-                    known = self._known.get(target)
-                    if known is not None:
-                        parts.append(known)
-                        break
-                    jumps.append((target, len(parts)))
-                    if len(jumps) > bounds.MAX_POINTER_HOPS:
-                        raise Excessive("too many pointers in a name")
-                    at = lowest = target
-                else:
-                    raise Malformed("reserved label type")
-        except (Malformed, IndexError):
+                if at - start >= MAX_NAME:
+                    raise Malformed(f"name of more than {MAX_NAME} octets")
+            if not length:
+                name, end = data[start : at + 1], at + 1
+            elif length >= 192:
+                target, end = (length & 63) << 8 | data[at + 1], at + 2
+                name = self._known.get(target) or self._follow(target, start)
+                if at == start:
+                    return name, end
+                name = data[start:at] + name
+            else:
+                raise Malformed("reserved label type")
+        finally:
             # A faulty name has cost as much, and there may be thousands.
-            self._spend(steps)
-            raise
-        self._spend(steps)
-        name = b"".join(parts)
+            self._budget -= steps
+            if self._budget < 0:
+                raise Excessive(_TOO_MUCH)
         if len(name) > MAX_NAME:
             raise Malformed(f"name of {len(name)} octets")
-        if end < 0:
-            end = at
         self._known[start] = name
-        for target, first in jumps:
-            self._known[target] = b"".join(parts[first:])
         return name, end
 
-    def _spend(self, steps: int) -> None:
+    def _follow(self, target: int, lowest: int) -> Name:
+        """The name to which a pointer leads that stands in a name begun at `lowest`. Raises as `name` does."""
+        data, known = self.data, self._known
+        parts: list[bytes] = []
+        jumps: list[int] = []
+        steps = size = 0
+        try:
+            while True:
+                if target >= lowest:
+                    raise Malformed("pointer that does not point backwards")
+                if (tail := known.get(target)) is not None:
+                    parts.append(tail)
+                    break
+                jumps.append(target)
+                if len(jumps) > bounds.MAX_POINTER_HOPS:
+                    raise Excessive("too many pointers in a name")
+                at = lowest = target
+                while 0 < (length := data[at]) < 64:
+                    at += 1 + length
+                    steps += 1
+                    if size + at - lowest >= MAX_NAME:
+                        raise Malformed(f"name of more than {MAX_NAME} octets")
+                steps += 1
+                if not length:
+                    parts.append(data[lowest : at + 1])
+                    break
+                if length < 192:
+                    raise Malformed("reserved label type")
+                parts.append(data[lowest:at])
+                size += at - lowest
+                target = (length & 63) << 8 | data[at + 1]
+        finally:
+            self.spend(steps)
+        name = b"".join(parts)
+        behind = 0
+        for offset, part in zip(jumps, parts, strict=False):
+            known[offset] = name[behind:]
+            behind += len(part)
+        return name
+
+    def spend(self, steps: int) -> None:
+        """So many labels and pointers have been read. Raises Excessive."""
         self._budget -= steps
         if self._budget < 0:
-            raise Excessive("too many labels and pointers in a message")
+            raise Excessive(_TOO_MUCH)
 
     def rdata(self, rtype: int, at: int, length: int) -> bytes:
-        """A record's rdata with its names uncompressed. Raises Malformed."""
+        """The rdata, within the message, of a type of `rdata.LAYOUTS`, its names uncompressed. Raises as `name` does."""
         end = at + length
-        if end > len(self.data):
-            raise Malformed("rdata runs past the message")
-        layout = rdata.LAYOUTS.get(rtype)
-        if layout is None:
-            return self.data[at:end]
         parts: list[bytes] = []
-        for field in layout:
+        for field in rdata.LAYOUTS[rtype]:
             if field == rdata.NAME:
                 name, at = self.name(at)
                 parts.append(name)
@@ -171,100 +186,156 @@ class MessageReader:
 def parse(data: bytes) -> Message:
     """A message from its octets. Raises Malformed where header or question cannot be read, or the work is out of bounds.
 
-    With TC set neither can be missed: such a message has nothing to say but that it is cut.
+    Owners are in lower case. With TC set neither header nor question can be missed: such a message has nothing to say but that
+    it is cut.
     """
     if len(data) < 12:
         raise Malformed("shorter than a header")
-    ident, flags, questions, *counts = _HEADER.unpack_from(data)
+    ident, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
     reader = MessageReader(data)
+    qname, qtype, qclass, at = None, 0, 0, 12
     try:
-        qname, qtype, qclass, at = _question(reader, questions)
-    except (Malformed, IndexError) as error:
+        if questions > 1:
+            raise Malformed("more than one question")
+        if questions:
+            qname, at = reader.name(12)
+            qtype, qclass = _QUESTION.unpack_from(data, at)
+            at += 4
+    except (Malformed, IndexError, struct_error) as error:
         if not flags & codes.TC or isinstance(error, Excessive):
             raise Malformed("question cannot be read") from error
         return Message(ident, flags, flags & 15, None, 0, 0, (), (), (), None, 0)
     sections = _Sections(reader, at)
-    for count in counts:
-        sections.read(count)
-    answer, authority, additional = sections.rrsets
-    edns = sections.edns
-    rcode = flags & 15 | (sections.upper_rcode if edns is not None else 0)
-    return Message(ident, flags, rcode, qname, qtype, qclass, answer, authority, additional, edns, sections.whole)
-
-
-def _question(reader: MessageReader, questions: int) -> tuple[Name | None, int, int, int]:
-    if questions > 1:
-        raise Malformed("more than one question")
-    if not questions:
-        return None, 0, 0, 12
-    qname, at = reader.name(12)
-    if at + 4 > len(reader.data):
-        raise Malformed("question ends early")
-    qtype, qclass = _QUESTION.unpack_from(reader.data, at)
-    return qname, qtype, qclass, at + 4
+    answer, authority, additional = sections.read(answers), sections.read(authorities), sections.read(additionals)
+    rcode = flags & 15 | sections.upper_rcode
+    return Message(ident, flags, rcode, qname, qtype, qclass, answer, authority, additional, sections.edns, sections.whole)
 
 
 class _Sections:
     """The sections behind the question, as far as they can be read."""
+
+    __slots__ = ("_at", "_ended", "_faulty", "_owners", "_reader", "edns", "upper_rcode", "whole")
 
     def __init__(self, reader: MessageReader, at: int):
         self._reader = reader
         self._at = at
         self._ended = False
         self._faulty = False
-        self.rrsets: list[tuple[RRset, ...]] = []
+        self._owners: dict[int, Name] = {}
+        """Owners in lower case, by the pointers that name them."""
         self.whole = 0
         self.edns: Edns | None = None
         self.upper_rcode = 0
 
-    def read(self, count: int) -> None:
-        """The next section, of so many records. Raises Excessive."""
-        if not count:
-            self.rrsets.append(())
+    def read(self, count: int) -> tuple[RRset, ...]:
+        """The RRsets of the next section, which is of so many records, in order of first appearance. Raises Excessive."""
+        if not count or self._ended:
             self.whole += not self._faulty
-            return
-        gather = _Gather()
-        for _ in range(count):
-            if self._ended:
-                break
-            try:
-                self._record(gather)
-            except (Malformed, IndexError, struct_error) as error:
-                if isinstance(error, Excessive):
-                    raise
-                # Nobody knows where the next one would begin.
-                self._ended = self._faulty = True
-        self.rrsets.append(gather.rrsets())
-        self.whole += not self._faulty
-
-    def _record(self, gather: "_Gather") -> None:
-        reader = self._reader
-        data = reader.data
-        owner, at = reader.name(self._at)
-        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
-        at += 10
-        if at + length > len(data):
-            raise Malformed("rdata runs past the message")
-        self._at = at + length
-        if rtype == codes.OPT:
-            # It belongs to the root's name, to the last section, and there is one (RFC 6891 §6.1.1). Servers have been seen
-            # to get each of these wrong, and a wrong count of the records before it moves it into another section.
-            if self.edns is None:
-                found = options(data, at, length, strict=False)
-                self.edns = Edns(max(rclass, 512), ttl >> 16 & 255, bool(ttl & codes.DO), found)
-                self.upper_rcode = ttl >> 24 << 4
-            return
-        if rclass != codes.IN:
-            return
+            return ()
+        reader, owners, at = self._reader, self._owners, self._at
+        data, unpack, layouts, lengths = reader.data, _RECORD.unpack_from, rdata.LAYOUTS, _ADDRESS_LENGTHS
+        found: dict[tuple[Name, int], list[bytes]] = {}
+        ttls: dict[tuple[Name, int], int] = {}
+        pointers = 0
         try:
-            if length != _ADDRESS_LENGTHS.get(rtype, length):
-                raise Malformed("address of another length")
-            gather.add(owner, rtype, ttl, reader.rdata(rtype, at, length))
-        except (Malformed, IndexError) as error:
-            # One bad record is no reason to lose its neighbours.
+            for _ in range(count):
+                pointer = data[at] << 8 | data[at + 1]
+                owner = owners.get(pointer)
+                if owner is not None:
+                    # Nearly every owner is nothing but a pointer to one that has been read.
+                    pointers += 1
+                    at += 2
+                elif not data[at]:
+                    owner = ROOT
+                    pointers += 1
+                    at += 1
+                else:
+                    name, at = reader.name(at)
+                    owner = lower(name)
+                    if pointer >= _POINTER:
+                        owners[pointer] = owner
+                rtype, rclass, ttl, length = unpack(data, at)
+                begin, at = at + 10, at + 10 + length
+                if at > len(data):
+                    raise Malformed("rdata runs past the message")
+                if rtype == codes.OPT:
+                    self._read_opt(rclass, ttl, begin, length)
+                    continue
+                if rclass != codes.IN:
+                    continue
+                # One bad record is no reason to lose its neighbours.
+                octets = data[begin:at]
+                if rtype in layouts:
+                    try:
+                        if rtype in _NAMES:
+                            octets, behind = reader.name(begin)
+                            if behind != at:
+                                raise Malformed("rdata is not as long as its name")
+                        else:
+                            octets = reader.rdata(rtype, begin, length)
+                    except (Malformed, IndexError) as error:
+                        if isinstance(error, Excessive):
+                            raise
+                        self._faulty = True
+                        continue
+                elif length != lengths.get(rtype, length):
+                    self._faulty = True
+                    continue
+                key = owner, rtype
+                if ttl & 0x80000000:
+                    ttl = 0  # RFC 2181 §8
+                datas = found.get(key)
+                if datas is None:
+                    found[key], ttls[key] = [octets], ttl
+                else:
+                    datas.append(octets)
+                    if ttl < ttls[key]:
+                        ttls[key] = ttl  # RFC 2181 §5.2: differing TTLs within an RRset
+        except (Malformed, IndexError, struct_error) as error:
             if isinstance(error, Excessive):
                 raise
-            self._faulty = True
+            # Nobody knows where the next one would begin.
+            self._ended = self._faulty = True
+        reader.spend(pointers)
+        self._at = at
+        self.whole += not self._faulty
+        return _rrsets(found, ttls)
+
+    def _read_opt(self, rclass: int, ttl: int, at: int, length: int) -> None:
+        # It belongs to the root's name, to the last section, and there is one (RFC 6891 §6.1.1). Servers have been seen
+        # to get each of these wrong, and a wrong count of the records before it moves it into another section.
+        if self.edns is None:
+            found = options(self._reader.data, at, length, strict=False) if length else ()
+            self.edns = Edns(max(rclass, 512), ttl >> 16 & 255, bool(ttl & codes.DO), found)
+            self.upper_rcode = ttl >> 24 << 4
+
+
+def _rrsets(found: dict[tuple[Name, int], list[bytes]], ttls: dict[tuple[Name, int], int]) -> tuple[RRset, ...]:
+    """A section's records as RRsets, each with its signatures. Duplicates are one (RFC 2181 §5)."""
+    signed = False
+    out = []
+    for key, datas in found.items():
+        owner, rtype = key
+        out.append(RRset(owner, rtype, ttls[key], (datas[0],) if len(datas) == 1 else tuple(dict.fromkeys(datas))))
+        if rtype == codes.RRSIG:
+            signed = True
+    return tuple(_signed(out) if signed else out)
+
+
+def _signed(rrsets: list[RRset]) -> list[RRset]:
+    """The RRsets with the RRSIGs among them that cover them; those that cover none of them stay RRsets of their own."""
+    sigs: dict[tuple[Name, int], list[bytes]] = {(each.owner, each.rtype): [] for each in rrsets if each.rtype != codes.RRSIG}
+    alone = []
+    for each in rrsets:
+        if each.rtype == codes.RRSIG:
+            covering = [sigs.get((each.owner, int.from_bytes(data[:2]))) if len(data) > 18 else None for data in each.rdatas]
+            for data, place in zip(each.rdatas, covering, strict=True):
+                if place is not None:
+                    place.append(data)
+            orphans = tuple(data for data, place in zip(each.rdatas, covering, strict=True) if place is None)
+            alone += [replace(each, rdatas=orphans)] if orphans else []
+    kept = [each for each in rrsets if each.rtype != codes.RRSIG]
+    return [replace(each, sigs=tuple(sigs[each.owner, each.rtype][: bounds.MAX_SIGNATURES])) for each in kept] + alone
 
 
 def options(data: bytes, at: int, length: int, *, strict: bool = True) -> tuple[tuple[int, bytes], ...]:
@@ -288,38 +359,3 @@ def options(data: bytes, at: int, length: int, *, strict: bool = True) -> tuple[
         if len(found) >= bounds.MAX_EDNS_OPTIONS:
             break
     return tuple(found.items())
-
-
-class _Gather:
-    """Collects a section's records into RRsets, in order of first appearance."""
-
-    def __init__(self) -> None:
-        self._sets: dict[tuple[Name, int], tuple[Name, int, dict[bytes, None]]] = {}
-        self._sigs: dict[tuple[Name, int], list[tuple[Name, int, bytes]]] = {}
-
-    def add(self, owner: Name, rtype: int, ttl: int, data: bytes) -> None:
-        # RFC 2181 §8: a TTL with the top bit set counts as zero.
-        if ttl & 0x80000000:
-            ttl = 0
-        if rtype == codes.RRSIG and len(data) > 18:
-            self._sigs.setdefault((lower(owner), int.from_bytes(data[:2])), []).append((owner, ttl, data))
-            return
-        key = lower(owner), rtype
-        entry = self._sets.get(key)
-        if entry is None:
-            self._sets[key] = owner, ttl, {data: None}
-        else:
-            # RFC 2181 §5.2: differing TTLs within an RRset: the smallest counts. §5: duplicates are one.
-            entry[2][data] = None
-            if ttl < entry[1]:
-                self._sets[key] = entry[0], ttl, entry[2]
-
-    def rrsets(self) -> tuple[RRset, ...]:
-        out = []
-        for key, (owner, ttl, datas) in self._sets.items():
-            sigs = self._sigs.pop(key, ())
-            out.append(RRset(owner, key[1], ttl, tuple(datas), tuple(sig[2] for sig in sigs)[: bounds.MAX_SIGNATURES]))
-        for orphans in self._sigs.values():
-            ttl = min(orphan[1] for orphan in orphans)
-            out.append(RRset(orphans[0][0], codes.RRSIG, ttl, tuple(orphan[2] for orphan in orphans)))
-        return tuple(out)

@@ -8,7 +8,7 @@ once: TCP or a cookie has to confirm it, and where neither can be had, the same 
 from enum import Enum
 
 from resolverd.resolver.iterator.response import Negative, Response, Unusable
-from resolverd.wire.names import Name, label_count, lower, suffix
+from resolverd.wire.names import Name, label_count, suffix
 
 _REGISTERED = 2
 """Labels that most domains have that somebody runs."""
@@ -63,7 +63,7 @@ def may_be_case(response: Response) -> bool:
 def answering_zone(response: Response, name: Name) -> Name:
     """The zone that the answer to `name` is from, as far as it tells; of forwarders that keep the SOA to themselves, roughly."""
     soa = response.soa if isinstance(response, Negative) else None
-    return lower(soa.owner) if soa is not None else suffix(name, min(_REGISTERED, label_count(name)))
+    return soa.owner if soa is not None else suffix(name, min(_REGISTERED, label_count(name)))
 
 
 def _is_same(one: Response, other: Response) -> bool:

@@ -12,7 +12,7 @@ from resolverd.resolver.iterator import scrub
 from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.message import Message
-from resolverd.wire.names import ROOT, Name, is_subdomain, label_count, lower, to_text
+from resolverd.wire.names import ROOT, Name, is_subdomain, label_count, to_text
 from resolverd.wire.rrset import RRset
 
 
@@ -144,7 +144,7 @@ def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
     found, name = scrub.chain(message, qname, qtype, zone, whole=forwarded)
     chain = tuple(found)
     last = chain[-1] if chain else None
-    has_data = last is not None and last.rtype == qtype and lower(last.owner) == name
+    has_data = last is not None and last.rtype == qtype and last.owner == name
     # RFC 6672 §2.2: it says that a DNAME makes too long a name, here or behind an alias, so that there is one, and no data.
     leads_on = bool(chain) and not has_data and any(each.rtype == codes.DNAME for each in message.answer)
     if message.rcode == codes.YXDOMAIN and not leads_on:
@@ -162,14 +162,14 @@ def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
         return Referral(ns, _beside_cut(message, ns))
     if chain and soa is None:
         return Cname(chain, name, _wildcard_proof(message, chain, zone))
-    if soa is None and any(rrset.rtype == codes.NS and not is_subdomain(lower(rrset.owner), zone) for rrset in message.authority):
+    if soa is None and any(rrset.rtype == codes.NS and not is_subdomain(rrset.owner, zone) for rrset in message.authority):
         # Upwards: this server does not know the zone, whatever its AA says.
         return Unusable("referral that leads nowhere")
     if soa is not None or message.aa or forwarded:
         return Negative(chain, name, qtype, False, soa, proofs)
     # Load balancers of the zone's own answer so for what they have not got (RFC 2308 §2.2.1 does not foresee it). So do servers
     # that do not know the zone; another may have more to say. Who names the servers of another zone is just confused.
-    is_empty = zone != ROOT and all(lower(each.owner) == zone for each in message.authority if each.rtype == codes.NS)
+    is_empty = zone != ROOT and all(each.owner == zone for each in message.authority if each.rtype == codes.NS)
     return Unusable("neither answer nor referral", last_resort=Negative((), name, qtype, False, None, ()) if is_empty else None)
 
 
@@ -183,7 +183,7 @@ def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> t
     # shows it by counting fewer labels than its owner has.
     for rrset in chain:
         if is_from_wildcard(rrset):
-            return scrub.denial(message, lower(rrset.owner), zone)[1]
+            return scrub.denial(message, rrset.owner, zone)[1]
     return ()
 
 
@@ -193,9 +193,9 @@ def is_from_wildcard(rrset: RRset) -> bool:
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:
-    dp = lower(ns.owner)
+    dp = ns.owner
     return tuple(
         rrset
         for rrset in message.authority
-        if (rrset.rtype == codes.DS and lower(rrset.owner) == dp) or rrset.rtype in (codes.NSEC, codes.NSEC3)
+        if (rrset.rtype == codes.DS and rrset.owner == dp) or rrset.rtype in (codes.NSEC, codes.NSEC3)
     )

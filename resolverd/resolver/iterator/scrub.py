@@ -27,7 +27,7 @@ def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) ->
     answer is surely the zone's own, the rest may be its server's cache (RFC 2181 §5.4.1). CNAMEs made from a DNAME are made
     anew from it (RFC 6672 §3.1). A DNAME whose target would be too long ends the chain as well.
     """
-    found = {(lower(rrset.owner), rrset.rtype): rrset for rrset in message.answer}
+    found = {(rrset.owner, rrset.rtype): rrset for rrset in message.answer}
     dnames = [rrset for rrset in message.answer if rrset.rtype == codes.DNAME]
     out: list[RRset] = []
     name = lower(qname)
@@ -52,7 +52,7 @@ def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) ->
 
 def _alias(name: Name, qtype: int, found: dict[tuple[Name, int], RRset], dnames: list[RRset], zone: Name) -> list[RRset]:
     for dname in dnames:
-        owner = lower(dname.owner)
+        owner = dname.owner
         # The DNAME's owner itself is not redirected (RFC 6672 §2.3), and one from outside the zone is out of bailiwick.
         if name != owner and is_subdomain(name, owner) and is_subdomain(owner, zone) and len(dname.rdatas) == 1:
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, dname.rdatas[0])
@@ -71,7 +71,7 @@ def denial(message: Message, name: Name, zone: Name) -> tuple[RRset | None, tupl
     soa = None
     proofs = []
     for rrset in message.authority:
-        owner = lower(rrset.owner)
+        owner = rrset.owner
         if not is_subdomain(owner, zone):
             continue
         if rrset.rtype == codes.SOA and is_subdomain(name, owner) and len(rrset.rdatas) == 1:
@@ -86,7 +86,7 @@ def referral(message: Message, name: Name, zone: Name) -> RRset | None:
     """The NS RRset of a zone strictly below `zone` at or above `name`, or None."""
     for rrset in message.authority:
         if rrset.rtype == codes.NS:
-            owner = lower(rrset.owner)
+            owner = rrset.owner
             if owner != zone and is_subdomain(owner, zone) and is_subdomain(name, owner):
                 return rrset
     return None
@@ -97,7 +97,7 @@ def glue(message: Message, servers: tuple[Name, ...], zone: Name) -> Glue:
     out: dict[Name, dict[Address, None]] = {}
     named = frozenset(servers)  # a crafted referral may name thousands
     for rrset in message.additional:
-        owner = lower(rrset.owner)
+        owner = rrset.owner
         if rrset.rtype in (codes.A, codes.AAAA) and owner in named and is_subdomain(owner, zone):
             addresses = out.setdefault(owner, {})
             for data in rrset.rdatas:

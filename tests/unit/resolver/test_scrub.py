@@ -145,7 +145,7 @@ RULES = {
     ),
     "upwards is no answer": Rule(
         response._meaning,
-        "rrset.rtype == codes.NS and not is_subdomain(lower(rrset.owner), zone)",
+        "rrset.rtype == codes.NS and not is_subdomain(rrset.owner, zone)",
         "False",
         "referral_upwards_with_aa",
     ),
