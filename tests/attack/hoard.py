@@ -24,6 +24,7 @@ from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.mesh import Mesh
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
+from resolverd.wire.ask import Server
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
 
@@ -131,8 +132,9 @@ def failures(parts: Resolution) -> int:
 
 def servers(parts: Resolution) -> int:
     (address,) = addresses(1)
-    parts.infra.rtt_update(address, rng.random(), 0.0)
-    parts.infra.timed_out(address, 0.0)
+    server = Server(address)
+    parts.infra.rtt_update(server, rng.random(), 0.0)
+    parts.infra.timed_out(server, 0.0)
     return 1
 
 

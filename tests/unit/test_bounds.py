@@ -690,7 +690,7 @@ def test_tables_are_bounded() -> None:
     for number in range(bounds.MAX_SERVERS + 100):
         name = from_text(f"z{number}.evil")
         address = IPv4Address(0x2D000000 + number)
-        servers.timed_out(address, 0.0)
+        servers.timed_out(Server(address), 0.0)
         outages.suspect(name, [Server(address)], 0.0)
         delegations.put(Delegation(name, (), (), 100.0), 0.0)
         failures.put(name, codes.A, ExtendedError(22), 0.0)
@@ -707,7 +707,7 @@ def test_a_flood_pushes_nothing_out_that_is_asked_for_all_the_time() -> None:
     delegations = DelegationCache(10**7)
     points = DelegationPoints(Caches(RRsetCache(10**5), delegations), Hints(()), Upstreams(), Options())
     ours, here = from_text("ours.shop"), IPv4Address("45.1.0.1")
-    servers.timed_out(here, 0.0)
+    servers.timed_out(Server(here), 0.0)
     outages.add_without_servers(ours, 0.0)
     failures.put(ours, codes.A, ExtendedError(22), 0.0)
     delegations.put(Delegation(ours, (ours,), ((ours, (here,)),), 100.0), 0.0)
@@ -715,7 +715,7 @@ def test_a_flood_pushes_nothing_out_that_is_asked_for_all_the_time() -> None:
     (server,) = points.usable([here])
     for number in range(3 * bounds.CACHED_SERVERS):
         name, address = from_text(f"z{number}.evil"), IPv4Address(0x2D100000 + number)
-        servers.timed_out(address, 0.0)
+        servers.timed_out(Server(address), 0.0)
         outages.suspect(name, [Server(address)], 0.0)
         failures.put(name, codes.A, ExtendedError(22), 0.0)
         delegations.put(Delegation(name, (), (), 100.0), 0.0)

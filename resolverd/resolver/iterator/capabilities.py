@@ -9,7 +9,8 @@ from collections import OrderedDict
 from enum import Enum
 
 from resolverd import bounds
-from resolverd.wire.names import ROOT, Address, Name
+from resolverd.wire.ask import Server
+from resolverd.wire.names import ROOT, Name
 
 _CONFIRMATIONS = 2
 
@@ -42,66 +43,66 @@ class Capabilities:
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self._limit = entries
-        self._states: OrderedDict[tuple[Address, Feature, Name], _Support] = OrderedDict()
-        self._suspected: dict[Feature, set[Address]] = {feature: set() for feature in Feature}
+        self._states: OrderedDict[tuple[Server, Feature, Name], _Support] = OrderedDict()
+        self._suspected: dict[Feature, set[Server]] = {feature: set() for feature in Feature}
         """Whose state is worth a look, since there may be doubts; of all others there are none."""
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def may_use(self, address: Address, feature: Feature, now: float) -> bool:
+    def may_use(self, server: Server, feature: Feature, now: float) -> bool:
         """Whether it is asked with that."""
-        if address not in self._suspected[feature]:
+        if server not in self._suspected[feature]:
             return True
-        state = self._peek(address, feature, now)
+        state = self._peek(server, feature, now)
         return state is None or state.failures < _CONFIRMATIONS
 
     def any_failed(self, feature: Feature) -> bool:
         """Whether there may be a server that is not asked with that."""
         return bool(self._suspected[feature])
 
-    def is_proven(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> bool:
+    def is_proven(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> bool:
         """Whether it is known to support that."""
-        state = self._peek(address, feature, now, zone)
+        state = self._peek(server, feature, now, zone)
         return state is not None and state.proven >= 0
 
-    def prove(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> None:
+    def prove(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> None:
         """It has shown that it supports that, so earlier failures were about something else."""
-        state = self._get(address, feature, now, zone)
+        state = self._get(server, feature, now, zone)
         state.born = state.proven = now
         state.failures = 0
 
-    def clear_failures(self, address: Address, feature: Feature, now: float) -> None:
+    def clear_failures(self, server: Server, feature: Feature, now: float) -> None:
         """It answered a question that carried that: no proof that it makes use of it, but no failure either."""
-        if address not in self._suspected[feature]:
+        if server not in self._suspected[feature]:
             return
-        self._suspected[feature].discard(address)
-        state = self._peek(address, feature, now)
+        self._suspected[feature].discard(server)
+        state = self._peek(server, feature, now)
         if state is not None:
             state.failures = 0
 
-    def add_failure(self, address: Address, feature: Feature, now: float) -> None:
+    def add_failure(self, server: Server, feature: Feature, now: float) -> None:
         """It seemed not to support that. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
-        self._get(address, feature, now).failures += 1
-        self._suspected[feature].add(address)
+        self._get(server, feature, now).failures += 1
+        self._suspected[feature].add(server)
 
-    def rule_out(self, address: Address, feature: Feature, now: float) -> None:
+    def rule_out(self, server: Server, feature: Feature, now: float) -> None:
         """It does not support that, as an answer that nobody can have forged has confirmed."""
-        self._get(address, feature, now).failures = _CONFIRMATIONS
-        self._suspected[feature].add(address)
+        self._get(server, feature, now).failures = _CONFIRMATIONS
+        self._suspected[feature].add(server)
 
-    def _peek(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _Support | None:
-        state = self._states.get((address, feature, zone))
+    def _peek(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> _Support | None:
+        state = self._states.get((server, feature, zone))
         return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
 
-    def _get(self, address: Address, feature: Feature, now: float, zone: Name = ROOT) -> _Support:
-        key = address, feature, zone
+    def _get(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> _Support:
+        key = server, feature, zone
         state = self._peek(*key[:2], now, zone)
         if state is None:
             state = self._states[key] = _Support(now)
         self._states.move_to_end(key)
         while len(self._states) > self._limit:
-            (address, feature, zone), _ = self._states.popitem(last=False)
+            (server, feature, zone), _ = self._states.popitem(last=False)
             if zone == ROOT:
-                self._suspected[feature].discard(address)
+                self._suspected[feature].discard(server)
         return state

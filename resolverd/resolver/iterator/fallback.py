@@ -34,7 +34,7 @@ class Fallback:
     """What this server has said so far, and what is to be asked of it next."""
 
     def __init__(self, server: Server, attempts: Attempts, able: Capabilities, random_case: bool):
-        self._address = server.address
+        self._server = server
         self._attempts = attempts
         self._able = able
         self._random_case = random_case
@@ -48,7 +48,7 @@ class Fallback:
 
     def form(self, now: float) -> Form | None:
         """How to ask it now; None if it has been asked often enough."""
-        if not self._attempts.may_send(self._address, self._transport):
+        if not self._attempts.may_send(self._server, self._transport):
             return None
         edns = self._uses(Feature.EDNS, now)
         random_case = self._random_case and self._transport is Transport.UDP and self._uses(Feature.CASE, now)
@@ -61,12 +61,12 @@ class Fallback:
             self._suspect is not None
             or self._damaged is not None
             or self._caps_check.is_pending
-            or (self._truncated and self._attempts.is_disabled(self._address, Feature.EDNS))
+            or (self._truncated and self._attempts.is_disabled(self._server, Feature.EDNS))
         )
 
     def answered_form(self, form: Form, reply: Reply) -> Form:
         """The form that has been answered: what was repeated without its cookie is taken to be that."""
-        left_out = reply.repeated is not None and not reply.cookie and self._attempts.is_disabled(self._address, Feature.COOKIE)
+        left_out = reply.repeated is not None and not reply.cookie and self._attempts.is_disabled(self._server, Feature.COOKIE)
         return replace(form, cookie=False) if left_out else form
 
     def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:
@@ -76,21 +76,21 @@ class Fallback:
                 # One packet with the wrong ID or letter case: somebody may be guessing, and TCP cannot be guessed.
                 self._transport, self._suspect = Transport.TCP, _SUSPECT[failed]
                 return True
-            if form.cookie and not self._able.is_proven(self._address, Feature.COOKIE, now):
+            if form.cookie and not self._able.is_proven(self._server, Feature.COOKIE, now):
                 # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
-                self._attempts.disable(self._address, Feature.COOKIE)
+                self._attempts.disable(self._server, Feature.COOKIE)
             return self._caps_check.is_pending
         if form.transport is Transport.TLS:
             return False
         # TCP cannot be had.
         self._transport = Transport.UDP
         if self._suspect is not None:
-            self._attempts.disable(self._address, self._suspect)
+            self._attempts.disable(self._server, self._suspect)
             self._suspect = None
             return True
-        if self._truncated and self._attempts.is_disabled(self._address, Feature.EDNS):
+        if self._truncated and self._attempts.is_disabled(self._server, Feature.EDNS):
             # It has more to say than goes without EDNS: perhaps it was the cookie that it did not understand.
-            self._attempts.disable_instead(self._address, Feature.EDNS, Feature.COOKIE)
+            self._attempts.disable_instead(self._server, Feature.EDNS, Feature.COOKIE)
             return True
         return self._caps_check.is_pending
 
@@ -113,7 +113,7 @@ class Fallback:
             if self._bad_cookies > 1 and udp:
                 self._transport, self._suspect = Transport.TCP, Feature.COOKIE
             elif self._bad_cookies > 1:
-                self._attempts.disable(self._address, Feature.COOKIE)
+                self._attempts.disable(self._server, Feature.COOKIE)
             return "BADCOOKIE"
         if message.rcode in _NOT_UNDERSTOOD:
             return self._simpler(form, message, now)
@@ -121,19 +121,19 @@ class Fallback:
 
     def _simpler(self, form: Form, message: Message, now: float) -> str:
         """Leave out what it may not have understood; what that is, empty if nothing is left."""
-        able, address, left_out = self._able, self._address, []
+        able, server, left_out = self._able, self._server, []
         if form.edns:
             left_out.append(Feature.EDNS)
             if form.cookie and message.rcode == codes.FORMERR and message.edns is not None:
                 # It knows EDNS, so that it must be what stands in it.
                 left_out[0] = Feature.COOKIE
             elif message.edns is None:
-                able.add_failure(address, Feature.EDNS, now)
+                able.add_failure(server, Feature.EDNS, now)
         self._misunderstood += 1
-        if self._misunderstood > 1 and form.random_case and not able.is_proven(address, Feature.CASE, now):
+        if self._misunderstood > 1 and form.random_case and not able.is_proven(server, Feature.CASE, now):
             left_out.append(Feature.CASE)
         for each in left_out:
-            self._attempts.disable(address, each)
+            self._attempts.disable(server, each)
         names = ", ".join(each.value for each in left_out)
         return f"{codes.rcode_text(message.rcode)}, again without {names}" if left_out else ""
 
@@ -141,21 +141,21 @@ class Fallback:
         """Whether its response is accepted, or it is asked again. `part`: what of the world it answers for (`Capabilities`);
         `counts`: what it denies is not just for finding the way.
         """
-        able, address = self._able, self._address
+        able, server = self._able, self._server
         proof = form.transport is not Transport.UDP or reply.cookie
         if form.random_case and not may_be_case(response):
-            able.prove(address, Feature.CASE, now, part)
-        elif self._caps_check.is_pending or (counts and not able.is_proven(address, Feature.CASE, now, part)):
+            able.prove(server, Feature.CASE, now, part)
+        elif self._caps_check.is_pending or (counts and not able.is_proven(server, Feature.CASE, now, part)):
             again = self._caps_check.check(response, random_case=form.random_case, proof=proof)
             if again is not None:
-                self._attempts.disable(address, Feature.CASE)
+                self._attempts.disable(server, Feature.CASE)
                 if again is Retry.CONFIRM:
                     self._transport = Transport.TCP
                 return False
         self._learn_case(proof, part, now)
         self._learn_edns(form, reply, now)
         if not counts:
-            able.clear_failures(address, Feature.QMIN, now)
+            able.clear_failures(server, Feature.QMIN, now)
         return True
 
     def final(self) -> Response | None:
@@ -163,35 +163,35 @@ class Fallback:
         return self._caps_check.final()
 
     def _uses(self, feature: Feature, now: float) -> bool:
-        return not self._attempts.is_disabled(self._address, feature) and self._able.may_use(self._address, feature, now)
+        return not self._attempts.is_disabled(self._server, feature) and self._able.may_use(self._server, feature, now)
 
     def _learn_case(self, proof: bool, part: Name, now: float) -> None:
-        able, address = self._able, self._address
+        able, server = self._able, self._server
         if self._caps_check.agrees:
-            able.prove(address, Feature.CASE, now, part)
+            able.prove(server, Feature.CASE, now, part)
         elif self._caps_check.is_pending and proof:
-            able.rule_out(address, Feature.CASE, now)
+            able.rule_out(server, Feature.CASE, now)
         elif self._suspect is Feature.CASE:
             self._looked_odd(Feature.CASE, part, now)
-        elif self._attempts.is_disabled(address, Feature.CASE):
-            able.add_failure(address, Feature.CASE, now)
+        elif self._attempts.is_disabled(server, Feature.CASE):
+            able.add_failure(server, Feature.CASE, now)
 
     def _learn_edns(self, form: Form, reply: Reply, now: float) -> None:
-        able, address = self._able, self._address
+        able, server = self._able, self._server
         if reply.message is not None and reply.message.edns is not None:
-            able.clear_failures(address, Feature.EDNS, now)
+            able.clear_failures(server, Feature.EDNS, now)
         if reply.cookie:
-            able.prove(address, Feature.COOKIE, now)
+            able.prove(server, Feature.COOKIE, now)
         elif self._suspect is Feature.COOKIE:
             self._looked_odd(Feature.COOKIE, ROOT, now)
         elif form.cookie:
-            able.clear_failures(address, Feature.COOKIE, now)
-        elif self._attempts.is_disabled(address, Feature.COOKIE):
-            able.add_failure(address, Feature.COOKIE, now)
+            able.clear_failures(server, Feature.COOKIE, now)
+        elif self._attempts.is_disabled(server, Feature.COOKIE):
+            able.add_failure(server, Feature.COOKIE, now)
 
     def _looked_odd(self, feature: Feature, part: Name, now: float) -> None:
         """Over UDP, and has answered over TCP. Of one that has coped lately, the packet was sooner somebody else's."""
-        if self._able.is_proven(self._address, feature, now, part):
-            self._able.add_failure(self._address, feature, now)
+        if self._able.is_proven(self._server, feature, now, part):
+            self._able.add_failure(self._server, feature, now)
         else:
-            self._able.rule_out(self._address, feature, now)
+            self._able.rule_out(self._server, feature, now)

@@ -1,4 +1,4 @@
-"""What is known of each server address, and which to ask next.
+"""What is known of each server, and which to ask next.
 
 Round-trip times are smoothed as TCP does (RFC 6298 §2); the RTO is srtt + 4·rttvar, doubled with each timeout until a
 reply shows by itself how long it took (§5.5, §3). A server that timed out several times in a row is down, and probed now and
@@ -12,12 +12,11 @@ from random import Random
 from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Capabilities
 from resolverd.resolver.iterator.retries import Attempts
-from resolverd.wire.ask import Transport
-from resolverd.wire.names import Address
+from resolverd.wire.ask import Server, Transport
 
 
 class _ServerState:
-    __slots__ = ("backoff", "born", "probed", "rttvar", "srtt", "timeouts")
+    __slots__ = ("backoff", "born", "expected", "probed", "rttvar", "srtt", "timeouts")
 
     def __init__(self, now: float):
         self.born = now
@@ -26,77 +25,72 @@ class _ServerState:
         self.timeouts = 0
         self.backoff = 0
         self.probed = now
+        self.expected = bounds.FIRST_TIMEOUT
+        """Seconds after which its answer is to be expected (`expect`)."""
 
-    @property
-    def expected(self) -> float:
-        """Seconds after which its answer is to be expected."""
+    def expect(self) -> None:
+        """Its round-trip time or its timeouts are others now."""
         if self.srtt < 0:
             # Who has never answered is less likely to be there at all.
-            return bounds.FIRST_TIMEOUT * (1 + 2 * self.timeouts)
-        return self.srtt + bounds.FIRST_TIMEOUT * self.timeouts
+            self.expected = bounds.FIRST_TIMEOUT * (1 + 2 * self.timeouts)
+        else:
+            self.expected = self.srtt + bounds.FIRST_TIMEOUT * self.timeouts
 
     def is_down(self, now: float) -> bool:
         return self.timeouts >= bounds.DEAD_AFTER and now < self.probed + bounds.PROBE_AFTER
 
 
 class InfraCache:
-    """Server addresses, bounded; what each supports is in `capabilities`."""
+    """Servers by address and port, bounded; what each supports is in `capabilities`."""
 
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self.limit = entries
         self.capabilities = Capabilities(entries)
-        self._states: OrderedDict[Address, _ServerState] = OrderedDict()
+        self._states: OrderedDict[Server, _ServerState] = OrderedDict()
         self.unanswered = 0
         """Timeouts in a row, whoever was asked."""
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def select(self, addresses: Iterable[Address], attempts: Attempts, now: float, rng: Random) -> Address | None:
+    def select(self, servers: Iterable[Server], attempts: Attempts, now: float, rng: Random) -> Server | None:
         """Whom to ask next: of those within the band of the fastest, the one with the fewest failures; None if all are down.
 
         What a server did before this question decides: one that answered a moment ago is asked twice before one that was
         silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there.
         """
-        alive: list[tuple[float, int, Address]] = []
-        is_first = not (attempts.failed or attempts.expected)
-        states, forgotten = self._states, now - bounds.FORGET_SERVER
-        for address in addresses:
-            state = states.get(address)
+        alive: list[tuple[float, int, Server]] = []
+        states, forgotten, failed, expected = self._states, now - bounds.FORGET_SERVER, attempts.failed, attempts.expected
+        for server in servers:
+            state = states.get(server)
             if state is not None and state.born <= forgotten:
                 state = None
-            if is_first:
-                if state is None:
-                    alive.append((bounds.FIRST_TIMEOUT, 0, address))
-                elif not state.is_down(now):
-                    alive.append((state.expected, 0, address))
-                continue
-            failed = attempts.failed.get(address, 0)
-            expected = attempts.expected.get(address)
-            if expected is None:
-                if state is not None and state.is_down(now):
+            seconds = expected.get(server) if expected else None
+            if seconds is None:
+                if state is not None and state.timeouts and state.is_down(now):
                     continue
-                expected = bounds.FIRST_TIMEOUT if state is None else state.expected
-            penalty = failed // 2 if state is not None and state.srtt >= 0 else 2 * failed
-            alive.append((expected + bounds.FIRST_TIMEOUT * penalty, failed, address))
-        if not alive:
-            return None
-        if len(alive) == 1:
-            return alive[0][2]
-        slowest = min([expected for expected, _, _ in alive]) + bounds.SERVER_BAND
-        good = [(failed, address) for expected, failed, address in alive if expected <= slowest]
-        fewest = min([failed for failed, _ in good])
-        best = [address for failed, address in good if failed == fewest]
-        return best[0] if len(best) == 1 else rng.choice(best)
+                seconds = bounds.FIRST_TIMEOUT if state is None else state.expected
+            turns = failed.get(server, 0) if failed else 0
+            if turns:
+                seconds += bounds.FIRST_TIMEOUT * (turns // 2 if state is not None and state.srtt >= 0 else 2 * turns)
+            alive.append((seconds, turns, server))
+        if len(alive) < 2:
+            return alive[0][2] if alive else None
+        slowest = min([seconds for seconds, _, _ in alive]) + bounds.SERVER_BAND
+        good = [(turns, server) for seconds, turns, server in alive if seconds <= slowest]
+        fewest = min([turns for turns, _ in good])
+        best = [server for turns, server in good if turns == fewest]
+        # One call where `choice` makes three.
+        return best[rng.getrandbits(16) * len(best) >> 16] if len(best) > 1 else best[0]
 
-    def expected(self, address: Address, now: float) -> float:
+    def expected(self, server: Server, now: float) -> float:
         """Seconds after which its answer is to be expected, as far as is known; many where it was silent lately."""
-        state = self._peek(address, now)
+        state = self._peek(server, now)
         return bounds.FIRST_TIMEOUT if state is None else state.expected
 
     def rto(
         self,
-        address: Address,
+        server: Server,
         now: float,
         timeouts: int = 0,
         transport: Transport = Transport.UDP,
@@ -108,7 +102,7 @@ class InfraCache:
 
         How silent it has been before counts where it is `alone`: others wait for nobody who may be down.
         """
-        state = self._peek(address, now)
+        state = self._peek(server, now)
         rto, backoff = bounds.FIRST_TIMEOUT, 0
         if state is not None:
             backoff = state.backoff if alone else 0
@@ -122,66 +116,69 @@ class InfraCache:
         rto = min(rto, bounds.MAX_TIMEOUT)
         return max(rto, bounds.FORWARDER_TIMEOUT) if forwarder else rto
 
-    def has_rtt(self, address: Address, now: float) -> bool:
+    def has_rtt(self, server: Server, now: float) -> bool:
         """Whether its round-trip time has ever been measured."""
-        state = self._peek(address, now)
+        state = self._peek(server, now)
         return state is not None and state.srtt >= 0
 
-    def last_timed_out(self, address: Address, now: float) -> bool:
+    def last_timed_out(self, server: Server, now: float) -> bool:
         """It did not answer when it was last asked."""
-        state = self._peek(address, now)
+        state = self._peek(server, now)
         return state is not None and state.timeouts > 0
 
-    def is_down(self, address: Address, now: float) -> bool:
+    def is_down(self, server: Server, now: float) -> bool:
         """Silent too often, and its next probe is not due yet."""
-        state = self._peek(address, now)
+        state = self._peek(server, now)
         return state is not None and state.is_down(now)
 
-    def responsive(self, now: float) -> list[Address]:
+    def responsive(self, now: float) -> list[Server]:
         """Those whose round-trip time has been measured."""
-        return [address for address, state in self._states.items() if state.srtt >= 0 and self._peek(address, now) is state]
+        return [server for server, state in self._states.items() if state.srtt >= 0 and self._peek(server, now) is state]
 
     def reset_timeouts(self) -> None:
         """Forget all timeouts: it was our own network that was down."""
         for state in self._states.values():
             state.timeouts = state.backoff = 0
+            state.expect()
 
-    def rtt_update(self, address: Address, rtt: float | None, now: float) -> None:
+    def rtt_update(self, server: Server, rtt: float | None, now: float) -> None:
         """It answered, after `rtt` seconds; None where that is ambiguous (repeated, or over TCP beside UDP)."""
-        state = self._get(address, now)
+        state = self._get(server, now)
         self.unanswered = state.timeouts = 0
-        if rtt is None:
-            return
-        state.backoff = 0
-        if state.srtt < 0:
-            state.srtt, state.rttvar = rtt, rtt / 2
-        else:
-            state.rttvar += (abs(state.srtt - rtt) - state.rttvar) / 4
-            state.srtt += (rtt - state.srtt) / 8
+        if rtt is not None:
+            state.backoff = 0
+            if state.srtt < 0:
+                state.srtt, state.rttvar = rtt, rtt / 2
+            else:
+                state.rttvar += (abs(state.srtt - rtt) - state.rttvar) / 4
+                state.srtt += (rtt - state.srtt) / 8
+        state.expect()
 
-    def timed_out(self, address: Address, now: float, since: float | None = None) -> None:
+    def timed_out(self, server: Server, now: float, since: float | None = None) -> None:
         """It did not answer in time to a question that was sent at `since` (`now` if not given).
 
         Questions in flight together time out together: however many, that is one timeout. Else a fraction of a second
         without network would take down whoever is asked often.
         """
         self.unanswered += 1
-        state = self._get(address, now)
+        state = self._get(server, now)
         if state.timeouts and since is not None and since < state.probed:
             return
         state.timeouts += 1
         state.backoff += 1
         state.probed = now
+        state.expect()
 
-    def _peek(self, address: Address, now: float) -> _ServerState | None:
-        state = self._states.get(address)
+    def _peek(self, server: Server, now: float) -> _ServerState | None:
+        state = self._states.get(server)
         return state if state is not None and now < state.born + bounds.FORGET_SERVER else None
 
-    def _get(self, address: Address, now: float) -> _ServerState:
-        state = self._peek(address, now)
+    def _get(self, server: Server, now: float) -> _ServerState:
+        states = self._states
+        state = self._peek(server, now)
         if state is None:
-            state = self._states[address] = _ServerState(now)
-        self._states.move_to_end(address)
-        while len(self._states) > self.limit:
-            self._states.popitem(last=False)
+            state = states[server] = _ServerState(now)
+            while len(states) > self.limit:
+                states.popitem(last=False)
+        states.move_to_end(server)
         return state

@@ -32,7 +32,7 @@ from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import Server
-from resolverd.wire.names import ROOT, Address, Name, ancestors, is_subdomain, lower, parent, to_text
+from resolverd.wire.names import ROOT, Name, ancestors, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import each_once
 
 _DOWN = Unusable("none of its servers has answered of late", silent=True)
@@ -215,7 +215,7 @@ class Iterator:
         minimiser = Minimiser(name, rtype, self._options.qmin_type, qmin, private)
         # The whole question to a zone whose servers have not answered yet, while its parent is asked once more.
         silent: ZoneQuery | None = None
-        qmin_silent: frozenset[Address] = frozenset()
+        qmin_silent: frozenset[Server] = frozenset()
         last_resort: Conclusion | None = None
         for _ in range(bounds.MAX_REFERRALS):
             # Step 3: send the question, unless it is known what comes of it.
@@ -246,7 +246,7 @@ class Iterator:
             if earlier is not None and earlier.answered:
                 return response
             if isinstance(response, Referral):
-                if lower(response.ns.owner) == above:
+                if response.ns.owner == above:
                     return Unusable(f"{to_text(above)} has no server with a known address")
                 dp = self._descend(budget, dp, response, glue)
             elif isinstance(response, Unusable) and not dp.fresh:
@@ -308,7 +308,7 @@ class Iterator:
         """Whether the zone has servers that do not answer for minimised names."""
         able = self._infra.capabilities
         return able.any_failed(Feature.QMIN) and not all(
-            able.may_use(server.address, Feature.QMIN, now) for server in dp.servers
+            able.may_use(server, Feature.QMIN, now) for server in dp.servers
         )
 
     def _suspect(self, dp: DelegationPoint, path: Path, budget: QueryBudget) -> None:
@@ -331,7 +331,7 @@ class Iterator:
         glue = tuple(each for each in glue if each[0] in names)
         # The lease ends with the parent's: a withdrawn domain takes its sub-domains along.
         expires = min(budget.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), dp.expires)
-        delegation = Delegation(lower(referral.ns.owner), tuple(names), glue, expires, budget.now)
+        delegation = Delegation(referral.ns.owner, tuple(names), glue, expires, budget.now)
         self._caches.delegations.put(delegation, budget.now)
         below = self._env.delegation_points.from_delegation(delegation, budget.now, fresh=True)
         if expires < budget.deadline:

@@ -108,7 +108,7 @@ class Outages:
         if reply is None:
             self._infra.unanswered += 1
             return None
-        self._infra.rtt_update(server.address, reply.rtt, budget.now)
+        self._infra.rtt_update(server, reply.rtt, budget.now)
         return True
 
     def _of(self, zone: Name, servers: Sequence[Server], now: float) -> _Outage | None:
@@ -123,7 +123,7 @@ class Outages:
         return outage
 
     def _all_silent(self, servers: Sequence[Server], now: float) -> bool:
-        return all(self._infra.last_timed_out(server.address, now) for server in servers)
+        return all(self._infra.last_timed_out(server, now) for server in servers)
 
 
 def probe(

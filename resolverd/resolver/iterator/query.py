@@ -30,7 +30,7 @@ from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
-from resolverd.wire.names import ROOT, Address, Name, label_count, lower
+from resolverd.wire.names import ROOT, Name, label_count, lower
 from resolverd.wire.rrset import RRset, Trust
 
 _SHORT = TtlBounds(max_ttl=bounds.DAMAGED_TTL)
@@ -65,10 +65,10 @@ class ServerQuery:
         minimised: bool,
     ) -> Generator[Any, Any, Found]:
         """What the server says to the question as one of the zone `dp`, and the glue that came with a referral."""
-        options, infra, address = self._options, self._infra, server.address
+        options, infra = self._options, self._infra
         fallback = Fallback(server, attempts, infra.capabilities, options.random_case)
         while (form := fallback.form(budget.now)) is not None:
-            rto = self.rto(dp, address, attempts, budget.now, form.transport)
+            rto = self.rto(dp, server, attempts, budget.now, form.transport)
             size = options.edns_size if form.edns else 0
             asked = qname if dp.forward else dp.zone
             budget.charge(qname, asked)
@@ -82,8 +82,8 @@ class ServerQuery:
             message = reply.message
             if message is not None:
                 # What TCP takes says nothing of UDP.
-                infra.rtt_update(address, reply.sample if form.transport is not Transport.TCP else None, reply.now)
-                attempts.received(address)
+                infra.rtt_update(server, reply.sample if form.transport is not Transport.TCP else None, reply.now)
+                attempts.received(server)
             if attempts.answered:
                 return Unusable("too late", silent=True), ()
             budget.received(reply)
@@ -93,7 +93,7 @@ class ServerQuery:
                     continue
                 if reply.failed not in (Failed.LOCAL, Failed.TIMEOUT) and form.transport is not Transport.TCP:
                     # Neither a local failure counts against it, nor a shortened wait, nor TCP against who answers over UDP.
-                    infra.timed_out(address, budget.now, reply.now - reply.rtt)
+                    infra.timed_out(server, budget.now, reply.now - reply.rtt)
                 form, reply = fallback.substitute(form, reply)
                 message = reply.message
                 if message is None:
@@ -150,22 +150,22 @@ class ServerQuery:
         return response, scrub.glue(message, servers_named, bailiwick) if servers_named else ()
 
     def rto(
-        self, dp: DelegationPoint, address: Address, attempts: Attempts, now: float, transport: Transport = Transport.UDP
+        self, dp: DelegationPoint, server: Server, attempts: Attempts, now: float, transport: Transport = Transport.UDP
     ) -> float:
         """Seconds to wait for a server of the zone before anything else is tried as well."""
-        timeouts = attempts.failed.get(address, 0)
+        timeouts = attempts.failed.get(server, 0)
         alone = len(dp.servers) == 1
-        return self._infra.rto(address, now, timeouts, transport, forwarder=dp.forward, alone=alone)
+        return self._infra.rto(server, now, timeouts, transport, forwarder=dp.forward, alone=alone)
 
     def shorten_waits(self, dp: DelegationPoint, attempts: Attempts, now: float) -> float | None:
         """Wait less for those of whom it has turned out meanwhile how quick they are; when to look again, None if never."""
         unmeasured = False
-        for address, sent in attempts.waiting.items():
+        for server, sent in attempts.waiting.items():
             if sent.ask.transport is Transport.UDP:
-                due = sent.at + self.rto(dp, address, attempts, now)
+                due = sent.at + self.rto(dp, server, attempts, now)
                 if due < sent.due:
-                    attempts.waiting[address] = replace(sent, due=due)
-                unmeasured |= not self._infra.has_rtt(address, now)
+                    attempts.waiting[server] = replace(sent, due=due)
+                unmeasured |= not self._infra.has_rtt(server, now)
         return now + bounds.MIN_TIMEOUT if unmeasured else None
 
     def resend(
@@ -175,18 +175,18 @@ class ServerQuery:
         asked = ask.qname if dp.forward else dp.zone
         budget.charge(ask.qname, asked)
         attempts.sent(ask, budget.now, rto)
-        address = ask.server.address
-        if ask.cookie and not self._infra.capabilities.is_proven(address, Feature.COOKIE, budget.now):
+        server = ask.server
+        if ask.cookie and not self._infra.capabilities.is_proven(server, Feature.COOKIE, budget.now):
             # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
-            attempts.disable(address, Feature.COOKIE)
-        if not (yield Again(ask, cookie=not attempts.is_disabled(address, Feature.COOKIE))):
+            attempts.disable(server, Feature.COOKIE)
+        if not (yield Again(ask, cookie=not attempts.is_disabled(server, Feature.COOKIE))):
             budget.adjust(ask.qname, asked, -1)
 
     def timed_out(self, budget: QueryBudget, dp: DelegationPoint, sent: Sent) -> Unusable:
         """A server has not answered in the time that it usually takes."""
         server = sent.ask.server
         if sent.ask.transport is not Transport.TCP:
-            self._infra.timed_out(server.address, budget.now, sent.at)
+            self._infra.timed_out(server, budget.now, sent.at)
         reply = Reply(None, Failed.TIMEOUT, budget.now, budget.now - sent.at)
         budget.trace(dp.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
         return Unusable(f"{server} did not answer", silent=True)
@@ -199,7 +199,7 @@ class ServerQuery:
             proof = response.authority if isinstance(response, Positive | Cname) else ()
             for rrset in response.chain:
                 # A CNAME behind a DNAME was made from it; both are shown together.
-                rrsets.put(rrset, trust, now, lower(rrset.owner), proof if is_from_wildcard(rrset) else dname, lease)
+                rrsets.put(rrset, trust, now, rrset.owner, proof if is_from_wildcard(rrset) else dname, lease)
                 dname = (rrset,) if rrset.rtype == codes.DNAME else ()
         if isinstance(response, Negative):
             authority = (response.soa, *response.proofs) if response.soa else response.proofs

@@ -30,9 +30,11 @@ class Reachability:
         dp = self._delegation_points.root()
         chosen = self._rng.sample(dp.servers, min(bounds.REACH_SERVERS, len(dp.servers)))
         asked = [self._responsible(budget, server, dp.forward, timeout) for server in chosen]
-        lately = [each for each in self._infra.responsive(budget.now) if each.is_global and Server(each) not in dp.servers]
+        responsive = self._infra.responsive(budget.now)
+        lately = [server for server in responsive if server.address.is_global and server not in dp.servers]
         if not dp.forward:
-            chosen = self._delegation_points.usable(self._rng.sample(lately, min(bounds.REACH_SERVERS, len(lately))))
+            others = self._rng.sample(lately, min(bounds.REACH_SERVERS, len(lately)))
+            chosen = self._delegation_points.usable(server.address for server in others)
             asked += [self._other(budget, server, timeout) for server in chosen]
         return (yield First(tuple(asked))) is not None
 

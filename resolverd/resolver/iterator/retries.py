@@ -4,11 +4,12 @@ Silence is no end: an answer to any send counts until the question is answered, 
 """
 
 
+from collections.abc import Sequence
+
 from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Feature
 from resolverd.values import Value
-from resolverd.wire.ask import Ask, Core, Transport
-from resolverd.wire.names import Address
+from resolverd.wire.ask import Ask, Core, Server, Transport
 
 
 class Sent(Value, frozen=True):
@@ -27,82 +28,82 @@ class Attempts:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.failed: dict[Address, int] = {}
-        self.expected: dict[Address, float] = {}
+        self.failed: dict[Server, int] = {}
+        self.expected: dict[Server, float] = {}
         """What was to be expected of each living server before this question (`InfraCache.expected`)."""
-        self.in_flight: dict[Address, Core] = {}
+        self.in_flight: dict[Server, Core] = {}
         """Servers whose answer may still come, and who deals with it (`ServerQuery.ask`)."""
-        self.last_ask: dict[Address, Ask] = {}
+        self.last_ask: dict[Server, Ask] = {}
         """What each was asked last."""
-        self.waiting: dict[Address, Sent] = {}
+        self.waiting: dict[Server, Sent] = {}
         """Sends whose time is not over."""
-        self.qmin_silent: frozenset[Address] = frozenset()
+        self.qmin_silent: frozenset[Server] = frozenset()
         """Servers that were silent when they were asked for a minimised name just now."""
         self.answered = False
         """The question has its answer; what comes now only tells how its server fares."""
-        self._sends: dict[tuple[Address, Transport], int] = {}
-        self._disabled: set[tuple[Address, Feature]] = set()
-        self._received: set[Address] = set()
+        self._sends: dict[tuple[Server, Transport], int] = {}
+        self._disabled: set[tuple[Server, Feature]] = set()
+        self._received: set[Server] = set()
 
-    def may_send(self, address: Address, transport: Transport) -> bool:
+    def may_send(self, server: Server, transport: Transport) -> bool:
         """Whether the server has not had its share over this transport."""
-        return self._sends.get((address, transport), 0) < bounds.SENDS_PER_SERVER
+        return self._sends.get((server, transport), 0) < bounds.SENDS_PER_SERVER
 
     def sent(self, ask: Ask, now: float, rto: float) -> None:
         """One more send."""
-        address = ask.server.address
-        self._sends[address, ask.transport] = self._sends.get((address, ask.transport), 0) + 1
-        self.last_ask[address] = ask
-        self.waiting[address] = Sent(ask, now, now + rto)
-        self._received.discard(address)
+        server = ask.server
+        self._sends[server, ask.transport] = self._sends.get((server, ask.transport), 0) + 1
+        self.last_ask[server] = ask
+        self.waiting[server] = Sent(ask, now, now + rto)
+        self._received.discard(server)
 
-    def received(self, address: Address) -> None:
+    def received(self, server: Server) -> None:
         """It has answered what it was asked last; what that means may take a while to find out."""
-        self._received.add(address)
+        self._received.add(server)
 
-    def disable(self, address: Address, feature: Feature) -> None:
+    def disable(self, server: Server, feature: Feature) -> None:
         """It is asked this without that from now on."""
-        self._disabled.add((address, feature))
+        self._disabled.add((server, feature))
 
-    def disable_instead(self, address: Address, kept: Feature, given_up: Feature) -> None:
+    def disable_instead(self, server: Server, kept: Feature, given_up: Feature) -> None:
         """Not the one but the other was at fault."""
-        self._disabled.discard((address, kept))
-        self._disabled.add((address, given_up))
+        self._disabled.discard((server, kept))
+        self._disabled.add((server, given_up))
 
-    def is_disabled(self, address: Address, feature: Feature) -> bool:
+    def is_disabled(self, server: Server, feature: Feature) -> bool:
         """Whether it is asked this without that."""
-        return bool(self._disabled) and (address, feature) in self._disabled
+        return bool(self._disabled) and (server, feature) in self._disabled
 
     def overdue(self, now: float) -> list[Sent]:
         """Take those out of `waiting` whose time is over, each as a failed attempt; those of them who were silent."""
-        late = [(address, sent) for address, sent in self.waiting.items() if sent.due <= now]
-        for address, _ in late:
-            self.fail(address, silent=True)
-        return [sent for address, sent in late if address not in self._received]
+        late = [(server, sent) for server, sent in self.waiting.items() if sent.due <= now]
+        for server, _ in late:
+            self.fail(server, silent=True)
+        return [sent for server, sent in late if server not in self._received]
 
-    def finish(self, branch: Core) -> Address:
+    def finish(self, branch: Core) -> Server:
         """Whoever dealt with a server's answers is at his end; which server it was."""
-        for address, each in self.in_flight.items():
+        for server, each in self.in_flight.items():
             if each is branch:
-                del self.in_flight[address]
-                return address
+                del self.in_flight[server]
+                return server
         raise LookupError("no attempt of that branch is in flight")
 
-    def fail(self, address: Address, *, silent: bool) -> None:
+    def fail(self, server: Server, *, silent: bool) -> None:
         """An attempt has failed. Who answered nonsense will do so again; who was silent may have lost a packet."""
-        self.waiting.pop(address, None)
-        self.failed[address] = self.failed.get(address, 0) + 1 if silent else bounds.SENDS_PER_SERVER
+        self.waiting.pop(server, None)
+        self.failed[server] = self.failed.get(server, 0) + 1 if silent else bounds.SENDS_PER_SERVER
 
-    def available(self, addresses: list[Address]) -> list[Address]:
-        """Those among the addresses that may be asked again. A connection in use repeats by itself what gets lost."""
+    def available(self, servers: Sequence[Server]) -> Sequence[Server]:
+        """Those among the servers that may be asked again. A connection in use repeats by itself what gets lost."""
         if not self.failed and not self.in_flight:
-            return addresses
-        return [address for address in addresses if self._is_available(address)]
+            return servers
+        return [server for server in servers if self._is_available(server)]
 
-    def _is_available(self, address: Address) -> bool:
-        if self.failed.get(address, 0) >= bounds.SENDS_PER_SERVER:
+    def _is_available(self, server: Server) -> bool:
+        if self.failed.get(server, 0) >= bounds.SENDS_PER_SERVER:
             return False
-        asked = self.last_ask.get(address)
-        return asked is None or address not in self.in_flight or (
-            asked.transport is Transport.UDP and self.may_send(address, Transport.UDP)
+        asked = self.last_ask.get(server)
+        return asked is None or server not in self.in_flight or (
+            asked.transport is Transport.UDP and self.may_send(server, Transport.UDP)
         )

@@ -1,6 +1,6 @@
 """Whom a zone's question can be put to: known addresses, names that can be looked up, and the parent's glue."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 
@@ -33,9 +33,9 @@ class Targets:
         self._delegation_points = delegation_points
         self._infra = infra
         self._rng = rng
-        self._by_address = {server.address: server for server in dp.servers}
+        self._servers = dp.servers
         self._names: list[Name] = []
-        self._more = [Targets._other_family, Targets._parent_glue]
+        self._more: tuple[Callable[[Targets, float], None], ...] = _MORE
         self.second_family = False
         """Whether the names to be looked up are of servers that have an address already, in vain."""
         self._lookups = self._failures = self._preferred = 0
@@ -46,18 +46,20 @@ class Targets:
             learnt = delegation_points.usable(delegation_points.cached_addresses(name, now) or found.get(name) or ())
             self._add(learnt)
             self._names += [] if learnt or name in found else [name]
-        rng.shuffle(self._names)
+        if len(self._names) > 1:
+            rng.shuffle(self._names)
 
     def next_server(self, attempts: Attempts, now: float) -> Server | None:
         """The server to be asked next, those of the parent's glue included; None if there is none, or names come first."""
         while True:
             chosen = self._choose(attempts, now)
-            if self._room > 0 and self._want_names(chosen, attempts, now):
+            if self._names and self._room > 0 and self._want_names(chosen, attempts, now):
                 return None
             if self._more and (chosen is None or attempts.failed.get(chosen, 0) >= _DOUBTFUL_AFTER):
-                self._more.pop(0)(self, now)
+                self._more, (more, *_) = self._more[1:], self._more
+                more(self, now)
                 continue
-            return None if chosen is None else self._by_address[chosen]
+            return chosen
 
     def _other_family(self, now: float) -> None:
         """One family of addresses leads nowhere from here: the other may."""
@@ -98,7 +100,7 @@ class Targets:
         self._failures += 0 if addresses else number
         self._add(self._delegation_points.usable(addresses or ()))
 
-    def _want_names(self, chosen: Address | None, attempts: Attempts, now: float) -> bool:
+    def _want_names(self, chosen: Server | None, attempts: Attempts, now: float) -> bool:
         """A server that nobody has asked yet is worth more than one that was silent, now or when it was last asked.
 
         Both take turns, as looking up may take longer than sending once more.
@@ -119,19 +121,23 @@ class Targets:
         return min(bounds.MAX_NS_LOOKUPS - self._lookups, bounds.MAX_NS_FAILURES - failures)
 
     def _add(self, servers: Iterable[Server]) -> None:
-        self._by_address.update((server.address, server) for server in servers)
+        self._servers = tuple(dict.fromkeys((*self._servers, *servers)))
 
-    def _choose(self, attempts: Attempts, now: float) -> Address | None:
-        candidates = attempts.available(list(self._by_address))
+    def _choose(self, attempts: Attempts, now: float) -> Server | None:
+        candidates = attempts.available(self._servers)
         chosen = self._infra.select(candidates, attempts, now, self._rng)
         if chosen is not None:
             if chosen not in attempts.expected:
                 attempts.expected[chosen] = self._infra.expected(chosen, now)
             return chosen
         # All down: they are asked all the same, so that the end of an outage is noticed by the next question.
-        down = [address for address in candidates if address not in attempts.expected]
-        tried = sum(attempts.failed.get(address, 0) for address in attempts.last_ask if address not in attempts.expected)
+        down = [server for server in candidates if server not in attempts.expected]
+        tried = sum(attempts.failed.get(server, 0) for server in attempts.last_ask if server not in attempts.expected)
         if not down or self._names or self.lookups or tried >= bounds.DEAD_TRIES:
             return None
-        fewest = min(attempts.failed.get(address, 0) for address in down)
-        return self._rng.choice([address for address in down if attempts.failed.get(address, 0) == fewest])
+        fewest = min(attempts.failed.get(server, 0) for server in down)
+        return self._rng.choice([server for server in down if attempts.failed.get(server, 0) == fewest])
+
+
+_MORE = (Targets._other_family, Targets._parent_glue)
+"""Where more servers are looked for, one after the other, if those that are known lead nowhere."""

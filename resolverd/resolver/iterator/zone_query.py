@@ -21,7 +21,7 @@ from resolverd.resolver.iterator.retries import Attempts
 from resolverd.resolver.iterator.targets import Targets
 from resolverd.values import replace
 from resolverd.wire.answer import Answer
-from resolverd.wire.ask import Core, Drop, First, Race, Raced
+from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain
 from resolverd.wire.rrset import Trust
 
@@ -137,15 +137,14 @@ class ZoneQuery:
         env, budget, dp, attempts, targets = self._env, self._budget, self.dp, self.attempts, self._targets
         now = budget.now
         if (server := targets.next_server(attempts, now)) is not None:
-            address = server.address
-            rto = env.server_query.rto(dp, address, attempts, now)
-            if address not in attempts.in_flight:
+            rto = env.server_query.rto(dp, server, attempts, now)
+            if server not in attempts.in_flight:
                 minimised = self._exposure is not Exposure.FULL
-                attempts.in_flight[address] = env.server_query.ask(
+                attempts.in_flight[server] = env.server_query.ask(
                     budget, dp, server, attempts, self._qname, self._qtype, minimised
                 )
-                return now + (rto if env.infra.has_rtt(address, now) else min(rto, bounds.MIN_TIMEOUT))
-            yield from env.server_query.resend(budget, dp, attempts.last_ask[address], attempts, rto)
+                return now + (rto if env.infra.has_rtt(server, now) else min(rto, bounds.MIN_TIMEOUT))
+            yield from env.server_query.resend(budget, dp, attempts.last_ask[server], attempts, rto)
             return now + rto
         names = targets.next_names()
         if names:
@@ -188,24 +187,24 @@ class ZoneQuery:
             self._targets.lookup_finished(raced.branch, raced.result)
             return None
         attempts = next(each for each in self._received_from if raced.branch in each.in_flight.values())
-        address = attempts.finish(raced.branch)
+        server = attempts.finish(raced.branch)
         response, glue = raced.result or (self._last, ())
         if isinstance(response, Unusable):
-            attempts.fail(address, silent=response.silent)
+            attempts.fail(server, silent=response.silent)
             if attempts is self.attempts:
                 self._last, self._last_resort = response, self._last_resort or response.last_resort
             return None
         attempts.answered = self.attempts.answered = True
-        if address in self.attempts.qmin_silent:
+        if server in self.attempts.qmin_silent:
             self._learn_qmin_silence(self.attempts.qmin_silent)
         return response, glue
 
-    def _learn_qmin_silence(self, servers: frozenset[Address]) -> None:
+    def _learn_qmin_silence(self, servers: frozenset[Server]) -> None:
         """These were silent about a minimised name, and one of them has answered for the whole."""
         able, now = self._env.infra.capabilities, self._budget.now
-        for address in servers:
+        for server in servers:
             # Of one it may have been a packet that was lost.
-            (able.rule_out if len(servers) >= _QMIN_SILENT_SERVERS else able.add_failure)(address, Feature.QMIN, now)
+            (able.rule_out if len(servers) >= _QMIN_SILENT_SERVERS else able.add_failure)(server, Feature.QMIN, now)
 
     def _without_answer(self) -> Found:
         """What counts where no server has answered. Raises Exhausted."""

@@ -15,7 +15,7 @@ from resolverd.resolver.iterator.retries import Attempts
 from resolverd.wire.ask import Ask, Reply, Server, Transport
 from resolverd.wire.names import from_text
 
-A, B, C = (IPv4Address(f"45.0.0.{number}") for number in (1, 2, 3))
+A, B, C = (Server(IPv4Address(f"45.0.0.{number}")) for number in (1, 2, 3))
 
 
 def test_a_stranger_gets_the_first_patience() -> None:
@@ -179,28 +179,29 @@ def test_questions_that_are_silent_together_are_one_silence() -> None:
 @given(st.sets(st.integers(0, 40), max_size=14), st.integers(0, 99), st.data())
 def test_one_is_chosen_while_anybody_lives(numbers: set[int], seed: int, data: st.DataObject) -> None:
     servers = InfraCache()
-    addresses = [IPv4Address(0x2D000000 + number) for number in numbers]
-    for address in addresses:
+    among = [Server(IPv4Address(0x2D000000 + number)) for number in numbers]
+    for server in among:
         for _ in range(data.draw(st.integers(0, 5))):
-            servers.timed_out(address, 0.0)
-    alive = [address for address in addresses if not servers.is_down(address, 0.0)]
-    chosen = servers.select(addresses, Attempts(), 0.0, Random(seed))
+            servers.timed_out(server, 0.0)
+    alive = [server for server in among if not servers.is_down(server, 0.0)]
+    chosen = servers.select(among, Attempts(), 0.0, Random(seed))
     assert chosen in alive if alive else chosen is None
 
 
 def test_memory_is_bounded() -> None:
     servers = InfraCache(entries=50)
     for number in range(200):
-        servers.rtt_update(IPv4Address(0x2D000000 + number), 0.01, 0.0)
-        servers.capabilities.add_failure(IPv4Address(0x2D000000 + number), Feature.EDNS, 0.0)
+        server = Server(IPv4Address(0x2D000000 + number))
+        servers.rtt_update(server, 0.01, 0.0)
+        servers.capabilities.add_failure(server, Feature.EDNS, 0.0)
         servers.capabilities.rule_out(A, Feature.CASE, 0.0)
     assert len(servers) == len(servers.capabilities) == 50
     assert not servers.capabilities.may_use(A, Feature.CASE, 0.0), "whoever is met often is remembered"
     assert InfraCache().limit == bounds.MAX_SERVERS
 
 
-def ask(address: IPv4Address, transport: Transport = Transport.UDP) -> Ask:
-    return Ask(Server(address), from_text("www.example"), 1, transport, 8.0)
+def ask(server: Server, transport: Transport = Transport.UDP) -> Ask:
+    return Ask(server, from_text("www.example"), 1, transport, 8.0)
 
 
 def test_attempts_are_counted_by_server_and_transport() -> None:
@@ -229,7 +230,7 @@ def test_whoever_is_waited_for_is_overdue_once() -> None:
     attempts.sent(ask(A), 1.0, 0.1)
     attempts.sent(ask(B), 1.0, 0.4)
     assert attempts.overdue(1.05) == []
-    assert [sent.ask.server.address for sent in attempts.overdue(1.2)] == [A]
+    assert [sent.ask.server for sent in attempts.overdue(1.2)] == [A]
     assert attempts.overdue(1.3) == []
     assert attempts.failed == {A: 1}
     assert list(attempts.waiting) == [B]
@@ -268,15 +269,15 @@ CHOICES = {
 def test_who_is_asked_next(case: str) -> None:
     before, turns, wanted = CHOICES[case]
     servers = InfraCache()
-    for address, (rtt, silences) in before.items():
+    for server, (rtt, silences) in before.items():
         if rtt is not None:
-            servers.rtt_update(address, rtt, 0.0)
+            servers.rtt_update(server, rtt, 0.0)
         for _ in range(silences):
-            servers.timed_out(address, 0.0)
+            servers.timed_out(server, 0.0)
     attempts = Attempts()
-    for address, number in turns.items():
-        attempts.expected[address] = servers.expected(address, 0.0)
+    for server, number in turns.items():
+        attempts.expected[server] = servers.expected(server, 0.0)
         for _ in range(number):
-            servers.timed_out(address, 0.0)
-            attempts.fail(address, silent=True)
+            servers.timed_out(server, 0.0)
+            attempts.fail(server, silent=True)
     assert {servers.select([A, B], attempts, 0.0, Random(seed)) for seed in range(20)} == wanted

@@ -110,7 +110,7 @@ async def test_how_long_it_took_is_learnt_though_another_has_answered(tmp_path: 
         assert addresses(await resolver.ask(f"w{each}.shop")) == ["193.0.0.1"]
         await asyncio.sleep(1)
     servers = resolver.parts.infra
-    (slow,) = {ask.server.address for ask in net.asked if str(ask.server.address) == FIRST}
+    (slow,) = {ask.server for ask in net.asked if str(ask.server.address) == FIRST}
     assert not servers.last_timed_out(slow, resolver.clock.monotonic())
     assert servers.expected(slow, resolver.clock.monotonic()) == pytest.approx(0.9)
 
@@ -277,8 +277,8 @@ async def test_dead_servers_cost_two_packets_a_question(tmp_path: Path) -> None:
     now = resolver.clock.monotonic()
     for each in (FIRST, SECOND):
         for _ in range(bounds.DEAD_AFTER):
-            resolver.parts.infra.timed_out(ip_address(each), now)
-        assert resolver.parts.infra.is_down(ip_address(each), now)
+            resolver.parts.infra.timed_out(Server(ip_address(each)), now)
+        assert resolver.parts.infra.is_down(Server(ip_address(each)), now)
     assert rcode(await resolver.ask("w9.shop")) == "SERVFAIL"
     await resolver.settle()
     assert sent(net, "w9.shop") == bounds.DEAD_TRIES
@@ -431,7 +431,7 @@ async def test_tcp_has_patience_of_its_own(udp: float, tcp: float, tmp_path: Pat
         assert took == pytest.approx(udp + tcp, abs=0.01)
         by_tcp = [ask for ask in net.asked if ask.transport is Transport.TCP and ask.qname == from_text(f"w{number}.shop")]
         assert len(by_tcp) == 1, "a connection repeats by itself what is lost"
-    server = next(ask.server.address for ask in net.asked if str(ask.server.address) == FIRST)
+    server = next(ask.server for ask in net.asked if str(ask.server.address) == FIRST)
     expected = resolver.parts.infra.expected(server, resolver.clock.monotonic())
     assert expected == pytest.approx(udp), "what TCP takes is not UDP's"
 
