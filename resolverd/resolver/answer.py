@@ -7,7 +7,7 @@
 The zones of lists are not here: the engine that asks lists asks through this, and would go round in circles.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 
 from resolverd import bounds
@@ -15,7 +15,8 @@ from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.replies import LocalData
 from resolverd.resolver.local.table import LocalZones
-from resolverd.resolver.mesh import Mesh
+from resolverd.resolver.mesh import Mesh, awaited
+from resolverd.resolver.ports import Done, Waiting
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
@@ -40,7 +41,11 @@ class Resolve:
 
     def known(self, name: Name, rtype: int) -> Answer | None:
         """The answer, where it needs no query."""
-        walk = self._walk(lower(name), rtype)
+        name = lower(name)
+        if not self._table:
+            answer = self.builtin.answer(name, rtype) if self.builtin is not None else None
+            return answer if answer is not None else self._mesh.known(name, rtype)
+        walk = self._walk(name, rtype)
         try:
             wanted = next(walk)
             while True:
@@ -57,6 +62,29 @@ class Resolve:
         said = self._table.ask(lower(name), rtype)
         return said.answer if said is not None else self._mesh.stale(lower(name), rtype)
 
+    def ask(
+        self,
+        name: Name,
+        rtype: int,
+        done: Done,
+        *,
+        deadline: float | None = None,
+        bypass_cache: bool = False,
+        shared_budget: SharedBudget | None = None,
+        local: bool = True,
+    ) -> Answer | Waiting:
+        """The answer that is not `known`, or who waits for it: `done` is called with it then (`Mesh.ask`)."""
+        name = lower(name)
+        mesh = self._mesh
+        recurse = partial(
+            mesh.ask_past_cache if bypass_cache else mesh.ask, deadline=deadline, shared_budget=shared_budget, local=local
+        )
+        if not self._table and (self.builtin is None or self.builtin.answer(name, rtype) is None):
+            return recurse(name, rtype, done)  # without local zones nothing leads back here
+        ask = recurse if bypass_cache else partial(self._known_or_asked, recurse)
+        waiting = _Walk(self._walk(name, rtype), rtype, ask, done)
+        return waiting.step() or waiting
+
     async def resolve(
         self,
         name: Name,
@@ -67,16 +95,20 @@ class Resolve:
         shared_budget: SharedBudget | None = None,
         local: bool = True,
     ) -> Answer:
-        """The answer by `deadline` (monotonic seconds), as `Mesh.resolve` has it."""
-        ask = partial(self._mesh.resolve, deadline=deadline, bypass_cache=bypass_cache, shared_budget=shared_budget, local=local)
-        walk = self._walk(lower(name), rtype)
-        try:
-            wanted = next(walk)
-            while True:
-                wanted = walk.send(await ask(wanted, rtype))
-        except StopIteration as stop:
-            found: Answer = stop.value
-            return found
+        """The answer for who awaits it, `known` or not; by `deadline` (monotonic seconds), as `Mesh.ask` has it."""
+        if not bypass_cache and (answer := self.known(name, rtype)) is not None:
+            return answer
+        return await awaited(
+            partial(
+                self.ask, name, rtype, deadline=deadline, bypass_cache=bypass_cache, shared_budget=shared_budget, local=local
+            )
+        )
+
+    def _known_or_asked(
+        self, recurse: Callable[[Name, int, Done], Answer | Waiting], name: Name, rtype: int, done: Done
+    ) -> Answer | Waiting:
+        answer = self._mesh.known(name, rtype)
+        return answer if answer is not None else recurse(name, rtype, done)
 
     @property
     def _table(self) -> LocalZones:
@@ -133,3 +165,48 @@ class Resolve:
                 if said is not None and said.continue_at != target:
                     return count, target
         return None
+
+
+class _Walk:
+    """A question on its way through local zones and the world, until its whole answer is there."""
+
+    __slots__ = ("_ask", "_done", "_rtype", "_steps", "_waiting")
+
+    def __init__(
+        self, steps: Generator[Name, Answer, Answer], rtype: int, ask: Callable[[Name, int, Done], Answer | Waiting], done: Done
+    ):
+        self._steps = steps
+        self._rtype = rtype
+        self._ask = ask
+        self._done = done
+        self._waiting: Waiting | None = None
+
+    def step(self, answer: Answer | None = None) -> Answer | None:
+        """Go on with the answer to what was wanted last; the whole, where it needs no more waiting."""
+        steps = self._steps
+        try:
+            wanted = next(steps) if answer is None else steps.send(answer)
+            while True:
+                found = self._ask(wanted, self._rtype, self._on_answer)
+                if not isinstance(found, Answer):
+                    self._waiting = found
+                    return None
+                wanted = steps.send(found)
+        except StopIteration as stop:
+            whole: Answer = stop.value
+            return whole
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _on_answer(self, answer: Answer | Exception) -> None:
+        whole: Answer | Exception | None = answer
+        if isinstance(answer, Answer):
+            try:
+                whole = self.step(answer)
+            except Exception as error:
+                whole = error
+        if whole is not None:
+            self._done(whole)

@@ -1,7 +1,7 @@
 """Runs cores: a reply's arrival steps the generator that waits for it, and its end calls back whoever runs it.
 
-No task, no future: a core in flight is a `Run`, the branches that it races are Runs of its own, and what leaves for a server
-is an entry in one table. Nothing is called back before `start` has returned, but by a core that ends without waiting.
+No task, no future, no timer: a core in flight is a `Run`, the branches that it races are Runs of their own, and what leaves for
+a server is an entry in one table. Nothing is called back before `start` has returned, but by a core that ends without waiting.
 """
 
 import asyncio
@@ -10,13 +10,12 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from resolverd import bounds
+from resolverd.clock import Clock
+from resolverd.deadlines import Deadline, Deadlines
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Network, OutboundQuery
 from resolverd.values import replace
 from resolverd.wire.ask import Again, Ask, Core, Drop, First, Join, Race, Raced, Reply
-
-_TURNS: Final = 4
-"""Turns of the loop from a packet in a socket to the end of the branch that waits for it."""
 
 _Key: TypeAlias = tuple[object, ...]
 """What of an Ask makes its packet (`Ask.question`)."""
@@ -32,18 +31,19 @@ _WAITS: Final = _Waits()
 class Run:
     """A core in flight, until `ended`: then there is its `result`, or the `error` that it raised."""
 
-    __slots__ = ("_branches", "_driver", "_first", "_race", "_timer", "_waits", "core", "done", "ended", "error", "result")
+    __slots__ = ("_branches", "_deadline", "_driver", "_first", "_race", "_waits", "core", "done", "ended", "error", "result")
 
     def __init__(self, driver: "Driver", core: Core, done: "Callable[[Run], object]"):
         """`done` is called with the run at its end, but for one that is cancelled."""
         self._driver = driver
-        self._branches: dict[Core, Run] = {}
+        self._branches: dict[Core, Run] | None = None
         """Those of races, until they are reported or dropped."""
         self._first: list[Run] | None = None
         """Those of the `First` that is waited for."""
-        self._race: tuple[Core, ...] | None = None
-        """Those of them whose end is waited for."""
-        self._timer: asyncio.Handle | None = None
+        self._race: tuple[Core, ...] = ()
+        """The branches whose end is waited for."""
+        self._deadline: Deadline | None = None
+        """Until when."""
         self._waits: _Outbound | None = None
         """Whose reply is waited for."""
         self.core = core
@@ -66,7 +66,7 @@ class Run:
                 return
             error = None
             try:
-                reply = self._perform(wanted)
+                reply = _PERFORM[type(wanted)](self, wanted)
             except Exception as raised:
                 error = raised
             if reply is _WAITS:
@@ -80,11 +80,11 @@ class Run:
         waits, self._waits = self._waits, None
         if waits is not None and waits.asker is self:
             self._driver.abandon(waits)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._race = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._race = ()
         first, self._first = self._first or (), None
-        branches, self._branches = self._branches, {}
+        branches, self._branches = self._branches or {}, None
         self._driver.late.pop(self, None)
         try:
             self.core.close()
@@ -107,48 +107,46 @@ class Run:
             return
         self._waits = None
         try:
-            self._join(ask)
+            self._join(Join(ask))
         except Exception as error:
             self.step(error=error)
 
     def _end(self, result: Any, error: Exception | None) -> None:
         self.ended = True
         self.result, self.error = result, error
+        driver = self._driver
         if self._branches:
-            branches, self._branches = self._branches, {}
+            branches, self._branches = self._branches, None
             for run in branches.values():
                 if error is None:
-                    self._driver.keep(run)
+                    driver.keep(run)
                 else:
                     run.cancel()
-        self._driver.late.pop(self, None)
+        if driver.late:
+            driver.late.pop(self, None)
         self.done(self)
 
-    def _perform(self, wanted: Any) -> Any:
-        """The reply to what the core wants, or `_WAITS`."""
-        if isinstance(wanted, Ask):
-            self._waits = self._driver.ask(wanted, self)
-            return None if self._waits is None else _WAITS
-        if isinstance(wanted, Race):
-            return self._begin_race(wanted)
-        if isinstance(wanted, Join):
-            return self._join(wanted.ask)
-        if isinstance(wanted, Again):
-            return self._driver.again(wanted)
-        if isinstance(wanted, Drop):
-            for branch in wanted.branches:
-                self._branches.pop(branch).cancel()
-            return None
-        if isinstance(wanted, First):
-            return self._begin_first(wanted)
-        raise TypeError(f"a core yields {type(wanted).__name__}")
+    def _ask(self, ask: Ask) -> Any:
+        self._waits = self._driver.ask(ask, self)
+        return None if self._waits is None else _WAITS
 
-    def _join(self, ask: Ask) -> _Waits:
-        self._waits = self._driver.ask(ask, self) or self._driver.join(ask, self)
+    def _join(self, join: Join) -> _Waits:
+        self._waits = self._driver.ask(join.ask, self) or self._driver.join(join.ask, self)
         return _WAITS
 
+    def _again(self, again: Again) -> bool:
+        return self._driver.again(again)
+
+    def _drop(self, drop: Drop) -> None:
+        for branch in drop.branches:
+            assert self._branches is not None
+            self._branches.pop(branch).cancel()
+
     def _begin_race(self, race: Race) -> Any:
-        branches, driver = self._branches, self._driver
+        driver = self._driver
+        if self._branches is None:
+            self._branches = {}
+        branches = self._branches
         for branch in race.branches:
             if branch not in branches:
                 run = branches[branch] = Run(driver, branch, self._branch_ended)
@@ -157,30 +155,26 @@ class Run:
             if branches[branch].ended:
                 return self._raced(branch)
         self._race = race.branches
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(loop.time() + race.timeout, self._time_over, _TURNS)
+        self._deadline = driver.deadlines.add(driver.now + race.timeout, self._time_over)
         return _WAITS
 
     def _branch_ended(self, run: "Run") -> None:
         """A branch has ended, or one that nobody waits for."""
-        if self._race is not None and run.core in self._race:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._race = None
+        if run.core in self._race:
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._race = ()
             self.step(self._raced(run.core))
 
     def _raced(self, branch: Core) -> Raced:
+        assert self._branches is not None
         run = self._branches.pop(branch)
-        return Raced(branch, run.result, run.error, asyncio.get_running_loop().time())
+        return Raced(branch, run.result, run.error, self._driver.now)
 
-    def _time_over(self, turns: int) -> None:
-        loop = asyncio.get_running_loop()
-        if turns:
-            # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
-            self._timer = loop.call_soon(self._time_over, turns - 1)
-        else:
-            self._race = self._timer = None
-            self.step(Raced(None, None, None, loop.time()))
+    def _time_over(self, now: float) -> None:
+        self._race, self._deadline = (), None
+        self._driver.now = now
+        self.step(Raced(None, None, None, now))
 
     def _begin_first(self, first: First) -> Any:
         runs = [Run(self._driver, branch, self._one_ended) for branch in first.branches]
@@ -215,6 +209,17 @@ class Run:
         return run.result
 
 
+_PERFORM: Final[dict[type, Callable[[Run, Any], Any]]] = {
+    Ask: Run._ask,
+    Race: Run._begin_race,
+    Join: Run._join,
+    Again: Run._again,
+    Drop: Run._drop,
+    First: Run._begin_first,
+}
+"""What is done about what a core yields; it returns the reply, or `_WAITS`."""
+
+
 class _Outbound:
     """A question that has left for a server: who asked, and who has put the same question since."""
 
@@ -228,7 +233,10 @@ class _Outbound:
         self.query: OutboundQuery
 
     def on_reply(self, reply: Reply | Exception) -> None:
-        del self.driver.outbound[self.key]
+        driver = self.driver
+        del driver.outbound[self.key]
+        if isinstance(reply, Reply) and reply.now > driver.now:
+            driver.now = reply.now
         if self.joined:
             loop = asyncio.get_running_loop()
             for run, ask in self.joined:
@@ -242,16 +250,21 @@ class _Outbound:
 class Driver:
     """Performs what cores yield. Every exchange with a server goes through here, and no question is in flight to one twice."""
 
-    def __init__(self, network: Network, counters: Counters):
+    def __init__(self, network: Network, counters: Counters, clock: Clock):
         self._network = network
         self._counters = counters
+        self._clock = clock
+        self.deadlines = Deadlines(clock.monotonic)
+        self.now = -1.0
+        """When what is being worked off happened: a reply's arrival, the end of a deadline, the start of a core."""
         self.outbound: dict[_Key, _Outbound] = {}
         """What has left for servers and has no reply yet."""
         self.late: dict[Run, None] = {}
         """Branches whose race is over and that still have their reply."""
 
-    def start(self, core: Core, done: Callable[[Run], object]) -> Run:
+    def start(self, core: Core, done: Callable[[Run], object], now: float) -> Run:
         """Run a core; `done` is called at its end, which may be before this returns."""
+        self.now = max(self.now, now)
         run = Run(self, core, done)
         run.step()
         return run
@@ -259,16 +272,17 @@ class Driver:
     async def run(self, core: Core) -> Any:
         """Run a core to its end; returns what it returns and raises what it raises."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        run = self.start(core, partial(_settle, future))
+        run = self.start(core, partial(_settle, future), self._clock.monotonic())
         try:
             return await future
         finally:
             run.cancel()
 
     def close(self) -> None:
-        """End every branch that waits for a reply that nobody needs."""
+        """End every branch that waits for a reply that nobody needs, and every deadline."""
         for run in tuple(self.late):
             run.cancel()
+        self.deadlines.close()
 
     def ask(self, ask: Ask, asker: Run) -> _Outbound | None:
         """Put a question to its server; None if it is in flight already.

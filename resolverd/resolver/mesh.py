@@ -1,16 +1,18 @@
 """Recursion for clients: answers from memory, by a recursion of its own, with stale data or with failure.
 
-One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting.
+One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting. Who waits is an
+entry in its question's list of clients, called back at its end.
 """
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
+from resolverd.deadlines import Deadline
 from resolverd.metrics import Counters
 from resolverd.resolver.admission import Admission, Slot, group
 from resolverd.resolver.cache import Caches
@@ -22,7 +24,7 @@ from resolverd.resolver.iterator import lookup
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
-from resolverd.resolver.ports import Network
+from resolverd.resolver.ports import Done, Network, Waiting
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
@@ -69,7 +71,7 @@ class InFlight:
     kept. `answer` is there from its end.
     """
 
-    __slots__ = ("answer", "budget", "clients", "gave_up", "name", "rtype", "run", "since", "slot", "superseded", "timer")
+    __slots__ = ("answer", "budget", "clients", "deadline", "gave_up", "name", "rtype", "run", "since", "slot", "superseded")
 
     def __init__(self, name: Name, rtype: int, budget: QueryBudget, slot: Slot):
         self.name = name
@@ -77,12 +79,84 @@ class InFlight:
         self.slot = slot
         self.budget = budget
         self.since = budget.now
-        self.clients: dict[asyncio.Future[Answer | None], None] = {}
+        self.clients: dict[_Client, None] = {}
         self.gave_up = False
         self.superseded = False
         self.answer: Answer | None = None
-        self.timer: asyncio.Handle | None = None
+        self.deadline: Deadline | None = None
         self.run: Run | None = None
+
+
+class _Client:
+    """Who waits for the answer to a question in flight: a while for a fresh one, and to the end of his time for any at all."""
+
+    __slots__ = ("_deadline", "_done", "_end", "_mesh", "_query")
+
+    def __init__(self, mesh: "Mesh", query: InFlight, done: Done, patience: float, end: float):
+        """Until `patience` nothing but the answer will do (RFC 8767 §5); at `end` it is over (both monotonic seconds)."""
+        self._mesh = mesh
+        self._query = query
+        self._done: Done | None = done
+        self._end = end
+        self._deadline = mesh.deadlines.add(patience, self._patience_over)
+        query.clients[self] = None
+
+    def cancel(self) -> None:
+        """He waits no longer."""
+        self._done = None
+        self._deadline.cancel()
+        self._query.clients.pop(self, None)
+
+    def answered(self, answer: Answer) -> None:
+        """The question has ended."""
+        self._deadline.cancel()
+        done, self._done = self._done, None
+        if done is not None:
+            done(self._mesh.best(self._query, answer))
+
+    def _call_back(self, answer: Answer) -> None:
+        del self._query.clients[self]
+        done, self._done = self._done, None
+        if done is not None:
+            done(answer)
+
+    def _patience_over(self, now: float) -> None:
+        stale = self._mesh.stale_instead(self._query)
+        if stale is not None:
+            self._call_back(stale)
+        elif now < self._end:
+            self._deadline = self._mesh.deadlines.add(self._end, self._time_over)
+        else:
+            self._time_over(now)
+
+    def _time_over(self, now: float) -> None:
+        self._mesh.give_up(self._query, now)
+        self._call_back(Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False))
+
+
+class _Uncached:
+    """Who waits for an answer past all that is remembered, by a recursion of his own."""
+
+    __slots__ = ("_deadline", "_done", "_run")
+
+    def __init__(self, mesh: "Mesh", run: Run, done: Done, end: float):
+        self._run = run
+        self._done = done
+        self._deadline = mesh.deadlines.add(end, self._time_over)
+        run.done = self._ended
+
+    def cancel(self) -> None:
+        """He waits no longer."""
+        self._deadline.cancel()
+        self._run.cancel()
+
+    def _time_over(self, now: float) -> None:
+        self._run.cancel()
+        self._done(Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False))
+
+    def _ended(self, run: Run) -> None:
+        self._deadline.cancel()
+        self._done(run.result if run.error is None else run.error)
 
 
 class Mesh:
@@ -114,8 +188,9 @@ class Mesh:
         self._in_flight: dict[tuple[Name, int], InFlight] = {}
         self._superseded: set[InFlight] = set()
         self._admission = Admission()
-        self._driver = Driver(network, counters)
+        self._driver = Driver(network, counters, clock)
         self.run = self._driver.run
+        self.deadlines = self._driver.deadlines
         self.meter: QueryMeter | None = None
         """Who counts what leaves for the zones of lists."""
         self._failed = 0
@@ -139,6 +214,11 @@ class Mesh:
             query.superseded = True
         self._superseded.update(self._in_flight.values())
         self._in_flight.clear()
+
+    @property
+    def in_flight(self) -> int:
+        """Questions in flight."""
+        return len(self._in_flight)
 
     @property
     def unanswered(self) -> int:
@@ -167,31 +247,23 @@ class Mesh:
             self._refresh(lower(name), rtype)
         return answer
 
-    async def resolve(
+    def ask(
         self,
         name: Name,
         rtype: int,
+        done: Done,
         *,
         deadline: float | None = None,
-        bypass_cache: bool = False,
         shared_budget: SharedBudget | None = None,
         local: bool = True,
-    ) -> Answer:
-        """The answer by `deadline` (monotonic seconds) or the end of a client's timeout; then stale data, or SERVFAIL.
+    ) -> Answer | Waiting:
+        """The answer to a question (its name in lower case) that is not `known`, by a recursion.
 
-        With `bypass_cache`, neither memory nor earlier failures count: a server has to say it now, or nobody does.
-        `shared_budget` pays for the queries, together with those of others who wait for the same answer. `local`: this
-        machine asks.
+        Where it is not there at once, `done` is called with it: by `deadline` (monotonic seconds) or the end of a client's
+        timeout, then with stale data or SERVFAIL. `shared_budget` pays for the queries, together with those of others who wait
+        for the same answer. `local`: this machine asks.
         """
-        name = lower(name)
         now = self._clock.monotonic()
-        end = now + self._timeouts.client
-        if deadline is not None:
-            end = min(end, deadline)
-        if bypass_cache:
-            return _FAILED_OFFLINE if self._is_unreachable(name) else await self._uncached(name, rtype, end)
-        if (known := self.known(name, rtype)) is not None:
-            return known
         if self._is_unreachable(name):
             return self.stale(name, rtype) or _FAILED_OFFLINE
         error = self._failures.get(name, rtype, now)
@@ -206,32 +278,68 @@ class Mesh:
                 codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
             )
         if query is None:
-            query = self._start(name, rtype, shared_budget=shared_budget, local=local)
+            query = self._start(name, rtype, now, shared_budget=shared_budget, local=local)
             if query is None:
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions in flight")
+            if query.answer is not None:
+                return self.best(query, query.answer)
         elif len(query.clients) >= bounds.MAX_CLIENTS_PER_QUERY:
             return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
-        if local:
-            self._admission.adopt(query.slot)
-        query.budget.share(shared_budget)
-        answer = query.answer or await _wait(query, min(self._timeouts.stale, end - now))
-        if (answer is None or answer.is_failure) and (stale := self.stale(name, rtype)) is not None:
-            self._counters.add("stale_answers")
+        else:
+            query.budget.share(shared_budget)
+            if local:
+                self._admission.adopt(query.slot)
+        end = now + self._timeouts.client
+        if deadline is not None and deadline < end:
+            end = deadline
+        patience = min(now + self._timeouts.stale, end)
+        if patience <= now and (stale := self.stale_instead(query)) is not None:
             return stale
-        if answer is None:
-            answer = await _wait(query, end - self._clock.monotonic())
-        if answer is None:
-            self._give_up(query)
-            return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+        return _Client(self, query, done, patience, end)
+
+    def ask_past_cache(
+        self,
+        name: Name,
+        rtype: int,
+        done: Done,
+        *,
+        deadline: float | None = None,
+        shared_budget: SharedBudget | None = None,
+        local: bool = True,
+    ) -> Answer | Waiting:
+        """As `ask`, but neither memory nor earlier failures count: a server has to say it now, or nobody does."""
+        if self._is_unreachable(name):
+            return _FAILED_OFFLINE
+        now = self._clock.monotonic()
+        end = now + self._timeouts.client
+        if deadline is not None and deadline < end:
+            end = deadline
+        budget = QueryBudget(now, Refresh.ALL, self.meter)
+        run = self._driver.start(self._iterator.resolve(budget, name, rtype), _ignore, now)
+        if not run.ended:
+            return _Uncached(self, run, done, end)
+        if run.error is not None:
+            raise run.error
+        answer: Answer = run.result
         return answer
+
+    def best(self, query: InFlight, answer: Answer) -> Answer:
+        """The answer to a question that has been in flight, or stale data where it is a failure."""
+        return (answer.is_failure and self.stale_instead(query)) or answer
+
+    def stale_instead(self, query: InFlight) -> Answer | None:
+        """Stale data for who has no answer, or none that is of use."""
+        stale = self.stale(query.name, query.rtype)
+        if stale is not None:
+            self._counters.add("stale_answers")
+        return stale
 
     def _called_off(self, name: Name) -> Answer:
         return _FAILED_OFFLINE if self._is_unreachable(name) else servfail(codes.EDE_OTHER, "too many questions in flight")
 
-    def _give_up(self, query: InFlight) -> None:
+    def give_up(self, query: InFlight, now: float) -> None:
         """A client, or a check that waited nearly all of a client's timeout, had no answer in time."""
-        now = self._clock.monotonic()
         if now - query.since >= _NEARLY_ALL * self._timeouts.client:
             query.gave_up = True
             self._iterator.suspect(query.budget, now)
@@ -242,14 +350,6 @@ class Mesh:
             end = budget.deadline + bounds.RECURSION_GRACE
         async with asyncio.timeout(end - self._clock.monotonic()):
             return await self.run(core)
-
-    async def _uncached(self, name: Name, rtype: int, end: float) -> Answer:
-        budget = QueryBudget(self._clock.monotonic(), Refresh.ALL, self.meter)
-        try:
-            answer: Answer = await self._run_until(budget, self._iterator.resolve(budget, name, rtype), end)
-            return answer
-        except TimeoutError:
-            return Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
@@ -329,19 +429,19 @@ class Mesh:
         now = self._clock.monotonic()
         if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now) is None:
             self._counters.add("prefetches")
-            self._start(name, rtype, Refresh.EXPIRING, local=False)
+            self._start(name, rtype, now, Refresh.EXPIRING, local=False)
 
     def _start(
         self,
         name: Name,
         rtype: int,
+        now: float,
         refresh: Refresh = Refresh.NOTHING,
         shared_budget: SharedBudget | None = None,
         *,
         local: bool,
     ) -> InFlight | None:
         """Begin a recursion; None if there is no room for it."""
-        now = self._clock.monotonic()
         dp = self._iterator.nearest(name, rtype, now)
         slot = self._admission.admit(
             group(name, dp.zone, forwarded=dp.forward), now, listed=is_within(name, self._list_zones), local=local
@@ -352,19 +452,23 @@ class Mesh:
         budget.on_delegation = lambda dp: self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
         query = self._in_flight[name, rtype] = InFlight(name, rtype, budget, slot)
         slot.jostle = partial(self._jostle, query)
-        loop = asyncio.get_running_loop()
-        query.timer = loop.call_later(bounds.RECURSION_TIME + bounds.RECURSION_GRACE, self._call_off, query)
+        query.deadline = self.deadlines.add(now + bounds.RECURSION_TIME + bounds.RECURSION_GRACE, partial(self._too_late, query))
         if refresh is Refresh.NOTHING:
-            self._begin(query)
+            self._begin(query, now)
         else:
-            loop.call_soon(self._begin, query)  # behind the answer to who has made it be wanted
+            asyncio.get_running_loop().call_soon(self._begin, query, now)  # behind the answer to who has made it be wanted
         return query
 
-    def _begin(self, query: InFlight) -> None:
+    def _begin(self, query: InFlight, now: float) -> None:
         if query.answer is None:
             core = self._iterator.resolve(query.budget, query.name, query.rtype)
-            run = self._driver.start(core, partial(self._ended, query))
+            run = self._driver.start(core, partial(self._ended, query), now)
             query.run = None if run.ended else run
+
+    def _too_late(self, query: InFlight, now: float) -> None:
+        if query.run is not None:
+            query.run.cancel()
+        self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)))
 
     def _jostle(self, query: InFlight) -> None:
         self._counters.add("recursions_jostled")
@@ -372,12 +476,13 @@ class Mesh:
 
     def _call_off(self, query: InFlight) -> None:
         """Jostled, offline, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits."""
+        now = self._clock.monotonic()
+        if now >= query.budget.deadline:
+            self._too_late(query, now)
+            return
         if query.run is not None:
             query.run.cancel()
-        if self._clock.monotonic() < query.budget.deadline:
-            self._finish(query, self._called_off(query.name))
-        else:
-            self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)))
+        self._finish(query, self._called_off(query.name))
 
     def _ended(self, query: InFlight, run: Run) -> None:
         answer: Answer = run.result
@@ -402,12 +507,13 @@ class Mesh:
         else:
             del self._in_flight[query.name, query.rtype]
         self._admission.release(query.slot)
-        if query.timer is not None:
-            query.timer.cancel()
+        if query.deadline is not None:
+            query.deadline.cancel()
         query.run = None
         query.answer = answer
-        for client in query.clients:
-            _wake(client, answer)
+        clients, query.clients = query.clients, {}
+        for client in clients:
+            client.answered(answer)
 
     def _noted(self, query: InFlight, answer: Answer) -> Answer:
         """Count what a recursion has come to, and remember a failure."""
@@ -425,21 +531,26 @@ class Mesh:
         return answer
 
 
-async def _wait(query: InFlight, seconds: float) -> Answer | None:
-    """The answer; None if it is not there within so many seconds."""
-    if seconds <= 0:
-        return query.answer
-    loop = asyncio.get_running_loop()
-    client: asyncio.Future[Answer | None] = loop.create_future()
-    query.clients[client] = None
-    timer = loop.call_later(seconds, _wake, client, None)
+async def awaited(ask: Callable[[Done], Answer | Waiting]) -> Answer:
+    """The answer to a question that is asked by a call with `done` as its argument, for who awaits it. Raises a fault of ours."""
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    begun = ask(partial(_settle, future))
+    if isinstance(begun, Answer):
+        return begun
     try:
-        return await client or query.answer
+        return await future
     finally:
-        timer.cancel()
-        query.clients.pop(client, None)
+        begun.cancel()
 
 
-def _wake(client: "asyncio.Future[Answer | None]", answer: Answer | None) -> None:
-    if not client.done():
-        client.set_result(answer)
+def _settle(future: "asyncio.Future[Answer]", answer: Answer | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Answer):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
+
+
+def _ignore(_: object) -> None:
+    """It has ended before anybody could wait for it."""

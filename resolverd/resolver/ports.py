@@ -1,12 +1,23 @@
 """The Protocols through which a resolver is asked, and through which it meets the network."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Reply
 from resolverd.wire.names import Name
+
+Done: TypeAlias = Callable[[Answer | Exception], object]
+"""Called once with an answer, or with a fault of ours."""
+
+
+class Waiting(Protocol):
+    """A question whose answer is still to come."""
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more: nothing is called back."""
+        ...
 
 
 class Resolver(Protocol):

@@ -8,10 +8,14 @@
 5. recursion; of what comes from there, addresses below the zones of lists are left out that could be taken for a listing.
 """
 
-from typing import Protocol
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Protocol
 
 from resolverd.resolver.answer import Resolve
 from resolverd.resolver.local.replies import LocalReplies
+from resolverd.resolver.ports import Done, Waiting
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
@@ -58,7 +62,7 @@ class Answerer:
         """The reply to a packet where an own list alone tells it; None where the question has to be read."""
 
     def try_cached(self, query: Query) -> Answer | None:
-        """The answer, where it needs no waiting; None where `answer` has to be awaited."""
+        """The answer, where it needs no waiting; None where it has to be asked for (`ask`)."""
         if (answer := _not_for_us(query)) is not None:
             return answer
         name = lower(query.qname)
@@ -71,20 +75,62 @@ class Answerer:
         stale = self._resolve.stale(name, query.qtype)
         return _NOT_RECURSING if stale is None else self._filtered(name, query.qtype, stale)
 
-    async def answer(self, query: Query, *, local: bool) -> Answer:
-        """The answer, after as long as it takes, `query_deadline` at most; `local`: the client is on this machine."""
-        name = lower(query.qname)
+    def ask(self, query: Query, done: Done, *, local: bool) -> Answer | Waiting:
+        """The answer that `try_cached` has not, or who waits for it: `done` is called with it, after `query_deadline` at most.
+
+        `local`: the client is on this machine.
+        """
+        name, rtype = lower(query.qname), query.qtype
         if self._zones is not None and self._zones.owns(name):
-            answer = await self._zones.answer(name, query.qtype, loopback=local)
-            if answer is not None:
-                return answer
-        return self._filtered(name, query.qtype, await self._resolve.resolve(name, query.qtype, local=local))
+            return _Task(self._from_lists(self._zones, name, rtype, local), done)
+        filtered = done if self._zones is None else partial(self._on_answer, name, rtype, done)
+        answer = self._resolve.ask(name, rtype, filtered, local=local)
+        return self._filtered(name, rtype, answer) if isinstance(answer, Answer) else answer
+
+    async def _from_lists(self, zones: DnsblZones, name: Name, rtype: int, local: bool) -> Answer:
+        answer = await zones.answer(name, rtype, loopback=local)
+        if answer is not None:
+            return answer
+        return self._filtered(name, rtype, await self._resolve.resolve(name, rtype, local=local))
+
+    def _on_answer(self, name: Name, rtype: int, done: Done, answer: Answer | Exception) -> None:
+        if isinstance(answer, Answer):
+            try:
+                answer = self._filtered(name, rtype, answer)
+            except Exception as error:
+                answer = error
+        done(answer)
 
     def _touches(self, zone: Name) -> bool:
         return self._zones is not None and self._zones.touches(zone)
 
     def _filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
         return answer if self._zones is None else self._zones.filtered(name, rtype, answer)
+
+
+class _Task:
+    """What lists say is awaited."""
+
+    __slots__ = ("_done", "_task")
+
+    def __init__(self, answer: Coroutine[Any, Any, Answer], done: Done):
+        self._done = done
+        self._task = asyncio.get_running_loop().create_task(answer)
+        self._task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._task.remove_done_callback(self._ended)
+        self._task.cancel()
+
+    def _ended(self, task: "asyncio.Task[Answer]") -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._done(task.result())
+        elif isinstance(error, Exception):
+            self._done(error)
 
 
 def _not_for_us(query: Query) -> Answer | None:

@@ -1,5 +1,6 @@
 """The resolver under test, on a fake network and clock: the daemon's own parts behind the DNS edge's desk."""
 
+import asyncio
 import random
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -46,10 +47,22 @@ class Stack:
         if body is not None:
             return packet[:2] + body
         reply = self.responder.try_cached(packet, udp)
-        return await self.responder.answer(packet, reply, udp, True) if isinstance(reply, Query) else reply
+        return await asked(self.responder, packet, reply, udp) if isinstance(reply, Query) else reply
 
     async def aclose(self) -> None:
         await self.parts.mesh.aclose()
+
+
+async def asked(responder: Responder, packet: bytes, query: Query, udp: bool = True) -> bytes | None:
+    """The reply to a question that has to be waited for, to a client on this machine."""
+    future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    reply = responder.ask(packet, query, udp, True, lambda reply: future.done() or future.set_result(reply))
+    if reply is None or isinstance(reply, bytes):
+        return reply
+    try:
+        return await future
+    finally:
+        reply.cancel()
 
 
 def settings(hints: Path, **changes: dict[str, Any]) -> Settings:

@@ -1,12 +1,15 @@
 """What UDP and TCP have in common: from a question's octets to its reply's, and what of it is remembered."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.generation import Generation
 from resolverd.metrics import Counters
+from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessControl, AccessDecision
 from resolverd.wire import codes, render
 from resolverd.wire.answer import Answer, ExtendedError
@@ -22,6 +25,9 @@ _INTERNAL = ExtendedError(codes.EDE_OTHER, "internal error")
 _NO_KEYS = Redactor()
 
 PacketKey: TypeAlias = bytes | str
+
+Done: TypeAlias = Callable[[bytes | None], object]
+"""Called once with a reply's octets; None for silence."""
 
 
 class Packets(Protocol):
@@ -86,7 +92,7 @@ class Responder:
         return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _PROHIBITED)
 
     def try_cached(self, packet: bytes, udp: bool) -> bytes | Query | None:
-        """The reply where it needs no waiting, the question where `answer` has to be awaited, or None for silence."""
+        """The reply where it needs no waiting, the question where it has to be asked for (`ask`), or None for silence."""
         reply = self.answerer.reply(packet)
         if reply is not None:
             self._answers[reply[3] & 15][0] += 1
@@ -100,13 +106,26 @@ class Responder:
         answer = self.answerer.try_cached(query)
         return query if answer is None else self._reply(packet, query, answer, udp, self.packets.generation.number)
 
-    async def answer(self, packet: bytes, query: Query, udp: bool, local: bool) -> bytes | None:
-        """The reply to a question, after as long as its answer takes; `local`: the client is on this machine. Never raises."""
+    def ask(self, packet: bytes, query: Query, udp: bool, local: bool, done: Done) -> bytes | Waiting | None:
+        """The reply to a question that `try_cached` has none for, or who waits for it: `done` is called with it.
+
+        `local`: the client is on this machine. Never raises.
+        """
+        begun = self.packets.generation.number
         try:
-            begun = self.packets.generation.number
-            return self._reply(packet, query, await self.answerer.answer(query, local=local), udp, begun)
+            answer = self.answerer.ask(query, partial(self._on_answer, packet, query, udp, begun, done), local=local)
+            return self._reply(packet, query, answer, udp, begun) if isinstance(answer, Answer) else answer
         except Exception as error:
             return self.failed(packet, error)
+
+    def _on_answer(self, packet: bytes, query: Query, udp: bool, begun: int, done: Done, answer: Answer | Exception) -> None:
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            reply: bytes | None = self._reply(packet, query, answer, udp, begun)
+        except Exception as error:
+            reply = self.failed(packet, error)
+        done(reply)
 
     def failed(self, packet: bytes, error: Exception) -> bytes | None:
         """The reply to a packet at which a bug was met (`failures`): SERVFAIL, or silence as for any that deserves it.

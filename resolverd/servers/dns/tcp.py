@@ -7,6 +7,7 @@ from collections import Counter
 from typing import cast
 
 from resolverd import bounds
+from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.servers.turns import Turns
@@ -21,7 +22,7 @@ class _Connection(asyncio.BufferedProtocol):
     def __init__(self, edge: "TcpEdge"):
         self._edge = edge
         self._buffer = bytearray()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[_Pipelined, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._queued = False
@@ -42,14 +43,16 @@ class _Connection(asyncio.BufferedProtocol):
     @property
     def busy(self) -> bool:
         """Whether an answer is in flight."""
-        return bool(self._tasks) or self._queued
+        return bool(self._waiting) or self._queued
 
     def connection_lost(self, error: Exception | None) -> None:
         self._edge.leave(self)
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        for each in self._waiting:
+            if each.waiting is not None:
+                each.waiting.cancel()
+        self._waiting.clear()
 
     def pause_writing(self) -> None:
         # It asks and does not read: nothing is lost to it that it has not given up already.
@@ -80,18 +83,18 @@ class _Connection(asyncio.BufferedProtocol):
         self._queued = False
         halfway, self._halfway = self._halfway, False
         for _ in range(bounds.TCP_TURN):
-            if self._gone() or len(self._tasks) >= bounds.TCP_IN_FLIGHT or (packet := self._next_message()) is None:
+            if self._gone() or len(self._waiting) >= bounds.TCP_IN_FLIGHT or (packet := self._next_message()) is None:
                 break
             halfway = False
             self._take(packet)
         if self._gone():
             return
-        if len(self._tasks) >= bounds.TCP_IN_FLIGHT:
+        if len(self._waiting) >= bounds.TCP_IN_FLIGHT:
             self._read_on(False)
             self._arm_timer(self._edge.idle)
         elif self._has_message():
             self._ask_for_turn(heap=True)
-        elif self._closing and not self._tasks:
+        elif self._closing and not self._waiting:
             self._close()
         else:
             self._read_on(True)
@@ -133,19 +136,22 @@ class _Connection(asyncio.BufferedProtocol):
         except Exception as error:
             reply = responder.failed(packet, error)
         if isinstance(reply, Query):
-            task = asyncio.get_running_loop().create_task(self._wait(packet, reply))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            entry = _Pipelined(self)
+            asked = responder.ask(packet, reply, False, is_loopback(self.host), entry.answered)
+            if asked is None or isinstance(asked, bytes):
+                self._send(asked)
+            else:
+                entry.waiting = asked
+                self._waiting[entry] = None
         elif reply is None:
             self._abort()
         else:
             self._send(reply)
 
-    async def _wait(self, packet: bytes, query: Query) -> None:
-        self._send(await self._edge.responder.answer(packet, query, False, is_loopback(self.host)))
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+    def answered(self, entry: "_Pipelined", reply: bytes | None) -> None:
+        """Send what one of its questions has waited for."""
+        del self._waiting[entry]
+        self._send(reply)
         if not self._gone():
             self._ask_for_turn(heap=self._has_message())
 
@@ -182,6 +188,20 @@ class _Connection(asyncio.BufferedProtocol):
     def _abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+class _Pipelined:
+    """A question of a connection that waits for its answer."""
+
+    __slots__ = ("_connection", "waiting")
+
+    def __init__(self, connection: _Connection):
+        self._connection = connection
+        self.waiting: Waiting | None = None
+
+    def answered(self, reply: bytes | None) -> None:
+        """Here it is."""
+        self._connection.answered(self, reply)
 
 
 class TcpEdge:

@@ -1,7 +1,8 @@
 """DNS over UDP: the hit path.
 
 What has come is read, looked up and answered in batches (`datagrams`); a known question costs a slice, a look into a dict and a
-copy. No task, no codec and no log call stand in that way. What is not known becomes a task, at most `bounds.MAX_PENDING` of them.
+copy. No codec and no log call stand in that way. Who has to wait is a client that the answer calls back, at most
+`bounds.MAX_PENDING` of them.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from resolverd import bounds
+from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder
 from resolverd.servers.dns.datagrams import IP_PKTINFO, Batch, SocketBatch, send
@@ -22,13 +24,30 @@ log = logging.getLogger(__name__)
 _RECEIVE_BUFFER = 4 << 20
 
 
+class _Client:
+    """A client that waits: whom to reply to, and from which address."""
+
+    __slots__ = ("_edge", "address", "key", "source", "waiting")
+
+    def __init__(self, edge: "UdpEdge", address: Any, source: Any, key: ClientKey):
+        self._edge = edge
+        self.address = address
+        self.source = source
+        self.key = key
+        self.waiting: Waiting | None = None
+
+    def answered(self, reply: bytes | None) -> None:
+        """Here it is."""
+        self._edge.answered(self, reply)
+
+
 class UdpEdge:
     """One bound UDP socket."""
 
     def __init__(self, sock: socket.socket, responder: Responder):
         self._sock = sock
         self._responder = responder
-        self._pending: set[asyncio.Task[None]] = set()
+        self._pending: dict[_Client, None] = {}
         self._clients: Counter[ClientKey] = Counter()
         self._batch = open_batch(sock, ip_address(sock.getsockname()[0]).is_unspecified)
         self._loop = asyncio.get_running_loop()
@@ -43,9 +62,10 @@ class UdpEdge:
     async def aclose(self) -> None:
         """Stop listening; queries in flight are dropped."""
         self._loop.remove_reader(self._sock.fileno())
-        for task in self._pending:
-            task.cancel()
-        await asyncio.gather(*self._pending, return_exceptions=True)
+        for client in self._pending:
+            if client.waiting is not None:
+                client.waiting.cancel()
+        self._pending.clear()
         self._sock.close()
 
     def _read(self) -> None:
@@ -73,32 +93,34 @@ class UdpEdge:
 
     def _take(self, packet: bytes, client: Any, source: Any = None) -> bytes | None:
         """The reply to what is not among the prepared ones, where it needs no waiting."""
-        reply = self._responder.try_cached(packet, True)
-        if not isinstance(reply, Query):
+        responder = self._responder
+        query = responder.try_cached(packet, True)
+        if not isinstance(query, Query):
+            return query
+        host = client[0]
+        key, local = client_key(host), is_loopback(host)
+        most = bounds.MAX_PENDING_LOOPBACK if local else bounds.MAX_PENDING_PER_CLIENT
+        if len(self._pending) >= bounds.MAX_PENDING or self._clients[key] >= most:
+            responder.counters.add("dns_dropped")
+            return None
+        entry = _Client(self, client, source, key)
+        reply = responder.ask(packet, query, True, local, entry.answered)
+        if reply is None or isinstance(reply, bytes):
             return reply
-        if len(self._pending) >= bounds.MAX_PENDING or self._clients[client_key(client[0])] >= _waiting_at_most(client[0]):
-            self._responder.counters.add("dns_dropped")
-        else:
-            self._clients[client_key(client[0])] += 1
-            task = self._loop.create_task(self._wait(packet, reply, client, source))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
+        entry.waiting = reply
+        self._pending[entry] = None
+        self._clients[key] += 1
         return None
 
-    async def _wait(self, packet: bytes, query: Query, client: Any, source: Any) -> None:
-        try:
-            reply = await self._responder.answer(packet, query, True, is_loopback(client[0]))
-        finally:
-            key = client_key(client[0])
-            self._clients[key] -= 1
-            if not self._clients[key]:
-                del self._clients[key]
+    def answered(self, client: "_Client", reply: bytes | None) -> None:
+        """Send a client what it has waited for."""
+        del self._pending[client]
+        key = client.key
+        self._clients[key] -= 1
+        if not self._clients[key]:
+            del self._clients[key]
         if reply is not None:
-            send(self._sock, reply, client, source)
-
-
-def _waiting_at_most(host: str) -> int:
-    return bounds.MAX_PENDING_LOOPBACK if is_loopback(host) else bounds.MAX_PENDING_PER_CLIENT
+            send(self._sock, reply, client.address, client.source)
 
 
 def open_batch(sock: socket.socket, wildcard: bool) -> Batch:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from ipaddress import ip_address
 
 from virtualtime import VirtualClock, virtual
@@ -13,6 +14,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride, OverrideStore
+from resolverd.resolver.mesh import awaited
 from resolverd.state.base import Entry
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
@@ -38,7 +40,8 @@ class Slow(MemoryStore):
 
 async def answer(service: Service, name: str) -> int:
     query = Query(1, 0x0100, from_text(name), codes.A, codes.IN, None, b"", 0)
-    return (service.runtime.answerer.try_cached(query) or await service.runtime.answerer.answer(query, local=True)).rcode
+    answerer = service.runtime.answerer
+    return (answerer.try_cached(query) or await awaited(partial(answerer.ask, query, local=True))).rcode
 
 
 @virtual

@@ -13,6 +13,7 @@ import uvloop
 from authority import HOST, Authority, answer, cookie_of, framed, lower_case, pair, qname_of, question_of, read_question
 
 from resolverd import bounds
+from resolverd.clock import SystemClock
 from resolverd.metrics import Counters
 from resolverd.net import udp
 from resolverd.resolver.driver import Driver
@@ -256,7 +257,7 @@ def test_nothing_is_repeated_for_a_busy_moment_of_ours() -> None:
             asyncio.get_running_loop().add_reader(server.fileno(), reply_and_be_busy)
             to = Server(IPv4Address(HOST), server.getsockname()[1])
             try:
-                driver = Driver(Awaited(), Counters())
+                driver = Driver(Awaited(), Counters(), SystemClock())
                 return await driver.run(racing(Ask(to, from_text("www.example"), codes.A, Transport.UDP, 5.0)))
             finally:
                 asyncio.get_running_loop().remove_reader(server.fileno())

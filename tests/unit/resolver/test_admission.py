@@ -24,7 +24,7 @@ def silent(query: object, ask: Ask) -> Failed:
 
 
 async def flood(resolver: ScriptedResolver, names: list[str], *, local: bool = True) -> list["asyncio.Task[Answer]"]:
-    resolve = resolver.parts.mesh.resolve
+    resolve = resolver.parts.resolve.resolve
     tasks = [asyncio.create_task(resolve(from_text(name), codes.A, local=local)) for name in names]
     await asyncio.sleep(0.001)
     return tasks
@@ -40,7 +40,7 @@ async def test_dead_reverse_zones_take_nothing_from_their_parent(tmp_path: Path)
     net.zone("8.in-addr.arpa", {"ns.8.in-addr.arpa": "45.1.0.2"}, "*.0.0 PTR mail.example.", parent=arpa)
     resolver = ScriptedResolver(net, tmp_path)
     await resolver.ask("1.0.0.8.in-addr.arpa", "PTR")
-    resolve = resolver.parts.mesh.resolve
+    resolve = resolver.parts.resolve.resolve
     tasks = [asyncio.create_task(resolve(from_text(f"1.1.{each}.9.in-addr.arpa"), codes.PTR)) for each in range(250)]
     await asyncio.sleep(1)
     assert sum(not task.done() for task in tasks) > bounds.MAX_RECURSIONS_PER_ZONE, "all of them are waited for"
@@ -142,7 +142,7 @@ async def test_honest_names_of_a_flooded_zone_get_in(tmp_path: Path) -> None:
     good = 0
     for number in range(300):  # 200 a second
         name = f"evil.x{number}.shop.com"
-        tasks.append(asyncio.create_task(resolver.parts.mesh.resolve(from_text(name), codes.A, local=False)))
+        tasks.append(asyncio.create_task(resolver.parts.resolve.resolve(from_text(name), codes.A, local=False)))
         if number % 10 == 0:
             good += addresses(await resolver.ask(f"w{number}.shop.com")) == ["193.0.0.1"]
         await asyncio.sleep(0.005)

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from virtualtime import virtual
+from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
 from resolverd.metrics import Counters
@@ -64,6 +64,10 @@ def racing(*branches: Core, timeout: float = 1.0) -> Core:
     return (yield Race(branches, timeout))
 
 
+def start(driver: Driver, core: Core, done: Callable[[Run], object]) -> Run:
+    return driver.start(core, done, asyncio.get_running_loop().time())
+
+
 async def turn() -> None:
     await asyncio.sleep(0)
 
@@ -71,7 +75,7 @@ async def turn() -> None:
 @virtual
 async def test_a_reply_steps_who_waits_for_it_at_once() -> None:
     network, ended = Network(), list[Run]()
-    Driver(network, Counters()).start(racing(asking()), ended.append)
+    start(Driver(network, Counters(), VirtualClock()), racing(asking()), ended.append)
     assert not ended
     network.sent[0].done(REPLY)
     assert ended[0].result.result is REPLY, "within the call that brings it"
@@ -83,15 +87,15 @@ async def test_a_core_that_waits_for_nothing_has_ended_when_it_is_started() -> N
         return "done"
         yield
 
-    driver, ended = Driver(Network(), Counters()), list[Run]()
-    assert driver.start(core(), ended.append).ended
+    driver, ended = Driver(Network(), Counters(), VirtualClock()), list[Run]()
+    assert start(driver, core(), ended.append).ended
     assert ended[0].result == "done"
 
 
 @virtual
 async def test_whoever_is_cancelled_leaves_nothing_behind() -> None:
     network, closed, ended = Network(), [], list[Run]()
-    driver = Driver(network, Counters())
+    driver = Driver(network, Counters(), VirtualClock())
 
     def branch(number: int) -> Core:
         try:
@@ -106,7 +110,7 @@ async def test_whoever_is_cancelled_leaves_nothing_behind() -> None:
         finally:
             closed.append("core")
 
-    runs = driver.start(core(), ended.append), driver.start(racing(asking(4)), ended.append)
+    runs = start(driver, core(), ended.append), start(driver, racing(asking(4)), ended.append)
     await asyncio.sleep(0.2)
     assert len(driver.outbound) == 5
     for run in runs:
@@ -121,11 +125,11 @@ async def test_whoever_is_cancelled_leaves_nothing_behind() -> None:
 @virtual
 async def test_whoever_shares_an_exchange_takes_it_over_where_its_asker_goes() -> None:
     network = Network()
-    driver, ended = Driver(network, Counters()), list[Run]()
-    first = driver.start(joining(), pytest.fail)
+    driver, ended = Driver(network, Counters(), VirtualClock()), list[Run]()
+    first = start(driver, joining(), pytest.fail)
     for _ in range(3):
-        driver.start(joining(), ended.append)
-    gone = driver.start(joining(), pytest.fail)
+        start(driver, joining(), ended.append)
+    gone = start(driver, joining(), pytest.fail)
     assert len(network.sent) == 1, "a second copy would halve the work of guessing"
     first.cancel()
     gone.cancel()
@@ -141,7 +145,7 @@ async def test_whoever_shares_an_exchange_takes_it_over_where_its_asker_goes() -
 async def test_branches_that_go_together_ask_no_more() -> None:
     # One of them shares the other's exchange: it must not be asked once more on the way out.
     network = Network()
-    run = Driver(network, Counters()).start(racing(joining(), joining()), pytest.fail)
+    run = start(Driver(network, Counters(), VirtualClock()), racing(joining(), joining()), pytest.fail)
     run.cancel()
     await turn()
     assert len(network.sent) == 1
@@ -150,9 +154,9 @@ async def test_branches_that_go_together_ask_no_more() -> None:
 @virtual
 async def test_a_fault_of_the_network_is_the_askers_own() -> None:
     network = Network()
-    driver, ended = Driver(network, Counters()), list[Run]()
-    driver.start(joining(), ended.append)
-    driver.start(joining(), ended.append)
+    driver, ended = Driver(network, Counters(), VirtualClock()), list[Run]()
+    start(driver, joining(), ended.append)
+    start(driver, joining(), ended.append)
     network.sent[0].done(ZeroDivisionError())
     assert isinstance(ended[0].error, ZeroDivisionError)
     await turn()
@@ -167,7 +171,7 @@ async def test_an_error_reaches_the_core_that_races_as_a_value() -> None:
         raise LookupError
 
     network, ended = Network(), list[Run]()
-    Driver(network, Counters()).start(racing(fails()), ended.append)
+    start(Driver(network, Counters(), VirtualClock()), racing(fails()), ended.append)
     network.sent[0].done(REPLY)
     raced: Raced = ended[0].result
     assert isinstance(raced.error, LookupError)
@@ -185,7 +189,7 @@ async def test_what_is_dropped_is_cancelled_and_what_is_raced_again_goes_on() ->
         return (yield Race((kept,), 5.0))
 
     network, ended = Network(), list[Run]()
-    Driver(network, Counters()).start(core(), ended.append)
+    start(Driver(network, Counters(), VirtualClock()), core(), ended.append)
     await asyncio.sleep(1)
     assert [(sent.cancelled, sent.repeated) for sent in network.sent] == [(False, 1), (True, 0)]
     network.sent[0].done(REPLY)
@@ -196,13 +200,13 @@ async def test_what_is_dropped_is_cancelled_and_what_is_raced_again_goes_on() ->
 async def test_replies_that_nobody_needs_are_listened_to_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "LATE_REPLIES", 3)
     network, told = Network(), []
-    driver = Driver(network, Counters())
+    driver = Driver(network, Counters(), VirtualClock())
 
     def branch(number: int) -> Core:
         told.append((number, (yield ask(number))))
 
     for number in range(5):
-        driver.start(racing(branch(number), timeout=0.1 + number / 100), lambda run: None)
+        start(driver, racing(branch(number), timeout=0.1 + number / 100), lambda run: None)
     await asyncio.sleep(0.2)
     assert [sent.cancelled for sent in network.sent] == [True, True, False, False, False], "the oldest go"
     network.sent[3].done(REPLY)
@@ -219,8 +223,8 @@ async def test_the_branches_of_a_core_that_fails_end_with_it() -> None:
         raise LookupError
 
     network, ended = Network(), list[Run]()
-    driver = Driver(network, Counters())
-    driver.start(core(), ended.append)
+    driver = Driver(network, Counters(), VirtualClock())
+    start(driver, core(), ended.append)
     await asyncio.sleep(0.2)
     assert isinstance(ended[0].error, LookupError)
     assert network.sent[0].cancelled

@@ -115,7 +115,7 @@ async def test_a_deadline_is_kept(tmp_path: Path) -> None:
     net.root.add("shop. NS ns.shop.\nns.shop. A 45.1.0.1")
     resolver = ScriptedResolver(net, tmp_path)
     now = resolver.clock.monotonic()
-    answer = await resolver.parts.mesh.resolve(WWW, codes.A, deadline=now + 0.7)
+    answer = await resolver.parts.resolve.resolve(WWW, codes.A, deadline=now + 0.7)
     assert answer.rcode == codes.SERVFAIL
     assert resolver.clock.monotonic() == pytest.approx(now + 0.7)
 
@@ -135,7 +135,7 @@ async def test_a_client_that_is_cancelled_takes_nobody_along(tmp_path: Path) -> 
 
 
 async def flood(resolver: ScriptedResolver, zone: str, count: int) -> list["asyncio.Task[object]"]:
-    tasks = [asyncio.create_task(resolver.parts.mesh.resolve(from_text(f"x{each}.{zone}"), codes.A)) for each in range(count)]
+    tasks = [asyncio.create_task(resolver.parts.resolve.resolve(from_text(f"x{each}.{zone}"), codes.A)) for each in range(count)]
     await asyncio.sleep(0.001)
     return tasks  # type: ignore[return-value]
 
@@ -149,7 +149,7 @@ async def test_one_zone_never_takes_all_the_room(tmp_path: Path) -> None:
     await resolver.ask("warm.dead.evil")
     net.serve("45.9.0.1", silent)
     tasks = await flood(resolver, "dead.evil", bounds.MAX_RECURSIONS_PER_ZONE + 300)
-    assert len(resolver.parts.mesh._in_flight) == bounds.MAX_RECURSIONS_PER_ZONE
+    assert resolver.parts.mesh.in_flight == bounds.MAX_RECURSIONS_PER_ZONE
     assert sum(task.done() for task in tasks) == 300
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
@@ -170,11 +170,11 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
     await resolver.settle()
     tasks = [task for number in range(5) for task in await flood(resolver, f"z{number}.evil", 200)]
     mesh = resolver.parts.mesh
-    assert len(mesh._in_flight) == bounds.MAX_RECURSIONS
+    assert mesh.in_flight == bounds.MAX_RECURSIONS
     assert rcode(await resolver.ask("www.shop")) == "SERVFAIL", "within the first moments everybody has a right to his place"
     await asyncio.sleep(bounds.JOSTLE)
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
-    assert len(mesh._in_flight) <= bounds.MAX_RECURSIONS
+    assert mesh.in_flight <= bounds.MAX_RECURSIONS
     await asyncio.gather(*tasks)
     await resolver.settle()
     assert (len(mesh._admission), mesh._admission.groups) == (0, 0)

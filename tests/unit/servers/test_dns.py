@@ -578,7 +578,7 @@ async def test_questions_of_one_connection_under_way_are_bounded(tmp_path: Path)
         idents = set()
         for _ in range(200):
             idents.add((await reply_of(reader)).id)
-            most = max(most, len(resolver.parts.mesh._in_flight))
+            most = max(most, resolver.parts.mesh.in_flight)
         (connection,) = clients.edge._connections
         assert most == bounds.TCP_IN_FLIGHT
         assert len(connection._buffer) <= 1 << 18

@@ -72,7 +72,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "the packet cache, filled": (PacketCache, "put"),
     "reading the question": (answering, "peek"),
     "the answer at once": (Answerer, "try_cached"),
-    "the answer after a while": (Answerer, "answer"),
+    "asking for the answer": (Answerer, "ask"),
     "rendering": (render, "render"),
 }
 
@@ -133,7 +133,7 @@ TRANSPORTS = ["udp", "udp on all addresses", "tcp"]
 async def _dns(place: str, transport: str, folder: Path, caplog: pytest.LogCaptureFixture, patch: pytest.MonkeyPatch) -> None:
     resolver = shop(folder)
     owner, name = PLACES[place]
-    patch.setattr(owner, name, once(getattr(owner, name), waits=name == "answer"))
+    patch.setattr(owner, name, once(getattr(owner, name)))
     packets = [dns.message.make_query(f"{ident}.shop", "A", id=ident, use_edns=0).to_wire() for ident in (1, 2, 3)]
     first, *others = map(dns.message.from_wire, await replies(transport, resolver, *packets))
     assert (first.id, first.rcode(), len(first.question), errors(first)) == (1, codes.SERVFAIL, 1, [codes.EDE_OTHER])
