@@ -297,6 +297,10 @@ KNOWN_GOOD_CLIENTS: Final = 256
 LIST_REPUTATIONS: Final = 4096
 """Reputations cached, so that a TXT answer is that of its A."""
 
+# -- the log ------------------------------------------------------------------------------------------------------------
+LOG_LINES: Final = 20_000
+"""Lines that wait to be written: whoever reads the log may hang, and strangers make a line a mail."""
+
 # -- the store ----------------------------------------------------------------------------------------------------------
 STORE_RECORDS: Final = 200_000
 """Records kept in memory where there is no file, some 80 MB of triplets: strangers choose the keys, so without a bound they

@@ -17,13 +17,16 @@ import logging
 import os
 import re
 import socket
+import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, TextIO
+from functools import cached_property, lru_cache
+from typing import Any, Final, TextIO, TypeAlias
 
 from resolverd import bounds
+from resolverd.log_writer import LogWriter
 from resolverd.metrics import Counters
 from resolverd.pseudonyms import Pseudonyms
 
@@ -51,6 +54,37 @@ AUDIT: Final = "resolverd.audit"
 """The logger of changes that people make."""
 
 
+Line: TypeAlias = tuple[Mapping[str, str | int | float], Mapping[str, str]]
+"""The fields of a decision, and what stands in place of those in which strangers have written, where it is to name nobody."""
+
+
+class _Decision(logging.LogRecord):
+    """A decision, whose line is made when it is written. Where in the code, thread and process it was is not asked."""
+
+    def __init__(self, name: str, later: Callable[[], Line]) -> None:
+        self.__dict__.update(_ANY_DECISION)
+        self.name = name
+        self.created = time.time()
+        self.later = later
+
+    @cached_property
+    def _line(self) -> Line:
+        return self.later()
+
+    @property
+    def fields(self) -> Mapping[str, str | int | float]:
+        """Of the line."""
+        return self._line[0]
+
+    @property
+    def closed(self) -> Mapping[str, str]:
+        """In place of what strangers have written."""
+        return self._line[1]
+
+
+_ANY_DECISION: Final = logging.LogRecord("", logging.INFO, "", 0, "decision", (), None).__dict__
+
+
 def decision(
     logger: logging.Logger, fields: Mapping[str, str | int | float], *, closed: Mapping[str, str] | None = None
 ) -> None:
@@ -58,7 +92,13 @@ def decision(
 
     `closed`: what stands in place of fields in which strangers have written, where the line is to name nobody.
     """
-    logger.info("decision", extra={_FIELDS: fields, _CLOSED: closed or {}})
+    decision_later(logger, lambda: (fields, closed or {}))
+
+
+def decision_later(logger: logging.Logger, line: Callable[[], Line]) -> None:
+    """The same, where the line is made when it is written: by a thread, of what changes no more. It must not raise."""
+    if logger.isEnabledFor(logging.INFO):
+        logger.handle(_Decision(logger.name, line))
 
 
 def bug(
@@ -88,15 +128,21 @@ def kind(error: BaseException) -> tuple[str, str, int]:
 
 
 def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: Pseudonyms | None = None) -> None:
-    """Send our log lines and those of the libraries to `stream`, in one of `FORMATS`; with `pseudonyms` they name nobody."""
-    handler = logging.StreamHandler(stream)
-    handler.addFilter(_Repeated())
+    """Send our log lines and those of the libraries to `stream`, in one of `FORMATS`; with `pseudonyms` they name nobody.
+
+    Called again, it changes what comes from then on. They are written by `log_writer`; `logging.shutdown` writes the last.
+    """
+    before = next((each for each in logging.getLogger("resolverd").handlers if isinstance(each, LogWriter)), None)
+    handler = before if before is not None and before.stream is stream else LogWriter(stream)
+    handler.filters[:] = [_Repeated()]
     handler.setFormatter(LineFormatter(form, ident, journal="JOURNAL_STREAM" in os.environ, pseudonyms=pseudonyms))
     for name in ("resolverd", "asyncio", "aiohttp"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level.upper() if name == "resolverd" else logging.WARNING)
         logger.propagate = False
+    if before is not None and before is not handler:
+        before.close()
     # Who changed what is logged whatever else is not.
     logging.getLogger(AUDIT).setLevel(logging.INFO)
 
@@ -198,8 +244,10 @@ def postgrey(fields: Mapping[str, Any]) -> str:
     queue_id = str(fields.get("queue_id") or "")
     if queue_id and not _QUEUE_ID.fullmatch(queue_id):
         queue_id = re.sub(r"[^\w-]", "_", queue_id, flags=re.ASCII)[:64]
-    names = [*_POSTGREY_ORDER, *(name for name in fields if name not in _POSTGREY_ORDER and name != "queue_id")]
-    parts = [f"{name}={_value(name, fields[name])}" for name in names if fields.get(name) not in (None, "")]
+    ordered = {**{name: fields[name] for name in _POSTGREY_ORDER if name in fields}, **fields}
+    parts = [
+        f"{name}={_value(name, value)}" for name, value in ordered.items() if value not in (None, "") and name != "queue_id"
+    ]
     return (f"{queue_id}: " if queue_id else "") + ", ".join(parts)
 
 
@@ -207,7 +255,11 @@ def _value(name: str, value: object) -> str:
     """A value as a parser that goes by commas, blanks or names finds it whole; ``=`` stays where addresses have it
     (``SRS0=…``, ``prvs=…``)."""
     text = one_line(str(value))
-    return text.translate(_UNLIKE_FIELDS) if name in _FREE else _FORGEABLE.sub(r"\1_", text.translate(_ONE_WORD))
+    if name in _FREE:
+        return text.translate(_UNLIKE_FIELDS) if "," in text or "=" in text else text
+    if " " in text or "," in text:
+        text = text.translate(_ONE_WORD)
+    return _FORGEABLE.sub(r"\1_", text) if "=" in text else text
 
 
 def logfmt(fields: Mapping[str, Any]) -> str:
@@ -230,4 +282,13 @@ def one_line(text: str) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="microseconds")
+    second = int(record.created)
+    time_of_day, offset = _second(second)
+    return f"{time_of_day}.{int((record.created - second) * 1_000_000):06d}{offset}"
+
+
+@lru_cache(1)
+def _second(second: int) -> tuple[str, str]:
+    """Local time to the second, and its distance from UTC."""
+    text = datetime.fromtimestamp(second).astimezone().isoformat()
+    return text[:19], text[19:]

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from resolverd import bounds, logs
+from resolverd.log_writer import LogWriter
 from resolverd.mail.findings import ANYTHING, Action, Consequence, Effect, Finding, GreylistOutcome, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
@@ -140,6 +141,22 @@ FORGERIES = (
 TEXTS = ("queue_id", "reason", "client_name", "sender", "recipient", "helo_name", "sasl_username", "note", "owner", "whatever")
 
 
+def flush() -> None:
+    """Have what was logged written."""
+    for handler in logging.getLogger("resolverd").handlers:
+        handler.flush()
+
+
+def end_writing() -> None:
+    """End the thread that writes."""
+    for handler in logging.getLogger("resolverd").handlers[:]:
+        if isinstance(handler, LogWriter):
+            handler.close()
+            for name in ("resolverd", "asyncio", "aiohttp"):
+                logging.getLogger(name).removeHandler(handler)
+                logging.getLogger(name).propagate = True
+
+
 def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch):
     stream = io.StringIO()
     logger = logging.getLogger("resolverd.test_flood")
@@ -156,12 +173,14 @@ def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch)
                 int("no number")
             except ValueError as error:
                 logs.bug(logger, counters, "test", "answering failed", error=error)
+        flush()
         return stream.getvalue().count("\n") - before
 
     try:
         assert meet() == bounds.BUG_LINES
         assert "counted and not logged" in stream.getvalue().splitlines()[-1]
         logger.error("something else")
+        flush()
         assert "something else" in stream.getvalue()
         assert meet() == 0
         now[0] += bounds.BUG_PAUSE
@@ -175,9 +194,7 @@ def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch)
         [repeated] = [each for each in logging.getLogger("resolverd").handlers[0].filters if isinstance(each, logs._Repeated)]
         assert len(repeated._logged) == bounds.BUG_KINDS
     finally:
-        for name in ("resolverd", "asyncio", "aiohttp"):
-            logging.getLogger(name).handlers[:] = []
-            logging.getLogger(name).propagate = True
+        end_writing()
 
 
 def written(form: str, fields: dict[str, object]) -> str:
@@ -407,6 +424,7 @@ def test_configured_loggers_write_to_the_stream_alone():
         logging.getLogger("resolverd.servers").info("quiet")
         logging.getLogger("resolverd.servers").warning("loud")
     finally:
+        end_writing()
         for name, logger in loggers.items():
             logger.handlers[:], logger.level, logger.propagate = before[name]
             logger.manager._clear_cache()  # type: ignore[attr-defined]

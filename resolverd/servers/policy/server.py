@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -127,10 +128,18 @@ class PolicyServer:
         """The action for a verdict, which is logged and counted."""
         action = protocol.render(verdict)
         if attempt.protocol_state == "RCPT":
-            fields = decision_fields(attempt, verdict)
-            logs.decision(_log, fields, closed={"reason": nameless_reason(str(fields["reason"]), verdict)})
+            logs.decision_later(_log, partial(self._line, attempt, verdict))
             self._counters.add("policy_decisions", action=verdict.action.value)
         return action
+
+    def _line(self, attempt: Attempt, verdict: Verdict) -> logs.Line:
+        """What one decision's log line says."""
+        try:
+            fields = decision_fields(attempt, verdict)
+            return fields, {"reason": nameless_reason(str(fields["reason"]), verdict)}
+        except Exception as error:
+            logs.bug(_log, self._counters, "policy", "the log line of verdict %s cannot be made", verdict.id, error=error)
+            return {"id": verdict.id}, {}
 
     def _connection(self) -> "_Connection":
         return _Connection(self, self._counters)

@@ -3,6 +3,7 @@ its traceback, and one count; what was sent along with it is answered as ever.
 """
 
 import asyncio
+import io
 import itertools
 import logging
 import socket
@@ -15,6 +16,7 @@ import pytest
 from scriptednet import Net, ScriptedResolver, addresses, errors
 from virtualtime import virtual
 
+from resolverd.log_writer import LogWriter
 from resolverd.logs import LineFormatter
 from resolverd.mail.findings import Action, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
@@ -216,8 +218,6 @@ POLICY_PLACES: dict[str, tuple[Any, str]] = {
     "the verdict": (Verdicts, "verdict_on"),
     "the verdict at once": (Verdicts, "try_verdict"),
     "rendering": (protocol, "render"),
-    "the fields of the log line": (policy, "decision_fields"),
-    "the log line's reason": (policy, "nameless_reason"),
 }
 
 
@@ -249,6 +249,34 @@ async def test_a_bug_is_dunno_for_one_mail_and_nothing_for_the_next(
     await server.close(0)
     assert said[0] == "action=DUNNO"
     assert [each[:12] for each in said[1:]] == ["action=554 5", "action=554 5", ""]
+    tells_once(caplog, counters, "policy")
+
+
+@pytest.mark.parametrize("name", ["decision_fields", "nameless_reason"])
+async def test_a_bug_in_the_log_line_is_no_mails_loss(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is made when it is written, by the thread that writes."""
+    counters, stream = Counters(), io.StringIO()
+    monkeypatch.setattr(policy, name, once(getattr(policy, name), waits=False))
+    writer = LogWriter(stream)
+    writer.setFormatter(LineFormatter("logfmt", "resolverd"))
+    logger = logging.getLogger(policy.__name__)
+    caplog.set_level("INFO", policy.__name__)
+    logger.addHandler(writer)
+    try:
+        server = PolicyServer(AtOnce(), counters)
+        for number in range(3):
+            action = server.answer_at_once(dict(line.split("=") for line in request(number).decode().split("\n") if line))
+            assert action is not None
+            assert action.startswith("554 5")
+    finally:
+        writer.flush()
+        logger.removeHandler(writer)
+        writer.close()
+    told = [line for line in stream.getvalue().splitlines() if "action=reject" in line]
+    assert len(told) == 2
+    assert "id=R" in stream.getvalue().splitlines()[0]
     tells_once(caplog, counters, "policy")
 
 
