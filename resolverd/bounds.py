@@ -330,6 +330,11 @@ VERDICTS_UNWRITTEN: Final = 5000
 """Verdicts waiting to be handed to the store, some 10 MB; the oldest is let go while it has no room."""
 VERDICTS_DRY: Final = 500
 """Of those that were only tried out: in a place of their own, so that they never push a real one out."""
+VERDICTS_CACHED: Final = 2000
+"""Verdicts that the next mail from the same client for the same sender's domain finds made, some 20 MB: who is to be served so
+has come a second time within minutes (a botnet comes once)."""
+VERDICT_CACHE_TEXT: Final = 1000
+"""Characters of names and addresses in an attempt beyond which none is kept (a client that says 2 kB of HELO name)."""
 VERDICT_CLIENTS: Final = 10_000
 """Clients whose last verdict is found by address (a botnet has more)."""
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from resolverd.dnsbl.response import ListResponse
 from resolverd.failures import Unknown
-from resolverd.mail.lookups import Listed
+from resolverd.mail.lookups import Listed, ListReply
 from resolverd.wire.names import Name, is_subdomain, is_within, lower
 
 QueryKey: TypeAlias = tuple[Name, int]
@@ -51,6 +51,11 @@ class ResponseCache:
         self._responses.move_to_end(question)
         return cached
 
+    def differs(self, question: QueryKey, response: ListResponse, now: float) -> bool:
+        """Whether there is a reply that says something else than this one."""
+        cached = self.get(question, now)
+        return cached is not None and _says(cached.response) != _says(response)
+
     def put(self, question: QueryKey, response: ListResponse, now: float, *, reverified: bool = False) -> CachedResponse:
         """Remember a reply for as long as its TTL says."""
         cached = CachedResponse(response, now, now + response.ttl, reverified)
@@ -90,6 +95,12 @@ class ResponseCache:
     def _drop(self, question: QueryKey) -> None:
         if (cached := self._responses.pop(question, None)) is not None:
             self._size -= _weight(question, cached)
+
+
+def _says(response: ListResponse) -> ListReply:
+    """The reply, whenever it came."""
+    reply = response.reply
+    return reply if isinstance(reply, Unknown) else reply._replace(ttl=0, age=0, ms=0)
 
 
 def _weight(question: QueryKey, cached: CachedResponse) -> int:

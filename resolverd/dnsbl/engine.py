@@ -209,6 +209,15 @@ class Engine:
         found = zip(asked, await asyncio.gather(*pending), strict=True)
         return {lookup: response.reply for lookup, response in found if response is not None}
 
+    def must_reverify(self, lookups: Iterable[ListLookup]) -> bool:
+        """Whether `reverify` might ask about any of these listings."""
+        for lookup in lookups:
+            state = self._states[lookup.list_id]
+            query = subject_query(state.spec, lookup.subject)
+            if query is not None and self._dispatcher.must_reverify(state, query):
+                return True
+        return False
+
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
         """Whether it is worth finding out first what else speaks against a client, as few re-verifications are left."""
         for lookup in lookups:

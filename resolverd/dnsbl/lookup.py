@@ -141,7 +141,7 @@ class Dispatcher:
         cached = self._cache.get(query.question, now)
         if cached is None or not isinstance(cached.response.reply, Listed):
             return None
-        if now - cached.since >= CANARY_TTL and not cached.reverified:
+        if _is_old(cached, now):
             if state.budget is not None and not state.budget.left(self._clock.wall()):
                 return None  # what is cached is all that there is until the quota comes back
             found = self.lookup(state, query._replace(bypass_cache=True))
@@ -161,6 +161,14 @@ class Dispatcher:
         await asyncio.wait({probe}, timeout=max(0.0, deadline - now))
         failed = probe.result() if probe.done() and not probe.cancelled() else None
         return failed if failed is not None and failed.behaviour is Behaviour.REFUSING else None
+
+    def must_reverify(self, state: ListState, query: ListQuery) -> bool:
+        """Whether `reverify` might ask about a listing."""
+        now = self._clock.monotonic()
+        cached = self._cache.get(query.question, now)
+        if cached is None or not isinstance(cached.response.reply, Listed):
+            return True  # it has changed since
+        return _is_old(cached, now) or _is_unverified(state, cached)
 
     def saves_reverifications(self, state: ListState, query: ListQuery) -> bool:
         """Whether re-verifying a listing is to be left for those who need it: it would take one of the few that are left."""
@@ -248,6 +256,8 @@ class Dispatcher:
         is_of_before = epoch != state.health.epoch or asyncio.current_task() in self._superseded
         self._record(state, epoch, response, start)
         if not is_of_before:
+            if self._cache.differs(query.question, response, came):
+                self.generation.bump()
             self._cache.put(query.question, response, came, reverified=query.bypass_cache)
         return self._count(state, response)
 
@@ -299,6 +309,11 @@ class Dispatcher:
         word = "listed" if isinstance(reply, Listed) else "clear" if isinstance(reply, Clear) else reply.why.value
         self._counters.add("list_replies", list=state.spec.id, reply=word)
         return response
+
+
+def _is_old(cached: CachedResponse, now: float) -> bool:
+    """Whether a listing has been cached for long, and was not asked for once more."""
+    return now - cached.since >= CANARY_TTL and not cached.reverified
 
 
 def _is_unverified(state: ListState, cached: CachedResponse) -> bool:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from resolverd.dnsbl.names import unmapped
 from resolverd.mail import patterns
-from resolverd.mail.domains import canonical, is_suffix
+from resolverd.mail.domains import canonical, is_suffix, mailbox
 from resolverd.mail.patterns import IPNetwork
 from resolverd.wire.names import Address
 
@@ -236,6 +236,7 @@ class OverrideIndex:
         self._by_subject: dict[str, dict[OverrideKey, Override]] = {}
         self._prefixes: Counter[tuple[int, int]] = Counter()
         self._kinds: Counter[Kind] = Counter()
+        self._recipients: Counter[str] = Counter()
         self._count = 0
         for override in overrides:
             self.put(override)
@@ -263,6 +264,8 @@ class OverrideIndex:
         if key not in of_subject:
             self._count += 1
             self._kinds[override.kind] += 1
+            if key.recipient:
+                self._recipients[key.recipient] += 1
             if override.kind is Kind.NETWORK:
                 self._prefixes[_prefix(key.subject)] += 1
         of_subject[key] = override
@@ -275,6 +278,10 @@ class OverrideIndex:
             return None
         self._count -= 1
         self._kinds[override.kind] -= 1
+        if key.recipient:
+            self._recipients[key.recipient] -= 1
+            if not self._recipients[key.recipient]:
+                del self._recipients[key.recipient]
         if override.kind is Kind.NETWORK:
             prefix = _prefix(key.subject)
             self._prefixes[prefix] -= 1
@@ -288,6 +295,18 @@ class OverrideIndex:
     def names_domains(self) -> bool:
         """Whether any names a domain, so that a client's names matter."""
         return self._kinds[Kind.DOMAIN] > 0
+
+    @property
+    def names_senders(self) -> bool:
+        """Whether any names a sender's address."""
+        return self._kinds[Kind.SENDER] > 0
+
+    def names_recipient(self, recipient: str) -> bool:
+        """Whether any is for this recipient and not for all."""
+        if not self._recipients:
+            return False
+        recipient = mailbox(recipient)
+        return recipient in self._recipients or any(each in self._recipients for each in _suffixes(recipient.rpartition("@")[2]))
 
     def matches(self, subjects: Subjects, now: float) -> list[OverrideMatch]:
         """Those in force for these subjects at `now` (wall seconds), the most specific first."""

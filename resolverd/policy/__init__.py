@@ -1,7 +1,7 @@
 """A delivery attempt and its verdict.
 
 - `service`: the order of things, from attributes to verdict · `evaluate`: the checks, their `lookups` side by side, within
-  `lookup_budget`, once a message (`cache`)
+  `lookup_budget`, once a message (`cache`), and come to an `assessment`, which further mail finds made (`verdict_cache`)
 - `checks`: one file a check, each a `Check` (`check`): what it asks, and how it judges the replies; made with `evidence`, `iprev`
   (the client's names), `listings`, `local_domains` (those that are ours)
 - `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there?

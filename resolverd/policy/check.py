@@ -1,5 +1,6 @@
 """What a check is: two pure functions, how it is declared and configured, and the findings that it makes."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple, NewType, Protocol
@@ -43,7 +44,8 @@ class CheckRules:
 
 
 class Check:
-    """A question-and-judgement pair without any IO. Both functions depend on their arguments alone.
+    """A question-and-judgement pair without any IO. Both functions depend on their arguments alone; of the attempt, on its
+    client's address and names, its HELO name, whether it has a sender, and the sender's domain, unless the check says more.
 
     `asks` yields every question whose answer it wants, knowing `replies`: what it no longer yields is no longer waited
     for, so a check that has seen enough stops asking. It is called again with each reply until all it wants is there.
@@ -82,6 +84,23 @@ class Check:
     def is_of_recipient(self) -> bool:
         """Whether it may find something else for another recipient of the message."""
         return False
+
+    def names_recipient(self, recipient: str) -> bool:
+        """Whether it may find something else for this recipient than for those of whom this is not said."""
+        return self.is_of_recipient()
+
+    def names_sender(self, attempt: Attempt) -> bool:
+        """Whether it may find something else for this sender than for those of the same domain of whom this is not said; asked if
+        it `is_override`."""
+        return False
+
+    def reads_sender(self, attempt: Attempt, replies: Replies) -> bool:
+        """Whether, these being the replies, it may find something else for another sender of the same domain."""
+        return False
+
+    def holds_until(self, attempt: Attempt, replies: Replies) -> float:
+        """The wall second until which it finds the same, these being the replies."""
+        return math.inf
 
     def overrides(self, attempt: Attempt, replies: Replies) -> Sequence[OverrideMatch]:
         """The overrides that have counted in what it has to say, if it `is_override`."""

@@ -1,20 +1,27 @@
 """One attempt evaluated: the checks ask side by side, judge, and are folded; again where lists may have changed their answer.
 
-What is found out about the client of a message is found out once, however many recipients it has (`cache`).
+What is found out about the client of a message is found out once, however many recipients it has (`cache`); what was known
+without asking anybody is not evaluated again for the next mail like this one (`verdict_cache`).
 """
 
+import logging
+import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
+from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import Unknown
 from resolverd.generation import Generation
+from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, Finding
-from resolverd.mail.lookups import Clear, ListLookup, ListReply, LookupReply, Question, Replies
+from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, ListReply, LookupReply, Question, Records, Replies
+from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import OverrideMatch
+from resolverd.policy.assessment import Assessment
 from resolverd.policy.cache import Transaction, TransactionCache
 from resolverd.policy.check import Check, judged, relevant, suppression
 from resolverd.policy.early import EarlyDecision
@@ -22,8 +29,18 @@ from resolverd.policy.iprev import NamesOnly, iprev_lookups, iprev_name
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
 from resolverd.policy.lookups import LookupResults, judge, reply_of, run_lookups
 from resolverd.policy.verdict import Decision, VerdictRules, decide, drop_tempfails
+from resolverd.policy.verdict_cache import Lifetime, VerdictCache
+from resolverd.policy.what_if import what_ifs
 from resolverd.resolver.ports import Resolver
+from resolverd.spf import authorised
 from resolverd.wire.names import Address
+
+log = logging.getLogger(__name__)
+
+_DNS_SHARE = 0.9
+"""Share of a DNS answer's TTL for which a kept assessment rests on it: then it is asked for, and so renewed before it ends."""
+_UNEXPIRING = 3600.0
+"""Seconds for which one is kept that rests on nothing that expires."""
 
 
 class ListEngine(Protocol):
@@ -61,6 +78,10 @@ class ListEngine(Protocol):
         """Re-verify listings that are about to refuse this client, where need be; those that have changed."""
         ...
 
+    def must_reverify(self, lookups: Iterable[ListLookup]) -> bool:
+        """Whether `reverify` might ask about any of these listings."""
+        ...
+
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
         """Whether re-verifications are so few by now that they are for clients whom nothing but these listings speaks against."""
         ...
@@ -86,10 +107,15 @@ class Evaluation:
         run_lookups: Callable[..., Awaitable[LookupResults]],
         clock: Clock,
         begun: int,
+        since: float,
     ) -> None:
+        """`begun`: the generation in which it was, at `since` (monotonic seconds)."""
         self.attempt = attempt
         self.transaction = transaction
         self.begun = begun
+        self.since = since
+        self._names: LookupResults | None = None
+        self._verified: VerifiedDomains | None = None
         self._checks = checks
         self._early = early
         self._engine = engine
@@ -139,8 +165,52 @@ class Evaluation:
         """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
         replies = self.results.replies
         if any(question not in replies for question in iprev_lookups(self.attempt, replies)):
-            replies = (await self._run_lookups(self.attempt, (NamesOnly(),), known=replies)).replies
-        return iprev_name(self.attempt, replies)
+            self._names = await self._run_lookups(self.attempt, (NamesOnly(),), known=replies)
+        return self._name()
+
+    def verify(self) -> VerifiedDomains:
+        """To whom the client belongs, as far as it was asked."""
+        if self._verified is None:
+            replies = self.results.replies
+            self._verified = VerifiedDomains(authorised(self.attempt, replies), iprev_name(self.attempt, replies))
+        return self._verified
+
+    def assess(self) -> Assessment:
+        """What it has come to."""
+        results, decision = self.results, self.decision
+        return Assessment(
+            decision,
+            what_ifs(self.attempt, self.findings, self._rules, decision, skipped=results.skipped),
+            results.partial,
+            tuple(self.overrides),
+            tuple(reply.list_id for reply in results.replies.values() if isinstance(reply, Clear)),
+            next((finding.header for finding in decision.findings if finding.header is not None), None),
+        )
+
+    def keep_in(self, verdicts: VerdictCache, assessment: Assessment, recipient: str, *, by_sender: bool) -> None:
+        """Have it kept for attempts like this one, if the next would find the same."""
+        looked_up = [each for each in (self.results, self._names) if each is not None]
+        if self.results.failed or any(each.waited or each.partial for each in looked_up):
+            return
+        attempt, checks, replies = self.attempt, self._checks, self.results.replies
+        lasts = min((_lasts(reply) for each in looked_up for reply in each.replies.values()), default=_UNEXPIRING)
+        wall_until = min(check.holds_until(attempt, replies) for check in checks) if checks else math.inf
+        if lasts <= 0 or wall_until <= attempt.at:
+            return
+        oldest = max((reply.age for reply in replies.values() if isinstance(reply, Clear)), default=-math.inf)
+        refused = self.decision.action is Action.REJECT
+        kept = assessment._replace(
+            cleared_since=self.since - oldest,
+            listings=tuple(self._early.decisive_listings(replies)) if refused else (),
+            name=self._name(),
+            verified=self.verify(),
+        )
+        lifetime = Lifetime(self.since + lasts, attempt.at, wall_until)
+        reads_sender = any(check.reads_sender(attempt, replies) for check in checks)
+        verdicts.put(attempt, recipient, kept, lifetime, self.begun, by_sender=by_sender, reads_sender=reads_sender)
+
+    def _name(self) -> str:
+        return iprev_name(self.attempt, (self._names or self.results).replies)
 
     async def _with_names(self) -> Replies:
         """The replies, and what the client's names are like, which the decision did not need: a client without any is no loss.
@@ -183,6 +253,9 @@ class Evaluator:
         self._make_checks = make_checks
         self._lists = engine.specs
         self._checks = tuple(make_checks(self._lists))
+        self._kept = VerdictCache(generation or Generation())
+        ruled = (*rules.exempt_recipients, *(each for policy in rules.policies for each in policy.recipients))
+        self._is_ruled = lru_cache(bounds.MAIL_NAMES)(partial(matches_recipient, patterns=ruled))
         self._engine = engine
         self._resolver = resolver
         self._clock = clock
@@ -194,19 +267,42 @@ class Evaluator:
     async def evaluate(self, attempt: Attempt, deadline: float, *, record: bool) -> Evaluation:
         """What the checks find by `deadline` (monotonic seconds). Without `record` somebody only looks: at everything."""
         self._follow_lists()
-        begun = self._transactions.generation.number
+        begun, since = self._transactions.generation.number, self._clock.monotonic()
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
         early = EarlyDecision(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
         transaction = await self._look_up(attempt, checks, early, deadline, record)
         ask = partial(self._ask, deadline=deadline, budgets=transaction.budgets)
         more = partial(run_lookups, ask=ask, clock=self._clock, deadline=deadline, cached=self._cached)
         return Evaluation(
-            attempt, checks, early, transaction, self._engine, deadline, self._rules, self._online, more, self._clock, begun
-        )
+            attempt, checks, early, transaction, self._engine, deadline, self._rules, self._online, more, self._clock,
+            begun, since,
+        )  # fmt: skip
 
-    def remember(self, evaluation: Evaluation) -> None:
-        """Keep what was found out for the other recipients of the message."""
-        self._transactions.put(evaluation.attempt, evaluation.transaction, self._clock.monotonic(), evaluation.begun)
+    def recall(self, attempt: Attempt, now: float, wall: float) -> Assessment | None:
+        """What `evaluate` would come to, where that is known (monotonic and wall seconds)."""
+        try:
+            recipient, by_sender = self._recipient(attempt), self._names_sender(attempt)
+        except Exception:  # a check that fails is logged when it is asked or judges
+            return None
+        return self._kept.get(attempt, recipient, by_sender=by_sender, now=now, wall=wall)
+
+    def remember(self, evaluation: Evaluation, assessment: Assessment) -> None:
+        """Keep what was found out for the other recipients of the message, and what it came to for further mail."""
+        attempt = evaluation.attempt
+        self._transactions.put(attempt, evaluation.transaction, self._clock.monotonic(), evaluation.begun)
+        try:
+            evaluation.keep_in(self._kept, assessment, self._recipient(attempt), by_sender=self._names_sender(attempt))
+        except Exception:
+            log.exception("what an attempt came to is not kept")
+
+    def _recipient(self, attempt: Attempt) -> str:
+        """The recipient, where something names it; else it is like all others."""
+        whose = attempt.recipient
+        of_recipient = (check for check in self._checks if check.is_of_recipient())
+        return whose if self._is_ruled(whose) or any(check.names_recipient(whose) for check in of_recipient) else ""
+
+    def _names_sender(self, attempt: Attempt) -> bool:
+        return any(check.names_sender(attempt) for check in self._checks if check.is_override)
 
     async def _look_up(
         self, attempt: Attempt, checks: Sequence[Check], early: EarlyDecision, deadline: float, record: bool
@@ -220,13 +316,15 @@ class Evaluator:
             results = await run_lookups(attempt, checks, ask, self._clock, deadline, suppressing=False, of_sender=whose)
             return Transaction(results, judge(attempt, checks, results), reverified=False, budgets=budgets)
         if before is not None and not before.results.skipped and (found := _for_this_recipient(attempt, checks, before)):
-            return found
+            return found._replace(results=found.results._replace(waited=True))
         known = before.results.answered if before else None
         is_decided = partial(_is_decided, early)
         results = await run_lookups(
             attempt, checks, ask, self._clock, deadline,
             known=known, cached=self._cached, turn=self._turn, is_decided=is_decided, of_sender=whose,
         )  # fmt: skip
+        if before is not None:
+            results = results._replace(waited=True)  # what was found out for the first recipient may be old by now
         reverified = before is not None and before.reverified
         return Transaction(results, judge(attempt, checks, results), reverified=reverified, budgets=budgets)
 
@@ -278,6 +376,15 @@ def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], transaction: 
         else:
             findings += [finding for finding in transaction.findings if finding.check == check.name]
     return transaction._replace(findings=findings)
+
+
+def _lasts(reply: LookupReply) -> float:
+    """Seconds for which a reply may be rested on; none where no authority has given it."""
+    if isinstance(reply, Records):
+        return reply.ttl * _DNS_SHARE if reply.definite else 0
+    if isinstance(reply, Absent):
+        return reply.ttl * _DNS_SHARE
+    return reply.ttl if isinstance(reply, Listed | Clear) else _UNEXPIRING
 
 
 def _stale(replies: Replies, waited: int) -> list[ListLookup]:

@@ -55,11 +55,13 @@ _OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
 class LookupResults(NamedTuple):
     """What came back; as Unknown also what was not there in time, as Skipped what the decision did not need.
 
-    `failed`: names of the checks that failed while asking, or whose questions failed by a fault of ours.
+    `failed`: names of the checks that failed while asking, or whose questions failed by a fault of ours. `waited`: not
+    everything was known already.
     """
 
     replies: Replies
     failed: frozenset[str]
+    waited: bool = False
 
     @property
     def partial(self) -> bool:
@@ -80,7 +82,7 @@ class LookupResults(NamedTuple):
         """The same with other replies in place of some."""
         merged: dict[Question, LookupReply] = {**self.replies}
         merged.update({question: reply for question, reply in replies.items() if question in merged})
-        return self._replace(replies=merged)
+        return self._replace(replies=merged, waited=True)
 
 
 def _at_once(question: Question) -> int:
@@ -132,7 +134,7 @@ async def run_lookups(
     began = clock.monotonic()
     halfway = began + (deadline - began) / 2
     answered: list[Question] = []
-    skipped = False
+    skipped = waited = False
     last = -1
     suppressed, settled = NOT_SUPPRESSED, False
     try:
@@ -162,6 +164,7 @@ async def run_lookups(
                     replies[question] = reply
                     answered.append(question)
                 else:
+                    waited = True
                     senders = _senders(of_sender, replies) if senders is None else senders
                     in_flight[question] = asyncio.ensure_future(ask(question, question in senders))
             if answered:
@@ -184,7 +187,7 @@ async def run_lookups(
             replies.setdefault(question, SUPPRESSED)
     if failed_questions:
         failed |= {check.name for check in checks if failed_questions & set(_wanted(attempt, [check], replies, failed))}
-    return LookupResults(replies, frozenset(failed))
+    return LookupResults(replies, frozenset(failed), waited)
 
 
 def judge(attempt: Attempt, checks: Sequence[Check], results: LookupResults) -> list[Finding]:

@@ -5,13 +5,14 @@
 2. States other than RCPT pass; at DATA a header still due to the message goes out.
 3. All checks, overrides first, ask side by side, within the deadline and until the decision is certain, and judge what came
    back: once a message, as its recipients have the client in common. Only an override may be for one of them.
-4. The fold decides.
+4. The fold decides. What 3. and 4. came to without waiting for anybody is kept for the mail after it (`verdict_cache`).
 5. Listings on which alone a refusal rests are re-verified: a listing may be old, a list may have gone bad.
 6. Greylisting is asked only while nothing speaks for a refusal: it costs everybody time.
 7. Whoever has waited and would pass now is looked up in the lists again: time to learn of him is what they were given. What
    they have learnt counts before greylisting remembers that he has passed.
 8. One header goes out with a mail that passes, others wait in the queue.
 
+Where nothing of this has to be waited for, `PolicyService.try_verdict` goes through it at once; else `verdict_on` does.
 Whatever fails here is a bug of ours, and then the mail passes.
 """
 
@@ -28,18 +29,18 @@ from resolverd.dnsbl.spec import ListSpec
 from resolverd.generation import Generation
 from resolverd.greylist.decide import x_greylist
 from resolverd.greylist.organisation import VerifiedDomains
-from resolverd.mail.findings import Action, GreylistOutcome, Verdict
-from resolverd.mail.lookups import Clear, Replies
+from resolverd.mail.findings import Action, GreylistOutcome, HeaderField, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import OverrideMatch
+from resolverd.policy.assessment import Assessment
 from resolverd.policy.check import Check
 from resolverd.policy.evaluate import Evaluation, Evaluator, ListEngine
 from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
-from resolverd.policy.iprev import iprev_name
 from resolverd.policy.lookups import INTERNAL_ERROR
 from resolverd.policy.verdict import (
     Decision,
+    Mode,
     VerdictRules,
     apply_greylist,
     bypass_reason,
@@ -48,9 +49,7 @@ from resolverd.policy.verdict import (
     verdict_header,
 )
 from resolverd.policy.verdicts import VerdictStore
-from resolverd.policy.what_if import what_if
 from resolverd.resolver.ports import Resolver
-from resolverd.spf import authorised
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +66,20 @@ _KNOWN: Final = frozenset({"passed", "known", "allowed"})
 
 class Greylisting(Protocol):
     """Greylisting, as far as it is needed here (`greylist.service`)."""
+
+    def try_consider(
+        self,
+        attempt: Attempt,
+        *,
+        record: bool,
+        suspicious: bool,
+        score: float,
+        verify: Callable[[], VerifiedDomains],
+        must_recheck: Callable[[int], bool],
+    ) -> GreylistOutcome | None:
+        """As `consider`, where nothing has to be waited for; None, with nothing changed, where something has to be, or
+        `must_recheck` says so of a client that has waited so many seconds."""
+        ...
 
     async def consider(
         self,
@@ -141,46 +154,54 @@ class PolicyService:
         """As `verdict_on`, where nothing has to be waited for; None, with nothing changed, where something has."""
         if not self._overrides_loaded():
             return None
+        started = self._clock.monotonic()
         attempt = _plain(attempt)
-        verdict = self._undecided(attempt, record)
-        return None if verdict is None else self._given(verdict, attempt, record)
+        try:
+            verdict = self._without_checks(attempt, started, record)
+            if verdict is None and record:
+                verdict = self._recalled(attempt, started)
+        except Exception as error:
+            verdict = self._failed(started, error)
+        return None if verdict is None else self._given(attempt, verdict, record)
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
+        if (known := self.try_verdict(attempt, record=record)) is not None:
+            return known
         if not await self._overrides_ready(OVERRIDES_PATIENCE):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
         started = self._clock.monotonic()
         attempt = _plain(attempt)
         try:
-            verdict = self._undecided(attempt, record)
-            if verdict is None:
-                verdict = await self._verdict(attempt, self._new_id(), started, record)
+            verdict = self._without_checks(attempt, started, record) or await self._evaluated(attempt, started, record)
         except Exception as error:
-            logs.bug(log, self._counters, "policy", "no verdict could be made, the mail passes", error=error)
-            verdict = Verdict(self._new_id(), Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
-        return self._given(verdict, attempt, record)
+            verdict = self._failed(started, error)
+        return self._given(attempt, verdict, record)
 
-    def _given(self, verdict: Verdict, attempt: Attempt, record: bool) -> Verdict:
-        """Keep and count the verdict."""
-        verdict = verdict._replace(client=attempt.client_address)
-        self._verdicts.put(verdict, dry=not record)
-        if record:
-            self._count(verdict)
-            if attempt.protocol_state.upper() == "RCPT":
-                self._note(verdict)
-        return verdict
-
-    def _undecided(self, attempt: Attempt, record: bool) -> Verdict | None:
-        """The verdict where there is nothing to decide: the client is trusted, or the state is none that is judged."""
+    def _without_checks(self, attempt: Attempt, started: float, record: bool) -> Verdict | None:
+        """Steps 1 and 2: the verdict on an attempt that is not checked."""
+        state = attempt.protocol_state.upper()
         if reason := bypass_reason(attempt, self._rules):
             return Verdict(self._new_id(), Action.ACCEPT, 0, reason)
-        state = attempt.protocol_state.upper()
         if state == "RCPT":
             return None
-        header = self._due(attempt, record) if state == "DATA" else ""
+        header = self.headers.last(attempt.instance, started) if record and state == "DATA" else ""
         return Verdict(self._new_id(), Action.ACCEPT, 0, f"nothing to decide at {attempt.protocol_state}", header=header)
 
-    async def _verdict(self, attempt: Attempt, ref: str, started: float, record: bool) -> Verdict:
+    def _recalled(self, attempt: Attempt, started: float) -> Verdict | None:
+        """Steps 3 to 8 where evaluating would come to what is known already, and greylisting need not wait either."""
+        assessment = self._evaluator.recall(attempt, started, self._clock.wall())
+        if assessment is None or (assessment.listings and self._engine.must_reverify(assessment.listings)):
+            return None
+        greylist = None
+        if assessment.decision.wants_greylist:
+            greylist = self._greylist_at_once(attempt, assessment, started)
+            if greylist is None:
+                return None
+        return self._concluded(attempt, assessment, greylist, started, record=True)
+
+    async def _evaluated(self, attempt: Attempt, started: float, record: bool) -> Verdict:
+        """Steps 3 to 8."""
         attempt = attempt._replace(at=int(self._clock.wall()))
         deadline = started + self._rules.deadline
         evaluation = await self._evaluator.evaluate(attempt, deadline, record=record)
@@ -189,29 +210,66 @@ class PolicyService:
         if evaluation.decision.wants_greylist:
             patience = max(deadline - self._clock.monotonic(), 0) + GREYLIST_PATIENCE
             greylist = await self._greylist(evaluation, record, patience)
-        decision = apply_greylist(evaluation.decision, greylist)
+        assessment = evaluation.assess()
         if record:
-            self._evaluator.remember(evaluation)
-            self._note_known_good(attempt, decision, greylist, evaluation.results.replies)
-            self._hit(evaluation.overrides)
-        header = self._header(attempt, decision, greylist, ref, record)
-        results = evaluation.results
-        verdict = finish(decision, greylist, ref=ref, header=header, partial=results.partial, ms=self._ms(started))
-        return verdict._replace(
-            what_if=what_if(attempt, evaluation.findings, self._rules, decision, greylist, skipped=results.skipped)
-        )
+            self._evaluator.remember(evaluation, assessment)
+        return self._concluded(attempt, assessment, greylist, started, record=record)
 
-    def _note_known_good(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, replies: Replies) -> None:
+    def _concluded(
+        self, attempt: Attempt, assessment: Assessment, greylist: GreylistOutcome | None, started: float, *, record: bool
+    ) -> Verdict:
+        """What comes of an attempt now that all is known of it."""
+        ref = self._new_id()
+        decision = apply_greylist(assessment.decision, greylist)
+        if record:
+            self._note_known_good(attempt, decision, greylist, assessment)
+            if assessment.overrides:
+                self._hit(assessment.overrides)
+        passes = decision.action is Action.ACCEPT or decision.mode is Mode.OBSERVE
+        header = self._header(attempt, decision, assessment.header, greylist, ref, record) if passes else ""
+        verdict = finish(decision, greylist, ref=ref, header=header, partial=assessment.partial, ms=self._ms(started))
+        return verdict._replace(what_if=assessment.what_ifs.beside(greylist))
+
+    def _failed(self, started: float, error: Exception) -> Verdict:
+        logs.bug(log, self._counters, "policy", "no verdict could be made, the mail passes", error=error)
+        return Verdict(self._new_id(), Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
+
+    def _given(self, attempt: Attempt, verdict: Verdict, record: bool) -> Verdict:
+        """The verdict, kept and counted."""
+        verdict = verdict._replace(client=attempt.client_address)
+        self._verdicts.put(verdict, dry=not record)
+        if record:
+            self._count(verdict)
+            if attempt.protocol_state.upper() == "RCPT":
+                self._note(verdict)
+        return verdict
+
+    def _note_known_good(
+        self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, assessment: Assessment
+    ) -> None:
         """Remember a client that is known as good, and who had nothing against it."""
         known = greylist is not None and greylist.state in _KNOWN
         if attempt.client_address is None or decision.action is not Action.ACCEPT:
             return
         if known or any(finding.effect.allow_listed for finding in decision.findings):
-            cleared = [reply.list_id for reply in replies.values() if isinstance(reply, Clear)]
-            self._engine.add_known_good(attempt.client_address, cleared)
+            self._engine.add_known_good(attempt.client_address, assessment.cleared)
+
+    def _greylist_at_once(self, attempt: Attempt, assessment: Assessment, now: float) -> GreylistOutcome | None:
+        decision = assessment.decision
+        try:
+            return self._greylister.try_consider(
+                attempt._replace(client_name=assessment.name) if assessment.name else attempt,
+                record=True,
+                suspicious=decision.suspicious,
+                score=decision.score,
+                verify=lambda: assessment.verified,
+                must_recheck=lambda waited: bool(assessment.cleared) and 2 * int(now - assessment.cleared_since) > waited,
+            )
+        except Exception as error:
+            return self._without_greylist(error)
 
     async def _greylist(self, evaluation: Evaluation, record: bool, patience: float) -> GreylistOutcome:
-        attempt, replies = evaluation.attempt, evaluation.results.replies
+        attempt = evaluation.attempt
 
         async def recheck(waited: int) -> float | None:
             await evaluation.refresh(waited)
@@ -226,19 +284,28 @@ class PolicyService:
                     record=record,
                     suspicious=evaluation.decision.suspicious,
                     score=evaluation.decision.score,
-                    verify=lambda: VerifiedDomains(authorised(attempt, replies), iprev_name(attempt, replies)),
+                    verify=evaluation.verify,
                     recheck=recheck,
                 )
         except Exception as error:
-            logs.bug(log, self._counters, "greylist", "greylisting failed, the mail passes", error=error)
-            return GreylistOutcome("skipped", reason="internal error")
+            return self._without_greylist(error)
 
-    def _header(self, attempt: Attempt, decision: Decision, greylist: GreylistOutcome | None, ref: str, record: bool) -> str:
-        """The header that goes out now with a mail that passes; others are queued."""
-        if finish(decision, ref=ref).action is not Action.ACCEPT:
-            return ""
+    def _without_greylist(self, error: Exception) -> GreylistOutcome:
+        logs.bug(log, self._counters, "greylist", "greylisting failed, the mail passes", error=error)
+        return GreylistOutcome("skipped", reason="internal error")
+
+    def _header(
+        self,
+        attempt: Attempt,
+        decision: Decision,
+        field: HeaderField | None,
+        greylist: GreylistOutcome | None,
+        ref: str,
+        record: bool,
+    ) -> str:
+        """The header that goes out now with a mail that passes; others are queued. `field` tells of a finding."""
         due: dict[Header, str] = {}
-        if (field := next((finding.header for finding in decision.findings if finding.header), None)) is not None:
+        if field is not None:
             due[Header.RECEIVED_SPF] = field.line(attempt)
         if greylist is not None and greylist.state == "passed":
             date = datetime.fromtimestamp(self._clock.wall()).astimezone()
@@ -252,10 +319,6 @@ class PolicyService:
             rank = harshness(decision) if kind is Header.X_RESOLVERD else HARSHEST
             self.headers.put(attempt.instance, kind, text, now, rank)
         return self.headers.take(attempt.instance, now)
-
-    def _due(self, attempt: Attempt, record: bool) -> str:
-        """What is left over for this message; there is no later request that could carry a header."""
-        return self.headers.last(attempt.instance, self._clock.monotonic()) if record else ""
 
     def _count(self, verdict: Verdict) -> None:
         self._counters.add("verdicts", action=verdict.action)

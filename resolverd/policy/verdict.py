@@ -38,7 +38,8 @@ LINK_LIMIT: Final = 200
 
 _UNLIKE_PARTS: Final = str.maketrans({";": ",", "=": ":"})
 _AGAINST = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
-_WAITING = frozenset({"new", "early-retry"})
+WAITING: Final = frozenset({"new", "early-retry"})
+"""States of greylisting that defer."""
 GREYLIST_FAILURES: Final = frozenset({"store failed", "internal error"})
 """Why greylisting was skipped, where it was not meant to be (`GreylistOutcome.reason`)."""
 
@@ -180,7 +181,7 @@ def apply_greylist(decision: Decision, greylist: GreylistOutcome | None) -> Deci
         return decision
     if greylist.state == "skipped" and greylist.reason in GREYLIST_FAILURES:
         return decision._replace(reason=f"{decision.reason}; greylisting failed: {greylist.reason}")
-    if greylist.state not in _WAITING:
+    if greylist.state not in WAITING:
         return decision
     return decision._replace(action=Action.GREYLIST, reason=f"greylisted, {greylist.reason or greylist.state}")
 

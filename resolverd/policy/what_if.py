@@ -1,27 +1,36 @@
 """What would have changed a decision: the fold asked again, without what stood for it (the support desk's first question)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, WhatIf
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points
-from resolverd.policy.verdict import Decision, VerdictRules, decide
+from resolverd.policy.verdict import WAITING, Decision, VerdictRules, decide
 
 
-def what_if(
-    attempt: Attempt,
-    findings: Sequence[Finding],
-    rules: VerdictRules,
-    decision: Decision,
-    greylist: GreylistOutcome | None = None,
-    *,
-    skipped: bool = False,
-) -> tuple[WhatIf, ...]:
-    """Each finding that decides by itself; else the fewest that do together, heaviest first. Then the recipient, points that
-    are missing, and greylisting.
+class WhatIfs(NamedTuple):
+    """What would have changed a decision, whatever greylisting says of it: for others or without findings; with more points."""
 
-    `findings` as the checks have them, before allow lists and maps are taken into account; `decision` with what
+    without: tuple[WhatIf, ...]
+    more: tuple[WhatIf, ...]
+
+    def beside(self, greylist: GreylistOutcome | None) -> tuple[WhatIf, ...]:
+        """All of it, with what would change the mind of greylisting where that defers."""
+        if greylist is None or greylist.state not in WAITING:
+            return self.without + self.more
+        later = WhatIf((), Action.ACCEPT, f"at another try after {greylist.missing} s: accept")
+        return (*self.without, later, *self.more)
+
+
+def what_ifs(
+    attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision, *, skipped: bool = False
+) -> WhatIfs:
+    """The recipient, then each finding that decides by itself; else the fewest that do together, heaviest first. Then points
+    that are missing.
+
+    `findings` as the checks have them, before allow lists and maps are taken into account; `decision` without what
     greylisting says. `skipped`: not everything was asked, as the decision was certain.
     """
     found = _exempt(attempt, findings, rules, decision)
@@ -32,13 +41,13 @@ def what_if(
             found.append(_without((finding,), changed))
     if not found and decision.action in (Action.REJECT, Action.DEFER):
         found += _together(attempt, findings, counting, rules, decision)
-    if decision.action is Action.GREYLIST and greylist is not None:
-        found.append(WhatIf((), Action.ACCEPT, f"at another try after {greylist.missing} s: accept"))
     scoring = sum(each.score for each in decision.findings if each.consequence is Consequence.SCORE)
-    if decision.action in (Action.ACCEPT, Action.GREYLIST) and 0 < scoring < rules.reject_at:
-        found.append(WhatIf((), Action.REJECT, f"with {points(rules.reject_at - scoring)} points more: reject"))
+    more: tuple[WhatIf, ...] = ()
+    if decision.action is Action.ACCEPT and 0 < scoring < rules.reject_at:
+        more = (WhatIf((), Action.REJECT, f"with {points(rules.reject_at - scoring)} points more: reject"),)
     said = ", as far as was asked" if skipped else ""
-    return tuple(each._replace(text=each.text + said) if each.without else each for each in dict.fromkeys(found))
+    without = (each._replace(text=each.text + said) if each.without else each for each in dict.fromkeys(found))
+    return WhatIfs(tuple(without), more)
 
 
 def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision) -> list[WhatIf]:

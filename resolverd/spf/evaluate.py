@@ -7,7 +7,7 @@ trips, and nothing else depends on it.
 
 from collections.abc import Generator
 from ipaddress import IPv6Address
-from typing import NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
@@ -21,6 +21,9 @@ from resolverd.wire import codes
 from resolverd.wire.alabels import in_ascii
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain, label_count, reverse_name
 from resolverd.wire.rdata import strings
+
+_PERSONAL: Final = ("s", "l", "t")
+"""Macros whose values differ from mail to mail of one client and one domain: the sender's address, its local part, the time."""
 
 
 class SpfSubject(NamedTuple):
@@ -53,7 +56,8 @@ class SpfOutcome(NamedTuple):
     `domain` is the one whose record said so, behind every redirect; `mechanism` the term that matched, as written, or
     ``default`` where none did. `problem` tells of an error. `explanation` is what the domain itself says of a fail, not
     yet fit for printing. `worthless`: a pass that anybody would have got. `never_sends`: the record is ``-all`` and nothing
-    else, so the domain sends no mail at all.
+    else, so the domain sends no mail at all. `macros`: of the macros ``s``, ``l`` and ``t``, which differ from mail to mail of
+    one client and domain, those that were expanded on the way to it.
     """
 
     result: Result
@@ -63,6 +67,7 @@ class SpfOutcome(NamedTuple):
     explanation: str = ""
     worthless: bool = False
     never_sends: bool = False
+    macros: frozenset[str] = frozenset()
 
 
 def check_host(subject: SpfSubject) -> SpfEvaluation[SpfOutcome]:
@@ -72,10 +77,12 @@ def check_host(subject: SpfSubject) -> SpfEvaluation[SpfOutcome]:
     domain = in_ascii(subject.domain).removesuffix(".")
     if domain.startswith("["):
         return SpfOutcome(Result.NONE, domain, problem="an address literal has no record")
+    check = _Check(subject)
     try:
-        return (yield from _Check(subject).check(domain, explain=True))
+        outcome = yield from check.check(domain, explain=True)
     except _Stop as stop:
-        return SpfOutcome(stop.result, stop.domain, problem=stop.problem)
+        outcome = SpfOutcome(stop.result, stop.domain, problem=stop.problem)
+    return outcome._replace(macros=frozenset(check.expanded)) if check.expanded else outcome
 
 
 class Progress(NamedTuple):
@@ -124,6 +131,8 @@ class _Check:
     def __init__(self, subject: SpfSubject) -> None:
         self._subject = subject
         self._address = subject.address
+        self.expanded: set[str] = set()
+        """As `SpfOutcome.macros`."""
         self._terms = 0
         self._voids = 0
         self._octets = 0
@@ -256,11 +265,13 @@ class _Check:
     def _expanded(self, spec: MacroString, domain: str) -> SpfEvaluation[str | None]:
         """A domain-spec's domain; None if it can be none, as with a local part outside ASCII (RFC 8616 §4)."""
         if macros.uses(spec, "sl") and not self._subject.local_part.isascii():
+            self.expanded.add("l")
             return None
         text = macros.fit((yield from self._expand(spec, domain)))
         return text if text.isascii() else None
 
     def _expand(self, string: MacroString, domain: str) -> SpfEvaluation[str]:
+        self.expanded.update(letter for letter in _PERSONAL if macros.uses(string, letter))
         values = {**self._values, "d": domain}
         if macros.uses(string, "p"):
             values["p"] = yield from clientnames.best(self._address, domain)

@@ -4,6 +4,7 @@ A denial refuses by itself, as ``check_client_access`` and ``check_sender_access
 for an hour, puts off. An allowance refuses nothing: it suppresses what others find (`Effect.suppresses`), as far as it reaches.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -92,6 +93,18 @@ class OverridesCheck(Check):
     def is_of_recipient(self) -> bool:
         """An override may be for one recipient alone."""
         return True
+
+    def names_recipient(self, recipient: str) -> bool:
+        """Where one is."""
+        return self.index.names_recipient(recipient)
+
+    def names_sender(self, attempt: Attempt) -> bool:
+        """Where one is for this very address."""
+        return self.index.names_senders and bool(self.index.of(_canonical_sender(attempt)))
+
+    def holds_until(self, attempt: Attempt, replies: Replies) -> float:
+        """Until the first of those that hold is over."""
+        return min((each.override.until or math.inf for each in self.matches(attempt, replies)), default=math.inf)
 
     def overrides(self, attempt: Attempt, replies: Replies) -> list[OverrideMatch]:
         """The overrides that do something: a denial by itself, or every allowance that reaches something."""

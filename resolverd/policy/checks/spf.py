@@ -4,6 +4,7 @@ Checked are the MAIL FROM identity, which for the null sender is ``postmaster`` 
 identity (§2.3). Only a fail refuses; what could not be found out never does.
 """
 
+import math
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -114,6 +115,14 @@ class Spf(Check):
             for progress in self._forwarders(attempt, replies):
                 yield from (*progress.asked, *progress.wanted)
 
+    def reads_sender(self, attempt: Attempt, replies: Replies) -> bool:
+        """Where a record on the way has the sender's address in a macro."""
+        return not self._macros(attempt, replies).isdisjoint("sl")
+
+    def holds_until(self, attempt: Attempt, replies: Replies) -> float:
+        """No longer than now, where the time stands in an explanation."""
+        return attempt.at if "t" in self._macros(attempt, replies) else math.inf
+
     def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
         """A finding for the sender, and one for the HELO name if there is anything to say of it."""
         if skipped := self._skipped(attempt):
@@ -148,6 +157,14 @@ class Spf(Check):
         for identity, subject in claims(attempt, self.hostname, helo=self.options.helo):
             code = "spf" if null_sender or identity is Identity.MAILFROM else "spf_helo"
             yield _Claim(identity, code, subject, follow(check_host(subject), replies, missing))
+
+    def _macros(self, attempt: Attempt, replies: Replies) -> frozenset[str]:
+        """Those of `SpfOutcome.macros` that something of all that is evaluated has."""
+        if self._skipped(attempt):
+            return frozenset()
+        claimed = (claim.progress for claim in self._claims(attempt, replies, _LATE))
+        outcomes = [each.outcome for each in (*claimed, *self._forwarders(attempt, replies, _LATE))]
+        return frozenset().union(*(outcome.macros for outcome in outcomes if outcome is not None))
 
     def _forwarders(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[Progress]:
         for domain in self.options.domain_allow:

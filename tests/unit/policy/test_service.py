@@ -109,6 +109,9 @@ class Internet:
         self.looked_twice += lookups
         return {lookup: self.changed[lookup] for lookup in lookups if lookup in self.changed}
 
+    def must_reverify(self, lookups):
+        return True
+
     def saves_reverifications(self, lookups):
         return self.few_looks
 
@@ -517,7 +520,7 @@ def test_a_failing_check_is_told_logged_counted_and_harmless(where, caplog):
     assert [bool(record.exc_info) for record in caplog.records] == [True]
 
 
-class Insatiable:
+class Insatiable(Check):
     name = "insatiable"
 
     def asks(self, attempt, replies):

@@ -6,12 +6,16 @@ from hypothesis import strategies as st
 from mailcases import attempt
 
 from resolverd.mail.findings import NO_EFFECT, Action, Consequence, Effect, Finding, GreylistOutcome, SmtpReply, Topic
-from resolverd.policy.verdict import VerdictRules, apply_greylist, decide
-from resolverd.policy.what_if import what_if
+from resolverd.policy.verdict import VerdictRules, decide
+from resolverd.policy.what_if import what_ifs
 
 RULES = VerdictRules(greylist=False)
 TOPICS = {"dnsbl": Topic("address", "lists"), "rhsbl": Topic("sender", "lists"), "helo": Topic("helo", "dns")}
 ALLOW_LISTED = Effect(allow_listed=True)
+
+
+def what_if(subject, findings, rules, decision, greylist=None, *, skipped=False):
+    return what_ifs(subject, findings, rules, decision, skipped=skipped).beside(greylist)
 
 
 def refusing(check, code, reply):
@@ -67,7 +71,7 @@ def test_what_would_have_changed_it(findings, action, says):
 def test_greylisting_and_exempt_recipients():
     subject = attempt(recipient="a@example.org")
     greylist = GreylistOutcome("early-retry", missing=173, reason="early-retry (173s missing)")
-    decision = apply_greylist(decide(subject, [FINE], VerdictRules()), greylist)
+    decision = decide(subject, [FINE], VerdictRules())
     (found,) = what_if(subject, [FINE], VerdictRules(), decision, greylist)
     assert found.text == "at another try after 173 s: accept"
     listed = decide(subject, [ZEN], VerdictRules())
