@@ -135,14 +135,17 @@ def _networks(low: int, high: int) -> Iterator[tuple[int, int]]:
 
 
 def _level(shift: int, rows: bytearray) -> _Level:
-    networks, numbers = array("I"), array("I")
+    networks, numbers = array("I", bytes(len(rows) // 2)), array("I", bytes(len(rows) // 2))
+    filled = 0
     ordered = in_order(rows, _WIDTH)
     last = b""
     while batch := list(islice(ordered, _BATCH)):
         packed = array("I", b"".join(row for row, before in zip(batch, [last, *batch], strict=False) if row != before))
         if sys.byteorder == "little":
             packed.byteswap()
-        networks += packed[::2]
-        numbers += packed[1::2]
+        following = filled + len(packed) // 2
+        networks[filled:following], numbers[filled:following] = packed[::2], packed[1::2]
+        filled = following
         last = batch[-1]
+    del networks[filled:], numbers[filled:]
     return _Level(shift, networks, numbers, buckets(networks, 32 - shift))
