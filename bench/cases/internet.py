@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from bench.dnsperf import dnsperf
@@ -20,7 +21,7 @@ ZONE = "many-names.com"
 def large_zone(names: int) -> Tree:
     """Grow an internet with `names` names in one zone, each with an A and an AAAA record; a company's servers serve it."""
     grower = Grower(1)
-    lines = (f"n{number} A 45.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}\nn{number} AAAA 2a00:45::{number:x}"
+    lines = (f"n{number} A {IPv4Address((45 << 24) + number)}\nn{number} AAAA {IPv6Address((0x2a000045 << 96) + number)}"
              for number in range(names))
     # NSD's answers name the servers and their addresses as well, as most of the internet's servers do.
     grower.zones.append(Zone(ZONE, grower.company("east"), records="\n".join(lines)))

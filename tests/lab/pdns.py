@@ -8,7 +8,14 @@ from tests.lab.world import ROOT_HINTS
 
 
 def pdns(address: str, side: Side, source: str = "0.0.0.0, ::") -> Daemon:
-    """Make a PowerDNS Recursor on `address`, port 53: one thread, no validation, IPv6 too; else as its defaults are."""
+    """Make a PowerDNS Recursor on `address`, port 53; else as its defaults are.
+
+    ``threads``, ``pdns-distributes-queries``: one thread that receives and answers, as resolverd has one. ``dnssec=off``: the
+    internet here is not signed, and nobody beside it validates. ``query-local-address``: IPv6 too; the default is IPv4 alone.
+    ``hint-file``: this internet's root. ``security-poll-suffix=``: nobody of the project's is there to be asked. ``loglevel``,
+    ``quiet``: no line a question. ``lua-config-file``: an empty one, lest Debian's own be read, which sets trust anchors. The
+    rest says where it runs: its address and directory, in the foreground, its log on stderr.
+    """
     directory = fresh(f"pdns-{address}")
     (directory / "recursor.conf").write_text("\n".join([
         f"local-address={address}",

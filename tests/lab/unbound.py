@@ -18,7 +18,14 @@ REVERSE_ZONES = (
 
 
 def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m", more: Sequence[str] = ()) -> Daemon:
-    """Make an Unbound on `address`, port 53: iteration only, everything else as its defaults are but for `more` lines."""
+    """Make an Unbound on `address`, port 53; everything else as its defaults are but for `more` lines.
+
+    ``module-config: iterator``, without validation: the internet here is not signed, and nobody beside it validates.
+    ``num-threads``: one, as resolverd has one; each of its caches as large as all of resolverd's together.
+    ``root-hints``: this internet's. ``local-zone … nodefault``: clients live in the
+    documentation networks. The rest says where it runs: its address and directory, in the foreground as root, its log on stderr,
+    no control socket.
+    """
     directory = fresh(f"unbound-{address}")
     config = directory / "unbound.conf"
     config.write_text("\n".join([
