@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from enum import Enum
+from functools import lru_cache
 
 from resolverd import bounds
 from resolverd.wire.message import Message
@@ -32,16 +33,18 @@ class Cookies:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(16)
         self._server: OrderedDict[Address, tuple[Address | None, bytes]] = OrderedDict()
+        # Made when a question leaves, and wanted again when its answer comes.
+        self._client = lru_cache(maxsize=bounds.MAX_SERVERS)(self._client_cookie)
 
     def option(self, server: Address, source: Address | None) -> bytes:
         """The option's data for a question to this server; `source` is None where the system chooses it."""
-        sender, cookie = self._server.get(server, (source, b""))
+        client, known = self._client(server, source), self._server.get(server)
         # A server's cookie is for the address that it was sent to (RFC 9018 §4.4).
-        return self._client(server, source) + (cookie if sender == source else b"")
+        return client if known is None or known[0] != source else client + known[1]
 
     def check(self, server: Address, source: Address | None, message: Message) -> CookieStatus:
         """What the cookie of an answer to a question with one says, and remember the server's."""
-        data = dict(message.edns.options).get(OPTION, b"") if message.edns is not None else b""
+        data = dict(message.edns.options).get(OPTION, b"") if message.edns is not None and message.edns.options else b""
         if not data:
             # RFC 7873 §5.3: from a server that has cookies, an answer without one is not taken.
             return CookieStatus.SUSPECT if server in self._server else CookieStatus.NONE
@@ -58,6 +61,6 @@ class Cookies:
         """The server has no cookies any more, as TCP has confirmed."""
         self._server.pop(server, None)
 
-    def _client(self, server: Address, source: Address | None) -> bytes:
+    def _client_cookie(self, server: Address, source: Address | None) -> bytes:
         pair = server.packed + (source.packed if source is not None else b"")
         return hashlib.blake2b(pair, digest_size=_CLIENT, key=self._secret).digest()

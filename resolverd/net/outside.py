@@ -8,10 +8,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import TypeAlias
 
 from resolverd import bounds
-from resolverd.net import cookies, udp
+from resolverd.deadlines import Deadlines
+from resolverd.net import udp
 from resolverd.net.cookies import Cookies, CookieStatus
 from resolverd.net.tcp_pool import TcpPool
 from resolverd.wire import codes, render
@@ -34,6 +36,7 @@ class OutsideNetwork:
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
         self.cookies = Cookies()
         self.receiver = udp.Receiver()
+        self.deadlines = Deadlines(monotonic)
         self.rng = udp.BufferedRandom()
         self.tcp = TcpPool(self._tcp_socket)
 
@@ -49,6 +52,7 @@ class OutsideNetwork:
     async def aclose(self) -> None:
         """Close the connections that are kept, and listen no more."""
         self.receiver.close()
+        self.deadlines.close()
         await self.tcp.aclose()
 
     def _tcp_socket(self, to: Server) -> socket.socket:
@@ -59,25 +63,23 @@ class _Query:
     """A question that has left: its packet, what it has cost, and what becomes of an answer."""
 
     __slots__ = (
-        "_ask", "_begun", "_cookie", "_done", "_ident", "_loop", "_network", "_octets", "_packet", "_qname",
-        "_repeated", "_sent", "_sent_at", "_source",
+        "_ask", "_begun", "_cookie", "_done", "_ident", "_network", "_octets", "_packet", "_qname", "_repeated", "_sent",
+        "_sent_at", "_source",
     )  # fmt: skip
 
     def __init__(self, network: OutsideNetwork, ask: Ask, done: Done, qname: Name):
         self._network = network
         self._ask = ask
         self._done: Done | None = done
-        self._loop = asyncio.get_running_loop()
-        self._begun = self._loop.time()
+        self._begun = monotonic()
         self._qname = qname
         self._octets = self._sent = 0
         self._sent_at = self._repeated = 0.0
         address = ask.server.address
-        self._source = network.source(address.version)
+        self._source = source = network.source(address.version)
         self._cookie = ask.cookie and ask.edns_size > 0
-        option = ((cookies.OPTION, network.cookies.option(address, self._source)),) if self._cookie else ()
-        self._ident = network.rng.getrandbits(16)
-        self._packet = self._rendered(option)
+        self._ident = int.from_bytes(network.rng.octets(2))
+        self._packet = self._rendered(network.cookies.option(address, source) if self._cookie else b"")
 
     def on_sent(self) -> None:
         """It leaves, perhaps once more over another connection."""
@@ -88,18 +90,17 @@ class _Query:
         """So much has come for it, whatever it holds: what is thrown away has cost as much (CVE-2026-24027)."""
         self._octets += octets
 
-    def _rendered(self, options: tuple[tuple[int, bytes], ...] = ()) -> bytes:
+    def _rendered(self, cookie: bytes = b"") -> bytes:
         ask = self._ask
         flags = codes.RD if ask.recursion else 0
-        return render.question(self._ident, flags, self._qname, ask.qtype, ask.edns_size, ask.dnssec, options)
+        return render.question(self._ident, flags, self._qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
 
     def _check_cookie(self, message: Message) -> CookieStatus | None:
         if not self._cookie:
             return None
         return self._network.cookies.check(self._ask.server.address, self._source, message)
 
-    def _reply(self, message: Message | None, failed: Failed | None, cookie: CookieStatus | None = None) -> Reply:
-        now = self._loop.time()
+    def _reply(self, message: Message | None, failed: Failed | None, now: float, cookie: CookieStatus | None = None) -> Reply:
         repeated = now - self._repeated if self._repeated else None
         rtt = now - (self._sent_at or self._begun)
         return Reply(message, failed, now, rtt, self._octets, self._sent, cookie is CookieStatus.OURS, repeated)
@@ -111,24 +112,23 @@ class UdpQuery(_Query):
     Whatever does not match all of that is not taken (RFC 5452 §9, and ICMP side channels need an unconnected socket).
     """
 
-    __slots__ = ("_bad", "_damaged", "_deadline", "_sock", "_timer")
+    __slots__ = ("_bad", "_damaged", "_deadline", "_sock")
 
     def __init__(self, network: OutsideNetwork, ask: Ask, done: Done):
         super().__init__(network, ask, done, _random_case(ask.qname, network.rng) if ask.random_case else ask.qname)
-        self._deadline = self._begun + ask.timeout
         self._bad = 0
         self._damaged: Message | None = None
         self._sock: udp.UdpSocket | None = None
         try:
-            self._sock = udp.UdpSocket(ask.server, self._source, network.rng)
-            self._sock.send(self._packet)
+            self._sock = sock = udp.UdpSocket(ask.server, self._source, network.rng)
+            sock.send(self._packet)
         except OSError as error:
-            self._timer: asyncio.Handle = self._loop.call_soon(self._end, None, _failure(error))
+            failed = _failure(error)
+            self._deadline = network.deadlines.add(self._begun, lambda now: self._end(None, failed, now))
             return
         self._sent = 1
-        self._sent_at = self._loop.time()
-        self._timer = self._loop.call_at(self._deadline, self._time_over)
-        network.receiver.add(self._sock.fileno, self._readable)
+        self._deadline = network.deadlines.add(self._begun + ask.timeout, self._time_over)
+        network.receiver.add(sock.fileno, self._readable)
 
     def again(self, *, cookie: bool = True) -> bool:
         """Send the same packet from the same port; False if it did not leave."""
@@ -139,7 +139,7 @@ class UdpQuery(_Query):
             self._sock.send(self._packet if cookie else self._rendered())
         except OSError:
             return False  # what ICMP says meanwhile is read where the answer is waited for
-        self._repeated = self._loop.time()
+        self._repeated = monotonic()
         return True
 
     def cancel(self) -> None:
@@ -148,14 +148,14 @@ class UdpQuery(_Query):
         self._close()
 
     def _close(self) -> None:
-        self._timer.cancel()
-        if self._sock is not None:
-            self._network.receiver.remove(self._sock.fileno)
-            self._sock.close()
-            self._sock = None
+        self._deadline.cancel()
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._network.receiver.remove(sock.fileno)
+            sock.close()
 
-    def _end(self, message: Message | None, failed: Failed | None, cookie: CookieStatus | None = None) -> None:
-        self._call_back(self._reply(message, failed, cookie))
+    def _end(self, message: Message | None, failed: Failed | None, now: float, cookie: CookieStatus | None = None) -> None:
+        self._call_back(self._reply(message, failed, now, cookie))
 
     def _call_back(self, reply: Reply | Exception) -> None:
         done, self._done = self._done, None
@@ -163,7 +163,7 @@ class UdpQuery(_Query):
         if done is not None:
             done(reply)
 
-    def _readable(self) -> bool:
+    def _readable(self, now: float) -> bool:
         """Take one packet; whether there was one."""
         sock = self._sock
         if sock is None:
@@ -171,20 +171,21 @@ class UdpQuery(_Query):
         try:
             packet = sock.receive()
         except OSError as error:
-            self._end(None, _failure(error))
+            self._end(None, _failure(error), now)
             return True
         if packet is None:
             return False
         try:
-            ended = self._take(*packet)
+            ended = self._take(*packet, now)
         except Exception as error:
             self._call_back(error)
             return True
         if ended is not None:
-            self._end(*ended)
+            message, failed, cookie = ended
+            self._end(message, failed, now, cookie)
         return True
 
-    def _take(self, data: bytes, whole: bool) -> tuple[Message | None, Failed | None, CookieStatus | None] | None:
+    def _take(self, data: bytes, whole: bool, now: float) -> tuple[Message | None, Failed | None, CookieStatus | None] | None:
         """What a packet makes of the question, None if it is waited for further: the right one may still come (TuDoor)."""
         ask, qname, packet = self._ask, self._qname, self._packet
         self._octets += len(data)
@@ -210,7 +211,7 @@ class UdpQuery(_Query):
             return nothing_but
         if not message.tc and message.whole < 2:
             self._damaged = self._damaged or message
-            self._end_by(self._loop.time() + bounds.BETTER_REPLY)
+            self._end_by(now + bounds.BETTER_REPLY)
             return nothing_but
         return self._believed(message)
 
@@ -222,21 +223,21 @@ class UdpQuery(_Query):
 
     def _end_by(self, sooner: float) -> None:
         """Wait no longer than that."""
-        if sooner < self._deadline:
-            self._deadline = sooner
-            self._timer.cancel()
-            self._timer = self._loop.call_at(sooner, self._time_over)
+        if sooner < self._deadline.at:
+            self._deadline.cancel()
+            self._deadline = self._network.deadlines.add(sooner, self._time_over)
 
-    def _time_over(self) -> None:
-        # After a busy moment of ours the loop comes to its timers first, and what has come meanwhile is no silence.
-        while self._readable():
+    def _time_over(self, now: float) -> None:
+        # After a busy moment of ours what has come meanwhile is no silence.
+        while self._readable(now):
             pass
         if self._sock is None:
             return
         if self._damaged is None:
-            self._end(None, Failed.TIMEOUT)
+            self._end(None, Failed.TIMEOUT, now)
         else:
-            self._end(*self._believed(self._damaged))
+            message, failed, cookie = self._believed(self._damaged)
+            self._end(message, failed, now, cookie)
 
 
 class TcpQuery(_Query):
@@ -246,7 +247,7 @@ class TcpQuery(_Query):
 
     def __init__(self, network: OutsideNetwork, ask: Ask, done: Done):
         super().__init__(network, ask, done, ask.qname)
-        self._task = self._loop.create_task(self._exchange())
+        self._task = asyncio.get_running_loop().create_task(self._exchange())
         self._task.add_done_callback(self._ended)
 
     def again(self, *, cookie: bool = True) -> bool:
@@ -272,19 +273,19 @@ class TcpQuery(_Query):
         ask = self._ask
         matches = partial(_answers, packet=self._packet, qname=self._qname, any_case=True)
         try:
-            async with asyncio.timeout_at(self._begun + ask.timeout):
+            async with asyncio.timeout(ask.timeout):
                 message = parse(await self._network.tcp.ask(ask.server, ask.transport, self._packet, matches, self))
         except TimeoutError:
-            return self._reply(None, Failed.TIMEOUT)
+            return self._reply(None, Failed.TIMEOUT, monotonic())
         except (Malformed, ssl.SSLError):
-            return self._reply(None, Failed.MALFORMED)
+            return self._reply(None, Failed.MALFORMED, monotonic())
         except OSError as error:
-            return self._reply(None, _failure(error))
+            return self._reply(None, _failure(error), monotonic())
         status = self._check_cookie(message)
         if status is CookieStatus.SUSPECT:
             # A handshake is proof enough; a server that has given up cookies is believed it.
             self._network.cookies.forget(ask.server.address)
-        return self._reply(message, None, status)
+        return self._reply(message, None, monotonic(), status)
 
 
 def _failure(error: OSError) -> Failed:
@@ -292,8 +293,9 @@ def _failure(error: OSError) -> Failed:
 
 
 def _random_case(name: Name, rng: udp.BufferedRandom) -> Name:
-    turned = int.from_bytes(name.translate(_CASE)) & rng.getrandbits(8 * len(name))
-    return (int.from_bytes(name) ^ turned).to_bytes(len(name))
+    length = len(name)
+    turned = int.from_bytes(name.translate(_CASE)) & int.from_bytes(rng.octets(length))
+    return (int.from_bytes(name) ^ turned).to_bytes(length)
 
 
 def _answers(data: bytes, packet: bytes, qname: Name, any_case: bool = False) -> bool:

@@ -10,7 +10,9 @@ import random
 import select
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from time import monotonic
 from typing import Final
 
 from resolverd import bounds
@@ -24,8 +26,6 @@ _POOL = 1024
 _PACKET = 65535
 _FRAGMENTS = 64
 """Room for what the kernel tells of fragments, where it has been asked to."""
-_IP_MTU_DISCOVER = 10
-_IP_PMTUDISC_DO = 2
 _RECEIVE_FRAGMENT_SIZE = {4: (socket.IPPROTO_IP, 25), 6: (socket.IPPROTO_IPV6, 77)}
 """The socket option with which the kernel tells of a datagram that came in fragments."""
 _PORT_TRIES = 8
@@ -42,15 +42,32 @@ class BufferedRandom(random.SystemRandom):
         self._pool = b""
         self._taken = 0
 
-    def getrandbits(self, k: int, /) -> int:
-        """An integer of `k` random bits."""
-        count = (k + 7) // 8
+    def octets(self, count: int) -> bytes:
+        """So many random octets."""
         begin, end = self._taken, self._taken + count
         if end > len(self._pool):
             self._pool = os.urandom(max(_POOL, count))
             begin, end = 0, count
         self._taken = end
-        return int.from_bytes(self._pool[begin:end]) >> (count * 8 - k)
+        return self._pool[begin:end]
+
+    def getrandbits(self, k: int, /) -> int:
+        """An integer of `k` random bits."""
+        count = (k + 7) // 8
+        return int.from_bytes(self.octets(count)) >> (count * 8 - k)
+
+
+@lru_cache(maxsize=bounds.MAX_SERVERS)
+def _peer(server: Server, source: Address | None) -> tuple[int, tuple[str, int], str, tuple[int, int]]:
+    """What a socket towards a server is made by: family, whom to connect to, address to bind to, option that tells of fragments.
+
+    Our own questions are shorter than the smallest MTU that Linux takes anybody's word for (`min_pmtu`, 552): never fragmented.
+    """
+    address = server.address
+    version = address.version
+    family = _FAMILY[version]
+    host = socket.inet_ntop(family, address.packed)
+    return family, (host, server.port), str(source) if source else _ANY[version], _RECEIVE_FRAGMENT_SIZE[version]
 
 
 class UdpSocket:
@@ -59,23 +76,19 @@ class UdpSocket:
     __slots__ = ("_sock", "_tells_of_fragments", "fileno", "send")
 
     def __init__(self, server: Server, source: Address | None, rng: BufferedRandom):
-        address = server.address
-        version = address.version
+        family, to, bound_to, tells = _peer(server, source)
         # The plain type: each question makes one and closes it, and the standard library's costs a quarter more.
-        sock = self._sock = socket.SocketType(_FAMILY[version], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = self._sock = socket.SocketType(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.send = sock.send
         self.fileno = sock.fileno()
         try:
-            if version == 4:
-                # Our own questions are never fragmented.
-                sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
-            _bind_random(sock, str(source) if source else _ANY[version], rng)
+            _bind_random(sock, bound_to, rng)
             try:
-                sock.setsockopt(*_RECEIVE_FRAGMENT_SIZE[version], 1)
+                sock.setsockopt(*tells, 1)
                 self._tells_of_fragments = True
             except OSError:  # Linux before 4.10
                 self._tells_of_fragments = False
-            sock.connect((socket.inet_ntop(_FAMILY[version], address.packed), server.port))
+            sock.connect(to)
         except BaseException:
             sock.close()
             raise
@@ -94,13 +107,16 @@ class UdpSocket:
 
 
 class Receiver:
-    """Calls the readers of sockets that something has come to, some in a turn of the loop. Belongs to one loop."""
+    """Calls the readers of sockets that something has come to, some in a turn of the loop. Belongs to one loop.
+
+    A reader is called with the time (monotonic seconds).
+    """
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
-        self._readers: dict[int, Callable[[], object]] = {}
+        self._readers: dict[int, Callable[[float], object]] = {}
 
-    def add(self, fileno: int, reader: Callable[[], object]) -> None:
+    def add(self, fileno: int, reader: Callable[[float], object]) -> None:
         """Call `reader` whenever there is something to read."""
         if self._epoll is None:
             self._epoll = select.epoll()
@@ -123,10 +139,11 @@ class Receiver:
     def _read(self) -> None:
         if self._epoll is None:
             return
+        now, get = monotonic(), self._readers.get
         for fileno, _ in self._epoll.poll(0, bounds.UDP_BATCH):
-            reader = self._readers.get(fileno)
+            reader = get(fileno)
             if reader is not None:
-                reader()
+                reader(now)
 
 
 def tcp_socket(address: Address, source: Address | None) -> socket.socket:
@@ -144,9 +161,9 @@ def tcp_socket(address: Address, source: Address | None) -> socket.socket:
 def _bind_random(sock: socket.SocketType, source: str, rng: BufferedRandom) -> None:
     # The kernel's own choice comes from about 28,000 ports; this is from 64,512.
     for _ in range(_PORT_TRIES):
-        port = rng.getrandbits(16)
+        port = int.from_bytes(rng.octets(2))
         while port < _LOWEST_PORT:
-            port = rng.getrandbits(16)
+            port = int.from_bytes(rng.octets(2))
         try:
             sock.bind((source, port))
             return

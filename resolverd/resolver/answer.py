@@ -99,9 +99,7 @@ class Resolve:
         if not bypass_cache and (answer := self.known(name, rtype)) is not None:
             return answer
         return await awaited(
-            partial(
-                self.ask, name, rtype, deadline=deadline, bypass_cache=bypass_cache, shared_budget=shared_budget, local=local
-            )
+            partial(self.ask, name, rtype, deadline=deadline, bypass_cache=bypass_cache, shared_budget=shared_budget, local=local)
         )
 
     def _known_or_asked(

@@ -14,6 +14,7 @@ _HEADER = Struct("!6H")
 _FIXED = Struct("!HHIH")
 _OPTION = Struct("!HH")
 _EDE = 15
+_COOKIE = 10
 _WITHOUT_RA = (codes.FORMERR, codes.NOTIMP, codes.REFUSED)
 """Answers that are no recursion, and do not claim that it is there for this client or question, unless they say so."""
 _DNSSEC = (codes.RRSIG, codes.NSEC, codes.NSEC3, codes.DS)
@@ -97,12 +98,12 @@ def refuse(refusal: Refusal, error: ExtendedError | None = None) -> bytes:
 
 
 def question(
-    ident: int, flags: int, qname: Name, qtype: int, edns_size: int, dnssec: bool, options: tuple[tuple[int, bytes], ...] = ()
+    ident: int, flags: int, qname: Name, qtype: int, edns_size: int, dnssec: bool, cookie: bytes = b""
 ) -> bytes:
-    """A question as we send it to servers; `edns_size` 0 for no OPT, and then no `options` (RFC 6891 §6.1)."""
+    """A question as we send it to servers; `edns_size` 0 for no OPT, and then no `cookie` (RFC 6891 §6.1, RFC 7873 §4)."""
     packet = _HEADER.pack(ident, flags, 1, 0, 0, 1 if edns_size else 0) + qname + qtype.to_bytes(2) + b"\x00\x01"
     if edns_size:
-        data = b"".join(_OPTION.pack(code, len(value)) + value for code, value in options)
+        data = _OPTION.pack(_COOKIE, len(cookie)) + cookie if cookie else b""
         packet += b"\x00" + _FIXED.pack(codes.OPT, edns_size, codes.DO if dnssec else 0, len(data)) + data
     return packet
 
