@@ -19,9 +19,9 @@ from pathlib import Path
 from bench.measure import machine, table
 from resolverd.greylist.allow_files import read_clients
 from resolverd.greylist.expressions import Expression
-from resolverd.mail.lookups import Question, Records, Reply
+from resolverd.mail.lookups import DnsLookup, DnsReply, Records
 from resolverd.resolver.iterator import scrub
-from resolverd.spf import Subject, check_host, follow
+from resolverd.spf import SpfSubject, check_host, follow
 from resolverd.spf.record import parse as parse_spf
 from resolverd.wire import codes, message, rdata
 from resolverd.wire.alabels import in_ascii
@@ -70,10 +70,10 @@ def delegated(servers: int) -> Callable[[], object]:
 def evaluated(records: dict[str, str]) -> Callable[[], object]:
     """An SPF evaluation by these TXT records, which begins anew with each answer."""
     known = {lower(from_text(each.split()[0])): text.encode() for each, text in records.items()}
-    subject = Subject(ip_address("192.0.2.7"), "example.com", "joe@example.com", "mail.example.com")
+    subject = SpfSubject(ip_address("192.0.2.7"), "example.com", "joe@example.com", "mail.example.com")
 
     def evaluating() -> None:
-        replies: dict[Question, Reply] = {}
+        replies: dict[DnsLookup, DnsReply] = {}
         while (progress := follow(check_host(subject), replies)).outcome is None:
             (lookup, *_) = progress.wanted
             text = known[lookup.name]
