@@ -97,14 +97,16 @@ def fat_denials(parts: Resolution) -> int:
 
 
 def tiny_packets(parts: Resolution) -> int:
-    parts.packets.put(rng.randbytes(30), rng.randbytes(40), (20,), name(20), 0.0, 86400, 0)
+    owner = name(20)
+    parts.packets.put(rng.randbytes(10) + owner, rng.randbytes(40), (20,), owner, 0.0, 86400, 0)
     return 1
 
 
 def large_packets(parts: Resolution) -> int:
-    """Aged, so that each is there twice."""
-    key = rng.randbytes(280)
-    parts.packets.put(key, rng.randbytes(4096), tuple(range(300, 4000, 16)), name(), 0.0, 86400, 0)
+    """Counted down, as that must not leave them there twice."""
+    owner = name()
+    key = rng.randbytes(10) + owner + rng.randbytes(15)
+    parts.packets.put(key, rng.randbytes(4096), tuple(range(300, 4000, 16)), owner, 0.0, 86400, 0)
     parts.packets.get(key, 10.0)
     return 5
 

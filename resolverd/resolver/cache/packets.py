@@ -5,29 +5,30 @@ and EDNS size all tell entries apart (CVE-2026-40012). Queries with EDNS options
 with a list's health, a quota or an override.
 """
 
-from array import array
 from collections import deque
 from struct import Struct
 
 from resolverd.generation import Generation
 from resolverd.wire.names import Name, lower
 
+_OFFSET = Struct("=H")
 _TTL = Struct("!I")
-_OVERHEAD = 520
+_QNAME = 10
+"""Where the name that is asked for begins, behind the ID."""
+_OVERHEAD = 400
 """Octets that an entry costs beside its strings."""
 _SECOND_CHANCES = 16
 """Used replies that are passed over while room is made for one: the work that a reply can make has an end."""
 
 
 class _Packet:
-    __slots__ = ("body", "due", "expires", "key", "name", "offsets", "used")
+    __slots__ = ("body", "due", "expires", "key", "offsets", "used")
 
-    def __init__(self, key: bytes | str, body: bytearray, offsets: tuple[int, ...], name: Name, now: float, expires: float):
+    def __init__(self, key: bytes | str, body: bytearray, offsets: bytes, now: float, expires: float):
         self.key = key
         self.body = body
-        self.offsets = array("H", offsets)
-        """Those of the TTLs in the body."""
-        self.name = name
+        self.offsets = offsets
+        """Those of the TTLs in the body, two octets each."""
         self.due = min(now + 1.0, expires)
         """When its TTLs have to be counted down again, or it expires."""
         self.expires = expires
@@ -36,13 +37,13 @@ class _Packet:
 
     @property
     def size(self) -> int:
-        return len(self.key) + len(self.body) + 2 * len(self.offsets) + len(self.name) + _OVERHEAD
+        return len(self.key) + len(self.body) + len(self.offsets) + _OVERHEAD
 
     def count_down(self, now: float) -> None:
         """Take the whole seconds that have passed from its TTLs."""
         seconds = int(now - self.due) + 1
         body = self.body
-        for at in self.offsets:
+        for (at,) in _OFFSET.iter_unpack(self.offsets):
             (ttl,) = _TTL.unpack_from(body, at)
             _TTL.pack_into(body, at, ttl - seconds if ttl > seconds else 0)
         due = self.due + seconds
@@ -93,11 +94,13 @@ class PacketCache:
     ) -> None:
         """Remember a reply for `lifetime` seconds; `offsets` are those of its TTLs, in the whole message.
 
-        `begun`: the generation in which the question came. What is of an earlier one is not kept.
+        `begun`: the generation in which the question came. What is of an earlier one is not kept, nor a question that doesn't
+        spell out its name (but points into the header): `flush` would not find it.
         """
-        if begun != self.generation.number:
+        if begun != self.generation.number or not _asks_for(key, lower(name)):
             return
-        made = _Packet(key, bytearray(reply[2:]), tuple(at - 2 for at in offsets), lower(name), now, now + lifetime)
+        packed = b"".join([_OFFSET.pack(at - 2) for at in offsets])
+        made = _Packet(key, bytearray(reply[2:]), packed, now, now + lifetime)
         known = self._entries.get(key)
         if known is None:
             self._entries[key] = made
@@ -131,10 +134,16 @@ class PacketCache:
             self._size = 0
             return count
         wanted = lower(name)
-        flushed = [entry for entry in self._queue if entry.name == wanted]
+        flushed = [entry for entry in self._queue if _asks_for(entry.key, wanted)]
         for entry in flushed:
             del self._entries[entry.key]
             self._size -= entry.size
         if flushed:
-            self._queue = deque(entry for entry in self._queue if entry.name != wanted)
+            self._queue = deque(entry for entry in self._queue if entry.key in self._entries)
         return len(flushed)
+
+
+def _asks_for(key: bytes | str, name: Name) -> bool:
+    """Whether the question's name is this one (lower case)."""
+    asked = key[_QNAME : _QNAME + len(name)]
+    return lower(asked if isinstance(asked, bytes) else asked.encode("latin-1")) == name

@@ -227,21 +227,29 @@ def test_records_stay_within_their_size() -> None:
     assert cache.size == 0
 
 
+OTHER = from_text("other.example")
+
+
+def asked(what: object, name: bytes = WWW) -> bytes:
+    """A question for a name behind its ID, each another."""
+    return bytes(10) + name + repr(what).encode()
+
+
 def reply(ident: int, ttl: int) -> bytes:
     return struct.pack("!H", ident) + b"HEAD" + struct.pack("!I", ttl) + b"TAIL"
 
 
 def test_packets_age_and_expire() -> None:
     cache = PacketCache(10**6)
-    cache.put(b"key", reply(1, 300), (6,), WWW, 1000.0, 300, 0)
-    assert cache.get(b"key", 1000.5) == reply(1, 300)[2:]
-    assert cache.get(b"key", 1100.2) == reply(1, 200)[2:]
-    assert cache.get(b"key", 1299.9) == reply(1, 1)[2:]
-    assert cache.get(b"key", 1300.0) is None
+    cache.put(asked("key"), reply(1, 300), (6,), WWW, 1000.0, 300, 0)
+    assert cache.get(asked("key"), 1000.5) == reply(1, 300)[2:]
+    assert cache.get(asked("key"), 1100.2) == reply(1, 200)[2:]
+    assert cache.get(asked("key"), 1299.9) == reply(1, 1)[2:]
+    assert cache.get(asked("key"), 1300.0) is None
     size = cache.size
-    cache.put(b"key", reply(2, 300), (6,), WWW, 1300.0, 300, 0)
+    cache.put(asked("key"), reply(2, 300), (6,), WWW, 1300.0, 300, 0)
     assert (len(cache), cache.size) == (1, size), "in the place of what had expired"
-    assert cache.get(b"key", 1301.0) == reply(2, 299)[2:]
+    assert cache.get(asked("key"), 1301.0) == reply(2, 299)[2:]
 
 
 @example([10, 6], 1.5, [300])
@@ -251,71 +259,86 @@ def test_ttls_are_counted_down_to_the_second_however_often_a_packet_is_asked_for
 ) -> None:
     cache = PacketCache(10**6)
     body = b"HEAD" + b"".join(struct.pack("!IH", ttl, 7) for ttl in ttls)
-    cache.put(b"key", b"ID" + body, tuple(6 + 6 * number for number in range(len(ttls))), WWW, 1000.0, lifetime, 0)
+    cache.put(asked("key"), b"ID" + body, tuple(6 + 6 * number for number in range(len(ttls))), WWW, 1000.0, lifetime, 0)
     now = 10000
     for step in tenths:
         now += step
         aged = b"HEAD" + b"".join(struct.pack("!IH", max(ttl - (now - 10000) // 10, 0), 7) for ttl in ttls)
-        assert cache.get(b"key", now / 10) == (aged if now / 10 < 1000.0 + lifetime else None)
+        assert cache.get(asked("key"), now / 10) == (aged if now / 10 < 1000.0 + lifetime else None)
 
 
 def test_packets_are_flushed_by_name_in_any_letter_case() -> None:
     cache = PacketCache(10**6)
-    cache.put(b"one", reply(1, 300), (6,), from_text("WWW.example"), 0.0, 300, 0)
-    cache.put(b"two", reply(1, 300), (6,), from_text("other.example"), 0.0, 300, 0)
+    cache.put(asked("one", from_text("WWW.example")), reply(1, 300), (6,), from_text("WWW.example"), 0.0, 300, 0)
+    cache.put(asked("two", OTHER), reply(1, 300), (6,), OTHER, 0.0, 300, 0)
     assert cache.flush(WWW) == 1
-    assert cache.get(b"one", 0.0) is None
-    assert cache.get(b"two", 0.0) is not None
+    assert cache.get(asked("one", from_text("WWW.example")), 0.0) is None
+    assert cache.get(asked("two", OTHER), 0.0) is not None
     assert cache.flush() == 1
     assert cache.size == 0
+
+
+def test_packets_are_flushed_whatever_the_transport() -> None:
+    cache = PacketCache(10**6)
+    for key in (asked("key"), asked("key").decode("latin-1"), asked("\xff").decode("latin-1")):
+        cache.put(key, reply(1, 300), (6,), WWW, 0.0, 300, 0)
+    assert len(cache) == 3
+    assert cache.flush(WWW) == 3
+    assert len(cache) == cache.size == 0
+
+
+def test_a_question_that_points_to_its_name_is_not_kept_or_no_flush_would_find_it() -> None:
+    cache = PacketCache(10**6)
+    cache.put(bytes(10) + b"\xc0\x00" + WWW, reply(1, 300), (6,), WWW, 0.0, 300, 0)
+    assert len(cache) == 0
 
 
 def test_packets_stay_within_their_size() -> None:
     cache = PacketCache(10_000)
     for number in range(100):
-        cache.put(str(number).encode(), reply(1, 300), (6,), WWW, 0.0, 300, 0)
+        cache.put(asked(str(number)), reply(1, 300), (6,), WWW, 0.0, 300, 0)
     assert cache.size <= 10_000
-    assert cache.get(b"99", 0.0) is not None
-    assert cache.get(b"0", 0.0) is None
+    assert cache.get(asked("99"), 0.0) is not None
+    assert cache.get(asked("0"), 0.0) is None
 
 
 def test_packets_that_are_used_stay_while_others_come_and_go() -> None:
     cache = PacketCache(100_000)
     for number in range(10_000):
-        cache.put(str(number).encode(), reply(1, 300), (6,), WWW, 0.0, 300, 0)
+        cache.put(asked(str(number)), reply(1, 300), (6,), WWW, 0.0, 300, 0)
         if number % 20 == 0:
-            assert cache.get(b"0", 0.0) is not None
+            assert cache.get(asked("0"), 0.0) is not None
     assert cache.size <= 100_000
     assert len(cache) > 100
-    assert cache.get(b"9000", 0.0) is None
+    assert cache.get(asked("9000"), 0.0) is None
 
 
 def test_room_for_one_packet_is_little_work_though_all_are_in_use() -> None:
     def full(count: int) -> PacketCache:
         cache = PacketCache(100_000)
         for number in range(count):
-            cache.put(b"%03d" % number, reply(1, 300), (6,), WWW, 0.0, 300, 0)
-            assert cache.get(b"%03d" % number, 0.0) is not None
+            cache.put(asked(number), reply(1, 300), (6,), WWW, 0.0, 300, 0)
+            assert cache.get(asked(number), 0.0) is not None
             assert cache.size <= 100_000
         return cache
 
     room = len(full(999))
     assert len(full(room)) == room
     cache = full(room + 1)
-    gone = [number for number in range(room + 1) if cache.get(b"%03d" % number, 0.0) is None]
+    gone = [number for number in range(room + 1) if cache.get(asked(number), 0.0) is None]
     assert gone != [0], "not all were passed over until the first was not in use any more"
     assert len(gone) == 1
 
 
 def test_an_expired_packet_goes_before_one_in_use() -> None:
     cache = PacketCache(2000)
-    cache.put(b"short", reply(1, 1), (6,), WWW, 0.0, 1, 0)
-    cache.put(b"long", reply(1, 300), (6,), WWW, 0.0, 300, 0)
-    assert cache.get(b"short", 0.5) is not None
-    assert cache.get(b"long", 0.5) is not None
+    cache.put(asked("short"), reply(1, 1), (6,), WWW, 0.0, 1, 0)
+    cache.put(asked("long"), reply(1, 300), (6,), WWW, 0.0, 300, 0)
+    assert cache.get(asked("short"), 0.5) is not None
+    assert cache.get(asked("long"), 0.5) is not None
     for number in range(5):
-        cache.put(b"%d" % number, reply(1, 300), (6,), WWW, 2.0, 300, 0)
-    assert cache.get(b"long", 2.0) is not None
+        cache.put(asked(number), reply(1, 300), (6,), WWW, 2.0, 300, 0)
+    assert cache.get(asked("long"), 2.0) is not None
 
 
 EVIL = from_text("evil.com")
