@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from base64 import b32encode
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -29,15 +30,32 @@ from resolverd.zones.guard import GuardTable
 from resolverd.zones.lists import ListZones, ZoneRules
 from resolverd.zones.override_lookup import OverrideLookup
 
-_ID_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_ALPHABET: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
+"""From base32's letters (RFC 4648) to ours, which look like no digit."""
 _ID_LENGTH: Final = 10
 """50 bits: nobody guesses a reference, and with it somebody's mail; everybody can read it out on the telephone."""
+_OCTETS: Final = 7
+_AT_A_TIME: Final = 256
 
 
-def new_id() -> str:
-    """A fresh reference."""
-    bits = secrets.randbits(5 * _ID_LENGTH)
-    return "".join(_ID_ALPHABET[bits >> 5 * at & 31] for at in range(_ID_LENGTH))
+class _Ids:
+    """Gives references, of random octets that the system is asked for a page at a time."""
+
+    def __init__(self) -> None:
+        self._octets = b""
+        self._at = 0
+
+    def new(self) -> str:
+        """A fresh reference."""
+        if self._at == len(self._octets):
+            self._octets, self._at = secrets.token_bytes(_OCTETS * _AT_A_TIME), 0
+        octets = self._octets[self._at : self._at + _OCTETS]
+        self._at += _OCTETS
+        return b32encode(octets).translate(_ALPHABET)[:_ID_LENGTH].decode()
+
+
+new_id: Final = _Ids().new
+"""Gives a fresh reference."""
 
 
 def policy_service(

@@ -31,6 +31,8 @@ from resolverd.wire.names import Address
 TABLE: Final = "clients"
 SINCE: Final = b"since"
 """The key, no client's, under which stands since when clients are noted."""
+WRITE_INTERVAL: Final = 0.2
+"""Seconds for which notes are collected: one of a client, however much it sends."""
 _FOREVER: Final = float(2**32)
 
 log = logging.getLogger(__name__)
@@ -55,11 +57,15 @@ class ClientHistory:
         name = client_key(verdict.client)
         seen = record_of(verdict, int(self._clock.wall()))
         before = self._notes.get(name)
-        self._notes[name] = seen if before is None else before | seen
+        if before is not None:
+            seen |= before
+        if seen != before:
+            self._notes[name] = seen
+            if not self._noted.is_set():
+                self._noted.set()
         if len(self._notes) > bounds.CLIENT_NOTES:
             self._notes.popitem(last=False)
             self._counters.add("client_notes_lost")
-        self._noted.set()
         if verdict.action is Action.REJECT:
             times = self._refusals.setdefault(name, deque(maxlen=REFUSALS))
             times.append(self._clock.monotonic())
@@ -73,6 +79,7 @@ class ClientHistory:
             await self._begin()
         while True:
             await self._noted.wait()
+            await asyncio.sleep(WRITE_INTERVAL)
             self._noted.clear()
             await self.write_notes()
 

@@ -4,9 +4,11 @@ IPv6 clients are known by their /64: whoever has one host there has all of it (R
 """
 
 import struct
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from typing import Final, NamedTuple
 
+from resolverd import bounds
 from resolverd.dnsbl.names import unmapped
 from resolverd.mail.findings import Action, Verdict
 from resolverd.wire.names import Address
@@ -47,6 +49,7 @@ class ClientRecord(NamedTuple):
         return ClientRecord(min(self.first, other.first), max(self.last, other.last), max(self.passed, other.passed))
 
 
+@lru_cache(bounds.MAIL_NAMES)
 def client_key(client: Address) -> str:
     """What a client is remembered by."""
     client = unmapped(client)

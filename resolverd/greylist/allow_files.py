@@ -12,7 +12,7 @@ match anybody is named instead of passed over.
 
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from resolverd.greylist.expressions import Expression
 from resolverd.mail import patterns
@@ -44,6 +44,8 @@ class Clients(NamedTuple):
 
     def holds(self, address: Address, name: str) -> bool:
         """Whether a client is among them; `name` is its verified host name, empty for none."""
+        if self == _NO_CLIENTS:
+            return False
         name = name.lower()
         if any(suffix in self.names for suffix in _suffixes(name)) or any(each.search(name) for each in self.expressions):
             return True
@@ -66,6 +68,8 @@ class Recipients(NamedTuple):
 
     def holds(self, recipient: str) -> bool:
         """Whether a recipient is among them."""
+        if self == _NO_RECIPIENTS:
+            return False
         recipient = mailbox(recipient)
         local, at, domain = recipient.rpartition("@")
         for name in {local, local.partition("+")[0]}:
@@ -76,6 +80,10 @@ class Recipients(NamedTuple):
         return any(suffix in self.domains for suffix in _suffixes(domain)) or any(
             each.search(recipient) for each in self.expressions
         )
+
+
+_NO_CLIENTS: Final = Clients()
+_NO_RECIPIENTS: Final = Recipients()
 
 
 class Allowed(NamedTuple):

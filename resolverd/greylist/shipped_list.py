@@ -4,7 +4,6 @@ The list is ``data/greylist_allowed.toml``, dated, each entry with the reason an
 """
 
 import tomllib
-from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -55,10 +54,9 @@ def _names(senders: list[dict[str, Any]], key: str) -> frozenset[str]:
 
 def _is_below(text: str, names: frozenset[str]) -> bool:
     """Whether it is one of the names, or below one."""
-    return bool(names) and any(suffix in names for suffix in _suffixes(canonical(text) or "" if text else ""))
-
-
-def _suffixes(name: str) -> Iterator[str]:
+    name = canonical(text) if text and names else None
     while name:
-        yield name
+        if name in names:
+            return True
         name = name.partition(".")[2]
+    return False

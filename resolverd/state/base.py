@@ -15,7 +15,6 @@ import re
 from collections.abc import AsyncIterator
 from enum import Enum
 from functools import lru_cache
-from math import isnan
 from typing import Final, NamedTuple, Protocol
 
 from resolverd.failures import StoreError
@@ -151,7 +150,7 @@ def stored_value(value: bytes, expires: float) -> StoredValue:
     """What to keep. Raises TypeError for anything but bytes, ValueError for a time that is none: bugs of the caller."""
     if type(value) is not bytes:
         raise TypeError(f"stores keep bytes, not {type(value).__name__}")
-    if isnan(expires):
+    if expires != expires:  # as only NaN is
         raise ValueError("expires is not a number")
     return StoredValue(value, expires)
 

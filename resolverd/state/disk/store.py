@@ -120,7 +120,8 @@ class DiskStore(InProcess):
             self._filter.add(at)
         if self._learning is not None:
             self._learning.add(at)
-        self._changed(table, key, value, expires)
+        if table in self._watchers:
+            self._changed(table, key, value, expires)
 
     def has_room(self) -> bool:
         """Whether the file can be written and nearly all that was put has been."""
