@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 from math import inf
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 _TURNS: Final = 4
 """Turns of the loop from a packet in a socket to the end of what waits for it."""
@@ -24,29 +24,22 @@ Call: TypeAlias = Callable[[float], object]
 """What is called when time is over, with the time (monotonic seconds)."""
 
 
-class Deadline:
-    """A moment (monotonic seconds), and what is called then unless it is cancelled."""
+class Deadline(list[Any]):
+    """A moment (monotonic seconds), a number by which those of one moment keep their order, and what is called then, or None.
 
-    __slots__ = ("_call", "at")
+    It is a list, so that a heap compares it without calling anybody.
+    """
 
-    def __init__(self, at: float, call: Call):
-        self.at = at
-        self._call: Call | None = call
+    __slots__ = ()
 
     @property
-    def is_cancelled(self) -> bool:
-        """Nothing is called any more, or has been already."""
-        return self._call is None
+    def at(self) -> float:
+        """When it is over."""
+        return self[0]  # type: ignore[no-any-return]
 
     def cancel(self) -> None:
         """Call nothing."""
-        self._call = None
-
-    def expire(self, now: float) -> None:
-        """Its time has come."""
-        call, self._call = self._call, None
-        if call is not None:
-            call(now)
+        self[2] = None
 
 
 class Deadlines:
@@ -55,7 +48,7 @@ class Deadlines:
     def __init__(self, clock: Callable[[], float]):
         """`clock`: monotonic seconds."""
         self._clock = clock
-        self._heap: list[tuple[float, int, Deadline]] = []
+        self._heap: list[Deadline] = []
         self._number = count().__next__
         self._enough = _FEW
         self._timer: asyncio.Handle | None = None
@@ -67,10 +60,10 @@ class Deadlines:
 
     def add(self, at: float, call: Call) -> Deadline:
         """Have that called at `at`, or as soon as may be where it has passed, but never from here."""
-        deadline = Deadline(at, call)
+        deadline = Deadline((at, self._number(), call))
         if len(self._heap) >= self._enough:
             self._clear_out()
-        heapq.heappush(self._heap, (at, self._number(), deadline))
+        heapq.heappush(self._heap, deadline)
         if at < self._armed:
             self._arm(at)
         return deadline
@@ -83,7 +76,7 @@ class Deadlines:
         self._armed = inf
 
     def _clear_out(self) -> None:
-        self._heap = [entry for entry in self._heap if not entry[2].is_cancelled]
+        self._heap = [deadline for deadline in self._heap if deadline[2] is not None]
         heapq.heapify(self._heap)
         self._enough = max(2 * len(self._heap), _FEW)
 
@@ -107,12 +100,14 @@ class Deadlines:
         now, added_meanwhile, expired = self._clock(), self._number(), 0
         try:
             while self._heap and expired < _BATCH:
-                at, number, deadline = self._heap[0]
-                if number > added_meanwhile or (at > now and not deadline.is_cancelled):
+                at, number, call = deadline = self._heap[0]
+                if number > added_meanwhile or (at > now and call is not None):
                     break
                 heapq.heappop(self._heap)
-                expired += not deadline.is_cancelled
-                deadline.expire(now)
+                if call is not None:
+                    expired += 1
+                    deadline.cancel()
+                    call(now)
         finally:
             self._armed = inf
             if self._heap:

@@ -34,6 +34,7 @@ class OutsideNetwork:
 
     def __init__(self, sources: tuple[Address, ...] = ()):
         self._sources = {version: [each for each in sources if each.version == version] for version in (4, 6)}
+        self.has_sources = bool(sources)
         self.cookies = Cookies()
         self.receiver = udp.Receiver()
         self.deadlines = Deadlines(monotonic)
@@ -76,7 +77,7 @@ class _Query:
         self._octets = self._sent = 0
         self._sent_at = self._repeated = 0.0
         address = ask.server.address
-        self._source = source = network.source(address.version)
+        self._source = source = network.source(address.version) if network.has_sources else None
         self._cookie = ask.cookie and ask.edns_size > 0
         self._ident = int.from_bytes(network.rng.octets(2))
         self._packet = self._rendered(network.cookies.option(address, source) if self._cookie else b"")
@@ -95,9 +96,7 @@ class _Query:
         flags = codes.RD if ask.recursion else 0
         return render.question(self._ident, flags, self._qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
 
-    def _check_cookie(self, message: Message) -> CookieStatus | None:
-        if not self._cookie:
-            return None
+    def _check_cookie(self, message: Message) -> CookieStatus:
         return self._network.cookies.check(self._ask.server.address, self._source, message)
 
     def _reply(self, message: Message | None, failed: Failed | None, now: float, cookie: CookieStatus | None = None) -> Reply:
@@ -216,7 +215,7 @@ class UdpQuery(_Query):
         return self._believed(message)
 
     def _believed(self, message: Message) -> tuple[Message | None, Failed | None, CookieStatus | None]:
-        status = self._check_cookie(message)
+        status = self._check_cookie(message) if self._cookie else None
         if status is CookieStatus.SUSPECT:
             return None, Failed.COOKIE, None
         return message, None, status
@@ -281,7 +280,7 @@ class TcpQuery(_Query):
             return self._reply(None, Failed.MALFORMED, monotonic())
         except OSError as error:
             return self._reply(None, _failure(error), monotonic())
-        status = self._check_cookie(message)
+        status = self._check_cookie(message) if self._cookie else None
         if status is CookieStatus.SUSPECT:
             # A handshake is proof enough; a server that has given up cookies is believed it.
             self._network.cookies.forget(ask.server.address)

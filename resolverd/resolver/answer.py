@@ -42,7 +42,7 @@ class Resolve:
     def known(self, name: Name, rtype: int) -> Answer | None:
         """The answer, where it needs no query."""
         name = lower(name)
-        if not self._table:
+        if not self.local_zones.table:
             answer = self.builtin.answer(name, rtype) if self.builtin is not None else None
             return answer if answer is not None else self._mesh.known(name, rtype)
         walk = self._walk(name, rtype)
@@ -74,13 +74,13 @@ class Resolve:
         local: bool = True,
     ) -> Answer | Waiting:
         """The answer that is not `known`, or who waits for it: `done` is called with it then (`Mesh.ask`)."""
-        name = lower(name)
-        mesh = self._mesh
+        name, mesh = lower(name), self._mesh
+        if not bypass_cache and not self.local_zones.table:
+            # Nothing leads into a local zone, so there is one step.
+            return mesh.ask(name, rtype, done, deadline=deadline, shared_budget=shared_budget, local=local)
         recurse = partial(
             mesh.ask_past_cache if bypass_cache else mesh.ask, deadline=deadline, shared_budget=shared_budget, local=local
         )
-        if not self._table and (self.builtin is None or self.builtin.answer(name, rtype) is None):
-            return recurse(name, rtype, done)  # without local zones nothing leads back here
         ask = recurse if bypass_cache else partial(self._known_or_asked, recurse)
         waiting = _Walk(self._walk(name, rtype), rtype, ask, done)
         return waiting.step() or waiting

@@ -15,7 +15,7 @@ from resolverd.deadlines import Deadline, Deadlines
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Network, OutboundQuery
 from resolverd.values import replace
-from resolverd.wire.ask import Again, Ask, Core, Drop, First, Join, Race, Raced, Reply
+from resolverd.wire.ask import Again, Ask, Core, Drop, First, Join, Race, Raced, Reply, Transport
 
 _Key: TypeAlias = tuple[object, ...]
 """What of an Ask makes its packet (`Ask.question`)."""
@@ -252,7 +252,7 @@ class Driver:
 
     def __init__(self, network: Network, counters: Counters, clock: Clock):
         self._network = network
-        self._counters = counters
+        self._sent = {transport: counters.count("queries_sent", transport=transport.value) for transport in Transport}
         self._clock = clock
         self.deadlines = Deadlines(clock.monotonic)
         self.now = -1.0
@@ -294,7 +294,7 @@ class Driver:
         if key in self.outbound:
             return None
         outbound = self.outbound[key] = _Outbound(self, key, asker)
-        self._counters.add("queries_sent", transport=ask.transport.value)
+        self._sent[ask.transport][0] += 1
         try:
             outbound.query = self._network.start(ask, outbound.on_reply)
         except BaseException:
@@ -321,7 +321,7 @@ class Driver:
         outbound = self.outbound.get(again.ask.question)
         left = outbound is not None and outbound.query.again(cookie=again.cookie)
         if left:
-            self._counters.add("queries_sent", transport=again.ask.transport.value)
+            self._sent[again.ask.transport][0] += 1
         return left
 
     def keep(self, run: Run) -> None:

@@ -112,7 +112,7 @@ class _Client:
         self._deadline.cancel()
         done, self._done = self._done, None
         if done is not None:
-            done(self._mesh.best(self._query, answer))
+            done(self._mesh.best(self._query, answer) if answer.is_failure else answer)
 
     def _call_back(self, answer: Answer) -> None:
         del self._query.clients[self]
@@ -264,7 +264,7 @@ class Mesh:
         for the same answer. `local`: this machine asks.
         """
         now = self._clock.monotonic()
-        if self._is_unreachable(name):
+        if self._offline and self._is_unreachable(name):
             return self.stale(name, rtype) or _FAILED_OFFLINE
         error = self._failures.get(name, rtype, now)
         query = self._in_flight.get((name, rtype))
@@ -326,7 +326,7 @@ class Mesh:
 
     def best(self, query: InFlight, answer: Answer) -> Answer:
         """The answer to a question that has been in flight, or stale data where it is a failure."""
-        return (answer.is_failure and self.stale_instead(query)) or answer
+        return (self.stale_instead(query) if answer.is_failure else None) or answer
 
     def stale_instead(self, query: InFlight) -> Answer | None:
         """Stale data for who has no answer, or none that is of use."""
