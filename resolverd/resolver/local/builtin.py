@@ -3,7 +3,8 @@
 A stub, forward or local zone at or below one of them wins over it, and `except_` names those to resolve after all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 
 import dnslib
 
@@ -37,6 +38,7 @@ _SPECIAL = (
     "resolver.arpa",  # RFC 9462
     "service.arpa",  # RFC 9665
 )
+_LOCALHOST_NAME = from_text("localhost")
 _LOCALHOST = "localhost. 10800 IN A 127.0.0.1\nlocalhost. 10800 IN AAAA ::1"
 _LOOPBACK = {
     "127.in-addr.arpa": "1.0.0.127.in-addr.arpa. 10800 IN PTR localhost.",
@@ -50,16 +52,20 @@ def _zone(origin: str, lines: str = "") -> AuthZone:
     return AuthZone(from_text(origin), _rrsets(_APEX.format(to_text(from_text(origin))) + lines))
 
 
+@cache
+def _zones() -> Mapping[Name, AuthZone]:
+    """All of them by origin, made once: reading a hundred zones takes as long as all else that a reload does."""
+    zones = [_zone(origin) for origin in (*_REVERSE, *_SPECIAL)]
+    zones += [_zone(origin, lines) for origin, lines in _LOOPBACK.items()]
+    return {zone.origin: zone for zone in (*zones, _zone("localhost", _LOCALHOST))}
+
+
 class BuiltinZones:
     """The built-in zones, less those that the configuration wants resolved."""
 
     def __init__(self, except_: Iterable[Name] = ()):
         """`except_`: names (lower case) at or below which nothing is built in."""
-        zones = [_zone(origin) for origin in (*_REVERSE, *_SPECIAL)]
-        zones += [_zone(origin, lines) for origin, lines in _LOOPBACK.items()]
-        localhost = _zone("localhost", _LOCALHOST)
-        self._localhost = localhost.origin
-        self._zones = {zone.origin: zone for zone in (*zones, localhost)}
+        self._zones = _zones()
         self._except = frozenset(except_)
 
     def answer(self, name: Name, rtype: int) -> Answer | None:
@@ -68,7 +74,7 @@ class BuiltinZones:
             if owner in self._except:
                 return None
             if (zone := self._zones.get(owner)) is not None:
-                if owner == self._localhost:
+                if owner == _LOCALHOST_NAME:
                     # RFC 6761 §6.3: every name below localhost is localhost.
                     answer = zone.answer(owner, rtype)
                     return replace(answer, answer=tuple(replace(each, owner=name) for each in answer.answer))

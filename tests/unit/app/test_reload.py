@@ -23,6 +23,7 @@ from resolverd.config import parse
 from resolverd.config.settings import ListTable, Settings
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.pseudonyms import Pseudonyms
+from resolverd.resolver.local.zone import AuthZone
 
 OWN = {
     "lists.own.zone": "list.example", "lists.own.kinds": ["ip4"], "lists.own.number": 200, "lists.own.weight": 0,
@@ -170,7 +171,7 @@ def text(values: Mapping[str, Any]) -> str:
 
 _PASSED_OVER = frozenset({
     "Counters", "Generation", "Plan", "Catalogue", "Settings", "Driver", "OutsideNetwork", "MemoryStore", "Supervisor",
-    "Reloader", "InfraCache", "_Chance", "_unprimed", "_primed", "_failed", "_offline",
+    "Reloader", "InfraCache", "VerdictCache", "_Chance", "_unprimed", "_primed", "_failed", "_offline",
 })  # fmt: skip
 """Classes and attributes that are no part of a configuration, or change by themselves."""
 _LEAVES = (str, bytes, int, float, bool, type(None), Enum, Path, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
@@ -198,6 +199,8 @@ def walk(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, str]]:
         yield from walk((thing.args, thing.keywords), path, seen)
     elif kind is ListSpec and thing.id != "own":
         yield path, f"{thing.id} {thing.weight}"  # the catalogue's are what they are
+    elif kind is AuthZone:
+        yield path, f"{thing.origin!r} {len(thing)}"  # so are its records
     elif kind.__module__.startswith("resolverd."):
         names = [name for each in kind.__mro__ for name in getattr(each, "__slots__", ())]
         for name in (*names, *getattr(thing, "__dict__", ())):
@@ -284,6 +287,8 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     yield run
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        for own in set(logger.handlers).difference(handlers):
+            own.close()
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)
 
