@@ -5,6 +5,8 @@ or a configuration was read again gets it; whoever remembers answers compares th
 one in which it came.
 """
 
+from weakref import WeakSet
+
 
 class Generation:
     """Counts the changes of something that answers are made of.
@@ -17,20 +19,17 @@ class Generation:
     `upon`: what it is itself made of, whose changes are its own as well.
     """
 
-    __slots__ = ("_count", "_upon")
+    __slots__ = ("__weakref__", "_above", "number")
 
     def __init__(self, *upon: "Generation"):
-        self._count = 0
-        self._upon = upon
-
-    @property
-    def number(self) -> int:
+        self.number = 0
         """Another one after every change."""
-        number = self._count
-        for each in self._upon:
-            number += each.number
-        return number
+        self._above: WeakSet[Generation] = WeakSet()
+        for each in upon:
+            each._above.add(self)
 
     def bump(self) -> None:
         """It has changed."""
-        self._count += 1
+        self.number += 1
+        for each in self._above:
+            each.bump()

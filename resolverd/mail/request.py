@@ -37,6 +37,8 @@ class Attempt(NamedTuple):
         Exim as Postgrey's documentation sets it up gives client, sender and recipient there, the same at every try and with the
         next message.
         """
+        if "@" not in self.instance:
+            return self.instance
         who = (each.lower() for each in (self.recipient, self.sender) if "@" in each)
         return "" if any(each in self.instance.lower() for each in who) else self.instance
 

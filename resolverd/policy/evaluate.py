@@ -252,7 +252,7 @@ class Evaluator:
         """`generation`: that of names, lists and overrides."""
         self._make_checks = make_checks
         self._lists = engine.specs
-        self._checks = tuple(make_checks(self._lists))
+        self._take(make_checks(self._lists))
         self._kept = VerdictCache(generation or Generation())
         ruled = (*rules.exempt_recipients, *(each for policy in rules.policies for each in policy.recipients))
         self._is_ruled = lru_cache(bounds.MAIL_NAMES)(partial(matches_recipient, patterns=ruled))
@@ -298,11 +298,15 @@ class Evaluator:
     def _recipient(self, attempt: Attempt) -> str:
         """The recipient, where something names it; else it is like all others."""
         whose = attempt.recipient
-        of_recipient = (check for check in self._checks if check.is_of_recipient())
-        return whose if self._is_ruled(whose) or any(check.names_recipient(whose) for check in of_recipient) else ""
+        if self._is_ruled(whose):
+            return whose
+        for check in self._of_recipients:
+            if check.names_recipient(whose):
+                return whose
+        return ""
 
     def _names_sender(self, attempt: Attempt) -> bool:
-        return any(check.names_sender(attempt) for check in self._checks if check.is_override)
+        return any(check.names_sender(attempt) for check in self._of_admin)
 
     async def _look_up(
         self, attempt: Attempt, checks: Sequence[Check], early: EarlyDecision, deadline: float, record: bool
@@ -328,9 +332,15 @@ class Evaluator:
         reverified = before is not None and before.reverified
         return Transaction(results, judge(attempt, checks, results), reverified=reverified, budgets=budgets)
 
+    def _take(self, checks: Sequence[Check]) -> None:
+        self._checks = tuple(checks)
+        self._of_recipients = [check for check in checks if check.is_of_recipient()]
+        self._of_admin = [check for check in checks if check.is_override]
+
     def _follow_lists(self) -> None:
         if (lists := self._engine.specs) != self._lists:
-            self._lists, self._checks = lists, tuple(self._make_checks(lists))
+            self._lists = lists
+            self._take(self._make_checks(lists))
             self._transactions = TransactionCache(self._transactions.generation)
 
     def _turn(self, question: Question) -> int:

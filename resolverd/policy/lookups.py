@@ -82,7 +82,7 @@ class LookupResults(NamedTuple):
         """The same with other replies in place of some."""
         merged: dict[Question, LookupReply] = {**self.replies}
         merged.update({question: reply for question, reply in replies.items() if question in merged})
-        return self._replace(replies=merged, waited=True)
+        return self._replace(replies=merged)
 
 
 def _at_once(question: Question) -> int:

@@ -20,6 +20,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Final, Protocol
 
 from resolverd import __version__, logs
@@ -141,6 +142,8 @@ class PolicyService:
         self._clock = clock
         self._rules = rules
         self._counters = counters
+        self._verdict_count = cache(lambda action: counters.count("verdicts", action=action))
+        self._finding_count = cache(lambda check, code: counters.count("findings", check=check, code=code))
         self._new_id = new_id
         self._hostname = hostname
         self._hit = hit
@@ -161,7 +164,7 @@ class PolicyService:
             if verdict is None and record:
                 verdict = self._recalled(attempt, started)
         except Exception as error:
-            verdict = self._failed(started, error)
+            verdict = self._failed(attempt, started, error)
         return None if verdict is None else self._given(attempt, verdict, record)
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
@@ -175,18 +178,19 @@ class PolicyService:
         try:
             verdict = self._without_checks(attempt, started, record) or await self._evaluated(attempt, started, record)
         except Exception as error:
-            verdict = self._failed(started, error)
+            verdict = self._failed(attempt, started, error)
         return self._given(attempt, verdict, record)
 
     def _without_checks(self, attempt: Attempt, started: float, record: bool) -> Verdict | None:
         """Steps 1 and 2: the verdict on an attempt that is not checked."""
         state = attempt.protocol_state.upper()
         if reason := bypass_reason(attempt, self._rules):
-            return Verdict(self._new_id(), Action.ACCEPT, 0, reason)
+            return Verdict(self._new_id(), Action.ACCEPT, 0, reason, client=attempt.client_address)
         if state == "RCPT":
             return None
         header = self.headers.last(attempt.instance, started) if record and state == "DATA" else ""
-        return Verdict(self._new_id(), Action.ACCEPT, 0, f"nothing to decide at {attempt.protocol_state}", header=header)
+        reason = f"nothing to decide at {attempt.protocol_state}"
+        return Verdict(self._new_id(), Action.ACCEPT, 0, reason, header=header, client=attempt.client_address)
 
     def _recalled(self, attempt: Attempt, started: float) -> Verdict | None:
         """Steps 3 to 8 where evaluating would come to what is known already, and greylisting need not wait either."""
@@ -227,16 +231,24 @@ class PolicyService:
                 self._hit(assessment.overrides)
         passes = decision.action is Action.ACCEPT or decision.mode is Mode.OBSERVE
         header = self._header(attempt, decision, assessment.header, greylist, ref, record) if passes else ""
-        verdict = finish(decision, greylist, ref=ref, header=header, partial=assessment.partial, ms=self._ms(started))
-        return verdict._replace(what_if=assessment.what_ifs.beside(greylist))
+        return finish(
+            decision,
+            greylist,
+            ref=ref,
+            header=header,
+            partial=assessment.partial,
+            ms=self._ms(started),
+            what_if=assessment.what_ifs.beside(greylist),
+            client=attempt.client_address,
+        )
 
-    def _failed(self, started: float, error: Exception) -> Verdict:
+    def _failed(self, attempt: Attempt, started: float, error: Exception) -> Verdict:
         logs.bug(log, self._counters, "policy", "no verdict could be made, the mail passes", error=error)
-        return Verdict(self._new_id(), Action.ACCEPT, 0, "internal error", partial=True, ms=self._ms(started))
+        ms, client = self._ms(started), attempt.client_address
+        return Verdict(self._new_id(), Action.ACCEPT, 0, "internal error", partial=True, ms=ms, client=client)
 
     def _given(self, attempt: Attempt, verdict: Verdict, record: bool) -> Verdict:
         """The verdict, kept and counted."""
-        verdict = verdict._replace(client=attempt.client_address)
         self._verdicts.put(verdict, dry=not record)
         if record:
             self._count(verdict)
@@ -258,7 +270,7 @@ class PolicyService:
         decision = assessment.decision
         try:
             return self._greylister.try_consider(
-                attempt._replace(client_name=assessment.name) if assessment.name else attempt,
+                attempt if assessment.name in ("", attempt.client_name) else attempt._replace(client_name=assessment.name),
                 record=True,
                 suspicious=decision.suspicious,
                 score=decision.score,
@@ -321,9 +333,9 @@ class PolicyService:
         return self.headers.take(attempt.instance, now)
 
     def _count(self, verdict: Verdict) -> None:
-        self._counters.add("verdicts", action=verdict.action)
+        self._verdict_count(verdict.action)[0] += 1
         for finding in verdict.findings:
-            self._counters.add("findings", check=finding.check, code=finding.code)
+            self._finding_count(finding.check, finding.code)[0] += 1
             if finding.code == INTERNAL_ERROR:
                 self._counters.add("check_errors", check=finding.check)
 

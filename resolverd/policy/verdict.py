@@ -25,11 +25,13 @@ from resolverd.mail.findings import (
     Status,
     Topic,
     Verdict,
+    WhatIf,
 )
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points, sanitize
 from resolverd.policy.check import is_suppressed
+from resolverd.wire.names import Address
 
 REPLY_LIMIT: Final = 400
 """Octets of a reply's text, link and reference included (RFC 5321 §4.5.3.1.5 allows 512 with everything Postfix adds)."""
@@ -216,6 +218,8 @@ def finish(
     header: str = "",
     partial: bool = False,
     ms: int = 0,
+    what_if: tuple[WhatIf, ...] = (),
+    client: Address | None = None,
 ) -> Verdict:
     """The verdict as it is given: its reply with link and reference; in observe mode always accept, with what would have been."""
     action, reason, reply = decision.action, decision.reason, decision.reply
@@ -223,7 +227,9 @@ def finish(
         action, reason, reply = Action.ACCEPT, f"observed only, would {action}: {reason}", None
     if reply is not None:
         reply = _worded(reply, decision.link, ref)
-    return Verdict(ref, action, decision.score, reason, decision.findings, reply, greylist, header, partial, ms)
+    return Verdict(
+        ref, action, decision.score, reason, decision.findings, reply, greylist, header, partial, ms, what_if, client
+    )
 
 
 class _Ruling(NamedTuple):
