@@ -326,6 +326,8 @@ VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""
 VERDICT_OCTETS: Final = 128 << 20
 """Octets of all of them (their texts are a stranger's choice as well): an eighth of the store, which greylisting needs more."""
+VERDICT_FINDINGS: Final = 256
+"""Findings whose octets are kept at hand, for the next verdict that has the same: of clients that send now."""
 VERDICTS_UNWRITTEN: Final = 5000
 """Verdicts waiting to be handed to the store, some 10 MB; the oldest is let go while it has no room."""
 VERDICTS_DRY: Final = 500

@@ -127,6 +127,7 @@ class VerdictStore:
         self._dry: OrderedDict[str, _Waiting] = OrderedDict()
         self._last: OrderedDict[bytes, str] = OrderedDict()
         self._written: deque[_Written] = deque()
+        self._findings: OrderedDict[int, tuple[tuple[Finding, ...], msgspec.Raw]] = OrderedDict()
         self._count = self._octets = 0
         self._woken = asyncio.Event()
         self._taken_up = False
@@ -136,7 +137,7 @@ class VerdictStore:
         at = self._clock.wall()
         client = verdict.client.packed if verdict.client is not None else b""
         try:
-            value = encode(verdict, at)
+            value = encode(verdict, at, self._encoded(verdict.findings))
         except Exception as error:
             logs.bug(log, self._counters, "verdicts", "verdict %s is not kept", verdict.id, error=error)
             return
@@ -154,6 +155,15 @@ class VerdictStore:
             self._last.move_to_end(client)
             if len(self._last) > bounds.VERDICT_CLIENTS:
                 self._last.popitem(last=False)
+
+    def _encoded(self, findings: tuple[Finding, ...]) -> msgspec.Raw:
+        """Their octets, made once for all verdicts that have these very findings in common, as those of one client do."""
+        made = self._findings.get(id(findings))
+        if made is None:
+            made = self._findings[id(findings)] = findings, encode_findings(findings)
+            if len(self._findings) > bounds.VERDICT_FINDINGS:
+                self._findings.popitem(last=False)
+        return made[1]
 
     async def get(self, ref: str) -> Verdict | None:
         """The verdict of this reference, if it is still kept. Raises StoreError."""
@@ -260,15 +270,23 @@ class VerdictStore:
             log.warning("verdicts of before are found by their references only: %s", error)
 
 
-def encode(verdict: Verdict, at: float) -> bytes:
-    """The octets of a verdict given at a wall second."""
+def encode(verdict: Verdict, at: float, findings: msgspec.Raw | None = None) -> bytes:
+    """The octets of a verdict given at a wall second; `findings`: those of its findings, where they are there already."""
     client = verdict.client.packed if verdict.client is not None else b""
-    findings = tuple(finding[:_TOLD] for finding in verdict.findings)
-    fields = (*verdict[:4], findings, *verdict[5:11], client, at)
+    fields = (*verdict[:4], encode_findings(verdict.findings) if findings is None else findings, *verdict[5:11], client, at)
     try:
         return _VERSION + _encode(fields)
     except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it
         return _VERSION + _encode(_whole(fields))
+
+
+def encode_findings(findings: tuple[Finding, ...]) -> msgspec.Raw:
+    """The octets of the findings of a verdict."""
+    told = tuple(finding[:_TOLD] for finding in findings)
+    try:
+        return msgspec.Raw(_encode(told))
+    except UnicodeEncodeError:
+        return msgspec.Raw(_encode(_whole(told)))
 
 
 def decode(octets: bytes, now: float) -> StoredVerdict | None:

@@ -125,6 +125,29 @@ async def test_half_a_surrogate_pair_is_kept_as_a_question_mark() -> None:
     assert found.reason == "HELO ?"
 
 
+@virtual
+async def test_findings_that_verdicts_share_are_those_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "VERDICT_FINDINGS", 2)
+    made: list[int] = []
+    encode_findings = module.encode_findings
+    monkeypatch.setattr(module, "encode_findings", lambda findings: made.append(1) or encode_findings(findings))
+    kept = opened()
+    different = [(FULL.findings[0],), (FULL.findings[1],), FULL.findings]
+    for number in range(12):
+        kept.put(FULL._replace(id=f"A{number}", score=number, findings=different[number // 4]))
+    assert len(made) == 3
+    for number in range(12):  # each a tuple of its own, which may lie where one before it lay
+        kept.put(FULL._replace(id=f"B{number}", findings=(*different[number % 3],)))
+    assert len(kept._findings) == 2
+    assert kept.write()
+    for number in range(12):
+        found = await kept.get(f"A{number}")
+        assert found == FULL._replace(id=f"A{number}", score=number, findings=different[number // 4])
+        found = await kept.get(f"B{number}")
+        assert found is not None
+        assert found.findings == different[number % 3]
+
+
 # -- finding them
 
 
