@@ -15,6 +15,8 @@ _FIXED = Struct("!HHIH")
 _OPTION = Struct("!HH")
 _EDE = 15
 _COOKIE = 10
+_QNAME = b"\xc0\x0c"
+"""A pointer to the question's name, which stands behind the header."""
 _WITHOUT_RA = (codes.FORMERR, codes.NOTIMP, codes.REFUSED)
 """Answers that are no recursion, and do not claim that it is there for this client or question, unless they say so."""
 _DNSSEC = (codes.RRSIG, codes.NSEC, codes.NSEC3, codes.DS)
@@ -41,39 +43,40 @@ def limit(query: Query, udp: bool) -> int:
 
 def render(query: Query, answer: Answer, size: int) -> Rendered:
     """The reply to this query, at most `size` octets: with TC and without records where the whole does not fit (RFC 2181 §9)."""
+    do = query.do
     flags = codes.QR | query.flags & (codes.RD | codes.CD)
     if answer.rcode not in _WITHOUT_RA or answer.recursion_available:
         flags |= codes.RA
     if answer.aa:
         flags |= codes.AA
     # RFC 6840 §5.7, §5.8: AD only for clients that show that they understand it.
-    if answer.security is Security.SECURE and (query.do or query.flags & codes.AD) and not query.cd:
+    if answer.security is Security.SECURE and (do or query.flags & codes.AD) and not query.cd:
         flags |= codes.AD
-    opt = _opt(query, answer.rcode, answer.errors)
-    authority, additional = answer.authority, answer.additional
-    if not query.do:
+    opt = _opt(query, answer.rcode, answer.errors) if query.edns is not None else b""
+    sections = answer.answer, answer.authority, answer.additional
+    if not do and (answer.authority or answer.additional):
         # Whoever has not asked for DNSSEC's records gets them only where they are what he asked for.
-        authority = tuple(rrset for rrset in authority if rrset.rtype not in _DNSSEC)
-        additional = tuple(rrset for rrset in additional if rrset.rtype not in _DNSSEC)
+        sections = answer.answer, _without_dnssec(answer.authority), _without_dnssec(answer.additional)
+    room = size - len(opt)
     # What cannot fit is not written out to find that it does not: a reply costs what it is worth.
-    truncated = len(opt) + _least(answer.answer, query.do) + _least(authority, query.do) > size
-    if not truncated:
-        writer = _Writer(query, query.do)
-        counts = [writer.rrsets(section) for section in (answer.answer, authority, additional)]
-        truncated = len(writer.out) + len(opt) > size
-        if truncated and additional:
-            # Additional records are a courtesy: without them is not truncated.
-            writer = _Writer(query, query.do)
-            counts = [writer.rrsets(section) for section in (answer.answer, authority, ())]
-            truncated = len(writer.out) + len(opt) > size
+    truncated = _least(sections[0], do) + _least(sections[1], do) > room
+    writer = _written(query, do, () if truncated else sections)
+    if len(writer.out) > room and sections[2]:
+        # Additional records are a courtesy: without them is not truncated.
+        writer = _written(query, do, sections[:2])
+    if len(writer.out) > room:
+        truncated = True
+        writer = _written(query, do, ())
     if truncated:
-        writer = _Writer(query, query.do)
-        counts = [0, 0, 0]
         flags |= codes.TC
-    counts[2] += bool(opt)
-    _HEADER.pack_into(writer.out, 0, query.id, flags | answer.rcode & 15, 1, *counts)
+    answers, authorities, additionals = writer.counts
+    _HEADER.pack_into(writer.out, 0, query.id, flags | answer.rcode & 15, 1, answers, authorities, additionals + bool(opt))
     writer.out += opt
     return Rendered(bytes(writer.out), tuple(writer.ttl_offsets), writer.min_ttl, truncated)
+
+
+def _without_dnssec(rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
+    return tuple([rrset for rrset in rrsets if rrset.rtype not in _DNSSEC])
 
 
 def _least(rrsets: tuple[RRset, ...], dnssec: bool) -> int:
@@ -120,8 +123,17 @@ def _opt(query: Query, rcode: int, errors: tuple[ExtendedError, ...]) -> bytes:
     return b"\x00" + _FIXED.pack(codes.OPT, bounds.MAX_UDP_SIZE, ttl, len(options)) + options
 
 
+def _written(query: Query, dnssec: bool, sections: tuple[tuple[RRset, ...], ...]) -> "_Writer":
+    """Header, question and these sections."""
+    writer = _Writer(query, dnssec)
+    for place, rrsets in enumerate(sections):
+        if rrsets:
+            writer.counts[place] = writer.rrsets(rrsets)
+    return writer
+
+
 class _Writer:
-    __slots__ = ("_attempts", "_dnssec", "_offsets", "min_ttl", "out", "ttl_offsets")
+    __slots__ = ("_attempts", "_dnssec", "_offsets", "_qname", "counts", "min_ttl", "out", "ttl_offsets")
 
     def __init__(self, query: Query, dnssec: bool):
         self.out = bytearray(12)
@@ -129,15 +141,10 @@ class _Writer:
         self._offsets: dict[Name, int] = {}
         self._attempts = bounds.MAX_COMPRESSION_NAMES
         self._dnssec = dnssec
+        self._qname = lower(query.qname)
+        self.counts = [0, 0, 0]
         self.ttl_offsets: list[int] = []
         self.min_ttl: int | None = None
-        name = lower(query.qname)
-        at = 12
-        while name != ROOT:
-            self._offsets[name] = at
-            step = 1 + name[0]
-            at += step
-            name = name[step:]
 
     def rrsets(self, rrsets: tuple[RRset, ...]) -> int:
         count = 0
@@ -183,6 +190,9 @@ class _Writer:
     def _owner(self, name: Name) -> bytes:
         """Write an RRset's owner; the pointer with which its further records name it, empty where none reaches it."""
         out = self.out
+        if name == self._qname and name != ROOT:
+            out += _QNAME
+            return _QNAME
         start = len(out)
         self._name(name)
         if len(out) - start <= 2:
@@ -195,6 +205,8 @@ class _Writer:
             out += name
             return
         self._attempts -= 1
+        if not self._offsets:
+            self._add_question()
         key = lower(name)
         at = 0
         while key[at]:
@@ -209,3 +221,12 @@ class _Writer:
                 self._offsets[tail] = here
             at += 1 + key[at]
         out += name
+
+    def _add_question(self) -> None:
+        """The question's name and those above it can be pointed at."""
+        name, at = self._qname, 12
+        while name[0]:
+            self._offsets[name] = at
+            step = 1 + name[0]
+            at += step
+            name = name[step:]

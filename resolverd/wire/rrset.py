@@ -49,6 +49,9 @@ class RRset(Value, frozen=True):
 def each_once(rrsets: Iterable[RRset]) -> tuple[RRset, ...]:
     """The first RRset of each owner and type: a section holds none twice (RFC 2181 §5)."""
     found: dict[tuple[Name, int], RRset] = {}
+    rrsets = tuple(rrsets)
+    if len(rrsets) < 2:
+        return rrsets
     for rrset in rrsets:
         found.setdefault((lower(rrset.owner), rrset.rtype), rrset)
     return tuple(found.values())

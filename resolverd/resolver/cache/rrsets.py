@@ -80,6 +80,10 @@ class RRsetCache:
         """Octets held, bookkeeping estimated."""
         return self._size
 
+    def may_know(self, name: Name) -> bool:
+        """Whether `get` or a DNAME above it may have anything for a name, live or not: of most names nothing is known."""
+        return name in self._names or self._dnames > 0
+
     @property
     def has_dnames(self) -> bool:
         """Whether there is any DNAME, for which the names above a name are worth a look."""
@@ -145,7 +149,8 @@ class RRsetCache:
 
         `lease`: the end of the delegation through which it was learnt. What is too large to be kept is forgotten.
         """
-        self._drop(name, NAME_DENIED)
+        if name in self._names:
+            self._drop(name, NAME_DENIED)
         self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, denies_name=False)
 
     def put_negative(
@@ -217,6 +222,7 @@ class RRsetCache:
             if old.trust > trust and now < old.expires:
                 return
             self._drop(name, rtype)
+            types = self._names.get(name)
         if ttl <= 0:
             # RFC 1035 §3.2.1: TTL 0 is for the transaction in progress only. But what it contradicts has ended.
             news = rrset is not None
@@ -231,14 +237,14 @@ class RRsetCache:
         size = _ENTRY + beside + (weight.rrset(rrset) if rrset is not None else 0)
         if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:
             return
-        types = self._names.get(name)
         if types is None:
             types = self._names[name] = {}
             self._size += _NAME + len(name)
-        elif len(types) >= bounds.MAX_TYPES_PER_NAME:
-            self._drop(name, next(iter(types)))
+        else:
+            self._names.move_to_end(name)
+            if len(types) >= bounds.MAX_TYPES_PER_NAME:
+                self._drop(name, next(iter(types)))
         types[rtype] = _Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, size)
-        self._names.move_to_end(name)
         self._size += size
         self._dnames += rtype == codes.DNAME
         while self._size > self._limit:

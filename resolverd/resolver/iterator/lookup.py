@@ -15,6 +15,8 @@ from resolverd.wire.rrset import RRset, Security, Trust, each_once
 
 def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int | None = None) -> Conclusion | None:
     """The data of `name` (lower case), an alias, a denial, or None for nothing known; with `stale_ttl`, stale data too."""
+    if not rrsets.may_know(name):
+        return None
     get = rrsets.get if stale_ttl is None else partial(rrsets.stale, ttl=stale_ttl)
     hit = get(name, rtype, now)
     if hit is not None:
@@ -55,8 +57,10 @@ def _is_definite(hit: Hit) -> bool:
 
 def assemble(aliases: Sequence[Cname], end: Positive | Negative | DnameTooLong) -> Answer:
     """The answer at the end of a chain (RFC 6604: its RCODE is the last name's), which is as `definite` as its weakest part."""
-    definite = all(part.definite for part in (*aliases, end))
     age = int(end.hit.age) if end.hit is not None else 0
+    if not aliases and isinstance(end, Positive) and len(end.chain) == 1:
+        return Answer(codes.NOERROR, end.chain, end.authority, age=age, definite=end.definite)
+    definite = all(part.definite for part in (*aliases, end))
     rcode, authority = codes.NOERROR, [rrset for alias in aliases for rrset in alias.authority]
     if isinstance(end, Positive):
         authority += end.authority

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from resolverd import bounds
-from resolverd.resolver.iterator.response import Cname, DnameTooLong, Positive, Referral, Response, Unusable
+from resolverd.resolver.iterator.response import Cname, DnameTooLong, Negative, Positive, Response
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.names import Address, Name, is_within
@@ -21,17 +21,19 @@ class TtlBounds(NamedTuple):
 
     def clamp(self, response: Response) -> Response:
         """The outcome with its TTLs within the bounds."""
-        if isinstance(response, Unusable | Referral):
-            return response
-        if isinstance(response, Positive | Cname):
+        if isinstance(response, (Positive, Cname)):
             chain, authority = self._all(response.chain), self._all(response.authority)
             if chain is response.chain and authority is response.authority:
                 return response
             return replace(response, chain=chain, authority=authority)
+        if isinstance(response, Negative):
+            soa = response.soa
+            if soa is not None and soa.ttl > self.negative_max_ttl:
+                soa = replace(soa, ttl=self.negative_max_ttl)
+            return replace(response, chain=self._all(response.chain), soa=soa, proofs=self._all(response.proofs))
         if isinstance(response, DnameTooLong):
             return replace(response, chain=self._all(response.chain))
-        soa = response.soa and replace(response.soa, ttl=min(response.soa.ttl, self.negative_max_ttl))
-        return replace(response, chain=self._all(response.chain), soa=soa, proofs=self._all(response.proofs))
+        return response
 
     def _all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
         for rrset in rrsets:
@@ -72,9 +74,9 @@ class Options(NamedTuple):
         """Whether a name (lower case) belongs to a DNS list."""
         return is_within(name, self.list_zones)
 
-    def ttl_bounds_of(self, name: Name) -> TtlBounds:
-        """The bounds on TTLs of a name's data. A list's TTLs are its own: a longer one would hide delistings from mail."""
-        return self.ttl_bounds._replace(min_ttl=0) if self.is_list_name(name) else self.ttl_bounds
+    def ttl_bounds_of(self, *, a_list: bool) -> TtlBounds:
+        """The bounds on TTLs of data. A list's TTLs are its own: a longer one would hide delistings from mail."""
+        return self.ttl_bounds._replace(min_ttl=0) if a_list and self.ttl_bounds.min_ttl else self.ttl_bounds
 
     def may_query(self, address: Address) -> bool:
         """Whether a server at this address may be asked at all."""

@@ -26,7 +26,7 @@ _REGISTRY = 1
 class Minimiser:
     """What to ask next for one name, as the delegations get deeper."""
 
-    __slots__ = ("_full", "_hidden", "_labels", "_name", "_qtype", "_real", "_shown", "_steps", "_substitute")
+    __slots__ = ("_full", "_hidden", "_labels", "_name", "_qtype", "_shown", "_steps", "_substitute", "is_full")
 
     def __init__(self, name: Name, qtype: int, substitute: int, enabled: bool, private: bool = False):
         """`substitute`: the type asked of minimised names. `private`: whatever else, registries never see the full name."""
@@ -36,7 +36,8 @@ class Minimiser:
         self._labels = label_count(name)
         self._shown = 0
         self._steps = 0
-        self._full = self._real = not enabled
+        self._full = self.is_full = not enabled
+        """`is_full`: whether the last question was the real one."""
         self._hidden = _REGISTRY if private else -1
 
     def question(self, zone: Name) -> tuple[Name, int]:
@@ -44,24 +45,19 @@ class Minimiser:
         start = max(self._shown, label_count(zone))
         if start <= self._hidden < self._labels - 1:
             self._shown = start + 1
-            self._real = False
+            self.is_full = False
             return suffix(self._name, self._shown), self._substitute
         left = self._labels - start
         if self._full or left <= 1 or self._steps >= bounds.MAX_MINIMISE:
-            self._full = self._real = True
+            self._full = self.is_full = True
             return self._name, self._qtype
         step = 1 if self._steps < bounds.MINIMISE_ONE_LABEL else -(-left // (bounds.MAX_MINIMISE - self._steps))
         if step >= left:
-            self._full = self._real = True
+            self._full = self.is_full = True
             return self._name, self._qtype
         self._steps += 1
         self._shown = start + step
         return suffix(self._name, self._shown), self._substitute
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the last question was the real one."""
-        return self._real
 
     def disable(self) -> None:
         """Ask the full name from now on."""

@@ -132,8 +132,9 @@ class ServerQuery:
     def _read(self, message: Message, dp: DelegationPoint, qname: Name, qtype: int) -> tuple[Response, Trust]:
         """What a message says, its TTLs within their bounds, and how far it is trusted."""
         options = self._options
-        said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=options.is_list_name(qname))
-        response = options.ttl_bounds_of(qname).clamp(said)
+        of_a_list = options.is_list_name(qname)
+        said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=of_a_list)
+        response = options.ttl_bounds_of(a_list=of_a_list).clamp(said)
         trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if dp.configured else Trust.UNPROVEN
         if not _is_complete(message, response):
             trust, response = Trust.UNPROVEN, _what_is_left(response, message)
@@ -194,9 +195,9 @@ class ServerQuery:
     def learn(self, response: Response, trust: Trust, now: float, lease: float) -> None:
         """Remember what an outcome says."""
         rrsets = self._rrsets
-        if isinstance(response, Positive | Cname | Negative | DnameTooLong):
+        if not isinstance(response, (Unusable, Referral)):
             dname: tuple[RRset, ...] = ()
-            proof = response.authority if isinstance(response, Positive | Cname) else ()
+            proof = response.authority if isinstance(response, (Positive, Cname)) else ()
             for rrset in response.chain:
                 # A CNAME behind a DNAME was made from it; both are shown together.
                 rrsets.put(rrset, trust, now, rrset.owner, proof if is_from_wildcard(rrset) else dname, lease)
@@ -208,21 +209,22 @@ class ServerQuery:
 
 def _marked(response: Response, *, definite: bool) -> Response:
     """The response as what it is: from an authority, or not."""
-    if isinstance(response, Unusable) and response.last_resort is not None:
-        return replace(response, last_resort=replace(response.last_resort, definite=definite))
-    if isinstance(response, Unusable | Referral) or response.definite is definite:
+    if isinstance(response, Unusable):
+        last_resort = response.last_resort
+        return response if last_resort is None else replace(response, last_resort=replace(last_resort, definite=definite))
+    if isinstance(response, Referral) or response.definite is definite:
         return response
     return replace(response, definite=definite)
 
 
 def _is_complete(message: Message, response: Response) -> bool:
     """Whether all is there that the outcome is made of."""
-    return message.whole >= (1 if isinstance(response, Positive | Cname | DnameTooLong) else 2)
+    return message.whole >= 2 or (message.whole == 1 and isinstance(response, (Positive, Cname, DnameTooLong)))
 
 
 def _what_is_left(response: Response, message: Message) -> Response:
     """Of a damaged message: the data that it gives for the question, for a short time; nothing that it seems to deny."""
-    if isinstance(response, Positive | Cname | DnameTooLong):
+    if isinstance(response, (Positive, Cname, DnameTooLong)):
         return _SHORT.clamp(response)
     if isinstance(response, Negative) and message.whole:
         return response
@@ -238,7 +240,7 @@ def _may_be_intercepted(message: Message, response: Response, zone: Name) -> boo
         return True
     if message.flags & codes.RA:
         return True
-    return isinstance(response, Positive | Cname) and label_count(zone) <= 1
+    return isinstance(response, (Positive, Cname)) and label_count(zone) <= 1
 
 
 def _named_servers(response: Response) -> tuple[Name, ...]:

@@ -189,7 +189,7 @@ def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> t
 
 def is_from_wildcard(rrset: RRset) -> bool:
     """Whether its signature shows that a wildcard was used. Raises ValueError for one that cannot be read."""
-    return any(rdata.rrsig(signature).labels < label_count(rrset.owner) for signature in rrset.sigs)
+    return bool(rrset.sigs) and any(rdata.rrsig(signature).labels < label_count(rrset.owner) for signature in rrset.sigs)
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:

@@ -81,13 +81,13 @@ class Attempts:
             self.fail(server, silent=True)
         return [sent for server, sent in late if server not in self._received]
 
-    def finish(self, branch: Core) -> Server:
-        """Whoever dealt with a server's answers is at his end; which server it was."""
+    def finish(self, branch: Core) -> Server | None:
+        """Whoever dealt with a server's answers is at his end; which server it was, None if it was none of these."""
         for server, each in self.in_flight.items():
             if each is branch:
                 del self.in_flight[server]
                 return server
-        raise LookupError("no attempt of that branch is in flight")
+        return None
 
     def fail(self, server: Server, *, silent: bool) -> None:
         """An attempt has failed. Who answered nonsense will do so again; who was silent may have lost a packet."""

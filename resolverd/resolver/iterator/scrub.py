@@ -21,16 +21,15 @@ _PROOFS = (codes.NSEC, codes.NSEC3)
 
 
 def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) -> tuple[list[RRset], Name]:
-    """The RRsets of the answer section that lead from `qname` onwards, in order, and the name they lead to.
+    """The RRsets of the answer section that lead from `qname` (lower case) onwards, in order, and the name they lead to.
 
     An alias ends it, unless the `whole` chain is wanted (of a forwarder, whose answer is one): only the first alias of an
     answer is surely the zone's own, the rest may be its server's cache (RFC 2181 §5.4.1). CNAMEs made from a DNAME are made
     anew from it (RFC 6672 §3.1). A DNAME whose target would be too long ends the chain as well.
     """
     found = {(rrset.owner, rrset.rtype): rrset for rrset in message.answer}
-    dnames = [rrset for rrset in message.answer if rrset.rtype == codes.DNAME]
     out: list[RRset] = []
-    name = lower(qname)
+    name = qname
     seen = {name}
     for _ in range(bounds.MAX_CNAMES + 1):
         if not is_subdomain(name, zone):
@@ -39,6 +38,7 @@ def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) ->
         if data is not None:
             out.append(data)
             break
+        dnames = [rrset for rrset in message.answer if rrset.rtype == codes.DNAME]
         step = _alias(name, qtype, found, dnames, zone)
         out += step
         if not step or step[-1].rtype == codes.DNAME:

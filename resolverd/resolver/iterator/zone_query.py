@@ -186,8 +186,11 @@ class ZoneQuery:
         if raced.branch in self._targets.lookups:
             self._targets.lookup_finished(raced.branch, raced.result)
             return None
-        attempts = next(each for each in self._received_from if raced.branch in each.in_flight.values())
-        server = attempts.finish(raced.branch)
+        for attempts in self._received_from:
+            if (server := attempts.finish(raced.branch)) is not None:
+                break
+        else:
+            raise LookupError("no attempt of that branch is in flight")
         response, glue = raced.result or (self._last, ())
         if isinstance(response, Unusable):
             attempts.fail(server, silent=response.silent)
