@@ -269,6 +269,11 @@ class Engine:
         pending = self._lookup(self._state_of(spec), spec, _named_query(spec, subject, canary))
         return (await gather_until({"": pending}, deadline, self._clock))[""]
 
+    def standing_for(self, spec: ListSpec, subject: Address | str) -> ListResponse | None:
+        """The same where it is known and nothing has to be asked for it, be it to re-verify a listing."""
+        query = subject_query(spec, subject)
+        return not_for(spec) if query is None else self._dispatcher.standing(self._state_of(spec), query)
+
     async def txt_for(
         self, spec: ListSpec, subject: Address | str, canary: Canary | None = None, *, deadline: float
     ) -> ListResponse:

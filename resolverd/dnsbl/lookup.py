@@ -128,6 +128,15 @@ class Dispatcher:
         self._counters.add("list_cache_hits", list=state.spec.id)
         return _aged(cached, now)
 
+    def standing(self, state: ListState, query: ListQuery) -> ListResponse | None:
+        """The cached response, unless it is a listing that `reverify` might ask about."""
+        now = self._clock.monotonic()
+        cached = None if state.admin_off else self._cache.get(query.question, now)
+        if cached is None or (isinstance(cached.response.reply, Listed) and self.must_reverify(state, query)):
+            return None
+        self._counters.add("list_cache_hits", list=state.spec.id)
+        return _aged(cached, now)
+
     async def reverify(
         self, state: ListState, query: ListQuery, whose: Address | str, deadline: float
     ) -> ListResponse | None:

@@ -43,6 +43,10 @@ class DnsblZones(Protocol):
         """Whether they own a name at or below a zone (lower case), or filter answers about one."""
         ...
 
+    def known(self, name: Name, rtype: int) -> Answer | None:
+        """What they say of a name that they own, where it needs no waiting."""
+        ...
+
     async def answer(self, name: Name, rtype: int, *, loopback: bool) -> Answer | None:
         """What they say; None for a name that is no list question after all, which is then resolved."""
         ...
@@ -67,7 +71,7 @@ class Answerer:
             return answer
         name = lower(query.qname)
         if self._zones is not None and self._zones.owns(name):
-            return None
+            return self._zones.known(name, query.qtype)
         if (answer := self._resolve.known(name, query.qtype)) is not None:
             return self._filtered(name, query.qtype, answer)
         if query.rd:

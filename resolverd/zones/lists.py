@@ -7,19 +7,18 @@ from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
-from resolverd.dnsbl.aggregate import UNREACHABLE, Reputation, fold, is_decided
+from resolverd.dnsbl.aggregate import Reputation, fold, is_decided
 from resolverd.dnsbl.engine import Engine
 from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.response import FAILURE_TTL
-from resolverd.dnsbl.spec import HASH, ListSpec
-from resolverd.failures import Unknown
+from resolverd.dnsbl.spec import HASH
 from resolverd.mail.lookups import Clear, Listed, ListLookup, ListReply, Skipped
 from resolverd.overrides.rules import ALLOW, DENY
 from resolverd.values import replace
-from resolverd.wire import codes, rdata
+from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Address, Name, from_text, is_subdomain
-from resolverd.zones import dnsbl_zone
+from resolverd.zones import dnsbl_zone, list_answers
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.dnsbl_zone import BL, CLIENT_SUBZONES, DBL, SCORE, STATUS, WL, NodeKind, ParsedName, ZoneAnswer
 from resolverd.zones.guard import Guarded, GuardTable
@@ -97,6 +96,18 @@ class ListZones:
         around = is_subdomain(zone, self._origin) or is_subdomain(self._origin, zone)
         return around or (self._guard is not None and self._guard.touches(zone))
 
+    def known(self, name: Name, rtype: int) -> Answer | None:
+        """What `answer` says of a name that is answered here, where it needs no waiting."""
+        if is_subdomain(name, self._origin):
+            parsed = dnsbl_zone.parse_name(self._origin, name)
+            answer = self._of_no_subject(parsed, name, rtype)
+            if answer is None and (said := self._remembered(parsed)) is not None:
+                answer = list_answers.of_subject(self._origin, parsed, name, rtype, said)
+            return answer
+        found = self._guard.find(name) if self._guard is not None else None
+        answer = None if found is None or found.keyed else self._guarded_known(found, name, rtype)
+        return None if answer is None else replace(answer, aa=False)
+
     async def answer(self, name: Name, rtype: int, *, loopback: bool = False) -> Answer | None:
         """What is said at a name (lower case), within 2 s; None for one that is not answered here.
 
@@ -123,21 +134,35 @@ class ListZones:
 
     async def _combined(self, name: Name, rtype: int) -> Answer:
         parsed = dnsbl_zone.parse_name(self._origin, name)
+        if (answer := self._of_no_subject(parsed, name, rtype)) is not None:
+            return answer
+        if self._ready is not None and not await self._ready(self._patience):
+            return _STARTING
+        return list_answers.of_subject(self._origin, parsed, name, rtype, await self._evaluate(parsed))
+
+    def _of_no_subject(self, parsed: ParsedName, name: Name, rtype: int) -> Answer | None:
+        """What is said of a name, or for a type, where no list has a say; None for all others."""
         if parsed.kind is NodeKind.APEX:
             return self._apex(rtype)
         if parsed.kind is NodeKind.NOWHERE:
             return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=True)
         if parsed.kind is NodeKind.NODE or rtype not in (codes.A, codes.TXT):
             return dnsbl_zone.negative(self._origin, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
-        if parsed.subzone == STATUS:
-            return self._status(name, rtype)
-        if self._ready is not None and not await self._ready(self._patience):
-            return _STARTING
-        answer = await self._evaluate(parsed)
-        if not answer.addresses and (rtype == codes.A or not answer.texts):
-            return dnsbl_zone.negative(self._origin, answer.ttl, nxdomain=not parsed.node and not answer.texts)
-        rdatas = answer.addresses if rtype == codes.A else (dnsbl_zone.strings(answer.texts),)
-        return dnsbl_zone.positive(name, rtype, rdatas, answer.ttl)
+        return self._status(name, rtype) if parsed.subzone == STATUS else None
+
+    def _remembered(self, parsed: ParsedName) -> ZoneAnswer | None:
+        """What `_evaluate` says within `_MEMORY` of an evaluation of the same subject; None where it has to say."""
+        if parsed.subzone in CLIENT_SUBZONES:
+            return None
+        subject = parsed.subject if isinstance(parsed.subject, str) else unmapped(parsed.subject)
+        # Nothing is remembered before the overrides are loaded, nor of test points.
+        reputation = self._remembered_reputation(subject, parsed.subzone)
+        if reputation is None:
+            return None
+        override = NO_OVERRIDE if self._overrides is None else self._overrides.immediate(subject)
+        if override is None:
+            return None
+        return self._said(parsed.subzone, override, Reputation() if self._decides(override, parsed.subzone) else reputation)
 
     async def _evaluate(self, parsed: ParsedName) -> ZoneAnswer:
         """What the name's subzone says of its subject, and for how long."""
@@ -149,8 +174,10 @@ class ListZones:
             if self._clients is None:
                 return ZoneAnswer(ttl=dnsbl_zone.PARTIAL_TTL)
             return await self._clients.answer(parsed.subzone, subject, deadline=self._clock.monotonic() + self._patience)
-        override, reputation = await self._override_and_reputation(subject, parsed.subzone)
-        answer = dnsbl_zone.answer(parsed.subzone, reputation, self._engine.known, self._listed_at, override.action)
+        return self._said(parsed.subzone, *await self._override_and_reputation(subject, parsed.subzone))
+
+    def _said(self, subzone: str, override: OverrideResult, reputation: Reputation) -> ZoneAnswer:
+        answer = dnsbl_zone.answer(subzone, reputation, self._engine.known, self._listed_at, override.action)
         ttl = min(dnsbl_zone.ttl_of(reputation, override.action), override.ttl or dnsbl_zone.MAX_TTL)
         return answer._replace(ttl=ttl)
 
@@ -172,8 +199,12 @@ class ListZones:
     async def _reputation_beside(
         self, override: OverrideResult, subject: Address | str, subzone: str, deadline: float
     ) -> Reputation:
-        decided = override.action is not None and (self._engine.frugal or subzone in _DECIDED[override.action])
-        return Reputation() if decided else await self._reputation(subject, subzone, deadline)
+        if self._decides(override, subzone):
+            return Reputation()
+        return await self._reputation(subject, subzone, deadline)
+
+    def _decides(self, override: OverrideResult, subzone: str) -> bool:
+        return override.action is not None and (self._engine.frugal or subzone in _DECIDED[override.action])
 
     async def _override(self, subject: Address | str, deadline: float) -> OverrideResult:
         """The override by `deadline` (monotonic seconds); the client's names are looked up if need be."""
@@ -185,11 +216,9 @@ class ListZones:
         return await self._overrides.lookup(subject, deadline=deadline)
 
     async def _reputation(self, subject: Address | str, subzone: str, deadline: float) -> Reputation:
-        purpose = _PURPOSES[subzone]
-        now, generation = self._clock.monotonic(), self._engine.generation
-        known = self._reputations.get((subject, purpose))
-        if known is not None and now - known.since < _MEMORY and known.generation == generation:
-            return known.reputation
+        if (known := self._remembered_reputation(subject, subzone)) is not None:
+            return known
+        purpose, generation = _PURPOSES[subzone], self._engine.generation
         enough = self._is_decided if subzone in (BL, DBL) else None
         replies = await self._engine.ask_all(subject, deadline=deadline, purpose=purpose, enough=enough)
         replies |= await self._reverified(subject, replies, deadline)
@@ -201,6 +230,12 @@ class ListZones:
         if len(self._reputations) > bounds.LIST_REPUTATIONS:
             self._reputations.popitem(last=False)
         return reputation
+
+    def _remembered_reputation(self, subject: Address | str, subzone: str) -> Reputation | None:
+        known = self._reputations.get((subject, _PURPOSES[subzone]))
+        if known is None or self._clock.monotonic() - known.since >= _MEMORY or known.generation != self._engine.generation:
+            return None
+        return known.reputation
 
     def _is_decided(self, replies: Mapping[str, ListReply], open_: Sequence[str]) -> bool:
         return is_decided(self._engine.known, replies, open_, self._listed_at)
@@ -227,52 +262,40 @@ class ListZones:
         texts = dnsbl_zone.status_texts(self._engine.statuses())
         if rtype != codes.TXT or not texts:
             return dnsbl_zone.negative(self._origin, dnsbl_zone.STATUS_TTL, nxdomain=False)
-        return dnsbl_zone.positive(name, rtype, [_txt(text) for text in texts], dnsbl_zone.STATUS_TTL)
+        return dnsbl_zone.positive(name, rtype, [list_answers.txt(text) for text in texts], dnsbl_zone.STATUS_TTL)
+
+    def _guarded_known(self, found: Guarded, name: Name, rtype: int) -> Answer | None:
+        if (answer := list_answers.never_asked(found, rtype)) is not None:
+            return answer
+        spec = found.spec
+        if spec is None or rtype != codes.A or found.canary is not None:
+            return None
+        response = self._engine.standing_for(spec, found.subject)
+        if response is None:
+            return None
+        if HASH not in spec.kinds:
+            subject = found.subject if isinstance(found.subject, str) else unmapped(found.subject)
+            override = NO_OVERRIDE if self._overrides is None else self._overrides.immediate(subject)
+            if override is None:
+                return None
+            if (answer := list_answers.overridden(found.zone, spec, override, name, rtype)) is not None:
+                return answer
+        return list_answers.of_list(found, spec, name, rtype, response)
 
     async def _guarded(self, found: Guarded, name: Name, rtype: int) -> Answer:
-        """A list's own answer; where it has none, "not listed" for block lists, and SERVFAIL for allow lists out of reach."""
-        if rtype not in (codes.A, codes.TXT):
-            return dnsbl_zone.negative(found.zone, dnsbl_zone.DEFAULT_TTL, nxdomain=False)
-        if found.spec is None:
-            return dnsbl_zone.negative(found.zone, dnsbl_zone.MAX_TTL, nxdomain=True)
-        if found.canary is None and HASH not in found.spec.kinds:
+        """A list's own answer."""
+        if (answer := list_answers.never_asked(found, rtype)) is not None:
+            return answer
+        spec = found.spec
+        assert spec is not None
+        if found.canary is None and HASH not in spec.kinds:
             subject = found.subject if isinstance(found.subject, str) else unmapped(found.subject)
             override = await self._override(subject, self._clock.monotonic() + self._patience)
-            if override.action is not None and (answer := _overridden(found.zone, found.spec, override, name, rtype)) is not None:
+            if (answer := list_answers.overridden(found.zone, spec, override, name, rtype)) is not None:
                 return answer
         ask = self._engine.ask_for if rtype == codes.A else self._engine.txt_for
         deadline = self._clock.monotonic() + self._patience
-        response = await ask(found.spec, found.subject, found.canary, deadline=deadline)
-        if isinstance(response.reply, Listed) and found.canary is None and not found.spec.allows:
-            response = await self._engine.reverify_for(found.spec, found.subject, deadline=deadline) or response
-        if isinstance(response.reply, Unknown):
-            if found.spec.allows and response.reply.why in UNREACHABLE:
-                return servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{found.spec.shown} cannot be reached")
-            return dnsbl_zone.negative(found.zone, FAILURE_TTL, nxdomain=True)
-        if not response.addresses:
-            return dnsbl_zone.negative(found.zone, response.ttl, nxdomain=True)
-        if rtype == codes.A:
-            return dnsbl_zone.positive(name, rtype, response.addresses, response.ttl)
-        if not isinstance(response.reply, Listed):
-            return dnsbl_zone.negative(found.zone, response.ttl, nxdomain=False)
-        return dnsbl_zone.positive(name, rtype, (_txt(response.reply.reason),), response.ttl)
-
-
-def _overridden(zone: Name, spec: ListSpec, override: OverrideResult, name: Name, rtype: int) -> Answer | None:
-    """What an override makes of a list's answer; None for the list's own.
-
-    Whoever is allowed is on no block list, whoever is denied on every one, and on no allow list.
-    """
-    ttl = min(dnsbl_zone.PARTIAL_TTL, override.ttl or dnsbl_zone.PARTIAL_TTL)
-    if (override.action == DENY) == spec.allows:
-        return dnsbl_zone.negative(zone, ttl, nxdomain=True)
-    if spec.allows:
-        return None
-    said = (spec.codes.example,) if rtype == codes.A else (_txt(dnsbl_zone.DENIED),)
-    return dnsbl_zone.positive(name, rtype, said, ttl)
-
-
-def _txt(text: str) -> bytes:
-    """TXT rdata of any text, in strings of at most 255 octets."""
-    octets = text.encode("ascii", "replace")
-    return rdata.text(*(octets[at : at + 255] for at in range(0, max(1, len(octets)), 255)))
+        response = await ask(spec, found.subject, found.canary, deadline=deadline)
+        if isinstance(response.reply, Listed) and found.canary is None and not spec.allows:
+            response = await self._engine.reverify_for(spec, found.subject, deadline=deadline) or response
+        return list_answers.of_list(found, spec, name, rtype, response)

@@ -10,6 +10,7 @@ from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
 from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.health import CANARY_TTL
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride, OverrideStore
@@ -54,7 +55,10 @@ class World:
     async def answer(self, name, rtype=codes.A, **kwargs):
         name = from_text(name)
         assert self.zones.owns(name)
-        return await self.zones.answer(name, rtype, **kwargs)
+        known, sent = self.zones.known(name, rtype), len(self.asked)
+        answer = await self.zones.answer(name, rtype, **kwargs)
+        assert known is None or (known, sent) == (answer, len(self.asked)), "what needs no waiting is what waiting brings"
+        return answer
 
     async def a(self, name, **kwargs):
         """The addresses of a positive answer, or the RCODE's name."""
@@ -603,3 +607,44 @@ async def test_lists_of_ones_own_that_are_asked_as_lists_are_not_answered_past_t
         answerer = Answerer(w.zones, w.resolver)
         questions = [b"id\1\0\0\1\0\0\0\0\0\0" + from_text(f"4.3.2.1.{each}") + b"\0\1\0\1" for each in origins]
         assert [each for each, question in zip(origins, questions, strict=True) if answerer.reply(question)] == ["other.example"]
+
+
+@virtual
+async def test_what_is_known_needs_no_waiting():
+    async with world() as w:
+        w.script["4.3.2.1.zen.spamhaus.org"] = a("127.0.0.2")
+        names = [*(f"{name}.{zone}.{ORIGIN}" for name in ("4.3.2.1", "5.3.2.1") for zone in ("bl", "wl", "score"))]
+        lists = ["4.3.2.1.zen.spamhaus.org", "5.3.2.1.zen.spamhaus.org"]
+        assert [name for name in names + lists if w.zones.known(from_text(name), codes.A)] == []
+        answers = {name: await w.answer(name) for name in names + lists}
+        assert {name: w.zones.known(from_text(name), codes.A) for name in answers} == answers
+        await w.book.set(NewOverride(key_of("deny", "1.2.3.5")))
+        assert answers[lists[1]].rcode == codes.NXDOMAIN
+        assert w.zones.known(from_text(lists[1]), codes.A).answer[0].rdatas == (bytes([127, 0, 0, 2]),)
+        await w.book.set(NewOverride(key_of("allow", "1.2.3.4")))
+        w.engine.frugal = True
+        for name in names:
+            assert w.zones.known(from_text(name), codes.A) == await w.answer(name)
+        w.engine.disable("spamhaus-zen")
+        assert [name for name in names + lists[:1] if w.zones.known(from_text(name), codes.A)] == []
+
+
+@pytest.mark.parametrize("name", [ORIGIN, f"bl.{ORIGIN}", f"nowhere.{ORIGIN}", f"_status.{ORIGIN}", "4.3.2.1.dnsbl.sorbs.net"])
+@virtual
+async def test_where_no_list_has_a_say_nobody_waits(name):
+    async with world() as w:
+        for rtype in (codes.A, codes.TXT, codes.SOA):
+            assert w.zones.known(from_text(name), rtype) == await w.answer(name, rtype)
+
+
+@virtual
+async def test_an_old_listing_is_reverified_before_it_is_known_again():
+    async with world() as w:
+        name = "4.3.2.1.zen.spamhaus.org"
+        w.script[name] = a("127.0.0.2", ttl=7 * 86400)
+        assert await w.a(name) == ["127.0.0.2"]
+        assert w.zones.known(from_text(name), codes.A) is not None
+        await asyncio.sleep(CANARY_TTL)
+        assert w.zones.known(from_text(name), codes.A) is None
+        w.script[name] = denial()
+        assert await w.a(name) == "NXDOMAIN"
