@@ -331,14 +331,14 @@ def test_room_for_one_packet_is_little_work_though_all_are_in_use() -> None:
 
 
 def test_an_expired_packet_goes_before_one_in_use() -> None:
-    cache = PacketCache(2000)
+    cache = PacketCache(1000)
     cache.put(asked("short"), reply(1, 1), (6,), WWW, 0.0, 1, 0)
     cache.put(asked("long"), reply(1, 300), (6,), WWW, 0.0, 300, 0)
     assert cache.get(asked("short"), 0.5) is not None
     assert cache.get(asked("long"), 0.5) is not None
-    for number in range(5):
-        cache.put(asked(number), reply(1, 300), (6,), WWW, 2.0, 300, 0)
+    cache.put(asked("new"), reply(1, 300), (6,), WWW, 2.0, 300, 0)
     assert cache.get(asked("long"), 2.0) is not None
+    assert cache.get(asked("new"), 2.0) is not None, "in the place of what had expired, though that had been used"
 
 
 EVIL = from_text("evil.com")
