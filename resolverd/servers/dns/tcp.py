@@ -22,6 +22,8 @@ class _Connection(asyncio.BufferedProtocol):
     def __init__(self, edge: "TcpEdge"):
         self._edge = edge
         self._buffer = bytearray()
+        self._replies = bytearray()
+        """What a turn has to send so far: in one piece, as its questions came in one."""
         self._waiting: dict[_Pipelined, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -87,6 +89,7 @@ class _Connection(asyncio.BufferedProtocol):
                 break
             halfway = False
             self._take(packet)
+        self._flush()
         if self._gone():
             return
         if len(self._waiting) >= bounds.TCP_IN_FLIGHT:
@@ -144,6 +147,7 @@ class _Connection(asyncio.BufferedProtocol):
                 entry.waiting = asked
                 self._waiting[entry] = None
         elif reply is None:
+            self._flush()
             self._abort()
         else:
             self._send(reply)
@@ -152,12 +156,21 @@ class _Connection(asyncio.BufferedProtocol):
         """Send what one of its questions has waited for."""
         del self._waiting[entry]
         self._send(reply)
+        self._flush()
         if not self._gone():
             self._ask_for_turn(heap=self._has_message())
 
     def _send(self, reply: bytes | None) -> None:
-        if reply is not None and not self._gone() and self.transport is not None:
-            self.transport.write(len(reply).to_bytes(2) + reply)
+        """Send a reply, with the turn's others; a heap of them isn't kept until the turn's end."""
+        if reply is not None:
+            self._replies += len(reply).to_bytes(2) + reply
+            if len(self._replies) >= bounds.TCP_READ:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._replies and not self._gone() and self.transport is not None:
+            self.transport.write(bytes(self._replies))
+        self._replies.clear()
 
     def _read_on(self, go_on: bool) -> None:
         if self.transport is not None and not self._closing and self._paused == go_on:

@@ -453,6 +453,10 @@ async def tcp_edge(resolver: ScriptedResolver) -> AsyncIterator[Clients]:
             await asyncio.sleep(0)
 
 
+SEGMENTS_RECEIVED = 152
+"""Where tcpi_data_segs_in stands in struct tcp_info (linux/tcp.h)."""
+
+
 def framed(packet: bytes) -> bytes:
     return len(packet).to_bytes(2) + packet
 
@@ -477,6 +481,21 @@ async def test_answers_come_as_they_are_ready(tmp_path: Path) -> None:
         for ident, name in ((1, "slow.dead"), (2, "www.shop"), (3, "a.w.shop")):
             writer.write(framed(query(name, id=ident).to_wire()))
         assert [(await reply_of(reader)).id for _ in range(3)] == [2, 3, 1]
+
+
+@virtual
+async def test_what_is_asked_in_one_piece_is_answered_in_one(tmp_path: Path) -> None:
+    async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
+        reader, writer = await clients.connect()
+        writer.write(framed(query("www.shop", id=1).to_wire()))
+        await reply_of(reader)
+        sock = writer.get_extra_info("socket")
+        segments = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
+        before = struct.unpack_from("I", segments, SEGMENTS_RECEIVED)[0]
+        writer.write(b"".join(framed(query("www.shop", id=ident).to_wire()) for ident in range(10)))
+        assert [(await reply_of(reader)).id for _ in range(10)] == list(range(10))
+        segments = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
+        assert struct.unpack_from("I", segments, SEGMENTS_RECEIVED)[0] - before == 1
 
 
 @virtual
