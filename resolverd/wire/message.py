@@ -8,6 +8,7 @@ Servers make mistakes, and a packet may end early. What stands before a fault an
 whose length tells where the next begins costs nobody but itself; `Message.whole` tells how much of it can be relied on.
 """
 
+from collections.abc import Collection
 from struct import Struct
 from struct import error as struct_error
 
@@ -234,9 +235,9 @@ class _Sections:
             return ()
         reader, owners, at = self._reader, self._owners, self._at
         data, unpack, layouts, lengths = reader.data, _RECORD.unpack_from, rdata.LAYOUTS, _ADDRESS_LENGTHS
-        found: dict[tuple[Name, int], list[bytes]] = {}
-        ttls: dict[tuple[Name, int], int] = {}
-        pointers = 0
+        found: dict[tuple[Name, int], RRset] = {}
+        repeated: dict[tuple[Name, int], list[bytes]] = {}
+        signed, pointers = False, 0
         try:
             for _ in range(count):
                 pointer = data[at] << 8 | data[at + 1]
@@ -284,13 +285,15 @@ class _Sections:
                 key = owner, rtype
                 if ttl & 0x80000000:
                     ttl = 0  # RFC 2181 §8
-                datas = found.get(key)
-                if datas is None:
-                    found[key], ttls[key] = [octets], ttl
+                rrset = found.get(key)
+                if rrset is None:
+                    found[key] = RRset(owner, rtype, ttl, (octets,))
                 else:
-                    datas.append(octets)
-                    if ttl < ttls[key]:
-                        ttls[key] = ttl  # RFC 2181 §5.2: differing TTLs within an RRset
+                    repeated.setdefault(key, [*rrset.rdatas]).append(octets)
+                    if ttl < rrset.ttl:
+                        found[key] = replace(rrset, ttl=ttl)  # RFC 2181 §5.2: differing TTLs within an RRset
+                if rtype == codes.RRSIG:
+                    signed = True
         except (Malformed, IndexError, struct_error) as error:
             if isinstance(error, Excessive):
                 raise
@@ -299,7 +302,9 @@ class _Sections:
         reader.spend(pointers)
         self._at = at
         self.whole += not self._faulty
-        return _rrsets(found, ttls)
+        for key, datas in repeated.items():
+            found[key] = replace(found[key], rdatas=tuple(dict.fromkeys(datas)))  # duplicates are one (RFC 2181 §5)
+        return tuple(_signed(found.values()) if signed else found.values())
 
     def _read_opt(self, rclass: int, ttl: int, at: int, length: int) -> None:
         # It belongs to the root's name, to the last section, and there is one (RFC 6891 §6.1.1). Servers have been seen
@@ -310,19 +315,7 @@ class _Sections:
             self.upper_rcode = ttl >> 24 << 4
 
 
-def _rrsets(found: dict[tuple[Name, int], list[bytes]], ttls: dict[tuple[Name, int], int]) -> tuple[RRset, ...]:
-    """A section's records as RRsets, each with its signatures. Duplicates are one (RFC 2181 §5)."""
-    signed = False
-    out = []
-    for key, datas in found.items():
-        owner, rtype = key
-        out.append(RRset(owner, rtype, ttls[key], (datas[0],) if len(datas) == 1 else tuple(dict.fromkeys(datas))))
-        if rtype == codes.RRSIG:
-            signed = True
-    return tuple(_signed(out) if signed else out)
-
-
-def _signed(rrsets: list[RRset]) -> list[RRset]:
+def _signed(rrsets: Collection[RRset]) -> list[RRset]:
     """The RRsets with the RRSIGs among them that cover them; those that cover none of them stay RRsets of their own."""
     sigs: dict[tuple[Name, int], list[bytes]] = {(each.owner, each.rtype): [] for each in rrsets if each.rtype != codes.RRSIG}
     alone = []

@@ -101,7 +101,7 @@ class Fallback:
     def fault(self, form: Form, reply: Reply, message: Message, now: float) -> str:
         """What is wrong with the form of the message, after which it is asked again in another; empty if nothing is."""
         udp = form.transport is Transport.UDP
-        if message.tc and udp:
+        if udp and message.flags & codes.TC:
             self._transport, self._truncated = Transport.TCP, True
             return "truncated over UDP"
         if udp and self._damaged is None and message.whole < (1 if message.answer else 2):

@@ -103,7 +103,7 @@ class ServerQuery:
             if fault:
                 budget.trace(dp.zone, ask, reply, fault)
                 continue
-            if message.tc:
+            if message.flags & codes.TC:
                 budget.trace(dp.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
                 return Unusable(f"{server} truncates over TCP"), ()
             response, trust = self._read(message, dp, qname, qtype)
@@ -135,7 +135,7 @@ class ServerQuery:
         of_a_list = options.is_list_name(qname)
         said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=of_a_list)
         response = options.ttl_bounds_of(a_list=of_a_list).clamp(said)
-        trust = Trust.AUTHORITATIVE if message.aa else Trust.ANSWER if dp.configured else Trust.UNPROVEN
+        trust = Trust.AUTHORITATIVE if message.flags & codes.AA else Trust.ANSWER if dp.configured else Trust.UNPROVEN
         if not _is_complete(message, response):
             trust, response = Trust.UNPROVEN, _what_is_left(response, message)
         return _marked(response, definite=trust >= Trust.ANSWER), trust
@@ -200,7 +200,7 @@ class ServerQuery:
             proof = response.authority if isinstance(response, (Positive, Cname)) else ()
             for rrset in response.chain:
                 # A CNAME behind a DNAME was made from it; both are shown together.
-                rrsets.put(rrset, trust, now, rrset.owner, proof if is_from_wildcard(rrset) else dname, lease)
+                rrsets.put(rrset, trust, now, rrset.owner, proof if rrset.sigs and is_from_wildcard(rrset) else dname, lease)
                 dname = (rrset,) if rrset.rtype == codes.DNAME else ()
         if isinstance(response, Negative):
             authority = (response.soa, *response.proofs) if response.soa else response.proofs

@@ -182,14 +182,14 @@ def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> t
     # RFC 4035 §3.1.3.3: an answer from a wildcard comes with the proof that nothing closer exists; the signature
     # shows it by counting fewer labels than its owner has.
     for rrset in chain:
-        if is_from_wildcard(rrset):
+        if rrset.sigs and is_from_wildcard(rrset):
             return scrub.denial(message, rrset.owner, zone)[1]
     return ()
 
 
 def is_from_wildcard(rrset: RRset) -> bool:
     """Whether its signature shows that a wildcard was used. Raises ValueError for one that cannot be read."""
-    return bool(rrset.sigs) and any(rdata.rrsig(signature).labels < label_count(rrset.owner) for signature in rrset.sigs)
+    return any(rdata.rrsig(signature).labels < label_count(rrset.owner) for signature in rrset.sigs)
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:

@@ -143,7 +143,7 @@ class ZoneQuery:
                 attempts.in_flight[server] = env.server_query.ask(
                     budget, dp, server, attempts, self._qname, self._qtype, minimised
                 )
-                return now + (rto if env.infra.has_rtt(server, now) else min(rto, bounds.MIN_TIMEOUT))
+                return now + (rto if rto <= bounds.MIN_TIMEOUT or env.infra.has_rtt(server, now) else bounds.MIN_TIMEOUT)
             yield from env.server_query.resend(budget, dp, attempts.last_ask[server], attempts, rto)
             return now + rto
         names = targets.next_names()

@@ -200,6 +200,16 @@ def test_memory_is_bounded() -> None:
     assert InfraCache().limit == bounds.MAX_SERVERS
 
 
+def test_servers_at_one_address_are_told_apart_by_port() -> None:
+    servers = InfraCache()
+    other = Server(A.address, 5353)
+    for _ in range(bounds.DEAD_AFTER):
+        servers.timed_out(A, 0.0)
+    assert servers.is_down(A, 0.0)
+    assert not servers.is_down(other, 0.0)
+    assert servers.select([A, other], Attempts(), 0.0, Random(1)) == other
+
+
 def ask(server: Server, transport: Transport = Transport.UDP) -> Ask:
     return Ask(server, from_text("www.example"), 1, transport, 8.0)
 

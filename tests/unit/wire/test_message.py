@@ -59,6 +59,59 @@ def test_every_type_reads_and_renders_as_dnspython_has_it(owner: str, rtype: str
     assert again.question == response.question
 
 
+SECTION = st.lists(st.sampled_from(RECORDS), max_size=6, unique_by=lambda record: record[:2])
+
+
+@given(st.tuples(SECTION, SECTION, SECTION))
+def test_whole_messages_are_read_as_dnspython_has_them(sections: tuple[list[tuple[str, str, list[str]]], ...]) -> None:
+    _, response = foreign_response("A.b.Example.", use_edns=0, payload=1232)
+    parts = response.answer, response.authority, response.additional
+    for part, section in zip(parts, sections, strict=True):
+        part += [dns.rrset.from_text_list(owner, 300, "IN", rtype, datas) for owner, rtype, datas in section]
+    octets = response.to_wire(max_size=65535)
+    parsed, again = message.parse(octets), dns.message.from_wire(octets)
+    assert parsed.whole == 3
+    assert parsed.edns is not None
+    parts = again.answer, again.authority, again.additional
+    for ours, theirs in zip((parsed.answer, parsed.authority, parsed.additional), parts, strict=True):
+        read = [(names.to_text(each.owner), each.rtype, each.ttl, set(each.rdatas)) for each in ours]
+        # An owner is in lower case, whatever it was sent in.
+        sent = [(str(each.name).lower(), each.rdtype, 300, {rdata.to_generic().data for rdata in each}) for each in theirs]
+        assert read == sent
+
+
+def signature(covered: int, number: int) -> bytes:
+    return struct.pack("!HBBIIIH", covered, 8, 2, 300, 2, 1, number) + b"\7example\0" + bytes([number])
+
+
+def test_signatures_stand_with_what_they_cover_and_others_by_themselves() -> None:
+    sigs = [(codes.A, 1), (codes.MX, 2), (codes.A, 3), (codes.TXT, 4)]
+    body = A_RECORD + b"".join(
+        b"\xc0\x0c\0\x2e\0\1" + struct.pack("!IH", 100 - number, len(signature(covered, number))) + signature(covered, number)
+        for covered, number in sigs
+    )
+    address, orphans = message.parse(reply((5, 0, 0), body)).answer
+    assert (address.rtype, address.ttl, address.sigs) == (codes.A, 300, (signature(codes.A, 1), signature(codes.A, 3)))
+    assert (orphans.rtype, orphans.ttl) == (codes.RRSIG, 96)
+    assert orphans.rdatas == (signature(codes.MX, 2), signature(codes.TXT, 4))
+
+
+def test_records_of_one_set_may_stand_apart_and_count_once() -> None:
+    other = A_RECORD[:-1] + b"\5"
+    parsed = message.parse(reply((4, 0, 0), A_RECORD + b"\xc0\x10" + A_RECORD[2:] + other + A_RECORD))
+    assert [rrset.rdatas for rrset in parsed.answer] == [(b"\1\2\3\4", b"\1\2\3\5"), (b"\1\2\3\4",)]
+
+
+@pytest.mark.parametrize(("pointers", "excessive"), [(3900, False), (4200, True)])
+def test_owners_that_are_pointers_count_against_the_budget(pointers: int, excessive: bool) -> None:
+    rest = b"\0\x0a\0\1\0\0\0\0\0\0"
+    written_out = (b"\1a" * 126 + b"\0" + rest) * 33
+    octets = crafted(written_out + (b"\xc0\x0c" + rest) * pointers, 33 + pointers)
+    assert 33 * 127 + 3900 < bounds.MESSAGE_NAME_BUDGET < 33 * 127 + 4200
+    with pytest.raises(message.Excessive) if excessive else contextlib.nullcontext():
+        assert message.parse(octets).whole == 3
+
+
 @given(st.binary(max_size=600))
 def test_random_octets_raise_nothing_but_malformed(data: bytes) -> None:
     try:
