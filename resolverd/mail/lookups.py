@@ -1,7 +1,7 @@
 """What checks ask and what comes back: the vocabulary between pure checks and the flow that does the asking."""
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from resolverd.failures import Unknown
 from resolverd.wire.names import Address, Name
@@ -90,3 +90,23 @@ LookupReply: TypeAlias = Records | Absent | Listed | Clear | Unknown | Skipped
 
 Replies: TypeAlias = Mapping[Question, LookupReply]
 """What has come back so far; a question that is not in it is still open."""
+
+
+class Gathered(dict[Question, LookupReply]):
+    """Replies to which others are added while none that is there changes, so that who reads them goes on where he was.
+
+    `evaluations`: how far those have come that read replies of the DNS alone, by what they evaluate.
+    """
+
+    __slots__ = ("evaluations",)
+
+    def __init__(self, replies: Replies, evaluations: dict[Hashable, Any] | None = None):
+        super().__init__(replies)
+        self.evaluations = {} if evaluations is None else evaluations
+
+    @classmethod
+    def with_lists(cls, replies: Replies, more: Mapping[ListLookup, ListReply]) -> "Gathered":
+        """The same with other replies of lists beside or in place of them."""
+        gathered = cls(replies, replies.evaluations if isinstance(replies, Gathered) else None)
+        gathered.update(more.items())
+        return gathered

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Action
-from resolverd.mail.lookups import Clear, Listed, ListLookup, LookupReply, Question, Replies
+from resolverd.mail.lookups import Clear, Gathered, Listed, ListLookup, ListReply, Question, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.policy.check import Check, judged, suppression
@@ -73,16 +73,16 @@ class EarlyDecision:
         findings = [finding for check in silent for finding in check.judge(self._attempt, {})]
         return any(finding.consequence is not None for finding in findings)
 
-    def _decide(self, replies: Replies, more: Mapping[Question, LookupReply]) -> Decision:
-        known = {**replies, **more}
+    def _decide(self, replies: Replies, more: Mapping[ListLookup, ListReply]) -> Decision:
+        known = Gathered.with_lists(replies, more)
         findings = [finding for check in self._checks for finding in judged(check, self._attempt, known)]
         return decide(self._attempt, findings, self._rules)
 
     def _blocks(self, question: Question) -> bool:
         return isinstance(question, ListLookup) and not self._lists[question.list_id].allows
 
-    def _best(self, replies: Replies, open_: Sequence[ListLookup]) -> dict[Question, LookupReply]:
-        best: dict[Question, LookupReply] = {}
+    def _best(self, replies: Replies, open_: Sequence[ListLookup]) -> dict[ListLookup, ListReply]:
+        best: dict[ListLookup, ListReply] = {}
         for lookup in open_:
             spec = self._lists[lookup.list_id]
             best[lookup] = _listed(spec, 3) if spec.allows else Clear(spec.id, _TTL)
@@ -94,7 +94,7 @@ class EarlyDecision:
             }
         return best
 
-    def _worst(self, lookup: ListLookup) -> LookupReply:
+    def _worst(self, lookup: ListLookup) -> ListReply:
         spec = self._lists[lookup.list_id]
         return Clear(spec.id, _TTL) if spec.allows else _listed(spec, 0)
 

@@ -19,6 +19,7 @@ from resolverd.mail.lookups import (
     SKIPPED,
     Absent,
     DnsReply,
+    Gathered,
     Listed,
     ListLookup,
     ListReply,
@@ -80,9 +81,8 @@ class LookupResults(NamedTuple):
 
     def changed(self, replies: Mapping[ListLookup, ListReply]) -> "LookupResults":
         """The same with other replies in place of some."""
-        merged: dict[Question, LookupReply] = {**self.replies}
-        merged.update({question: reply for question, reply in replies.items() if question in merged})
-        return self._replace(replies=merged)
+        known = {question: reply for question, reply in replies.items() if question in self.replies}
+        return self._replace(replies=Gathered.with_lists(self.replies, known), waited=True)
 
 
 def _at_once(question: Question) -> int:
@@ -127,7 +127,7 @@ async def run_lookups(
     Questions in flight when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
-    replies: dict[Question, LookupReply] = dict(known or {})
+    replies = Gathered(known or {})
     in_flight: dict[Question, asyncio.Task[LookupReply]] = {}
     failed: set[str] = set()
     failed_questions: set[Question] = set()

@@ -12,7 +12,7 @@
 Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
 """
 
-from resolverd.spf.evaluate import Progress, SpfOutcome, SpfSubject, check_host, follow
+from resolverd.spf.evaluate import Progress, SpfOutcome, SpfSubject, check_host, follow, progress
 from resolverd.spf.header import authentication_results, received_spf
 from resolverd.spf.identities import Identity, authorised, claims, subject_of
 from resolverd.spf.record import Result
@@ -28,6 +28,7 @@ __all__ = [
     "check_host",
     "claims",
     "follow",
+    "progress",
     "received_spf",
     "subject_of",
 ]

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, NoReturn
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.mail.domains import is_suffix
-from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Gathered, Records, Replies, Skipped
 from resolverd.spf import clientnames, macros
 from resolverd.spf.clientnames import SpfEvaluation, target_of
 from resolverd.spf.macros import MacroString
@@ -113,6 +113,46 @@ def follow(
             wanted = evaluation.send(reply if isinstance(reply, Records | Absent | Unknown) else Unknown(Why.FAILED))
     except StopIteration as end:
         return Progress(end.value, (), tuple(asked))
+
+
+def progress(subject: SpfSubject, replies: Replies, missing: DnsReply | None = None) -> Progress:
+    """How far the evaluation of a subject comes with these replies: as `follow`, but `Gathered` replies are read once."""
+    if not isinstance(replies, Gathered):
+        return follow(check_host(subject), replies, missing)
+    begun: _Begun | None = replies.evaluations.get(subject)
+    if begun is None:
+        begun = replies.evaluations[subject] = _Begun(check_host(subject))
+    come = begun.go_on(replies)
+    return follow(check_host(subject), replies, missing) if come.outcome is None and missing is not None else come
+
+
+class _Begun:
+    """An evaluation that goes on as replies come."""
+
+    __slots__ = ("_asked", "_evaluation", "_progress")
+
+    def __init__(self, evaluation: Generator[tuple[DnsLookup, ...], DnsReply, SpfOutcome]) -> None:
+        self._evaluation = evaluation
+        self._asked: dict[DnsLookup, None] = {}
+        self._progress: Progress | None = None
+
+    def go_on(self, replies: Replies) -> Progress:
+        """Read what has come since."""
+        come = self._progress
+        try:
+            if come is None:
+                come = self._progress = Progress(None, next(self._evaluation), ())
+            while come.outcome is None:
+                first = come.wanted[0]
+                reply = replies.get(first)
+                if reply is None or isinstance(reply, Skipped):
+                    break
+                self._asked[first] = None
+                wanted = self._evaluation.send(reply if isinstance(reply, Records | Absent | Unknown) else Unknown(Why.FAILED))
+                come = self._progress = Progress(None, wanted, tuple(self._asked))
+        except StopIteration as end:
+            come = self._progress = Progress(end.value, (), tuple(self._asked))
+        return come
 
 
 class _Stop(Exception):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from resolverd.mail.domains import canonical
 from resolverd.mail.lookups import Replies
 from resolverd.mail.request import Attempt
-from resolverd.spf.evaluate import SpfSubject, check_host, follow
+from resolverd.spf.evaluate import SpfSubject, progress
 from resolverd.spf.record import Result
 from resolverd.wire.alabels import in_ascii
 
@@ -40,7 +40,7 @@ def authorised(attempt: Attempt, replies: Replies) -> str:
     if attempt.client_address is None:
         return ""
     for _, subject in claims(attempt, helo=False):
-        outcome = follow(check_host(subject), replies).outcome
+        outcome = progress(subject, replies).outcome
         if outcome is not None and outcome.result is Result.PASS and not outcome.worthless:
             return subject.domain
     return ""

@@ -26,9 +26,8 @@ from resolverd.spf import (
     SpfOutcome,
     SpfSubject,
     authentication_results,
-    check_host,
     claims,
-    follow,
+    progress,
     received_spf,
     subject_of,
 )
@@ -156,7 +155,7 @@ class Spf(Check):
         null_sender = attempt.has_sender and not attempt.sender
         for identity, subject in claims(attempt, self.hostname, helo=self.options.helo):
             code = "spf" if null_sender or identity is Identity.MAILFROM else "spf_helo"
-            yield _Claim(identity, code, subject, follow(check_host(subject), replies, missing))
+            yield _Claim(identity, code, subject, progress(subject, replies, missing))
 
     def _macros(self, attempt: Attempt, replies: Replies) -> frozenset[str]:
         """Those of `SpfOutcome.macros` that something of all that is evaluated has."""
@@ -169,7 +168,7 @@ class Spf(Check):
     def _forwarders(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[Progress]:
         for domain in self.options.domain_allow:
             subject = subject_of(attempt, domain, f"postmaster@{domain}", self.hostname)
-            yield follow(check_host(subject), replies, missing)
+            yield progress(subject, replies, missing)
 
     def _finding(self, attempt: Attempt, claim: _Claim, outcome: SpfOutcome, replies: Replies) -> Finding:
         seen = evidence(replies, claim.progress.asked)

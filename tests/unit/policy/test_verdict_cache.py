@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 from ipaddress import ip_address, ip_network
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -282,6 +283,70 @@ class Cached(RuleBasedStateMachine):
 
 TestCached = Cached.TestCase
 TestCached.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+
+
+# -- what a verdict rests on, each by itself
+
+
+@pytest.fixture
+def pair():
+    """Verdicts of both services, over records that last for an hour, and listings for a minute."""
+    machine = Cached()
+    machine.begin(preset="tutorial")
+    for text in RECORDS:
+        machine.record_changes(text=text, number=0, ttl=3600)
+    machine.flush()
+    yield machine
+    machine.teardown()
+
+
+def come(pair, recipients=RECIPIENTS[:1], **who):
+    who = {"client": CLIENTS[0], "name": "", "helo": HELOS[0], "senders": SENDERS[:1], **who}
+    pair.others_come(recipients=recipients, **who)
+    pair.verdicts_are_the_same()
+
+
+def test_an_override_for_one_recipient_is_for_no_other(pair):
+    pair.override(action="deny", subject=CLIENTS[0], recipient="ann@example.org", lasts=0)
+    come(pair, recipients=RECIPIENTS[:2])
+
+
+def test_an_override_ends(pair):
+    pair.override(action="deny", subject=CLIENTS[0], recipient="", lasts=30)
+    come(pair)
+    pair.time_goes_by(seconds=40)
+    pair.verdicts_are_the_same()
+
+
+def test_the_time_in_an_explanation_is_now(pair):
+    pair.record_changes(text="example.com TXT", number=4, ttl=3600)
+    pair.record_changes(text="why.test TXT", number=2, ttl=3600)
+    pair.flush()
+    come(pair)
+    pair.time_goes_by(seconds=1)
+    pair.verdicts_are_the_same()
+
+
+def test_a_listing_counts_when_it_is_learnt(pair):
+    pair.listing_changes(question=LISTINGS[0], weight=0, ttl=30)
+    pair.flush()
+    come(pair)
+    pair.listing_changes(question=LISTINGS[0], weight=6, ttl=30)
+    pair.time_goes_by(seconds=40)
+    pair.verdicts_are_the_same()
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after", "helo"),
+    [("mail.example.com A", 0, 2, HELOS[0]), ("helo.example.net A", 1, 0, HELOS[1])],
+)
+def test_a_record_counts_when_it_is_learnt(pair, text, before, after, helo):
+    pair.record_changes(text=text, number=before, ttl=30)
+    pair.flush()
+    come(pair, helo=helo)
+    pair.record_changes(text=text, number=after, ttl=30)
+    pair.time_goes_by(seconds=40)
+    pair.verdicts_are_the_same()
 
 
 # -- bounds
