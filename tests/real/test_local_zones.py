@@ -282,6 +282,7 @@ def zones(lab: Lab) -> Iterator[Path]:
     folder.mkdir()
     for name, text in files.items():
         (folder / name).write_text(text)
+    ours.ready = lambda: answers_dns(lab.mail, OURS, "names.lists.org")
     with lab.running(ours, rbldnsd(lab.mail, files)):
         yield folder
 

@@ -250,9 +250,10 @@ LONG = ".".join(["x" * 60] * 3)
     ([f"$SOA 60 {LONG}.a {LONG}.b 1 2 3 4 5", "x.com"], "list.example", from_text(f"{LONG}.list.example")),
     ([SOA, ".x.com"], "x.com", from_text("x.com.x.com")),
     ([SOA, ".x.com"], "list.example", b"\x05www\x01x" + from_text("x.com.list.example")),
+    ([SOA, "x.com", "*.x.com :3"], "list.example", from_text("www.x.com.list.example")),
     ([SOA, "x.com"], "list.example", b"\xc0\x0c" + from_text("list.example")),
     ([SOA, "x.com"], "list.example", b"\x01x\x00" + from_text("list.example")),
-], ids=["SOA's server", "longest", "too long", "long SOA", "its own name", "no labels", "pointer", "two names"])  # fmt: skip
+], ids=["server", "longest", "too long", "long SOA", "its own name", "no labels", "below", "pointer", "two names"])  # fmt: skip
 def test_names_that_are_not_as_they_look(own: Own, answerer: Answerer, lines: list[str], origin: str, name: Name) -> None:
     own.table = LocalZones([LocalZone(from_text(origin), None, [read("dnset", *lines)])])
     length = len(name) - len(from_text(origin)) - 1

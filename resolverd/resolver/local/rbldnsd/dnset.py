@@ -43,7 +43,7 @@ class DnSet(Dataset):
         while (following := 1 + name[0]) < len(name) and 1 < following <= 1 + MAX_LABEL:
             name = name[following:]
             at = find(name)
-            if at >= 0 and packed[at] & _BELOW:
+            if at >= 0 and (packed[at] & _BELOW or at in more):
                 return packed[at] >> _FLAGS if at not in more else UNDECIDED
         return EXCLUDED if 1 < following == len(name) <= 1 + MAX_LABEL else UNDECIDED
 
