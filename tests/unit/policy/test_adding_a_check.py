@@ -200,22 +200,45 @@ def test_configuration_shows_it(tree: Path) -> None:
     assert SHOWN in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("oddd = true", "checks.parity.oddd: unknown key; the nearest valid one is checks.parity.odd"),
-        ('style = "plane"', "checks.parity.style: 'plane' is none of plain, fancy"),
-        ('style = "fancy"', "checks.parity.fancy: is missing"),
-        ('networks = ["192.0.2.1/24"]', "checks.parity.networks[0]: '192.0.2.1/24' has host bits set"),
-        ('domains = ["com"]', "checks.parity.domains[0]: 'com' is no domain that has hosts"),
-        ('fancy = "sing"', "checks.parity.fancy: 'sing' is none of"),
-    ],
-)
-def test_its_faults_are_told_with_all_others(tree: Path, tmp_path: Path, line: str, said: str) -> None:
-    (tmp_path / "config.toml").write_text(f"[checks.parity]\n{line}\n")
-    done = run(tree, "-c", str(tmp_path / "config.toml"), "config", "check")
-    assert done.returncode == 78
-    assert said in done.stderr + done.stdout
+FAULTY = {
+    "oddd = true": "checks.parity.oddd: unknown key; the nearest valid one is checks.parity.odd",
+    'style = "plane"': "checks.parity.style: 'plane' is none of plain, fancy",
+    'style = "fancy"': "checks.parity.fancy: is missing",
+    'networks = ["192.0.2.1/24"]': "checks.parity.networks[0]: '192.0.2.1/24' has host bits set",
+    'domains = ["com"]': "checks.parity.domains[0]: 'com' is no domain that has hosts",
+    'fancy = "sing"': "checks.parity.fancy: 'sing' is none of",
+}
+ONE_AFTER_ANOTHER = """
+import sys
+from resolverd.cli import main
+for file in sys.argv[1:]:
+    sys.argv[:] = ["resolverd", "-c", file, "config", "check"]
+    try:
+        main()
+    except SystemExit as ended:
+        print(f"\\n== {ended.code}", flush=True)
+"""
+"""`resolverd config check` for each file, in one process: starting takes longer than checking."""
+
+
+@pytest.fixture(scope="module")
+def told(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, int]]:
+    """For each faulty line what is said, and the status."""
+    folder = tmp_path_factory.mktemp("faulty")
+    files = [folder / f"{number}.toml" for number in range(len(FAULTY))]
+    for file, line in zip(files, FAULTY, strict=True):
+        file.write_text(f"[checks.parity]\n{line}\n")
+    command = [sys.executable, "-c", ONE_AFTER_ANOTHER, *map(str, files)]
+    done = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=True)
+    parts = re.findall(r"(.*?)\n== (\d+)\n", done.stdout, flags=re.DOTALL)
+    return {line: (said, int(status)) for line, (said, status) in zip(FAULTY, parts, strict=True)}
+
+
+@pytest.mark.parametrize(("line", "expected"), FAULTY.items())
+def test_its_faults_are_told_with_all_others(told: dict[str, tuple[str, int]], line: str, expected: str) -> None:
+    said, status = told[line]
+    assert status == 78
+    assert expected in said
 
 
 def test_verdict_and_json_have_its_findings(tree: Path) -> None:
