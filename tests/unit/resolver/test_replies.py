@@ -13,6 +13,9 @@ from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
+from resolverd.resolver.local.rbldnsd.dataset import UNDECIDED
+from resolverd.resolver.local.rbldnsd.key import lookup_key
+from resolverd.resolver.local.rbldnsd.reader import EXCLUDED
 from resolverd.resolver.local.replies import LocalReplies
 from resolverd.resolver.local.table import LocalZones
 from resolverd.wire import codes, render
@@ -268,3 +271,24 @@ def test_mapped_addresses_are_left_to_those_who_read(own: Own, answerer: Answere
     name = reversed_address(IPv6Address("::ffff:1.2.3.4"))[:-1] + from_text("list.example")
     assert as_read(answerer, packet(name))[3] & 15 == codes.NOERROR
     assert answerer.reply(packet(name)) is None
+
+
+FEW = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3).map(".".join)
+
+
+@given(
+    st.lists(st.tuples(EXCLUSION, st.sampled_from(["", ".", "*."]), FEW, st.sampled_from(["", " :3"])), min_size=1, max_size=8),
+    st.lists(FEW, min_size=1, max_size=15),
+)
+def test_the_number_of_a_name_is_what_find_finds(entries: list[tuple[str, ...]], names: list[str]) -> None:
+    dataset, origin = read("dnset", *map("".join, entries)), from_text("list.example")
+    for each in names:
+        name = from_text(f"{each}.list.example")
+        key = lookup_key(name, origin, has_ip4=False)
+        number, listing = dataset.number_of(key.name), dataset.find(key)
+        if number == EXCLUDED:
+            assert listing is None
+            assert not dataset.is_above(key)
+        elif number != UNDECIDED:
+            assert listing is not None
+            assert listing.numbers == (number,)
