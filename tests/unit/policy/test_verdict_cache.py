@@ -336,6 +336,14 @@ def test_a_listing_counts_when_it_is_learnt(pair):
     pair.verdicts_are_the_same()
 
 
+def test_a_listing_is_reverified_before_each_refusal(pair):
+    pair.listing_changes(question=LISTINGS[0], weight=6, ttl=3600)
+    pair.flush()
+    come(pair)
+    pair.doubts()
+    pair.verdicts_are_the_same()
+
+
 @pytest.mark.parametrize(
     ("text", "before", "after", "helo"),
     [("mail.example.com A", 0, 2, HELOS[0]), ("helo.example.net A", 1, 0, HELOS[1])],
