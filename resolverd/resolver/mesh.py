@@ -487,18 +487,14 @@ class Mesh:
     def _ended(self, query: InFlight, run: Run) -> None:
         answer: Answer = run.result
         if run.error is not None:
-            logs.bug(
-                log,
-                self._counters,
-                "recursion",
-                "recursion for %s %s failed",
-                self._redactor.text(query.name),
-                codes.type_text(query.rtype),
-                error=run.error,
-                private=self._redactor.is_private(query.name),
-            )
+            self._bug(query, "recursion for %s %s failed", run.error)
             answer = servfail(codes.EDE_OTHER, "internal error")
         self._finish(query, self._noted(query, answer))
+
+    def _bug(self, query: InFlight, text: str, error: Exception) -> None:
+        name = self._redactor.text(query.name)
+        private = self._redactor.is_private(query.name)
+        logs.bug(log, self._counters, "recursion", text, name, codes.type_text(query.rtype), error=error, private=private)
 
     def _finish(self, query: InFlight, answer: Answer) -> None:
         """It is no longer in flight, and its clients have their answer."""
@@ -513,7 +509,10 @@ class Mesh:
         query.answer = answer
         clients, query.clients = query.clients, {}
         for client in clients:
-            client.answered(answer)
+            try:
+                client.answered(answer)
+            except Exception as error:  # whoever else waits has his answer all the same
+                self._bug(query, "answering a client of %s %s failed", error)
 
     def _noted(self, query: InFlight, answer: Answer) -> Answer:
         """Count what a recursion has come to, and remember a failure."""

@@ -15,6 +15,7 @@ from resolverd.resolver.iterator.budget import QueryBudget, exchange
 from resolverd.resolver.mesh import Timeouts
 from resolverd.values import replace
 from resolverd.wire import codes
+from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Failed, First, Server, Transport
 from resolverd.wire.names import ROOT, from_text
 
@@ -343,6 +344,22 @@ async def test_a_bug_is_a_servfail_with_a_traceback(tmp_path: Path, caplog: pyte
     del net.exchange  # type: ignore[method-assign]
     await asyncio.sleep(bounds.FAILURE_TTL)
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
+
+
+@virtual
+async def test_a_bug_in_answering_one_client_takes_no_other_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    net = Net()
+    shop(net)
+    resolver, answers = ScriptedResolver(net, tmp_path), list[object]()
+
+    def broken(answer: object) -> None:
+        raise ZeroDivisionError
+
+    for done in (broken, answers.append):
+        assert not isinstance(resolver.parts.mesh.ask(WWW, codes.A, done), Answer)
+    await resolver.settle()
+    assert [answer.final(codes.A) is not None for answer in answers if isinstance(answer, Answer)] == [True]
+    assert "ZeroDivisionError" in caplog.text
 
 
 @virtual
