@@ -19,15 +19,16 @@ The map. Imports point down only; import-linter holds that (``pyproject.toml``),
     net  state   the internet's sockets · what is kept
     mail         values of the mail side: attempt, lookups, findings
     wire         values of the DNS: names, rdata, messages
-    logs  log_writer  metrics  bounds  failures  generation  clock  durations  values
+    logs  log_writer  metrics  bounds  failures  generation  clock  deadlines  durations  values
 
 Two paths run through it::
 
     a packet                                        an attempt
       servers.dns.udp, tcp                            servers.policy.server, servers.http.routes.verdict
-      wire.peek               what is asked           mail.request            what is known of it
-      resolver.cache.packets  known? patch, send      policy.service          the order of things
-      zones.answer            whose name is it?         policy.evaluate         the checks, side by side
+      resolver.cache.packets  known? patch, send      mail.request            what is known of it
+      resolver.local.replies  an own list's? send     policy.service          the order of things
+      wire.peek               what is asked             policy.verdict_cache    known of mail like this?
+      zones.answer            whose name is it?         policy.evaluate         else the checks, side by side
         zones.lists           made of lists: ─────▶       policy.checks           what to ask, what it means
           zones.dnsbl_zone                                dnsbl.engine            the lists, within quota and deadline
         resolver.answer       local or cached ◀────       resolver.answer         names

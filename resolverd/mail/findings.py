@@ -64,7 +64,7 @@ class SmtpReply(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """One question asked and what came back, in words; `age` in seconds where it came from a cache."""
+    """One question asked and what came back, in words; `age` in seconds where it came from a cache, when the checks asked it."""
 
     asked: str
     answered: str

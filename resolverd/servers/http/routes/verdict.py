@@ -92,7 +92,7 @@ class RecordedAttributes(Attributes, kw_only=True):
 
 
 class Evidence(msgspec.Struct):
-    """One question asked and what came back; `age` in seconds where it came from a cache."""
+    """One question asked and what came back; `age` in seconds where it came from a cache, when the checks asked it."""
 
     asked: str
     answered: str
