@@ -19,6 +19,7 @@ from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.metrics import Counters
 from resolverd.state.base import UNREAD, Store
+from resolverd.values import replace
 
 T = TypeVar("T")
 
@@ -311,7 +312,7 @@ def _unmapped(attempt: Attempt) -> Attempt:
     address = attempt.client_address
     if address is None or (plain := unmapped(address)) is address:
         return attempt
-    return attempt._replace(client_address=plain)
+    return replace(attempt, client_address=plain)
 
 
 def _skipped(reason: str) -> GreylistOutcome:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from resolverd.mail.request import Attempt
+from resolverd.values import Value
 from resolverd.wire.names import Address
 
 POSTPONED: Final = "Message deferred"
@@ -149,7 +150,7 @@ class Finding(NamedTuple):
     header: HeaderField | None = None
 
 
-class GreylistOutcome(NamedTuple):
+class GreylistOutcome(Value, frozen=True, array_like=True):
     """What greylisting did: `state` new, early-retry, passed (first success), known, allowed (the client), or skipped.
 
     `missing`: seconds still to wait; `delayed`: seconds the sender was held up, on `passed`; `reason`: Postgrey's word
@@ -171,7 +172,7 @@ class WhatIf(NamedTuple):
     text: str
 
 
-class Verdict(NamedTuple):
+class Verdict(Value, frozen=True):
     """The outcome of one attempt, with everything that led to it.
 
     `reply` is the refusal to be said, ``; LINK; ref ID`` included, or None. `header` is the one header due with *this*

@@ -1,11 +1,10 @@
 """One delivery attempt as a mail server describes it, in Postfix's own attribute names (SMTPD_POLICY_README)."""
 
-from typing import NamedTuple
-
+from resolverd.values import Value
 from resolverd.wire.names import Address
 
 
-class Attempt(NamedTuple):
+class Attempt(Value, frozen=True):
     """What is known of an attempt before anybody is asked.
 
     Empty string: not given. `client_name` is Postfix's verified name, `reverse_client_name` its unverified PTR; both are

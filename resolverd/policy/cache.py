@@ -12,6 +12,7 @@ from resolverd.mail.findings import Finding
 from resolverd.mail.request import Attempt
 from resolverd.policy.lookup_budget import LookupBudgets
 from resolverd.policy.lookups import LookupResults
+from resolverd.values import replace
 
 MAX_AGE: Final = 60.0
 """Seconds for which what came back stands for the client: its recipients follow one another, lists change meanwhile."""
@@ -71,4 +72,4 @@ class TransactionCache:
 
 def _message(attempt: Attempt) -> Attempt:
     """What an attempt has in common with those for the other recipients; also what checks look at, for instances may meet."""
-    return attempt._replace(recipient="", recipient_count=0, queue_id="", size=0, at=0)
+    return replace(attempt, recipient="", recipient_count=0, queue_id="", size=0, at=0)

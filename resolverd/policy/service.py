@@ -51,6 +51,7 @@ from resolverd.policy.verdict import (
 )
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.ports import Resolver
+from resolverd.values import replace
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ class PolicyService:
 
     async def _evaluated(self, attempt: Attempt, started: float, record: bool) -> Verdict:
         """Steps 3 to 8."""
-        attempt = attempt._replace(at=int(self._clock.wall()))
+        attempt = replace(attempt, at=int(self._clock.wall()))
         deadline = started + self._rules.deadline
         evaluation = await self._evaluator.evaluate(attempt, deadline, record=record)
         await evaluation.reverify()
@@ -270,7 +271,7 @@ class PolicyService:
         decision = assessment.decision
         try:
             return self._greylister.try_consider(
-                attempt if assessment.name in ("", attempt.client_name) else attempt._replace(client_name=assessment.name),
+                attempt if assessment.name in ("", attempt.client_name) else replace(attempt, client_name=assessment.name),
                 record=True,
                 suspicious=decision.suspicious,
                 score=decision.score,
@@ -290,7 +291,7 @@ class PolicyService:
         try:
             async with asyncio.timeout(patience):
                 if name := await evaluation.find_name():
-                    attempt = attempt._replace(client_name=name)
+                    attempt = replace(attempt, client_name=name)
                 return await self._greylister.consider(
                     attempt,
                     record=record,
@@ -349,4 +350,4 @@ def _plain(attempt: Attempt) -> Attempt:
     plain = None if address is None else unmapped(address)
     if plain is address and message == attempt.instance:
         return attempt
-    return attempt._replace(client_address=plain, instance=message)
+    return replace(attempt, client_address=plain, instance=message)

@@ -273,7 +273,11 @@ class VerdictStore:
 def encode(verdict: Verdict, at: float, findings: msgspec.Raw | None = None) -> bytes:
     """The octets of a verdict given at a wall second; `findings`: those of its findings, where they are there already."""
     client = verdict.client.packed if verdict.client is not None else b""
-    fields = (*verdict[:4], encode_findings(verdict.findings) if findings is None else findings, *verdict[5:11], client, at)
+    fields = (
+        verdict.id, verdict.action, verdict.score, verdict.reason,
+        encode_findings(verdict.findings) if findings is None else findings,
+        verdict.reply, verdict.greylist, verdict.header, verdict.partial, verdict.ms, verdict.what_if, client, at,
+    )  # fmt: skip
     try:
         return _VERSION + _encode(fields)
     except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it

@@ -8,6 +8,7 @@ from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import points
 from resolverd.policy.verdict import WAITING, Decision, VerdictRules, decide
+from resolverd.values import replace
 
 
 class WhatIfs(NamedTuple):
@@ -53,7 +54,7 @@ def what_ifs(
 def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, decision: Decision) -> list[WhatIf]:
     if not (attempt.recipient and matches_recipient(attempt.recipient, rules.exempt_recipients)):
         return []
-    changed = decide(attempt._replace(recipient=""), findings, rules)
+    changed = decide(replace(attempt, recipient=""), findings, rules)
     said = f"to a recipient who is not exempt: {changed.action}"
     return [WhatIf((), changed.action, said)] if _differs(changed, decision) else []
 

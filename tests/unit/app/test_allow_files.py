@@ -12,6 +12,7 @@ from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.config.files import parse
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.request import Attempt
+from resolverd.values import replace
 from tests.running import Running
 
 SETTINGS = '[greylist]\nallow_clients = ["clients"]\nallow_recipients = ["recipients", "recipients.local"]\n'
@@ -70,7 +71,7 @@ def test_a_file_that_is_gone_costs_only_itself_and_keeps_what_was_read(folder: P
     for before, held in ((None, ""), (first, "client whitelist")):
         found = read(folder, before)
         assert found.allowed.reason(client("a.example")) == held
-        assert found.allowed.reason(client("x")._replace(recipient="nobody@example.net")) == "recipient whitelist"
+        assert found.allowed.reason(replace(client("x"), recipient="nobody@example.net")) == "recipient whitelist"
         (fault,) = found.faults
         assert ("counts on" if held else "nothing in it counts") in str(fault)
 

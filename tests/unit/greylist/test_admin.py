@@ -25,6 +25,7 @@ from resolverd.servers.http.dump_format import BadLine
 from resolverd.state import dump as archive
 from resolverd.state.dump import Loaded, Stored
 from resolverd.state.memory import MemoryStore
+from resolverd.values import replace
 
 RULES = GreylistRules(key="organisation")
 BOB = Attempt(ip_address("192.0.2.7"), sender="bob@example.com", recipient="anna@example.org")
@@ -100,7 +101,7 @@ async def test_senders_are_shown_and_forgotten() -> None:
 async def test_pages_go_on_where_the_last_one_ended() -> None:
     desk = Desk()
     for number in range(25):
-        await desk.see(BOB._replace(recipient=f"r{number}@example.org"), times=2)
+        await desk.see(replace(BOB, recipient=f"r{number}@example.org"), times=2)
     found, start = [], None
     while True:
         page = await desk.book.find(RecordFilter(), start=start, limit=4)
@@ -116,9 +117,9 @@ async def test_who_is_allowed_waits_no_more() -> None:
     desk = Desk()
     assert (await desk.book.allow(ip_address("192.0.2.7"), "bob@example.com", "anna@example.org")).state == "passed"
     assert await desk.see(BOB) == "known"
-    assert await desk.see(BOB._replace(sender="other@example.com")) == "new"
+    assert await desk.see(replace(BOB, sender="other@example.com")) == "new"
     assert (await desk.book.allow(ip_address("192.0.2.7"))).state == "allowed"
-    assert await desk.see(BOB._replace(sender="another@example.com")) == "allowed"
+    assert await desk.see(replace(BOB, sender="another@example.com")) == "allowed"
     assert await desk.see(CAROL) == "new"
     desk.clock.set_wall(desk.clock.wall() + 36 * DAY)
     assert await desk.see(BOB) == "new"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from resolverd.greylist.allow_files import Allowed, read_clients, read_recipients
 from resolverd.mail.request import Attempt
+from resolverd.values import replace
 from tests.work import allow_file, steps_of
 
 
@@ -167,8 +168,8 @@ def test_both_kinds_in_postgreys_words() -> None:
     allowed = Allowed(read_clients("example.com")[0], read_recipients("postmaster@")[0])
     mail = Attempt(ip_address("192.0.2.1"), client_name="mx.example.com", recipient="postmaster@example.org")
     assert allowed.reason(mail) == "client whitelist"
-    assert allowed.reason(mail._replace(client_name="unknown")) == "recipient whitelist"
-    assert allowed.reason(mail._replace(client_name="", recipient="bob@example.org")) == ""
+    assert allowed.reason(replace(mail, client_name="unknown")) == "recipient whitelist"
+    assert allowed.reason(replace(mail, client_name="", recipient="bob@example.org")) == ""
     assert Allowed().reason(mail) == ""
 
 

@@ -21,6 +21,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.state.base import UNREAD
 from resolverd.state.memory import MemoryStore
+from resolverd.values import replace
 
 MAIL = Attempt(
     client_address=ip_address("198.51.100.7"),
@@ -107,10 +108,10 @@ async def test_the_second_mx_of_one_host_takes_it_at_once() -> None:
 @virtual
 async def test_neighbours_and_levelled_senders_share_a_triplet() -> None:
     desk = Desk()
-    await desk.consider(MAIL._replace(sender="list-1234+bob@Example.com"))
+    await desk.consider(replace(MAIL, sender="list-1234+bob@Example.com"))
     desk.later(300)
-    assert await desk.state(MAIL._replace(sender="list-77@example.com", client_address=ip_address("198.51.100.200"))) == "passed"
-    assert await desk.state(MAIL._replace(sender="list-77@example.com", client_address=ip_address("198.51.101.7"))) == "new"
+    assert await desk.state(replace(MAIL, sender="list-77@example.com", client_address=ip_address("198.51.100.200"))) == "passed"
+    assert await desk.state(replace(MAIL, sender="list-77@example.com", client_address=ip_address("198.51.101.7"))) == "new"
 
 
 @virtual
@@ -118,12 +119,12 @@ async def test_one_host_over_both_kinds_of_socket_is_one_client() -> None:
     desk = Desk()
     await desk.consider()
     desk.later(300)
-    assert await desk.state(MAIL._replace(client_address=ip_address("::ffff:198.51.100.7"))) == "passed"
+    assert await desk.state(replace(MAIL, client_address=ip_address("::ffff:198.51.100.7"))) == "passed"
 
 
 async def pass_triplets(desk: Desk, count: int, apart: float) -> None:
     for number in range(count):
-        attempt = MAIL._replace(recipient=f"{'abcdefghij'[number]}@example.org")
+        attempt = replace(MAIL, recipient=f"{'abcdefghij'[number]}@example.org")
         assert await desk.state(attempt) == "new"
         desk.later(300)
         assert await desk.state(attempt) == "passed"
@@ -136,7 +137,7 @@ async def test_a_client_that_passed_often_enough_is_let_through(caplog: pytest.L
     desk = Desk()
     await pass_triplets(desk, 5, HOUR)
     assert await desk.consider() == GreylistOutcome("allowed", reason="client AWL")
-    assert await desk.state(MAIL._replace(client_address=ip_address("198.51.100.8"))) == "new"
+    assert await desk.state(replace(MAIL, client_address=ip_address("198.51.100.8"))) == "new"
     assert caplog.messages == ["whitelisted: mx.example.com[198.51.100.7]"]
     for _ in range(3):
         desk.later(34 * DAY)
@@ -229,7 +230,7 @@ async def test_asking_changes_nothing(rules: dict[str, object]) -> None:
 @virtual
 async def test_skipped(change: dict[str, object], rules: dict[str, object], suspicious: bool, reason: str) -> None:
     desk = Desk(**rules)
-    attempt = MAIL._replace(**change)  # type: ignore[arg-type]
+    attempt = replace(MAIL, **change)  # type: ignore[arg-type]
     assert await desk.consider(attempt, suspicious=suspicious) == GreylistOutcome("skipped", reason=reason)
     assert await desk.everything() == []
 
@@ -241,7 +242,7 @@ async def test_skipped(change: dict[str, object], rules: dict[str, object], susp
 @virtual
 async def test_not_skipped(change: dict[str, object], rules: dict[str, object], suspicious: bool) -> None:
     desk = Desk(**rules)
-    attempt = MAIL._replace(**change)  # type: ignore[arg-type]
+    attempt = replace(MAIL, **change)  # type: ignore[arg-type]
     assert (await desk.consider(attempt, suspicious=suspicious)).state == "new"
 
 
@@ -249,7 +250,7 @@ async def test_not_skipped(change: dict[str, object], rules: dict[str, object], 
 async def test_attempts_side_by_side_lose_nothing() -> None:
     """Five triplets of a client pass in one moment: one pass is counted; and one triplet passes for the first time once."""
     desk = Desk(SlowStore())
-    attempts = [MAIL._replace(recipient=f"{name}@example.org") for name in "abcde"]
+    attempts = [replace(MAIL, recipient=f"{name}@example.org") for name in "abcde"]
     assert {outcome.state for outcome in await asyncio.gather(*map(desk.consider, attempts * 4))} == {"new"}
     desk.later(300)
     outcomes = await asyncio.gather(*map(desk.consider, attempts * 4))
@@ -321,7 +322,7 @@ async def test_who_is_overtaken_again_and_again_passes_as_without_a_store() -> N
 @virtual
 async def test_clients_of_one_network_side_by_side() -> None:
     desk = Desk(SlowStore())
-    attempts = [MAIL._replace(client_address=ip_address(f"198.51.100.{n}")) for n in range(20)]
+    attempts = [replace(MAIL, client_address=ip_address(f"198.51.100.{n}")) for n in range(20)]
     await asyncio.gather(*map(desk.consider, attempts))
     desk.later(300)
     outcomes = await asyncio.gather(*map(desk.consider, attempts))
@@ -401,7 +402,7 @@ async def test_a_jumping_clock_costs_one_delay_at_the_most(jump: float, tries: i
 async def test_log_stays_one_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     desk = Desk(auto_allow_after=1)
-    attempt = MAIL._replace(client_name="evil\naction=OK")
+    attempt = replace(MAIL, client_name="evil\naction=OK")
     await desk.consider(attempt)
     desk.later(300)
     assert await desk.state(attempt) == "passed"
@@ -429,7 +430,7 @@ class Office(Desk):
         super().__init__(key=key, **rules)
 
     async def from_host(self, number: int, proof: VerifiedDomains, attempt: Attempt = MAIL, **more: object) -> str:
-        host = attempt._replace(client_address=ip_address(f"198.51.{number}.25"))
+        host = replace(attempt, client_address=ip_address(f"198.51.{number}.25"))
         return (await self.greylister.consider(host, record=True, suspicious=True, verify=lambda: proof, **more)).state  # type: ignore[arg-type]
 
 
@@ -453,7 +454,7 @@ async def test_a_pool_passes_at_its_first_retry_from_any_host() -> None:
 async def test_by_network_no_proof_counts() -> None:
     desk = Desk(key="network")
     for number in (1, 2):
-        host = MAIL._replace(client_address=ip_address(f"198.51.{number}.25"))
+        host = replace(MAIL, client_address=ip_address(f"198.51.{number}.25"))
         outcome = await desk.greylister.consider(host, record=True, suspicious=True, verify=lambda number=number: named(number))
         assert outcome.state == "new"
         desk.later(300)
@@ -466,7 +467,7 @@ async def test_by_default_a_message_retried_from_fifteen_networks_passes_at_its_
     for rules, tries in (({}, 2), ({"key": "network"}, 16)):
         desk, count = Desk(**rules), 0
         for count in range(1, 20):
-            host = MAIL._replace(client_address=ip_address(f"198.51.{count % 15}.25"))
+            host = replace(MAIL, client_address=ip_address(f"198.51.{count % 15}.25"))
             outcome = await desk.greylister.consider(host, record=True, suspicious=True, verify=lambda: named(1))
             if outcome.state == "passed":
                 break
@@ -495,7 +496,7 @@ SHIPPED = ShippedList(frozenset({"out.provider.example.com"}), frozenset({"examp
 async def test_the_shipped_list_holds_whom_it_is_proved_of(proof: VerifiedDomains, state: str) -> None:
     desk = Desk()
     desk.greylister = Greylister(desk.store, desk.clock, GreylistRules(), desk.counters, shipped=SHIPPED)
-    liar = MAIL._replace(helo_name="mail-1.out.provider.example.com", sender="joe@example.org")
+    liar = replace(MAIL, helo_name="mail-1.out.provider.example.com", sender="joe@example.org")
     outcome = await desk.greylister.consider(liar, record=True, suspicious=True, verify=lambda: proof)
     assert outcome.state == state
     if state == "allowed":
@@ -536,7 +537,7 @@ async def test_an_old_friend_stays_one_when_the_key_changes() -> None:
         desk.later(300)
     office = Office()
     office.greylister._store = desk.store
-    other = MAIL._replace(client_address=ip_address("203.0.113.1"))
+    other = replace(MAIL, client_address=ip_address("203.0.113.1"))
     assert (await office.greylister.consider(other, record=True, suspicious=True, verify=lambda: named(1))).state == "new"
     assert (await office.greylister.consider(MAIL, record=True, suspicious=True, verify=lambda: named(2))).state == "known"
 
@@ -555,16 +556,16 @@ async def test_senders_of_an_organisation_are_learnt() -> None:
     """Codes and login links: each to somebody new, each time from another host."""
     desk = Office()
     for hour in range(5):
-        code = MAIL._replace(sender=f"code-{hour}x@accounts.example.com", recipient=f"user{hour}@example.org")
+        code = replace(MAIL, sender=f"code-{hour}x@accounts.example.com", recipient=f"user{hour}@example.org")
         assert await desk.from_host(2 * hour, named(1), code) == "new"
         desk.later(300)
         assert await desk.from_host(2 * hour + 1, named(2), code) == "passed"
         desk.later(HOUR)
-    urgent = MAIL._replace(sender="code-y@accounts.example.com", recipient="new@example.org")
+    urgent = replace(MAIL, sender="code-y@accounts.example.com", recipient="new@example.org")
     assert await desk.from_host(99, named(9), urgent) == "allowed"
     assert desk.counters.get("greylist_allowed", by="sender_AWL") == 1
     # others of this organisation, and this sender from elsewhere, are strangers as before
-    assert await desk.from_host(99, named(9), urgent._replace(sender="code-y@other.example.com")) == "new"
+    assert await desk.from_host(99, named(9), replace(urgent, sender="code-y@other.example.com")) == "new"
     assert await desk.from_host(99, VerifiedDomains(hostname="mail.elsewhere.example.net"), urgent) == "new"
     assert await desk.from_host(99, VerifiedDomains(), urgent) == "new"
     desk.later(36 * DAY)
@@ -575,10 +576,10 @@ async def test_senders_of_an_organisation_are_learnt() -> None:
 async def test_by_network_senders_are_learnt_from_spf_alone() -> None:
     """Whoever has a hostname at all belongs to some organisation; to answer for a sender takes the sender's own record."""
     desk = Office("network")
-    code = MAIL._replace(sender="code@accounts.example.com")
+    code = replace(MAIL, sender="code@accounts.example.com")
     for proof, learnt in ((named(1), "new"), (VerifiedDomains("accounts.example.com", "mx.provider.example.net"), "allowed")):
         for hour in range(5):
-            own = code._replace(recipient=f"user{hour}@{len(learnt)}.example.org")
+            own = replace(code, recipient=f"user{hour}@{len(learnt)}.example.org")
             assert await desk.from_host(hour, proof, own) == "new"
             desk.later(300)
             assert await desk.from_host(hour, proof, own) == "passed"
@@ -587,7 +588,7 @@ async def test_by_network_senders_are_learnt_from_spf_alone() -> None:
     assert [entry.key async for entry in desk.store.scan(SENDERS, 0)] == [b"example.com/accounts.example.com"]
     # the same sender from hosts that its record doesn't name, and another domain of the same organisation
     assert await desk.from_host(77, named(1), code) == "new"
-    assert await desk.from_host(77, VerifiedDomains("other.example.com"), code._replace(sender="x@other.example.com")) == "new"
+    assert await desk.from_host(77, VerifiedDomains("other.example.com"), replace(code, sender="x@other.example.com")) == "new"
 
 
 @virtual
@@ -606,7 +607,7 @@ async def test_who_is_known_needs_no_proof() -> None:
 @virtual
 async def test_bounces_teach_nothing_of_senders() -> None:
     desk = Office()
-    bounce = MAIL._replace(sender="")
+    bounce = replace(MAIL, sender="")
     await desk.from_host(1, named(1), bounce)
     desk.later(300)
     assert await desk.from_host(1, named(1), bounce) == "passed"
@@ -630,8 +631,8 @@ async def test_who_stands_in_an_allow_file_is_neither_asked_nor_remembered() -> 
     greylister = Greylister(BrokenStore("get"), clock, GreylistRules(), counters, allowed)
     for attempt, reason in (
         (MAIL, "client whitelist"),
-        (MAIL._replace(client_name="unknown", client_address=ip_address("::ffff:203.0.113.9")), "client whitelist"),
-        (MAIL._replace(client_name="unknown", recipient="postmaster@example.org"), "recipient whitelist"),
+        (replace(MAIL, client_name="unknown", client_address=ip_address("::ffff:203.0.113.9")), "client whitelist"),
+        (replace(MAIL, client_name="unknown", recipient="postmaster@example.org"), "recipient whitelist"),
     ):
         outcome = await greylister.consider(attempt, record=True, suspicious=True)
         assert outcome == GreylistOutcome("allowed", reason=reason)
@@ -669,7 +670,7 @@ async def test_both_faces_of_greylisting_say_and_remember_the_same(
 ) -> None:
     waiting, at_once = (Desk(key=key, auto_allow_after=auto_allow_after) for _ in range(2))
     for sender, organisation, later, record in tries:
-        attempt, verified = MAIL._replace(sender=sender), VerifiedDomains(organisation)
+        attempt, verified = replace(MAIL, sender=sender), VerifiedDomains(organisation)
         for desk in (waiting, at_once):
             desk.later(later)
         said = await waiting.greylister.consider(attempt, record=record, suspicious=True, verify=lambda v=verified: v)

@@ -23,6 +23,7 @@ from resolverd.overrides.store import NewOverride
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.early import EarlyDecision
 from resolverd.policy.verdict import VerdictRules, decide
+from resolverd.values import replace
 from resolverd.zones.lists import ZoneRules
 from tests.unit.policy.test_service import DELIVERY, GOOD, HOST, REVERSE, RTT, Internet, Setup
 from tests.unit.zones.test_list_zones import World as Zones
@@ -75,7 +76,7 @@ def names(subject):
 @settings(max_examples=400)
 @given(
     st.sampled_from(sorted(PRESETS)), REPLIES, REPLIES, st.sets(st.sampled_from(lookups())),
-    st.sampled_from([SUBJECT, SUBJECT._replace(helo_name="localhost")]),
+    st.sampled_from([SUBJECT, replace(SUBJECT, helo_name="localhost")]),
 )  # fmt: skip
 def test_what_is_foreseen_comes_true(preset, replies, others, open_, subject):
     known = {lookup: reply for lookup, reply in replies.items() if lookup not in open_} | names(subject)

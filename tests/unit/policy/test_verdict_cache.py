@@ -26,6 +26,7 @@ from resolverd.policy.verdict_cache import Lifetime, VerdictCache
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.policy.what_if import WhatIfs
 from resolverd.state.memory import MemoryStore
+from resolverd.values import replace
 from resolverd.wire import codes as dnscodes
 from resolverd.wire.answer import Answer
 from resolverd.wire.rrset import RRset
@@ -154,7 +155,7 @@ class Greylist:
 def same(verdict):
     """A verdict without what is its own: reference, milliseconds, how old the evidence is."""
     findings = [each._replace(ms=0, evidence=[piece[:2] for piece in each.evidence]) for each in verdict.findings]
-    return verdict._replace(id="", ms=0, findings=findings)
+    return replace(verdict, id="", ms=0, findings=findings)
 
 
 class Cached(RuleBasedStateMachine):

@@ -26,6 +26,7 @@ from resolverd.policy import verdicts as module
 from resolverd.policy.verdicts import BY_TIME, KEPT_FOR, PAGE, TABLE, VerdictStore, decode, encode
 from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
+from resolverd.values import replace
 
 DAY = 86400.0
 FULL = Verdict(
@@ -134,15 +135,15 @@ async def test_findings_that_verdicts_share_are_those_of_each(monkeypatch: pytes
     kept = opened()
     different = [(FULL.findings[0],), (FULL.findings[1],), FULL.findings]
     for number in range(12):
-        kept.put(FULL._replace(id=f"A{number}", score=number, findings=different[number // 4]))
+        kept.put(replace(FULL, id=f"A{number}", score=number, findings=different[number // 4]))
     assert len(made) == 3
     for number in range(12):  # each a tuple of its own, which may lie where one before it lay
-        kept.put(FULL._replace(id=f"B{number}", findings=(*different[number % 3],)))
+        kept.put(replace(FULL, id=f"B{number}", findings=(*different[number % 3],)))
     assert len(kept._findings) == 2
     assert kept.write()
     for number in range(12):
         found = await kept.get(f"A{number}")
-        assert found == FULL._replace(id=f"A{number}", score=number, findings=different[number // 4])
+        assert found == replace(FULL, id=f"A{number}", score=number, findings=different[number // 4])
         found = await kept.get(f"B{number}")
         assert found is not None
         assert found.findings == different[number % 3]
@@ -292,7 +293,7 @@ async def test_damaged_pages_are_passed_over() -> None:
 async def test_a_verdict_that_cannot_be_encoded_is_told_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     counters = Counters()
     kept = opened(counters=counters)
-    kept.put(verdict("A")._replace(score=object()))  # type: ignore[arg-type]
+    kept.put(replace(verdict("A"), score=object()))  # type: ignore[arg-type]
     assert await kept.get("A") is None
     assert counters.get("bugs", where="verdicts") == 1
     assert "verdict A is not kept" in caplog.text

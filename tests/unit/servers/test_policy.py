@@ -22,6 +22,7 @@ from resolverd.metrics import Counters
 from resolverd.servers.policy import server as policy
 from resolverd.servers.policy.protocol import PolicyReader, attempt_of, render, whole_request
 from resolverd.servers.policy.server import PolicyServer
+from resolverd.values import replace
 
 REQUEST = {
     "request": "smtpd_access_policy",
@@ -255,8 +256,8 @@ HEADER = "X-Greylist: delayed 421 seconds by resolverd-0.1 at mx; Sat, 08 Apr 20
     ("verdict", "action"),
     [
         (ACCEPTED, "DUNNO"),
-        (ACCEPTED._replace(header=HEADER), f"PREPEND {HEADER}"),
-        (ACCEPTED._replace(header=HEADER, greylist=GreylistOutcome("passed", delayed=421)), f"PREPEND {HEADER}"),
+        (replace(ACCEPTED, header=HEADER), f"PREPEND {HEADER}"),
+        (replace(ACCEPTED, header=HEADER, greylist=GreylistOutcome("passed", delayed=421)), f"PREPEND {HEADER}"),
         (REFUSED, "554 5.7.1 Service unavailable (Client host [192.0.2.1] blocked using zen.spamhaus.org); ref REJECT0001"),
         (
             Verdict(
@@ -362,7 +363,7 @@ async def test_many_requests_on_one_connection_in_order(service: Service):
 
 async def test_pipelined_requests_far_beyond_the_window(service: Service):
     count = 2000
-    service.verdicts.decide = lambda attempt: ACCEPTED._replace(header=f"X: {attempt.instance}")
+    service.verdicts.decide = lambda attempt: replace(ACCEPTED, header=f"X: {attempt.instance}")
     replies = await service.ask(*({**REQUEST, "instance": str(number)} for number in range(count)))
     assert replies == [f"PREPEND X: {number}" for number in range(count)]
 
@@ -375,7 +376,7 @@ async def test_other_states_decide_nothing(service: Service, state: str):
 
 
 async def test_data_gives_out_what_header_is_due(service: Service, caplog: pytest.LogCaptureFixture):
-    service.verdicts.decide = lambda attempt: ACCEPTED._replace(header=HEADER) if attempt.protocol_state == "DATA" else ACCEPTED
+    service.verdicts.decide = lambda attempt: replace(ACCEPTED, header=HEADER) if attempt.protocol_state == "DATA" else ACCEPTED
     with caplog.at_level(logging.INFO, "resolverd"):
         replies = await service.ask(REQUEST, {**REQUEST, "protocol_state": "DATA", "recipient": "", "recipient_count": "2"})
     assert replies == ["DUNNO", f"PREPEND {HEADER}"]
@@ -398,10 +399,10 @@ async def test_one_line_a_decision(service: Service, caplog: pytest.LogCaptureFi
     [
         (ACCEPTED, "pass", "nothing against it", None),
         (REFUSED, "reject", "listed by zen.spamhaus.org", None),
-        (ACCEPTED._replace(greylist=GreylistOutcome("passed", 0, 421, "triplet found")), "pass", "triplet found", 421),
-        (ACCEPTED._replace(greylist=GreylistOutcome("allowed", reason="client AWL")), "pass", "client AWL", None),
-        (ACCEPTED._replace(greylist=GreylistOutcome("skipped", reason="no recipient")), "pass", "nothing against it", None),
-        (GREYLISTED._replace(greylist=GreylistOutcome("early-retry", 173, 0, "early-retry (173s missing)")), "greylist",
+        (replace(ACCEPTED, greylist=GreylistOutcome("passed", 0, 421, "triplet found")), "pass", "triplet found", 421),
+        (replace(ACCEPTED, greylist=GreylistOutcome("allowed", reason="client AWL")), "pass", "client AWL", None),
+        (replace(ACCEPTED, greylist=GreylistOutcome("skipped", reason="no recipient")), "pass", "nothing against it", None),
+        (replace(GREYLISTED, greylist=GreylistOutcome("early-retry", 173, 0, "early-retry (173s missing)")), "greylist",
          "early-retry (173s missing)", None),
     ],
 )  # fmt: skip

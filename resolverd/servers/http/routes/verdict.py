@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from resolverd import bounds, logs
 from resolverd.failures import StoreError
+from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.findings import Verdict as GivenVerdict
 from resolverd.mail.request import Attempt
 from resolverd.servers.http import parameters
@@ -122,6 +123,11 @@ class Greylist(msgspec.Struct):
     delayed: int
     reason: str
 
+    @classmethod
+    def of(cls, outcome: GreylistOutcome) -> "Greylist":
+        """As JSON has it."""
+        return cls(outcome.state, outcome.missing, outcome.delayed, outcome.reason)
+
 
 class WhatIf(msgspec.Struct):
     """What would have changed the verdict."""
@@ -170,7 +176,7 @@ class Verdict(msgspec.Struct):
                 )
                 for finding in verdict.findings
             ],
-            greylist=Greylist(*verdict.greylist) if verdict.greylist else None,
+            greylist=Greylist.of(verdict.greylist) if verdict.greylist else None,
             header=verdict.header or None,
             otherwise=[WhatIf(list(each.without), each.action.value, each.text) for each in verdict.what_if],
             partial=verdict.partial,
