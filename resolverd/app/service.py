@@ -62,6 +62,7 @@ class Service:
             plan, network, store, clock, counters, self._overrides, self._client_history, self._local_zones
         )
         self.runtime = build(plan, self._shared)
+        self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
             log.warning("%s", fault)
         self._reloader = Reloader(load, lambda: self.runtime, self._take)
@@ -122,6 +123,11 @@ class Service:
     def capabilities(self) -> Daemon:
         """What HTTP calls work on, as the configuration in force has it."""
         runtime = self.runtime
+        if self._capabilities is None or self._capabilities[0] is not runtime:
+            self._capabilities = runtime, self._capabilities_by(runtime)
+        return self._capabilities[1]
+
+    def _capabilities_by(self, runtime: Runtime) -> Daemon:
         return Daemon(
             policy=runtime.policy,
             verdicts=self._shared.verdicts,

@@ -1,8 +1,8 @@
-"""HTTP: aiohttp's application, JSON and the OpenAPI description made of the types that calls take and give.
+"""HTTP: aiohttp's server, JSON and the OpenAPI description made of the types that calls take and give.
 
 - `app`: the server, and the order of things for each request     - `connection`: a connection's bounds
 - `auth`: Host, Origin, token     - `parameters`: what was given with a call     - `problems`: RFC 9457
-- `route`: what a call is     - `daemon`: the objects that calls work on
+- `route`: what a call is     - `table`: which call a request is     - `daemon`: the objects that calls work on
 - `routes`: the calls, a module a subject: types, handlers, routes; a new call is a new module there
 - `openapi`: the description     - `dump_format`: stored records as JSON lines
 """

@@ -1,15 +1,15 @@
-"""The HTTP server: aiohttp's application, its routes those of `routes`, its middlewares the order of things for each request.
+"""The HTTP server: the order of things for each request.
 
-1. `_guard`: errors are problem documents, whatever happens; security headers; counts
-2. `_admit`: who sends it, and whether he may have this (`auth`)
-3. `_take_body`: bounds in size and time
+1. Errors are problem documents, whatever happens; security headers; counts
+2. Who sends it, and whether he may have this (`auth`)
+3. The body, within bounds of size and time
+4. The parameters are read (`parameters`), and what the call gives becomes JSON
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable
 
 import msgspec
 from aiohttp import web
@@ -22,14 +22,9 @@ from resolverd.servers.http.connection import Connections
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.problems import Problem, fault_of_ours
 from resolverd.servers.http.route import Call, Route
+from resolverd.servers.http.table import RouteTable
 
 _log = logging.getLogger(__name__)
-
-_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-DAEMON: Final[web.AppKey[Callable[[], Daemon]]] = web.AppKey("DAEMON")
-"""What gives the daemon as the configuration in force has it."""
-ROUTES: Final[web.AppKey[Sequence[Route]]] = web.AppKey("ROUTES")
 
 
 class HttpServer:
@@ -48,15 +43,12 @@ class HttpServer:
         hosts: Iterable[str] = (),
         open_to_loopback: Iterable[str] = ("verdict", "lookup", "lists"),
     ):
+        self._daemon = daemon
         self._counters = counters
         self.admit(hosts, token, open_to_loopback)
         self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
-        middlewares = (self._guard, self._admit, self._take_body)
-        app = web.Application(middlewares=middlewares, client_max_size=bounds.HTTP_BODY)
-        app[DAEMON] = daemon
-        app[ROUTES] = found = routes.find()
-        self._routes = _add(app, found)
-        self._runner = web.AppRunner(app)
+        self._routes = routes.find()
+        self._table = RouteTable(self._routes)
 
     def admit(self, hosts: Iterable[str], token: str | None, open_to_loopback: Iterable[str]) -> None:
         """Answer to these names, take this token and leave this open from now on."""
@@ -65,10 +57,7 @@ class HttpServer:
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket, TCP or UNIX. Each has connections of its own: who fills one doesn't fill the other."""
         loop = asyncio.get_running_loop()
-        if self._runner.server is None:
-            await self._runner.setup()
-        assert self._runner.server is not None
-        connections = Connections(self._runner.server)
+        connections = Connections(self._answer)
         listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
         self._servers.append((await listen(connections, sock=sock, backlog=128), connections))
 
@@ -78,12 +67,10 @@ class HttpServer:
             server.close()
             connections.pre_shutdown()
         await asyncio.gather(*(connections.shutdown(grace) for _, connections in self._servers))
-        await self._runner.cleanup()
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            response = await handler(request)
+            response = await self._answer_of_call(request)
         except Problem as problem:
             response = problem.response()
             if request.can_read_body:
@@ -91,11 +78,6 @@ class HttpServer:
         except web.HTTPRequestEntityTooLarge:
             response = Problem(413, f"a body has at most {bounds.HTTP_BODY} octets").response()
             response.force_close()
-        except web.HTTPMethodNotAllowed as error:
-            allowed = ", ".join(sorted(error.allowed_methods))
-            response = Problem(405, f"only {allowed} here", headers={"Allow": allowed}).response()
-        except web.HTTPNotFound:
-            response = Problem(404, "nothing is here; GET / says what is where").response()
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -106,63 +88,42 @@ class HttpServer:
             response.headers.update(SECURITY_HEADERS)
         return response
 
-    @web.middleware
-    async def _admit(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _answer_of_call(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Raises Problem."""
         self._auth.check_sender(request)
-        route = self._routes.get(request.match_info.route)
-        if route is not None:
-            self._auth.check_right(request, route.opened_by, costs=route.costs)
-        return await handler(request)
-
-    @web.middleware
-    async def _take_body(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        route = self._routes.get(request.match_info.route)
-        if route is None:
-            return await handler(request)
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise Problem(415, "bodies are taken as they are, not compressed")
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
-        if route.lines is None:
-            try:
-                async with asyncio.timeout(bounds.HTTP_BODY_TIME):
-                    await request.read()
-            except TimeoutError:
-                raise Problem(408, "the body took too long") from None
-            except web.RequestPayloadError as error:
-                raise Problem(400, f"a broken body: {error}") from None
-        return await handler(request)
-
-
-def _add(app: web.Application, found: Iterable[Route]) -> Mapping[web.AbstractRoute, Route]:
-    """Have the application answer these."""
-    added: dict[web.AbstractRoute, Route] = {}
-    for route in found:
-        # Any octet but a slash: aiohttp by itself takes no braces.
-        path = route.path.replace("}", ":[^/]+}")
-        for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
-            made = app.router.add_route(method, path, _endpoint(route), expect_handler=_expects_nothing)
-            added[made] = route
-    return added
-
-
-def _endpoint(route: Route) -> _Handler:
-    """The handler as aiohttp has it: parameters are read before it, and its answer becomes JSON."""
-    given = None if route.lines is not None else route.given
-
-    async def endpoint(request: web.Request) -> web.StreamResponse:
-        call = Call(request.app[DAEMON](), request, request.app[ROUTES])
-        if given is None:
+        route, path = self._table.find(request)
+        self._auth.check_right(request, route.opened_by, costs=route.costs)
+        body = await _body(request, route)
+        call = Call(self._daemon(), request, self._routes, path)
+        given = route.given
+        if given is None or route.lines is not None:
             answer = await route.handler(call)
         else:
-            answer = await route.handler(call, await parameters.read(request, given, route.body))
+            answer = await route.handler(call, parameters.read(request, path, body, given, route.body))
         if isinstance(answer, web.StreamResponse):
             return answer
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json", charset="utf-8")
 
-    return endpoint
 
+async def _body(request: web.BaseRequest, route: Route) -> bytes:
+    """What was sent with a request; nothing where the call itself reads it, line by line. Raises Problem.
 
-async def _expects_nothing(_: web.Request) -> None:
-    """A client that waits with its body goes on waiting until it is known who it is (`_take_body`)."""
+    A client that waits with its body goes on waiting until it is known who it is: only then is it told to go on.
+    """
+    headers = request.headers
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "bodies are taken as they are, not compressed")
+    if headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    if route.lines is not None:
+        return b""
+    try:
+        if request.content.is_eof():  # it is all here
+            return await request.read()
+        async with asyncio.timeout(bounds.HTTP_BODY_TIME):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(408, "the body took too long") from None
+    except web.RequestPayloadError as error:
+        raise Problem(400, f"a broken body: {error}") from None

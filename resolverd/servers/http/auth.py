@@ -56,10 +56,8 @@ class Auth:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or not hosts[0]:
             raise Problem(400, "one Host header is needed")
-        local = request.transport.get_extra_info("sockname") if request.transport else None
-        own_address = str(local[0]).partition("%")[0] if isinstance(local, tuple) else ""
         host = _host(hosts[0])
-        if host not in self._hosts and host != own_address:
+        if host not in self._hosts and _shortest(host) not in (*self._hosts, _own_address(request)):
             raise Problem(421, "this host name is not ours; names to be called by stand in http.hosts of the configuration")
         for origin in request.headers.getall("Origin", []):
             if _authority(origin) != hosts[0].lower():
@@ -71,13 +69,14 @@ class Auth:
         What changes something or `costs` something is not had by a page of another site without the token (Sec-Fetch-Site,
         which every browser sends): a page full of images would spend a list's quota. Raises Problem 401 or 403.
         """
+        foreign = any(site not in _OURS for site in request.headers.getall("Sec-Fetch-Site", ()))
+        refused = foreign and (costs or request.method not in _READING)
+        if not refused and self._is_open(request, opened_by):
+            return
         if over_unix_socket(request) or self._has_token(request):
             return
-        foreign = any(site not in _OURS for site in request.headers.getall("Sec-Fetch-Site", []))
-        if foreign and (costs or request.method not in _READING):
+        if refused:
             raise Problem(403, "requests of other sites' pages are not answered")
-        if opened_by == ANYBODY or (opened_by in self._open and request.remote is not None and is_loopback(request.remote)):
-            return
         if self._token is None:
             raise Problem(403, "this needs the UNIX socket of the state directory, or a token, and none is set (http.token)")
         raise Problem(
@@ -85,6 +84,12 @@ class Auth:
             "this needs the token of the state directory (Authorization: Bearer TOKEN), or the UNIX socket there",
             headers={"WWW-Authenticate": 'Bearer realm="resolverd"'},
         )
+
+    def _is_open(self, request: web.BaseRequest, opened_by: str) -> bool:
+        """Whether it needs no token."""
+        if opened_by == ANYBODY:
+            return True
+        return opened_by in self._open and request.remote is not None and is_loopback(request.remote)
 
     def _has_token(self, request: web.BaseRequest) -> bool:
         """Whether it bears the token (RFC 6750)."""
@@ -109,6 +114,12 @@ def caller(request: web.BaseRequest) -> str:
     return f"uid {peer_user(request.transport.get_extra_info('socket'))}"
 
 
+def _own_address(request: web.BaseRequest) -> str:
+    """The address that the client has connected to; empty for the UNIX socket, which no Host header means."""
+    local = request.transport.get_extra_info("sockname") if request.transport else None
+    return str(local[0]).partition("%")[0] if isinstance(local, tuple) else ""
+
+
 def _authority(origin: str) -> str:
     """Host and port of an Origin header; empty for what is no URL: that is nobody's page, least of all ours."""
     try:
@@ -118,12 +129,17 @@ def _authority(origin: str) -> str:
 
 
 def _host(header: str) -> str:
-    """The host of a Host header, without port and brackets; addresses in their shortest form."""
+    """The host of a Host header, without port and brackets."""
     host = header.lower()
     if host.startswith("["):
         host = host[1:].partition("]")[0]
     elif host.count(":") == 1:
         host = host.partition(":")[0]
+    return host
+
+
+def _shortest(host: str) -> str:
+    """An address in its shortest form; a name without the dot at its end."""
     try:
         return str(ip_address(host))
     except ValueError:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -19,13 +21,13 @@ _TOO_LARGE = Problem(431, f"request line and headers have at most {bounds.HTTP_H
 
 
 class Connections(web.Server):
-    """The connections of one socket, whose requests are answered as `server` answers them."""
+    """The connections of one socket, whose requests `answer` answers."""
 
-    def __init__(self, server: web.Server):
-        self._answered_by = server
+    def __init__(self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]):
+        self._answered_by = answer
         super().__init__(
             self._answer,
-            request_factory=server.request_factory,
+            request_factory=partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=bounds.HTTP_BODY),
             access_log=None,
             keepalive_timeout=bounds.HTTP_IDLE,
             lingering_time=bounds.HTTP_LINGER,
@@ -41,11 +43,7 @@ class Connections(web.Server):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            return await self._answered_by.request_handler(request)
-        except web.HTTPException as error:  # what aiohttp refuses ahead of all middlewares: an Expect that is not known
-            response = Problem(error.status, error.reason).response()
-            response.headers.update(SECURITY_HEADERS)
-            return response
+            return await self._answered_by(request)
         finally:
             if isinstance(request.protocol, _Connection):
                 request.protocol.next_head()

@@ -31,14 +31,14 @@ def expect_type(request: web.BaseRequest, accepted: frozenset[str]) -> None:
         raise Problem(415, f"expected Content-Type: {' or '.join(sorted(accepted))}")
 
 
-async def read(request: web.Request, kind: type[_Given], body: Body) -> _Given:
-    """What was given with a request, each parameter once. Raises Problem."""
-    given: list[tuple[str, object]] = list(request.match_info.items())
+def read(request: web.BaseRequest, path: Mapping[str, str], octets: bytes, kind: type[_Given], body: Body) -> _Given:
+    """What was given with a request in `path`, query and body (its `octets`), each parameter once. Raises Problem."""
+    given: list[tuple[str, object]] = list(path.items())
     if body is not Body.ONLY:
         given += request.rel_url.query.items()
-    if body is Body.ONLY or (body is Body.ALSO and await request.read()):
+    if body is Body.ONLY or (body is Body.ALSO and octets):
         expect_type(request, JSON)
-        given += json_object(await request.read()).items()
+        given += json_object(octets).items()
     return convert(kind, given)
 
 

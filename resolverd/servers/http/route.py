@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, get_type_hints
 
 import msgspec
@@ -21,16 +22,12 @@ class Body(Enum):
 
 
 class Call(NamedTuple):
-    """A request, and what it is answered from."""
+    """A request, the parameters in its `path`, and what it is answered from."""
 
     daemon: Daemon
-    request: web.Request
+    request: web.BaseRequest
     routes: Sequence["Route"]
-
-    @property
-    def path(self) -> Mapping[str, str]:
-        """The parameters in the path."""
-        return self.request.match_info
+    path: Mapping[str, str]
 
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
@@ -57,7 +54,7 @@ class Route:
     body: Body = Body.NONE
     lines: tuple[type[msgspec.Struct], type[msgspec.Struct]] | None = None
 
-    @property
+    @cached_property
     def given(self) -> type[msgspec.Struct] | None:
         """The type of the parameters; None where there are none but in the path."""
         if self.lines is not None:

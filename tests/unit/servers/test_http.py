@@ -738,6 +738,15 @@ async def test_expect_continue(service: Service):
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
 
 
+async def test_who_asks_for_nothing_that_is_here_is_not_told_to_go_on_with_a_body(service: Service):
+    head = "HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 31\r\n\r\n"
+    for asked, status in (("POST /nothing", 404), ("POST /v1/lists", 405)):
+        # What follows on this connection would be the body: it ends with the answer.
+        answer = parsed(await service.raw(f"{asked} {head}".encode()))
+        assert is_problem(answer, status)
+        assert answer.headers["connection"] == "close"
+
+
 # -- the greylist and the store ---------------------------------------------------------------------------------------------
 
 KEPT = [
