@@ -224,7 +224,8 @@ class _Connection(asyncio.BufferedProtocol):
         """Look at what was sent, when it is this connection's turn; while much of it waits, read no more."""
         if not self._queued and self._worker is None:
             self._queued = True
-            self._server.turns.ask(self._turn, self._reader.waiting > bounds.HEAP)
+            heap = self._reader.waiting > bounds.HEAP
+            self._server.turns.ask(self._turn, heap, small=not heap)
         if self._worker is not None or (self._queued and self._reader.waiting > bounds.HEAP):
             self._read_on(not self._reader.started)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from resolverd.servers.turns import Turns
+from resolverd.servers.turns import SMALL, Turns
 
 
 async def turned(turns: Turns, done: list[str]) -> None:
@@ -63,3 +63,45 @@ async def test_a_fault_in_one_turn_is_not_the_end_of_turns() -> None:
     turns.ask(lambda: done.append("next"))
     await turned(turns, done)
     assert done == ["ZeroDivisionError", "next"]
+
+
+async def test_small_pieces_share_a_turn_but_not_with_others() -> None:
+    turns, done = Turns(), list[str]()
+
+    def ask(name: str, *, heap: bool = False, small: bool = False) -> None:
+        turns.ask(lambda: done.append(name), heap, small)
+
+    for number in range(SMALL + 2):
+        ask(f"small {number}", small=True)
+    assert len(done) == SMALL
+    ask("other")
+    ask("heap", heap=True)
+    ask("late", small=True)
+    await asyncio.sleep(0)
+    assert done[SMALL:] == [f"small {SMALL}", f"small {SMALL + 1}"]
+    await asyncio.sleep(0)
+    assert done[SMALL + 2 :] == ["other"]
+    ask("later", small=True)
+    await turned(turns, done)
+    assert done[SMALL + 2 :] == ["other", "late", "later", "heap"]
+
+
+async def test_a_fault_in_a_small_piece_is_not_the_end_of_those_behind_it() -> None:
+    turns, done = Turns(), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: done.append(type(context["exception"]).__name__))
+    turns.ask(lambda: None)
+    turns.ask(lambda: 1 // 0, small=True)
+    turns.ask(lambda: done.append("next"), small=True)
+    await turned(turns, done)
+    assert done == ["ZeroDivisionError", "next"]
+
+
+async def test_heaps_come_to_their_end_beside_any_number_of_small_pieces() -> None:
+    turns, done = Turns(), list[str]()
+    turns.ask(lambda: None)
+    turns.ask(lambda: done.append("heap"), heap=True)
+    for _ in range(40):
+        for _ in range(2 * SMALL):
+            turns.ask(lambda: None, small=True)
+        await asyncio.sleep(0)
+    assert done == ["heap"]
