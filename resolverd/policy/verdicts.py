@@ -4,9 +4,11 @@ They are kept as octets, in the store: a verdict is a tree of some hundred objec
 request the time that the garbage collector takes to walk them. What is new waits in memory for `WRITE_INTERVAL`, and as long
 as the store has no room; nobody's mail waits for any of it.
 
-In the store, a verdict stands under its reference in `TABLE`: version 1 is an octet 1 and the MessagePack of `_Version1`. Those
-that were written together stand in `BY_TIME` as one record, whose key begins with the microseconds that were left of 2**64
-when the youngest of them was given, so that a scan gives the youngest first: an octet 1 and the MessagePack of `_Page1`.
+A verdict's octets are an octet 1 and the MessagePack of `_Version1`. Those that are written together make a page: one record in
+`TABLE`, the MessagePack of their octets one after the other, and one under the same key in `BY_TIME` that tells which they are:
+an octet 2 and the MessagePack of `_Page`. The key begins with the microseconds that were left of 2**64 when the youngest of them
+was given, so that a scan gives the youngest first. In pages that begin with an octet 1, of earlier versions, each verdict has a
+record of its own in `TABLE`, under its reference.
 """
 
 import asyncio
@@ -14,7 +16,6 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from ipaddress import ip_address
-from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -36,7 +37,9 @@ WRITE_INTERVAL: Final = 0.5
 RETRY_INTERVAL: Final = 5.0
 """Seconds until a store that had no room is tried again."""
 PAGE: Final = 500
-"""Verdicts of one record by time."""
+"""Verdicts of one page."""
+PAGE_OCTETS: Final = 48 * 1024
+"""Octets from which on a page is full: such a record can be recovered from a damaged file."""
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +97,15 @@ class _Reference1(NamedTuple):
     octets: int
 
 
-_Page1 = tuple[_Reference1, ...]
+_Page = tuple[_Reference1, ...]
 _VERSION: Final = b"\1"
+_APART: Final = b"\1"
+"""How a page begins whose verdicts stand under their references."""
+_TOGETHER: Final = b"\2"
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(_Version1)
-_page_decoder = msgspec.msgpack.Decoder(_Page1)
+_page_decoder = msgspec.msgpack.Decoder(_Page)
+_octets_decoder = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 
 class _Waiting(NamedTuple):
@@ -131,6 +138,7 @@ class VerdictStore:
         self._count = self._octets = 0
         self._woken = asyncio.Event()
         self._taken_up = False
+        self._taking_up = asyncio.Lock()
 
     def put(self, verdict: Verdict, *, dry: bool = False) -> None:
         """Keep it; `dry`: it was only tried out, and is kept in memory for a while. Never raises."""
@@ -184,7 +192,7 @@ class VerdictStore:
         if waiting is not None:
             value: bytes | None = waiting.value if now < waiting.at + KEPT_FOR else None
         else:
-            value = await self._store.get(TABLE, ref.encode("utf-8", "replace"), now)
+            value = await self._stored(ref, now)
         if value is None:
             return None
         found = decode(value, now)
@@ -193,10 +201,39 @@ class VerdictStore:
             return None
         return found
 
+    async def _stored(self, ref: str, now: float) -> bytes | None:
+        """The octets of a verdict that is written. Raises StoreError."""
+        await self._take_up()
+        if (found := self._page_of(ref)) is None:
+            return None
+        page, at = found
+        if page.value[:1] == _APART:
+            return await self._store.get(TABLE, ref.encode("utf-8", "replace"), now)
+        octets = await self._store.get(TABLE, page.key, now)
+        if octets is None:
+            return None
+        try:
+            value = _octets_decoder.decode(octets)[at]
+        except (ValueError, IndexError):
+            value = b""
+        return value
+
+    def _page_of(self, ref: str) -> tuple[_Written, int] | None:
+        """The page that has it, and the how manieth it is there."""
+        name = ref.encode("utf-8", "replace")
+        for page in reversed(self._written):
+            if name in page.value:
+                for at, each in enumerate(_decode_page(page.value)):
+                    if each.id == ref:
+                        return page, at
+        return None
+
     async def run(self) -> None:
         """Take up what is stored, then write what is new, for ever; ends by cancellation, after which `write` writes the rest."""
-        if not self._taken_up:
+        try:
             await self._take_up()
+        except StoreError as error:
+            log.warning("verdicts of before are not found for now: %s", error)
         while True:
             await self._woken.wait()
             await asyncio.sleep(WRITE_INTERVAL)
@@ -210,7 +247,7 @@ class VerdictStore:
         while self._waiting:
             if not self._store.has_room():
                 return False
-            page = tuple(islice(self._waiting.values(), PAGE))
+            page = _first(self._waiting.values())
             try:
                 self._write(page)
             except StoreError as error:
@@ -222,12 +259,11 @@ class VerdictStore:
         return True
 
     def _write(self, page: tuple[_Waiting, ...]) -> None:
-        for each in page:
-            self._store.put(TABLE, each.reference.id.encode(), each.value, each.at + KEPT_FOR)
         youngest = page[-1]
-        key = _key(youngest)
-        value = _VERSION + _encode([each.reference for each in page])
-        self._store.put(BY_TIME, key, value, youngest.at + KEPT_FOR)
+        key, until = _key(youngest), youngest.at + KEPT_FOR
+        value = _TOGETHER + _encode([each.reference for each in page])
+        self._store.put(TABLE, key, _encode([each.value for each in page]), until)
+        self._store.put(BY_TIME, key, value, until)
         self._note(key, value, (each.reference for each in page))
 
     def _note(self, key: bytes, value: bytes, references: Iterable[_Reference1], *, oldest: bool = False) -> None:
@@ -245,8 +281,9 @@ class VerdictStore:
         while self._written and (self._count > bounds.VERDICTS or self._octets > bounds.VERDICT_OCTETS):
             gone = self._written[0]
             try:
-                for each in _decode_page(gone.value):
-                    self._store.delete(TABLE, each.id.encode())
+                apart = gone.value[:1] == _APART
+                for key in [each.id.encode() for each in _decode_page(gone.value)] if apart else [gone.key]:
+                    self._store.delete(TABLE, key)
                 self._store.delete(BY_TIME, gone.key)
             except StoreError as error:
                 log.debug("old verdicts stay for now: %s", error)
@@ -256,18 +293,33 @@ class VerdictStore:
             self._octets -= gone.octets
 
     async def _take_up(self) -> None:
-        """Learn what was written before this start, the youngest first."""
-        self._taken_up = True
-        try:
-            async for entry in self._store.scan(BY_TIME, self._clock.wall()):
-                references = _decode_page(entry.value)
-                self._note(entry.key, entry.value, references, oldest=True)
-                for each in reversed(references):
-                    if each.client and each.client not in self._last and len(self._last) < bounds.VERDICT_CLIENTS:
-                        self._last[each.client] = each.id
-                        self._last.move_to_end(each.client, last=False)
-        except StoreError as error:
-            log.warning("verdicts of before are found by their references only: %s", error)
+        """Learn what was written before this start, the youngest first, unless that is known. Raises StoreError."""
+        async with self._taking_up:
+            if self._taken_up:
+                return
+            found = [entry async for entry in self._store.scan(BY_TIME, self._clock.wall())]
+            self._taken_up = True
+        own = {page.key for page in self._written}
+        for entry in found:
+            if entry.key in own:
+                continue
+            references = _decode_page(entry.value)
+            self._note(entry.key, entry.value, references, oldest=True)
+            for each in reversed(references):
+                if each.client and each.client not in self._last and len(self._last) < bounds.VERDICT_CLIENTS:
+                    self._last[each.client] = each.id
+                    self._last.move_to_end(each.client, last=False)
+
+
+def _first(waiting: Iterable[_Waiting]) -> tuple[_Waiting, ...]:
+    """Those that make a page."""
+    page, octets = list[_Waiting](), 0
+    for each in waiting:
+        octets += len(each.value)
+        if page and (octets > PAGE_OCTETS or len(page) == PAGE):
+            break
+        page.append(each)
+    return tuple(page)
 
 
 def encode(verdict: Verdict, at: float, findings: msgspec.Raw | None = None) -> bytes:
@@ -317,9 +369,9 @@ def _whole(value: object) -> object:
     return str(value).encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _decode_page(octets: bytes) -> _Page1:
+def _decode_page(octets: bytes) -> _Page:
     """The page; nothing for octets that are none."""
-    if octets[:1] != _VERSION:
+    if octets[:1] not in (_APART, _TOGETHER):
         return ()
     try:
         return _page_decoder.decode(octets[1:])

@@ -1,6 +1,7 @@
 """Verdicts kept in the store for a week: found by reference and by client, bounded, and never in anybody's way."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from resolverd.mail.findings import (
 from resolverd.metrics import Counters
 from resolverd.policy import verdicts as module
 from resolverd.policy.verdicts import BY_TIME, KEPT_FOR, PAGE, TABLE, VerdictStore, decode, encode
+from resolverd.state.base import Entry
+from resolverd.state.disk.recovery import MAX_OCTETS
 from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.values import replace
@@ -78,6 +81,13 @@ class Crowded(MemoryStore):
         if self.fails:
             raise StoreError("full")
         super().put(table, key, value, expires)
+
+
+async def stored(store: MemoryStore) -> list[str]:
+    """The references that the store has, in order, each page with its octets."""
+    pages = [entry async for entry in store.scan(BY_TIME, 0)]
+    assert await keys(store, TABLE, 0) == [entry.key for entry in pages]
+    return sorted(each.id for entry in pages for each in module._decode_page(entry.value))
 
 
 def opened(store: MemoryStore | None = None, counters: Counters | None = None) -> VerdictStore:
@@ -203,7 +213,7 @@ async def test_they_are_written_by_themselves_within_a_second() -> None:
     for ref in ("A", "B"):
         kept.put(verdict(ref))
         await asyncio.sleep(0.75)  # the store itself takes 0.25
-        assert ref.encode() in await keys(store, TABLE)
+        assert ref in await stored(store)
     running.cancel()
 
 
@@ -257,6 +267,72 @@ async def test_the_youngest_first() -> None:
     assert [each.id for page in pages for each in reversed(page)] == [f"A{number:04}" for number in reversed(range(PAGE + 20))]
 
 
+def before_pages(store: MemoryStore, refs: list[str], at: float) -> None:
+    """Write verdicts down as earlier versions did, each under its reference."""
+    given = [encode(verdict(ref), at) for ref in refs]
+    for ref, octets in zip(refs, given, strict=True):
+        store.put(TABLE, ref.encode(), octets, at + KEPT_FOR)
+    references = [(ref, b"\xc0\0\2\7", len(octets)) for ref, octets in zip(refs, given, strict=True)]
+    store.put(BY_TIME, b"\xff%d" % int(at), b"\1" + module._encode(references), at + KEPT_FOR)
+
+
+@virtual
+async def test_those_of_earlier_versions_are_found_and_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "VERDICTS", 3)
+    store = MemoryStore()
+    before_pages(store, ["A", "B"], opened()._clock.wall())
+    kept = opened(store)
+    assert [await kept.get(ref) for ref in "AB"] == [verdict("A"), verdict("B")]
+    assert await kept.last_on(ip_address("192.0.2.7")) == (verdict("B"), 0)
+    kept.put(verdict("C"))
+    kept.write()
+    assert [await kept.get(ref) for ref in "ABC"] == [verdict("A"), verdict("B"), verdict("C")]
+    kept.put(verdict("D"))
+    kept.write()
+    assert [await kept.get(ref) for ref in "ABCD"] == [None, None, verdict("C"), verdict("D")]
+    assert await stored(store) == ["C", "D"]
+
+
+@virtual
+async def test_those_written_together_are_one_record_that_can_be_recovered() -> None:
+    store = MemoryStore()
+    kept = opened(store)
+    for number in range(30):
+        kept.put(verdict(f"A{number:02}", reason="x" * 3_000))
+    kept.write()
+    sizes = [len(entry.value) async for entry in store.scan(TABLE, 0)]
+    assert len(sizes) == 2
+    assert max(sizes) <= MAX_OCTETS
+    assert [(await kept.get(f"A{number:02}") or FULL).id for number in range(30)] == [f"A{number:02}" for number in range(30)]
+
+
+@virtual
+async def test_where_those_of_before_cannot_be_taken_up_they_are_looked_for_again() -> None:
+    class Failing(MemoryStore):
+        fails = True
+
+        def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
+            if self.fails:
+                raise StoreError("not now")
+            return super().scan(table, now, start)
+
+    store = Failing()
+    before = opened(store)
+    before.put(FULL)
+    before.write()
+    kept = opened(store)
+    running = asyncio.create_task(kept.run())
+    kept.put(verdict("A"))
+    await asyncio.sleep(1)
+    with pytest.raises(StoreError):
+        await kept.get(FULL.id)
+    store.fails = False
+    assert await kept.get(FULL.id) == FULL
+    assert await kept.get("A") == verdict("A")
+    assert (len(kept._written), kept._count) == (2, 2)
+    running.cancel()
+
+
 # -- damage
 
 
@@ -267,11 +343,14 @@ async def test_a_damaged_record_is_none_and_counted() -> None:
     kept.put(FULL)
     kept.write()
     until = kept._clock.wall() + 1000
-    for damaged in (b"", b"\1", b"\2abc", encode(verdict("OTHER"), 1)):
-        store.put(TABLE, FULL.id.encode(), damaged, until)
+    [page] = await keys(store, TABLE)
+    for damaged in (b"", b"\1", encode(FULL, 1), b"\x90", b"\x91\xc4\x00", module._encode([encode(verdict("OTHER"), 1)])):
+        store.put(TABLE, page, damaged, until)
         assert await kept.get(FULL.id) is None
         assert await kept.last_on(ip_address("2001:db8::7")) is None
-    assert counters.get("verdict_damaged_records") == 8
+    assert counters.get("verdict_damaged_records") == 12
+    store.delete(TABLE, page)
+    assert await kept.get(FULL.id) is None
 
 
 @virtual
@@ -317,7 +396,7 @@ async def test_without_room_in_the_store_they_wait_in_memory_a_bounded_number(mo
     assert counters.get("verdicts_lost") == 10
     store.room = True
     await asyncio.sleep(module.RETRY_INTERVAL + 1)
-    assert await keys(store, TABLE, 0) == sorted(b"A%d" % number for number in range(10, 30))
+    assert await stored(store) == [f"A{number}" for number in range(10, 30)]
     running.cancel()
 
 
@@ -358,10 +437,6 @@ async def test_a_store_that_hangs_holds_up_no_verdict() -> None:
 
 
 # -- bounds
-
-
-async def stored(store: MemoryStore) -> list[str]:
-    return [key.decode() for key in await keys(store, TABLE, 0)]
 
 
 @virtual
