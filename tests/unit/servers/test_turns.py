@@ -78,10 +78,10 @@ async def test_small_pieces_share_a_turn_but_not_with_others() -> None:
     ask("heap", heap=True)
     ask("late", small=True)
     await asyncio.sleep(0)
+    ask("later", small=True)  # there is room, but others have waited longer
     assert done[SMALL:] == [f"small {SMALL}", f"small {SMALL + 1}"]
     await asyncio.sleep(0)
     assert done[SMALL + 2 :] == ["other"]
-    ask("later", small=True)
     await turned(turns, done)
     assert done[SMALL + 2 :] == ["other", "late", "later", "heap"]
 
