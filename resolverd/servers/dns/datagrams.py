@@ -15,13 +15,16 @@ log = logging.getLogger(__name__)
 DATAGRAM = 4096
 """Octets kept of a datagram: what a longer one has behind them is no part of its question."""
 IP_PKTINFO = 8
+INTERFACE = {socket.AF_INET: 0, socket.AF_INET6: 16}
+"""Where the interface's index stands in the control data that tell the address that was asked."""
 _ANCILLARY = 128
 
 
 class Batch(Protocol):
     """The datagrams received last, each in its slot, until the next are received.
 
-    On a socket on all addresses, replies are sent from the address that was asked.
+    On a socket on all addresses, replies are sent from the address that was asked; by which interface, routing decides, and not
+    that which the question came by (RFC 3542 §6.7). A link-local address is one of its interface, which is left to it.
     """
 
     def receive(self) -> Iterable[tuple[int, bytes, bytes]]:
@@ -86,13 +89,24 @@ class SocketBatch:
 
     def source(self, slot: int) -> list[Any] | None:
         """As `Batch`."""
-        return self._sources[slot] if self._wildcard else None
+        if not self._wildcard:
+            return None
+        at = INTERFACE[self._sock.family]
+        return [
+            (level, kind, info if at and is_link_local(info) else info[:at] + bytes(4) + info[at + 4 :])
+            for level, kind, info in self._sources[slot]
+        ]
 
     def send(self, replies: Sequence[bytes | bytearray | None]) -> None:
         """As `Batch`."""
         for slot, reply in enumerate(replies):
             if reply is not None:
                 send(self._sock, self._packets[slot][:2] + reply, self._clients[slot], self.source(slot))
+
+
+def is_link_local(address: bytes | bytearray) -> bool:
+    """Whether that is how a link-local IPv6 address begins (fe80::/10, RFC 4291 §2.5.6)."""
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 def send(sock: socket.socket, reply: bytes, client: Any, source: list[Any] | None) -> None:

@@ -17,7 +17,7 @@ from struct import Struct, calcsize
 from typing import Any, Final
 
 from resolverd import bounds
-from resolverd.servers.dns.datagrams import DATAGRAM, IP_PKTINFO, tell
+from resolverd.servers.dns.datagrams import DATAGRAM, INTERFACE, IP_PKTINFO, is_link_local, tell
 
 _HEADER = Struct("@PIPNPNi0PI0P")
 """struct mmsghdr: name and its length, vector and its length, control data and their length, flags; octets received."""
@@ -33,6 +33,8 @@ _PKTINFO = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, 20),
 }
 """Level, type and octets of the control data that tell the address that was asked (ip(7), RFC 3542 §6)."""
+_INFO = socket.CMSG_LEN(0)
+"""Where they begin in a slot's."""
 _STRIDE = DATAGRAM + 192
 """From slot to slot: no power of two, or all slots would share a few lines of the processor's cache."""
 
@@ -71,6 +73,8 @@ class MmsgBatch:
         word = calcsize("L")
         self._sizes = memoryview(vectors).cast("L")[1::2]
         self._control_sizes = memoryview(headers).cast("L")[_CONTROL_LENGTH // word :: _HEADER.size // word]
+        self._interfaces = memoryview(self._controls).cast("I")[(_INFO + INTERFACE[self._family]) // 4 :: _CONTROL // 4]
+        self._no_interfaces = memoryview(array("I", [0] * slots))
         self._empty_sizes = memoryview(array("L", [DATAGRAM] * slots))
         self._empty_control_sizes = memoryview(array("L", [control] * slots))
         for refused in (self._recvmmsg(sock.fileno(), None, 0, 0, None), self._sendmmsg(sock.fileno(), None, 0, 0)):
@@ -86,10 +90,22 @@ class MmsgBatch:
         if count <= 0:
             tell(_error())
             return ()
+        if self._wildcard:
+            self._forget_interfaces(count)
         self._lengths = lengths = self._received[:count].tolist()
         octets = self._octets
         questions = [octets[behind : begin + length] for (begin, behind), length in zip(self._begins, lengths, strict=False)]
         return zip(range(count), _format(self._family, count).unpack_from(self._names), questions, strict=True)
+
+    def _forget_interfaces(self, count: int) -> None:
+        """Leave to routing by which interface the replies go."""
+        if self._family == socket.AF_INET6 and 0xFE in self._controls[_INFO::_CONTROL]:
+            for slot in range(count):
+                begin = slot * _CONTROL + _INFO
+                if not is_link_local(self._controls[begin : begin + 2]):
+                    self._interfaces[slot] = 0
+        else:
+            self._interfaces[:] = self._no_interfaces
 
     def packet(self, slot: int) -> bytes:
         """As `Batch`."""
@@ -111,7 +127,7 @@ class MmsgBatch:
         if not self._wildcard:
             return None
         level, kind, length = _PKTINFO[self._family]
-        begin = slot * _CONTROL + socket.CMSG_LEN(0)
+        begin = slot * _CONTROL + _INFO
         return [(level, kind, bytes(self._controls[begin : begin + length]))]
 
     def send(self, replies: Sequence[bytes | bytearray | None]) -> None:

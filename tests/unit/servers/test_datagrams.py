@@ -1,8 +1,12 @@
 """Datagrams in batches: one contract for both kinds, on real loopback sockets."""
 
+import ctypes
+import errno
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -145,12 +149,124 @@ def test_a_reply_that_cannot_be_sent_keeps_none_behind_it(server: Server) -> Non
     assert after.recv(10) == b"I3r"
 
 
-def test_where_there_are_no_batched_calls_sockets_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def interface(server: Server, slot: int) -> int:
+    """The index of the interface that the replies in this slot are bound to."""
+    [(_, _, info)] = server.batch.source(slot) or []
+    return int.from_bytes(info[:4] if server.sock.family == socket.AF_INET else info[16:20], sys.byteorder)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"], indirect=True)
+def test_routing_decides_by_which_interface_a_reply_goes(server: Server) -> None:
+    for _ in range(2):
+        client = server.client(b"I1", b"I2")
+        assert len(server.receive()) == 2
+        assert [interface(server, slot) for slot in range(2)] == [0, 0]
+        server.batch.send([b"r", b"r"])
+        assert [client.recv(10), client.recv(10)] == [b"I1r", b"I2r"]
+
+
+def link_local() -> tuple[str, int]:
+    """A link-local address of this machine, and its interface's index."""
+    try:
+        with open("/proc/net/if_inet6", encoding="ascii") as file:
+            for octets, index, _, scope, flags, _ in map(str.split, file):
+                if scope == "20" and not int(flags, 16) & 0x48:  # neither tentative nor a duplicate
+                    return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(octets)), int(index, 16)
+    except OSError:
+        pass
+    pytest.skip("no link-local address here")
+
+
+@pytest.mark.parametrize("host", ["::"], indirect=True)
+def test_who_asks_a_link_local_address_is_answered_from_it(server: Server) -> None:
+    address, index = link_local()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.bind((address, 0, 0, index))
+        client.connect((address, server.at[1], 0, index))
+        client.send(b"I1")
+        other = server.client(b"I2")
+        assert len(server.receive()) == 2
+        assert interface(server, 0) != 0
+        assert interface(server, 1) == 0
+        server.batch.send([b"r", b"r"])
+        assert (client.recv(10), other.recv(10)) == (b"I1r", b"I2r")
+        send(server.sock, b"I1late", server.batch.client(0), server.batch.source(0))
+        assert client.recv(10) == b"I1late"
+
+
+def library(monkeypatch: pytest.MonkeyPatch, **scripts: list[int]) -> None:
+    """Have a call of the C library do in turn what its script says: take so many of a batch, or fail with an error (below 0)."""
+    real = ctypes.CDLL(None, use_errno=True)
+
+    def scripted(name: str) -> Callable[..., int]:
+        function, steps = getattr(real, name), iter(scripts[name])
+
+        def call(file: int, headers: int | None, count: int, *more: Any) -> int:
+            step = next(steps)
+            if step < 0:
+                ctypes.set_errno(-step)
+                return -1
+            return int(function(file, ctypes.c_void_p(headers), min(count, step), *more))
+
+        return call
+
+    calls = {name: scripted(name) if name in scripts else getattr(real, name) for name in ("recvmmsg", "sendmmsg")}
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(**calls))
+
+
+def test_what_one_call_leaves_the_next_sends_and_a_full_buffer_costs_one_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    library(monkeypatch, sendmmsg=[0, 2, -errno.EAGAIN, 1, -errno.EINTR, bounds.UDP_BATCH, bounds.UDP_BATCH])
+    server = Server(MmsgBatch, "127.0.0.1")
+    client = server.client(*(b"%02d" % number for number in range(9)))
+    assert len(server.receive()) == 9
+    server.batch.send([b"r"] * 7 + [None, b"r"])
+    assert [client.recv(10) for _ in range(6)] == [b"00r", b"01r", b"03r", b"05r", b"06r", b"08r"]
+    for sock in server.open:
+        sock.close()
+
+
+def test_a_full_send_buffer_costs_one_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(SocketBatch, "127.0.0.1")
+    client = server.client(*(b"%02d" % number for number in range(3)))
+    server.receive()
+    real, full = server.sock.sendto, iter([False, True, False])
+
+    def sendto(_: socket.socket, reply: bytes, address: Any) -> int:
+        if next(full):
+            raise BlockingIOError(errno.EAGAIN, "full")
+        return real(reply, address)
+
+    monkeypatch.setattr(socket.socket, "sendto", sendto, raising=False)
+    server.batch.send([b"r"] * 3)
+    assert [client.recv(10), client.recv(10)] == [b"00r", b"02r"]
+    for sock in server.open:
+        sock.close()
+
+
+@pytest.mark.parametrize("refused", ["recvmmsg", "sendmmsg"])
+def test_where_a_batched_call_is_refused_sockets_do(refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a kernel that has it not, or a sandbox that forbids it."""
+    library(monkeypatch, **{refused: [-errno.ENOSYS]})
+    assert_served_by_sockets()
+
+
+def test_where_the_library_has_no_batched_calls_sockets_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
+    assert_served_by_sockets()
+
+
+def test_where_there_is_no_ctypes_sockets_do(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(udp.open_batch, "127.0.0.1")
     assert isinstance(server.batch, MmsgBatch)
     server.sock.close()
     monkeypatch.setitem(sys.modules, "resolverd.servers.dns.mmsg", None)
+    assert_served_by_sockets()
+
+
+def assert_served_by_sockets() -> None:
     server = Server(udp.open_batch, "127.0.0.1")
+    assert isinstance(server.batch, SocketBatch)
     client = server.client(b"I1")
     server.receive()
     server.batch.send([b"r"])
