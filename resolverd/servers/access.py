@@ -64,8 +64,8 @@ class AccessControl:
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network], rate: Allowance | None = None):
         self._networks = tuple(networks)
         self._allowance = rate
-        self.exempt: dict[bytes, None] = {}
-        """Octets of addresses that `judge` has found to be allowed whatever the time: those need no judging until `configure`."""
+        self.exempt: dict[str | bytes, None] = {}
+        """Addresses that `judge` has found to be allowed whatever the time: those need no judging until `configure`."""
         self._decided: OrderedDict[str | bytes, AccessDecision | _Network] = OrderedDict()
         self._rates: OrderedDict[_Network, Rate] = OrderedDict()
 
@@ -82,6 +82,8 @@ class AccessControl:
         """Whether this address may ask now (monotonic seconds). IPv4-mapped IPv6 addresses count as IPv4."""
         decided = self._decision(host)
         if isinstance(decided, AccessDecision):
+            if decided is AccessDecision.ALLOWED:
+                self._exempt(host)
             return decided
         return AccessDecision.LIMITED if self._rate(decided).take(now) is None else AccessDecision.ALLOWED
 
@@ -96,13 +98,11 @@ class AccessControl:
             decided = self._decided[host] = self._decide(host)
             if len(self._decided) > bounds.ACCESS_CLIENTS:
                 self._decided.popitem(last=False)
-            if decided is AccessDecision.ALLOWED and isinstance(host, bytes):
-                self._exempt(host)
         else:
             self._decided.move_to_end(host)
         return decided
 
-    def _exempt(self, address: bytes) -> None:
+    def _exempt(self, address: str | bytes) -> None:
         if len(self.exempt) >= bounds.ACCESS_CLIENTS:
             self.exempt.clear()
         self.exempt[address] = None

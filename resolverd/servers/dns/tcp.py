@@ -84,11 +84,13 @@ class _Connection(asyncio.BufferedProtocol):
     def _turn(self) -> None:
         self._queued = False
         halfway, self._halfway = self._halfway, False
+        now = self._edge.responder.now()
+        exempt = self.host in self._edge.responder.access.exempt
         for _ in range(bounds.TCP_TURN):
             if self._gone() or len(self._waiting) >= bounds.TCP_IN_FLIGHT or (packet := self._next_message()) is None:
                 break
             halfway = False
-            self._take(packet)
+            self._take(packet, now, exempt)
         self._flush()
         if self._gone():
             return
@@ -126,13 +128,11 @@ class _Connection(asyncio.BufferedProtocol):
         del buffer[: 2 + length]
         return packet
 
-    def _take(self, packet: bytes) -> None:
+    def _take(self, packet: bytes, now: float, exempt: bool) -> None:
         responder = self._edge.responder
         try:
-            now = responder.now()
-            admission = responder.access.judge(self.host, now)
-            if admission is not AccessDecision.ALLOWED:
-                self._send(responder.refuse(packet, admission))
+            if not exempt and (decision := responder.access.judge(self.host, now)) is not AccessDecision.ALLOWED:
+                self._send(responder.refuse(packet, decision))
                 return
             body = responder.packets.get(key(packet, False), now)
             reply = responder.try_cached(packet, False) if body is None else packet[:2] + body

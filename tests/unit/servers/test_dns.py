@@ -484,6 +484,19 @@ async def test_answers_come_as_they_are_ready(tmp_path: Path) -> None:
 
 
 @virtual
+async def test_an_open_connection_is_judged_anew_after_a_reload(tmp_path: Path) -> None:
+    resolver = ScriptedResolver(shop(), tmp_path)
+    access = resolver.stack.responder.access = AccessControl([ip_network("127.0.0.0/8")])
+    async with tcp_edge(resolver) as clients:
+        reader, writer = await clients.connect()
+        for networks, rcode in (["127.0.0.0/8"], codes.NOERROR), (["192.0.2.0/24"], codes.REFUSED):
+            access.configure(map(ip_network, networks), None)
+            for _ in range(2):
+                writer.write(framed(query("www.shop").to_wire()) * 2)
+                assert [(await reply_of(reader)).rcode() for _ in range(2)] == [rcode] * 2
+
+
+@virtual
 async def test_what_is_asked_in_one_piece_is_answered_in_one(tmp_path: Path) -> None:
     async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:
         reader, writer = await clients.connect()
