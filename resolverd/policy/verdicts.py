@@ -24,6 +24,7 @@ from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict, WhatIf
+from resolverd.memo import Memo
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
 from resolverd.wire.names import Address
@@ -134,7 +135,7 @@ class VerdictStore:
         self._dry: OrderedDict[str, _Waiting] = OrderedDict()
         self._last: OrderedDict[bytes, str] = OrderedDict()
         self._written: deque[_Written] = deque()
-        self._findings: OrderedDict[int, tuple[tuple[Finding, ...], msgspec.Raw]] = OrderedDict()
+        self._encoded = Memo(encode_findings, bounds.VERDICT_FINDINGS)
         self._count = self._octets = 0
         self._woken = asyncio.Event()
         self._taken_up = False
@@ -145,7 +146,7 @@ class VerdictStore:
         at = self._clock.wall()
         client = verdict.client.packed if verdict.client is not None else b""
         try:
-            value = encode(verdict, at, self._encoded(verdict.findings))
+            value = encode(verdict, at, self._encoded.of(verdict.findings))
         except Exception as error:
             logs.bug(log, self._counters, "verdicts", "verdict %s is not kept", verdict.id, error=error)
             return
@@ -163,15 +164,6 @@ class VerdictStore:
             self._last.move_to_end(client)
             if len(self._last) > bounds.VERDICT_CLIENTS:
                 self._last.popitem(last=False)
-
-    def _encoded(self, findings: tuple[Finding, ...]) -> msgspec.Raw:
-        """Their octets, made once for all verdicts that have these very findings in common, as those of one client do."""
-        made = self._findings.get(id(findings))
-        if made is None:
-            made = self._findings[id(findings)] = findings, encode_findings(findings)
-            if len(self._findings) > bounds.VERDICT_FINDINGS:
-                self._findings.popitem(last=False)
-        return made[1]
 
     async def get(self, ref: str) -> Verdict | None:
         """The verdict of this reference, if it is still kept. Raises StoreError."""

@@ -33,6 +33,9 @@ def expect_type(request: web.BaseRequest, accepted: frozenset[str]) -> None:
 
 def read(request: web.BaseRequest, path: Mapping[str, str], octets: bytes, kind: type[_Given], body: Body) -> _Given:
     """What was given with a request in `path`, query and body (its `octets`), each parameter once. Raises Problem."""
+    if body is Body.ONLY and not path:
+        expect_type(request, JSON)
+        return of_object(kind, json_object(octets))
     given: list[tuple[str, object]] = list(path.items())
     if body is not Body.ONLY:
         given += request.rel_url.query.items()
@@ -51,6 +54,20 @@ def json_object(octets: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Problem(400, "expected a JSON object")
     return document
+
+
+def of_object(kind: type[_Given], document: Mapping[str, object]) -> _Given:
+    """As `convert`, of a JSON object: in one go, where every member is wanted and of the type that it has to be."""
+    names, validators = _shape(kind)
+    if document.keys() <= names and None not in document.values():
+        try:
+            made = msgspec.convert(document, kind)
+        except msgspec.ValidationError:
+            pass  # what is wrong, or a number as a text, is seen one by one
+        else:
+            if all(valid(document[name]) for name, valid in validators if name in document):
+                return made
+    return convert(kind, document.items())
 
 
 def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
@@ -102,6 +119,14 @@ class _Parameter(NamedTuple):
         if self.valid is not None and not self.valid(found):
             raise msgspec.ValidationError(self.expected)
         return found
+
+
+@cache
+def _shape(kind: type[msgspec.Struct]) -> tuple[frozenset[str], tuple[tuple[str, Callable[[Any], bool]], ...]]:
+    """The names that a kind takes, and what those that need it are looked at with, beside their types."""
+    fields = _parameters(kind)
+    ignored: frozenset[str] = getattr(kind, "ignored", frozenset())
+    return ignored | fields.keys(), tuple((name, field.valid) for name, field in fields.items() if field.valid is not None)
 
 
 @cache

@@ -149,7 +149,7 @@ async def test_findings_that_verdicts_share_are_those_of_each(monkeypatch: pytes
     assert len(made) == 3
     for number in range(12):  # each a tuple of its own, which may lie where one before it lay
         kept.put(replace(FULL, id=f"B{number}", findings=(*different[number % 3],)))
-    assert len(kept._findings) == 2
+    assert len(kept._encoded) == 2
     assert kept.write()
     for number in range(12):
         found = await kept.get(f"A{number}")

@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from msgspec import Meta
 from served import TOKEN
 
@@ -15,7 +17,7 @@ from resolverd.mail.findings import Verdict
 from resolverd.mail.request import Attempt
 from resolverd.servers.http import openapi, routes
 from resolverd.servers.http.auth import Auth
-from resolverd.servers.http.parameters import AddressParameter, Text, convert
+from resolverd.servers.http.parameters import AddressParameter, Text, convert, of_object
 from resolverd.servers.http.problems import Problem
 from tests.unit.servers.test_http import Service, is_problem, parsed
 
@@ -27,6 +29,7 @@ class Given(msgspec.Struct, kw_only=True):
     note: Text | None = None
     lasting: Annotated[int, Meta(ge=1, description="a whole number from 1")] = msgspec.field(name="for", default=1)
     flag: bool = False
+    most: int | None = 5
 
 
 def faults(*given: tuple[str, object]) -> dict[str, str]:
@@ -64,6 +67,25 @@ def test_null_is_not_given_and_some_names_are_not_looked_at():
     made = convert(Given, [("client", "::1"), ("note", None), ("for", None), ("stress", "yes")])
     assert (made.note, made.lasting) == (None, 1)
     assert faults(("client", None)) == {"client": "is missing"}
+
+
+NAMES = st.sampled_from(["note", "for", "lasting", "flag", "most", "stress", "clint"])
+VALUES = st.sampled_from(["::1", "192.0.2.1", "mail", "", "7", "true", "null", "a" * 1025, 0, 7, 7.0, True, False, None, [], {}])
+
+
+def made_or_faults(make: Callable[[], Given]) -> Given | object:
+    try:
+        return make()
+    except Problem as problem:
+        return problem.document()
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=3), st.sampled_from(["::1", "192.0.2.1", "mail", "", 5, None]))
+@example({}, "mail")
+@example({"most": None}, "::1")
+def test_an_object_read_in_one_go_is_what_its_members_are_one_by_one(others: dict[str, object], client: object):
+    document = {"client": client, **others}
+    assert made_or_faults(lambda: of_object(Given, document)) == made_or_faults(lambda: convert(Given, document.items()))
 
 
 @pytest.fixture

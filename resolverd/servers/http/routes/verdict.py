@@ -11,9 +11,11 @@ from msgspec import Meta
 
 from resolverd import bounds, logs
 from resolverd.failures import StoreError
+from resolverd.mail.findings import Finding as GivenFinding
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.findings import Verdict as GivenVerdict
 from resolverd.mail.request import Attempt
+from resolverd.memo import Memo
 from resolverd.servers.http import parameters
 from resolverd.servers.http.auth import SECURITY_HEADERS
 from resolverd.servers.http.daemon import Daemon
@@ -92,7 +94,7 @@ class RecordedAttributes(Attributes, kw_only=True):
     dry_run: bool = False
 
 
-class Evidence(msgspec.Struct):
+class Evidence(msgspec.Struct, gc=False):
     """One question asked and what came back; `age` in seconds where it came from a cache, when the checks asked it."""
 
     asked: str
@@ -162,26 +164,34 @@ class Verdict(msgspec.Struct):
             score=verdict.score,
             reason=verdict.reason,
             reply=str(reply) if reply else None,
-            findings=[
-                Finding(
-                    check=finding.check,
-                    code=finding.code,
-                    text=finding.text,
-                    score=finding.score,
-                    consequence=finding.consequence.value if finding.consequence else None,
-                    reply=str(finding.reply) if finding.reply else None,
-                    link=finding.link or None,
-                    evidence=[Evidence(*evidence) for evidence in finding.evidence],
-                    ms=finding.ms,
-                )
-                for finding in verdict.findings
-            ],
+            findings=_findings.of(verdict.findings),
             greylist=Greylist.of(verdict.greylist) if verdict.greylist else None,
             header=verdict.header or None,
             otherwise=[WhatIf(list(each.without), each.action.value, each.text) for each in verdict.what_if],
             partial=verdict.partial,
             ms=verdict.ms,
         )
+
+
+def _as_json(findings: tuple[GivenFinding, ...]) -> list[Finding]:
+    return [
+        Finding(
+            check=finding.check,
+            code=finding.code,
+            text=finding.text,
+            score=finding.score,
+            consequence=finding.consequence.value if finding.consequence else None,
+            reply=str(finding.reply) if finding.reply else None,
+            link=finding.link or None,
+            evidence=[Evidence(*evidence) for evidence in finding.evidence],
+            ms=finding.ms,
+        )
+        for finding in findings
+    ]
+
+
+_findings: Final = Memo(_as_json, bounds.VERDICT_FINDINGS)
+"""The verdicts on one client's mail have their findings in common."""
 
 
 async def get_verdict(call: Call, given: Attributes) -> Verdict:
@@ -247,7 +257,7 @@ async def _read_stream(call: Call, answers: asyncio.Queue[asyncio.Task[bytes] | 
 
 async def _judge(daemon: Daemon, line: bytes) -> bytes:
     try:
-        given = parameters.convert(RecordedAttributes, parameters.json_object(line).items())
+        given = parameters.of_object(RecordedAttributes, parameters.json_object(line))
         return msgspec.json.encode(await _recorded(daemon, given)) + b"\n"
     except Problem as problem:
         return _line(problem.document())
