@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import msgspec
 from aiohttp import web
@@ -45,6 +46,7 @@ class HttpServer:
     ):
         self._daemon = daemon
         self._counters = counters
+        self._request_count = cache(lambda status: counters.count("http_requests", status=str(status)))
         self.admit(hosts, token, open_to_loopback)
         self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
         self._routes = routes.find()
@@ -83,7 +85,7 @@ class HttpServer:
         except Exception as error:
             logs.bug(_log, self._counters, "http", "no answer to %s %s", request.method, request.path, error=error)
             response = fault_of_ours().response()
-        self._counters.add("http_requests", status=str(response.status))
+        self._request_count(response.status)[0] += 1
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)
         return response

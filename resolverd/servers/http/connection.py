@@ -74,10 +74,11 @@ class _Connection(RequestHandler):
     def _take_in(self, data: bytes) -> None:
         """Count a request's head before it is taken in."""
         if self._in_head:
-            end = (self._tail + data).find(_HEAD_END)
+            seen = self._tail + data
+            end = seen.find(_HEAD_END)
             self._in_head = end < 0
             self._head += len(data) if end < 0 else end
-            self._tail = (self._tail + data)[1 - len(_HEAD_END) :]
+            self._tail = seen[1 - len(_HEAD_END) :]
             if self._head > bounds.HTTP_HEAD and self.transport is not None:
                 body = json.dumps(_TOO_LARGE.document())
                 self.transport.write(
