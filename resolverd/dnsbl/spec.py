@@ -55,6 +55,11 @@ class ListSpec:
     max_ttl: int = 86400
     negative_max_ttl: int = 3600
     of: str = ""
+    allows: bool = field(init=False, repr=False, compare=False)
+    """An allow list: being on it is a good sign."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "allows", self.purpose == "allow")
 
     @property
     def denied(self) -> Canary | None:
@@ -67,16 +72,16 @@ class ListSpec:
         weights = (self.weight if code.weight is None else code.weight for _, code in self.codes.codes)
         return min(weights, default=self.weight) if self.allows else max(weights, default=self.weight)
 
-    @property
-    def allows(self) -> bool:
-        """An allow list: being on it is a good sign."""
-        return self.purpose == "allow"
-
     def takes(self, subject: Address | str) -> bool:
         """Whether subjects of this kind (IPv4, IPv6, domain) are what the list lists."""
-        if isinstance(subject, str):
-            return DOMAIN in self.kinds
-        return (IP4 if subject.version == 4 else IP6) in self.kinds
+        return kind_of(subject) in self.kinds
+
+
+def kind_of(subject: Address | str) -> str:
+    """What kind of subject it is, as `ListSpec.kinds` has them."""
+    if isinstance(subject, str):
+        return DOMAIN
+    return IP4 if subject.version == 4 else IP6
 
 
 class ListStatus(NamedTuple):

@@ -1,14 +1,14 @@
 """What a check is: two pure functions, how it is declared and configured, and the findings that it makes."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple, NewType, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, NewType, Protocol, TypeVar
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import ANYTHING, Consequence, Evidence, Finding, SmtpReply, Status, Topic
-from resolverd.mail.lookups import Question, Records, Replies, Skipped
+from resolverd.mail.lookups import Gathered, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.postfix_maps import AccessMap, MapFile
@@ -21,6 +21,7 @@ NO_AUTHORITY: Final = Unknown(Why.FAILED, "no authority has said it")
 """For what somebody has said who need not know."""
 SUPPRESSED: Final = Skipped("suppressed by an override")
 
+_T = TypeVar("_T")
 HostingDomain = NewType("HostingDomain", str)
 """In a check's options: a domain whose hosts are meant, so never a top level domain."""
 
@@ -160,11 +161,11 @@ class Declaration:
 
 def judged(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
     """What a check has to say. What no authority has said may speak for a client; against one, it counts as not known."""
-    findings = check.judge(attempt, replies)
-    if any(finding.consequence is not None for finding in findings):
-        sure = definite(replies)
-        if sure is not replies:
-            return check.judge(attempt, sure)
+    findings = _derived("judge", _judge, check, attempt, replies)
+    for finding in findings:
+        if finding.consequence is not None:
+            sure = definite(replies)
+            return findings if sure is replies else check.judge(attempt, sure)
     return findings
 
 
@@ -199,10 +200,37 @@ def suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> 
 def relevant(check: Check, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
     """What a check asks of which something can count."""
     if not suppressed or check.is_override:
-        return check.asks(attempt, replies)
+        return _derived("asks", _asks, check, attempt, replies)
     if ANYTHING in suppressed or (check.topics and all(is_suppressed(topic, suppressed) for topic in check.topics)):
         return ()
     return check.asks_despite(attempt, replies, suppressed)
+
+
+def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> set[Question]:
+    """What is asked of the sender's domain, which need not be the client's own."""
+    return {question for check in checks for question in _derived("of_sender", _asks_of_sender, check, attempt, replies)}
+
+
+def _derived(
+    kind: str, work_out: Callable[[Check, Attempt, Replies], _T], check: Check, attempt: Attempt, replies: Replies
+) -> _T:
+    """What a check makes of the replies, worked out once as long as none comes that it reads. What overrides say may change
+    meanwhile, whatever comes."""
+    if check.is_override or not isinstance(replies, Gathered):
+        return work_out(check, attempt, replies)
+    return replies.derive(kind, work_out, check, attempt)
+
+
+def _asks(check: Check, attempt: Attempt, replies: Replies) -> tuple[Question, ...]:
+    return tuple(check.asks(attempt, replies))
+
+
+def _asks_of_sender(check: Check, attempt: Attempt, replies: Replies) -> tuple[Question, ...]:
+    return tuple(check.asks_of_sender(attempt, replies))
+
+
+def _judge(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
+    return check.judge(attempt, replies)
 
 
 def is_suppressed(topic: Topic | None, suppressed: Collection[Topic]) -> bool:
@@ -293,4 +321,7 @@ def _reworded(rules: CheckRules, reply: SmtpReply) -> SmtpReply:
 
 
 def _longest(evidence: tuple[Evidence, ...]) -> int:
-    return max((piece.ms or 0 for piece in evidence), default=0)
+    longest = 0
+    for piece in evidence:
+        longest = max(longest, piece.ms or 0)
+    return longest

@@ -13,7 +13,7 @@ from resolverd.mail.findings import Action
 from resolverd.mail.lookups import Clear, Gathered, Listed, ListLookup, ListReply, Question, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
-from resolverd.policy.check import Check, judged, suppression
+from resolverd.policy.check import Check, judged, relevant, suppression
 from resolverd.policy.verdict import Decision, VerdictRules, decide
 
 _TTL = 0
@@ -46,7 +46,7 @@ class EarlyDecision:
             return False
         if not suppression(self._attempt, self._checks, replies).pending.isdisjoint(open_):
             return False  # an override that depends on who it is may suppress all that others say
-        if not replies and len(lookups) < len(open_) and not self._speaks_at_once():
+        if not replies and len(lookups) < len(open_) and not self._speaks_at_once(replies):
             return False
         best = self._decide(replies, self._best(replies, lookups))
         if any(finding.effect.final for finding in best.findings):
@@ -67,11 +67,14 @@ class EarlyDecision:
         without = self._decide(replies, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
         return [] if without.action in (Action.REJECT, Action.DEFER) else lookups
 
-    def _speaks_at_once(self) -> bool:
-        """Whether a check refuses on what the client says alone: one that asks has nothing against it before it is answered."""
-        silent = [check for check in self._checks if next(iter(check.asks(self._attempt, {})), None) is None]
-        findings = [finding for check in silent for finding in check.judge(self._attempt, {})]
-        return any(finding.consequence is not None for finding in findings)
+    def _speaks_at_once(self, replies: Replies) -> bool:
+        """Whether a check refuses on what the client says alone: one that asks has nothing against it before it is answered.
+
+        There are no `replies` as yet.
+        """
+        attempt = self._attempt
+        silent = [check for check in self._checks if not any(True for _ in relevant(check, attempt, replies, ()))]
+        return any(finding.consequence is not None for check in silent for finding in judged(check, attempt, replies))
 
     def _decide(self, replies: Replies, more: Mapping[ListLookup, ListReply]) -> Decision:
         known = Gathered.with_lists(replies, more)

@@ -17,13 +17,13 @@ from resolverd.failures import Unknown
 from resolverd.generation import Generation
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, Finding
-from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, ListReply, LookupReply, Question, Records, Replies
+from resolverd.mail.lookups import Absent, Clear, Gathered, Listed, ListLookup, ListReply, LookupReply, Question, Records, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.assessment import Assessment
 from resolverd.policy.cache import Transaction, TransactionCache
-from resolverd.policy.check import Check, judged, relevant, suppression
+from resolverd.policy.check import Check, judged, of_sender, relevant, suppression
 from resolverd.policy.early import EarlyDecision
 from resolverd.policy.iprev import NamesOnly, iprev_lookups, iprev_name
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
@@ -294,6 +294,8 @@ class Evaluator:
             evaluation.keep_in(self._kept, assessment, self._recipient(attempt), by_sender=self._names_sender(attempt))
         except Exception:
             log.exception("what an attempt came to is not kept")
+        if isinstance(replies := evaluation.results.replies, Gathered):
+            replies.settle()
 
     def _recipient(self, attempt: Attempt) -> str:
         """The recipient, where something names it; else it is like all others."""
@@ -359,11 +361,6 @@ class Evaluator:
         shared_budget = budgets.sender if is_senders else budgets.client
         answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline, shared_budget=shared_budget)
         return reply_of(answer, question.rtype, round(1000 * (self._clock.monotonic() - started)))
-
-
-def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> set[Question]:
-    """What is asked of the sender's domain, which need not be the client's own."""
-    return {question for check in checks for question in check.asks_of_sender(attempt, replies)}
 
 
 def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Question]) -> bool:

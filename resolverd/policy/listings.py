@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from resolverd.dnsbl.names import is_public
-from resolverd.dnsbl.spec import ListSpec
+from resolverd.dnsbl.spec import ListSpec, kind_of
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding, Status
 from resolverd.mail.lookups import Clear, Listed, ListLookup, Replies, Skipped
@@ -23,7 +23,8 @@ class Asked(NamedTuple):
 
 def asked(lists: Iterable[ListSpec], subject: Address | str) -> list[Asked]:
     """The question to each of the lists that takes such a subject."""
-    return [Asked(spec, ListLookup(spec.id, subject)) for spec in lists if spec.takes(subject)]
+    kind = kind_of(subject)
+    return [Asked(spec, ListLookup(spec.id, subject)) for spec in lists if kind in spec.kinds]
 
 
 def address_lists(attempt: Attempt, lists: Iterable[ListSpec]) -> list[Asked]:

@@ -67,12 +67,12 @@ class LookupResults(NamedTuple):
     @property
     def partial(self) -> bool:
         """Whether something that was asked stayed unknown."""
-        return any(isinstance(reply, Unknown) for reply in self.replies.values())
+        return Unknown in map(type, self.replies.values())
 
     @property
     def skipped(self) -> bool:
         """Whether something was not asked, as the decision did not need it."""
-        return any(isinstance(reply, Skipped) for reply in self.replies.values())
+        return Skipped in map(type, self.replies.values())
 
     @property
     def answered(self) -> dict[Question, LookupReply]:
@@ -231,8 +231,7 @@ def _is_news(answered: Collection[Question], replies: Replies, open_: Collection
     """
     if all(isinstance(question, ListLookup) for question in open_):
         return True
-    listed = any(isinstance(reply, Listed) for reply in replies.values())
-    return listed and any(isinstance(question, ListLookup) for question in answered)
+    return Listed in map(type, replies.values()) and any(isinstance(question, ListLookup) for question in answered)
 
 
 def _from_cache(question: Question, cached: Callable[[Question], LookupReply | None]) -> LookupReply | None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, NoReturn
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.mail.domains import is_suffix
-from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Gathered, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Gathered, Reading, Records, Replies, Skipped
 from resolverd.spf import clientnames, macros
 from resolverd.spf.clientnames import SpfEvaluation, target_of
 from resolverd.spf.macros import MacroString
@@ -117,7 +117,7 @@ def follow(
 
 def progress(subject: SpfSubject, replies: Replies, missing: DnsReply | None = None) -> Progress:
     """How far the evaluation of a subject comes with these replies: as `follow`, but `Gathered` replies are read once."""
-    if not isinstance(replies, Gathered):
+    if not isinstance(replies, Gathered | Reading):
         return follow(check_host(subject), replies, missing)
     begun: _Begun | None = replies.evaluations.get(subject)
     if begun is None:

@@ -57,7 +57,7 @@ class Dnsbl(Check):
         return findings + not_listed(self.name, questions, replies)
 
     def _asked(self, attempt: Attempt) -> list[Asked]:
-        return address_lists(attempt, (spec for spec in self.lists if not spec.allows))
+        return address_lists(attempt, [spec for spec in self.lists if not spec.allows])
 
 
 CHECK = Declaration(

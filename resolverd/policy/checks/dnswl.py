@@ -68,7 +68,7 @@ class Dnswl(Check):
         )
 
     def _asked(self, attempt: Attempt) -> list[Asked]:
-        return address_lists(attempt, (spec for spec in self.lists if spec.allows))
+        return address_lists(attempt, [spec for spec in self.lists if spec.allows])
 
 
 def _made(rules: CheckRules, lists: tuple[ListSpec, ...]) -> Dnswl:

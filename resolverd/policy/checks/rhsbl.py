@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from resolverd.dnsbl.spec import ListSpec
+from resolverd.dnsbl.spec import DOMAIN, ListSpec
 from resolverd.failures import Unknown
 from resolverd.mail.domains import canonical, registrable
 from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
@@ -118,7 +118,7 @@ class Rhsbl(Check):
         return findings + not_listed(self.name, everything, replies)
 
     def _lists(self) -> list[ListSpec]:
-        return [spec for spec in self.lists if not spec.allows and spec.takes("")]
+        return [spec for spec in self.lists if DOMAIN in spec.kinds and not spec.allows]
 
     def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[RhsblRole, list[Asked]]]:
         """By role, the questions about its name; a name has only its first role."""

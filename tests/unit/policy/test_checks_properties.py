@@ -1,14 +1,17 @@
 """What holds for every check, whatever anybody sends and whatever comes back."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mailcases import CLIENT, CLIENT6, LISTS, REVERSE, UNKNOWNS, attempt, clear, listed
 
 from resolverd.mail import domains
 from resolverd.mail.findings import Consequence
-from resolverd.mail.lookups import SKIPPED, Absent, ListLookup, Records
+from resolverd.mail.lookups import SKIPPED, Absent, Gathered, ListLookup, Records
+from resolverd.policy.check import Check, judged, neutral, of_sender, relevant
 from resolverd.policy.checks import DECLARATIONS, PRESETS, build, rules_for
+from resolverd.policy.checks.rhsbl import ROLES, RhsblOptions
+from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.verdict import VerdictRules, decide
 from resolverd.wire import codes
 from resolverd.wire.names import from_text, to_text
@@ -76,6 +79,55 @@ def test_asking_ends_and_judging_is_total(preset, subject, data):
             assert finding.topic is None or finding.topic in check.topics
             assert finding.consequence is None or finding.topic is not None or finding.effect.allow_listed or finding.score <= 0
             assert all(piece.asked.isascii() and piece.answered.isascii() for piece in finding.evidence)
+
+
+class Counting(Check):
+    """Looks at all that is there, whatever it is."""
+
+    name = "counting"
+
+    def asks(self, attempt, replies):
+        return ()
+
+    def judge(self, attempt, replies):
+        return [neutral(self.name, "counting_all", f"{len(replies)} replies")]
+
+
+SENDERS = [
+    attempt(helo_name="mail.example.com", sender="joe@example.com", recipient="ann@example.org", **told)
+    for told in ({"reverse_client_name": "mail.example.com"}, {"client_name": "", "reverse_client_name": ""})
+]
+CURIOUS = (
+    Counting(),
+    *build({name: each for name, each in PRESETS["tutorial"].items() if name not in ("rhsbl", "spf")}, LISTS),
+    *build(
+        {name: rules_for("scored", name) for name in ("rhsbl", "spf")},
+        LISTS,
+        options={"rhsbl": RhsblOptions(tuple(ROLES)), "spf": SpfOptions(domain_allow=("forwarder.example",))},
+    ),
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+def test_what_was_worked_out_counts_as_long_as_nothing_comes_that_it_was_made_of(data):
+    """Whatever comes, each check asks and says what it would of the same replies if it had not seen any before; also while
+    it is only supposed what lists might say, and for another recipient."""
+    lists = [ListLookup("zen", CLIENT), ListLookup("allow", CLIENT), ListLookup("dbl", "example.com")]
+    replies = Gathered(data.draw(st.dictionaries(st.sampled_from(lists), list_replies)))
+    for _ in range(8):
+        supposed = data.draw(st.dictionaries(st.sampled_from(lists), list_replies, max_size=3))
+        for subject in data.draw(st.permutations(SENDERS)):
+            for heard in (Gathered.with_lists(replies, supposed), replies):
+                plain = dict(heard)
+                for check in CURIOUS:
+                    assert tuple(relevant(check, subject, heard, ())) == tuple(relevant(check, subject, plain, ()))
+                    assert judged(check, subject, heard) == judged(check, subject, plain)
+                assert of_sender(subject, CURIOUS, heard) == of_sender(subject, CURIOUS, plain)
+        wanted = dict.fromkeys(asked for who in SENDERS for check in CURIOUS for asked in check.asks(who, replies))
+        if still := [asked for asked in wanted if asked not in replies]:
+            asked = data.draw(st.sampled_from(still))
+            replies[asked] = data.draw(list_replies if isinstance(asked, ListLookup) else dns_replies | st.just(SKIPPED))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

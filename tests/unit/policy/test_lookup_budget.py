@@ -13,8 +13,8 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
+from resolverd.policy.check import of_sender
 from resolverd.policy.checks import PRESETS, build
-from resolverd.policy.evaluate import of_sender
 from resolverd.policy.lookup_budget import LookupBudget, LookupBudgets, ZoneRates
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
