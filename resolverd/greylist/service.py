@@ -30,6 +30,8 @@ Recheck: TypeAlias = Callable[[int], Awaitable[float | None]]
 """Asked once the client has waited, with the seconds: the points against it now; None if it is refused after all."""
 STORE_TIMEOUT = 1.0
 """Seconds for the store to say what it knows; mail passes then. Postfix waits for us meanwhile."""
+READ_PATIENCE = 0.25
+"""Seconds for the store to read what an attempt that could not be answered at once may be answered by then."""
 MAX_TRIES = 10
 """How often a decision is made anew as somebody else has changed the triplet meanwhile; each time, somebody has got on."""
 COMPLAINT_INTERVAL = 60.0
@@ -65,6 +67,8 @@ class Greylister:
         self._allowed = allowed or Allowed()
         self._shipped = shipped or ShippedList()
         self._complained: float | None = None
+        self._unread: Keys | None = None
+        self._remembers = True
 
     def try_consider(
         self,
@@ -110,6 +114,7 @@ class Greylister:
             table, key = next(reads)
             while (octets := known(table, key, now)) is not UNREAD:
                 table, key = reads.send(octets)
+            self._unread = keys
             return None
         except StopIteration as decided:
             decision: GreylistDecision = decided.value
@@ -121,6 +126,26 @@ class Greylister:
                 self._store.put(table, key, value, expires)
             self._log_learnt(decision, keys, attempt)
         return decision
+
+    async def read_up(self) -> bool:
+        """Read what the last `try_consider` would have had to wait for; whether it is worth another try. Never raises.
+
+        It is not where the store doesn't remember what it has read, as others write to it as well.
+        """
+        keys, self._unread = self._unread, None
+        if keys is None or not self._remembers:
+            return False
+        now = self._clock.wall()
+        unread = [(CLIENTS, keys.client)] if self._rules.auto_allow_after else []
+        unread += [(TRIPLETS, key) for key in keys.triplets]
+        try:
+            async with asyncio.timeout(READ_PATIENCE):
+                for table, key in unread:
+                    await self._store.get(table, key, now)
+            self._remembers = all(self._store.known(table, key, now) is not UNREAD for table, key in unread)
+        except Exception:  # `consider` meets it too, and tells
+            return False
+        return self._remembers
 
     async def consider(
         self,

@@ -83,6 +83,10 @@ class Greylisting(Protocol):
         `must_recheck` says so of a client that has waited so many seconds."""
         ...
 
+    async def read_up(self) -> bool:
+        """Read what the last `try_consider` would have had to wait for; whether it is worth another try. Never raises."""
+        ...
+
     async def consider(
         self,
         attempt: Attempt,
@@ -171,6 +175,8 @@ class PolicyService:
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
         if (known := self.try_verdict(attempt, record=record)) is not None:
+            return known
+        if await self._greylister.read_up() and (known := self.try_verdict(attempt, record=record)) is not None:
             return known
         if not await self._overrides_ready(OVERRIDES_PATIENCE):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)

@@ -14,7 +14,7 @@ from resolverd.failures import StoreError
 from resolverd.greylist.allow_files import Allowed, read_clients, read_recipients
 from resolverd.greylist.decide import DAY, HOUR, GreylistRules, Triplet, decode_client, decode_triplet, encode_triplet
 from resolverd.greylist.organisation import VerifiedDomains
-from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
+from resolverd.greylist.service import CLIENTS, READ_PATIENCE, SENDERS, TRIPLETS, Greylister
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.request import Attempt
@@ -663,7 +663,7 @@ class UnreadStore(MemoryStore):
     st.sampled_from(["organisation", "network"]),
     st.sampled_from([0, 1, 2]),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @virtual
 async def test_both_faces_of_greylisting_say_and_remember_the_same(
     tries: list[tuple[str, str, int, bool]], key: str, auto_allow_after: int
@@ -684,6 +684,70 @@ async def test_what_would_have_to_be_waited_for_is_left_to_be_waited_for() -> No
     desk = Desk(UnreadStore())
     assert desk.greylister.try_consider(MAIL, record=True, suspicious=True) is None
     assert (await desk.everything(), desk.counters.snapshot()) == ([], [])
+
+
+class ReadingStore(UnreadStore):
+    """One that knows what it has read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[tuple[str, bytes]] = []
+
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        self.reads.append((table, key))
+        return await super().get(table, key, now)
+
+    def known(self, table: str, key: bytes, now: float) -> Any:
+        return MemoryStore.known(self, table, key, now) if (table, key) in self.reads else UNREAD
+
+
+def at_once(desk: Desk) -> GreylistOutcome | None:
+    return desk.greylister.try_consider(MAIL, record=True, suspicious=True)
+
+
+@virtual
+async def test_what_has_been_read_up_needs_not_be_waited_for() -> None:
+    store = ReadingStore()
+    desk = Desk(store)
+    await desk.consider()
+    desk.later(421)
+    store.reads.clear()
+    assert not await desk.greylister.read_up()
+    assert at_once(desk) is None
+    assert await desk.greylister.read_up()
+    assert not await desk.greylister.read_up()
+    assert at_once(desk) == GreylistOutcome("passed", delayed=421, reason="triplet found")
+
+
+@virtual
+async def test_nothing_is_read_up_from_a_store_that_does_not_remember_it() -> None:
+    class Forgetful(ReadingStore):
+        def known(self, table: str, key: bytes, now: float) -> Any:
+            return UNREAD
+
+    store = Forgetful()
+    desk = Desk(store)
+    for _ in range(3):
+        assert at_once(desk) is None
+        assert not await desk.greylister.read_up()
+    assert len(store.reads) == len(set(store.reads))
+
+
+@virtual
+@pytest.mark.parametrize("error", [StoreError("broken"), None])
+async def test_reading_up_from_a_store_that_fails_or_hangs_is_given_up(error: Exception | None) -> None:
+    class Failing(UnreadStore):
+        async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+            if error is not None:
+                raise error
+            await asyncio.sleep(1e6)
+            return None
+
+    desk = Desk(Failing())
+    assert at_once(desk) is None
+    begun = asyncio.get_running_loop().time()
+    assert not await desk.greylister.read_up()
+    assert asyncio.get_running_loop().time() - begun <= READ_PATIENCE
 
 
 @virtual

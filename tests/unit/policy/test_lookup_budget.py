@@ -36,6 +36,9 @@ DELEGATED = '@ TXT "v=spf1 ' + " ".join(f"a:z{term}.attacker.example" for term i
 
 
 class NoGreylist:
+    async def read_up(self):
+        return False
+
     async def consider(self, attempt, **kwargs):
         return GreylistOutcome("known")
 

@@ -148,6 +148,9 @@ class Greylist:
         waits = attempt.recipient.startswith("bob")
         return GreylistOutcome("new", missing=300, reason="new") if waits else GreylistOutcome("known")
 
+    async def read_up(self):
+        return False
+
     async def consider(self, attempt, *, recheck, **told):
         return self.try_consider(attempt, must_recheck=lambda waited: False, **told)
 
@@ -388,3 +391,33 @@ def test_what_was_begun_before_a_change_is_not_kept():
     generation.bump()
     cache.put(attempt(), "", kept(), Lifetime(100, 0, 100), begun, by_sender=False, reads_sender=False)
     assert cache.get(attempt(), "", by_sender=False, now=1, wall=1) is None
+
+
+class UnreadGreylist(Greylist):
+    """Has to read first what it knows of the client."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = False
+        self.waited_for = 0
+
+    def try_consider(self, attempt, **told):
+        return super().try_consider(attempt, **told) if self.read else None
+
+    async def read_up(self):
+        self.read = True
+        return True
+
+    async def consider(self, attempt, *, recheck, **told):
+        self.waited_for += 1
+        return super().try_consider(attempt, must_recheck=lambda waited: False, **told)
+
+
+def test_what_greylisting_has_to_read_makes_nothing_be_evaluated_again(pair):
+    come(pair)
+    service, _ = pair.cached
+    service._greylister = greylist = UnreadGreylist()
+    given = pair.regulars[0]
+    assert service.try_verdict(given, record=True) is None
+    found = pair.loop.run_until_complete(service.verdict_on(given, record=True))
+    assert (found.greylist.state, greylist.waited_for) == ("known", 0)
