@@ -15,7 +15,7 @@ from struct import error as struct_error
 from resolverd import bounds
 from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata
-from resolverd.wire.names import MAX_NAME, ROOT, Name, lower
+from resolverd.wire.names import MAX_NAME, ROOT, Name
 from resolverd.wire.rrset import RRset
 
 _HEADER = Struct("!6H")
@@ -252,7 +252,7 @@ class _Sections:
                     at += 1
                 else:
                     name, at = reader.name(at)
-                    owner = lower(name)
+                    owner = name.lower()
                     if pointer >= _POINTER:
                         owners[pointer] = owner
                 rtype, rclass, ttl, length = unpack(data, at)
@@ -299,7 +299,8 @@ class _Sections:
                 raise
             # Nobody knows where the next one would begin.
             self._ended = self._faulty = True
-        reader.spend(pointers)
+        if pointers:
+            reader.spend(pointers)
         self._at = at
         self.whole += not self._faulty
         for key, datas in repeated.items():

@@ -6,6 +6,7 @@ as long.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from enum import Enum
 
 from resolverd import bounds
@@ -26,6 +27,9 @@ class Feature(Enum):
     __hash__ = object.__hash__  # that of Enum is a function in Python, and every question to a server takes a dozen
 
 
+_NOTHING: frozenset[Feature] = frozenset()
+
+
 class _Support:
     __slots__ = ("born", "failures", "proven")
 
@@ -44,22 +48,27 @@ class Capabilities:
     def __init__(self, entries: int = bounds.MAX_SERVERS):
         self._limit = entries
         self._states: OrderedDict[tuple[Server, Feature, Name], _Support] = OrderedDict()
-        self._suspected: dict[Feature, set[Server]] = {feature: set() for feature in Feature}
-        """Whose state is worth a look, since there may be doubts; of all others there are none."""
+        self._doubts: dict[Server, set[Feature]] = {}
+        """Of whom what state is worth a look; of all others there are no doubts."""
 
     def __len__(self) -> int:
         return len(self._states)
 
+    def unsupported(self, server: Server, now: float) -> frozenset[Feature]:
+        """What it is asked without."""
+        doubts = self._doubts.get(server)
+        return _NOTHING if doubts is None else frozenset(each for each in doubts if not self.may_use(server, each, now))
+
     def may_use(self, server: Server, feature: Feature, now: float) -> bool:
         """Whether it is asked with that."""
-        if server not in self._suspected[feature]:
+        if feature not in self._doubts.get(server, _NOTHING):
             return True
         state = self._peek(server, feature, now)
         return state is None or state.failures < _CONFIRMATIONS
 
-    def any_failed(self, feature: Feature) -> bool:
-        """Whether there may be a server that is not asked with that."""
-        return bool(self._suspected[feature])
+    def all_may_use(self, servers: Sequence[Server], feature: Feature, now: float) -> bool:
+        """Whether each of them is asked with that."""
+        return self._doubts.keys().isdisjoint(servers) or all(self.may_use(server, feature, now) for server in servers)
 
     def is_proven(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> bool:
         """Whether it is known to support that."""
@@ -74,9 +83,9 @@ class Capabilities:
 
     def clear_failures(self, server: Server, feature: Feature, now: float) -> None:
         """It answered a question that carried that: no proof that it makes use of it, but no failure either."""
-        if server not in self._suspected[feature]:
+        if feature not in self._doubts.get(server, _NOTHING):
             return
-        self._suspected[feature].discard(server)
+        self._trust(server, feature)
         state = self._peek(server, feature, now)
         if state is not None:
             state.failures = 0
@@ -84,12 +93,20 @@ class Capabilities:
     def add_failure(self, server: Server, feature: Feature, now: float) -> None:
         """It seemed not to support that. Needs confirming, so that one forged packet does no harm (CVE-2026-52690)."""
         self._get(server, feature, now).failures += 1
-        self._suspected[feature].add(server)
+        self._doubts.setdefault(server, set()).add(feature)
 
     def rule_out(self, server: Server, feature: Feature, now: float) -> None:
         """It does not support that, as an answer that nobody can have forged has confirmed."""
         self._get(server, feature, now).failures = _CONFIRMATIONS
-        self._suspected[feature].add(server)
+        self._doubts.setdefault(server, set()).add(feature)
+
+    def _trust(self, server: Server, feature: Feature) -> None:
+        """There is no doubt any more that it supports that."""
+        doubts = self._doubts.get(server)
+        if doubts is not None:
+            doubts.discard(feature)
+            if not doubts:
+                del self._doubts[server]
 
     def _peek(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> _Support | None:
         state = self._states.get((server, feature, zone))
@@ -97,12 +114,12 @@ class Capabilities:
 
     def _get(self, server: Server, feature: Feature, now: float, zone: Name = ROOT) -> _Support:
         key = server, feature, zone
-        state = self._peek(*key[:2], now, zone)
-        if state is None:
+        state = self._states.get(key)
+        if state is None or now >= state.born + bounds.FORGET_SERVER:
             state = self._states[key] = _Support(now)
         self._states.move_to_end(key)
         while len(self._states) > self._limit:
             (server, feature, zone), _ = self._states.popitem(last=False)
             if zone == ROOT:
-                self._suspected[feature].discard(server)
+                self._trust(server, feature)
         return state

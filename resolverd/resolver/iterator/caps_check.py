@@ -24,25 +24,22 @@ class Retry(Enum):
 class CapsCheck:
     """What one server has said to one question so far."""
 
-    __slots__ = ("_lower", "_random", "agrees")
+    __slots__ = ("_lower", "_random", "agrees", "is_pending")
 
     def __init__(self) -> None:
         self._random: Response | None = None
         self._lower: Response | None = None
+        self.is_pending = False
+        """Whether random case was answered with something that lower case has to confirm."""
         self.agrees: bool | None = None
         """Whether lower case was answered as random case was; None before it was asked."""
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether random case was answered with something that lower case has to confirm."""
-        return self._random is not None
 
     def check(self, response: Response, *, random_case: bool, proof: bool) -> Retry | None:
         """How to ask again after this response, None if it can be accepted; `proof`: nobody can have forged it."""
         if self._random is None:
             if not random_case:
                 return None
-            self._random = response
+            self._random, self.is_pending = response, True
             return Retry.LOWER
         self.agrees = _is_same(response, self._random)
         if self.agrees or proof or (self._lower is not None and _is_same(response, self._lower)):

@@ -9,7 +9,7 @@ forge; only where TCP cannot be had either, the server is taken to be odd. So wh
 from resolverd.resolver.iterator.capabilities import Capabilities, Feature
 from resolverd.resolver.iterator.caps_check import CapsCheck, Retry, may_be_case
 from resolverd.resolver.iterator.response import Response
-from resolverd.resolver.iterator.retries import Attempts
+from resolverd.resolver.iterator.retries import Asked
 from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.ask import Failed, Reply, Server, Transport
@@ -33,9 +33,9 @@ class Form(Value, frozen=True):
 class Fallback:
     """What this server has said so far, and what is to be asked of it next."""
 
-    def __init__(self, server: Server, attempts: Attempts, able: Capabilities, random_case: bool):
+    def __init__(self, server: Server, asked: Asked, able: Capabilities, random_case: bool):
         self._server = server
-        self._attempts = attempts
+        self._asked = asked
         self._able = able
         self._random_case = random_case
         self._transport = Transport.TLS if server.tls_name else Transport.UDP
@@ -48,11 +48,13 @@ class Fallback:
 
     def form(self, now: float) -> Form | None:
         """How to ask it now; None if it has been asked often enough."""
-        if not self._attempts.may_send(self._server, self._transport):
+        asked, transport = self._asked, self._transport
+        if not asked.may_send(transport):
             return None
-        edns = self._uses(Feature.EDNS, now)
-        random_case = self._random_case and self._transport is Transport.UDP and self._uses(Feature.CASE, now)
-        return Form(self._transport, edns, edns and self._uses(Feature.COOKIE, now), random_case)
+        without = asked.disabled | self._able.unsupported(self._server, now)
+        edns = Feature.EDNS not in without
+        random_case = self._random_case and transport is Transport.UDP and Feature.CASE not in without
+        return Form(transport, edns, edns and Feature.COOKIE not in without, random_case)
 
     @property
     def has_alternative(self) -> bool:
@@ -61,12 +63,12 @@ class Fallback:
             self._suspect is not None
             or self._damaged is not None
             or self._caps_check.is_pending
-            or (self._truncated and self._attempts.is_disabled(self._server, Feature.EDNS))
+            or (self._truncated and Feature.EDNS in self._asked.disabled)
         )
 
     def answered_form(self, form: Form, reply: Reply) -> Form:
         """The form that has been answered: what was repeated without its cookie is taken to be that."""
-        left_out = reply.repeated is not None and not reply.cookie and self._attempts.is_disabled(self._server, Feature.COOKIE)
+        left_out = reply.repeated is not None and not reply.cookie and Feature.COOKIE in self._asked.disabled
         return replace(form, cookie=False) if left_out else form
 
     def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:
@@ -78,19 +80,19 @@ class Fallback:
                 return True
             if form.cookie and not self._able.is_proven(self._server, Feature.COOKIE, now):
                 # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
-                self._attempts.disable(self._server, Feature.COOKIE)
+                self._asked.disable(Feature.COOKIE)
             return self._caps_check.is_pending
         if form.transport is Transport.TLS:
             return False
         # TCP cannot be had.
         self._transport = Transport.UDP
         if self._suspect is not None:
-            self._attempts.disable(self._server, self._suspect)
+            self._asked.disable(self._suspect)
             self._suspect = None
             return True
-        if self._truncated and self._attempts.is_disabled(self._server, Feature.EDNS):
+        if self._truncated and Feature.EDNS in self._asked.disabled:
             # It has more to say than goes without EDNS: perhaps it was the cookie that it did not understand.
-            self._attempts.disable_instead(self._server, Feature.EDNS, Feature.COOKIE)
+            self._asked.disable_instead(Feature.EDNS, Feature.COOKIE)
             return True
         return self._caps_check.is_pending
 
@@ -113,7 +115,7 @@ class Fallback:
             if self._bad_cookies > 1 and udp:
                 self._transport, self._suspect = Transport.TCP, Feature.COOKIE
             elif self._bad_cookies > 1:
-                self._attempts.disable(self._server, Feature.COOKIE)
+                self._asked.disable(Feature.COOKIE)
             return "BADCOOKIE"
         if message.rcode in _NOT_UNDERSTOOD:
             return self._simpler(form, message, now)
@@ -133,7 +135,7 @@ class Fallback:
         if self._misunderstood > 1 and form.random_case and not able.is_proven(server, Feature.CASE, now):
             left_out.append(Feature.CASE)
         for each in left_out:
-            self._attempts.disable(server, each)
+            self._asked.disable(each)
         names = ", ".join(each.value for each in left_out)
         return f"{codes.rcode_text(message.rcode)}, again without {names}" if left_out else ""
 
@@ -148,11 +150,12 @@ class Fallback:
         elif self._caps_check.is_pending or (counts and not able.is_proven(server, Feature.CASE, now, part)):
             again = self._caps_check.check(response, random_case=form.random_case, proof=proof)
             if again is not None:
-                self._attempts.disable(server, Feature.CASE)
+                self._asked.disable(Feature.CASE)
                 if again is Retry.CONFIRM:
                     self._transport = Transport.TCP
                 return False
-        self._learn_case(proof, part, now)
+        if self._caps_check.is_pending or self._suspect is not None or self._asked.disabled:
+            self._learn_case(proof, part, now)
         self._learn_edns(form, reply, now)
         if not counts:
             able.clear_failures(server, Feature.QMIN, now)
@@ -162,9 +165,6 @@ class Fallback:
         """What it has said, if nothing more is to be had from it."""
         return self._caps_check.final()
 
-    def _uses(self, feature: Feature, now: float) -> bool:
-        return not self._attempts.is_disabled(self._server, feature) and self._able.may_use(self._server, feature, now)
-
     def _learn_case(self, proof: bool, part: Name, now: float) -> None:
         able, server = self._able, self._server
         if self._caps_check.agrees:
@@ -173,7 +173,7 @@ class Fallback:
             able.rule_out(server, Feature.CASE, now)
         elif self._suspect is Feature.CASE:
             self._looked_odd(Feature.CASE, part, now)
-        elif self._attempts.is_disabled(server, Feature.CASE):
+        elif Feature.CASE in self._asked.disabled:
             able.add_failure(server, Feature.CASE, now)
 
     def _learn_edns(self, form: Form, reply: Reply, now: float) -> None:
@@ -186,7 +186,7 @@ class Fallback:
             self._looked_odd(Feature.COOKIE, ROOT, now)
         elif form.cookie:
             able.clear_failures(server, Feature.COOKIE, now)
-        elif self._attempts.is_disabled(server, Feature.COOKIE):
+        elif Feature.COOKIE in self._asked.disabled:
             able.add_failure(server, Feature.COOKIE, now)
 
     def _looked_odd(self, feature: Feature, part: Name, now: float) -> None:

@@ -7,12 +7,15 @@ then. All entries expire, so that no server is down for ever.
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from operator import itemgetter
 from random import Random
 
 from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Capabilities
 from resolverd.resolver.iterator.retries import Attempts
 from resolverd.wire.ask import Server, Transport
+
+_SECONDS = itemgetter(0)
 
 
 class _ServerState:
@@ -57,7 +60,8 @@ class InfraCache:
         """Whom to ask next: of those within the band of the fastest, the one with the fewest failures; None if all are down.
 
         What a server did before this question decides: one that answered a moment ago is asked twice before one that was
-        silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there.
+        silent then. A single packet gets lost, two in a row hardly; and who has never answered is perhaps not there. So what
+        was to be expected of the one that is chosen is noted in `attempts`.
         """
         alive: list[tuple[float, int, Server]] = []
         states, forgotten, failed, expected = self._states, now - bounds.FORGET_SERVER, attempts.failed, attempts.expected
@@ -74,14 +78,23 @@ class InfraCache:
             if turns:
                 seconds += bounds.FIRST_TIMEOUT * (turns // 2 if state is not None and state.srtt >= 0 else 2 * turns)
             alive.append((seconds, turns, server))
-        if len(alive) < 2:
-            return alive[0][2] if alive else None
-        slowest = min([seconds for seconds, _, _ in alive]) + bounds.SERVER_BAND
-        good = [(turns, server) for seconds, turns, server in alive if seconds <= slowest]
-        fewest = min([turns for turns, _ in good])
-        best = [server for turns, server in good if turns == fewest]
+        if not alive:
+            return None
+        best: list[Server] = []
+        slowest, fewest = min(alive, key=_SECONDS)[0] + bounds.SERVER_BAND, 0
+        for seconds, turns, server in alive:
+            if seconds > slowest or (best and turns > fewest):
+                continue
+            if turns < fewest:
+                best.clear()
+            best.append(server)
+            fewest = turns
         # One call where `choice` makes three.
-        return best[rng.getrandbits(16) * len(best) >> 16] if len(best) > 1 else best[0]
+        chosen = best[rng.getrandbits(16) * len(best) >> 16] if len(best) > 1 else best[0]
+        if chosen not in expected:
+            state = states.get(chosen)
+            expected[chosen] = bounds.FIRST_TIMEOUT if state is None or state.born <= forgotten else state.expected
+        return chosen
 
     def expected(self, server: Server, now: float) -> float:
         """Seconds after which its answer is to be expected, as far as is known; many where it was silent lately."""
@@ -102,7 +115,9 @@ class InfraCache:
 
         How silent it has been before counts where it is `alone`: others wait for nobody who may be down.
         """
-        state = self._peek(server, now)
+        state = self._states.get(server)
+        if state is not None and state.born <= now - bounds.FORGET_SERVER:
+            state = None
         rto, backoff = bounds.FIRST_TIMEOUT, 0
         if state is not None:
             backoff = state.backoff if alone else 0
@@ -175,8 +190,8 @@ class InfraCache:
 
     def _get(self, server: Server, now: float) -> _ServerState:
         states = self._states
-        state = self._peek(server, now)
-        if state is None:
+        state = states.get(server)
+        if state is None or state.born <= now - bounds.FORGET_SERVER:
             state = states[server] = _ServerState(now)
             while len(states) > self.limit:
                 states.popitem(last=False)

@@ -97,7 +97,8 @@ class Iterator:
         to refresh, what is about to expire counts as unknown.
         """
         try:
-            return (yield from self._resolve(budget, lower(name), rtype, (*path, (lower(name), rtype)), above))
+            name = lower(name)
+            return (yield from self._resolve(budget, name, rtype, (*path, (name, rtype)), above))
         except Exhausted as error:
             if path:
                 raise
@@ -306,10 +307,7 @@ class Iterator:
 
     def _ignore_qmin(self, dp: DelegationPoint, now: float) -> bool:
         """Whether the zone has servers that do not answer for minimised names."""
-        able = self._infra.capabilities
-        return able.any_failed(Feature.QMIN) and not all(
-            able.may_use(server, Feature.QMIN, now) for server in dp.servers
-        )
+        return not self._infra.capabilities.all_may_use(dp.servers, Feature.QMIN, now)
 
     def _suspect(self, dp: DelegationPoint, path: Path, budget: QueryBudget) -> None:
         servers, _ = self._known_servers(dp, budget.now)

@@ -22,7 +22,7 @@ class TtlBounds(NamedTuple):
     def clamp(self, response: Response) -> Response:
         """The outcome with its TTLs within the bounds."""
         if isinstance(response, (Positive, Cname)):
-            chain, authority = self._all(response.chain), self._all(response.authority)
+            chain, authority = self._all(response.chain), response.authority and self._all(response.authority)
             if chain is response.chain and authority is response.authority:
                 return response
             return replace(response, chain=chain, authority=authority)
@@ -30,7 +30,10 @@ class TtlBounds(NamedTuple):
             soa = response.soa
             if soa is not None and soa.ttl > self.negative_max_ttl:
                 soa = replace(soa, ttl=self.negative_max_ttl)
-            return replace(response, chain=self._all(response.chain), soa=soa, proofs=self._all(response.proofs))
+            chain, proofs = response.chain and self._all(response.chain), response.proofs and self._all(response.proofs)
+            if soa is response.soa and chain is response.chain and proofs is response.proofs:
+                return response
+            return replace(response, chain=chain, soa=soa, proofs=proofs)
         if isinstance(response, DnameTooLong):
             return replace(response, chain=self._all(response.chain))
         return response
@@ -74,9 +77,10 @@ class Options(NamedTuple):
         """Whether a name (lower case) belongs to a DNS list."""
         return is_within(name, self.list_zones)
 
-    def ttl_bounds_of(self, *, a_list: bool) -> TtlBounds:
-        """The bounds on TTLs of data. A list's TTLs are its own: a longer one would hide delistings from mail."""
-        return self.ttl_bounds._replace(min_ttl=0) if a_list and self.ttl_bounds.min_ttl else self.ttl_bounds
+    @property
+    def list_ttl_bounds(self) -> TtlBounds:
+        """The bounds on TTLs of lists' data. They are a list's own: longer ones would hide delistings from mail."""
+        return self.ttl_bounds._replace(min_ttl=0) if self.ttl_bounds.min_ttl else self.ttl_bounds
 
     def may_query(self, address: Address) -> bool:
         """Whether a server at this address may be asked at all."""

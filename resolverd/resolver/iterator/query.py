@@ -66,7 +66,8 @@ class ServerQuery:
     ) -> Generator[Any, Any, Found]:
         """What the server says to the question as one of the zone `dp`, and the glue that came with a referral."""
         options, infra = self._options, self._infra
-        fallback = Fallback(server, attempts, infra.capabilities, options.random_case)
+        sends = attempts.of(server)
+        fallback = Fallback(server, sends, infra.capabilities, options.random_case)
         while (form := fallback.form(budget.now)) is not None:
             rto = self.rto(dp, server, attempts, budget.now, form.transport)
             size = options.edns_size if form.edns else 0
@@ -83,7 +84,7 @@ class ServerQuery:
             if message is not None:
                 # What TCP takes says nothing of UDP.
                 infra.rtt_update(server, reply.sample if form.transport is not Transport.TCP else None, reply.now)
-                attempts.received(server)
+                sends.has_replied = True
             if attempts.answered:
                 return Unusable("too late", silent=True), ()
             budget.received(reply)
@@ -134,7 +135,7 @@ class ServerQuery:
         options = self._options
         of_a_list = options.is_list_name(qname)
         said = classify(message, qname, qtype, dp.zone, dp.forward, of_a_list=of_a_list)
-        response = options.ttl_bounds_of(a_list=of_a_list).clamp(said)
+        response = (options.list_ttl_bounds if of_a_list else options.ttl_bounds).clamp(said)
         trust = Trust.AUTHORITATIVE if message.flags & codes.AA else Trust.ANSWER if dp.configured else Trust.UNPROVEN
         if not _is_complete(message, response):
             trust, response = Trust.UNPROVEN, _what_is_left(response, message)
@@ -170,17 +171,20 @@ class ServerQuery:
         return now + bounds.MIN_TIMEOUT if unmeasured else None
 
     def resend(
-        self, budget: QueryBudget, dp: DelegationPoint, ask: Ask, attempts: Attempts, rto: float
+        self, budget: QueryBudget, dp: DelegationPoint, server: Server, attempts: Attempts, rto: float
     ) -> Generator[Any, Any, None]:
         """Send what a server has been asked once more, as lost packets want it."""
+        sends = attempts.of(server)
+        ask = sends.last_ask
+        if ask is None:
+            raise LookupError(f"{server} has been asked nothing")
         asked = ask.qname if dp.forward else dp.zone
         budget.charge(ask.qname, asked)
         attempts.sent(ask, budget.now, rto)
-        server = ask.server
         if ask.cookie and not self._infra.capabilities.is_proven(server, Feature.COOKIE, budget.now):
             # Some drop what they do not know. Whoever has had cookies lately is held to them (RFC 7873 §5.3).
-            attempts.disable(server, Feature.COOKIE)
-        if not (yield Again(ask, cookie=not attempts.is_disabled(server, Feature.COOKIE))):
+            sends.disable(Feature.COOKIE)
+        if not (yield Again(ask, cookie=Feature.COOKIE not in sends.disabled)):
             budget.adjust(ask.qname, asked, -1)
 
     def timed_out(self, budget: QueryBudget, dp: DelegationPoint, sent: Sent) -> Unusable:

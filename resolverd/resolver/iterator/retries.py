@@ -20,66 +20,72 @@ class Sent(Value, frozen=True):
     due: float
 
 
+class Asked:
+    """What one server has been asked of one question."""
+
+    __slots__ = ("disabled", "has_replied", "last_ask", "sends")
+
+    def __init__(self) -> None:
+        self.last_ask: Ask | None = None
+        self.has_replied = False
+        """It has answered what it was asked last; what that means may take a while to find out."""
+        self.sends: dict[Transport, int] = {}
+        self.disabled: frozenset[Feature] = frozenset()
+        """What it is asked this without."""
+
+    def may_send(self, transport: Transport) -> bool:
+        """Whether it has not had its share over this transport."""
+        return self.sends.get(transport, 0) < bounds.SENDS_PER_SERVER
+
+    def disable(self, feature: Feature) -> None:
+        """It is asked this without that from now on."""
+        self.disabled |= {feature}
+
+    def disable_instead(self, kept: Feature, given_up: Feature) -> None:
+        """Not the one but the other was at fault."""
+        self.disabled = self.disabled - {kept} | {given_up}
+
+
 class Attempts:
     """The sends of one question to one zone. `failed` counts each server's attempts without a response."""
 
-    __slots__ = (
-        "_disabled", "_received", "_sends", "answered", "expected", "failed", "in_flight", "last_ask", "qmin_silent", "waiting",
-    )  # fmt: skip
+    __slots__ = ("answered", "asked", "expected", "failed", "in_flight", "qmin_silent", "waiting")
 
     def __init__(self) -> None:
+        self.asked: dict[Server, Asked] = {}
         self.failed: dict[Server, int] = {}
         self.expected: dict[Server, float] = {}
-        """What was to be expected of each living server before this question (`InfraCache.expected`)."""
+        """What was to be expected of each living server before it was chosen for this question (`InfraCache.select`)."""
         self.in_flight: dict[Server, Core] = {}
         """Servers whose answer may still come, and who deals with it (`ServerQuery.ask`)."""
-        self.last_ask: dict[Server, Ask] = {}
-        """What each was asked last."""
         self.waiting: dict[Server, Sent] = {}
         """Sends whose time is not over."""
         self.qmin_silent: frozenset[Server] = frozenset()
         """Servers that were silent when they were asked for a minimised name just now."""
         self.answered = False
         """The question has its answer; what comes now only tells how its server fares."""
-        self._sends: dict[tuple[Server, Transport], int] = {}
-        self._disabled: set[tuple[Server, Feature]] = set()
-        self._received: set[Server] = set()
 
-    def may_send(self, server: Server, transport: Transport) -> bool:
-        """Whether the server has not had its share over this transport."""
-        return self._sends.get((server, transport), 0) < bounds.SENDS_PER_SERVER
+    def of(self, server: Server) -> Asked:
+        """What the server has been asked."""
+        asked = self.asked.get(server)
+        if asked is None:
+            asked = self.asked[server] = Asked()
+        return asked
 
     def sent(self, ask: Ask, now: float, rto: float) -> None:
         """One more send."""
-        server = ask.server
-        self._sends[server, ask.transport] = self._sends.get((server, ask.transport), 0) + 1
-        self.last_ask[server] = ask
+        server, transport = ask.server, ask.transport
+        asked = self.asked.get(server) or self.of(server)
+        asked.sends[transport] = asked.sends.get(transport, 0) + 1
+        asked.last_ask, asked.has_replied = ask, False
         self.waiting[server] = Sent(ask, now, now + rto)
-        self._received.discard(server)
-
-    def received(self, server: Server) -> None:
-        """It has answered what it was asked last; what that means may take a while to find out."""
-        self._received.add(server)
-
-    def disable(self, server: Server, feature: Feature) -> None:
-        """It is asked this without that from now on."""
-        self._disabled.add((server, feature))
-
-    def disable_instead(self, server: Server, kept: Feature, given_up: Feature) -> None:
-        """Not the one but the other was at fault."""
-        self._disabled.discard((server, kept))
-        self._disabled.add((server, given_up))
-
-    def is_disabled(self, server: Server, feature: Feature) -> bool:
-        """Whether it is asked this without that."""
-        return bool(self._disabled) and (server, feature) in self._disabled
 
     def overdue(self, now: float) -> list[Sent]:
         """Take those out of `waiting` whose time is over, each as a failed attempt; those of them who were silent."""
         late = [(server, sent) for server, sent in self.waiting.items() if sent.due <= now]
         for server, _ in late:
             self.fail(server, silent=True)
-        return [sent for server, sent in late if server not in self._received]
+        return [sent for server, sent in late if not self.of(server).has_replied]
 
     def finish(self, branch: Core) -> Server | None:
         """Whoever dealt with a server's answers is at his end; which server it was, None if it was none of these."""
@@ -103,7 +109,7 @@ class Attempts:
     def _is_available(self, server: Server) -> bool:
         if self.failed.get(server, 0) >= bounds.SENDS_PER_SERVER:
             return False
-        asked = self.last_ask.get(server)
-        return asked is None or server not in self.in_flight or (
-            asked.transport is Transport.UDP and self.may_send(server, Transport.UDP)
-        )
+        asked = self.asked.get(server)
+        if asked is None or asked.last_ask is None or server not in self.in_flight:
+            return True
+        return asked.last_ask.transport is Transport.UDP and asked.may_send(Transport.UDP)

@@ -127,12 +127,10 @@ class Targets:
         candidates = attempts.available(self._servers)
         chosen = self._infra.select(candidates, attempts, now, self._rng)
         if chosen is not None:
-            if chosen not in attempts.expected:
-                attempts.expected[chosen] = self._infra.expected(chosen, now)
             return chosen
         # All down: they are asked all the same, so that the end of an outage is noticed by the next question.
         down = [server for server in candidates if server not in attempts.expected]
-        tried = sum(attempts.failed.get(server, 0) for server in attempts.last_ask if server not in attempts.expected)
+        tried = sum(attempts.failed.get(server, 0) for server in attempts.asked if server not in attempts.expected)
         if not down or self._names or self.lookups or tried >= bounds.DEAD_TRIES:
             return None
         fewest = min(attempts.failed.get(server, 0) for server in down)

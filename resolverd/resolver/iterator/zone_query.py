@@ -144,7 +144,7 @@ class ZoneQuery:
                     budget, dp, server, attempts, self._qname, self._qtype, minimised
                 )
                 return now + (rto if rto <= bounds.MIN_TIMEOUT or env.infra.has_rtt(server, now) else bounds.MIN_TIMEOUT)
-            yield from env.server_query.resend(budget, dp, attempts.last_ask[server], attempts, rto)
+            yield from env.server_query.resend(budget, dp, server, attempts, rto)
             return now + rto
         names = targets.next_names()
         if names:

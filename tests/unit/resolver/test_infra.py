@@ -218,10 +218,10 @@ def test_attempts_are_counted_by_server_and_transport() -> None:
     attempts = Attempts()
     for transport in (Transport.UDP, Transport.TCP):
         for _ in range(bounds.SENDS_PER_SERVER):
-            assert attempts.may_send(A, transport)
+            assert attempts.of(A).may_send(transport)
             attempts.sent(ask(A, transport), 0.0, 0.1)
-        assert not attempts.may_send(A, transport)
-    assert attempts.may_send(B, Transport.UDP)
+        assert not attempts.of(A).may_send(transport)
+    assert attempts.of(B).may_send(Transport.UDP)
 
 
 def test_nonsense_ends_the_turns_of_a_server_and_silence_only_one() -> None:
