@@ -80,11 +80,11 @@ class Message(Value, frozen=True):
 class MessageReader:
     """Names and fields of one message; holds the budget that all its names share."""
 
-    __slots__ = ("_budget", "_known", "data")
+    __slots__ = ("_budget", "data", "known")
 
     def __init__(self, data: bytes):
         self.data = data
-        self._known: dict[int, Name] = {}
+        self.known: dict[int, Name] = {}
         """Names by the offsets at which they begin."""
         self._budget = bounds.MESSAGE_NAME_BUDGET
 
@@ -101,7 +101,7 @@ class MessageReader:
                 name, end = data[start : at + 1], at + 1
             elif length >= 192:
                 target, end = (length & 63) << 8 | data[at + 1], at + 2
-                name = self._known.get(target) or self._follow(target, start)
+                name = self.known.get(target) or self._follow(target, start)
                 if at == start:
                     return name, end
                 name = data[start:at] + name
@@ -114,12 +114,12 @@ class MessageReader:
                 raise Excessive(_TOO_MUCH)
         if len(name) > MAX_NAME:
             raise Malformed(f"name of {len(name)} octets")
-        self._known[start] = name
+        self.known[start] = name
         return name, end
 
     def _follow(self, target: int, lowest: int) -> Name:
         """The name to which a pointer leads that stands in a name begun at `lowest`. Raises as `name` does."""
-        data, known = self.data, self._known
+        data, known = self.data, self.known
         parts: list[bytes] = []
         jumps: list[int] = []
         steps = size = 0
@@ -235,6 +235,7 @@ class _Sections:
             return ()
         reader, owners, at = self._reader, self._owners, self._at
         data, unpack, layouts, lengths = reader.data, _RECORD.unpack_from, rdata.LAYOUTS, _ADDRESS_LENGTHS
+        known = reader.known
         found: dict[tuple[Name, int], RRset] = {}
         repeated: dict[tuple[Name, int], list[bytes]] = {}
         signed, pointers = False, 0
@@ -244,6 +245,10 @@ class _Sections:
                 owner = owners.get(pointer)
                 if owner is not None:
                     # Nearly every owner is nothing but a pointer to one that has been read.
+                    pointers += 1
+                    at += 2
+                elif pointer >= _POINTER and (name := known.get(pointer & 0x3FFF, b"")):
+                    owner = owners[pointer] = name.lower()
                     pointers += 1
                     at += 2
                 elif not data[at]:

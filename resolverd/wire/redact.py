@@ -14,7 +14,7 @@ class Redactor:
 
     def is_private(self, name: Name) -> bool:
         """Whether the name (lower case) has a key in it."""
-        return name != ROOT and is_within(parent(name), self._key_zones)
+        return bool(self._key_zones) and name != ROOT and is_within(parent(name), self._key_zones)
 
     def text(self, name: Name) -> str:
         """The name in presentation form, its key hidden."""

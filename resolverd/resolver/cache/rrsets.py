@@ -230,10 +230,12 @@ class RRsetCache:
                 if other.expires <= now and _contradicts(rtype, news, denies_name, kind):
                     self._drop(name, kind)
             return
-        beside = weight.rrsets(authority) if len(authority) <= _MOST_BESIDE else bounds.MAX_KEPT_AUTHORITY + 1
-        if beside > bounds.MAX_KEPT_AUTHORITY:
-            authority = tuple(each for each in authority if each.rtype == codes.SOA)
-            beside = weight.rrsets(authority)
+        beside = weight.NO_RRSETS
+        if authority:
+            beside = weight.rrsets(authority) if len(authority) <= _MOST_BESIDE else bounds.MAX_KEPT_AUTHORITY + 1
+            if beside > bounds.MAX_KEPT_AUTHORITY:
+                authority = tuple(each for each in authority if each.rtype == codes.SOA)
+                beside = weight.rrsets(authority)
         size = _ENTRY + beside + (weight.rrset(rrset) if rrset is not None else 0)
         if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:
             return

@@ -14,6 +14,8 @@ _TUPLE = 64
 _SLOT = 8
 _RRSET = 128
 """An RRset beside what it holds."""
+NO_RRSETS = _TUPLE
+"""What `rrsets` says of none."""
 LEAST = _RRSET + 2 * _BYTES + _TUPLE + 2 * _SLOT
 """What the smallest RRset of several costs: enough of them need not be looked at one by one."""
 _ADDRESS = 200
@@ -33,7 +35,10 @@ def strings(datas: Iterable[bytes]) -> int:
 
 def rrset(value: RRset) -> int:
     """An RRset with its signatures."""
-    return _RRSET + octets(value.owner) + strings(value.rdatas) + (strings(value.sigs) if value.sigs else 0)
+    rdatas = value.rdatas
+    # Most hold one record.
+    data = strings(rdatas) if len(rdatas) != 1 else _TUPLE + _SLOT + _BYTES + len(rdatas[0])
+    return _RRSET + _BYTES + len(value.owner) + data + (strings(value.sigs) if value.sigs else 0)
 
 
 def rrsets(values: Iterable[RRset]) -> int:

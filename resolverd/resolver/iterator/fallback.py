@@ -67,8 +67,8 @@ class Fallback:
         )
 
     def answered_form(self, form: Form, reply: Reply) -> Form:
-        """The form that has been answered: what was repeated without its cookie is taken to be that."""
-        left_out = reply.repeated is not None and not reply.cookie and Feature.COOKIE in self._asked.disabled
+        """The form that has been answered where it was repeated: without its cookie if that may have been left out."""
+        left_out = not reply.cookie and Feature.COOKIE in self._asked.disabled
         return replace(form, cookie=False) if left_out else form
 
     def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:

@@ -99,7 +99,8 @@ class ServerQuery:
                 message = reply.message
                 if message is None:
                     return Unusable(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
-            form = fallback.answered_form(form, reply)
+            if reply.repeated is not None:
+                form = fallback.answered_form(form, reply)
             fault = fallback.fault(form, reply, message, budget.now)
             if fault:
                 budget.trace(dp.zone, ask, reply, fault)

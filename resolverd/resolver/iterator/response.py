@@ -124,14 +124,10 @@ def classify(
     if message.rcode not in (codes.NOERROR, codes.NXDOMAIN, codes.YXDOMAIN):
         return Unusable(codes.rcode_text(message.rcode))
     try:
-        return _content(message, qname, qtype, zone, forwarded)
+        response = _meaning(message, qname, qtype, zone, forwarded)
     except ValueError as error:
         return Unusable(f"impossible record: {error}")
-
-
-def _content(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool) -> Response:
-    response = _meaning(message, qname, qtype, zone, forwarded)
-    if not forwarded and not message.aa and message.flags & codes.RA and _claims(message):
+    if message.flags & (codes.AA | codes.RA) == codes.RA and not forwarded and _claims(message):
         # Somebody's cache, not the zone's server: what it says may be from anybody.
         # A root server is nobody's cache, whatever else may be.
         said = response.last_resort if isinstance(response, Unusable) else response

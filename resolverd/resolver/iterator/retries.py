@@ -102,8 +102,6 @@ class Attempts:
 
     def available(self, servers: Sequence[Server]) -> Sequence[Server]:
         """Those among the servers that may be asked again. A connection in use repeats by itself what gets lost."""
-        if not self.failed and not self.in_flight:
-            return servers
         return [server for server in servers if self._is_available(server)]
 
     def _is_available(self, server: Server) -> bool:

@@ -27,6 +27,8 @@ def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) ->
     answer is surely the zone's own, the rest may be its server's cache (RFC 2181 §5.4.1). CNAMEs made from a DNAME are made
     anew from it (RFC 6672 §3.1). A DNAME whose target would be too long ends the chain as well.
     """
+    if not message.answer:
+        return [], qname
     found = {(rrset.owner, rrset.rtype): rrset for rrset in message.answer}
     out: list[RRset] = []
     name = qname

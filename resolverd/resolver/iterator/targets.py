@@ -124,7 +124,7 @@ class Targets:
         self._servers = tuple(dict.fromkeys((*self._servers, *servers)))
 
     def _choose(self, attempts: Attempts, now: float) -> Server | None:
-        candidates = attempts.available(self._servers)
+        candidates = attempts.available(self._servers) if attempts.failed or attempts.in_flight else self._servers
         chosen = self._infra.select(candidates, attempts, now, self._rng)
         if chosen is not None:
             return chosen

@@ -109,8 +109,12 @@ def test_nobody_is_condemned_for_ever() -> None:
         servers.capabilities.rule_out(A, each, 0.0)
     before = bounds.FORGET_SERVER - 1
     assert not any(servers.capabilities.may_use(A, each, before) for each in Feature)
+    assert servers.capabilities.unsupported(A, before) == frozenset(Feature)
+    assert not any(servers.capabilities.all_may_use([B, A], each, before) for each in Feature)
     after = bounds.FORGET_SERVER
     assert all(servers.capabilities.may_use(A, each, after) for each in Feature)
+    assert servers.capabilities.unsupported(A, after) == frozenset()
+    assert all(servers.capabilities.all_may_use([B, A], each, after) for each in Feature)
     assert servers.rto(A, after) == bounds.FIRST_TIMEOUT
     assert not servers.is_down(A, after)
 

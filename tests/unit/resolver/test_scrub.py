@@ -132,7 +132,7 @@ RULES = {
         "error_with_data",
     ),
     "somebody's cache is no authority": Rule(
-        response._content, "not forwarded and not message.aa", "False", "recursive_server_last"
+        response.classify, "message.flags & (codes.AA | codes.RA) == codes.RA", "False", "recursive_server_last"
     ),
     "YXDOMAIN needs its DNAME": Rule(
         response._meaning, "if message.rcode == codes.YXDOMAIN and not leads_on:", "if False:", "yxdomain_without_reason"
