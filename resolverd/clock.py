@@ -19,12 +19,5 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's."""
 
-    @staticmethod
-    def monotonic() -> float:
-        """Seconds since some fixed moment, never backwards."""
-        return time.monotonic()
-
-    @staticmethod
-    def wall() -> float:
-        """Seconds since 1970, as the machine believes."""
-        return time.time()
+    monotonic = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)

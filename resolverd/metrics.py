@@ -4,6 +4,7 @@ Label values come from closed sets (list ids, check codes, RCODEs), never from n
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 
 _NONE = (0,)
 
@@ -18,6 +19,10 @@ class Counters:
         """The count of `name` with these labels, the only item of a list: to be raised there by whoever counts each packet."""
         return self._counts[name, tuple(sorted(labels.items()))]
 
+    def counts(self, name: str, label: str, text: Callable[[int], str]) -> "Counts":
+        """The counts of `name` by number; the value of `label` is the number's text."""
+        return Counts(lambda number: self.count(name, **{label: text(number)}))
+
     def add(self, name: str, amount: int = 1, /, **labels: str) -> None:
         """Count `amount` more of `name` with these labels."""
         self._counts[name, tuple(sorted(labels.items()))][0] += amount
@@ -29,3 +34,15 @@ class Counters:
     def snapshot(self) -> list[tuple[str, dict[str, str], int]]:
         """(name, labels, value) of everything counted, in order of name."""
         return [(name, dict(labels), value) for (name, labels), [value] in sorted(self._counts.items()) if value]
+
+
+class Counts(dict[int, list[int]]):
+    """Counts by a number from a closed set (an RCODE), each as `Counters.count` has it."""
+
+    def __init__(self, count: Callable[[int], list[int]]):
+        super().__init__()
+        self._count = count
+
+    def __missing__(self, number: int) -> list[int]:
+        count = self[number] = self._count(number)
+        return count

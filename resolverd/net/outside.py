@@ -96,9 +96,6 @@ class _Query:
         flags = codes.RD if ask.recursion else 0
         return render.question(self._ident, flags, self._qname, ask.qtype, ask.edns_size, ask.dnssec, cookie)
 
-    def _check_cookie(self, message: Message) -> CookieStatus:
-        return self._network.cookies.check(self._ask.server.address, self._source, message)
-
     def _reply(self, message: Message | None, failed: Failed | None, now: float, cookie: CookieStatus | None = None) -> Reply:
         repeated = now - self._repeated if self._repeated else None
         rtt = now - (self._sent_at or self._begun)
@@ -123,7 +120,7 @@ class UdpQuery(_Query):
             sock.send(self._packet)
         except OSError as error:
             failed = _failure(error)
-            self._deadline = network.deadlines.add(self._begun, lambda now: self._end(None, failed, now))
+            self._deadline = network.deadlines.add(self._begun, lambda now: self._end(self._reply(None, failed, now)))
             return
         self._sent = 1
         self._deadline = network.deadlines.add(self._begun + ask.timeout, self._time_over)
@@ -153,10 +150,7 @@ class UdpQuery(_Query):
             self._network.receiver.remove(sock.fileno)
             sock.close()
 
-    def _end(self, message: Message | None, failed: Failed | None, now: float, cookie: CookieStatus | None = None) -> None:
-        self._call_back(self._reply(message, failed, now, cookie))
-
-    def _call_back(self, reply: Reply | Exception) -> None:
+    def _end(self, reply: Reply | Exception) -> None:
         done, self._done = self._done, None
         self._close()
         if done is not None:
@@ -170,55 +164,56 @@ class UdpQuery(_Query):
         try:
             packet = sock.receive()
         except OSError as error:
-            self._end(None, _failure(error), now)
+            self._end(self._reply(None, _failure(error), now))
             return True
         if packet is None:
             return False
+        reply: Reply | Exception | None
         try:
-            ended = self._take(*packet, now)
+            reply = self._take(*packet, now)
         except Exception as error:
-            self._call_back(error)
-            return True
-        if ended is not None:
-            message, failed, cookie = ended
-            self._end(message, failed, now, cookie)
+            reply = error
+        if reply is not None:
+            self._end(reply)
         return True
 
-    def _take(self, data: bytes, whole: bool, now: float) -> tuple[Message | None, Failed | None, CookieStatus | None] | None:
+    def _take(self, data: bytes, whole: bool, now: float) -> Reply | None:
         """What a packet makes of the question, None if it is waited for further: the right one may still come (TuDoor)."""
         ask, qname, packet = self._ask, self._qname, self._packet
         self._octets += len(data)
         self._bad += 1
-        # Who sends nothing but unreadable packets cannot do so over TCP.
-        nothing_but = (None, Failed.SPOOFED, None) if self._bad >= bounds.MAX_BAD_REPLIES else None
         if len(data) >= 12 and data[:2] != packet[:2]:
-            return None, Failed.SPOOFED, None
+            return self._reply(None, Failed.SPOOFED, now)
         if not _answers(data, packet, qname):
             if _answers(data, packet, qname, any_case=True):
-                return None, Failed.CASE_MISMATCH, None
-            return nothing_but
+                return self._reply(None, Failed.CASE_MISMATCH, now)
+            return self._unless_too_many(now)
         if ask.edns_size and len(data) > max(ask.edns_size, bounds.MIN_UDP_SIZE) and not whole:
             # More than we asked for, and forged on the way perhaps: only the first fragment has our ID, port and letters in it
             # (CVE-2025-59024). What has come in one piece has all of them.
-            return None, Failed.SPOOFED, None
+            return self._reply(None, Failed.SPOOFED, now)
         if qname != ask.qname and data[4:6] == b"\x00\x01":
             # Names in the reply point at the question; nobody else shall see its random letters.
             data = data[:12] + ask.qname + data[12 + len(qname) :]
         try:
             message = parse(data)
         except Malformed:
-            return nothing_but
+            return self._unless_too_many(now)
         if not message.tc and message.whole < 2:
             self._damaged = self._damaged or message
             self._end_by(now + bounds.BETTER_REPLY)
-            return nothing_but
-        return self._believed(message)
+            return self._unless_too_many(now)
+        return self._believed(message, now)
 
-    def _believed(self, message: Message) -> tuple[Message | None, Failed | None, CookieStatus | None]:
-        status = self._check_cookie(message) if self._cookie else None
+    def _unless_too_many(self, now: float) -> Reply | None:
+        # Who sends nothing but unreadable packets cannot do so over TCP.
+        return self._reply(None, Failed.SPOOFED, now) if self._bad >= bounds.MAX_BAD_REPLIES else None
+
+    def _believed(self, message: Message, now: float) -> Reply:
+        status = self._network.cookies.check(self._ask.server.address, self._source, message) if self._cookie else None
         if status is CookieStatus.SUSPECT:
-            return None, Failed.COOKIE, None
-        return message, None, status
+            return self._reply(None, Failed.COOKIE, now)
+        return self._reply(message, None, now, status)
 
     def _end_by(self, sooner: float) -> None:
         """Wait no longer than that."""
@@ -232,11 +227,8 @@ class UdpQuery(_Query):
             pass
         if self._sock is None:
             return
-        if self._damaged is None:
-            self._end(None, Failed.TIMEOUT, now)
-        else:
-            message, failed, cookie = self._believed(self._damaged)
-            self._end(message, failed, now, cookie)
+        damaged = self._damaged
+        self._end(self._reply(None, Failed.TIMEOUT, now) if damaged is None else self._believed(damaged, now))
 
 
 class TcpQuery(_Query):
@@ -280,7 +272,7 @@ class TcpQuery(_Query):
             return self._reply(None, Failed.MALFORMED, monotonic())
         except OSError as error:
             return self._reply(None, _failure(error), monotonic())
-        status = self._check_cookie(message) if self._cookie else None
+        status = self._network.cookies.check(ask.server.address, self._source, message) if self._cookie else None
         if status is CookieStatus.SUSPECT:
             # A handshake is proof enough; a server that has given up cookies is believed it.
             self._network.cookies.forget(ask.server.address)

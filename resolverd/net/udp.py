@@ -73,7 +73,7 @@ def _peer(server: Server, source: Address | None) -> tuple[int, tuple[str, int],
 class UdpSocket:
     """A socket connected to a server, on a fresh random port. Raises OSError."""
 
-    __slots__ = ("_sock", "_tells_of_fragments", "fileno", "send")
+    __slots__ = ("_sock", "_tells_of_fragments", "close", "fileno", "send")
 
     def __init__(self, server: Server, source: Address | None, rng: BufferedRandom):
         family, to, bound_to, tells = _peer(server, source)
@@ -81,6 +81,7 @@ class UdpSocket:
         sock = self._sock = socket.SocketType(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.send = sock.send
         self.fileno = sock.fileno()
+        self.close = sock.close  # with which the kernel takes it out of every epoll set
         try:
             _bind_random(sock, bound_to, rng)
             try:
@@ -100,10 +101,6 @@ class UdpSocket:
         except (BlockingIOError, InterruptedError):
             return None
         return data, self._tells_of_fragments and not fragments
-
-    def close(self) -> None:
-        """Close it, with which the kernel takes it out of every epoll set."""
-        self._sock.close()
 
 
 class Receiver:

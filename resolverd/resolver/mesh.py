@@ -181,6 +181,7 @@ class Mesh:
         self._failures = failures
         self._clock = clock
         self._counters = counters
+        self._recursions = counters.counts("recursions", "rcode", codes.rcode_text)
         self._timeouts = timeouts
         self._list_zones = list_zones
         self._prefetch = prefetch
@@ -516,11 +517,12 @@ class Mesh:
 
     def _noted(self, query: InFlight, answer: Answer) -> Answer:
         """Count what a recursion has come to, and remember a failure."""
-        self._counters.add("recursions", rcode=codes.rcode_text(answer.rcode))
-        self._failed = self._failed + 1 if answer.is_failure else 0
+        self._recursions[answer.rcode][0] += 1
+        is_failure = answer.is_failure
+        self._failed = self._failed + 1 if is_failure else 0
         if query.superseded:
             return answer
-        if answer.is_failure:
+        if is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
             # somebody who pays for it, as soon as somebody asks.
             if not query.budget.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):

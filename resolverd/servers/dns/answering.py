@@ -76,7 +76,7 @@ class Responder:
         self.answerer = answerer
         self.redactor = redactor
         self.keep = keep
-        self._answers = [counters.count("dns_answers", rcode=codes.rcode_text(rcode)) for rcode in range(16)]
+        self._answers = counters.counts("dns_answers", "rcode", codes.rcode_text)
 
     def refuse(self, packet: bytes, admission: AccessDecision) -> bytes | None:
         """The reply to a client that may not ask, or not now; None for what deserves silence."""
@@ -147,12 +147,12 @@ class Responder:
             what, private, reply = "a packet", True, _bare_servfail(packet)
         logs.bug(log, self.counters, "dns", "answering %s failed", what, error=error, private=private)
         if reply is not None:
-            self.counters.add("dns_answers", rcode=codes.rcode_text(reply[3] & 15))
+            self._answers[reply[3] & 15][0] += 1
         return reply
 
     def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool, begun: int) -> bytes:
         rendered = render.render(query, answer, render.limit(query, udp))
-        self.counters.add("dns_answers", rcode=codes.rcode_text(answer.rcode))
+        self._answers[answer.rcode][0] += 1
         options = query.edns.options if query.edns is not None else ()
         fits = len(rendered.data) <= bounds.MAX_KEPT_REPLY
         if answer.keep and fits and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
