@@ -1,7 +1,8 @@
 """Runs cores: a reply's arrival steps the generator that waits for it, and its end calls back whoever runs it.
 
-No task, no future, no timer: a core in flight is a `Run`, the branches that it races are Runs of their own, and what leaves for
-a server is an entry in one table. Nothing is called back before `start` has returned, but by a core that ends without waiting.
+No task, no future, no timer: a core in flight is a `Run`, the branches that it races are Runs of their own where there is more
+than one, or it does more than ask, and what leaves for a server is an entry in one table. Nothing is called back before `start`
+has returned, but by a core that ends without waiting.
 """
 
 import asyncio
@@ -31,11 +32,15 @@ _WAITS: Final = _Waits()
 class Run:
     """A core in flight, until `ended`: then there is its `result`, or the `error` that it raised."""
 
-    __slots__ = ("_branches", "_deadline", "_driver", "_first", "_race", "_waits", "core", "done", "ended", "error", "result")
+    __slots__ = (
+        "_alone", "_branches", "_deadline", "_driver", "_first", "_race", "_waits", "core", "done", "ended", "error", "result",
+    )  # fmt: skip
 
     def __init__(self, driver: "Driver", core: Core, done: "Callable[[Run], object]"):
         """`done` is called with the run at its end, but for one that is cancelled."""
         self._driver = driver
+        self._alone: Core | None = None
+        """The only branch of a race that has just begun: stepped in its core's place as long as it does nothing but ask."""
         self._branches: dict[Core, Run] | None = None
         """Those of races, until they are reported or dropped."""
         self._first: list[Run] | None = None
@@ -54,29 +59,40 @@ class Run:
 
     def step(self, reply: Any = None, error: Exception | None = None) -> None:
         """Send the core its reply, or raise the error in it, and perform what it yields, until it has to wait or has ended."""
-        core = self.core
         while True:
+            core = self._alone or self.core
             try:
                 wanted = core.send(reply) if error is None else core.throw(error)
             except StopIteration as stop:
-                self._end(stop.value, None)
-                return
+                result, error = stop.value, None
             except Exception as raised:
-                self._end(None, raised)
+                result, error = None, raised
+            else:
+                error = None
+                try:
+                    kind = type(wanted)
+                    perform = _PERFORM[kind] if kind is Ask or core is self.core else Run._apart
+                    reply = perform(self, wanted)
+                except Exception as raised:
+                    error = raised
+                if reply is _WAITS:
+                    return
+                continue
+            if core is self.core:
+                self._end(result, error)
                 return
-            error = None
-            try:
-                reply = _PERFORM[type(wanted)](self, wanted)
-            except Exception as raised:
-                error = raised
-            if reply is _WAITS:
-                return
+            self._alone = None
+            assert self._deadline is not None
+            self._deadline.cancel()
+            reply, error = Raced(core, result, error, self._driver.now), None
 
     def cancel(self) -> None:
         """End it and all its branches, at once and without a word."""
         if self.ended:
             return
         self.ended = True
+        if self._alone is not None:
+            self._set_apart(self._alone)
         waits, self._waits = self._waits, None
         if waits is not None and waits.asker is self:
             self._driver.abandon(waits)
@@ -147,6 +163,10 @@ class Run:
         if self._branches is None:
             self._branches = {}
         branches = self._branches
+        if len(race.branches) == 1 and race.branches[0] not in branches:
+            (self._alone,) = race.branches
+            self._deadline = driver.deadlines.add(driver.now + race.timeout, self._time_over)
+            return None
         for branch in race.branches:
             if branch not in branches:
                 run = branches[branch] = Run(driver, branch, self._branch_ended)
@@ -157,6 +177,34 @@ class Run:
         self._race = race.branches
         self._deadline = driver.deadlines.add(driver.now + race.timeout, self._time_over)
         return _WAITS
+
+    def _set_apart(self, branch: Core) -> "Run":
+        """Have the branch that was alone go on as a Run of its own, with the reply that it waits for."""
+        assert self._branches is not None
+        run = self._branches[branch] = Run(self._driver, branch, self._branch_ended)
+        self._alone = None
+        waits, self._waits = self._waits, None
+        if waits is not None:
+            waits.asker, run._waits = run, waits
+        return run
+
+    def _apart(self, wanted: Any) -> Any:
+        """The branch that was alone does more than ask."""
+        assert self._alone is not None
+        run = self._set_apart(self._alone)
+        try:
+            reply = _PERFORM[type(wanted)](run, wanted)
+        except Exception as error:
+            run.step(error=error)
+        else:
+            if reply is not _WAITS:
+                run.step(reply)
+        if not run.ended:
+            self._race = (run.core,)
+            return _WAITS
+        assert self._deadline is not None
+        self._deadline.cancel()
+        return self._raced(run.core)
 
     def _branch_ended(self, run: "Run") -> None:
         """A branch has ended, or one that nobody waits for."""
@@ -173,6 +221,8 @@ class Run:
 
     def _time_over(self, now: float) -> None:
         self._race, self._deadline = (), None
+        if self._alone is not None:
+            self._set_apart(self._alone)
         self._driver.now = now
         self.step(Raced(None, None, None, now))
 

@@ -22,6 +22,7 @@ from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.driver import Driver, Run
 from resolverd.resolver.iterator import lookup
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep
+from resolverd.resolver.iterator.delegation import DelegationPoint
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.ports import Done, Network, Waiting
@@ -450,7 +451,12 @@ class Mesh:
         if slot is None:
             return None
         budget = QueryBudget(now, refresh, self.meter, shared_budget)
-        budget.on_delegation = lambda dp: self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
+
+        def on_delegation(dp: DelegationPoint) -> None:
+            if dp.zone != slot.group:
+                self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
+
+        budget.on_delegation = on_delegation
         query = self._in_flight[name, rtype] = InFlight(name, rtype, budget, slot)
         slot.jostle = partial(self._jostle, query)
         query.deadline = self.deadlines.add(now + bounds.RECURSION_TIME + bounds.RECURSION_GRACE, partial(self._too_late, query))

@@ -110,14 +110,14 @@ async def test_whoever_is_cancelled_leaves_nothing_behind() -> None:
         finally:
             closed.append("core")
 
-    runs = start(driver, core(), ended.append), start(driver, racing(asking(4)), ended.append)
+    runs = start(driver, core(), ended.append), start(driver, racing(branch(4)), ended.append)
     await asyncio.sleep(0.2)
     assert len(driver.outbound) == 5
     for run in runs:
         run.cancel()
     assert all(sent.cancelled for sent in network.sent)
     assert (driver.outbound, driver.late) == ({}, {})
-    assert sorted(map(str, closed)) == ["0", "1", "2", "3", "core"]
+    assert sorted(map(str, closed)) == ["0", "1", "2", "3", "4", "core"]
     await asyncio.sleep(10)
     assert not ended, "nobody is told, by a timer neither"
 
@@ -194,6 +194,80 @@ async def test_what_is_dropped_is_cancelled_and_what_is_raced_again_goes_on() ->
     assert [(sent.cancelled, sent.repeated) for sent in network.sent] == [(False, 1), (True, 0)]
     network.sent[0].done(REPLY)
     assert ended[0].result.branch is kept
+
+
+@virtual
+async def test_a_branch_that_is_raced_alone_does_all_that_others_do() -> None:
+    network, ended, times = Network(), list[Run](), list[float]()
+
+    def branch() -> Core:
+        assert (yield ask(0)) is REPLY
+        inner = asking(1)
+        assert (yield Race((inner,), 0.5)).branch is None
+        assert (yield Race((inner,), 0.5)).result is REPLY
+        assert (yield First((asking(2), asking(3)))) is REPLY
+        raise LookupError
+
+    def core() -> Core:
+        alone = branch()
+        while (raced := (yield Race((alone,), 0.2))).branch is None:
+            times.append(raced.now)
+        return raced
+
+    driver = Driver(network, Counters(), VirtualClock())
+    start(driver, core(), ended.append)
+    for number in (0, 1, 3):
+        await asyncio.sleep(0.7)
+        network.sent[number].done(REPLY)
+    assert isinstance(ended[0].result.error, LookupError)
+    assert len(times) == 10
+    assert (driver.outbound, driver.late) == ({}, {})
+    await asyncio.sleep(10)
+    assert len(times) == 10, "no deadline is left behind"
+
+
+@virtual
+async def test_a_branch_that_is_raced_alone_may_share_an_exchange_and_be_late() -> None:
+    network, ended, told = Network(), list[Run](), []
+    driver = Driver(network, Counters(), VirtualClock())
+
+    def branch() -> Core:
+        told.append((yield from joining()))
+
+    def twice() -> Core:
+        alone = branch()
+        assert (yield Race((alone,), 0.1)).branch is None
+        return (yield Race((alone,), 5.0))
+
+    first = start(driver, racing(branch(), timeout=0.3), lambda run: None)
+    start(driver, twice(), ended.append)
+    start(driver, racing(joining()), pytest.fail).cancel()
+    await asyncio.sleep(0.2)
+    network.sent[0].done(REPLY)
+    await turn()
+    assert len(network.sent) == 1
+    assert [reply.sent for reply in told] == [1, 0]
+    assert first.ended
+    assert ended[0].result.error is None
+
+
+@virtual
+async def test_a_branch_that_is_raced_alone_and_waits_for_nothing_has_ended_at_once() -> None:
+    def nothing() -> Core:
+        return "done"
+        yield
+
+    def fails() -> Core:
+        yield First(())
+        raise LookupError
+
+    driver, ended = Driver(Network(), Counters(), VirtualClock()), list[Run]()
+    start(driver, racing(nothing()), ended.append)
+    start(driver, racing(fails()), ended.append)
+    assert ended[0].result.result == "done"
+    assert isinstance(ended[1].result.error, LookupError)
+    await asyncio.sleep(10)
+    assert len(ended) == 2
 
 
 @virtual
