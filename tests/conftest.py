@@ -7,8 +7,9 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long inputs take to be made is the machine's affair: the first text of a fresh clone waits for Unicode's tables.
-settings.register_profile("resolverd", suppress_health_check=[HealthCheck.too_slow])
+# How long inputs take to be made, and an example, is the machine's affair: the first text of a fresh clone waits for Unicode's
+# tables. What work costs is counted by tests that say so.
+settings.register_profile("resolverd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("resolverd")
 
 # Where a machine is told to keep no bytecode, each of the daemons that tests start would compile everything anew.

@@ -157,6 +157,10 @@ def test_an_own_address_on_a_list_is_told(lab: Lab) -> None:
             time.sleep(0.1)
         assert state_of("spamhaus-zen")["watched"] == ["192.0.2.66"]
         assert 'resolverd_watch_listed{list="spamhaus-zen"} 1.0' in get("/metrics")[1]
+        for _ in range(50):
+            if "our own address 192.0.2.66 is listed by zen.spamhaus.org" in daemon.log_tail():
+                break
+            time.sleep(0.1)
         assert "our own address 192.0.2.66 is listed by zen.spamhaus.org" in daemon.log_tail()
         shown = subprocess.run([sys.executable, "-m", "resolverd", "lists", "-c", str(LAB / "watch" / "config.toml")],
                                cwd=ROOT, text=True, capture_output=True)

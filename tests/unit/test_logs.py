@@ -9,7 +9,7 @@ import subprocess
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resolverd import bounds, logs
@@ -238,7 +238,6 @@ def test_no_field_is_forged(form: str, where: str, forgery: str):
     assert line.isprintable()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(TEXTS), st.text(max_size=60), st.sampled_from(logs.FORMATS))
 @example("helo_name", "a,b=c", "postgrey")
 def test_no_text_changes_another_field(where: str, text: str, form: str):
@@ -409,7 +408,6 @@ def test_a_traceback_says_where_and_what_but_nobodys_words(form: str):
     assert "test_logs.py" in line
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_can_be_made_nameless(text: str):
     assert Pseudonyms(KEY).text(f"{text} 192.0.2.1").endswith(Pseudonyms(KEY).text("192.0.2.1"))

@@ -65,7 +65,7 @@ def test_without_internet_it_runs_and_says_why(daemon: Running) -> None:
     assert "root servers" in problem["detail"]
     assert daemon.http("/healthz")[0] == 200
     assert daemon.dns("example.com.").rcode() == dns.rcode.SERVFAIL
-    assert "is there a way to the internet" in daemon.log.read_text()
+    daemon.waits_for("is there a way to the internet")
 
 
 def test_a_damaged_store_is_told_loudly_and_what_can_be_read_is_put_back(daemon: Running) -> None:

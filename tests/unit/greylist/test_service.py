@@ -663,7 +663,7 @@ class UnreadStore(MemoryStore):
     st.sampled_from(["organisation", "network"]),
     st.sampled_from([0, 1, 2]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @virtual
 async def test_both_faces_of_greylisting_say_and_remember_the_same(
     tries: list[tuple[str, str, int, bool]], key: str, auto_allow_after: int

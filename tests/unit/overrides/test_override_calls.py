@@ -294,7 +294,7 @@ def test_overrides_hold_at_once_and_after_the_next_start(tmp_path: Path) -> None
     with urllib.request.urlopen(request, timeout=10) as reply:
         assert reply.status == 200
     _is_denied(first)
-    assert "audit=deny, subject=193.0.0.1" in first.log.read_text()
+    first.waits_for("audit=deny, subject=193.0.0.1")
     assert first.end() == 0
     again = Running(tmp_path)
     try:

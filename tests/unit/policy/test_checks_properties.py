@@ -108,7 +108,7 @@ CURIOUS = (
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_what_was_worked_out_counts_as_long_as_nothing_comes_that_it_was_made_of(data):
     """Whatever comes, each check asks and says what it would of the same replies if it had not seen any before; also while

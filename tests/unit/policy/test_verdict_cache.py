@@ -286,7 +286,7 @@ class Cached(RuleBasedStateMachine):
 
 
 TestCached = Cached.TestCase
-TestCached.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestCached.settings = settings(max_examples=50, stateful_step_count=25)
 
 
 # -- what a verdict rests on, each by itself

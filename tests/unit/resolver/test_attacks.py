@@ -245,7 +245,7 @@ GENUINE = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(poison=POISON, kind=GENUINE, aa=st.booleans(), rtype=st.sampled_from(["A", "NS", "TXT", "CNAME", "DNAME"]))
 def test_no_server_speaks_for_names_outside_its_zone(
     poison: list[tuple[str, str, str]], kind: str, aa: bool, rtype: str, tmp_path_factory: pytest.TempPathFactory

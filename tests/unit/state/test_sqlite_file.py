@@ -243,7 +243,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 24), st.integers(1, 255)), min_size=1, max_size=20))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bytes_never_stop_us(
     tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture, sound: bytes, flips: list[tuple[int, int]]
 ) -> None:

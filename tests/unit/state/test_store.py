@@ -334,7 +334,7 @@ STEPS = st.lists(st.tuples(STEP, st.binary(max_size=1), st.binary(max_size=3)), 
 
 
 @given(STEPS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_disk_behaves_as_a_dict(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, bytes]]) -> None:
     state = tmp_path_factory.mktemp("var")
 
