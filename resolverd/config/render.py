@@ -9,6 +9,7 @@ from msgspec.structs import fields
 
 from resolverd.config.settings import Settings
 from resolverd.config.types import Codec
+from resolverd.values import Value
 
 
 def render(settings: Settings) -> str:
@@ -37,7 +38,7 @@ def _table(table: Struct, path: str, lines: list[str]) -> None:
     lines += own
     for name, value in inner:
         below = f"{path}.{_key(name)}" if path else _key(name)
-        if isinstance(value, Struct):
+        if _is_table(value):
             _table(value, below, lines)
         elif isinstance(value, Mapping):
             for entry, struct in value.items():
@@ -51,7 +52,12 @@ def _table(table: Struct, path: str, lines: list[str]) -> None:
 
 def _holds_tables(value: Any) -> bool:
     entries = list(value.values()) if isinstance(value, Mapping) else value
-    return isinstance(value, Struct) or (isinstance(entries, list | tuple) and bool(entries) and isinstance(entries[0], Struct))
+    return _is_table(value) or (isinstance(entries, list | tuple) and bool(entries) and _is_table(entries[0]))
+
+
+def _is_table(value: Any) -> bool:
+    """Whether it is one of `config.settings`; what is written as text may be a struct as well."""
+    return isinstance(value, Struct) and not isinstance(value, Value)
 
 
 def _value(hint: Any, value: Any) -> str:
