@@ -27,6 +27,7 @@ from resolverd.mail.findings import Action, Consequence, Evidence, Finding, Grey
 from resolverd.memo import Memo
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
+from resolverd.values import Value
 from resolverd.wire.names import Address
 
 TABLE: Final = "verdicts"
@@ -356,6 +357,8 @@ def decode(octets: bytes, now: float) -> StoredVerdict | None:
 
 def _whole(value: object) -> object:
     """The value with a question mark in place of what no encoding has."""
+    if isinstance(value, Value):
+        value = msgspec.structs.astuple(value)
     if isinstance(value, tuple):
         return tuple(map(_whole, value))
     return str(value).encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -129,11 +129,13 @@ def test_a_clock_set_back_makes_no_verdict_of_the_future() -> None:
 @virtual
 async def test_half_a_surrogate_pair_is_kept_as_a_question_mark() -> None:
     kept = opened()
-    kept.put(verdict("A", reason="HELO \ud800"))
+    told = verdict("A", reason="HELO \ud800")
+    kept.put(replace(told, greylist=GreylistOutcome("new", reason="of \ud800")))
     assert kept.write()
     found = await kept.get("A")
     assert found is not None
     assert found.reason == "HELO ?"
+    assert found.greylist == GreylistOutcome("new", reason="of ?")
 
 
 @virtual
