@@ -1,4 +1,4 @@
-"""One timer of the event loop's for everything that must not take longer than so many seconds.
+"""One timer of the event loop's for a whole queue of what must not take longer than so many seconds.
 
 Nearly every deadline is cancelled long before it comes: setting one costs an entry in a heap, cancelling one costs nothing, and
 what was cancelled is thrown out when it is most of the heap.
@@ -35,7 +35,8 @@ class Deadline(list[Any]):
     @property
     def at(self) -> float:
         """When it is over."""
-        return self[0]  # type: ignore[no-any-return]
+        moment: float = self[0]
+        return moment
 
     def cancel(self) -> None:
         """Call nothing."""
