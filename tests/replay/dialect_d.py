@@ -6,21 +6,24 @@ the header, and `MATCH TCP` in a question that comes over TCP.
 
 import asyncio
 import itertools
-from ipaddress import ip_network
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
-import dns.flags
-import dns.message
-
-from resolverd.wire import message, render
-from resolverd.wire.ask import Ask, Failed, Reply
+from resolverd.config.settings import Forward
+from resolverd.wire import message
+from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text
 from tests.networks import AsyncNetwork
 
-from . import match, rpl
-from .stack import Stack, question, root_hints, settings
+from . import match, rpl, wire
+from .stack import LOCALHOST, Stack, moment, outgoing, question, root_hints, settings, trust_anchors
 
-_LOCALHOST = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+_KEYS = frozenset({
+    "stub-addr", "stub-name", "forward-addr", "forward-zone", "list-zone", "trust-anchor", "domain-insecure", "val-override-date",
+    "val-override-timestamp", "query-minimization", "harden-glue", "do-not-query-localhost", "do-ip4", "do-ip6", "force-ipv6",
+    "features", "feature-list",
+})  # fmt: skip
 
 
 class Header:
@@ -38,7 +41,7 @@ class Header:
         return self.values.get(key, [default])[-1]
 
     def on(self, key: str, default: bool) -> bool:
-        return self.one(key, "yes" if default else "no") in ("yes", "on")
+        return self.one(key, "yes" if default else "no") in ("yes", "on", "true")
 
     @property
     def features(self) -> dict[str, str]:
@@ -51,7 +54,7 @@ class Header:
 
 
 class Network(AsyncNetwork):
-    def __init__(self, scenario: rpl.Scenario, clock: object):
+    def __init__(self, scenario: rpl.Scenario):
         self.scenario = scenario
         self.step = 0
         self.unscripted: list[str] = []
@@ -61,10 +64,9 @@ class Network(AsyncNetwork):
     async def exchange(self, ask: Ask) -> Reply:
         loop = asyncio.get_running_loop()
         server = str(ask.server.address)
-        packet = render.question(0, 0x100 if ask.recursion else 0, ask.qname, ask.qtype, ask.edns_size, ask.dnssec)
-        query = dns.message.from_wire(packet)
-        self.asked.append(f"step {self.step}: {server} {query.question[0].to_text()} {ask.transport.value}")
-        entry = self._find(server, query)
+        query = wire.read(outgoing(ask))
+        self.asked.append(f"step {self.step}: {server} {' '.join(map(str, query.question or ()))} {ask.transport.value}")
+        entry = self._find(server, query, ask.transport is Transport.UDP)
         if entry is None and server not in self._mentioned and self._mentioned:
             # Packets to servers that are mentioned nowhere vanish.
             await asyncio.sleep(ask.timeout)
@@ -85,58 +87,58 @@ class Network(AsyncNetwork):
         except message.Malformed:
             return Reply(None, Failed.MALFORMED, loop.time(), 0.001, len(data))
 
-    def _find(self, server: str, query: dns.message.Message) -> rpl.Entry | None:
+    def _find(self, server: str, query: wire.Message, udp: bool) -> rpl.Entry | None:
         for each in self.scenario.ranges:
             if each.first <= self.step <= each.last and (not each.addresses or server in each.addresses):
-                return next((entry for entry in each.entries if match.query_matches(entry, query)), None)
+                return next((entry for entry in each.entries if match.query_matches(entry, query, udp)), None)
         for step in self.scenario.steps:
             unused = step.kind == "REPLY" and step.number >= self.step and step.entry and not step.entry.used
-            if unused and step.entry and match.query_matches(step.entry, query):
+            if unused and step.entry and match.query_matches(step.entry, query, udp):
                 return step.entry
         return None
 
 
-def _answer(entry: rpl.Entry, query: dns.message.Message) -> bytes:
+def _answer(entry: rpl.Entry, query: wire.Message) -> bytes:
     out = entry.message()
-    out.id = query.id
-    if "copy_query" in entry.adjust or out.question:
-        asked = query.question
+    out.ident = query.ident
+    if "copy_query" in entry.adjust or (out.question and query.question and out.question[0] == query.question[0]):
         # The letter case of the question is copied with the ID.
-        out.question = asked if "copy_query" in entry.adjust or out.question[0].name == asked[0].name else out.question
-    if query.edns >= 0:
-        out.use_edns(0, query.ednsflags, 4096)
-        out.set_rcode(dns.rcode.Rcode(entry.rcode))
-    else:
-        out.use_edns(-1)
-    return out.to_wire(max_size=65535)
+        out.question = query.question
+    out.edns, out.do, out.options = query.edns, query.do, entry.options or b""
+    return out.to_wire()
 
 
-async def play(scenario: rpl.Scenario, folder: Path, clock: object, minimise: bool, seed: int = 1) -> tuple[list[str], Network]:
+def _configure(header: Header, folder: Path, minimise: bool) -> dict[str, dict[str, Any]]:
+    """A header's meaning, as settings by section."""
+    resolver: dict[str, Any] = {
+        "qname_minimisation": minimise,
+        "qname_minimisation_type": "NS",
+        "edns_size": 4096,
+        "harden_glue": header.on("harden-glue", True),
+        "ipv4": header.on("do-ip4", True) and not header.on("force-ipv6", False),
+        "ipv6": header.on("do-ip6", True),
+        "do_not_query": LOCALHOST if header.on("do-not-query-localhost", True) else (),
+        "dnssec": "trust-anchor" in header.values,
+        "trust_anchors": trust_anchors(folder, header.values.get("trust-anchor", [])),
+        "negative_trust_anchors": tuple(header.values.get("domain-insecure", [])),
+    }
+    if forward := header.one("forward-addr"):
+        resolver["forward"] = (Forward(zone=header.one("forward-zone", "."), servers=(Server(ip_address(forward)),)),)
+    cache = {key: float(header.features[key]) for key in ("min_ttl", "max_ttl") if key in header.features}
+    return {"resolver": resolver, "cache": cache}
+
+
+async def play(scenario: rpl.Scenario, folder: Path, clock: Any, minimise: bool, seed: int = 1) -> tuple[list[str], Network]:
     """Play it; what went wrong, and the network with its log."""
     header = Header(scenario.header)
-    changes: dict[str, dict[str, object]] = {
-        "resolver": {
-            "qname_minimisation": minimise,
-            "qname_minimisation_type": "NS",
-            "edns_size": 4096,
-            "harden_glue": header.on("harden-glue", True),
-            "ipv4": header.on("do-ip4", True) and not header.on("force-ipv6", False),
-            "ipv6": header.on("do-ip6", True),
-            "do_not_query": _LOCALHOST if header.on("do-not-query-localhost", True) else (),
-        },
-        "cache": {},
-    }
-    for key in ("min_ttl", "max_ttl"):
-        if key in header.features:
-            changes["cache"][key] = float(header.features[key])
+    if date := header.one("val-override-date", header.one("val-override-timestamp")):
+        clock.set_wall(moment(date))
     hints = root_hints(folder, header.one("stub-name", "k.root-servers.net"), [header.one("stub-addr", "193.0.14.129")])
-    if forward := header.one("forward-addr"):
-        changes["resolver"]["forward"] = _forward(forward, header.one("forward-zone", "."))
-    network = Network(scenario, clock)
+    network = Network(scenario)
     lists = frozenset(from_text(zone) for zone in header.values.get("list-zone", []))
-    stack = Stack(settings(hints, **changes), network, clock, seed, list_zones=lists)  # type: ignore[arg-type]
-    faults: list[str] = []
-    reply: dns.message.Message | None = None
+    stack = Stack(settings(hints, **_configure(header, folder, minimise)), network, clock, seed, list_zones=lists)
+    faults = [f"header: {key} is unknown" for key in header.values if key not in _KEYS]
+    reply: wire.Message | None = None
     idents = itertools.count(1)
     try:
         for step in scenario.steps:
@@ -146,17 +148,17 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: object, minimise: bo
                 if step.entry.raw is not None:
                     await stack.ask(step.entry.raw)
                     continue
+                reply = None
                 try:
                     packet = question(step.entry, next(idents), 4096, True)
                     data = await asyncio.wait_for(stack.ask(packet, udp="TCP" not in step.entry.match), 5)
-                    reply = dns.message.from_wire(data) if data else None
-                except TimeoutError:
-                    reply = None
-                    faults.append(f"step {step.number}: no answer within 5 s")
+                    reply = wire.read(data) if data is not None else None
+                except (TimeoutError, wire.Malformed) as error:
+                    faults.append(f"step {step.number}: {str(error) or 'no answer within 5 s'}")
             elif step.kind == "CHECK_ANSWER":
                 assert step.entry is not None
-                if reply is not None:
-                    faults += [f"step {step.number}: {fault}" for fault in match.strictly(step.entry, reply)]
+                found = match.strictly(step.entry, reply) if reply is not None else ["there is no answer"]
+                faults += [f"step {step.number}: {fault}" for fault in found]
             elif step.kind == "TIME_PASSES":
                 await asyncio.sleep(float(step.words[1]))
             elif step.kind not in ("REPLY", "CHECK_OUT_QUERY"):
@@ -167,12 +169,3 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: object, minimise: bo
     finally:
         await stack.aclose()
     return faults, network
-
-
-def _forward(address: str, zone: str) -> tuple[object, ...]:
-    from ipaddress import ip_address
-
-    from resolverd.config.settings import Forward
-    from resolverd.wire.ask import Server
-
-    return (Forward(zone=zone, servers=(Server(ip_address(address)),)),)

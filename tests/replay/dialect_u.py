@@ -5,25 +5,17 @@ cut in the program these files were written for). It waits until a range, a REPL
 """
 
 import asyncio
-import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-
-from resolverd.config.settings import Forward, Stub
-from resolverd.resolver.mesh import Timeouts
-from resolverd.wire import message, render
-from resolverd.wire.ask import Ask, Failed, Reply, Server
+from resolverd.wire import message
+from resolverd.wire.ask import Ask, Failed, Reply, Transport
 from tests.networks import AsyncNetwork
 
-from . import match, rpl
-from .stack import Stack, question, root_hints, settings
+from . import match, rpl, wire
+from .stack import Stack, any_valid_moment, moment, outgoing, question, root_hints, settings
+from .unbound_conf import Header
 
-_CACHE_OPTIONS = {"cache-min-ttl": "min_ttl", "cache-max-ttl": "max_ttl", "cache-max-negative-ttl": "negative_max_ttl"}
 _SETTLE = 60
 """Turns of the loop after which nothing moves any more."""
 
@@ -32,11 +24,13 @@ class Pending:
     def __init__(self, ask: Ask, reply: "asyncio.Future[Reply]"):
         self.ask = ask
         self.reply = reply
-        packet = render.question(0, 0x100 if ask.recursion else 0, ask.qname, ask.qtype, ask.edns_size, ask.dnssec)
-        self.query = dns.message.from_wire(packet)
+        self.query = wire.read(outgoing(ask))
 
     def __str__(self) -> str:
-        return f"{self.ask.server} {self.query.question[0].to_text()} {self.ask.transport.value}"
+        return f"{self.ask.server} {' '.join(map(str, self.query.question or ()))} {self.ask.transport.value}"
+
+    def fulfils(self, entry: rpl.Entry) -> bool:
+        return match.query_matches(entry, self.query, self.ask.transport is Transport.UDP)
 
 
 class Network(AsyncNetwork):
@@ -67,16 +61,17 @@ class Network(AsyncNetwork):
             pending.reply.set_result(Reply(None, failed, asyncio.get_running_loop().time(), 0.0))
 
 
-def _wire(entry: rpl.Entry, query: dns.message.Message) -> bytes:
+def _wire(entry: rpl.Entry, query: wire.Message) -> bytes:
+    if entry.raw is not None:
+        return query.ident.to_bytes(2) + entry.raw[2:] if "copy_id" in entry.adjust else entry.raw
     out = entry.message()
     if "copy_id" in entry.adjust:
-        out.id = query.id
+        out.ident = query.ident
     if "copy_query" in entry.adjust or not out.question:
         out.question = query.question
-    if entry.do:
-        out.use_edns(0, 0x8000, 4096)
-        out.set_rcode(dns.rcode.Rcode(entry.rcode))
-    return out.to_wire(max_size=65535)
+    if entry.do or entry.options is not None:
+        out.edns, out.do, out.options = 0, entry.do, entry.options or b""
+    return out.to_wire()
 
 
 class Player:
@@ -86,7 +81,7 @@ class Player:
         self.network = network
         self.at = 0
         self.faults: list[str] = []
-        self.answers: list[dns.message.Message] = []
+        self.answers: list[wire.Message] = []
         self.open: list[asyncio.Task[None]] = []
         self.primes = primes
 
@@ -99,36 +94,38 @@ class Player:
         while self.at < len(steps):
             await self._settle()
             step = self.step
-            if step.kind == "CHECK_OUT_QUERY" and self._out_query(step):
+            if step.kind == "CHECK_OUT_QUERY" and (pending := self._out_query(step)):
                 self.at += 1
+                if step.entry is not None and "copy_id" in step.entry.adjust:
+                    # What is checked is its own answer as well.
+                    self.network.answer(pending, step.entry)
             elif step.kind == "CHECK_ANSWER" and self.answers:
                 self._check(step)
                 self.at += 1
             elif self._from_range():
                 continue
             else:
+                # What a failed step should have brought is missing afterwards; all that follows is looked at nevertheless.
                 await self._perform(step)
-                if self.faults:
-                    return
                 self.at += 1
         await self._settle()
         while self._from_range():
             await self._settle()
         self.faults += [f"query still pending: {each}" for each in self.network.pending if not each.reply.cancelled()]
-        self.faults += [f"answer never checked: {each.question[0]}" for each in self.answers]
+        self.faults += [f"answer never checked: {each.question}" for each in self.answers]
 
     async def _settle(self) -> None:
         for _ in range(_SETTLE):
             await asyncio.sleep(0)
         self.network.pending = [each for each in self.network.pending if not each.reply.cancelled()]
 
-    def _out_query(self, step: rpl.Step) -> bool:
+    def _out_query(self, step: rpl.Step) -> Pending | None:
         assert step.entry is not None
         address = step.words[1] if step.words and step.words[0] == "ADDRESS" else ""
-        return any(
-            match.query_matches(step.entry, each.query) and address in ("", str(each.ask.server.address))
-            for each in self.network.pending
-        )
+        for each in reversed(self.network.pending):
+            if each.fulfils(step.entry) and address in ("", str(each.ask.server.address)):
+                return each
+        return None
 
     def _check(self, step: rpl.Step) -> None:
         assert step.entry is not None
@@ -150,7 +147,7 @@ class Player:
                     continue
                 if each.addresses and str(pending.ask.server.address) not in each.addresses:
                     continue
-                entry = next((entry for entry in each.entries if match.query_matches(entry, pending.query)), None)
+                entry = next(filter(pending.fulfils, each.entries), None)
                 if entry is not None:
                     self.network.answer(pending, entry)
                     return True
@@ -159,120 +156,65 @@ class Player:
     async def _perform(self, step: rpl.Step) -> None:
         if step.kind == "QUERY":
             assert step.entry is not None
-            udp = "TCP" not in step.entry.match
-            packet = question(step.entry, 0, 1232, step.entry.do)
-            self.open.append(asyncio.create_task(self._ask(packet, udp)))
+            self.open.append(asyncio.create_task(self._ask(step)))
         elif step.kind == "TIME_PASSES":
-            assert step.words[0] == "ELAPSE"
+            if step.words[0] != "ELAPSE":
+                raise ValueError(f"TIME_PASSES {step.words[0]}")
             await asyncio.sleep(float(step.words[1]))
-        elif step.kind == "REPLY":
-            assert step.entry is not None
-            self.network.answer(self.network.pending[-1], step.entry)
-        elif step.kind in ("TIMEOUT", "ERROR"):
-            kind = Failed.TIMEOUT if step.kind == "TIMEOUT" else Failed.UNREACHABLE
-            # Retransmissions included: every repetition of this question to this server fails as well.
+        elif step.kind in ("REPLY", "TIMEOUT", "ERROR"):
             if not self.network.pending:
-                self.faults.append(f"step {step.number}: no query is pending")
-                return
-            asked = self.network.pending[-1]
-            self.network.fail(asked, kind)
-            for _ in range(10):
-                await self._settle()
-                again = [
-                    each for each in self.network.pending
-                    if (each.ask.server, each.ask.qname, each.ask.qtype) == (asked.ask.server, asked.ask.qname, asked.ask.qtype)
-                ]  # fmt: skip
-                if not again or len(self.network.pending) > len(again):
-                    break
-                self.network.fail(again[0], kind)
+                self.faults.append(f"step {step.number}: {step.kind}, but no query is pending")
+            elif step.kind == "REPLY":
+                assert step.entry is not None
+                self.network.answer(self.network.pending[-1], step.entry)
+            else:
+                await self._fail(self.network.pending[-1], Failed.TIMEOUT if step.kind == "TIMEOUT" else Failed.UNREACHABLE)
         elif step.kind in ("CHECK_OUT_QUERY", "CHECK_ANSWER"):
             pending = "; ".join(map(str, self.network.pending)) or "nothing"
             self.faults.append(f"step {step.number}: {step.kind} cannot come any more; pending: {pending}")
         elif step.kind not in ("NOTHING", "TRAFFIC"):
             raise ValueError(f"step {step.kind}")
 
-    async def _ask(self, packet: bytes, udp: bool) -> None:
+    async def _fail(self, asked: Pending, kind: Failed) -> None:
+        """Retransmissions included: every repetition of this question to this server fails as well."""
+        self.network.fail(asked, kind)
+        for _ in range(10):
+            await self._settle()
+            again = [
+                each for each in self.network.pending
+                if (each.ask.server, each.ask.qname, each.ask.qtype) == (asked.ask.server, asked.ask.qname, asked.ask.qtype)
+            ]  # fmt: skip
+            if not again or len(self.network.pending) > len(again):
+                break
+            self.network.fail(again[0], kind)
+
+    async def _ask(self, step: rpl.Step) -> None:
+        entry = step.entry
+        assert entry is not None
         if self.primes:
             # The root is primed when it is first needed; in the daemon that is at start.
             self.primes = False
             await self.stack.parts.mesh.prime()
-        data = await self.stack.ask(packet, udp)
-        if data is not None:
-            self.answers.append(dns.message.from_wire(data))
-
-
-class Header:
-    """The clauses of an ``unbound.conf``."""
-
-    def __init__(self, lines: list[str]):
-        self.server: dict[str, list[str]] = {}
-        self.zones: list[tuple[str, dict[str, list[str]]]] = []
-        into = self.server
-        for line in lines:
-            line = line.split("#")[0]
-            for key, value in _options(line):
-                if key in ("server", "stub-zone", "forward-zone"):
-                    into = self.server
-                    if key != "server":
-                        into = {}
-                        self.zones.append((key, into))
-                    continue
-                into.setdefault(key, []).append(value)
-
-    def one(self, key: str, default: str = "") -> str:
-        return self.server.get(key, [default])[-1]
-
-    def on(self, key: str, default: bool) -> bool:
-        return self.one(key, "yes" if default else "no") == "yes"
-
-
-def _options(line: str) -> list[tuple[str, str]]:
-    """``key: value`` pairs; a clause's key has no value, and several pairs may share a line."""
-    out: list[tuple[str, str]] = []
-    for word in re.findall(r'"[^"]*"|[^\s"]+', line):
-        if re.fullmatch(r"[a-z][a-z0-9-]*:", word):
-            out.append((word[:-1], ""))
-        elif out:
-            key, value = out.pop()
-            out.append((key, f"{value} {word}".strip().strip('"')))
-    return out
+        packet = entry.raw if entry.raw is not None else question(entry, 0, 1232, entry.do or entry.options is not None)
+        data = await self.stack.ask(packet, "TCP" not in entry.match)
+        if data is None:
+            return
+        try:
+            self.answers.append(wire.read(data))
+        except wire.Malformed as error:
+            self.faults.append(f"step {step.number}: the answer is malformed: {error}")
 
 
 async def play(scenario: rpl.Scenario, folder: Path, clock: Any, seed: int = 1) -> tuple[list[str], Network]:
     """Play it; what went wrong, and the network with its log."""
     header = Header(scenario.header)
-    roots = [value for kind, zone in header.zones if kind == "stub-zone" and zone["name"] == ["."] for value in zone["stub-addr"]]
-    stubs = tuple(
-        Stub(zone["name"][0].rstrip("."), tuple(Server(ip_address(each)) for each in zone["stub-addr"]))
-        for kind, zone in header.zones if kind == "stub-zone" and zone["name"] != ["."]
-    )  # fmt: skip
-    forwards = tuple(
-        Forward(zone["name"][0].rstrip(".") or ".", tuple(Server(ip_address(each)) for each in zone["forward-addr"]))
-        for kind, zone in header.zones if kind == "forward-zone"
-    )  # fmt: skip
-    resolver: dict[str, Any] = {
-        "qname_minimisation": header.on("qname-minimisation", True),
-        "qname_minimisation_type": "A",
-        "ipv6": header.on("do-ip6", True),
-        "case_randomisation": header.on("use-caps-for-id", False),
-        "stub": stubs,
-        "forward": forwards,
-        "priming": True,
-        "prefetch_server_addresses": header.one("target-fetch-policy", "0 0 0 0 0") != "0 0 0 0 0",
-    }
-    cache: dict[str, Any] = {
-        "prefetch": header.on("prefetch", False),
-        "serve_stale": float(header.one("serve-expired-ttl", "86400")) if header.on("serve-expired", False) else 0.0,
-    }
-    for option, key in _CACHE_OPTIONS.items():
-        if option in header.server:
-            cache[key] = float(header.one(option))
-    hints = root_hints(folder, "k.root-servers.net", roots or ["193.0.14.129"])
+    if date := header.one("val-override-date"):
+        clock.set_wall(any_valid_moment(scenario) if date == "-1" else moment(date))
+    hints = root_hints(folder, "k.root-servers.net", header.roots or ["193.0.14.129"])
     network = Network()
-    wait = float(header.one("serve-expired-client-timeout", "1800")) / 1000
-    timeouts = Timeouts(1e6, wait, int(header.one("serve-expired-reply-ttl", "30")))
-    stack = Stack(settings(hints, resolver=resolver, cache=cache), network, clock, seed, timeouts)
-    player = Player(scenario, stack, network, bool(roots))
+    stack = Stack(settings(hints, **header.settings(folder)), network, clock, seed, header.timeouts)
+    player = Player(scenario, stack, network, bool(header.roots))
+    player.faults += [f"header: {option} is unknown" for option in header.unknown]
     try:
         await player.play()
     finally:

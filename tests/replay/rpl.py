@@ -1,34 +1,38 @@
 """The scenario format: header, ranges of scripted answers, steps."""
 
 import re
+import struct
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+import dns.dnssec
 import dns.exception
-import dns.flags
-import dns.message
 import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-import dns.rrset
 
-FLAGS = {"QR": 0x8000, "AA": 0x400, "TC": 0x200, "RD": 0x100, "RA": 0x80, "AD": 0x20, "CD": 0x10}
+from .wire import FLAGS, SECTIONS, Message, Question, Record
+
 _RECORD = re.compile(r"(\S+)((?:\s+(?:\d+|IN|CH|HS|CLASS\d+))*)\s+(\S+)\s*(.*)$")
-SECTIONS = ("ANSWER", "AUTHORITY", "ADDITIONAL")
+_OPCODES = ("IQUERY", "STATUS", "NOTIFY", "UPDATE")
+_DIGESTS = (dns.rdatatype.DS, dns.rdatatype.CDS, dns.rdatatype.DLV)
 
 
 @dataclass
 class Entry:
+    """`raw`: a message as octets in place of all else; `options`: those of an OPT record, None where none is scripted."""
+
     match: list[str] = field(default_factory=list)
     adjust: list[str] = field(default_factory=list)
     reply: list[str] = field(default_factory=list)
-    question: tuple[dns.name.Name, int, int] | None = None
-    records: dict[str, list[dns.rrset.RRset]] = field(default_factory=lambda: {name: [] for name in SECTIONS})
+    question: Question | None = None
+    records: dict[str, list[Record]] = field(default_factory=lambda: {name: [] for name in SECTIONS})
     raw: bytes | None = None
+    options: bytes | None = None
     mandatory: bool = False
     used: bool = False
 
@@ -45,26 +49,18 @@ class Entry:
         for word in self.reply:
             if word == "NOTIMPL":
                 return int(dns.rcode.NOTIMP)
-            if word not in FLAGS and word not in ("DO", "QUERY", "IQUERY", "STATUS", "NOTIFY", "UPDATE"):
+            if word not in FLAGS and word not in ("DO", "QUERY", *_OPCODES):
                 return int(dns.rcode.from_text(word))
         return 0
 
     @property
     def opcode(self) -> int:
-        named = (word for word in self.reply if word in ("IQUERY", "STATUS", "NOTIFY", "UPDATE"))
-        return next((int(dns.opcode.from_text(word)) for word in named), 0)
+        return next((int(dns.opcode.from_text(word)) for word in self.reply if word in _OPCODES), 0)
 
-    def message(self) -> dns.message.Message:
-        """The entry as a message of its own, ID 0."""
-        out = dns.message.Message(id=0)
-        out.flags = dns.flags.Flag(self.flags | dns.opcode.to_flags(dns.opcode.Opcode(self.opcode)))
-        out.set_rcode(dns.rcode.Rcode(self.rcode))
-        if self.question:
-            name, rtype, rclass = self.question
-            out.question = [dns.rrset.RRset(name, dns.rdataclass.RdataClass(rclass), dns.rdatatype.RdataType.make(rtype))]
-        for section, rrsets in zip((out.answer, out.authority, out.additional), self.records.values(), strict=True):
-            section.extend(rrsets)
-        return out
+    def message(self) -> Message:
+        """The entry as a message of its own, ID 0, without EDNS."""
+        sections = {name: list(records) for name, records in self.records.items()}
+        return Message(0, self.flags, self.opcode, self.rcode, self.question, sections)
 
 
 @dataclass
@@ -91,6 +87,13 @@ class Scenario:
     ranges: list[Range]
     steps: list[Step]
 
+    @property
+    def records(self) -> list[Record]:
+        """All that are scripted."""
+        entries = [entry for each in self.ranges for entry in each.entries]
+        entries += [step.entry for step in self.steps if step.entry is not None]
+        return [record for entry in entries for records in entry.records.values() for record in records]
+
 
 def load(path: Path) -> Scenario:
     """A scenario of which nothing has been used yet."""
@@ -99,13 +102,45 @@ def load(path: Path) -> Scenario:
     return replace(read, ranges=ranges, steps=[replace(step, entry=step.entry and replace(step.entry)) for step in read.steps])
 
 
+def record(line: str, origin: dns.name.Name = dns.name.root, default_ttl: int = 3600) -> Record:
+    """A record in presentation form. Raises ValueError."""
+    parsed = _RECORD.match(line.strip())
+    if parsed is None:
+        raise ValueError(f"record {line!r}")
+    owner, fields, mnemonic, text = parsed.groups()
+    ttl, rclass = default_ttl, 1
+    for word in fields.split():
+        if word.isdigit():
+            ttl = int(word)
+        else:
+            rclass = int(dns.rdataclass.from_text(word))
+    if '"' not in text:
+        text = text.replace("(", " ").replace(")", " ")
+    rtype = dns.rdatatype.from_text(mnemonic)
+    return Record(dns.name.from_text(owner, origin), rclass, int(rtype), ttl, _rdata(rclass, rtype, text, origin))
+
+
+def _rdata(rclass: int, rtype: dns.rdatatype.RdataType, text: str, origin: dns.name.Name) -> bytes:
+    words = text.split()
+    if text.startswith("\\#"):
+        return bytes.fromhex("".join(words[2:]))
+    if rtype in _DIGESTS:
+        # Of any type of digest, and of any length.
+        algorithm = int(dns.dnssec.algorithm_from_text(words[1]))
+        return struct.pack("!HBB", int(words[0]), algorithm, int(words[2])) + bytes.fromhex("".join(words[3:]))
+    try:
+        rdata = dns.rdata.from_text(dns.rdataclass.RdataClass(rclass), rtype, text, origin, relativize=False)
+    except (dns.exception.DNSException, ValueError):
+        raise ValueError(f"record {rtype.name} {text!r}") from None
+    return rdata.to_wire() or b""
+
+
 @cache
 def _read(path: Path) -> Scenario:
-    lines = [_uncomment(line) for line in path.read_text(errors="replace").splitlines()]
+    lines = path.read_text(errors="replace").splitlines()
     end = next(number for number, line in enumerate(lines) if line.strip() == "CONFIG_END")
-    raw_header = path.read_text(errors="replace").splitlines()[:end]
-    header = [line for line in raw_header if line.strip() and line.strip()[0] not in ";#"]
-    body = _Body([line for line in lines[end + 1 :] if line.strip()])
+    header = [line for line in lines[:end] if line.strip() and line.strip()[0] not in ";#"]
+    body = _Body([line for line in map(_uncomment, lines[end + 1 :]) if line.strip()])
     return body.scenario(path, header)
 
 
@@ -185,51 +220,26 @@ class _Body:
                 out.mandatory = True
             elif keyword == "RAW":
                 out.raw = bytes.fromhex("".join(self.next()))
+            elif keyword == "HEX_ANSWER_BEGIN":
+                out.raw = self.hexadecimal("HEX_ANSWER_END")
+            elif keyword == "HEX_EDNSDATA_BEGIN":
+                out.options = self.hexadecimal("HEX_EDNSDATA_END")
             elif keyword in ("$ORIGIN", "$TTL"):
                 self.directive(words)
             elif section == "QUESTION":
                 out.question = self.question(words)
             else:
-                self.record(self.lines[self.at - 1], out.records[section])
+                out.records[section].append(record(self.lines[self.at - 1], self.origin, self.ttl))
         return out
 
-    def question(self, words: list[str]) -> tuple[dns.name.Name, int, int]:
-        rclass = 1
-        rest = words[1:]
-        if len(rest) > 1:
-            rclass = int(dns.rdataclass.from_text(rest[0]))
-        return dns.name.from_text(words[0], self.origin), int(dns.rdatatype.from_text(rest[-1])), rclass
+    def hexadecimal(self, end: str) -> bytes:
+        words: list[str] = []
+        while (line := self.next())[0] != end:
+            words += line
+        return bytes.fromhex("".join(words))
 
-    def record(self, line: str, into: list[dns.rrset.RRset]) -> None:
-        parsed = _RECORD.match(line.strip())
-        if parsed is None:
-            raise ValueError(f"record {line!r}")
-        owner, fields, mnemonic, text = parsed.groups()
-        ttl, rclass = self.ttl, 1
-        for word in fields.split():
-            if word.isdigit():
-                ttl = int(word)
-            else:
-                rclass = int(dns.rdataclass.from_text(word))
-        rtype = dns.rdatatype.from_text(mnemonic)
-        if '"' not in text:
-            text = text.replace("(", " ").replace(")", " ")
-        name = dns.name.from_text(owner, self.origin)
-        rdata = self.rdata(dns.rdataclass.RdataClass(rclass), rtype, text)
-        covers = dns.rdatatype.NONE if isinstance(rdata, dns.rdata.GenericRdata) else rdata.covers()
-        for rrset in into:
-            if rrset.name == name and rrset.rdtype == rtype and rrset.rdclass == rclass and rrset.covers == covers:
-                rrset.add(rdata, ttl)
-                return
-        rrset = dns.rrset.RRset(name, dns.rdataclass.RdataClass(rclass), rtype, covers)
-        rrset.add(rdata, ttl)
-        into.append(rrset)
-
-    def rdata(self, rclass: dns.rdataclass.RdataClass, rtype: dns.rdatatype.RdataType, text: str) -> dns.rdata.Rdata:
-        if text.startswith("\\#"):
-            octets = bytes.fromhex("".join(text.split()[2:]))
-            return dns.rdata.GenericRdata(rclass, rtype, octets)
-        try:
-            return dns.rdata.from_text(rclass, rtype, text, self.origin, relativize=False)
-        except (dns.exception.DNSException, ValueError):
-            raise ValueError(f"record {rtype.name} {text!r}") from None
+    def question(self, words: list[str]) -> Question:
+        # A TTL, where there is one, says nothing.
+        *classes, rtype = [word for word in words[1:] if not word.isdigit()]
+        rclass = int(dns.rdataclass.from_text(classes[0])) if classes else 1
+        return dns.name.from_text(words[0], self.origin), int(dns.rdatatype.from_text(rtype)), rclass

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-import dns.message
 import msgspec
 
 from resolverd.app.resolver import Resolution
@@ -17,9 +18,16 @@ from resolverd.resolver.mesh import Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.servers.access import AccessControl
 from resolverd.servers.dns.answering import Responder, key
+from resolverd.wire import render
+from resolverd.wire.ask import Ask
 from resolverd.wire.names import Name
 from resolverd.wire.peek import Query
 from resolverd.zones.answer import Answerer
+
+from .rpl import Entry, Scenario, record
+
+_SIGNATURE = 46
+LOCALHOST = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class Stack:
@@ -67,7 +75,13 @@ async def asked(responder: Responder, packet: bytes, query: Query, udp: bool = T
 
 def settings(hints: Path, **changes: dict[str, Any]) -> Settings:
     """Settings with no query of the resolver's own making, all zones resolved, and `changes` by section."""
-    quiet = {"priming": False, "key_tag_signalling": False, "prefetch_server_addresses": False, "builtin_zones": False}
+    quiet = {
+        "min_rsa_bits": 512,
+        "priming": False,
+        "key_tag_signalling": False,
+        "prefetch_server_addresses": False,
+        "builtin_zones": False,
+    }
     sections = {"resolver": {**quiet, "root_hints": hints, **changes.pop("resolver", {})}, **changes}
     base = Settings()
     parts = {name: msgspec.structs.replace(getattr(base, name), **values) for name, values in sections.items()}
@@ -83,10 +97,39 @@ def root_hints(folder: Path, name: str, addresses: list[str]) -> Path:
     return path
 
 
-def question(entry: Any, ident: int, size: int, edns: bool) -> bytes:
+def trust_anchors(folder: Path, lines: Iterable[str]) -> Path:
+    """A file of trust anchors, each a DS or DNSKEY record as a header gives it."""
+    path = folder / "trust.anchors"
+    path.write_text("".join(f"{record(line).text}\n" for line in lines))
+    return path
+
+
+def moment(text: str) -> float:
+    """Unix seconds from ``YYYYMMDDhhmmss`` (UTC) or from seconds since 1970."""
+    if len(text) < 14:
+        return float(text)
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+
+
+def any_valid_moment(scenario: Scenario) -> float:
+    """A time at which every signature of a scenario is valid, for those that want validity not to be looked at."""
+    windows = [record.data[8:16] for record in scenario.records if record.rtype == _SIGNATURE]
+    first = max(int.from_bytes(window[4:]) for window in windows)
+    last = min(int.from_bytes(window[:4]) for window in windows)
+    if first > last:
+        raise ValueError(f"{scenario.path.name}: its signatures are never all valid")
+    return (first + last) / 2
+
+
+def outgoing(ask: Ask) -> bytes:
+    """The packet that would leave for it, ID 0."""
+    return render.question(0, 0x100 if ask.recursion else 0, ask.qname, ask.qtype, ask.edns_size, ask.dnssec)
+
+
+def question(entry: Entry, ident: int, size: int, edns: bool) -> bytes:
     """An entry's question as a packet."""
-    message: dns.message.Message = entry.message()
-    message.id = ident
+    message = entry.message()
+    message.ident = ident
     if edns:
-        message.use_edns(0, 0x8000 if entry.do else 0, size)
+        message.edns, message.edns_size, message.do, message.options = 0, size, entry.do, entry.options or b""
     return message.to_wire()
