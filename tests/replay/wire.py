@@ -59,6 +59,12 @@ class Record:
         return int.from_bytes(self.data[:2]) if self.rtype == _SIGNATURE else self.rtype
 
     @property
+    def is_expanded(self) -> bool:
+        """Whether it is the signature of something expanded from a wildcard (RFC 4034 §3.1.3)."""
+        labels = len(self.owner) - 1 - (self.owner.labels[0] == b"*")
+        return self.rtype == _SIGNATURE and self.data[3] < labels
+
+    @property
     def text(self) -> str:
         """Its presentation form."""
         rclass, rtype = dns.rdataclass.RdataClass(self.rclass), dns.rdatatype.RdataType.make(self.rtype)
