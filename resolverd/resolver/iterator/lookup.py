@@ -21,16 +21,14 @@ def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int 
     hit = get(name, rtype, now)
     if hit is not None:
         if hit.rrset is not None:
-            return Positive((hit.rrset,), hit.authority, hit, _is_definite(hit))
+            chain, proof = _with_dname(hit.rrset, hit) if rtype == codes.CNAME else ((hit.rrset,), hit.authority)
+            return Positive(chain, proof, hit, _is_definite(hit))
         return negative_of(hit, name, rtype)
     if rtype != codes.CNAME:
         hit = get(name, codes.CNAME, now)
         if hit is not None and hit.rrset is not None:
-            # An alias that was made from a DNAME has it beside it, and in front of it in the answer.
-            dname = tuple(rrset for rrset in hit.authority if rrset.rtype == codes.DNAME)
-            proof = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.DNAME)
-            target = lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0]))
-            return Cname((*dname, hit.rrset), target, proof, hit, _is_definite(hit))
+            chain, proof = _with_dname(hit.rrset, hit)
+            return Cname(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), proof, hit, _is_definite(hit))
     for owner in ancestors(name)[1:-1] if rrsets.has_dnames else ():
         hit = get(owner, codes.DNAME, now)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
@@ -40,8 +38,18 @@ def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int 
             if len(target) > MAX_NAME:
                 return DnameTooLong((hit.rrset,), hit, _is_definite(hit))
             chain = (hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,)))
+            if rtype == codes.CNAME:
+                return Positive(chain, (), hit, _is_definite(hit))
             return Cname(chain, lower(target), (), hit, _is_definite(hit))
     return None
+
+
+def _with_dname(cname: RRset, hit: Hit) -> tuple[tuple[RRset, ...], tuple[RRset, ...]]:
+    """An alias that was made from a DNAME has it beside it, and in front of it in the answer; and what else is beside it."""
+    if not hit.authority:
+        return (cname,), ()
+    dname = tuple(rrset for rrset in hit.authority if rrset.rtype == codes.DNAME)
+    return (*dname, cname), tuple(rrset for rrset in hit.authority if rrset.rtype != codes.DNAME)
 
 
 def negative_of(hit: Hit, name: Name, rtype: int) -> Negative:

@@ -37,13 +37,16 @@ def chain(message: Message, qname: Name, qtype: int, zone: Name, whole: bool) ->
         if not is_subdomain(name, zone):
             break
         data = found.get((name, qtype))
-        if data is not None:
+        if data is not None and qtype != codes.CNAME:
             out.append(data)
             break
         dnames = [rrset for rrset in message.answer if rrset.rtype == codes.DNAME]
         step = _alias(name, qtype, found, dnames, zone)
+        if not step and data is not None:
+            step = [data]
         out += step
-        if not step or step[-1].rtype == codes.DNAME:
+        # Where an alias is asked for, one made from a DNAME is the data, and is not followed.
+        if not step or step[-1].rtype == codes.DNAME or qtype == codes.CNAME:
             break
         name = lower(rdata.target(codes.CNAME, step[-1].rdatas[0]))
         if name in seen or not whole:
