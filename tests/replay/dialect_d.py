@@ -118,8 +118,7 @@ def _configure(header: Header, folder: Path, minimise: bool) -> dict[str, dict[s
         "ipv4": header.on("do-ip4", True) and not header.on("force-ipv6", False),
         "ipv6": header.on("do-ip6", True),
         "do_not_query": LOCALHOST if header.on("do-not-query-localhost", True) else (),
-        "dnssec": "trust-anchor" in header.values,
-        "trust_anchors": trust_anchors(folder, header.values.get("trust-anchor", [])),
+        **trust_anchors(folder, header.values.get("trust-anchor", [])),
         "negative_trust_anchors": tuple(header.values.get("domain-insecure", [])),
     }
     if forward := header.one("forward-addr"):

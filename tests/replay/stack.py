@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -97,11 +97,13 @@ def root_hints(folder: Path, name: str, addresses: list[str]) -> Path:
     return path
 
 
-def trust_anchors(folder: Path, lines: Iterable[str]) -> Path:
-    """A file of trust anchors, each a DS or DNSKEY record as a header gives it."""
+def trust_anchors(folder: Path, lines: Sequence[str]) -> dict[str, Any]:
+    """Settings for validation from these anchors, each a DS or DNSKEY record as a header gives it; without any there is none."""
+    if not lines:
+        return {"dnssec": False}
     path = folder / "trust.anchors"
     path.write_text("".join(f"{record(line).text}\n" for line in lines))
-    return path
+    return {"dnssec": True, "trust_anchors": path}
 
 
 def moment(text: str) -> float:

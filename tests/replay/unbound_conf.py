@@ -68,7 +68,7 @@ class Header:
 
     def settings(self, folder: Path) -> dict[str, dict[str, Any]]:
         """By section."""
-        validates = "trust-anchor" in self.server and "validator" in self.one("module-config", "validator iterator")
+        validates = "validator" in self.one("module-config", "validator iterator")
         refused = tuple(ip_network(each) for each in self.server.get("do-not-query-address", []))
         resolver: dict[str, Any] = {
             "qname_minimisation": self.on("qname-minimisation", True),
@@ -84,8 +84,7 @@ class Header:
             "forward": tuple(Forward(zone, servers) for zone, servers in self._upstreams("forward-zone")),
             "priming": True,
             "prefetch_server_addresses": self.one("target-fetch-policy", "0 0 0 0 0") != "0 0 0 0 0",
-            "dnssec": validates,
-            "trust_anchors": trust_anchors(folder, self.server.get("trust-anchor", [])),
+            **trust_anchors(folder, self.server.get("trust-anchor", []) if validates else []),
             "negative_trust_anchors": tuple(each.rstrip(".") for each in self.server.get("domain-insecure", [])),
             "key_tag_signalling": self.on("trust-anchor-signaling", True),
             "sentinel": self.on("root-key-sentinel", True),
