@@ -78,6 +78,29 @@ MAX_KEPT_AUTHORITY: Final = 8 * 1024
 MAX_TYPES_PER_NAME: Final = 100
 """Types of one name that are remembered; the one learnt first makes room for another (CVE-2024-1737)."""
 
+# -- validation ------------------------------------------------------------------------------------------------------
+MAX_VERIFICATIONS: Final = 48
+"""Signatures verified for one client question: four each for eleven CNAMEs in zones of their own; 40 ms with the slowest
+algorithm (KeyTrap, CVE-2023-50387)."""
+MAX_FAILED_VERIFICATIONS: Final = 4
+"""Of those, how many may fail, whatever servers have sent them (KeyTrap)."""
+MAX_FAILED_PER_RRSET: Final = 2
+"""Of those, for one RRset of one server: a second try for keys that share their tag by chance (KeyTrap)."""
+MAX_HASHES: Final = 64
+"""Names hashed for NSEC3 for one client question (CVE-2023-50868)."""
+MAX_KEYS_PER_TAG: Final = 2
+"""Keys of one tag and algorithm tried for a signature; by chance two share one in every 65 536th pair (KeyTrap)."""
+MAX_DNSKEYS: Final = 32
+"""Keys of a zone; the root has four while it changes them, and with more the RRset is not believed (KeyTrap)."""
+MAX_DS: Final = 8
+"""DS records of a delegation, or of a trust anchor, that are compared with the zone's keys (KeyTrap)."""
+MAX_RSA_BITS: Final = 4096
+"""Of an RSA key's modulus (RFC 3110 §2, RFC 5702 §2): verification costs its square."""
+MAX_RSA_EXPONENT_BITS: Final = 64
+"""Of its exponent, usually 17: 4096 bits with 64 take 0.5 ms, 3072 with 3072 take 9 ms (CVE-2023-50387 and its kin)."""
+LOADED_KEYS: Final = 2000
+"""Public keys kept as what the library verifies with, some 8 MB (a stranger has any number of zones)."""
+
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4
 """Patience with a server never asked before: after it others are asked too, or it once more; its answer counts to the end."""

@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from resolverd.wire import codes
-from resolverd.wire.names import Name, to_text
+from resolverd.wire.names import MAX_LABEL, MAX_NAME, Name, to_text
 
 NAME: Final = -1
 """In a layout: a domain name."""
@@ -66,13 +66,17 @@ class Soa(NamedTuple):
 
 
 def name_at(rdata: bytes, at: int) -> Name:
-    """The uncompressed name that begins there. Raises ValueError if the octets end before it does."""
+    """The uncompressed name that begins there. Raises ValueError if no whole name does."""
     end = at
     try:
         while length := rdata[end]:
+            if length > MAX_LABEL:
+                raise ValueError("compressed name, or a reserved label type")
             end += 1 + length
     except IndexError:
         raise ValueError("name runs past the rdata") from None
+    if end - at >= MAX_NAME:
+        raise ValueError(f"name of more than {MAX_NAME} octets")
     return rdata[at : end + 1]
 
 
@@ -107,30 +111,6 @@ def strings(rdata: bytes) -> list[bytes]:
 def text(*parts: bytes) -> bytes:
     """TXT rdata from character strings of at most 255 octets each."""
     return b"".join(bytes([len(part)]) + part for part in parts)
-
-
-class Signature(NamedTuple):
-    """The fixed part of an RRSIG (RFC 4034 §3.1)."""
-
-    covered: int
-    algorithm: int
-    labels: int
-    original_ttl: int
-    expiration: int
-    inception: int
-    key_tag: int
-    signer: Name
-
-
-_RRSIG = Struct("!HBBIIIH")
-
-
-def rrsig(rdata: bytes) -> Signature:
-    """An RRSIG's fields. Raises ValueError for impossible rdata."""
-    if len(rdata) < _RRSIG.size + 1:
-        raise ValueError("short RRSIG")
-    covered, algorithm, labels, ttl, expiration, inception, key_tag = _RRSIG.unpack_from(rdata)
-    return Signature(covered, algorithm, labels, ttl, expiration, inception, key_tag, name_at(rdata, _RRSIG.size))
 
 
 def summary(rtype: int, rdata: bytes) -> str:

@@ -11,8 +11,9 @@ from resolverd.resolver.cache.rrsets import Hit
 from resolverd.resolver.iterator import scrub
 from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata
+from resolverd.wire.dnssec import expanded_from, rrsig
 from resolverd.wire.message import Message
-from resolverd.wire.names import ROOT, Name, is_subdomain, label_count, to_text
+from resolverd.wire.names import ROOT, Name, is_subdomain, to_text
 from resolverd.wire.rrset import RRset
 
 
@@ -111,9 +112,7 @@ Conclusion: TypeAlias = Positive | Cname | Negative | DnameTooLong
 Response: TypeAlias = Conclusion | Referral | Unusable
 
 
-def classify(
-    message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool, *, of_a_list: bool = False
-) -> Response:
+def classify(message: Message, qname: Name, qtype: int, zone: Name, forwarded: bool, *, of_a_list: bool = False) -> Response:
     """What the message says to the question `qname` (lower case) `qtype`, asked of a server of `zone`.
 
     Whoever denies a name and has data of it at once contradicts himself. The data counts, as it speaks for a client; in what
@@ -185,7 +184,7 @@ def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> t
 
 def is_from_wildcard(rrset: RRset) -> bool:
     """Whether its signature shows that a wildcard was used. Raises ValueError for one that cannot be read."""
-    return any(rdata.rrsig(signature).labels < label_count(rrset.owner) for signature in rrset.sigs)
+    return any(expanded_from(rrset.owner, rrsig(signature).labels) is not None for signature in rrset.sigs)
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:

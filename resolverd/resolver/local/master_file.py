@@ -20,10 +20,10 @@ class BadZone(ValueError):
     """Zone text that cannot be read; the message says in which line and why."""
 
 
-def parse(text: str, origin: Name) -> list[RRset]:
+def parse(text: str, origin: Name, default_ttl: int | None = None) -> list[RRset]:
     """The RRsets of a zone's text, signatures beside what they sign, TTLs as written. Raises BadZone.
 
-    SOA and NS at the origin may be missing (root hints); ``$INCLUDE`` is refused.
+    SOA and NS at the origin may be missing (root hints); ``$INCLUDE`` is refused. With a `default_ttl` none need be written.
     """
     zone = _Zone(dns.name.from_text(to_text(origin)), relativize=False)
     tokens = _Tokens(text, "")
@@ -32,6 +32,8 @@ def parse(text: str, origin: Name) -> list[RRset]:
             transaction.check_put_rdataset(_check)
             reader = dns.zonefile.Reader(tokens, dns.rdataclass.IN, transaction)
             reader.current_origin = reader.last_name = zone.origin
+            if default_ttl is not None:
+                reader.default_ttl, reader.default_ttl_known = default_ttl, True
             reader.read()
     except dns.exception.SyntaxError as error:
         # ":3: …": the line where the reader stood, which may be the one behind the record.
