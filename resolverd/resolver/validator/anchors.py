@@ -3,15 +3,16 @@
 A key is kept as its digest: that is all it takes to recognise it, and both kinds are used as a DS RRset is (RFC 4035 §5.2).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from importlib import resources
 from typing import Self
 
+from resolverd.resolver.local import master_file
 from resolverd.resolver.validator.algorithms import SHA256, ds_digest
 from resolverd.values import Value
 from resolverd.wire import codes
 from resolverd.wire.dnssec import Ds, dnskey, ds, key_tag
-from resolverd.wire.names import Name, lower, to_text
-from resolverd.wire.rrset import RRset
+from resolverd.wire.names import ROOT, Name, lower, to_text
 
 
 class TrustAnchor(Value, frozen=True):
@@ -28,10 +29,10 @@ class TrustAnchors:
         self._anchors = {anchor.zone: anchor for anchor in anchors}
 
     @classmethod
-    def of(cls, rrsets: Sequence[RRset]) -> Self:
-        """Those among the RRsets of a file. Raises ValueError, the message saying why, if there are none or one cannot be one."""
+    def parse(cls, text: str) -> Self:
+        """Those in the text of a master file (RFC 1035 §5) of DS and DNSKEY records. Raises ValueError, saying what and where."""
         found: dict[Name, list[Ds]] = {}
-        for rrset in rrsets:
+        for rrset in master_file.parse(text, ROOT, default_ttl=0):
             zone = lower(rrset.owner)
             if rrset.rtype == codes.DS:
                 found.setdefault(zone, []).extend(map(ds, rrset.rdatas))
@@ -56,6 +57,19 @@ class TrustAnchors:
             if not name[0]:
                 return None
             name = name[1 + name[0] :]
+
+
+def parse(text: str) -> tuple[TrustAnchors, list[str]]:
+    """The trust anchors in a file's text, and what is wrong with it; with a fault in it, none."""
+    try:
+        return TrustAnchors.parse(text), []
+    except ValueError as error:
+        return TrustAnchors(), [str(error)]
+
+
+def shipped() -> TrustAnchors:
+    """The root's keys as they come with the package (IANA, https://data.iana.org/root-anchors/)."""
+    return TrustAnchors.parse(resources.files("resolverd.data").joinpath("root.key").read_text("ascii"))
 
 
 def _digest(zone: Name, rdata: bytes) -> Ds:
