@@ -100,6 +100,10 @@ MAX_RSA_EXPONENT_BITS: Final = 64
 """Of its exponent, usually 17: 4096 bits with 64 take 0.5 ms, 3072 with 3072 take 9 ms (CVE-2023-50387 and its kin)."""
 LOADED_KEYS: Final = 2000
 """Public keys kept as what the library verifies with, some 8 MB (a stranger has any number of zones)."""
+MAX_NSEC3_ITERATIONS: Final = 150
+"""Additional iterations of a zone's NSEC3 hash; with more it counts as insecure (RFC 9276 §3.2, CVE-2023-50868)."""
+MAX_NSEC3_RECORDS: Final = 10
+"""NSEC3 records of one message that are looked at; a denial takes three (CVE-2023-50868)."""
 
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4

@@ -16,6 +16,8 @@ Name: TypeAlias = bytes
 Address: TypeAlias = IPv4Address | IPv6Address
 
 ROOT: Name = b"\x00"
+WILDCARD = b"\x01*"
+"""The asterisk label, in front of the name whose wildcard it is (RFC 4592 §2.1.1)."""
 MAX_NAME = 255
 MAX_LABEL = 63
 

@@ -9,19 +9,16 @@ from resolverd.resolver.local.zone import AuthZone, LocalAnswer
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.names import Name, lower
+from resolverd.wire.names import WILDCARD, Name, lower
 from resolverd.wire.rrset import RRset
 
-_ANY_LABEL = b"\x01*"
 _NO_SUCH_RECORD = Answer(codes.REFUSED, errors=(ExtendedError(codes.EDE_OTHER, "the zone's files do not name one"),), keep=False)
 
 
 class LocalZone:
     """The zone at `origin`. `fault`: why it cannot be served just now; it then answers SERVFAIL, and mail passes."""
 
-    def __init__(
-        self, origin: Name, records: Sequence[RRset] | None = None, lists: Sequence[Dataset] = (), fault: str = ""
-    ):
+    def __init__(self, origin: Name, records: Sequence[RRset] | None = None, lists: Sequence[Dataset] = (), fault: str = ""):
         """`records`: those of its master file, if there is one; SOA and NS are otherwise those of the first list that has them.
 
         Raises ValueError for a record outside the zone.
@@ -32,7 +29,7 @@ class LocalZone:
         self._has_master = records is not None
         self.zone = AuthZone(self.origin, records if records is not None else self._apex())
         self._has_ip4 = any(each.is_ip4 for each in self.lists)
-        self.denial = self.zone.ask(_ANY_LABEL + self.origin, codes.A) if self.zone.is_bare else None
+        self.denial = self.zone.ask(WILDCARD + self.origin, codes.A) if self.zone.is_bare else None
         """What the master file says of every name below the apex; None where it has something to say there."""
 
     def __len__(self) -> int:

@@ -6,10 +6,8 @@ from typing import NamedTuple
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
-from resolverd.wire.names import MAX_NAME, Name, is_subdomain, lower, parent
+from resolverd.wire.names import MAX_NAME, WILDCARD, Name, is_subdomain, lower, parent
 from resolverd.wire.rrset import RRset
-
-_ASTERISK = b"\x01*"
 
 
 class LocalAnswer(NamedTuple):
@@ -62,7 +60,7 @@ class AuthZone:
             types = self._names[name]
         else:
             # RFC 4592 §3.3.1: only the closest encloser's wildcard, or a wildcard would reach below names that exist.
-            wild = self._names.get(_ASTERISK + encloser) if wildcards else None
+            wild = self._names.get(WILDCARD + encloser) if wildcards else None
             if wild is None:
                 return LocalAnswer(Answer(codes.NXDOMAIN, authority=self._authority, aa=True))
             types = wild

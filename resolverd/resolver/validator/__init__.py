@@ -4,4 +4,6 @@
 - `work`: what one client question may cost (KeyTrap)
 - `signatures`: an RRset, its signatures and a zone's keys: verified, or why not (RFC 4035 §5.2, §5.3)
 - `anchors`: the zones that are trusted without a parent's word, and their keys (RFC 4033 §5)
+- `denial`: what NSEC and NSEC3 RRsets prove (RFC 4035 §5.4, RFC 5155 §8), with `nsec` and `nsec3` for each of them and `proof`
+  for what their answers are
 """
