@@ -130,6 +130,7 @@ CONFIG = """
 [dns]
 listen = ["127.0.0.1:0"]
 [resolver]
+trust_anchors = "/dev/null"
 root_hints = "hints"
 do_not_query = []
 [dnsbl]

@@ -105,6 +105,9 @@ MAX_NSEC3_ITERATIONS: Final = 150
 MAX_NSEC3_RECORDS: Final = 10
 """NSEC3 records of one message that are looked at; a denial takes three (CVE-2023-50868)."""
 
+MAX_PROOFS: Final = 12
+"""NSEC and NSEC3 RRsets of one message whose signatures are looked at (KeyTrap, CVE-2023-50868)."""
+
 # -- servers ----------------------------------------------------------------------------------------------------------
 FIRST_TIMEOUT: Final = 0.4
 """Patience with a server never asked before: after it others are asked too, or it once more; its answer counts to the end."""
@@ -185,6 +188,12 @@ DAMAGED_TTL: Final = 60
 """Longest life of data of which some may be missing: the next answer may be whole."""
 BETTER_REPLY: Final = 0.05
 """Seconds for which a better answer than a damaged one is waited for (TuDoor)."""
+MAX_BOGUS_ANSWERS: Final = 3
+"""Servers whose answer to one question may be bogus before it is given up (RFC 4035 §5.5, CVE-2026-5950)."""
+BOGUS_TTL: Final = 30.0
+"""Seconds for which a zone with a broken chain of trust is not looked at again (RFC 4035 §4.7): its operator mends it."""
+MAX_VALIDATED_ZONES: Final = 10_000
+"""Zones whose keys, or that they have none, are remembered (an attacker has any number of zones)."""
 PREFETCH_SHARE: Final = 0.1
 """Share of a TTL that is left when data that is asked for is fetched anew."""
 STALE_TTL: Final = 30

@@ -5,23 +5,26 @@ in them costs what depends on it and nothing else; nameserver and policy service
 reported, in the log and by ``resolverd config check``.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 from resolverd.app.allow_files import AllowFiles, allow_files, shipped
-from resolverd.app.resolver import root_hints
+from resolverd.app.resolver import root_hints, trust_anchors
 from resolverd.config import Settings, access_maps, unusable_keys
-from resolverd.config.files import read_text
 from resolverd.config.map_files import AccessMapFiles, LocalDomainFiles, local_domains
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
+from resolverd.resolver.validator.anchors import TrustAnchors
+
+_T = TypeVar("_T")
 
 
 class External(NamedTuple):
     """What was read, and every fault in it."""
 
     hints: Hints
+    anchors: TrustAnchors
     maps: AccessMapFiles
     allow_files: AllowFiles
     shipped: ShippedList
@@ -31,12 +34,16 @@ class External(NamedTuple):
 
 def read(settings: Settings, before: External | None = None) -> External:
     """Everything that the configuration names, as it is now; a file that cannot be read counts as it was `before`."""
-    hints, faults = _hints(settings, before)
+    hints, faults = _or_before(lambda: root_hints(settings.resolver), before and before.hints, lambda: root_hints(None))
+    anchors, more = _or_before(
+        lambda: trust_anchors(settings.resolver.trust_anchors), before and before.anchors, lambda: trust_anchors(None)
+    )
+    faults += more
     maps = access_maps(settings, before.maps if before else None)
     allowing = allow_files(settings, before.allow_files if before else None)
     local = local_domains(settings, before.local if before else None)
-    faults = [*_secrets(settings), *faults, *_trust_anchors(settings), *maps.faults, *allowing.faults, *local.faults]
-    return External(hints, maps, allowing, shipped(settings), local, tuple(faults))
+    faults = [*_secrets(settings), *faults, *maps.faults, *allowing.faults, *local.faults]
+    return External(hints, anchors, maps, allowing, shipped(settings), local, tuple(faults))
 
 
 def _secrets(settings: Settings) -> Iterator[ConfigFault]:
@@ -47,21 +54,10 @@ def _secrets(settings: Settings) -> Iterator[ConfigFault]:
         yield ConfigFault("http.token", f"{settings.http.token.fault}; nothing can be changed over HTTP")
 
 
-def _hints(settings: Settings, before: External | None) -> tuple[Hints, list[ConfigFault]]:
+def _or_before(read: Callable[[], _T], before: _T | None, shipped: Callable[[], _T]) -> tuple[_T, list[ConfigFault]]:
+    """What is read, or for a fault in it what was read `before`, or what is shipped; and the faults."""
     try:
-        return root_hints(settings.resolver), []
+        return read(), []
     except ConfigError as error:
-        instead = root_hints(None) if before is None else before.hints
-        what = "those shipped" if before is None else "those in use so far"
+        instead, what = (shipped(), "those shipped") if before is None else (before, "those in use so far")
         return instead, [ConfigFault(fault.path, f"{fault.text}; {what} are used") for fault in error.faults]
-
-
-def _trust_anchors(settings: Settings) -> Iterator[ConfigFault]:
-    path = settings.resolver.trust_anchors
-    if path is None:
-        return
-    try:
-        read_text(path)
-    except OSError as error:
-        text = f"cannot read {str(path)!r}: {error.strerror}; those shipped are used"
-        yield ConfigFault("resolver.trust_anchors", text)

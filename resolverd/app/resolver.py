@@ -1,7 +1,9 @@
 """Puts the resolver together: caches, upstreams, options, the generators and their driver, from settings."""
 
+import os
 import random
 from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -26,6 +28,10 @@ from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.replies import LocalData
 from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
+from resolverd.resolver.validator.algorithms import Policy
+from resolverd.resolver.validator.anchors import TrustAnchors, shipped
+from resolverd.resolver.validator.trust import TrustState
+from resolverd.resolver.validator.validate import Validators
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Name, from_text, lower
 from resolverd.wire.redact import Redactor
@@ -62,8 +68,9 @@ class Resolution:
         key_zones: frozenset[Name] = frozenset(),
         local_zones: LocalData | None = None,
         hints: Hints | None = None,
+        anchors: TrustAnchors | None = None,
     ):
-        """With other root hints than those of the file if `hints` are given. Raises ConfigError for a bad file.
+        """With other root hints or trust anchors than those of the files if they are given. Raises ConfigError for a bad file.
 
         `list_zones` (lower case) are those of DNS lists; below `key_zones` the next label is a key; `local_zones` come first.
         """
@@ -78,8 +85,11 @@ class Resolution:
         self._caches = Caches(RRsetCache(sizes.rrsets, settings.cache.serve_stale), DelegationCache(sizes.delegations))
         redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
+        self.trust = trust_state(settings, anchors if anchors is not None else trust_anchors(settings.resolver.trust_anchors))
         # System randomness: who could predict the order of servers would know where to aim.
-        self._iterator = Iterator(self._caches, hints, self.upstreams, self.infra, options, rng or BufferedRandom())
+        self._iterator = Iterator(
+            self._caches, hints, self.upstreams, self.infra, options, rng or BufferedRandom(), trust=_validators(self.trust)
+        )
         timeouts = timeouts or Timeouts(client=settings.resolver.query_deadline)
         prefetch = settings.cache.prefetch
         caches = self._caches
@@ -103,9 +113,16 @@ class Resolution:
         """The share of a TTL for which a prepared reply is used; behind it the RRset cache sees the question again."""
         return _PREFETCH_AT if self._settings.cache.prefetch else 1.0
 
-    def configure(self, settings: Settings, list_zones: frozenset[Name], key_zones: frozenset[Name], hints: Hints) -> None:
+    def configure(
+        self,
+        settings: Settings,
+        list_zones: frozenset[Name],
+        key_zones: frozenset[Name],
+        hints: Hints,
+        anchors: TrustAnchors,
+    ) -> None:
         """Go on by other settings. What is remembered stays, unless what it is made of has changed."""
-        old, self._settings = (_shape(self._settings), self._hints), settings
+        old, self._settings = (_shape(self._settings), self._hints, _trusted(self.trust)), settings
         self._hints = hints
         sizes = _Sizes.of(settings)
         self.packets.limit, self.failures.limit, self.infra.limit = sizes.packets, sizes.failures, sizes.infra
@@ -114,9 +131,12 @@ class Resolution:
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
         self.mesh.configure(timeouts, list_zones, settings.cache.prefetch, redactor)
+        trust = trust_state(settings, anchors)
+        if _trusted(trust) != old[2]:
+            self.trust = trust
         self.resolve.builtin = _builtin(settings, self.upstreams)
         self._supersede(hints, options)
-        if (_shape(settings), hints) != old:
+        if (_shape(settings), hints, _trusted(self.trust)) != old:
             self._forget()
 
     def changed(self) -> None:
@@ -140,11 +160,15 @@ class Resolution:
         self.mesh.forget_failures(name, rtype)
         if rtype is None:
             self.delegations.forget(name)
+        if self.trust is not None:
+            self.trust.keys.forget(name)
         return self.rrsets.flush(name, rtype)
 
     def _forget(self) -> int:
         self.delegations.clear()
         self.mesh.forget_failures()
+        if self.trust is not None:
+            self.trust.keys.clear()
         return self.rrsets.clear()
 
     def _supersede(self, hints: Hints | None = None, options: Options | None = None) -> None:
@@ -152,7 +176,7 @@ class Resolution:
         self.packets.flush()
         sizes = _Sizes.of(self._settings)
         self._caches = self._caches.succeed(sizes.rrsets, sizes.delegations, self._settings.cache.serve_stale)
-        self._iterator = self._iterator.succeed(self._caches, hints, self.upstreams, options)
+        self._iterator = self._iterator.succeed(self._caches, _validators(self.trust), hints, self.upstreams, options)
         self.mesh.supersede(self._iterator, self._caches)
 
 
@@ -215,6 +239,42 @@ def _options(
         do_not_query=wanted.do_not_query,
         exempt=frozenset(hints.addresses) | upstreams.servers,
     )
+
+
+def trust_state(settings: Settings, anchors: TrustAnchors) -> TrustState | None:
+    """On whose word keys are believed, as configured; None where nothing is to be validated."""
+    wanted = settings.resolver
+    if not wanted.dnssec or not anchors.zones:
+        return None
+    policy = Policy(wanted.allow_sha1, wanted.min_rsa_bits)
+    negative = {lower(from_text(each)): "configured" for each in wanted.negative_trust_anchors}
+    return TrustState(anchors, policy, negative)
+
+
+def _trusted(trust: TrustState | None) -> tuple[object, ...]:
+    """What validation rests on, to be compared."""
+    if trust is None:
+        return ()
+    return {zone: trust.anchors.closest(zone) for zone in trust.anchors.zones}, trust.policy, trust.negative
+
+
+def trust_anchors(path: Path | None) -> TrustAnchors:
+    """Those of the file, those shipped if there is none, and none from ``/dev/null``. Raises ConfigError."""
+    if path is None:
+        return shipped()
+    if path == Path(os.devnull):
+        return TrustAnchors()
+    try:
+        return TrustAnchors.parse(read_text(path)[0])
+    except OSError as error:
+        text = f"cannot read {str(path)!r}: {error.strerror}"
+    except ValueError as error:
+        text = f"{path}: {error}"
+    raise ConfigError([ConfigFault("resolver.trust_anchors", text)])
+
+
+def _validators(trust: TrustState | None) -> Validators | None:
+    return None if trust is None else Validators(trust)
 
 
 def root_hints(wanted: ResolverSettings | None) -> Hints:

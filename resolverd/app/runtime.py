@@ -79,6 +79,7 @@ class Shared(NamedTuple):
             key_zones=guard.key_zones,
             local_zones=local_zones,
             hints=plan.external.hints,
+            anchors=plan.external.anchors,
         )
         priming = Priming(resolution.mesh, plan.settings.resolver.priming, forwards=resolution.upstreams.forwards_root)
         shared = cls(
@@ -136,7 +137,7 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
     resolution, priming = shared.resolution, shared.priming
     if old is not None:
         # Names below any known list are asked in full, whoever asks for them.
-        resolution.configure(settings, guard.zones, guard.key_zones, plan.external.hints)
+        resolution.configure(settings, guard.zones, guard.key_zones, plan.external.hints, plan.external.anchors)
     delegate(shared.local_zones.table, resolution, settings)
     resolve = resolution.resolve
     frugal = settings.dnsbl.strategy == "frugal"

@@ -9,15 +9,11 @@ from resolverd.failures import ConfigFault
 
 _NOT_YET = {
     "dns.minimal_responses": "replies with more than was asked for",
-    "resolver.trust_anchors": "DNSSEC validation",
     "resolver.prefetch_server_addresses": "prefetching",
-    "resolver.negative_trust_anchors": "DNSSEC validation",
     "resolver.key_tag_signalling": "DNSSEC validation",
     "resolver.sentinel": "DNSSEC validation",
     "resolver.aggressive_nsec": "DNSSEC validation",
     "resolver.rfc5011": "DNSSEC validation",
-    "resolver.allow_sha1": "DNSSEC validation",
-    "resolver.min_rsa_bits": "DNSSEC validation",
     "cache.persist": "a cache kept across restarts",
 }
 """Key and what will read it."""
@@ -87,10 +83,8 @@ def _zones(settings: Settings) -> Iterator[ConfigFault]:
 
 
 def not_built_keys(settings: Settings) -> list[str]:
-    """A remark for each key that is set and that nothing acts on yet; DNSSEC, on by default, always has one."""
+    """A remark for each key that is set and that nothing acts on yet."""
     remarks = []
-    if settings.resolver.dnssec:
-        remarks.append("resolver.dnssec: accepted; validation is not built yet, so no answer carries AD")
     defaults = Settings()
     for key, subject in _NOT_YET.items():
         value = _at(settings, key)

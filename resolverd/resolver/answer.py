@@ -21,7 +21,7 @@ from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, servfail
 from resolverd.wire.names import Name, lower
-from resolverd.wire.rrset import RRset, each_once
+from resolverd.wire.rrset import RRset, Security, each_once
 
 
 class _NoLocalData:
@@ -39,17 +39,17 @@ class Resolve:
         self._mesh = mesh
         self.local_zones = local_zones if local_zones is not None else _NoLocalData()
 
-    def known(self, name: Name, rtype: int) -> Answer | None:
-        """The answer, where it needs no query."""
+    def known(self, name: Name, rtype: int, *, validate: bool = True) -> Answer | None:
+        """The answer, where it needs no query; `validate` as `Mesh.known` has it."""
         name = lower(name)
         if not self.local_zones.table:
             answer = self.builtin.answer(name, rtype) if self.builtin is not None else None
-            return answer if answer is not None else self._mesh.known(name, rtype)
+            return answer if answer is not None else self._mesh.known(name, rtype, validate=validate)
         walk = self._walk(name, rtype)
         try:
             wanted = next(walk)
             while True:
-                answer = self._mesh.known(wanted, rtype)
+                answer = self._mesh.known(wanted, rtype, validate=validate)
                 if answer is None:
                     return None
                 wanted = walk.send(answer)
@@ -57,10 +57,10 @@ class Resolve:
             found: Answer = stop.value
             return found
 
-    def stale(self, name: Name, rtype: int) -> Answer | None:
+    def stale(self, name: Name, rtype: int, *, validate: bool = True) -> Answer | None:
         """What can be had without recursion: what was known until lately, of local zones a referral or an alias."""
         said = self._table.ask(lower(name), rtype)
-        return said.answer if said is not None else self._mesh.stale(lower(name), rtype)
+        return said.answer if said is not None else self._mesh.stale(lower(name), rtype, validate=validate)
 
     def ask(
         self,
@@ -72,16 +72,18 @@ class Resolve:
         bypass_cache: bool = False,
         shared_budget: SharedBudget | None = None,
         local: bool = True,
+        validate: bool = True,
     ) -> Answer | Waiting:
         """The answer that is not `known`, or who waits for it: `done` is called with it then (`Mesh.ask`)."""
         name, mesh = lower(name), self._mesh
-        if not bypass_cache and not self.local_zones.table:
-            # Nothing leads into a local zone, so there is one step.
-            return mesh.ask(name, rtype, done, deadline=deadline, shared_budget=shared_budget, local=local)
-        recurse = partial(
-            mesh.ask_past_cache if bypass_cache else mesh.ask, deadline=deadline, shared_budget=shared_budget, local=local
-        )
-        ask = recurse if bypass_cache else partial(self._known_or_asked, recurse)
+        if bypass_cache:
+            ask = partial(mesh.ask_past_cache, deadline=deadline, shared_budget=shared_budget, local=local)
+        else:
+            recurse = partial(mesh.ask, deadline=deadline, shared_budget=shared_budget, local=local, validate=validate)
+            if not self.local_zones.table:
+                # Nothing leads into a local zone, so there is one step.
+                return recurse(name, rtype, done)
+            ask = partial(self._known_or_asked, recurse, validate)
         waiting = _Walk(self._walk(name, rtype), rtype, ask, done)
         return waiting.step() or waiting
 
@@ -103,9 +105,9 @@ class Resolve:
         )
 
     def _known_or_asked(
-        self, recurse: Callable[[Name, int, Done], Answer | Waiting], name: Name, rtype: int, done: Done
+        self, recurse: Callable[[Name, int, Done], Answer | Waiting], validate: bool, name: Name, rtype: int, done: Done
     ) -> Answer | Waiting:
-        answer = self._mesh.known(name, rtype)
+        answer = self._mesh.known(name, rtype, validate=validate)
         return answer if answer is not None else recurse(name, rtype, done)
 
     @property
@@ -132,9 +134,10 @@ class Resolve:
                     continue
             if not chain:
                 return answer
-            # RFC 1035 §4.1.1: AA is about the name that was asked.
+            # RFC 1035 §4.1.1: AA is about the name that was asked. What is local is signed by nobody.
             whole = each_once((*chain, *answer.answer))
-            return replace(answer, answer=whole, aa=authoritative, definite=definite and answer.definite)
+            definite = definite and answer.definite
+            return replace(answer, answer=whole, aa=authoritative, security=Security.UNKNOWN, definite=definite)
         return replace(servfail(codes.EDE_OTHER, "aliases without end"), answer=chain)
 
     def _at_hand(self, name: Name, rtype: int) -> tuple[tuple[RRset, ...], Answer | None, Name]:

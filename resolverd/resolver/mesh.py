@@ -31,6 +31,7 @@ from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, is_within, lower
 from resolverd.wire.redact import Redactor
+from resolverd.wire.rrset import Security
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +188,8 @@ class Mesh:
         self._list_zones = list_zones
         self._prefetch = prefetch
         self._redactor = redactor
-        self._in_flight: dict[tuple[Name, int], InFlight] = {}
+        self._in_flight: dict[tuple[Name, int, bool], InFlight] = {}
+        """By name, type and whether the answer is validated."""
         self._superseded: set[InFlight] = set()
         self._admission = Admission()
         self._driver = Driver(network, counters, clock)
@@ -242,11 +244,15 @@ class Mesh:
         """Whether the root itself answers."""
         return self._iterator.root_check
 
-    def known(self, name: Name, rtype: int) -> Answer | None:
-        """The answer from memory alone; one about to expire is fetched anew behind it."""
-        answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic())
+    def known(self, name: Name, rtype: int, *, validate: bool = True) -> Answer | None:
+        """The answer from memory alone; one about to expire is fetched anew behind it.
+
+        `validate`: what DNSSEC has not judged yet counts as unknown, wherever anything is validated.
+        """
+        validate = validate and self._iterator.validates
+        answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic(), validated=validate)
         if answer is not None and answer.expiring:
-            self._refresh(lower(name), rtype)
+            self._refresh(lower(name), rtype, validate)
         return answer
 
     def ask(
@@ -258,36 +264,38 @@ class Mesh:
         deadline: float | None = None,
         shared_budget: SharedBudget | None = None,
         local: bool = True,
+        validate: bool = True,
     ) -> Answer | Waiting:
         """The answer to a question (its name in lower case) that is not `known`, by a recursion.
 
         Where it is not there at once, `done` is called with it: by `deadline` (monotonic seconds) or the end of a client's
         timeout, then with stale data or SERVFAIL. `shared_budget` pays for the queries, together with those of others who wait
-        for the same answer. `local`: this machine asks.
+        for the same answer. `local`: this machine asks. Not to `validate` is what a client wants who sets CD (RFC 4035 §3.2.2).
         """
         now = self._clock.monotonic()
+        validate = validate and self._iterator.validates
         if self._offline and self._is_unreachable(name):
-            return self.stale(name, rtype) or _FAILED_OFFLINE
-        error = self._failures.get(name, rtype, now)
-        query = self._in_flight.get((name, rtype))
+            return self.stale(name, rtype, validate=validate) or _FAILED_OFFLINE
+        error = self._failures.get(name, rtype, now, validated=validate)
+        query = self._in_flight.get((name, rtype, validate))
         if error is None and query is not None and query.gave_up:
             # Somebody has waited for it in vain already, and asks again: the work goes on, but not at his cost (RFC 9520 §3.2).
             error = _TOO_LATE
         if error is None and query is None and self._iterator.is_down(name, rtype, now):
             error = _OUT
         if error is not None:
-            return self.stale(name, rtype) or Answer(
-                codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False
-            )
+            stale = None if error.code in codes.EDE_OF_VALIDATION else self.stale(name, rtype, validate=validate)
+            return stale or Answer(codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False)
         if query is None:
-            query = self._start(name, rtype, now, shared_budget=shared_budget, local=local)
+            query = self._start(name, rtype, now, shared_budget=shared_budget, local=local, validate=validate)
             if query is None:
                 self._counters.add("recursions_refused")
-                return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many questions in flight")
+                return self.stale(name, rtype, validate=validate) or servfail(codes.EDE_OTHER, "too many questions in flight")
             if query.answer is not None:
                 return self.best(query, query.answer)
         elif len(query.clients) >= bounds.MAX_CLIENTS_PER_QUERY:
-            return self.stale(name, rtype) or servfail(codes.EDE_OTHER, "too many clients wait for this question")
+            too_many = servfail(codes.EDE_OTHER, "too many clients wait for this question")
+            return self.stale(name, rtype, validate=validate) or too_many
         else:
             query.budget.share(shared_budget)
             if local:
@@ -317,7 +325,7 @@ class Mesh:
         end = now + self._timeouts.client
         if deadline is not None and deadline < end:
             end = deadline
-        budget = QueryBudget(now, Refresh.ALL, self.meter)
+        budget = self._budget(now, Refresh.ALL, validate=True)
         run = self._driver.start(self._iterator.resolve(budget, name, rtype), _ignore, now)
         if not run.ended:
             return _Uncached(self, run, done, end)
@@ -327,12 +335,15 @@ class Mesh:
         return answer
 
     def best(self, query: InFlight, answer: Answer) -> Answer:
-        """The answer to a question that has been in flight, or stale data where it is a failure."""
-        return (self.stale_instead(query) if answer.is_failure else None) or answer
+        """The answer to a question that has been in flight, or stale data where it is a failure.
+
+        Not where it is bogus: the zone can be reached, and has withdrawn what it signed before.
+        """
+        return (self.stale_instead(query) if answer.is_failure and answer.security is not Security.BOGUS else None) or answer
 
     def stale_instead(self, query: InFlight) -> Answer | None:
         """Stale data for who has no answer, or none that is of use."""
-        stale = self.stale(query.name, query.rtype)
+        stale = self.stale(query.name, query.rtype, validate=query.budget.validate)
         if stale is not None:
             self._counters.add("stale_answers")
         return stale
@@ -355,7 +366,7 @@ class Mesh:
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way."""
-        budget = QueryBudget(self._clock.monotonic(), meter=self.meter, traced=True)
+        budget = self._budget(self._clock.monotonic(), validate=True, traced=True)
         blank = Caches(RRsetCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
             answer: Answer = await self._run_until(budget, self._iterator.with_caches(blank).resolve(budget, lower(name), rtype))
@@ -415,23 +426,36 @@ class Mesh:
             self._call_off(query)
         self._driver.close()
 
-    def stale(self, name: Name, rtype: int) -> Answer | None:
+    def stale(self, name: Name, rtype: int, *, validate: bool = True) -> Answer | None:
         """Data past its TTL, within its window and with EDE 3; None if there is none, and for lists always."""
         if is_within(name, self._list_zones):
             return None
-        answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic(), self._timeouts.stale_ttl)
+        now, ttl = self._clock.monotonic(), self._timeouts.stale_ttl
+        answer = lookup.answer(self._caches.rrsets, name, rtype, now, ttl, validated=validate and self._iterator.validates)
         if answer is None:
             return None
         return replace(answer, errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
 
-    def _refresh(self, name: Name, rtype: int) -> None:
+    def _refresh(self, name: Name, rtype: int, validate: bool) -> None:
         # Never for lists: a question that nobody asked would be paid for from their quota.
-        if not self._prefetch or (name, rtype) in self._in_flight or not self._admission.is_half_empty:
+        if not self._prefetch or (name, rtype, validate) in self._in_flight or not self._admission.is_half_empty:
             return
         now = self._clock.monotonic()
-        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now) is None:
+        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now, validated=validate) is None:
             self._counters.add("prefetches")
-            self._start(name, rtype, now, Refresh.EXPIRING, local=False)
+            self._start(name, rtype, now, Refresh.EXPIRING, local=False, validate=validate)
+
+    def _budget(
+        self,
+        now: float,
+        refresh: Refresh = Refresh.NOTHING,
+        shared_budget: SharedBudget | None = None,
+        *,
+        validate: bool,
+        traced: bool = False,
+    ) -> QueryBudget:
+        wall = self._clock.wall()
+        return QueryBudget(now, refresh, self.meter, shared_budget, wall=wall, validate=validate, traced=traced)
 
     def _start(
         self,
@@ -442,6 +466,7 @@ class Mesh:
         shared_budget: SharedBudget | None = None,
         *,
         local: bool,
+        validate: bool,
     ) -> InFlight | None:
         """Begin a recursion; None if there is no room for it."""
         dp = self._iterator.nearest(name, rtype, now)
@@ -450,14 +475,14 @@ class Mesh:
         )
         if slot is None:
             return None
-        budget = QueryBudget(now, refresh, self.meter, shared_budget)
+        budget = self._budget(now, refresh, shared_budget, validate=validate)
 
         def on_delegation(dp: DelegationPoint) -> None:
             if dp.zone != slot.group:
                 self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
 
         budget.on_delegation = on_delegation
-        query = self._in_flight[name, rtype] = InFlight(name, rtype, budget, slot)
+        query = self._in_flight[name, rtype, validate] = InFlight(name, rtype, budget, slot)
         slot.jostle = partial(self._jostle, query)
         query.deadline = self.deadlines.add(now + bounds.RECURSION_TIME + bounds.RECURSION_GRACE, partial(self._too_late, query))
         if refresh is Refresh.NOTHING:
@@ -508,7 +533,7 @@ class Mesh:
         if query.superseded:
             self._superseded.discard(query)
         else:
-            del self._in_flight[query.name, query.rtype]
+            del self._in_flight[query.name, query.rtype, query.budget.validate]
         self._admission.release(query.slot)
         if query.deadline is not None:
             query.deadline.cancel()
@@ -525,16 +550,18 @@ class Mesh:
         """Count what a recursion has come to, and remember a failure."""
         self._recursions[answer.rcode][0] += 1
         is_failure = answer.is_failure
-        self._failed = self._failed + 1 if is_failure else 0
+        # What is bogus has come from the internet.
+        self._failed = self._failed + 1 if is_failure and answer.security is not Security.BOGUS else 0
         if query.superseded:
             return answer
         if is_failure:
             # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
             # somebody who pays for it, as soon as somebody asks.
             if not query.budget.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
-                self._failures.put(query.name, query.rtype, answer.errors[0], self._clock.monotonic())
+                validated = query.budget.validate
+                self._failures.put(query.name, query.rtype, answer.errors[0], self._clock.monotonic(), validated=validated)
         else:
-            self._failures.forget(query.name, query.rtype)
+            self._failures.succeeded(query.name, query.rtype, validated=query.budget.validate)
         return answer
 
 

@@ -109,6 +109,9 @@ EDE_NETWORK_ERROR: Final = 23
 EDE_NSEC3_ITERATIONS: Final = 27
 EDE_SYNTHESIZED: Final = 29
 
+EDE_OF_VALIDATION: Final = frozenset(range(EDE_INDETERMINATE, EDE_NSEC_MISSING + 1))
+"""Those that say that the zone's data has come, and is not to be believed."""
+
 _TYPES = {
     name: number
     for name, number in globals().items()

@@ -72,11 +72,11 @@ class Answerer:
         name = lower(query.qname)
         if self._zones is not None and self._zones.owns(name):
             return self._zones.known(name, query.qtype)
-        if (answer := self._resolve.known(name, query.qtype)) is not None:
+        if (answer := self._resolve.known(name, query.qtype, validate=not query.cd)) is not None:
             return self._filtered(name, query.qtype, answer)
         if query.rd:
             return None
-        stale = self._resolve.stale(name, query.qtype)
+        stale = self._resolve.stale(name, query.qtype, validate=not query.cd)
         return _NOT_RECURSING if stale is None else self._filtered(name, query.qtype, stale)
 
     def ask(self, query: Query, done: Done, *, local: bool) -> Answer | Waiting:
@@ -88,7 +88,7 @@ class Answerer:
         if self._zones is not None and self._zones.owns(name):
             return _Task(self._from_lists(self._zones, name, rtype, local), done)
         filtered = done if self._zones is None else partial(self._on_answer, name, rtype, done)
-        answer = self._resolve.ask(name, rtype, filtered, local=local)
+        answer = self._resolve.ask(name, rtype, filtered, local=local, validate=not query.cd)
         return self._filtered(name, rtype, answer) if isinstance(answer, Answer) else answer
 
     async def _from_lists(self, zones: DnsblZones, name: Name, rtype: int, local: bool) -> Answer:

@@ -41,6 +41,7 @@ CONFIG = """
 [dns]
 allow = ["127.0.0.1/32"]
 [resolver]
+trust_anchors = "/dev/null"
 root_hints = "hints"
 do_not_query = []
 [store]

@@ -1,6 +1,7 @@
 """The resolver under test, on a fake network and clock: the daemon's own parts behind the DNS edge's desk."""
 
 import asyncio
+import os
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -74,13 +75,14 @@ async def asked(responder: Responder, packet: bytes, query: Query, udp: bool = T
 
 
 def settings(hints: Path, **changes: dict[str, Any]) -> Settings:
-    """Settings with no query of the resolver's own making, all zones resolved, and `changes` by section."""
+    """Settings with no query of the resolver's own making, all zones resolved, no trust anchor, and `changes` by section."""
     quiet = {
         "min_rsa_bits": 512,
         "priming": False,
         "key_tag_signalling": False,
         "prefetch_server_addresses": False,
         "builtin_zones": False,
+        "trust_anchors": Path(os.devnull),
     }
     sections = {"resolver": {**quiet, "root_hints": hints, **changes.pop("resolver", {})}, **changes}
     base = Settings()

@@ -9,7 +9,7 @@ from resolverd.resolver.cache import weight
 from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.names import Name
-from resolverd.wire.rrset import RRset, Trust
+from resolverd.wire.rrset import RRset, Security, Trust
 
 NAME_DENIED: Final = 0
 """In place of a type: the whole name does not exist (NXDOMAIN)."""
@@ -29,6 +29,7 @@ class Hit(Value, frozen=True):
 
     TTLs are what is left of them; `age` is seconds since it was learnt; `fraction` the share of its life that is left;
     `denies_name` tells NXDOMAIN from NODATA. `lease`: the end of the delegation through which it was learnt (monotonic seconds).
+    `security`: what DNSSEC says of it.
     """
 
     rrset: RRset | None
@@ -38,6 +39,7 @@ class Hit(Value, frozen=True):
     fraction: float
     denies_name: bool = False
     lease: float = float("inf")
+    security: Security = Security.UNKNOWN
 
 
 class _Cached(Value, frozen=True):
@@ -50,6 +52,7 @@ class _Cached(Value, frozen=True):
     expires: float
     lease: float
     denies_name: bool
+    security: Security
     size: int
 
 
@@ -102,7 +105,8 @@ class RRsetCache:
                 rrset = entry.rrset and replace(entry.rrset, ttl=left)
                 authority = tuple(replace(each, ttl=min(each.ttl, left)) for each in entry.authority)
                 fraction = (entry.expires - now) / (entry.expires - entry.stored)
-                return Hit(rrset, authority, entry.trust, now - entry.stored, fraction, entry.denies_name, entry.lease)
+                age = now - entry.stored
+                return Hit(rrset, authority, entry.trust, age, fraction, entry.denies_name, entry.lease, entry.security)
         return None
 
     def rdatas(self, name: Name, rtypes: Iterable[int], now: float) -> list[bytes]:
@@ -134,7 +138,7 @@ class RRsetCache:
             return None
         rrset = entry.rrset and replace(entry.rrset, ttl=min(ttl, entry.rrset.ttl))
         authority = tuple(replace(each, ttl=min(ttl, each.ttl)) for each in entry.authority)
-        return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, entry.denies_name, entry.lease)
+        return Hit(rrset, authority, entry.trust, now - entry.stored, 0.0, entry.denies_name, entry.lease, entry.security)
 
     def put(
         self,
@@ -151,7 +155,7 @@ class RRsetCache:
         """
         if name in self._names:
             self._drop(name, NAME_DENIED)
-        self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, denies_name=False)
+        self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, rrset.security, denies_name=False)
 
     def put_negative(
         self,
@@ -163,6 +167,7 @@ class RRsetCache:
         now: float,
         *,
         nxdomain: bool = False,
+        security: Security = Security.UNKNOWN,
     ) -> None:
         """Learn that there is no such type (`nxdomain`: no such name, as was said for this type) for `ttl` seconds (RFC 2308 §5).
 
@@ -173,7 +178,7 @@ class RRsetCache:
         others = (each for kind, each in types.items() if kind != rtype)
         lives = any(each.rrset is not None and now < each.expires and each.trust >= trust for each in others)
         key = NAME_DENIED if nxdomain and not lives else rtype
-        self._store(name, key, None, authority, trust, now, ttl, float("inf"), denies_name=nxdomain)
+        self._store(name, key, None, authority, trust, now, ttl, float("inf"), security, denies_name=nxdomain)
 
     def flush(self, name: Name, rtype: int | None = None) -> int:
         """Forget a name's data of one type or of all; how many entries."""
@@ -213,6 +218,7 @@ class RRsetCache:
         now: float,
         ttl: int,
         lease: float,
+        security: Security,
         *,
         denies_name: bool,
     ) -> None:
@@ -246,7 +252,7 @@ class RRsetCache:
             self._names.move_to_end(name)
             if len(types) >= bounds.MAX_TYPES_PER_NAME:
                 self._drop(name, next(iter(types)))
-        types[rtype] = _Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, size)
+        types[rtype] = _Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, security, size)
         self._size += size
         self._dnames += rtype == codes.DNAME
         while self._size > self._limit:

@@ -14,5 +14,7 @@ What they decide by:
 - `caps_check`: what 0x20 letters were answered, confirmed · `interception`: does the root itself answer, or somebody on the way?
 - `infra`: what is known of each server: RTT, timeouts; and the choice among them · `capabilities`: EDNS, cookies, 0x20, qmin
 - `outages`: zones none of whose servers answers · `reachability`: is the internet there?
-- `budget`: what one client question and all its sub-questions may cost · `options`: as configured, bounds on TTLs included
+- `validation`: what is wanted of who validates, and given to him (`resolver.validator`)
+- `budget`: what one client question and all its sub-questions may cost · `work`: what validating its answer may (KeyTrap)
+- `options`: as configured, bounds on TTLs included
 """

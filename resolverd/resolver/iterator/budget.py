@@ -7,8 +7,9 @@ from typing import Any, Protocol
 from resolverd import bounds
 from resolverd.resolver.iterator.delegation import DelegationPoint
 from resolverd.resolver.iterator.response import Response
+from resolverd.resolver.iterator.work import Work
 from resolverd.values import Value
-from resolverd.wire.ask import Ask, Join, Reply
+from resolverd.wire.ask import Ask, Join, Reply, Server
 from resolverd.wire.names import Address, Name
 
 
@@ -68,8 +69,9 @@ class QueryBudget:
     """What one client question has used up, and the time of the last reply."""
 
     __slots__ = (
-        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "bytes", "deadline", "delegation_points", "now",
-        "on_delegation", "queries", "querying", "refresh", "server_addresses", "shared_exhausted", "steps",
+        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "bytes", "deadline", "delegation_points",
+        "distrusted", "now", "on_delegation", "queries", "querying", "refresh", "server_addresses", "shared_exhausted", "steps",
+        "validate", "wall", "work",
     )  # fmt: skip
 
     def __init__(
@@ -79,9 +81,12 @@ class QueryBudget:
         meter: QueryMeter | None = None,
         shared_budget: SharedBudget | None = None,
         *,
+        wall: float = 0.0,
+        validate: bool = False,
         traced: bool = False,
     ):
-        """`traced`: somebody wants to read the steps."""
+        """`wall`: Unix seconds, for the times in signatures. `validate`: what its client gets has to be validated (he has not set
+        CD). `traced`: somebody wants to read the steps."""
         self._meter = meter
         self._shared_budgets = None if shared_budget is None else [shared_budget]
         self.shared_exhausted = False
@@ -99,10 +104,20 @@ class QueryBudget:
         self.steps: list[TraceStep] = []
         self.querying: list[DelegationPoint] = []
         """Those whose servers are being asked at the moment."""
+        self.wall = wall
+        self.validate = validate
+        self.work = Work()
+        """What validation has cost so far, and may cost."""
+        self.distrusted: dict[Name, set[Server]] = {}
+        """Servers that have given bogus answers, by zone: they are not asked again for it."""
         self.server_addresses: dict[Name, list[Address] | None] = {}
         """What this question has found out of servers, by name: addresses, None for none. Each is looked up once."""
         self.delegation_points: dict[Name, DelegationPoint] = {}
         """Those that it has found and that expire before its deadline: it may go on with them to its end."""
+
+    def distrust(self, zone: Name, server: Server) -> None:
+        """A server of the zone has given a bogus answer."""
+        self.distrusted.setdefault(zone, set()).add(server)
 
     def bypass_cache(self, *, expiring: bool) -> bool:
         """Whether data of the question itself is to be fetched although it is remembered."""

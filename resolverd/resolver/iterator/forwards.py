@@ -65,6 +65,11 @@ class Upstreams:
                 return upstream
         return None
 
+    def island(self, name: Name) -> Name | None:
+        """The zone, other than the root, at or above `name` whose servers are configured: its parent need not know of it."""
+        upstream = self.closest(name)
+        return None if upstream is None or upstream.zone == ROOT else upstream.zone
+
     def after(self, old: "Upstreams") -> "Upstreams":
         """These, with what local zones have delegated among the `old` ones."""
         self._delegated = old._delegated

@@ -3,7 +3,8 @@
     resolve            step 1, and 4c: what is cached, CNAME by CNAME
       _iterate         steps 2 and 4b: from the nearest delegation point downwards, names minimised, past zones that are down
         ZoneQuery      steps 3 and 4d: server by server, looking up their addresses where none are known
-          ServerQuery  step 4a: one server; what it says is classified, scrubbed and cached
+          ServerQuery  step 4a: one server; what it says is classified and scrubbed
+      _validated       what a client is to be told is validated, and asked of another server where it is bogus (RFC 4035 §5)
 """
 
 from collections.abc import Generator
@@ -27,19 +28,20 @@ from resolverd.resolver.iterator.query import Found, ServerQuery
 from resolverd.resolver.iterator.reachability import Reachability
 from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Positive, Referral, Response, Unusable
 from resolverd.resolver.iterator.retries import Attempts
-from resolverd.resolver.iterator.zone_query import QMIN_SILENCE, IteratorEnv, Path, ZoneQuery
+from resolverd.resolver.iterator.validation import Bogus, Path, Source, Sourced, Trusts, Validation
+from resolverd.resolver.iterator.zone_query import QMIN_SILENCE, IteratorEnv, ZoneQuery
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.ask import Server
 from resolverd.wire.names import ROOT, Name, ancestors, is_subdomain, lower, parent, to_text
-from resolverd.wire.rrset import each_once
+from resolverd.wire.rrset import Security, each_once
 
 _DOWN = Unusable("none of its servers has answered of late", silent=True)
 
 
 class Iterator:
-    """Iteration over one set of caches. Stateless itself: what changes is in `caches` and `infra`."""
+    """Iteration over one set of caches. Stateless itself: what changes is in `caches`, `infra` and `trust`."""
 
     def __init__(
         self,
@@ -51,7 +53,9 @@ class Iterator:
         rng: Random,
         root_check: RootCheck | None = None,
         outages: Outages | None = None,
+        trust: Trusts | None = None,
     ):
+        """`trust`: what is believed of DNSSEC's keys; without it nothing is validated."""
         self._caches = caches
         self._hints = hints
         self._upstreams = upstreams
@@ -64,6 +68,13 @@ class Iterator:
         self._env = IteratorEnv(delegation_points, infra, options, server_query, rng, self.resolve)
         self._outages = outages or Outages(infra)
         self._reachability = Reachability(delegation_points, infra, rng)
+        self._trust = trust
+        self._validator = None if trust is None else trust.validation(caches, self._fetch, upstreams.island)
+
+    @property
+    def validates(self) -> bool:
+        """Whether answers are validated for who wants that."""
+        return self._validator is not None
 
     @property
     def unanswered(self) -> int:
@@ -78,15 +89,21 @@ class Iterator:
         """The same iteration over other caches, for one question."""
         # Where answers are known to be intercepted, it checks anew: whoever traces a name wants to see that.
         check = RootCheck() if self.root_check.intercepted else self.root_check
-        return Iterator(caches, self._hints, self._upstreams, self._infra, self._options, self._rng, check)
+        trust = None if self._trust is None else self._trust.anew()
+        return Iterator(caches, self._hints, self._upstreams, self._infra, self._options, self._rng, check, trust=trust)
 
     def succeed(
-        self, caches: Caches, hints: Hints | None = None, upstreams: Upstreams | None = None, options: Options | None = None
+        self,
+        caches: Caches,
+        trust: Trusts | None,
+        hints: Hints | None = None,
+        upstreams: Upstreams | None = None,
+        options: Options | None = None,
     ) -> "Iterator":
         """The iteration that takes the place of this one: what it knows of servers, zones that are out and the root stays."""
         upstreams, options = upstreams or self._upstreams, options or self._options
         hints = hints or self._hints
-        return Iterator(caches, hints, upstreams, self._infra, options, self._rng, self.root_check, self._outages)
+        return Iterator(caches, hints, upstreams, self._infra, options, self._rng, self.root_check, self._outages, trust)
 
     def resolve(
         self, budget: QueryBudget, name: Name, rtype: int, path: Path = (), above: Name | None = None
@@ -135,8 +152,7 @@ class Iterator:
 
     def has_upstream(self, name: Name) -> bool:
         """Whether a name (lower case) is asked of servers configured for it, who need not be on the internet."""
-        upstream = self._upstreams.closest(name)
-        return upstream is not None and upstream.zone != ROOT
+        return self._upstreams.island(name) is not None
 
     def prime(self, budget: QueryBudget) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has answered."""
@@ -150,6 +166,7 @@ class Iterator:
         self.root_check.record(isinstance(response, Positive), budget.now)
         if not isinstance(response, Positive):
             return None
+        self._env.server_query.learn(response, budget.now, dp.expires)
         ns = response.chain[-1]
         names = tuple(lower(rdata.target(codes.NS, each)) for each in ns.rdatas)[: bounds.MAX_NS]
         glue = message_glue or tuple((name, addresses) for name, addresses in self._hints.servers if name in names)
@@ -180,7 +197,19 @@ class Iterator:
                 found = None
             if outermost and budget.bypass_cache(expiring=lookup.is_expiring(found)):
                 found = None
-            known: Response = found or (yield from self._iterate(budget, name, rtype, path, above))
+            source: Source | None = None
+            known: Response | Bogus
+            if found is not None:
+                known = found
+            else:
+                known, source = yield from self._iterate(budget, name, rtype, path, above)
+            if self._validator is not None and budget.validate and outermost:
+                known = yield from self._validated(self._validator, budget, name, rtype, path, known, source)
+                if isinstance(known, Bogus):
+                    failure = servfail(known.code, f"{self._options.redactor.text(name)}: {known.text}")
+                    return replace(failure, security=Security.BOGUS)
+            elif source is not None:
+                self._env.server_query.learn(known, budget.now, source.lease)
             if isinstance(known, Unusable | Referral):
                 text = known.text if isinstance(known, Unusable) else "referrals without end"
                 failure = servfail(codes.EDE_NO_REACHABLE_AUTHORITY, f"{self._options.redactor.text(name)}: {text}")
@@ -197,9 +226,44 @@ class Iterator:
         shown = self._options.redactor.text(name)
         return replace(servfail(codes.EDE_OTHER, f"aliases without end at {shown}"), answer=each_once(lookup.chain_of(aliases)))
 
+    def _validated(
+        self,
+        validator: Validation,
+        budget: QueryBudget,
+        name: Name,
+        rtype: int,
+        path: Path,
+        known: Response,
+        source: Source | None,
+    ) -> Generator[Any, Any, Response | Bogus]:
+        """What is known, or a server says, as DNSSEC has it, and learnt; if it is bogus, what another server says."""
+        bogus: Bogus | None = None
+        for _ in range(bounds.MAX_BOGUS_ANSWERS):
+            if isinstance(known, Unusable | Referral):
+                break
+            if known.hit is not None and lookup.security_of(known) is not Security.UNKNOWN:
+                return known
+            judged = yield from validator.validate(budget, known, path)
+            if not isinstance(judged, Bogus):
+                lease = source.lease if source is not None else known.hit.lease if known.hit is not None else None
+                if lease is not None:
+                    self._env.server_query.learn(judged, budget.now, lease)
+                return judged
+            bogus = bogus or judged
+            if source is not None:
+                budget.distrust(source.zone, source.server)
+            elif known.hit is None:
+                break
+            known, source = yield from self._iterate(budget, name, rtype, path, None)
+        return bogus or known
+
+    def _fetch(self, budget: QueryBudget, name: Name, rtype: int, path: Path) -> Generator[Any, Any, Sourced]:
+        """What a server says of a name, for those who validate it themselves."""
+        return (yield from self._iterate(budget, name, rtype, (*path, (name, rtype)), None))
+
     def _iterate(
         self, budget: QueryBudget, name: Name, rtype: int, path: Path, above: Name | None
-    ) -> Generator[Any, Any, Response]:
+    ) -> Generator[Any, Any, Sourced]:
         """What the authorities say of a name, other than referrals."""
         # Step 2: the best servers to ask.
         from_parent = above is not None and is_subdomain(name, above)
@@ -209,7 +273,7 @@ class Iterator:
         if dp.hinted:
             # Nobody is followed whom nobody but a file names, until the root has said who its servers are.
             if (yield from self._root(budget)) is not RootStatus.GENUINE:
-                return Unusable("the root's servers do not answer as such")
+                return Unusable("the root's servers do not answer as such"), None
             dp = self._nearest(budget, start, private)
         # A minimised name would only be referred to the zone that cannot be entered.
         qmin = self._options.qmin and not (dp.forward or from_parent or self._options.is_list_name(name))
@@ -228,7 +292,7 @@ class Iterator:
                 continue
             state = yield from self._zone_state(budget, dp)
             if state is ZoneState.DOWN:
-                return _DOWN
+                return _DOWN, None
             # Servers that were silent a moment ago are listened to meanwhile, and have had their share of sends.
             earlier = silent.attempts if silent is not None else None
             attempts = earlier if earlier is not None and silent is not None and silent.dp.zone == dp.zone else Attempts()
@@ -239,16 +303,17 @@ class Iterator:
             if state is ZoneState.USABLE:
                 found = yield from self._query_zone(budget, query)
             response, glue = found
+            source = None if query.answered_by is None else Source(dp.zone, query.answered_by, dp.expires)
             # Step 4: what it says.
             if response is QMIN_SILENCE:
                 qmin_silent = frozenset(attempts.failed)
                 minimiser.disable()
                 continue
             if earlier is not None and earlier.answered:
-                return response
+                return response, source
             if isinstance(response, Referral):
                 if response.ns.owner == above:
-                    return Unusable(f"{to_text(above)} has no server with a known address")
+                    return Unusable(f"{to_text(above)} has no server with a known address"), None
                 dp = self._descend(budget, dp, response, glue)
             elif isinstance(response, Unusable) and not dp.fresh:
                 # What is remembered of the zone may be outdated: its parent knows better. One level up only, so that an
@@ -262,12 +327,12 @@ class Iterator:
                 # The parent knows no better.
                 dp = replace(silent.dp, fresh=True)
             elif minimiser.is_full:
-                return last_resort if last_resort is not None and isinstance(response, Unusable) else response
+                return (last_resort, None) if last_resort is not None and isinstance(response, Unusable) else (response, source)
             elif isinstance(response, Unusable) or (isinstance(response, Negative) and response.nxdomain):
                 if private:
-                    return response
+                    return response, source
                 minimiser.disable()
-        return Unusable(f"more than {bounds.MAX_REFERRALS} referrals")
+        return Unusable(f"more than {bounds.MAX_REFERRALS} referrals"), None
 
     def _zone_state(self, budget: QueryBudget, dp: DelegationPoint) -> Generator[Any, Any, ZoneState]:
         """Whether the zone may be asked, after its servers were silent."""
@@ -331,6 +396,8 @@ class Iterator:
         expires = min(budget.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), dp.expires)
         delegation = Delegation(referral.ns.owner, tuple(names), glue, expires, budget.now)
         self._caches.delegations.put(delegation, budget.now)
+        if self._validator is not None and referral.authority:
+            self._validator.learn_referral(referral, budget.now, expires)
         below = self._env.delegation_points.from_delegation(delegation, budget.now, fresh=True)
         if expires < budget.deadline:
             budget.delegation_points[below.zone] = below

@@ -31,7 +31,7 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.ask import Again, Ask, Failed, Reply, Server, Transport
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name, label_count, lower
-from resolverd.wire.rrset import RRset, Trust
+from resolverd.wire.rrset import RRset, Security, Trust
 
 _SHORT = TtlBounds(max_ttl=bounds.DAMAGED_TTL)
 
@@ -108,7 +108,7 @@ class ServerQuery:
             if message.flags & codes.TC:
                 budget.trace(dp.zone, ask, reply, f"truncated over {form.transport.value.upper()}")
                 return Unusable(f"{server} truncates over TCP"), ()
-            response, trust = self._read(message, dp, qname, qtype)
+            response = self._read(message, dp, qname, qtype)
             budget.trace(dp.zone, ask, reply, response)
             if (qname, qtype) == (ROOT, codes.NS):
                 if not isinstance(response, Positive):
@@ -117,21 +117,21 @@ class ServerQuery:
                     return Unusable(f"{server} does not know the root's servers"), ()
             elif dp.configured:
                 if self._check.intercepted:
-                    return _marked(response, definite=False), ()
+                    return _trusted(response, None), ()
             elif _may_be_intercepted(message, response, dp.zone):
                 root = yield from self._root(budget)
                 if root is RootStatus.INTERCEPTED:
                     return Unusable("somebody else answers in the servers' place"), ()
                 if root is RootStatus.SILENT:
-                    trust, response = Trust.UNPROVEN, _marked(response, definite=False)
+                    response = _trusted(response, Trust.UNPROVEN)
             if isinstance(response, Referral):
                 budget.referred(qname, asked)
             part = answering_zone(response, qname) if dp.forward else ROOT
             if fallback.accept(form, reply, response, part, not minimised, budget.now):
-                return self._accepted(budget, dp, message, response, trust, minimised)
+                return self._accepted(budget, dp, message, response, minimised)
         return fallback.final() or Unusable(f"{server} was asked often enough", silent=True), ()
 
-    def _read(self, message: Message, dp: DelegationPoint, qname: Name, qtype: int) -> tuple[Response, Trust]:
+    def _read(self, message: Message, dp: DelegationPoint, qname: Name, qtype: int) -> Response:
         """What a message says, its TTLs within their bounds, and how far it is trusted."""
         options = self._options
         of_a_list = options.is_list_name(qname)
@@ -140,14 +140,14 @@ class ServerQuery:
         trust = Trust.AUTHORITATIVE if message.flags & codes.AA else Trust.ANSWER if dp.configured else Trust.UNPROVEN
         if not _is_complete(message, response):
             trust, response = Trust.UNPROVEN, _what_is_left(response, message)
-        return _marked(response, definite=trust >= Trust.ANSWER), trust
+        return _trusted(response, trust)
 
     def _accepted(
-        self, budget: QueryBudget, dp: DelegationPoint, message: Message, response: Response, trust: Trust, minimised: bool
+        self, budget: QueryBudget, dp: DelegationPoint, message: Message, response: Response, minimised: bool
     ) -> Found:
-        if not (minimised and isinstance(response, Negative) and response.nxdomain):
+        if minimised and not (isinstance(response, Negative) and response.nxdomain):
             # Old servers deny empty non-terminals: a minimised name's denial is no knowledge.
-            self.learn(response, trust, budget.now, dp.expires)
+            self.learn(response, budget.now, dp.expires)
         servers_named = _named_servers(response)
         bailiwick = dp.zone if self._options.harden_glue else ROOT
         return response, scrub.glue(message, servers_named, bailiwick) if servers_named else ()
@@ -197,29 +197,40 @@ class ServerQuery:
         budget.trace(dp.zone, sent.ask, reply, f"no answer ({Failed.TIMEOUT.value})")
         return Unusable(f"{server} did not answer", silent=True)
 
-    def learn(self, response: Response, trust: Trust, now: float, lease: float) -> None:
-        """Remember what an outcome says."""
-        rrsets = self._rrsets
-        if not isinstance(response, (Unusable, Referral)):
-            dname: tuple[RRset, ...] = ()
-            proof = response.authority if isinstance(response, (Positive, Cname)) else ()
-            for rrset in response.chain:
-                # A CNAME behind a DNAME was made from it; both are shown together.
-                rrsets.put(rrset, trust, now, rrset.owner, proof if rrset.sigs and is_from_wildcard(rrset) else dname, lease)
-                dname = (rrset,) if rrset.rtype == codes.DNAME else ()
+    def learn(self, response: Response, now: float, lease: float) -> None:
+        """Remember what an outcome says, as far as its `trust` goes; `lease` as `RRsetCache.put` has it."""
+        if isinstance(response, (Unusable, Referral)) or response.trust is None:
+            return
+        rrsets, trust = self._rrsets, response.trust
+        dname: tuple[RRset, ...] = ()
+        proof = response.authority if isinstance(response, (Positive, Cname)) else ()
+        for rrset in response.chain:
+            # A CNAME behind a DNAME was made from it; both are shown together.
+            beside = proof if rrset.sigs and is_from_wildcard(rrset) else dname
+            rrsets.put(rrset, _by(rrset.security, trust), now, rrset.owner, beside, lease)
+            dname = (rrset,) if rrset.rtype == codes.DNAME else ()
         if isinstance(response, Negative):
             authority = (response.soa, *response.proofs) if response.soa else response.proofs
-            rrsets.put_negative(response.name, response.qtype, response.ttl, authority, trust, now, nxdomain=response.nxdomain)
+            trust = _by(response.security, trust)
+            rrsets.put_negative(
+                response.name, response.qtype, response.ttl, authority, trust, now,
+                nxdomain=response.nxdomain, security=response.security,
+            )  # fmt: skip
 
 
-def _marked(response: Response, *, definite: bool) -> Response:
+def _by(security: Security, trust: Trust) -> Trust:
+    """How far data is trusted that somebody of such trust has said."""
+    return Trust.VALIDATED if security is Security.SECURE else trust
+
+
+def _trusted(response: Response, trust: Trust | None) -> Response:
     """The response as what it is: from an authority, or not."""
     if isinstance(response, Unusable):
         last_resort = response.last_resort
-        return response if last_resort is None else replace(response, last_resort=replace(last_resort, definite=definite))
-    if isinstance(response, Referral) or response.definite is definite:
+        return response if last_resort is None else replace(response, last_resort=replace(last_resort, trust=trust))
+    if isinstance(response, Referral) or response.trust is trust:
         return response
-    return replace(response, definite=definite)
+    return replace(response, trust=trust)
 
 
 def _is_complete(message: Message, response: Response) -> bool:

@@ -1,7 +1,8 @@
 """What a server's message is, seen by the one who asked it as a server of a zone.
 
-Memory answers in the same words; `hit` is then what was found there, None for what a server said just now. `definite` is what
-an authority has said, or who was configured to answer for one.
+Memory answers in the same words; `hit` is then what was found there, None for what a server said just now. `trust` tells who
+has said it: None for somebody who could not know, so that it is not remembered. `definite` is what an authority has said, or who
+was configured to answer for one.
 """
 
 from typing import TypeAlias
@@ -14,7 +15,7 @@ from resolverd.wire import codes, rdata
 from resolverd.wire.dnssec import expanded_from, rrsig
 from resolverd.wire.message import Message
 from resolverd.wire.names import ROOT, Name, is_subdomain, to_text
-from resolverd.wire.rrset import RRset
+from resolverd.wire.rrset import RRset, Security, Trust
 
 
 class Positive(Value, frozen=True):
@@ -23,7 +24,12 @@ class Positive(Value, frozen=True):
     chain: tuple[RRset, ...]
     authority: tuple[RRset, ...] = ()
     hit: Hit | None = None
-    definite: bool = True
+    trust: Trust | None = Trust.AUTHORITATIVE
+
+    @property
+    def definite(self) -> bool:
+        """Whether it may speak against anybody's mail."""
+        return self.trust is not None and self.trust >= Trust.ANSWER
 
     def describe(self) -> str:
         """In words."""
@@ -38,7 +44,12 @@ class Cname(Value, frozen=True):
     target: Name
     authority: tuple[RRset, ...] = ()
     hit: Hit | None = None
-    definite: bool = True
+    trust: Trust | None = Trust.AUTHORITATIVE
+
+    @property
+    def definite(self) -> bool:
+        """Whether it may speak against anybody's mail."""
+        return self.trust is not None and self.trust >= Trust.ANSWER
 
     def describe(self) -> str:
         """In words."""
@@ -46,7 +57,10 @@ class Cname(Value, frozen=True):
 
 
 class Negative(Value, frozen=True):
-    """There is no `qtype` at the chain's end `name`, or no such name; the SOA's TTL is the denial's (RFC 2308 §5)."""
+    """There is no `qtype` at the chain's end `name`, or no such name; the SOA's TTL is the denial's (RFC 2308 §5).
+
+    `security` is the denial's; the chain's RRsets have their own.
+    """
 
     chain: tuple[RRset, ...]
     name: Name
@@ -55,7 +69,13 @@ class Negative(Value, frozen=True):
     soa: RRset | None
     proofs: tuple[RRset, ...]
     hit: Hit | None = None
-    definite: bool = True
+    trust: Trust | None = Trust.AUTHORITATIVE
+    security: Security = Security.UNKNOWN
+
+    @property
+    def definite(self) -> bool:
+        """Whether it may speak against anybody's mail."""
+        return self.trust is not None and self.trust >= Trust.ANSWER
 
     @property
     def ttl(self) -> int:
@@ -83,7 +103,12 @@ class DnameTooLong(Value, frozen=True):
 
     chain: tuple[RRset, ...]
     hit: Hit | None = None
-    definite: bool = True
+    trust: Trust | None = Trust.AUTHORITATIVE
+
+    @property
+    def definite(self) -> bool:
+        """Whether it may speak against anybody's mail."""
+        return self.trust is not None and self.trust >= Trust.ANSWER
 
     def describe(self) -> str:
         """In words."""

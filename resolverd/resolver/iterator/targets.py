@@ -1,6 +1,6 @@
 """Whom a zone's question can be put to: known addresses, names that can be looked up, and the parent's glue."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from random import Random
 from types import MappingProxyType
 
@@ -27,13 +27,18 @@ class Targets:
         now: float,
         rng: Random,
         found: Mapping[Name, Sequence[Address] | None] = _NOTHING,
+        distrusted: Set[Server] = frozenset(),
     ):
-        """`found`: what the question that they are for has found out of names, None for those without an address."""
+        """`found`: what the question that they are for has found out of names, None for those without an address.
+
+        `distrusted`: servers whose answers to it were bogus.
+        """
+        self._distrusted = distrusted
         self._dp = dp
         self._delegation_points = delegation_points
         self._infra = infra
         self._rng = rng
-        self._servers = dp.servers
+        self._servers = tuple(each for each in dp.servers if each not in distrusted) if distrusted else dp.servers
         self._names: list[Name] = []
         self._more: tuple[Callable[[Targets, float], None], ...] = _MORE
         self.second_family = False
@@ -121,7 +126,7 @@ class Targets:
         return min(bounds.MAX_NS_LOOKUPS - self._lookups, bounds.MAX_NS_FAILURES - failures)
 
     def _add(self, servers: Iterable[Server]) -> None:
-        self._servers = tuple(dict.fromkeys((*self._servers, *servers)))
+        self._servers = tuple(dict.fromkeys((*self._servers, *(each for each in servers if each not in self._distrusted))))
 
     def _choose(self, attempts: Attempts, now: float) -> Server | None:
         candidates = attempts.available(self._servers) if attempts.failed or attempts.in_flight else self._servers

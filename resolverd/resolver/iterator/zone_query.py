@@ -6,7 +6,7 @@ to all the same. Servers that are known by name only are looked up meanwhile.
 
 from collections.abc import Callable, Generator
 from random import Random
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from resolverd import bounds
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget
@@ -19,6 +19,7 @@ from resolverd.resolver.iterator.query import Found, ServerQuery
 from resolverd.resolver.iterator.response import Conclusion, Negative, Unusable
 from resolverd.resolver.iterator.retries import Attempts
 from resolverd.resolver.iterator.targets import Targets
+from resolverd.resolver.iterator.validation import Path
 from resolverd.values import replace
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
@@ -29,8 +30,7 @@ QMIN_SILENCE = Unusable("no answer for a minimised name", silent=True)
 _QMIN_SILENT_SERVERS = 2
 """Servers that are silent about a minimised name before a zone's servers are asked for the whole."""
 
-Path: TypeAlias = tuple[tuple[Name, int], ...]
-"""The questions that led to this one, outermost first: their number is the depth, a repetition is a cycle."""
+_NOBODY: frozenset[Server] = frozenset()
 
 
 class IteratorEnv(NamedTuple):
@@ -49,7 +49,7 @@ class ZoneQuery:
 
     __slots__ = (
         "_budget", "_env", "_exhausted", "_exposure", "_last", "_last_resort", "_qname", "_qtype", "_received_from", "_targets",
-        "attempts", "dp", "path",
+        "answered_by", "attempts", "dp", "path",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,8 @@ class ZoneQuery:
         self.dp = dp
         self.path = path
         self.attempts = attempts or Attempts()
+        self.answered_by: Server | None = None
+        """Whose response ended it; None where nobody's did."""
         self._received_from = (self.attempts,) if earlier is None or earlier is attempts else (self.attempts, earlier)
         self._targets: Targets
         self._last = Unusable("no server has an address that may be asked")
@@ -85,7 +87,10 @@ class ZoneQuery:
         Where what is known of the zone may be outdated, those who have not answered yet are left in `attempts`.
         """
         env, budget, attempts = self._env, self._budget, self.attempts
-        self._targets = Targets(self.dp, env.delegation_points, env.infra, budget.now, env.rng, budget.server_addresses)
+        self._targets = Targets(
+            self.dp, env.delegation_points, env.infra, budget.now, env.rng, budget.server_addresses,
+            budget.distrusted.get(self.dp.zone, _NOBODY),
+        )  # fmt: skip
         lookups = self._targets.lookups
         while budget.now < budget.deadline:
             due = self._due()
@@ -198,6 +203,7 @@ class ZoneQuery:
                 self._last, self._last_resort = response, self._last_resort or response.last_resort
             return None
         attempts.answered = self.attempts.answered = True
+        self.answered_by = server
         if server in self.attempts.qmin_silent:
             self._learn_qmin_silence(self.attempts.qmin_silent)
         return response, glue
@@ -220,7 +226,7 @@ class ZoneQuery:
             # The zone may have moved, and these know nothing of it any more.
             return replace(last, last_resort=last_resort), ()
         if isinstance(last_resort, Negative) and last_resort.soa is None:
-            self._env.server_query.learn(last_resort, Trust.UNPROVEN, self._budget.now, self.dp.expires)
+            self._env.server_query.learn(replace(last_resort, trust=Trust.UNPROVEN), self._budget.now, self.dp.expires)
         return last_resort, ()
 
 

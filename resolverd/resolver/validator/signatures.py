@@ -7,6 +7,7 @@ which whoever asked for it knows.
 from typing import Final, TypeAlias
 
 from resolverd import bounds
+from resolverd.resolver.iterator.work import Work
 from resolverd.resolver.validator.algorithms import SHA1 as DIGEST_SHA1
 from resolverd.resolver.validator.algorithms import (
     Policy,
@@ -18,7 +19,6 @@ from resolverd.resolver.validator.algorithms import (
     supported_algorithm,
     supported_digest,
 )
-from resolverd.resolver.validator.work import Work
 from resolverd.values import Value
 from resolverd.wire import codes
 from resolverd.wire.canonical import signed_data

@@ -268,7 +268,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("resolverd.app.serve.tune", lambda: None)
     (tmp_path / "other.hints").write_text(". 3600 NS a.example.\na.example. 3600 A 192.0.2.53\n")
-    (tmp_path / "anchors").write_text("")
+    (tmp_path / "anchors").write_text("example.org. DS 12345 13 2 " + "0123456789abcdef" * 4 + "\n")
     (tmp_path / "access").write_text("192.0.2.1 REJECT\n")
     (tmp_path / "clients").write_text("mail.example.org\n")
     (tmp_path / "recipients").write_text("a@example.org\n")

@@ -100,11 +100,11 @@ async def get_cache(call: Call) -> CacheEntries:
             continue
         if (rrset := hit.rrset) is not None:
             records = [rdata.summary(each, data) for data in rrset.rdatas]
-            ttl, kind, security = rrset.ttl, hit.trust.name.lower(), rrset.security.name.lower()
+            ttl, kind = rrset.ttl, hit.trust.name.lower()
         else:
-            records, security = [], "unknown"
+            records = []
             ttl, kind = min((proof.ttl for proof in hit.authority), default=0), "NXDOMAIN" if hit.denies_name else "NODATA"
-        found.append(CacheEntry(shown, codes.type_text(each), ttl, kind, security, records))
+        found.append(CacheEntry(shown, codes.type_text(each), ttl, kind, hit.security.name.lower(), records))
     return CacheEntries(found)
 
 

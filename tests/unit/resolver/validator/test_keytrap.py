@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from signing import NOW, Key, dnskeys, key, of_private, rrset, signature, signed
 
 from resolverd import bounds
+from resolverd.resolver.iterator.work import TooMuch, Work
 from resolverd.resolver.validator import algorithms
 from resolverd.resolver.validator.algorithms import ED25519, RSASHA256, SHA256, Policy, ds_digest, is_too_weak, load_key
 from resolverd.resolver.validator.signatures import (
@@ -20,7 +21,6 @@ from resolverd.resolver.validator.signatures import (
     verify,
     zone_keys,
 )
-from resolverd.resolver.validator.work import TooMuch, Work
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.dnssec import Ds, dnskey, key_tag

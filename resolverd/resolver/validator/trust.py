@@ -1,0 +1,43 @@
+"""On whose word keys are believed: trust anchors, negative ones, what counts as a signature; and what has come of it."""
+
+from collections.abc import Mapping
+
+from resolverd.resolver.validator.algorithms import Policy
+from resolverd.resolver.validator.anchors import TrustAnchors
+from resolverd.resolver.validator.keys import KeyCache
+from resolverd.wire.names import ROOT, Name, ancestors
+
+
+class TrustState:
+    """On whose word keys are believed: trust anchors, negative ones (RFC 7646), what counts as a signature; and what came of it.
+
+    It outlives reloads, as do the keys in it where nothing that they rest on has changed.
+    """
+
+    def __init__(
+        self,
+        anchors: TrustAnchors,
+        policy: Policy = Policy(),  # noqa: B008 (immutable)
+        negative: Mapping[Name, str] | None = None,
+    ):
+        """`negative`: zones in lower case that are as good as unsigned, and why."""
+        self.anchors = anchors
+        self.policy = policy
+        self.negative = dict(negative or {})
+        self.keys = KeyCache()
+
+    def anew(self) -> "TrustState":
+        """The same trust, with nothing learnt of any zone."""
+        return TrustState(self.anchors, self.policy, self.negative)
+
+    def negative_anchor(self, name: Name) -> Name | None:
+        """The closest negative trust anchor at or above a name, where it is not above a trust anchor that is closer."""
+        if not self.negative:
+            return None
+        anchor = self.anchors.closest(name)
+        for zone in ancestors(name):
+            if zone in self.negative:
+                return zone
+            if anchor is not None and zone == anchor.zone and zone != ROOT:
+                return None
+        return None

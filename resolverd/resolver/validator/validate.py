@@ -1,0 +1,153 @@
+"""Whether what a server says is secure, insecure or bogus (RFC 4035 §5): each RRset of a chain, and each denial."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from resolverd import bounds
+from resolverd.resolver.cache import Caches
+from resolverd.resolver.iterator.budget import QueryBudget
+from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Positive, Referral
+from resolverd.resolver.iterator.validation import Bogus, Fetch, Path
+from resolverd.resolver.iterator.work import TooMuch
+from resolverd.resolver.validator import denial
+from resolverd.resolver.validator.chain import Chain, signers
+from resolverd.resolver.validator.denial import Proof
+from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone
+from resolverd.resolver.validator.trust import TrustState
+from resolverd.values import replace
+from resolverd.wire import codes
+from resolverd.wire.names import Name, parent, to_text
+from resolverd.wire.rrset import RRset, Security, Trust, each_once
+
+
+class Validator:
+    """Validates over one set of caches. What it finds out of zones is in `trust`."""
+
+    def __init__(self, trust: TrustState, caches: Caches, fetch: Fetch, island: Callable[[Name], Name | None]):
+        """`island` as `Chain` has it."""
+        self._trust = trust
+        self._rrsets = caches.rrsets
+        self._chain = Chain(trust, caches, fetch, island)
+
+    def validate(self, budget: QueryBudget, response: Conclusion, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
+        """The response with the security of its parts, and their TTLs within what their signatures allow; or why it is bogus.
+
+        Raises Exhausted where what it takes cannot be fetched within the budget.
+        """
+        try:
+            return (yield from self._validate(budget, response, path))
+        except TooMuch as error:
+            return Bogus(codes.EDE_BOGUS, str(error))
+
+    def learn_referral(self, referral: Referral, now: float, lease: float) -> None:
+        """Remember what a parent says of a cut: its DS, or the proof that there is none. Nobody gets it unless it is verified."""
+        cut = referral.ns.owner
+        proofs = []
+        for rrset in referral.authority:
+            if rrset.rtype == codes.DS:
+                self._rrsets.put(rrset, Trust.REFERRAL, now, cut, lease=lease)
+                return
+            proofs.append(rrset)
+        if proofs:
+            ttl = min(each.ttl for each in proofs)
+            self._rrsets.put_negative(cut, codes.DS, ttl, tuple(proofs), Trust.REFERRAL, now)
+
+    def _validate(self, budget: QueryBudget, response: Conclusion, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
+        proofs = response.authority if isinstance(response, (Positive, Cname)) else ()
+        proven: list[RRset] = []
+        chain: list[RRset] = []
+        for rrset in response.chain:
+            if rrset.rtype == codes.CNAME and not rrset.sigs and chain and chain[-1].rtype == codes.DNAME:
+                # Made from the DNAME (RFC 6672 §5.3.1).
+                chain.append(replace(rrset, ttl=min(rrset.ttl, chain[-1].ttl), security=chain[-1].security))
+                continue
+            judged = yield from self._rrset(budget, rrset, proofs, path)
+            if isinstance(judged, Bogus):
+                return judged
+            rrset, used = judged
+            chain.append(rrset)
+            proven += used
+        if isinstance(response, Negative):
+            return (yield from self._negative(budget, replace(response, chain=tuple(chain)), path))
+        if isinstance(response, (Positive, Cname)):
+            return replace(response, chain=tuple(chain), authority=each_once(proven))
+        return replace(response, chain=tuple(chain))
+
+    def _rrset(
+        self, budget: QueryBudget, rrset: RRset, proofs: tuple[RRset, ...], path: Path
+    ) -> Generator[Any, Any, tuple[RRset, tuple[RRset, ...]] | Bogus]:
+        """An RRset with its security, and those of the proofs beside it that it needs."""
+        if rrset.security is not Security.UNKNOWN:
+            return rrset, proofs
+        if rrset.rtype == codes.RRSIG:
+            return replace(rrset, security=Security.INSECURE), ()  # nothing signs signatures (RFC 4035 §2.2)
+        signer = next(iter(signers(rrset)), None)
+        name = parent(rrset.owner) if rrset.rtype == codes.DS else rrset.owner
+        offered = rrset if rrset.rtype == codes.DNSKEY else None
+        zone = yield from self._chain.zone_of(budget, name, path, signer, offered)
+        if isinstance(zone, InsecureZone):
+            return replace(rrset, security=Security.INSECURE), proofs
+        if isinstance(zone, BogusZone):
+            return Bogus(zone.code, zone.text)
+        what = f"{to_text(rrset.owner)} {codes.type_text(rrset.rtype)}"
+        if signer is None or zone.zone != signer:
+            return Bogus(codes.EDE_RRSIGS_MISSING, f"{what} is not signed by {to_text(zone.zone)}")
+        verified = self._chain.verified(budget, rrset, zone)
+        if isinstance(verified, Bogus):
+            return verified
+        if verified.wildcard is None:
+            return replace(rrset, ttl=verified.ttl, security=Security.SECURE), ()
+        proofs, fault = self._chain.verified_proofs(budget, proofs, zone)
+        proof, why = denial.wildcard(proofs, zone.zone, rrset.owner, verified.wildcard, budget.work)
+        if proof is Proof.MISSING:
+            return fault or Bogus(codes.EDE_NSEC_MISSING, f"{what} is from a wildcard, but {why}")
+        security = Security.SECURE if proof is Proof.PROVEN else Security.INSECURE
+        ttl = min(verified.ttl, *(each.ttl for each in proofs))
+        return replace(rrset, ttl=ttl, security=security), proofs
+
+    def _negative(self, budget: QueryBudget, response: Negative, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
+        """A denial with its security (RFC 4035 §5.4)."""
+        signed = [*response.proofs, *([response.soa] if response.soa is not None else ())]
+        signer = next((signer for rrset in signed for signer in signers(rrset)), None)
+        # A DS is its parent's to deny (RFC 4035 §3.1.4.1), of the root nobody's.
+        name = parent(response.name) if response.qtype == codes.DS and response.name[0] else response.name
+        zone = yield from self._chain.zone_of(budget, name, path, signer)
+        if isinstance(zone, InsecureZone):
+            return replace(response, security=Security.INSECURE)
+        if isinstance(zone, BogusZone):
+            return Bogus(zone.code, zone.text)
+        return self._denied(budget, response, zone)
+
+    def _denied(self, budget: QueryBudget, response: Negative, zone: SecureZone) -> Negative | Bogus:
+        what = f"{to_text(response.name)} {codes.type_text(response.qtype)}"
+        proofs, fault = self._chain.verified_proofs(budget, response.proofs, zone)
+        if response.nxdomain:
+            proof, why = denial.nxdomain(proofs, zone.zone, response.name, budget.work)
+        else:
+            proof, why = denial.nodata(proofs, zone.zone, response.name, response.qtype, budget.work)
+        if proof is Proof.MISSING:
+            return fault or Bogus(codes.EDE_NSEC_MISSING, f"{what} is denied without proof: {why}")
+        soa, ttl = response.soa, min((each.ttl for each in proofs), default=bounds.NO_SOA_TTL)
+        if soa is not None:
+            verified = self._chain.verified(budget, soa, zone)
+            if isinstance(verified, Bogus):
+                return verified
+            # RFC 9077: nor does a denial outlive its proof.
+            soa = replace(soa, ttl=min(verified.ttl, ttl), security=Security.SECURE)
+        security = Security.SECURE if proof is Proof.PROVEN else Security.INSECURE
+        return replace(response, soa=soa, proofs=proofs, security=security)
+
+
+class Validators:
+    """Makes a validator for each set of caches, all of the same trust."""
+
+    def __init__(self, trust: TrustState):
+        self._trust = trust
+
+    def validation(self, caches: Caches, fetch: Fetch, island: Callable[[Name], Name | None]) -> Validator:
+        """One over these caches; `island` as `Chain` has it."""
+        return Validator(self._trust, caches, fetch, island)
+
+    def anew(self) -> "Validators":
+        """The same trust, with nothing learnt of any zone."""
+        return Validators(self._trust.anew())
