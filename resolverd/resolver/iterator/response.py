@@ -155,7 +155,9 @@ def classify(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
         # Somebody's cache, not the zone's server: what it says may be from anybody.
         # A root server is nobody's cache, whatever else may be.
         said = response.last_resort if isinstance(response, Unusable) else response
-        last_resort = said if isinstance(said, Positive | Cname | Negative | DnameTooLong) and zone != ROOT else None
+        # But what can be verified by itself may be from anybody.
+        takes = zone != ROOT or qtype in (codes.DS, codes.DNSKEY)
+        last_resort = said if isinstance(said, Positive | Cname | Negative | DnameTooLong) and takes else None
         return Unusable("answer from a recursive server, not from the zone", last_resort=last_resort)
     return response
 
@@ -190,7 +192,8 @@ def _meaning(message: Message, qname: Name, qtype: int, zone: Name, forwarded: b
     # Load balancers of the zone's own answer so for what they have not got (RFC 2308 §2.2.1 does not foresee it). So do servers
     # that do not know the zone; another may have more to say. Who names the servers of another zone is just confused.
     is_empty = zone != ROOT and all(each.owner == zone for each in message.authority if each.rtype == codes.NS)
-    return Unusable("neither answer nor referral", last_resort=Negative((), name, qtype, False, None, ()) if is_empty else None)
+    empty = Negative((), name, qtype, False, None, proofs)
+    return Unusable("neither answer nor referral", last_resort=empty if is_empty else None)
 
 
 def _claims(message: Message) -> bool:

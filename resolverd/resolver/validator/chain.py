@@ -12,9 +12,18 @@ from resolverd import bounds
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.iterator.budget import QueryBudget
 from resolverd.resolver.iterator.lookup import negative_of
-from resolverd.resolver.iterator.response import Conclusion, Negative, Positive, Referral, Response, Unusable
-from resolverd.resolver.iterator.validation import Bogus, Fetch, Path, Source
+from resolverd.resolver.iterator.response import (
+    Conclusion,
+    DnameTooLong,
+    Negative,
+    Positive,
+    Referral,
+    Response,
+    Unusable,
+)
+from resolverd.resolver.iterator.validation import Bogus, Fetch, Path, Source, Sourced
 from resolverd.resolver.validator import denial
+from resolverd.resolver.validator.denial import Proof
 from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone, ZoneStatus
 from resolverd.resolver.validator.signatures import NoSupported, Unverified, Verified, match_ds, supported_ds, verify
 from resolverd.resolver.validator.trust import TrustState
@@ -94,7 +103,7 @@ class Chain:
         bogus: Bogus | None = None
         for _ in range(bounds.MAX_BOGUS_ANSWERS):
             if response is None:
-                response, source = yield from self._fetch(budget, cut, codes.DS, path)
+                response, source = yield from self._ask(budget, cut, codes.DS, path)
             if isinstance(response, Unusable | Referral):
                 why = response.text if isinstance(response, Unusable) else "a referral"
                 bogus = bogus or Bogus(codes.EDE_NO_REACHABLE_AUTHORITY, f"no DS of {to_text(cut)}: {why}")
@@ -111,6 +120,13 @@ class Chain:
                 budget.distrust(source.zone, source.server)
             response = source = None
         return self._broken(budget, cut, bogus)
+
+    def _ask(self, budget: QueryBudget, name: Name, rtype: int, path: Path) -> Generator[Any, Any, Sourced]:
+        """What a server says of a name's keys. What is verified by itself may be from somebody's cache as well."""
+        response, source = yield from self._fetch(budget, name, rtype, path)
+        if isinstance(response, Unusable) and response.last_resort is not None:
+            return response.last_resort, None
+        return response, source
 
     def _cached_ds(self, cut: Name, now: float) -> Conclusion | None:
         """What a referral, or an answer, has said of a DS."""
@@ -130,14 +146,21 @@ class Chain:
             verified = self.verified(budget, first, zone)
             if isinstance(verified, Bogus):
                 return verified
+            if verified.wildcard is not None:
+                # A wildcard is nothing that a name with a delegation could be answered from (RFC 4592 §4.2).
+                proofs = () if isinstance(response, (Negative, DnameTooLong)) else response.authority
+                proofs, fault = self.verified_proofs(budget, proofs, zone)
+                proof, why = denial.wildcard(proofs, zone.zone, cut, verified.wildcard, budget.work)
+                if proof is not Proof.PROVEN or first.rtype == codes.DS:
+                    return fault or Bogus(codes.EDE_NSEC_MISSING, f"{to_text(cut)} DS is from a wildcard: {why}")
             if first.rtype != codes.DS:
                 return None  # an alias stands beside no delegation (RFC 2181 §10.1)
             self._learn(first, verified, budget.now)
             return replace(first, ttl=verified.ttl)
         if response.hit is not None and response.security is Security.INSECURE:
             return InsecureZone(cut, "opt-out", budget.now + response.ttl)
-        for proof in response.proofs:
-            if (deeper := self._signed_deeper(proof, zone.zone, cut)) is not None:
+        for rrset in response.proofs:
+            if (deeper := self._signed_deeper(rrset, zone.zone, cut)) is not None:
                 return deeper
         proofs, fault = self.verified_proofs(budget, response.proofs, zone)
         result, why = denial.no_ds(proofs, zone.zone, cut, budget.work)
@@ -176,7 +199,7 @@ class Chain:
         bogus: Bogus | None = None
         for _ in range(bounds.MAX_BOGUS_ANSWERS):
             if response is None:
-                response, source = yield from self._fetch(budget, zone, codes.DNSKEY, path)
+                response, source = yield from self._ask(budget, zone, codes.DNSKEY, path)
                 # Others who waited for the same reply have verified it meanwhile.
                 known = self._trust.keys.closest(zone, budget.now)
                 if known is not None and known.zone == zone and isinstance(known, SecureZone):

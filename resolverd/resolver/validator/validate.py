@@ -107,8 +107,8 @@ class Validator:
 
     def _negative(self, budget: QueryBudget, response: Negative, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
         """A denial with its security (RFC 4035 §5.4)."""
-        signed = [*response.proofs, *([response.soa] if response.soa is not None else ())]
-        signer = next((signer for rrset in signed for signer in signers(rrset)), None)
+        # Where nobody has signed a proof, it may be below a cut that the zone's servers, being the child's as well, pass over.
+        signer = next((signer for proof in response.proofs for signer in signers(proof)), None)
         # A DS is its parent's to deny (RFC 4035 §3.1.4.1), of the root nobody's.
         name = parent(response.name) if response.qtype == codes.DS and response.name[0] else response.name
         zone = yield from self._chain.zone_of(budget, name, path, signer)
@@ -116,15 +116,25 @@ class Validator:
             return replace(response, security=Security.INSECURE)
         if isinstance(zone, BogusZone):
             return Bogus(zone.code, zone.text)
-        return self._denied(budget, response, zone)
+        denied = self._denied(budget, response, zone)
+        if isinstance(denied, Bogus):
+            # Servers of a parent that are an unsigned child's as well deny for the child what they prove as the parent.
+            proofs, _ = self._chain.verified_proofs(budget, response.proofs, zone)
+            if denial.no_ds(proofs, zone.zone, response.name, budget.work).result is denial.NoDs.INSECURE_DELEGATION:
+                return replace(response, security=Security.INSECURE)
+        return denied
 
     def _denied(self, budget: QueryBudget, response: Negative, zone: SecureZone) -> Negative | Bogus:
         what = f"{to_text(response.name)} {codes.type_text(response.qtype)}"
         proofs, fault = self._chain.verified_proofs(budget, response.proofs, zone)
-        if response.nxdomain:
+        nxdomain = response.nxdomain
+        if nxdomain:
             proof, why = denial.nxdomain(proofs, zone.zone, response.name, budget.work)
-        else:
-            proof, why = denial.nodata(proofs, zone.zone, response.name, response.qtype, budget.work)
+        if not nxdomain or proof is Proof.MISSING:
+            # Servers that say NXDOMAIN of an empty non-terminal prove all the same that there is one.
+            nodata, why_not = denial.nodata(proofs, zone.zone, response.name, response.qtype, budget.work)
+            if not nxdomain or nodata is Proof.PROVEN:
+                nxdomain, proof, why = False, nodata, why_not
         if proof is Proof.MISSING:
             return fault or Bogus(codes.EDE_NSEC_MISSING, f"{what} is denied without proof: {why}")
         soa, ttl = response.soa, min((each.ttl for each in proofs), default=bounds.NO_SOA_TTL)
@@ -135,7 +145,7 @@ class Validator:
             # RFC 9077: nor does a denial outlive its proof.
             soa = replace(soa, ttl=min(verified.ttl, ttl), security=Security.SECURE)
         security = Security.SECURE if proof is Proof.PROVEN else Security.INSECURE
-        return replace(response, soa=soa, proofs=proofs, security=security)
+        return replace(response, nxdomain=nxdomain, soa=soa, proofs=proofs, security=security)
 
 
 class Validators:
