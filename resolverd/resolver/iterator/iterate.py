@@ -238,7 +238,7 @@ class Iterator:
     ) -> Generator[Any, Any, Response | Bogus]:
         """What is known, or a server says, as DNSSEC has it, and learnt; if it is bogus, what another server says."""
         bogus: Bogus | None = None
-        for _ in range(bounds.MAX_BOGUS_ANSWERS):
+        for left in reversed(range(bounds.MAX_BOGUS_ANSWERS)):
             if isinstance(known, Unusable | Referral):
                 break
             if known.hit is not None and lookup.security_of(known) is not Security.UNKNOWN:
@@ -250,10 +250,10 @@ class Iterator:
                     self._env.server_query.learn(judged, budget.now, lease)
                 return judged
             bogus = bogus or judged
+            if not left or (source is None and known.hit is None):
+                break
             if source is not None:
                 budget.distrust(source.zone, source.server)
-            elif known.hit is None:
-                break
             known, source = yield from self._iterate(budget, name, rtype, path, None)
         return bogus or known
 

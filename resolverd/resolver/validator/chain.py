@@ -68,16 +68,18 @@ class Chain:
             if anchor is None:
                 return InsecureZone(target, "no trust anchor")
             zone = yield from self._keys_of(budget, anchor.zone, anchor.ds, float("inf"), path, offered)
-        below = zone.zone
+        below, island = zone.zone, self._island(name)
         while isinstance(zone, SecureZone) and below != target:
             cut = self._next_cut(below, target, budget.now)
             while isinstance(step := (yield from self._cut(budget, zone, cut, path, offered)), _Deeper):
                 cut = step.zone
-            if step is None:
-                below = cut
-            else:
+            if step is not None:
                 zone, below = step, step.zone
-        if not isinstance(zone, InsecureZone) and (island := self._island(name)) is not None and len(island) > len(zone.zone):
+            elif cut == island:
+                break
+            else:
+                below = cut
+        if not isinstance(zone, InsecureZone) and island is not None and len(island) > len(zone.zone):
             return InsecureZone(island, "configured, and without a chain of trust")
         return zone
 

@@ -1,0 +1,252 @@
+"""From a client's question to its validated answer, over signed zones on fake servers, on virtual time."""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rdatatype
+import pytest
+from scriptednet import Handler, Message, Net, Said, ScriptedResolver, addresses, errors, rcode
+from signednet import SignedNet, SignedZone
+from virtualtime import virtual
+
+from resolverd import bounds
+from resolverd.config.settings import Stub
+from resolverd.resolver.validator.keys import InsecureZone, KeyCache
+from resolverd.wire.ask import Ask, Server
+from resolverd.wire.names import from_text
+
+
+async def ask(resolver: ScriptedResolver, name: str, rtype: str = "A", *, do: bool = True, cd: bool = False) -> Message:
+    query = dns.message.make_query(name, rtype, use_edns=0, want_dnssec=do, id=1)
+    query.flags |= dns.flags.CD if cd else 0
+    data = await resolver.stack.ask(query.to_wire(), udp=False)
+    assert data is not None
+    return dns.message.from_wire(data)
+
+
+def ad(reply: Message) -> bool:
+    return bool(reply.flags & dns.flags.AD)
+
+
+def stripped(zone: SignedZone, rtype: str = "RRSIG") -> Handler:
+    """A server of the zone that leaves those records out."""
+
+    def server(query: Message, ask: Ask) -> Said:
+        out = zone(query, ask)
+        if query.question[0].rdtype != dns.rdatatype.DNSKEY:
+            for section in (out.answer, out.authority):
+                section[:] = [each for each in section if each.rdtype != dns.rdatatype.from_text(rtype)]
+        return out
+
+    return server
+
+
+def forged(zone: SignedZone) -> Handler:
+    """A server of the zone that answers with another address and the signature of the right one."""
+
+    def server(query: Message, ask: Ask) -> Said:
+        out = zone(query, ask)
+        out.answer = [
+            dns.rrset.from_text(each.name, each.ttl, "IN", "A", "10.6.6.6") if each.rdtype == dns.rdatatype.A else each
+            for each in out.answer
+        ]
+        return out
+
+    return server
+
+
+def asked(net: Net, rtype: str) -> list[str]:
+    return [name for name, each in net.names() if each == rtype]
+
+
+@virtual
+async def test_a_signed_name_is_secure(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    example = net.signed("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1\n*.wild A 193.0.0.2\nalias CNAME www.example.")
+    net.signed("sub.example", {"ns.sub.example": "192.5.6.31"}, "www A 193.0.0.3", parent=example)
+    resolver = net.resolver()
+    for name, wanted in (("www.example", "193.0.0.1"), ("a.wild.example", "193.0.0.2"), ("alias.example", "193.0.0.1"),
+                         ("www.sub.example", "193.0.0.3")):  # fmt: skip
+        reply = await ask(resolver, name)
+        assert (rcode(reply), addresses(reply), ad(reply)) == ("NOERROR", [wanted], True), name
+        assert any(each.rdtype == dns.rdatatype.RRSIG for each in reply.answer)
+        again = await ask(resolver, name)
+        assert ad(again)
+        assert again.answer == reply.answer
+        plain = await ask(resolver, name, do=False)
+        assert not ad(plain)
+        assert not [each for each in (*plain.answer, *plain.authority) if each.rdtype in (46, 47)]
+    assert any(each.rdtype == dns.rdatatype.NSEC for each in (await ask(resolver, "a.wild.example")).authority)
+    assert sorted(asked(net, "DNSKEY")) == [".", "example.", "sub.example."], "each zone's keys once"
+    assert not asked(net, "DS"), "the referrals have said it"
+
+
+@virtual
+async def test_denials_are_secure(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    net.signed("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1\n*.wild A 193.0.0.2\na.ent A 193.0.0.1")
+    resolver = net.resolver()
+    for name, rtype, wanted in (("no.example", "A", "NXDOMAIN"), ("www.example", "MX", "NOERROR"), ("nothing", "A", "NXDOMAIN"),
+                                ("ent.example", "A", "NOERROR"), ("x.wild.example", "MX", "NOERROR")):  # fmt: skip
+        reply = await ask(resolver, name, rtype)
+        assert (rcode(reply), ad(reply)) == (wanted, True), name
+        assert {each.rdtype for each in reply.authority} >= {dns.rdatatype.SOA, dns.rdatatype.NSEC, dns.rdatatype.RRSIG}
+
+
+@virtual
+async def test_below_an_unsigned_delegation_nothing_is_asked_twice(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    net.zone("plain", {"ns.plain": "192.5.6.30"}, "\n".join(f"{number}.list A 127.0.0.2" for number in range(50)))
+    resolver = net.resolver(list_zones=["list.plain"])
+    for number in range(50):
+        reply = await ask(resolver, f"{number}.list.plain")
+        assert (rcode(reply), ad(reply)) == ("NOERROR", False)
+    assert asked(net, "DNSKEY") == ["."]
+    assert not asked(net, "DS")
+
+
+@virtual
+@pytest.mark.parametrize("bad", [stripped, forged])
+async def test_a_bogus_answer_is_asked_for_elsewhere(bad: Callable[[SignedZone], Handler], tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    servers = {"ns1.example": "192.5.6.30", "ns2.example": "192.5.6.31"}
+    zone = net.signed("example", servers, "\n".join(f"www{number} A 193.0.0.1" for number in range(8)))
+    net.serve("192.5.6.30", bad(zone))
+    resolver = net.resolver()
+    for number in range(8):
+        reply = await ask(resolver, f"www{number}.example")
+        assert (rcode(reply), addresses(reply), ad(reply)) == ("NOERROR", ["193.0.0.1"], True)
+
+
+@virtual
+@pytest.mark.parametrize(("bad", "code"), [(stripped, 10), (forged, 6)])
+async def test_what_all_servers_say_wrongly_is_bogus(
+    bad: Callable[[SignedZone], Handler], code: int, tmp_path: Path
+) -> None:
+    net = SignedNet(tmp_path)
+    servers = {f"ns{number}.example": f"192.5.6.{number}" for number in range(8)}
+    zone = net.signed("example", servers, "www A 193.0.0.1")
+    for address in servers.values():
+        net.serve(address, bad(zone))
+    resolver = net.resolver()
+    reply = await ask(resolver, "www.example")
+    assert (rcode(reply), errors(reply)) == ("SERVFAIL", [code])
+    assert "www.example" in next(option.text for option in reply.options if option.otype == 15)
+    assert net.names().count(("www.example.", "A")) == bounds.MAX_BOGUS_ANSWERS
+    data = await ask(resolver, "www.example", cd=True)
+    assert (rcode(data), ad(data)) == ("NOERROR", False)
+    again = await ask(resolver, "www.example")
+    assert rcode(again) == "SERVFAIL", "what came for a client with CD is no answer for others"
+
+
+@virtual
+async def test_what_came_for_a_client_with_cd_is_validated_where_it_lies(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    net.signed("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1")
+    resolver = net.resolver()
+    assert addresses(await ask(resolver, "www.example", cd=True)) == ["193.0.0.1"]
+    assert not asked(net, "DNSKEY")
+    reply = await ask(resolver, "www.example")
+    assert ad(reply)
+    assert addresses(reply) == ["193.0.0.1"]
+    assert net.names().count(("www.example.", "A")) == 1
+
+
+@virtual
+async def test_a_broken_chain_is_not_looked_at_again_for_a_while(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    net.signed("example", {"ns.example": "192.5.6.30"}, "\n".join(f"www{each} A 193.0.0.1" for each in range(9)), ends=-3600)
+    resolver = net.resolver()
+    assert errors(await ask(resolver, "www0.example")) == [7]
+    fetched = len(asked(net, "DNSKEY"))
+    assert rcode(await ask(resolver, "www1.example")) == "SERVFAIL"
+    assert len(asked(net, "DNSKEY")) == fetched
+    await asyncio.sleep(bounds.BOGUS_TTL)
+    assert rcode(await ask(resolver, "www2.example")) == "SERVFAIL"
+    assert len(asked(net, "DNSKEY")) > fetched
+
+
+@virtual
+async def test_nothing_outlives_its_signature(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    net.signed("example", {"ns.example": "192.5.6.30"}, "www 3600 A 193.0.0.1", ends=100)
+    reply = await ask(net.resolver(), "www.example")
+    assert ad(reply)
+    assert reply.answer[0].ttl <= 100
+
+
+@virtual
+async def test_bogus_is_not_replaced_by_stale_data(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    zone = net.signed("example", {"ns.example": "192.5.6.30"}, "www 60 A 193.0.0.1")
+    resolver = net.resolver(serve_stale=86400.0)
+    assert ad(await ask(resolver, "www.example"))
+    net.serve("192.5.6.30", forged(zone))
+    await asyncio.sleep(100)
+    assert rcode(await ask(resolver, "www.example")) == "SERVFAIL"
+    net.servers.pop("192.5.6.30")
+    await asyncio.sleep(100)
+    reply = await ask(resolver, "www.example")
+    assert (rcode(reply), addresses(reply)) == ("NOERROR", ["193.0.0.1"]), "silence is another matter (RFC 8767)"
+
+
+@virtual
+async def test_a_stub_zone_that_its_parent_does_not_know_is_as_unsigned(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    net.zone("corp", {"ns.corp": "192.5.6.40"}, "www A 193.0.0.9", parent=SignedZone("."))
+    resolver = net.resolver(stub=(Stub("corp", (Server(ip_address("192.5.6.40")),)),))
+    reply = await ask(resolver, "www.corp")
+    assert (rcode(reply), addresses(reply), ad(reply)) == ("NOERROR", ["193.0.0.9"], False)
+
+
+@virtual
+async def test_without_a_server_that_gives_the_keys_nothing_is_definite(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    zone = net.signed("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1")
+
+    def keyless(query: Message, ask: Ask) -> Said:
+        out = zone(query, ask)
+        if query.question[0].rdtype == dns.rdatatype.DNSKEY:
+            out.set_rcode(dns.rcode.SERVFAIL)
+            out.answer = []
+        return out
+
+    net.serve("192.5.6.30", keyless)
+    reply = await ask(net.resolver(), "www.example")
+    assert (rcode(reply), errors(reply)) == ("SERVFAIL", [9])
+
+
+@virtual
+async def test_proofs_beyond_the_bound_are_not_looked_at(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    zone = net.signed("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1")
+
+    def flood(query: Message, ask: Ask) -> Said:
+        out = zone(query, ask)
+        if query.question[0].rdtype == dns.rdatatype.MX:
+            proofs, out.authority = out.authority, []
+            for number in range(2 * bounds.MAX_PROOFS):
+                zone._show(out.authority, dns.rrset.from_text(f"x{number}.example.", 300, "IN", "NSEC", "y.example. A"))
+            out.authority += proofs
+        return out
+
+    net.serve("192.5.6.30", flood)
+    resolver = net.resolver()
+    assert ad(await ask(resolver, "www.example"))
+    assert rcode(await ask(resolver, "www.example", "MX")) == "SERVFAIL"
+
+
+def test_the_key_cache_is_bounded() -> None:
+    keys = KeyCache()
+    for number in range(bounds.MAX_VALIDATED_ZONES + 10):
+        keys.put(InsecureZone(from_text(f"z{number}.example"), "", 100.0))
+    assert len(keys) == bounds.MAX_VALIDATED_ZONES
+    assert keys.closest(from_text("z0.example"), 0.0) is None
+    last = from_text(f"www.z{bounds.MAX_VALIDATED_ZONES + 9}.example")
+    assert keys.closest(last, 0.0) is not None
+    assert keys.closest(last, 100.0) is None
+
