@@ -122,7 +122,10 @@ def _words(question: object) -> str:
 
 
 def _rcode(entry: Entry, reply: Message) -> list[str]:
-    return [] if reply.rcode == entry.rcode else [f"rcode: expected {entry.rcode}, got {reply.rcode}"]
+    if reply.rcode == entry.rcode:
+        return []
+    why = "".join(f"; {text} ({code})" for code, text in reply.errors.items())
+    return [f"rcode: expected {entry.rcode}, got {reply.rcode}{why}"]
 
 
 def _flags(entry: Entry, reply: Message, counted: int) -> list[str]:

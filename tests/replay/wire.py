@@ -112,15 +112,15 @@ class Message:
         return out
 
     @property
-    def errors(self) -> set[int]:
-        """The codes of its Extended DNS Errors (RFC 8914)."""
-        codes, options = set(), dns.wire.Parser(self.options)
+    def errors(self) -> dict[int, str]:
+        """Its Extended DNS Errors (RFC 8914): their texts by code."""
+        errors, options = {}, dns.wire.Parser(self.options)
         while options.remaining():
             code, length = options.get_struct("!HH")
             data = options.get_bytes(length)
             if code == EDE:
-                codes.add(int.from_bytes(data[:2]))
-        return codes
+                errors[int.from_bytes(data[:2])] = data[2:].decode(errors="replace")
+        return errors
 
 
 def read(octets: bytes) -> Message:

@@ -171,7 +171,7 @@ RULES = {
     ),
     "a minimised name's denial is no knowledge": Rule(
         ServerQuery._accepted,
-        "if not (minimised and isinstance(response, Negative) and response.nxdomain):",
+        "if minimised and not (isinstance(response, Negative) and response.nxdomain):",
         "if True:",
         "middle_name_denied",
     ),
