@@ -146,3 +146,17 @@ class SignedNet(Net):
         anchors = self.folder / "anchors"
         anchors.write_text(f". 3600 DS {self.root.ds}\n")
         return ScriptedResolver(self, self.folder, trust_anchors=anchors, **changes)
+
+
+async def ask(resolver: ScriptedResolver, name: str, rtype: str = "A", *, do: bool = True, cd: bool = False) -> Message:
+    """The reply to a client that wants DNSSEC; with `cd`, to one that validates itself."""
+    query = dns.message.make_query(name, rtype, use_edns=0, want_dnssec=do, id=1)
+    query.flags |= dns.flags.CD if cd else 0
+    data = await resolver.stack.ask(query.to_wire(), udp=False)
+    assert data is not None
+    return dns.message.from_wire(data)
+
+
+def ad(reply: Message) -> bool:
+    """Whether it says that it is authentic."""
+    return bool(reply.flags & dns.flags.AD)

@@ -10,6 +10,7 @@ import dnslib
 
 from resolverd.resolver.local.zone import AuthZone
 from resolverd.values import replace
+from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import Name, ancestors, from_text, lower, to_text
 from resolverd.wire.rrset import RRset
@@ -69,9 +70,13 @@ class BuiltinZones:
         self._except = frozenset(except_)
 
     def answer(self, name: Name, rtype: int) -> Answer | None:
-        """What a built-in zone says of `name` (lower case); None where none holds it."""
+        """What a built-in zone says of `name` (lower case); None where none holds it.
+
+        An apex's DS is the parent's, with the proof that there is none: without it, whoever validates behind us takes the zone
+        for bogus (RFC 4035 §3.1.4.1, RFC 8375 §4).
+        """
         for owner in ancestors(name):
-            if owner in self._except:
+            if owner in self._except or (rtype == codes.DS and owner == name and owner in self._zones):
                 return None
             if (zone := self._zones.get(owner)) is not None:
                 if owner == _LOCALHOST_NAME:

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
-import dns.flags
-import dns.message
 import dns.rdatatype
 import pytest
-from scriptednet import Handler, Message, Net, Said, ScriptedResolver, addresses, errors, rcode
-from signednet import SignedNet, SignedZone
+from scriptednet import Handler, Message, Net, Said, addresses, errors, rcode
+from signednet import SignedNet, SignedZone, ad, ask
 from virtualtime import virtual
 
 from resolverd import bounds
@@ -18,18 +16,6 @@ from resolverd.config.settings import Stub
 from resolverd.resolver.validator.keys import InsecureZone, KeyCache
 from resolverd.wire.ask import Ask, Server
 from resolverd.wire.names import from_text
-
-
-async def ask(resolver: ScriptedResolver, name: str, rtype: str = "A", *, do: bool = True, cd: bool = False) -> Message:
-    query = dns.message.make_query(name, rtype, use_edns=0, want_dnssec=do, id=1)
-    query.flags |= dns.flags.CD if cd else 0
-    data = await resolver.stack.ask(query.to_wire(), udp=False)
-    assert data is not None
-    return dns.message.from_wire(data)
-
-
-def ad(reply: Message) -> bool:
-    return bool(reply.flags & dns.flags.AD)
 
 
 def stripped(zone: SignedZone, rtype: str = "RRSIG") -> Handler:
