@@ -12,7 +12,10 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
+from resolverd.wire import codes
 from resolverd.wire.rrset import RRset
 
 TTL = 3600
@@ -211,3 +214,31 @@ def example_zone(names: Iterable[tuple[str, str]], apex: str = "example.") -> Mo
         {origin: frozenset({"SOA", "NS", "DNSKEY"})}
         | {dns.name.from_text(name, origin): frozenset(types.split()) for name, types in names},
     )
+
+
+# -- random zones and questions --
+
+LABELS = st.sampled_from(["a", "b", "*", "c", "\\000", "z"])
+NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+TYPES = st.sampled_from(["A", "MX", "A MX", "CNAME", "NS", "NS DS", "DNAME", "DNAME A"])
+FORMS = st.builds(Nsec3Form, st.sampled_from(["-", "aabb", "00" * 40]), st.sampled_from([0, 1, 3]), st.booleans())
+QTYPES = ("A", "DS", "MX", "CNAME", "ANY", "NS")
+EVERYTHING = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def zones(draw: st.DrawFn, apex: str = "example.") -> ModelZone:
+    """Without names below delegations and DNAMEs; wildcards are neither (RFC 4592 §4.2, §4.4)."""
+    rough = dict(draw(st.lists(st.tuples(NAMES, TYPES), max_size=7)))
+    names = {name: "A" if name.startswith("*") and types[:2] in ("NS", "DN") else types for name, types in rough.items()}
+    zone = example_zone(names.items(), apex)
+    kept = {name: types for name, types in zone.names.items() if not zone.hidden_by(name)}
+    return ModelZone(zone.apex, kept)
+
+
+def question(name: str, zone: ModelZone) -> dns.name.Name:
+    return dns.name.from_text(name, zone.apex)
+
+
+def rtype(text: str) -> int:
+    return int(getattr(codes, text))

@@ -10,9 +10,10 @@ RFC 4035 §5.4, RFC 5155 §8, RFC 6840 §4, RFC 9276 §3.2.
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from resolverd.resolver.validator.nsec import NsecProofs
+from resolverd.resolver.validator.nsec import NsecProofs, nsec_record
 from resolverd.resolver.validator.nsec3 import Nsec3Proofs, nsec3_chains
 from resolverd.resolver.validator.proof import Denial, DsDenial, HashBudget, NoDs, Proof
+from resolverd.wire import codes
 from resolverd.wire.names import Name, is_subdomain, to_text
 from resolverd.wire.rrset import RRset
 
@@ -76,6 +77,7 @@ def _denial(proofs: Iterable[RRset], zone: Name, name: Name, work: HashBudget, e
 def _sources(proofs: Iterable[RRset], zone: Name, work: HashBudget) -> tuple[list[_Source], str]:
     """Whatever is evaluated apart, and why other NSEC3 records are not evaluated at all."""
     proofs = tuple(proofs)
-    nsec = NsecProofs(proofs, zone)
+    records = (nsec_record(rrset, zone) for rrset in proofs if rrset.rtype == codes.NSEC)
+    nsec = NsecProofs(each for each in records if each is not None)
     chains, beyond = nsec3_chains(proofs, zone, work)
     return [*([nsec] if nsec else ()), *chains], beyond

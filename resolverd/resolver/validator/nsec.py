@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from resolverd.resolver.validator.proof import Denial, DsDenial, NoDs, Proof, contradiction, ds_absence, hides_below
-from resolverd.wire import codes
 from resolverd.wire.canonical import name_key
 from resolverd.wire.dnssec import Nsec, nsec
 from resolverd.wire.names import WILDCARD, Name, ancestors, is_subdomain, to_text
@@ -11,14 +10,15 @@ from resolverd.wire.rrset import RRset
 
 
 class NsecRecord:
-    """One NSEC of a zone: no name of the zone sorts between `owner` and `next_name`."""
+    """One NSEC of a zone: no name of the zone sorts between its owner and `next_name`."""
 
-    __slots__ = ("is_last", "key", "next_key", "next_name", "owner", "types")
+    __slots__ = ("is_last", "key", "next_key", "next_name", "owner", "rrset", "types")
 
-    def __init__(self, owner: Name, data: Nsec, zone: Name):
-        self.owner = owner
+    def __init__(self, rrset: RRset, data: Nsec, zone: Name):
+        self.rrset = rrset
+        self.owner = rrset.owner
         self.next_name = data.next_name
-        self.key = name_key(owner)
+        self.key = name_key(self.owner)
         self.next_key = name_key(self.next_name)
         self.types = data.types
         self.is_last = self.next_name == zone
@@ -38,7 +38,7 @@ class NsecRecord:
         return next(each for each in ancestors(name)[1:] if is_subdomain(self.owner, each) or is_subdomain(self.next_name, each))
 
 
-def record(rrset: RRset, zone: Name) -> NsecRecord | None:
+def nsec_record(rrset: RRset, zone: Name) -> NsecRecord | None:
     """An NSEC RRset of `zone` as a record, None for one that can be nothing of the kind.
 
     Both ends must be in the zone, and only the last one goes back, to the apex (RFC 4034 §4.1.1): a signed record that says
@@ -47,19 +47,17 @@ def record(rrset: RRset, zone: Name) -> NsecRecord | None:
     if len(rrset.rdatas) != 1 or not is_subdomain(rrset.owner, zone):
         return None
     try:
-        data = nsec(rrset.rdatas[0])
+        found = NsecRecord(rrset, nsec(rrset.rdatas[0]), zone)
     except ValueError:
         return None
-    found = NsecRecord(rrset.owner, data, zone)
     return found if found.is_last or (is_subdomain(found.next_name, zone) and found.key < found.next_key) else None
 
 
 class NsecProofs:
-    """The NSEC records of one message that `zone` has signed."""
+    """Some of a zone's NSEC records, and what they prove."""
 
-    def __init__(self, proofs: Iterable[RRset], zone: Name):
-        found = (record(rrset, zone) for rrset in proofs if rrset.rtype == codes.NSEC)
-        self._records = {each.owner: each for each in found if each is not None}
+    def __init__(self, records: Iterable[NsecRecord]):
+        self._records = {each.owner: each for each in records}
 
     def __bool__(self) -> bool:
         return bool(self._records)

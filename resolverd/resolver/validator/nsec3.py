@@ -1,8 +1,8 @@
 """What a zone's NSEC3 records prove (RFC 5155 §8, RFC 6840 §4, RFC 9276)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from resolverd import bounds
 from resolverd.resolver.validator.proof import Denial, DsDenial, HashBudget, NoDs, Proof, contradiction, ds_absence, hides_below
@@ -20,6 +20,7 @@ class Nsec3Record(NamedTuple):
 
     owner: bytes
     data: Nsec3
+    rrset: RRset
 
     def covers(self, hashed: bytes) -> bool:
         """Whether it says that no owner of the zone has that hash."""
@@ -50,28 +51,58 @@ def beyond(data: Nsec3) -> str:
     return ""
 
 
-def of_sha1(owner: Name, data: Nsec3) -> Nsec3Record | None:
-    """The record, if both ends are hashes."""
+def nsec3_record(rrset: RRset, data: Nsec3) -> Nsec3Record | None:
+    """One record of an NSEC3 RRset, if both its ends are hashes."""
     try:
-        hashed = label_hash(owner[1 : 1 + owner[0]])
+        hashed = label_hash(rrset.owner[1 : 1 + rrset.owner[0]])
     except ValueError:
         return None
-    return Nsec3Record(hashed, data) if len(hashed) == len(data.next_hash) == _SHA1_OCTETS else None
+    return Nsec3Record(hashed, data, rrset) if len(hashed) == len(data.next_hash) == _SHA1_OCTETS else None
+
+
+class Records(Protocol):
+    """NSEC3 records of a zone with the same parameters, by hash."""
+
+    def match(self, hashed: bytes) -> Nsec3Record | None:
+        """The one of that hash."""
+
+    def cover(self, hashed: bytes) -> Nsec3Record | None:
+        """One that says that no owner of the zone has that hash."""
+
+
+class _Few:
+    """Those of one message."""
+
+    def __init__(self, records: Sequence[Nsec3Record]):
+        self._records = records
+
+    def match(self, hashed: bytes) -> Nsec3Record | None:
+        return next((each for each in self._records if each.owner == hashed), None)
+
+    def cover(self, hashed: bytes) -> Nsec3Record | None:
+        return next((each for each in self._records if each.covers(hashed)), None)
 
 
 class Encloser(NamedTuple):
-    """A proven closest encloser. `opt_out`: the next closer name may be a delegation without DS."""
+    """A proven closest encloser: the record that matches it, and the one that covers the next closer name."""
 
     name: Name
-    opt_out: bool
+    match: Nsec3Record
+    cover: Nsec3Record
+
+    @property
+    def opt_out(self) -> bool:
+        """Whether the next closer name may be a delegation without DS."""
+        return self.cover.data.is_opt_out
 
 
 class Nsec3Proofs:
-    """The NSEC3 records of one message that `zone` has signed with the same parameters: they speak of the same hashes."""
+    """What NSEC3 records of a zone prove that share their parameters, and so speak of the same hashes."""
 
-    def __init__(self, found: Iterable[Nsec3Record], zone: Name, work: HashBudget):
-        self._records = list(found)
-        self._by_hash = {each.owner: each for each in self._records}
+    def __init__(self, records: Records, iterations: int, salt: bytes, zone: Name, work: HashBudget):
+        self._records = records
+        self._iterations = iterations
+        self._salt = salt
         self._zone = zone
         self._work = work
         self._hashes: dict[Name, bytes] = {}
@@ -80,18 +111,16 @@ class Nsec3Proofs:
         hashed = self._hashes.get(name)
         if hashed is None:
             self._work.charge_hashes(1)
-            data = self._records[0].data
-            hashed = self._hashes[name] = nsec3_hash(name, data.salt, data.iterations)
+            hashed = self._hashes[name] = nsec3_hash(name, self._salt, self._iterations)
         return hashed
 
     def match(self, name: Name) -> Nsec3Record | None:
         """The record of an existing name."""
-        return self._by_hash.get(self._hash(name))
+        return self._records.match(self._hash(name))
 
     def cover(self, name: Name) -> Nsec3Record | None:
         """A record that says that the name is no owner."""
-        hashed = self._hash(name)
-        return next((each for each in self._records if each.covers(hashed)), None)
+        return self._records.cover(self._hash(name))
 
     def encloser(self, name: Name) -> Encloser | None:
         """The closest encloser with its proof: an ancestor that exists, and the name below it that doesn't (RFC 5155 §8.3).
@@ -108,7 +137,7 @@ class Nsec3Proofs:
                 return None
             cover = self.cover(below)
             if cover is not None:
-                return Encloser(upper, cover.data.is_opt_out)
+                return Encloser(upper, match, cover)
         return None
 
     def nodata(self, name: Name, rtype: int) -> Denial:
@@ -175,6 +204,6 @@ def nsec3_chains(proofs: Iterable[RRset], zone: Name, work: HashBudget) -> tuple
     for rrset, data in islice(found, bounds.MAX_NSEC3_RECORDS):
         if why := beyond(data):
             unknown = why
-        elif (record := of_sha1(rrset.owner, data)) is not None:
+        elif (record := nsec3_record(rrset, data)) is not None:
             chains.setdefault((data.iterations, data.salt), []).append(record)
-    return [Nsec3Proofs(members, zone, work) for members in chains.values()], unknown
+    return [Nsec3Proofs(_Few(members), iterations, salt, zone, work) for (iterations, salt), members in chains.items()], unknown

@@ -4,40 +4,14 @@ from collections.abc import Callable
 from itertools import combinations
 
 import dns.name
-from denialzone import ModelZone, Nsec3Form, Says, Work, example_zone, wire
-from hypothesis import HealthCheck, given, settings
+from denialzone import EVERYTHING, FORMS, NAMES, QTYPES, ModelZone, Nsec3Form, Says, Work, question, rtype, wire, zones
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
 from resolverd.resolver.validator import denial
 from resolverd.resolver.validator.denial import NoDs, Proof
-from resolverd.wire import codes
 from resolverd.wire.rrset import RRset
-
-LABELS = st.sampled_from(["a", "b", "*", "c", "\\000", "z"])
-NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
-TYPES = st.sampled_from(["A", "MX", "A MX", "CNAME", "NS", "NS DS", "DNAME", "DNAME A"])
-FORMS = st.builds(Nsec3Form, st.sampled_from(["-", "aabb", "00" * 40]), st.sampled_from([0, 1, 3]), st.booleans())
-QTYPES = ("A", "DS", "MX", "CNAME", "ANY", "NS")
-EVERYTHING = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@st.composite
-def zones(draw: st.DrawFn, apex: str = "example.") -> ModelZone:
-    """Without names below delegations and DNAMEs; wildcards are neither (RFC 4592 §4.2, §4.4)."""
-    rough = dict(draw(st.lists(st.tuples(NAMES, TYPES), max_size=7)))
-    names = {name: "A" if name.startswith("*") and types[:2] in ("NS", "DN") else types for name, types in rough.items()}
-    zone = example_zone(names.items(), apex)
-    kept = {name: types for name, types in zone.names.items() if not zone.hidden_by(name)}
-    return ModelZone(zone.apex, kept)
-
-
-def question(name: str, zone: ModelZone) -> dns.name.Name:
-    return dns.name.from_text(name, zone.apex)
-
-
-def rtype(text: str) -> int:
-    return int(getattr(codes, text))
 
 
 class Asked:

@@ -1,0 +1,247 @@
+"""Denials made from those that are known: validated NSEC and NSEC3 records deny more names than they were asked for (RFC 8198).
+
+Kept by zone and in the zone's order, so that whatever denies a name is found beside where the name would stand. What comes of
+it is decided by the same rules as a server's denial (`nsec`, `nsec3`). The denial of a name so answers for all names below it
+as well (RFC 8020): the same records cover them. No answer is made from a wildcard.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+from resolverd import bounds
+from resolverd.resolver.cache import weight
+from resolverd.resolver.validator.gaps import Gaps
+from resolverd.resolver.validator.nsec import NsecProofs, NsecRecord, nsec_record
+from resolverd.resolver.validator.nsec3 import Nsec3Proofs, Nsec3Record, beyond, nsec3_record, parsed
+from resolverd.resolver.validator.proof import Proof
+from resolverd.values import Value, replace
+from resolverd.wire import codes, rdata
+from resolverd.wire.canonical import name_key
+from resolverd.wire.names import ROOT, WILDCARD, Name, ancestors, is_subdomain, parent
+from resolverd.wire.rrset import RRset, Security, each_once
+
+_RECORD: Final = 700
+"""Octets that a record costs beside its RRset: parsed, with its sort keys and its place."""
+_ZONE: Final = 1500
+"""Octets that a zone costs beside its records."""
+_NOT_SYNTHESISED: Final = frozenset({codes.ANY, codes.RRSIG, codes.NSEC, codes.NSEC3})
+"""Types that are asked for in order to see what a server says."""
+
+
+class SynthesisedDenial(Value, frozen=True):
+    """`nxdomain`: there is no such name, else no such type. The TTLs are what is left of them, `soa`'s the denial's."""
+
+    nxdomain: bool
+    soa: RRset
+    proofs: tuple[RRset, ...]
+
+
+class DenialCache:
+    """Validated denials by zone; bounded in octets, least recently used zones out."""
+
+    def __init__(self, size: int = bounds.DENIALS_OCTETS):
+        self._limit = size
+        self._size = 0
+        self._zones: OrderedDict[Name, _Zone] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """Octets held, estimated."""
+        return self._size
+
+    def learn(self, zone: Name, proofs: Iterable[RRset], soa: RRset | None, now: float) -> None:
+        """Remember what proves a denial: RRsets verified as the zone's own, none of them expanded from a wildcard.
+
+        TTLs are those that their signatures allow. Without `soa` it counts where the zone's is known. `now`: monotonic seconds.
+        """
+        known = self._zones.pop(zone, None)
+        if known is None:
+            if soa is None:
+                return
+            known = _Zone(zone)
+        else:
+            self._size -= known.size
+        if soa is not None:
+            known.learn_soa(soa, now)
+        for rrset in proofs:
+            known.learn(rrset, now)
+        known.shrink(min(bounds.DENIALS_ZONE_OCTETS, self._limit))
+        if known.is_empty:
+            return
+        self._zones[zone] = known
+        self._size += known.size
+        while self._size > self._limit:
+            self._size -= self._zones.popitem(last=False)[1].size
+
+    def find(self, name: Name, rtype: int, now: float, top: Name = ROOT) -> SynthesisedDenial | None:
+        """A denial of that type or of the whole name (lower case), if what is known proves one; `now`: monotonic seconds.
+
+        `top`: only a zone at or below it may deny: who answers below a forward zone may know names that the internet doesn't.
+        """
+        if not self._zones or rtype in _NOT_SYNTHESISED:
+            return None
+        # A DS is its parent's to deny (RFC 4035 §3.1.4.1).
+        for above in ancestors(parent(name) if rtype == codes.DS else name):
+            zone = self._zones.get(above)
+            if zone is not None:
+                self._zones.move_to_end(above)
+                return zone.find(name, rtype, now) if is_subdomain(above, top) else None
+            if above == top:
+                break
+        return None
+
+    def flush(self, name: Name) -> None:
+        """Forget the zone of a name, and all below the name."""
+        nearest = next((above for above in ancestors(name) if above in self._zones), None)
+        for zone in [each for each in self._zones if each == nearest or is_subdomain(each, name)]:
+            self._size -= self._zones.pop(zone).size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._zones.clear()
+        self._size = 0
+
+
+class _TooMany(Exception):
+    """More rounds of SHA-1 than looking for a denial is worth."""
+
+
+class _Rounds:
+    """What looking for one denial may cost: there may be none, and the name and the parameters are strangers' choice."""
+
+    def __init__(self, iterations: int):
+        self._left = bounds.DENIAL_ROUNDS
+        self._each = iterations + 1
+
+    def charge_hashes(self, count: int) -> None:
+        """Raises _TooMany."""
+        self._left -= count * self._each
+        if self._left < 0:
+            raise _TooMany
+
+
+class _Hashed:
+    """The NSEC3 records of a zone, at a moment."""
+
+    def __init__(self, gaps: Gaps[bytes, Nsec3Record], now: float):
+        self._gaps = gaps
+        self._now = now
+
+    def match(self, hashed: bytes) -> Nsec3Record | None:
+        found = self._gaps.find(hashed, self._now)
+        return found if found is not None and found.owner == hashed else None
+
+    def cover(self, hashed: bytes) -> Nsec3Record | None:
+        found = self._gaps.find(hashed, self._now)
+        return found if found is not None and found.owner != hashed else None
+
+
+class _Zone:
+    """What is known of one zone. NSEC3 records of one set of parameters only: a zone that changes them has the new ones."""
+
+    def __init__(self, zone: Name):
+        self._zone = zone
+        self._soa: RRset | None = None
+        self._soa_expires = 0.0
+        self._minimum = 0
+        self._names: Gaps[tuple[bytes, ...], NsecRecord] = Gaps()
+        self._hashes: Gaps[bytes, Nsec3Record] = Gaps()
+        self._parameters = 0, b""
+
+    @property
+    def size(self) -> int:
+        return _ZONE + self._names.size + self._hashes.size
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._names and not self._hashes
+
+    def learn_soa(self, soa: RRset, now: float) -> None:
+        if soa.owner != self._zone:
+            return
+        try:
+            self._minimum = rdata.soa(soa.rdatas[0]).minimum
+        except ValueError:
+            return
+        self._soa = soa
+        self._soa_expires = now + soa.ttl
+
+    def learn(self, rrset: RRset, now: float) -> None:
+        # RFC 9077 §3: no denial lives longer than the SOA says that one does.
+        expires = now + min(rrset.ttl, self._minimum)
+        size = _RECORD + weight.rrset(rrset)
+        if rrset.rtype == codes.NSEC:
+            record = nsec_record(rrset, self._zone)
+            if record is not None:
+                self._names.put(record.key, record.next_key, record, expires, size)
+        elif rrset.rtype == codes.NSEC3 and len(rrset.rdatas) == 1:
+            for data in parsed(rrset, self._zone):
+                # Under Opt-Out a gap may hold delegations (RFC 8198 §5.2).
+                hashed = None if data.is_opt_out or beyond(data) else nsec3_record(rrset, data)
+                if hashed is not None:
+                    if self._parameters != (data.iterations, data.salt):
+                        self._parameters = data.iterations, data.salt
+                        self._hashes = Gaps()
+                    self._hashes.put(hashed.owner, data.next_hash, hashed, expires, size)
+
+    def shrink(self, size: int) -> None:
+        """Forget until it takes no more than so many octets."""
+        while self.size > size and not self.is_empty:
+            (self._names or self._hashes).drop_oldest()
+
+    def find(self, name: Name, rtype: int, now: float) -> SynthesisedDenial | None:
+        if self._soa is None or now >= self._soa_expires:
+            return None
+        found = self._by_name(name, rtype, now) or self._by_hash(name, rtype, now)
+        if found is None:
+            return None
+        nxdomain, records = found
+        ends = [
+            self._names.expires(each.key) if isinstance(each, NsecRecord) else self._hashes.expires(each.owner)
+            for each in records
+        ]
+        left = int(min(self._soa_expires, *ends) - now)
+        if left <= 0:
+            return None
+        soa, *proofs = (
+            replace(rrset, ttl=min(left, rrset.ttl), security=Security.SECURE)
+            for rrset in each_once((self._soa, *(each.rrset for each in records)))
+        )
+        return SynthesisedDenial(nxdomain, soa, tuple(proofs))
+
+    def _by_name(self, name: Name, rtype: int, now: float) -> tuple[bool, list[NsecRecord]] | None:
+        first = self._names.find(name_key(name), now)
+        if first is None:
+            return None
+        records = [first]
+        if first.owner != name and not first.is_above_next(name):
+            second = self._names.find(name_key(WILDCARD + first.encloser(name)), now)
+            if second is None:
+                return None
+            records.append(second)
+        proofs = NsecProofs(records)
+        if proofs.nodata(name, rtype).proof is Proof.PROVEN:
+            return False, records
+        return (True, records) if proofs.nxdomain(name).proof is Proof.PROVEN else None
+
+    def _by_hash(self, name: Name, rtype: int, now: float) -> tuple[bool, list[Nsec3Record]] | None:
+        if not self._hashes:
+            return None
+        iterations, salt = self._parameters
+        proofs = Nsec3Proofs(_Hashed(self._hashes, now), iterations, salt, self._zone, _Rounds(iterations))
+        try:
+            nodata = proofs.nodata(name, rtype).proof is Proof.PROVEN
+            if not nodata and proofs.nxdomain(name).proof is not Proof.PROVEN:
+                return None
+            match = proofs.match(name)
+            if match is not None:
+                return False, [match]
+            encloser = proofs.encloser(name)
+            if encloser is None:
+                return None
+            wildcard = WILDCARD + encloser.name
+            last = proofs.match(wildcard) if nodata else proofs.cover(wildcard)
+        except _TooMany:
+            return None
+        return (not nodata, [encloser.match, encloser.cover, last]) if last is not None else None
