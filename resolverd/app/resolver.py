@@ -161,20 +161,22 @@ class Resolution:
         if rtype is None:
             self.delegations.forget(name)
         if self.trust is not None:
-            self.trust.keys.forget(name)
+            self.trust.forget(name)
         return self.rrsets.flush(name, rtype)
 
     def _forget(self) -> int:
         self.delegations.clear()
         self.mesh.forget_failures()
         if self.trust is not None:
-            self.trust.keys.clear()
+            self.trust.forget()
         return self.rrsets.clear()
 
     def _supersede(self, hints: Hints | None = None, options: Options | None = None) -> None:
         """What is in flight goes on over caches of its own, and no reply to what was asked before is kept."""
         self.packets.flush()
         sizes = _Sizes.of(self._settings)
+        if self.trust is not None:
+            self.trust.supersede()
         self._caches = self._caches.succeed(sizes.rrsets, sizes.delegations, self._settings.cache.serve_stale)
         self._iterator = self._iterator.succeed(self._caches, _validators(self.trust), hints, self.upstreams, options)
         self.mesh.supersede(self._iterator, self._caches)
@@ -230,6 +232,7 @@ def _options(
         qmin_type=codes.type_from_text(wanted.qname_minimisation_type),
         random_case=wanted.case_randomisation,
         dnssec=wanted.dnssec,
+        aggressive_nsec=wanted.aggressive_nsec,
         priming=wanted.priming,
         harden_glue=wanted.harden_glue,
         edns_size=wanted.edns_size,

@@ -12,7 +12,6 @@ _NOT_YET = {
     "resolver.prefetch_server_addresses": "prefetching",
     "resolver.key_tag_signalling": "DNSSEC validation",
     "resolver.sentinel": "DNSSEC validation",
-    "resolver.aggressive_nsec": "DNSSEC validation",
     "resolver.rfc5011": "DNSSEC validation",
     "cache.persist": "a cache kept across restarts",
 }

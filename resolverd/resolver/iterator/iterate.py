@@ -197,6 +197,8 @@ class Iterator:
                 found = None
             if outermost and budget.bypass_cache(expiring=lookup.is_expiring(found)):
                 found = None
+            elif outermost and found is None:
+                found = self._denied(budget, name, rtype)
             source: Source | None = None
             known: Response | Bogus
             if found is not None:
@@ -226,6 +228,13 @@ class Iterator:
         shown = self._options.redactor.text(name)
         return replace(servfail(codes.EDE_OTHER, f"aliases without end at {shown}"), answer=each_once(lookup.chain_of(aliases)))
 
+    def _denied(self, budget: QueryBudget, name: Name, rtype: int) -> Negative | None:
+        """What validated denials of other names say of this one (RFC 8198)."""
+        if self._validator is None or not (budget.validate and self._options.aggressive_nsec):
+            return None
+        # A listing would stay unseen for as long as some name beside it was denied.
+        return None if self._options.is_list_name(name) else self._validator.denied(name, rtype, budget.now)
+
     def _validated(
         self,
         validator: Validation,
@@ -241,7 +250,7 @@ class Iterator:
         for left in reversed(range(bounds.MAX_BOGUS_ANSWERS)):
             if isinstance(known, Unusable | Referral):
                 break
-            if known.hit is not None and lookup.security_of(known) is not Security.UNKNOWN:
+            if lookup.security_of(known) is not Security.UNKNOWN:
                 return known
             judged = yield from validator.validate(budget, known, path)
             if not isinstance(judged, Bogus):

@@ -48,7 +48,7 @@ class TtlBounds(NamedTuple):
 class Options(NamedTuple):
     """How to iterate. `priming`: nobody is believed who leads on from the hints, or whose answer looks like that of somebody on
     the way, before the root's servers have said who they are (`rootcheck`). `harden_glue`: a server gives addresses of names
-    in its own zone only. `list_zones`: DNS lists, whose names are never minimised. `redactor`: knows the names that carry
+    in its own zone only. `aggressive_nsec`: denials are made from others (RFC 8198), but not of lists' names. `list_zones`: DNS lists, whose names are never minimised. `redactor`: knows the names that carry
     a key, which no forwarder and no registry may see. `do_not_query`: addresses never asked, except those in `exempt`, which
     the configuration names.
     """
@@ -59,6 +59,7 @@ class Options(NamedTuple):
     qmin_type: int = codes.A
     random_case: bool = True
     dnssec: bool = True
+    aggressive_nsec: bool = True
     priming: bool = False
     harden_glue: bool = True
     edns_size: int = bounds.MAX_UDP_SIZE

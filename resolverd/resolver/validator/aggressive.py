@@ -30,7 +30,7 @@ _NOT_SYNTHESISED: Final = frozenset({codes.ANY, codes.RRSIG, codes.NSEC, codes.N
 
 
 class SynthesisedDenial(Value, frozen=True):
-    """`nxdomain`: there is no such name, else no such type. The TTLs are what is left of them, `soa`'s the denial's."""
+    """`nxdomain`: there is no such name, else no such type. TTLs are what is left of them; `soa`'s is the denial's."""
 
     nxdomain: bool
     soa: RRset
@@ -97,6 +97,14 @@ class DenialCache:
         for zone in [each for each in self._zones if each == nearest or is_subdomain(each, name)]:
             self._size -= self._zones.pop(zone).size
 
+    def succeed(self) -> "DenialCache":
+        """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
+        other = DenialCache(self._limit)
+        other._size, other._zones = self._size, self._zones
+        self._size, self._zones = 0, OrderedDict()
+        self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
+        return other
+
     def clear(self) -> None:
         """Forget everything."""
         self._zones.clear()
@@ -144,7 +152,7 @@ class _Zone:
         self._zone = zone
         self._soa: RRset | None = None
         self._soa_expires = 0.0
-        self._minimum = 0
+        self._ttl = 0
         self._names: Gaps[tuple[bytes, ...], NsecRecord] = Gaps()
         self._hashes: Gaps[bytes, Nsec3Record] = Gaps()
         self._parameters = 0, b""
@@ -161,20 +169,21 @@ class _Zone:
         if soa.owner != self._zone:
             return
         try:
-            self._minimum = rdata.soa(soa.rdatas[0]).minimum
+            minimum = rdata.soa(soa.rdatas[0]).minimum
         except ValueError:
             return
         self._soa = soa
         self._soa_expires = now + soa.ttl
+        self._ttl = min(soa.ttl, minimum)
 
     def learn(self, rrset: RRset, now: float) -> None:
-        # RFC 9077 §3: no denial lives longer than the SOA says that one does.
-        expires = now + min(rrset.ttl, self._minimum)
+        # RFC 9077 §3: no denial counts for longer than the SOA beside it says that one does.
+        expires = now + min(rrset.ttl, self._ttl)
         size = _RECORD + weight.rrset(rrset)
         if rrset.rtype == codes.NSEC:
             record = nsec_record(rrset, self._zone)
             if record is not None:
-                self._names.put(record.key, record.next_key, record, expires, size)
+                self._names.put(record.key, record.next_key, record, now, expires, size)
         elif rrset.rtype == codes.NSEC3 and len(rrset.rdatas) == 1:
             for data in parsed(rrset, self._zone):
                 # Under Opt-Out a gap may hold delegations (RFC 8198 §5.2).
@@ -183,7 +192,7 @@ class _Zone:
                     if self._parameters != (data.iterations, data.salt):
                         self._parameters = data.iterations, data.salt
                         self._hashes = Gaps()
-                    self._hashes.put(hashed.owner, data.next_hash, hashed, expires, size)
+                    self._hashes.put(hashed.owner, data.next_hash, hashed, now, expires, size)
 
     def shrink(self, size: int) -> None:
         """Forget until it takes no more than so many octets."""
@@ -197,18 +206,15 @@ class _Zone:
         if found is None:
             return None
         nxdomain, records = found
-        ends = [
-            self._names.expires(each.key) if isinstance(each, NsecRecord) else self._hashes.expires(each.owner)
-            for each in records
-        ]
-        left = int(min(self._soa_expires, *ends) - now)
-        if left <= 0:
+        left, proofs = self._soa_expires - now, []
+        for record in records:
+            life = self._names.life(record.key) if isinstance(record, NsecRecord) else self._hashes.life(record.owner)
+            left = min(left, life[1] - now)
+            ttl = max(0, record.rrset.ttl - int(now - life[0]))
+            proofs.append(replace(record.rrset, ttl=ttl, security=Security.SECURE))
+        if left < 1:
             return None
-        soa, *proofs = (
-            replace(rrset, ttl=min(left, rrset.ttl), security=Security.SECURE)
-            for rrset in each_once((self._soa, *(each.rrset for each in records)))
-        )
-        return SynthesisedDenial(nxdomain, soa, tuple(proofs))
+        return SynthesisedDenial(nxdomain, replace(self._soa, ttl=int(left), security=Security.SECURE), each_once(proofs))
 
     def _by_name(self, name: Name, rtype: int, now: float) -> tuple[bool, list[NsecRecord]] | None:
         first = self._names.find(name_key(name), now)

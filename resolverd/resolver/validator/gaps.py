@@ -12,6 +12,7 @@ class _Gap(NamedTuple, Generic[_Key, _Record]):
 
     end: _Key
     record: _Record
+    learnt: float
     expires: float
     size: int
 
@@ -34,8 +35,8 @@ class Gaps(Generic[_Key, _Record]):
     def __len__(self) -> int:
         return len(self._gaps)
 
-    def put(self, key: _Key, end: _Key, record: _Record, expires: float, size: int) -> None:
-        """Learn a record, in place of all that it contradicts. `expires`: monotonic seconds."""
+    def put(self, key: _Key, end: _Key, record: _Record, learnt: float, expires: float, size: int) -> None:
+        """Learn a record, in place of all that it contradicts. Times in monotonic seconds."""
         before = self._at_or_before(key)
         if before is not None and (before == key or _lies_within(key, before, self._gaps[before].end)):
             self._drop(before)
@@ -45,7 +46,7 @@ class Gaps(Generic[_Key, _Record]):
                 break
             self._drop(after)
         insort(self._order, key)
-        self._gaps[key] = _Gap(end, record, expires, size)
+        self._gaps[key] = _Gap(end, record, learnt, expires, size)
         self.size += size
 
     def find(self, key: _Key, now: float) -> _Record | None:
@@ -59,9 +60,10 @@ class Gaps(Generic[_Key, _Record]):
             return None
         return gap.record if at == key or _lies_within(key, at, gap.end) else None
 
-    def expires(self, key: _Key) -> float:
-        """Until when the record that begins there lives. Raises KeyError."""
-        return self._gaps[key].expires
+    def life(self, key: _Key) -> tuple[float, float]:
+        """When the record that begins there was learnt, and until when it counts. Raises KeyError."""
+        gap = self._gaps[key]
+        return gap.learnt, gap.expires
 
     def drop_oldest(self) -> None:
         """Forget what was learnt first."""

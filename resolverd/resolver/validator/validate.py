@@ -16,7 +16,7 @@ from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZon
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.values import replace
 from resolverd.wire import codes
-from resolverd.wire.names import Name, parent, to_text
+from resolverd.wire.names import ROOT, Name, parent, to_text
 from resolverd.wire.rrset import RRset, Security, Trust, each_once
 
 
@@ -26,6 +26,8 @@ class Validator:
     def __init__(self, trust: TrustState, caches: Caches, fetch: Fetch, island: Callable[[Name], Name | None]):
         """`island` as `Chain` has it."""
         self._trust = trust
+        self._denials = trust.denials
+        self._island = island
         self._rrsets = caches.rrsets
         self._chain = Chain(trust, caches, fetch, island)
 
@@ -51,6 +53,17 @@ class Validator:
         if proofs:
             ttl = min(each.ttl for each in proofs)
             self._rrsets.put_negative(cut, codes.DS, ttl, tuple(proofs), Trust.REFERRAL, now)
+
+    def denied(self, name: Name, rtype: int, now: float) -> Negative | None:
+        """What validated denials say of a name (lower case) that nobody has asked for yet (RFC 8198)."""
+        if self._trust.negative_anchor(name) is not None:
+            return None
+        found = self._denials.find(name, rtype, now, self._island(name) or ROOT)
+        if found is None:
+            return None
+        return Negative(
+            (), name, rtype, found.nxdomain, found.soa, found.proofs, trust=Trust.VALIDATED, security=Security.SECURE
+        )  # fmt: skip
 
     def _validate(self, budget: QueryBudget, response: Conclusion, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
         proofs = response.authority if isinstance(response, (Positive, Cname)) else ()
@@ -145,6 +158,8 @@ class Validator:
             # RFC 9077: nor does a denial outlive its proof.
             soa = replace(soa, ttl=min(verified.ttl, ttl), security=Security.SECURE)
         security = Security.SECURE if proof is Proof.PROVEN else Security.INSECURE
+        if security is Security.SECURE:
+            self._denials.learn(zone.zone, proofs, soa, budget.now)
         return replace(response, nxdomain=nxdomain, soa=soa, proofs=proofs, security=security)
 
 

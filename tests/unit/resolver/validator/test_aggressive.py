@@ -125,6 +125,7 @@ def test_denials(known: str, name: str, qtype: int, expected: Says | None, proof
 
 def test_they_live_no_longer_than_the_soa_says_or_any_of_their_records() -> None:
     name = from_text("c.example")
+    # RFC 9077 §3.1: the lesser of the SOA's TTL and its MINIMUM, here 900
     for soa_ttl, ttls, lives in ((3600, (3600, 3600), 900), (100, (3600, 3600), 100), (3600, (3600, 50), 50), (3600, (0, 50), 0)):
         cache = DenialCache()
         records = [replace(each, ttl=ttl) for each, ttl in zip(of("@ b"), ttls, strict=True)]
@@ -132,10 +133,20 @@ def test_they_live_no_longer_than_the_soa_says_or_any_of_their_records() -> None
         found = cache.find(name, codes.A, 1000.0)
         assert (found.soa.ttl if found is not None else 0) == lives
         if found is not None:
-            assert {each.ttl for each in found.proofs} == {lives}
+            # As in an answer that a server gives, the proofs have TTLs of their own.
+            assert sorted(each.ttl for each in found.proofs) == sorted(ttls)
         later = cache.find(name, codes.A, 1000.0 + lives / 2)
         assert (later.soa.ttl if later is not None else 0) == lives // 2
         assert cache.find(name, codes.A, 1000.0 + lives) is None
+
+
+def test_an_soa_that_is_learnt_later_prolongs_nothing() -> None:
+    cache = DenialCache()
+    cache.learn(ZONE, of("@ b"), replace(SOA, ttl=100), 0.0)
+    cache.learn(ZONE, of("d"), SOA, 90.0)
+    assert cache.find(from_text("c.example"), codes.A, 99.0).soa.ttl == 1  # type: ignore[union-attr]
+    assert cache.find(from_text("c.example"), codes.A, 100.0) is None
+    assert cache.find(from_text("d.example"), codes.DS, 100.0) is not None
 
 
 def test_without_its_soa_nothing_is_denied() -> None:
