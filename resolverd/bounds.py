@@ -104,12 +104,12 @@ MAX_NSEC3_ITERATIONS: Final = 150
 """Additional iterations of a zone's NSEC3 hash; with more it counts as insecure (RFC 9276 §3.2, CVE-2023-50868)."""
 MAX_NSEC3_RECORDS: Final = 10
 """NSEC3 records of one message that are looked at; a denial takes three (CVE-2023-50868)."""
-DENIALS_OCTETS: Final = 8 << 20
-"""Memory of the records that make denials of names never asked for: a stranger has any number of zones (CacheFlush)."""
-DENIALS_ZONE_OCTETS: Final = 2 << 20
+AGGRESSIVE_OCTETS: Final = 8 << 20
+"""Memory of the records that answer for names never asked for: a stranger has any number of zones (CacheFlush)."""
+AGGRESSIVE_ZONE_OCTETS: Final = 2 << 20
 """Of that, for one zone, whose records are a stranger's choice as well; the root's all take 1.6 MB (CacheFlush)."""
-DENIAL_ROUNDS: Final = 500
-"""Rounds of SHA-1 spent on finding one such denial; names have up to 127 labels, of which each is hashed (CVE-2023-50868)."""
+AGGRESSIVE_ROUNDS: Final = 500
+"""Rounds of SHA-1 spent on finding one such answer; names have up to 127 labels, of which each is hashed (CVE-2023-50868)."""
 
 MAX_PROOFS: Final = 12
 """NSEC and NSEC3 RRsets of one message whose signatures are looked at (KeyTrap, CVE-2023-50868)."""

@@ -198,7 +198,7 @@ class Iterator:
             if outermost and budget.bypass_cache(expiring=lookup.is_expiring(found)):
                 found = None
             elif outermost and found is None:
-                found = self._denied(budget, name, rtype)
+                found = self._synthesised(budget, name, rtype)
             source: Source | None = None
             known: Response | Bogus
             if found is not None:
@@ -228,12 +228,12 @@ class Iterator:
         shown = self._options.redactor.text(name)
         return replace(servfail(codes.EDE_OTHER, f"aliases without end at {shown}"), answer=each_once(lookup.chain_of(aliases)))
 
-    def _denied(self, budget: QueryBudget, name: Name, rtype: int) -> Negative | None:
-        """What validated denials of other names say of this one (RFC 8198)."""
+    def _synthesised(self, budget: QueryBudget, name: Name, rtype: int) -> Conclusion | None:
+        """What is validated of other names and says what there is of this one (RFC 8198)."""
         if self._validator is None or not (budget.validate and self._options.aggressive_nsec):
             return None
-        # A listing would stay unseen for as long as some name beside it was denied.
-        return None if self._options.is_list_name(name) else self._validator.denied(name, rtype, budget.now)
+        # A listing would stay unseen for as long as a name beside it counts as denied.
+        return None if self._options.is_list_name(name) else self._validator.synthesised(name, rtype, budget.now)
 
     def _validated(
         self,

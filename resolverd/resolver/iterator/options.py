@@ -46,11 +46,11 @@ class TtlBounds(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to iterate. `priming`: nobody is believed who leads on from the hints, or whose answer looks like that of somebody on
-    the way, before the root's servers have said who they are (`rootcheck`). `harden_glue`: a server gives addresses of names
-    in its own zone only. `aggressive_nsec`: denials are made from others (RFC 8198), but not of lists' names. `list_zones`: DNS lists, whose names are never minimised. `redactor`: knows the names that carry
-    a key, which no forwarder and no registry may see. `do_not_query`: addresses never asked, except those in `exempt`, which
-    the configuration names.
+    """How to iterate. `aggressive_nsec`: answers are made from validated ones (RFC 8198), but not for lists' names. `priming`:
+    nobody is believed who leads on from the hints, or whose answer looks like that of somebody on the way, before the root's
+    servers have said who they are (`rootcheck`). `harden_glue`: a server gives addresses of names in its own zone only.
+    `list_zones`: DNS lists, whose names are never minimised. `redactor`: knows the names that carry a key, which no forwarder
+    and no registry may see. `do_not_query`: addresses never asked, except those in `exempt`, which the configuration names.
     """
 
     ipv4: bool = True

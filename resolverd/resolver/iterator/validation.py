@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.iterator.budget import QueryBudget
-from resolverd.resolver.iterator.response import Conclusion, Negative, Referral, Response
+from resolverd.resolver.iterator.response import Conclusion, Referral, Response
 from resolverd.values import Value
 from resolverd.wire.ask import Server
 from resolverd.wire.names import Name
@@ -43,8 +43,8 @@ class Validation(Protocol):
         """The response with the security of its parts, and their TTLs within what their signatures allow; or why it is bogus."""
         ...
 
-    def denied(self, name: Name, rtype: int, now: float) -> Negative | None:
-        """What validated denials say of a name that nobody has asked for yet (RFC 8198)."""
+    def synthesised(self, name: Name, rtype: int, now: float) -> Conclusion | None:
+        """What is validated of other names and says what there is of this one (RFC 8198)."""
         ...
 
     def learn_referral(self, referral: Referral, now: float, lease: float) -> None:

@@ -1,13 +1,14 @@
-"""Denials made from those that are known: validated NSEC and NSEC3 records deny more names than they were asked for (RFC 8198).
+"""Answers made from what is known: validated NSEC and NSEC3 records deny more names than they were asked for (RFC 8198).
 
 Kept by zone and in the zone's order, so that whatever denies a name is found beside where the name would stand. What comes of
 it is decided by the same rules as a server's denial (`nsec`, `nsec3`). The denial of a name so answers for all names below it
-as well (RFC 8020): the same records cover them. No answer is made from a wildcard.
+as well (RFC 8020): the same records cover them. And where a wildcard is known, it answers for names that are proven not to
+exist (RFC 8198 §5.3).
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
@@ -18,11 +19,13 @@ from resolverd.resolver.validator.proof import Proof
 from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.canonical import name_key
-from resolverd.wire.names import ROOT, WILDCARD, Name, ancestors, is_subdomain, parent
+from resolverd.wire.names import ROOT, WILDCARD, Name, ancestors, is_subdomain, label_count, parent, suffix
 from resolverd.wire.rrset import RRset, Security, each_once
 
 _RECORD: Final = 700
 """Octets that a record costs beside its RRset: parsed, with its sort keys and its place."""
+_WILDCARD: Final = 300
+"""Octets that a wildcard's RRset costs beside itself."""
 _ZONE: Final = 1500
 """Octets that a zone costs beside its records."""
 _NOT_SYNTHESISED: Final = frozenset({codes.ANY, codes.RRSIG, codes.NSEC, codes.NSEC3})
@@ -37,10 +40,20 @@ class SynthesisedDenial(Value, frozen=True):
     proofs: tuple[RRset, ...]
 
 
-class DenialCache:
-    """Validated denials by zone; bounded in octets, least recently used zones out."""
+class SynthesisedAnswer(Value, frozen=True):
+    """A wildcard's RRset for the name asked for: of the type asked for, or a CNAME. `proofs`: that the name does not exist."""
 
-    def __init__(self, size: int = bounds.DENIALS_OCTETS):
+    rrset: RRset
+    proofs: tuple[RRset, ...]
+
+
+Synthesised: TypeAlias = SynthesisedDenial | SynthesisedAnswer
+
+
+class AggressiveCache:
+    """Validated denials and wildcards by zone; bounded in octets, least recently used zones out."""
+
+    def __init__(self, size: int = bounds.AGGRESSIVE_OCTETS):
         self._limit = size
         self._size = 0
         self._zones: OrderedDict[Name, _Zone] = OrderedDict()
@@ -55,7 +68,7 @@ class DenialCache:
 
         TTLs are those that their signatures allow. Without `soa` it counts where the zone's is known. `now`: monotonic seconds.
         """
-        known = self._zones.pop(zone, None)
+        known = self._zones.get(zone)
         if known is None:
             if soa is None:
                 return
@@ -66,18 +79,33 @@ class DenialCache:
             known.learn_soa(soa, now)
         for rrset in proofs:
             known.learn(rrset, now)
-        known.shrink(min(bounds.DENIALS_ZONE_OCTETS, self._limit))
+        self._keep(zone, known)
+
+    def learn_wildcard(self, zone: Name, encloser: Name, rrset: RRset, now: float) -> None:
+        """Remember an RRset verified as expanded from the wildcard below `encloser`, if anything is known of its zone."""
+        known = self._zones.get(zone)
+        if known is not None:
+            self._size -= known.size
+            known.learn_wildcard(encloser, rrset, now)
+            self._keep(zone, known)
+
+    def _keep(self, zone: Name, known: "_Zone") -> None:
+        """Within the bounds; its size is not counted yet."""
+        known.shrink(min(bounds.AGGRESSIVE_ZONE_OCTETS, self._limit))
         if known.is_empty:
+            self._zones.pop(zone, None)
             return
         self._zones[zone] = known
+        self._zones.move_to_end(zone)
         self._size += known.size
         while self._size > self._limit:
             self._size -= self._zones.popitem(last=False)[1].size
 
-    def find(self, name: Name, rtype: int, now: float, top: Name = ROOT) -> SynthesisedDenial | None:
-        """A denial of that type or of the whole name (lower case), if what is known proves one; `now`: monotonic seconds.
+    def find(self, name: Name, rtype: int, now: float, top: Name = ROOT) -> Synthesised | None:
+        """A denial of that type or of the whole name (lower case), or a wildcard's answer, if what is known proves it.
 
-        `top`: only a zone at or below it may deny: who answers below a forward zone may know names that the internet doesn't.
+        `now`: monotonic seconds. `top`: only a zone at or below it may answer: who is asked below a forward zone may know names
+        that the internet doesn't.
         """
         if not self._zones or rtype in _NOT_SYNTHESISED:
             return None
@@ -97,9 +125,9 @@ class DenialCache:
         for zone in [each for each in self._zones if each == nearest or is_subdomain(each, name)]:
             self._size -= self._zones.pop(zone).size
 
-    def succeed(self) -> "DenialCache":
+    def succeed(self) -> "AggressiveCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
-        other = DenialCache(self._limit)
+        other = AggressiveCache(self._limit)
         other._size, other._zones = self._size, self._zones
         self._size, self._zones = 0, OrderedDict()
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
@@ -119,7 +147,7 @@ class _Rounds:
     """What looking for one denial may cost: there may be none, and the name and the parameters are strangers' choice."""
 
     def __init__(self, iterations: int):
-        self._left = bounds.DENIAL_ROUNDS
+        self._left = bounds.AGGRESSIVE_ROUNDS
         self._each = iterations + 1
 
     def charge_hashes(self, count: int) -> None:
@@ -156,14 +184,16 @@ class _Zone:
         self._names: Gaps[tuple[bytes, ...], NsecRecord] = Gaps()
         self._hashes: Gaps[bytes, Nsec3Record] = Gaps()
         self._parameters = 0, b""
+        self._wildcards: OrderedDict[tuple[Name, int], tuple[RRset, float]] = OrderedDict()
+        self._wildcards_size = 0
 
     @property
     def size(self) -> int:
-        return _ZONE + self._names.size + self._hashes.size
+        return _ZONE + self._names.size + self._hashes.size + self._wildcards_size
 
     @property
     def is_empty(self) -> bool:
-        return not self._names and not self._hashes
+        return not (self._names or self._hashes)
 
     def learn_soa(self, soa: RRset, now: float) -> None:
         if soa.owner != self._zone:
@@ -196,10 +226,65 @@ class _Zone:
 
     def shrink(self, size: int) -> None:
         """Forget until it takes no more than so many octets."""
+        while self.size > size and self._wildcards_size > size // 2:
+            self._drop_wildcard(next(iter(self._wildcards)))
         while self.size > size and not self.is_empty:
             (self._names or self._hashes).drop_oldest()
 
-    def find(self, name: Name, rtype: int, now: float) -> SynthesisedDenial | None:
+    def learn_wildcard(self, encloser: Name, rrset: RRset, now: float) -> None:
+        if is_subdomain(encloser, self._zone):
+            key = encloser, rrset.rtype
+            if key in self._wildcards:
+                self._drop_wildcard(key)
+            self._wildcards[key] = rrset, now + rrset.ttl
+            self._wildcards_size += _WILDCARD + weight.rrset(rrset)
+
+    def _drop_wildcard(self, key: tuple[Name, int]) -> None:
+        self._wildcards_size -= _WILDCARD + weight.rrset(self._wildcards.pop(key)[0])
+
+    def find(self, name: Name, rtype: int, now: float) -> Synthesised | None:
+        return self._denial(name, rtype, now) or self._answer(name, rtype, now)
+
+    def _answer(self, name: Name, rtype: int, now: float) -> SynthesisedAnswer | None:
+        if not self._wildcards:
+            return None
+        for above in ancestors(name)[1:]:
+            for kind in (rtype, codes.CNAME):
+                known = self._wildcards.get((above, kind))
+                if known is not None and now < known[1] and (record := self._no_closer(name, above, now)) is not None:
+                    proof, left = self._aged(record, now)
+                    ttl = int(min(known[1] - now, left))
+                    return SynthesisedAnswer(replace(known[0], owner=name, ttl=ttl), (proof,)) if ttl > 0 else None
+            if above == self._zone:
+                break
+        return None
+
+    def _no_closer(self, name: Name, encloser: Name, now: float) -> NsecRecord | Nsec3Record | None:
+        """What proves that the wildcard below `encloser` answers for the name."""
+        named = self._names.find(name_key(name), now)
+        if named is not None and NsecProofs([named]).wildcard(name, encloser).proof is Proof.PROVEN:
+            return named
+        proofs = self._hashed_proofs(now)
+        if proofs is not None:
+            try:
+                return proofs.cover(suffix(name, label_count(encloser) + 1))
+            except _TooMany:
+                pass
+        return None
+
+    def _hashed_proofs(self, now: float) -> Nsec3Proofs | None:
+        if not self._hashes:
+            return None
+        iterations, salt = self._parameters
+        return Nsec3Proofs(_Hashed(self._hashes, now), iterations, salt, self._zone, _Rounds(iterations))
+
+    def _aged(self, record: NsecRecord | Nsec3Record, now: float) -> tuple[RRset, float]:
+        """Its RRset with what is left of its TTL, and for how many seconds it still counts."""
+        learnt, expires = self._names.life(record.key) if isinstance(record, NsecRecord) else self._hashes.life(record.owner)
+        ttl = max(0, record.rrset.ttl - int(now - learnt))
+        return replace(record.rrset, ttl=ttl, security=Security.SECURE), expires - now
+
+    def _denial(self, name: Name, rtype: int, now: float) -> SynthesisedDenial | None:
         if self._soa is None or now >= self._soa_expires:
             return None
         found = self._by_name(name, rtype, now) or self._by_hash(name, rtype, now)
@@ -208,10 +293,9 @@ class _Zone:
         nxdomain, records = found
         left, proofs = self._soa_expires - now, []
         for record in records:
-            life = self._names.life(record.key) if isinstance(record, NsecRecord) else self._hashes.life(record.owner)
-            left = min(left, life[1] - now)
-            ttl = max(0, record.rrset.ttl - int(now - life[0]))
-            proofs.append(replace(record.rrset, ttl=ttl, security=Security.SECURE))
+            proof, counts = self._aged(record, now)
+            left = min(left, counts)
+            proofs.append(proof)
         if left < 1:
             return None
         return SynthesisedDenial(nxdomain, replace(self._soa, ttl=int(left), security=Security.SECURE), each_once(proofs))
@@ -232,10 +316,9 @@ class _Zone:
         return (True, records) if proofs.nxdomain(name).proof is Proof.PROVEN else None
 
     def _by_hash(self, name: Name, rtype: int, now: float) -> tuple[bool, list[Nsec3Record]] | None:
-        if not self._hashes:
+        proofs = self._hashed_proofs(now)
+        if proofs is None:
             return None
-        iterations, salt = self._parameters
-        proofs = Nsec3Proofs(_Hashed(self._hashes, now), iterations, salt, self._zone, _Rounds(iterations))
         try:
             nodata = proofs.nodata(name, rtype).proof is Proof.PROVEN
             if not nodata and proofs.nxdomain(name).proof is not Proof.PROVEN:

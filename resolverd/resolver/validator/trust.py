@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from resolverd.resolver.validator.aggressive import DenialCache
+from resolverd.resolver.validator.aggressive import AggressiveCache
 from resolverd.resolver.validator.algorithms import Policy
 from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.keys import KeyCache
@@ -26,7 +26,7 @@ class TrustState:
         self.policy = policy
         self.negative = dict(negative or {})
         self.keys = KeyCache()
-        self.denials = DenialCache()
+        self.aggressive = AggressiveCache()
 
     def anew(self) -> "TrustState":
         """The same trust, with nothing learnt of any zone."""
@@ -34,16 +34,16 @@ class TrustState:
 
     def supersede(self) -> None:
         """What is in flight learns denials for itself alone from now on: they may be outdated by what has changed meanwhile."""
-        self.denials = self.denials.succeed()
+        self.aggressive = self.aggressive.succeed()
 
     def forget(self, name: Name | None = None) -> None:
         """Forget what was learnt of the zones that a name is in or above; of all if it is None."""
         if name is None:
             self.keys.clear()
-            self.denials.clear()
+            self.aggressive.clear()
         else:
             self.keys.forget(name)
-            self.denials.flush(name)
+            self.aggressive.flush(name)
 
     def negative_anchor(self, name: Name) -> Name | None:
         """The closest negative trust anchor at or above a name, where it is not above a trust anchor that is closer."""

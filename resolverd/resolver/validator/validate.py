@@ -10,13 +10,14 @@ from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Po
 from resolverd.resolver.iterator.validation import Bogus, Fetch, Path
 from resolverd.resolver.iterator.work import TooMuch
 from resolverd.resolver.validator import denial
+from resolverd.resolver.validator.aggressive import SynthesisedDenial
 from resolverd.resolver.validator.chain import Chain, signers
 from resolverd.resolver.validator.denial import Proof
 from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.values import replace
-from resolverd.wire import codes
-from resolverd.wire.names import ROOT, Name, parent, to_text
+from resolverd.wire import codes, rdata
+from resolverd.wire.names import ROOT, Name, lower, parent, to_text
 from resolverd.wire.rrset import RRset, Security, Trust, each_once
 
 
@@ -26,7 +27,7 @@ class Validator:
     def __init__(self, trust: TrustState, caches: Caches, fetch: Fetch, island: Callable[[Name], Name | None]):
         """`island` as `Chain` has it."""
         self._trust = trust
-        self._denials = trust.denials
+        self._aggressive = trust.aggressive
         self._island = island
         self._rrsets = caches.rrsets
         self._chain = Chain(trust, caches, fetch, island)
@@ -54,16 +55,21 @@ class Validator:
             ttl = min(each.ttl for each in proofs)
             self._rrsets.put_negative(cut, codes.DS, ttl, tuple(proofs), Trust.REFERRAL, now)
 
-    def denied(self, name: Name, rtype: int, now: float) -> Negative | None:
-        """What validated denials say of a name (lower case) that nobody has asked for yet (RFC 8198)."""
+    def synthesised(self, name: Name, rtype: int, now: float) -> Conclusion | None:
+        """What is validated of other names and says what there is of this one (lower case) (RFC 8198)."""
         if self._trust.negative_anchor(name) is not None:
             return None
-        found = self._denials.find(name, rtype, now, self._island(name) or ROOT)
+        found = self._aggressive.find(name, rtype, now, self._island(name) or ROOT)
         if found is None:
             return None
-        return Negative(
-            (), name, rtype, found.nxdomain, found.soa, found.proofs, trust=Trust.VALIDATED, security=Security.SECURE
-        )  # fmt: skip
+        if isinstance(found, SynthesisedDenial):
+            return Negative(
+                (), name, rtype, found.nxdomain, found.soa, found.proofs, trust=Trust.VALIDATED, security=Security.SECURE
+            )
+        if found.rrset.rtype == rtype:
+            return Positive((found.rrset,), found.proofs, trust=Trust.VALIDATED)
+        target = lower(rdata.target(codes.CNAME, found.rrset.rdatas[0]))
+        return Cname((found.rrset,), target, found.proofs, trust=Trust.VALIDATED)
 
     def _validate(self, budget: QueryBudget, response: Conclusion, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
         proofs = response.authority if isinstance(response, (Positive, Cname)) else ()
@@ -115,8 +121,11 @@ class Validator:
         if proof is Proof.MISSING:
             return fault or Bogus(codes.EDE_NSEC_MISSING, f"{what} is from a wildcard, but {why}")
         security = Security.SECURE if proof is Proof.PROVEN else Security.INSECURE
-        ttl = min(verified.ttl, *(each.ttl for each in proofs))
-        return replace(rrset, ttl=ttl, security=security), proofs
+        rrset = replace(rrset, ttl=min(verified.ttl, *(each.ttl for each in proofs)), security=security)
+        if security is Security.SECURE:
+            self._aggressive.learn_wildcard(zone.zone, verified.wildcard, rrset, budget.now)
+            self._aggressive.learn(zone.zone, proofs, None, budget.now)
+        return rrset, proofs
 
     def _negative(self, budget: QueryBudget, response: Negative, path: Path) -> Generator[Any, Any, Conclusion | Bogus]:
         """A denial with its security (RFC 4035 §5.4)."""
@@ -159,7 +168,7 @@ class Validator:
             soa = replace(soa, ttl=min(verified.ttl, ttl), security=Security.SECURE)
         security = Security.SECURE if proof is Proof.PROVEN else Security.INSECURE
         if security is Security.SECURE:
-            self._denials.learn(zone.zone, proofs, soa, budget.now)
+            self._aggressive.learn(zone.zone, proofs, soa, budget.now)
         return replace(response, nxdomain=nxdomain, soa=soa, proofs=proofs, security=security)
 
 
