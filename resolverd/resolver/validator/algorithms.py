@@ -5,7 +5,7 @@ What does not count makes a zone insecure, never bogus (RFC 4035 §5.2): it is a
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -68,7 +68,7 @@ def algorithm_text(number: int) -> str:
 
 def supported_algorithm(number: int, policy: Policy) -> bool:
     """Whether signatures of this algorithm count."""
-    return number in _SUPPORTED and (policy.allow_sha1 or number not in _WITH_SHA1)
+    return number in _SUPPORTED and (policy.allow_sha1 or number not in _WITH_SHA1) and _works(number)
 
 
 def supported_digest(number: int, policy: Policy) -> bool:
@@ -120,15 +120,38 @@ def load_key(key: Dnskey, policy: Policy) -> PublicKey | None:
 @lru_cache(maxsize=bounds.LOADED_KEYS)
 def _load(algorithm: int, public: bytes) -> PublicKey | None:
     try:
-        if algorithm in _RSA:
-            return PublicKey(_rsa(_RSA[algorithm], public))
-        if algorithm in _EC:
-            return PublicKey(_ecdsa(*_EC[algorithm], public))
-        if algorithm == ED25519:
-            return PublicKey(ed25519.Ed25519PublicKey.from_public_bytes(public).verify)
-        return PublicKey(ed448.Ed448PublicKey.from_public_bytes(public).verify)
+        return PublicKey(_verifier(algorithm, public))
     except (ValueError, UnsupportedAlgorithm):
         return None
+
+
+def _verifier(algorithm: int, public: bytes) -> _Verify:
+    if algorithm in _RSA:
+        return _rsa(_RSA[algorithm], public)
+    if algorithm in _EC:
+        return _ecdsa(*_EC[algorithm], public)
+    if algorithm == ED25519:
+        return ed25519.Ed25519PublicKey.from_public_bytes(public).verify
+    return ed448.Ed448PublicKey.from_public_bytes(public).verify
+
+
+@cache
+def _works(algorithm: int) -> bool:
+    """Whether the machine's OpenSSL verifies with it: systems are set up to do without SHA-1, or are built without EdDSA."""
+    if algorithm in _RSA:
+        public = b"\x03\x01\x00\x01" + b"\xff" * 256
+    elif algorithm in _EC:
+        point = ec.derive_private_key(1, _EC[algorithm][0]).public_key().public_numbers()
+        public = b"".join(number.to_bytes(_EC[algorithm][2]) for number in (point.x, point.y))
+    else:
+        public = bytes(32 if algorithm == ED25519 else 57)
+    try:
+        _verifier(algorithm, public)(b"\x01" * 256, b"")
+    except (InvalidSignature, ValueError):
+        return True
+    except UnsupportedAlgorithm:
+        return False
+    return True
 
 
 def _rsa_numbers(public: bytes) -> tuple[int, int]:

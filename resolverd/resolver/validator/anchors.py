@@ -59,14 +59,6 @@ class TrustAnchors:
             name = name[1 + name[0] :]
 
 
-def parse(text: str) -> tuple[TrustAnchors, list[str]]:
-    """The trust anchors in a file's text, and what is wrong with it; with a fault in it, none."""
-    try:
-        return TrustAnchors.parse(text), []
-    except ValueError as error:
-        return TrustAnchors(), [str(error)]
-
-
 def shipped() -> TrustAnchors:
     """The root's keys as they come with the package (IANA, https://data.iana.org/root-anchors/)."""
     return TrustAnchors.parse(resources.files("resolverd.data").joinpath("root.key").read_text("ascii"))

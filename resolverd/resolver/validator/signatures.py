@@ -74,13 +74,18 @@ _Candidate: TypeAlias = tuple[Rrsig, ZoneKey, PublicKey]
 
 def zone_keys(dnskey_rrset: RRset) -> tuple[ZoneKey, ...]:
     """Every key of a DNSKEY RRset that can be read."""
-    keys = []
+    return tuple(key for key, _ in _readable(dnskey_rrset))
+
+
+def _readable(dnskey_rrset: RRset) -> list[tuple[ZoneKey, bytes]]:
+    """The same, each with its rdata."""
+    found = []
     for rdata in dnskey_rrset.rdatas:
         try:
-            keys.append(ZoneKey(key_tag(rdata), dnskey(rdata)))
+            found.append((ZoneKey(key_tag(rdata), dnskey(rdata)), rdata))
         except (ValueError, IndexError):
             continue
-    return tuple(keys)
+    return found
 
 
 def verify(rrset: RRset, zone: Name, keys: tuple[ZoneKey, ...], wall: float, work: Work, policy: Policy) -> Verified | Unverified:
@@ -176,27 +181,33 @@ class _Verification:
         return None
 
     def _candidates(self, sig: Rrsig) -> list[tuple[ZoneKey, PublicKey]]:
-        found = []
-        fault = Unverified(codes.EDE_DNSKEY_MISSING, f"{_by(sig)}, which {to_text(self._zone)} does not have")
-        for key in self._keys:
-            if key.tag != sig.key_tag or key.key.algorithm != sig.algorithm:
-                continue
-            if not supported_algorithm(sig.algorithm, self._policy):
-                fault = Unverified(codes.EDE_UNSUPPORTED_ALGORITHM, f"{_by(sig)}, an algorithm that does not count")
-            elif not key.key.is_zone_key:
-                fault = Unverified(codes.EDE_NO_ZONE_KEY_BIT, f"{_by(sig)}, which is not meant for a zone's data")
-            elif key.key.is_revoked:
-                fault = Unverified(codes.EDE_BOGUS, f"{_by(sig)}, which is revoked")
-            elif (public := load_key(key.key, self._policy)) is None:
-                what = "too weak or too large" if is_too_weak(key.key, self._policy) else "no key"
-                fault = Unverified(codes.EDE_UNSUPPORTED_ALGORITHM, f"{_by(sig)}, which is {what}")
-            else:
+        """The keys that may have made it, in the order in which to try them."""
+        named = [key for key in self._keys if key.tag == sig.key_tag and key.key.algorithm == sig.algorithm]
+        if len(named) > 1:
+            named.sort(key=lambda each: each.key.public not in self._work.working_keys)
+        found: list[tuple[ZoneKey, PublicKey]] = []
+        for key in named:
+            if len(found) == bounds.MAX_KEYS_PER_TAG:
+                break
+            if key.key.is_zone_key and not key.key.is_revoked and (public := load_key(key.key, self._policy)) is not None:
                 found.append((key, public))
         if not found:
-            self._note(3, fault)
-        if len(found) > 1:
-            found.sort(key=lambda each: each[0].key.public not in self._work.working_keys)
-        return found[: bounds.MAX_KEYS_PER_TAG]
+            self._note(3, self._key_fault(sig, named))
+        return found
+
+    def _key_fault(self, sig: Rrsig, named: list[ZoneKey]) -> Unverified:
+        """Why none of the keys that a signature names may have made it."""
+        if not named:
+            return Unverified(codes.EDE_DNSKEY_MISSING, f"{_by(sig)}, of which {to_text(self._zone)} has none that counts")
+        key = named[-1].key
+        if not supported_algorithm(sig.algorithm, self._policy):
+            return Unverified(codes.EDE_UNSUPPORTED_ALGORITHM, f"{_by(sig)}, an algorithm that does not count")
+        if not key.is_zone_key:
+            return Unverified(codes.EDE_NO_ZONE_KEY_BIT, f"{_by(sig)}, which is not meant for a zone's data")
+        if key.is_revoked:
+            return Unverified(codes.EDE_BOGUS, f"{_by(sig)}, which is revoked")
+        what = "too weak or too large" if is_too_weak(key, self._policy) else "no key"
+        return Unverified(codes.EDE_UNSUPPORTED_ALGORITHM, f"{_by(sig)}, which is {what}")
 
     def _verified(self, sig: Rrsig) -> Verified:
         # RFC 4035 §5.3.3
@@ -244,10 +255,11 @@ def match_ds(
         return records
     if len(dnskey_rrset.rdatas) > bounds.MAX_DNSKEYS:
         return Unverified(codes.EDE_BOGUS, f"{len(dnskey_rrset.rdatas)} keys, {bounds.MAX_DNSKEYS} at most")
+    keys = _readable(dnskey_rrset)
     entries: list[ZoneKey] = []
     weak = 0
     for record in records:
-        key = _named_by(record, dnskey_rrset, zone)
+        key = _named_by(record, keys, zone)
         if key is None:
             continue
         if is_too_weak(key.key, policy):
@@ -263,24 +275,22 @@ def match_ds(
     verified = verify(dnskey_rrset, zone, tuple(entries), wall, work, policy)
     if isinstance(verified, Unverified):
         return verified
-    return Trusted(zone_keys(dnskey_rrset), verified.ttl)
+    return Trusted(tuple(key for key, _ in keys), verified.ttl)
 
 
-def _named_by(record: Ds, dnskey_rrset: RRset, zone: Name) -> ZoneKey | None:
+def _named_by(record: Ds, keys: list[tuple[ZoneKey, bytes]], zone: Name) -> ZoneKey | None:
     """The key whose digest this is, if it may sign."""
-    tried = 0
-    for rdata in dnskey_rrset.rdatas:
-        try:
-            key = dnskey(rdata)
-        except ValueError:
-            continue
-        if key.algorithm != record.algorithm or key_tag(rdata) != record.key_tag or not key.is_zone_key or key.is_revoked:
-            continue
+    alike = [
+        (each, rdata)
+        for each, rdata in keys
+        if each.tag == record.key_tag
+        and each.key.algorithm == record.algorithm
+        and each.key.is_zone_key
+        and not each.key.is_revoked
+    ]
+    for each, rdata in alike[: bounds.MAX_KEYS_PER_TAG]:
         if ds_digest(zone, rdata, record.digest_type) == record.digest:
-            return ZoneKey(record.key_tag, key)
-        tried += 1
-        if tried >= bounds.MAX_KEYS_PER_TAG:
-            break
+            return each
     return None
 
 
