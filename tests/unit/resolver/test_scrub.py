@@ -172,7 +172,7 @@ RULES = {
     "a minimised name's denial is no knowledge": Rule(
         ServerQuery._accepted,
         "if minimised and not (isinstance(response, Negative) and response.nxdomain):",
-        "if True:",
+        "if minimised:",
         "middle_name_denied",
     ),
     "large RRsets are forgotten": Rule(
