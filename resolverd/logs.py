@@ -22,7 +22,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final, TextIO, TypeAlias
 
 from resolverd import bounds
@@ -45,8 +45,6 @@ _ONE_WORD: Final = str.maketrans({" ": "_", ",": "_"})
 _QUEUE_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 _WORDLESS: Final = "wordless"
 _LAST: Final = "last"
-_FIELDS: Final = "fields"
-_CLOSED: Final = "closed"
 _PUBLIC: Final = "public"
 OPENLY: Final[Mapping[str, object]] = {_PUBLIC: True}
 """`extra` of lines in which stands nothing but the configuration."""
@@ -54,51 +52,35 @@ AUDIT: Final = "resolverd.audit"
 """The logger of changes that people make."""
 
 
-Line: TypeAlias = tuple[Mapping[str, str | int | float], Mapping[str, str]]
-"""The fields of a decision, and what stands in place of those in which strangers have written, where it is to name nobody."""
+Fields: TypeAlias = Mapping[str, str | int | float]
+"""What a decision's line says, by name."""
+Later: TypeAlias = Callable[[bool], Fields]
+"""Makes the fields of a decision when its line is written. True: the line is to name nobody, so that what strangers have written
+in words of their own has something else in its place."""
 
 
 class _Decision(logging.LogRecord):
     """A decision, whose line is made when it is written. Where in the code, thread and process it was is not asked."""
 
-    def __init__(self, name: str, later: Callable[[], Line]) -> None:
+    def __init__(self, name: str, later: Later) -> None:
         self.__dict__.update(_ANY_DECISION)
         self.name = name
         self.created = time.time()
         self.later = later
 
-    @cached_property
-    def _line(self) -> Line:
-        return self.later()
-
-    @property
-    def fields(self) -> Mapping[str, str | int | float]:
-        """Of the line."""
-        return self._line[0]
-
-    @property
-    def closed(self) -> Mapping[str, str]:
-        """In place of what strangers have written."""
-        return self._line[1]
-
 
 _ANY_DECISION: Final = logging.LogRecord("", logging.INFO, "", 0, "decision", (), None).__dict__
 
 
-def decision(
-    logger: logging.Logger, fields: Mapping[str, str | int | float], *, closed: Mapping[str, str] | None = None
-) -> None:
-    """Log one decision. Known fields: those of `_POSTGREY_ORDER`, and ``queue_id``, which stands in front.
-
-    `closed`: what stands in place of fields in which strangers have written, where the line is to name nobody.
-    """
-    decision_later(logger, lambda: (fields, closed or {}))
+def decision(logger: logging.Logger, fields: Fields) -> None:
+    """Log one decision. Known fields: those of `_POSTGREY_ORDER`, and ``queue_id``, which stands in front."""
+    decision_later(logger, lambda nameless: fields)
 
 
-def decision_later(logger: logging.Logger, line: Callable[[], Line]) -> None:
-    """The same, where the line is made when it is written: by a thread, of what changes no more. It must not raise."""
+def decision_later(logger: logging.Logger, later: Later) -> None:
+    """The same, where the fields are made when the line is written: by a thread, of what changes no more. It must not raise."""
     if logger.isEnabledFor(logging.INFO):
-        logger.handle(_Decision(logger.name, line))
+        logger.handle(_Decision(logger.name, later))
 
 
 def bug(
@@ -182,12 +164,12 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        fields: Mapping[str, Any] | None = getattr(record, _FIELDS, None)
+        fields = record.later(self._pseudonyms is not None) if isinstance(record, _Decision) else None
         message = "" if fields is not None else record.getMessage()
         if self._pseudonyms is not None and not hasattr(record, _PUBLIC):
             message = self._pseudonyms.text(message)
             if fields is not None:
-                fields = _nameless(fields, getattr(record, _CLOSED), self._pseudonyms)
+                fields = _nameless(fields, self._pseudonyms)
         if record.exc_info and (error := record.exc_info[1]) is not None:
             nameless = self._pseudonyms is not None or getattr(record, _WORDLESS, False)
             trace = _nameless_traceback(error) if nameless else self.formatException(record.exc_info)
@@ -198,28 +180,26 @@ class LineFormatter(logging.Formatter):
             return f"<{next(number for level, number in _PRIORITIES if record.levelno >= level)}>{line}"
         return line
 
-    def _classic(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any] | None) -> str:
+    def _classic(self, record: logging.LogRecord, message: str, fields: Fields | None) -> str:
         text = _FORGEABLE.sub(r"\1:", one_line(message)) if fields is None else postgrey(fields)
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
         return text if self._journal else f"{_time(record)} {self._tag} {text}"
 
-    def _logfmt(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any] | None) -> str:
+    def _logfmt(self, record: logging.LogRecord, message: str, fields: Fields | None) -> str:
         head = {} if self._journal else {"time": _time(record)}
         return logfmt({**head, "level": record.levelname.lower(), **({"message": message} if fields is None else fields)})
 
-    def _json(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any] | None) -> str:
+    def _json(self, record: logging.LogRecord, message: str, fields: Fields | None) -> str:
         head = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
         return json.dumps({**head, **({"message": message} if fields is None else fields)})
 
 
-def _nameless(fields: Mapping[str, Any], closed: Mapping[str, str], pseudonyms: Pseudonyms) -> dict[str, Any]:
+def _nameless(fields: Fields, pseudonyms: Pseudonyms) -> Fields:
     """The fields of a line that names nobody; one that nobody has thought of is hashed."""
-    shown: dict[str, Any] = {}
+    shown: dict[str, str | int | float] = {}
     for name, value in fields.items():
-        if name in closed:
-            shown[name] = pseudonyms.text(closed[name])
-        elif name in _OPEN or not isinstance(value, str) or (name == "queue_id" and _QUEUE_ID.fullmatch(value)):
+        if name in _OPEN or not isinstance(value, str) or (name == "queue_id" and _QUEUE_ID.fullmatch(value)):
             shown[name] = value
         else:
             shown[name] = pseudonyms.text(value) if name in _FREE else pseudonyms.of(value)
@@ -239,16 +219,24 @@ def _nameless_traceback(error: BaseException) -> str:
     return "\n".join(reversed(parts))
 
 
-def postgrey(fields: Mapping[str, Any]) -> str:
+def postgrey(fields: Fields) -> str:
     """Postgrey's line: ``[QUEUEID: ]action=…, reason=…, …``; empty fields are left out, ours follow in their order."""
     queue_id = str(fields.get("queue_id") or "")
     if queue_id and not _QUEUE_ID.fullmatch(queue_id):
         queue_id = re.sub(r"[^\w-]", "_", queue_id, flags=re.ASCII)[:64]
     ordered = {**{name: fields[name] for name in _POSTGREY_ORDER if name in fields}, **fields}
-    parts = [
-        f"{name}={_value(name, value)}" for name, value in ordered.items() if value not in (None, "") and name != "queue_id"
-    ]
-    return (f"{queue_id}: " if queue_id else "") + ", ".join(parts)
+    shown = {name: value for name, value in ordered.items() if value not in (None, "") and name != "queue_id"}
+    line = ", ".join([f"{name}={value}" for name, value in shown.items()])
+    if not _is_plain(line, shown):
+        line = ", ".join([f"{name}={_value(name, value)}" for name, value in shown.items()])
+    return f"{queue_id}: {line}" if queue_id else line
+
+
+def _is_plain(line: str, fields: Fields) -> bool:
+    """Whether a line of these fields has commas, blanks and ``=`` only where it separates them, or as words have them."""
+    apart = len(fields) - 1
+    blanks = apart + sum([str(fields[name]).count(" ") for name in _FREE if name in fields])
+    return line.isprintable() and line.count(",") == apart and line.count("=") == apart + 1 and line.count(" ") == blanks
 
 
 def _value(name: str, value: object) -> str:

@@ -60,7 +60,7 @@ def test_lines_keep_their_order_whenever_they_are_made(log: Log) -> None:
     log.writer.setFormatter(logs.LineFormatter("logfmt", "resolverd", journal=True))
     for number in range(0, 1000, 2):
         log.logger.info("%d", number)
-        logs.decision_later(log.logger, lambda number=number: ({"action": number + 1}, {}))
+        logs.decision_later(log.logger, lambda nameless, number=number: {"action": number + 1})
     said = [int(line.rpartition("=")[2]) for line in log.written()]
     assert said == list(range(1000))
     assert log.stream.writes < 100
@@ -96,9 +96,9 @@ def test_a_broken_pipe_loses_lines_and_nothing_else(log: Log) -> None:
 
 
 def test_a_line_that_cannot_be_made_costs_itself(log: Log) -> None:
-    logs.decision_later(log.logger, lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    logs.decision_later(log.logger, lambda nameless: 1 / 0)  # type: ignore[arg-type, return-value]
     log.writer.setFormatter(logs.LineFormatter("logfmt", "resolverd", journal=True))
-    logs.decision_later(log.logger, lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    logs.decision_later(log.logger, lambda nameless: 1 / 0)  # type: ignore[arg-type, return-value]
     log.logger.info("on")
     assert [line.split()[-1] for line in log.written()] == ["decision", "ZeroDivisionError\"", "message=on"]
 
@@ -115,7 +115,7 @@ import logging, os, sys
 from resolverd import logs
 logs.configure("info", "logfmt", "resolverd", sys.stderr)
 for number in range(500):
-    logs.decision_later(logging.getLogger("resolverd.x"), lambda number=number: ({"id": number}, {}))
+    logs.decision_later(logging.getLogger("resolverd.x"), lambda nameless, number=number: {"id": number})
 """
 
 

@@ -18,7 +18,7 @@ from resolverd.mail.findings import ANYTHING, Action, Consequence, Effect, Findi
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.pseudonyms import Pseudonyms
-from resolverd.servers.policy.server import decision_fields, nameless_reason
+from resolverd.servers.policy import log_line
 
 NEW = {
     "queue_id": "",
@@ -130,7 +130,7 @@ FORGERIES = (
     "x client_address=192.0.2.9 sender=a@forged.example",
     'x" client_address=192.0.2.9 sender="a@forged.example',
     'x", "client_address": "192.0.2.9',
-    "x\\\" client_address=192.0.2.9",
+    'x\\" client_address=192.0.2.9',
     "x,client_address=192.0.2.9",
     "xclient_address=192.0.2.9",
     "\tclient_address=192.0.2.9\u00a0",
@@ -316,15 +316,30 @@ FINDINGS = (
 )
 def test_a_decision_names_nobody(form: str, reason: str, greylist: GreylistOutcome | None, shown: str):
     verdict = Verdict("ABC", Action.ACCEPT, 8, reason, FINDINGS, None, greylist)
-    fields = decision_fields(ATTEMPT, verdict) | {"sasl_username": ATTEMPT.sasl_username, "of_tomorrow": WORDS}
-    closed = {"reason": nameless_reason(str(fields["reason"]), verdict)}
-    [line] = lines(form, key=KEY, public=PUBLIC, act=lambda logger: logs.decision(logger, fields, closed=closed))
+    more = {"sasl_username": ATTEMPT.sasl_username, "of_tomorrow": WORDS}
+
+    def later(nameless: bool) -> logs.Fields:
+        return {**log_line.fields(ATTEMPT, verdict, nameless=nameless), **more}
+
+    [line] = lines(form, key=KEY, public=PUBLIC, act=lambda logger: logs.decision_later(logger, later))
     assert not SECRET.search(line)
     found = parsed(form, line)
     assert found["reason"].strip('"').replace(": ", ": ") == (shown or reason)
     assert (found["action"], found["id"], "4F2A81" in line) == ("pass", "ABC", True)
     names = ("client_name", "client_address", "sender", "recipient", "helo_name")
     assert all(re.fullmatch(r"[0-9a-f]{16}", found[name]) for name in names)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*NEW, "note", "owner", "codes"]), st.text(st.sampled_from("ab ,=\n.ü"), max_size=5) | st.integers()
+    )
+)
+def test_a_plain_line_is_what_it_would_be_value_by_value(fields: dict[str, str | int | float]):
+    with pytest.MonkeyPatch.context() as patch:
+        said = logs.postgrey(fields)
+        patch.setattr(logs, "_is_plain", lambda line, fields: False)
+        assert said == logs.postgrey(fields)
 
 
 @pytest.mark.parametrize("form", logs.FORMATS)

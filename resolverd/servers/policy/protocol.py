@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from operator import methodcaller
-from typing import Final
 
 from resolverd import bounds
 from resolverd.mail.findings import Action, SmtpReply, Verdict
@@ -97,9 +95,6 @@ class PolicyReader:
             self._attributes[_decoded(name)] = _decoded(value)
 
 
-_attribute: Final = methodcaller("split", "=", 1)
-
-
 def whole_request(octets: bytes | bytearray) -> dict[str, str] | None:
     """The request, where these octets are one and nothing else, as Postfix writes it; None is for `PolicyReader` to look into."""
     if not 2 < len(octets) <= bounds.POLICY_LINE or octets.find(b"\n\n") != len(octets) - 2:
@@ -108,7 +103,7 @@ def whole_request(octets: bytes | bytearray) -> dict[str, str] | None:
         return None
     try:
         lines = octets[:-2].decode().split("\n")
-        attributes = dict(map(_attribute, lines))
+        attributes = dict([line.split("=", 1) for line in lines])
     except ValueError:  # no UTF-8, or a line that is no attribute
         return None
     if attributes.get("request") != "smtpd_access_policy" or "" in attributes or len(lines) > bounds.POLICY_ATTRIBUTES:

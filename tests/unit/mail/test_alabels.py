@@ -24,7 +24,7 @@ from resolverd.policy.checks.overrides import OverridesCheck
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.checks.spf import SpfOptions
 from resolverd.policy.verdict import Mode, VerdictRules, decide, verdict_header
-from resolverd.servers.policy.server import decision_fields
+from resolverd.servers.policy import log_line
 from resolverd.wire.alabels import MAX_TEXT, TooLong, a_labels, in_ascii
 from resolverd.wire.names import BadName, from_text
 from tests.work import LONG_NAMES, ORDINARY_NAME, steps_of
@@ -160,7 +160,7 @@ def test_logs_have_the_sender_as_it_came(form: str) -> None:
     logger = logging.getLogger("resolverd.test_alabels")
     logger.handlers[:], logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    logs.decision(logger, decision_fields(attempt(sender=JOSE), Verdict("REF", Action.ACCEPT, 0, "")))
+    logs.decision(logger, log_line.fields(attempt(sender=JOSE), Verdict("REF", Action.ACCEPT, 0, "")))
     line = stream.getvalue()
     assert JOSE in line if form != "json" else json.loads(line)["sender"] == JOSE
     assert CLIENT in line

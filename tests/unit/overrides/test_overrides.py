@@ -732,7 +732,7 @@ async def test_every_change_is_in_the_audit_log(caplog: pytest.LogCaptureFixture
         await first.expire()
         await first.set(NewOverride(key_of("allow", "example.com", "lists", "anna@example.org"), owner="anna"))
         await first.forget([key_of("allow", "example.com", "lists", "anna@example.org")], "eve")
-    told = [record.fields for record in caplog.records if record.name == "resolverd.audit"]
+    told = [record.later(False) for record in caplog.records if record.name == "resolverd.audit"]
     assert [(each["audit"], each["subject"], each["owner"]) for each in told] == [
         ("deny", "192.0.2.7", "root"), ("expired", "192.0.2.7", "root"), ("allow", "example.com", "anna"),
         ("forget", "example.com", "eve"),
@@ -747,7 +747,7 @@ async def test_a_ban_survives_a_restart_beside_a_denial_for_good(store: Store, c
         for temporary in (True, False):
             owner = "fail2ban" if temporary else "anna"
             await first.set(NewOverride(key_of("deny", "192.0.2.7", temporary=temporary), owner=owner))
-    told = [record.fields for record in caplog.records if record.name == "resolverd.audit"]
+    told = [record.later(False) for record in caplog.records if record.name == "resolverd.audit"]
     assert [(each["audit"], each["temporary"]) for each in told] == [("deny", "yes"), ("deny", "")]
     again, _ = book(store)
     await again.load()

@@ -21,12 +21,13 @@ from resolverd.logs import LineFormatter
 from resolverd.mail.findings import Action, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
+from resolverd.pseudonyms import Pseudonyms
 from resolverd.resolver.cache.packets import PacketCache
 from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import answering, tcp, udp
 from resolverd.servers.dns.tcp import TcpEdge
 from resolverd.servers.dns.udp import UdpEdge
-from resolverd.servers.policy import protocol
+from resolverd.servers.policy import log_line, protocol
 from resolverd.servers.policy import server as policy
 from resolverd.servers.policy.server import PolicyServer
 from resolverd.wire import codes, render
@@ -252,15 +253,15 @@ async def test_a_bug_is_dunno_for_one_mail_and_nothing_for_the_next(
     tells_once(caplog, counters, "policy")
 
 
-@pytest.mark.parametrize("name", ["decision_fields", "nameless_reason"])
+@pytest.mark.parametrize("name", ["fields", "nameless_reason"])
 async def test_a_bug_in_the_log_line_is_no_mails_loss(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line is made when it is written, by the thread that writes."""
     counters, stream = Counters(), io.StringIO()
-    monkeypatch.setattr(policy, name, once(getattr(policy, name), waits=False))
+    monkeypatch.setattr(log_line, name, once(getattr(log_line, name), waits=False))
     writer = LogWriter(stream)
-    writer.setFormatter(LineFormatter("logfmt", "resolverd"))
+    writer.setFormatter(LineFormatter("logfmt", "resolverd", pseudonyms=Pseudonyms(b"key")))
     logger = logging.getLogger(policy.__name__)
     caplog.set_level("INFO", policy.__name__)
     logger.addHandler(writer)
