@@ -135,14 +135,11 @@ class Greylister:
         keys, self._unread = self._unread, None
         if keys is None or not self._remembers:
             return False
-        now = self._clock.wall()
-        unread = [(CLIENTS, keys.client)] if self._rules.auto_allow_after else []
-        unread += [(TRIPLETS, key) for key in keys.triplets]
+        now, wanted = self._clock.wall(), self._wanted(keys)
         try:
             async with asyncio.timeout(READ_PATIENCE):
-                for table, key in unread:
-                    await self._store.get(table, key, now)
-            self._remembers = all(self._store.known(table, key, now) is not UNREAD for table, key in unread)
+                await self._store.prefetch(wanted)
+            self._remembers = all(self._store.known(table, key, now) is not UNREAD for table, key in wanted)
         except Exception:  # `consider` meets it too, and tells
             return False
         return self._remembers
@@ -174,9 +171,7 @@ class Greylister:
             self._count(outcome)
         return outcome
 
-    def _by_rules(
-        self, attempt: Attempt, suspicious: bool, verify: Callable[[], VerifiedDomains]
-    ) -> GreylistOutcome | None:
+    def _by_rules(self, attempt: Attempt, suspicious: bool, verify: Callable[[], VerifiedDomains]) -> GreylistOutcome | None:
         """The outcome where it does not depend on what is remembered."""
         rules = self._rules
         if not rules.enabled:
@@ -228,6 +223,7 @@ class Greylister:
 
     async def _read_and_decide(self, now: float, keys: Keys, score: float, read: _Octets) -> GreylistDecision:
         """Decide by what is stored, which stands in `read` then as it was."""
+        await self._store.prefetch(self._wanted(keys))
         reads = self._decide(now, keys, score)
         try:
             at = next(reads)
@@ -259,6 +255,11 @@ class Greylister:
                 sender = self._decoded(SENDERS, (yield SENDERS, whose), decide.decode_client)
                 learns = True
         return decide.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
+
+    def _wanted(self, keys: Keys) -> list[_At]:
+        """The records by which most is decided; whether a sender is known costs a verification."""
+        clients = [(CLIENTS, keys.client)] if self._rules.auto_allow_after else []
+        return [*clients, *((TRIPLETS, key) for key in keys.triplets)]
 
     def _decoded(self, table: str, octets: bytes | None, decode: Callable[[bytes], T | None]) -> T | None:
         if octets is None:

@@ -12,7 +12,7 @@
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
@@ -64,6 +64,13 @@ class Store(Protocol):
 
         Whoever puts on the strength of it without giving way meanwhile has nobody between, as with `cas`: a store that others
         write to as well knows nothing for certain.
+        """
+        ...
+
+    async def prefetch(self, wanted: Sequence[tuple[str, bytes]]) -> None:
+        """Read what is soon to be asked for, by table and key, all in one go; where `known` can, it has it then.
+
+        Raises StoreError.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from resolverd import bounds
 from resolverd.state.base import Change, Unread, count_of, encode_count
@@ -24,6 +24,9 @@ class InProcess:
     def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
         """As in `base.Store`."""
         raise NotImplementedError
+
+    async def prefetch(self, wanted: Sequence[tuple[str, bytes]]) -> None:
+        """As in `base.Store`; nothing, where reading costs no more than asking."""
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """As in `base.Store`."""
@@ -104,4 +107,3 @@ class _Watcher:
         if not self._changes:
             self._woken.clear()
         return change
-

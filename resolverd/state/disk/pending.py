@@ -6,7 +6,7 @@ denied, and who has passed is not greylisted again.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from resolverd import bounds
 from resolverd.failures import StoreError
@@ -69,6 +69,11 @@ class PendingStore(InProcess):
         if held is UNREAD:
             return UNREAD if self._file is None else self._file.known(table, key, now)
         return held.value if held is not None and now < held.expires else None
+
+    async def prefetch(self, wanted: Sequence[tuple[str, bytes]]) -> None:
+        """Read what is soon to be asked for, once the file can be written; what is only read is not remembered."""
+        if self._file is not None:
+            await self._file.prefetch(wanted)
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""

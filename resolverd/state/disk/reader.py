@@ -10,7 +10,7 @@ Only the worker's connection writes or makes checkpoints. Two that do can corrup
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final, TypeVar
@@ -43,12 +43,12 @@ class Reader:
         self._thread = Thread(target=self._work, name="store reader", daemon=True)
         self._thread.start()
 
-    def read(self, address: bytes) -> asyncio.Future[StoredValue | None]:
-        """What stands at the address, expired or not; StoreError where that is not known here.
+    def read(self, addresses: Sequence[bytes]) -> asyncio.Future[dict[bytes, StoredValue | None]]:
+        """What stands at the addresses, expired or not; StoreError where that is not known here.
 
         Raises StoreError at once where too many reads wait already.
         """
-        return self._submit(lambda connection: self._read(connection, address))
+        return self._submit(lambda connection: {each: self._read(connection, each) for each in addresses})
 
     def keys(self, first: bytes, count: int) -> asyncio.Future[list[bytes]]:
         """Up to so many addresses from the first on, in order; none at the end. As `read` otherwise."""

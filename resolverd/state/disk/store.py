@@ -12,7 +12,7 @@ records are refused.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -41,8 +41,10 @@ RETRY = 1.0
 RETRY_BATCH = 100
 """Records in a batch after one that failed: a full disk that has some room again takes some, at little cost if it has none."""
 SCAN_PAGE = 200
-FILTER_PAGE = 500
+FILTER_PAGE = 200
 """Keys read in one go for the filter."""
+FILTER_PAUSE = 0.01
+"""Seconds between two of these: a large file is gone through within a minute, and mail hardly notices."""
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +79,14 @@ class DiskStore(InProcess):
         at = address(table, key)
         held = self._known(at)
         if held is UNREAD:
-            read = await self._read(at)
-            # What was put or deleted meanwhile is newer than what the thread saw.
-            held = self._known(at)
-            if held is UNREAD:
-                held = read
-                self._keep_hot(at, read)
+            held = (await self._read((at,)))[at]
         return held.value if held is not None and now < held.expires else None
+
+    async def prefetch(self, wanted: Sequence[tuple[str, bytes]]) -> None:
+        """Have what is not known read in one go: each wait for the thread costs more than a further record."""
+        unread = [at for each in wanted if self._known(at := address(*each)) is UNREAD]
+        if unread:
+            await self._read(unread)
 
     def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
         """As `get`, of what is in memory, or surely nowhere."""
@@ -105,12 +108,20 @@ class DiskStore(InProcess):
                 return waiting[at]
         return UNREAD if self._filter is None or self._filter.may_hold(at) else None
 
-    async def _read(self, at: bytes) -> StoredValue | None:
-        reading = self._reader.read(at)
+    async def _read(self, addresses: Sequence[bytes]) -> dict[bytes, StoredValue | None]:
+        """What stands there, read and kept at hand."""
+        reading = self._reader.read(addresses)
         try:
-            return await reading
+            found = await reading
         except StoreError:
-            return await self._worker.submit(lambda file: file.read(at))
+            found = await self._worker.submit(lambda file: {at: file.read(at) for at in addresses})
+        for at, read in found.items():
+            # What was put or deleted meanwhile is newer than what the thread saw.
+            if (held := self._known(at)) is UNREAD:
+                self._keep_hot(at, read)
+            else:
+                found[at] = held
+        return found
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""
@@ -254,7 +265,6 @@ class DiskStore(InProcess):
         else:
             self._counters.add("store_expired", sweep.result())
 
-
     def _learn(self, octets: int) -> None:
         """Begin a filter of all keys of the file, and of what is put meanwhile, unless there is one being made or no larger."""
         octets = min(octets, bounds.STORE_FILTER)
@@ -270,13 +280,20 @@ class DiskStore(InProcess):
         def learn(page: asyncio.Future[list[bytes]]) -> None:
             if self._closed or page.exception() is not None:
                 self._learning = None  # `sweep` begins again
-            elif keys := page.result():
-                for at in keys:
-                    made.add(at)
-                self._learn_from(keys[-1] + b"\0", made)
+                return
+            keys = page.result()
+            for at in keys:
+                made.add(at)
+            if made.added > len(made) // 2 and len(made) < bounds.STORE_FILTER:
+                self._learning = None
+                self._learn(4 * len(made))
+            elif keys:
+                self._loop.call_later(FILTER_PAUSE, self._learn_from, keys[-1] + b"\0", made)
             else:
                 self._filter, self._learning = made, None
 
+        if self._closed:
+            return
         try:
             self._reader.keys(first, FILTER_PAGE).add_done_callback(learn)
         except StoreError:  # too many wait for the disk
