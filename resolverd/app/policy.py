@@ -34,24 +34,24 @@ _ALPHABET: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"ABCDEF
 """From base32's letters (RFC 4648) to ours, which look like no digit."""
 _ID_LENGTH: Final = 10
 """50 bits: nobody guesses a reference, and with it somebody's mail; everybody can read it out on the telephone."""
-_OCTETS: Final = 7
-_AT_A_TIME: Final = 256
+_OCTETS: Final = 25 * 64
+"""Asked of the system at a time, for 256 references."""
 
 
 class _Ids:
     """Gives references, of random octets that the system is asked for a page at a time."""
 
     def __init__(self) -> None:
-        self._octets = b""
+        self._letters = ""
         self._at = 0
 
     def new(self) -> str:
         """A fresh reference."""
-        if self._at == len(self._octets):
-            self._octets, self._at = secrets.token_bytes(_OCTETS * _AT_A_TIME), 0
-        octets = self._octets[self._at : self._at + _OCTETS]
-        self._at += _OCTETS
-        return b32encode(octets).translate(_ALPHABET)[:_ID_LENGTH].decode()
+        if self._at == len(self._letters):
+            self._letters, self._at = b32encode(secrets.token_bytes(_OCTETS)).translate(_ALPHABET).decode(), 0
+        begin = self._at
+        self._at += _ID_LENGTH
+        return self._letters[begin : self._at]
 
 
 new_id: Final = _Ids().new
@@ -78,9 +78,7 @@ def policy_service(
     `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `lists`: the generation of lists and
     names. `external`: the admin's maps, allow files and domains. `history`: that of clients.
     """
-    greylister = Greylister(
-        store, clock, greylist_rules(settings), counters, external.allow_files.allowed, external.shipped
-    )
+    greylister = Greylister(store, clock, greylist_rules(settings), counters, external.allow_files.allowed, external.shipped)
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
     return PolicyService(
         partial(

@@ -18,9 +18,9 @@ somebody new, and nobody waits five minutes for a code that is good for ten. An 
 import struct
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from resolverd.mail.findings import GreylistOutcome
+from resolverd.values import Value
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -56,7 +56,7 @@ class GreylistRules:
         return max(self.delay, min(longer, self.retry_window // 2))
 
 
-class Triplet(NamedTuple):
+class Triplet(Value, frozen=True):
     """What is kept of a triplet: the first try that counts, the last one, and whether it has passed. Wall seconds."""
 
     first: int
@@ -68,7 +68,7 @@ class Triplet(NamedTuple):
         return self.last + (rules.max_age if self.passed else rules.retry_window) + 1
 
 
-class Client(NamedTuple):
+class Client(Value, frozen=True):
     """What is kept of a client: how many triplets of its passed (one an hour at most), and when the last was counted.
 
     The same is kept of a sender domain of an organisation.
@@ -82,7 +82,7 @@ class Client(NamedTuple):
         return self.last + rules.max_age + 1
 
 
-class GreylistDecision(NamedTuple):
+class GreylistDecision(Value, frozen=True):
     """The outcome, and the records that have to be written for it; None where nothing changes."""
 
     outcome: GreylistOutcome

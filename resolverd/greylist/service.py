@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
+from functools import cache
 from typing import TypeAlias, TypeVar
 
 from resolverd.clock import Clock
@@ -64,6 +65,8 @@ class Greylister:
         self._clock = clock
         self._rules = rules
         self._counters = counters
+        self._state_count = cache(lambda state: counters.count("greylist", state=state))
+        self._allowed_count = cache(lambda reason: counters.count("greylist_allowed", by=reason.replace(" ", "_")))
         self._allowed = allowed or Allowed()
         self._shipped = shipped or ShippedList()
         self._complained: float | None = None
@@ -321,9 +324,9 @@ class Greylister:
             log.info("whitelisted: sender domain and organisation %s", sanitize(whose.decode("utf-8", "replace")))
 
     def _count(self, outcome: GreylistOutcome) -> None:
-        self._counters.add("greylist", state=outcome.state)
+        self._state_count(outcome.state)[0] += 1
         if outcome.state == "allowed":
-            self._counters.add("greylist_allowed", by=outcome.reason.replace(" ", "_"))
+            self._allowed_count(outcome.reason)[0] += 1
 
     def _without_store(self, error: StoreError) -> GreylistOutcome:
         self._counters.add("greylist_store_failures")

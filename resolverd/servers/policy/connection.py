@@ -81,7 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take what came; it is looked at in this connection's turn."""
         if self._last:
             return
-        self._reader.feed(self._server.inbox[:nbytes], at_most=0)
+        self._reader.add(self._server.inbox[:nbytes])
         self._go_on()
 
     def eof_received(self) -> bool:

@@ -46,7 +46,11 @@ class PolicyReader:
         """Octets that have not been looked at."""
         return len(self._buffer)
 
-    def feed(self, data: bytes | memoryview = b"", at_most: int = sys.maxsize) -> list[dict[str, str]]:
+    def add(self, data: memoryview) -> None:
+        """Take octets that are looked at later."""
+        self._buffer += data
+
+    def feed(self, data: bytes = b"", at_most: int = sys.maxsize) -> list[dict[str, str]]:
         """The requests that these octets complete, in order; where there are more than wanted, the next call has them."""
         requests: list[dict[str, str]] = []
         buffer, at = self._buffer, 0

@@ -181,6 +181,7 @@ class SqliteFile(RecordFile):
         _make_private(file)
         _examine(file)
         settings = {**_SETTINGS, "sqlite_max_page_count": max_bytes // PAGE}
+        self._file = file
         self._cache = diskcache.Cache(directory, timeout=LOCK_TIMEOUT, disk=BytesOnly, **settings)
         self._disk = self._cache.disk
         self._round: Iterator[bytes | None] | None = None
@@ -188,6 +189,11 @@ class SqliteFile(RecordFile):
     def _sql(self, query: str, given: Sequence[Any]) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = self._cache._sql(query, given).fetchall()
         return found
+
+    def octets(self) -> int:
+        """The size of the file."""
+        octets: int = self._file.stat().st_size
+        return octets
 
     def write(self, batch: Mapping[bytes, StoredValue | None]) -> None:
         """Put, or delete where None, all of the batch or nothing of it; the interpreter is everybody's in between."""

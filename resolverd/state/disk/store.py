@@ -41,9 +41,11 @@ RETRY = 1.0
 RETRY_BATCH = 100
 """Records in a batch after one that failed: a full disk that has some room again takes some, at little cost if it has none."""
 SCAN_PAGE = 200
-FILTER_PAGE = 200
+RECORD_OCTETS = 190
+"""What a triplet takes of the file."""
+FILTER_PAGE = 500
 """Keys read in one go for the filter."""
-FILTER_PAUSE = 0.01
+FILTER_PAUSE = 0.02
 """Seconds between two of these: a large file is gone through within a minute, and mail hardly notices."""
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,9 @@ class DiskStore(InProcess):
     """Records in a file; `base` has the contract, `open_store` opens one. Belongs to the event loop it was made on."""
 
     def __init__(
-        self, worker: Worker[SqliteFile], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int
+        self, worker: Worker[SqliteFile], reader: Reader, lock: StateLock, counters: Counters, max_unwritten: int, octets: int
     ) -> None:
+        """`octets`: of the file, by which its filter is made."""
         super().__init__()
         self._worker = worker
         self._reader = reader
@@ -72,7 +75,7 @@ class DiskStore(InProcess):
         self._learning: KeyFilter | None = None
         self._failing = False
         self._closed = False
-        self._learn(bounds.STORE_FILTER_LEAST)
+        self._learn(1 << (4 * octets // RECORD_OCTETS).bit_length())
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """The value as last put; None if there is none or it has expired."""
@@ -165,7 +168,7 @@ class DiskStore(InProcess):
         """Begin to remove some of what has expired, unless the last sweep is still at it."""
         self._check_open()
         if self._filter is None or self._filter.added > len(self._filter) // 2:
-            self._learn(bounds.STORE_FILTER_LEAST if self._filter is None else 4 * len(self._filter))
+            self._learn(4 * len(self._filter) if self._filter is not None else 0)
         if self._sweep is None:
             self._sweep = self._worker.submit(lambda file: file.sweep(now), bounded=False)
             self._sweep.add_done_callback(self._swept)
@@ -267,7 +270,7 @@ class DiskStore(InProcess):
 
     def _learn(self, octets: int) -> None:
         """Begin a filter of all keys of the file, and of what is put meanwhile, unless there is one being made or no larger."""
-        octets = min(octets, bounds.STORE_FILTER)
+        octets = min(max(octets, bounds.STORE_FILTER_LEAST), bounds.STORE_FILTER)
         if self._learning is None and (self._filter is None or octets > len(self._filter)):
             self._learning = KeyFilter(octets)
             for at in (*self._writing, *self._unwritten):
@@ -284,10 +287,7 @@ class DiskStore(InProcess):
             keys = page.result()
             for at in keys:
                 made.add(at)
-            if made.added > len(made) // 2 and len(made) < bounds.STORE_FILTER:
-                self._learning = None
-                self._learn(4 * len(made))
-            elif keys:
+            if keys:
                 self._loop.call_later(FILTER_PAUSE, self._learn_from, keys[-1] + b"\0", made)
             else:
                 self._filter, self._learning = made, None
@@ -344,7 +344,8 @@ async def _open_file(state: Path, counters: Counters, lock: StateLock, max_bytes
 
     worker = Worker(open_file, replace_file, counters)
     await worker.start()
-    return DiskStore(worker, Reader(directory / FILE, worker.generation, counters), lock, counters, max_unwritten)
+    octets = await worker.submit(lambda file: file.octets())
+    return DiskStore(worker, Reader(directory / FILE, worker.generation, counters), lock, counters, max_unwritten, octets)
 
 
 async def _open_without_writing(
