@@ -211,8 +211,15 @@ def _wildcard_proof(message: Message, chain: tuple[RRset, ...], zone: Name) -> t
 
 
 def is_from_wildcard(rrset: RRset) -> bool:
-    """Whether its signature shows that a wildcard was used. Raises ValueError for one that cannot be read."""
-    return any(expanded_from(rrset.owner, rrsig(signature).labels) is not None for signature in rrset.sigs)
+    """Whether its signature shows that a wildcard was used; one that cannot be read shows nothing."""
+    return any(_shows_wildcard(rrset.owner, signature) for signature in rrset.sigs)
+
+
+def _shows_wildcard(owner: Name, signature: bytes) -> bool:
+    try:
+        return expanded_from(owner, rrsig(signature).labels) is not None
+    except ValueError:
+        return False
 
 
 def _beside_cut(message: Message, ns: RRset) -> tuple[RRset, ...]:

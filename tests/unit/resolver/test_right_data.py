@@ -5,7 +5,10 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
+import dns.rrset
 import pytest
 from scriptednet import Message, Net, ScriptedResolver, addresses, errors, rcode, reply_to
 from virtualtime import virtual
@@ -104,6 +107,7 @@ async def test_a_proof_beside_an_alias_of_its_own_is_nobodys(tmp_path: Path) -> 
 async def test_a_dname_that_is_crossed_twice_is_shown_once(forward: bool, tmp_path: Path) -> None:
     """RFC 2181 §5: an answer holds no record twice."""
     net = Net()
+
     def handler(query: Message, asked: Ask) -> Message:
         name = query.question[0].name.to_text().lower()
         first = "x.old.shop CNAME x.new.shop\nx.new.shop CNAME y.old.shop"
@@ -171,6 +175,31 @@ async def test_yxdomain_at_the_end_of_an_alias_is_found_there(tmp_path: Path) ->
     net.serve("45.1.0.1", handler)
     reply = await ask(ScriptedResolver(net, tmp_path, qname_minimisation=False), "x.w.shop")
     assert (rcode(reply), types(reply.answer)) == ("YXDOMAIN", ["CNAME", "DNAME"])
+
+
+@pytest.mark.parametrize("code", ["NOERROR", "NXDOMAIN"])
+@pytest.mark.parametrize("signer", [b"\x3fshop", b"\xc0\x0c", (b"\x3f" + b"a" * 63) * 4 + b"\0"])
+@virtual
+async def test_signatures_that_cannot_be_read_cost_nothing_else(signer: bytes, code: str, tmp_path: Path) -> None:
+    unreadable = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.RRSIG, b"\0\5\x08\1" + bytes(14) + signer)
+    net = Net()
+    net.zone("shop", {"ns.shop": "45.1.0.1"})
+
+    def handler(query: Message, asked: Ask) -> Message:
+        name = query.question[0].name
+        end, authority = ("a.shop. 300 A 193.0.0.1", "") if code == "NOERROR" else ("", SOA)
+        if name.to_text().lower() != "x.w.shop.":
+            return reply_to(query, end, authority, rcode=code)
+        reply = reply_to(query, f"{name} 300 CNAME a.shop.\n{end}", authority, rcode=code)
+        reply.answer.append(dns.rrset.from_rdata(name, 300, unreadable))
+        return reply
+
+    net.serve("45.1.0.1", handler)
+    resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
+    for _ in range(2):
+        reply = await ask(resolver, "x.w.shop")
+        assert rcode(reply) == code
+        assert addresses(reply) == ([GOOD] if code == "NOERROR" else [])
 
 
 @virtual
