@@ -9,6 +9,7 @@ from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.iterator.forwards import Hints, Upstreams
 from resolverd.resolver.iterator.options import Options
 from resolverd.values import Value
+from resolverd.wire import codes
 from resolverd.wire.ask import Server
 from resolverd.wire.names import ROOT, Address, Name, address, is_subdomain
 from resolverd.wire.rrset import RRset
@@ -106,18 +107,29 @@ class DelegationPoints:
             delegation.zone, tuple(servers), tuple(names), delegation.servers, tuple(parent_glue), delegation.expires, fresh=fresh
         )
 
-    def half_resolved(self, dp: DelegationPoint, now: float) -> list[Name]:
+    def half_resolved(self, dp: DelegationPoint, now: float, *, answers: bool) -> list[Name]:
         """The servers of which one family of addresses is known and another has not been looked up.
 
-        None in the zone itself, whose addresses nobody knows better than those that do not answer.
+        None in the zone itself, whose addresses nobody knows better than those that do not answer, unless one `answers`.
         """
         return [
             name
             for name in dp.names
-            if not is_subdomain(name, dp.zone)
-            and self.unknown_types(name, now)
+            if (answers or not is_subdomain(name, dp.zone))
+            and self.other_types(dp, name, now)
             and (name not in dp.unresolved or self.cached_addresses(name, now))
         ]
+
+    def other_types(self, dp: DelegationPoint, name: Name, now: float) -> list[int]:
+        """The types of address of one of its servers that may lead on from those that are known.
+
+        In the zone itself those of which the parent has none: of the others it has said what it knows.
+        """
+        types = self.unknown_types(name, now)
+        if is_subdomain(name, dp.zone):
+            known = {codes.A if server.address.version == 4 else codes.AAAA for server in dp.servers}
+            return [each for each in types if each not in known]
+        return types
 
     def unknown_types(self, name: Name, now: float) -> list[int]:
         """The types of address of which nothing is known that counts for a server, not even that there is none."""

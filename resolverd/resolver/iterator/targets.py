@@ -68,7 +68,7 @@ class Targets:
 
     def _other_family(self, now: float) -> None:
         """One family of addresses leads nowhere from here: the other may."""
-        self._names = self._delegation_points.half_resolved(self._dp, now)
+        self._names = self._delegation_points.half_resolved(self._dp, now, answers=bool(self._distrusted))
         self._rng.shuffle(self._names)
         self.second_family = True
 

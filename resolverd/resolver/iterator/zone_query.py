@@ -21,6 +21,7 @@ from resolverd.resolver.iterator.retries import Attempts
 from resolverd.resolver.iterator.targets import Targets
 from resolverd.resolver.iterator.validation import Path
 from resolverd.values import replace
+from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Core, Drop, First, Race, Raced, Server
 from resolverd.wire.names import ROOT, Address, Name, is_subdomain
@@ -87,10 +88,12 @@ class ZoneQuery:
         Where what is known of the zone may be outdated, those who have not answered yet are left in `attempts`.
         """
         env, budget, attempts = self._env, self._budget, self.attempts
+        # Addresses of servers are believed of anybody: who gives bogus answers to one question may lead on to who does not.
+        is_lookup = len(self.path) > 1 and self.path[-1][1] in (codes.A, codes.AAAA)
+        distrusted = _NOBODY if is_lookup else budget.distrusted.get(self.dp.zone, _NOBODY)
         self._targets = Targets(
-            self.dp, env.delegation_points, env.infra, budget.now, env.rng, budget.server_addresses,
-            budget.distrusted.get(self.dp.zone, _NOBODY),
-        )  # fmt: skip
+            self.dp, env.delegation_points, env.infra, budget.now, env.rng, budget.server_addresses, distrusted
+        )
         lookups = self._targets.lookups
         while budget.now < budget.deadline:
             due = self._due()
@@ -166,8 +169,8 @@ class ZoneQuery:
         if name in budget.server_addresses and not second_family:
             return budget.server_addresses[name]
         # A server below the zone it serves, without glue (RFC 9471): nobody but the parent can know its address.
-        above = zone if is_subdomain(name, zone) and zone != ROOT else None
-        rtypes = env.delegation_points.unknown_types(name, budget.now) if second_family else env.options.address_types
+        above = zone if is_subdomain(name, zone) and zone != ROOT and not second_family else None
+        rtypes = env.delegation_points.other_types(self.dp, name, budget.now) if second_family else env.options.address_types
         for rtype in rtypes:
             # Zones that name each other's servers: no way in (TsuNAME).
             if len(self.path) > bounds.MAX_DEPTH or (name, rtype) in self.path:

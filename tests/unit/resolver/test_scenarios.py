@@ -68,7 +68,6 @@ EXCEPTIONS = {
         "what is left of an RRset with malformed records is bogus, as expected, and the error says so (6) instead of Other (0)",
         "ede=0: got .6.$",
     ),
-    "ds_wildcard_cname": Argued("the address of a bogus zone's server in the other family is not looked up", ""),
     **dict.fromkeys(
         ("val_deleg_nons", "val_nsec3_entnodata_optout_badopt", "val_nsec3_nods_badsig", "val_nsec3_nods_soa", "val_secds_nosig"),
         Argued(
