@@ -75,10 +75,6 @@ EXCEPTIONS = {
             "expected (2, got 0|nothing)|unscripted",
         ),
     ),
-    **dict.fromkeys(
-        ("nsec_aggr_cache", "rrsig_agr_wild", "val_negcache_nxdomain", "val_negcache_ttl"),
-        Argued("awaits the aggressive use of proofs (RFC 8198)", ""),
-    ),
 }
 """Scenarios whose expectation we do not share. None of them is about what is believed of whom."""
 
