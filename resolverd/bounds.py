@@ -198,6 +198,12 @@ MAX_BOGUS_ANSWERS: Final = 3
 """Servers whose answer to one question may be bogus before it is given up (RFC 4035 §5.5, CVE-2026-5950)."""
 BOGUS_TTL: Final = 30.0
 """Seconds for which a zone with a broken chain of trust is not looked at again (RFC 4035 §4.7): its operator mends it."""
+NTA_LIFETIME: Final = 3600
+"""Seconds for which a negative trust anchor lasts where nothing else is said (RFC 7646 §2: for as short as can be)."""
+MAX_NTA_LIFETIME: Final = 7 * 86400
+"""The most of it: one that is forgotten leaves a zone without DNSSEC (RFC 7646 §4)."""
+NEGATIVE_ANCHORS: Final = 1000
+"""Negative trust anchors set at run time (a script gone wild)."""
 MAX_VALIDATED_ZONES: Final = 10_000
 """Zones whose keys, or that they have none, are remembered (an attacker has any number of zones)."""
 PREFETCH_SHARE: Final = 0.1

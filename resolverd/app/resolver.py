@@ -2,8 +2,10 @@
 
 import os
 import random
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from resolverd import bounds
@@ -85,6 +87,7 @@ class Resolution:
         self._caches = Caches(RRsetCache(sizes.rrsets, settings.cache.serve_stale), DelegationCache(sizes.delegations))
         redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
+        self._negative: Mapping[Name, str] = {}
         self.trust = trust_state(settings, anchors if anchors is not None else trust_anchors(settings.resolver.trust_anchors))
         # System randomness: who could predict the order of servers would know where to aim.
         self._iterator = Iterator(
@@ -131,7 +134,7 @@ class Resolution:
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
         self.mesh.configure(timeouts, list_zones, settings.cache.prefetch, redactor)
-        trust = trust_state(settings, anchors)
+        trust = trust_state(settings, anchors, self._negative)
         if _trusted(trust) != old[2]:
             self.trust = trust
         self.resolve.builtin = _builtin(settings, self.upstreams)
@@ -142,6 +145,20 @@ class Resolution:
     def changed(self) -> None:
         """What names are answered with has changed, beside what is remembered of the world: local zones."""
         self._supersede()
+
+    def set_negative(self, anchors: Mapping[Name, str]) -> None:
+        """These are the negative trust anchors set at run time, and why: at once, for all that is at and below them."""
+        changed = anchors.keys() ^ self._negative.keys()
+        self._negative = anchors
+        if self.trust is None:
+            return
+        self.trust.negative = _negative_anchors(self._settings, anchors)
+        if changed:
+            self._supersede()
+            self.mesh.forget_failures()
+        for zone in changed:
+            self.trust.forget(zone)
+            self.rrsets.flush_below(zone)
 
     def delegate(self, upstreams: tuple[Upstream, ...]) -> None:
         """Ask the servers of these for the zones that local zones delegate."""
@@ -244,14 +261,23 @@ def _options(
     )
 
 
-def trust_state(settings: Settings, anchors: TrustAnchors) -> TrustState | None:
-    """On whose word keys are believed, as configured; None where nothing is to be validated."""
+def _negative_anchors(settings: Settings, at_run_time: Mapping[Name, str]) -> dict[Name, str]:
+    configured = (lower(from_text(each)) for each in settings.resolver.negative_trust_anchors)
+    return {**at_run_time, **dict.fromkeys(configured, "resolver.negative_trust_anchors")}
+
+
+def trust_state(
+    settings: Settings, anchors: TrustAnchors, negative: Mapping[Name, str] = MappingProxyType({})
+) -> TrustState | None:
+    """On whose word keys are believed, as configured; None where nothing is to be validated.
+
+    `negative`: negative trust anchors beside those configured.
+    """
     wanted = settings.resolver
     if not wanted.dnssec or not anchors.zones:
         return None
     policy = Policy(wanted.allow_sha1, wanted.min_rsa_bits)
-    negative = {lower(from_text(each)): "configured" for each in wanted.negative_trust_anchors}
-    return TrustState(anchors, policy, negative)
+    return TrustState(anchors, policy, _negative_anchors(settings, negative))
 
 
 def _trusted(trust: TrustState | None) -> tuple[object, ...]:

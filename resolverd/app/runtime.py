@@ -21,6 +21,7 @@ from resolverd.policy.headers import HeaderQueue
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.local.files import LocalZoneFiles
+from resolverd.resolver.negative_anchors import NegativeAnchors
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
 from resolverd.state.base import Store
@@ -52,6 +53,7 @@ class Shared(NamedTuple):
     verdicts: VerdictStore
     local_zones: LocalZoneFiles
     resolution: Resolution
+    negative_anchors: NegativeAnchors
     priming: Priming
     lists: ListMemory
     headers: HeaderQueue
@@ -91,6 +93,7 @@ class Shared(NamedTuple):
             VerdictStore(store, clock, counters),
             local_zones,
             resolution,
+            NegativeAnchors(store, clock, counters, resolution.set_negative),
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),

@@ -76,13 +76,14 @@ class Service:
         )
 
     async def prepare(self, patience: float | None = None) -> None:
-        """Load the overrides; what takes longer than `patience` seconds goes on behind the start.
+        """Load overrides and negative trust anchors; what takes longer than `patience` seconds goes on behind the start.
 
-        Until that is done, mail passes: whoever comes may be allowed.
+        Until that is done for the overrides, mail passes: whoever comes may be allowed.
         """
         self._overrides.expect_load()
         self.supervisor.run("overrides", self._overrides.run)
-        await self._overrides.ready(patience)
+        self.supervisor.run("negative anchors", self._shared.negative_anchors.run)
+        await asyncio.gather(self._overrides.ready(patience), self._shared.negative_anchors.ready(patience))
 
     def read_zones(self) -> None:
         """Read the local zones now, blocking; a daemon reads them behind its start."""
@@ -95,6 +96,7 @@ class Service:
             "reachability": self.runtime.priming.watch,
             "store sweep": self._sweep,
             "override upkeep": self._tend_overrides,
+            "negative anchor expiry": self._shared.negative_anchors.expire,
             "zone files": self._local_zones.run,
             "list quotas": self._quota_store.run,
             "client notes": self._client_history.run,
@@ -137,6 +139,7 @@ class Service:
             local_zones=self._local_zones,
             greylist=GreylistAdmin(self._store, self._clock, policy.greylist_rules(runtime.settings)),
             overrides=self._overrides,
+            negative_anchors=self._shared.negative_anchors,
             store=self._store,
             clock=self._clock,
             counters=self.counters,

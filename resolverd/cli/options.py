@@ -1,5 +1,7 @@
 """What commands have in common: ``-c``, ``--json``, statuses, and failing with one clear line."""
 
+import getpass
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
@@ -43,6 +45,14 @@ def config_path(ctx: click.Context, config: Path | None) -> Path | None:
     if config is not None:
         root.obj = config
     return root.obj if isinstance(root.obj, Path) else None
+
+
+def user() -> str:
+    """Who types this: for lists of what was set by hand, and the audit log."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return f"uid {os.getuid()}"
 
 
 def leave(status: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """``resolverd cache``: looking into the daemon's cache."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.cli.options import config_option, config_path, json_option, user
 from resolverd.wire import codes, names
 
 _COLUMNS = ("name", "type", "ttl", "kind", "security", "record")
+_ANCHORS_PATH = ("v1", "negative-trust-anchors")
+_ANCHORS = ("name", "since", "until", "owner", "reason")
 
 
 @click.group("cache")
@@ -50,6 +53,8 @@ def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config
             ttl = output.seconds(entry["ttl"])
             rows.append((entry["name"], entry["type"], ttl, entry["kind"], entry["security"], record))
     output.print_table(_COLUMNS, rows, right=("ttl",))
+    for why in sorted({entry["why"] for entry in found["entries"] if entry["why"]}):
+        click.echo(output.shown(f"insecure: {why}"))
 
 
 @command.command("trace")
@@ -101,6 +106,72 @@ def flush(ctx: click.Context, name: str | None, everything: bool, as_json: bool,
         output.print_json(found)
     else:
         click.echo(f"{found['flushed']} entries forgotten")
+
+
+@command.group("nta")
+def nta() -> None:
+    """Negative trust anchors: names whose DNSSEC is broken, and is not looked at for a while (RFC 7646)."""
+
+
+@nta.command("list")
+@json_option
+@config_option
+@click.pass_context
+def nta_list(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+    """Those in force, set by hand or in the configuration."""
+    found = _on_anchors(ctx, config, lambda daemon: daemon.get(*_ANCHORS_PATH))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = []
+    for each in found["negative_trust_anchors"]:
+        until = "as configured" if each["configured"] else output.moment(each["until"])
+        rows.append((each["name"], output.moment(each["since"]), until, each["owner"], each["reason"]))
+    output.print_table(_ANCHORS, rows)
+
+
+@nta.command("add")
+@click.argument("name")
+@click.option("--for", "lasting", metavar="DURATION", help="1h unless given, 7d at most.")
+@click.option("--reason", metavar="TEXT", help="Why.")
+@json_option
+@config_option
+@click.pass_context
+def nta_add(
+    ctx: click.Context, name: str, lasting: str | None, reason: str | None, as_json: bool, config: Path | None
+) -> None:
+    """Do not validate NAME and what is below it for a while.
+
+    To be used where it is known that its owner has made a mistake: whoever forges names gets through as well.
+    """
+    query = {"owner": user(), **{key: value for key, value in (("for", lasting), ("reason", reason)) if value}}
+    done = _on_anchors(ctx, config, lambda daemon: daemon.put(*_ANCHORS_PATH, _root(name), query=query))
+    if as_json:
+        output.print_json(done)
+    else:
+        click.echo(output.shown(f"{done['name']} and all below it is not validated until {output.moment(done['until'])}"))
+
+
+@nta.command("remove")
+@click.argument("name")
+@json_option
+@config_option
+@click.pass_context
+def nta_remove(ctx: click.Context, name: str, as_json: bool, config: Path | None) -> None:
+    """Validate NAME again."""
+    done = _on_anchors(ctx, config, lambda daemon: daemon.delete(*_ANCHORS_PATH, _root(name), query={"owner": user()}))
+    if as_json:
+        output.print_json(done)
+    else:
+        click.echo(output.shown(f"{name} is validated again"))
+
+
+def _on_anchors(ctx: click.Context, config: Path | None, call: Callable[[DaemonClient], Any]) -> Any:
+    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
+    try:
+        return call(daemon)
+    except Unreachable:
+        raise no_daemon(daemon) from None
 
 
 def _ask(ctx: click.Context, config: Path | None, method: str, *path: str) -> Any:

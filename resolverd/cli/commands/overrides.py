@@ -1,7 +1,5 @@
 """``resolverd allow``, ``deny`` and ``overrides``: allowing and denying by hand, and what is in force."""
 
-import getpass
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +9,7 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.cli.options import config_option, config_path, json_option, user
 from resolverd.overrides.rules import ACTIONS, SCOPES, BadOverride, subject_of
 
 _COLUMNS = ("action", "subject", "to", "scope", "owner", "since", "until", "hits", "last", "reason", "id")
@@ -40,7 +38,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
             raise click.UsageError("say who is meant: IP, CIDR, DOMAIN, SENDER, or a verdict by --from-id")
         named = {"for" if name == "lasting" else name: value for name, value in given.items()}
         texts = {name: "true" if value is True else value for name, value in named.items() if value}
-        query = {"action": action, "owner": _user(), **texts}
+        query = {"action": action, "owner": user(), **texts}
         daemon = DaemonClient(configuration.load(config_path(ctx, config)))
         try:
             done = daemon.put("v1", "overrides", *([_canonical(subject)] if subject is not None else []), query=query)
@@ -106,7 +104,7 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 @click.pass_context
 def forget(ctx: click.Context, /, subject: str, as_json: bool, config: Path | None, **given: str | None) -> None:
     """Take back what was said of a subject."""
-    query = {"owner": _user(), **{name: value for name, value in given.items() if value is not None}}
+    query = {"owner": user(), **{name: value for name, value in given.items() if value is not None}}
     daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     try:
         done = daemon.delete("v1", "overrides", _canonical(subject), query=query)
@@ -124,14 +122,6 @@ def _canonical(subject: str) -> str:
         return subject_of(subject)
     except BadOverride as error:
         raise click.BadParameter(str(error), param_hint="SUBJECT") from None
-
-
-def _user() -> str:
-    """Who types this: for the list of overrides and the audit log."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        return f"uid {os.getuid()}"
 
 
 def _sentence(override: dict[str, Any]) -> str:

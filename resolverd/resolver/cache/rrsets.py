@@ -8,7 +8,7 @@ from resolverd import bounds
 from resolverd.resolver.cache import weight
 from resolverd.values import Value, replace
 from resolverd.wire import codes
-from resolverd.wire.names import Name
+from resolverd.wire.names import Name, ancestors
 from resolverd.wire.rrset import RRset, Security, Trust
 
 NAME_DENIED: Final = 0
@@ -186,6 +186,11 @@ class RRsetCache:
         for each in types:
             self._drop(name, each)
         return len(types)
+
+    def flush_below(self, zone: Name) -> int:
+        """Forget everything of the names at and below `zone`; how many entries."""
+        names = [name for name in self._names if name.endswith(zone) and zone in ancestors(name)]
+        return sum(map(self.flush, names))
 
     def succeed(self, size: int, stale: float) -> "RRsetCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""

@@ -22,7 +22,7 @@ from resolverd.resolver.iterator.response import (
     Unusable,
 )
 from resolverd.resolver.iterator.validation import Bogus, Fetch, Path, Source, Sourced
-from resolverd.resolver.validator import denial
+from resolverd.resolver.validator import denial, nta
 from resolverd.resolver.validator.denial import Proof
 from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone, ZoneStatus
 from resolverd.resolver.validator.signatures import NoSupported, Unverified, Verified, match_ds, supported_ds, verify
@@ -61,7 +61,7 @@ class Chain:
         target = name if signer is None else signer
         trust = self._trust
         if (negative := trust.negative_anchor(name)) is not None:
-            return InsecureZone(negative, f"negative trust anchor: {trust.negative[negative]}".rstrip(": "))
+            return InsecureZone(negative, nta.described(negative, trust.negative[negative]))
         zone = trust.keys.closest(target, budget.now)
         anchor = trust.anchors.closest(target)
         if zone is None or (anchor is not None and len(zone.zone) < len(anchor.zone)):

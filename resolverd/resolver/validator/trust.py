@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from resolverd.resolver.validator import nta
 from resolverd.resolver.validator.aggressive import AggressiveCache
 from resolverd.resolver.validator.algorithms import Policy
 from resolverd.resolver.validator.anchors import TrustAnchors
@@ -44,6 +45,11 @@ class TrustState:
         else:
             self.keys.forget(name)
             self.aggressive.flush(name)
+
+    def exempted(self, name: Name) -> str | None:
+        """Why a name (lower case) is not validated by a negative trust anchor; None where it is."""
+        zone = self.negative_anchor(name)
+        return None if zone is None else nta.described(zone, self.negative[zone])
 
     def negative_anchor(self, name: Name) -> Name | None:
         """The closest negative trust anchor at or above a name, where it is not above a trust anchor that is closer."""

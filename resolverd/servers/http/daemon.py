@@ -15,7 +15,9 @@ from resolverd.resolver.cache.packets import PacketCache
 from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
+from resolverd.resolver.negative_anchors import NegativeAnchors
 from resolverd.resolver.priming import Priming
+from resolverd.resolver.validator.trust import TrustState
 from resolverd.servers.policy.server import VerdictSource
 from resolverd.state.base import Store
 from resolverd.wire.names import Name
@@ -49,6 +51,11 @@ class ResolverState(Protocol):
         """What resolves."""
         ...
 
+    @property
+    def trust(self) -> TrustState | None:
+        """On whose word keys are believed; None where nothing is validated."""
+        ...
+
     def flush(self, name: Name | None, rtype: int | None) -> int:
         """Forget a name's entries, of one type or of all; everything if `name` is None. How many RRsets there were."""
         ...
@@ -70,6 +77,7 @@ class Daemon(NamedTuple):
     local_zones: LocalZoneFiles
     greylist: GreylistAdmin
     overrides: OverrideStore
+    negative_anchors: NegativeAnchors
     store: Store
     clock: Clock
     counters: Counters

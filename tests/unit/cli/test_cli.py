@@ -454,3 +454,18 @@ def test_the_real_command(daemon: Served, tmp_path: Path):
     assert faulty.stderr.splitlines() == [
         "resolverd: config.toml: dns.lisen: unknown key; the nearest valid one is dns.listen",
     ]
+
+
+def test_negative_trust_anchors(daemon: Served):
+    assert run("cache", "nta", "list", "-c", daemon.config).stdout == "name\tsince\tuntil\towner\treason\n"
+    done = run("cache", "nta", "add", "Broken.example", "--for", "2h", "--reason", "DS of an old key", "-c", daemon.config)
+    assert done.stdout.startswith("broken.example. and all below it is not validated until 20")
+    line = run("cache", "nta", "list", "-c", daemon.config).stdout.splitlines()[1].split("\t")
+    assert (line[0], line[-1]) == ("broken.example.", "DS of an old key")
+    [anchor] = json.loads(run("cache", "nta", "list", "--json", "-c", daemon.config).stdout)["negative_trust_anchors"]
+    assert anchor["until"] - anchor["since"] == 7200
+    too_long = run("cache", "nta", "add", "broken.example", "--for", "8d", "-c", daemon.config)
+    assert (too_long.exit_code, "at most 7d" in too_long.stderr) == (1, True)
+    assert run("cache", "nta", "remove", "broken.example", "-c", daemon.config).exit_code == 0
+    again = run("cache", "nta", "remove", "broken.example", "-c", daemon.config)
+    assert (again.exit_code, "no negative trust anchor" in again.stderr) == (1, True)

@@ -431,6 +431,8 @@ CHANGES = [
     ("DELETE", "/v1/cache/example.org/MX"),
     ("DELETE", "/v1/cache"),
     ("POST", "/v1/reload"),
+    ("PUT", "/v1/negative-trust-anchors/example.org"),
+    ("DELETE", "/v1/negative-trust-anchors/example.org"),
 ]
 
 

@@ -8,6 +8,7 @@ from resolverd.servers.http.route import Call, Route
 from resolverd.wire import codes, names, rdata
 from resolverd.wire.names import Name
 from resolverd.wire.redact import Redactor
+from resolverd.wire.rrset import Security
 
 
 class CacheFigures(msgspec.Struct):
@@ -26,6 +27,7 @@ class CacheEntry(msgspec.Struct):
     """An RRset or denial in presentation form; `ttl` in seconds still to live, negative when stale.
 
     `records` is empty for a denial, whose `kind` is then NXDOMAIN or NODATA; otherwise `kind` is the trust it is held in.
+    `why`: why it is insecure, where that is so by a negative trust anchor.
     """
 
     name: str
@@ -34,6 +36,7 @@ class CacheEntry(msgspec.Struct):
     kind: str
     security: str
     records: list[str]
+    why: str | None
 
 
 class CacheEntries(msgspec.Struct):
@@ -93,6 +96,8 @@ async def get_cache(call: Call) -> CacheEntries:
     daemon, name, rtype = call.daemon, _name(call.path["name"]), _one_type(call)
     rrsets, now = daemon.resolver.rrsets, daemon.clock.monotonic()
     shown = Redactor(daemon.key_zones).text(name)
+    trust = daemon.resolver.trust
+    why = trust.exempted(name) if trust is not None else None
     found = []
     for each in [rtype] if rtype is not None else sorted(rrsets.types(name, now)):
         hit = rrsets.get(name, each, now)
@@ -104,7 +109,9 @@ async def get_cache(call: Call) -> CacheEntries:
         else:
             records = []
             ttl, kind = min((proof.ttl for proof in hit.authority), default=0), "NXDOMAIN" if hit.denies_name else "NODATA"
-        found.append(CacheEntry(shown, codes.type_text(each), ttl, kind, hit.security.name.lower(), records))
+        security = hit.security.name.lower()
+        insecure = hit.security is Security.INSECURE
+        found.append(CacheEntry(shown, codes.type_text(each), ttl, kind, security, records, why if insecure else None))
     return CacheEntries(found)
 
 
