@@ -196,7 +196,7 @@ RULES = {
     ),
     "what only the parent knows is asked of it": Rule(
         ZoneQuery._look_up,
-        "zone if is_subdomain(name, zone) and zone != ROOT else None",
+        "zone if is_subdomain(name, zone) and zone != ROOT and not second_family else None",
         "None",
         "glue_left_out_by_the_parent",
     ),
