@@ -7,6 +7,7 @@ import asyncio
 import gc
 import os
 import random
+import struct
 import sys
 from collections.abc import Callable
 from ipaddress import IPv6Address
@@ -22,9 +23,11 @@ from resolverd.mail.lookups import Listed
 from resolverd.metrics import Counters
 from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.mesh import Mesh
+from resolverd.resolver.validator.aggressive import AggressiveCache
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.ask import Server
+from resolverd.wire.dnssec import hash_label
 from resolverd.wire.names import Name
 from resolverd.wire.rrset import RRset, Trust
 
@@ -194,11 +197,48 @@ def replies(_: int) -> tuple[int, int]:
     return resident() - before, bounds.LIST_REPLY_OCTETS
 
 
+def deep_name() -> Name:
+    """One of many labels."""
+    return b"".join(b"\1" + bytes([each]) for each in rng.randbytes(110)) + b"\0"
+
+
+NSEC3_HEAD = b"\1\0\0\0\0\x14"
+"""SHA-1, no flags, no iterations, no salt, and the length of the hash."""
+
+
+def after(hashed: bytes) -> bytes:
+    """The hash behind it."""
+    return ((int.from_bytes(hashed) + 1) % (1 << 160)).to_bytes(20)
+
+
+def aggressive(_: int) -> tuple[int, int]:
+    """Fill the memory of what answers for names never asked for: names of many labels, hashes, wildcards, tiny zones."""
+    cache = AggressiveCache()
+    numbers = struct.pack("!5I", 1, 2, 3, 4, 86400)
+    before = resident()
+    for _zone in range(6 * bounds.AGGRESSIVE_OCTETS // bounds.AGGRESSIVE_ZONE_OCTETS):
+        zone = name(20)
+        soa = RRset(zone, codes.SOA, 86400, (b"\0\0" + numbers,))
+        for number in range(bounds.AGGRESSIVE_ZONE_OCTETS // 4096):
+            owner, hashed = deep_name()[:-1] + zone, rng.randbytes(20)
+            cache.learn(zone, [
+                RRset(owner, codes.NSEC, 86400, (b"\1\0" + owner + b"\0\1\x40",)),
+                RRset(b"\x20" + hash_label(hashed) + zone, codes.NSEC3, 86400, (NSEC3_HEAD + after(hashed) + b"\0\1\x40",)),
+            ], soa, 0.0)  # fmt: skip
+            cache.learn_wildcard(zone, zone, RRset(name(20)[:-1] + zone, 1000 + number, 86400, (rng.randbytes(4),)), 0.0)
+    for _zone in range(bounds.AGGRESSIVE_OCTETS // 3000):
+        zone = name(20)
+        soa = RRset(bytes(bytearray(zone)), codes.SOA, 86400, (b"\0\0" + numbers,))
+        cache.learn(zone, [RRset(bytes(bytearray(zone)), codes.NSEC, 86400, (zone + b"\0\1\x02",))], soa, 0.0)
+    return resident() - before, bounds.AGGRESSIVE_OCTETS
+
+
 def main() -> None:
     """Measure one attack."""
     what, size = sys.argv[1], int(sys.argv[2])
     asyncio.set_event_loop(asyncio.new_event_loop())
-    print(*(replies(size) if what == "list_replies" else fill(what, size)))
+    others = {"list_replies": replies, "aggressive": aggressive}
+    print(*(others[what](size) if what in others else fill(what, size)))
 
 
 if __name__ == "__main__":

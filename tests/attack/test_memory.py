@@ -20,7 +20,7 @@ from resolverd.wire.rrset import RRset, Trust
 
 HOARD = Path(__file__).with_name("hoard.py")
 MIB = 1024 * 1024
-SHORT = ("everything", "delegations", "list_replies")
+SHORT = ("everything", "delegations", "list_replies", "aggressive")
 ALL = (
     "fat_denials", "large_packets", "tiny_records", "many_types", "long_aliases", "large_sets", "signed", "denials",
     "tiny_packets", "glued_delegations", "tiny_delegations", "failures", "servers",

@@ -22,8 +22,10 @@ from resolverd.wire.canonical import name_key
 from resolverd.wire.names import ROOT, WILDCARD, Name, ancestors, is_subdomain, label_count, parent, suffix
 from resolverd.wire.rrset import RRset, Security, each_once
 
-_RECORD: Final = 700
-"""Octets that a record costs beside its RRset: parsed, with its sort keys and its place."""
+_RECORD: Final = 600
+"""Octets that a record costs beside its RRset: parsed, and in its place."""
+_LABEL: Final = 56
+"""Octets that each label of its sort keys costs, of which there may be 127."""
 _WILDCARD: Final = 300
 """Octets that a wildcard's RRset costs beside itself."""
 _ZONE: Final = 1500
@@ -213,6 +215,7 @@ class _Zone:
         if rrset.rtype == codes.NSEC:
             record = nsec_record(rrset, self._zone)
             if record is not None:
+                size += _LABEL * (len(record.key) + len(record.next_key))
                 self._names.put(record.key, record.next_key, record, now, expires, size)
         elif rrset.rtype == codes.NSEC3 and len(rrset.rdatas) == 1:
             for data in parsed(rrset, self._zone):
