@@ -304,8 +304,10 @@ class _Zone:
         return SynthesisedDenial(nxdomain, replace(self._soa, ttl=int(left), security=Security.SECURE), each_once(proofs))
 
     def _by_name(self, name: Name, rtype: int, now: float) -> tuple[bool, list[NsecRecord]] | None:
-        first = self._names.find(name_key(name), now)
-        if first is None:
+        key = name_key(name)
+        first = self._names.find(key, now)
+        if first is None or not (first.owner == name or first.covers(name, key)):
+            # Most often: the delegation that the name is below.
             return None
         records = [first]
         if first.owner != name and not first.is_above_next(name):

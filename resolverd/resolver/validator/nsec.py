@@ -27,7 +27,7 @@ class NsecRecord:
         """Whether it says that `name`, whose sort key is `key`, is no owner in the zone."""
         if not self.key < key or not (self.is_last or key < self.next_key):
             return False
-        return not (hides_below(self.types) and is_subdomain(name, self.owner))
+        return not (is_subdomain(name, self.owner) and hides_below(self.types))
 
     def is_above_next(self, name: Name) -> bool:
         """Whether the next owner is below `name`, which so is an empty non-terminal if it is covered."""
