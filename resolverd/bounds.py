@@ -98,6 +98,8 @@ MAX_RSA_BITS: Final = 4096
 """Of an RSA key's modulus (RFC 3110 §2, RFC 5702 §2): verification costs its square."""
 MAX_RSA_EXPONENT_BITS: Final = 64
 """Of its exponent, usually 17: 4096 bits with 64 take 0.5 ms, 3072 with 3072 take 9 ms (CVE-2023-50387 and its kin)."""
+MAX_PUBLIC_KEY: Final = 528
+"""Octets of a public key that is remembered: an RSA key of those sizes has 521 (leading zeros by the kilobyte)."""
 LOADED_KEYS: Final = 2000
 """Public keys kept as what the library verifies with, some 8 MB (a stranger has any number of zones)."""
 MAX_NSEC3_ITERATIONS: Final = 150

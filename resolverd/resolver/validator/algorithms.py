@@ -106,13 +106,14 @@ def is_too_weak(key: Dnskey, policy: Policy) -> bool:
         exponent, modulus = _rsa_numbers(key.public)
     except ValueError:
         return False
-    too_dear = modulus.bit_length() > bounds.MAX_RSA_BITS or exponent.bit_length() > bounds.MAX_RSA_EXPONENT_BITS
-    return too_dear or modulus.bit_length() < policy.min_rsa_bits
+    bits = modulus.bit_length()
+    too_dear = bits > bounds.MAX_RSA_BITS or exponent.bit_length() > bounds.MAX_RSA_EXPONENT_BITS
+    return too_dear or bits < policy.min_rsa_bits or len(key.public) > bounds.MAX_PUBLIC_KEY
 
 
 def load_key(key: Dnskey, policy: Policy) -> PublicKey | None:
     """The key, ready to verify; None if it doesn't count, or is none."""
-    if not supported_algorithm(key.algorithm, policy) or is_too_weak(key, policy):
+    if not supported_algorithm(key.algorithm, policy) or len(key.public) > bounds.MAX_PUBLIC_KEY or is_too_weak(key, policy):
         return None
     return _load(key.algorithm, key.public)
 

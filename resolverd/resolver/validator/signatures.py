@@ -56,7 +56,7 @@ class Unverified(Value, frozen=True):
 
 
 class Trusted(Value, frozen=True):
-    """All keys of a zone, because one that is trusted has signed them; `ttl` as that of Verified."""
+    """The keys of a zone, because one that is trusted has signed them; `ttl` as that of Verified."""
 
     keys: tuple[ZoneKey, ...]
     ttl: int
@@ -275,7 +275,7 @@ def match_ds(
     verified = verify(dnskey_rrset, zone, tuple(entries), wall, work, policy)
     if isinstance(verified, Unverified):
         return verified
-    return Trusted(tuple(key for key, _ in keys), verified.ttl)
+    return Trusted(tuple(key for key, _ in keys if len(key.key.public) <= bounds.MAX_PUBLIC_KEY), verified.ttl)
 
 
 def _named_by(record: Ds, keys: list[tuple[ZoneKey, bytes]], zone: Name) -> ZoneKey | None:

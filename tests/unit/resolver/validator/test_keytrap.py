@@ -212,6 +212,28 @@ def test_hashes_are_bounded() -> None:
     assert work.hashes == bounds.MAX_HASHES
 
 
+@pytest.mark.parametrize("algorithm", [8, 13, 14, 15, 16])
+def test_keys_are_bounded_in_octets(algorithm: int) -> None:
+    signer = key(ED25519)
+    algorithms._load.cache_clear()
+    public = b"\3\1\0\1" + b"\xff" * 256 if algorithm == RSASHA256 else b""
+    for length, remembered in ((bounds.MAX_PUBLIC_KEY, True), (bounds.MAX_PUBLIC_KEY + 1, False), (60_000, False)):
+        # Zeros in front of a modulus change nothing but its length.
+        padded = bytes([1, 1, 3, algorithm]) + public[:4] + bytes(length - len(public)) + public[4:]
+        load_key(dnskey(padded), POLICY)
+        keys = signed(RRset(ZONE, codes.DNSKEY, 60, (padded, signer.rdata)), ZONE, signer)
+        trusted = match_ds(ds_of(ZONE, signer), keys, ZONE, NOW, Work(), POLICY)
+        assert isinstance(trusted, Trusted)
+        assert len(trusted.keys) == 1 + remembered
+        assert algorithms._load.cache_info().currsize == 2
+
+
+def test_the_largest_rsa_key_is_within() -> None:
+    largest = dnskey(b"\1\1\3\x08\x08" + b"\xff" * (bounds.MAX_RSA_EXPONENT_BITS // 8) + b"\xff" * (bounds.MAX_RSA_BITS // 8))
+    assert len(largest.public) <= bounds.MAX_PUBLIC_KEY
+    assert load_key(largest, POLICY) is not None
+
+
 def test_loaded_keys_are_bounded() -> None:
     for number in range(bounds.LOADED_KEYS + 10):
         load_key(dnskey(b"\x01\x00\x03\x0f" + number.to_bytes(32)), POLICY)
