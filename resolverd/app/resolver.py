@@ -45,7 +45,7 @@ _SERVER = 700
 _SHAPES_NOTHING = frozenset({
     "root_hints", "trust_anchors", "qname_minimisation", "qname_minimisation_type", "case_randomisation", "edns_size",
     "query_deadline", "ipv4", "ipv6", "outgoing_addresses", "priming", "key_tag_signalling", "prefetch_server_addresses",
-    "sentinel", "builtin_zones", "builtin_except",
+    "sentinel", "aggressive_nsec", "builtin_zones", "builtin_except",
 })  # fmt: skip
 """Keys of ``[resolver]`` whose change leaves what is remembered as true as it was. Hints count by what is in them."""
 _PREFETCH_AT = 1 - bounds.PREFETCH_SHARE

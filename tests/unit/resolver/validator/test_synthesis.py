@@ -8,11 +8,12 @@ from typing import Any
 
 import dns.rdatatype
 import pytest
-from scriptednet import ScriptedResolver, addresses, rcode
+from scriptednet import Late, ScriptedResolver, addresses, rcode
 from signednet import SignedNet, ad, ask
 from virtualtime import virtual
 
 from resolverd.config.settings import Forward, Stub
+from resolverd.values import replace
 from resolverd.wire.ask import Server
 from resolverd.wire.names import from_text
 
@@ -118,6 +119,32 @@ async def test_what_is_flushed_is_asked_for(tmp_path: Path) -> None:
         await ask(resolver, "nobody.example")
         resolver.parts.flush(None if name is None else from_text(name))
         assert (await cost(net, resolver, rest))[1] > 0
+
+
+@virtual
+async def test_what_was_asked_before_a_flush_says_nothing_after_it(tmp_path: Path) -> None:
+    net, resolver = example(tmp_path)
+    await ask(resolver, "www.wild.example")
+    zone = net.servers["192.5.6.30"]
+    net.serve("192.5.6.30", lambda query, asked: Late(0.3, zone(query, asked)))
+    waiting = asyncio.ensure_future(ask(resolver, "nobody.example"))
+    await asyncio.sleep(0.1)
+    resolver.parts.flush(from_text("nothing.example"))
+    assert rcode(await waiting) == "NXDOMAIN"
+    await resolver.settle()
+    assert (await cost(net, resolver, "nothing.example"))[1] > 0
+
+
+@virtual
+async def test_it_is_switched_while_running(tmp_path: Path) -> None:
+    net, resolver = example(tmp_path)
+    parts = resolver.parts
+    await ask(resolver, "nobody.example")
+    built = parts._settings
+    for aggressive, name, asked in ((True, "n.example", 0), (False, "nil.example", 1), (True, "nix.example", 0)):
+        changed = replace(built, resolver=replace(built.resolver, aggressive_nsec=aggressive))
+        parts.configure(changed, frozenset(), frozenset(), parts._hints, parts.trust.anchors)  # type: ignore[union-attr]
+        assert await cost(net, resolver, name) == ("NXDOMAIN", asked)
 
 
 @virtual
