@@ -1,14 +1,16 @@
 """Files and calls that a cached answer, a miss and a policy request pass through, as the running daemon counts them.
 
 `python -m bench.calls [CHECKOUT…]`. Each checkout's own daemon serves in the lab, with a profiler in it that counts calls of
-Python functions below ``resolverd/``. A miss is a name whose zone's servers are known: one query to one server. The policy
-request is one whose every answer is cached, from a client that greylisting knows.
+Python functions below ``resolverd/``, and each time that a generator goes on. A miss is a name whose zone's servers are known:
+one query to one server. The policy request is one whose every answer is cached, from a client that greylisting knows. A new
+client is one that nobody has asked about, as smtpd gives its names; one without names is the same where it gives none.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -20,7 +22,9 @@ import dns.message
 import dns.query
 
 from bench.measure import in_the_lab, machine, table
-from bench.policy_load import new_triplets
+from bench.newcomers import newcomers, world_with
+from bench.policy_load import Sender, new_triplets
+from bench.policy_load import request as request_of
 from tests.lab.daemon import Daemon, fresh, until
 from tests.lab.lab import Lab
 from tests.lab.namespace import ROOT, LabError, Side, use_nameserver
@@ -28,6 +32,8 @@ from tests.lab.resolverd import CONFIG, ready
 
 TIMES = 20
 """How often each is counted; what is told is the median."""
+_WARM = 6
+"""New clients before those that are counted: registries and hosters are known then."""
 
 _COUNTING = """
 import collections, json, os, runpy, signal, sys, threading
@@ -48,6 +54,9 @@ sys.setprofile(count)
 sys.argv[0] = "resolverd"
 runpy.run_module("resolverd", run_name="__main__")
 """
+
+
+_NAMES = re.compile(rb"(?<=client_name)=.*\n")
 
 
 class Passed(NamedTuple):
@@ -115,6 +124,12 @@ def count(lab: Lab, checkout: Path) -> dict[str, Passed]:
         time.sleep(1.5)  # the delay of greylisting
         request(packet)
         out["policy request"] = counted.passed([lambda: request(packet)] * TIMES)
+        new = [request_of(Sender(*client), number) for number, client in enumerate(newcomers(2 * (_WARM + TIMES)))]
+        named, unnamed = new[::2], [_NAMES.sub(b"=unknown\n", packet) for packet in new[1::2]]
+        for what, packets in (("new client", named), ("new client without names", unnamed)):
+            for each in packets[:_WARM]:
+                request(each)
+            out[what] = counted.passed([lambda packet=packet: request(packet) for packet in packets[_WARM:]])
     return out
 
 
@@ -122,7 +137,7 @@ def run() -> None:
     """Count in each checkout named, or in this one, and print the table."""
     checkouts = [Path(each).resolve() for each in sys.argv[1:]] or [ROOT]
     use_nameserver("127.0.0.1")
-    with Lab() as lab:
+    with Lab(world=world_with(newcomers(2 * (_WARM + TIMES)))) as lab:
         counts = {checkout: count(lab, checkout) for checkout in checkouts}
     print(f"files/calls below resolverd/, median of {TIMES}, {machine()}")
     rows = [(what, *(f"{counts[each][what].files}/{counts[each][what].calls}" for each in checkouts))
