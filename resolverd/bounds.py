@@ -309,7 +309,8 @@ servers (RFC 7208 §11.1). Apart, or a client could spend on its own names what 
 MAIL_ZONE_RATE: Final = 200
 """Queries a second to the servers of one registered domain for all mail together: many mails are as good as one large record."""
 MAIL_QUESTIONS: Final = 256
-"""Questions asked for one attempt: four names in forty lists are fewer, a check gone wild is stopped."""
+"""Questions asked for one attempt, and times that a check goes on without having to wait: four names in forty lists are fewer,
+a check gone wild is stopped."""
 MAIL_TRANSACTIONS: Final = 2000
 """Messages of which it is remembered what came back for their checks: more than a mail server has sessions."""
 MAIL_HEADERS: Final = 10_000

@@ -2,8 +2,9 @@
 
 - `service`: the order of things, from attributes to verdict · `evaluate`: the checks, their `lookups` side by side, within
   `lookup_budget`, once a message (`cache`), and come to an `assessment`, which further mail finds made (`verdict_cache`)
-- `checks`: one file a check, each a `Check` (`check`): what it asks, and how it judges the replies; made with `evidence`, `iprev`
-  (the client's names), `listings`, `local_domains` (those that are ours)
+- `checks`: one file a check, each a `Check` (`check`): a generator (`asking`) that asks, reads the replies and says what it has
+  found; made with `evidence`, `iprev` (the client's names), `listings`, `local_domains` (those that are ours)
+- `runs`: the checks of one attempt, each gone on with as replies come
 - `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there?
 - `headers`: queued by message · `verdicts`: kept by reference · `client_names`: what a client is called, asked by itself
 """

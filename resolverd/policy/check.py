@@ -1,18 +1,19 @@
-"""What a check is: two pure functions, how it is declared and configured, and the findings that it makes."""
+"""What a check is, how it is declared and configured, and the findings that it makes."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple, NewType, Protocol, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, NewType, Protocol
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import Unknown, Why
-from resolverd.mail.findings import ANYTHING, Consequence, Evidence, Finding, SmtpReply, Status, Topic
-from resolverd.mail.lookups import Gathered, Question, Records, Replies, Skipped
+from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Status, Topic
+from resolverd.mail.lookups import Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.postfix_maps import AccessMap, MapFile
 from resolverd.overrides.rules import OverrideIndex, OverrideMatch
+from resolverd.policy.asking import Asking, Fold, Outcome, outcome_of
 from resolverd.policy.local_domains import NONE, LocalDomains
 
 ACTING: Final = frozenset({Consequence.REJECT, Consequence.DEFER, Consequence.GREYLIST, Consequence.SCORE})
@@ -21,7 +22,6 @@ NO_AUTHORITY: Final = Unknown(Why.FAILED, "no authority has said it")
 """For what somebody has said who need not know."""
 SUPPRESSED: Final = Skipped("suppressed by an override")
 
-_T = TypeVar("_T")
 HostingDomain = NewType("HostingDomain", str)
 """In a check's options: a domain whose hosts are meant, so never a top level domain."""
 
@@ -45,12 +45,9 @@ class CheckRules:
 
 
 class Check:
-    """A question-and-judgement pair without any IO. Both functions depend on their arguments alone; of the attempt, on its
-    client's address and names, its HELO name, whether it has a sender, and the sender's domain, unless the check says more.
-
-    `asks` yields every question whose answer it wants, knowing `replies`: what it no longer yields is no longer waited
-    for, so a check that has seen enough stops asking. It is called again with each reply until all it wants is there.
-    `judge` never fails on a reply, Unknown of each kind included, and says something in any case.
+    """Asks and judges, without any IO: `run` is a generator (`asking`). It depends on its arguments and on the replies alone; of
+    the attempt, on its client's address and names, its HELO name, whether it has a sender, and the sender's domain, unless the
+    check says more.
 
     What others must know of it, it says itself; most checks need none of this.
     """
@@ -62,24 +59,24 @@ class Check:
     topics: ClassVar[tuple[Topic, ...]] = ()
     """Those of its findings that can be suppressed. With all of them suppressed it is not asked."""
     is_override: ClassVar[bool] = False
-    """Whether the admin speaks here: what he suppresses is not asked, and nobody is decided upon before he has spoken."""
+    """Whether the admin speaks here: what he suppresses is not asked, and nobody is decided upon before he has spoken. What he
+    says may change at any time, so it is asked for each time anew."""
     asks_client_names: ClassVar[bool] = False
     """Whether its questions tell what is wrong with the client's own names."""
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """What it wants to know."""
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """What it has to say, once it has the replies that it wants: at least one finding, or the `Fold` of what lists say.
+
+        Never fails on a reply, Unknown of each kind included.
+        """
         raise NotImplementedError
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """What it has to say; at least one finding."""
-        raise NotImplementedError
+    def run_despite(self, attempt: Attempt, suppressed: Collection[Topic]) -> Asking[Outcome]:
+        """The same without what it need not ask while some of its topics cannot count."""
+        return self.run(attempt)
 
-    def asks_despite(self, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
-        """What it wants to know while some of its topics cannot count."""
-        return self.asks(attempt, replies)
-
-    def asks_of_sender(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """Those of its questions that are about the sender's domain, which need not be the client's own."""
+    def of_sender(self, attempt: Attempt, replies: Replies, asked: Collection[Question]) -> Collection[Question]:
+        """Those of the questions it has asked that are about the sender's domain, which need not be the client's own."""
         return ()
 
     def is_of_recipient(self) -> bool:
@@ -160,13 +157,22 @@ class Declaration:
 
 
 def judged(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
-    """What a check has to say. What no authority has said may speak for a client; against one, it counts as not known."""
-    findings = _derived("judge", _judge, check, attempt, replies)
-    for finding in findings:
-        if finding.consequence is not None:
-            sure = definite(replies)
-            return findings if sure is replies else check.judge(attempt, sure)
+    """What a check has to say, these being all replies. What no authority has said may speak for a client; against one, it counts
+    as not known."""
+    findings = findings_of(outcome_of(check.run(attempt), replies), replies)
+    if speaks(findings) and (sure := definite(replies)) is not replies:
+        return findings_of(outcome_of(check.run(attempt), sure), sure)
     return findings
+
+
+def findings_of(outcome: Outcome, replies: Replies) -> list[Finding]:
+    """The findings that a check has come to, these being the replies of lists."""
+    return outcome.judge(replies) if isinstance(outcome, Fold) else outcome
+
+
+def speaks(findings: Iterable[Finding]) -> bool:
+    """Whether one of them is more than neutral."""
+    return any(finding.consequence is not None for finding in findings)
 
 
 def definite(replies: Replies) -> Replies:
@@ -175,72 +181,12 @@ def definite(replies: Replies) -> Replies:
     return {**replies, **dict.fromkeys(hearsay, NO_AUTHORITY)} if hearsay else replies
 
 
-class Suppression(NamedTuple):
-    """What overrides and maps suppress for an attempt, as far as it is known who that is.
-
-    `topics`: as `Effect.suppresses`. `pending`: what has to be known before it is clear which of them hold.
-    """
-
-    topics: frozenset[Topic]
-    pending: frozenset[Question]
-
-
-NOT_SUPPRESSED: Final = Suppression(frozenset(), frozenset())
-
-
-def suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
-    """What overrides and maps suppress for an attempt."""
-    own = [check for check in checks if check.is_override]
-    if not own:
-        return NOT_SUPPRESSED
-    topics = frozenset(each for check in own for finding in check.judge(attempt, replies) for each in finding.effect.suppresses)
-    return Suppression(topics, frozenset(question for check in own for question in check.asks(attempt, replies)))
-
-
-def relevant(check: Check, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
-    """What a check asks of which something can count."""
-    if not suppressed or check.is_override:
-        return _derived("asks", _asks, check, attempt, replies)
-    if ANYTHING in suppressed or (check.topics and all(is_suppressed(topic, suppressed) for topic in check.topics)):
-        return ()
-    return check.asks_despite(attempt, replies, suppressed)
-
-
-def of_sender(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> set[Question]:
-    """What is asked of the sender's domain, which need not be the client's own."""
-    return {question for check in checks for question in _derived("of_sender", _asks_of_sender, check, attempt, replies)}
-
-
-def _derived(
-    kind: str, work_out: Callable[[Check, Attempt, Replies], _T], check: Check, attempt: Attempt, replies: Replies
-) -> _T:
-    """What a check makes of the replies, worked out once as long as none comes that it reads. What overrides say may change
-    meanwhile, whatever comes."""
-    if check.is_override or not isinstance(replies, Gathered):
-        return work_out(check, attempt, replies)
-    return replies.derive(kind, work_out, check, attempt)
-
-
-def _asks(check: Check, attempt: Attempt, replies: Replies) -> tuple[Question, ...]:
-    return tuple(check.asks(attempt, replies))
-
-
-def _asks_of_sender(check: Check, attempt: Attempt, replies: Replies) -> tuple[Question, ...]:
-    return tuple(check.asks_of_sender(attempt, replies))
-
-
-def _judge(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:
-    return check.judge(attempt, replies)
-
-
 def is_suppressed(topic: Topic | None, suppressed: Collection[Topic]) -> bool:
     """Whether one of these covers the topic."""
     return any(each.covers(topic) for each in suppressed)
 
 
-def neutral(
-    check: str, code: str, text: str, evidence: tuple[Evidence, ...] = (), *, status: Status = Status.KNOWN
-) -> Finding:
+def neutral(check: str, code: str, text: str, evidence: tuple[Evidence, ...] = (), *, status: Status = Status.KNOWN) -> Finding:
     """A finding that weighs nothing and changes nothing."""
     return Finding(check, code, sanitize(text), evidence=evidence, ms=_longest(evidence), status=status)
 

@@ -5,9 +5,11 @@ from typing import NamedTuple
 from resolverd.clock import Clock
 from resolverd.mail.lookups import Absent, ListLookup, LookupReply, Question, Records
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import outcome_of
 from resolverd.policy.check import definite
-from resolverd.policy.iprev import NamesOnly, iprev_name, iprev_trouble, reverse_names
+from resolverd.policy.iprev import NamesOnly, iprev, iprev_name
 from resolverd.policy.lookups import reply_of, run_lookups
+from resolverd.policy.runs import CheckRuns
 from resolverd.resolver.ports import Resolver
 from resolverd.wire.names import Address
 
@@ -42,13 +44,13 @@ class ClientNames:
             answer = await self._resolver.resolve(question.name, question.rtype, deadline=deadline)
             return reply_of(answer, question.rtype)
 
-        results = await run_lookups(attempt, (NamesOnly(),), ask, self._clock, deadline)
+        results = await run_lookups(CheckRuns(attempt, (NamesOnly(),), {}), ask, self._clock, deadline)
         ttls = [reply.ttl for reply in results.replies.values() if isinstance(reply, Records | Absent)]
-        sure = definite(results.replies)
+        sure = outcome_of(iprev(attempt), definite(results.replies))
         return ClientName(
             iprev_name(attempt, results.replies),
-            nameless=reverse_names(attempt, sure) == (),
-            unconfirmed=not iprev_name(attempt, sure) and iprev_trouble(attempt, sure) is None,
+            nameless=not sure.names and sure.trouble is None,
+            unconfirmed=not sure.name and sure.trouble is None,
             ttl=min(ttls, default=None),
             partial=results.partial,
         )

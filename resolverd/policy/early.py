@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Action
-from resolverd.mail.lookups import Clear, Gathered, Listed, ListLookup, ListReply, Question, Replies
+from resolverd.mail.lookups import Clear, Listed, ListLookup, ListReply, Question, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
-from resolverd.policy.check import Check, judged, relevant, suppression
+from resolverd.policy.runs import CheckRuns
 from resolverd.policy.verdict import Decision, VerdictRules, decide
 
 _TTL = 0
@@ -22,64 +22,44 @@ _TTL = 0
 class EarlyDecision:
     """Looks ahead for one attempt. `lists` by id; `frugal`: a refusal is a refusal, for now or for good."""
 
-    def __init__(
-        self,
-        attempt: Attempt,
-        checks: Sequence[Check],
-        lists: Mapping[str, ListSpec],
-        rules: VerdictRules,
-        *,
-        frugal: bool = False,
-    ):
+    def __init__(self, attempt: Attempt, lists: Mapping[str, ListSpec], rules: VerdictRules, *, frugal: bool = False):
         self._attempt = attempt
-        self._checks = checks
         self._lists = lists
         self._rules = rules
         self._frugal = frugal
         # What is found in mail to such recipients is wanted for its own sake.
         self._curious = bool(attempt.recipient) and matches_recipient(attempt.recipient, rules.exempt_recipients)
 
-    def is_decided(self, replies: Replies, open_: Collection[Question]) -> bool:
+    def is_decided(self, runs: CheckRuns, open_: Collection[Question]) -> bool:
         """Whether the verdict is the same whatever comes of the open questions."""
         lookups = [question for question in open_ if isinstance(question, ListLookup)]
         if self._curious or not open_:
             return False
-        if not suppression(self._attempt, self._checks, replies).pending.isdisjoint(open_):
+        if not runs.suppression().pending.isdisjoint(open_):
             return False  # an override that depends on who it is may suppress all that others say
-        if not replies and len(lookups) < len(open_) and not self._speaks_at_once(replies):
+        if not runs.replies and len(lookups) < len(open_) and not runs.speaks_at_once():
             return False
-        best = self._decide(replies, self._best(replies, lookups))
+        best = self._decide(runs, self._best(runs.replies, lookups))
         if any(finding.effect.final for finding in best.findings):
             return True  # the admin's refusal is the answer, whatever others say
         if best.action is Action.REJECT and best.reply is not None and (best.reply.permanent or self._frugal):
             return True  # nothing is harsher, and none of the other questions makes it milder
         if len(lookups) < len(open_):
             return False  # what comes of names is not foreseen
-        worst = self._decide(replies, {lookup: self._worst(lookup) for lookup in lookups})
+        worst = self._decide(runs, {lookup: self._worst(lookup) for lookup in lookups})
         return _visible(best) == _visible(worst)
 
-    def decisive_listings(self, replies: Replies) -> list[ListLookup]:
+    def decisive_listings(self, runs: CheckRuns) -> list[ListLookup]:
         """The listings without which mail that is refused would not be; none where other things speak against it as well."""
-        listed = [question for question, reply in replies.items() if isinstance(reply, Listed) and reply.weight]
+        listed = [question for question, reply in runs.replies.items() if isinstance(reply, Listed) and reply.weight]
         lookups = [question for question in listed if isinstance(question, ListLookup) and self._blocks(question)]
         if not lookups:
             return []
-        without = self._decide(replies, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
+        without = self._decide(runs, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
         return [] if without.action in (Action.REJECT, Action.DEFER) else lookups
 
-    def _speaks_at_once(self, replies: Replies) -> bool:
-        """Whether a check refuses on what the client says alone: one that asks has nothing against it before it is answered.
-
-        There are no `replies` as yet.
-        """
-        attempt = self._attempt
-        silent = [check for check in self._checks if not any(True for _ in relevant(check, attempt, replies, ()))]
-        return any(finding.consequence is not None for check in silent for finding in judged(check, attempt, replies))
-
-    def _decide(self, replies: Replies, more: Mapping[ListLookup, ListReply]) -> Decision:
-        known = Gathered.with_lists(replies, more)
-        findings = [finding for check in self._checks for finding in judged(check, self._attempt, known)]
-        return decide(self._attempt, findings, self._rules)
+    def _decide(self, runs: CheckRuns, supposed: Mapping[ListLookup, ListReply]) -> Decision:
+        return decide(self._attempt, runs.findings(supposed), self._rules)
 
     def _blocks(self, question: Question) -> bool:
         return isinstance(question, ListLookup) and not self._lists[question.list_id].allows

@@ -17,17 +17,19 @@ from resolverd.failures import Unknown
 from resolverd.generation import Generation
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, Finding
-from resolverd.mail.lookups import Absent, Clear, Gathered, Listed, ListLookup, ListReply, LookupReply, Question, Records, Replies
+from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, ListReply, LookupReply, Question, Records, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import OverrideMatch
+from resolverd.policy.asking import Fold, follow
 from resolverd.policy.assessment import Assessment
 from resolverd.policy.cache import Transaction, TransactionCache
-from resolverd.policy.check import Check, judged, of_sender, relevant, suppression
+from resolverd.policy.check import Check, judged
 from resolverd.policy.early import EarlyDecision
-from resolverd.policy.iprev import NamesOnly, iprev_lookups, iprev_name
+from resolverd.policy.iprev import NamesOnly, iprev, iprev_name
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
-from resolverd.policy.lookups import LookupResults, judge, reply_of, run_lookups
+from resolverd.policy.lookups import LookupResults, reply_of, run_lookups
+from resolverd.policy.runs import CheckRuns
 from resolverd.policy.verdict import Decision, VerdictRules, decide, drop_tempfails
 from resolverd.policy.verdict_cache import Lifetime, VerdictCache
 from resolverd.policy.what_if import what_ifs
@@ -98,6 +100,7 @@ class Evaluation:
         self,
         attempt: Attempt,
         checks: Sequence[Check],
+        runs: CheckRuns | None,
         early: EarlyDecision,
         transaction: Transaction,
         engine: ListEngine,
@@ -109,14 +112,18 @@ class Evaluation:
         begun: int,
         since: float,
     ) -> None:
-        """`begun`: the generation in which it was, at `since` (monotonic seconds)."""
+        """`runs`: the checks that were asked now; None where all was known of the message.
+
+        `begun`: the generation in which it was, at `since` (monotonic seconds).
+        """
         self.attempt = attempt
+        self._checks = checks
         self.transaction = transaction
         self.begun = begun
         self.since = since
         self._names: LookupResults | None = None
         self._verified: VerifiedDomains | None = None
-        self._checks = checks
+        self._known_runs = runs
         self._early = early
         self._engine = engine
         self._deadline = deadline
@@ -130,6 +137,12 @@ class Evaluation:
     def results(self) -> LookupResults:
         """What was asked, and what came back."""
         return self.transaction.results
+
+    @property
+    def _runs(self) -> CheckRuns:
+        if self._known_runs is None:
+            self._known_runs = CheckRuns(self.attempt, self._checks, self.results.replies, self.results.failed)
+        return self._known_runs
 
     @property
     def findings(self) -> list[Finding]:
@@ -146,7 +159,7 @@ class Evaluation:
         """Have those listings re-verified without which the client would not be refused: once a message."""
         if self.decision.action is not Action.REJECT or self.results.failed or self.transaction.reverified:
             return
-        decisive_listings = self._early.decisive_listings(self.results.replies)
+        decisive_listings = self._early.decisive_listings(self._runs)
         if decisive_listings and self.results.skipped and self._engine.saves_reverifications(decisive_listings):
             decisive_listings = self._early.decisive_listings(await self._with_names())
         if decisive_listings:
@@ -156,16 +169,15 @@ class Evaluation:
 
     async def refresh(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
-        suppresses = suppression(self.attempt, self._checks, self.results.replies).topics
-        counts = {each for check in self._checks for each in relevant(check, self.attempt, self.results.replies, suppresses)}
+        counts = set(self._runs.wanted(self._runs.suppression().topics))
         if stale := [lookup for lookup in _stale(self.results.replies, waited) if lookup in counts]:
             self._change(await self._engine.refresh(stale, deadline=self._deadline))
 
     async def find_name(self) -> str:
         """The client's name, verified: as the mail server has it, else as it was found; looked up now if no check wanted it."""
         replies = self.results.replies
-        if any(question not in replies for question in iprev_lookups(self.attempt, replies)):
-            self._names = await self._run_lookups(self.attempt, (NamesOnly(),), known=replies)
+        if follow(iprev(self.attempt), replies).wanted:
+            self._names = await self._run_lookups(CheckRuns(self.attempt, (NamesOnly(),), dict(replies)))
         return self._name()
 
     def verify(self) -> VerifiedDomains:
@@ -201,7 +213,7 @@ class Evaluation:
         refused = self.decision.action is Action.REJECT
         kept = assessment._replace(
             cleared_since=self.since - oldest,
-            listings=tuple(self._early.decisive_listings(replies)) if refused else (),
+            listings=tuple(self._early.decisive_listings(self._runs)) if refused else (),
             name=self._name(),
             verified=self.verify(),
         )
@@ -212,21 +224,24 @@ class Evaluation:
     def _name(self) -> str:
         return iprev_name(self.attempt, (self._names or self.results).replies)
 
-    async def _with_names(self) -> Replies:
-        """The replies, and what the client's names are like, which the decision did not need: a client without any is no loss.
+    async def _with_names(self) -> CheckRuns:
+        """The checks, with what the client's names are like, which the decision did not need: a client without any is no loss.
 
         What cannot be found out in half of the time that is left speaks against nobody.
         """
         now = self._clock.monotonic()
         halfway = now + (self._deadline - now) / 2
         names = [check for check in self._checks if check.asks_client_names]
-        found = (await self._run_lookups(self.attempt, names, known=self.results.answered, deadline=halfway)).replies
-        return {**self.results.replies, **{asked: reply for asked, reply in found.items() if not isinstance(reply, Unknown)}}
+        found = await self._run_lookups(CheckRuns(self.attempt, names, self.results.answered), deadline=halfway)
+        more = {asked: reply for asked, reply in found.replies.items() if not isinstance(reply, Unknown)}
+        return CheckRuns(self.attempt, self._checks, {**self.results.replies, **more})
 
     def _change(self, replies: Mapping[ListLookup, ListReply]) -> None:
         if replies:
-            results = self.results.changed(replies)
-            self.transaction = self.transaction._replace(results=results, findings=judge(self.attempt, self._checks, results))
+            known = {question: reply for question, reply in replies.items() if question in self.results.replies}
+            runs = self._known_runs = self._runs.with_lists(known)
+            results = self.results._replace(replies=runs.replies, waited=True)
+            self.transaction = self.transaction._replace(results=results, findings=runs.judge())
             self.decision = self._decide()
 
     def _decide(self) -> Decision:
@@ -269,13 +284,13 @@ class Evaluator:
         self._follow_lists()
         begun, since = self._transactions.generation.number, self._clock.monotonic()
         checks, lists = self._checks, {spec.id: spec for spec in self._lists}
-        early = EarlyDecision(attempt, checks, lists, self._rules, frugal=self._engine.frugal)
-        transaction = await self._look_up(attempt, checks, early, deadline, record)
+        early = EarlyDecision(attempt, lists, self._rules, frugal=self._engine.frugal)
+        runs, transaction = await self._look_up(attempt, checks, early, deadline, record)
         ask = partial(self._ask, deadline=deadline, budgets=transaction.budgets)
         more = partial(run_lookups, ask=ask, clock=self._clock, deadline=deadline, cached=self._cached)
         return Evaluation(
-            attempt, checks, early, transaction, self._engine, deadline, self._rules, self._online, more, self._clock,
-            begun, since,
+            attempt, checks, runs, early, transaction, self._engine, deadline, self._rules, self._online, more,
+            self._clock, begun, since,
         )  # fmt: skip
 
     def recall(self, attempt: Attempt, now: float, wall: float) -> Assessment | None:
@@ -294,8 +309,6 @@ class Evaluator:
             evaluation.keep_in(self._kept, assessment, self._recipient(attempt), by_sender=self._names_sender(attempt))
         except Exception:
             log.exception("what an attempt came to is not kept")
-        if isinstance(replies := evaluation.results.replies, Gathered):
-            replies.settle()
 
     def _recipient(self, attempt: Attempt) -> str:
         """The recipient, where something names it; else it is like all others."""
@@ -312,27 +325,25 @@ class Evaluator:
 
     async def _look_up(
         self, attempt: Attempt, checks: Sequence[Check], early: EarlyDecision, deadline: float, record: bool
-    ) -> Transaction:
+    ) -> tuple[CheckRuns | None, Transaction]:
         now = self._clock.monotonic()
         before = self._transactions.get(attempt, now) if record else None
         budgets = (self._transactions.budgets(attempt, now) if record else None) or LookupBudgets.full(self._rates)
         ask = partial(self._ask, deadline=deadline, budgets=budgets)
-        whose = partial(of_sender, attempt, checks)
         if not record:
-            results = await run_lookups(attempt, checks, ask, self._clock, deadline, suppressing=False, of_sender=whose)
-            return Transaction(results, judge(attempt, checks, results), reverified=False, budgets=budgets)
+            runs = CheckRuns(attempt, checks, {})
+            results = await run_lookups(runs, ask, self._clock, deadline, suppressing=False)
+            return runs, Transaction(results, runs.judge(), reverified=False, budgets=budgets)
         if before is not None and not before.results.skipped and (found := _for_this_recipient(attempt, checks, before)):
-            return found._replace(results=found.results._replace(waited=True))
-        known = before.results.answered if before else None
-        is_decided = partial(_is_decided, early)
+            return None, found._replace(results=found.results._replace(waited=True))
+        runs = CheckRuns(attempt, checks, before.results.answered if before else {})
         results = await run_lookups(
-            attempt, checks, ask, self._clock, deadline,
-            known=known, cached=self._cached, turn=self._turn, is_decided=is_decided, of_sender=whose,
-        )  # fmt: skip
+            runs, ask, self._clock, deadline, cached=self._cached, turn=self._turn, is_decided=partial(_is_decided, early)
+        )
         if before is not None:
             results = results._replace(waited=True)  # what was found out for the first recipient may be old by now
         reverified = before is not None and before.reverified
-        return Transaction(results, judge(attempt, checks, results), reverified=reverified, budgets=budgets)
+        return runs, Transaction(results, runs.judge(), reverified=reverified, budgets=budgets)
 
     def _take(self, checks: Sequence[Check]) -> None:
         self._checks = tuple(checks)
@@ -363,9 +374,9 @@ class Evaluator:
         return reply_of(answer, question.rtype, round(1000 * (self._clock.monotonic() - started)))
 
 
-def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Question]) -> bool:
+def _is_decided(early: EarlyDecision, runs: CheckRuns, open_: Collection[Question]) -> bool:
     try:
-        return early.is_decided(replies, open_)
+        return early.is_decided(runs, open_)
     except Exception:  # a check that fails is logged when it judges; until then everybody is waited for
         return False
 
@@ -373,12 +384,14 @@ def _is_decided(early: EarlyDecision, replies: Replies, open_: Collection[Questi
 def _for_this_recipient(attempt: Attempt, checks: Sequence[Check], transaction: Transaction) -> Transaction | None:
     """What is known of the message, with what may be otherwise for this recipient; None if more has to be asked for that."""
     replies = transaction.results.replies
-    own = {check.name for check in checks if check.is_of_recipient()} - transaction.results.failed
-    if any(question not in replies for check in checks if check.name in own for question in check.asks(attempt, replies)):
-        return None
+    own = [check for check in checks if check.is_of_recipient() and check.name not in transaction.results.failed]
+    for check in own:
+        outcome = follow(check.run(attempt), replies).outcome
+        if outcome is None or (isinstance(outcome, Fold) and any(lookup not in replies for lookup in outcome.lookups)):
+            return None
     findings: list[Finding] = []
     for check in checks:
-        if check.name in own:
+        if check in own:
             findings += judged(check, attempt, replies)
         else:
             findings += [finding for finding in transaction.findings if finding.check == check.name]

@@ -6,6 +6,7 @@ from resolverd.failures import Unknown
 from resolverd.mail.findings import Evidence
 from resolverd.mail.lookups import Absent, Clear, DnsLookup, Listed, ListLookup, LookupReply, Question, Records, Replies, Skipped
 from resolverd.mail.sanitize import sanitize
+from resolverd.policy.asking import LATE
 from resolverd.wire.codes import type_text
 from resolverd.wire.names import to_text
 from resolverd.wire.rdata import summary
@@ -15,11 +16,16 @@ MAX_SHOWN = 4
 
 
 def evidence(replies: Replies, questions: Iterable[Question], shown: str = "") -> tuple[Evidence, ...]:
-    """A piece of evidence for each of these questions that has a reply.
+    """A piece of evidence for each of these questions that has a reply, late ones aside.
 
     `shown` is how a list goes by in texts: never its zone, which may hold a key.
     """
-    return tuple(piece(question, replies[question], shown) for question in questions if question in replies)
+    found = []
+    for question in questions:
+        reply = replies.get(question)
+        if reply is not None and reply is not LATE:
+            found.append(piece(question, reply, shown))
+    return tuple(found)
 
 
 def piece(question: Question, reply: LookupReply, shown: str = "") -> Evidence:

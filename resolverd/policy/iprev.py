@@ -4,14 +4,16 @@ Forward-confirmed reverse DNS, "iprev" (RFC 8601 §2.7.3). Where smtpd takes the
 confirm here, as the order of records means nothing.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
 
+from resolverd import bounds
 from resolverd.failures import Unknown, Why
-from resolverd.mail.findings import Finding
 from resolverd.mail.hostnames import hostname_of, name_of
-from resolverd.mail.lookups import Absent, DnsLookup, Question, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, DnsLookup, LookupReply, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Outcome, outcome_of, reply_to
 from resolverd.policy.check import Check
 from resolverd.wire import codes
 from resolverd.wire.names import Address, reverse_name
@@ -27,13 +29,28 @@ def postfix_name(name: str) -> str:
     return "" if lowered == "unknown" else lowered
 
 
-def reverse_lookups(attempt: Attempt) -> Iterable[DnsLookup]:
+class Iprev(NamedTuple):
+    """What came of looking for a name of the client that leads back.
+
+    `name`: one that does, as the mail server or the DNS has it; empty for none. `names`: all reverse names. `forward`: the
+    forward look-up of each, in the address family of the client. `trouble`: why it cannot be said for certain that no name
+    leads back, if it cannot.
+    """
+
+    name: str
+    names: tuple[str, ...] = ()
+    forward: Mapping[str, DnsLookup] = {}
+    trouble: Unknown | Skipped | None = None
+
+
+def reverse_lookups(attempt: Attempt) -> tuple[DnsLookup, ...]:
     """The reverse look-up, unless the mail server has given the name already or there is no client address."""
-    if attempt.client_address is not None and not _postfix_reverse_name(attempt):
-        yield _reverse_lookup(attempt.client_address)
+    if attempt.client_address is None or _postfix_reverse_name(attempt):
+        return ()
+    return (_reverse_lookup(attempt.client_address),)
 
 
-def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unknown | Skipped:
+def reverse_names(attempt: Attempt) -> Asking[tuple[str, ...] | Unknown | Skipped]:
     """The client's reverse names, sorted; none for a definite denial or records that hold no host name.
 
     Names that are no host names do not count: getnameinfo(3) and smtpd refuse them as well.
@@ -42,51 +59,54 @@ def reverse_names(attempt: Attempt, replies: Replies) -> tuple[str, ...] | Unkno
         return (name,)
     if attempt.client_address is None:
         return ()
-    reply = replies.get(_reverse_lookup(attempt.client_address))
+    return reverse_names_of((yield from reply_to(_reverse_lookup(attempt.client_address))))
+
+
+def reverse_names_of(reply: LookupReply) -> tuple[str, ...] | Unknown | Skipped:
+    """As `reverse_names`, from the reply to the reverse look-up."""
     if isinstance(reply, Records):
-        return tuple(sorted({name for rdata in reply.rdatas if (name := _hostname(rdata))})[:MAX_NAMES])
+        return tuple(sorted({name for name in map(_hostname, reply.rdatas) if name})[:MAX_NAMES])
     if isinstance(reply, Absent):
         return ()
     return reply if isinstance(reply, Unknown | Skipped) else Unknown(Why.TIMEOUT)
 
 
-def iprev_lookups(attempt: Attempt, replies: Replies) -> Iterable[Question]:
-    """What has to be known to say which name leads back to the client; nothing where the mail server has given it."""
-    if attempt.client_address is None or postfix_name(attempt.client_name):
-        return
-    yield from reverse_lookups(attempt)
-    forward = forward_lookups(attempt, replies)
-    confirming = [question for question in forward.values() if _confirms(question, attempt.client_address, replies)]
-    yield from confirming or forward.values()
+def iprev(attempt: Attempt) -> Asking[Iprev]:
+    """Look for a name that leads back to the client, until there is one; the mail server's is taken as it is."""
+    address = attempt.client_address
+    if (name := postfix_name(attempt.client_name)) or address is None:
+        return Iprev(name)
+    names = yield from reverse_names(attempt)
+    if isinstance(names, Unknown | Skipped):
+        return Iprev("", trouble=names)
+    rtype = codes.A if address.version == 4 else codes.AAAA
+    forward = {name: DnsLookup(wire, rtype) for name in names if (wire := name_of(name))}
+    packed, open_ = address.packed, tuple(forward.values())
+    replies = yield ()
+    while True:
+        for name, question in forward.items():
+            reply = replies.get(question)
+            if isinstance(reply, Records) and packed in reply.rdatas:
+                return Iprev(name, names, forward)
+        open_ = tuple(question for question in open_ if question not in replies)
+        if not open_:
+            return Iprev("", names, forward, _trouble(forward.values(), replies))
+        replies = yield open_
 
 
 def iprev_name(attempt: Attempt, replies: Replies) -> str:
     """A name of the client that leads back to it, as the mail server or these replies have it; empty for none."""
     if (name := postfix_name(attempt.client_name)) or attempt.client_address is None:
         return name
-    forward = forward_lookups(attempt, replies)
-    return next((name for name, question in forward.items() if _confirms(question, attempt.client_address, replies)), "")
+    return outcome_of(iprev(attempt), replies).name
 
 
-def iprev_trouble(attempt: Attempt, replies: Replies) -> Unknown | Skipped | None:
-    """Why it cannot be said for certain that no name leads back, if it cannot."""
-    names = reverse_names(attempt, replies)
-    if isinstance(names, Unknown | Skipped):
-        return names
-    for question in forward_lookups(attempt, replies).values():
-        reply = replies.get(question, Unknown(Why.TIMEOUT))
+def _trouble(forward: Iterable[DnsLookup], replies: Replies) -> Unknown | Skipped | None:
+    for question in forward:
+        reply = replies[question]
         if not isinstance(reply, Records | Absent):
             return reply if isinstance(reply, Unknown | Skipped) else Unknown(Why.FAILED)
     return None
-
-
-def forward_lookups(attempt: Attempt, replies: Replies) -> dict[str, DnsLookup]:
-    """The forward look-up of each reverse name, in the address family of the client."""
-    names = reverse_names(attempt, replies)
-    if attempt.client_address is None or isinstance(names, Unknown | Skipped):
-        return {}
-    rtype = codes.A if attempt.client_address.version == 4 else codes.AAAA
-    return {name: DnsLookup(wire, rtype) for name in names if (wire := name_of(name))}
 
 
 class NamesOnly(Check):
@@ -95,12 +115,9 @@ class NamesOnly(Check):
     __slots__ = ()
     name = "client_names"
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
         """The PTR records and the addresses of their names, until one of them is the client's."""
-        return iprev_lookups(attempt, replies)
-
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """Nothing."""
+        yield from iprev(attempt)
         return []
 
 
@@ -109,15 +126,12 @@ def _postfix_reverse_name(attempt: Attempt) -> str:
     return postfix_name(attempt.reverse_client_name) or postfix_name(attempt.client_name)
 
 
+@lru_cache(bounds.MAIL_NAMES)
 def _reverse_lookup(address: Address) -> DnsLookup:
     return DnsLookup(reverse_name(address), codes.PTR)
 
 
-def _confirms(question: DnsLookup, address: Address, replies: Replies) -> bool:
-    reply = replies.get(question)
-    return isinstance(reply, Records) and address.packed in reply.rdatas
-
-
+@lru_cache(bounds.MAIL_NAMES)
 def _hostname(rdata: bytes) -> str:
     try:
         return hostname_of(target(codes.PTR, rdata))

@@ -1,6 +1,6 @@
 """What the checks of lists have in common: which list takes which subject, who lists it, and what is said of all the others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from resolverd.dnsbl.names import is_public
@@ -9,6 +9,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Finding, Status
 from resolverd.mail.lookups import Clear, Listed, ListLookup, Replies, Skipped
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Fold
 from resolverd.policy.check import neutral, nothing
 from resolverd.policy.evidence import evidence, why
 from resolverd.wire.names import Address
@@ -31,6 +32,11 @@ def address_lists(attempt: Attempt, lists: Iterable[ListSpec]) -> list[Asked]:
     """The question to each of the lists that can know anything of the client's address."""
     address = attempt.client_address
     return asked(lists, address) if address is not None and is_public(address) else []
+
+
+def fold(questions: Sequence[Asked], judge: Callable[[Replies], list[Finding]]) -> Fold:
+    """What a check has come to that asks these questions of lists."""
+    return Fold(tuple([one.question for one in questions]), judge)
 
 
 def why_not_asked(attempt: Attempt) -> str:

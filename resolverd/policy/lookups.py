@@ -8,47 +8,31 @@ cannot change the decision. Questions of a later turn are put only when those be
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.failures import Unknown, Why
-from resolverd.mail.findings import Finding, Topic
 from resolverd.mail.lookups import (
     SKIPPED,
     Absent,
     DnsReply,
-    Gathered,
     Listed,
     ListLookup,
-    ListReply,
     LookupReply,
     Question,
     Records,
     Replies,
     Skipped,
 )
-from resolverd.mail.request import Attempt
-from resolverd.policy.check import (
-    NO_AUTHORITY,
-    NOT_SUPPRESSED,
-    SUPPRESSED,
-    Check,
-    Suppression,
-    judged,
-    neutral,
-    relevant,
-    suppression,
-)
+from resolverd.policy.check import NO_AUTHORITY, SUPPRESSED
+from resolverd.policy.runs import NOT_SUPPRESSED, CheckRuns, Suppression
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 
 log = logging.getLogger(__name__)
 
-
-INTERNAL_ERROR: Final = "internal_error"
-"""The code of the finding of a check that failed: harmless, as mail passes when we are at fault."""
 
 _OVERDUE: Final = Unknown(Why.TIMEOUT, "no answer before the verdict was due")
 
@@ -79,11 +63,6 @@ class LookupResults(NamedTuple):
         """The replies without those that nobody needed."""
         return {question: reply for question, reply in self.replies.items() if not isinstance(reply, Skipped)}
 
-    def changed(self, replies: Mapping[ListLookup, ListReply]) -> "LookupResults":
-        """The same with other replies in place of some."""
-        known = {question: reply for question, reply in replies.items() if question in self.replies}
-        return self._replace(replies=Gathered.with_lists(self.replies, known), waited=True)
-
 
 def _at_once(question: Question) -> int:
     return 0
@@ -93,115 +72,94 @@ def _nothing_cached(question: Question) -> LookupReply | None:
     return None
 
 
-def _of_nobody(replies: Replies) -> Collection[Question]:
-    return ()
-
-
-def _open_ended(replies: Replies, open_: Collection[Question]) -> bool:
+def _open_ended(runs: CheckRuns, open_: Collection[Question]) -> bool:
     return False
 
 
 async def run_lookups(
-    attempt: Attempt,
-    checks: Sequence[Check],
+    runs: CheckRuns,
     ask: Callable[[Question, bool], Awaitable[LookupReply]],
     clock: Clock,
     deadline: float,
     *,
-    known: Replies | None = None,
     cached: Callable[[Question], LookupReply | None] = _nothing_cached,
     turn: Callable[[Question], int] = _at_once,
-    is_decided: Callable[[Replies, Collection[Question]], bool] = _open_ended,
+    is_decided: Callable[[CheckRuns, Collection[Question]], bool] = _open_ended,
     suppressing: bool = True,
-    of_sender: Callable[[Replies], Collection[Question]] = _of_nobody,
 ) -> LookupResults:
     """Ask until no check wants more, until `is_decided`, or until `deadline` (monotonic seconds).
 
-    `known`: replies that are there already; `cached` gives those that can be had without asking anybody. `turn`: the questions
-    of the lowest number go first, and have half of the time to be answered. `is_decided` is given the replies so far and the
-    questions that are open, whenever a list has answered, or is about to be asked. `suppressing`: what overrides suppress
-    is not asked; so while it is not known who the client is, and that matters to him, lists have a later turn.
-
-    `of_sender` tells which questions are about the sender's domain, and `ask` is given whether a question is.
+    `cached` gives the replies that can be had without asking anybody. `turn`: the questions of the lowest number go first, and
+    have half of the time to be answered. `is_decided` is given the questions that are open, whenever a list has answered, or is
+    about to be asked. `suppressing`: what overrides suppress is not asked; so while it is not known who the client is, and that
+    matters to him, lists have a later turn. `ask` is given whether a question is about the sender's domain.
 
     Questions in flight when time is up are cancelled; who asks the network may go on with its own work for those who come
     later. If `ask` raises, that is a bug: it is logged, and the checks that wanted to know are broken.
     """
-    replies = Gathered(known or {})
+    replies = runs.replies
     in_flight: dict[Question, asyncio.Task[LookupReply]] = {}
-    failed: set[str] = set()
-    failed_questions: set[Question] = set()
+    failed: set[Question] = set()
     began = clock.monotonic()
     halfway = began + (deadline - began) / 2
-    answered: list[Question] = []
+    answered: Mapping[Question, LookupReply] = {}
     skipped = waited = False
     last = -1
-    suppressed, settled = NOT_SUPPRESSED, False
+    suppressed, settled = NOT_SUPPRESSED, not suppressing
     try:
         while True:
             if not settled:
-                suppressed = _suppression(attempt, checks, replies) if suppressing else NOT_SUPPRESSED
-                settled = suppressed.pending <= replies.keys()
-            wanted = _wanted(attempt, checks, replies, failed, suppressed.topics)
+                suppressed = _suppression(runs)
+                settled = not suppressed.pending
+            wanted = runs.wanted(suppressed.topics)
             open_ = [question for question in wanted if question not in replies]
             waits = not suppressed.pending.isdisjoint(open_)
-            turns = {question: turn(question) + (waits and isinstance(question, ListLookup)) for question in open_}
+            turns = {question: turn(question) + (waits and question.__class__ is ListLookup) for question in open_}
             first = min(turns.values(), default=0)
-            if (first > last or _is_news(answered, replies, open_)) and not failed and is_decided(replies, open_):
+            if (first > last or _is_news(answered, replies, open_)) and not runs.failed and is_decided(runs, open_):
                 skipped = True
                 break
             last = first
             now = clock.monotonic()
             final = max(turns.values(), default=0)
             upto = first if now < halfway else final
-            answered = []
+            come: dict[Question, LookupReply] = {}
             senders: Collection[Question] | None = None
             for question in open_:
-                room = len(in_flight) + len(replies) < bounds.MAIL_QUESTIONS
+                room = len(in_flight) + len(replies) + len(come) < bounds.MAIL_QUESTIONS
                 if question in in_flight or not room or turns[question] > upto:
                     continue
                 if (reply := _from_cache(question, cached)) is not None:
-                    replies[question] = reply
-                    answered.append(question)
+                    come[question] = reply
                 else:
                     waited = True
-                    senders = _senders(of_sender, replies) if senders is None else senders
+                    senders = _senders(runs) if senders is None else senders
                     in_flight[question] = asyncio.ensure_future(ask(question, question in senders))
-            if answered:
+            if answered := come:
+                runs.add(come)
                 continue
             waiting = {in_flight[question] for question in wanted if question in in_flight}
             left = (deadline if upto == final else halfway) - now
             if not waiting or now >= deadline:
                 break
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            answered = [question for question, task in in_flight.items() if task.done()]
-            for question in answered:
-                replies[question] = _outcome(question, in_flight.pop(question), failed_questions)
+            done = [question for question, task in in_flight.items() if task.done()]
+            answered = {question: _outcome(question, in_flight.pop(question), failed) for question in done}
+            runs.add(answered)
     finally:
         for task in in_flight.values():
             task.cancel()
-    for question in wanted:
-        replies.setdefault(question, SKIPPED if skipped else _OVERDUE)
+    _let_go(runs, wanted, SKIPPED if skipped else _OVERDUE)
     if suppressed.topics:
-        for question in _wanted(attempt, checks, replies, failed):
-            replies.setdefault(question, SUPPRESSED)
-    if failed_questions:
-        failed |= {check.name for check in checks if failed_questions & set(_wanted(attempt, [check], replies, failed))}
-    return LookupResults(replies, frozenset(failed), waited)
+        _let_go(runs, runs.wanted(), SUPPRESSED)
+    if failed:
+        runs.fail(failed)
+    return LookupResults(replies, frozenset(runs.failed), waited)
 
 
-def judge(attempt: Attempt, checks: Sequence[Check], results: LookupResults) -> list[Finding]:
-    """Every check's findings, in the order of the checks; a check that fails has only an internal error to say."""
-    findings: list[Finding] = []
-    for check in checks:
-        try:
-            if check.name not in results.failed:
-                findings += judged(check, attempt, results.replies)
-                continue
-        except Exception:
-            log.exception("check %s failed while judging", check.name)
-        findings.append(neutral(check.name, INTERNAL_ERROR, "this check failed, the log has the details"))
-    return findings
+def _let_go(runs: CheckRuns, wanted: Collection[Question], reply: LookupReply) -> None:
+    """Give this reply to what is still open of the questions."""
+    runs.add({question: reply for question in wanted if question not in runs.replies})
 
 
 def reply_of(answer: Answer, rtype: int, ms: int = 0) -> DnsReply:
@@ -252,32 +210,15 @@ def _outcome(question: Question, task: asyncio.Task[LookupReply], failed_questio
     return Unknown(Why.FAILED, "internal error")
 
 
-def _senders(of_sender: Callable[[Replies], Collection[Question]], replies: Replies) -> Collection[Question]:
+def _senders(runs: CheckRuns) -> Collection[Question]:
     try:
-        return of_sender(replies)
+        return runs.of_sender()
     except Exception:  # a check that fails is logged when it is asked or judges
         return ()
 
 
-def _suppression(attempt: Attempt, checks: Sequence[Check], replies: Replies) -> Suppression:
+def _suppression(runs: CheckRuns) -> Suppression:
     try:
-        return suppression(attempt, checks, replies)
+        return runs.suppression()
     except Exception:  # a check that fails is logged when it is asked or judges
         return NOT_SUPPRESSED
-
-
-def _wanted(
-    attempt: Attempt, checks: Sequence[Check], replies: Replies, failed: set[str], suppressed: Collection[Topic] = ()
-) -> list[Question]:
-    """What all checks want to know at this point, each question once, without what is suppressed; checks that fail here join
-    `failed`."""
-    wanted: dict[Question, None] = {}
-    for check in checks:
-        if check.name in failed:
-            continue
-        try:
-            wanted.update(dict.fromkeys(relevant(check, attempt, replies, suppressed)))
-        except Exception:
-            log.exception("check %s failed while asking", check.name)
-            failed.add(check.name)
-    return list(wanted)

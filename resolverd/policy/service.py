@@ -38,7 +38,7 @@ from resolverd.policy.assessment import Assessment
 from resolverd.policy.check import Check
 from resolverd.policy.evaluate import Evaluation, Evaluator, ListEngine
 from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
-from resolverd.policy.lookups import INTERNAL_ERROR
+from resolverd.policy.runs import INTERNAL_ERROR
 from resolverd.policy.verdict import (
     Decision,
     Mode,

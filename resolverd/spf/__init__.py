@@ -12,12 +12,13 @@
 Only TXT records are asked for (§3.1). `bounds` has the limits of §4.6.4.
 """
 
-from resolverd.spf.evaluate import Progress, SpfOutcome, SpfSubject, check_host, follow, progress
+from resolverd.spf.evaluate import Evaluation, Progress, SpfOutcome, SpfSubject, check_host, evaluation, follow, progress
 from resolverd.spf.header import authentication_results, received_spf
 from resolverd.spf.identities import Identity, authorised, claims, subject_of
 from resolverd.spf.record import Result
 
 __all__ = [
+    "Evaluation",
     "Identity",
     "Progress",
     "Result",
@@ -27,6 +28,7 @@ __all__ = [
     "authorised",
     "check_host",
     "claims",
+    "evaluation",
     "follow",
     "progress",
     "received_spf",

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, NoReturn
 from resolverd import bounds
 from resolverd.failures import Unknown, Why
 from resolverd.mail.domains import is_suffix
-from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Gathered, Reading, Records, Replies, Skipped
+from resolverd.mail.lookups import Absent, DnsLookup, DnsReply, Gathered, Records, Replies, Skipped
 from resolverd.spf import clientnames, macros
 from resolverd.spf.clientnames import SpfEvaluation, target_of
 from resolverd.spf.macros import MacroString
@@ -117,22 +117,29 @@ def follow(
 
 def progress(subject: SpfSubject, replies: Replies, missing: DnsReply | None = None) -> Progress:
     """How far the evaluation of a subject comes with these replies: as `follow`, but `Gathered` replies are read once."""
-    if not isinstance(replies, Gathered | Reading):
+    if not isinstance(replies, Gathered):
         return follow(check_host(subject), replies, missing)
-    begun: _Begun | None = replies.evaluations.get(subject)
-    if begun is None:
-        begun = replies.evaluations[subject] = _Begun(check_host(subject))
-    come = begun.go_on(replies)
+    come = evaluation(subject, replies).go_on(replies)
     return follow(check_host(subject), replies, missing) if come.outcome is None and missing is not None else come
 
 
-class _Begun:
+def evaluation(subject: SpfSubject, replies: Replies) -> "Evaluation":
+    """The evaluation of a subject, as far as it has come: all who read the same `Gathered` replies share it."""
+    if not isinstance(replies, Gathered):
+        return Evaluation(subject)
+    begun: Evaluation | None = replies.evaluations.get(subject)
+    if begun is None:
+        begun = replies.evaluations[subject] = Evaluation(subject)
+    return begun
+
+
+class Evaluation:
     """An evaluation that goes on as replies come."""
 
     __slots__ = ("_asked", "_evaluation", "_progress")
 
-    def __init__(self, evaluation: Generator[tuple[DnsLookup, ...], DnsReply, SpfOutcome]) -> None:
-        self._evaluation = evaluation
+    def __init__(self, subject: SpfSubject) -> None:
+        self._evaluation = check_host(subject)
         self._asked: dict[DnsLookup, None] = {}
         self._progress: Progress | None = None
 

@@ -12,7 +12,8 @@ from resolverd.mail.findings import Finding
 from resolverd.mail.lookups import Absent, Clear, DnsLookup, Listed, ListLookup, LookupReply, Question, Records
 from resolverd.mail.request import Attempt
 from resolverd.overrides.postfix_maps import MapFile
-from resolverd.policy.check import Check
+from resolverd.policy.asking import Fold, follow, outcome_of
+from resolverd.policy.check import Check, findings_of
 from resolverd.policy.checks.access import AccessMaps, AccessOptions
 from resolverd.wire import rdata
 from resolverd.wire.codes import type_from_text
@@ -111,11 +112,23 @@ class World:
         return self.replies.get(question, NX)
 
 
+def asks(check: Check, subject: Attempt, replies: Mapping[Question, LookupReply]) -> list[Question]:
+    """What a check has asked and still asks, these being the replies."""
+    progress = follow(check.run(subject), replies)
+    lookups = progress.outcome.lookups if isinstance(progress.outcome, Fold) else ()
+    return list(dict.fromkeys((*progress.asked, *lookups)))
+
+
+def judge(check: Check, subject: Attempt, replies: Mapping[Question, LookupReply]) -> list[Finding]:
+    """What it says, these being all replies."""
+    return findings_of(outcome_of(check.run(subject), replies), replies)
+
+
 def asked(check: Check, subject: Attempt, world: World) -> dict[Question, LookupReply]:
     """Everything a check asks until it wants no more, one answer at a time in the order asked."""
     replies: dict[Question, LookupReply] = {}
     for _ in range(200):
-        open_questions = [question for question in check.asks(subject, replies) if question not in replies]
+        open_questions = [question for question in asks(check, subject, replies) if question not in replies]
         if not open_questions:
             return replies
         replies[open_questions[0]] = world.reply(open_questions[0])
@@ -123,7 +136,7 @@ def asked(check: Check, subject: Attempt, world: World) -> dict[Question, Lookup
 
 
 def judged(check: Check, subject: Attempt, world: World) -> list[Finding]:
-    return check.judge(subject, asked(check, subject, world))
+    return judge(check, subject, asked(check, subject, world))
 
 
 def codes(findings: list[Finding]) -> list[str]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from resolverd.mail.findings import Consequence, Effect, Evidence, Finding, Topic
-from resolverd.mail.lookups import Question, Replies
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
 from resolverd.overrides.postfix_maps import AccessMap, MapFile, Match, Verb
+from resolverd.policy.asking import Asking, Outcome
 from resolverd.policy.check import Check, Declaration, Inputs, neutral, nothing
-from resolverd.policy.iprev import iprev_lookups, iprev_name
+from resolverd.policy.iprev import iprev
 
 SUPPRESSED_FOR_HELO = Effect((Topic("helo", "dns"),))
 SUPPRESSED_FOR_CLIENT = Effect((Topic(source="lists"),))
@@ -48,26 +48,25 @@ class Access(Check):
     name: ClassVar[str] = "access"
     is_override: ClassVar[bool] = True
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """What proves the client's name, where the mail server has not said it: names that lie are no names."""
-        return iprev_lookups(attempt, replies) if self.maps.client else ()
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """What the first map of each kind says that decides; DUNNO leaves it to the next one, as in a list of restrictions.
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """What the first map of each kind says that decides; DUNNO leaves it to the next one, as in a list of restrictions."""
+        Asks what proves the client's name, where the mail server has not said it: names that lie are no names.
+        """
         findings: list[Finding] = []
         if attempt.client_address is not None:
-            found = _decisive(self._client(attempt, replies))
+            name = (yield from iprev(attempt)).name if self.maps.client else ""
+            found = _decisive(self._client(attempt, name))
             findings += [_finding("client", str(attempt.client_address), "Client host", each) for each in found]
         if attempt.helo_name:
             found = _decisive([each.of_name(attempt.helo_name) for each in self.maps.helo])
             findings += [_finding("helo", attempt.helo_name, "Helo command", each) for each in found]
         return findings or [nothing(self.name, "access_none", "no map has an entry")]
 
-    def _client(self, attempt: Attempt, replies: Replies) -> Iterable[Match | None]:
+    def _client(self, attempt: Attempt, name: str) -> Iterable[Match | None]:
         """A client without a name that leads back is called ``unknown``, as in smtpd; names come before addresses."""
-        name = iprev_name(attempt, replies) or "unknown"
         for each in self.maps.client:
-            yield each.of_name(name) or (each.of_address(attempt.client_address) if attempt.client_address else None)
+            yield each.of_name(name or "unknown") or (each.of_address(attempt.client_address) if attempt.client_address else None)
 
 
 def _decisive(matches: Iterable[Match | None]) -> Sequence[Match]:

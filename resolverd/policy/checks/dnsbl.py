@@ -1,16 +1,18 @@
 """Is the client's address on a block list? As ``reject_rbl_client`` (RFC 5782 §2). Trouble with a list never refuses."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.lookups import Replies
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Outcome, at_once
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, nothing
 from resolverd.policy.evidence import evidence
-from resolverd.policy.listings import Asked, address_lists, listings, not_listed, uncounted, why_not_asked
+from resolverd.policy.listings import Asked, address_lists, fold, listings, not_listed, uncounted, why_not_asked
 
 TOPIC = Topic("address", "lists")
 
@@ -25,16 +27,16 @@ class Dnsbl(Check):
     name: ClassVar[str] = "dnsbl"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
         """Every block list that takes addresses of this family."""
-        return [one.question for one in self._asked(attempt)]
+        questions = address_lists(attempt, [spec for spec in self.lists if not spec.allows])
+        if not questions:
+            return at_once([nothing(self.name, "dnsbl_skipped", why_not_asked(attempt))])
+        return at_once(fold(questions, partial(self._judge, attempt, questions)))
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+    def _judge(self, attempt: Attempt, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
         """Each list that lists the address is a finding of its own, with the list's weight."""
         address = attempt.client_address
-        questions = self._asked(attempt)
-        if not questions:
-            return [nothing(self.name, "dnsbl_skipped", why_not_asked(attempt))]
         findings = []
         for one, listed in listings(questions, replies):
             if not listed.weight:
@@ -55,9 +57,6 @@ class Dnsbl(Check):
                 )
             )
         return findings + not_listed(self.name, questions, replies)
-
-    def _asked(self, attempt: Attempt) -> list[Asked]:
-        return address_lists(attempt, [spec for spec in self.lists if not spec.allows])
 
 
 CHECK = Declaration(

@@ -3,19 +3,21 @@
 Without points it suppresses what rests on address lists, and nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Final
 
 from resolverd.dnsbl.aggregate import UNREACHABLE
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Consequence, Effect, Finding, Topic
-from resolverd.mail.lookups import Listed, Question, Replies
+from resolverd.mail.lookups import Listed, Replies
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
+from resolverd.policy.asking import Asking, Outcome, at_once
 from resolverd.policy.check import Check, CheckRules, Declaration, neutral, nothing
 from resolverd.policy.evidence import evidence
-from resolverd.policy.listings import Asked, address_lists, listings, not_listed, unknowns, why_not_asked
+from resolverd.policy.listings import Asked, address_lists, fold, listings, not_listed, unknowns, why_not_asked
 
 ADDRESS_LISTS: Final = (Topic("address", "lists"),)
 """What an allow list speaks against: that which rests on the client's address."""
@@ -32,19 +34,19 @@ class Dnswl(Check):
     lists: tuple[ListSpec, ...]
     name: ClassVar[str] = "dnswl"
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
         """Every allow list that takes addresses of this family."""
-        return [one.question for one in self._asked(attempt)]
+        questions = address_lists(attempt, [spec for spec in self.lists if spec.allows])
+        if not questions:
+            return at_once([nothing(self.name, "dnswl_skipped", why_not_asked(attempt))])
+        return at_once(fold(questions, partial(self._judge, questions)))
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+    def _judge(self, questions: Sequence[Asked], replies: Replies) -> list[Finding]:
         """Each list that has the address is a finding of its own.
 
         A list out of reach is distinguished from one that does not serve us, by refusal, error code or quota: the first may
         have the client in a minute, the second will not, and mail need not wait for it.
         """
-        questions = self._asked(attempt)
-        if not questions:
-            return [nothing(self.name, "dnswl_skipped", why_not_asked(attempt))]
         findings = [self._finding(one, listed, replies) for one, listed in listings(questions, replies)]
         rest = not_listed(self.name, questions, replies)
         acts = self.rules.consequence not in _INERT
@@ -66,9 +68,6 @@ class Dnswl(Check):
             link=listed.link,
             effect=Effect(suppresses, allow_listed=bool(listed.trust)),
         )
-
-    def _asked(self, attempt: Attempt) -> list[Asked]:
-        return address_lists(attempt, [spec for spec in self.lists if spec.allows])
 
 
 def _made(rules: CheckRules, lists: tuple[ListSpec, ...]) -> Dnswl:

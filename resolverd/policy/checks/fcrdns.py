@@ -1,15 +1,15 @@
 """Does one of the client's names lead back to its address (`policy.iprev`)? As ``reject_unknown_client_hostname``."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Question, Replies, Skipped
+from resolverd.mail.findings import Consequence, SmtpReply, Topic
+from resolverd.mail.lookups import Skipped
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Outcome
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
 from resolverd.policy.evidence import evidence, why
-from resolverd.policy.iprev import forward_lookups, iprev_lookups, iprev_name, iprev_trouble, postfix_name, reverse_lookups
+from resolverd.policy.iprev import iprev, postfix_name, reverse_lookups
 
 REPLY = SmtpReply(450, "4.7.25", "Client host rejected (cannot find your hostname)")
 LATER = SmtpReply(450, "4.7.25", "Message deferred (your hostname could not be looked up)")
@@ -25,22 +25,18 @@ class Fcrdns(Check):
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
     asks_client_names: ClassVar[bool] = True
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """The PTR records and the addresses of their names, until one of them is the client's."""
-        return iprev_lookups(attempt, replies)
-
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """A verified name given by the mail server is taken as it is."""
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """A verified name given by the mail server is taken as it is; else the PTR records and the addresses of their names are
+        asked for, until one of them is the client's."""
         address = attempt.client_address
         if address is None:
             return [nothing(self.name, "fcrdns_skipped", "no client address given")]
         if name := postfix_name(attempt.client_name):
             return [neutral(self.name, "fcrdns_ok", f"hostname {name}, verified by the mail server")]
-        forward = forward_lookups(attempt, replies)
-        seen = evidence(replies, (*reverse_lookups(attempt), *forward.values()))
-        if name := iprev_name(attempt, replies):
+        name, _, forward, trouble = yield from iprev(attempt)
+        seen = evidence((yield ()), (*reverse_lookups(attempt), *forward.values()))
+        if name:
             return [neutral(self.name, "fcrdns_ok", f"{name} leads back to {address}", seen)]
-        trouble = iprev_trouble(attempt, replies)
         if isinstance(trouble, Skipped):
             return [skipped(self.name, f"the hostname of {address}", seen)]
         if trouble:

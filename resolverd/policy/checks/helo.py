@@ -3,15 +3,15 @@
 As ``reject_invalid_helo_hostname``, ``reject_non_fqdn_helo_hostname`` and ``reject_unknown_helo_hostname``, in this order.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from resolverd.failures import Unknown, Why
+from resolverd.failures import Unknown
 from resolverd.mail import hostnames
-from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import DnsLookup, Question, Records, Replies, Skipped
+from resolverd.mail.findings import Consequence, SmtpReply, Topic
+from resolverd.mail.lookups import DnsLookup, Skipped
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Outcome, any_data
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
 from resolverd.policy.evidence import evidence, why
 from resolverd.wire import codes
@@ -32,21 +32,11 @@ class Helo(Check):
     name: ClassVar[str] = "helo"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """The name's addresses, and only if it has none its mail servers: most names have an address."""
-        if _fault(attempt.helo_name):
-            return
-        found = next((question for question in _questions(attempt.helo_name) if _exists(question, replies)), None)
-        if found is not None:
-            yield found
-            return
-        addresses = _questions(attempt.helo_name)[:2]
-        yield from addresses
-        if all(question in replies for question in addresses):
-            yield from _questions(attempt.helo_name)[2:]
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """Syntax first, then existence. Any of A, AAAA and MX will do; so will a null MX, as the name need not take mail.
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """Syntax first, then existence. Any of A, AAAA and MX will do; so will a null MX, as the name need not take mail."""
+        Most names have an address, so mail servers are asked for only where there is none.
+        """
         helo = attempt.helo_name
         if not helo:
             return [nothing(self.name, "helo_skipped", "no HELO name given")]
@@ -56,11 +46,13 @@ class Helo(Check):
         if hostnames.is_literal(helo):
             return [neutral(self.name, "helo_literal", f"HELO {helo} is an address literal")]
         questions = _questions(helo)
+        found = (yield from any_data(questions[:2])) or (yield from any_data(questions[2:]))
+        replies = yield ()
         seen = evidence(replies, questions)
-        if any(_exists(question, replies) for question in questions):
+        if found:
             return [neutral(self.name, "helo_ok", f"HELO {helo} exists", seen)]
         for question in questions:
-            answer = replies.get(question, Unknown(Why.TIMEOUT))
+            answer = replies[question]
             if isinstance(answer, Skipped):
                 return [skipped(self.name, f"HELO {helo}", seen)]
             if isinstance(answer, Unknown):
@@ -88,10 +80,6 @@ def _questions(helo: str) -> tuple[DnsLookup, ...]:
     """A, AAAA, MX; nothing for literals, and for a name with a final dot, which smtpd never finds."""
     name = hostnames.name_of(helo) if helo and not helo.startswith("[") and not helo.endswith(".") else None
     return () if name is None else (DnsLookup(name, codes.A), DnsLookup(name, codes.AAAA), DnsLookup(name, codes.MX))
-
-
-def _exists(question: DnsLookup, replies: Replies) -> bool:
-    return isinstance(replies.get(question), Records)
 
 
 CHECK = Declaration(

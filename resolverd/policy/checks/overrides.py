@@ -5,13 +5,12 @@ for an hour, puts off. An allowance refuses nothing: it suppresses what others f
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from resolverd.mail.domains import canonical, mailbox
 from resolverd.mail.findings import ANYTHING, GREYLISTING, Consequence, Effect, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.lookups import Replies
 from resolverd.mail.request import Attempt
 from resolverd.overrides.rules import (
     DENY,
@@ -26,8 +25,9 @@ from resolverd.overrides.rules import (
     Subjects,
     decide,
 )
+from resolverd.policy.asking import Asking, Outcome
 from resolverd.policy.check import Check, Declaration, neutral, nothing
-from resolverd.policy.iprev import iprev_lookups, iprev_name
+from resolverd.policy.iprev import iprev, iprev_name
 
 NAME: Final = "overrides"
 """The check's name in findings and metrics."""
@@ -38,6 +38,7 @@ _REPLIES = {
     Role.SENDER_DOMAIN: SmtpReply(554, "5.7.1", "Sender address rejected (Access denied)"),
     Role.HELO: SmtpReply(554, "5.7.1", "Helo command rejected (Access denied)"),
 }
+_NONE: Final = [nothing(NAME, "override_none", "no override")]
 _FINAL = Effect(final=True)
 _BANNED = SmtpReply(450, "4.7.1", "Message deferred (not taken for now, please try again later)")
 """Not in the words of a refusal: the filter that has led to a ban must not count what the ban says."""
@@ -74,21 +75,21 @@ class OverridesCheck(Check):
     name: ClassVar[str] = NAME
     is_override: ClassVar[bool] = True
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """The client's names and where they lead, if any domain is named and nothing more particular decides."""
-        if not self.index.names_domains:
-            return ()
-        decisive = decide(self.matches(attempt, replies))
-        if decisive is not None and decisive.kind in (Kind.SENDER, Kind.ADDRESS):
-            return ()
-        return iprev_lookups(attempt, replies)
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """A denial, or each allowance that holds.
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """A denial, or each allowance that holds."""
+        Asks for the client's names and where they lead, if any domain is named and nothing more particular decides.
+        """
+        if not len(self.index):
+            return _NONE
+        replies = yield ()
+        if self.index.names_domains:
+            decisive = decide(self.matches(attempt, replies))
+            if decisive is None or decisive.kind not in (Kind.SENDER, Kind.ADDRESS):
+                yield from iprev(attempt)
+                replies = yield ()
         found = self.overrides(attempt, replies)
-        if not found:
-            return [nothing(self.name, "override_none", "no override")]
-        return [_denied(each) if each.override.key.action == DENY else _allowed(each) for each in found]
+        return [_denied(each) if each.override.key.action == DENY else _allowed(each) for each in found] or _NONE
 
     def is_of_recipient(self) -> bool:
         """An override may be for one recipient alone."""

@@ -1,13 +1,13 @@
 """Does the client's address have a name? As ``reject_unknown_reverse_client_hostname``."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from resolverd.failures import Unknown
-from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Question, Replies, Skipped
+from resolverd.mail.findings import Consequence, SmtpReply, Topic
+from resolverd.mail.lookups import Skipped
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Outcome
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
 from resolverd.policy.evidence import evidence, why
 from resolverd.policy.iprev import reverse_lookups, reverse_names
@@ -25,19 +25,15 @@ class Ptr(Check):
     name: ClassVar[str] = "ptr"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """The PTR records, unless the mail server knows the name."""
-        return reverse_lookups(attempt)
-
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """Any host name will do; it need not lead back."""
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """Any host name will do; it need not lead back. The PTR records are asked for unless the mail server knows the name."""
         address = attempt.client_address
         if address is None:
             return [nothing(self.name, "ptr_skipped", "no client address given")]
-        seen = evidence(replies, reverse_lookups(attempt))
-        names = reverse_names(attempt, replies)
+        names = yield from reverse_names(attempt)
         if isinstance(names, Skipped):
             return [skipped(self.name, f"the reverse hostname of {address}")]
+        seen = evidence((yield ()), reverse_lookups(attempt))
         if isinstance(names, Unknown):
             text = f"the reverse hostname of {address} could not be looked up ({why(names)})"
             return [tempfail(self.name, self.rules, "ptr_unknown", text, LATER, seen, topic=TOPIC)]

@@ -5,8 +5,9 @@ and ``reject_rhsbl_recipient`` where they are wanted. Like smtpd it passes over 
 no domain name. A name that comes twice is asked and counted once.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, Literal
 
 from resolverd.dnsbl.spec import DOMAIN, ListSpec
@@ -15,9 +16,10 @@ from resolverd.mail.domains import canonical, registrable
 from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Question, Replies, Skipped
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Fold, Outcome, at_once, follow
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, is_suppressed, nothing
 from resolverd.policy.evidence import evidence
-from resolverd.policy.iprev import iprev_lookups, iprev_name, reverse_lookups, reverse_names
+from resolverd.policy.iprev import iprev, reverse_names
 from resolverd.policy.listings import Asked, asked, listings, not_listed, uncounted
 
 RhsblRole = Literal["helo", "sender", "client", "reverse_client", "recipient"]
@@ -61,32 +63,45 @@ class Rhsbl(Check):
     name: ClassVar[str] = "rhsbl"
     topics: ClassVar[tuple[Topic, ...]] = tuple(dict.fromkeys(TOPICS.values()))
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
         """Every domain list about every name, and the client's name itself."""
-        return self.asks_despite(attempt, replies, ())
+        return self._run(attempt, self.roles)
 
-    def asks_despite(self, attempt: Attempt, replies: Replies, suppressed: Collection[Topic]) -> Iterable[Question]:
-        """The same for the names of which a listing can count."""
-        counting = [role for role in self.roles if not is_suppressed(TOPICS[role], suppressed)]
-        if self._lists() and "reverse_client" in counting:
-            yield from reverse_lookups(attempt)
-        if self._lists() and "client" in counting:
-            yield from iprev_lookups(attempt, replies)
-        for role, questions in self._asked(attempt, replies):
-            if role in counting:
-                yield from (one.question for one in questions)
+    def run_despite(self, attempt: Attempt, suppressed: Collection[Topic]) -> Asking[Outcome]:
+        """The same for the names of which a listing can count; a name that has another role as well goes by the first."""
+        return self._run(attempt, [role for role in self.roles if not is_suppressed(TOPICS[role], suppressed)])
 
     def is_of_recipient(self) -> bool:
         """Where the recipient's own domain is asked about."""
         return "recipient" in self.roles
 
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+    def _run(self, attempt: Attempt, counting: Collection[RhsblRole]) -> Asking[Outcome]:
+        lists = [spec for spec in self.lists if DOMAIN in spec.kinds and not spec.allows]
+        if not lists:
+            return [nothing(self.name, "rhsbl_skipped", "no list is asked about domains")]
+        replies = yield ()
+        while True:
+            roles: dict[str, RhsblRole] = {}
+            wanted: tuple[Question, ...] = ()
+            for role in ROLES:
+                if role in self.roles:
+                    name, open_, _ = follow(_NAMES[role](attempt), replies)
+                    domain = canonical(name) if name else None
+                    if domain and registrable(domain):
+                        roles.setdefault(domain, role)
+                    if role in counting:
+                        wanted += open_
+            by_role = [(role, asked(lists, domain)) for domain, role in roles.items()]
+            lookups = tuple([one.question for role, questions in by_role if role in counting for one in questions])
+            if not wanted:
+                break
+            replies = yield wanted + lookups
+        if not by_role:
+            return [nothing(self.name, "rhsbl_skipped", "no name to ask about")]
+        return Fold(lookups, partial(self._judge, by_role))
+
+    def _judge(self, by_role: Sequence[tuple[RhsblRole, list[Asked]]], replies: Replies) -> list[Finding]:
         """Each list counts once for a registered domain, by its heaviest listing, however many names of it the client brings."""
-        by_role = self._asked(attempt, replies)
-        everything = [one for _, questions in by_role for one in questions]
-        if not everything:
-            text = "no name to ask about" if self._lists() else "no list is asked about domains"
-            return [nothing(self.name, "rhsbl_skipped", text)]
         findings: list[Finding] = []
         heaviest: dict[tuple[str, str | None], int] = {}
         for role, questions in by_role:
@@ -115,38 +130,26 @@ class Rhsbl(Check):
                 findings.append(finding)
         counting = set(heaviest.values())
         findings = [each if at in counting else each._replace(score=0) for at, each in enumerate(findings)]
+        everything = [one for _, questions in by_role for one in questions]
         return findings + not_listed(self.name, everything, replies)
 
-    def _lists(self) -> list[ListSpec]:
-        return [spec for spec in self.lists if DOMAIN in spec.kinds and not spec.allows]
 
-    def _asked(self, attempt: Attempt, replies: Replies) -> list[tuple[RhsblRole, list[Asked]]]:
-        """By role, the questions about its name; a name has only its first role."""
-        roles: dict[str, RhsblRole] = {}
-        for role, name in self._names(attempt, replies):
-            domain = canonical(name) if name else None
-            if domain and registrable(domain):
-                roles.setdefault(domain, role)
-        return [(role, asked(self._lists(), domain)) for domain, role in roles.items()]
-
-    def _names(self, attempt: Attempt, replies: Replies) -> Iterable[tuple[RhsblRole, str]]:
-        for role in ROLES:
-            if role in self.roles:
-                yield role, _NAMES[role](attempt, replies)
+def _verified_name(attempt: Attempt) -> Asking[str]:
+    return (yield from iprev(attempt)).name
 
 
-def _reverse_name(attempt: Attempt, replies: Replies) -> str:
-    names = reverse_names(attempt, replies)
+def _reverse_name(attempt: Attempt) -> Asking[str]:
+    names = yield from reverse_names(attempt)
     # smtpd knows one reverse name only, and every further one would cost a question of a list's quota.
     return "" if isinstance(names, Unknown | Skipped) or not names else names[0]
 
 
-_NAMES: Final[dict[RhsblRole, Callable[[Attempt, Replies], str]]] = {
-    "helo": lambda attempt, replies: attempt.helo_name,
-    "sender": lambda attempt, replies: attempt.sender_domain,
-    "client": iprev_name,
+_NAMES: Final[dict[RhsblRole, Callable[[Attempt], Asking[str]]]] = {
+    "helo": lambda attempt: at_once(attempt.helo_name),
+    "sender": lambda attempt: at_once(attempt.sender_domain),
+    "client": _verified_name,
     "reverse_client": _reverse_name,
-    "recipient": lambda attempt, replies: attempt.recipient_domain,
+    "recipient": lambda attempt: at_once(attempt.recipient_domain),
 }
 
 CHECK = Declaration(

@@ -3,16 +3,17 @@
 Postfix passes over domains of its own, which it alone knows; here they are looked up like all others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
-from resolverd.failures import Unknown, Why
+from resolverd.failures import Unknown
 from resolverd.mail import hostnames
 from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import DnsLookup, Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
+from resolverd.policy.asking import Asking, Outcome, any_data, reply_to
 from resolverd.policy.check import Check, CheckRules, Declaration, fail, neutral, nothing, skipped, tempfail
 from resolverd.policy.evidence import evidence, why
 from resolverd.policy.local_domains import NONE, LocalDomains
@@ -40,39 +41,32 @@ class SenderDomain(Check):
     name: ClassVar[str] = "sender_domain"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1)."""
-        questions = self._questions(attempt)
-        yield from questions[:1]
-        if not questions or questions[0] not in replies or isinstance(replies[questions[0]], Records):
-            return
-        found = next((question for question in questions[1:] if isinstance(replies.get(question), Records)), None)
-        yield from questions[1:] if found is None else (found,)
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1).
 
-    def asks_of_sender(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """Everything."""
-        return self.asks(attempt, replies)
-
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing."""
-        domain = in_ascii(attempt.sender_domain)
+        A null MX says that no answer can ever arrive (RFC 7505 §4.2); MX records without any host name say nothing.
+        """
         if reason := self._skipped(attempt):
             return [nothing(self.name, "sender_domain_skipped", reason)]
-        questions = self._questions(attempt)
-        seen = evidence(replies, questions)
-        if not questions:
+        domain = in_ascii(attempt.sender_domain)
+        name = hostnames.name_of(attempt.sender_domain)
+        if name is None:
             if is_malformed(domain):  # smtpd has taken it; that it has no A-labels proves nothing
                 text = f"sender domain {domain} has no A-labels, so it cannot be looked up"
                 return [nothing(self.name, "sender_domain_skipped", sanitize(text))]
             text = f"sender domain {domain} is no domain name"
             return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, topic=TOPIC)]
-        mx = replies.get(questions[0], Unknown(Why.TIMEOUT))
+        questions = DnsLookup(name, codes.MX), DnsLookup(name, codes.A), DnsLookup(name, codes.AAAA)
+        mx = yield from reply_to(questions[0])
         if isinstance(mx, Records):
-            return [self._judge_mx(domain, mx, seen)]
-        if any(isinstance(replies.get(question), Records) for question in questions[1:]):
+            return [self._judge_mx(domain, mx, evidence((yield ()), questions))]
+        found = yield from any_data(questions[1:])
+        replies = yield ()
+        seen = evidence(replies, questions)
+        if found:
             return [neutral(self.name, "sender_domain_ok", f"sender domain {domain} has an address", seen)]
         for question in questions:
-            reply = replies.get(question, Unknown(Why.TIMEOUT))
+            reply = replies[question]
             if isinstance(reply, Skipped):
                 return [skipped(self.name, f"sender domain {domain}", seen)]
             if isinstance(reply, Unknown):
@@ -80,6 +74,10 @@ class SenderDomain(Check):
                 return [tempfail(self.name, self.rules, "sender_domain_unknown", text, LATER, seen, topic=TOPIC)]
         text = f"sender domain {domain} has neither mail server nor address"
         return [fail(self.name, self.rules, "sender_domain_not_found", text, NOT_FOUND, seen, topic=TOPIC)]
+
+    def of_sender(self, attempt: Attempt, replies: Replies, asked: Collection[Question]) -> Collection[Question]:
+        """Everything."""
+        return asked
 
     def _judge_mx(self, domain: str, mx: Records, seen: tuple[Evidence, ...]) -> Finding:
         exchanges = [_exchange(rdata) for rdata in mx.rdatas]
@@ -102,11 +100,6 @@ class SenderDomain(Check):
         if _is_literal(attempt.sender_domain):
             return "sender domain is an address literal"
         return f"sender domain {in_ascii(attempt.sender_domain)} is local" if self.local.holds(attempt.sender_domain) else ""
-
-    def _questions(self, attempt: Attempt) -> tuple[DnsLookup, ...]:
-        """MX, A, AAAA; nothing if there is no domain to look up."""
-        name = None if self._skipped(attempt) else hostnames.name_of(attempt.sender_domain)
-        return () if name is None else (DnsLookup(name, codes.MX), DnsLookup(name, codes.A), DnsLookup(name, codes.AAAA))
 
 
 def _is_literal(domain: str) -> bool:

@@ -5,21 +5,22 @@ identity (§2.3). Only a fail refuses; what could not be found out never does.
 """
 
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from resolverd import bounds
-from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Consequence, Evidence, Finding, HeaderField, SmtpReply, Status, Topic
-from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.lookups import DnsLookup, Question, Replies
 from resolverd.mail.patterns import IPNetwork
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
+from resolverd.policy.asking import LATE, Asking, Outcome
 from resolverd.policy.check import Check, CheckRules, Declaration, HostingDomain, fail, neutral, nothing, tempfail
 from resolverd.policy.evidence import evidence
 from resolverd.spf import (
+    Evaluation,
     Identity,
     Progress,
     Result,
@@ -27,6 +28,7 @@ from resolverd.spf import (
     SpfSubject,
     authentication_results,
     claims,
+    evaluation,
     progress,
     received_spf,
     subject_of,
@@ -34,7 +36,6 @@ from resolverd.spf import (
 
 HeaderStyle = Literal["received-spf", "authentication-results", "none"]
 
-_LATE: Final = Unknown(Why.TIMEOUT)
 _EXPLANATION: Final = 160
 """Octets of a domain's own explanation that are passed on."""
 TOPIC: Final = Topic("sender", "spf")
@@ -77,12 +78,12 @@ class SpfHeader(HeaderField):
 
 
 class _Claim(NamedTuple):
-    """One identity and how far its evaluation has come; `code` begins the codes of its findings."""
+    """One identity and its evaluation; `code` begins the codes of its findings."""
 
     identity: Identity
     code: str
     subject: SpfSubject
-    progress: Progress
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,45 +97,34 @@ class Spf(Check):
     name: ClassVar[str] = "spf"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """Whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail."""
-        return self._asks(attempt, replies, tuple(Identity))
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        """A finding for the sender, and one for the HELO name if there is anything to say of it.
 
-    def asks_of_sender(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """The same without what HELO's record alone wants to know."""
-        return self._asks(attempt, replies, (Identity.MAILFROM,))
-
-    def _asks(self, attempt: Attempt, replies: Replies, identities: Container[Identity]) -> Iterable[Question]:
-        if self._skipped(attempt):
-            return
-        concerned = [claim for claim in self._claims(attempt, replies) if claim.identity in identities]
-        for claim in concerned:
-            yield from (*claim.progress.asked, *claim.progress.wanted)
-        if any(_fails(claim.progress.outcome) for claim in concerned):
-            for progress in self._forwarders(attempt, replies):
-                yield from (*progress.asked, *progress.wanted)
-
-    def reads_sender(self, attempt: Attempt, replies: Replies) -> bool:
-        """Where a record on the way has the sender's address in a macro."""
-        return not self._macros(attempt, replies).isdisjoint("sl")
-
-    def holds_until(self, attempt: Attempt, replies: Replies) -> float:
-        """No longer than now, where the time stands in an explanation."""
-        return attempt.at if "t" in self._macros(attempt, replies) else math.inf
-
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
-        """A finding for the sender, and one for the HELO name if there is anything to say of it."""
+        Asks whatever the evaluations wait for; forwarders are looked at only if it is they who could save the mail.
+        """
         if skipped := self._skipped(attempt):
             return [nothing(self.name, "spf_skipped", skipped)]
+        replies = yield ()
+        claims = self._claims(attempt, replies)
+        forwarders: list[Evaluation] = []
+        while True:
+            claimed = [evaluated.go_on(replies) for _, _, _, evaluated in claims]
+            if any(_fails(come.outcome) for come in claimed):
+                forwarders = forwarders or self._forwarders(attempt, replies)
+            forwarded = [evaluated.go_on(replies) for evaluated in forwarders]
+            wanted = _open((*claimed, *forwarded), replies)
+            if not wanted:
+                break
+            replies = yield wanted
         findings: list[Finding] = []
-        for claim in self._claims(attempt, replies, _LATE):
-            outcome = claim.progress.outcome
+        for claim, come in zip(claims, claimed, strict=True):
+            outcome = come.outcome
             if outcome is None:  # what is missing stands as not known, so it was skipped
-                seen = evidence(replies, claim.progress.asked)
+                seen = evidence(replies, come.asked)
                 text = f"the SPF record of {claim.subject.domain} was not looked up, the verdict is certain without it"
                 findings.append(nothing(self.name, f"{claim.code}_skipped", text, seen))
                 continue
-            finding = self._finding(attempt, claim, outcome, replies)
+            finding = self._finding(claim, outcome, evidence(replies, come.asked), forwarded, replies)
             if claim.code == "spf" or not findings:
                 finding = finding._replace(header=self._header(claim, outcome))
             elif outcome.result is Result.NONE:
@@ -144,6 +134,23 @@ class Spf(Check):
             findings.append(finding)
         return findings or [nothing(self.name, "spf_skipped", "no domain to check")]
 
+    def of_sender(self, attempt: Attempt, replies: Replies, asked: Collection[Question]) -> Collection[Question]:
+        """All but what HELO's record alone wants to know."""
+        if self._skipped(attempt):
+            return ()
+        comes = [each.evaluation.go_on(replies) for each in self._claims(attempt, replies) if each.identity is Identity.MAILFROM]
+        if any(_fails(come.outcome) for come in comes):
+            comes += [evaluated.go_on(replies) for evaluated in self._forwarders(attempt, replies)]
+        return [lookup for come in comes for lookup in (*come.asked, *come.wanted)]
+
+    def reads_sender(self, attempt: Attempt, replies: Replies) -> bool:
+        """Where a record on the way has the sender's address in a macro."""
+        return not self._macros(attempt, replies).isdisjoint("sl")
+
+    def holds_until(self, attempt: Attempt, replies: Replies) -> float:
+        """No longer than now, where the time stands in an explanation."""
+        return attempt.at if "t" in self._macros(attempt, replies) else math.inf
+
     def _skipped(self, attempt: Attempt) -> str:
         if attempt.client_address is None:
             return "no client address given"
@@ -151,27 +158,32 @@ class Spf(Check):
             return f"{attempt.client_address} is not checked"
         return ""
 
-    def _claims(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[_Claim]:
+    def _claims(self, attempt: Attempt, replies: Replies) -> list[_Claim]:
         null_sender = attempt.has_sender and not attempt.sender
+        found = []
         for identity, subject in claims(attempt, self.hostname, helo=self.options.helo):
             code = "spf" if null_sender or identity is Identity.MAILFROM else "spf_helo"
-            yield _Claim(identity, code, subject, progress(subject, replies, missing))
+            found.append(_Claim(identity, code, subject, evaluation(subject, replies)))
+        return found
+
+    def _forwarders(self, attempt: Attempt, replies: Replies) -> list[Evaluation]:
+        return [evaluation(subject, replies) for subject in self._forwarding(attempt)]
+
+    def _forwarding(self, attempt: Attempt) -> list[SpfSubject]:
+        domains = self.options.domain_allow
+        return [subject_of(attempt, domain, f"postmaster@{domain}", self.hostname) for domain in domains]
 
     def _macros(self, attempt: Attempt, replies: Replies) -> frozenset[str]:
-        """Those of `SpfOutcome.macros` that something of all that is evaluated has."""
+        """Those of `SpfOutcome.macros` that something of all that was evaluated has."""
         if self._skipped(attempt):
             return frozenset()
-        claimed = (claim.progress for claim in self._claims(attempt, replies, _LATE))
-        outcomes = [each.outcome for each in (*claimed, *self._forwarders(attempt, replies, _LATE))]
+        subjects = [subject for _, subject in claims(attempt, self.hostname, helo=self.options.helo)] + self._forwarding(attempt)
+        outcomes = [progress(subject, replies, LATE).outcome for subject in subjects]
         return frozenset().union(*(outcome.macros for outcome in outcomes if outcome is not None))
 
-    def _forwarders(self, attempt: Attempt, replies: Replies, missing: Unknown | None = None) -> Iterator[Progress]:
-        for domain in self.options.domain_allow:
-            subject = subject_of(attempt, domain, f"postmaster@{domain}", self.hostname)
-            yield progress(subject, replies, missing)
-
-    def _finding(self, attempt: Attempt, claim: _Claim, outcome: SpfOutcome, replies: Replies) -> Finding:
-        seen = evidence(replies, claim.progress.asked)
+    def _finding(
+        self, claim: _Claim, outcome: SpfOutcome, seen: tuple[Evidence, ...], forwarded: Sequence[Progress], replies: Replies
+    ) -> Finding:
         code, text = f"{claim.code}_{outcome.result}", _text(claim, outcome)
         if outcome.worthless:
             return neutral(self.name, f"{claim.code}_worthless", text, seen)
@@ -182,9 +194,8 @@ class Spf(Check):
             return fail(self.name, self._rules(self.options.permerror), code, text, reply, seen, topic=TOPIC)
         if outcome.result is not Result.FAIL:
             return neutral(self.name, code, text, seen)
-        if (allowed := self._allowed(attempt, replies)) is not None:
-            asked = tuple(lookup for progress in self._forwarders(attempt, replies, _LATE) for lookup in progress.asked)
-            seen += evidence(replies, asked)
+        if (allowed := _allowed(forwarded)) is not None:
+            seen += evidence(replies, [lookup for come in forwarded for lookup in come.asked])
             if allowed.result is Result.PASS:
                 return neutral(self.name, "spf_allowed", f"{text}; but {allowed.domain} forwards mail", seen)
             if allowed.result is Result.TEMPERROR:
@@ -197,13 +208,6 @@ class Spf(Check):
             return neutral(self.name, code, text, seen, status=Status.UNKNOWN)
         reply = SmtpReply(450, "4.7.24", f"Message deferred (the SPF record of {domain} could not be looked up)")
         return tempfail(self.name, self._rules(Consequence(self.options.temperror)), code, text, reply, seen, topic=TOPIC)
-
-    def _allowed(self, attempt: Attempt, replies: Replies) -> SpfOutcome | None:
-        """The outcome for the forwarder that sent it; if that is not certain, of one that may have."""
-        outcomes = [progress.outcome for progress in self._forwarders(attempt, replies, _LATE)]
-        certain = [each for each in outcomes if each is not None and each.result is Result.PASS and not each.worthless]
-        doubtful = [each for each in outcomes if each is not None and each.result is Result.TEMPERROR]
-        return next(iter(certain + doubtful), None)
 
     def _rules_of_fail(self, outcome: SpfOutcome) -> CheckRules:
         if not outcome.never_sends:
@@ -218,6 +222,20 @@ class Spf(Check):
     def _header(self, claim: _Claim, outcome: SpfOutcome) -> SpfHeader | None:
         style = self.options.header
         return None if style == "none" else SpfHeader(claim.identity, outcome, style, self.hostname)
+
+
+def _open(comes: Iterable[Progress], replies: Replies) -> tuple[DnsLookup, ...]:
+    """What they want to know that is not known; nothing of those that will not learn what they wait for."""
+    waiting = [come for come in comes if come.wanted and come.wanted[0] not in replies]
+    return tuple(dict.fromkeys(lookup for come in waiting for lookup in come.wanted if lookup not in replies))
+
+
+def _allowed(forwarded: Iterable[Progress]) -> SpfOutcome | None:
+    """The outcome for the forwarder that sent it; if that is not certain, of one that may have."""
+    outcomes = [come.outcome for come in forwarded if come.outcome is not None]
+    certain = [each for each in outcomes if each.result is Result.PASS and not each.worthless]
+    doubtful = [each for each in outcomes if each.result is Result.TEMPERROR]
+    return next(iter(certain + doubtful), None)
 
 
 def _fails(outcome: SpfOutcome | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mailcases import CLIENT, REVERSE, TIMEOUT, World, a, attempt, judged, listed, ptr
+from mailcases import CLIENT, REVERSE, TIMEOUT, World, a, asked, attempt, judged, listed, ptr
 from stores import NOW, database
 from virtualtime import VirtualClock, virtual
 
@@ -354,10 +354,7 @@ def test_in_the_zones_a_temporary_denial_does_not_exist():
 )
 def test_names_are_looked_up_only_where_they_matter(lines, asks):
     check, subject = OverridesCheck(OverrideIndex(ruled(*lines))), attempt(**SUBJECT)
-    replies = {}
-    while open_ := [question for question in check.asks(subject, replies) if question not in replies]:
-        replies[open_[0]] = NAMES.reply(open_[0])
-    assert len(replies) == asks
+    assert len(asked(check, subject, NAMES)) == asks
 
 
 @pytest.mark.parametrize("reply", [TIMEOUT, a("192.0.2.9")])

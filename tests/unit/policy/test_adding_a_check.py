@@ -92,14 +92,13 @@ def test_every_module_among_the_checks_is_one() -> None:
 NEW = '''
 """Is the client one that sends nothing but this?"""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from resolverd.mail.findings import Consequence, Finding, SmtpReply, Topic
-from resolverd.mail.lookups import Question, Replies
+from resolverd.mail.findings import Consequence, SmtpReply, Topic
 from resolverd.mail.patterns import IPNetwork
 from resolverd.mail.request import Attempt
+from resolverd.policy.asking import Asking, Outcome, at_once
 from resolverd.policy.check import Check, CheckRules, Declaration, HostingDomain, fail, neutral
 
 
@@ -122,17 +121,13 @@ class Parity(Check):
     options: Options
     name: ClassVar[str] = "parity"
 
-    def asks(self, attempt: Attempt, replies: Replies) -> Iterable[Question]:
-        """Nothing."""
-        return ()
-
-    def judge(self, attempt: Attempt, replies: Replies) -> list[Finding]:
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
         """By the last bit."""
         if self.options.odd and int(attempt.client_address) & 1:
             text = f"odd, {self.options.style}, {len(self.options.networks)}, {', '.join(self.options.domains)}"
             reply = SmtpReply(550, "5.7.1", "Client host rejected (odd)")
-            return [fail(self.name, self.rules, "parity_odd", text, reply, topic=Topic("address", "parity"))]
-        return [neutral(self.name, "parity_ok", "even")]
+            return at_once([fail(self.name, self.rules, "parity_odd", text, reply, topic=Topic("address", "parity"))])
+        return at_once([neutral(self.name, "parity_ok", "even")])
 
 
 def _faults(options):

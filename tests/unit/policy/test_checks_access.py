@@ -9,6 +9,7 @@ from resolverd.overrides.postfix_maps import read
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.access import Access, AccessMaps
 from resolverd.policy.early import EarlyDecision
+from resolverd.policy.runs import CheckRuns
 from resolverd.policy.verdict import VerdictRules, decide
 
 NAMED = {f"{REVERSE} PTR": ptr("out.dripemail2.com"), "out.dripemail2.com A": a(CLIENT)}
@@ -128,4 +129,5 @@ def test_a_listing_waits_for_the_name_that_may_suppress_it():
     for access, sure in ((maps(DRIP), False), (None, True)):
         checks = build(PRESETS["tutorial"], LISTS, **with_maps(access))
         more = {ListLookup(spec.id, subject.client_address): World().reply(ListLookup(spec.id, "x")) for spec in LISTS}
-        assert EarlyDecision(subject, checks, by_id, VerdictRules()).is_decided({**more, **listing}, open_[:1]) is sure
+        runs = CheckRuns(subject, checks, {**more, **listing})
+        assert EarlyDecision(subject, by_id, VerdictRules()).is_decided(runs, open_[:1]) is sure

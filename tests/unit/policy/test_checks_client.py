@@ -13,6 +13,7 @@ from mailcases import (
     World,
     a,
     asked,
+    asks,
     attempt,
     dns,
     judged,
@@ -113,7 +114,7 @@ def test_only_a_bounded_number_of_names_is_looked_at():
 def test_nothing_more_is_wanted_once_a_name_has_led_back():
     check = Fcrdns(CheckRules())
     replies = {dns(PTR): ptr("a.example", "b.example"), dns("b.example A"): a("192.0.2.7")}
-    assert set(check.asks(attempt(), replies)) == set(replies)
+    assert set(asks(check, attempt(), replies)) <= set(replies)
 
 
 def test_evidence_says_what_was_asked_and_what_came_back():

@@ -1,12 +1,13 @@
 """Answers as soon as they are certain, and lists that are asked only while they are not: the verdict and the combined zone."""
 
 import asyncio
+from functools import partial
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mailcases import ALLOW, CLIENT, DBL, LISTS, PSBL, SURBL, UNKNOWNS, ZEN, attempt, clear, codes, listed, spec
+from mailcases import ALLOW, CLIENT, DBL, LISTS, PSBL, SURBL, UNKNOWNS, ZEN, asks, attempt, clear, codes, judge, listed, spec
 from scriptedlists import SERVFAIL, ScriptedResolver, a, denial
 from scriptedlists import specs as real_lists
 from virtualtime import VirtualClock, virtual
@@ -22,6 +23,7 @@ from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.early import EarlyDecision
+from resolverd.policy.runs import CheckRuns
 from resolverd.policy.verdict import VerdictRules, decide
 from resolverd.values import replace
 from resolverd.zones.lists import ZoneRules
@@ -56,7 +58,7 @@ REPLIES = st.fixed_dictionaries({lookup: any_reply(lookup) for lookup in lookups
 
 def told(preset, subject, replies):
     checks = build(PRESETS[preset], LISTS)
-    findings = [finding for check in checks for finding in check.judge(subject, replies)]
+    findings = [finding for check in checks for finding in judge(check, subject, replies)]
     decision = decide(subject, findings, VerdictRules())
     permanent = decision.reply is not None and decision.reply.permanent
     return decision.action, permanent, decision.wants_greylist, decision.suspicious
@@ -68,7 +70,7 @@ def names(subject):
     found = {}
     for check in build(PRESETS["tutorial"], LISTS):
         for _ in range(5):
-            open_ = [q for q in check.asks(subject, found) if isinstance(q, DnsLookup) and q not in found]
+            open_ = [q for q in asks(check, subject, found) if isinstance(q, DnsLookup) and q not in found]
             found |= {question: internet.world.reply(question) for question in open_}
     return found
 
@@ -80,8 +82,8 @@ def names(subject):
 )  # fmt: skip
 def test_what_is_foreseen_comes_true(preset, replies, others, open_, subject):
     known = {lookup: reply for lookup, reply in replies.items() if lookup not in open_} | names(subject)
-    early = EarlyDecision(subject, build(PRESETS[preset], LISTS), BY_ID, VerdictRules())
-    if open_ and early.is_decided(known, open_):
+    checks, early = build(PRESETS[preset], LISTS), EarlyDecision(subject, BY_ID, VerdictRules())
+    if open_ and early.is_decided(CheckRuns(subject, checks, known), open_):
         first = told(preset, subject, {**known, **{lookup: replies[lookup] for lookup in open_}})
         assert told(preset, subject, {**known, **{lookup: others[lookup] for lookup in open_}}) == first
 
@@ -90,33 +92,38 @@ def test_what_is_foreseen_comes_true(preset, replies, others, open_, subject):
 @given(st.sampled_from(sorted(PRESETS)), REPLIES, st.sets(st.sampled_from(lookups()), min_size=1))
 def test_frugal_foresight_never_lets_a_refused_client_through(preset, replies, open_):
     known = {lookup: reply for lookup, reply in replies.items() if lookup not in open_} | names(SUBJECT)
-    early = EarlyDecision(SUBJECT, build(PRESETS[preset], LISTS), BY_ID, VerdictRules(), frugal=True)
-    if early.is_decided(known, open_):
+    checks, early = build(PRESETS[preset], LISTS), EarlyDecision(SUBJECT, BY_ID, VerdictRules(), frugal=True)
+    if early.is_decided(CheckRuns(SUBJECT, checks, known), open_):
         early = told(preset, SUBJECT, {**known, **dict.fromkeys(open_, SKIPPED)})[0]
         late = told(preset, SUBJECT, replies | names(SUBJECT))[0]
         assert (early in (Action.REJECT, Action.DEFER)) == (late in (Action.REJECT, Action.DEFER))
 
 
+def is_foreseen(rules, known, open_):
+    early = EarlyDecision(SUBJECT, BY_ID, VerdictRules())
+    return early.is_decided(CheckRuns(SUBJECT, build(rules, LISTS), known), open_)
+
+
 def test_something_is_foreseen_at_all():
-    early = EarlyDecision(SUBJECT, build(PRESETS["tutorial"], LISTS), BY_ID, VerdictRules())
+    decided = partial(is_foreseen, PRESETS["tutorial"])
     zen, psbl, allow = (ListLookup(spec.id, ADDRESS) for spec in (ZEN, PSBL, ALLOW))
     known = names(SUBJECT)
-    assert not early.is_decided({**known, zen: listed("zen")}, [psbl, allow]), "the allow list may vouch"
-    assert early.is_decided({**known, zen: listed("zen"), allow: clear("allow")}, [psbl])
-    assert early.is_decided({**known, allow: listed("allow", -2, trust=2)}, [zen, psbl])
-    assert not early.is_decided({**known, zen: clear("zen"), allow: clear("allow")}, [psbl])
+    assert not decided({**known, zen: listed("zen")}, [psbl, allow]), "the allow list may vouch"
+    assert decided({**known, zen: listed("zen"), allow: clear("allow")}, [psbl])
+    assert decided({**known, allow: listed("allow", -2, trust=2)}, [zen, psbl])
+    assert not decided({**known, zen: clear("zen"), allow: clear("allow")}, [psbl])
 
 
 def test_points_have_bounds():
-    early = EarlyDecision(SUBJECT, build(PRESETS["scored"], LISTS), BY_ID, VerdictRules())
+    decided = partial(is_foreseen, PRESETS["scored"])
     zen, psbl, allow = (ListLookup(spec.id, ADDRESS) for spec in (ZEN, PSBL, ALLOW))
     known = {**names(SUBJECT), zen: listed("zen", 6)}
-    assert not early.is_decided(known, [psbl, allow]), "6 - 2 is too little to refuse"
+    assert not decided(known, [psbl, allow]), "6 - 2 is too little to refuse"
     more = {**known, psbl: listed("psbl", 3)}
-    assert not early.is_decided(more, [allow]), "9 - 2 is enough, but out of reach it would soften the refusal"
+    assert not decided(more, [allow]), "9 - 2 is enough, but out of reach it would soften the refusal"
     dbl = ListLookup("dbl", "example.com")
-    assert early.is_decided({**more, dbl: listed("dbl", 6)}, [psbl]), "enough in any case"
-    assert early.is_decided({**known, allow: clear("allow")}, [psbl])
+    assert decided({**more, dbl: listed("dbl", 6)}, [psbl]), "enough in any case"
+    assert decided({**known, allow: clear("allow")}, [psbl])
 
 
 @given(

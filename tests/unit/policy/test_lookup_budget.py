@@ -13,9 +13,9 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-from resolverd.policy.check import of_sender
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.lookup_budget import LookupBudget, LookupBudgets, ZoneRates
+from resolverd.policy.runs import CheckRuns
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdict import VerdictRules
 from resolverd.policy.verdicts import VerdictStore
@@ -198,5 +198,5 @@ def test_each_question_has_its_payer():
     budgets = LookupBudgets.full(rates)
     assert (budgets.client.left, budgets.sender.left) == (bounds.MAIL_CLIENT_QUERIES, bounds.MAIL_SENDER_QUERIES)
     subject = mail(sender="teller@bank.example")
-    asked = {to_text(question.name) for question in of_sender(subject, build(PRESETS["tutorial"], ()), {})}
+    asked = {to_text(question.name) for question in CheckRuns(subject, build(PRESETS["tutorial"], ()), {}).of_sender()}
     assert asked == {"bank.example."}

@@ -18,6 +18,7 @@ from resolverd.greylist.service import CLIENTS, Greylister
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.lookups import Absent, DnsLookup, ListLookup, Records
 from resolverd.metrics import Counters
+from resolverd.policy.asking import Fold
 from resolverd.policy.cache import Transaction, TransactionCache
 from resolverd.policy.check import Check, neutral
 from resolverd.policy.checks import PRESETS, build
@@ -497,18 +498,18 @@ class Broken(Check):
     def __init__(self, where):
         self.where = where
 
-    def asks(self, attempt, replies):
+    def run(self, attempt):
         if self.where == "asks":
             raise RuntimeError("bug")
-        yield dns("broken.example A")
-
-    def judge(self, attempt, replies):
+        yield (dns("broken.example A"),)
         if self.where == "judge":
             raise RuntimeError("bug")
+        if self.where == "fold":
+            return Fold((), lambda replies: 1 / 0)
         return [neutral("broken", "broken_ok", "")]
 
 
-@pytest.mark.parametrize("where", ["asks", "judge"])
+@pytest.mark.parametrize("where", ["asks", "judge", "fold"])
 def test_a_failing_check_is_told_logged_counted_and_harmless(where, caplog):
     @virtual
     async def run():
@@ -526,11 +527,11 @@ def test_a_failing_check_is_told_logged_counted_and_harmless(where, caplog):
 class Insatiable(Check):
     name = "insatiable"
 
-    def asks(self, attempt, replies):
-        return [dns(f"h{i}.example A") for i in range(10 * len(replies) + 10)]
-
-    def judge(self, attempt, replies):
-        return [neutral("insatiable", "insatiable_ok", "")]
+    def run(self, attempt):
+        replies = yield ()
+        while True:
+            wanted = [dns(f"h{i}.example A") for i in range(10 * len(replies) + 10)]
+            replies = yield tuple(question for question in wanted if question not in replies)
 
 
 @virtual

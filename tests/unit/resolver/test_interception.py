@@ -17,8 +17,9 @@ from resolverd.mail.findings import Finding
 from resolverd.mail.lookups import Absent, DnsLookup, LookupReply, Question, Records
 from resolverd.policy import checks
 from resolverd.policy.check import NO_AUTHORITY
-from resolverd.policy.lookups import judge, run_lookups
 from resolverd.policy.lookups import reply_of as as_checks_see_it
+from resolverd.policy.lookups import run_lookups
+from resolverd.policy.runs import CheckRuns
 from resolverd.resolver.priming import Priming
 from resolverd.wire.ask import Ask, Failed, Server
 from resolverd.wire.names import from_text
@@ -106,8 +107,9 @@ async def findings(resolver: ScriptedResolver) -> list[Finding]:
         end = resolver.clock.monotonic() + 4
         return as_checks_see_it(await resolver.parts.resolve.resolve(question.name, question.rtype, deadline=end), question.rtype)
 
-    results = await run_lookups(sender, all_checks, ask, resolver.clock, resolver.clock.monotonic() + 8)
-    return judge(sender, all_checks, results)
+    runs = CheckRuns(sender, all_checks, {})
+    await run_lookups(runs, ask, resolver.clock, resolver.clock.monotonic() + 8)
+    return runs.judge()
 
 
 def definite(found: list[Finding]) -> list[str]:
