@@ -32,6 +32,7 @@ from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.resolver.validator.algorithms import Policy
 from resolverd.resolver.validator.anchors import TrustAnchors, shipped
+from resolverd.resolver.validator.clock_check import ClockCheck
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.resolver.validator.validate import Validators
 from resolverd.wire import codes
@@ -71,6 +72,7 @@ class Resolution:
         local_zones: LocalData | None = None,
         hints: Hints | None = None,
         anchors: TrustAnchors | None = None,
+        clock_check: ClockCheck | None = None,
     ):
         """With other root hints or trust anchors than those of the files if they are given. Raises ConfigError for a bad file.
 
@@ -88,7 +90,9 @@ class Resolution:
         redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         self._negative: Mapping[Name, str] = {}
-        self.trust = trust_state(settings, anchors if anchors is not None else trust_anchors(settings.resolver.trust_anchors))
+        self._clock_check = clock_check or ClockCheck()
+        anchors = anchors if anchors is not None else trust_anchors(settings.resolver.trust_anchors)
+        self.trust = trust_state(settings, anchors, clock=self._clock_check)
         # System randomness: who could predict the order of servers would know where to aim.
         self._iterator = Iterator(
             self._caches, hints, self.upstreams, self.infra, options, rng or BufferedRandom(), trust=_validators(self.trust)
@@ -134,7 +138,7 @@ class Resolution:
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
         self.mesh.configure(timeouts, list_zones, settings.cache.prefetch, redactor)
-        trust = trust_state(settings, anchors, self._negative)
+        trust = trust_state(settings, anchors, self._negative, self._clock_check)
         if _trusted(trust) != old[2]:
             self.trust = trust
         self.resolve.builtin = _builtin(settings, self.upstreams)
@@ -145,6 +149,11 @@ class Resolution:
     def changed(self) -> None:
         """What names are answered with has changed, beside what is remembered of the world: local zones."""
         self._supersede()
+
+    def reconsider(self) -> None:
+        """Everything is to be found out anew: whether the clock is believed has changed."""
+        self._supersede()
+        self._forget()
 
     def set_negative(self, anchors: Mapping[Name, str]) -> None:
         """These are the negative trust anchors set at run time, and why: at once, for all that is at and below them."""
@@ -267,7 +276,10 @@ def _negative_anchors(settings: Settings, at_run_time: Mapping[Name, str]) -> di
 
 
 def trust_state(
-    settings: Settings, anchors: TrustAnchors, negative: Mapping[Name, str] = MappingProxyType({})
+    settings: Settings,
+    anchors: TrustAnchors,
+    negative: Mapping[Name, str] = MappingProxyType({}),
+    clock: ClockCheck | None = None,
 ) -> TrustState | None:
     """On whose word keys are believed, as configured; None where nothing is to be validated.
 
@@ -277,7 +289,7 @@ def trust_state(
     if not wanted.dnssec or not anchors.zones:
         return None
     policy = Policy(wanted.allow_sha1, wanted.min_rsa_bits)
-    return TrustState(anchors, policy, _negative_anchors(settings, negative))
+    return TrustState(anchors, policy, _negative_anchors(settings, negative), clock)
 
 
 def _trusted(trust: TrustState | None) -> tuple[object, ...]:

@@ -20,10 +20,12 @@ from resolverd.policy.client_names import ClientNames
 from resolverd.policy.headers import HeaderQueue
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import VerdictStore
+from resolverd.resolver.clock_watch import ClockWatch
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.negative_anchors import NegativeAnchors
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
+from resolverd.resolver.validator.clock_check import ClockCheck, built
 from resolverd.state.base import Store
 from resolverd.zones.answer import Answerer
 from resolverd.zones.client_zones import ClientZones
@@ -54,6 +56,7 @@ class Shared(NamedTuple):
     local_zones: LocalZoneFiles
     resolution: Resolution
     negative_anchors: NegativeAnchors
+    clock_watch: ClockWatch
     priming: Priming
     lists: ListMemory
     headers: HeaderQueue
@@ -82,6 +85,7 @@ class Shared(NamedTuple):
             local_zones=local_zones,
             hints=plan.external.hints,
             anchors=plan.external.anchors,
+            clock_check=ClockCheck(built()),
         )
         priming = Priming(resolution.mesh, plan.settings.resolver.priming, forwards=resolution.upstreams.forwards_root)
         shared = cls(
@@ -94,6 +98,7 @@ class Shared(NamedTuple):
             local_zones,
             resolution,
             NegativeAnchors(store, clock, counters, resolution.set_negative),
+            ClockWatch(resolution.mesh, clock, counters, lambda: resolution.trust, resolution.reconsider),
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),

@@ -97,6 +97,7 @@ class Service:
             "store sweep": self._sweep,
             "override upkeep": self._tend_overrides,
             "negative anchor expiry": self._shared.negative_anchors.expire,
+            "clock": self._shared.clock_watch.run,
             "zone files": self._local_zones.run,
             "list quotas": self._quota_store.run,
             "client notes": self._client_history.run,

@@ -4,7 +4,8 @@
 - `mesh`: questions in flight: one recursion a question, however many ask, with `admission` (who may recurse while room is
   short, and who is jostled out) and `driver` (steps the generators of `iterator`: a reply steps who waits for it)
 - `iterator`: recursion as pure generators · `cache`: what is remembered · `local`: what is answered without asking anybody
-- `validator`: whether data is what its zone has signed
+- `validator`: whether data is what its zone has signed · `negative_anchors`: where that is not looked at for a while ·
+  `clock_watch`: whether the wall clock can be believed, by which signatures count
 - `priming`: the root's servers kept known, and whether the internet can be reached
 - `ports`: the Protocols through which network and state are met
 """

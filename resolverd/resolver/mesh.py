@@ -5,6 +5,7 @@ entry in its question's list of clients, called back at its end.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Generator
 from functools import partial
@@ -373,6 +374,13 @@ class Mesh:
         except TimeoutError:
             answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
         return answer, budget.steps
+
+    async def check_root(self) -> None:
+        """Look at the root's keys, for what they say of the clock."""
+        budget = self._budget(self._clock.monotonic(), validate=True)
+        budget.checks_clock = True
+        with contextlib.suppress(TimeoutError, Exhausted):
+            await self._run_until(budget, self._iterator.check_root(budget))
 
     async def prime(self) -> float | None:
         """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""

@@ -69,9 +69,9 @@ class QueryBudget:
     """What one client question has used up, and the time of the last reply."""
 
     __slots__ = (
-        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "bytes", "deadline", "delegation_points",
-        "distrusted", "now", "on_delegation", "queries", "querying", "refresh", "server_addresses", "shared_exhausted", "steps",
-        "validate", "wall", "work",
+        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "begun", "bytes", "checks_clock", "deadline",
+        "delegation_points", "distrusted", "now", "on_delegation", "queries", "querying", "refresh", "server_addresses",
+        "shared_exhausted", "steps", "validate", "wall", "work",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +97,8 @@ class QueryBudget:
         self._lookups = 0
         self._steps_taken = 0
         self.refresh = refresh
+        self.begun = now
+        """When it began, which is when the wall clock was read (monotonic seconds)."""
         self.now = now
         self.deadline = now + bounds.RECURSION_TIME
         self.queries = 0
@@ -105,6 +107,8 @@ class QueryBudget:
         self.querying: list[DelegationPoint] = []
         """Those whose servers are being asked at the moment."""
         self.wall = wall
+        self.checks_clock = False
+        """Whether it is to find out whether the wall clock can be believed, so that it is not asked beforehand."""
         self.validate = validate
         self.work = Work()
         """What validation has cost so far, and may cost."""

@@ -154,6 +154,11 @@ class Iterator:
         """Whether a name (lower case) is asked of servers configured for it, who need not be on the internet."""
         return self._upstreams.island(name) is not None
 
+    def check_root(self, budget: QueryBudget) -> Generator[Any, Any, None]:
+        """Look at the root's keys, for what they say of the clock. Raises Exhausted."""
+        if self._validator is not None:
+            yield from self._validator.check_root(budget)
+
     def prime(self, budget: QueryBudget) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has answered."""
         # Answers wait for this now and then: whoever is silent is not waited for to the end.

@@ -47,6 +47,10 @@ class Validation(Protocol):
         """What is validated of other names and says what there is of this one (RFC 8198)."""
         ...
 
+    def check_root(self, budget: QueryBudget) -> Generator[Any, Any, object]:
+        """Look at the root's keys, whether the clock is believed or not (`QueryBudget.checks_clock`)."""
+        ...
+
     def learn_referral(self, referral: Referral, now: float, lease: float) -> None:
         """A parent has said whether its child is signed."""
         ...

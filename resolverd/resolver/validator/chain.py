@@ -23,15 +23,24 @@ from resolverd.resolver.iterator.response import (
 )
 from resolverd.resolver.iterator.validation import Bogus, Fetch, Path, Source, Sourced
 from resolverd.resolver.validator import denial, nta
+from resolverd.resolver.validator.clock_check import Window
 from resolverd.resolver.validator.denial import Proof
 from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone, ZoneStatus
-from resolverd.resolver.validator.signatures import NoSupported, Unverified, Verified, match_ds, supported_ds, verify
+from resolverd.resolver.validator.signatures import (
+    NoSupported,
+    Unverified,
+    Verified,
+    match_ds,
+    oldest_in_force,
+    supported_ds,
+    verify,
+)
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.codes import type_text
 from resolverd.wire.dnssec import Ds, rrsig
-from resolverd.wire.names import Name, is_subdomain, parent, to_text
+from resolverd.wire.names import ROOT, Name, is_subdomain, parent, to_text
 from resolverd.wire.rrset import RRset, Security, Trust
 
 
@@ -62,6 +71,8 @@ class Chain:
         trust = self._trust
         if (negative := trust.negative_anchor(name)) is not None:
             return InsecureZone(negative, nta.described(negative, trust.negative[negative]))
+        if (fault := trust.clock.fault(budget.wall)) is not None and not budget.checks_clock:
+            return InsecureZone(ROOT, fault)
         zone = trust.keys.closest(target, budget.now)
         anchor = trust.anchors.closest(target)
         if zone is None or (anchor is not None and len(zone.zone) < len(anchor.zone)):
@@ -199,6 +210,7 @@ class Chain:
         elif (hit := self._caches.rrsets.get(zone, codes.DNSKEY, budget.now)) is not None and hit.rrset is not None:
             response = Positive((hit.rrset,), (), hit)
         bogus: Bogus | None = None
+        untimely: list[Window | None] = []
         for _ in range(bounds.MAX_BOGUS_ANSWERS):
             if response is None:
                 response, source = yield from self._ask(budget, zone, codes.DNSKEY, path)
@@ -219,6 +231,8 @@ class Chain:
                     self._trust.keys.put(insecure)
                     return insecure
                 if not isinstance(trusted, Unverified):
+                    if zone == ROOT and (window := oldest_in_force(keys, budget.wall)) is not None:
+                        self._trust.clock.confirmed(window, budget.wall, budget.begun)
                     secure = SecureZone(zone, trusted.keys, min(until, budget.now + max(trusted.ttl, 1)))
                     self._trust.keys.put(secure)
                     if offered is not keys:
@@ -226,9 +240,15 @@ class Chain:
                         self._caches.rrsets.put(rrset, Trust.VALIDATED, budget.now, zone)
                     return secure
                 bogus = Bogus(trusted.code, f"{to_text(zone)} DNSKEY: {trusted.text}")
+                untimely.append(trusted.window)
             if source is not None:
                 budget.distrust(source.zone, source.server)
             response = source = None
+        windows = [each for each in untimely if each is not None]
+        if zone == ROOT and len(windows) == len(untimely):
+            fault = self._trust.clock.judge(windows, budget.wall, budget.begun)
+            if fault is not None:
+                return InsecureZone(ROOT, fault)
         return self._broken(budget, zone, bogus)
 
     def _broken(self, budget: QueryBudget, zone: Name, bogus: Bogus | None) -> ZoneStatus:

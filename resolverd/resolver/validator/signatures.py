@@ -19,6 +19,7 @@ from resolverd.resolver.validator.algorithms import (
     supported_algorithm,
     supported_digest,
 )
+from resolverd.resolver.validator.clock_check import Window
 from resolverd.values import Value
 from resolverd.wire import codes
 from resolverd.wire.canonical import signed_data
@@ -48,11 +49,16 @@ class Verified(Value, frozen=True):
 
 
 class Unverified(Value, frozen=True):
-    """None does: why, as an Extended DNS Error. `time`: but for the time at which it is looked at, one would."""
+    """None does: why, as an Extended DNS Error. `window`: when one would count (Unix seconds), which holds but for the time."""
 
     code: int
     text: str
-    time: bool = False
+    window: Window | None = None
+
+    @property
+    def time(self) -> bool:
+        """Whether but for the time at which it is looked at, one would."""
+        return self.window is not None
 
 
 class Trusted(Value, frozen=True):
@@ -127,7 +133,7 @@ class _Verification:
         for sig, fault in untimely:
             self._note(4, fault)
             if self._failures < bounds.MAX_FAILED_PER_RRSET and self._by_any_key(sig):
-                return Unverified(fault.code, fault.text, time=True)
+                return Unverified(fault.code, fault.text, window_of(sig, self._wall))
         return self._fault
 
     def _note(self, rank: int, fault: Unverified) -> None:
@@ -214,6 +220,23 @@ class _Verification:
         left = max(_serial(sig.expiration - self._wall), 0)
         ttl = min(self._rrset.ttl, sig.original_ttl, left)
         return Verified(ttl, expanded_from(self._rrset.owner, sig.labels), sig.key_tag, sig.algorithm)
+
+
+def window_of(sig: Rrsig, wall: float) -> Window:
+    """When a signature counts, its times read as those nearest to now (RFC 4034 §3.1.5)."""
+    now = int(wall)
+    return Window(now + _serial(sig.inception - now), now + _serial(sig.expiration - now))
+
+
+def oldest_in_force(rrset: RRset, wall: float) -> Window | None:
+    """When that one of an RRset's signatures counts which has begun first, of those that count now by what they say."""
+    windows = []
+    for rdata in rrset.sigs:
+        try:
+            windows.append(window_of(rrsig(rdata), wall))
+        except ValueError:
+            continue
+    return min((each for each in windows if each.begins <= wall <= each.ends), key=lambda each: each.begins, default=None)
 
 
 def supported_ds(ds_rdatas: tuple[bytes, ...], policy: Policy) -> tuple[Ds, ...] | NoSupported | Unverified:

@@ -6,6 +6,7 @@ from resolverd.resolver.validator import nta
 from resolverd.resolver.validator.aggressive import AggressiveCache
 from resolverd.resolver.validator.algorithms import Policy
 from resolverd.resolver.validator.anchors import TrustAnchors
+from resolverd.resolver.validator.clock_check import ClockCheck
 from resolverd.resolver.validator.keys import KeyCache
 from resolverd.wire.names import ROOT, Name, ancestors
 
@@ -21,8 +22,10 @@ class TrustState:
         anchors: TrustAnchors,
         policy: Policy = Policy(),  # noqa: B008 (immutable)
         negative: Mapping[Name, str] | None = None,
+        clock: ClockCheck | None = None,
     ):
         """`negative`: zones in lower case that are as good as unsigned, and why."""
+        self.clock = clock or ClockCheck()
         self.anchors = anchors
         self.policy = policy
         self.negative = dict(negative or {})
@@ -31,7 +34,7 @@ class TrustState:
 
     def anew(self) -> "TrustState":
         """The same trust, with nothing learnt of any zone."""
-        return TrustState(self.anchors, self.policy, self.negative)
+        return TrustState(self.anchors, self.policy, self.negative, self.clock)
 
     def supersede(self) -> None:
         """What is in flight learns denials for itself alone from now on: they may be outdated by what has changed meanwhile."""

@@ -25,9 +25,10 @@ class Health(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """Names can be resolved."""
+    """Names can be resolved; and what is wrong all the same."""
 
     ready: bool
+    remarks: list[str]
 
 
 class Reloaded(msgspec.Struct):
@@ -47,7 +48,10 @@ async def get_readiness(call: Call) -> Ready:
     readiness = call.daemon.priming.readiness
     if not readiness.ready:
         raise Problem(503, readiness.reason or "not ready", headers={"Retry-After": "5"})
-    return Ready(ready=True)
+    trust = call.daemon.resolver.trust
+    fault = trust.clock.fault(call.daemon.clock.wall()) if trust is not None else None
+    remarks = [f"DNSSEC is not validated until the clock is right: {fault}"] if fault is not None else []
+    return Ready(ready=True, remarks=remarks)
 
 
 async def reload(call: Call) -> Reloaded:
