@@ -200,6 +200,14 @@ MAX_BOGUS_ANSWERS: Final = 3
 """Servers whose answer to one question may be bogus before it is given up (RFC 4035 §5.5, CVE-2026-5950)."""
 BOGUS_TTL: Final = 30.0
 """Seconds for which a zone with a broken chain of trust is not looked at again (RFC 4035 §4.7): its operator mends it."""
+BOGUS_LINES: Final = 10
+"""Bogus answers logged in BOGUS_PAUSE (any number of names in one zone signed wrongly would fill the disk)."""
+BOGUS_PAUSE: Final = 60.0
+"""Seconds after which more are logged."""
+BOGUS_NAME_PAUSE: Final = 600.0
+"""Seconds after which the same name is logged again."""
+BOGUS_NAMES: Final = 1000
+"""Names of which that is remembered."""
 NTA_LIFETIME: Final = 3600
 """Seconds for which a negative trust anchor lasts where nothing else is said (RFC 7646 §2: for as short as can be)."""
 MAX_NTA_LIFETIME: Final = 7 * 86400

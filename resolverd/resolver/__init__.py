@@ -2,7 +2,8 @@
 
 - `answer`: the whole order of things: local data, what is cached, recursion
 - `mesh`: questions in flight: one recursion a question, however many ask, with `admission` (who may recurse while room is
-  short, and who is jostled out) and `driver` (steps the generators of `iterator`: a reply steps who waits for it)
+  short, and who is jostled out), `driver` (steps the generators of `iterator`: a reply steps who waits for it) and `bogus_log`
+  (which bogus answers are logged)
 - `iterator`: recursion as pure generators · `cache`: what is remembered · `local`: what is answered without asking anybody
 - `validator`: whether data is what its zone has signed · `negative_anchors`: where that is not looked at for a while ·
   `clock_watch`: whether the wall clock can be believed, by which signatures count

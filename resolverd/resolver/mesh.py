@@ -16,13 +16,14 @@ from resolverd.clock import Clock
 from resolverd.deadlines import Deadline
 from resolverd.metrics import Counters
 from resolverd.resolver.admission import Admission, Slot, group
+from resolverd.resolver.bogus_log import BogusLog
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.driver import Driver, Run
 from resolverd.resolver.iterator import lookup
-from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep
+from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep, TrustLink
 from resolverd.resolver.iterator.delegation import DelegationPoint
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
@@ -198,6 +199,7 @@ class Mesh:
         self.deadlines = self._driver.deadlines
         self.meter: QueryMeter | None = None
         """Who counts what leaves for the zones of lists."""
+        self._bogus_log = BogusLog()
         self._failed = 0
         self._offline = False
 
@@ -365,15 +367,15 @@ class Mesh:
         async with asyncio.timeout(end - self._clock.monotonic()):
             return await self.run(core)
 
-    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep]]:
-        """Resolve past all that is remembered of names, and tell every exchange on the way."""
+    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep], list[TrustLink]]:
+        """Resolve past all that is remembered of names, and tell every exchange on the way, and the chain of trust."""
         budget = self._budget(self._clock.monotonic(), validate=True, traced=True)
         blank = Caches(RRsetCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
             answer: Answer = await self._run_until(budget, self._iterator.with_caches(blank).resolve(budget, lower(name), rtype))
         except TimeoutError:
             answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
-        return answer, budget.steps
+        return answer, budget.steps, budget.links
 
     async def check_root(self) -> None:
         """Look at the root's keys, for what they say of the clock."""
@@ -554,12 +556,23 @@ class Mesh:
             except Exception as error:  # whoever else waits has his answer all the same
                 self._bug(query, "answering a client of %s %s failed", error)
 
+    def _tell_bogus(self, query: InFlight, answer: Answer) -> None:
+        self._counters.add("bogus_answers")
+        told = self._bogus_log.tell(query.name, self._clock.monotonic())
+        if told.is_told:
+            more = "; more of them are counted and not logged for a while" if told.is_last else ""
+            error = answer.errors[0]
+            name, rtype = self._redactor.text(query.name), codes.type_text(query.rtype)
+            log.warning("%s %s is bogus (EDE %d): %s%s", name, rtype, error.code, error.text, more)
+
     def _noted(self, query: InFlight, answer: Answer) -> Answer:
         """Count what a recursion has come to, and remember a failure."""
         self._recursions[answer.rcode][0] += 1
         is_failure = answer.is_failure
         # What is bogus has come from the internet.
         self._failed = self._failed + 1 if is_failure and answer.security is not Security.BOGUS else 0
+        if answer.security is Security.BOGUS:
+            self._tell_bogus(query, answer)
         if query.superseded:
             return answer
         if is_failure:

@@ -64,7 +64,7 @@ def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config
 @config_option
 @click.pass_context
 def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path | None) -> None:
-    """How NAME is resolved, past the cache: each server asked, what it said, and the answer at the end.
+    """How NAME is resolved, past the cache: each server asked, what it said, the chain of trust, and the answer at the end.
 
     Works without a daemon too.
     """
@@ -86,7 +86,16 @@ def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path
     for number, step in enumerate(found["exchanges"], 1):
         click.echo(f"{number:>3}. {step['server']}, a server of {step['zone']}, was asked {step['name']} {step['type']}")
         click.echo(f"     and said: {step['outcome']} ({step['ms']} ms)")
-    click.echo(f"\n{name} {rtype.upper()}: {found['rcode']} after {len(found['exchanges'])} questions and {found['ms']} ms")
+    if found["chain"]:
+        click.echo("\nchain of trust:")
+    for link in found["chain"]:
+        click.echo(output.shown(f"  {link['zone']} is {link['security']}{': ' + link['why'] if link['why'] else ''}"))
+        for what in ("ds", "keys"):
+            if link[what]:
+                click.echo(output.shown(f"    {what.upper() if what == 'ds' else what}: {', '.join(link[what])}"))
+    security = "" if found["security"] == "unknown" else f", {found['security']},"
+    questions = len(found["exchanges"])
+    click.echo(f"\n{name} {rtype.upper()}: {found['rcode']}{security} after {questions} questions and {found['ms']} ms")
     for line in (*found["records"], *(f"because: {reason}" for reason in found["reasons"])):
         click.echo(f"  {line}")
 

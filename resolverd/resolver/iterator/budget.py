@@ -11,6 +11,7 @@ from resolverd.resolver.iterator.work import Work
 from resolverd.values import Value
 from resolverd.wire.ask import Ask, Join, Reply, Server
 from resolverd.wire.names import Address, Name
+from resolverd.wire.rrset import Security
 
 
 class SharedBudget(Protocol):
@@ -65,12 +66,22 @@ class TraceStep(Value, frozen=True):
         return self.result if isinstance(self.result, str) else self.result.describe()
 
 
+class TrustLink(Value, frozen=True):
+    """What has been found out of a zone's part in the chain of trust, and why; its DS and keys in words, as far as seen."""
+
+    zone: Name
+    security: Security
+    text: str = ""
+    ds: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
 class QueryBudget:
     """What one client question has used up, and the time of the last reply."""
 
     __slots__ = (
         "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "begun", "bytes", "checks_clock", "deadline",
-        "delegation_points", "distrusted", "now", "on_delegation", "queries", "querying", "refresh", "server_addresses",
+        "delegation_points", "distrusted", "links", "now", "on_delegation", "queries", "querying", "refresh", "server_addresses",
         "shared_exhausted", "steps", "validate", "wall", "work",
     )  # fmt: skip
 
@@ -104,6 +115,8 @@ class QueryBudget:
         self.queries = 0
         self.bytes = 0
         self.steps: list[TraceStep] = []
+        self.links: list[TrustLink] = []
+        """The chains of trust that were followed, where somebody wants to read them."""
         self.querying: list[DelegationPoint] = []
         """Those whose servers are being asked at the moment."""
         self.wall = wall
@@ -177,6 +190,16 @@ class QueryBudget:
         self.bytes += reply.size
         if self.bytes > bounds.MAX_UPSTREAM_BYTES:
             raise Exhausted(f"{self.bytes} octets received")
+
+    @property
+    def traced(self) -> bool:
+        """Whether somebody wants to read the steps."""
+        return self._traced
+
+    def trace_link(self, link: TrustLink) -> None:
+        """Remember what was found of a zone, each time that it is something new."""
+        if self._traced and link not in self.links:
+            self.links.append(link)
 
     def trace(self, zone: Name, ask: Ask, reply: Reply, result: Response | str) -> None:
         """Remember a step, where somebody wants to read them: a thousand questions' replies are much memory."""

@@ -213,7 +213,9 @@ class Iterator:
             if self._validator is not None and budget.validate and outermost:
                 known = yield from self._validated(self._validator, budget, name, rtype, path, known, source)
                 if isinstance(known, Bogus):
-                    failure = servfail(known.code, f"{self._options.redactor.text(name)}: {known.text}")
+                    # In the words may be any name on the way to one with a key in it.
+                    why = "signed wrongly" if self._options.redactor.is_private(name) else known.text
+                    failure = servfail(known.code, f"{self._options.redactor.text(name)}: {why}")
                     return replace(failure, security=Security.BOGUS)
             elif source is not None:
                 self._env.server_query.learn(known, budget.now, source.lease)

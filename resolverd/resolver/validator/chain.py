@@ -6,11 +6,11 @@ fetched is asked for as iteration asks, under the budget of the question that it
 """
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Final
 
 from resolverd import bounds
 from resolverd.resolver.cache import Caches
-from resolverd.resolver.iterator.budget import QueryBudget
+from resolverd.resolver.iterator.budget import QueryBudget, TrustLink
 from resolverd.resolver.iterator.lookup import negative_of
 from resolverd.resolver.iterator.response import (
     Conclusion,
@@ -23,6 +23,7 @@ from resolverd.resolver.iterator.response import (
 )
 from resolverd.resolver.iterator.validation import Bogus, Fetch, Path, Source, Sourced
 from resolverd.resolver.validator import denial, nta
+from resolverd.resolver.validator.algorithms import algorithm_text
 from resolverd.resolver.validator.clock_check import Window
 from resolverd.resolver.validator.denial import Proof
 from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone, ZoneStatus
@@ -30,10 +31,12 @@ from resolverd.resolver.validator.signatures import (
     NoSupported,
     Unverified,
     Verified,
+    ZoneKey,
     match_ds,
     oldest_in_force,
     supported_ds,
     verify,
+    zone_keys,
 )
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.values import Value, replace
@@ -42,6 +45,8 @@ from resolverd.wire.codes import type_text
 from resolverd.wire.dnssec import Ds, rrsig
 from resolverd.wire.names import ROOT, Name, is_subdomain, parent, to_text
 from resolverd.wire.rrset import RRset, Security, Trust
+
+_SECURITY: Final = {SecureZone: Security.SECURE, InsecureZone: Security.INSECURE, BogusZone: Security.BOGUS}
 
 
 class _Deeper(Value, frozen=True):
@@ -70,14 +75,14 @@ class Chain:
         target = name if signer is None else signer
         trust = self._trust
         if (negative := trust.negative_anchor(name)) is not None:
-            return InsecureZone(negative, nta.described(negative, trust.negative[negative]))
+            return self._found(budget, InsecureZone(negative, nta.described(negative, trust.negative[negative])))
         if (fault := trust.clock.fault(budget.wall)) is not None and not budget.checks_clock:
-            return InsecureZone(ROOT, fault)
+            return self._found(budget, InsecureZone(ROOT, fault))
         zone = trust.keys.closest(target, budget.now)
         anchor = trust.anchors.closest(target)
         if zone is None or (anchor is not None and len(zone.zone) < len(anchor.zone)):
             if anchor is None:
-                return InsecureZone(target, "no trust anchor")
+                return self._found(budget, InsecureZone(target, "no trust anchor"))
             zone = yield from self._keys_of(budget, anchor.zone, anchor.ds, float("inf"), path, offered)
         below, island = zone.zone, self._island(name)
         while isinstance(zone, SecureZone) and below != target:
@@ -127,6 +132,7 @@ class Chain:
             if not isinstance(found, Bogus):
                 if isinstance(found, InsecureZone):
                     self._trust.keys.put(found)
+                    self._found(budget, found)
                 return found
             bogus = found
             if source is not None:
@@ -194,7 +200,7 @@ class Chain:
         if isinstance(usable, NoSupported):
             insecure = InsecureZone(zone, f"{to_text(zone)}: {usable.text}", until)
             self._trust.keys.put(insecure)
-            return insecure
+            return self._found(budget, insecure)
         if isinstance(usable, Unverified):
             return self._broken(budget, zone, Bogus(usable.code, usable.text))
         return (yield from self._keys_of(budget, zone, usable, until, path, offered))
@@ -211,6 +217,7 @@ class Chain:
             response = Positive((hit.rrset,), (), hit)
         bogus: Bogus | None = None
         untimely: list[Window | None] = []
+        keys: RRset | None = None
         for _ in range(bounds.MAX_BOGUS_ANSWERS):
             if response is None:
                 response, source = yield from self._ask(budget, zone, codes.DNSKEY, path)
@@ -229,7 +236,7 @@ class Chain:
                 if isinstance(trusted, NoSupported):
                     insecure = InsecureZone(zone, f"{to_text(zone)}: {trusted.text}", min(until, budget.now + keys.ttl))
                     self._trust.keys.put(insecure)
-                    return insecure
+                    return self._found(budget, insecure, ds, keys)
                 if not isinstance(trusted, Unverified):
                     if zone == ROOT and (window := oldest_in_force(keys, budget.wall)) is not None:
                         self._trust.clock.confirmed(window, budget.wall, budget.begun)
@@ -238,7 +245,7 @@ class Chain:
                     if offered is not keys:
                         rrset = replace(keys, ttl=trusted.ttl, security=Security.SECURE)
                         self._caches.rrsets.put(rrset, Trust.VALIDATED, budget.now, zone)
-                    return secure
+                    return self._found(budget, secure, ds, keys)
                 bogus = Bogus(trusted.code, f"{to_text(zone)} DNSKEY: {trusted.text}")
                 untimely.append(trusted.window)
             if source is not None:
@@ -248,15 +255,34 @@ class Chain:
         if zone == ROOT and len(windows) == len(untimely):
             fault = self._trust.clock.judge(windows, budget.wall, budget.begun)
             if fault is not None:
-                return InsecureZone(ROOT, fault)
-        return self._broken(budget, zone, bogus)
+                return self._found(budget, InsecureZone(ROOT, fault), ds, keys)
+        return self._broken(budget, zone, bogus, ds, keys)
 
-    def _broken(self, budget: QueryBudget, zone: Name, bogus: Bogus | None) -> ZoneStatus:
+    def _found(
+        self, budget: QueryBudget, status: ZoneStatus, ds: tuple[Ds, ...] = (), dnskeys: RRset | None = None
+    ) -> ZoneStatus:
+        """The status, told to whoever traces the question, with the zone's DS and keys as far as they were seen."""
+        if budget.traced:
+            digests = tuple(f"{each.key_tag} {algorithm_text(each.algorithm)} digest {each.digest_type}" for each in ds)
+            keys = tuple(map(_in_words, zone_keys(dnskeys))) if dnskeys is not None else ()
+            text = "" if isinstance(status, SecureZone) else status.text
+            security = _SECURITY[type(status)]
+            budget.trace_link(TrustLink(status.zone, security, text, digests, keys))
+        return status
+
+    def _broken(
+        self,
+        budget: QueryBudget,
+        zone: Name,
+        bogus: Bogus | None,
+        ds: tuple[Ds, ...] = (),
+        keys: RRset | None = None,
+    ) -> ZoneStatus:
         """A zone without the chain of trust that it should have. Not for long: its operator mends it, and mail waits."""
         bogus = bogus or Bogus(codes.EDE_BOGUS, f"{to_text(zone)}: no chain of trust")
         broken = BogusZone(zone, bogus.code, bogus.text, budget.now + bounds.BOGUS_TTL)
         self._trust.keys.put(broken)
-        return broken
+        return self._found(budget, broken, ds, keys)
 
     def verified(self, budget: QueryBudget, rrset: RRset, zone: SecureZone) -> Verified | Bogus:
         """Whether an RRset is signed by the zone."""
@@ -290,6 +316,11 @@ class Chain:
         if rrset.security is not Security.SECURE:
             secure = replace(rrset, ttl=verified.ttl, security=Security.SECURE)
             self._caches.rrsets.put(secure, Trust.VALIDATED, now, rrset.owner)
+
+
+def _in_words(key: ZoneKey) -> str:
+    flags = [name for name, set_ in (("SEP", key.key.is_sep), ("revoked", key.key.is_revoked)) if set_]
+    return " ".join((str(key.tag), algorithm_text(key.key.algorithm), *flags))
 
 
 def signers(rrset: RRset) -> list[Name]:

@@ -62,12 +62,27 @@ class Exchange(msgspec.Struct):
     ms: int
 
 
+class Link(msgspec.Struct):
+    """A zone in the chain of trust: ``secure``, ``insecure`` or ``bogus``, and why; the DS and the keys that were seen of it."""
+
+    zone: str
+    security: str
+    why: str | None
+    ds: list[str]
+    keys: list[str]
+
+
 class Trace(msgspec.Struct):
-    """How a name is resolved, from the root downwards: the exchanges, and the answer at their end with its reasons."""
+    """How a name is resolved, from the root downwards: the exchanges, the chain of trust, and the answer with its reasons.
+
+    `security` is what DNSSEC says of the answer: ``secure``, ``insecure``, ``bogus``; ``unknown`` where nothing is validated.
+    """
 
     rcode: str
+    security: str
     records: list[str]
     reasons: list[str]
+    chain: list[Link]
     ms: int
     exchanges: list[Exchange]
 
@@ -131,16 +146,31 @@ async def get_trace(call: Call) -> Trace:
 async def trace(daemon: Daemon, name: str, rtype: str) -> Trace:
     """How a name is resolved. Nothing is remembered but how the servers fare. Raises Problem."""
     begun = daemon.clock.monotonic()
-    answer, steps = await daemon.resolver.mesh.trace(_name(name), _type(rtype))
-    shown = Redactor(daemon.key_zones).text
+    wanted = _name(name)
+    answer, steps, links = await daemon.resolver.mesh.trace(wanted, _type(rtype))
+    redactor = Redactor(daemon.key_zones)
+    shown = redactor.text
+    # In the words may be any name on the way to one with a key in it.
+    private = redactor.is_private(wanted)
     return Trace(
         rcode=codes.rcode_text(answer.rcode),
+        security=answer.security.name.lower(),
         records=[
             f"{shown(rrset.owner)} {rrset.ttl} {codes.type_text(rrset.rtype)} {rdata.summary(rrset.rtype, data)}"
             for rrset in (*answer.answer, *answer.authority)
             for data in rrset.rdatas
         ],
         reasons=[error.text for error in answer.errors if error.text],
+        chain=[
+            Link(
+                zone=shown(link.zone),
+                security=link.security.name.lower(),
+                why=link.text if link.text and not private else None,
+                ds=list(link.ds),
+                keys=list(link.keys),
+            )
+            for link in links
+        ],
         ms=_ms(daemon.clock.monotonic() - begun),
         exchanges=[
             Exchange(
