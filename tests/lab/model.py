@@ -109,6 +109,23 @@ class World:
         """Give the zone that delegates this one."""
         return self.zone_of(zone.name.partition(".")[2] or ".")
 
+    @cached_property
+    def children(self) -> dict[str, list[Zone]]:
+        """The zones that each zone delegates, by its name."""
+        children: dict[str, list[Zone]] = {}
+        for zone in self.zones.values():
+            if zone.name != ".":
+                children.setdefault(self.parent_of(zone).name, []).append(zone)
+        return children
+
+    @cached_property
+    def residents(self) -> dict[str, list[Host]]:
+        """The hosts whose names are in each zone, by its name."""
+        residents: dict[str, list[Host]] = {}
+        for each in self.hosts.values():
+            residents.setdefault(self.zone_of(each.name).name, []).append(each)
+        return residents
+
     def zone_text(self, zone: Zone) -> str:
         """Write the zone's master file."""
         lines = [
@@ -116,13 +133,11 @@ class World:
             f"$TTL {zone.ttl}",
             f"@ SOA {dotted(zone.servers[0])} hostmaster.{dotted(zone.name).lstrip('.')} 1 7200 900 1209600 {zone.negative_ttl}",
             *(f"@ NS {dotted(server)}" for server in zone.servers),
-            *(line for each in self.hosts.values() if self.zone_of(each.name) is zone for line in _addresses(each)),
+            *(line for each in self.residents.get(zone.name, ()) for line in _addresses(each)),
             zone.records,
         ]
         glue: dict[str, None] = {}
-        for child in self.zones.values():
-            if child is zone or child.name == "." or self.parent_of(child) is not zone:
-                continue
+        for child in self.children.get(zone.name, ()):
             for server in child.delegated_to or child.servers:
                 lines.append(f"{dotted(child.name)} NS {dotted(server)}")
                 if child.glue and self.zone_of(server) is not zone and is_below(server, zone.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.lab.daemon import Daemon, answers_dns, fresh
 from tests.lab.namespace import Side
@@ -17,10 +18,11 @@ REVERSE_ZONES = (
 """Reverse zones of the documentation networks: resolvers answer them by themselves (RFC 6303), but clients live here."""
 
 
-def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m", more: Sequence[str] = ()) -> Daemon:
+def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m", anchors: Path | None = None,
+            more: Sequence[str] = ()) -> Daemon:
     """Make an Unbound on `address`, port 53; everything else as its defaults are but for `more` lines.
 
-    ``module-config: iterator``, without validation: the internet here is not signed, and nobody beside it validates.
+    ``module-config: iterator``, without validation where there is no file of trust `anchors`: most internets here are not signed.
     ``num-threads``: one, as resolverd has one; each of its caches as large as all of resolverd's together.
     ``root-hints``: this internet's. ``local-zone … nodefault``: clients live in the
     documentation networks. The rest says where it runs: its address and directory, in the foreground as root, its log on stderr,
@@ -35,7 +37,8 @@ def unbound(address: str, side: Side, *, threads: int = 1, cache: str = "64m", m
         f"  directory: {directory}",
         f"  pidfile: {directory}/unbound.pid",
         f"  root-hints: {ROOT_HINTS}",
-        "  module-config: iterator",
+        *(("  module-config: iterator",) if anchors is None else
+          ('  module-config: "validator iterator"', f"  trust-anchor-file: {anchors}")),
         f"  num-threads: {threads}",
         f"  msg-cache-size: {cache}",
         f"  rrset-cache-size: {cache}",
