@@ -302,15 +302,8 @@ def match_ds(
 
 
 def _named_by(record: Ds, keys: list[tuple[ZoneKey, bytes]], zone: Name) -> ZoneKey | None:
-    """The key whose digest this is, if it may sign."""
-    alike = [
-        (each, rdata)
-        for each, rdata in keys
-        if each.tag == record.key_tag
-        and each.key.algorithm == record.algorithm
-        and each.key.is_zone_key
-        and not each.key.is_revoked
-    ]
+    """The key whose digest this is, whether it may sign or not."""
+    alike = [each for each in keys if each[0].tag == record.key_tag and each[0].key.algorithm == record.algorithm]
     for each, rdata in alike[: bounds.MAX_KEYS_PER_TAG]:
         if ds_digest(zone, rdata, record.digest_type) == record.digest:
             return each

@@ -120,6 +120,11 @@ def test_the_same_data_twice_and_in_other_letters_is_signed_once() -> None:
     assert isinstance(check(replace(made, rdatas=(from_text("NS.example.org"), from_text("ns.Example.org")))), Verified)
 
 
+def test_what_is_signed_has_its_owner_in_lower_case() -> None:
+    sig = rrsig(signed(DATA, ZONE, SIGNER).sigs[0])
+    assert signed_data(replace(DATA, owner=WWW.upper()), sig) == signed_data(DATA, sig)
+
+
 # -- each condition of RFC 4035 §5.3.1 alone ----------------------------------------------------------------------------------
 
 OTHER = key(15, 1)
@@ -353,10 +358,14 @@ def test_what_a_delegation_says(ds: tuple[Ds, ...], keys: RRset, policy: Policy,
         assert found.code == code
 
 
-@pytest.mark.parametrize("flags", [0, 1, 385])
-def test_keys_that_may_not_sign_are_no_entry(flags: int) -> None:
+@pytest.mark.parametrize(
+    ("flags", "code"), [(0, codes.EDE_NO_ZONE_KEY_BIT), (1, codes.EDE_NO_ZONE_KEY_BIT), (385, codes.EDE_BOGUS)]
+)
+def test_keys_that_may_not_sign_are_no_entry(flags: int, code: int) -> None:
     signer = of_private(KSK.private, 13, flags)
-    assert isinstance(match((ds_of(signer),), signed(dnskeys(ZONE, signer), ZONE, signer)), Unverified)
+    found = match((ds_of(signer),), signed(dnskeys(ZONE, signer), ZONE, signer))
+    assert isinstance(found, Unverified)
+    assert found.code == code
 
 
 def test_a_signature_that_is_over_breaks_the_chain() -> None:
