@@ -150,6 +150,11 @@ class Resolution:
         """What names are answered with has changed, beside what is remembered of the world: local zones."""
         self._supersede()
 
+    def root_key_tags(self) -> frozenset[int]:
+        """The tags of the keys by which the root is trusted."""
+        anchor = self.trust.anchors.closest(ROOT) if self.trust is not None else None
+        return frozenset(each.key_tag for each in anchor.ds) if anchor is not None else frozenset()
+
     def reconsider(self) -> None:
         """Everything is to be found out anew: whether the clock is believed has changed."""
         self._supersede()

@@ -26,6 +26,7 @@ from resolverd.resolver.negative_anchors import NegativeAnchors
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
 from resolverd.resolver.validator.clock_check import ClockCheck, built
+from resolverd.resolver.validator.sentinel import Sentinel
 from resolverd.state.base import Store
 from resolverd.zones.answer import Answerer
 from resolverd.zones.client_zones import ClientZones
@@ -157,7 +158,7 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         override_lookup = OverrideLookup(shared.overrides, names, clock)
         clients = ClientZones(names, shared.client_history, shared.verdicts, clock)
         zones = policy.list_zones(settings, guard, engine, clock, override_lookup, clients, shared.overrides)
-    answerer = Answerer(zones, resolve)
+    answerer = Answerer(zones, resolve, Sentinel(resolution.root_key_tags) if settings.resolver.sentinel else None)
     priming.on_return = engine.recover
     resolution.mesh.meter = engine.meter
     service = policy.policy_service(

@@ -11,7 +11,6 @@ _NOT_YET = {
     "dns.minimal_responses": "replies with more than was asked for",
     "resolver.prefetch_server_addresses": "prefetching",
     "resolver.key_tag_signalling": "DNSSEC validation",
-    "resolver.sentinel": "DNSSEC validation",
     "resolver.rfc5011": "DNSSEC validation",
     "cache.persist": "a cache kept across restarts",
 }

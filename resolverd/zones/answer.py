@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from resolverd.resolver.answer import Resolve
 from resolverd.resolver.local.replies import LocalReplies
 from resolverd.resolver.ports import Done, Waiting
+from resolverd.resolver.validator.sentinel import Sentinel
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
@@ -59,8 +60,10 @@ class DnsblZones(Protocol):
 class Answerer:
     """Answers questions."""
 
-    def __init__(self, zones: DnsblZones | None, resolve: Resolve):
+    def __init__(self, zones: DnsblZones | None, resolve: Resolve, sentinel: Sentinel | None = None):
+        """`sentinel`: tells clients which of the root's keys are trusted, where that is wanted."""
         self._zones = zones
+        self._sentinel = sentinel
         self._resolve = resolve
         self.reply = LocalReplies(resolve.local_zones, self._touches).reply
         """The reply to a packet where an own list alone tells it; None where the question has to be read."""
@@ -73,7 +76,7 @@ class Answerer:
         if self._zones is not None and self._zones.owns(name):
             return self._zones.known(name, query.qtype)
         if (answer := self._resolve.known(name, query.qtype, validate=not query.cd)) is not None:
-            return self._filtered(name, query.qtype, answer)
+            return self._filtered(name, query.qtype, answer, validate=not query.cd)
         if query.rd:
             return None
         stale = self._resolve.stale(name, query.qtype, validate=not query.cd)
@@ -87,9 +90,11 @@ class Answerer:
         name, rtype = lower(query.qname), query.qtype
         if self._zones is not None and self._zones.owns(name):
             return _Task(self._from_lists(self._zones, name, rtype, local), done)
-        filtered = done if self._zones is None else partial(self._on_answer, name, rtype, done)
-        answer = self._resolve.ask(name, rtype, filtered, local=local, validate=not query.cd)
-        return self._filtered(name, rtype, answer) if isinstance(answer, Answer) else answer
+        validate = not query.cd
+        plain = self._zones is None and self._sentinel is None
+        filtered = done if plain else partial(self._on_answer, name, rtype, done, validate)
+        answer = self._resolve.ask(name, rtype, filtered, local=local, validate=validate)
+        return self._filtered(name, rtype, answer, validate=validate) if isinstance(answer, Answer) else answer
 
     async def _from_lists(self, zones: DnsblZones, name: Name, rtype: int, local: bool) -> Answer:
         answer = await zones.answer(name, rtype, loopback=local)
@@ -97,10 +102,10 @@ class Answerer:
             return answer
         return self._filtered(name, rtype, await self._resolve.resolve(name, rtype, local=local))
 
-    def _on_answer(self, name: Name, rtype: int, done: Done, answer: Answer | Exception) -> None:
+    def _on_answer(self, name: Name, rtype: int, done: Done, validate: bool, answer: Answer | Exception) -> None:
         if isinstance(answer, Answer):
             try:
-                answer = self._filtered(name, rtype, answer)
+                answer = self._filtered(name, rtype, answer, validate=validate)
             except Exception as error:
                 answer = error
         done(answer)
@@ -108,7 +113,9 @@ class Answerer:
     def _touches(self, zone: Name) -> bool:
         return self._zones is not None and self._zones.touches(zone)
 
-    def _filtered(self, name: Name, rtype: int, answer: Answer) -> Answer:
+    def _filtered(self, name: Name, rtype: int, answer: Answer, *, validate: bool = False) -> Answer:
+        if validate and self._sentinel is not None:
+            answer = self._sentinel.judged(name, rtype, answer)
         return answer if self._zones is None else self._zones.filtered(name, rtype, answer)
 
 

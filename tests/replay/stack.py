@@ -17,6 +17,7 @@ from resolverd.config.settings import Settings
 from resolverd.metrics import Counters
 from resolverd.resolver.mesh import Timeouts
 from resolverd.resolver.ports import Network
+from resolverd.resolver.validator.sentinel import Sentinel
 from resolverd.servers.access import AccessControl
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.wire import render
@@ -47,7 +48,7 @@ class Stack:
         self.parts: Resolution = Resolution(
             settings, network, clock, self.counters, list_zones, rng=random.Random(seed), timeouts=timeouts
         )
-        answerer = Answerer(None, self.parts.resolve)
+        answerer = Answerer(None, self.parts.resolve, Sentinel(self.parts.root_key_tags) if settings.resolver.sentinel else None)
         access = AccessControl([ip_network("0.0.0.0/0")])
         self.responder = Responder(answerer, self.parts.packets, access, clock, Counters(), self.parts.packet_share)
 
