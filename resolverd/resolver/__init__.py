@@ -1,9 +1,9 @@
 """From a question to its answer.
 
 - `answer`: the whole order of things: local data, what is cached, recursion
-- `mesh`: questions in flight: one recursion a question, however many ask, with `admission` (who may recurse while room is
-  short, and who is jostled out), `driver` (steps the generators of `iterator`: a reply steps who waits for it) and `bogus_log`
-  (which bogus answers are logged)
+- `mesh`: one recursion a question, however many ask, with `in_flight` (questions in flight, and who waits for them),
+  `admission` (who may recurse while room is short, and who is jostled out), `driver` (steps the generators of `iterator`: a
+  reply steps who waits for it) and `bogus_log` (which bogus answers are logged)
 - `iterator`: recursion as pure generators · `cache`: what is remembered · `local`: what is answered without asking anybody
 - `validator`: whether data is what its zone has signed · `negative_anchors`: where that is not looked at for a while ·
   `clock_watch`: whether the wall clock can be believed, by which signatures count

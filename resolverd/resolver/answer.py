@@ -11,11 +11,12 @@ from collections.abc import Callable, Generator
 from functools import partial
 
 from resolverd import bounds
+from resolverd.resolver.in_flight import awaited
 from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.replies import LocalData
 from resolverd.resolver.local.table import LocalZones
-from resolverd.resolver.mesh import Mesh, awaited
+from resolverd.resolver.mesh import Mesh
 from resolverd.resolver.ports import Done, Waiting
 from resolverd.values import replace
 from resolverd.wire import codes, rdata

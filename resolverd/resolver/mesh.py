@@ -1,27 +1,26 @@
 """Recursion for clients: answers from memory, by a recursion of its own, with stale data or with failure.
 
-One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting. Who waits is an
-entry in its question's list of clients, called back at its end.
+One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting (`in_flight`).
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import partial
 from typing import Any, NamedTuple
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
-from resolverd.deadlines import Deadline
 from resolverd.metrics import Counters
-from resolverd.resolver.admission import Admission, Slot, group
+from resolverd.resolver.admission import Admission, group
 from resolverd.resolver.bogus_log import BogusLog
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.driver import Driver, Run
+from resolverd.resolver.in_flight import TOO_LATE, Client, InFlight, UncachedClient
 from resolverd.resolver.iterator import lookup
 from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep, TrustLink
 from resolverd.resolver.iterator.delegation import DelegationPoint
@@ -55,7 +54,6 @@ class Timeouts(NamedTuple):
 _NEARLY_ALL = 0.9
 """Share of a client's timeout after which a client without an answer has waited in vain: checks have less than all of it."""
 _NO_KEYS = Redactor()
-_TOO_LATE = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "no server answered in time")
 _OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
 
 
@@ -66,101 +64,6 @@ _FAILED_OFFLINE = Answer(
     errors=(ExtendedError(codes.EDE_NETWORK_ERROR, "the internet is out of reach"), ExtendedError(codes.EDE_CACHED_ERROR)),
     keep=False,
 )
-
-
-class InFlight:
-    """A question that is being recursed for, and who waits for its answer.
-
-    `gave_up`: a client has waited for it in vain. `superseded`: what it was asked of has changed since, so that nothing of it is
-    kept. `answer` is there from its end.
-    """
-
-    __slots__ = ("answer", "budget", "clients", "deadline", "gave_up", "name", "rtype", "run", "since", "slot", "superseded")
-
-    def __init__(self, name: Name, rtype: int, budget: QueryBudget, slot: Slot):
-        self.name = name
-        self.rtype = rtype
-        self.slot = slot
-        self.budget = budget
-        self.since = budget.now
-        self.clients: dict[_Client, None] = {}
-        self.gave_up = False
-        self.superseded = False
-        self.answer: Answer | None = None
-        self.deadline: Deadline | None = None
-        self.run: Run | None = None
-
-
-class _Client:
-    """Who waits for the answer to a question in flight: a while for a fresh one, and to the end of his time for any at all."""
-
-    __slots__ = ("_deadline", "_done", "_end", "_mesh", "_query")
-
-    def __init__(self, mesh: "Mesh", query: InFlight, done: Done, patience: float, end: float):
-        """Until `patience` nothing but the answer will do (RFC 8767 §5); at `end` it is over (both monotonic seconds)."""
-        self._mesh = mesh
-        self._query = query
-        self._done: Done | None = done
-        self._end = end
-        self._deadline = mesh.deadlines.add(patience, self._patience_over)
-        query.clients[self] = None
-
-    def cancel(self) -> None:
-        """He waits no longer."""
-        self._done = None
-        self._deadline.cancel()
-        self._query.clients.pop(self, None)
-
-    def answered(self, answer: Answer) -> None:
-        """The question has ended."""
-        self._deadline.cancel()
-        done, self._done = self._done, None
-        if done is not None:
-            done(self._mesh.best(self._query, answer) if answer.is_failure else answer)
-
-    def _call_back(self, answer: Answer) -> None:
-        del self._query.clients[self]
-        done, self._done = self._done, None
-        if done is not None:
-            done(answer)
-
-    def _patience_over(self, now: float) -> None:
-        stale = self._mesh.stale_instead(self._query)
-        if stale is not None:
-            self._call_back(stale)
-        elif now < self._end:
-            self._deadline = self._mesh.deadlines.add(self._end, self._time_over)
-        else:
-            self._time_over(now)
-
-    def _time_over(self, now: float) -> None:
-        self._mesh.give_up(self._query, now)
-        self._call_back(Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False))
-
-
-class _Uncached:
-    """Who waits for an answer past all that is remembered, by a recursion of his own."""
-
-    __slots__ = ("_deadline", "_done", "_run")
-
-    def __init__(self, mesh: "Mesh", run: Run, done: Done, end: float):
-        self._run = run
-        self._done = done
-        self._deadline = mesh.deadlines.add(end, self._time_over)
-        run.done = self._ended
-
-    def cancel(self) -> None:
-        """He waits no longer."""
-        self._deadline.cancel()
-        self._run.cancel()
-
-    def _time_over(self, now: float) -> None:
-        self._run.cancel()
-        self._done(Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False))
-
-    def _ended(self, run: Run) -> None:
-        self._deadline.cancel()
-        self._done(run.result if run.error is None else run.error)
 
 
 class Mesh:
@@ -283,7 +186,7 @@ class Mesh:
         query = self._in_flight.get((name, rtype, validate))
         if error is None and query is not None and query.gave_up:
             # Somebody has waited for it in vain already, and asks again: the work goes on, but not at his cost (RFC 9520 §3.2).
-            error = _TOO_LATE
+            error = TOO_LATE
         if error is None and query is None and self._iterator.is_down(name, rtype, now):
             error = _OUT
         if error is not None:
@@ -309,7 +212,7 @@ class Mesh:
         patience = min(now + self._timeouts.stale, end)
         if patience <= now and (stale := self.stale_instead(query)) is not None:
             return stale
-        return _Client(self, query, done, patience, end)
+        return Client(self, query, done, patience, end)
 
     def ask_past_cache(
         self,
@@ -331,7 +234,7 @@ class Mesh:
         budget = self._budget(now, Refresh.ALL, validate=True)
         run = self._driver.start(self._iterator.resolve(budget, name, rtype), _ignore, now)
         if not run.ended:
-            return _Uncached(self, run, done, end)
+            return UncachedClient(self, run, done, end)
         if run.error is not None:
             raise run.error
         answer: Answer = run.result
@@ -374,7 +277,7 @@ class Mesh:
         try:
             answer: Answer = await self._run_until(budget, self._iterator.with_caches(blank).resolve(budget, lower(name), rtype))
         except TimeoutError:
-            answer = Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)
+            answer = Answer(codes.SERVFAIL, errors=(TOO_LATE,), keep=False)
         return answer, budget.steps, budget.links
 
     async def check_root(self) -> None:
@@ -510,7 +413,7 @@ class Mesh:
     def _too_late(self, query: InFlight, now: float) -> None:
         if query.run is not None:
             query.run.cancel()
-        self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(_TOO_LATE,), keep=False)))
+        self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(TOO_LATE,), keep=False)))
 
     def _jostle(self, query: InFlight) -> None:
         self._counters.add("recursions_jostled")
@@ -584,27 +487,6 @@ class Mesh:
         else:
             self._failures.succeeded(query.name, query.rtype, validated=query.budget.validate)
         return answer
-
-
-async def awaited(ask: Callable[[Done], Answer | Waiting]) -> Answer:
-    """The answer to a question that is asked by a call with `done` as its argument, for who awaits it. Raises a fault of ours."""
-    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    begun = ask(partial(_settle, future))
-    if isinstance(begun, Answer):
-        return begun
-    try:
-        return await future
-    finally:
-        begun.cancel()
-
-
-def _settle(future: "asyncio.Future[Answer]", answer: Answer | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(answer, Answer):
-        future.set_result(answer)
-    else:
-        future.set_exception(answer)
 
 
 def _ignore(_: object) -> None:

@@ -1,1 +1,1 @@
-"""Postfix's policy service: `server`, and `protocol` without IO."""
+"""Postfix's policy service: `server` listens, a `connection` decides in order; `protocol` without IO, and the `log_line`."""

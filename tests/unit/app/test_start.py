@@ -14,7 +14,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride, OverrideStore
-from resolverd.resolver.mesh import awaited
+from resolverd.resolver.in_flight import awaited
 from resolverd.state.base import Entry
 from resolverd.state.memory import MemoryStore
 from resolverd.wire import codes
