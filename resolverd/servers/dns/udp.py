@@ -83,7 +83,12 @@ class UdpEdge:
                     replies.append(body)
                     continue
                 else:
-                    reply = self._take(batch.packet(slot), batch.client(slot), batch.source(slot))
+                    packet = batch.packet(slot)
+                    found = responder.try_cached(packet, True)
+                    # Who asks is read out only where it may have to wait: that costs as much as the answer to many a question.
+                    if isinstance(found, Query):
+                        found = self._ask(packet, found, batch.client(slot), batch.source(slot))
+                    reply = found
             except Exception as error:
                 reply = responder.failed(batch.packet(slot), error)
             replies.append(None if reply is None else reply[2:])
@@ -91,12 +96,9 @@ class UdpEdge:
         if hits:
             responder.counters.add("dns_packet_hits", hits)
 
-    def _take(self, packet: bytes, client: Any, source: Any = None) -> bytes | None:
-        """The reply to what is not among the prepared ones, where it needs no waiting."""
+    def _ask(self, packet: bytes, query: Query, client: Any, source: Any = None) -> bytes | None:
+        """The reply to what has to be asked for, where it needs no waiting after all."""
         responder = self._responder
-        query = responder.try_cached(packet, True)
-        if not isinstance(query, Query):
-            return query
         host = client[0]
         key, local = client_key(host), is_loopback(host)
         most = bounds.MAX_PENDING_LOOPBACK if local else bounds.MAX_PENDING_PER_CLIENT
