@@ -621,7 +621,7 @@ async def test_a_verdict_that_does_not_come_is_not_waited_for() -> None:
             raise AssertionError
 
     begun = asyncio.get_running_loop().time()
-    assert await PolicyServer(Silent(), Counters()).answer({"protocol_state": "RCPT"}) == "DUNNO"
+    assert await PolicyServer(Silent(), Counters()).answer(Attempt()) == "DUNNO"
     assert asyncio.get_running_loop().time() - begun == bounds.POLICY_HARD_STOP
 
 

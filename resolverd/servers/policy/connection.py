@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Protocol, cast
 
 from resolverd import bounds, logs
+from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.servers.policy import protocol
 from resolverd.servers.turns import Turns
@@ -24,12 +24,12 @@ class Shared(Protocol):
     heaps: asyncio.Semaphore
     """Held while a request is decided behind which its client has sent others already."""
 
-    def answer_at_once(self, attributes: Mapping[str, str]) -> str | None:
-        """The action for one request where nothing has to be waited for, else None; never raises."""
+    def answer_at_once(self, attempt: Attempt) -> str | None:
+        """The action for one attempt where nothing has to be waited for, else None; never raises."""
         ...
 
-    async def answer(self, attributes: Mapping[str, str]) -> str:
-        """The action for one request; never raises but for cancellation."""
+    async def answer(self, attempt: Attempt) -> str:
+        """The action for one attempt that has to be waited for; never raises but for cancellation."""
         ...
 
 
@@ -148,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
             self._await_more()
             self._none_left()
 
-    def _next_request(self) -> dict[str, str] | None:
+    def _next_request(self) -> Attempt | None:
         while True:
             try:
                 return self._reader.next()
@@ -160,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
                     self._last = True
                     return None
 
-    async def _work(self, request: dict[str, str] | None) -> None:
+    async def _work(self, request: Attempt | None) -> None:
         """Answer a request and those behind it; without one, begin with waiting for the client to read what it has got."""
         try:
             while True:
@@ -186,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
         self._await_more()
         self._none_left()
 
-    async def _waited_for(self, request: dict[str, str]) -> str:
+    async def _waited_for(self, request: Attempt) -> str:
         try:
             # Who has sent more doesn't wait for its answers, so they may wait for those of others.
             async with self._server.heaps if self._reader.waiting else nullcontext():

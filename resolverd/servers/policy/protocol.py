@@ -3,10 +3,12 @@
 No sockets here: `PolicyReader` is fed octets as they come and gives the requests that are complete.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Final
 
 from resolverd import bounds
 from resolverd.mail.findings import Action, SmtpReply, Verdict
@@ -28,13 +30,14 @@ class PolicyReader:
     request or out of bounds; nothing behind them is read.
     """
 
-    __slots__ = ("_attributes", "_buffer", "_lines", "_size", "garbage")
+    __slots__ = ("_attributes", "_buffer", "_lines", "_size", "_taken", "garbage")
 
     def __init__(self) -> None:
         self.garbage = ""
         self._buffer = bytearray()
         self._attributes: dict[str, str] = {}
         self._size = self._lines = 0
+        self._taken = False
 
     @property
     def started(self) -> bool:
@@ -63,15 +66,21 @@ class PolicyReader:
             self.garbage = f"a line of more than {bounds.POLICY_LINE} octets"
         return requests
 
-    def next(self) -> dict[str, str] | None:
-        """The first request that is complete, if there is one."""
-        if not self._lines and (request := whole_request(self._buffer)) is not None:
+    def next(self) -> Attempt | None:
+        """The attempt of the first request that is complete, if there is one. Behind an error, `skip` goes on to the next."""
+        self._taken = False
+        if not self._lines and (attempt := whole_request(self._buffer)) is not None:
             self._buffer.clear()
-            return request
-        return next(iter(self.feed(at_most=1)), None)
+            return attempt
+        for request in self.feed(at_most=1):
+            self._taken = True
+            return attempt_of(request)
+        return None
 
     def skip(self) -> bool:
-        """Forget the first request, read or not; whether its end was there."""
+        """Forget the request at which `next` has failed, read or not; whether its end was there."""
+        if self._taken:
+            return True
         end = self._buffer.find(b"\n\n")
         del self._buffer[: end + 2 if end >= 0 else len(self._buffer)]
         self._attributes, self._size, self._lines = {}, 0, 0
@@ -99,20 +108,60 @@ class PolicyReader:
             self._attributes[_decoded(name)] = _decoded(value)
 
 
-def whole_request(octets: bytes | bytearray) -> dict[str, str] | None:
-    """The request, where these octets are one and nothing else, as Postfix writes it; None is for `PolicyReader` to look into."""
-    if not 2 < len(octets) <= bounds.POLICY_LINE or octets.find(b"\n\n") != len(octets) - 2:
-        return None
-    if b"\r" in octets or b"\0" in octets:
+_POSTFIX: Final = re.compile(
+    """request=smtpd_access_policy
+protocol_state=(.*)
+protocol_name=.*
+client_address=(.*)
+client_name=(.*)
+client_port=.*
+reverse_client_name=(.*)
+server_address=.*
+server_port=.*
+helo_name=(.*)
+sender=(.*)
+recipient=(.*)
+recipient_count=(.*)
+queue_id=(.*)
+instance=(.*)
+size=(.*)
+etrn_domain=.*
+stress=.*
+sasl_method=.*
+sasl_username=(.*)
+sasl_sender=.*
+ccert_subject=.*
+ccert_issuer=.*
+ccert_fingerprint=.*
+ccert_pubkey_fingerprint=.*
+encryption_protocol=.*
+encryption_cipher=.*
+encryption_keysize=.*
+policy_context=.*
+(?:compatibility_level=.*
+mail_version=.*
+)?(?:tls_sni=.*
+)?
+"""
+)
+"""What smtpd sends, in its order (smtpd_check.c): Postfix 3.2, then what 3.8 and 3.12 have behind it."""
+
+
+def whole_request(octets: bytes | bytearray) -> Attempt | None:
+    """The attempt, where these octets are one request and nothing else, as Postfix writes it; else None, for others to read."""
+    if len(octets) > bounds.POLICY_LINE or b"\r" in octets or b"\0" in octets:
         return None
     try:
-        lines = octets[:-2].decode().split("\n")
-        attributes = dict([line.split("=", 1) for line in lines])
-    except ValueError:  # no UTF-8, or a line that is no attribute
+        found = _POSTFIX.fullmatch(octets.decode())
+    except UnicodeDecodeError:
         return None
-    if attributes.get("request") != "smtpd_access_policy" or "" in attributes or len(lines) > bounds.POLICY_ATTRIBUTES:
+    if found is None:
         return None
-    return attributes
+    state, address, name, reverse_name, helo, sender, recipient, count, queue_id, instance, size, user = found.groups()
+    return Attempt(
+        address_of(address), name, reverse_name, helo, _bare(sender), True, _bare(recipient), _number(count),
+        state.upper() or "RCPT", instance, queue_id, user, True, _number(size),
+    )  # fmt: skip
 
 
 def _decoded(octets: bytes) -> str:
@@ -128,9 +177,9 @@ def attempt_of(attributes: Mapping[str, str]) -> Attempt:
         client_name=given("client_name", ""),
         reverse_client_name=given("reverse_client_name", ""),
         helo_name=given("helo_name", ""),
-        sender=given("sender", "").removeprefix("<").removesuffix(">"),
+        sender=_bare(given("sender", "")),
         has_sender="sender" in attributes,
-        recipient=given("recipient", "").removeprefix("<").removesuffix(">"),
+        recipient=_bare(given("recipient", "")),
         recipient_count=_number(given("recipient_count", "")),
         protocol_state=given("protocol_state", "RCPT").upper() or "RCPT",
         instance=given("instance", ""),
@@ -155,6 +204,10 @@ def address_of(text: str) -> Address | None:
             return None
         return address.ipv4_mapped or address
     return address
+
+
+def _bare(path: str) -> str:
+    return path.removeprefix("<").removesuffix(">")
 
 
 def _number(text: str) -> int:

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from resolverd import bounds, logs
 from resolverd.mail.findings import Verdict
@@ -18,8 +17,6 @@ from resolverd.servers.policy.connection import Connection
 from resolverd.servers.turns import Turns
 
 _log = logging.getLogger(__name__)
-
-_NO_VERDICT: Final = "no verdict on %s: mail passes"
 
 
 class VerdictSource(Protocol):
@@ -88,39 +85,33 @@ class PolicyServer:
         self._servers.clear()
         self._paths.clear()
 
-    def answer_at_once(self, attributes: Mapping[str, str]) -> str | None:
-        """The action for one request where nothing has to be waited for, else None; never raises."""
-        client: object = "a request"
+    def answer_at_once(self, attempt: Attempt) -> str | None:
+        """The action for one attempt where nothing has to be waited for, else None; never raises."""
+        if attempt.protocol_state not in protocol.STATES:
+            return protocol.DUNNO
         try:
-            attempt = protocol.attempt_of(attributes)
-            client = attempt.client_address
-            if attempt.protocol_state not in protocol.STATES:
-                return protocol.DUNNO
             verdict = self._source.try_verdict(attempt, record=True)
             return None if verdict is None else self._action(attempt, verdict)
         except Exception as error:
-            logs.bug(_log, self._counters, "policy", _NO_VERDICT, client, error=error)
-            return protocol.DUNNO
+            return self._without_verdict(attempt, error)
 
-    async def answer(self, attributes: Mapping[str, str]) -> str:
-        """The action for one request; never raises but for cancellation."""
-        client: object = "a request"
+    async def answer(self, attempt: Attempt) -> str:
+        """The action for one attempt that has to be waited for; never raises but for cancellation."""
         limit = asyncio.timeout(self._hard_stop)
         try:
-            attempt = protocol.attempt_of(attributes)
-            client = attempt.client_address
-            if attempt.protocol_state not in protocol.STATES:
-                return protocol.DUNNO
             async with limit:
                 verdict = await self._source.verdict_on(attempt, record=True)
             return self._action(attempt, verdict)
         except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
-                self._counters.add("policy_failures", why="timeout")
-                _log.error("no verdict on %s within %g s: mail passes", client, self._hard_stop)
-            else:
-                logs.bug(_log, self._counters, "policy", _NO_VERDICT, client, error=error)
+            if not isinstance(error, TimeoutError) or not limit.expired():
+                return self._without_verdict(attempt, error)
+            self._counters.add("policy_failures", why="timeout")
+            _log.error("no verdict on %s within %g s: mail passes", attempt.client_address, self._hard_stop)
             return protocol.DUNNO
+
+    def _without_verdict(self, attempt: Attempt, error: Exception) -> str:
+        logs.bug(_log, self._counters, "policy", "no verdict on %s: mail passes", attempt.client_address, error=error)
+        return protocol.DUNNO
 
     def _action(self, attempt: Attempt, verdict: Verdict) -> str:
         """The action for a verdict, which is logged and counted."""

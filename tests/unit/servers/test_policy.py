@@ -43,6 +43,42 @@ REQUEST = {
     "tls_sni": "x=y",
 }
 
+AS_SENT = {
+    name: REQUEST.get(name, "")
+    for name in [
+        "request",
+        "protocol_state",
+        "protocol_name",
+        "client_address",
+        "client_name",
+        "client_port",
+        "reverse_client_name",
+        "server_address",
+        "server_port",
+        "helo_name",
+        "sender",
+        "recipient",
+        "recipient_count",
+        "queue_id",
+        "instance",
+        "size",
+        "etrn_domain",
+        "stress",
+        "sasl_method",
+        "sasl_username",
+        "sasl_sender",
+        "ccert_subject",
+        "ccert_issuer",
+        "ccert_fingerprint",
+        "ccert_pubkey_fingerprint",
+        "encryption_protocol",
+        "encryption_cipher",
+        "encryption_keysize",
+        "policy_context",
+    ]
+}
+"""In the order of smtpd_check.c; the documentation has another."""
+
 ACCEPTED = Verdict("ACCEPT0001", Action.ACCEPT, 0, "nothing against it")
 REFUSED = Verdict(
     "REJECT0001",
@@ -136,23 +172,30 @@ ODD = st.sampled_from(
 
 
 @given(st.lists(REQUESTS.map(lambda requests: b"".join(map(octets, requests))) | ODD, max_size=4).map(b"".join))
-def test_a_whole_request_is_read_as_it_is_line_by_line(stream: bytes):
+def test_requests_one_by_one_are_those_that_come_together(stream: bytes):
     reader = PolicyReader()
     found = reader.feed(stream)
-    whole = whole_request(stream)
-    if whole is not None:
-        assert ([whole], "") == (found, reader.garbage)
-        assert not reader.started
     one_by_one = PolicyReader()
-    one_by_one.feed(stream, at_most=0)
-    assert list(iter(one_by_one.next, None)) == found
+    one_by_one.add(memoryview(stream))
+    assert list(iter(one_by_one.next, None)) == [attempt_of(each) for each in found]
     assert (one_by_one.garbage, one_by_one.started) == (reader.garbage, reader.started)
 
 
-def test_a_request_as_postfix_writes_it_is_read_whole():
-    assert whole_request(octets(REQUEST)) == REQUEST
-    assert whole_request(octets({**REQUEST, "helo_name": "ü", "sender": "a=b@example.org"})) is not None
-    for odd in (octets(REQUEST) * 2, octets(REQUEST)[:-1], b"\n" + octets(REQUEST), octets({**REQUEST, "helo_name": "x" * 4096})):
+WRITTEN = st.text("aZ0=<>@.:\xfc\r\0 ", max_size=6) | st.sampled_from(["192.0.2.1", "[2001:db8::1]", "DATA", "7", "<a@b>"])
+
+
+@given(st.dictionaries(st.sampled_from(sorted(AS_SENT)), WRITTEN), st.sets(st.sampled_from(sorted(AS_SENT)), max_size=2))
+def test_a_request_as_postfix_writes_it_is_read_as_line_by_line(changed: dict[str, str], left_out: set[str]):
+    stream = octets({name: value for name, value in ({**AS_SENT, **changed}).items() if name not in left_out})
+    reader = PolicyReader()
+    attempt, found = whole_request(stream), reader.feed(stream)
+    assert attempt is None or ([attempt], "") == ([attempt_of(each) for each in found], reader.garbage)
+
+
+def test_what_postfix_writes_is_read_whole_and_nothing_else():
+    for each in ({}, {"helo_name": "ü", "sender": "a=b@example.org"}, {"compatibility_level": "3.12", "mail_version": "3.12"}):
+        assert whole_request(octets({**AS_SENT, **each})) == attempt_of({**AS_SENT, **each})
+    for odd in (octets(AS_SENT) * 2, octets(AS_SENT)[:-1], b"\n" + octets(AS_SENT), octets({**AS_SENT, "helo_name": "x" * 4096})):
         assert whole_request(odd) is None
 
 
@@ -425,8 +468,8 @@ async def test_the_hard_stop_lets_the_mail_pass():
     verdicts, counters = Verdicts(), Counters()
     verdicts.gate = asyncio.Event()
     server = PolicyServer(verdicts, counters, hard_stop=0.01)
-    assert server.answer_at_once(REQUEST) is None
-    assert await server.answer(REQUEST) == "DUNNO"
+    assert server.answer_at_once(attempt_of(REQUEST)) is None
+    assert await server.answer(attempt_of(REQUEST)) == "DUNNO"
     assert counters.get("policy_failures", why="timeout") == 1
 
 
