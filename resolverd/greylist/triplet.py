@@ -93,15 +93,13 @@ def triplet(origin: str, sender: str, recipient: str) -> bytes:
 
 def triplets(origins: Iterable[str], sender: str, recipient: str) -> tuple[bytes, ...]:
     """The keys of `triplet` for several origins."""
-    mail = b"/%b/%b" % (normalize_sender(_octets(sender)), _octets(recipient))
-    return tuple([_key(_octets(origin), mail) for origin in origins])
+    mail = (b"/%b/%b" % (normalize_sender(_octets(sender)), _octets(recipient))).lower()
+    return tuple([_key(_octets(origin).lower(), mail) for origin in origins])
 
 
 def _key(origin: bytes, mail: bytes) -> bytes:
-    key = (origin + mail).lower()
-    if len(key) <= MAX_KEY:
-        return key
-    return origin.lower() + b"/#" + blake2b(key, digest_size=32).hexdigest().encode()
+    key = origin + mail
+    return key if len(key) <= MAX_KEY else origin + b"/#" + blake2b(key, digest_size=32).hexdigest().encode()
 
 
 def parts(key: bytes) -> tuple[str, str | None, str | None]:

@@ -106,9 +106,10 @@ class DiskStore(InProcess):
         if held is not UNREAD:
             self._hot.move_to_end(at)
             return held
-        for waiting in (self._unwritten, self._writing):
-            if at in waiting:
-                return waiting[at]
+        if at in self._unwritten:
+            return self._unwritten[at]
+        if at in self._writing:
+            return self._writing[at]
         return UNREAD if self._filter is None or self._filter.may_hold(at) else None
 
     async def _read(self, addresses: Sequence[bytes]) -> dict[bytes, StoredValue | None]:
