@@ -32,7 +32,6 @@ from resolverd.pseudonyms import Pseudonyms
 
 FORMATS: Final = ("postgrey", "logfmt", "json")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
-_POSTGREY_ORDER: Final = ("action", "reason", "delay", "client_name", "client_address", "sender", "recipient")
 _OPEN: Final = frozenset(
     ("action", "delay", "score", "codes", "id", "ms", "partial", "audit", "scope", "since", "until", "from_id")
 )
@@ -73,7 +72,7 @@ _ANY_DECISION: Final = logging.LogRecord("", logging.INFO, "", 0, "decision", ()
 
 
 def decision(logger: logging.Logger, fields: Fields) -> None:
-    """Log one decision. Known fields: those of `_POSTGREY_ORDER`, and ``queue_id``, which stands in front."""
+    """Log one decision. Its fields stand in their order; in Postgrey's form ``queue_id`` is in front of them."""
     decision_later(logger, lambda nameless: fields)
 
 
@@ -220,23 +219,23 @@ def _nameless_traceback(error: BaseException) -> str:
 
 
 def postgrey(fields: Fields) -> str:
-    """Postgrey's line: ``[QUEUEID: ]action=…, reason=…, …``; empty fields are left out, ours follow in their order."""
+    """Postgrey's line: ``[QUEUEID: ]action=…, reason=…, …``; empty fields are left out."""
     queue_id = str(fields.get("queue_id") or "")
     if queue_id and not _QUEUE_ID.fullmatch(queue_id):
         queue_id = re.sub(r"[^\w-]", "_", queue_id, flags=re.ASCII)[:64]
-    ordered = {**{name: fields[name] for name in _POSTGREY_ORDER if name in fields}, **fields}
-    shown = {name: value for name, value in ordered.items() if value not in (None, "") and name != "queue_id"}
-    line = ", ".join([f"{name}={value}" for name, value in shown.items()])
-    if not _is_plain(line, shown):
-        line = ", ".join([f"{name}={_value(name, value)}" for name, value in shown.items()])
+    parts = [f"{name}={value}" for name, value in fields.items() if value not in (None, "") and name != "queue_id"]
+    line = ", ".join(parts)
+    if not _is_plain(line, len(parts), fields):
+        shown = [(name, value) for name, value in fields.items() if value not in (None, "") and name != "queue_id"]
+        line = ", ".join([f"{name}={_value(name, value)}" for name, value in shown])
     return f"{queue_id}: {line}" if queue_id else line
 
 
-def _is_plain(line: str, fields: Fields) -> bool:
-    """Whether a line of these fields has commas, blanks and ``=`` only where it separates them, or as words have them."""
-    apart = len(fields) - 1
-    blanks = apart + sum([str(fields[name]).count(" ") for name in _FREE if name in fields])
-    return line.isprintable() and line.count(",") == apart and line.count("=") == apart + 1 and line.count(" ") == blanks
+def _is_plain(line: str, parts: int, fields: Fields) -> bool:
+    """Whether a line has commas, blanks and ``=`` only where they separate its parts, or as words have them."""
+    if not line.isprintable() or line.count("=") != parts or line.count(",") != parts - 1:
+        return False
+    return line.count(" ") == parts - 1 + sum([str(fields[name]).count(" ") for name in _FREE if name in fields])
 
 
 def _value(name: str, value: object) -> str:

@@ -59,7 +59,8 @@ NEW = {
     ],
 )
 def test_postgreys_lines_with_ours_behind(changes: dict[str, object], line: str):
-    assert logs.postgrey({**NEW, **changes}) == f"{line}, helo_name=mail.example.org, score=0, id=ABC"
+    in_order = {"queue_id": "", "action": "", "reason": "", "delay": "", **NEW, **changes}
+    assert logs.postgrey(in_order) == f"{line}, helo_name=mail.example.org, score=0, id=ABC"
 
 
 def lines(form: str, *, journal: bool = False, key: bytes = b"", public: tuple[str, ...] = (), act) -> list[str]:
@@ -338,7 +339,7 @@ def test_a_decision_names_nobody(form: str, reason: str, greylist: GreylistOutco
 def test_a_plain_line_is_what_it_would_be_value_by_value(fields: dict[str, str | int | float]):
     with pytest.MonkeyPatch.context() as patch:
         said = logs.postgrey(fields)
-        patch.setattr(logs, "_is_plain", lambda line, fields: False)
+        patch.setattr(logs, "_is_plain", lambda *given: False)
         assert said == logs.postgrey(fields)
 
 
