@@ -232,6 +232,7 @@ def test_the_closest_zone_denies_and_none_above_who_may() -> None:
     assert said(cache.find(name, codes.A, 1.0)) is Says.NXDOMAIN
     assert soa_owner(cache.find(name, codes.A, 1.0)) == child
     assert soa_owner(cache.find(child, codes.DS, 1.0)) == ZONE
+    assert cache.find(child, codes.DS, 1.0, child) is None
 
 
 def test_foreign_and_damaged_records_are_not_learnt() -> None:
