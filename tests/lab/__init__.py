@@ -27,5 +27,6 @@ namespaces with a userspace wire between (`wire`).
 `cases`                    attempts at delivery, and how each ends with the tutorial's programs and with ours
 `smtp`, `tap`, `wire`      an SMTP client from any address; a count of queries; the round trip
 `transcript`               the sessions that `python -m tests.lab` shows
+`signed`                   a signed internet, every flaw that a signed zone can have, and Unbound to compare with
 ========================  ==============================================================================================
 """

@@ -11,6 +11,8 @@ The variants are the ways in which a mail server can use the service, and the tu
 * `postscreen`: postscreen in front, with the lines of contrib/postfix, and nothing asked by smtpd.
 * `parts`: an unchanged main.cf that asks parts of lists, and lists about what they do not list.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
+* `dane`: mail goes out over TLS as the receiving domain's TLSA records want it (RFC 7672), names asked of resolv.conf's resolver.
+* `secured`: who receives it, on an address of its own, with the certificate that it is given; takes all mail and drops it.
 * `bare`: nothing is asked of anybody: what a session takes by itself.
 """
 
@@ -28,6 +30,9 @@ DOMAIN = "our-company.org"
 
 MAILBOXES = ("anna", "bert", "postmaster")
 """Who has a mailbox in the domain; mail to anybody else is refused."""
+
+SECURED = "198.51.100.26"
+"""Where the variant `secured` listens."""
 
 _POLICY = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_action=DUNNO }"
 _ACCEPT_OURS = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination, reject_unlisted_recipient"
@@ -88,6 +93,25 @@ smtpd_recipient_restrictions = {_ACCEPT_OURS},
 """,
     "guarded": f"""
 smtpd_recipient_restrictions = {_ACCEPT_OURS}, reject_rbl_client zen.spamhaus.org
+""",
+    "dane": """
+smtpd_peername_lookup = no
+smtpd_recipient_restrictions = permit_mynetworks, reject
+smtp_dns_support_level = dnssec
+smtp_tls_security_level = dane
+smtp_tls_loglevel = 1
+smtp_address_preference = ipv4
+""",
+    "secured": f"""
+inet_interfaces = {SECURED}
+myhostname = mail.example
+smtpd_peername_lookup = no
+mynetworks = 0.0.0.0/0
+smtpd_recipient_restrictions = permit_mynetworks, reject
+default_transport = discard:
+relay_transport = discard:
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = $config_directory/tls.pem
 """,
     "bare": f"""
 smtpd_peername_lookup = no
@@ -153,6 +177,7 @@ discard   unix  - - n - -   discard
 virtual   unix  - n n - -   virtual
 anvil     unix  - - n - 1   anvil
 scache    unix  - - n - 1   scache
+tlsmgr    unix  - - n 1000? 1 tlsmgr
 postlog   unix-dgram n - n - 1 postlogd
 policyd-spf unix - n n - 0 spawn user=policyd-spf argv=/usr/bin/policyd-spf
 """

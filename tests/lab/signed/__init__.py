@@ -9,5 +9,6 @@
 `running`        NSD, resolverd and Unbound, and asking them
 `rounds`         `python -m tests.lab.signed.rounds WHAT FILE`: asks everything, writes what was said
 `judge`          what an answer comes to, and where two of them differ
+`dane`           mail to domains with TLSA records
 ==============  =====================================================================================================
 """

@@ -69,6 +69,11 @@ def _garbled(zone: Signed, site: tuple[dns.name.Name, dns.rdatatype.RdataType]) 
     zone.signatures[site] = [signature.replace(signature=octets[:-5] + bytes([octets[-5] ^ 1]) + octets[-4:])]
 
 
+def garbled_at(rdtype: str, owner: str) -> Callable[[Signed], None]:
+    """Spoil the signature of one RRset."""
+    return _at(rdtype, _garbled, owner)
+
+
 def _by_a_stranger(zone: Signed, site: tuple[dns.name.Name, dns.rdatatype.RdataType]) -> None:
     zone.signatures[site] = [zone.sign(site, make_key(zone.signing.algorithm))]
 

@@ -3,6 +3,7 @@
 `agreement`   every question with DO and without, and whether the lab itself is right
 `mutations`   every spoilt answer, also with checking disabled, and what NSD says when nobody spoils it
 `forwarding`  an Unbound that has everything from resolverd, beside one that asks the internet
+`dane`        mail to domains with TLSA records, through real Postfix
 
 RESOLVER=unbound in the environment puts a second Unbound in resolverd's place: what the lab itself differs by.
 """
@@ -21,6 +22,7 @@ from typing import Any
 from tests.lab import namespace
 from tests.lab.daemon import Daemon
 from tests.lab.namespace import LabError, Side
+from tests.lab.signed import dane
 from tests.lab.signed.mutations import TEMPLATES, TLD
 from tests.lab.signed.questions import Asked, questions
 from tests.lab.signed.running import BEHIND, NSD_BEHIND, OURS, THEIRS, SignedLab, behind_ours, gather, ours, running, theirs
@@ -31,7 +33,7 @@ BOTH = {"ours": OURS, "theirs": THEIRS}
 WITHIN = "SIGNED_LAB"
 """Set in the environment where the namespaces are this lab's own: those of other labs have another root."""
 
-SCAFFOLD = (".", "com", "net", "even-hosting.net", "odd-hosting.net")
+SCAFFOLD = (".", "com", "net", "org", "even-hosting.net", "odd-hosting.net")
 """Zones of the internet without which there is no way to the others."""
 
 
@@ -69,7 +71,7 @@ def forwarding() -> dict[str, Any]:
 
 def mutations() -> dict[str, Any]:
     """Ask every case of both."""
-    net = Internet({name: made for name, made in internet().zones.items() if name in SCAFFOLD})
+    net = _scaffold()
     spoilt_zones(net)
     cases: list[Asked] = []
     for name, template in TEMPLATES.items():
@@ -83,6 +85,15 @@ def mutations() -> dict[str, Any]:
         disabled = _hex(gather(BOTH, [each._replace(checking_disabled=True) for each in cases], True))
         truth = _hex(gather({"truth": NSD_BEHIND}, cases, True))
     return {"labels": labels, "asked": cases, "said": said, "disabled": disabled, "truth": truth["truth"]}
+
+
+def mail() -> dict[str, Any]:
+    """Send mail to domains with TLSA records."""
+    return dane.session(_scaffold())
+
+
+def _scaffold() -> Internet:
+    return Internet({name: made for name, made in internet().zones.items() if name in SCAFFOLD})
 
 
 def _ours(side: Side) -> Daemon:
@@ -109,7 +120,7 @@ def main(argv: Sequence[str]) -> int:
         os.environ[WITHIN] = "1"
         return namespace.enter([sys.executable, "-m", "tests.lab.signed.rounds", *argv])
     began = time.monotonic()
-    result = {"agreement": agreement, "forwarding": forwarding, "mutations": mutations}[what]()
+    result = {"agreement": agreement, "forwarding": forwarding, "mutations": mutations, "dane": mail}[what]()
     print(f"{what}: {time.monotonic() - began:.1f} s", file=sys.stderr)
     Path(file).write_text(json.dumps(result))
     return 0
