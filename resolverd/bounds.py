@@ -214,8 +214,9 @@ MAX_NTA_LIFETIME: Final = 7 * 86400
 """The most of it: one that is forgotten leaves a zone without DNSSEC (RFC 7646 §4)."""
 NEGATIVE_ANCHORS: Final = 1000
 """Negative trust anchors set at run time (a script gone wild)."""
-MAX_VALIDATED_ZONES: Final = 10_000
-"""Zones whose keys, or that they have none, are remembered (an attacker has any number of zones)."""
+KEY_CACHE_OCTETS: Final = 8 << 20
+"""Octets for the keys of zones, and which zones have none: five thousand signed ones (an attacker has any number of zones, with
+thirty-two keys each)."""
 PREFETCH_SHARE: Final = 0.1
 """Share of a TTL that is left when data that is asked for is fetched anew."""
 STALE_TTL: Final = 30

@@ -54,11 +54,16 @@ _Verify: TypeAlias = Callable[[bytes, bytes], None]
 
 
 class Policy(Value, frozen=True):
-    """What counts of the algorithms, by configuration; `skew`: seconds for which a signature counts before and after its time."""
+    """What counts of the algorithms, by configuration, and for how long a signature counts before and after its time.
+
+    That is a tenth of its life, within `min_skew` and `max_skew` seconds: clocks go wrong, ours and the signer's, and a zone that
+    is signed anew an hour late is no attack.
+    """
 
     allow_sha1: bool = True
     min_rsa_bits: int = 1024
-    skew: int = 300
+    min_skew: int = 3600
+    max_skew: int = 86400
 
 
 def algorithm_text(number: int) -> str:

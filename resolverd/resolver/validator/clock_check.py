@@ -22,7 +22,8 @@ from typing import Final
 from resolverd.values import Value
 
 JUMP: Final = 300.0
-"""Seconds by which the wall clock may run away from the monotonic one: what signatures' times allow for (`Policy.skew`)."""
+"""Seconds by which the wall clock may run away from the monotonic one: less than signatures' times allow for
+(`Policy.min_skew`)."""
 
 
 class Window(Value, frozen=True):

@@ -38,11 +38,23 @@ ZoneStatus: TypeAlias = SecureZone | InsecureZone | BogusZone
 """What DNSSEC says of a zone (RFC 4033 §5); indeterminate is as insecure."""
 
 
-class KeyCache:
-    """The status of zones by name in lower case, bounded by number: least recently used out."""
+_ZONE = 500
+"""Octets that a zone costs beside its name, words and keys."""
+_KEY = 350
+"""Octets that a key costs beside itself."""
 
-    def __init__(self, limit: int = bounds.MAX_VALIDATED_ZONES):
-        self._limit = limit
+
+def _weight(status: ZoneStatus) -> int:
+    beside = sum(_KEY + len(each.key.public) for each in status.keys) if isinstance(status, SecureZone) else len(status.text)
+    return _ZONE + len(status.zone) + beside
+
+
+class KeyCache:
+    """The status of zones by name in lower case, bounded in octets: least recently used out."""
+
+    def __init__(self, size: int = bounds.KEY_CACHE_OCTETS):
+        self._limit = size
+        self._size = 0
         self._zones: OrderedDict[Name, ZoneStatus] = OrderedDict()
 
     def __len__(self) -> int:
@@ -57,23 +69,34 @@ class KeyCache:
                 if now < found.expires:
                     zones.move_to_end(name)
                     return found
-                del zones[name]
+                self._drop(name)
             if not name[0]:
                 return None
             name = name[1 + name[0] :]
 
     def put(self, status: ZoneStatus) -> None:
         """Learn the status of a zone."""
+        self._drop(status.zone)
         self._zones[status.zone] = status
-        self._zones.move_to_end(status.zone)
-        if len(self._zones) > self._limit:
-            self._zones.popitem(last=False)
+        self._size += _weight(status)
+        while self._size > self._limit:
+            self._size -= _weight(self._zones.popitem(last=False)[1])
 
     def forget(self, zone: Name) -> None:
         """Forget a zone's, and that of all below it: theirs rests on it."""
         for each in [each for each in self._zones if each.endswith(zone) and zone in ancestors(each)]:
-            del self._zones[each]
+            self._drop(each)
 
     def clear(self) -> None:
         """Forget everything."""
         self._zones.clear()
+        self._size = 0
+
+    def _drop(self, zone: Name) -> None:
+        if (old := self._zones.pop(zone, None)) is not None:
+            self._size -= _weight(old)
+
+    @property
+    def size(self) -> int:
+        """Octets held, estimated."""
+        return self._size

@@ -159,11 +159,13 @@ class _Verification:
     def _time_fault(self, sig: Rrsig) -> Unverified | None:
         # RFC 4034 §3.1.5: times are serial numbers; what lies 68 years ahead lies behind.
         left, since = _serial(sig.expiration - self._wall), _serial(self._wall - sig.inception)
-        if _serial(sig.expiration - sig.inception) < 0:
+        life = _serial(sig.expiration - sig.inception)
+        skew = min(max(life // 10, self._policy.min_skew), self._policy.max_skew)
+        if life < 0:
             return Unverified(codes.EDE_EXPIRED, f"{_by(sig)} ends before it begins")
-        if left < -self._policy.skew:
+        if left < -skew:
             return Unverified(codes.EDE_EXPIRED, f"{_by(sig)} expired {_duration(-left)} ago")
-        if since < -self._policy.skew:
+        if since < -skew:
             return Unverified(codes.EDE_NOT_YET_VALID, f"{_by(sig)} begins in {_duration(-since)}")
         return None
 

@@ -153,7 +153,7 @@ FAULTS: list[tuple[str, Callable[[], Verified | Unverified], int, str]] = [
     ("fewer labels", lambda: check(signed_with(DATA, labels=1)), codes.EDE_BOGUS, "counts 1 labels"),
     ("no labels", lambda: check(signed_with(DATA, labels=0)), codes.EDE_BOGUS, "counts 0 labels"),
     ("ended", lambda: check(signed_with(DATA, inception=0, expiration=NOW - 3 * DAY)), codes.EDE_EXPIRED, "expired 3 days ago"),
-    ("yet to begin", lambda: check(signed_with(DATA, inception=NOW + 7300)), codes.EDE_NOT_YET_VALID, "begins in 2 hours"),
+    ("yet to begin", lambda: check(signed_with(DATA, inception=NOW + 2 * DAY)), codes.EDE_NOT_YET_VALID, "begins in 2 days"),
     ("upside down", lambda: check(signed_with(DATA, inception=NOW + 60, expiration=NOW)), codes.EDE_EXPIRED, "ends before"),
     ("no such tag", lambda: check(signed_with(DATA, key_tag=SIGNER.tag ^ 1)), NO_KEY, "has none"),
     ("other algorithm", lambda: check(signed_with(DATA, algorithm=13)), NO_KEY, "has none"),
@@ -199,17 +199,21 @@ def test_right_ones_are_taken() -> None:
         (-DAY, DAY, 3600),
         (-DAY, 1800, 1800),
         (-DAY, 0, 0),
-        (-DAY, -POLICY.skew, 0),
-        (-DAY, -POLICY.skew - 1, None),
-        (POLICY.skew, DAY, 3600),
-        (POLICY.skew + 1, DAY, None),
+        (-7200, -3600, 0),
+        (-7201, -3601, None),
+        (3600, 7200, 3600),
+        (3601, 7201, None),
+        (-11 * DAY, -DAY, 0),
+        (-11 * DAY - 1, -DAY - 1, None),
+        (DAY, 101 * DAY, 3600),
+        (DAY + 1, 101 * DAY, None),
         (0, 0, 0),
     ],
 )
 def test_signatures_have_their_time_and_a_little_more(begins: int, ends: int, ttl: int | None) -> None:
     found = check(signed_with(DATA, inception=NOW + begins, expiration=NOW + ends), wall=NOW + 0.9)
     assert (found.ttl if isinstance(found, Verified) else None) == ttl
-    exact = check(signed_with(DATA, inception=NOW + begins, expiration=NOW + ends), policy=Policy(skew=0))
+    exact = check(signed_with(DATA, inception=NOW + begins, expiration=NOW + ends), policy=Policy(min_skew=0, max_skew=0))
     assert isinstance(exact, Verified) is (begins <= 0 <= ends)
 
 

@@ -9,12 +9,15 @@ import dns.rdatatype
 import pytest
 from scriptednet import Handler, Message, Net, Said, addresses, errors, rcode
 from signednet import SignedNet, SignedZone, ad, ask
+from signing import DAY
 from virtualtime import virtual
 
 from resolverd import bounds
 from resolverd.config.settings import Stub
-from resolverd.resolver.validator.keys import InsecureZone, KeyCache
+from resolverd.resolver.validator.keys import InsecureZone, KeyCache, SecureZone
+from resolverd.resolver.validator.signatures import ZoneKey
 from resolverd.wire.ask import Ask, Server
+from resolverd.wire.dnssec import Dnskey
 from resolverd.wire.names import from_text
 
 
@@ -145,7 +148,8 @@ async def test_what_came_for_a_client_with_cd_is_validated_where_it_lies(tmp_pat
 @virtual
 async def test_a_broken_chain_is_not_looked_at_again_for_a_while(tmp_path: Path) -> None:
     net = SignedNet(tmp_path)
-    net.signed("example", {"ns.example": "192.5.6.30"}, "\n".join(f"www{each} A 193.0.0.1" for each in range(9)), ends=-3600)
+    names = "\n".join(f"www{each} A 193.0.0.1" for each in range(9))
+    net.signed("example", {"ns.example": "192.5.6.30"}, names, begins=-30 * DAY, ends=-2 * DAY)
     resolver = net.resolver()
     assert errors(await ask(resolver, "www0.example")) == [7]
     fetched = len(asked(net, "DNSKEY"))
@@ -227,12 +231,18 @@ async def test_proofs_beyond_the_bound_are_not_looked_at(tmp_path: Path) -> None
 
 
 def test_the_key_cache_is_bounded() -> None:
-    keys = KeyCache()
-    for number in range(bounds.MAX_VALIDATED_ZONES + 10):
-        keys.put(InsecureZone(from_text(f"z{number}.example"), "", 100.0))
-    assert len(keys) == bounds.MAX_VALIDATED_ZONES
-    assert keys.closest(from_text("z0.example"), 0.0) is None
-    last = from_text(f"www.z{bounds.MAX_VALIDATED_ZONES + 9}.example")
+    keys, public = KeyCache(), bytes(500)
+    dnskeys = tuple(ZoneKey(number, Dnskey(257, 3, 8, public[:-2] + number.to_bytes(2))) for number in range(30))
+    count = 0
+    for number in range(2000):
+        keys.put(SecureZone(from_text(f"z{number}.example"), dnskeys, 100.0))
+        keys.put(InsecureZone(from_text(f"i{number}.example"), "no DS", 100.0))
+        assert keys.size <= bounds.KEY_CACHE_OCTETS
+        count = max(count, len(keys))
+    assert 100 < len(keys) <= count < 4000
+    assert keys.closest(from_text("www.z0.example"), 0.0) is None
+    last = from_text("www.z1999.example")
     assert keys.closest(last, 0.0) is not None
     assert keys.closest(last, 100.0) is None
-
+    keys.forget(from_text("example"))
+    assert (len(keys), keys.size) == (0, 0)
