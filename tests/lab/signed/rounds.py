@@ -26,15 +26,12 @@ from tests.lab.signed import dane
 from tests.lab.signed.mutations import TEMPLATES, TLD
 from tests.lab.signed.questions import Asked, questions
 from tests.lab.signed.running import BEHIND, NSD_BEHIND, OURS, THEIRS, SignedLab, behind_ours, gather, ours, running, theirs
-from tests.lab.signed.world import Internet, internet, spoilt_zones
+from tests.lab.signed.world import SCAFFOLD, Internet, internet, spoilt_zones
 
 BOTH = {"ours": OURS, "theirs": THEIRS}
 
 WITHIN = "SIGNED_LAB"
 """Set in the environment where the namespaces are this lab's own: those of other labs have another root."""
-
-SCAFFOLD = (".", "com", "net", "org", "even-hosting.net", "odd-hosting.net")
-"""Zones of the internet without which there is no way to the others."""
 
 
 def truths(net: Internet) -> list[tuple[Asked, str]]:

@@ -38,6 +38,9 @@ ODD = ("ns1.odd-hosting.net", "ns2.odd-hosting.net")
 SPOILT = ("ns1.spoilt-hosting.net",)
 BOTH = ("ns1.even-hosting.net", "ns1.odd-hosting.net")
 
+SCAFFOLD = (".", "com", "net", "org", "even-hosting.net", "odd-hosting.net")
+"""Zones of the internet without which there is no way to the others."""
+
 CONTENTS = """\
 @ A 45.20.0.1
 @ MX 10 mail
