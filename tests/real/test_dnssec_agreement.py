@@ -66,8 +66,10 @@ class Compared(NamedTuple):
         if self.kind in BY_CHANCE:
             return True
         if self.name.startswith("to-nobody.") and self.theirs.failed:
-            # An alias whose target another zone denies: Unbound fails now and then where that denial is synthesised (RFC 8198).
-            return self.ours.rcode == "NXDOMAIN" and any(" cname nobody." in each for each in self.ours.data)
+            # NSD puts the denial of an alias's target beside it where it has both zones; Unbound takes it for the alias's own
+            # now and then, and looks for the wrong zone's keys.
+            rcode = "NOERROR" if self.rdtype == "CNAME" else "NXDOMAIN"
+            return self.ours.rcode == rcode and any(" cname nobody." in each for each in self.ours.data)
         if ".tree." in self.name:
             # Unbound's answers through a DNAME may keep denials of messages that went before.
             return self.ours == self.theirs._replace(authority=frozenset())
