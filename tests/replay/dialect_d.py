@@ -17,7 +17,7 @@ from resolverd.wire.names import from_text
 from tests.networks import AsyncNetwork
 
 from . import match, rpl, wire
-from .stack import LOCALHOST, Stack, moment, outgoing, question, root_hints, settings, trust_anchors
+from .stack import LOCALHOST, GivenClock, Stack, moment, outgoing, question, root_hints, settings, trust_anchors
 
 _KEYS = frozenset({
     "stub-addr", "stub-name", "forward-addr", "forward-zone", "list-zone", "trust-anchor", "domain-insecure", "val-override-date",
@@ -135,7 +135,9 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: Any, minimise: bool,
     hints = root_hints(folder, header.one("stub-name", "k.root-servers.net"), [header.one("stub-addr", "193.0.14.129")])
     network = Network(scenario)
     lists = frozenset(from_text(zone) for zone in header.values.get("list-zone", []))
-    stack = Stack(settings(hints, **_configure(header, folder, minimise)), network, clock, seed, list_zones=lists)
+    stack = Stack(
+        settings(hints, **_configure(header, folder, minimise)), network, clock, seed, list_zones=lists, clock_check=GivenClock()
+    )
     faults = [f"header: {key} is unknown" for key in header.values if key not in _KEYS]
     reply: wire.Message | None = None
     idents = itertools.count(1)

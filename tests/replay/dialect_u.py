@@ -13,7 +13,7 @@ from resolverd.wire.ask import Ask, Failed, Reply, Transport
 from tests.networks import AsyncNetwork
 
 from . import match, rpl, wire
-from .stack import Stack, any_valid_moment, moment, outgoing, question, root_hints, settings
+from .stack import GivenClock, Stack, any_valid_moment, moment, outgoing, question, root_hints, settings
 from .unbound_conf import Header
 
 _SETTLE = 60
@@ -212,7 +212,7 @@ async def play(scenario: rpl.Scenario, folder: Path, clock: Any, seed: int = 1) 
         clock.set_wall(any_valid_moment(scenario) if date == "-1" else moment(date))
     hints = root_hints(folder, "k.root-servers.net", header.roots or ["193.0.14.129"])
     network = Network()
-    stack = Stack(settings(hints, **header.settings(folder)), network, clock, seed, header.timeouts)
+    stack = Stack(settings(hints, **header.settings(folder)), network, clock, seed, header.timeouts, clock_check=GivenClock())
     player = Player(scenario, stack, network, bool(header.roots))
     player.faults += [f"header: {option} is unknown" for option in header.unknown]
     try:

@@ -103,7 +103,7 @@ def essentially(entry: Entry, reply: Message) -> list[str]:
 
 def _proofs(entry: Entry, reply: Message, ttl: bool) -> list[str]:
     if not entry.records["ANSWER"]:
-        kinds = (_SOA, *_PROOFS) if entry.rcode in (0, 3) else ()
+        kinds: tuple[int, ...] = (_SOA, *_PROOFS) if entry.rcode in (0, 3) else ()
     else:
         kinds = _PROOFS if any(each.is_expanded for each in entry.records["ANSWER"]) else ()
     sections = entry.records["AUTHORITY"], reply.sections["AUTHORITY"]
