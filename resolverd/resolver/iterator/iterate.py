@@ -23,7 +23,7 @@ from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.interception import RootCheck, RootStatus
 from resolverd.resolver.iterator.options import Options
 from resolverd.resolver.iterator.outages import Outages, ZoneState
-from resolverd.resolver.iterator.qmin import Exposure, Minimiser
+from resolverd.resolver.iterator.qmin import Exposure, Minimiser, is_redirected
 from resolverd.resolver.iterator.query import Found, ServerQuery
 from resolverd.resolver.iterator.reachability import Reachability
 from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Positive, Referral, Response, Unusable
@@ -347,6 +347,8 @@ class Iterator:
             elif isinstance(response, Unusable) or (isinstance(response, Negative) and response.nxdomain):
                 if private:
                     return response, source
+                minimiser.disable()
+            elif isinstance(response, Negative) and is_redirected(qname, response.proofs):
                 minimiser.disable()
         return Unusable(f"more than {bounds.MAX_REFERRALS} referrals"), None
 

@@ -8,7 +8,10 @@ whole-name denial there would read "not listed" (RFC 5782 names are full by natu
 from enum import Enum
 
 from resolverd import bounds
+from resolverd.wire import codes
+from resolverd.wire.dnssec import has_type, nsec
 from resolverd.wire.names import Name, label_count, suffix
+from resolverd.wire.rrset import RRset
 
 
 class Exposure(Enum):
@@ -62,3 +65,14 @@ class Minimiser:
     def disable(self) -> None:
         """Ask the full name from now on."""
         self._full = True
+
+
+def is_redirected(name: Name, proofs: tuple[RRset, ...]) -> bool:
+    """Whether a denial of a type at `name` (lower case) shows a DNAME there: whatever is below, its servers say no more of it."""
+    for proof in proofs:
+        if proof.rtype == codes.NSEC and proof.owner == name:
+            try:
+                return any(has_type(nsec(data).types, codes.DNAME) for data in proof.rdatas)
+            except ValueError:
+                return False
+    return False

@@ -9,9 +9,10 @@ from scriptednet import ROOT_SERVER, Net, ScriptedResolver, addresses, rcode, re
 from virtualtime import virtual
 
 from resolverd import bounds
-from resolverd.resolver.iterator.qmin import Minimiser
+from resolverd.resolver.iterator.qmin import Minimiser, is_redirected
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, from_text, is_subdomain, label_count, to_text
+from resolverd.wire.rrset import RRset
 
 NAME = from_text("a.b.c.example")
 
@@ -143,3 +144,12 @@ async def test_a_name_below_a_list_zone_only(tmp_path: Path) -> None:
     resolver = ScriptedResolver(net, tmp_path, list_zones=("bl.example",))
     await resolver.ask("a.b.notbl.example")
     assert ("b.notbl.example.", "A") in net.names()
+
+
+@pytest.mark.parametrize(("owner", "types", "redirected"), [
+    ("x", b"\x00\x05\x00\x00\x00\x00\x01", True), ("y", b"\x00\x05\x00\x00\x00\x00\x01", False), ("x", b"\x00\x01\x40", False),
+    ("x", b"\x00\x05\x00\x00", False),
+])  # fmt: skip
+def test_a_denial_shows_whether_names_are_redirected(owner: str, types: bytes, redirected: bool) -> None:
+    proof = RRset(from_text(owner), codes.NSEC, 300, (from_text("z") + types,))
+    assert is_redirected(from_text("x"), (proof,)) == redirected
