@@ -26,13 +26,14 @@ class KeyFilter:
         """Octets."""
         return len(self._octets)
 
-    def add(self, key: bytes) -> None:
-        """From now on the key may be there."""
-        number = hash(key)
-        at, bits = number & self._mask, _BITS[(number >> 32) % _COUNT]
-        if self._octets[at] & bits != bits:
-            self._octets[at] |= bits
-            self.added += 1
+    def add(self, *keys: bytes) -> None:
+        """From now on the keys may be there."""
+        octets, mask = self._octets, self._mask
+        for number in map(hash, keys):
+            at, bits = number & mask, _BITS[(number >> 32) % _COUNT]
+            if octets[at] & bits != bits:
+                octets[at] |= bits
+                self.added += 1
 
     def may_hold(self, key: bytes) -> bool:
         """Whether the key may be there; False: it is not."""

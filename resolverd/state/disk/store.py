@@ -45,8 +45,8 @@ RECORD_OCTETS = 190
 """What a triplet takes of the file."""
 FILTER_PAGE = 500
 """Keys read in one go for the filter."""
-FILTER_PAUSE = 0.02
-"""Seconds between two of these: a large file is gone through within a minute, and mail hardly notices."""
+FILTER_PAUSE = 0.05
+"""Seconds between two of these: of a million keys all are known after two minutes, and mail hardly notices."""
 
 log = logging.getLogger(__name__)
 
@@ -274,8 +274,7 @@ class DiskStore(InProcess):
         octets = min(max(octets, bounds.STORE_FILTER_LEAST), bounds.STORE_FILTER)
         if self._learning is None and (self._filter is None or octets > len(self._filter)):
             self._learning = KeyFilter(octets)
-            for at in (*self._writing, *self._unwritten):
-                self._learning.add(at)
+            self._learning.add(*self._writing, *self._unwritten)
             self._learn_from(b"", self._learning)
 
     def _learn_from(self, first: bytes, made: KeyFilter) -> None:
@@ -286,8 +285,7 @@ class DiskStore(InProcess):
                 self._learning = None  # `sweep` begins again
                 return
             keys = page.result()
-            for at in keys:
-                made.add(at)
+            made.add(*keys)
             if keys:
                 self._loop.call_later(FILTER_PAUSE, self._learn_from, keys[-1] + b"\0", made)
             else:
