@@ -386,6 +386,8 @@ VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""
 VERDICT_OCTETS: Final = 128 << 20
 """Octets of all of them (their texts are a stranger's choice as well): an eighth of the store, which greylisting needs more."""
+EVIDENCE_OCTETS: Final = 300
+"""Octets of one answer that are kept as they came, for who reads them; of a longer one (a stranger's TXT record) its words."""
 VERDICT_FINDINGS: Final = 256
 """Findings whose octets are kept at hand, for the next verdict that has the same: of clients that send now."""
 VERDICTS_UNWRITTEN: Final = 5000

@@ -4,9 +4,13 @@ import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from resolverd.mail.lookups import DnsLookup
 from resolverd.mail.request import Attempt
+from resolverd.mail.sanitize import sanitize
 from resolverd.values import Value
-from resolverd.wire.names import Address
+from resolverd.wire.codes import type_text
+from resolverd.wire.names import Address, to_text
+from resolverd.wire.rdata import summary
 
 POSTPONED: Final = "Message deferred"
 """How a reply begins that tells of a trouble that passes, whatever it is about. Filters that ban who was refused (fail2ban's
@@ -64,13 +68,42 @@ class SmtpReply(NamedTuple):
         return f"{self.code} {self.enhanced} {self.text}"
 
 
-class Evidence(NamedTuple):
-    """One question asked and what came back, in words; `age` in seconds where it came from a cache, when the checks asked it."""
+class Data(NamedTuple):
+    """Records that came back: the first ones, and how many `more`."""
 
-    asked: str
-    answered: str
+    rdatas: tuple[bytes, ...]
+    more: int
+
+
+class Evidence(NamedTuple):
+    """One question asked and what came back; `age` in seconds where it came from a cache, when the checks asked it.
+
+    What is not in words as yet is worded when it is read, by `asked` and `answered`.
+    """
+
+    question: DnsLookup | str
+    reply: Data | str
     age: int | None = None
     ms: int | None = None
+
+    @property
+    def asked(self) -> str:
+        """What was asked, in words."""
+        question = self.question
+        if isinstance(question, str):
+            return sanitize(question)
+        return sanitize(f"{to_text(question.name).removesuffix('.')} {type_text(question.rtype)}")
+
+    @property
+    def answered(self) -> str:
+        """What came back, in words."""
+        reply, question = self.reply, self.question
+        if isinstance(reply, str):
+            return sanitize(reply, 200)
+        if isinstance(question, str):
+            return f"{len(reply.rdatas) + reply.more} records"
+        texts = [summary(question.rtype, rdata).removesuffix(".") for rdata in reply.rdatas]
+        return sanitize(", ".join(texts) + (f" and {reply.more} more" if reply.more else ""), 200)
 
 
 class Status(StrEnum):

@@ -1,15 +1,12 @@
-"""Questions and replies in words: what was asked, what came back, how old it is."""
+"""Evidence of questions and their replies: what was asked, what came back, how old it is."""
 
 from collections.abc import Iterable
 
+from resolverd import bounds
 from resolverd.failures import Unknown
-from resolverd.mail.findings import Evidence
-from resolverd.mail.lookups import Absent, Clear, DnsLookup, Listed, ListLookup, LookupReply, Question, Records, Replies, Skipped
-from resolverd.mail.sanitize import sanitize
+from resolverd.mail.findings import Data, Evidence
+from resolverd.mail.lookups import Absent, Clear, DnsLookup, LookupReply, Question, Records, Replies, Skipped
 from resolverd.policy.asking import LATE
-from resolverd.wire.codes import type_text
-from resolverd.wire.names import to_text
-from resolverd.wire.rdata import summary
 
 MAX_SHOWN = 4
 """Records of one answer that are shown; the others are counted."""
@@ -30,38 +27,24 @@ def evidence(replies: Replies, questions: Iterable[Question], shown: str = "") -
 
 def piece(question: Question, reply: LookupReply, shown: str = "") -> Evidence:
     """One question and its reply."""
-    if isinstance(question, DnsLookup):
-        asked = f"{to_text(question.name).removesuffix('.')} {type_text(question.rtype)}"
+    asked = question if isinstance(question, DnsLookup) else f"{question.subject} in {shown or question.list_id}"
+    if isinstance(reply, Unknown):
+        return Evidence(asked, f"unknown ({why(reply)})")
+    if isinstance(reply, Skipped):
+        return Evidence(asked, f"not asked ({reply.detail})")
+    if isinstance(reply, Records):
+        data = Data(reply.rdatas[:MAX_SHOWN], max(0, len(reply.rdatas) - MAX_SHOWN))
+        found = Evidence(asked, data, reply.age, reply.ms)
+        return found if sum(map(len, data.rdatas)) <= bounds.EVIDENCE_OCTETS else found._replace(reply=found.answered)
+    if isinstance(reply, Absent):
+        said = "no such name" if reply.nxdomain else "no such record"
+    elif isinstance(reply, Clear):
+        said = "not listed"
     else:
-        asked = f"{question.subject} in {shown or question.list_id}"
-    answered = sanitize(_words(question, reply), 200)
-    if isinstance(reply, Unknown | Skipped):
-        return Evidence(sanitize(asked), answered)
-    return Evidence(sanitize(asked), answered, reply.age, reply.ms)
+        said = f"{reply.reason or 'listed'}, as {', '.join(reply.addresses)}"
+    return Evidence(asked, said, reply.age, reply.ms)
 
 
 def why(reply: Unknown) -> str:
     """Why there is no answer, in words."""
     return f"{reply.why}: {reply.detail}" if reply.detail else str(reply.why)
-
-
-def _words(question: Question, reply: LookupReply) -> str:
-    if isinstance(reply, Unknown):
-        return f"unknown ({why(reply)})"
-    if isinstance(reply, Skipped):
-        return f"not asked ({reply.detail})"
-    if isinstance(reply, Absent):
-        return "no such name" if reply.nxdomain else "no such record"
-    if isinstance(reply, Clear):
-        return "not listed"
-    if isinstance(reply, Listed):
-        return f"{reply.reason or 'listed'}, as {', '.join(reply.addresses)}"
-    return _records(question, reply)
-
-
-def _records(question: Question, reply: Records) -> str:
-    if isinstance(question, ListLookup):
-        return f"{len(reply.rdatas)} records"
-    texts = [summary(question.rtype, rdata).removesuffix(".") for rdata in reply.rdatas[:MAX_SHOWN]]
-    more = len(reply.rdatas) - len(texts)
-    return ", ".join(texts) + (f" and {more} more" if more else "")

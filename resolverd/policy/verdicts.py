@@ -345,14 +345,19 @@ def decode(octets: bytes, now: float) -> StoredVerdict | None:
     try:
         found = _decoder.decode(octets[1:])
         client = ip_address(found.client) if found.client else None
-    except ValueError:  # msgspec's errors are such
+        findings = tuple(_worded(Finding(*finding[:_TOLD])) for finding in found.findings)
+    except (ValueError, IndexError):  # msgspec's errors are such, and those of names and records that are none
         return None
-    findings = tuple(Finding(*finding[:_TOLD]) for finding in found.findings)
     verdict = Verdict(
         found.id, found.action, found.score, found.reason, findings, found.reply, found.greylist, found.header, found.partial,
         found.ms, found.what_if, client,
     )  # fmt: skip
     return StoredVerdict(verdict, max(0.0, now - found.at))
+
+
+def _worded(finding: Finding) -> Finding:
+    """The finding, its evidence in words."""
+    return finding._replace(evidence=tuple(Evidence(each.asked, each.answered, *each[2:]) for each in finding.evidence))
 
 
 def _whole(value: object) -> object:

@@ -76,7 +76,7 @@ def _decisive(matches: Iterable[Match | None]) -> Sequence[Match]:
 
 def _finding(kind: str, who: str, host: str, match: Match) -> Finding:
     entry = match.entry
-    seen = (Evidence(sanitize(f"{match.key} in {match.map}"), f"{entry.result} (line {entry.line})"),)
+    seen = (Evidence(f"{match.key} in {match.map}", f"{entry.result} (line {entry.line})"),)
     code = f"access_{kind}_{entry.verb}"
     where = sanitize(f"{match.map} has {match.key} {entry.result}", 200)
     if entry.reply is None:

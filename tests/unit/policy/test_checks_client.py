@@ -120,6 +120,7 @@ def test_nothing_more_is_wanted_once_a_name_has_led_back():
 def test_evidence_says_what_was_asked_and_what_came_back():
     world = World({PTR: Records(ptr("mail.example.com").rdatas, 300, age=12, ms=7), A: a("192.0.2.9")})
     (finding,) = judged(Fcrdns(CheckRules()), attempt(), world)
-    assert finding.evidence[0] == (f"{REVERSE} PTR", "mail.example.com", 12, 7)
-    assert finding.evidence[1][:2] == ("mail.example.com A", "192.0.2.9")
+    first, second = finding.evidence
+    assert (first.asked, first.answered, first.age, first.ms) == (f"{REVERSE} PTR", "mail.example.com", 12, 7)
+    assert (second.asked, second.answered) == ("mail.example.com A", "192.0.2.9")
     assert finding.ms == 7

@@ -15,7 +15,7 @@ from resolverd.failures import Unknown, Why
 from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, Greylister
-from resolverd.mail.findings import Action, GreylistOutcome
+from resolverd.mail.findings import Action, Evidence, GreylistOutcome
 from resolverd.mail.lookups import Absent, DnsLookup, ListLookup, Records
 from resolverd.metrics import Counters
 from resolverd.policy.asking import Fold
@@ -682,7 +682,7 @@ async def test_clear_replies_keep_their_age_in_the_evidence():
     internet = Internet(GOOD, {("zen", CLIENT): clear("zen")._replace(age=33, ms=4)})
     verdict = await Setup(internet).verdict()
     by_code = {finding.code: finding for finding in verdict.findings}
-    assert ("192.0.2.7 in zen.test", "not listed", 33, 4) in by_code["dnsbl_clear"].evidence
+    assert Evidence("192.0.2.7 in zen.test", "not listed", 33, 4) in by_code["dnsbl_clear"].evidence
 
 
 # -- several recipients

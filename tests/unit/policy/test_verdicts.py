@@ -15,6 +15,7 @@ from resolverd.failures import StoreError
 from resolverd.mail.findings import (
     Action,
     Consequence,
+    Data,
     Evidence,
     Finding,
     GreylistOutcome,
@@ -22,14 +23,19 @@ from resolverd.mail.findings import (
     Verdict,
     WhatIf,
 )
+from resolverd.mail.lookups import DnsLookup, Records
 from resolverd.metrics import Counters
 from resolverd.policy import verdicts as module
+from resolverd.policy.evidence import piece
 from resolverd.policy.verdicts import BY_TIME, KEPT_FOR, PAGE, TABLE, VerdictStore, decode, encode
 from resolverd.state.base import Entry
 from resolverd.state.disk.recovery import MAX_OCTETS
 from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.values import replace
+from resolverd.wire import codes
+from resolverd.wire.names import from_text
+from resolverd.wire.rdata import text
 
 DAY = 86400.0
 FULL = Verdict(
@@ -95,6 +101,36 @@ def opened(store: MemoryStore | None = None, counters: Counters | None = None) -
 
 
 # -- their form
+
+
+def with_evidence(*evidence: Evidence) -> Verdict:
+    return replace(FULL, findings=(FULL.findings[0]._replace(evidence=evidence),))
+
+
+def test_evidence_is_kept_as_it_came_and_comes_back_in_words() -> None:
+    txt, ptr = DnsLookup(from_text("a.example"), codes.TXT), DnsLookup(from_text("7.2.0.192.in-addr.arpa"), codes.PTR)
+    given = with_evidence(
+        Evidence(txt, Data((text(b"v=spf1 -all"),), 0), 7, 3), Evidence(ptr, Data((from_text("mail.example"),), 2)), Evidence("x", "y")
+    )
+    found = decode(encode(given, 1000), 1000)
+    assert found is not None
+    assert found.verdict == with_evidence(
+        Evidence("a.example TXT", '"v=spf1 -all"', 7, 3),
+        Evidence("7.2.0.192.in-addr.arpa PTR", "mail.example and 2 more"),
+        Evidence("x", "y"),
+    )
+    for bad in (b"", b"\x09mail", b"\xc0\x00"):
+        damaged = encode(with_evidence(Evidence(ptr._replace(name=bad), Data((bad,), 0))), 1000)
+        decode(damaged, 1000)  # whatever it says, it does not raise
+
+
+def test_of_a_long_answer_only_its_words_are_kept() -> None:
+    lookup = DnsLookup(from_text("a.example"), codes.TXT)
+    for octets, is_kept in ((bounds.EVIDENCE_OCTETS // 2, True), (bounds.EVIDENCE_OCTETS, False)):
+        found = piece(lookup, Records((text(*[b"x" * 100] * (octets // 100)),), 300))
+        assert isinstance(found.reply, Data) is is_kept
+        assert len(found.answered) <= 200
+        assert found.answered.startswith('"xxx')
 
 
 @pytest.mark.parametrize("given", [FULL, verdict("A"), verdict("A", None), verdict("A", "192.0.2.255")])

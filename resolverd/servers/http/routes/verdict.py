@@ -183,7 +183,7 @@ def _as_json(findings: tuple[GivenFinding, ...]) -> list[Finding]:
             consequence=finding.consequence.value if finding.consequence else None,
             reply=str(finding.reply) if finding.reply else None,
             link=finding.link or None,
-            evidence=[Evidence(*evidence) for evidence in finding.evidence],
+            evidence=[Evidence(each.asked, each.answered, each.age, each.ms) for each in finding.evidence],
             ms=finding.ms,
         )
         for finding in findings
