@@ -157,26 +157,37 @@ class PolicyService:
         self._note = note
         self.headers = headers if headers is not None else HeaderQueue()
         self._verdicts = verdicts
+        self._unknown: Attempt | None = None  # the last attempt tried, where nothing is known of any like it
 
     def try_verdict(self, attempt: Attempt, *, record: bool) -> Verdict | None:
-        """As `verdict_on`, where nothing has to be waited for; None, with nothing changed, where something has."""
+        """As `verdict_on`, where nothing has to be waited for; None, with nothing changed, where something has.
+
+        `verdict_on` for the very same attempt does not look again what is known of it, if it is the next that is tried.
+        """
+        self._unknown = None
         if not self._overrides_loaded():
             return None
         started = self._clock.monotonic()
-        attempt = _plain(attempt)
+        given, attempt = attempt, _plain(attempt)
         try:
             verdict = self._without_checks(attempt, started, record)
-            if verdict is None and record:
-                verdict = self._recalled(attempt, started)
+            if verdict is None:
+                assessment = self._evaluator.recall(attempt, started, self._clock.wall()) if record else None
+                if assessment is None:
+                    self._unknown = given
+                    return None
+                verdict = self._recalled(attempt, assessment, started)
         except Exception as error:
             verdict = self._failed(attempt, started, error)
         return None if verdict is None else self._given(attempt, verdict, record)
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
-        if (known := self.try_verdict(attempt, record=record)) is not None:
+        if self._unknown is not attempt and (known := self.try_verdict(attempt, record=record)) is not None:
             return known
-        if await self._greylister.read_up() and (known := self.try_verdict(attempt, record=record)) is not None:
+        is_unknown, self._unknown = self._unknown is attempt, None
+        is_worth_a_try = not is_unknown and await self._greylister.read_up()
+        if is_worth_a_try and (known := self.try_verdict(attempt, record=record)) is not None:
             return known
         if not await self._overrides_ready(OVERRIDES_PATIENCE):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
@@ -199,10 +210,9 @@ class PolicyService:
         reason = f"nothing to decide at {attempt.protocol_state}"
         return Verdict(self._new_id(), Action.ACCEPT, 0, reason, header=header, client=attempt.client_address)
 
-    def _recalled(self, attempt: Attempt, started: float) -> Verdict | None:
+    def _recalled(self, attempt: Attempt, assessment: Assessment, started: float) -> Verdict | None:
         """Steps 3 to 8 where evaluating would come to what is known already, and greylisting need not wait either."""
-        assessment = self._evaluator.recall(attempt, started, self._clock.wall())
-        if assessment is None or (assessment.listings and self._engine.must_reverify(assessment.listings)):
+        if assessment.listings and self._engine.must_reverify(assessment.listings):
             return None
         greylist = None
         if assessment.decision.wants_greylist:

@@ -4,7 +4,8 @@ They are kept as octets, in the store: a verdict is a tree of some hundred objec
 request the time that the garbage collector takes to walk them. What is new waits in memory for `WRITE_INTERVAL`, and as long
 as the store has no room; nobody's mail waits for any of it.
 
-A verdict's octets are an octet 1 and the MessagePack of `_Version1`. Those that are written together make a page: one record in
+A verdict's octets are an octet 1 and the MessagePack of `_Version1`; its evidence stands there as it came, and in verdicts of
+earlier versions in words. Those that are written together make a page: one record in
 `TABLE`, the MessagePack of their octets one after the other, and one under the same key in `BY_TIME` that tells which they are:
 an octet 2 and the MessagePack of `_Page`. The key begins with the microseconds that were left of 2**64 when the youngest of them
 was given, so that a scan gives the youngest first. In pages that begin with an octet 1, of earlier versions, each verdict has a

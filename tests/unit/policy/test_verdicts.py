@@ -109,9 +109,8 @@ def with_evidence(*evidence: Evidence) -> Verdict:
 
 def test_evidence_is_kept_as_it_came_and_comes_back_in_words() -> None:
     txt, ptr = DnsLookup(from_text("a.example"), codes.TXT), DnsLookup(from_text("7.2.0.192.in-addr.arpa"), codes.PTR)
-    given = with_evidence(
-        Evidence(txt, Data((text(b"v=spf1 -all"),), 0), 7, 3), Evidence(ptr, Data((from_text("mail.example"),), 2)), Evidence("x", "y")
-    )
+    names = Data((from_text("mail.example"),), 2)
+    given = with_evidence(Evidence(txt, Data((text(b"v=spf1 -all"),), 0), 7, 3), Evidence(ptr, names), Evidence("x", "y"))
     found = decode(encode(given, 1000), 1000)
     assert found is not None
     assert found.verdict == with_evidence(
