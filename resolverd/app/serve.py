@@ -40,9 +40,9 @@ from resolverd.servers.http.app import HttpServer
 from resolverd.servers.policy.server import PolicyServer
 from resolverd.servers.turns import Turns
 from resolverd.state.base import Store
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.store import DIRECTORY, open_store
 from resolverd.state.memory import MemoryStore
-from resolverd.state.statedir import StateInUse
+from resolverd.state.statedir import StateInUse, unusable
 from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
@@ -234,6 +234,8 @@ class _Daemon:
         directory = self._settings.state_directory()
         if directory is None:
             return MemoryStore()
+        if fault := unusable(directory, DIRECTORY):
+            raise ConfigError([ConfigFault("store.url", fault)])
         return await open_store(directory, self._counters)
 
     def _token(self, settings: Settings, warnings: list[str]) -> str | None:

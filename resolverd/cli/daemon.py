@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from resolverd.cli.options import CommandError
-from resolverd.config import Settings
+import click
+
+from resolverd.cli.options import CommandError, config_path
+from resolverd.config import Settings, audience, find
 from resolverd.servers import unix_socket
 
 _TIMEOUT = 15.0
@@ -63,7 +65,9 @@ class DaemonClient:
         try:
             return self._answer(self._connection(), method, target, body)
         except PermissionError:
-            self._shut_out = f"{self._socket} is open to root, the daemon's user and its group only"
+            assert self._socket is not None
+            closed = f"{self._socket} is not open to you ({audience(self._socket)})"
+            self._shut_out = f"{closed}; run this with sudo, or as one of them{_by_what()}"
             self._socket = None
             return self._answer(self._connection(), method, target, body)
 
@@ -123,4 +127,11 @@ def _detail(document: Any) -> str:
 
 def no_daemon(daemon: DaemonClient) -> CommandError:
     """The failure of a command that needs one."""
-    return CommandError(f"no daemon answers at {daemon.address}; start it with: resolverd serve")
+    return CommandError(f"no daemon answers at {daemon.address}; start it with: resolverd serve{_by_what()}")
+
+
+def _by_what() -> str:
+    """The configuration that says where the daemon is, for who has more than one."""
+    ctx = click.get_current_context(silent=True)
+    found = find(config_path(ctx, None)) if ctx is not None else None
+    return f" (configuration: {found.absolute() if found else 'built-in defaults'})"

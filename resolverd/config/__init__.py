@@ -8,7 +8,7 @@
 """
 
 from resolverd.config.endpoints import Listen, StoreUrl
-from resolverd.config.files import find, load, parse
+from resolverd.config.files import audience, find, load, parse
 from resolverd.config.lists import enabled_lists, left_out, unusable_keys
 from resolverd.config.map_files import access_maps
 from resolverd.config.public import public_words
@@ -24,6 +24,7 @@ __all__ = [
     "StateToken",
     "StoreUrl",
     "access_maps",
+    "audience",
     "enabled_lists",
     "find",
     "left_out",

@@ -157,7 +157,7 @@ def store_url(value: object, base: Path = Path()) -> StoreUrl:
     text = text_of(value)
     kind, colon, rest = text.partition(":")
     if kind in ("redis", "rediss"):
-        raise BadValue('redis is not built yet; write "disk:var" or "memory:"')
+        raise BadValue('redis is not built yet; write "disk:DIRECTORY" or "memory:"')
     if not colon or kind not in ("disk", "memory") or (kind == "memory" and rest):
         raise BadValue(f'{text!r} names no store; write "disk:DIRECTORY" or "memory:"')
     return StoreUrl("memory") if kind == "memory" else StoreUrl("disk", path(rest, base))

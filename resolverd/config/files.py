@@ -1,8 +1,11 @@
 """Files: finding and loading the configuration, and reading the text files that it names, within bounds, whatever they are."""
 
+import grp
 import os
+import pwd
 import stat
 import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +17,9 @@ from resolverd.config.settings import Settings
 from resolverd.failures import ConfigError, ConfigFault
 
 SEARCHED = (Path("config.toml"), Path("/etc/resolverd/config.toml"))
+PRODUCTION: Final = SEARCHED[-1]
+"""Where the configuration of a machine's own daemon stands."""
+_PRODUCTION_STATE: Final = Path("/var/lib/resolverd")
 _MAX_OCTETS = 4 * 2**20
 MAX_OCTETS: Final = 16 * 2**20
 """Of a file that a configuration names; what is beyond is not read."""
@@ -29,18 +35,35 @@ def load(path: Path | None = None) -> Settings:
     found = find(path)
     base = found.parent.absolute() if found else Path.cwd()
     try:
-        return parse(_text(found) if found else "", base)
+        return parse(_text(found) if found else "", base, default_state(found, os.environ))
     except ConfigError as error:
         faults = [fault if fault.path else ConfigFault("", f"{found} {fault.text}") for fault in error.faults]
         raise ConfigError(faults) from None
 
 
-def parse(text: str, base: Path) -> Settings:
-    """The settings that a TOML text describes, its relative paths relative to `base`. Raises ConfigError with every fault."""
+def default_state(found: Path | None, environment: Mapping[str, str]) -> Path:
+    """The state directory of a configuration that names none; a relative one is relative to the file.
+
+    systemd's first (``StateDirectory=``, systemd.exec(5)), so that unit and file need not agree; else /var/lib/resolverd for
+    the machine's own configuration, below which nothing can be written; else ``var``.
+    """
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    return _PRODUCTION_STATE if found is not None and found.absolute() == PRODUCTION else Path("var")
+
+
+def parse(text: str, base: Path, state: Path = Path("var")) -> Settings:
+    """The settings that a TOML text describes, its relative paths relative to `base`, its state in `state` unless it says where.
+
+    Raises ConfigError with every fault.
+    """
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([ConfigFault("", f"is not TOML: {error}")]) from None
+    if isinstance(store := document.setdefault("store", {}), dict):
+        store.setdefault("url", f"disk:{state}")
     settings, faults = reader.read(document, base)
     paths = {fault.path for fault in faults}
     faults += [fault for fault in validate.validate(settings) if not any(path.startswith(fault.path) for path in paths)]
@@ -60,13 +83,37 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             octets = file.read(_MAX_OCTETS + 1)
     except OSError as error:
-        raise ConfigError([ConfigFault("", f"cannot be read: {error.strerror}")]) from None
+        raise ConfigError([ConfigFault("", f"cannot be read: {error.strerror}{_open_to(path, error)}")]) from None
     if len(octets) > _MAX_OCTETS:
         raise ConfigError([ConfigFault("", "is larger than 4 MiB; that is no configuration")])
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError([ConfigFault("", f"is not UTF-8 at octet {error.start}")]) from None
+
+
+def _open_to(path: Path, error: OSError) -> str:
+    """Who may read it, where we may not."""
+    return f" ({audience(path)})" if isinstance(error, PermissionError) else ""
+
+
+def audience(path: Path) -> str:
+    """Whom a file, socket or directory is open to besides root, in words; where it is hidden, of the directory that hides it."""
+    for each in (path, *path.absolute().parents):
+        try:
+            state = each.stat()
+        except OSError:
+            continue
+        members = f" and group {_name(grp.getgrgid, state.st_gid)}" if state.st_mode & stat.S_IRWXG else ""
+        return f"{each} is open to root, user {_name(pwd.getpwuid, state.st_uid)}{members}"
+    return f"{path} is open to root"
+
+
+def _name(find: Callable[[int], Sequence[Any]], number: int) -> str:
+    try:
+        return str(find(number)[0])
+    except KeyError:
+        return str(number)
 
 
 def read_text(path: Path) -> tuple[str, str]:

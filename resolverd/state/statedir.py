@@ -4,12 +4,64 @@ import contextlib
 import errno
 import fcntl
 import os
+import pwd
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 
 class StateInUse(Exception):
     """Another daemon works on this state directory; the message names both."""
+
+
+def unusable(directory: Path, store: str) -> str:
+    """What keeps this user from working in a state directory, made where it is missing, with what to type; empty if nothing does.
+
+    `store`: the name of the directory in it that has the store.
+
+    That a disk is full or has failed is not asked here: what stands on it can still be read (`disk.store`).
+    """
+    user = _user()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        return f"{directory} is no directory; remove it, or name another directory"
+    except OSError as error:
+        return (
+            f"{directory} cannot be made by user {user} ({error.strerror}); name a directory that can, or as root: "
+            f"install -d -m 700 -o {user} {directory}"
+        )
+    try:
+        if os.statvfs(directory).f_flag & os.ST_RDONLY:
+            kept = (directory / "lock").exists()
+            return "" if kept else f"{directory} is on a file system that is mounted read-only; name a directory elsewhere"
+        for each in (directory, directory / "lock", directory / store, *_files(directory / store)):
+            if each.exists() and not os.access(each, _access(each)):
+                return f"{each} cannot be read and written by user {user}; {_give(directory, user)}"
+    except OSError as error:
+        return f"{error.filename or directory} cannot be looked into by user {user} ({error.strerror}); {_give(directory, user)}"
+    return ""
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """Those that stand there; none of a directory that is missing, or is to be found wanting itself."""
+    if directory.is_dir() and os.access(directory, _access(directory)):
+        yield from (Path(each.path) for each in os.scandir(directory) if each.is_file())
+
+
+def _access(path: Path) -> int:
+    return os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+
+
+def _give(directory: Path, user: str) -> str:
+    return f"as root: chown -R {user} {directory} && chmod 700 {directory}"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 class StateLock:

@@ -311,7 +311,9 @@ def test_who_may_not_open_the_socket_is_served_by_the_port_and_told_the_rest(dae
     for words in (["deny", "192.0.2.1"], ["greylist", "show"]):
         done = command(*words)
         assert done.returncode == 1
-        assert "resolverd.sock is open to root, the daemon's user and its group only" in done.stderr
+        assert "resolverd.sock is not open to you" in done.stderr
+        assert "is open to root, user root); run this with sudo, or as one of them" in done.stderr
+        assert f"(configuration: {tmp_path}/config.toml)" in done.stderr
     assert json.loads(run("overrides", "--json", "-c", daemon.config).stdout) == {"overrides": []}
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from resolverd import config
 from resolverd.config import endpoints, reader, values
+from resolverd.config.files import default_state
 from resolverd.config.postfix import main_cf
 from resolverd.failures import ConfigError
 from resolverd.mail.findings import Consequence
@@ -329,6 +330,30 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path):
     assert settings.policy.listen[0].path == tmp_path / "run/policy"
     assert settings.state_directory() == tmp_path / "var"
     assert settings.zones.dir == tmp_path / "zones"
+
+
+@pytest.mark.parametrize(
+    ("found", "environment", "state"),
+    [
+        (None, {}, "var"),
+        ("mine/config.toml", {}, "var"),
+        ("/etc/resolverd/other.toml", {}, "var"),
+        ("/etc/resolverd/config.toml", {}, "/var/lib/resolverd"),
+        ("/etc/resolverd/config.toml", {"STATE_DIRECTORY": "/srv/state"}, "/srv/state"),
+        (None, {"STATE_DIRECTORY": "/srv/state:/srv/second"}, "/srv/state"),
+        ("/etc/resolverd/config.toml", {"STATE_DIRECTORY": ""}, "/var/lib/resolverd"),
+    ],
+)
+def test_where_state_is_kept_by_itself(found: str | None, environment: dict[str, str], state: str):
+    assert default_state(Path(found) if found else None, environment) == Path(state)
+
+
+@pytest.mark.parametrize("text", ["", "[store]\n", "[store]\nurl = 'disk:mine'\n"])
+def test_systemds_state_directory_is_the_default_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str):
+    monkeypatch.setenv("STATE_DIRECTORY", "/srv/state")
+    (tmp_path / "config.toml").write_text(text)
+    expected = tmp_path / "mine" if "mine" in text else Path("/srv/state")
+    assert config.load(tmp_path / "config.toml").state_directory() == expected
 
 
 def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
