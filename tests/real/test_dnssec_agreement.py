@@ -133,5 +133,26 @@ def test_a_sound_server_beside_a_broken_one_is_enough(rounds: dict[str, list[Com
     assert not failed, "\n".join(map(str, failed))
 
 
+def test_whoever_validates_behind_us_validates(
+    told: Any, rounds: dict[str, list[Compared]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An Unbound that has all from resolverd finds what Unbound finds directly: RFC 4035 §3.2, what a validating client needs."""
+    different, kinds = [], Counter[str]()
+    for number, said in told["behind"].items():
+        asked, mine = rounds["DO"][int(number)], outcome(bytes.fromhex(said))
+        kinds["bogus" if mine.failed else "secure" if mine.secure else "insecure"] += 1
+        known = asked.kind in BY_CHANCE or _one_of_two(asked)
+        if not known and not _alike(mine, asked.theirs) and not (asked.explained and _alike(mine, asked.ours)):
+            different.append(f"{asked}\n    behind {mine}")
+    with capsys.disabled():
+        print(f"\n{kinds.total()} of them through resolverd: {', '.join(f'{many} {kind}' for kind, many in kinds.most_common())}")
+    assert min(kinds.values()) > 50
+    assert not different, "\n".join([f"{len(different)} of {kinds.total()}", *different])
+
+
+def _alike(mine: Outcome, their: Outcome) -> bool:
+    return (mine.failed and their.failed) or (mine.rcode, mine.secure, mine.data) == (their.rcode, their.secure, their.data)
+
+
 def _one_of_two(each: Compared) -> bool:
     return each.kind.endswith(ONE_OF_TWO) or each.name.startswith("once-")

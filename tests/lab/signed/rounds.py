@@ -1,8 +1,8 @@
 """Asks resolverd and Unbound everything, in namespaces of its own, and writes what they said: ``rounds WHAT FILE``.
 
-`agreement`   every question with DO and without, and whether the lab itself is right
+`agreement`   every question with DO and without, and whether the lab itself is right; then part of them of an Unbound that has
+              everything from resolverd
 `mutations`   every spoilt answer, also with checking disabled, and what NSD says when nobody spoils it
-`forwarding`  an Unbound that has everything from resolverd, beside one that asks the internet
 `dane`        mail to domains with TLSA records, through real Postfix
 
 RESOLVER=unbound in the environment puts a second Unbound in resolverd's place: what the lab itself differs by.
@@ -55,15 +55,11 @@ def agreement() -> dict[str, Any]:
         result["foretold"] = _hex(gather(BOTH, [each for each, _ in foretold], False))
         for dnssec in (True, False):
             result["DO" if dnssec else "plain"] = _hex(gather(BOTH, asked, dnssec))
+        behind = [number for number, each in enumerate(asked) if not each.checking_disabled][::3]
+        with running(behind_ours(lab.side)):
+            said = _hex(gather({"behind": BEHIND}, [asked[number] for number in behind], True))["behind"]
+        result["behind"] = dict(zip(behind, said, strict=True))
     return result
-
-
-def forwarding() -> dict[str, Any]:
-    """Ask everything of an Unbound behind ours, and of one on the internet."""
-    net = internet()
-    asked = [each for each in questions(net) if not each.checking_disabled][::3]
-    with SignedLab(net) as lab, running(_ours(lab.side), theirs(lab.side)), running(behind_ours(lab.side)):
-        return {"asked": asked, "said": _hex(gather({"behind": BEHIND, "theirs": THEIRS}, asked, True))}
 
 
 def mutations() -> dict[str, Any]:
@@ -117,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
         os.environ[WITHIN] = "1"
         return namespace.enter([sys.executable, "-m", "tests.lab.signed.rounds", *argv])
     began = time.monotonic()
-    result = {"agreement": agreement, "forwarding": forwarding, "mutations": mutations, "dane": mail}[what]()
+    result = {"agreement": agreement, "mutations": mutations, "dane": mail}[what]()
     print(f"{what}: {time.monotonic() - began:.1f} s", file=sys.stderr)
     Path(file).write_text(json.dumps(result))
     return 0
