@@ -254,7 +254,8 @@ class Iterator:
     ) -> Generator[Any, Any, Response | Bogus]:
         """What is known, or a server says, as DNSSEC has it, and learnt; if it is bogus, what another server says."""
         bogus: Bogus | None = None
-        for left in reversed(range(bounds.MAX_BOGUS_ANSWERS)):
+        # What was kept for a CD client is nobody's turn: who said it may be asked again, and be found out.
+        for left in reversed(range(bounds.MAX_BOGUS_ANSWERS + (source is None))):
             if isinstance(known, Unusable | Referral):
                 break
             if lookup.security_of(known) is not Security.UNKNOWN:
