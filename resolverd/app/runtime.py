@@ -158,7 +158,8 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         override_lookup = OverrideLookup(shared.overrides, names, clock)
         clients = ClientZones(names, shared.client_history, shared.verdicts, clock)
         zones = policy.list_zones(settings, guard, engine, clock, override_lookup, clients, shared.overrides)
-    answerer = Answerer(zones, resolve, Sentinel(resolution.root_key_tags) if settings.resolver.sentinel else None)
+    sentinel = Sentinel(resolution.root_key_tags) if settings.resolver.sentinel else None
+    answerer = Answerer(zones, resolve, sentinel, minimal=settings.dns.minimal_responses)
     priming.on_return = engine.recover
     resolution.mesh.meter = engine.meter
     service = policy.policy_service(

@@ -8,7 +8,6 @@ from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
 
 _NOT_YET = {
-    "dns.minimal_responses": "replies with more than was asked for",
     "resolver.prefetch_server_addresses": "prefetching",
     "resolver.key_tag_signalling": "DNSSEC validation",
     "resolver.rfc5011": "DNSSEC validation",

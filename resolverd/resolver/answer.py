@@ -63,6 +63,10 @@ class Resolve:
         said = self._table.ask(lower(name), rtype)
         return said.answer if said is not None else self._mesh.stale(lower(name), rtype, validate=validate)
 
+    def with_servers(self, answer: Answer) -> Answer:
+        """The answer with what is known of the servers of its zone (`Mesh.with_servers`)."""
+        return self._mesh.with_servers(answer)
+
     def ask(
         self,
         name: Name,

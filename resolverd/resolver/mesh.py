@@ -28,11 +28,11 @@ from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.ports import Done, Network, Waiting
 from resolverd.values import replace
-from resolverd.wire import codes
+from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Name, is_within, lower
 from resolverd.wire.redact import Redactor
-from resolverd.wire.rrset import Security
+from resolverd.wire.rrset import Security, Trust, each_once
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +160,23 @@ class Mesh:
         if answer is not None and answer.expiring:
             self._refresh(lower(name), rtype, validate)
         return answer
+
+    def with_servers(self, answer: Answer) -> Answer:
+        """An answer with data, with the NS RRset of its zone and the servers' addresses as far as they are remembered.
+
+        Where the answer is secure, only what is secure as well: AD speaks for the authority section too (RFC 4035 §3.2.3).
+        """
+        if not answer.answer or answer.rcode != codes.NOERROR or answer.aa:
+            return answer
+        now, rrsets = self._clock.monotonic(), self._caches.rrsets
+        delegation = self._caches.delegations.closest(lower(answer.answer[-1].owner), now)
+        ns = None if delegation is None else rrsets.get(delegation.zone, codes.NS, now, Trust.ANSWER)
+        if ns is None or ns.rrset is None or (answer.security is Security.SECURE and ns.security is not Security.SECURE):
+            return answer
+        servers = [lower(rdata.target(codes.NS, each)) for each in ns.rrset.rdatas[: bounds.MAX_NS]]
+        hits = [rrsets.get(name, rtype, now, Trust.ANSWER) for name in servers for rtype in (codes.A, codes.AAAA)]
+        addresses = tuple(hit.rrset for hit in hits if hit is not None and hit.rrset is not None)
+        return replace(answer, authority=each_once((*answer.authority, ns.rrset)), additional=addresses)
 
     def ask(
         self,

@@ -59,18 +59,23 @@ def render(query: Query, answer: Answer, size: int) -> Rendered:
         sections = answer.answer, _without_dnssec(answer.authority), _without_dnssec(answer.additional)
     room = size - len(opt)
     # What cannot fit is not written out to find that it does not: a reply costs what it is worth.
-    truncated = _least(sections[0], do) + _least(sections[1], do) > room
+    answers, authorities, _ = sections
+    # Additional records are a courtesy, and so are a zone's servers beside an answer: without them is not truncated.
+    needed = tuple([each for each in authorities if each.rtype != codes.NS]) if answers and authorities else authorities
+    truncated = _least(answers, do) + _least(needed, do) > room
     writer = _written(query, do, () if truncated else sections)
     if len(writer.out) > room and sections[2]:
-        # Additional records are a courtesy: without them is not truncated.
-        writer = _written(query, do, sections[:2])
+        writer = _written(query, do, (answers, authorities))
+    if len(writer.out) > room and len(needed) < len(authorities):
+        writer = _written(query, do, (answers, needed))
     if len(writer.out) > room:
         truncated = True
         writer = _written(query, do, ())
     if truncated:
         flags |= codes.TC
-    answers, authorities, additionals = writer.counts
-    _HEADER.pack_into(writer.out, 0, query.id, flags | answer.rcode & 15, 1, answers, authorities, additionals + bool(opt))
+    _HEADER.pack_into(
+        writer.out, 0, query.id, flags | answer.rcode & 15, 1, writer.counts[0], writer.counts[1], writer.counts[2] + bool(opt)
+    )
     writer.out += opt
     return Rendered(bytes(writer.out), tuple(writer.ttl_offsets), writer.min_ttl, truncated)
 

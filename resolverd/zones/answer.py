@@ -60,10 +60,14 @@ class DnsblZones(Protocol):
 class Answerer:
     """Answers questions."""
 
-    def __init__(self, zones: DnsblZones | None, resolve: Resolve, sentinel: Sentinel | None = None):
-        """`sentinel`: tells clients which of the root's keys are trusted, where that is wanted."""
+    def __init__(
+        self, zones: DnsblZones | None, resolve: Resolve, sentinel: Sentinel | None = None, *, minimal: bool = True
+    ):
+        """`sentinel`: tells clients which of the root's keys are trusted, where that is wanted. Not `minimal`: what is known of
+        the servers of a name's zone is shown as well."""
         self._zones = zones
         self._sentinel = sentinel
+        self._minimal = minimal
         self._resolve = resolve
         self.reply = LocalReplies(resolve.local_zones, self._touches).reply
         """The reply to a packet where an own list alone tells it; None where the question has to be read."""
@@ -91,7 +95,7 @@ class Answerer:
         if self._zones is not None and self._zones.owns(name):
             return _Task(self._from_lists(self._zones, name, rtype, local), done)
         validate = not query.cd
-        plain = self._zones is None and self._sentinel is None
+        plain = self._zones is None and self._sentinel is None and self._minimal
         filtered = done if plain else partial(self._on_answer, name, rtype, done, validate)
         answer = self._resolve.ask(name, rtype, filtered, local=local, validate=validate)
         return self._filtered(name, rtype, answer, validate=validate) if isinstance(answer, Answer) else answer
@@ -116,6 +120,8 @@ class Answerer:
     def _filtered(self, name: Name, rtype: int, answer: Answer, *, validate: bool = False) -> Answer:
         if validate and self._sentinel is not None:
             answer = self._sentinel.judged(name, rtype, answer)
+        if not self._minimal:
+            answer = self._resolve.with_servers(answer)
         return answer if self._zones is None else self._zones.filtered(name, rtype, answer)
 
 

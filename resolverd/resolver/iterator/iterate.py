@@ -216,7 +216,8 @@ class Iterator:
                     # In the words may be any name on the way to one with a key in it.
                     why = "signed wrongly" if self._options.redactor.is_private(name) else known.text
                     failure = servfail(known.code, f"{self._options.redactor.text(name)}: {why}")
-                    return replace(failure, security=Security.BOGUS)
+                    # Keys that cannot be had for want of somebody who answers say nothing against the data.
+                    return replace(failure, security=Security.BOGUS) if known.code in codes.EDE_OF_VALIDATION else failure
             elif source is not None:
                 self._env.server_query.learn(known, budget.now, source.lease)
             if isinstance(known, Unusable | Referral):

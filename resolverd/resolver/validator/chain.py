@@ -227,7 +227,9 @@ class Chain:
                     return known
             if not isinstance(response, Positive) or response.chain[-1].rtype != codes.DNSKEY or len(response.chain) > 1:
                 why = response.text if isinstance(response, Unusable) else response.describe()
-                bogus = bogus or Bogus(codes.EDE_DNSKEY_MISSING, f"no DNSKEY of {to_text(zone)}: {why}")
+                silent = isinstance(response, Unusable) and response.silent
+                code = codes.EDE_NO_REACHABLE_AUTHORITY if silent else codes.EDE_DNSKEY_MISSING
+                bogus = bogus or Bogus(code, f"no DNSKEY of {to_text(zone)}: {why}")
                 if isinstance(response, Unusable):
                     break
             else:

@@ -24,11 +24,11 @@ class Health(msgspec.Struct):
     tasks: dict[str, Task]
 
 
-class Ready(msgspec.Struct):
-    """Names can be resolved; and what is wrong all the same."""
+class Ready(msgspec.Struct, omit_defaults=True):
+    """Names can be resolved; and what is wrong all the same, where anything is."""
 
     ready: bool
-    remarks: list[str]
+    remarks: list[str] = []
 
 
 class Reloaded(msgspec.Struct):

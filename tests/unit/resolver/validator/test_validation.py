@@ -16,9 +16,10 @@ from resolverd import bounds
 from resolverd.config.settings import Stub
 from resolverd.resolver.validator.keys import InsecureZone, KeyCache, SecureZone
 from resolverd.resolver.validator.signatures import ZoneKey
-from resolverd.wire.ask import Ask, Server
+from resolverd.wire.ask import Ask, Failed, Server
 from resolverd.wire.dnssec import Dnskey
 from resolverd.wire.names import from_text
+from resolverd.zones.answer import Answerer
 
 
 def stripped(zone: SignedZone, rtype: str = "RRSIG") -> Handler:
@@ -246,3 +247,43 @@ def test_the_key_cache_is_bounded() -> None:
     assert keys.closest(last, 100.0) is None
     keys.forget(from_text("example"))
     assert (len(keys), keys.size) == (0, 0)
+
+
+@virtual
+async def test_stale_data_serves_where_the_keys_cannot_be_had(tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    zone = net.signed("example", {"ns.example": "192.5.6.30"}, "www 7200 A 193.0.0.1")
+
+    def without_keys(query: Message, ask: Ask) -> Said:
+        return Failed.TIMEOUT if query.question[0].rdtype == dns.rdatatype.DNSKEY else zone(query, ask)
+
+    resolver = net.resolver(serve_stale=86400.0)
+    assert ad(await ask(resolver, "www.example"))
+    net.serve("192.5.6.30", without_keys)
+    await asyncio.sleep(7300)
+    reply = await ask(resolver, "www.example")
+    assert (rcode(reply), addresses(reply), errors(reply)) == ("NOERROR", ["193.0.0.1"], [3])
+
+
+@virtual
+@pytest.mark.parametrize("signed", [True, False])
+async def test_the_servers_of_a_zone_are_shown_where_they_are_wanted_and_known(signed: bool, tmp_path: Path) -> None:
+    net = SignedNet(tmp_path)
+    make = net.signed if signed else net.zone
+    make("example", {"ns.example": "192.5.6.30"}, "www A 193.0.0.1")
+    resolver = net.resolver()
+    resolver.stack.responder.answerer = Answerer(None, resolver.parts.resolve, minimal=False)
+    first = await ask(resolver, "www.example")
+    assert not [each for each in first.authority if each.rdtype == dns.rdatatype.NS]
+    await ask(resolver, "example", "NS", cd=True)
+    resolver.parts.packets.flush()
+    unjudged = await ask(resolver, "www.example")
+    shown = any(each.rdtype == dns.rdatatype.NS for each in unjudged.authority)
+    assert shown is not signed, "AD would not be true of it"
+    await ask(resolver, "example", "NS")
+    await ask(resolver, "ns.example", "A")
+    resolver.parts.packets.flush()
+    reply = await ask(resolver, "www.example")
+    assert ad(reply) is signed
+    assert [each for each in reply.authority if each.rdtype == dns.rdatatype.NS]
+    assert [each for each in reply.additional if each.rdtype == dns.rdatatype.A]
