@@ -200,6 +200,8 @@ MAX_BOGUS_ANSWERS: Final = 3
 """Servers whose answer to one question may be bogus before it is given up (RFC 4035 §5.5, CVE-2026-5950)."""
 BOGUS_TTL: Final = 30.0
 """Seconds for which a zone with a broken chain of trust is not looked at again (RFC 4035 §4.7): its operator mends it."""
+TRACKED_KEYS: Final = 6
+"""Keys of a zone that are followed beside its trust anchors (RFC 5011 §6.1: who has stolen one could add any number)."""
 BOGUS_LINES: Final = 10
 """Bogus answers logged in BOGUS_PAUSE (any number of names in one zone signed wrongly would fill the disk)."""
 BOGUS_PAUSE: Final = 60.0

@@ -156,9 +156,15 @@ class Resolution:
         return frozenset(each.key_tag for each in anchor.ds) if anchor is not None else frozenset()
 
     def reconsider(self) -> None:
-        """Everything is to be found out anew: whether the clock is believed has changed."""
+        """Everything is to be found out anew: the clock is believed now, or no more, or other keys are trusted."""
         self._supersede()
         self._forget()
+
+    def set_anchors(self, anchors: TrustAnchors) -> None:
+        """Trust these keys from now on, and nothing that was found out by others."""
+        if self.trust is not None:
+            self.trust.anchors = anchors
+            self.reconsider()
 
     def set_negative(self, anchors: Mapping[Name, str]) -> None:
         """These are the negative trust anchors set at run time, and why: at once, for all that is at and below them."""
@@ -280,6 +286,11 @@ def _negative_anchors(settings: Settings, at_run_time: Mapping[Name, str]) -> di
     return {**at_run_time, **dict.fromkeys(configured, "resolver.negative_trust_anchors")}
 
 
+def signature_policy(settings: Settings) -> Policy:
+    """What counts as a signature, as configured."""
+    return Policy(settings.resolver.allow_sha1, settings.resolver.min_rsa_bits)
+
+
 def trust_state(
     settings: Settings,
     anchors: TrustAnchors,
@@ -293,7 +304,7 @@ def trust_state(
     wanted = settings.resolver
     if not wanted.dnssec or not anchors.zones:
         return None
-    policy = Policy(wanted.allow_sha1, wanted.min_rsa_bits)
+    policy = signature_policy(settings)
     return TrustState(anchors, policy, _negative_anchors(settings, negative), clock)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from resolverd.app import named_files, policy
 from resolverd.app.local_zones import delegate
 from resolverd.app.named_files import External
-from resolverd.app.resolver import Resolution
+from resolverd.app.resolver import Resolution, signature_policy
 from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings, enabled_lists
@@ -20,11 +20,13 @@ from resolverd.policy.client_names import ClientNames
 from resolverd.policy.headers import HeaderQueue
 from resolverd.policy.service import PolicyService
 from resolverd.policy.verdicts import VerdictStore
+from resolverd.resolver.anchor_watch import AnchorWatch
 from resolverd.resolver.clock_watch import ClockWatch
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.negative_anchors import NegativeAnchors
 from resolverd.resolver.ports import Network
 from resolverd.resolver.priming import Priming
+from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.clock_check import ClockCheck, built
 from resolverd.resolver.validator.sentinel import Sentinel
 from resolverd.state.base import Store
@@ -58,6 +60,7 @@ class Shared(NamedTuple):
     resolution: Resolution
     negative_anchors: NegativeAnchors
     clock_watch: ClockWatch
+    anchor_watch: AnchorWatch
     priming: Priming
     lists: ListMemory
     headers: HeaderQueue
@@ -100,12 +103,22 @@ class Shared(NamedTuple):
             resolution,
             NegativeAnchors(store, clock, counters, resolution.set_negative),
             ClockWatch(resolution.mesh, clock, counters, lambda: resolution.trust, resolution.reconsider),
+            AnchorWatch(resolution.mesh, store, clock, counters, resolution.set_anchors, lambda: priming.readiness.ready),
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),
         )
         shared.prime_by(plan)
+        shared.anchors_of(plan)
         return shared
+
+    def anchors_of(self, plan: Plan) -> TrustAnchors:
+        """The trust anchors in force where those of this plan are what they are learnt from."""
+        wanted = plan.settings.resolver
+        follow, signal = wanted.dnssec and wanted.rfc5011, wanted.dnssec and wanted.key_tag_signalling
+        return self.anchor_watch.configure(
+            plan.external.anchors, signature_policy(plan.settings), follow=follow, signal=signal
+        )
 
     def prime_by(self, plan: Plan) -> bool:
         """Have those asked who answer for everything in a configuration that is in force; whether they are others than before."""
@@ -146,7 +159,7 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
     resolution, priming = shared.resolution, shared.priming
     if old is not None:
         # Names below any known list are asked in full, whoever asks for them.
-        resolution.configure(settings, guard.zones, guard.key_zones, plan.external.hints, plan.external.anchors)
+        resolution.configure(settings, guard.zones, guard.key_zones, plan.external.hints, shared.anchors_of(plan))
     delegate(shared.local_zones.table, resolution, settings)
     resolve = resolution.resolve
     frugal = settings.dnsbl.strategy == "frugal"

@@ -76,14 +76,21 @@ class Service:
         )
 
     async def prepare(self, patience: float | None = None) -> None:
-        """Load overrides and negative trust anchors; what takes longer than `patience` seconds goes on behind the start.
+        """Load overrides, trust anchors and negative ones; what takes longer than `patience` seconds goes on behind the start.
 
         Until that is done for the overrides, mail passes: whoever comes may be allowed.
         """
         self._overrides.expect_load()
         self.supervisor.run("overrides", self._overrides.run)
         self.supervisor.run("negative anchors", self._shared.negative_anchors.run)
-        await asyncio.gather(self._overrides.ready(patience), self._shared.negative_anchors.ready(patience))
+        await asyncio.gather(
+            self._overrides.ready(patience), self._shared.negative_anchors.ready(patience), self._load_anchors(patience)
+        )
+
+    async def _load_anchors(self, patience: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._shared.anchor_watch.load()
 
     def read_zones(self) -> None:
         """Read the local zones now, blocking; a daemon reads them behind its start."""
@@ -98,6 +105,7 @@ class Service:
             "override upkeep": self._tend_overrides,
             "negative anchor expiry": self._shared.negative_anchors.expire,
             "clock": self._shared.clock_watch.run,
+            "trust anchors": self._shared.anchor_watch.run,
             "zone files": self._local_zones.run,
             "list quotas": self._quota_store.run,
             "client notes": self._client_history.run,

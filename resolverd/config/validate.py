@@ -9,8 +9,6 @@ from resolverd.failures import ConfigFault
 
 _NOT_YET = {
     "resolver.prefetch_server_addresses": "prefetching",
-    "resolver.key_tag_signalling": "DNSSEC validation",
-    "resolver.rfc5011": "DNSSEC validation",
     "cache.persist": "a cache kept across restarts",
 }
 """Key and what will read it."""

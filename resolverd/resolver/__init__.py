@@ -7,6 +7,7 @@
 - `iterator`: recursion as pure generators · `cache`: what is remembered · `local`: what is answered without asking anybody
 - `validator`: whether data is what its zone has signed · `negative_anchors`: where that is not looked at for a while ·
   `clock_watch`: whether the wall clock can be believed, by which signatures count
+- `anchor_watch`: the trust anchors looked after over time
 - `priming`: the root's servers kept known, and whether the internet can be reached
 - `ports`: the Protocols through which network and state are met
 """

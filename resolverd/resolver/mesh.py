@@ -26,6 +26,7 @@ from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMete
 from resolverd.resolver.iterator.delegation import DelegationPoint
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
+from resolverd.resolver.iterator.response import Response
 from resolverd.resolver.ports import Done, Network, Waiting
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
@@ -296,6 +297,14 @@ class Mesh:
         except TimeoutError:
             answer = Answer(codes.SERVFAIL, errors=(TOO_LATE,), keep=False)
         return answer, budget.steps, budget.links
+
+    async def fetch(self, name: Name, rtype: int) -> Response | None:
+        """What a server says now of a name (lower case), neither validated nor remembered; None where none answers."""
+        budget = self._budget(self._clock.monotonic(), Refresh.ALL, validate=False)
+        with contextlib.suppress(TimeoutError, Exhausted):
+            response: Response = await self._run_until(budget, self._iterator.fetch(budget, name, rtype))
+            return response
+        return None
 
     async def check_root(self) -> None:
         """Look at the root's keys, for what they say of the clock."""

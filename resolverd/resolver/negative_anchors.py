@@ -99,7 +99,8 @@ class NegativeAnchors:
                 await self._load()
             left = min((each.until - now for each in self._anchors.values()), default=_LOOK_EVERY)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(min(left, _LOOK_EVERY), 0.01))
+                async with asyncio.timeout(max(min(left, _LOOK_EVERY), 0.01)):
+                    await self._changed.wait()
 
     async def _load(self) -> None:
         try:

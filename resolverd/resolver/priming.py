@@ -112,7 +112,9 @@ class Priming:
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until there is reason to look at once: somebody else answers, or the internet is back."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._look_now.wait(), seconds)
+            # not wait_for, whose 3.11 loses a cancellation that comes together with what is waited for
+            async with asyncio.timeout(seconds):
+                await self._look_now.wait()
 
     async def watch(self) -> NoReturn:
         """Know whether the internet is out of reach, for ever; ends by cancellation."""

@@ -22,6 +22,7 @@ from signing import DAY, Key, key
 from virtualtime import VirtualClock
 
 from resolverd.wire.ask import Ask
+from resolverd.wire.dnssec import REVOKE
 
 _NS, _SOA, _DS, _NSEC, _CNAME = (dns.rdatatype.from_text(each) for each in ("NS", "SOA", "DS", "NSEC", "CNAME"))
 
@@ -35,6 +36,8 @@ class SignedZone(Zone):
         """Signatures count from `begins` to `ends` seconds after the virtual clock's start."""
         self.key: Key = key(algorithm, number)
         self._public = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.DNSKEY, self.key.rdata, 0, len(self.key.rdata))
+        self.co_signers: tuple[Key, ...] = ()
+        """Keys that sign the zone's keys as well."""
         self._times = VirtualClock.WALL_START + begins, VirtualClock.WALL_START + ends
         super().__init__(origin, text)
         self.add(f"@ 3600 DNSKEY {self._public.to_text()}")
@@ -109,11 +112,33 @@ class SignedZone(Zone):
         section.append(rrset)
         signed = dns.rrset.from_rdata_list(source or rrset.name, rrset.ttl, list(rrset))
         begins, ends = self._times
-        made = dns.dnssec.sign(
-            signed, self.key.private, self.origin, self._public,  # type: ignore[arg-type]
-            inception=int(begins), expiration=int(ends), policy=dns.dnssec.allow_all_policy, verify=False,
-        )  # fmt: skip
-        section.append(dns.rrset.from_rdata(rrset.name, rrset.ttl, made))
+        others = self.co_signers if rrset.rdtype == dns.rdatatype.DNSKEY else ()
+        publics = [(self.key, self._public), *((each, to_dnskey(each)) for each in others)]
+        for signer, public in publics:
+            made = dns.dnssec.sign(
+                signed, signer.private, self.origin, public,  # type: ignore[arg-type]
+                inception=int(begins), expiration=int(ends), policy=dns.dnssec.allow_all_policy, verify=False,
+            )  # fmt: skip
+            section.append(dns.rrset.from_rdata(rrset.name, rrset.ttl, made))
+
+    def publish(self, *keys: Key) -> None:
+        """Have these keys in the zone beside its own, and no others, with the TTL of the root's."""
+        publics = [self._public, *map(to_dnskey, keys)]
+        self._records[self.origin][dns.rdatatype.DNSKEY] = dns.rrset.from_rdata_list(self.origin, 172800, publics)
+
+    def resign(self, begins: float, ends: float) -> None:
+        """Sign from now on for other times (seconds after the virtual clock's start)."""
+        self._times = VirtualClock.WALL_START + begins, VirtualClock.WALL_START + ends
+
+
+def to_dnskey(key: Key) -> dns.rdata.Rdata:
+    """Its public part, as dnspython has it."""
+    return dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.DNSKEY, key.rdata, 0, len(key.rdata))
+
+
+def revoked(key: Key) -> Key:
+    """The key with its REVOKE bit (RFC 5011 §2.1)."""
+    return Key(key.private, (int.from_bytes(key.rdata[:2]) | REVOKE).to_bytes(2) + key.rdata[2:])
 
 
 class SignedNet(Net):

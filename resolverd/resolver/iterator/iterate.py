@@ -159,6 +159,11 @@ class Iterator:
         if self._validator is not None:
             yield from self._validator.check_root(budget)
 
+    def fetch(self, budget: QueryBudget, name: Name, rtype: int) -> Generator[Any, Any, Response]:
+        """What a server says of a name (lower case), neither validated nor remembered. Raises Exhausted."""
+        response, _ = yield from self._fetch(budget, name, rtype, ())
+        return response
+
     def prime(self, budget: QueryBudget) -> Generator[Any, Any, Delegation | None]:
         """Ask the hints for the root's servers and their addresses (RFC 9609 §3); None if none of them has answered."""
         # Answers wait for this now and then: whoever is silent is not waited for to the end.

@@ -255,6 +255,7 @@ class Running(_Daemon):
         things = {
             "responder": self.responder, "http": self.http._auth, "runtime": self.service.runtime,
             "zones": self.service._local_zones._files, "calls": (calls.own_addresses, calls.deadline), "level": logger.level,
+            "anchors": (self.service._shared.anchor_watch._follows, self.service._shared.anchor_watch._signals),
             "log": formatter, "form": formatter._render.__name__,
         }  # fmt: skip
         seen: set[int] = set()
