@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import resource
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,18 @@ listen = "127.0.0.1:0"
 
 
 class Running:
-    def __init__(self, folder: Path, more: str = "", address_space: int = resource.RLIM_INFINITY):
+    def __init__(
+        self,
+        folder: Path,
+        more: str = "",
+        address_space: int = resource.RLIM_INFINITY,
+        *,
+        options: Sequence[str] = (),
+        python: Sequence[str] = (sys.executable,),
+        environment: Mapping[str, str] | None = None,
+        passed: Sequence[int] = (),
+    ):
+        """`options`: of ``serve``; `python`: how to call it; `environment`: what is added to ours; `passed`: descriptors."""
         self.folder = folder
         # A root that nobody serves, on loopback: no packet leaves the machine.
         (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 127.255.255.254\n")
@@ -43,7 +56,9 @@ class Running:
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "resolverd", "serve", "-c", str(folder / "config.toml")],
+                [*python, "-m", "resolverd", "serve", "-c", str(folder / "config.toml"), *options],
+                env={**os.environ, **(environment or {})},
+                pass_fds=passed,
                 stderr=log,
                 stdout=log,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space)),

@@ -4,10 +4,10 @@ Sockets are bound before anything else is started, so that all faults are report
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
+import pwd
 import resource
 import signal
 import socket
@@ -20,19 +20,20 @@ from typing import Any, NoReturn
 import uvloop
 
 from resolverd import logs
-from resolverd.app import banner, sockets
+from resolverd.app import banner, systemd
+from resolverd.app.listeners import Listeners, listeners
+from resolverd.app.privileges import Account, PrivilegeError, account, become, make_directory
 from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
+from resolverd.app.systemd import take_sockets
 from resolverd.clock import SystemClock
-from resolverd.config import Listen, Secret, Settings, find, left_out, load, loose, not_built_keys, public_words, state_token
+from resolverd.config import Secret, Settings, find, left_out, load, loose, not_built_keys, public_words, state_token
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
 from resolverd.net.outside import OutsideNetwork
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers import unix_socket
 from resolverd.servers.access import AccessControl
-from resolverd.servers.dns import tcp as dns_tcp
-from resolverd.servers.dns import udp as dns_udp
 from resolverd.servers.dns.answering import Responder
 from resolverd.servers.dns.tcp import TcpEdge
 from resolverd.servers.dns.udp import UdpEdge
@@ -67,18 +68,19 @@ _GRACE = 1.0
 """Seconds for requests in flight when the daemon is asked to end; the whole end takes less than 2."""
 
 
-def run(path: Path | None) -> int:
-    """Run the daemon until SIGTERM or SIGINT; the exit status."""
+def run(path: Path | None, user: str | None = None, *, keep_capabilities: bool = False) -> int:
+    """Run the daemon until SIGTERM or SIGINT; the exit status. `user`: whom to become once all ports are bound."""
     try:
+        become_user = account(user) if user is not None else None
         settings = load(path)
         pseudonyms = Pseudonyms(os.urandom(16), public_words(settings))
         _log_by(settings, pseudonyms)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            _leave(runner.run(_Daemon(settings, path, pseudonyms).run()))
+            _leave(runner.run(_Daemon(settings, path, pseudonyms, become_user, keep_capabilities=keep_capabilities).run()))
     except ConfigError as error:
         sys.stderr.writelines(f"resolverd: {fault}\n" for fault in error.faults)
         return CONFIGURATION_ERROR
-    except StateInUse as error:
+    except (StateInUse, PrivilegeError) as error:
         sys.stderr.write(f"resolverd: {error}\n")
         return FAILED
 
@@ -91,12 +93,21 @@ def _leave(status: int) -> NoReturn:
 
 
 class _Daemon:
-    def __init__(self, settings: Settings, path: Path | None, pseudonyms: Pseudonyms):
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path | None,
+        pseudonyms: Pseudonyms,
+        user: Account | None = None,
+        *,
+        keep_capabilities: bool = False,
+    ):
         self._settings = settings
         self._path = path
         self._pseudonyms = pseudonyms
         self._counters = Counters()
-        self._listening: list[tuple[str, str]] = []
+        self._account = user
+        self._keep_capabilities = keep_capabilities
         self._own_token: str | None = None
         """The one in the state directory, once it was needed."""
         self.responder: Responder
@@ -108,15 +119,11 @@ class _Daemon:
         _raise_descriptor_limit()
         faults: list[ConfigFault] = []
         warnings: list[str] = []
-        dns = self._bind_dns(faults, warnings)
-        policy = {
-            each: None if each.path else sockets.bind(dns_tcp.bind, each.host, each.port, "policy.listen", faults, warnings)
-            for each in settings.policy.listen
-        }
-        listen = settings.http.listen
-        http = sockets.bind(dns_tcp.bind, listen.host, listen.port, "http.listen", faults, warnings)
+        bound = listeners(settings, take_sockets(os.environ), faults, warnings)
         if faults:
             raise ConfigError(faults)
+        if self._account is not None:
+            settings = self._become(self._account)
         clock = SystemClock()
         store = await self._open_store()
         try:
@@ -135,15 +142,15 @@ class _Daemon:
             service.runtime.resolution.packet_share,
             Redactor(service.runtime.plan.guard.key_zones),
         )
-        udp = [UdpEdge(sock, responder) for sock, _ in dns]
+        udp = [UdpEdge(sock, responder) for sock in bound.udp]
         turns = Turns()
-        tcp = [TcpEdge(responder, turns) for _ in dns]
-        for edge, (_, tcp_sock) in zip(tcp, dns, strict=True):
-            await edge.serve(tcp_sock)
+        tcp = [TcpEdge(responder, turns) for _ in bound.tcp]
+        for edge, sock in zip(tcp, bound.tcp, strict=True):
+            await edge.serve(sock)
         policy_server = PolicyServer(service.runtime.policy, counters, turns=turns)
         service.on_reload.append(lambda runtime: policy_server.decide_by(runtime.policy))
-        for each, sock in policy.items():
-            await self._listen_policy(policy_server, each, sock)
+        for sock, listen in bound.policy:
+            await policy_server.serve(sock, listen.path if listen is not None else None)
         self.http = http_server = HttpServer(
             service.capabilities,
             counters,
@@ -152,21 +159,20 @@ class _Daemon:
             open_to_loopback=settings.http.open,
         )
         service.on_reload.append(self._apply_reload)
-        if http is not None:
-            await http_server.serve(http)
-            self._listening.append(("HTTP", f"http://{_shown(http)}/"))
+        for sock in bound.http:
+            await http_server.serve(sock)
         commands = self._bind_for_commands(warnings)
         if commands is not None:
             await http_server.serve(commands)
         service.start()
         told_to_end = self._heed_signals(service)
-        self._greet(service, warnings)
+        self._greet(service, bound, warnings)
         tune()
-        _notify("READY=1")
-        if (interval := _watchdog_interval()) is not None:
-            service.supervisor.run("watchdog", partial(_feed_watchdog, interval))
+        systemd.notify("READY=1")
+        if (interval := systemd.watchdog_interval()) is not None:
+            service.supervisor.run("watchdog", partial(systemd.feed_watchdog, interval))
         await told_to_end.wait()
-        _notify("STOPPING=1")
+        systemd.notify("STOPPING=1")
         for udp_edge in udp:
             await udp_edge.aclose()
         for tcp_edge in tcp:
@@ -178,6 +184,21 @@ class _Daemon:
         await network.aclose()
         log.info("ended")
         return 0
+
+    def _become(self, account: Account) -> Settings:
+        """Drop root, now that the ports are bound; the settings as that user reads them, as it will at each reload.
+
+        Raises ConfigError, and PrivilegeError.
+        """
+        directory = self._settings.state_directory()
+        try:
+            if directory is not None:
+                make_directory(directory, account)
+        except OSError as error:
+            raise ConfigError([ConfigFault("store.url", f"{directory} cannot be made: {error.strerror}")]) from None
+        become(account, keep_capabilities=self._keep_capabilities)
+        self._settings = load(self._path)
+        return self._settings
 
     def _load(self) -> Settings:
         """The settings as they are now, read in a thread, as is what can only be read."""
@@ -196,39 +217,6 @@ class _Daemon:
         token = self._own_token if given is None else None if given.fault else given.reveal()
         self.http.admit(settings.http.hosts, token, settings.http.open)
         _log_by(settings, self._pseudonyms)
-
-    def _bind_dns(self, faults: list[ConfigFault], warnings: list[str]) -> list[tuple[socket.socket, socket.socket]]:
-        out = []
-        for each in self._settings.dns.listen:
-            # A port that the system chose for UDP may be somebody's for TCP.
-            for last in (each.port != 0, False, False, True):
-                noted: list[ConfigFault] = []
-                tcp = None
-                udp = sockets.bind(dns_udp.bind, each.host, each.port, "dns.listen", noted, warnings)
-                if udp is not None:
-                    tcp = sockets.bind(dns_tcp.bind, each.host, udp.getsockname()[1], "dns.listen", noted, warnings)
-                if udp is not None and tcp is None:
-                    udp.close()
-                if last or udp is None or tcp is not None:
-                    break
-            faults += noted
-            if udp is not None and tcp is not None:
-                out.append((udp, tcp))
-                self._listening.append(("DNS", f"{_shown(udp)} (UDP and TCP)"))
-        if not out and not faults:
-            faults.append(ConfigFault("dns.listen", "none of these addresses can be had"))
-        return out
-
-    async def _listen_policy(self, server: PolicyServer, listen: Listen, sock: socket.socket | None) -> None:
-        if listen.path is not None:
-            try:
-                await server.listen_unix(listen.path)
-            except OSError as error:
-                raise ConfigError([ConfigFault("policy.listen", f"{listen}: {error.strerror or error}")]) from None
-            self._listening.append(("policy", str(listen)))
-        elif sock is not None:
-            await server.serve(sock)
-            self._listening.append(("policy", _shown(sock)))
 
     async def _open_store(self) -> Store:
         directory = self._settings.state_directory()
@@ -262,14 +250,15 @@ class _Daemon:
             warnings.append(f"{path} cannot be had ({error.strerror or error}): commands that change something will not work")
             return None
 
-    def _greet(self, service: Service, warnings: list[str]) -> None:
+    def _greet(self, service: Service, bound: Listeners, warnings: list[str]) -> None:
         settings = self._settings
         found = find(self._path)
-        lines = banner.listening(self._listening)
+        lines = banner.listening(bound.shown)
         lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
         lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
+        lines.append(f"  {'user':<8} {_user()}")
         lines += banner.terms(service.runtime.engine.specs)
-        lines += banner.next_steps(_first_dns(self._listening), settings.zone.origin, _command())
+        lines += banner.next_steps(bound.first_dns(), settings.zone.origin, _command())
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
         exceptions = banner.forward_exceptions(settings, service.runtime.engine.specs)
@@ -286,7 +275,7 @@ class _Daemon:
         reloads: set[asyncio.Task[Any]] = set()
 
         def reload() -> None:
-            _notify("RELOADING=1")
+            systemd.notify_reloading()
             task = loop.create_task(service.reload())
             reloads.add(task)
             task.add_done_callback(reloaded)
@@ -295,7 +284,7 @@ class _Daemon:
             reloads.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 logs.bug(log, self._counters, "reload", "the configuration could not be read again", error=error)
-            _notify("READY=1")
+            systemd.notify("READY=1")
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
@@ -317,6 +306,15 @@ def _unhandled(counters: Counters, _loop: asyncio.AbstractEventLoop, context: di
         logs.bug(log, counters, "loop", "%s", context["message"], error=error)
     else:
         log.error("%s", context["message"], exc_info=error)
+
+
+def _user() -> str:
+    if os.geteuid() == 0:
+        return "root, which `serve --user NAME` gives up once the ports are bound"
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's, say
+        return str(os.geteuid())
 
 
 def _command() -> str:
@@ -356,34 +354,3 @@ def _memory_remarks(settings: Settings) -> list[str]:
 
 def _access(settings: Settings) -> AccessControl:
     return AccessControl(settings.dns.allow, settings.dns.client_rate)
-
-
-def _shown(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _first_dns(listening: list[tuple[str, str]]) -> str:
-    return next(where.split()[0] for what, where in listening if what == "DNS")
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, where it asked to be notified (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.connect("\0" + address[1:] if address.startswith("@") else address)
-        sock.send(state.encode())
-
-
-def _watchdog_interval() -> float | None:
-    """Seconds between two words to systemd that the loop turns: half of what it allows (``WatchdogSec=``)."""
-    microseconds = os.environ.get("WATCHDOG_USEC", "")
-    return int(microseconds) / 2_000_000 if microseconds.isdigit() and int(microseconds) else None
-
-
-async def _feed_watchdog(interval: float) -> None:
-    while True:
-        _notify("WATCHDOG=1")
-        await asyncio.sleep(interval)

@@ -7,6 +7,7 @@ import os
 import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 
@@ -35,7 +36,7 @@ def unusable(directory: Path, store: str) -> str:
         if os.statvfs(directory).f_flag & os.ST_RDONLY:
             kept = (directory / "lock").exists()
             return "" if kept else f"{directory} is on a file system that is mounted read-only; name a directory elsewhere"
-        for each in (directory, directory / "lock", directory / store, *_files(directory / store)):
+        for each in chain((directory, directory / "lock", directory / store), _files(directory / store)):
             if each.exists() and not os.access(each, _access(each)):
                 return f"{each} cannot be read and written by user {user}; {_give(directory, user)}"
     except OSError as error:

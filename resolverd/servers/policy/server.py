@@ -1,6 +1,7 @@
 """The Postfix policy service: TCP and UNIX sockets, and the action for each request; `connection` is what clients speak to."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from functools import cache, partial
@@ -11,7 +12,6 @@ from resolverd import bounds, logs
 from resolverd.mail.findings import Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-from resolverd.servers import unix_socket
 from resolverd.servers.policy import log_line, protocol
 from resolverd.servers.policy.connection import Connection
 from resolverd.servers.turns import Turns
@@ -58,22 +58,21 @@ class PolicyServer:
         """Have this one give the verdicts from now on."""
         self._source = source
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Listen on a bound TCP socket."""
-        self._servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=sock, backlog=512))
-
-    async def listen_unix(self, path: Path, mode: int = 0o666) -> None:
-        """Listen on a UNIX socket, in place of one that nobody serves any more. Raises OSError, if somebody does too."""
-        sock = unix_socket.bind(path, mode)
-        self._servers.append(await asyncio.get_running_loop().create_unix_server(self._connection, sock=sock, backlog=512))
-        self._paths.append(path)
+    async def serve(self, sock: socket.socket, path: Path | None = None) -> None:
+        """Listen on a bound socket, TCP or UNIX; what stands at `path` is removed in the end."""
+        loop = asyncio.get_running_loop()
+        listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        self._servers.append(await listen(self._connection, sock=sock, backlog=512))
+        if path is not None:
+            self._paths.append(path)
 
     async def close(self, grace: float = 1.0) -> None:
         """Stop listening; requests in flight have `grace` seconds, then they are answered DUNNO."""
         for server in self._servers:
             server.close()
         for path in self._paths:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it was made by root, who this process is no more
+                path.unlink()
         working = [task for connection in self.connections if (task := connection.finish()) is not None]
         if working:
             _, late = await asyncio.wait(working, timeout=grace)

@@ -26,11 +26,11 @@ import pytest
 from click.testing import CliRunner
 from stores import database, filled
 
-from resolverd.app.serve import _Daemon, _memory_remarks
+from resolverd.app.listeners import Listeners, bind_dns
+from resolverd.app.serve import _memory_remarks
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
 from resolverd.failures import ConfigFault
-from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers import unix_socket
 from resolverd.servers.dns import tcp as dns_tcp
 from tests.running import REQUEST, Running
@@ -176,9 +176,10 @@ def test_a_port_of_the_systems_choice_is_free_for_tcp_too(
 
     monkeypatch.setattr(dns_tcp, "bind", often_busy)
     faults: list[ConfigFault] = []
-    bound = _Daemon(parse('[dns]\nlisten = ["127.0.0.1:0"]', tmp_path), None, Pseudonyms(b"", ()))._bind_dns(faults, [])
-    assert [len(bound), bool(faults)] == [int(found), not found]
-    for udp, tcp in bound:
+    bound = Listeners()
+    bind_dns(parse('[dns]\nlisten = ["127.0.0.1:0"]', tmp_path), bound, set(), faults, [])
+    assert [len(bound.udp), bool(faults)] == [int(found), not found]
+    for udp, tcp in zip(bound.udp, bound.tcp, strict=True):
         assert udp.getsockname() == tcp.getsockname()
         udp.close()
         tcp.close()

@@ -19,6 +19,7 @@ from resolverd import bounds
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
+from resolverd.servers import unix_socket
 from resolverd.servers.policy import log_line
 from resolverd.servers.policy.protocol import PolicyReader, attempt_of, render, whole_request
 from resolverd.servers.policy.server import PolicyServer
@@ -566,11 +567,10 @@ async def test_unix_sockets(tmp_path: Path):
     dead.bind(str(path))
     dead.close()
     server = PolicyServer(Verdicts(), Counters())
-    await server.listen_unix(path)
+    await server.serve(unix_socket.bind(path, 0o666), path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666
-    other = PolicyServer(Verdicts(), Counters())
     with pytest.raises(OSError, match="somebody listens"):
-        await other.listen_unix(path)
+        unix_socket.bind(path, 0o666)
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(octets(REQUEST))
     assert await reply_from(reader) == "DUNNO"
@@ -583,7 +583,6 @@ async def test_unix_sockets(tmp_path: Path):
 async def test_a_file_in_place_of_the_socket_stays(tmp_path: Path):
     path = tmp_path / "policy"
     path.write_text("precious")
-    server = PolicyServer(Verdicts(), Counters())
     with pytest.raises(OSError):
-        await server.listen_unix(path)
+        unix_socket.bind(path, 0o666)
     assert path.read_text() == "precious"
