@@ -90,6 +90,7 @@ class Resolution:
         redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         self._negative: Mapping[Name, str] = {}
+        self._clock = clock
         self._clock_check = clock_check or ClockCheck()
         anchors = anchors if anchors is not None else trust_anchors(settings.resolver.trust_anchors)
         self.trust = trust_state(settings, anchors, clock=self._clock_check)
@@ -149,6 +150,11 @@ class Resolution:
     def changed(self) -> None:
         """What names are answered with has changed, beside what is remembered of the world: local zones."""
         self._supersede()
+
+    @property
+    def clock_fault(self) -> str | None:
+        """Why the wall clock is not believed, so that nothing is validated; None where it is."""
+        return self.trust.clock.fault(self._clock.wall()) if self.trust is not None else None
 
     def root_key_tags(self) -> frozenset[int]:
         """The tags of the keys by which the root is trusted."""

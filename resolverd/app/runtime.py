@@ -92,6 +92,11 @@ class Shared(NamedTuple):
             clock_check=ClockCheck(built()),
         )
         priming = Priming(resolution.mesh, plan.settings.resolver.priming, forwards=resolution.upstreams.forwards_root)
+
+        def ready() -> bool:
+            # To a wrong clock no key is signed in time, and its time does not count.
+            return priming.readiness.ready and resolution.clock_fault is None
+
         shared = cls(
             store,
             clock,
@@ -103,7 +108,7 @@ class Shared(NamedTuple):
             resolution,
             NegativeAnchors(store, clock, counters, resolution.set_negative),
             ClockWatch(resolution.mesh, clock, counters, lambda: resolution.trust, resolution.reconsider),
-            AnchorWatch(resolution.mesh, store, clock, counters, resolution.set_anchors, lambda: priming.readiness.ready),
+            AnchorWatch(resolution.mesh, store, clock, counters, resolution.set_anchors, ready),
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),

@@ -56,6 +56,11 @@ class ResolverState(Protocol):
         """On whose word keys are believed; None where nothing is validated."""
         ...
 
+    @property
+    def clock_fault(self) -> str | None:
+        """Why the wall clock is not believed, so that nothing is validated; None where it is."""
+        ...
+
     def flush(self, name: Name | None, rtype: int | None) -> int:
         """Forget a name's entries, of one type or of all; everything if `name` is None. How many RRsets there were."""
         ...

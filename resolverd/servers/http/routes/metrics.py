@@ -35,8 +35,8 @@ def _gauges(daemon: Daemon) -> Iterator[_Gauge]:
     for name, value in msgspec.structs.asdict(figures(daemon)).items():
         yield _Gauge(f"cache_{name}", value, {})
     yield _Gauge("ready", daemon.priming.readiness.ready, {})
-    if (trust := daemon.resolver.trust) is not None:
-        yield _Gauge("clock_right", trust.clock.fault(daemon.clock.wall()) is None, {})
+    if daemon.resolver.trust is not None:
+        yield _Gauge("clock_right", daemon.resolver.clock_fault is None, {})
     for name, value in daemon.local_zones.gauges().items():
         yield _Gauge(name, value, {})
     for status in daemon.lists.statuses():

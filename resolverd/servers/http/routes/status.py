@@ -48,8 +48,7 @@ async def get_readiness(call: Call) -> Ready:
     readiness = call.daemon.priming.readiness
     if not readiness.ready:
         raise Problem(503, readiness.reason or "not ready", headers={"Retry-After": "5"})
-    trust = call.daemon.resolver.trust
-    fault = trust.clock.fault(call.daemon.clock.wall()) if trust is not None else None
+    fault = call.daemon.resolver.clock_fault
     remarks = [f"DNSSEC is not validated until the clock is right: {fault}"] if fault is not None else []
     return Ready(ready=True, remarks=remarks)
 
