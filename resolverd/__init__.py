@@ -8,6 +8,7 @@ The map. Imports point down only; import-linter holds that (``pyproject.toml``),
 
     cli          the commands
     app          everything put together: runtime, serve, supervise, reload
+    ops          what is wrong with the mail server around it
     config       config.toml
     servers      the sockets: dns, policy, http
     zones        what lists and clients look like as DNS

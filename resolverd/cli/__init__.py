@@ -3,6 +3,7 @@
 - `root`: the command with its subcommands, each in a module of its own that is imported when it is called
 - `daemon`: talking to the running daemon · `in_process`: the same in this process, where none runs
 - `store_access`: the store, with or without a daemon · `allow_files`: adding to those in the state directory
+- `machine`: reading what the doctor judges
 - `output`: tables on a terminal, plain lines elsewhere · `options`: what commands have in common
 """
 

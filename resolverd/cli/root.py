@@ -9,7 +9,9 @@ from resolverd import __version__
 from resolverd.cli.options import CONFIGURATION_ERROR, CommandError, config_option, config_path
 from resolverd.failures import ConfigError
 
-_COMMANDS = ("serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "store", "import")
+_COMMANDS = (
+    "serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "doctor", "store", "import"
+)  # fmt: skip
 
 _ELSEWHERE = {"import": "import_.command", "allow": "overrides.allow", "deny": "overrides.deny"}
 """Commands that are not ``command`` in the module of their name."""

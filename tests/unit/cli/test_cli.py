@@ -19,7 +19,7 @@ from served import DNSWL, GOOD, LISTED, TOKEN, Served, bound, configured, for_co
 
 from resolverd import __version__
 from resolverd import config as configuration
-from resolverd.cli import output
+from resolverd.cli import machine, output
 from resolverd.cli.root import resolverd
 from resolverd.servers import unix_socket
 
@@ -406,6 +406,29 @@ def test_config_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "shown.toml").write_text(shown.stdout)
     assert run("config", "show", "-c", "shown.toml").stdout == shown.stdout
     assert "warn_if_reject check_policy_service" in run("config", "postfix").stdout
+
+
+def test_the_doctor_finds_and_is_quiet_where_all_is_well(daemon: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "RESOLV_CONF", tmp_path / "resolv.conf")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    policy = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_action=DUNNO }"
+    sound = (
+        "compatibility_level = 3.6\nsmtpd_helo_required = yes\n"
+        f"smtpd_recipient_restrictions = permit_mynetworks reject_unauth_destination {policy}\n"
+        f"smtpd_data_restrictions = {policy}\n"
+    )
+    (tmp_path / "main.cf").write_text(sound)
+    asked = ("doctor", "--main-cf", str(tmp_path / "main.cf"), "-c", daemon.config)
+    found = json.loads(run(*asked, "--json").stdout)
+    ours = {"state-volatile"}  # the test's daemon keeps nothing, or in /tmp
+    assert {each["code"] for each in found["findings"]} <= ours
+    assert found["read"]["daemon"] is True
+    (tmp_path / "main.cf").write_text(sound.replace("yes", "no"))
+    result = run(*asked, "--quiet")
+    assert result.exit_code == 1
+    assert "    smtpd_helo_required = yes\n" in result.stdout
+    result = run("doctor", "--main-cf", str(tmp_path / "nowhere"), "-c", daemon.config)
+    assert (result.exit_code, result.stderr) == (1, f"resolverd: {tmp_path / 'nowhere'} cannot be read\n")
 
 
 def test_colour_and_tables_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -1,0 +1,62 @@
+"""``resolverd doctor``: what is wrong with the mail server around the daemon, and what to type."""
+
+from pathlib import Path
+
+import click
+
+from resolverd import config as configuration
+from resolverd.cli import machine, output
+from resolverd.cli.options import config_option, config_path, json_option, leave
+from resolverd.ops.doctor import Finding, Machine, diagnose
+
+
+@click.command("doctor")
+@click.option(
+    "--main-cf",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Else /etc/postfix/main.cf; master.cf beside it.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well, as cron likes it.")
+@json_option
+@config_option
+@click.pass_context
+def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool, config: Path | None) -> None:
+    """Read Postfix's main.cf and master.cf, resolv.conf (the chroot's too), the configuration and the running daemon, and say
+    what is wrong and what to type. Nothing is changed.
+
+    An error loses good mail or lets strangers in; a warning works for now. Status: 0 all is well, 1 something was found.
+    """
+    found = machine.read(configuration.load(config_path(ctx, config)), main_cf)
+    findings = diagnose(found)
+    if as_json:
+        output.print_json({"findings": [{**each._asdict(), "fix": list(each.fix)} for each in findings], "read": _read(found)})
+    else:
+        _print(findings, found, quiet)
+    leave(1 if findings else 0)
+
+
+def _print(findings: list[Finding], found: Machine, quiet: bool) -> None:
+    for each in findings:
+        colour = "red" if each.severity == "error" else "yellow"
+        label = click.style(each.severity, fg=colour) if output.on_terminal() else str(each.severity)
+        click.echo(f"{label}: {output.shown(each.text)} [{each.code}]")
+        for line in each.fix:
+            click.echo(f"    {output.shown(line)}")
+    if quiet and not findings:
+        return
+    missing = [name for name, is_read in _read(found).items() if not is_read]
+    if missing:
+        click.echo(f"not read: {', '.join(missing)}")
+    click.echo(f"{len(findings)} findings" if findings else "nothing is wrong")
+
+
+def _read(found: Machine) -> dict[str, bool]:
+    """What could be looked at."""
+    return {
+        "main.cf": found.main is not None,
+        "master.cf": found.master is not None,
+        "resolv.conf": found.resolv is not None,
+        "resolv.conf of the chroot": found.chroot_resolv is not None,
+        "daemon": found.daemon,
+    }

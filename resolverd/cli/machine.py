@@ -1,0 +1,68 @@
+"""Reading what the doctor judges: Postfix's files, the name servers', the files that the configuration names, and the daemon."""
+
+from pathlib import Path
+from typing import Final
+
+from resolverd.cli.daemon import DaemonClient, Refused, Unreachable
+from resolverd.cli.options import CommandError
+from resolverd.config import Settings
+from resolverd.config.files import read_text
+from resolverd.ops.doctor import Machine
+from resolverd.ops.doctor.machine import map_path
+
+MAIN_CF: Final = Path("/etc/postfix/main.cf")
+RESOLV_CONF: Final = Path("/etc/resolv.conf")
+
+
+def read(settings: Settings, main_cf: Path | None) -> Machine:
+    """What there is of it; a `main_cf` that is named must be there. Raises CommandError."""
+    from resolverd.app import named_files
+
+    path = main_cf or MAIN_CF
+    main = _text(path)
+    if main is None and main_cf is not None:
+        raise CommandError(f"{path} cannot be read")
+    faults = tuple(map(str, named_files.read(settings).faults))
+    daemon = DaemonClient(settings)
+    running, lists, not_ready = _asked(daemon)
+    first = Machine(settings, main, _text(path.parent / "master.cf"))
+    queue = first.postfix.queue_directory if first.postfix is not None else ""
+    maps = {map_path(each.argument) for smtpd in first.smtpds for each in smtpd.all if each.map_kind}
+    return Machine(
+        settings,
+        first.main,
+        first.master,
+        resolv=_text(RESOLV_CONF),
+        chroot_resolv=_text(Path(queue) / "etc/resolv.conf") if queue else None,
+        maps={file: text for file in maps if (text := _text(file)) is not None},
+        file_faults=faults,
+        daemon=running,
+        lists=lists,
+        not_ready=not_ready,
+    )
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return read_text(path)[0]
+    except OSError:
+        return None
+
+
+def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], str]:
+    """Whether the daemon answers, how its lists fare, and why it cannot resolve names."""
+    try:
+        daemon.get("healthz")
+    except (Unreachable, CommandError):
+        return False, (), ""
+    try:
+        daemon.get("readyz")
+        not_ready = ""
+    except Refused as problem:
+        not_ready = problem.message
+    except (Unreachable, CommandError):
+        not_ready = ""
+    try:
+        return True, tuple(daemon.get("v1", "lists")["lists"]), not_ready
+    except (Unreachable, CommandError):
+        return True, (), not_ready

@@ -1,0 +1,4 @@
+"""What an operator asks of the whole installation, decided without IO: commands read and print, this judges.
+
+- `doctor`: what is wrong with this machine's Postfix, name servers and lists, and what to type
+"""
