@@ -1,6 +1,6 @@
 """The composition root. Everything is put together here, and only here.
 
-- `resolver`: the resolver          - `policy`: lists, checks, verdict, greylisting
+- `resolver`: the resolver, `trust`: on what it validates          - `policy`: lists, checks, verdict, greylisting
 - `runtime`: these together, once for each configuration that is read, over what outlives it
 - `reload`: the configuration read again, off the event loop, one reading after the other
 - `service`: all of it without sockets: what goes on by itself, what HTTP calls work on (`capabilities`)

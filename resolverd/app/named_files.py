@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from resolverd.app.allow_files import AllowFiles, allow_files, shipped
-from resolverd.app.resolver import root_hints, trust_anchors
+from resolverd.app.resolver import root_hints
+from resolverd.app.trust import trust_anchors
 from resolverd.config import Settings, access_maps, unusable_keys
 from resolverd.config.map_files import AccessMapFiles, LocalDomainFiles, local_domains
 from resolverd.failures import ConfigError, ConfigFault

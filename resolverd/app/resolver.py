@@ -1,14 +1,12 @@
 """Puts the resolver together: caches, upstreams, options, the generators and their driver, from settings."""
 
-import os
 import random
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from resolverd import bounds
+from resolverd.app.trust import negative_anchors, rests_on, trust_anchors, trust_state
 from resolverd.clock import Clock
 from resolverd.config.files import read_text
 from resolverd.config.settings import ResolverSettings, Settings
@@ -30,8 +28,7 @@ from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.replies import LocalData
 from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
-from resolverd.resolver.validator.algorithms import Policy
-from resolverd.resolver.validator.anchors import TrustAnchors, shipped
+from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.clock_check import ClockCheck
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.resolver.validator.validate import Validators
@@ -130,7 +127,7 @@ class Resolution:
         anchors: TrustAnchors,
     ) -> None:
         """Go on by other settings. What is remembered stays, unless what it is made of has changed."""
-        old, self._settings = (_shape(self._settings), self._hints, _trusted(self.trust)), settings
+        old, self._settings = (_shape(self._settings), self._hints, rests_on(self.trust)), settings
         self._hints = hints
         sizes = _Sizes.of(settings)
         self.packets.limit, self.failures.limit, self.infra.limit = sizes.packets, sizes.failures, sizes.infra
@@ -140,11 +137,11 @@ class Resolution:
         timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
         self.mesh.configure(timeouts, list_zones, settings.cache.prefetch, redactor)
         trust = trust_state(settings, anchors, self._negative, self._clock_check)
-        if _trusted(trust) != old[2]:
+        if rests_on(trust) != old[2]:
             self.trust = trust
         self.resolve.builtin = _builtin(settings, self.upstreams)
         self._supersede(hints, options)
-        if (_shape(settings), hints, _trusted(self.trust)) != old:
+        if (_shape(settings), hints, rests_on(self.trust)) != old:
             self._forget()
 
     def changed(self) -> None:
@@ -178,7 +175,7 @@ class Resolution:
         self._negative = anchors
         if self.trust is None:
             return
-        self.trust.negative = _negative_anchors(self._settings, anchors)
+        self.trust.negative = negative_anchors(self._settings, anchors)
         if changed:
             self._supersede()
             self.mesh.forget_failures()
@@ -285,55 +282,6 @@ def _options(
         do_not_query=wanted.do_not_query,
         exempt=frozenset(hints.addresses) | upstreams.servers,
     )
-
-
-def _negative_anchors(settings: Settings, at_run_time: Mapping[Name, str]) -> dict[Name, str]:
-    configured = (lower(from_text(each)) for each in settings.resolver.negative_trust_anchors)
-    return {**at_run_time, **dict.fromkeys(configured, "resolver.negative_trust_anchors")}
-
-
-def signature_policy(settings: Settings) -> Policy:
-    """What counts as a signature, as configured."""
-    return Policy(settings.resolver.allow_sha1, settings.resolver.min_rsa_bits)
-
-
-def trust_state(
-    settings: Settings,
-    anchors: TrustAnchors,
-    negative: Mapping[Name, str] = MappingProxyType({}),
-    clock: ClockCheck | None = None,
-) -> TrustState | None:
-    """On whose word keys are believed, as configured; None where nothing is to be validated.
-
-    `negative`: negative trust anchors beside those configured.
-    """
-    wanted = settings.resolver
-    if not wanted.dnssec or not anchors.zones:
-        return None
-    policy = signature_policy(settings)
-    return TrustState(anchors, policy, _negative_anchors(settings, negative), clock)
-
-
-def _trusted(trust: TrustState | None) -> tuple[object, ...]:
-    """What validation rests on, to be compared."""
-    if trust is None:
-        return ()
-    return {zone: trust.anchors.closest(zone) for zone in trust.anchors.zones}, trust.policy, trust.negative
-
-
-def trust_anchors(path: Path | None) -> TrustAnchors:
-    """Those of the file, those shipped if there is none, and none from ``/dev/null``. Raises ConfigError."""
-    if path is None:
-        return shipped()
-    if path == Path(os.devnull):
-        return TrustAnchors()
-    try:
-        return TrustAnchors.parse(read_text(path)[0])
-    except OSError as error:
-        text = f"cannot read {str(path)!r}: {error.strerror}"
-    except ValueError as error:
-        text = f"{path}: {error}"
-    raise ConfigError([ConfigFault("resolver.trust_anchors", text)])
 
 
 def _validators(trust: TrustState | None) -> Validators | None:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from resolverd.app import named_files, policy
 from resolverd.app.local_zones import delegate
 from resolverd.app.named_files import External
-from resolverd.app.resolver import Resolution, signature_policy
+from resolverd.app.resolver import Resolution
+from resolverd.app.trust import signature_policy
 from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings, enabled_lists

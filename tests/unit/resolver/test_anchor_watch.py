@@ -11,7 +11,7 @@ from signednet import SignedNet, ad, ask, revoked
 from signing import DAY, Key, key
 from virtualtime import virtual
 
-from resolverd.app.resolver import signature_policy
+from resolverd.app.trust import signature_policy
 from resolverd.metrics import Counters
 from resolverd.resolver.anchor_watch import SIGNALS, TABLE, AnchorWatch
 from resolverd.resolver.validator.anchors import TrustAnchors
