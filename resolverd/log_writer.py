@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from threading import Event, Thread
-from typing import Final, TextIO, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from resolverd import bounds
 
@@ -23,10 +23,22 @@ _SLICE: Final = 200
 _Line: TypeAlias = str | Callable[[], str] | Event
 
 
+class Stream(Protocol):
+    """What takes lines: a file, or what is like one."""
+
+    def write(self, text: str, /) -> object:
+        """Take this. Raises OSError or ValueError where it cannot."""
+        ...
+
+    def flush(self) -> object:
+        """Hold nothing back. Raises as `write`."""
+        ...
+
+
 class LogWriter(logging.Handler):
     """Writes to a stream. A record that has a ``later`` is formatted when it is written, any other at once."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         super().__init__()
         self.stream = stream
         self._queue: deque[_Line] = deque()

@@ -5,7 +5,7 @@
 ``json``      one object a line
 
 Everything goes to one stream. A line has time, host and tag in front as a syslog file has them, or, where the journal
-reads the stream and adds those itself, only the priority (sd-daemon(3)).
+or syslog reads the stream and adds those itself, only the priority (sd-daemon(3)).
 
 Strangers write parts of what is logged: HELO, sender, the names that their DNS has, and what lists say of them. None of it
 ends a line, and none of it can be taken for a field: ``logfmt`` and ``json`` quote it; in Postgrey's form, which has no
@@ -23,12 +23,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, TextIO, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from resolverd import bounds
-from resolverd.log_writer import LogWriter
+from resolverd.log_writer import LogWriter, Stream
 from resolverd.metrics import Counters
 from resolverd.pseudonyms import Pseudonyms
+from resolverd.syslog import SyslogStream
 
 FORMATS: Final = ("postgrey", "logfmt", "json")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
@@ -108,7 +109,7 @@ def kind(error: BaseException) -> tuple[str, str, int]:
     return type(error).__qualname__, at.tb_frame.f_code.co_filename if at else "", at.tb_lineno if at else 0
 
 
-def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: Pseudonyms | None = None) -> None:
+def configure(level: str, form: str, ident: str, stream: Stream, *, pseudonyms: Pseudonyms | None = None) -> None:
     """Send our log lines and those of the libraries to `stream`, in one of `FORMATS`; with `pseudonyms` they name nobody.
 
     Called again, it changes what comes from then on. They are written by `log_writer`; `logging.shutdown` writes the last.
@@ -116,7 +117,8 @@ def configure(level: str, form: str, ident: str, stream: TextIO, *, pseudonyms: 
     before = next((each for each in logging.getLogger("resolverd").handlers if isinstance(each, LogWriter)), None)
     handler = before if before is not None and before.stream is stream else LogWriter(stream)
     handler.filters[:] = [_Repeated()]
-    handler.setFormatter(LineFormatter(form, ident, journal="JOURNAL_STREAM" in os.environ, pseudonyms=pseudonyms))
+    headed = "JOURNAL_STREAM" in os.environ or isinstance(stream, SyslogStream)
+    handler.setFormatter(LineFormatter(form, ident, journal=headed, pseudonyms=pseudonyms))
     for name in ("resolverd", "asyncio", "aiohttp"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]

@@ -44,6 +44,7 @@ from resolverd.state.base import Store
 from resolverd.state.disk.store import DIRECTORY, open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.state.statedir import StateInUse, unusable
+from resolverd.syslog import mail_log
 from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
@@ -296,7 +297,8 @@ def _log_by(settings: Settings, pseudonyms: Pseudonyms) -> None:
     """Log as configured; `pseudonyms` stay the same as long as the daemon runs, whenever they are wanted."""
     wanted = settings.log
     hidden = pseudonyms if wanted.privacy == "hash" else None
-    logs.configure(wanted.level, wanted.format, wanted.ident, sys.stderr, pseudonyms=hidden)
+    stream = sys.stderr if wanted.target == "stderr" else mail_log(wanted.ident)
+    logs.configure(wanted.level, wanted.format, wanted.ident, stream, pseudonyms=hidden)
 
 
 def _unhandled(counters: Counters, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -4,11 +4,12 @@
 - `settings`: every key with its type and default · `types`: those types · `values`, `endpoints`: what text means
 - `validate`: what contradicts itself, and keys that nothing acts on yet · `secrets`: list keys and tokens
 - `lists`: the lists it enables · `map_files`: the access maps and local domains in files that it names
+- `template`: the commented file to begin with
 - `postfix`: the main.cf lines that fit · `public`: words of it that may stand in a log that names nobody
 """
 
 from resolverd.config.endpoints import Listen, StoreUrl
-from resolverd.config.files import audience, find, load, parse
+from resolverd.config.files import PRODUCTION, audience, find, load, parse
 from resolverd.config.lists import enabled_lists, left_out, unusable_keys
 from resolverd.config.map_files import access_maps
 from resolverd.config.public import public_words
@@ -18,6 +19,7 @@ from resolverd.config.settings import Settings
 from resolverd.config.validate import not_built_keys
 
 __all__ = [
+    "PRODUCTION",
     "Listen",
     "Secret",
     "Settings",

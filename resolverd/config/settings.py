@@ -269,6 +269,7 @@ class LogSettings(Struct, frozen=True):
     format: Literal["postgrey", "logfmt", "json"] = "postgrey"
     ident: types.Ident = "resolverd"
     privacy: Literal["off", "hash"] = "off"
+    target: Literal["stderr", "syslog:mail"] = "stderr"
 
 
 class Settings(Struct, frozen=True):

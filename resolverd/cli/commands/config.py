@@ -6,12 +6,32 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.options import config_option, config_path
+from resolverd.cli.options import CommandError, config_option, config_path
 
 
 @click.group("config")
 def command() -> None:
     """Check and show the configuration, and the Postfix lines that fit it."""
+
+
+@command.command("init")
+@click.option("--production", is_flag=True, help="Port 53, and /etc/resolverd/config.toml unless a path is given.")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), required=False)
+def init(production: bool, path: Path | None) -> None:
+    """Write config.toml: every key, commented, with its default. What stands there already is left alone.
+
+    Without a path it is ./config.toml.
+    """
+    from resolverd.config.template import write
+
+    where = path or (configuration.PRODUCTION if production else Path("config.toml"))
+    try:
+        write(where, production=production)
+    except FileExistsError:
+        raise CommandError(f"{where} is there already, and stays as it is; name another file, or move that one away") from None
+    except OSError as error:
+        raise CommandError(f"{where} cannot be written: {error.strerror or error}") from None
+    click.echo(f"written: {where}\nnext: resolverd config check -c {where}")
 
 
 @command.command("check")
