@@ -14,7 +14,7 @@ from resolverd.resolver.mesh import Mesh
 from resolverd.resolver.validator.algorithms import Policy
 from resolverd.resolver.validator.anchors import TrustAnchor, TrustAnchors
 from resolverd.resolver.validator.key_tags import NULL, signal_name
-from resolverd.resolver.validator.rfc5011 import DAY, SHORTEST_INTERVAL, TrustPoint, decode
+from resolverd.resolver.validator.rfc5011 import DAY, RETRY_INTERVAL, TrustPoint, decode
 from resolverd.state.base import Store
 from resolverd.wire import codes
 from resolverd.wire.names import Name, to_text
@@ -108,7 +108,7 @@ class AnchorWatch:
         while True:
             self._wake.clear()
             await self.load()
-            wait = SHORTEST_INTERVAL
+            wait = RETRY_INTERVAL
             if not self._ready():
                 wait = _NOT_READY
             else:
@@ -131,7 +131,7 @@ class AnchorWatch:
         response = await self._mesh.fetch(zone, codes.DNSKEY)
         point = self._points.get(zone)
         if point is None or not isinstance(response, Positive) or response.chain[-1].rtype != codes.DNSKEY:
-            return SHORTEST_INTERVAL
+            return RETRY_INTERVAL
         before = self._shown()
         look = point.look(response.chain[-1], self._clock.wall(), self._clock.monotonic(), self._policy)
         for text in look.news:
@@ -155,7 +155,7 @@ class AnchorWatch:
             return DAY
         with contextlib.suppress(StoreError):
             if await self._store.get(SIGNALS, zone, wall) is not None:
-                return SHORTEST_INTERVAL
+                return RETRY_INTERVAL
             self._store.put(SIGNALS, zone, b"1", wall + DAY)
         self._counters.add("key_tag_signals")
         await self._mesh.fetch(signal_name(zone, (each.key_tag for each in anchor.ds)), NULL)

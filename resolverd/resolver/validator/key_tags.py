@@ -7,11 +7,11 @@ from resolverd.wire.names import Name
 
 NULL: Final = 10
 """The type that is asked for (RFC 8145 §5.1)."""
-_MOST: Final = 11
-"""Tags that a label has room for."""
+_TAGS: Final = 12
+"""Tags that a label has room for (RFC 1035 §2.3.4)."""
 
 
 def signal_name(zone: Name, tags: Iterable[int]) -> Name:
     """``_ta-4f66-9728`` in the zone: the tags of the keys by which it is trusted, in ascending order."""
-    label = b"_ta-" + b"-".join(b"%04x" % tag for tag in sorted(set(tags))[:_MOST])
+    label = b"_ta-" + b"-".join(b"%04x" % tag for tag in sorted(set(tags))[:_TAGS])
     return bytes([len(label)]) + label + zone

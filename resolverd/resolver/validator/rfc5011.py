@@ -23,9 +23,10 @@ from resolverd.wire.rrset import RRset
 DAY: Final = 86400.0
 HOLD_DOWN: Final = 30 * DAY
 """Seconds for which a new key has to have been there, and for which a revoked one is remembered (RFC 5011 §2.4)."""
-LONGEST_INTERVAL: Final = 15 * DAY
+QUERY_INTERVAL: Final = 15 * DAY
 """The most seconds between two looks, and what longer gaps count for (RFC 5011 §2.3)."""
-SHORTEST_INTERVAL: Final = 3600.0
+RETRY_INTERVAL: Final = 3600.0
+"""The least of them."""
 _VERSION: Final = 1
 
 
@@ -102,13 +103,13 @@ class TrustPoint:
                 days = max(HOLD_DOWN, dnskeys.ttl) / DAY
                 news.append(f"key {key_tag(rdata)} is new: it is trusted once it has been there for {days:g} days")
         self._wall, self._now = wall, now
-        return Look(True, tuple(news), self._interval(dnskeys.ttl, 0.5, LONGEST_INTERVAL))
+        return Look(True, tuple(news), self._interval(dnskeys.ttl, 0.5, QUERY_INTERVAL))
 
     def _elapsed(self, wall: float, now: float) -> float:
         if self._wall is None:
             return 0.0
         passed = wall - self._wall if self._now is None else min(now - self._now, wall - self._wall)
-        return min(max(passed, 0.0), LONGEST_INTERVAL)
+        return min(max(passed, 0.0), QUERY_INTERVAL)
 
     def _age(self, key: TrackedKey, is_seen: bool, elapsed: float, hold_down: float, news: list[str]) -> None:
         held, tag = key.held + elapsed, key_tag(key.rdata)
@@ -163,7 +164,7 @@ class TrustPoint:
 
     def _interval(self, ttl: float, share: float, longest: float) -> float:
         # RFC 5011 §2.3, without its third term: the root's signatures last for three weeks, longer than any TTL.
-        return max(SHORTEST_INTERVAL, min(longest, share * ttl))
+        return max(RETRY_INTERVAL, min(longest, share * ttl))
 
     def encode(self) -> bytes:
         """The form in which it is stored: a JSON object with a version."""

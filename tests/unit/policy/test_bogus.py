@@ -66,7 +66,7 @@ CASES = [
     ("sender.com", ZONES["sender.com"].replace("ip4:81.2.69.1 ", ""), "spf_fail", "spf_temperror"),
     ("spamhaus.org", ZONES["spamhaus.org"] + "\n1.69.2.81.zen A 127.0.0.2", "dnsbl_listed", "dnsbl_unknown"),
     ("spamhaus.org", ZONES["spamhaus.org"] + "\nsender.com.dbl A 127.0.1.2", "rhsbl_sender_listed", "rhsbl_unknown"),
-    ("dnswl.org", ZONES["dnswl.org"] + "\n1.69.2.81.list A 127.0.5.3", "dnswl_listed", "dnswl_unknown"),
+    ("dnswl.org", ZONES["dnswl.org"] + "\n1.69.2.81.list A 127.0.5.3", "dnswl_listed", "dnswl_unreachable"),
 ]
 
 

@@ -168,7 +168,7 @@ async def test_a_root_that_none_of_the_anchors_signs_is_told(tmp_path: Path, cap
         (".", [20326, 38696], "_ta-4f66-9728."),
         (".", [38696, 20326, 20326], "_ta-4f66-9728."),
         ("example", [1], "_ta-0001.example."),
-        (".", range(100), "_ta-" + "-".join(f"{tag:04x}" for tag in range(11)) + "."),
+        (".", range(100), "_ta-" + "-".join(f"{tag:04x}" for tag in range(12)) + "."),
     ],
 )
 def test_the_name_of_the_signal(zone: str, tags: list[int], name: str) -> None:
