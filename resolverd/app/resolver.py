@@ -26,7 +26,7 @@ from resolverd.resolver.iterator.options import Options, TtlBounds
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.replies import LocalData
-from resolverd.resolver.mesh import Mesh, Timeouts
+from resolverd.resolver.mesh import Mesh, Prefetch, Timeouts
 from resolverd.resolver.ports import Network
 from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.clock_check import ClockCheck
@@ -96,7 +96,7 @@ class Resolution:
             self._caches, hints, self.upstreams, self.infra, options, rng or BufferedRandom(), trust=_validators(self.trust)
         )
         timeouts = timeouts or Timeouts(client=settings.resolver.query_deadline)
-        prefetch = settings.cache.prefetch
+        prefetch = _prefetch(settings)
         caches = self._caches
         self.mesh = Mesh(
             self._iterator, caches, self.failures, network, clock, counters, timeouts, list_zones, prefetch, redactor
@@ -135,7 +135,7 @@ class Resolution:
         redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
-        self.mesh.configure(timeouts, list_zones, settings.cache.prefetch, redactor)
+        self.mesh.configure(timeouts, list_zones, _prefetch(settings), redactor)
         trust = trust_state(settings, anchors, self._negative, self._clock_check)
         if rests_on(trust) != old[2]:
             self.trust = trust
@@ -286,6 +286,10 @@ def _options(
 
 def _validators(trust: TrustState | None) -> Validators | None:
     return None if trust is None else Validators(trust)
+
+
+def _prefetch(settings: Settings) -> Prefetch:
+    return Prefetch(settings.cache.prefetch, settings.resolver.prefetch_server_addresses)
 
 
 def root_hints(wanted: ResolverSettings | None) -> Hints:

@@ -8,7 +8,6 @@ from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
 
 _NOT_YET = {
-    "resolver.prefetch_server_addresses": "prefetching",
     "cache.persist": "a cache kept across restarts",
 }
 """Key and what will read it."""

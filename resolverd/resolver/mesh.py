@@ -52,6 +52,13 @@ class Timeouts(NamedTuple):
     stale_ttl: int = bounds.STALE_TTL
 
 
+class Prefetch(NamedTuple):
+    """What is fetched before anybody asks: what is about to expire, and addresses of servers where a zone depends on one."""
+
+    expiring: bool = True
+    server_addresses: bool = False
+
+
 _NEARLY_ALL = 0.9
 """Share of a client's timeout after which a client without an answer has waited in vain: checks have less than all of it."""
 _NO_KEYS = Redactor()
@@ -80,7 +87,7 @@ class Mesh:
         counters: Counters,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 (immutable)
         list_zones: frozenset[Name] = frozenset(),
-        prefetch: bool = True,
+        prefetch: Prefetch = Prefetch(),  # noqa: B008 (immutable)
         redactor: Redactor = _NO_KEYS,
     ):
         """`list_zones`: zones of DNS lists, whose data is never used stale (it would refuse mail) and never prefetched."""
@@ -107,7 +114,7 @@ class Mesh:
         self._failed = 0
         self._offline = False
 
-    def configure(self, timeouts: Timeouts, list_zones: frozenset[Name], prefetch: bool, redactor: Redactor) -> None:
+    def configure(self, timeouts: Timeouts, list_zones: frozenset[Name], prefetch: Prefetch, redactor: Redactor) -> None:
         """Go on by another configuration, with an iteration of it that `supersede` brings."""
         self._timeouts = timeouts
         self._list_zones = list_zones
@@ -377,7 +384,7 @@ class Mesh:
 
     def _refresh(self, name: Name, rtype: int, validate: bool) -> None:
         # Never for lists: a question that nobody asked would be paid for from their quota.
-        if not self._prefetch or (name, rtype, validate) in self._in_flight or not self._admission.is_half_empty:
+        if not self._prefetch.expiring or (name, rtype, validate) in self._in_flight or not self._admission.is_half_empty:
             return
         now = self._clock.monotonic()
         if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now, validated=validate) is None:
@@ -484,6 +491,22 @@ class Mesh:
                 client.answered(answer)
             except Exception as error:  # whoever else waits has his answer all the same
                 self._bug(query, "answering a client of %s %s failed", error)
+        dp = query.budget.asked_last
+        if dp is not None and dp.unresolved and len(dp.servers) == 1 and not (answer.is_failure or query.superseded):
+            self._look_up_servers(dp)
+
+    def _look_up_servers(self, dp: DelegationPoint) -> None:
+        """Find out addresses of servers before the only one that has an address is silent; one name at a time."""
+        now = self._clock.monotonic()
+        for name in dp.unresolved if self._prefetch.server_addresses else ():
+            for rtype in self._iterator.unknown_address_types(name, now)[:1]:
+                key = name, rtype, False
+                if key in self._in_flight or self._failures.get(name, rtype, now, validated=False) is not None:
+                    continue
+                if self._admission.is_half_empty and not is_within(name, self._list_zones):
+                    self._counters.add("server_addresses_prefetched")
+                    self._start(name, rtype, now, Refresh.EXPIRING, local=False, validate=False)
+                return
 
     def _tell_bogus(self, query: InFlight, answer: Answer) -> None:
         self._counters.add("bogus_answers")

@@ -80,9 +80,9 @@ class QueryBudget:
     """What one client question has used up, and the time of the last reply."""
 
     __slots__ = (
-        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "begun", "bytes", "checks_clock", "deadline",
-        "delegation_points", "distrusted", "links", "now", "on_delegation", "queries", "querying", "refresh", "server_addresses",
-        "shared_exhausted", "steps", "validate", "wall", "work",
+        "_lookups", "_meter", "_shared_budgets", "_steps_taken", "_traced", "asked_last", "begun", "bytes", "checks_clock",
+        "deadline", "delegation_points", "distrusted", "links", "now", "on_delegation", "queries", "querying", "refresh",
+        "server_addresses", "shared_exhausted", "steps", "validate", "wall", "work",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +105,8 @@ class QueryBudget:
         self._traced = traced
         self.on_delegation: Callable[[DelegationPoint], object] | None = None
         """Called with the delegation point whose servers are about to be asked for the question itself."""
+        self.asked_last: DelegationPoint | None = None
+        """The delegation point whose servers were asked for the question itself, last."""
         self._lookups = 0
         self._steps_taken = 0
         self.refresh = refresh

@@ -125,6 +125,11 @@ class Iterator:
         """The delegation point whose servers a question (the name in lower case) is put to first."""
         return self._env.delegation_points.nearest(_asked_at(name, rtype), now, self._options.redactor.is_private(name))
 
+    def unknown_address_types(self, name: Name, now: float) -> list[int]:
+        """The types of address of a server (lower case) of which nothing is known, not even that there is none."""
+        points = self._env.delegation_points
+        return [] if points.cached_addresses(name, now) else points.unknown_types(name, now)
+
     def is_down(self, name: Name, rtype: int, now: float) -> bool:
         """Whether a question (the name in lower case) can only fail: its zone is down, and nothing that helps is cached."""
         if not self._outages or lookup.find(self._caches.rrsets, name, rtype, now) is not None:
@@ -381,8 +386,10 @@ class Iterator:
     def _query_zone(self, budget: QueryBudget, query: ZoneQuery) -> Generator[Any, Any, Found]:
         """Ask the servers of a delegation point; a zone whose servers are all silent is suspected to be down."""
         dp, path = query.dp, query.path
-        if len(path) == 1 and budget.on_delegation is not None:
-            budget.on_delegation(dp)
+        if len(path) == 1:
+            budget.asked_last = dp
+            if budget.on_delegation is not None:
+                budget.on_delegation(dp)
         budget.querying.append(dp)
         try:
             found = yield from query.run()

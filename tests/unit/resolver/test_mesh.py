@@ -313,6 +313,27 @@ async def test_what_is_asked_for_is_fetched_before_it_ends(tmp_path: Path) -> No
 
 
 @virtual
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_where_a_zone_depends_on_one_server_others_are_looked_up_ahead(wanted: bool, tmp_path: Path) -> None:
+    net = Net()
+    net.zone("host", {"ns1.host": "45.9.0.1"}, "ns2 A 45.9.0.2\nns3 A 45.9.0.3")
+    zone = net.zone("shop", {"ns1.shop": "45.9.0.4"}, "\n".join(f"www{number} A 193.0.0.1" for number in range(9)))
+    net.root.add("shop. NS ns2.host.\nshop. NS ns3.host.\nshop. NS lost.host.")
+    for address in ("45.9.0.2", "45.9.0.3"):
+        net.serve(address, zone)
+    resolver = ScriptedResolver(net, tmp_path, prefetch_server_addresses=wanted)
+    for number in range(8):
+        assert addresses(await resolver.ask(f"www{number}.shop")) == ["193.0.0.1"]
+        await resolver.settle()
+    looked_up = {name for name, rtype in net.names("45.9.0.1") if rtype == "A"}
+    assert bool(looked_up & {"ns2.host.", "ns3.host."}) is wanted
+    assert len(net.names("45.9.0.1")) == len(set(net.names("45.9.0.1"))), "what is known not to be there is not asked for again"
+    if wanted:
+        net.servers.pop("45.9.0.4")
+        assert addresses(await resolver.ask("www8.shop")) == ["193.0.0.1"]
+
+
+@virtual
 async def test_a_failed_prefetch_leaves_what_is_known(tmp_path: Path) -> None:
     net = Net()
     shop(net, "www 100 A 193.0.0.1")
