@@ -119,10 +119,7 @@ def list_zones(
     overrides: OverrideStore,
 ) -> ListZones:
     """The combined zone, and the guarded ones if configured."""
-    listed_at = settings.zone.listed_at
-    if listed_at is None:
-        listed_at = "any" if settings.checks.preset == "tutorial" else VerdictRules().reject_at
-    rules = ZoneRules(None if listed_at == "any" else float(listed_at), settings.dnsbl.deadline)
+    rules = ZoneRules(settings.listed_at(), settings.dnsbl.deadline)
     origin = lower(from_text(settings.zone.origin))
     guarded = guard if settings.zone.guard else None
     return ListZones(origin, engine, rules, clock, guard=guarded, overrides=lookup, clients=clients, ready=overrides.ready)

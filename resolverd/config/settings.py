@@ -15,6 +15,7 @@ from resolverd.dnsbl.quota import Allowance
 from resolverd.mail.patterns import IPNetwork
 from resolverd.policy.check import CheckRules, Declaration
 from resolverd.policy.checks import DECLARATIONS, rules_for
+from resolverd.policy.verdict import VerdictRules
 from resolverd.servers.access import Opening
 
 _Mode: TypeAlias = Literal["enforce", "observe"]
@@ -294,6 +295,13 @@ class Settings(Struct, frozen=True):
     def list_tables(self) -> dict[str, dict[str, object]]:
         """``[lists.NAME]`` as plain mappings, for the catalogue."""
         return {name: table.plain() for name, table in self.lists.items()}
+
+    def listed_at(self) -> float | None:
+        """Points at which the combined zone lists, None for any listing."""
+        at = self.zone.listed_at
+        if at is None:
+            return None if self.checks.preset == "tutorial" else VerdictRules().reject_at
+        return None if at == "any" else float(at)
 
     def state_directory(self) -> Path | None:
         """Where the token and the store are; None if nothing is kept on disk."""

@@ -72,13 +72,22 @@ def show(ctx: click.Context, config: Path | None) -> None:
 
 
 @command.command("postfix")
+@click.option(
+    "--way", type=click.Choice(("policy", "zone", "nameserver", "postscreen")), default="policy", show_default=True,
+    help="How Postfix uses the daemon.",
+)  # fmt: skip
+@click.option("--enforce", is_flag=True, help="The lines that refuse; without it those that only watch.")
 @config_option
 @click.pass_context
-def postfix(ctx: click.Context, config: Path | None) -> None:
-    """The lines of main.cf for this very configuration."""
+def postfix(ctx: click.Context, way: str, enforce: bool, config: Path | None) -> None:
+    """The lines of main.cf (nameserver: of resolv.conf) for this very configuration, to be pasted as they are.
+
+    They take the place of what stands there; everything else in the output is a comment.
+    """
     from resolverd.config.map_files import unnamed
-    from resolverd.config.postfix import local_domains, main_cf
+    from resolverd.config.postfix import lines, local_domains
 
     settings = configuration.load(config_path(ctx, config))
-    click.echo(main_cf(settings), nl=False)
-    click.echo(local_domains(settings, unnamed(settings)), nl=False)
+    click.echo(lines(settings, way, enforce=enforce), nl=False)
+    if way == "policy":
+        click.echo(local_domains(settings, unnamed(settings)), nl=False)

@@ -117,7 +117,8 @@ def helo_not_required(machine: Machine) -> Iterator[Finding]:
     if str(machine.settings.checks.rules()["helo"].consequence) in ("off", "None"):
         return
     for smtpd in machine.smtpds:
-        if machine.own_policies(smtpd) and smtpd.value("smtpd_helo_required") != "yes":
+        in_force = any(not each.warn for each in machine.own_policies(smtpd))
+        if in_force and smtpd.value("smtpd_helo_required") != "yes":
             text = "smtpd_helo_required is not yes: a client that leaves HELO out escapes the HELO checks"
             yield warning("helo-not-required", text, "smtpd_helo_required = yes")
 

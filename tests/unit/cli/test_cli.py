@@ -406,6 +406,8 @@ def test_config_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "shown.toml").write_text(shown.stdout)
     assert run("config", "show", "-c", "shown.toml").stdout == shown.stdout
     assert "warn_if_reject check_policy_service" in run("config", "postfix").stdout
+    assert "nameserver 127.0.0.1\n" in run("config", "postfix", "--way", "nameserver").stdout
+    assert run("config", "postfix", "--way", "milter").exit_code == 2
 
 
 def test_the_doctor_finds_and_is_quiet_where_all_is_well(daemon: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from resolverd import config
 from resolverd.config import endpoints, reader, values
 from resolverd.config.files import default_state
-from resolverd.config.postfix import main_cf
+from resolverd.config.postfix import WAYS, lines
 from resolverd.failures import ConfigError
 from resolverd.mail.findings import Consequence
 from resolverd.mail.patterns import matches_recipient
@@ -446,7 +446,8 @@ def test_secrets_come_from_elsewhere_and_are_not_shown(source: str, tmp_path: Pa
     assert settings.http.token is not None
     assert settings.http.token.reveal() == SENTINEL
     assert any(SENTINEL.encode() in spec.zone for spec in config.enabled_lists(settings))
-    shown = repr(settings) + str(settings) + config.render(settings) + main_cf(settings) + repr(config.enabled_lists(settings))
+    shown = repr(settings) + str(settings) + config.render(settings) + repr(config.enabled_lists(settings))
+    shown += "".join(lines(settings, way) for way in WAYS)
     assert SENTINEL not in shown
 
 
@@ -555,33 +556,3 @@ def test_a_directory_into_which_others_may_put_files_is_told(mode: int, told: bo
     tmp_path.chmod(mode)
     assert [f"{mode:04o}" in fault for fault in config.loose(tmp_path)] == [True] * told
     tmp_path.chmod(0o700)
-
-
-# -- Postfix ------------------------------------------------------------------------------------------------------------
-
-
-def test_the_lines_for_postfix_fit_the_configuration():
-    text = main_cf(config.parse("", BASE))
-    service = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_action=DUNNO }"
-    assert text.index(f"warn_if_reject {service}") < text.index(f"    {service}\n")
-    assert f"smtpd_data_restrictions = {service}" in text
-    assert "port 53 only" in text
-    assert "score.rbl.internal=127.0.2.[6..254]*3" in text
-    text = main_cf(
-        config.parse(
-            """
-            [dns]
-            listen = ["0.0.0.0:53"]
-            [zone]
-            origin = "lists.example"
-            listed_at = 8
-            [policy]
-            listen = ["unix:/var/spool/postfix/private/resolverd"]
-            """,
-            BASE,
-        )
-    )
-    assert "check_policy_service { unix:private/resolverd, timeout=10s" in text
-    assert "\nnameserver 127.0.0.1\n" in text
-    assert "reject_rbl_client bl.lists.example" in text
-    assert "127.0.2.[8..254]*3" in text
