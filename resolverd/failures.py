@@ -58,6 +58,16 @@ class ConfigFault(NamedTuple):
         return f"{self.path}: {self.text}" if self.path else self.text
 
 
+class ReloadResult(NamedTuple):
+    """What became of a reload: with `faults` the old configuration stays; else `remarks` on the new one, the keys that have
+    another value than before, and those whose new value waits for the next start."""
+
+    faults: tuple[ConfigFault, ...] = ()
+    remarks: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used; carries every fault found."""
 

@@ -6,15 +6,14 @@ reading that began before somebody asked may have missed what was changed.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 from resolverd.app import runtime
 from resolverd.app.banner import forward_exceptions
 from resolverd.app.runtime import Plan, Runtime
 from resolverd.config import Settings, left_out, not_built_keys
-from resolverd.failures import ConfigError, ConfigFault
+from resolverd.failures import ConfigError, ConfigFault, ReloadResult
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +23,6 @@ _HANGS = "reading has not come to an end: does a file system hang, or is one of 
 
 _AT_START = ("dns.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url")
 """Keys that are acted on at the start alone: sockets, and what stands behind them."""
-
-
-class ReloadResult(NamedTuple):
-    """What became of a reload: with `faults` the old configuration stays; else `remarks` on the new one."""
-
-    faults: tuple[ConfigFault, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 class Reloader:
@@ -71,12 +63,14 @@ class Reloader:
             for fault in error.faults:
                 log.error("  %s", fault)
             return ReloadResult(tuple(error.faults))
+        before = self._current().settings
         taken = await self._take(plan)
         remarks = tuple(map(str, plan.external.faults)) + tuple(self._remarks(taken))
         for remark in remarks:
             log.warning("%s", remark)
-        log.info("the configuration was read again")
-        return ReloadResult(remarks=remarks)
+        changed = tuple(_changed(before, taken.settings))
+        log.info("the configuration was read again%s", f"; changed: {', '.join(changed)}" if changed else "")
+        return ReloadResult(remarks=remarks, changed=changed, restart=tuple(self._waiting(taken.settings)))
 
     async def _read(self, load: Callable[[], Settings]) -> Plan:
         """Everything read, in a thread of its own, in which no reading waits behind one that hangs. Raises ConfigError."""
@@ -92,13 +86,26 @@ class Reloader:
 
     def _remarks(self, taken: Runtime) -> list[str]:
         settings = taken.settings
-        changed = [key for key in _AT_START if _value(settings, key) != _value(self._started, key)]
         return [
             *left_out(settings),
             *not_built_keys(settings),
             *forward_exceptions(settings, taken.engine.specs),
-            *(f"{key} has changed: that takes effect at the next start" for key in changed),
+            *(f"{key} has changed: that takes effect at the next start" for key in self._waiting(settings)),
         ]
+
+    def _waiting(self, settings: Settings) -> list[str]:
+        """The keys that have changed since the start and are acted on at the next one."""
+        return [key for key in _AT_START if _value(settings, key) != _value(self._started, key)]
+
+
+def _changed(before: Settings, after: Settings) -> Iterator[str]:
+    """The keys that have another value, of lists and checks the tables: ``greylist.delay``, ``lists.spamhaus-zen``."""
+    for table in after.__struct_fields__:
+        old, new = (getattr(each, table) for each in (before, after))
+        if isinstance(new, Mapping):
+            yield from (f"{table}.{name}" for name in sorted({*old, *new}) if old.get(name) != new.get(name))
+        else:
+            yield from (f"{table}.{key}" for key in new.__struct_fields__ if getattr(old, key) != getattr(new, key))
 
 
 def _value(settings: Settings, key: str) -> object:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from resolverd.app import policy, runtime
@@ -16,7 +16,7 @@ from resolverd.clock import Clock
 from resolverd.config import Settings
 from resolverd.dnsbl.monitor import Monitor
 from resolverd.dnsbl.quota_store import QuotaStore
-from resolverd.failures import ConfigFault, StoreError
+from resolverd.failures import ReloadResult, StoreError
 from resolverd.greylist.admin import GreylistAdmin
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
@@ -159,9 +159,9 @@ class Service:
             reload=self.reload,
         )
 
-    async def reload(self) -> Sequence[ConfigFault]:
+    async def reload(self) -> ReloadResult:
         """Read the configuration again; with faults the old one stays."""
-        return (await self._reloader.reload()).faults
+        return await self._reloader.reload()
 
     async def _take(self, plan: Plan) -> Runtime:
         """Go on by what was read: in one step, and then with what that begins anew."""

@@ -2,7 +2,8 @@
 
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -21,6 +22,26 @@ class CommandError(click.ClickException):
     def show(self, file: Any = None) -> None:
         """The line."""
         click.echo(f"resolverd: {self.message}", err=True, file=file)
+
+
+class SuggestingGroup(click.Group):
+    """A group that names the nearest subcommand for one that it does not have: a usage error, status 2."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand, or a usage error."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if "such command" not in error.message or "Did you mean" in error.message:
+                raise
+            near = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"No such command {args[0]!r}{near}", ctx) from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What to say behind a word that is not known: the nearest one that is."""
+    near = get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def config_option(command: _Command) -> _Command:

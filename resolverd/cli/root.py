@@ -6,18 +6,19 @@ from pathlib import Path
 import click
 
 from resolverd import __version__
-from resolverd.cli.options import CONFIGURATION_ERROR, CommandError, config_option, config_path
+from resolverd.cli.options import CONFIGURATION_ERROR, CommandError, SuggestingGroup, config_option, config_path
 from resolverd.failures import ConfigError
 
 _COMMANDS = (
-    "serve", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "doctor", "store", "import"
+    "serve", "reload", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config", "doctor", "store",
+    "import",
 )  # fmt: skip
 
 _ELSEWHERE = {"import": "import_.command", "allow": "overrides.allow", "deny": "overrides.deny"}
 """Commands that are not ``command`` in the module of their name."""
 
 
-class _Commands(click.Group):
+class _Commands(SuggestingGroup):
     """A command is found in the module of its name in `resolverd.cli.commands`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

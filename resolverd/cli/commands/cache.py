@@ -9,7 +9,7 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option, user
+from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option, user
 from resolverd.wire import codes, names
 
 _COLUMNS = ("name", "type", "ttl", "kind", "security", "record")
@@ -17,7 +17,7 @@ _ANCHORS_PATH = ("v1", "negative-trust-anchors")
 _ANCHORS = ("name", "since", "until", "owner", "reason")
 
 
-@click.group("cache")
+@click.group("cache", cls=SuggestingGroup)
 def command() -> None:
     """Look into the daemon's cache, and make it forget."""
 
@@ -117,7 +117,7 @@ def flush(ctx: click.Context, name: str | None, everything: bool, as_json: bool,
         click.echo(f"{found['flushed']} entries forgotten")
 
 
-@command.group("nta")
+@command.group("nta", cls=SuggestingGroup)
 def nta() -> None:
     """Negative trust anchors: names whose DNSSEC is broken, and is not looked at for a while (RFC 7646)."""
 

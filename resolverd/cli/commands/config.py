@@ -6,10 +6,10 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.options import CommandError, config_option, config_path
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path
 
 
-@click.group("config")
+@click.group("config", cls=SuggestingGroup)
 def command() -> None:
     """Check and show the configuration, and the Postfix lines that fit it."""
 

@@ -9,7 +9,7 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option
 
 _COLUMNS = ("kind", "origin", "sender", "recipient", "state", "passes", "first", "last", "expires")
 
@@ -17,7 +17,7 @@ _sender = click.option("--sender", metavar="ADDR", help="MAIL FROM; '' is the nu
 _recipient = click.option("--recipient", metavar="ADDR", help="RCPT TO.")
 
 
-@click.group("greylist")
+@click.group("greylist", cls=SuggestingGroup)
 def command() -> None:
     """Look into what greylisting remembers, let somebody through, forget somebody."""
 

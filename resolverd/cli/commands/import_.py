@@ -17,7 +17,7 @@ from resolverd.app.policy import greylist_rules
 from resolverd.cli import allow_files, output, store_access
 from resolverd.cli.commands.store import tell
 from resolverd.cli.daemon import DaemonClient, Refused, Unreachable
-from resolverd.cli.options import CommandError, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path, json_option
 from resolverd.config.secrets import BadValue
 from resolverd.config.values import duration
 from resolverd.greylist import postgrey as postgrey_database
@@ -33,7 +33,7 @@ _TIMEOUT: Final = 600.0
 _MAX_TOLD: Final = 20
 
 
-@click.group("import")
+@click.group("import", cls=SuggestingGroup)
 def command() -> None:
     """Take over what another program has learnt."""
 

@@ -11,7 +11,7 @@ import click
 from resolverd import __version__
 from resolverd import config as configuration
 from resolverd.cli import output, store_access
-from resolverd.cli.options import CommandError, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path, json_option
 from resolverd.greylist import postgrey
 from resolverd.greylist.decide import decode_triplet
 from resolverd.greylist.service import TRIPLETS
@@ -21,7 +21,7 @@ from resolverd.state.dump import Stored
 _MAX_TOLD = 20
 
 
-@click.group("store")
+@click.group("store", cls=SuggestingGroup)
 def command() -> None:
     """Dump and load what the daemon keeps: greylist, quotas spent and the like."""
 

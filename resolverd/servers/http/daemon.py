@@ -1,11 +1,11 @@
 """What the calls work on: the objects that do the work, as the configuration in force has them."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sized
 from typing import NamedTuple, Protocol
 
 from resolverd.clock import Clock
 from resolverd.dnsbl.engine import Engine
-from resolverd.failures import ConfigFault
+from resolverd.failures import ReloadResult
 from resolverd.greylist.admin import GreylistAdmin
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
@@ -90,4 +90,4 @@ class Daemon(NamedTuple):
     key_zones: frozenset[Name]
     own_addresses: Collection[object]
     tasks: Callable[[], Mapping[str, tuple[str, int]]]
-    reload: Callable[[], Awaitable[Sequence[ConfigFault]]]
+    reload: Callable[[], Awaitable[ReloadResult]]

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from resolverd.app.reload import ReloadResult
 from resolverd.app.serve import _Daemon, _log_by
 from resolverd.app.service import Service
 from resolverd.config import parse
 from resolverd.config.settings import ListTable, Settings
 from resolverd.dnsbl.spec import ListSpec
+from resolverd.failures import ReloadResult
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.resolver.local.zone import AuthZone
 
@@ -343,7 +343,9 @@ def test_what_needs_a_start_is_said_until_it_is_taken_back(running: Callable[[Ca
 
         daemon.write(**{"dns.listen": ["127.0.0.2:0"]})
         for _ in range(2):
-            assert said(await daemon.reload()) == ["dns.listen has changed: that takes effect at the next start"]
+            outcome = await daemon.reload()
+            assert said(outcome) == ["dns.listen has changed: that takes effect at the next start"]
+            assert outcome.restart == ("dns.listen",)
         daemon.write()
         assert said(await daemon.reload()) == []
 

@@ -74,7 +74,7 @@ async def test_a_negative_trust_anchor_is_shown_where_it_counts(tmp_path: Path) 
         assert (traced.security, [(link.zone, link.security, link.why) for link in traced.chain]) == (
             "insecure", [("shop.", "insecure", why)],
         )  # fmt: skip
-        assert not (await world.service.reload())
+        assert not (await world.service.reload()).faults
         assert (await world.resolve()).security is Security.INSECURE
         [shown] = (await negative_anchors.get_negatives(world.call())).negative_trust_anchors
         assert (shown.name, shown.owner, shown.reason, shown.configured) == ("shop.", "anna", "an old DS", False)
@@ -121,7 +121,7 @@ async def test_what_was_learnt_of_the_roots_keys_counts_after_a_restart_and_a_re
         assert (await world.resolve()).security is Security.SECURE
         for _ in range(2):
             assert world.service.runtime.resolution.root_key_tags() == {base.key.tag, new.tag}
-            assert not (await world.service.reload())
+            assert not (await world.service.reload()).faults
 
 
 def _body(response: Any) -> bytes:

@@ -132,6 +132,30 @@ def test_lists(daemon: Served):
     assert [line[1] for line in lines if line[0] == "psbl"] == ["disabled"]
 
 
+def test_lists_are_used_or_not(daemon: Served):
+    assert run("lists", "enable", "psbl", "-c", daemon.config).stdout.startswith("psbl: ")
+    assert run("lists", "disable", "psbl", "-c", daemon.config).stdout == "psbl: disabled\n"
+    assert run("lists", "-c", daemon.config, "probe", "spamhaus-zen").stdout == "spamhaus-zen: ok\n"
+    assert json.loads(run("lists", "probe", "spamhaus-zen", "--json", "-c", daemon.config).stdout)["id"] == "spamhaus-zen"
+    wrong = run("lists", "disable", "spamhaus-zem", "-c", daemon.config)
+    assert (wrong.exit_code, wrong.stderr) == (1, "resolverd: no list 'spamhaus-zem' is known; did you mean 'spamhaus-zen'?\n")
+
+
+def test_reload_says_what_changed(daemon: Served):
+    assert run("reload", "-c", daemon.config).stdout == "read again; nothing has changed\n"
+    assert json.loads(run("reload", "--json", "-c", daemon.config).stdout)["reloaded"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(["chekc"], "check"), (["lists", "enabel", "x"], "enable"), (["cache", "flsh"], "flush"), (["config", "posfix"], "postfix")],
+)
+def test_what_is_mistyped_is_a_usage_error_that_names_the_nearest(words: list[str], near: str):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert f"did you mean '{near}'?" in result.stderr.lower()
+
+
 def test_cache(daemon: Served):
     run(*REFUSED, "-c", daemon.config)
     assert "packets\t0" in run("cache", "stats", "-c", daemon.config).stdout

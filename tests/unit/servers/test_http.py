@@ -23,6 +23,7 @@ from resolverd.servers.http.route import Route
 from resolverd.servers.http.routes.verdict import RecordedAttributes
 
 ROUTES = routes.find()
+RELOADED = {"reloaded": True, "changed": [], "restart": [], "remarks": []}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
@@ -318,7 +319,7 @@ async def test_a_trace_tells_each_exchange_from_the_root_downwards(service: Serv
 
 async def test_reload(service: Service):
     service.service.start()
-    assert (await service.call("POST", "/v1/reload", token=TOKEN)).document == {"reloaded": True}
+    assert (await service.call("POST", "/v1/reload", token=TOKEN)).document == RELOADED
 
     def faulty() -> Settings:
         raise ConfigError([ConfigFault("dns.listen", "is wrong")])
@@ -336,7 +337,8 @@ async def test_calls_meet_what_a_reload_has_made(service: Service):
     assert is_problem(await service.call("PUT", "/v1/greylist/192.0.2.1?sender=a", token=TOKEN), 400)
     assert (await service.call("PUT", "/v1/greylist/192.0.2.1", token=TOKEN)).status == 200
     service.settings = configured(service.folder, greylist={"auto_allow_after": 0}, checks={"preset": "scored"})
-    assert (await service.call("POST", "/v1/reload", token=TOKEN)).status == 200
+    reloaded = (await service.call("POST", "/v1/reload", token=TOKEN)).document
+    assert reloaded == {**RELOADED, "changed": ["checks.preset", "greylist.auto_allow_after"]}
     assert (await service.call("GET", "/v1/lists/psbl")).document["enabled"]
     assert is_problem(await service.call("PUT", "/v1/greylist/192.0.2.1", token=TOKEN), 409)
 
@@ -457,7 +459,7 @@ async def test_without_a_token_nothing_can_be_changed_but_over_the_unix_socket(t
     service.service.start()
     assert is_problem(await service.call("POST", "/v1/reload", token="None"), 403)
     assert (await service.call("GET", "/v1/lists")).status == 200
-    assert (await service.call("POST", "/v1/reload", over=service.socket)).document == {"reloaded": True}
+    assert (await service.call("POST", "/v1/reload", over=service.socket)).document == RELOADED
     await service.end()
 
 

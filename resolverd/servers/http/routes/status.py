@@ -32,9 +32,12 @@ class Ready(msgspec.Struct, omit_defaults=True):
 
 
 class Reloaded(msgspec.Struct):
-    """The configuration was read again."""
+    """The configuration was read again: the keys that have changed, those that wait for the next start, and remarks on it."""
 
     reloaded: bool
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 async def get_health(call: Call) -> Health:
@@ -55,10 +58,11 @@ async def get_readiness(call: Call) -> Ready:
 
 async def reload(call: Call) -> Reloaded:
     """Read the configuration again; a faulty one changes nothing."""
-    if faults := await call.daemon.reload():
-        members = [{"path": fault.path, "detail": fault.text} for fault in faults]
+    done = await call.daemon.reload()
+    if done.faults:
+        members = [{"path": fault.path, "detail": fault.text} for fault in done.faults]
         raise Problem(422, "the configuration is faulty, so the one in force stays", faults=members)
-    return Reloaded(reloaded=True)
+    return Reloaded(reloaded=True, changed=done.changed, restart=done.restart, remarks=done.remarks)
 
 
 ROUTES = (

@@ -1,0 +1,34 @@
+"""``resolverd reload``: the configuration read again."""
+
+from pathlib import Path
+
+import click
+
+from resolverd import config as configuration
+from resolverd.cli import output
+from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
+from resolverd.cli.options import config_option, config_path, json_option
+
+
+@click.command("reload")
+@json_option
+@config_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+    """Have the daemon read its configuration again, and say what changed and what needs a restart.
+
+    A faulty file changes nothing; every fault of it is told.
+    """
+    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
+    try:
+        done = daemon.post("v1", "reload", body={})
+    except Unreachable:
+        raise no_daemon(daemon) from None
+    if as_json:
+        output.print_json(done)
+        return
+    click.echo(output.shown(f"changed: {', '.join(done['changed'])}" if done["changed"] else "read again; nothing has changed"))
+    if done["restart"]:
+        click.echo(output.shown(f"needs a restart: {', '.join(done['restart'])}"))
+    for remark in done["remarks"]:
+        click.echo(output.shown(f"remark: {remark}"))
