@@ -6,13 +6,19 @@ BIN    := $(VENV)/bin
 BESIDE := -n auto --dist worksteal
 RUNS   := 1
 
-.PHONY: run test unit soak check lab bench clean peers
+.PHONY: install uninstall run test unit soak check lab bench clean peers
 
 run: $(VENV)/.installed
 	$(BIN)/resolverd serve
 
+# As a service of this machine (root): /opt/resolverd, its user, /etc/resolverd, /var/lib/resolverd, units, man page, completion.
+# PYTHON and DESTDIR are heeded. `uninstall` leaves configuration and state.
+install uninstall:
+	@DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter-out undefined file,$(origin PYTHON)),$(PYTHON))" contrib/install $@
+
 test: $(VENV)/.developing peers
 	$(BIN)/pytest $(BESIDE) tests/unit tests/attack
+	$(BIN)/pytest tests/install
 	@tests/real/run $(BIN)/python
 
 unit: $(VENV)/.developing

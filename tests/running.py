@@ -28,8 +28,7 @@ trust_anchors = "/dev/null"
 root_hints = "hints"
 do_not_query = []
 query_deadline = "1s"
-[policy]
-listen = ["127.0.0.1:0"]
+{policy}
 [http]
 listen = "127.0.0.1:0"
 {more}
@@ -47,12 +46,14 @@ class Running:
         python: Sequence[str] = (sys.executable,),
         environment: Mapping[str, str] | None = None,
         passed: Sequence[int] = (),
+        policy: str = '[policy]\nlisten = ["127.0.0.1:0"]',
     ):
-        """`options`: of ``serve``; `python`: how to call it; `environment`: what is added to ours; `passed`: descriptors."""
+        """`options`: of ``serve``; `python`: how to call it; `environment`: what is added to ours; `passed`: descriptors;
+        `policy`: its table."""
         self.folder = folder
         # A root that nobody serves, on loopback: no packet leaves the machine.
         (folder / "hints").write_text(". 60 NS ns.test.\nns.test. 60 A 127.255.255.254\n")
-        (folder / "config.toml").write_text(CONFIG.format(more=more))
+        (folder / "config.toml").write_text(CONFIG.format(more=more, policy=policy))
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

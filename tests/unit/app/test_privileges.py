@@ -19,6 +19,7 @@ from tests.running import REQUEST, Running
 
 ROOT = Path(__file__).parents[3]
 NOBODY = 65534
+SMTPD = 2
 QUIET = """
 [dns]
 listen = ["127.0.0.1:0"]
@@ -91,18 +92,38 @@ def test_nothing_of_root_is_left_and_everything_works(folder: Path, python: tupl
 def test_a_policy_socket_in_a_directory_that_only_root_and_its_owner_enter(
     folder: Path, python: tuple[str, Mapping[str, str]]
 ) -> None:
-    """As Postfix's ``private`` is: bound by root, open to its smtpd, and in nobody's way at the end and at the next start."""
+    """As Postfix's ``private`` is: bound by root, open to its smtpd and to nobody else, and in nobody's way at the next start."""
     private = folder / "private"
     private.mkdir(mode=0o700)
+    os.chown(private, SMTPD, SMTPD)
+    more = '[policy]\nlisten = ["unix:private/policy"]\n'
     for _ in range(2):
-        running = Running(folder, options=["--user", "nobody"], python=[python[0]], environment=python[1])
-        assert running.end() == 0
-    text = (folder / "config.toml").read_text().replace('[policy]\nlisten = ["', '[policy]\nlisten = ["unix:private/policy", "')
-    for _ in range(2):
-        (folder / "config.toml").write_text(text)
-        done = serve(python, folder / "config.toml", "--user", "nobody")
-        assert stat.S_IMODE((private / "policy").stat().st_mode) == 0o666
-        assert "policy   unix:" in done
+        running = Running(folder, options=["--user", "nobody"], python=[python[0]], environment=python[1], policy=more)
+        try:
+            assert stat.S_IMODE((private / "policy").stat().st_mode) == 0o666
+            assert asked_by(SMTPD, private / "policy", python[0]) == "action=DEFER_IF_PERMIT 4.2.0 Greylisted"
+            assert asked_by(SMTPD + 1, private / "policy", python[0]) == "PermissionError"
+        finally:
+            assert running.end() == 0
+
+
+def asked_by(user: int, path: Path, python: str) -> str:
+    """The reply that this user has on that socket, as far as it is always the same, or what keeps it from asking."""
+    words = [python, "-c", ASK, str(path), REQUEST.decode()]
+    done = subprocess.run(words, user=user, group=user, extra_groups=[], capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout.partition(",")[0].strip()
+
+
+ASK = """
+import socket, sys
+try:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(sys.argv[1])
+        sock.sendall(sys.argv[2].encode())
+        print(sock.recv(4096).decode())
+except OSError as error:
+    print(type(error).__name__)
+"""
 
 
 def serve(python: tuple[str, Mapping[str, str]], file: Path, *options: str) -> str:

@@ -1,0 +1,106 @@
+"""The man page and the shells' completions, made from the commands themselves.
+
+``python -m resolverd.cli.manual PREFIX`` writes them below ``PREFIX/share``, where each program looks for them.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
+
+from resolverd import __version__
+from resolverd.cli.root import resolverd
+
+_NAME: Final = "resolverd"
+_COMPLETIONS: Final[tuple[tuple[type[ShellComplete], str], ...]] = (
+    (BashComplete, "bash-completion/completions/resolverd"),
+    (ZshComplete, "zsh/site-functions/_resolverd"),
+    (FishComplete, "fish/vendor_completions.d/resolverd.fish"),
+)
+_FILES: Final = (
+    ("/etc/resolverd/config.toml", "the configuration, unless ./config.toml or -c FILE is there; every key in it is explained"),
+    ("/var/lib/resolverd", "greylist, token, the socket for commands; systemd's StateDirectory=, or [store] url, come before it"),
+)
+
+
+def man_page() -> str:
+    """resolverd(1) in roff, with every command and option."""
+    root = click.Context(resolverd, info_name=_NAME)
+    lines = [
+        f'.TH RESOLVERD 1 "" "resolverd {__version__}" "User Commands"',
+        ".SH NAME",
+        rf"resolverd \- {_roff(_paragraphs(resolverd)[0].rstrip('.'))}",
+        ".SH SYNOPSIS",
+        rf".B resolverd\fR {_roff(' '.join(resolverd.collect_usage_pieces(root)))}",
+        ".SH DESCRIPTION",
+        *_text(resolverd),
+        *_options(root),
+        ".SH COMMANDS",
+        *_commands(resolverd, root),
+        ".SH FILES",
+    ]
+    for path, what in _FILES:
+        lines += [".TP", f".I {_roff(path)}", _roff(what)]
+    lines += [".SH SIGNALS", ".TP", ".B SIGHUP", "read the configuration again", ".TP", ".B SIGTERM", "end, within two seconds"]
+    return "\n".join([*lines, ".SH SEE ALSO", ".BR postconf (5),", ".BR systemd.service (5)"]) + "\n"
+
+
+def _commands(group: click.Group, ctx: click.Context) -> Iterator[str]:
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if command is None or command.hidden:
+            continue
+        below = click.Context(command, info_name=name, parent=ctx)
+        yield f'.SS "{_roff(below.command_path)} {_roff(" ".join(command.collect_usage_pieces(below)))}"'
+        yield from _text(command)
+        yield from _options(below)
+        if isinstance(command, click.Group):
+            yield from _commands(command, below)
+
+
+def _paragraphs(command: click.Command) -> list[str]:
+    text = inspect.cleandoc(command.help or "").partition("\f")[0]
+    return [part for part in re.split(r"\n\s*\n", text) if part]
+
+
+def _text(command: click.Command) -> Iterator[str]:
+    for paragraph in _paragraphs(command):
+        yield ".PP"
+        if paragraph.startswith("\b"):  # click's mark for lines that stay as they are
+            yield from (".nf", *map(_roff, paragraph.removeprefix("\b").strip("\n").split("\n")), ".fi")
+        else:
+            yield _roff(" ".join(paragraph.split()))
+
+
+def _options(ctx: click.Context) -> Iterator[str]:
+    for parameter in ctx.command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None:
+            yield from (".TP", f".B {_roff(record[0])}", _roff(record[1]))
+
+
+def _roff(text: str) -> str:
+    """As roff prints it: no escapes, no requests, and hyphens that can be searched for and copied."""
+    text = text.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{text}" if text.startswith((".", "'")) else text
+
+
+def write(prefix: Path) -> None:
+    """Write all of them below ``prefix/share``. Raises OSError."""
+    pages = {"man/man1/resolverd.1": man_page()}
+    for kind, path in _COMPLETIONS:
+        pages[path] = kind(resolverd, {}, _NAME, "_RESOLVERD_COMPLETE").source() + "\n"
+    for path, text in pages.items():
+        file = prefix / "share" / path
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+        file.chmod(0o644)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
