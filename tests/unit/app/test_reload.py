@@ -138,6 +138,7 @@ OTHER: dict[str, Any] = {
     "log.format": "json",
     "log.ident": "other",
     "log.privacy": "hash",
+    "log.target": "syslog:mail",
     **{f"checks.{name}.action": "warn" for name in
        ("ptr", "fcrdns", "helo", "sender_domain", "spf", "dnsbl", "rhsbl", "dnswl")},
     **{f"checks.{name}.score": 4.5 for name in ("ptr", "fcrdns", "helo", "sender_domain", "spf", "dnsbl", "rhsbl", "dnswl")},
