@@ -17,8 +17,7 @@ install uninstall:
 	@DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter-out undefined file,$(origin PYTHON)),$(PYTHON))" contrib/install $@
 
 test: $(VENV)/.developing peers
-	$(BIN)/pytest $(BESIDE) tests/unit tests/attack
-	$(BIN)/pytest tests/install
+	$(BIN)/pytest $(BESIDE) tests/install tests/unit tests/attack
 	@tests/real/run $(BIN)/python
 
 unit: $(VENV)/.developing

@@ -143,7 +143,7 @@ class Declaration:
     `options`: a frozen dataclass of what its table has besides; the fields' types are bool, str, Literal, Consequence, Network,
     MapFile, HostingDomain, tuples of them, or None. `table`: its name in ``[checks]`` if that is another, empty for none.
     `faults`: what is wrong with options as a whole, by field. `names_people`: their values are of no concern to a log that
-    names nobody.
+    names nobody. `replaces`: smtpd's restrictions (postconf(5)) whose place it takes; one that ends in ``_``, all that begin so.
     """
 
     name: str
@@ -154,6 +154,7 @@ class Declaration:
     table: str | None = None
     faults: Any = _no_faults
     names_people: bool = False
+    replaces: tuple[str, ...] = ()
 
 
 def judged(check: Check, attempt: Attempt, replies: Replies) -> list[Finding]:

@@ -14,23 +14,12 @@ from resolverd.ops.doctor.main_cf import words
 from resolverd.ops.doctor.restrictions import Restriction, Smtpd
 from resolverd.overrides import postfix_maps
 from resolverd.overrides.postfix_maps import MapFile
+from resolverd.policy.checks import DECLARATIONS
 from resolverd.wire.names import to_text
 
-_DONE_BY: Final = {
-    "reject_unknown_reverse_client_hostname": "ptr",
-    "reject_unknown_client_hostname": "fcrdns",
-    "reject_unknown_client": "fcrdns",
-    "reject_invalid_helo_hostname": "helo",
-    "reject_invalid_hostname": "helo",
-    "reject_non_fqdn_helo_hostname": "helo",
-    "reject_non_fqdn_hostname": "helo",
-    "reject_unknown_helo_hostname": "helo",
-    "reject_unknown_hostname": "helo",
-    "reject_unknown_sender_domain": "sender_domain",
-    "reject_unknown_address": "sender_domain",
-}
+_REPLACED: Final = {restriction: name for name, each in DECLARATIONS.items() for restriction in each.replaces}
 """Restrictions of smtpd (postconf(5)) with the check that takes the place of each."""
-_LISTS: Final = {"reject_rbl_client": "dnsbl", "reject_rhsbl_": "rhsbl", "permit_dnswl_client": "dnswl"}
+_RHSBL: Final = "reject_rhsbl_"
 _GREYLISTER: Final = re.compile(r"postgrey|sqlgrey|greylist|greyd|:(?:10023|60000|2501)\b", re.IGNORECASE)
 _TABLE: Final = {"client": "client_access", "reverse_client_hostname": "client_access", "helo": "helo_access"}
 """The key of ``[checks.overrides]`` that takes over an access map."""
@@ -56,7 +45,7 @@ def doubled(machine: Machine) -> frozenset[str]:
 def _doubled(machine: Machine, smtpd: Smtpd) -> list[Restriction]:
     on = {name for name, rules in machine.settings.checks.rules().items() if rules.consequence is not Consequence.OFF}
     zones = {to_text(spec.zone).rstrip(".").lower() for spec in enabled_lists(machine.settings)}
-    roles = _options(machine, "rhsbl").names
+    roles = _options(machine, _REPLACED[_RHSBL]).names
     return [each for each in smtpd.all if not each.warn and _is_done(each, on, zones, roles)]
 
 
@@ -152,9 +141,7 @@ def _asking(machine: Machine) -> Iterator[Smtpd]:
 
 
 def _is_done(each: Restriction, on: set[str], zones: set[str], roles: Collection[str]) -> bool:
-    if each.name in _DONE_BY:
-        return _DONE_BY[each.name] in on
-    check = next((check for name, check in _LISTS.items() if each.name.startswith(name)), None)
-    if check == "rhsbl" and each.name.removeprefix("reject_rhsbl_") not in roles:
+    check = _REPLACED.get(_RHSBL if each.name.startswith(_RHSBL) else each.name)
+    if check not in on or (each.name.startswith(_RHSBL) and each.name.removeprefix(_RHSBL) not in roles):
         return False
-    return check in on and each.argument.partition("=")[0].rstrip(".").lower() in zones
+    return not each.argument or each.argument.partition("=")[0].rstrip(".").lower() in zones

@@ -64,4 +64,5 @@ CHECK = Declaration(
     order=60,  # a listing has a link on which the sender can act, so it stands before the lists of domains
     make=lambda rules, options, inputs: Dnsbl(rules, inputs.lists),
     presets={"tutorial": CheckRules(Consequence.REJECT), "scored": CheckRules(Consequence.SCORE)},
+    replaces=("reject_rbl_client",),
 )

@@ -81,4 +81,5 @@ CHECK = Declaration(
     order=80,  # last, as it never refuses
     make=lambda rules, options, inputs: _made(rules, inputs.lists),
     presets={"tutorial": CheckRules(None), "scored": CheckRules(Consequence.SCORE)},
+    replaces=("permit_dnswl_client",),
 )

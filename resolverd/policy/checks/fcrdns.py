@@ -54,4 +54,5 @@ CHECK = Declaration(
     order=20,  # the client, before what it says of itself
     make=lambda rules, options, inputs: Fcrdns(rules),
     presets={"tutorial": CheckRules(Consequence.REJECT, 1), "scored": CheckRules(Consequence.SCORE, 1)},
+    replaces=("reject_unknown_client_hostname", "reject_unknown_client"),
 )

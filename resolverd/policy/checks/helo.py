@@ -87,4 +87,8 @@ CHECK = Declaration(
     order=30,  # what the client says first
     make=lambda rules, options, inputs: Helo(rules),
     presets={"tutorial": CheckRules(Consequence.REJECT, 2), "scored": CheckRules(Consequence.SCORE, 2)},
+    replaces=(
+        "reject_invalid_helo_hostname", "reject_invalid_hostname", "reject_non_fqdn_helo_hostname",
+        "reject_non_fqdn_hostname", "reject_unknown_helo_hostname", "reject_unknown_hostname",
+    ),
 )

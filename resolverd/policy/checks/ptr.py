@@ -48,4 +48,5 @@ CHECK = Declaration(
     order=10,  # says more than the check that the name leads back, which fails as well where there is no name at all
     make=lambda rules, options, inputs: Ptr(rules),
     presets={"tutorial": CheckRules(Consequence.REJECT, 2), "scored": CheckRules(Consequence.SCORE, 2)},
+    replaces=("reject_unknown_reverse_client_hostname",),
 )

@@ -158,4 +158,5 @@ CHECK = Declaration(
     make=lambda rules, options, inputs: Rhsbl(rules, inputs.lists, options.names),
     presets={"tutorial": CheckRules(Consequence.REJECT), "scored": CheckRules(Consequence.SCORE)},
     options=RhsblOptions,
+    replaces=("reject_rhsbl_",),
 )

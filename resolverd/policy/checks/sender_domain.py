@@ -125,4 +125,5 @@ CHECK = Declaration(
     order=40,  # what the client says next
     make=lambda rules, options, inputs: SenderDomain(rules, inputs.local),
     presets={"tutorial": CheckRules(Consequence.REJECT, 3), "scored": CheckRules(Consequence.SCORE, 3)},
+    replaces=("reject_unknown_sender_domain", "reject_unknown_address"),
 )

@@ -30,6 +30,13 @@ HOMONYMS = {
     ("spf/identities.py", "helo"),  # RFC 7208 §9.1
     ("spf/header.py", "helo"),
     ("spf/record.py", "ptr"),  # a mechanism, RFC 7208 §5.5
+    # what main.cf calls so: stages, smtpd_helo_required, permit_dnswl_client, another SPF service
+    ("config/postfix.py", "dnswl"),
+    ("config/postfix.py", "helo"),
+    ("ops/doctor/duplicates.py", "helo"),
+    ("ops/doctor/duplicates.py", "spf"),
+    ("ops/doctor/policy_line.py", "helo"),
+    ("ops/doctor/restrictions.py", "helo"),
 }
 """Words that are the name of a check, and of something else that is meant there."""
 
