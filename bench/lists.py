@@ -9,6 +9,7 @@ the lab, with time and the lists' TTLs both a sixtieth of what they are. Same th
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from itertools import accumulate
+from pathlib import Path
 from typing import NamedTuple
 
 import dns.message
@@ -26,7 +28,7 @@ import msgspec
 
 from bench.measure import in_the_lab, table
 from resolverd.app.service import Service
-from resolverd.config.settings import DnsblSettings, HttpSettings, Settings
+from resolverd.config.settings import DnsblSettings, HttpSettings, ResolverSettings, Settings
 from resolverd.mail.findings import Action
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
@@ -206,7 +208,10 @@ def play(log: Log, strategy: str) -> tuple[Counter[str], dict[str, int], Counter
 
     async def run() -> tuple[Counter[str], dict[str, int], Counter[str], list[int]]:
         internet = Internet(log)
-        settings = msgspec.structs.replace(Settings(), dnsbl=DnsblSettings(strategy=strategy), http=HttpSettings())  # type: ignore[arg-type]
+        unsigned = ResolverSettings(trust_anchors=Path(os.devnull))  # as the internet is here
+        settings = msgspec.structs.replace(
+            Settings(), resolver=unsigned, dnsbl=DnsblSettings(strategy=strategy), http=HttpSettings()  # type: ignore[arg-type]
+        )
         service = Service(settings, internet, MemoryStore(), LoopClock(), Counters())
         service.start()
         await asyncio.sleep(30)
