@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 BESIDE := -n auto --dist worksteal
 RUNS   := 1
 
-.PHONY: install uninstall run test unit soak check lab bench clean peers
+.PHONY: install uninstall run test unit attacks soak check lab bench clean peers
 
 run: $(VENV)/.installed
 	$(BIN)/resolverd serve
@@ -23,6 +23,11 @@ test: $(VENV)/.developing peers
 unit: $(VENV)/.developing
 	$(BIN)/pytest $(BESIDE) tests/unit
 
+# The catalogue of attacks with what was measured of each, into docs/attacks.md.
+attacks: $(VENV)/.developing
+	$(BIN)/pytest -m attack tests/unit tests/attack --attacks docs/attacks.md
+
+# Every attack at length.
 soak: $(VENV)/.developing
 	$(BIN)/pytest tests/attack --soak
 

@@ -7,6 +7,8 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.attacks"]
+
 # How long inputs take to be made, and an example, is the machine's affair: the first text of a fresh clone waits for Unicode's
 # tables. What work costs is counted by tests that say so.
 settings.register_profile("resolverd", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,11 +12,7 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return {"uvloop": uvloop.new_event_loop}
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="run every attack at length")
-
-
 @pytest.fixture(scope="session")
 def at_length(request: pytest.FixtureRequest) -> bool:
     """Whether an attack is run at length (`make soak`), or in its short form."""
-    return bool(request.config.getoption("--soak", default=False))
+    return bool(request.config.getoption("--soak"))

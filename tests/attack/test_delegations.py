@@ -108,6 +108,7 @@ async def costs(resolver: ScriptedResolver, name: str) -> tuple[str, float]:
     return code, time.process_time() - begun
 
 
+@pytest.mark.attack("R-16", "R-17", "R-18")
 @pytest.mark.parametrize("minimise", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_question_costs_no_more_than_some_ordinary_ones(
@@ -196,6 +197,7 @@ async def flood(questions: int, probes: int, folder: Path) -> dict[str, float]:
     return {"good": good / (probes - 1), "grown": grown / 1024}
 
 
+@pytest.mark.attack("R-17")
 def test_a_thousand_of_them_leave_the_others_alone(at_length: bool, tmp_path: Path) -> None:
     questions, probes = (1000, 200) if at_length else (300, 60)
     run = [sys.executable, __file__, str(questions), str(probes), str(tmp_path)]

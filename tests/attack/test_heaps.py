@@ -88,6 +88,7 @@ def attack(heap: Heap, port: int, seconds: float) -> int:
     return taken
 
 
+@pytest.mark.attack("R-05", "R-28")
 @pytest.mark.parametrize("name", HEAPS)
 def test_nobody_waits_for_a_heap(attacked: Victim, at_length: bool, name: str) -> None:
     seconds = 10.0 if at_length else 1.5
@@ -105,6 +106,7 @@ def test_nobody_waits_for_a_heap(attacked: Victim, at_length: bool, name: str) -
     assert cost.rss - quiet.rss <= MEMORY, said
 
 
+@pytest.mark.attack("R-28")
 def test_heaps_come_to_their_end(attacked: Victim) -> None:
     """The bounds are no censorship: who sends a heap of questions and reads the answers has them all, in any order."""
     count = 5000

@@ -27,6 +27,7 @@ ALL = (
 )  # fmt: skip
 
 
+@pytest.mark.attack("R-31")
 @pytest.mark.parametrize("what", [*SHORT, *ALL])
 def test_caches_take_no_more_than_they_are_given(what: str, at_length: bool) -> None:
     if what in ALL and not at_length:
@@ -83,6 +84,7 @@ def cost(fill: Callable[[RRsetCache], None], *, do: bool) -> float:
     return best
 
 
+@pytest.mark.attack("R-31")
 @pytest.mark.parametrize("fill", [fat_denial, full_denial, large_set])
 @pytest.mark.parametrize("do", [True, False])
 def test_answering_from_memory_costs_what_the_reply_is_worth(fill: Callable[[RRsetCache], None], do: bool) -> None:

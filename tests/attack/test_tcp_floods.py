@@ -108,6 +108,7 @@ async def cost(port: int, questions: int) -> tuple[float, float, list[Reply]]:
     return (time.process_time() - cpu) / questions, max(stalls), replies
 
 
+@pytest.mark.attack("R-05", "R-25")
 @pytest.mark.parametrize("what", FLOODS)
 async def test_a_flood_costs_little_more_than_an_answer(what: str, at_length: bool) -> None:
     questions = 200 if at_length else 8

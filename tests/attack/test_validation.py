@@ -139,6 +139,7 @@ CASES = [
 ]
 
 
+@pytest.mark.attack("R-30")
 @pytest.mark.parametrize(("shape", "name", "code", "algorithm"), CASES, ids=[each[0].__name__ for each in CASES])
 def test_a_zone_is_not_dear_to_validate(
     shape: Shape, name: str, code: str, algorithm: int, tmp_path: Path

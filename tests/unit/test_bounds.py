@@ -127,6 +127,7 @@ def test_bounds_stand_in_bounds() -> None:
 # -- queries ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-17")
 @virtual
 async def test_queries_of_one_question_are_counted_together(tmp_path: Path) -> None:
     # NXNSAttack within a chain of aliases: each link has a delegation of its own to servers that are nowhere.
@@ -152,6 +153,7 @@ async def test_queries_of_one_question_are_counted_together(tmp_path: Path) -> N
     assert len(net.asked) == asked, "the failure was not remembered"
 
 
+@pytest.mark.attack("R-17")
 @virtual
 async def test_the_budget_of_queries_is_exact(tmp_path: Path) -> None:
     # Every name leads one cut deeper and each of its servers is found only by asking: this would never end.
@@ -224,6 +226,7 @@ def bulk(owner: str, octets: int) -> str:
     return "\n".join(f'{owner} TXT "{number:05d}{"x" * 245}"' for number in range(octets // 262))
 
 
+@pytest.mark.attack("R-17")
 @virtual
 async def test_octets_received_are_bounded(tmp_path: Path) -> None:
     net = Net()
@@ -470,6 +473,7 @@ async def test_slow_servers_are_waited_for_behind_the_client(tmp_path: Path) -> 
 # -- servers ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-19")
 @virtual
 async def test_sends_to_one_server_are_bounded(tmp_path: Path) -> None:
     answers = {
@@ -531,6 +535,7 @@ async def test_large_rrsets_are_kept_within_octets(tmp_path: Path) -> None:
 # -- messages --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-03")
 def test_names_of_one_message_are_read_within_one_budget() -> None:
     labels = 100
     paid = bounds.MESSAGE_NAME_BUDGET // (labels + 1)
@@ -561,6 +566,7 @@ def test_signatures_of_one_rrset_are_bounded() -> None:
     assert (len(rrset.rdatas), len(rrset.sigs)) == (1, bounds.MAX_SIGNATURES)
 
 
+@pytest.mark.attack("R-04")
 def test_a_reply_looks_for_compression_of_so_many_names_only() -> None:
     """What comes behind them is written out in full."""
 

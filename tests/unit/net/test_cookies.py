@@ -41,11 +41,13 @@ async def test_the_servers_cookie_is_given_back(exchange: Awaited) -> None:
     assert later == [first + SERVER_COOKIE] * 2
 
 
+@pytest.mark.attack("R-10")
 async def test_a_wrong_client_cookie_is_forged(exchange: Awaited) -> None:
     async with Authority(lambda packet: [forged(packet)]) as authority:
         assert (await exchange.exchange(authority.ask())).failed is Failed.COOKIE
 
 
+@pytest.mark.attack("R-10")
 @pytest.mark.parametrize("strip", [lambda packet: answer(packet), lambda packet: answer(packet[:11] + b"\0" + packet[12:])])
 async def test_no_cookie_from_a_server_that_has_one_is_forged_until_tcp_says_otherwise(exchange: Awaited, strip: object) -> None:
     forgets = False
@@ -63,6 +65,7 @@ async def test_no_cookie_from_a_server_that_has_one_is_forged_until_tcp_says_oth
         assert len(cookie_of(authority.seen[-1])) == 8
 
 
+@pytest.mark.attack("R-10")
 async def test_the_cookie_of_bad_cookie_goes_with_the_next_question(exchange: Awaited) -> None:
     def udp(packet: bytes) -> list[bytes]:
         return [with_cookie(packet, rcode=codes.NOERROR if SERVER_COOKIE in cookie_of(packet) else codes.BADCOOKIE)]

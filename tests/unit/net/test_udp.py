@@ -134,6 +134,7 @@ async def test_a_repetition_without_its_cookie_is_no_easier_to_guess(exchange: A
     assert len(set(authority.sources)) == 1, "the same port"
 
 
+@pytest.mark.attack("R-06")
 async def test_one_wrong_guess_ends_the_waiting_however_long_it_might_be(exchange: Awaited) -> None:
     # What an attacker gains by patience: nothing. The first packet that is wrong moves the question to TCP.
     def udp(packet: bytes) -> list[bytes]:
@@ -165,6 +166,7 @@ async def test_a_connection_is_not_repeated(exchange: Awaited) -> None:
         release.set()
 
 
+@pytest.mark.attack("R-25")
 async def test_a_mangled_answer_is_told_as_one_if_nothing_better_comes_soon(exchange: Awaited) -> None:
     async with Authority(lambda packet: [mangled(packet)]) as authority:
         reply = await exchange.exchange(authority.ask(random_case=True))
@@ -296,6 +298,7 @@ async def test_octets_are_counted_even_where_nothing_is_taken(exchange: Awaited)
     assert (reply.failed, reply.size) == (Failed.SPOOFED, len(GARBAGE) + 4000)
 
 
+@pytest.mark.attack("R-24")
 @pytest.mark.parametrize("edns", [0, 1232])
 async def test_the_question_as_sent(exchange: Awaited, edns: int) -> None:
     async with Authority() as authority:
@@ -310,6 +313,7 @@ async def test_the_question_as_sent(exchange: Awaited, edns: int) -> None:
         assert len(packet) == 12 + len(question_of(packet))
 
 
+@pytest.mark.attack("R-07")
 async def test_every_question_has_its_own_connected_socket(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[udp.UdpSocket] = []
     make = udp.UdpSocket
@@ -350,6 +354,7 @@ async def test_a_stranger_is_not_heard(exchange: Awaited) -> None:
     assert reply.message.answer[0].rdatas == (IPv4Address("193.0.0.1").packed,)
 
 
+@pytest.mark.attack("R-06")
 async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited) -> None:
     count, at_once = 20_000, 200
     async with Authority() as authority:
@@ -377,6 +382,7 @@ async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited) -> None:
         assert sum((steps[each] - count / 16) ** 2 / (count / 16) for each in range(16)) < 60
 
 
+@pytest.mark.attack("R-09")
 async def test_letters_are_random_and_over_udp_only(exchange: Awaited) -> None:
     async with Authority() as authority:
         for _ in range(64):

@@ -78,6 +78,7 @@ async def test_lists_and_names_have_room_of_their_own(tmp_path: Path) -> None:
     await asyncio.gather(*lists, *names)
 
 
+@pytest.mark.attack("R-22")
 @virtual
 async def test_strangers_never_fill_the_room_of_this_machine(tmp_path: Path) -> None:
     net = Net()
@@ -131,6 +132,7 @@ async def test_a_top_level_domain_never_takes_all_the_room(tmp_path: Path) -> No
     await asyncio.gather(*tasks)
 
 
+@pytest.mark.attack("R-22")
 @virtual
 async def test_honest_names_of_a_flooded_zone_get_in(tmp_path: Path) -> None:
     net = Net()

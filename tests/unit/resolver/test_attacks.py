@@ -68,6 +68,7 @@ def many_servers(query: Message, tail: str, glue: bool = False, many: int = MANY
     return reply_to(query, authority=ns, additional="\n".join(more) if glue else "", aa=False)
 
 
+@pytest.mark.attack("R-15", "R-16")
 @pytest.mark.parametrize("what", ["exist not", "are dead", "are dead, with glue"])
 @virtual
 async def test_delegations_to_a_thousand_servers(what: str, tmp_path: Path) -> None:
@@ -86,6 +87,7 @@ async def test_delegations_to_a_thousand_servers(what: str, tmp_path: Path) -> N
     assert (await costs(resolver, "b.evil"))[1] <= bounds.MAX_QUERIES
 
 
+@pytest.mark.attack("R-16")
 @virtual
 async def test_a_delegation_to_a_thousand_servers_costs_what_its_octets_do(tmp_path: Path) -> None:
     query = dns.message.make_query("a.evil", "A", use_edns=0, id=0)
@@ -102,6 +104,7 @@ async def test_a_delegation_to_a_thousand_servers_costs_what_its_octets_do(tmp_p
     assert costs[1] < 2.2 * costs[0]
 
 
+@pytest.mark.attack("R-17")
 @virtual
 async def test_chains_of_aliases_and_delegations_multiplied(tmp_path: Path) -> None:
     # CAMP: each alias leads to a delegation, whose servers' names are aliases into delegations of their own.
@@ -176,6 +179,7 @@ CIRCLES = [
 ]  # fmt: skip
 
 
+@pytest.mark.attack("R-18")
 @pytest.mark.parametrize("circle", CIRCLES)
 @pytest.mark.parametrize("minimise", [True, False])
 @virtual
@@ -193,6 +197,7 @@ async def test_circles_end_and_are_remembered(circle: object, minimise: bool, tm
         assert await costs(resolver, "www.one") == (code, 0)
 
 
+@pytest.mark.attack("R-22")
 @virtual
 async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
     net = Net(rtt=0.02)
@@ -245,6 +250,7 @@ GENUINE = st.sampled_from(
 )
 
 
+@pytest.mark.attack("R-11")
 @settings(max_examples=150)
 @given(poison=POISON, kind=GENUINE, aa=st.booleans(), rtype=st.sampled_from(["A", "NS", "TXT", "CNAME", "DNAME"]))
 def test_no_server_speaks_for_names_outside_its_zone(
@@ -303,6 +309,7 @@ def test_no_server_speaks_for_names_outside_its_zone(
         runner.run(run())
 
 
+@pytest.mark.attack("R-11")
 @virtual
 async def test_what_a_positive_answer_volunteers_is_not_kept(tmp_path: Path) -> None:
     net = Net()
@@ -346,6 +353,7 @@ async def test_addresses_that_are_nobody_on_the_internet_are_never_asked(tmp_pat
     assert not [each for each in asked if any(each in net_ for net_ in Settings().resolver.do_not_query)]
 
 
+@pytest.mark.attack("R-12")
 @virtual
 async def test_a_forwarder_speaks_for_its_zone_only(tmp_path: Path) -> None:
     # MaginotDNS: one cache for forwarders and iteration.
@@ -374,6 +382,7 @@ async def test_a_forwarder_speaks_for_its_zone_only(tmp_path: Path) -> None:
     assert EVIL not in {str(ask.server.address) for ask in net.asked}
 
 
+@pytest.mark.attack("R-32")
 @virtual
 async def test_names_of_ours_are_not_hidden_by_a_denial_above(tmp_path: Path) -> None:
     net = Net()
@@ -395,6 +404,7 @@ async def test_names_of_ours_are_not_hidden_by_a_denial_above(tmp_path: Path) ->
 TTL = 3600
 
 
+@pytest.mark.attack("R-13")
 @pytest.mark.parametrize(
     "refresh",
     ["www.evil A", "evil NS", "ns.evil A", "new{}.evil A", "sub{}.evil A", "x.sub.evil A", "evil SOA", "evil DS", "ns{}.evil NS"],
@@ -436,6 +446,7 @@ async def test_a_withdrawn_domain_is_gone_with_its_delegation(refresh: str, tmp_
     assert len(net.names(EVIL)) == before
 
 
+@pytest.mark.attack("R-13")
 @virtual
 async def test_a_withdrawn_domain_takes_its_sub_domains_along(tmp_path: Path) -> None:
     net = Net()
@@ -468,6 +479,7 @@ async def test_a_withdrawn_domain_takes_its_sub_domains_along(tmp_path: Path) ->
 # -- downgrades --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-26")
 @virtual
 async def test_one_forged_formerr_does_not_take_edns_away(tmp_path: Path) -> None:
     net = Net()
@@ -506,6 +518,7 @@ async def test_one_forged_formerr_does_not_take_edns_away(tmp_path: Path) -> Non
     assert await with_edns("i.shop") == [True]
 
 
+@pytest.mark.attack("R-09")
 @virtual
 async def test_letters_are_given_up_only_after_tcp_has_confirmed(tmp_path: Path) -> None:
     net = Net()
@@ -518,6 +531,7 @@ async def test_letters_are_given_up_only_after_tcp_has_confirmed(tmp_path: Path)
     assert (net.asked[-1].transport, net.asked[-1].random_case) == (Transport.UDP, False)
 
 
+@pytest.mark.attack("R-06")
 @virtual
 async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
     net = Net()
@@ -533,6 +547,7 @@ async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
 # -- memory ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-20")
 def test_a_flood_of_entries_leaves_the_hot_ones() -> None:
     # CacheFlush: thousands of records through one alias or delegation after the other.
     cache = RRsetCache(2_000_000)
@@ -548,6 +563,7 @@ def test_a_flood_of_entries_leaves_the_hot_ones() -> None:
     assert misses == 0
 
 
+@pytest.mark.attack("R-20")
 def test_large_entries_are_charged_for() -> None:
     cache = RRsetCache(1_000_000)
     for number in range(200):
@@ -560,6 +576,7 @@ def test_large_entries_are_charged_for() -> None:
     assert len(cache) < 80
 
 
+@pytest.mark.attack("R-20")
 @virtual
 async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: Path) -> None:
     net = Net()
@@ -585,6 +602,7 @@ async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: 
 # -- slow servers ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-21")
 @virtual
 async def test_a_server_slow_on_purpose_lets_no_late_burst_loose(tmp_path: Path) -> None:
     # DNSBomb: no client is answered later than its patience, whatever comes in then.

@@ -197,6 +197,7 @@ def test_no_more_than_the_soa_is_kept_of_a_fat_denial() -> None:
     assert cache.size < 8192
 
 
+@pytest.mark.attack("R-13")
 def test_addresses_of_servers_end_with_their_delegation() -> None:
     cache = RRsetCache(10**6)
     cache.put(address(86400), Trust.AUTHORITATIVE, 0.0, WWW, lease=3600.0)
@@ -213,6 +214,7 @@ def test_zero_ttl_is_not_kept() -> None:
     assert len(cache) == 0
 
 
+@pytest.mark.attack("R-31")
 def test_records_stay_within_their_size() -> None:
     cache = RRsetCache(20_000)
     for number in range(1000):
@@ -348,6 +350,7 @@ def delegation(expires: float, *servers: str) -> Delegation:
     return Delegation(EVIL, tuple(map(from_text, servers)), ((from_text("ns.evil.com"), (IPv4Address("9.9.9.9"),)),), expires)
 
 
+@pytest.mark.attack("R-13")
 def test_a_delegation_is_never_prolonged() -> None:
     cache = DelegationCache(10**6)
     cache.put(delegation(100.0, "ns.evil.com"), 0.0)

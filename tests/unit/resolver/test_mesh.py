@@ -67,6 +67,7 @@ async def test_waiters_of_one_question_are_bounded(tmp_path: Path, monkeypatch: 
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"], "the failure was theirs, not the question's"
 
 
+@pytest.mark.attack("R-06")
 @virtual
 async def test_one_question_to_a_server_is_under_way_once(tmp_path: Path) -> None:
     # Different names, but the same minimised question on the way (and different patience for each).
@@ -83,6 +84,7 @@ async def test_one_question_to_a_server_is_under_way_once(tmp_path: Path) -> Non
     assert net.doubled == []
 
 
+@pytest.mark.attack("R-06")
 @virtual
 async def test_the_same_question_is_under_way_once_whatever_the_patience(tmp_path: Path) -> None:
     net = Net(rtt=0.3)
@@ -141,6 +143,7 @@ async def flood(resolver: ScriptedResolver, zone: str, count: int) -> list["asyn
     return tasks  # type: ignore[return-value]
 
 
+@pytest.mark.attack("R-22")
 @virtual
 async def test_one_zone_never_takes_all_the_room(tmp_path: Path) -> None:
     net = Net()
@@ -181,6 +184,7 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
     assert (len(mesh._admission), mesh._admission.groups) == (0, 0)
 
 
+@pytest.mark.attack("R-23")
 @virtual
 async def test_repetition_makes_nobody_younger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_RECURSIONS", 2)

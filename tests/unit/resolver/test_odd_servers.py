@@ -383,6 +383,7 @@ async def test_what_could_not_be_read_denies_nothing(denial: str, tcp: str | Non
 # -- bounds ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("R-10")
 @virtual
 async def test_bad_cookie_costs_no_more_packets_than_anything_else(tmp_path: Path) -> None:
     """Each question that BADCOOKIE brings about is an exchange of its own (`test_cookies`), and counts."""

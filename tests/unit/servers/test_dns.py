@@ -122,6 +122,7 @@ CASES: dict[str, tuple[bytes, int | None]] = {
 }
 
 
+@pytest.mark.attack("R-27")
 @pytest.mark.parametrize("udp", [True, False], ids=["udp", "tcp"])
 @pytest.mark.parametrize("case", CASES)
 def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
@@ -151,6 +152,7 @@ def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
         runner.run(run())
 
 
+@pytest.mark.attack("R-29")
 @virtual
 async def test_any_gets_one_small_answer(tmp_path: Path) -> None:
     net = shop()
@@ -177,6 +179,7 @@ async def test_without_rd_there_is_memory_only(tmp_path: Path) -> None:
     assert len(net.asked) == asked
 
 
+@pytest.mark.attack("R-08")
 @virtual
 async def test_what_a_client_adds_never_reaches_servers(tmp_path: Path) -> None:
     net = shop()
@@ -251,6 +254,7 @@ def packet_of(ident: int, name: str, rtype: int, flags: int, opt: tuple[int, int
     return head if opt is None else head + b"\0" + struct.pack("!2HIH", 41, opt[0], opt[1], 0)
 
 
+@pytest.mark.attack("R-33")
 @given(st.lists(QUESTIONS, min_size=2, max_size=12))
 def test_different_questions_never_share_a_packet(questions: list[tuple[str, int, int, tuple[int, int] | None, bool]]) -> None:
     packets = PacketCache(10**6)
@@ -378,6 +382,7 @@ async def test_waiting_datagrams_are_bounded(tmp_path: Path, monkeypatch: pytest
         assert len(await received(client)) == 1
 
 
+@pytest.mark.attack("R-21")
 @pytest.mark.parametrize("local", [True, False])
 @virtual
 async def test_one_client_waits_for_so_many_replies(local: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,6 +408,7 @@ async def test_one_client_waits_for_so_many_replies(local: bool, tmp_path: Path,
     other.close()
 
 
+@pytest.mark.attack("R-29")
 @virtual
 async def test_strangers_are_refused_and_replies_of_theirs_ignored(tmp_path: Path) -> None:
     resolver = ScriptedResolver(shop(), tmp_path)
@@ -522,6 +528,7 @@ async def test_octet_by_octet_within_the_time_for_a_message(tmp_path: Path) -> N
         assert addresses(await reply_of(reader)) == ["193.0.0.1"]
 
 
+@pytest.mark.attack("R-28")
 @pytest.mark.parametrize("begun", [b"\0", b"\0\x1a", framed(PLAIN)[:-1], framed(PLAIN) + framed(PLAIN)[:20]])
 @virtual
 async def test_half_a_message_ends_the_connection(begun: bytes, tmp_path: Path) -> None:
@@ -534,6 +541,7 @@ async def test_half_a_message_ends_the_connection(begun: bytes, tmp_path: Path) 
         assert await end_of(reader) - start == pytest.approx(bounds.TCP_MESSAGE, abs=0.1)
 
 
+@pytest.mark.attack("R-28")
 @pytest.mark.parametrize("before", [b"", framed(query("slow.dead").to_wire())], ids=["alone", "with a question under way"])
 @virtual
 async def test_dripping_octets_prolongs_nothing(before: bytes, tmp_path: Path) -> None:
@@ -625,6 +633,7 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
     await writer.drain()
 
 
+@pytest.mark.attack("R-28")
 async def test_a_client_that_does_not_read_is_left(tmp_path: Path) -> None:
     resolver = ScriptedResolver(shop(), tmp_path)
     packet = framed(query("big.shop", "TXT").to_wire())
@@ -708,6 +717,7 @@ async def test_strangers_over_tcp_are_sent_away_at_once_and_take_no_place(
         assert addresses(await reply_of(friend)) == ["193.0.0.1"]
 
 
+@pytest.mark.attack("R-27")
 @virtual
 async def test_a_reply_over_tcp_ends_the_connection(tmp_path: Path) -> None:
     async with tcp_edge(ScriptedResolver(shop(), tmp_path)) as clients:

@@ -112,6 +112,7 @@ def test_owners_that_are_pointers_count_against_the_budget(pointers: int, excess
         assert message.parse(octets).whole == 3
 
 
+@pytest.mark.attack("R-01")
 @given(st.binary(max_size=600))
 def test_random_octets_raise_nothing_but_malformed(data: bytes) -> None:
     try:
@@ -142,6 +143,7 @@ def crafted(names_part: bytes, answers: int) -> bytes:
     return struct.pack("!6H", 1, 0x8000, 0, answers, 0, 0) + names_part
 
 
+@pytest.mark.attack("R-01")
 @pytest.mark.parametrize(
     "octets",
     [
@@ -240,6 +242,7 @@ def read(octets: bytes) -> None:
         message.parse(octets)
 
 
+@pytest.mark.attack("R-02", "R-03")
 def test_the_pointer_staircase_is_refused_at_once() -> None:
     octets = {steps: staircase(steps) for steps in (1000, 8000)}
     with pytest.raises(message.Excessive):
@@ -358,6 +361,7 @@ def test_extended_errors_need_edns() -> None:
     assert not rendered(dns.message.make_query("www.example.", "A").to_wire(), answer).options
 
 
+@pytest.mark.attack("R-04")
 def test_compression_work_is_bounded() -> None:
     rrsets = tuple(
         RRset(names.from_text(f"{n}.{n}.{n}.example"), codes.CNAME, 60, (names.from_text(f"t{n}.other"),)) for n in range(1000)

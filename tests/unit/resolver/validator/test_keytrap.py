@@ -73,6 +73,7 @@ def garbage_signatures(tag: int, number: int) -> tuple[bytes, ...]:
     return tuple(real[:16] + tag.to_bytes(2) + real[18:27] + rng.randbytes(128) for _ in range(number))
 
 
+@pytest.mark.attack("R-30")
 def test_many_keys_and_many_signatures() -> None:
     keys = zone_keys(RRset(ZONE, codes.DNSKEY, 60, tuple(forged_keys(4711, 300))))
     assert len(keys) == 300
@@ -205,6 +206,7 @@ def test_rsa_keys_are_neither_too_short_nor_too_dear(bits: int, exponent: int, c
         assert isinstance(verdict, NoSupported)
 
 
+@pytest.mark.attack("R-30")
 def test_hashes_are_bounded() -> None:
     work = Work()
     work.charge_hashes(bounds.MAX_HASHES - 1)
