@@ -5,7 +5,7 @@
 - `store_access`: the store, with or without a daemon · `allow_files`: adding to those in the state directory
 - `machine`: reading what the doctor judges
 - `output`: tables on a terminal, plain lines elsewhere · `options`: what commands have in common
-- `manual`: the man page and the shells' completions
+- `manual`: the man page and the shells' completions · `list_table`: the tables of lists in docs/lists.md
 """
 
 
