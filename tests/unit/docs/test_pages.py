@@ -123,6 +123,6 @@ def test_every_option_of_policyd_spf_has_its_counterpart() -> None:
     if not documented.exists():
         pytest.skip("needs postfix-policyd-spf-python")
     said = subprocess.run(["zcat", documented], capture_output=True, text=True, timeout=20, check=True).stdout
-    options = set(re.findall(r"(?m)^#? ?([A-Z]\w+|skip_addresses|debugLevel) = ", said))
+    options = set(re.findall(r"(?m)^#? *([A-Z]\w+|skip_addresses|debugLevel) = ", said))
     assert len(options) > 15
     assert not {each for each in options if each not in text_of(DOCS / "from-policyd-spf.md")}
