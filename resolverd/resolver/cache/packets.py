@@ -9,6 +9,7 @@ from collections import deque
 from struct import Struct
 
 from resolverd.generation import Generation
+from resolverd.values import MutableValue
 from resolverd.wire.names import Name, lower
 
 _OFFSET = Struct("=H")
@@ -21,19 +22,18 @@ _SECOND_CHANCES = 16
 """Used replies that are passed over while room is made for one: the work that a reply can make has an end."""
 
 
-class _Packet:
-    __slots__ = ("body", "due", "expires", "key", "offsets", "used")
+class _Packet(MutableValue):
+    """`offsets` are those of the TTLs in the body, two octets each. `due`: when they have to be counted down again, or it expires.
 
-    def __init__(self, key: bytes | str, body: bytearray, offsets: bytes, now: float, expires: float):
-        self.key = key
-        self.body = body
-        self.offsets = offsets
-        """Those of the TTLs in the body, two octets each."""
-        self.due = min(now + 1.0, expires)
-        """When its TTLs have to be counted down again, or it expires."""
-        self.expires = expires
-        self.used = False
-        """Whether it was asked for since it was last passed over."""
+    `used`: whether it was asked for since it was last passed over.
+    """
+
+    key: bytes | str
+    body: bytearray
+    offsets: bytes
+    due: float
+    expires: float
+    used: bool = False
 
     @property
     def size(self) -> int:
@@ -100,7 +100,8 @@ class PacketCache:
         if begun != self.generation.number or not _asks_for(key, lower(name)):
             return
         packed = b"".join([_OFFSET.pack(at - 2) for at in offsets])
-        made = _Packet(key, bytearray(reply[2:]), packed, now, now + lifetime)
+        expires = now + lifetime
+        made = _Packet(key, bytearray(reply[2:]), packed, min(now + 1.0, expires), expires)
         known = self._entries.get(key)
         if known is None:
             self._entries[key] = made
@@ -139,7 +140,10 @@ class PacketCache:
             del self._entries[entry.key]
             self._size -= entry.size
         if flushed:
-            self._queue = deque(entry for entry in self._queue if entry.key in self._entries)
+            # The very same queue: it is among what the garbage collector no longer looks through (`app.serve.tune`).
+            left = [entry for entry in self._queue if entry.key in self._entries]
+            self._queue.clear()
+            self._queue.extend(left)
         return len(flushed)
 
 

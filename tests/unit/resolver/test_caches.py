@@ -1,5 +1,6 @@
 """The caches on a clock of their own: lifetimes, ranks, bounds, and delegations that nobody prolongs."""
 
+import gc
 import struct
 from ipaddress import IPv4Address
 
@@ -18,6 +19,7 @@ from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Trust
+from tests.attacks import Figure
 
 WWW = from_text("www.example")
 SOA = RRset(from_text("example"), codes.SOA, 300, (b"\0\0" + b"\0" * 20,))
@@ -330,6 +332,21 @@ def test_room_for_one_packet_is_little_work_though_all_are_in_use() -> None:
     gone = [number for number in range(room + 1) if cache.get(asked(number), 0.0) is None]
     assert gone != [0], "not all were passed over until the first was not in use any more"
     assert len(gone) == 1
+
+
+@pytest.mark.attack("R-05")
+def test_a_full_cache_is_nothing_to_look_through_for_garbage(figure: Figure) -> None:
+    # With a million of them a full collection took more than a second, in which nobody was answered.
+    records, packets = RRsetCache(10 << 20), PacketCache(10 << 20)
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(3000):
+        owner = from_text(f"n{number}.example")
+        records.put(RRset(owner, codes.A, 60, (b"\1\2\3\4",)), Trust.ANSWER, 0.0, owner)
+        packets.put(bytes(10) + owner + b"\0\1\0\1", bytes(100), (40,), owner, 0.0, 60.0, packets.generation.number)
+    gc.collect()
+    assert (len(records), len(packets)) == (3000, 3000)
+    figure("objects looked through for garbage, of 6 000 cached", max(0, len(gc.get_objects()) - before), most=20)
 
 
 def test_an_expired_packet_goes_before_one_in_use() -> None:
