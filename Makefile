@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 BESIDE := -n auto --dist worksteal
 RUNS   := 1
+MINUTES := 60
 
 .PHONY: install uninstall run test unit attacks soak check lab bench clean peers
 
@@ -25,11 +26,12 @@ unit: $(VENV)/.developing
 
 # The catalogue of attacks with what was measured of each, into docs/attacks.md.
 attacks: $(VENV)/.developing
-	$(BIN)/pytest -m attack tests/unit tests/attack --attacks docs/attacks.md
+	$(BIN)/pytest $(BESIDE) -m attack tests/unit tests/attack --attacks docs/attacks.md
 
-# Every attack at length.
-soak: $(VENV)/.developing
-	$(BIN)/pytest tests/attack --soak
+# Every attack at length, and so many minutes under load and attack, into docs/attacks.md and docs/soak.md.
+soak: $(VENV)/.developing peers
+	$(BIN)/pytest -m attack tests/unit tests/attack --soak --attacks docs/attacks.md
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
 
 check: $(VENV)/.developing
 	$(BIN)/ruff check resolverd tests bench

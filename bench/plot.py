@@ -1,4 +1,4 @@
-"""Plots as SVG: bars beside a target, and curves over a logarithmic axis."""
+"""Plots as SVG: bars beside a target, curves over a logarithmic axis, and what happens over time."""
 
 from __future__ import annotations
 
@@ -60,6 +60,37 @@ def curves(caption: str, lines: Mapping[str, Points], ours: str) -> str:
             _text(left + width + 10, top + 16 * (index + 1), name, fill=colour),
         ]
     return _svg(left + width + 190, top + height + 28, parts)
+
+
+def timeline(panels: Sequence[tuple[str, Mapping[str, Points]]], spans: Sequence[tuple[float, float]], caption: str) -> str:
+    """Draw panels (caption, lines) below one another over the same time; `spans` of it are grey. The value axes begin at 0."""
+    left, width, height, step = 80, 760, 90, 130
+    end = max((place for _, lines in panels for each in lines.values() for place, _ in each), default=1.0) or 1.0
+    parts = []
+    for index, (unit, lines) in enumerate(panels):
+        top = 28 + index * step
+        most = max((value for each in lines.values() for _, value in each), default=1.0) or 1.0
+        parts += [
+            f'<rect x="{left + begin / end * width:.1f}" y="{top}" width="{(stop - begin) / end * width:.1f}" height="{height}" '
+            'fill="#eeeeee"/>' for begin, stop in spans
+        ]
+        parts += [
+            _text(left, top - 8, unit),
+            f'<path d="M{left},{top} V{top + height} H{left + width}" fill="none" stroke="black"/>',
+            _text(left - 6, top + 10, f"{most:,.4g}", "end"),
+            _text(left - 6, top + height, "0", "end"),
+        ]
+        for number, (name, each) in enumerate(lines.items()):
+            colour = _COLOURS[number % len(_COLOURS)]
+            points = ((left + place / end * width, top + height - value / most * height) for place, value in each)
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+            parts += [
+                f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.2"/>',
+                _text(left + width + 8, top + 12 + 16 * number, name, fill=colour),
+            ]
+    bottom = 28 + len(panels) * step
+    parts += [_text(left + share * width, bottom - 24, f"{share * end:.0f}", "middle") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    return _svg(left + width + 130, bottom, [*parts, _text(left + width / 2, bottom - 8, caption, "middle")])
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", fill: str = "black") -> str:
