@@ -83,7 +83,7 @@ def figure(request: pytest.FixtureRequest, record_property: Callable[[str, objec
     ) -> None:
         asked = " ".join(f"{sign} {_number(bound)}" for sign, bound in (("≤", most), ("≥", least)) if bound is not None)
         record_property("attack figure", [[row] if row else rows, what, asked, float(value), unit])
-        told = f"{_number(value)} {unit}"
+        told = f"{_number(value)} {unit}".strip()
         assert most is None or value <= most, f"{what}: {told}, to be {asked}"
         assert least is None or value >= least, f"{what}: {told}, to be {asked}"
 

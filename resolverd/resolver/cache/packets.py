@@ -23,7 +23,7 @@ _SECOND_CHANCES = 16
 
 
 class _Packet(MutableValue):
-    """`offsets` are those of the TTLs in the body, two octets each. `due`: when they have to be counted down again, or it expires.
+    """`offsets`: of the TTLs in the body, two octets each. `due`: when they have to be counted down again, or it expires.
 
     `used`: whether it was asked for since it was last passed over.
     """
