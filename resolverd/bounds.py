@@ -249,6 +249,8 @@ TCP_IDLE: Final = 10.0
 """Seconds a connection may stay without a question (RFC 7766 §6.2.3); 2 when more than half of TCP_CLIENTS are in use."""
 TCP_MESSAGE: Final = 2.0
 """Seconds from a message's first octet to its last (slow-loris)."""
+TLS_HANDSHAKE: Final = 3.0
+"""Seconds from a connection to its finished TLS handshake, two round trips (slow-loris)."""
 HEAP: Final = 2048
 """Octets sent at once by which a client counts as one that doesn't wait for its answers; those come behind others' then."""
 TCP_READ: Final = 16 * 1024

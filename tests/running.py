@@ -70,7 +70,7 @@ class Running:
         for _ in range(200):
             text = self.log.read_text()
             if "try it" in text:
-                found = re.findall(r"(DNS|policy|HTTP) +(?:http://)?127\.0\.0\.1:(\d+)", text)
+                found = re.findall(r"(DNS|DoT|policy|HTTP) +(?:http://)?127\.0\.0\.1:(\d+)", text)
                 return {what: int(port) for what, port in found}
             if self.process.poll() is not None:
                 break

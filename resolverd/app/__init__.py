@@ -8,6 +8,6 @@
 - `listeners`: all sockets, bound here or by systemd · `sockets`: binding, with errors that help
 - `systemd`: readiness, watchdog, sockets that it passes · `privileges`: dropping root
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
-- `named_files`: everything else that a configuration names
+- `certificate`: that of DNS over TLS                            - `named_files`: everything else that a configuration names
 - `banner`: what is said at start
 """

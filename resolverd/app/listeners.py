@@ -17,7 +17,7 @@ from resolverd.servers.dns import udp as dns_udp
 POLICY_MODE = 0o666
 """Of the policy service's UNIX socket, as Postfix's own have it: who may reach it, its directory says, and Postfix's
 ``private`` lets in nobody but Postfix."""
-_NAMES = ("dns", "policy", "http")
+_NAMES = ("dns", "dot", "policy", "http")
 
 
 @dataclass
@@ -26,6 +26,8 @@ class Listeners:
 
     udp: list[socket.socket] = field(default_factory=list)
     tcp: list[socket.socket] = field(default_factory=list)
+    tls: list[socket.socket] = field(default_factory=list)
+    """For DNS over TLS."""
     policy: list[tuple[socket.socket, Listen | None]] = field(default_factory=list)
     """With what the configuration says of those that are not systemd's."""
     http: list[socket.socket] = field(default_factory=list)
@@ -45,6 +47,12 @@ def listeners(settings: Settings, passed: list[Passed], faults: list[ConfigFault
     warnings += [f"systemd passes {where} for UDP alone: large answers need TCP (ListenStream=) too" for where in halves]
     taken = {_address(each.sock) for each in passed}
     bind_dns(settings, found, taken, faults, warnings)
+    for each in settings.dns.tls.listen if settings.dns.tls is not None else ():
+        if str(each) not in taken:
+            sock = sockets.bind(dns_tcp.bind, each.host, each.port, "dns.tls.listen", faults, warnings)
+            if sock is not None:
+                found.tls.append(sock)
+                found.shown.append(("DoT", _address(sock)))
     for each in settings.policy.listen:
         if str(each) not in taken:
             _bind_policy(each, found, faults, warnings)
@@ -69,6 +77,11 @@ def _sort(settings: Settings, passed: list[Passed], found: Listeners, faults: li
             case "dns":
                 found.tcp.append(sock)
                 found.shown.append(("DNS", f"{where} (TCP, of systemd)"))
+            case "dot":
+                found.tls.append(sock)
+                found.shown.append(("DoT", f"{where} (of systemd)"))
+                if settings.dns.tls is None:
+                    faults.append(ConfigFault("dns.tls", f"systemd passes {where} for DNS over TLS, which needs a certificate"))
             case "policy":
                 found.policy.append((sock, None))
                 found.shown.append(("policy", f"{where} (of systemd)"))
@@ -76,7 +89,7 @@ def _sort(settings: Settings, passed: list[Passed], found: Listeners, faults: li
                 found.http.append(sock)
                 found.shown.append(("HTTP", f"http://{where}/ (of systemd)"))
             case _:
-                text = f"systemd passes the socket {where}; its unit must say what for: FileDescriptorName=dns, policy or http"
+                text = f"systemd passes {where}; its unit must say what for: FileDescriptorName=dns, dot, policy or http"
                 faults.append(ConfigFault("", text))
 
 
@@ -85,6 +98,8 @@ def _purpose(settings: Settings, sock: socket.socket, name: str, datagrams: set[
     where = _address(sock)
     if name in _NAMES:
         return name
+    if settings.dns.tls is not None and sock.type == socket.SOCK_STREAM and where in map(str, settings.dns.tls.listen):
+        return "dot"
     if sock.type == socket.SOCK_DGRAM or where in datagrams or where in map(str, settings.dns.listen):
         return "dns"
     if sock.family == socket.AF_UNIX or where in map(str, settings.policy.listen):

@@ -1,14 +1,16 @@
-"""What a configuration names outside itself: map files, allow files, domains, root hints, trust anchors, and files with secrets.
+"""What a configuration names outside itself: map files, allow files, domains, root hints, trust anchors, certificate, secrets.
 
 Nobody writes these with the care that a configuration gets: other programs do, and what is named may be missing. So a fault
 in them costs what depends on it and nothing else; nameserver and policy service start, and go on at a reload. Each fault is
-reported, in the log and by ``resolverd config check``.
+reported, in the log and by ``resolverd config check``. Without its certificate the daemon does not start (`serve`).
 """
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
+from resolverd.app import certificate
 from resolverd.app.allow_files import AllowFiles, allow_files, shipped
+from resolverd.app.certificate import Certificate
 from resolverd.app.resolver import root_hints
 from resolverd.app.trust import trust_anchors
 from resolverd.config import Settings, access_maps, unusable_keys
@@ -30,11 +32,16 @@ class External(NamedTuple):
     allow_files: AllowFiles
     shipped: ShippedList
     local: LocalDomainFiles
+    certificate: Certificate | None
+    """That of DNS over TLS for clients, where that is wanted and it can be used."""
     faults: tuple[ConfigFault, ...]
 
 
-def read(settings: Settings, before: External | None = None) -> External:
-    """Everything that the configuration names, as it is now; a file that cannot be read counts as it was `before`."""
+def read(settings: Settings, before: External | None = None, started_with: Certificate | None = None) -> External:
+    """Everything that the configuration names, as it is now; a file that cannot be read counts as it was `before`.
+
+    `started_with`: the certificate as it was read when that was still root's to do.
+    """
     hints, faults = _or_before(lambda: root_hints(settings.resolver), before and before.hints, lambda: root_hints(None))
     anchors, more = _or_before(
         lambda: trust_anchors(settings.resolver.trust_anchors), before and before.anchors, lambda: trust_anchors(None)
@@ -43,8 +50,21 @@ def read(settings: Settings, before: External | None = None) -> External:
     maps = access_maps(settings, before.maps if before else None)
     allowing = allow_files(settings, before.allow_files if before else None)
     local = local_domains(settings, before.local if before else None)
-    faults = [*_secrets(settings), *faults, *maps.faults, *allowing.faults, *local.faults]
-    return External(hints, anchors, maps, allowing, shipped(settings), local, tuple(faults))
+    served, more = _certificate(settings, started_with or (before and before.certificate))
+    faults = [*_secrets(settings), *faults, *maps.faults, *allowing.faults, *local.faults, *more]
+    return External(hints, anchors, maps, allowing, shipped(settings), local, served, tuple(faults))
+
+
+def _certificate(settings: Settings, before: Certificate | None) -> tuple[Certificate | None, list[ConfigFault]]:
+    tls = settings.dns.tls
+    if tls is None:
+        return None, []
+    try:
+        return certificate.read(tls), []
+    except ConfigError as error:
+        if before is None:
+            return None, error.faults
+        return before, [ConfigFault(fault.path, f"{fault.text}; the certificate in use so far is used") for fault in error.faults]
 
 
 def _secrets(settings: Settings) -> Iterator[ConfigFault]:

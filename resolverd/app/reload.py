@@ -9,9 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from resolverd.app import runtime
+from resolverd.app import certificate, runtime
 from resolverd.app.banner import forward_exceptions
 from resolverd.app.runtime import Plan, Runtime
+from resolverd.clock import SystemClock
 from resolverd.config import Settings, left_out, not_built_keys
 from resolverd.failures import ConfigError, ConfigFault, ReloadResult
 
@@ -21,7 +22,7 @@ _READ_TIMEOUT = 30.0
 """Seconds for everything to be read: a file system that hangs must not keep the next reload waiting for ever."""
 _HANGS = "reading has not come to an end: does a file system hang, or is one of the files a pipe that nobody writes to?"
 
-_AT_START = ("dns.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url")
+_AT_START = ("dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url")
 """Keys that are acted on at the start alone: sockets, and what stands behind them."""
 
 
@@ -63,12 +64,16 @@ class Reloader:
             for fault in error.faults:
                 log.error("  %s", fault)
             return ReloadResult(tuple(error.faults))
-        before = self._current().settings
+        old = self._current()
+        before = old.settings
         taken = await self._take(plan)
         remarks = tuple(map(str, plan.external.faults)) + tuple(self._remarks(taken))
         for remark in remarks:
             log.warning("%s", remark)
         changed = tuple(_changed(before, taken.settings))
+        serials = [each.plan.external.certificate and each.plan.external.certificate.serial for each in (old, taken)]
+        if None not in serials and serials[0] != serials[1]:
+            changed += (f"the certificate of dns.tls, serial {serials[1]} now",)
         log.info("the configuration was read again%s", f"; changed: {', '.join(changed)}" if changed else "")
         return ReloadResult(remarks=remarks, changed=changed, restart=tuple(self._waiting(taken.settings)))
 
@@ -89,13 +94,15 @@ class Reloader:
         return [
             *left_out(settings),
             *not_built_keys(settings),
+            *certificate.remarks(taken.plan.external.certificate, settings.dns.tls, SystemClock().wall()),
             *forward_exceptions(settings, taken.engine.specs),
             *(f"{key} has changed: that takes effect at the next start" for key in self._waiting(settings)),
         ]
 
     def _waiting(self, settings: Settings) -> list[str]:
         """The keys that have changed since the start and are acted on at the next one."""
-        return [key for key in _AT_START if _value(settings, key) != _value(self._started, key)]
+        changed = [key for key in _AT_START if _value(settings, key) != _value(self._started, key)]
+        return [_there(key, settings, self._started) for key in changed]
 
 
 def _changed(before: Settings, after: Settings) -> Iterator[str]:
@@ -108,6 +115,14 @@ def _changed(before: Settings, after: Settings) -> Iterator[str]:
             yield from (f"{table}.{key}" for key in new.__struct_fields__ if getattr(old, key) != getattr(new, key))
 
 
+def _there(key: str, *found: Settings) -> str:
+    """The key, or its table's where one of the configurations has no such table."""
+    table = key.rpartition(".")[0]
+    return table if any(_value(each, table) is None for each in found) else key
+
+
 def _value(settings: Settings, key: str) -> object:
-    table, name = key.split(".")
-    return getattr(getattr(settings, table), name)
+    value: object = settings
+    for name in key.split("."):
+        value = getattr(value, name, None)
+    return value

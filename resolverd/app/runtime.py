@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from resolverd.app import named_files, policy
+from resolverd.app.certificate import Certificate
 from resolverd.app.local_zones import delegate
 from resolverd.app.named_files import External
 from resolverd.app.resolver import Resolution
@@ -150,9 +151,9 @@ class Runtime(NamedTuple):
         return self.plan.settings
 
 
-def read(settings: Settings, before: External | None = None) -> Plan:
-    """Read what the settings name; what cannot be read counts as it was `before`. Blocks. Raises ConfigError."""
-    external = named_files.read(settings, before)
+def read(settings: Settings, before: External | None = None, started_with: Certificate | None = None) -> Plan:
+    """Read what the settings name (`named_files.read`). Blocks. Raises ConfigError."""
+    external = named_files.read(settings, before, started_with)
     domains.warm()
     known = catalogue()
     specs = enabled_lists(settings, known) if settings.dnsbl.enabled else ()

@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 import uvloop
 
 from resolverd import logs
-from resolverd.app import banner, systemd
+from resolverd.app import banner, certificate, systemd
+from resolverd.app.certificate import Certificate
 from resolverd.app.listeners import Listeners, listeners
 from resolverd.app.privileges import Account, PrivilegeError, account, become, make_directory
 from resolverd.app.runtime import Runtime
@@ -36,6 +37,7 @@ from resolverd.servers import unix_socket
 from resolverd.servers.access import AccessControl
 from resolverd.servers.dns.answering import Responder
 from resolverd.servers.dns.tcp import TcpEdge
+from resolverd.servers.dns.tls import TlsEdge
 from resolverd.servers.dns.udp import UdpEdge
 from resolverd.servers.http.app import HttpServer
 from resolverd.servers.policy.server import PolicyServer
@@ -112,6 +114,7 @@ class _Daemon:
         self._own_token: str | None = None
         """The one in the state directory, once it was needed."""
         self.responder: Responder
+        self.tls: list[TlsEdge] = []
         self.http: HttpServer
 
     async def run(self) -> int:
@@ -121,6 +124,7 @@ class _Daemon:
         faults: list[ConfigFault] = []
         warnings: list[str] = []
         bound = listeners(settings, take_sockets(os.environ), faults, warnings)
+        shown = self._read_certificate(faults)
         if faults:
             raise ConfigError(faults)
         if self._account is not None:
@@ -129,7 +133,7 @@ class _Daemon:
         store = await self._open_store()
         try:
             network = OutsideNetwork(settings.resolver.outgoing_addresses)
-            service = Service(settings, network, store, clock, counters, self._load)
+            service = Service(settings, network, store, clock, counters, self._load, shown)
             await service.prepare(_PATIENCE)
         except BaseException:
             await store.close()
@@ -148,6 +152,10 @@ class _Daemon:
         tcp = [TcpEdge(responder, turns) for _ in bound.tcp]
         for edge, sock in zip(tcp, bound.tcp, strict=True):
             await edge.serve(sock)
+        if shown is not None:
+            self.tls = [TlsEdge(responder, shown.context, turns) for _ in bound.tls]
+            for tls_edge, sock in zip(self.tls, bound.tls, strict=True):
+                await tls_edge.serve(sock)
         policy_server = PolicyServer(service.runtime.policy, counters, turns=turns)
         service.on_reload.append(lambda runtime: policy_server.decide_by(runtime.policy))
         for sock, listen in bound.policy:
@@ -176,7 +184,7 @@ class _Daemon:
         systemd.notify("STOPPING=1")
         for udp_edge in udp:
             await udp_edge.aclose()
-        for tcp_edge in tcp:
+        for tcp_edge in (*tcp, *self.tls):
             await tcp_edge.aclose()
         if commands is not None and (path := settings.command_socket()) is not None:
             path.unlink(missing_ok=True)
@@ -185,6 +193,17 @@ class _Daemon:
         await network.aclose()
         log.info("ended")
         return 0
+
+    def _read_certificate(self, faults: list[ConfigFault]) -> Certificate | None:
+        """That of DNS over TLS, while the process may still be root, whose the key often is."""
+        tls = self._settings.dns.tls
+        if tls is None:
+            return None
+        try:
+            return certificate.read(tls)
+        except ConfigError as error:
+            faults += error.faults
+            return None
 
     def _become(self, account: Account) -> Settings:
         """Drop root, now that the ports are bound; the settings as that user reads them, as it will at each reload.
@@ -214,6 +233,9 @@ class _Daemon:
         responder.access.configure(settings.dns.allow, settings.dns.client_rate)
         responder.redactor = Redactor(runtime.plan.guard.key_zones)
         responder.keep = runtime.resolution.packet_share
+        if runtime.plan.external.certificate is not None:
+            for edge in self.tls:
+                edge.context = runtime.plan.external.certificate.context
         given = settings.http.token
         token = self._own_token if given is None else None if given.fault else given.reveal()
         self.http.admit(settings.http.hosts, token, settings.http.open)
@@ -264,6 +286,7 @@ class _Daemon:
             log.info("%s", line, extra=logs.OPENLY)
         exceptions = banner.forward_exceptions(settings, service.runtime.engine.specs)
         remarks = [*left_out(settings), *exceptions, *not_built_keys(settings)]
+        remarks += certificate.remarks(service.runtime.plan.external.certificate, settings.dns.tls, SystemClock().wall())
         if settings.state_directory() is not None:
             remarks += banner.store_remarks(sqlite3.sqlite_version_info)
         for remark in (*warnings, *remarks, *_memory_remarks(settings)):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from resolverd.app import policy, runtime
+from resolverd.app.certificate import Certificate
 from resolverd.app.local_zones import delegate, local_zones, reread
 from resolverd.app.reload import Reloader
 from resolverd.app.runtime import Plan, Runtime, Shared, build
@@ -47,7 +48,9 @@ class Service:
         clock: Clock,
         counters: Counters,
         load: Callable[[], Settings] | None = None,
+        certificate: Certificate | None = None,
     ):
+        """`certificate`: that of DNS over TLS for clients, where it has been read already."""
         self._store = store
         self._clock = clock
         self.counters = counters
@@ -57,7 +60,7 @@ class Service:
         self._client_history = ClientHistory(store, clock, counters)
         self._local_zones = local_zones(settings, clock, counters)
         self._local_zones.on_change.append(self._zones_changed)
-        plan = runtime.read(settings)
+        plan = runtime.read(settings, started_with=certificate)
         self._shared = Shared.begin(
             plan, network, store, clock, counters, self._overrides, self._client_history, self._local_zones
         )

@@ -15,11 +15,12 @@ from resolverd.config.map_files import access_maps
 from resolverd.config.public import public_words
 from resolverd.config.render import render
 from resolverd.config.secrets import Secret, StateToken, loose, state_token
-from resolverd.config.settings import Settings
+from resolverd.config.settings import DnsTls, Settings
 from resolverd.config.validate import not_built_keys
 
 __all__ = [
     "PRODUCTION",
+    "DnsTls",
     "Listen",
     "Secret",
     "Settings",

@@ -32,6 +32,14 @@ def _networks(*texts: str) -> tuple[IPNetwork, ...]:
     return tuple(map(endpoints.network, texts))
 
 
+class DnsTls(Struct, frozen=True):
+    """``[dns] tls``: DNS over TLS for clients."""
+
+    listen: tuple[types.ListenText, ...]
+    certificate: types.PathText
+    key: types.PathText
+
+
 class DnsSettings(Struct, frozen=True):
     """``[dns]``: the DNS service."""
 
@@ -39,6 +47,7 @@ class DnsSettings(Struct, frozen=True):
     allow: tuple[types.NetworkText, ...] = _networks("127.0.0.0/8", "::1/128")
     minimal_responses: bool = True
     client_rate: types.RateText = Allowance(200, 1.0)
+    tls: DnsTls | None = None
 
 
 class Forward(Struct, frozen=True):

@@ -50,12 +50,17 @@ def _addresses(settings: Settings) -> Iterator[ConfigFault]:
         yield ConfigFault("resolver.ipv6", "with ipv4 and ipv6 both off, no server can be asked")
     taken: dict[Listen, str] = {}
     listeners = [(f"dns.listen[{at}]", where) for at, where in enumerate(settings.dns.listen)]
+    tls = settings.dns.tls
+    if tls is not None:
+        listeners += [(f"dns.tls.listen[{at}]", where) for at, where in enumerate(tls.listen)]
+        if not tls.listen:
+            yield ConfigFault("dns.tls.listen", "names no address; without DNS over TLS leave the whole of dns.tls out")
     listeners += [(f"policy.listen[{at}]", where) for at, where in enumerate(settings.policy.listen)]
     listeners.append(("http.listen", settings.http.listen))
     for key, where in listeners:
         if where.path is None and where.port == 0:
             continue
-        if (other := taken.setdefault(where, key)) != key and key.partition(".")[0] != other.partition(".")[0]:
+        if (other := taken.setdefault(where, key)) != key and key.partition("[")[0] != other.partition("[")[0]:
             yield ConfigFault(key, f"{where} is already taken by {other}")
 
 

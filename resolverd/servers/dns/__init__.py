@@ -1,1 +1,1 @@
-"""The DNS server: `udp` (the hit path) over `datagrams` and `mmsg`, `tcp`, `answering` (what they share)."""
+"""The DNS server: `udp` (the hit path) over `datagrams` and `mmsg`, `tcp`, `tls` over it, `answering` (what they share)."""

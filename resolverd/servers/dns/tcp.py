@@ -15,11 +15,14 @@ from resolverd.wire.peek import Query
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 256
+"""Connections that the system keeps for us until we accept them."""
+
 
 class _Connection(asyncio.BufferedProtocol):
     """One connection. What it has sent is answered in turns (`turns`); while some of it waits, no more is read."""
 
-    def __init__(self, edge: "TcpEdge"):
+    def __init__(self, edge: "TcpEdge", host: str):
         self._edge = edge
         self._buffer = bytearray()
         self._replies = bytearray()
@@ -30,15 +33,19 @@ class _Connection(asyncio.BufferedProtocol):
         self._queued = False
         self._halfway = False
         self._paused = False
-        self.host = ""
+        self._admitted = bool(host)
+        self.host = host
         self.transport: asyncio.Transport | None = None
+        self.handshake: asyncio.Task[None] | None = None
+        """Of TLS, until there is a transport."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
-        self.host = str((transport.get_extra_info("peername") or ("",))[0])
-        if not self._edge.admit(self):
-            self.transport.abort()
-            return
+        if not self._admitted:
+            self.host = str((transport.get_extra_info("peername") or ("",))[0])
+            if not self._edge.admit(self):
+                self.transport.abort()
+                return
         self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
         self._arm_timer(self._edge.idle)
 
@@ -58,13 +65,12 @@ class _Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         # It asks and does not read: nothing is lost to it that it has not given up already.
-        if self.transport is not None:
-            self.transport.abort()
+        self.abort()
 
     def eof_received(self) -> bool:
         # RFC 7766 §6.2.4: the client may close its half once it has asked all.
         self._closing = True
-        return self.busy
+        return self.busy and self._edge.half_close
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._edge.inbox
@@ -122,7 +128,7 @@ class _Connection(asyncio.BufferedProtocol):
             return None
         length = buffer[0] << 8 | buffer[1]
         if length < 12:
-            self._abort()
+            self.abort()
             return None
         packet = bytes(buffer[2 : 2 + length])
         del buffer[: 2 + length]
@@ -148,7 +154,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self._waiting[entry] = None
         elif reply is None:
             self._flush()
-            self._abort()
+            self.abort()
         else:
             self._send(reply)
 
@@ -189,7 +195,14 @@ class _Connection(asyncio.BufferedProtocol):
         if self.busy and not self._halfway:
             self._arm_timer(self._edge.idle)
         else:
-            self._abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """End it at once."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.handshake is not None:
+            self.handshake.cancel()
 
     def _gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
@@ -197,10 +210,6 @@ class _Connection(asyncio.BufferedProtocol):
     def _close(self) -> None:
         if self.transport is not None:
             self.transport.close()
-
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class _Pipelined:
@@ -220,6 +229,9 @@ class _Pipelined:
 class TcpEdge:
     """One listening TCP socket. `turns`: those of the daemon, which all its connections share."""
 
+    half_close = True
+    """Whether a client that has closed its half can still be answered."""
+
     def __init__(self, responder: Responder, turns: Turns | None = None):
         self.responder = responder
         self.turns = turns or Turns()
@@ -231,15 +243,18 @@ class TcpEdge:
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
-        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), sock=sock, backlog=256)
+        self._server = await asyncio.get_running_loop().create_server(self.new_connection, sock=sock, backlog=BACKLOG)
+
+    def new_connection(self, host: str = "") -> _Connection:
+        """The protocol of a connection; `host` is its client's address where that has been admitted already."""
+        return _Connection(self, host)
 
     async def aclose(self) -> None:
         """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.abort()
 
     @property
     def idle(self) -> float:
@@ -258,8 +273,7 @@ class TcpEdge:
             return False
         if len(self._connections) >= bounds.TCP_CLIENTS:
             idlest = next((each for each in self._connections if not each.busy), next(iter(self._connections)))
-            if idlest.transport is not None:
-                idlest.transport.abort()
+            idlest.abort()
             self.leave(idlest)
         self._connections[connection] = None
         self._hosts[client_key(host)] += 1

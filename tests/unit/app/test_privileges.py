@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import certificates
+import dns.message
+import dns.query
 import pytest
 
 from resolverd.app.privileges import PrivilegeError, account
@@ -66,7 +70,9 @@ def status(process: int) -> dict[str, str]:
 @as_root
 def test_nothing_of_root_is_left_and_everything_works(folder: Path, python: tuple[str, Mapping[str, str]]) -> None:
     (folder / "private").mkdir(mode=0o700)  # of Postfix, say
-    more = f'[store]\nurl = "disk:{folder}/state"\n'
+    certificates.write(folder)  # its key as certbot leaves it: root's alone
+    tls = f'[dns.tls]\nlisten = ["127.0.0.1:0"]\ncertificate = "{folder}/cert.pem"\nkey = "{folder}/key.pem"\n'
+    more = f'{tls}[store]\nurl = "disk:{folder}/state"\n'
     running = Running(folder, more, options=["--user", "nobody"], python=[python[0]], environment=python[1])
     try:
         found = status(running.process.pid)
@@ -78,6 +84,10 @@ def test_nothing_of_root_is_left_and_everything_works(folder: Path, python: tupl
             assert (each.stat().st_uid, each.stat().st_gid) == (NOBODY, NOBODY), each
         assert running.policy(REQUEST).startswith(b"action=DEFER_IF_PERMIT 4.2.0 Greylisted")
         assert running.dns("localhost.", tcp=True).answer
+        context, question = ssl.create_default_context(cafile=str(folder / "cert.pem")), dns.message.make_query("localhost.", "A")
+        where = "127.0.0.1", 5, running.ports["DoT"]
+        assert dns.query.tls(question, *where, ssl_context=context, server_hostname="dns.example").answer
+        running.waits_for(f"key.pem cannot be read by user {NOBODY}")
         # A reload reads as that user, and cannot bind what needs root.
         (folder / "config.toml").write_text((folder / "config.toml").read_text().replace('["127.0.0.1:0"]', '["127.0.0.1:1"]', 1))
         running.process.send_signal(signal.SIGHUP)

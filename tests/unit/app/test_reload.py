@@ -41,6 +41,7 @@ OTHER: dict[str, Any] = {
     "dns.allow": ["127.0.0.0/8", "192.0.2.0/24"],
     "dns.minimal_responses": False,
     "dns.client_rate": "50/1s",
+    "dns.tls": {"listen": ["127.0.0.2:0"], "certificate": "missing", "key": "missing"},
     "resolver.root_hints": "other.hints",
     "resolver.trust_anchors": "anchors",
     "resolver.dnssec": False,

@@ -157,7 +157,7 @@ def test_what_a_passed_socket_is_for(
         "dns": sock in found.tcp, "http": sock in found.http, "policy": sock in [each for each, _ in found.policy],
     }  # fmt: skip
     assert [kind for kind, there in where_found.items() if there] == ([purpose] if purpose else [])
-    said = f"systemd passes the socket {where}; its unit must say what for: FileDescriptorName=dns, policy or http"
+    said = f"systemd passes {where}; its unit must say what for: FileDescriptorName=dns, dot, policy or http"
     assert [str(fault) for fault in faults] == ([] if purpose else [said])
 
 
