@@ -23,7 +23,7 @@ from resolverd import logs
 from resolverd.app import banner, certificate, systemd
 from resolverd.app.certificate import Certificate
 from resolverd.app.listeners import Listeners, listeners
-from resolverd.app.privileges import Account, PrivilegeError, account, become, make_directory
+from resolverd.app.privileges import Account, account, become, make_directory
 from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
 from resolverd.app.systemd import take_sockets
@@ -45,14 +45,12 @@ from resolverd.servers.turns import Turns
 from resolverd.state.base import Store
 from resolverd.state.disk.store import DIRECTORY, open_store
 from resolverd.state.memory import MemoryStore
-from resolverd.state.statedir import StateInUse, unusable
+from resolverd.state.statedir import unusable
 from resolverd.syslog import mail_log
 from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
 
-CONFIGURATION_ERROR = 78
-FAILED = 1
 _DESCRIPTORS = 16384
 _GARBAGE = 10_000
 """Objects more than before after which cycles are looked for; Python's own 700 take an eighth of the time of new names."""
@@ -71,21 +69,17 @@ _GRACE = 1.0
 """Seconds for requests in flight when the daemon is asked to end; the whole end takes less than 2."""
 
 
-def run(path: Path | None, user: str | None = None, *, keep_capabilities: bool = False) -> int:
-    """Run the daemon until SIGTERM or SIGINT; the exit status. `user`: whom to become once all ports are bound."""
-    try:
-        become_user = account(user) if user is not None else None
-        settings = load(path)
-        pseudonyms = Pseudonyms(os.urandom(16), public_words(settings))
-        _log_by(settings, pseudonyms)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            _leave(runner.run(_Daemon(settings, path, pseudonyms, become_user, keep_capabilities=keep_capabilities).run()))
-    except ConfigError as error:
-        sys.stderr.writelines(f"resolverd: {fault}\n" for fault in error.faults)
-        return CONFIGURATION_ERROR
-    except (StateInUse, PrivilegeError) as error:
-        sys.stderr.write(f"resolverd: {error}\n")
-        return FAILED
+def run(path: Path | None, user: str | None = None, *, keep_capabilities: bool = False) -> NoReturn:
+    """Run the daemon until SIGTERM or SIGINT, and end the process. `user`: whom to become once all ports are bound.
+
+    Raises ConfigError, StateInUse and PrivilegeError.
+    """
+    become_user = account(user) if user is not None else None
+    settings = load(path)
+    pseudonyms = Pseudonyms(os.urandom(16), public_words(settings))
+    _log_by(settings, pseudonyms)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        _leave(runner.run(_Daemon(settings, path, pseudonyms, become_user, keep_capabilities=keep_capabilities).run()))
 
 
 def _leave(status: int) -> NoReturn:

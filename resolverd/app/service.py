@@ -53,6 +53,7 @@ class Service:
         """`certificate`: that of DNS over TLS for clients, where it has been read already."""
         self._store = store
         self._clock = clock
+        self._begun = clock.monotonic()
         self.counters = counters
         self.supervisor = Supervisor(counters)
         self.on_reload: list[Callable[[Runtime], None]] = []
@@ -155,6 +156,8 @@ class Service:
             store=self._store,
             clock=self._clock,
             counters=self.counters,
+            begun=self._begun,
+            cache_size=runtime.settings.cache.size,
             deadline=runtime.settings.dnsbl.deadline,
             key_zones=runtime.plan.guard.key_zones,
             own_addresses=runtime.settings.watch.addresses,

@@ -6,6 +6,7 @@ where there is no state directory, the HTTP port is asked for what it gives to e
 
 import json
 import os
+from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from resolverd.cli.options import CommandError, config_path
+from resolverd.cli.options import CONFIGURATION_ERROR, USAGE_ERROR, CommandError, config_path
 from resolverd.config import Settings, audience, find
+from resolverd.failures import ConfigFault
 from resolverd.servers import unix_socket
 
 _TIMEOUT = 15.0
@@ -26,11 +28,25 @@ class Unreachable(Exception):
 
 
 class Refused(CommandError):
-    """The daemon answered with a problem document."""
+    """The daemon answered with a problem document; `of` makes the one with the status for it."""
 
-    def __init__(self, status: int, detail: str):
-        super().__init__(detail)
+    def __init__(self, status: int, detail: str, faults: Sequence[ConfigFault] = ()):
+        super().__init__("; ".join([detail, *map(str, faults)]))
         self.status = status
+        self.faults = faults
+
+    @classmethod
+    def of(cls, status: int, detail: str, faults: Sequence[ConfigFault] = ()) -> "Refused":
+        """A bad request is a usage error, and faults of the daemon's configuration are a configuration error."""
+        return {400: _BadRequest, 422: _Faulty}.get(status, cls)(status, detail, faults)
+
+
+class _BadRequest(Refused):
+    exit_code = USAGE_ERROR
+
+
+class _Faulty(Refused):
+    exit_code = CONFIGURATION_ERROR
 
 
 class DaemonClient:
@@ -39,10 +55,17 @@ class DaemonClient:
     def __init__(self, settings: Settings):
         self._socket = settings.command_socket()
         self._shut_out = "nothing is kept on disk ([store] url), so there is no socket for commands"
+        self._state = settings.state_directory()
         listen = settings.http.listen
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
         self._port = listen.port
         self.address = str(self._socket or listen)
+
+    def by_what(self) -> str:
+        """The configuration that says where the daemon is, for who has more than one, and the state directory that it names."""
+        ctx = click.get_current_context(silent=True)
+        found = find(config_path(ctx)) if ctx is not None else None
+        return f"configuration: {found.absolute() if found else 'built-in defaults'}; state: {self._state or 'in memory'}"
 
     def get(self, *path: str, query: dict[str, str] | None = None) -> Any:
         """What stands there. Raises Unreachable, or Refused with what the daemon said."""
@@ -67,7 +90,7 @@ class DaemonClient:
         except PermissionError:
             assert self._socket is not None
             closed = f"{self._socket} is not open to you ({audience(self._socket)})"
-            self._shut_out = f"{closed}; run this with sudo, or as one of them{_by_what()}"
+            self._shut_out = f"{closed}; run this with sudo, or as one of them ({self.by_what()})"
             self._socket = None
             return self._answer(self._connection(), method, target, body)
 
@@ -100,7 +123,7 @@ class DaemonClient:
         if response.status in (401, 403) and self._socket is None:
             raise CommandError(f"this is not open to everybody on this machine (http.open): {self._shut_out}")
         if response.status >= 400:
-            raise Refused(response.status, _detail(document))
+            raise _refused(response.status, document)
         return document
 
 
@@ -119,19 +142,12 @@ class _SocketConnection(HTTPConnection):
             raise CommandError(f"who listens on {self._path} is user {user}, and not the daemon")
 
 
-def _detail(document: Any) -> str:
-    if isinstance(document, dict) and document.get("detail"):
-        return str(document["detail"])
-    return "the daemon refused"
+def _refused(status: int, document: Any) -> Refused:
+    problem = document if isinstance(document, dict) else {}
+    faults = [ConfigFault(str(each.get("path", "")), str(each.get("detail", ""))) for each in problem.get("faults", ())]
+    return Refused.of(status, str(problem.get("detail") or "the daemon refused"), faults)
 
 
 def no_daemon(daemon: DaemonClient) -> CommandError:
     """The failure of a command that needs one."""
-    return CommandError(f"no daemon answers at {daemon.address}; start it with: resolverd serve{_by_what()}")
-
-
-def _by_what() -> str:
-    """The configuration that says where the daemon is, for who has more than one."""
-    ctx = click.get_current_context(silent=True)
-    found = find(config_path(ctx, None)) if ctx is not None else None
-    return f" (configuration: {found.absolute() if found else 'built-in defaults'})"
+    return CommandError(f"no daemon answers at {daemon.address}; start it with: resolverd serve ({daemon.by_what()})")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from resolverd.app.service import Service
-from resolverd.cli.options import CommandError
+from resolverd.cli.daemon import Refused
 from resolverd.clock import SystemClock
 from resolverd.config import Settings
 from resolverd.metrics import Counters
@@ -61,5 +61,5 @@ def _run(settings: Settings, work: Callable[[Daemon], Awaitable[msgspec.Struct]]
     try:
         document: dict[str, Any] = msgspec.to_builtins(asyncio.run(inside()))
     except Problem as problem:
-        raise CommandError(problem.detail) from None
+        raise Refused.of(problem.status, problem.detail) from None
     return document

@@ -1,31 +1,77 @@
-"""What commands have in common: ``-c``, ``--json``, statuses, and failing with one clear line."""
+"""What commands have in common: ``-c`` and ``--json`` at any place, statuses, and failing with one clear line.
+
+With ``--json`` a failure is an object too, on stdout: ``{"error": TEXT, "status": STATUS, "faults": [{"path", "text"}]}``. On
+stderr stands what always stands there.
+"""
 
 import getpass
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from resolverd.cli import output
+from resolverd.failures import ConfigFault
+
 CONFIGURATION_ERROR: Final = 78
 """EX_CONFIG of sysexits(3)."""
+USAGE_ERROR: Final = click.UsageError.exit_code
 VERDICT_STATUS: Final = {"accept": 0, "defer": 10, "greylist": 10, "reject": 20}
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+_CONFIG: Final = "resolverd.config"
+_CONFIG_NAMES: Final = ("-c", "--config")
+_JSON: Final = "resolverd.json"
+_JSON_NAMES: Final = ("--json", "as_json")
 
 
 class CommandError(click.ClickException):
     """A command that could not do its work: one line on stderr, status 1."""
 
     def show(self, file: Any = None) -> None:
-        """The line."""
-        click.echo(f"resolverd: {self.message}", err=True, file=file)
+        """The line; on a terminal as many as it needs."""
+        for line in self.message.splitlines():
+            text = f"resolverd: {line}"
+            click.echo("\n".join(output.wrapped(text, rest="  ")) if sys.stderr.isatty() else text, err=True, file=file)
+
+
+class ConfigurationError(CommandError):
+    """A faulty configuration: a line a fault, status 78."""
+
+    exit_code = CONFIGURATION_ERROR
+
+    def __init__(self, where: object, faults: Sequence[ConfigFault]):
+        super().__init__("\n".join(f"{where}: {fault}" if fault.path else str(fault) for fault in faults))
+        self.faults = faults
+
+
+class Names(click.Choice[str]):
+    """A choice that names the nearest of its names for one that is none of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or a usage error."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            near = did_you_mean(str(value), self.choices)
+            raise click.BadParameter(error.message.rstrip(".") + near, ctx, param) from None
 
 
 class SuggestingGroup(click.Group):
-    """A group that names the nearest subcommand for one that it does not have: a usage error, status 2."""
+    """A group that takes what every command takes, and names the nearest subcommand for one that it does not have."""
+
+    def __init__(self, *arguments: Any, **values: Any):
+        super().__init__(*arguments, **values)
+        self.params += [
+            click.Option(_CONFIG_NAMES, **_config_attributes(), expose_value=False),
+            click.Option(_JSON_NAMES, **_json_attributes(), expose_value=False),
+        ]
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The subcommand, or a usage error."""
@@ -44,28 +90,62 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def show_failure(failure: click.ClickException) -> None:
+    """A failure where one JSON object is expected: the object on stdout, and the failure's own words on stderr."""
+    faults = [{"path": fault.path, "text": fault.text} for fault in getattr(failure, "faults", ())]
+    output.print_json({"error": failure.format_message(), "status": failure.exit_code, "faults": faults})
+    failure.show()
+
+
 def config_option(command: _Command) -> _Command:
-    """``-c FILE``, for the whole command and for each subcommand."""
-    return click.option(
-        "-c",
-        "--config",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Configuration; else ./config.toml, /etc/resolverd/config.toml, the defaults.",
-    )(command)
+    """``-c FILE``, given as `config` whether it stood with the command itself or with one above it."""
+    return click.option(*_CONFIG_NAMES, **_config_attributes())(command)
 
 
 def json_option(command: _Command) -> _Command:
-    """``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object with stable keys.")(command)
+    """``--json``, given as `as_json` whether it stood with the command itself or with one above it."""
+    return click.option(*_JSON_NAMES, **_json_attributes())(command)
 
 
-def config_path(ctx: click.Context, config: Path | None) -> Path | None:
-    """The file named for the subcommand, else for the whole command; remembered, for messages about it."""
-    root = ctx.find_root()
-    if config is not None:
-        root.obj = config
-    return root.obj if isinstance(root.obj, Path) else None
+def config_path(ctx: click.Context, config: Path | None = None) -> Path | None:
+    """The file that was named, with whatever command; None for the usual places."""
+    named: Path | None = ctx.meta.get(_CONFIG)
+    return config or named
+
+
+def wants_json(ctx: click.Context) -> bool:
+    """Whether one JSON object is wanted, with whatever command it was said."""
+    return bool(ctx.meta.get(_JSON))
+
+
+def _config_attributes() -> dict[str, Any]:
+    return {
+        "type": click.Path(path_type=Path, dir_okay=False),
+        "metavar": "FILE",
+        "help": "Configuration; else ./config.toml, /etc/resolverd/config.toml, the defaults.",
+        "callback": _remember(_CONFIG),
+        "is_eager": True,
+    }
+
+
+def _json_attributes() -> dict[str, Any]:
+    return {
+        "is_flag": True,
+        "help": 'One JSON object with stable keys; on failure {"error", "status", "faults"}.',
+        "callback": _remember(_JSON),
+        "is_eager": True,
+    }
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """What was said last, on the way down to the command."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
+        if value:
+            ctx.meta[key] = value
+        return ctx.meta.get(key, value)
+
+    return remember
 
 
 def user() -> str:

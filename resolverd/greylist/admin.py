@@ -25,6 +25,9 @@ MAX_SHOWN: Final = 1000
 """Records given at once."""
 MAX_LOOKED_AT: Final = 50_000
 """Records looked at for one question: a second or two; the answer then says where to go on."""
+MAX_COUNTED: Final = 20_000
+"""Triplets counted at once, and no more often than every `CENSUS_AGE` seconds: anybody on this machine may ask for it."""
+CENSUS_AGE: Final = 10.0
 
 
 class RecordFilter(NamedTuple):
@@ -79,6 +82,14 @@ class RecordPage(NamedTuple):
     next: Cursor | None
 
 
+class Census(NamedTuple):
+    """How many triplets wait and how many have passed; at least so many where not all were counted (`complete`)."""
+
+    waiting: int
+    passed: int
+    complete: bool
+
+
 class AllowsNobody(Exception):
     """Clients are never let through by what they have passed: ``auto_allow_after`` is 0."""
 
@@ -90,6 +101,29 @@ class GreylistAdmin:
         self._store = store
         self._clock = clock
         self._rules = rules
+        self._census: tuple[float, Census] | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anybody is greylisted."""
+        return self._rules.enabled
+
+    async def census(self) -> Census:
+        """The triplets counted, `CENSUS_AGE` seconds ago at the most."""
+        now = self._clock.monotonic()
+        if self._census is not None and now - self._census[0] < CENSUS_AGE:
+            return self._census[1]
+        counts = {False: 0, True: 0}
+        complete = True
+        async for entry in self._store.scan(TRIPLETS, self._clock.wall()):
+            if sum(counts.values()) >= MAX_COUNTED:
+                complete = False
+                break
+            if (known := decode_triplet(entry.value)) is not None:
+                counts[known.passed] += 1
+        census = Census(counts[False], counts[True], complete)
+        self._census = now, census
+        return census
 
     async def find(self, wanted: RecordFilter, *, start: Cursor | None = None, limit: int = 100) -> RecordPage:
         """The records meant: clients, senders, then triplets, each in order of key."""

@@ -43,6 +43,17 @@ class StoredValue(NamedTuple):
     expires: float
 
 
+class Condition(NamedTuple):
+    """How a store fares. `kind`: ``disk`` or ``memory``. `fault`: what keeps it from being written, empty where nothing does.
+
+    `octets`: of its file, None where that is not known or there is none.
+    """
+
+    kind: str
+    fault: str = ""
+    octets: int | None = None
+
+
 class Unread(Enum):
     """That a record has not been read."""
 
@@ -112,6 +123,10 @@ class Store(Protocol):
 
         Raises StoreError.
         """
+        ...
+
+    async def condition(self) -> Condition:
+        """How it fares. Never raises."""
         ...
 
     async def tables(self) -> list[str]:

@@ -4,7 +4,17 @@ from collections.abc import AsyncIterator, Callable
 
 from resolverd import bounds
 from resolverd.failures import StoreError
-from resolverd.state.base import SWEEP_RECORDS, Entry, StoredValue, address, prefix, stored_value, sweep_allowance, table_of
+from resolverd.state.base import (
+    SWEEP_RECORDS,
+    Condition,
+    Entry,
+    StoredValue,
+    address,
+    prefix,
+    stored_value,
+    sweep_allowance,
+    table_of,
+)
 from resolverd.state.in_process import InProcess
 
 
@@ -56,6 +66,10 @@ class MemoryStore(InProcess):
             held = self._records.get(at)
             if held is not None and now < held.expires:
                 yield Entry(at[len(head) :], *held)
+
+    async def condition(self) -> Condition:
+        """A fault where it stands in for a file."""
+        return Condition("memory", "" if self._release is None else "cannot be had on disk: what is new is lost with the process")
 
     async def tables(self) -> list[str]:
         """The tables that have records."""

@@ -52,9 +52,9 @@ def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config
         for record in entry["records"] or [""]:
             ttl = output.seconds(entry["ttl"])
             rows.append((entry["name"], entry["type"], ttl, entry["kind"], entry["security"], record))
-    output.print_table(_COLUMNS, rows, right=("ttl",))
+    output.print_table(_COLUMNS, rows, right=("ttl",), prose=("record",), empty=f"the cache holds nothing of {name}")
     for why in sorted({entry["why"] for entry in found["entries"] if entry["why"]}):
-        click.echo(output.shown(f"insecure: {why}"))
+        output.print_text(why, label="insecure: ")
 
 
 @command.command("trace")
@@ -74,30 +74,33 @@ def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path
         codes.type_from_text(rtype)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    try:
-        found = DaemonClient(settings).get("v1", "trace", _root(name), rtype.upper())
-    except Unreachable:
-        from resolverd.cli import in_process
+    with output.waiting(f"resolving {name}"):
+        try:
+            found = DaemonClient(settings).get("v1", "trace", _root(name), rtype.upper())
+        except Unreachable:
+            from resolverd.cli import in_process
 
-        found = in_process.trace(settings, _root(name), rtype)
+            found = in_process.trace(settings, _root(name), rtype)
     if as_json:
         output.print_json(found)
         return
     for number, step in enumerate(found["exchanges"], 1):
-        click.echo(f"{number:>3}. {step['server']}, a server of {step['zone']}, was asked {step['name']} {step['type']}")
-        click.echo(f"     and said: {step['outcome']} ({step['ms']} ms)")
+        asked = f"{step['server']}, a server of {step['zone']}, was asked {step['name']} {step['type']}"
+        output.print_text(asked, label=f"{number:>3}. ")
+        output.print_text(f"and said: {step['outcome']} ({step['ms']} ms)", "     ")
     if found["chain"]:
         click.echo("\nchain of trust:")
     for link in found["chain"]:
-        click.echo(output.shown(f"  {link['zone']} is {link['security']}{': ' + link['why'] if link['why'] else ''}"))
+        output.print_text(f"{link['zone']} is {link['security']}{': ' + link['why'] if link['why'] else ''}", "  ")
         for what in ("ds", "keys"):
             if link[what]:
-                click.echo(output.shown(f"    {what.upper() if what == 'ds' else what}: {', '.join(link[what])}"))
+                output.print_text(', '.join(link[what]), "    ", label=f"{what.upper() if what == 'ds' else what}: ")
     security = "" if found["security"] == "unknown" else f", {found['security']},"
     questions = len(found["exchanges"])
-    click.echo(f"\n{name} {rtype.upper()}: {found['rcode']}{security} after {questions} questions and {found['ms']} ms")
+    click.echo()
+    output.print_text(f"{name} {rtype.upper()}: {found['rcode']}{security} after {questions} questions and {found['ms']} ms")
     for line in (*found["records"], *(f"because: {reason}" for reason in found["reasons"])):
-        click.echo(f"  {line}")
+        output.print_text(line, "  ")
 
 
 @command.command("flush")
@@ -136,7 +139,7 @@ def nta_list(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     for each in found["negative_trust_anchors"]:
         until = "as configured" if each["configured"] else output.moment(each["until"])
         rows.append((each["name"], output.moment(each["since"]), until, each["owner"], each["reason"]))
-    output.print_table(_ANCHORS, rows)
+    output.print_table(_ANCHORS, rows, prose=("reason",), empty="no negative trust anchors")
 
 
 @nta.command("add")
@@ -158,7 +161,7 @@ def nta_add(
     if as_json:
         output.print_json(done)
     else:
-        click.echo(output.shown(f"{done['name']} and all below it is not validated until {output.moment(done['until'])}"))
+        output.print_text(f"{done['name']} and all below it is not validated until {output.moment(done['until'])}")
 
 
 @nta.command("remove")

@@ -12,7 +12,7 @@ from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import VERDICT_STATUS, config_option, config_path, json_option, leave
 
-_COLUMNS = ("check", "code", "asked", "answered", "age", "points", "finding")
+_COLUMNS = ("check", "result", "weighs", "age", "ms")
 
 
 @click.command("check")
@@ -20,6 +20,7 @@ _COLUMNS = ("check", "code", "asked", "answered", "age", "points", "finding")
 @click.option("--helo", metavar="NAME", help="What the client says in HELO or EHLO.")
 @click.option("--sender", metavar="ADDR", help="MAIL FROM; '' is the null sender.")
 @click.option("--recipient", metavar="ADDR", help="RCPT TO; without it nothing is greylisted.")
+@click.option("-v", "--verbose", is_flag=True, help="Of each check what it asked, what came back, and its points.")
 @json_option
 @config_option
 @click.pass_context
@@ -29,10 +30,17 @@ def command(
     helo: str | None,
     sender: str | None,
     recipient: str | None,
+    verbose: bool,
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """The whole verdict on one client: each check, what it asked, what came back, and what that weighs.
+    """The whole verdict on one client: what becomes of it and why, then each check with what it found.
+
+    \b
+    accept    the mail passes
+    greylist  asked to come back later (450), and let in then
+    defer     put off (450): something that counts could not be learnt
+    reject    refused for good (5xx)
 
     Changes nothing and counts nothing. Status 0 accept, 10 defer or greylist, 20 reject.
     """
@@ -43,46 +51,65 @@ def command(
     given = {"client_address": str(address), "helo_name": helo, "sender": sender, "recipient": recipient}
     attributes = {name: value for name, value in given.items() if value is not None}
     settings = configuration.load(config_path(ctx, config))
-    try:
-        verdict = DaemonClient(settings).get("v1", "verdict", query=attributes)
-    except Unreachable:
-        from resolverd.cli import in_process
+    with output.waiting(f"asking about {address}"):
+        try:
+            verdict = DaemonClient(settings).get("v1", "verdict", query=attributes)
+        except Unreachable:
+            from resolverd.cli import in_process
 
-        verdict = in_process.give_verdict(settings, attributes)
+            verdict = in_process.give_verdict(settings, attributes)
     if as_json:
         output.print_json(verdict)
     else:
-        show(verdict)
+        show(verdict, str(address), verbose=verbose)
     leave(VERDICT_STATUS.get(verdict["action"], 1))
 
 
-def show(verdict: dict[str, Any]) -> None:
-    """The verdict for people: a row a check, then what comes of it."""
-    output.print_table(_COLUMNS, _rows(verdict["findings"]), right=("age", "points"))
+def show(verdict: dict[str, Any], client: str, *, verbose: bool) -> None:
+    """The verdict for people: what becomes of it, each check, and what else there is to say."""
+    action = verdict["action"]
+    output.print_text(verdict["reason"], label=f"{action}: ", colour=output.COLOURS[action])
+    click.echo()
+    if verbose:
+        for finding in verdict["findings"]:
+            _show_finding(finding)
+    else:
+        output.print_table(
+            _COLUMNS, map(_row, verdict["findings"]), right=("weighs", "age", "ms"), prose=("result",), empty="no check was made"
+        )
+    click.echo()
+    output.print_facts(_facts(verdict, client))
+
+
+def _row(finding: dict[str, Any]) -> tuple[object, ...]:
+    ages = [evidence["age"] for evidence in finding["evidence"] if evidence["age"] is not None]
+    age = output.seconds(max(ages)) if ages else ""
+    return finding["check"], finding["text"], _weight(finding), age, finding["ms"] if finding["evidence"] else ""
+
+
+def _weight(finding: dict[str, Any]) -> str:
+    """What it leads to by itself, else its points."""
+    return finding["consequence"] or (f"{finding['score']:+g}" if finding["score"] else "")
+
+
+def _show_finding(finding: dict[str, Any]) -> None:
+    consequence = f", {finding['consequence']}" if finding["consequence"] else ""
+    points = f"{finding['score']:+g} points" if finding["score"] else "0 points"
+    output.print_text(f"{finding['code']}, {points}{consequence}, {finding['ms']} ms", label=f"{finding['check']}: ")
+    output.print_text(finding["text"], "    ")
+    for evidence in finding["evidence"]:
+        age = f" ({output.seconds(evidence['age'])} old)" if evidence["age"] is not None else ""
+        output.print_text(f"asked {evidence['asked']}: {evidence['answered']}{age}", "    ")
+
+
+def _facts(verdict: dict[str, Any], client: str) -> Iterator[tuple[str, object]]:
     greylist = verdict["greylist"] or {"state": "", "reason": ""}
-    if not output.on_terminal():
-        click.echo()
-    output.print_facts(
-        [
-            ("verdict", verdict["action"]),
-            ("reason", verdict["reason"]),
-            ("smtp", verdict["reply"]),
-            ("greylist", ": ".join(dict.fromkeys(filter(None, (greylist["state"], greylist["reason"]))))),
-            ("score", verdict["score"]),
-            ("otherwise", "; ".join(each["text"] for each in verdict["otherwise"])),
-            ("partial", "something that was asked did not answer in time" if verdict["partial"] else None),
-            ("took", f"{verdict['ms']} ms"),
-            ("id", verdict["id"]),
-        ]
-    )
-
-
-def _rows(findings: list[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
-    """A row a question; the first of a check carries its finding and its points."""
-    for finding in findings:
-        points = f"{finding['score']:+g}" if finding["score"] else "0"
-        rows = [(evidence["asked"], evidence["answered"], output.seconds(evidence["age"])) for evidence in finding["evidence"]]
-        first, *others = rows or [("", "", "")]
-        yield (finding["check"], finding["code"], *first, points, finding["text"])
-        for other in others:
-            yield ("", "", *other, "", "")
+    yield "smtp", verdict["reply"]
+    yield "greylist", ": ".join(dict.fromkeys(filter(None, (greylist["state"], greylist["reason"]))))
+    yield "score", verdict["score"]
+    yield "otherwise", "; ".join(each["text"] for each in verdict["otherwise"])
+    yield "partial", "something that was asked did not answer in time" if verdict["partial"] else None
+    yield "took", f"{verdict['ms']} ms"
+    yield "id", verdict["id"]
+    if verdict["action"] != "accept":
+        yield "to let it through", f"resolverd allow {client}"

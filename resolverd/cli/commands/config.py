@@ -1,12 +1,13 @@
 """``resolverd config``: looking at the configuration."""
 
+import tomllib
 from pathlib import Path
 
 import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path
+from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_option, config_path, json_option
 
 
 @click.group("config", cls=SuggestingGroup)
@@ -17,27 +18,33 @@ def command() -> None:
 @command.command("init")
 @click.option("--production", is_flag=True, help="Port 53, and /etc/resolverd/config.toml unless a path is given.")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False), required=False)
-def init(production: bool, path: Path | None) -> None:
+@json_option
+@config_option
+def init(production: bool, path: Path | None, as_json: bool, config: Path | None) -> None:
     """Write config.toml: every key, commented, with its default. What stands there already is left alone.
 
-    Without a path it is ./config.toml.
+    Without a path it is the one of -c, else ./config.toml.
     """
     from resolverd.config.template import write
 
-    where = path or (configuration.PRODUCTION if production else Path("config.toml"))
+    where = path or config or (configuration.PRODUCTION if production else Path("config.toml"))
     try:
         write(where, production=production)
     except FileExistsError:
         raise CommandError(f"{where} is there already, and stays as it is; name another file, or move that one away") from None
     except OSError as error:
         raise CommandError(f"{where} cannot be written: {error.strerror or error}") from None
-    click.echo(f"written: {where}\nnext: resolverd config check -c {where}")
+    if as_json:
+        output.print_json({"written": str(where)})
+    else:
+        click.echo(f"written: {where}\nnext: resolverd config check -c {where}")
 
 
 @command.command("check")
+@json_option
 @config_option
 @click.pass_context
-def check(ctx: click.Context, config: Path | None) -> None:
+def check(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     """Every fault at once, with its key; status 78 if there is one.
 
     What is wrong with files that the configuration names (maps, allow files, root hints, keys) is reported as a warning: it keeps
@@ -48,38 +55,49 @@ def check(ctx: click.Context, config: Path | None) -> None:
 
     path = config_path(ctx, config)
     settings = configuration.load(path)
-    warnings = named_files.read(settings).faults
-    found = configuration.find(path) or "the built-in defaults"
-    click.echo(f"{found}: no faults" + (f", {len(warnings)} warnings about files that it names" if warnings else ""))
-    for warning in warnings:
-        click.echo(output.shown(f"warning: {warning}"))
-    for text in configuration.left_out(settings):
-        click.echo(output.shown(f"warning: {text}"))
-    for remark in configuration.not_built_keys(settings):
-        click.echo(f"remark: {remark}")
+    of_files = named_files.read(settings).faults
+    warnings = [*map(str, of_files), *configuration.left_out(settings)]
+    remarks = list(configuration.not_built_keys(settings))
     if found_by_postfix := unnamed(settings):
         text = f"Postfix is final for or relays {', '.join(found_by_postfix)}; what public DNS does not know of these is refused"
         text += " as a sender's domain unless it is named there (`resolverd config postfix` has the line)"
-        click.echo(output.shown(f"remark: policy.local_domains: {text}"))
+        remarks.append(f"policy.local_domains: {text}")
+    found = configuration.find(path)
+    if as_json:
+        file = str(found.absolute()) if found else None
+        output.print_json({"configuration": file, "warnings": warnings, "remarks": remarks})
+        return
+    about_files = f", {len(of_files)} warnings about files that it names" if of_files else ""
+    output.print_text(f"{found or 'the built-in defaults'}: no faults{about_files}")
+    for warning in warnings:
+        output.print_text(warning, label="warning: ", colour="yellow")
+    for remark in remarks:
+        output.print_text(remark, label="remark: ")
 
 
 @command.command("show")
+@json_option
 @config_option
 @click.pass_context
-def show(ctx: click.Context, config: Path | None) -> None:
+def show(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     """The configuration in force, defaults included, secrets hidden."""
-    click.echo(configuration.render(configuration.load(config_path(ctx, config))), nl=False)
+    text = configuration.render(configuration.load(config_path(ctx, config)))
+    if as_json:
+        output.print_json(tomllib.loads(text))
+    else:
+        click.echo(text, nl=False)
 
 
 @command.command("postfix")
 @click.option(
-    "--way", type=click.Choice(("policy", "zone", "nameserver", "postscreen")), default="policy", show_default=True,
+    "--way", type=Names(("policy", "zone", "nameserver", "postscreen")), default="policy", show_default=True,
     help="How Postfix uses the daemon.",
 )  # fmt: skip
 @click.option("--enforce", is_flag=True, help="The lines that refuse; without it those that only watch.")
+@json_option
 @config_option
 @click.pass_context
-def postfix(ctx: click.Context, way: str, enforce: bool, config: Path | None) -> None:
+def postfix(ctx: click.Context, way: str, enforce: bool, as_json: bool, config: Path | None) -> None:
     """The lines of main.cf (nameserver: of resolv.conf) for this very configuration, to be pasted as they are.
 
     They take the place of what stands there; everything else in the output is a comment.
@@ -88,6 +106,10 @@ def postfix(ctx: click.Context, way: str, enforce: bool, config: Path | None) ->
     from resolverd.config.postfix import lines, local_domains
 
     settings = configuration.load(config_path(ctx, config))
-    click.echo(lines(settings, way, enforce=enforce), nl=False)
+    text = lines(settings, way, enforce=enforce)
     if way == "policy":
-        click.echo(local_domains(settings, unnamed(settings)), nl=False)
+        text += local_domains(settings, unnamed(settings))
+    if as_json:
+        output.print_json({"way": way, "enforce": enforce, "lines": text.splitlines()})
+    else:
+        click.echo(text, nl=False)

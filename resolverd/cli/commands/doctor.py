@@ -27,7 +27,8 @@ def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool
 
     An error loses good mail or lets strangers in; a warning works for now. Status: 0 all is well, 1 something was found.
     """
-    found = machine.read(configuration.load(config_path(ctx, config)), main_cf)
+    with output.waiting("looking around"):
+        found = machine.read(configuration.load(config_path(ctx, config)), main_cf)
     findings = diagnose(found)
     if as_json:
         output.print_json({"findings": [{**each._asdict(), "fix": list(each.fix)} for each in findings], "read": _read(found)})
@@ -39,15 +40,14 @@ def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool
 def _print(findings: list[Finding], found: Machine, quiet: bool) -> None:
     for each in findings:
         colour = "red" if each.severity == "error" else "yellow"
-        label = click.style(each.severity, fg=colour) if output.on_terminal() else str(each.severity)
-        click.echo(f"{label}: {output.shown(each.text)} [{each.code}]")
+        output.print_text(f"{each.text} [{each.code}]", label=f"{each.severity}: ", colour=colour)
         for line in each.fix:
             click.echo(f"    {output.shown(line)}")
     if quiet and not findings:
         return
     missing = [name for name, is_read in _read(found).items() if not is_read]
     if missing:
-        click.echo(f"not read: {', '.join(missing)}")
+        output.print_text(f"not read: {', '.join(missing)}")
     click.echo(f"{len(findings)} findings" if findings else "nothing is wrong")
 
 

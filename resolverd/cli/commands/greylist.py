@@ -11,7 +11,7 @@ from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
 from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option
 
-_COLUMNS = ("kind", "origin", "sender", "recipient", "state", "passes", "first", "last", "expires")
+_COLUMNS = ("origin", "state", "kind", "sender", "recipient", "passes", "first", "last", "expires")
 
 _sender = click.option("--sender", metavar="ADDR", help="MAIL FROM; '' is the null sender.")
 _recipient = click.option("--recipient", metavar="ADDR", help="RCPT TO.")
@@ -39,7 +39,14 @@ def show(
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """What is remembered of the client IP and its network, of a sender, of a recipient, or of everybody."""
+    """What is remembered of the client IP and its network, of a sender, of a recipient, or of everybody.
+
+    \b
+    waiting   a triplet that was asked to come back and has not come yet, or too soon
+    passed    a triplet that came back in time: it passes from now on
+    counting  a client, or an organisation's sender domain, that has passed a few times
+    allowed   one that has passed greylist.auto_allow_after times: it waits no more
+    """
     query = _query(sender, recipient)
     records: list[dict[str, Any]] = []
     start: str | None = ""
@@ -51,7 +58,7 @@ def show(
     if as_json:
         output.print_json({"records": records, "more": start is not None})
         return
-    output.print_table(_COLUMNS, map(_row, records), right=("passes",))
+    output.print_table(_COLUMNS, map(_row, records), right=("passes",), empty="nothing is remembered")
     if start is not None:
         click.echo(f"there may be more than these {len(records)}; --limit shows them", err=True)
 
@@ -76,8 +83,9 @@ def allow(
     if as_json:
         output.print_json(record)
     else:
-        what = record["origin"] if record["kind"] == "client" else "/".join(output.shown(record[key]) for key in _COLUMNS[1:4])
-        click.echo(f"{what} waits no more")
+        triplet = (record["origin"], record["sender"], record["recipient"])
+        what = record["origin"] if record["kind"] == "client" else "/".join(map(output.shown, triplet))
+        output.print_text(f"{what} waits no more")
 
 
 @command.command("forget")
@@ -121,4 +129,5 @@ def _query(sender: str | None, recipient: str | None) -> dict[str, str]:
 
 def _row(record: dict[str, Any]) -> tuple[object, ...]:
     times = (output.moment(record[name]) for name in ("first", "last", "expires"))
-    return (*(record[name] for name in _COLUMNS[:6]), *times)
+    sender = "<>" if record["sender"] == "" else record["sender"]
+    return (record["origin"], record["state"], record["kind"], sender, record["recipient"], record["passes"], *times)

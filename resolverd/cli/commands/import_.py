@@ -112,7 +112,7 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
         output.print_json({**added._asdict(), "faulty": len(faults), "kind": kind, "file": str(into)})
     else:
         what = "recipients" if of_recipients else "clients"
-        click.echo(f"{added.taken} {what} taken into {into}, {added.kept} were there already")
+        output.print_text(f"{added.taken} {what} taken into {into}, {added.kept} were there already")
 
 
 def _reread(daemon: DaemonClient) -> None:

@@ -1,6 +1,6 @@
 """``resolverd lists``: how each list fares, and using it or not."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +9,41 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Refused, Unreachable, no_daemon
-from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path, did_you_mean, json_option
+from resolverd.cli.options import SuggestingGroup, config_option, config_path, did_you_mean, json_option, wants_json
+from resolverd.config.lists import catalogue
 
-_COLUMNS = ("list", "state", "kinds", "quota left", "lasts", "asked", "listed", "failed", "p50 ms", "p99 ms", "last error")
+_COLUMNS = ("list", "state", "asked", "listed", "failed", "p50/p99 ms", "quota left", "lasts")
 
 
 @click.group("lists", cls=SuggestingGroup, invoke_without_command=True)
-@json_option
-@config_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def command(ctx: click.Context) -> None:
     """Each list: its state, what is left of its quota, its figures, its terms.
 
-    States: ok · suspended (it answered with error codes, or lists what no list may list) · unreachable · spent (its quota is used
-    up) · disabled. Only a list that is ok is asked.
+\b
+    ok           it is asked
+    suspended    it answered with error codes, or lists what no list may list
+    unreachable  it did not answer
+    spent        its quota is used up
+    disabled     it is not in use
+
+    Only a list that is ok is asked; the others are tried again by themselves, `probe` does so now. What is left of a quota lasts
+    for so long at the present pace.
     """
-    config_path(ctx, config)
     if ctx.invoked_subcommand is not None:
         return
-    found = _call(ctx, None, lambda daemon: daemon.get("v1", "lists"))
-    if as_json:
+    daemon = DaemonClient(configuration.load(config_path(ctx)))
+    try:
+        found = daemon.get("v1", "lists")
+    except Unreachable:
+        raise no_daemon(daemon) from None
+    if wants_json(ctx):
         output.print_json(found)
     elif output.on_terminal():
         show(found["lists"])
     else:
-        output.print_table((*_COLUMNS, "terms"), [(*_row(entry), entry["terms"]) for entry in found["lists"]])
+        rows = [(*_row(entry), " ".join(sorted(entry["kinds"])), _trouble(entry), entry["terms"]) for entry in found["lists"]]
+        output.print_table((*_COLUMNS, "kinds", "trouble", "terms"), rows)
 
 
 @command.command("enable")
@@ -67,40 +77,47 @@ def probe(ctx: click.Context, name: str, as_json: bool, config: Path | None) -> 
 
 
 def _change(ctx: click.Context, config: Path | None, name: str, what: str, as_json: bool) -> None:
+    settings = configuration.load(config_path(ctx, config))
+    daemon = DaemonClient(settings)
     try:
-        entry = _call(ctx, config, lambda daemon: daemon.post("v1", "lists", name, what, body={}))
+        with output.waiting(f"{what} {name}"):
+            entry = daemon.post("v1", "lists", name, what, body={})
     except Refused as refused:
         if refused.status != 404:
             raise
-        known = [each["id"] for each in _call(ctx, config, lambda daemon: daemon.get("v1", "lists"))["lists"]]
-        raise CommandError(f"no list {name!r} is known{did_you_mean(name, known)}") from None
+        raise _unknown(name, [each["id"] for each in daemon.get("v1", "lists")["lists"]]) from None
+    except Unreachable:
+        known = {*catalogue().entries, *settings.lists}
+        raise (no_daemon(daemon) if name in known else _unknown(name, known)) from None
     if as_json:
         output.print_json(entry)
     else:
         error = f" ({entry['last_error']})" if entry["last_error"] else ""
-        click.echo(output.shown(f"{entry['id']}: {entry['state']}{error}"))
+        output.print_text(f"{entry['id']}: {entry['state']}{error}")
 
 
-def _call(ctx: click.Context, config: Path | None, call: Callable[[DaemonClient], Any]) -> Any:
-    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
-    try:
-        return call(daemon)
-    except Unreachable:
-        raise no_daemon(daemon) from None
+def _unknown(name: str, known: Iterable[str]) -> click.UsageError:
+    return click.BadParameter(f"no list {name!r} is known{did_you_mean(name, known)}", param_hint="NAME")
 
 
 def show(lists: list[dict[str, Any]]) -> None:
-    """On a terminal: the lists in use with their terms, the others by name."""
+    """On a terminal: the lists in use, what is wrong with them, their terms; the others by name."""
     used = [entry for entry in lists if entry["enabled"]]
-    output.print_table(_COLUMNS, map(_row, used), right=("quota left", "lasts", "asked", "listed", "failed", "p50 ms", "p99 ms"))
-    output.print_facts([(f"{entry['id']}", entry["terms"]) for entry in used])
+    output.print_table(_COLUMNS, map(_row, used), right=_COLUMNS[2:], empty="no list is in use")
+    click.echo()
+    for entry in used:
+        output.print_facts([(entry["id"], _trouble(entry))])
+    output.print_facts([(f"{entry['id']}, terms", entry["terms"]) for entry in used])
     output.print_facts([("not in use", " ".join(entry["id"] for entry in lists if not entry["enabled"]))])
 
 
 def _row(entry: dict[str, Any]) -> tuple[object, ...]:
-    quota = f"{entry['quota_left']} of {entry['quota']}" if entry["quota"] is not None else ""
-    counts = (entry["asked"], entry["listed"], entry["failed"], entry["p50"], entry["p99"])
-    lasts = output.seconds(entry.get("forecast"))
-    trouble = [f"lists our own {address}" for address in entry.get("watched", [])]
-    words = "; ".join(filter(None, (*trouble, entry["last_error"])))
-    return (entry["id"], entry["state"], " ".join(sorted(entry["kinds"])), quota, lasts, *counts, words)
+    quota = f"{entry['quota_left']}/{entry['quota']}" if entry["quota"] is not None else ""
+    latency = f"{entry['p50']:.0f}/{entry['p99']:.0f}" if entry["p50"] is not None else ""
+    counts = (entry["asked"], entry["listed"], entry["failed"])
+    return (entry["id"], entry["state"], *counts, latency, quota, output.seconds(entry["forecast"]))
+
+
+def _trouble(entry: dict[str, Any]) -> str:
+    own = [f"lists our own {address}" for address in entry["watched"]]
+    return "; ".join([*own, *([f"last error {entry['last_error']}"] if entry["last_error"] else [])])

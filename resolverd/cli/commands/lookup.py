@@ -1,7 +1,7 @@
 """``resolverd lookup``: what every list says."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +11,7 @@ from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import config_option, config_path, json_option
 
 _COLUMNS = ("list", "says", "codes", "points", "age", "why")
+_ORDER: Final = ("listed", "allowed", "unknown", "clear", "skipped")
 
 
 @click.command("lookup")
@@ -19,14 +20,23 @@ _COLUMNS = ("list", "says", "codes", "points", "age", "why")
 @config_option
 @click.pass_context
 def command(ctx: click.Context, subject: str, as_json: bool, config: Path | None) -> None:
-    """What every configured list says of an address or a domain."""
-    settings = configuration.load(config_path(ctx, config))
-    try:
-        found = DaemonClient(settings).get("v1", "lookup", subject)
-    except Unreachable:
-        from resolverd.cli import in_process
+    """What every configured list says of an address or a domain.
 
-        found = in_process.look_up(settings, subject)
+    \b
+    listed   a block list has it; the codes say as what
+    allowed  an allow list has it
+    unknown  the list did not answer, or not so that it can be believed
+    clear    the list does not have it
+    skipped  the list is not for this: of public lists nothing private is asked
+    """
+    settings = configuration.load(config_path(ctx, config))
+    with output.waiting(f"asking the lists about {subject}"):
+        try:
+            found = DaemonClient(settings).get("v1", "lookup", subject)
+        except Unreachable:
+            from resolverd.cli import in_process
+
+            found = in_process.look_up(settings, subject)
     if as_json:
         output.print_json(found)
     else:
@@ -34,14 +44,23 @@ def command(ctx: click.Context, subject: str, as_json: bool, config: Path | None
 
 
 def show(found: dict[str, Any]) -> None:
-    """The lists for people, a row each."""
+    """What it comes to, then the lists, a row each: those first that have it."""
+    asked = [entry for entry in found["lists"] if entry["result"] != "skipped"]
+    counts = [f"{word} by {found[word]}" for word in ("listed", "allowed")]
+    silent = f", {found['unknown']} unknown" if found["unknown"] else ""
+    output.print_text(f"{', '.join(counts)} of {len(asked)} lists{silent}", label=f"{found['subject']}: ")
+    if not found["lists"]:
+        return
+    click.echo()
     rows = []
-    for entry in found["lists"]:
-        says = "allowed" if entry["result"] == "listed" and entry["purpose"] == "allow" else entry["result"]
+    for entry in sorted(found["lists"], key=lambda entry: _ORDER.index(_says(entry))):
         why = entry.get("reason") or " ".join(filter(None, (entry.get("why"), entry.get("detail"))))
         points = f"{entry['weight']:+g}" if entry.get("weight") else ""
-        rows.append((entry["list"], says, " ".join(entry.get("codes", [])), points, output.seconds(entry.get("age")), why))
-    output.print_table(_COLUMNS, rows, right=("points", "age"))
-    if not output.on_terminal():
-        click.echo()
-    output.print_facts([(word, found[word]) for word in ("listed", "allowed", "unknown")])
+        age = output.seconds(entry.get("age"))
+        rows.append((entry["list"], _says(entry), " ".join(entry.get("codes", [])), points, age, why))
+    output.print_table(_COLUMNS, rows, right=("points", "age"), prose=("why",))
+
+
+def _says(entry: dict[str, Any]) -> str:
+    result: str = entry["result"]
+    return "allowed" if result == "listed" and entry["purpose"] == "allow" else result

@@ -9,7 +9,15 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option, user
+from resolverd.cli.options import (
+    Names,
+    SuggestingGroup,
+    config_option,
+    config_path,
+    json_option,
+    user,
+    wants_json,
+)
 from resolverd.overrides.rules import ACTIONS, SCOPES, BadOverride, subject_of
 
 _COLUMNS = ("action", "subject", "to", "scope", "owner", "since", "until", "hits", "last", "reason", "id")
@@ -22,7 +30,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
     @click.command(action, help=text)
     @click.argument("subject", required=False, metavar="IP|CIDR|DOMAIN|SENDER")
     @click.option("--to", metavar="RECIPIENT", help="Only for mail to this address, or to this domain.")
-    @click.option("--scope", type=click.Choice(SCOPES), help="What an allowance reaches; default all.")
+    @click.option("--scope", type=Names(SCOPES), help="What an allowance reaches; default all.")
     @click.option("--for", "lasting", metavar="DURATION", help="1h, 30d …; for good unless given, or with -1.")
     @click.option("--force", is_flag=True, help="Though it reaches everybody's domains (com, co.uk) or a very large network.")
     @click.option("--reason", metavar="TEXT", help="Why; never shown to the client.")
@@ -47,7 +55,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
         if as_json:
             output.print_json(done)
         else:
-            click.echo(_sentence(done))
+            output.print_text(_sentence(done))
 
     for option in options:
         run = option(run)
@@ -73,30 +81,34 @@ deny = _change(
 )
 
 
-@click.group("overrides", invoke_without_command=True)
-@json_option
-@config_option
+@click.group("overrides", cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
-    """Those in force: who said so, since when, until when, and how often they counted."""
-    path = config_path(ctx, config)
+def command(ctx: click.Context) -> None:
+    """What was allowed and denied by hand and is in force: who said so, since when, until when, and how often it counted.
+
+    \b
+    allow      let through, as far as its scope reaches
+    deny       refused for good (554)
+    temporary  of a denial: put off (450) while it lasts
+    overruled  it does not count: another for the same client does
+    """
     if ctx.invoked_subcommand is not None:
         return
-    daemon = DaemonClient(configuration.load(path))
+    daemon = DaemonClient(configuration.load(config_path(ctx)))
     try:
         found = daemon.get("v1", "overrides")
     except Unreachable:
         raise no_daemon(daemon) from None
-    if as_json:
+    if wants_json(ctx):
         output.print_json(found)
         return
-    output.print_table(_COLUMNS, map(_row, found["overrides"]), right=("hits",))
+    output.print_table(_COLUMNS, map(_row, found["overrides"]), right=("hits",), prose=("reason",), empty="no overrides")
 
 
 @command.command("forget")
 @click.argument("subject", metavar="IP|CIDR|DOMAIN|SENDER")
-@click.option("--action", type=click.Choice(ACTIONS), help="Only what allows, or only what denies.")
-@click.option("--scope", type=click.Choice(SCOPES), help="Only those of this scope.")
+@click.option("--action", type=Names(ACTIONS), help="Only what allows, or only what denies.")
+@click.option("--scope", type=Names(SCOPES), help="Only those of this scope.")
 @click.option("--to", metavar="RECIPIENT", help="Only those for this recipient; '' for those that hold for all.")
 @click.option("--of", metavar="NAME", help="Only those of this owner.")
 @json_option

@@ -27,11 +27,11 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     if as_json:
         output.print_json(done)
         return
-    click.echo(output.shown(f"changed: {', '.join(done['changed'])}" if done["changed"] else "read again; nothing has changed"))
+    output.print_text(f"changed: {', '.join(done['changed'])}" if done["changed"] else "read again; nothing has changed")
     if done["restart"]:
-        click.echo(output.shown(f"needs a restart: {', '.join(done['restart'])}"))
+        output.print_text(f"needs a restart: {', '.join(done['restart'])}")
     told = tuple(f"{key} has changed" for key in done["restart"])
     for remark in done["remarks"]:
         if remark.startswith(told):
             continue
-        click.echo(output.shown(f"remark: {remark}"))
+        output.print_text(remark, label="remark: ")

@@ -28,15 +28,18 @@ def command() -> None:
 
 @command.command("dump")
 @click.option("--postgrey", "as_postgrey", is_flag=True, help="The triplets as db_dump writes Postgrey's; db5.3_load reads them.")
+@json_option
 @config_option
 @click.pass_context
-def dump(ctx: click.Context, as_postgrey: bool, config: Path | None) -> None:
-    """Write every record to standard output, a JSON object a line.
+def dump(ctx: click.Context, as_postgrey: bool, as_json: bool, config: Path | None) -> None:
+    """Write every record to standard output, a JSON object a line; with --json one object, which is not for `store load`.
 
     \b
     With --postgrey, for postgreyreport or for going back:
       resolverd store dump --postgrey | db5.3_load DIR/postgrey.db
     """
+    if as_postgrey and as_json:
+        raise click.UsageError("--postgrey writes what db5.3_load reads, which is no JSON")
     settings = configuration.load(config_path(ctx, config))
     out = sys.stdout.buffer
     if as_postgrey:
@@ -49,6 +52,9 @@ def dump(ctx: click.Context, as_postgrey: bool, config: Path | None) -> None:
             out.write(lines)
         return
     found = store_access.records(settings)
+    if as_json:
+        output.print_json({**dump_format.headline(__version__), "records": [dump_format.record_json(each) for each in found]})
+        return
     out.write(_line(dump_format.headline(__version__)))
     for record in found:
         out.write(_line(dump_format.record_json(record)))
@@ -85,7 +91,9 @@ def tell(loaded: dict[str, int], tables: Counter[str], as_json: bool) -> None:
     if as_json:
         output.print_json({**loaded, "tables": dict(tables)})
         return
-    click.echo(f"{loaded['taken']} records taken, {loaded['kept']} were there already and newer, {loaded['expired']} expired")
+    output.print_text(
+        f"{loaded['taken']} records taken, {loaded['kept']} were there already and newer, {loaded['expired']} expired"
+    )
     for table, count in sorted(tables.items()):
         click.echo(f"  {output.shown(table)}: {count}")
 

@@ -77,6 +77,7 @@ class Responder:
         self.redactor = redactor
         self.keep = keep
         self._answers = counters.counts("dns_answers", "rcode", codes.rcode_text)
+        self._misses = counters.count("dns_cache_misses")
 
     def refuse(self, packet: bytes, admission: AccessDecision) -> bytes | None:
         """The reply to a client that may not ask, or not now; None for what deserves silence."""
@@ -114,7 +115,11 @@ class Responder:
         begun = self.packets.generation.number
         try:
             answer = self.answerer.ask(query, partial(self._on_answer, packet, query, udp, begun, done), local=local)
-            return self._reply(packet, query, answer, udp, begun) if isinstance(answer, Answer) else answer
+            if isinstance(answer, Answer):
+                self._misses[0] += answer.is_failure
+                return self._reply(packet, query, answer, udp, begun)
+            self._misses[0] += 1
+            return answer
         except Exception as error:
             return self.failed(packet, error)
 

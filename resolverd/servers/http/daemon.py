@@ -69,6 +69,7 @@ class ResolverState(Protocol):
 class Daemon(NamedTuple):
     """The daemon for one configuration.
 
+    `begun`: the monotonic second of its start. `cache_size`: octets that its DNS caches may take.
     `deadline`: seconds that lists have to answer. `key_zones`: below these the next label of a name is a key, which is never
     shown. `own_addresses`: those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name.
     `reload`: reads the configuration again; with faults the old one stays.
@@ -86,6 +87,8 @@ class Daemon(NamedTuple):
     store: Store
     clock: Clock
     counters: Counters
+    begun: float
+    cache_size: int
     deadline: float
     key_zones: frozenset[Name]
     own_addresses: Collection[object]

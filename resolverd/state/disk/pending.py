@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.state import base
-from resolverd.state.base import UNREAD, Entry, Store, StoredValue, Unread, address, prefix
+from resolverd.state.base import UNREAD, Condition, Entry, Store, StoredValue, Unread, address, prefix
 from resolverd.state.disk.sqlite_file import ReadOnlyFile
 from resolverd.state.disk.writer import Worker
 from resolverd.state.in_process import InProcess
@@ -127,6 +127,12 @@ class PendingStore(InProcess):
     def _own(self, head: bytes, key: bytes, now: float) -> Entry | None:
         held = self._waiting.get(head + key)
         return Entry(key, *held) if held is not None and now < held.expires else None
+
+    async def condition(self) -> Condition:
+        """A fault until the file can be written."""
+        if self._file is not None:
+            return await self._file.condition()
+        return Condition("disk", "cannot be written: it is read, and what is new is kept in memory for now")
 
     async def tables(self) -> list[str]:
         """The tables that have records."""

@@ -20,7 +20,7 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import UNREAD, Entry, Store, StoredValue, Unread, address
+from resolverd.state.base import UNREAD, Condition, Entry, Store, StoredValue, Unread, address
 from resolverd.state.disk.key_filter import KeyFilter
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
@@ -159,6 +159,14 @@ class DiskStore(InProcess):
 
     def _page(self, table: str, start: bytes) -> asyncio.Future[list[Entry]]:
         return self._worker.submit(lambda file: file.entries(table, start, SCAN_PAGE))
+
+    async def condition(self) -> Condition:
+        """A fault while the file cannot be written."""
+        try:
+            octets = await self._worker.submit(lambda file: file.octets())
+        except StoreError:
+            octets = None
+        return Condition("disk", "cannot be written: what is new is kept in memory for now" if self._failing else "", octets)
 
     async def tables(self) -> list[str]:
         """The tables that have records."""

@@ -75,6 +75,23 @@ def test_a_damaged_store_is_told_loudly_and_what_can_be_read_is_put_back(daemon:
     assert daemon.http("/healthz")[0] == 200
 
 
+def test_status_tells_what_is_answered_and_what_is_wrong(daemon: Running) -> None:
+    daemon.waits_for("100 records of 100 were recovered from the damaged store")
+    before = daemon.http("/v1/status")[1]
+    for name in ("localhost.", "localhost.", "never-asked-before.example."):
+        daemon.dns(name)
+    status, found = daemon.http("/v1/status")
+    assert (status, found["ready"], found["store"]["kind"]) == (200, False, "disk")
+    assert (found["store"]["set_aside"], found["store"]["recovered"], found["store"]["fault"]) == (1, 100, "")
+    assert any(problem.startswith("names cannot be resolved: ") for problem in found["problems"])
+    assert found["questions"]["answered"] == before["questions"]["answered"] + 3
+
+    def missed(questions: dict[str, Any]) -> int:
+        return round(questions["answered"] * (1 - (1.0 if questions["cached"] is None else questions["cached"])))
+
+    assert missed(found["questions"]) == missed(before["questions"]) + 1
+
+
 def is_greylisted(reply: bytes) -> bool:
     """The one thing that needs no DNS: whoever comes back passes."""
     return reply.startswith(b"action=DEFER_IF_PERMIT 4.2.0 Greylisted")

@@ -8,42 +8,20 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
-from served import DNSWL, GOOD, LISTED, TOKEN, Served, bound, configured, for_commands, internet, serving
+from commandline import run
+from served import DNSWL, GOOD, LISTED, TOKEN, Served, bound, configured, for_commands, internet
 
 from resolverd import __version__
 from resolverd import config as configuration
 from resolverd.cli import machine, output
-from resolverd.cli.root import resolverd
 from resolverd.servers import unix_socket
 
 ROOT = Path(__file__).parents[3]
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(resolverd, list(arguments), prog_name="resolverd")
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Served]:
-    """A daemon in a thread with a loop of its own, on the socket for commands."""
-    with serving(tmp_path) as served:
-        yield served
-
-
-@pytest.fixture
-def nobody(tmp_path: Path) -> str:
-    """A configuration whose HTTP port nobody listens on."""
-    with bound() as sock:
-        config = tmp_path / "config.toml"
-        config.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n')
-    return str(config)
 
 
 REFUSED = ("check", LISTED, "--helo", "mail.example.org", "--sender", "a@example.org", "--recipient", "c@example.com")
@@ -58,27 +36,39 @@ def test_check_ends_with_the_verdict_and_records_nothing(daemon: Served, words: 
     assert daemon.judged == 0
 
 
-def test_check_tells_what_was_asked_and_what_it_weighs(daemon: Served):
+def test_check_begins_with_the_verdict_and_has_a_line_a_check(daemon: Served):
     lines = run("-c", daemon.config, *REFUSED).stdout.splitlines()
-    assert lines[0] == "check\tcode\tasked\tanswered\tage\tpoints\tfinding"
-    ptr = "ptr\tptr_ok\t1.69.2.81.in-addr.arpa PTR\tmail.example.org\t0 s\t0\treverse hostname mail.example.org"
-    assert ptr in lines
-    [listed] = [line.split("\t") for line in lines if line.startswith("dnsbl\t")]
-    assert listed[1:3] == ["dnsbl_listed", "81.2.69.1 in zen.spamhaus.org"]
-    assert listed[3].endswith(", as 127.0.0.2")
-    assert (listed[5], listed[6].split(":")[0]) == ("+6", "Client host [81.2.69.1] blocked using zen.spamhaus.org")
-    facts = dict(line.split(": ", 1) for line in lines[lines.index("") + 1 :])
-    assert list(facts) == ["verdict", "reason", "smtp", "score", "otherwise", "took", "id"]
-    assert (facts["verdict"], facts["score"]) == ("reject", "6")
+    assert lines[0].startswith("reject: Client host [81.2.69.1] blocked using zen.spamhaus.org: ")
+    assert lines[1:3] == ["", "check\tresult\tweighs\tage\tms"]
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in lines[3 : lines.index("", 3)]}
+    assert list(rows) == ["overrides", "ptr", "fcrdns", "helo", "sender_domain", "spf", "dnsbl", "rhsbl", "dnswl"]
+    assert rows["ptr"][:3] == ["reverse hostname mail.example.org", "", "0 s"]
+    assert rows["ptr"][3].isdigit()
+    assert rows["dnsbl"][0].startswith("Client host [81.2.69.1] blocked using zen.spamhaus.org")
+    assert rows["dnsbl"][1] == "reject"
+    facts = dict(line.split(": ", 1) for line in lines[lines.index("", 3) + 1 :])
+    assert list(facts) == ["smtp", "score", "otherwise", "took", "id", "to let it through"]
+    assert (facts["score"], facts["to let it through"]) == ("6", "resolverd allow 81.2.69.1")
     assert facts["smtp"] == (
         "554 5.7.1 Service unavailable (Client host [81.2.69.1] blocked using zen.spamhaus.org);"
         f" https://www.spamhaus.org/query/ip/81.2.69.1; ref {facts['id']}"
     )
 
 
+def test_check_tells_with_v_what_was_asked_and_what_it_weighs(daemon: Served):
+    lines = run("-c", daemon.config, *REFUSED, "-v").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("ptr: ptr_ok, 0 points, "))
+    asked = "    asked 1.69.2.81.in-addr.arpa PTR: mail.example.org (0 s old)"
+    assert lines[at + 1 : at + 3] == ["    reverse hostname mail.example.org", asked]
+    at = next(number for number, line in enumerate(lines) if line.startswith("dnsbl: dnsbl_listed, +6 points, reject, "))
+    assert lines[at + 2].startswith("    asked 81.2.69.1 in zen.spamhaus.org: listed by zen.spamhaus.org")
+    assert lines[at + 2].endswith(", as 127.0.0.2 (0 s old)")
+
+
 def test_check_shows_what_a_greylisted_client_is_told(daemon: Served):
     lines = run(*GREYLISTED, "-c", daemon.config).stdout.splitlines()
-    assert f"smtp: 450 4.2.0 Greylisted, please try again later; ref {lines[-1].removeprefix('id: ')}" in lines
+    [reference] = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+    assert f"smtp: 450 4.2.0 Greylisted, please try again later; ref {reference}" in lines
     assert "greylist: new" in lines
 
 
@@ -109,17 +99,15 @@ def test_lookup(daemon: Served):
     result = run("lookup", LISTED, "-c", daemon.config)
     text = "listed by zen.spamhaus.org (SBL: spam source or spam support service)"
     assert result.stdout.splitlines() == [
+        "81.2.69.1: listed by 1, allowed by 0 of 2 lists, 1 unknown",
+        "",
         "list\tsays\tcodes\tpoints\tage\twhy",
         f"zen.spamhaus.org\tlisted\tsbl\t+6\t0 s\t{text}",
         "list.dnswl.org\tunknown\t\t\t\ttimeout SERVFAIL",
-        "",
-        "listed: 1",
-        "allowed: 0",
-        "unknown: 1",
     ]
-    assert run("lookup", "Example.ORG", "-c", daemon.config).stdout.splitlines()[1].split("\t")[1] == "clear"
+    assert run("lookup", "Example.ORG", "-c", daemon.config).stdout.splitlines()[3].split("\t")[1] == "clear"
     wrong = run("lookup", "a b", "-c", daemon.config)
-    assert (wrong.exit_code, wrong.stderr) == (1, "resolverd: 'a b' is neither an IP address nor a domain name\n")
+    assert (wrong.exit_code, wrong.stderr) == (2, "resolverd: 'a b' is neither an IP address nor a domain name\n")
 
 
 def test_lists(daemon: Served):
@@ -127,8 +115,9 @@ def test_lists(daemon: Served):
     lines = [line.split("\t") for line in run("lists", "-c", daemon.config).stdout.splitlines()]
     [zen] = [line for line in lines if line[0] == "spamhaus-zen"]
     quota = json.loads(run("lists", "--json", "-c", daemon.config).stdout)["lists"][0]
-    assert zen[:4] == ["spamhaus-zen", "ok", "ip4 ip6", f"{quota['quota_left']} of {quota['quota']}"]
-    assert zen[5:7] == [str(quota["asked"]), "1"]
+    assert zen[:4] == ["spamhaus-zen", "ok", str(quota["asked"]), "1"]
+    assert zen[6] == f"{quota['quota_left']}/{quota['quota']}"
+    assert zen[8] == "ip4 ip6"
     assert [line[1] for line in lines if line[0] == "psbl"] == ["disabled"]
 
 
@@ -138,22 +127,12 @@ def test_lists_are_used_or_not(daemon: Served):
     assert run("lists", "-c", daemon.config, "probe", "spamhaus-zen").stdout == "spamhaus-zen: ok\n"
     assert json.loads(run("lists", "probe", "spamhaus-zen", "--json", "-c", daemon.config).stdout)["id"] == "spamhaus-zen"
     wrong = run("lists", "disable", "spamhaus-zem", "-c", daemon.config)
-    assert (wrong.exit_code, wrong.stderr) == (1, "resolverd: no list 'spamhaus-zem' is known; did you mean 'spamhaus-zen'?\n")
+    assert (wrong.exit_code, "no list 'spamhaus-zem' is known; did you mean 'spamhaus-zen'?" in wrong.stderr) == (2, True)
 
 
 def test_reload_says_what_changed(daemon: Served):
     assert run("reload", "-c", daemon.config).stdout == "read again; nothing has changed\n"
     assert json.loads(run("reload", "--json", "-c", daemon.config).stdout)["reloaded"] is True
-
-
-@pytest.mark.parametrize(
-    ("words", "near"),
-    [(["chekc"], "check"), (["lists", "enabel", "x"], "enable"), (["cache", "flsh"], "flush"), (["config", "posfix"], "postfix")],
-)
-def test_what_is_mistyped_is_a_usage_error_that_names_the_nearest(words: list[str], near: str):
-    result = run(*words)
-    assert result.exit_code == 2
-    assert f"did you mean '{near}'?" in result.stderr.lower()
 
 
 def test_cache(daemon: Served):
@@ -175,13 +154,14 @@ def test_trace(daemon: Served):
 
 
 @pytest.mark.parametrize(
-    "command", [["lists"], ["cache", "stats"], ["cache", "show", "example.org"], ["cache", "flush", "--all"]]
+    "command", [["status"], ["lists"], ["cache", "stats"], ["cache", "show", "example.org"], ["cache", "flush", "--all"]]
 )
 def test_without_a_daemon_it_says_what_to_type(nobody: str, command: list[str]):
     result = run(*command, "-c", nobody)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"resolverd: no daemon answers at {Path(nobody).parent}/var/resolverd.sock")
-    assert "resolverd serve" in result.stderr
+    folder = Path(nobody).parent
+    assert result.stderr.startswith(f"resolverd: no daemon answers at {folder}/var/resolverd.sock; start it with: resolverd")
+    assert f"resolverd serve (configuration: {nobody}; state: {folder}/var)" in result.stderr
     assert result.stdout == ""
 
 
@@ -212,7 +192,7 @@ def test_check_lookup_and_trace_work_in_the_process_itself(nobody: str, scripted
     assert json.loads(run("lookup", LISTED, "--json", "-c", nobody).stdout)["listed"] == 1
     assert json.loads(run("cache", "trace", "example.org", "MX", "--json", "-c", nobody).stdout)["rcode"] == "NOERROR"
     wrong = run("lookup", "a b", "-c", nobody)
-    assert (wrong.exit_code, wrong.stderr) == (1, "resolverd: 'a b' is neither an IP address nor a domain name\n")
+    assert (wrong.exit_code, wrong.stderr) == (2, "resolverd: 'a b' is neither an IP address nor a domain name\n")
 
 
 class Stranger:
@@ -337,7 +317,7 @@ def test_who_may_not_open_the_socket_is_served_by_the_port_and_told_the_rest(dae
         assert done.returncode == 1
         assert "resolverd.sock is not open to you" in done.stderr
         assert "is open to root, user root); run this with sudo, or as one of them" in done.stderr
-        assert f"(configuration: {tmp_path}/config.toml)" in done.stderr
+        assert f"(configuration: {tmp_path}/config.toml; state: {tmp_path}/var)" in done.stderr
     assert json.loads(run("overrides", "--json", "-c", daemon.config).stdout) == {"overrides": []}
 
 
@@ -380,25 +360,6 @@ def test_a_state_directory_of_any_length_has_its_socket(tmp_path: Path):
             assert unix_socket.peer_user(client) == os.geteuid()
         assert stat.S_IMODE((state / "resolverd.sock").stat().st_mode) == 0o660
         sock.close()
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["nosuch"],
-        ["check"],
-        ["check", "mail.example.org"],
-        ["check", "192.0.2.1", "--nosuch"],
-        ["cache", "flush"],
-        ["cache", "flush", "example.org", "--all"],
-        ["config"],
-        ["config", "nosuch"],
-    ],
-)
-def test_usage(command: list[str]):
-    result = run(*command)
-    assert result.exit_code == 2
-    assert "Traceback" not in result.output
 
 
 def test_every_fault_of_a_configuration(tmp_path: Path):
@@ -508,7 +469,7 @@ def test_the_real_command(daemon: Served, tmp_path: Path):
 
 
 def test_negative_trust_anchors(daemon: Served):
-    assert run("cache", "nta", "list", "-c", daemon.config).stdout == "name\tsince\tuntil\towner\treason\n"
+    assert run("cache", "nta", "list", "-c", daemon.config).stdout == "no negative trust anchors\n"
     done = run("cache", "nta", "add", "Broken.example", "--for", "2h", "--reason", "DS of an old key", "-c", daemon.config)
     assert done.stdout.startswith("broken.example. and all below it is not validated until 20")
     line = run("cache", "nta", "list", "-c", daemon.config).stdout.splitlines()[1].split("\t")
@@ -516,7 +477,7 @@ def test_negative_trust_anchors(daemon: Served):
     [anchor] = json.loads(run("cache", "nta", "list", "--json", "-c", daemon.config).stdout)["negative_trust_anchors"]
     assert anchor["until"] - anchor["since"] == 7200
     too_long = run("cache", "nta", "add", "broken.example", "--for", "8d", "-c", daemon.config)
-    assert (too_long.exit_code, "at most 7d" in too_long.stderr) == (1, True)
+    assert (too_long.exit_code, "at most 7d" in too_long.stderr) == (2, True)
     assert run("cache", "nta", "remove", "broken.example", "-c", daemon.config).exit_code == 0
     again = run("cache", "nta", "remove", "broken.example", "-c", daemon.config)
     assert (again.exit_code, "no negative trust anchor" in again.stderr) == (1, True)

@@ -2,24 +2,13 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from commandline import commands
 
 from resolverd.cli import manual
-from resolverd.cli.root import resolverd
-
-
-def commands(group: click.Group, ctx: click.Context) -> Iterator[tuple[str, click.Command]]:
-    for name in group.list_commands(ctx):
-        command = group.get_command(ctx, name)
-        assert command is not None
-        below = click.Context(command, info_name=name, parent=ctx)
-        yield below.command_path, command
-        if isinstance(command, click.Group):
-            yield from commands(command, below)
 
 
 def plain(text: str) -> str:
@@ -28,7 +17,7 @@ def plain(text: str) -> str:
 
 def test_every_command_and_option_is_there() -> None:
     text = plain(manual.man_page())
-    for path, command in commands(resolverd, click.Context(resolverd, info_name="resolverd")):
+    for path, command in commands():
         if command.hidden:
             continue
         section = text.partition(f'.SS "{path} ')[2].partition(".SS")[0]

@@ -222,19 +222,19 @@ def nobody(tmp_path: Path) -> str:
 def test_greylist_commands(daemon: Served) -> None:
     config = daemon.config
     given = ("--sender", "bob@example.com", "--recipient", "anna@example.org", "-c", config)
-    assert run("greylist", "show", "-c", config).output.splitlines()[1:] == []
+    assert run("greylist", "show", "-c", config).output == "nothing is remembered\n"
     assert "waits no more" in run("greylist", "allow", "192.0.2.7", *given).output
     assert "waits no more" in run("greylist", "allow", "2001:db8::7", "-c", config).output
     lines = run("greylist", "show", "-c", config).output.splitlines()
-    assert lines[1].startswith("client\t2001:db8::7\t\t\tallowed\t5\t")
-    assert lines[2].startswith("triplet\t192.0.2.0\tbob@example.com\tanna@example.org\tpassed\t")
+    assert lines[1].startswith("2001:db8::7\tallowed\tclient\t\t\t5\t")
+    assert lines[2].startswith("192.0.2.0\tpassed\ttriplet\tbob@example.com\tanna@example.org\t")
     shown = json.loads(run("greylist", "show", "192.0.2.99", "--json", "-c", config).output)
     assert [(record["kind"], record["state"]) for record in shown["records"]] == [("triplet", "passed")]
     assert shown["more"] is False
     assert json.loads(run("greylist", "show", "--limit", "1", "--json", "-c", config).output)["more"] is True
     assert run("greylist", "forget", "--recipient", "anna@example.org", "-c", config).output == "1 records forgotten\n"
     assert run("greylist", "forget", "2001:db8::7", "-c", config).output == "1 records forgotten\n"
-    assert run("greylist", "show", "-c", config).output.splitlines()[1:] == []
+    assert run("greylist", "show", "-c", config).output == "nothing is remembered\n"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_a_dump_of_postgreys_is_imported(daemon: Served, tmp_path: Path) -> None
     result = run("import", "postgrey", str(file), "--json", "-c", config)
     assert json.loads(result.stdout) == {"taken": 2, "kept": 0, "expired": 1, "tables": {TRIPLETS: 2, CLIENTS: 1}}
     lines = run("greylist", "show", "-c", config).output.splitlines()[1:]
-    assert [line.split("\t")[4] for line in lines] == ["allowed", "passed"]
+    assert [line.split("\t")[1] for line in lines] == ["allowed", "passed"]
     assert run("greylist", "forget", "192.0.2.7", "-c", config).exit_code == 0
     slower = run("import", "postgrey", str(file), "--delay", "10m", "-c", config)
     assert slower.exit_code == 0

@@ -163,16 +163,16 @@ def test_the_client_of_a_verdict_is_meant(served: Calls) -> None:
     [
         (("deny",), 2, "say who is meant"),
         (("allow", "192.0.2.7", "--temporary"), 2, "--temporary"),
-        (("deny", "192.0.2.7", "--for", "0"), 1, "no duration"),
+        (("deny", "192.0.2.7", "--for", "0"), 2, "no duration"),
         (("deny", "192.0.2.7/24"), 2, "write 192.0.2.0/24"),
         (("allow", "0.0.0.0/0"), 2, "everybody"),
         (("allow", "192.0.2.7", "--scope", "most"), 2, "most"),
-        (("deny", "192.0.2.7", "--for", "3"), 1, "write it as"),
-        (("deny", "192.0.2.7", "--for", "11000d"), 1, "ten years"),
-        (("deny", "192.0.2.7", "--scope", "spf"), 1, "no scope"),
-        (("deny", "192.0.2.7", "--to", "no body"), 1, "recipient"),
-        (("deny", "192.0.2.7", "--reason", "x" * 201), 1, "200"),
-        (("deny", "192.0.2.7", "--reason", "a\nb"), 1, "printable"),
+        (("deny", "192.0.2.7", "--for", "3"), 2, "write it as"),
+        (("deny", "192.0.2.7", "--for", "11000d"), 2, "ten years"),
+        (("deny", "192.0.2.7", "--scope", "spf"), 2, "no scope"),
+        (("deny", "192.0.2.7", "--to", "no body"), 2, "recipient"),
+        (("deny", "192.0.2.7", "--reason", "x" * 201), 2, "200"),
+        (("deny", "192.0.2.7", "--reason", "a\nb"), 2, "printable"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_changes_nothing(
@@ -227,7 +227,7 @@ def test_who_means_a_whole_suffix_says_so(served: Calls) -> None:
     for subject in ("com", "*.co.uk", "0.0.0.0/1"):
         for action in ("allow", "deny"):
             result = run(action, subject, "-c", served.config)
-            assert result.exit_code == 1
+            assert result.exit_code == 2
             assert "--force" in result.stderr
     assert served.call("GET", "/v1/overrides")[1] == {"overrides": []}
     assert run("deny", "co.uk", "--force", "-c", served.config).output == "co.uk is denied, for good\n"

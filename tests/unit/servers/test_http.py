@@ -466,7 +466,7 @@ async def test_without_a_token_nothing_can_be_changed_but_over_the_unix_socket(t
 # What this machine's users may have without the token. Everything else shows people's mail, or changes something.
 OPEN = {
     ("GET", "/v1/verdict"), ("POST", "/v1/verdict"), ("POST", "/v1/verdicts"), ("GET", "/v1/lookup/{subject}"),
-    ("GET", "/v1/lists"), ("GET", "/v1/lists/{name}"),
+    ("GET", "/v1/lists"), ("GET", "/v1/lists/{name}"), ("GET", "/v1/status"),
     ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/"),
 }  # fmt: skip
 COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/trace/{name}/{type}")}

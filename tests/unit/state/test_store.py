@@ -18,7 +18,7 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import UNREAD, Change, Entry, Store, address
+from resolverd.state.base import UNREAD, Change, Condition, Entry, Store, address
 from resolverd.state.disk import sqlite_file
 from resolverd.state.disk import store as disk_store
 from resolverd.state.disk.key_filter import KeyFilter
@@ -602,12 +602,14 @@ async def test_writes_are_never_refused_for_reads_that_wait(state: Path, monkeyp
 
 
 async def test_room_for_what_can_be_done_without(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such records neither crowd out others nor wait in memory for a file that cannot be written."""
+    """Such records neither crowd out others nor wait in memory for a file that cannot be written; `condition` says why."""
     memory = MemoryStore(max_records=4)
     assert memory.has_room()
     for number in range(2):
         memory.put("t", b"%d" % number, b"v", LATER)
     assert not memory.has_room()
+    assert await memory.condition() == Condition("memory")
+    assert (await MemoryStore(release=lambda: None).condition()).fault
 
     disk = await open_store(state, Counters(), max_unwritten=40)
     for number in range(4):
@@ -626,8 +628,10 @@ async def test_room_for_what_can_be_done_without(state: Path, monkeypatch: pytes
         with pytest.raises(StoreError, match="full"):
             await disk.flush()
         assert not disk.has_room()
+        assert "cannot be written" in (await disk.condition()).fault
     await disk.flush()
     assert disk.has_room()
+    assert await disk.condition() == Condition("disk", "", database(state).stat().st_size)
     await disk.close()
 
     monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT", 0)
@@ -636,10 +640,12 @@ async def test_room_for_what_can_be_done_without(state: Path, monkeypatch: pytes
         pending = await open_store(state, Counters())
         assert isinstance(pending, PendingStore)
         assert not pending.has_room()
+        assert "cannot be written" in (await pending.condition()).fault
     pending.sweep(NOW)
     assert pending._trying is not None
     await pending._trying
     assert pending.has_room()
+    assert (await pending.condition()).fault == ""
     await pending.close()
 
 

@@ -1,0 +1,82 @@
+"""``resolverd status``: the daemon at a glance."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from resolverd import config as configuration
+from resolverd.cli import output
+from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
+from resolverd.cli.options import config_option, config_path, json_option
+
+_LABEL = 9
+_SEVERITY: Final = ("accept", "greylist", "defer", "reject")
+
+
+@click.command("status")
+@json_option
+@config_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+    """The daemon at a glance: since when it is up, what it has answered, how lists, cache, greylist and store fare, and what
+    is wrong.
+
+    Counts are since the start. What is wrong with the mail server around it: `resolverd doctor`.
+    """
+    path = config_path(ctx, config)
+    settings = configuration.load(path)
+    daemon = DaemonClient(settings)
+    try:
+        found = daemon.get("v1", "status")
+    except Unreachable:
+        raise no_daemon(daemon) from None
+    file = configuration.find(path)
+    found["configuration"] = str(file.absolute()) if file else None
+    directory = settings.state_directory()
+    found["state_directory"] = str(directory) if directory else None
+    if as_json:
+        output.print_json(found)
+        return
+    for name, text in _lines(found):
+        output.print_text(text, label=f"{name:<{_LABEL}} ")
+    name, colour = "wrong", "red" if found["problems"] else "green"
+    for problem in found["problems"] or ["nothing"]:
+        output.print_text(problem, label=f"{name:<{_LABEL}} ", colour=colour)
+        name = ""
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "resolverd", f"{found['version']}, up {output.seconds(found['uptime'])}, since {output.moment(found['started'])}"
+    questions = found["questions"]
+    cached = "" if questions["cached"] is None else f", {100 * questions['cached']:.0f} % of them from the cache"
+    others = [f"{questions[what]} {what}" for what in ("refused", "limited", "dropped") if questions[what]]
+    yield "answered", "; ".join([f"{questions['answered']} questions{cached}", *others])
+    yield "verdicts", ", ".join(f"{action} {found['verdicts'][action]}" for action in _SEVERITY)
+    yield "lists", _of_lists(found["lists"])
+    cache = found["cache"]
+    size = f"{output.size(cache['bytes'])} of {output.size(cache['max_bytes'])}"
+    yield "cache", f"{cache['records']} records, {cache['packets']} replies, {size}"
+    yield "greylist", _of_greylist(found["greylist"])
+    yield "store", _of_store(found["store"], found["state_directory"])
+    yield "config", found["configuration"] or "by the built-in defaults"
+
+
+def _of_lists(lists: dict[str, Any]) -> str:
+    trouble = [f"{each['id']} {each['state']}" for each in lists["trouble"]]
+    return ", ".join([f"{lists['ok']} of {lists['enabled']} ok", *trouble]) if lists["enabled"] else "none in use"
+
+
+def _of_greylist(greylist: dict[str, Any] | None) -> str:
+    if greylist is None:
+        return "cannot be read"
+    least = "" if greylist["complete"] else "at least "
+    counts = ", ".join(f"{least}{greylist[what]} {what}" for what in ("waiting", "passed"))
+    return f"{counts} (triplets)" if greylist["enabled"] else f"off; {counts}"
+
+
+def _of_store(store: dict[str, Any], directory: str | None) -> str:
+    size = f", {output.size(store['bytes'])}" if store["bytes"] is not None else ""
+    health = store["fault"] or ("set aside as damaged" if store["set_aside"] else "healthy")
+    return f"{directory or 'in memory, kept nowhere'}{size}, {health}"

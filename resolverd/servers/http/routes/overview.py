@@ -1,0 +1,180 @@
+"""The whole daemon at a glance, and what is wrong with it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from resolverd import __version__
+from resolverd.dnsbl.spec import ListStatus
+from resolverd.failures import StoreError
+from resolverd.mail.findings import Action
+from resolverd.servers.http.daemon import Daemon
+from resolverd.servers.http.route import Call, Route
+from resolverd.servers.http.routes.cache import figures
+
+
+class Questions(msgspec.Struct):
+    """DNS questions since the start. `cached`: the share of those that nobody had to be asked for; None before the first.
+
+    `refused` by ``[dns] allow``; `limited` by ``client_rate`` and `dropped` as too many waited, both without a reply.
+    """
+
+    answered: int
+    cached: float | None
+    refused: int
+    limited: int
+    dropped: int
+
+
+class ListTrouble(msgspec.Struct):
+    """A list in use that is not asked at present: its state, and the last error."""
+
+    id: str
+    state: str
+    last_error: str
+
+
+class ListsInUse(msgspec.Struct):
+    """How many lists are in use, how many of those are ok, and the others."""
+
+    enabled: int
+    ok: int
+    trouble: list[ListTrouble]
+
+
+class CacheUse(msgspec.Struct):
+    """What the DNS caches hold: RRsets and denials, prepared replies, octets of those that they may take."""
+
+    records: int
+    packets: int
+    bytes: int
+    max_bytes: int
+
+
+class GreylistUse(msgspec.Struct):
+    """Triplets that wait and that have passed; at least so many where not all were counted (`complete`)."""
+
+    enabled: bool
+    waiting: int
+    passed: int
+    complete: bool
+
+
+class StoreUse(msgspec.Struct):
+    """The store: ``disk`` or ``memory``, the octets of its file, what keeps it from being written (empty where nothing does).
+
+    `set_aside`: how often since the start a damaged file was set aside; `recovered`: records that could be read of it.
+    """
+
+    kind: str
+    bytes: int | None
+    fault: str
+    set_aside: int
+    recovered: int
+
+
+class Status(msgspec.Struct):
+    """The daemon at a glance. `started` is a wall-clock second, `uptime` in seconds; `verdicts` since then, by action.
+
+    `greylist` is None where the store cannot be read. `problems`: all that is wrong, in words.
+    """
+
+    version: str
+    started: int
+    uptime: int
+    ready: bool
+    questions: Questions
+    verdicts: dict[str, int]
+    lists: ListsInUse
+    cache: CacheUse
+    greylist: GreylistUse | None
+    store: StoreUse
+    problems: list[str]
+
+
+async def get_status(call: Call) -> Status:
+    """The daemon at a glance: what it has answered, how lists, caches, greylist and store fare, what is wrong."""
+    daemon = call.daemon
+    count = daemon.counters.get
+    uptime = daemon.clock.monotonic() - daemon.begun
+    statuses = [status for status in daemon.lists.statuses() if status.enabled]
+    trouble = [ListTrouble(status.id, status.state, status.last_error) for status in statuses if status.state != "ok"]
+    store = await _store(daemon)
+    return Status(
+        version=__version__,
+        started=int(daemon.clock.wall() - uptime),
+        uptime=int(uptime),
+        ready=daemon.priming.readiness.ready,
+        questions=_questions(daemon),
+        verdicts={action.value: count("verdicts", action=action) for action in Action},
+        lists=ListsInUse(len(statuses), len(statuses) - len(trouble), trouble),
+        cache=_cache(daemon),
+        greylist=await _greylist(daemon),
+        store=store,
+        problems=[*_problems(daemon, statuses), *_store_problems(store)],
+    )
+
+
+def _questions(daemon: Daemon) -> Questions:
+    counters = daemon.counters
+    hits, missed = counters.get("dns_packet_hits"), counters.get("dns_cache_misses")
+    answered = hits + sum(value for name, _, value in counters.snapshot() if name == "dns_answers")
+    cached = max(0.0, 1 - missed / answered) if answered else None
+    return Questions(answered, cached, *(counters.get(f"dns_{what}") for what in ("refused", "limited", "dropped")))
+
+
+def _cache(daemon: Daemon) -> CacheUse:
+    held = figures(daemon)
+    octets = held.record_bytes + held.packet_bytes + held.delegation_bytes
+    return CacheUse(held.records, held.packets, octets, daemon.cache_size)
+
+
+async def _greylist(daemon: Daemon) -> GreylistUse | None:
+    try:
+        census = await daemon.greylist.census()
+    except StoreError:
+        return None
+    return GreylistUse(daemon.greylist.enabled, census.waiting, census.passed, census.complete)
+
+
+async def _store(daemon: Daemon) -> StoreUse:
+    condition = await daemon.store.condition()
+    aside, recovered = (daemon.counters.get(f"store_{what}") for what in ("set_aside", "recovered"))
+    return StoreUse(condition.kind, condition.octets, condition.fault, aside, recovered)
+
+
+def _problems(daemon: Daemon, lists: list[ListStatus]) -> Iterator[str]:
+    readiness = daemon.priming.readiness
+    if not readiness.ready:
+        yield f"names cannot be resolved: {readiness.reason or 'not ready yet'}"
+    if (fault := daemon.resolver.clock_fault) is not None:
+        yield f"DNSSEC is not validated until the clock is right: {fault}"
+    for status in lists:
+        if status.state != "ok":
+            yield f"list {status.id} is {status.state}" + (f": {status.last_error}" if status.last_error else "")
+        for address in status.watched:
+            yield f"list {status.id} lists our own {address}"
+    for name, (state, faults) in daemon.tasks().items():
+        if state == "restarting":
+            yield f"task {name!r} has ended by a fault {faults} times and is started anew"
+    broken = int(daemon.local_zones.gauges()["zone_files_broken"])
+    if broken:
+        yield f"{broken} zone files cannot be read"
+    bugs: Counter[str] = Counter()
+    for counted, labels, value in daemon.counters.snapshot():
+        if counted == "bugs":
+            bugs[labels["where"]] += value
+    if bugs:
+        where = ", ".join(f"{name} {number}" for name, number in sorted(bugs.items()))
+        yield f"{bugs.total()} bugs met since the start, told in the log ({where})"
+
+
+def _store_problems(store: StoreUse) -> Iterator[str]:
+    if store.fault:
+        yield f"the store {store.fault}"
+    if store.set_aside:
+        yield f"a damaged store was set aside, {store.recovered} records of it were recovered"
+
+
+ROUTES = (Route("GET", "/v1/status", get_status, "lists"),)
