@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from resolverd import config
 from resolverd.cli.root import resolverd
 from resolverd.config import postfix
-from resolverd.ops.doctor import Machine, diagnose, main_cf, restrictions
+from resolverd.ops.doctor import Machine, diagnose, main_cf, resolv_conf, restrictions
 from tests.running import Running
 
 from .pages import DOCS, Block, Command, blocks, commands, every, prose, text_of
@@ -113,6 +113,13 @@ def test_smtpd_knows_the_restrictions() -> None:
     used = {each.name: str(block) for block, smtpd in shown for each in smtpd.all}
     assert len(used) > 15
     assert {name: block for name, block in used.items() if name.encode() not in words} == {}
+
+
+@pytest.mark.parametrize("block", every("resolv.conf"), ids=str)
+def test_resolv_conf_names_the_daemon_alone(block: Block) -> None:
+    [server] = resolv_conf.read(block.text).servers
+    own = config.parse(f'[dns]\nlisten = ["{server}:53"]\n[store]\nurl = "disk:/var/lib/resolverd"\n', Path("/etc/resolverd"))
+    assert diagnose(Machine(own, resolv=block.text, daemon=True)) == []
 
 
 def one(page: Path, info: str) -> Block:
