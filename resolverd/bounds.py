@@ -135,6 +135,9 @@ LATE_REPLIES: Final = 500
 """Questions that others have answered meanwhile and whose own replies are still listened to (descriptor exhaustion)."""
 DEAD_TRIES: Final = 2
 """Sends to dead servers for one question, so that the end of an outage is noticed."""
+CONFIRMED_USELESS: Final = 6
+"""Servers of one question whose refusal has to be confirmed in lower case (0x20) before those of others are believed at once: a
+delegation to many servers that refuse would cost two queries each, and more than there are (NXNSAttack and its kin)."""
 MAX_BAD_REPLIES: Final = 10
 """Unreadable packets taken for one question before it is given up (TuDoor)."""
 UPSTREAM_STREAMS: Final = 100

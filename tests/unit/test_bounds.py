@@ -366,6 +366,17 @@ async def test_twenty_servers_with_many_addresses_resolve(tmp_path: Path) -> Non
         assert addresses(await ScriptedResolver(net, tmp_path, seed=seed).ask("www.shop")) == ["193.0.0.1"]
 
 
+@virtual
+async def test_a_refusal_is_confirmed_by_so_many_servers_and_no_more(tmp_path: Path) -> None:
+    net = Net()
+    for number in range(bounds.MAX_NS):
+        net.root.add(f"shop. NS ns{number}.shop.\nns{number}.shop. A 45.7.0.{number}")
+        net.serve(f"45.7.0.{number}", lame)
+    assert rcode(await ScriptedResolver(net, tmp_path).ask("www.shop")) == "SERVFAIL"
+    asked = [each for each in net.asked if str(each.server.address) != ROOT_SERVER]
+    assert len(asked) == bounds.MAX_NS + bounds.CONFIRMED_USELESS
+
+
 def without_glue(net: Net, bad: int, good: int) -> None:
     net.zone("host", {"ns.host": "45.1.0.1"}, "\n".join(f"g{number} A 45.4.0.{number}" for number in range(good)))
     net.root.add("\n".join(f"shop. NS n{number}.host." for number in range(bad)))

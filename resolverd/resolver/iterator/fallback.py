@@ -5,10 +5,10 @@ this question at once and for later ones when that is sure (`capabilities`). Wha
 forge; only where TCP cannot be had either, the server is taken to be odd. So whoever forges one packet gains a question more.
 """
 
-
+from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Capabilities, Feature
 from resolverd.resolver.iterator.caps_check import CapsCheck, Retry, may_be_case
-from resolverd.resolver.iterator.response import Response
+from resolverd.resolver.iterator.response import Response, Unusable
 from resolverd.resolver.iterator.retries import Asked
 from resolverd.values import Value, replace
 from resolverd.wire import codes
@@ -33,7 +33,9 @@ class Form(Value, frozen=True):
 class Fallback:
     """What this server has said so far, and what is to be asked of it next."""
 
-    def __init__(self, server: Server, asked: Asked, able: Capabilities, random_case: bool):
+    def __init__(self, server: Server, asked: Asked, able: Capabilities, random_case: bool, others_useless: int = 0):
+        """`others_useless`: servers that have said nothing of use to this question, and the same again in lower case."""
+        self._confirms_useless = others_useless < bounds.CONFIRMED_USELESS
         self._server = server
         self._asked = asked
         self._able = able
@@ -147,6 +149,8 @@ class Fallback:
         proof = form.transport is not Transport.UDP or reply.cookie
         if form.random_case and not may_be_case(response):
             able.prove(server, Feature.CASE, now, part)
+        elif not self._confirms_useless and not self._caps_check.is_pending and isinstance(response, Unusable):
+            return True
         elif self._caps_check.is_pending or (counts and not able.is_proven(server, Feature.CASE, now, part)):
             again = self._caps_check.check(response, random_case=form.random_case, proof=proof)
             if again is not None:
@@ -160,6 +164,11 @@ class Fallback:
         if not counts:
             able.clear_failures(server, Feature.QMIN, now)
         return True
+
+    @property
+    def has_confirmed(self) -> bool:
+        """Whether it has said the same to lower case as to random case."""
+        return bool(self._caps_check.agrees)
 
     def final(self) -> Response | None:
         """What it has said, if nothing more is to be had from it."""

@@ -67,7 +67,7 @@ class ServerQuery:
         """What the server says to the question as one of the zone `dp`, and the glue that came with a referral."""
         options, infra = self._options, self._infra
         sends = attempts.of(server)
-        fallback = Fallback(server, sends, infra.capabilities, options.random_case)
+        fallback = Fallback(server, sends, infra.capabilities, options.random_case, attempts.useless)
         while (form := fallback.form(budget.now)) is not None:
             rto = self.rto(dp, server, attempts, budget.now, form.transport)
             size = options.edns_size if form.edns else 0
@@ -128,6 +128,7 @@ class ServerQuery:
                 budget.referred(qname, asked)
             part = answering_zone(response, qname) if dp.forward else ROOT
             if fallback.accept(form, reply, response, part, not minimised, budget.now):
+                attempts.useless += isinstance(response, Unusable) and fallback.has_confirmed
                 return self._accepted(budget, dp, message, response, minimised)
         return fallback.final() or Unusable(f"{server} was asked often enough", silent=True), ()
 

@@ -49,7 +49,7 @@ class Asked:
 class Attempts:
     """The sends of one question to one zone. `failed` counts each server's attempts without a response."""
 
-    __slots__ = ("answered", "asked", "expected", "failed", "in_flight", "qmin_silent", "waiting")
+    __slots__ = ("answered", "asked", "expected", "failed", "in_flight", "qmin_silent", "useless", "waiting")
 
     def __init__(self) -> None:
         self.asked: dict[Server, Asked] = {}
@@ -62,6 +62,8 @@ class Attempts:
         """Sends whose time is not over."""
         self.qmin_silent: frozenset[Server] = frozenset()
         """Servers that were silent when they were asked for a minimised name just now."""
+        self.useless = 0
+        """Servers that have said nothing of use, and the same again in lower case."""
         self.answered = False
         """The question has its answer; what comes now only tells how its server fares."""
 
