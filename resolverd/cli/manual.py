@@ -30,7 +30,7 @@ _FILES: Final = (
 
 def man_page() -> str:
     """resolverd(1) in roff, with every command and option."""
-    root = click.Context(resolverd, info_name=_NAME)
+    root = click.Context(resolverd, info_name=_NAME, **resolverd.context_settings)
     lines = [
         f'.TH RESOLVERD 1 "" "resolverd {__version__}" "User Commands"',
         ".SH NAME",

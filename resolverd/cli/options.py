@@ -28,6 +28,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _CONFIG: Final = "resolverd.config"
 _CONFIG_NAMES: Final = ("-c", "--config")
 _JSON: Final = "resolverd.json"
+_SENTENCE: Final = 1000
+"""Characters that a first sentence may have."""
 _JSON_NAMES: Final = ("--json", "as_json")
 
 
@@ -69,9 +71,16 @@ class SuggestingGroup(click.Group):
     def __init__(self, *arguments: Any, **values: Any):
         super().__init__(*arguments, **values)
         self.params += [
-            click.Option(_CONFIG_NAMES, **_config_attributes(), expose_value=False),
             click.Option(_JSON_NAMES, **_json_attributes(), expose_value=False),
+            click.Option(_CONFIG_NAMES, **_config_attributes(), expose_value=False),
         ]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The subcommands with the whole first sentence of each, where click cuts it at the end of the line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, each.get_short_help_str(_SENTENCE)) for name, each in commands if each is not None and not each.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The subcommand, or a usage error."""
@@ -131,7 +140,7 @@ def _config_attributes() -> dict[str, Any]:
 def _json_attributes() -> dict[str, Any]:
     return {
         "is_flag": True,
-        "help": 'One JSON object with stable keys; on failure {"error", "status", "faults"}.',
+        "help": "One JSON object with stable keys, for failures too.",
         "callback": _remember(_JSON),
         "is_eager": True,
     }

@@ -14,7 +14,7 @@ def run(*arguments: str) -> Result:
 
 def commands(group: click.Group = resolverd, above: click.Context | None = None) -> Iterator[tuple[str, click.Command]]:
     """Every command and subcommand, groups too, with its path: ``resolverd cache nta add``."""
-    ctx = above or click.Context(group, info_name="resolverd")
+    ctx = above or click.Context(group, info_name="resolverd", **group.context_settings)
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
         assert command is not None

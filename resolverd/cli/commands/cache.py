@@ -42,7 +42,17 @@ def stats(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 @config_option
 @click.pass_context
 def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config: Path | None) -> None:
-    """What the cache holds of NAME, of one type or of all."""
+    """What the cache holds of NAME, of one type or of all.
+
+    The kind says where data came from: authoritative or validated servers, a forwarder (answer), a local zone, or the parent's
+    side of a delegation (referral, glue, additional), which answers nobody; NXDOMAIN and NODATA are denials.
+
+    \b
+    secure    DNSSEC proves it
+    insecure  its zone is not signed, or below a negative trust anchor
+    bogus     what should prove it does not: clients get SERVFAIL
+    unknown   nothing has validated it, or needed to
+    """
     found = _ask(ctx, config, "get", _root(name), *([rtype] if rtype else []))
     if as_json:
         output.print_json(found)

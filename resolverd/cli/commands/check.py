@@ -34,7 +34,7 @@ def command(
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """The whole verdict on one client: what becomes of it and why, then each check with what it found.
+    """The whole verdict on one client, and what each check found.
 
     \b
     accept    the mail passes
@@ -75,7 +75,7 @@ def show(verdict: dict[str, Any], client: str, *, verbose: bool) -> None:
             _show_finding(finding)
     else:
         output.print_table(
-            _COLUMNS, map(_row, verdict["findings"]), right=("weighs", "age", "ms"), prose=("result",), empty="no check was made"
+            _COLUMNS, map(_row, verdict["findings"]), right=("age", "ms"), prose=("result",), empty="no check was made"
         )
     click.echo()
     output.print_facts(_facts(verdict, client))

@@ -12,7 +12,7 @@ from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_o
 
 @click.group("config", cls=SuggestingGroup)
 def command() -> None:
-    """Check and show the configuration, and the Postfix lines that fit it."""
+    """Check and show the configuration, and Postfix's lines for it."""
 
 
 @command.command("init")

@@ -22,8 +22,10 @@ from resolverd.ops.doctor import Finding, Machine, diagnose
 @config_option
 @click.pass_context
 def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool, config: Path | None) -> None:
-    """Read Postfix's main.cf and master.cf, resolv.conf (the chroot's too), the configuration and the running daemon, and say
-    what is wrong and what to type. Nothing is changed.
+    """What is wrong with the mail server around the daemon, and what to type.
+
+    Postfix's main.cf and master.cf, resolv.conf (the chroot's too), the configuration and the running daemon are read. Nothing
+    is changed.
 
     An error loses good mail or lets strangers in; a warning works for now. Status: 0 all is well, 1 something was found.
     """

@@ -19,7 +19,7 @@ _recipient = click.option("--recipient", metavar="ADDR", help="RCPT TO.")
 
 @click.group("greylist", cls=SuggestingGroup)
 def command() -> None:
-    """Look into what greylisting remembers, let somebody through, forget somebody."""
+    """What greylisting remembers: look into it, let through, forget."""
 
 
 @command.command("show")
@@ -42,10 +42,11 @@ def show(
     """What is remembered of the client IP and its network, of a sender, of a recipient, or of everybody.
 
     \b
-    waiting   a triplet that was asked to come back and has not come yet, or too soon
+    waiting   a triplet that was asked to come back and has not, or too soon
     passed    a triplet that came back in time: it passes from now on
-    counting  a client, or an organisation's sender domain, that has passed a few times
-    allowed   one that has passed greylist.auto_allow_after times: it waits no more
+    counting  a client, or an organisation's sender domain, that has passed
+    allowed   one that has passed greylist.auto_allow_after times: it waits no
+              more
     """
     query = _query(sender, recipient)
     records: list[dict[str, Any]] = []

@@ -18,9 +18,9 @@ _COLUMNS = ("list", "state", "asked", "listed", "failed", "p50/p99 ms", "quota l
 @click.group("lists", cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Each list: its state, what is left of its quota, its figures, its terms.
+    """How each list fares: state, figures, quota, terms.
 
-\b
+    \b
     ok           it is asked
     suspended    it answered with error codes, or lists what no list may list
     unreachable  it did not answer

@@ -64,7 +64,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
 
 allow = _change(
     "allow",
-    "Let somebody through from now on, whatever lists, checks and greylisting say.\n\n"
+    "Let somebody through from now on, whatever is said against them.\n\n"
     "A DOMAIN is meant with everything below it: clients whose name lies there and leads back to them. "
     "`resolverd overrides` shows what is in force, `resolverd overrides forget` takes it back.",
 )
@@ -84,7 +84,9 @@ deny = _change(
 @click.group("overrides", cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """What was allowed and denied by hand and is in force: who said so, since when, until when, and how often it counted.
+    """What was allowed and denied by hand and is in force.
+
+    Who said so, since when, until when, and how often it counted.
 
     \b
     allow      let through, as far as its scope reaches

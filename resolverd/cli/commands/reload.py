@@ -15,9 +15,9 @@ from resolverd.cli.options import config_option, config_path, json_option
 @config_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
-    """Have the daemon read its configuration again, and say what changed and what needs a restart.
+    """Have the daemon read its configuration again.
 
-    A faulty file changes nothing; every fault of it is told.
+    It says what changed and what needs a restart. A faulty file changes nothing; every fault of it is told.
     """
     daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     try:

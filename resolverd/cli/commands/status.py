@@ -20,10 +20,10 @@ _SEVERITY: Final = ("accept", "greylist", "defer", "reject")
 @config_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
-    """The daemon at a glance: since when it is up, what it has answered, how lists, cache, greylist and store fare, and what
-    is wrong.
+    """The daemon at a glance, and what is wrong with it.
 
-    Counts are since the start. What is wrong with the mail server around it: `resolverd doctor`.
+    Since when it is up, what it has answered, how lists, cache, greylist and store fare. Counts are since the start. What is
+    wrong with the mail server around it: `resolverd doctor`.
     """
     path = config_path(ctx, config)
     settings = configuration.load(path)

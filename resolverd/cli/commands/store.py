@@ -23,7 +23,7 @@ _MAX_TOLD = 20
 
 @click.group("store", cls=SuggestingGroup)
 def command() -> None:
-    """Dump and load what the daemon keeps: greylist, quotas spent and the like."""
+    """Dump and load what the daemon keeps: greylist, quotas, overrides."""
 
 
 @command.command("dump")

@@ -1,6 +1,7 @@
 """What every command has in common, over all of them: statuses, ``-c`` and ``--json``, and what is mistyped."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import click
 import pytest
 from commandline import commands, run
 from served import Served
+
+from resolverd.mail.findings import Action
+from resolverd.overrides.rules import ACTIONS
+from resolverd.wire.rrset import Security
 
 EVERY = dict(commands())
 LEAVES = {path: command for path, command in EVERY.items() if not isinstance(command, click.Group)}
@@ -81,6 +86,25 @@ def test_what_no_command_takes_is_a_usage_error(path: str):
 
 
 NEEDS = [path for path, command in LEAVES.items() if any(each.required for each in command.params)]
+
+
+@pytest.mark.parametrize("path", ["resolverd", *EVERY])
+def test_help_fits_80_columns_and_is_not_cut(path: str):
+    lines = run(*path.split()[1:], "--help").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80 or "..." in line.replace("[ARGS]...", "").replace("]...", "")] == []
+
+
+def test_every_state_word_is_explained_where_it_is_shown():
+    for path, known in (
+        ("lists", ("ok", "suspended", "unreachable", "spent", "disabled")),
+        ("lookup", ("listed", "allowed", "unknown", "clear", "skipped")),
+        ("check", tuple(Action)),
+        ("overrides", (*ACTIONS, "temporary", "overruled")),
+        ("greylist show", ("waiting", "passed", "counting", "allowed")),
+        ("cache show", tuple(each.name.lower() for each in Security)),
+    ):
+        explained = re.findall("^  ([a-z]+)  +", run(*path.split(), "--help").stdout, re.MULTILINE)
+        assert set(known) <= set(explained), path
 
 
 BY_ITSELF = ["resolverd allow", "resolverd deny", "resolverd greylist forget", "resolverd cache flush"]
