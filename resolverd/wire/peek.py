@@ -75,6 +75,10 @@ def peek(packet: bytes) -> Query | Refusal | None:
         if at > len(packet):
             return Refusal(ident, flags, codes.FORMERR)
         question = packet[12:at]
+        if len(question) != len(qname) + 4:
+            # Before the question there is only the header for a pointer to point at, and the reply's is another: it would ask
+            # for another name (RFC 1035 §4.1.4: a pointer is to a prior occurrence of the name).
+            return Refusal(ident, flags, codes.FORMERR)
         qtype = packet[at - 4] << 8 | packet[at - 3]
         qclass = packet[at - 2] << 8 | packet[at - 1]
         edns = None

@@ -289,6 +289,7 @@ OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
         (HEADER.pack(7, 0x2000, 1, 0, 0, 0) + QUESTION, codes.NOTIMP),  # NOTIFY
         (HEADER.pack(7, 0x2800, 1, 0, 0, 0) + QUESTION, codes.NOTIMP),  # UPDATE
         (HEADER.pack(7, 0, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1", codes.FORMERR),
+        (HEADER.pack(7, 0, 1, 0, 0, 0) + b"\1a\xc0\4\0\1\0\1", codes.FORMERR),  # a name that ends in the header
     ],
 )
 def test_what_is_no_question_gets_what_it_deserves(packet: bytes, rcode: int | None) -> None:
