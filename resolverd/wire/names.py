@@ -5,6 +5,7 @@ A ``Name`` is the uncompressed wire form of an absolute domain name: length-pref
 that DNSSEC hashes. Letter case is kept as it came; caches key on ``lower(name)`` (RFC 4343).
 """
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -68,30 +69,41 @@ def _split_escaped(text: str) -> list[bytes]:
     # A final dot with an odd number of backslashes in front is a letter of the last label.
     escaped = (len(before) - len(before.rstrip("\\"))) % 2
     chars = iter(text if escaped else before)
-    wide = ""
+    is_escaped = is_wide = False
     for char in chars:
         if char == "\\":
-            first = next(chars, None)
-            if first is None:
-                raise BadName("backslash at the end")
-            if first.isdigit():
-                digits = first + next(chars, "") + next(chars, "")
-                if len(digits) != 3 or not digits.isdigit() or int(digits) > 255:
-                    raise BadName(f"bad escape \\{digits}")
-                label.append(int(digits))
-            else:
-                label += first.encode()
+            label += _unescaped(chars)
+            is_escaped = True
         elif char == ".":
-            labels.append(_a_labels(wide).encode() if wide else bytes(label))
-            label, wide = bytearray(), ""
+            labels.append(_a_label(label) if is_wide else bytes(label))
+            label, is_escaped, is_wide = bytearray(), False, False
         else:
-            if not char.isascii() and not wide:
-                wide = label.decode("latin-1") + char
-            elif wide:
-                wide += char
             label += char.encode()
-    labels.append(_a_labels(wide).encode() if wide else bytes(label))
+            is_wide = is_wide or not char.isascii()
+        if is_escaped and is_wide:
+            # What is escaped is an octet, and an A-label has none of those that were written.
+            raise BadName("a label that has both an escape and letters beyond ASCII")
+    labels.append(_a_label(label) if is_wide else bytes(label))
     return labels
+
+
+def _unescaped(chars: Iterator[str]) -> bytes:
+    """The octet that is escaped by what stands behind a backslash (RFC 1035 §5.1)."""
+    first = next(chars, "")
+    if not first:
+        raise BadName("backslash at the end")
+    if not first.isascii():
+        raise BadName(f"bad escape \\{first}")
+    if not first.isdigit():
+        return first.encode()
+    digits = first + next(chars, "") + next(chars, "")
+    if len(digits) != 3 or not digits.isascii() or not digits.isdigit() or int(digits) > 255:
+        raise BadName(f"bad escape \\{digits}")
+    return bytes((int(digits),))
+
+
+def _a_label(label: bytearray) -> bytes:
+    return _a_labels(label.decode()).encode()
 
 
 def _a_labels(text: str) -> str:

@@ -49,7 +49,13 @@ def test_subdomain(name: str, of: str, expected: bool) -> None:
     assert not names.is_within(names.from_text(name), frozenset())
 
 
-@pytest.mark.parametrize("text", ["a..b", ".a", "a" * 64, ".".join(["a" * 63] * 4) + ".b", "a\\", "a\\25", "a\\256"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a..b", ".a", "a" * 64, ".".join(["a" * 63] * 4) + ".b", "a\\", "a\\25", "a\\256", "ü\\032b", "\\.ü", "a\\ü",
+        "a\\\u0663\u0663\u0663", "a\\\u00b2\u00b2\u00b2",
+    ],
+)  # fmt: skip
 def test_bad_names_are_told(text: str) -> None:
     with pytest.raises(names.BadName):
         names.from_text(text)
