@@ -60,8 +60,10 @@ def parse(text: str, base: Path, state: Path = Path("var")) -> Settings:
     """
     try:
         document: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and a number too long or a nesting too deep for Python
         raise ConfigError([ConfigFault("", f"is not TOML: {error}")]) from None
+    if _has_huge_integer(document):
+        raise ConfigError([ConfigFault("", "is not TOML: an integer of more than 64 bits is in it")])
     if isinstance(store := document.setdefault("store", {}), dict):
         store.setdefault("url", f"disk:{state}")
     settings, faults = reader.read(document, base)
@@ -76,6 +78,15 @@ def parse(text: str, base: Path, state: Path = Path("var")) -> Settings:
     if faults:
         raise ConfigError(faults)
     return settings
+
+
+def _has_huge_integer(value: object) -> bool:
+    """Whether there is one that TOML has not: Python makes no text of the largest, and no float."""
+    if isinstance(value, dict):
+        return any(map(_has_huge_integer, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_huge_integer, value))
+    return isinstance(value, int) and not -(1 << 63) <= value < 1 << 63
 
 
 def _text(path: Path) -> str:

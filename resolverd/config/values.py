@@ -68,10 +68,10 @@ def size(value: object, _base: Path = Path()) -> int:
     found = _AMOUNT.fullmatch(text_of(value))
     if not found or found[2] not in _SIZE_UNITS:
         raise BadValue(f'{value!r} is no size; write it as "64MiB" (units: {", ".join(_SIZE_UNITS)})')
-    octets = int(float(found[1]) * _SIZE_UNITS[found[2]])
+    octets = float(found[1]) * _SIZE_UNITS[found[2]]
     if octets > _LARGEST:
         raise BadValue(f"{value!r} is more than 1024GiB")
-    return octets
+    return int(octets)
 
 
 def show_size(octets: int) -> str:
@@ -85,7 +85,7 @@ def show_size(octets: int) -> str:
 def rate(value: object, _base: Path = Path()) -> Allowance:
     """``200/1s``: a count in a time."""
     count, slash, time = text_of(value).partition("/")
-    if not slash or not count.isascii() or not count.isdigit() or int(count) < 1:
+    if not slash or not count.isascii() or not count.isdigit() or len(count) > 12 or int(count) < 1:
         raise BadValue(f'{value!r} is no rate; write it as "200/1s"')
     seconds = duration(time if time[:1].isdigit() else f"1{time}")
     if seconds <= 0:

@@ -16,6 +16,9 @@ class Allowance:
 _ROUNDING = 1e-6
 """Seconds that sums of floats may be off."""
 
+_DIGITS = 12
+"""Of a count or a period: more is no limit, and beyond what a float can tell apart."""
+
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -24,7 +27,9 @@ def parse_allowance(text: str) -> Allowance:
     count, slash, period = text.partition("/")
     number, unit = period[:-1] or "1", period[-1:]
     if not slash or unit not in _UNITS or not all(part.isascii() and part.isdigit() for part in (count, number)):
-        raise ValueError(f'{text!r} is no allowance; write a count per time, such as "300000/1d" or "50/1s"')
+        raise ValueError(f'{text[:40]!r} is no allowance; write a count per time, such as "300000/1d" or "50/1s"')
+    if len(count) > _DIGITS or len(number) > _DIGITS:
+        raise ValueError(f"{text[:40]!r} is beyond what can be counted; leave it out for no limit")
     if not int(count) or not int(number):
         raise ValueError(f"{text!r} allows nothing; leave it out or switch the list off")
     return Allowance(int(count), int(number) * _UNITS[unit])
