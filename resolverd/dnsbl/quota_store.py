@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Final, NamedTuple
 
 from resolverd.clock import Clock
@@ -144,14 +145,17 @@ def _slot(key: bytes) -> QuotaSlot | None:
     """The slot of a key; None for what is none."""
     try:
         name, seconds, number = key.decode().rsplit(" ", 2)
-        return QuotaSlot(name, float(seconds), int(number))
-    except ValueError:
+        slot = QuotaSlot(name, float(seconds), int(number))
+        sound = slot.seconds > 0 and slot.number >= 0 and isfinite(slot.expires) and slot.key == key
+    except (ValueError, OverflowError):
         return None
+    return slot if sound else None
 
 
 def _decode_old(octets: bytes) -> Iterable[tuple[float, int]]:
     """Slots as version 1 has kept them; none for what is none."""
     try:
-        return [(float(at), int(spent)) for at, spent in json.loads(octets) if int(spent) > 0]
-    except (ValueError, TypeError, OverflowError):
+        slots = [(float(at), int(spent)) for at, spent in json.loads(octets)]
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return []
+    return [(at, spent) for at, spent in slots if isfinite(at) and spent > 0]

@@ -183,7 +183,8 @@ _LARGEST = (1 << 63) - 1
 
 def count_of(value: bytes | None) -> int:
     """What a counter is at; 0 for octets that are no counter's."""
-    return int(value) if value is not None and _COUNT.fullmatch(value) else 0
+    count = int(value) if value is not None and _COUNT.fullmatch(value) else 0
+    return count if abs(count) <= _LARGEST else 0
 
 
 def encode_count(count: int) -> bytes:

@@ -5,7 +5,8 @@ from typing import Final
 
 from resolverd import bounds
 from resolverd.values import Value
-from resolverd.wire.names import Name, to_text
+from resolverd.wire.names import Name, lower, to_text
+from resolverd.wire.rdata import name_at
 
 _VERSION: Final = 1
 
@@ -39,10 +40,12 @@ def decode(zone: Name, octets: bytes, now: float) -> NegativeAnchor | None:
             return None
         since, until = int(members["since"]), int(members["until"])
         owner, reason = str(members["owner"]), str(members["reason"])
-    except (ValueError, KeyError, TypeError, OverflowError):
+        if name_at(zone, 0) != zone or lower(zone) != zone or since < 0:
+            return None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     # A clock that was ahead when it was set must not make it last for years.
-    return NegativeAnchor(zone, since, min(until, int(now) + bounds.MAX_NTA_LIFETIME), owner, reason)
+    return NegativeAnchor(zone, min(since, int(now)), min(until, int(now) + bounds.MAX_NTA_LIFETIME), owner, reason)
 
 
 def described(zone: Name, reason: str) -> str:
