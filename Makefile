@@ -7,7 +7,7 @@ BESIDE := -n auto --dist worksteal
 RUNS   := 1
 MINUTES := 60
 
-.PHONY: install uninstall run test unit attacks soak check lab bench clean peers
+.PHONY: install uninstall run test unit attacks soak fuzz check lab bench clean peers
 
 run: $(VENV)/.installed
 	$(BIN)/resolverd serve
@@ -32,6 +32,11 @@ attacks: $(VENV)/.developing
 soak: $(VENV)/.developing peers
 	$(BIN)/pytest -m attack tests/unit tests/attack --soak --attacks docs/attacks.md
 	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
+# Coverage-guided, the time shared by all targets or by those named: make fuzz MINUTES=60 TARGETS="response question"
+fuzz: MINUTES := 10
+fuzz: $(VENV)/.fuzzing
+	$(BIN)/python -m tests.fuzz run --minutes $(MINUTES) $(TARGETS)
 
 check: $(VENV)/.developing
 	$(BIN)/ruff check resolverd tests bench
@@ -63,4 +68,8 @@ $(VENV)/.installed: pyproject.toml $(BIN)/python
 $(VENV)/.developing: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+$(VENV)/.fuzzing: $(VENV)/.developing
+	$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $@

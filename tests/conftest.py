@@ -12,6 +12,7 @@ pytest_plugins = ["tests.attacks"]
 # How long inputs take to be made, and an example, is the machine's affair: the first text of a fresh clone waits for Unicode's
 # tables. What work costs is counted by tests that say so.
 settings.register_profile("resolverd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("resolverd"), max_examples=10_000)
 settings.load_profile("resolverd")
 
 # Where a machine is told to keep no bytecode, each of the daemons that tests start would compile everything anew.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -112,3 +113,27 @@ def ordinary_spf(domain: str) -> dict[str, str]:
 def allow_file(clients: int) -> str:
     """Postgrey's list of so many host names and as many networks."""
     return "".join(f"c{n}.example.com\n10.{n // 250}.{n % 250}.0/24\n" for n in range(clients))
+
+
+def least_cpu(work: Callable[[], object], times: int = 9) -> float:
+    """The processor time that a call takes at least, in milliseconds: what else the machine does makes it more, never less."""
+    least = float("inf")
+    for _ in range(times):
+        begun = time.process_time()
+        work()
+        least = min(least, time.process_time() - begun)
+    return least * 1000
+
+
+def record(rtype: int, octets: bytes, owner: bytes = b"\0") -> bytes:
+    """A record of class IN as it stands in a message, whose TTL is 0."""
+    return owner + struct.pack("!HHIH", rtype, 1, 0, len(octets)) + octets
+
+
+def response(records: list[bytes], room: int = 65535) -> bytes:
+    """A reply without a question, of as many of these records as there is room for."""
+    size, count = 12, 0
+    while count < len(records) and size + len(records[count]) <= room:
+        size += len(records[count])
+        count += 1
+    return struct.pack("!6H", 1, 0x8000, 0, count, 0, 0) + b"".join(records[:count])

@@ -1,0 +1,148 @@
+"""What a store gives back, whole or damaged: a record that is none counts as absent, and what is read is written the same."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from resolverd.clients.record import ClientRecord, decode_record, encode_record
+from resolverd.dnsbl import quota_store
+from resolverd.dnsbl.quota import Budget, parse_allowance
+from resolverd.greylist.decide import Client, Triplet, decode_client, decode_triplet, encode_client, encode_triplet
+from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.overrides import rules
+from resolverd.policy import verdicts
+from resolverd.resolver.validator import nta, rfc5011
+from resolverd.resolver.validator.anchors import shipped
+from resolverd.servers.http import dump_format
+from resolverd.state.base import count_of, encode_count
+from resolverd.state.disk import sqlite_file
+from resolverd.state.dump import Stored
+from resolverd.wire import names
+from tests.fuzz.target import target
+
+NOW = 1_800_000_000.0
+_ANCHOR = shipped().closest(names.ROOT)
+assert _ANCHOR is not None
+_BASE = _ANCHOR.ds
+_REPLY = SmtpReply(550, "5.7.1", "no")
+_VERDICT = Verdict(
+    "ABCDEF12", Action.REJECT, 7.5, "because",
+    (Finding("dnsbl", "listed", "text", 5.0, Consequence.REJECT, _REPLY, "link", (Evidence("a", "b"),), 3),),
+    _REPLY, GreylistOutcome("new", missing=300), "X: y", True, 12, (), ip_address("192.0.2.7"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A record's form: `read` gives None for octets that are none, `write` what was read."""
+
+    read: Callable[[bytes], object]
+    write: Callable[..., bytes] | None = None
+    exact: bool = True
+
+
+def _override(octets: bytes) -> rules.Override | None:
+    key, _, value = octets.partition(b"\n")
+    return rules.decode(key, value)
+
+
+def _negative_anchor(octets: bytes) -> nta.NegativeAnchor | None:
+    zone, _, value = octets.partition(b"\n")
+    found = nta.decode(zone, value, NOW)
+    if found is not None:
+        assert names.from_text(names.to_text(found.zone)) == found.zone
+        assert found.zone == found.zone.lower()
+        assert 0 <= found.since <= NOW
+        assert nta.described(found.zone, found.text)
+    return found
+
+
+def _trust_point(octets: bytes) -> rfc5011.TrustPoint | None:
+    try:
+        point = rfc5011.decode(names.ROOT, _BASE, octets)
+    except ValueError:
+        return None
+    assert all(isinstance(each.key_tag, int) for each in point.trusted)
+    again = rfc5011.decode(names.ROOT, _BASE, point.encode())
+    assert again.keys == point.keys
+    return point
+
+
+def _quota(octets: bytes) -> bool | None:
+    key, _, value = octets.partition(b"\n")
+    budget = Budget(parse_allowance("100/1d"))
+    slot = quota_store._slot(key)
+    if slot is not None:
+        assert slot.expires >= 0 or slot.number < 0
+        for spent in slot.as_spent(count_of(value)).values():
+            budget.restore(spent, NOW)
+    budget.restore(quota_store._decode_old(value), NOW)
+    budget.left(NOW)
+    json.dumps(budget.state(), allow_nan=False)
+    return None
+
+
+def _count(octets: bytes) -> bytes | None:
+    number = count_of(octets)
+    assert count_of(encode_count(number)) == number
+    return None
+
+
+def _dumped(octets: bytes) -> Stored | None:
+    try:
+        found = dump_format.line_from(octets)
+    except dump_format.BadLine:
+        return None
+    if found is None:
+        return None
+    again = dump_format.line_from(json.dumps(dump_format.record_json(found)))
+    assert again == found
+    return None
+
+
+
+
+_FORMS: tuple[_Form, ...] = (
+    _Form(decode_triplet, encode_triplet),
+    _Form(decode_client, encode_client),
+    _Form(decode_record, encode_record),
+    _Form(_override, lambda found: rules.encode_key(found.key) + b"\n" + rules.encode(found)),
+    _Form(_negative_anchor),
+    _Form(_trust_point),
+    _Form(_quota),
+    _Form(_count),
+    _Form(_dumped),
+    _Form(sqlite_file.decode),
+    _Form(lambda octets: verdicts._decode_page(octets) or None),
+    _Form(lambda octets: verdicts.decode(octets, NOW)),
+)
+
+
+def _seeds() -> Iterable[bytes]:
+    override = rules.Override(rules.key_of("deny", "192.0.2.7", "all"), 1, 2, "me", "why", "ref")
+    anchor = nta.encode(nta.NegativeAnchor(b"\1a\0", 1, 2_000_000_000, "me", "why"))
+    key = rfc5011.TrackedKey(b"\1\1\3\x0d" + bytes(64), rfc5011.Phase.PENDING, 5.0)
+    point = rfc5011.TrustPoint(names.ROOT, _BASE, (key,), 7.0)
+    records: tuple[bytes, ...] = (
+        encode_triplet(Triplet(1, 2, True)), encode_client(Client(1, 2)), encode_record(ClientRecord(1, 2, 3)),
+        rules.encode_key(override.key) + b"\n" + rules.encode(override), b"\1a\0\n" + anchor, point.encode(),
+        b"zen 21600.0 83333\n5", b"-12", json.dumps(dump_format.record_json(Stored("t", b"k\xff", b"v", 5.0))).encode(),
+        bytes(8) + b"value", b"\1" + verdicts._encode((("ID", b"\xc0\0\2\1", 5),)), verdicts.encode(_VERDICT, 5.0),
+    )  # fmt: skip
+    for number, octets in enumerate(records):
+        yield bytes((number,)) + octets
+    yield b"\6zen nan 5\n[[1e999, 1], [NaN, 2]]"
+    yield b"\6zen inf 5\n" + b"[" * 3000
+    yield b"\4" + b"\1a\0\n" + b"[" * 3000
+
+
+@target(_seeds, 0.02, 1200)
+def stored_record(data: bytes) -> None:
+    """Records of every form; the first octet names the form."""
+    if not data:
+        return
+    form = _FORMS[data[0] % len(_FORMS)]
+    found = form.read(data[1:])
+    if found is not None and form.write is not None:
+        assert form.write(found) == data[1:]
