@@ -7,8 +7,7 @@ stderr stands what always stands there.
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -16,6 +15,7 @@ import click
 
 from resolverd.cli import output
 from resolverd.failures import ConfigFault
+from resolverd.spelling import did_you_mean
 
 CONFIGURATION_ERROR: Final = 78
 """EX_CONFIG of sysexits(3)."""
@@ -91,12 +91,6 @@ class SuggestingGroup(click.Group):
                 raise
             near = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f"No such command {args[0]!r}{near}", ctx) from None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """What to say behind a word that is not known: the nearest one that is."""
-    near = get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def show_failure(failure: click.ClickException) -> None:

@@ -14,6 +14,7 @@ from resolverd.config.settings import Settings
 from resolverd.config.types import Codec
 from resolverd.config.values import spell
 from resolverd.failures import ConfigFault
+from resolverd.spelling import did_you_mean
 
 _FAULTY: Final = object()
 _PLAIN_TYPES = {bool: "true or false", str: "text in quotes"}
@@ -98,8 +99,10 @@ class _Reader:
             choices = get_args(hint)
             if found in choices and isinstance(found, str):
                 return found
-            self.fault(path, f"{found!r} is none of {', '.join(choices)}" if isinstance(found, str) else
-                       f"expected one of {', '.join(choices)}, not {spell(found)}")  # fmt: skip
+            if isinstance(found, str):
+                self.fault(path, f"{found!r} is none of {', '.join(choices)}{did_you_mean(found, choices)}")
+            else:
+                self.fault(path, f"expected one of {', '.join(choices)}, not {spell(found)}")
         elif isinstance(hint, type) and issubclass(hint, Struct):
             return self.table(hint, found, path)
         elif isinstance(found, hint):

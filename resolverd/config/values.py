@@ -12,6 +12,7 @@ from resolverd.dnsbl.quota import Allowance
 from resolverd.durations import UNITS, seconds_of
 from resolverd.mail import patterns
 from resolverd.mail.findings import Consequence
+from resolverd.spelling import did_you_mean
 from resolverd.wire import codes, names
 
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -182,7 +183,7 @@ def consequence(value: object, _base: Path = Path()) -> Consequence:
     try:
         return Consequence(text)
     except ValueError:
-        raise BadValue(f"{text!r} is none of {', '.join(Consequence)}") from None
+        raise BadValue(f"{text!r} is none of {', '.join(Consequence)}{did_you_mean(text, Consequence)}") from None
 
 
 def ident(value: object, _base: Path = Path()) -> str:

@@ -40,7 +40,8 @@ def command(
     accept    the mail passes
     greylist  asked to come back later (450), and let in then
     defer     put off (450): something that counts could not be learnt
-    reject    refused for good (5xx)
+    reject    refused: for good (5xx), or as the restriction of Postfix's that
+              it replaces does it (450)
 
     Changes nothing and counts nothing. Status 0 accept, 10 defer or greylist, 20 reject.
     """

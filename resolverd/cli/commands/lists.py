@@ -9,8 +9,9 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Refused, Unreachable, no_daemon
-from resolverd.cli.options import SuggestingGroup, config_option, config_path, did_you_mean, json_option, wants_json
+from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option, wants_json
 from resolverd.config.lists import catalogue
+from resolverd.spelling import did_you_mean
 
 _COLUMNS = ("list", "state", "asked", "listed", "failed", "p50/p99 ms", "quota left", "lasts")
 

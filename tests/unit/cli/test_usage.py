@@ -71,7 +71,7 @@ def test_a_faulty_configuration_is_78_everywhere_and_c_and_json_stand_anywhere(p
         assert result.stderr == "".join(f"resolverd: {line}\n" for line in document["error"].splitlines())
 
 
-@pytest.mark.parametrize("path", EVERY)
+@pytest.mark.parametrize("path", ["resolverd", *EVERY])
 def test_what_no_command_takes_is_a_usage_error(path: str):
     """Also as an object, if one is wanted; what is wrong with the words is told before anything is looked at."""
     for wrong in (["--nosuch"], ["--jsn"], ["a", "b", "c", "d"]):
