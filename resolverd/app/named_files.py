@@ -5,7 +5,9 @@ in them costs what depends on it and nothing else; nameserver and policy service
 reported, in the log and by ``resolverd config check``. Without its certificate the daemon does not start (`serve`).
 """
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from resolverd.app import certificate
@@ -13,11 +15,15 @@ from resolverd.app.allow_files import AllowFiles, allow_files, shipped
 from resolverd.app.certificate import Certificate
 from resolverd.app.resolver import root_hints
 from resolverd.app.trust import trust_anchors
+from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config import Settings, access_maps, unusable_keys
+from resolverd.config.files import base
 from resolverd.config.map_files import AccessMapFiles, LocalDomainFiles, local_domains
+from resolverd.config.settings import ZonesSettings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
+from resolverd.resolver.local import zone_file
 from resolverd.resolver.validator.anchors import TrustAnchors
 
 _T = TypeVar("_T")
@@ -65,6 +71,22 @@ def _certificate(settings: Settings, before: Certificate | None) -> tuple[Certif
         if before is None:
             return None, error.faults
         return before, [ConfigFault(fault.path, f"{fault.text}; the certificate in use so far is used") for fault in error.faults]
+
+
+def of_zones(settings: Settings, file: Path | None, now: float) -> Iterator[ConfigFault]:
+    """What is wrong with the folder of local zones and the files in it, all of which are read. `file`: the configuration.
+
+    The folder of the default need not be there.
+    """
+    folder = settings.zones.dir
+    try:
+        for text in zone_file.faults(ZoneFolder(folder), now):
+            yield ConfigFault("zones.dir", f"{folder}{os.sep}{text}")
+    except FileNotFoundError as error:
+        if folder != base(file) / ZonesSettings().dir:
+            yield ConfigFault("zones.dir", f"cannot read {str(folder)!r}: {error.strerror}; there are no local zones")
+    except OSError as error:
+        yield ConfigFault("zones.dir", f"cannot read {str(folder)!r}: {error.strerror}; there are no local zones")
 
 
 def _secrets(settings: Settings) -> Iterator[ConfigFault]:

@@ -13,7 +13,8 @@ from resolverd.app import certificate, runtime
 from resolverd.app.banner import forward_exceptions
 from resolverd.app.runtime import Plan, Runtime
 from resolverd.clock import SystemClock
-from resolverd.config import Settings, left_out, not_built_keys
+from resolverd.config import Settings, not_built_keys
+from resolverd.config.review import review
 from resolverd.failures import ConfigError, ConfigFault, ReloadResult
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Reloader:
     def _remarks(self, taken: Runtime) -> list[str]:
         settings = taken.settings
         return [
-            *left_out(settings),
+            *map(str, review(settings)),
             *not_built_keys(settings),
             *certificate.remarks(taken.plan.external.certificate, settings.dns.tls, SystemClock().wall()),
             *forward_exceptions(settings, taken.engine.specs),

@@ -1,4 +1,4 @@
-"""The folder of local zones (`resolver.local.files.ZoneSource`)."""
+"""The folder of local zones (`resolver.local.zone_file.ZoneSource`)."""
 
 import gzip
 import io
@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from resolverd.resolver.local.files import Stamp
+from resolverd.resolver.local.zone_file import Stamp
 
 _GZIP = b"\x1f\x8b"
 _AT_ONCE = 1 << 20

@@ -1,5 +1,6 @@
 """Reading what the doctor judges: Postfix's files, the name servers', the files that the configuration names, and the daemon."""
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,15 +15,15 @@ MAIN_CF: Final = Path("/etc/postfix/main.cf")
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 
-def read(settings: Settings, main_cf: Path | None) -> Machine:
-    """What there is of it; a `main_cf` that is named must be there. Raises CommandError."""
+def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine:
+    """What there is of it; `file`: the configuration; a `main_cf` that is named must be there. Raises CommandError."""
     from resolverd.app import named_files
 
     path = main_cf or MAIN_CF
     main = _text(path)
     if main is None and main_cf is not None:
         raise CommandError(f"{path} cannot be read")
-    faults = tuple(map(str, named_files.read(settings).faults))
+    faults = tuple(map(str, (*named_files.read(settings).faults, *named_files.of_zones(settings, file, time.time()))))
     daemon = DaemonClient(settings)
     running, lists, not_ready = _asked(daemon)
     first = Machine(settings, main, _text(path.parent / "master.cf"))

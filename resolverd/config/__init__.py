@@ -2,7 +2,8 @@
 
 - `files`: which file is read · `reader`: TOML to Settings · `render`: Settings back to TOML, secrets hidden
 - `settings`: every key with its type and default · `types`: those types · `values`, `endpoints`: what text means
-- `validate`: what contradicts itself, and keys that nothing acts on yet · `secrets`: list keys and tokens
+- `validate`: what contradicts itself, and keys that nothing acts on yet · `review`: what was hardly meant, or does harm
+- `public_resolvers`: those that lists refuse · `secrets`: list keys and tokens
 - `lists`: the lists it enables · `map_files`: the access maps and local domains in files that it names
 - `template`: the commented file to begin with
 - `postfix`: the main.cf lines that fit · `public`: words of it that may stand in a log that names nobody

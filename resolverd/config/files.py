@@ -5,14 +5,12 @@ import os
 import pwd
 import stat
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from resolverd.config import reader, validate
-from resolverd.config.lists import enabled_lists
+from resolverd.config.lists import catalogue, enabled_lists
 from resolverd.config.settings import Settings
 from resolverd.failures import ConfigError, ConfigFault
 
@@ -33,12 +31,16 @@ def find(path: Path | None) -> Path | None:
 def load(path: Path | None = None) -> Settings:
     """The configuration in force for ``-c path``. Raises ConfigError with every fault."""
     found = find(path)
-    base = found.parent.absolute() if found else Path.cwd()
     try:
-        return parse(_text(found) if found else "", base, default_state(found, os.environ))
+        return parse(_text(found) if found else "", base(found), default_state(found, os.environ))
     except ConfigError as error:
         faults = [fault if fault.path else ConfigFault("", f"{found} {fault.text}") for fault in error.faults]
         raise ConfigError(faults) from None
+
+
+def base(found: Path | None) -> Path:
+    """The directory that relative paths are relative to: the file's, without a file the current one."""
+    return found.parent.absolute() if found else Path.cwd()
 
 
 def default_state(found: Path | None, environment: Mapping[str, str]) -> Path:
@@ -69,12 +71,7 @@ def parse(text: str, base: Path, state: Path = Path("var")) -> Settings:
     settings, faults = reader.read(document, base)
     paths = {fault.path for fault in faults}
     faults += [fault for fault in validate.validate(settings) if not any(path.startswith(fault.path) for path in paths)]
-    faulty = {path.split(".")[1] for path in paths if path.startswith("lists.")}
-    sound = {name: table for name, table in settings.lists.items() if name not in faulty}
-    try:
-        enabled_lists(replace(settings, lists=sound))
-    except ConfigError as error:
-        faults += error.faults
+    faults += _of_lists(settings, paths)
     if faults:
         raise ConfigError(faults)
     return settings
@@ -87,6 +84,23 @@ def _has_huge_integer(value: object) -> bool:
     if isinstance(value, list):
         return any(map(_has_huge_integer, value))
     return isinstance(value, int) and not -(1 << 63) <= value < 1 << 63
+
+
+def _of_lists(settings: Settings, faulty: Collection[str]) -> list[ConfigFault]:
+    """What the lists' tables have wrong besides the keys that are `faulty` by themselves, and so are not there any more."""
+    try:
+        enabled_lists(settings)
+    except ConfigError as error:
+        return [fault for fault in error.faults if fault.path not in faulty and not _misses_zone(settings, fault.path, faulty)]
+    return []
+
+
+def _misses_zone(settings: Settings, path: str, faulty: Collection[str]) -> bool:
+    """Whether it is the table of an own list that has no zone, but a faulty key, which may be the zone."""
+    name = path.removeprefix("lists.")
+    if name not in settings.lists or name in catalogue().entries or name in catalogue().dead:
+        return False
+    return "zone" not in settings.lists[name].plain() and any(each.startswith(f"{path}.") for each in faulty)
 
 
 def _text(path: Path) -> str:

@@ -152,6 +152,7 @@ class ListTable(Struct, frozen=True):
     errors: Mapping[str, Any] | UnsetType = UNSET
     link: str | UnsetType = UNSET
     registered_domain: bool | UnsetType = UNSET
+    registered: bool | UnsetType = UNSET
 
     def plain(self) -> dict[str, object]:
         """The keys that are set, as a plain mapping; `key` is a Secret."""

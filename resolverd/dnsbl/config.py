@@ -65,7 +65,7 @@ def configure(
             spec = _own(catalogue, name, table, read_key, fault)
             if spec is not None and table.get("enabled", True):
                 specs.append(spec)
-    _unique(specs, faults)
+    _unique(specs, _numbers(specs, overrides), faults)
     if faults:
         raise ConfigError(faults)
     return tuple(specs)
@@ -85,8 +85,6 @@ def _overridden(
     elif base is None:
         fault("key" if entry.key_zone else "zone", "is needed for this list; see its terms: " + entry.terms.link)
     zone = _keyed(base, table, read_key, fault)
-    if zone is None:
-        return None
     allows = entry.purpose == "allow"
     changed = _changes(table, allows, entry.quota, entry.rate, fault)
     codes = replace(entry.codes, errors=tables.merged(tables.read_errors(table.get("errors", {}), fault), entry.codes.errors))
@@ -94,6 +92,8 @@ def _overridden(
         # Which codes count is the admin's to say, as with Postfix's zone=127.0.1.[2..99]: the others are then no listing.
         own = _own_codes(table["codes"], allows, fault)
         codes = replace(codes, codes=own, ignored=tuple(pattern for pattern, _ in entry.codes.codes))
+    if zone is None:
+        return None
     return replace(entry.spec(zone, keyed="key" in table), codes=codes, **changed)
 
 
@@ -108,37 +108,38 @@ def _own(catalogue: Catalogue, name: str, table: Mapping[str, object], read_key:
         known = [*catalogue.entries, *catalogue.dead]
         near = get_close_matches(name, known, 1)
         fault("", "no list of this name is known" + (f" (nearest: {near[0]})" if near else "") + "; an own list needs zone")
-        return None
+        if near:
+            return None  # the rest is written for that list
     zone = _keyed(_own_zone(catalogue, name, table, fault), table, read_key, fault)
     number = table.get("number", OWN_NUMBERS[crc32(name.encode()) % len(OWN_NUMBERS)])
-    if not isinstance(number, int) or number not in OWN_NUMBERS:
+    sound = isinstance(number, int) and number in OWN_NUMBERS
+    if not sound:
         fault("number", f"must be {OWN_NUMBERS[0]} to {OWN_NUMBERS[-1]} for an own list")
-        return None
     purpose = table.get("purpose", "block")
     if purpose not in ("block", "allow"):
         fault("purpose", 'must be "block" or "allow"')
-    if zone is None:
-        return None
     allows = purpose == "allow"
-    kinds = tables.read_kinds(table.get("kinds", [IP4]), fault)
     codes = _own_codes(table.get("codes", _LISTED), allows, fault)
+    changed = {"kinds": frozenset({IP4}), **_changes(table, allows, None, None, fault)}
+    errors = tables.read_errors(table.get("errors", {}), fault)
+    if zone is None or not isinstance(number, int) or not sound:
+        return None
     keyed = "key" in table
     operator = catalogue.operator_of(zone)
-    errors = operator.codes.errors if operator is not None else ()
     spec = ListSpec(
         id=name,
         zone=zone,
         shown=name if keyed else to_text(zone).removesuffix("."),
         number=number,
-        kinds=kinds,
+        kinds=changed["kinds"],
         purpose="allow" if allows else "block",
         weight=-1 if allows else 1,
-        codes=CodeTable(codes, tables.merged(tables.read_errors(table.get("errors", {}), fault), errors)),
+        codes=CodeTable(codes, tables.merged(errors, operator.codes.errors if operator is not None else ())),
         link=sanitize(str(table.get("link", ""))),
         keyed=keyed,
-        canaries=standard_canaries(kinds),
+        canaries=standard_canaries(changed["kinds"]),
     )
-    return replace(spec, **_changes(table, allows, None, None, fault))
+    return replace(spec, **changed)
 
 
 def _changes(
@@ -159,6 +160,8 @@ def _changes(
 
 
 def _own_zone(catalogue: Catalogue, name: str, table: Mapping[str, object], fault: ReportFault) -> Name | None:
+    if "zone" not in table:
+        return None
     zone = tables.read_zone("zone", table["zone"], fault)
     if zone is None:
         return None
@@ -188,11 +191,24 @@ def _keyed(base: Name | None, table: Mapping[str, object], read_key: ReadKey, fa
     return prepend(lower(from_text(key)), base)
 
 
-def _unique(specs: list[ListSpec], faults: list[ConfigFault]) -> None:
-    numbers: dict[int, ListSpec] = {}
+def _numbers(specs: list[ListSpec], overrides: Mapping[str, Mapping[str, object]]) -> list[tuple[str, int]]:
+    """The number of each list by its id, of those too that have other faults."""
+    found = {spec.id: spec.number for spec in specs}
+    for name, table in overrides.items():
+        number = table.get("number")
+        if isinstance(number, int) and number in OWN_NUMBERS and table.get("enabled", True):
+            found.setdefault(name, number)
+    return list(found.items())
+
+
+def _unique(specs: list[ListSpec], numbers: list[tuple[str, int]], faults: list[ConfigFault]) -> None:
+    taken: dict[int, str] = {}
+    for name, number in numbers:
+        if (other := taken.setdefault(number, name)) != name:
+            faults.append(ConfigFault(f"lists.{name}.number", f"{number} is taken by {other}; choose another"))
     zones: dict[Name, ListSpec] = {}
-    for spec in specs:
-        if (other := numbers.setdefault(spec.number, spec)) is not spec:
-            faults.append(ConfigFault(f"lists.{spec.id}.number", f"{spec.number} is taken by {other.id}; choose another"))
-        if (other := zones.setdefault(spec.zone, spec)) is not spec:
-            faults.append(ConfigFault(f"lists.{spec.id}", f"is the same list as {other.id}; enable one of them"))
+    faults += [
+        ConfigFault(f"lists.{spec.id}", f"is the same list as {first.id}; enable one of them")
+        for spec in specs
+        if (first := zones.setdefault(spec.zone, spec)) is not spec
+    ]

@@ -24,11 +24,13 @@ _COMMERCIAL = {"yes": "allowed", "ask": "ask first", "no": "forbidden"}
 
 
 class Terms(NamedTuple):
-    """What may be asked of a list. `commercial`: yes, ask or no (for one's own mail only)."""
+    """What may be asked of a list. `commercial`: yes, ask or no (for one's own mail only). `registration`: what its operator
+    wants registered before anything is answered; nothing for most."""
 
     link: str = ""
     limits: str = ""
     commercial: str = "ask"
+    registration: str = ""
 
     def __str__(self) -> str:
         return f"{self.limits}; commercial use: {_COMMERCIAL[self.commercial]}; {self.link}" if self.link else ""
@@ -81,10 +83,10 @@ def read_categories(table: object, fault: ReportFault) -> tuple[tuple[int, str],
 
 
 def read_terms(table: object, fault: ReportFault) -> Terms:
-    """``terms``: {link, limits, commercial}."""
+    """``terms``: {link, limits, commercial, registration}."""
     known = isinstance(table, Mapping) and set(table) <= set(Terms._fields)
     if not isinstance(table, Mapping) or not known or table.get("commercial", "ask") not in _COMMERCIAL:
-        fault("terms", 'must be {link = "...", limits = "...", commercial = "yes" | "ask" | "no"}')
+        fault("terms", 'must be {link = "...", limits = "...", commercial = "yes" | "ask" | "no", registration = "..."}')
         return Terms()
     return Terms(**{key: str(value) for key, value in table.items()})
 

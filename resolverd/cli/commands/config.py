@@ -1,13 +1,17 @@
 """``resolverd config``: looking at the configuration."""
 
+import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_option, config_path, json_option
+from resolverd.config import Settings
+from resolverd.config.review import review
 
 
 @click.group("config", cls=SuggestingGroup)
@@ -47,32 +51,44 @@ def init(production: bool, path: Path | None, as_json: bool, config: Path | None
 def check(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     """Every fault at once, with its key; status 78 if there is one.
 
-    What is wrong with files that the configuration names (maps, allow files, root hints, keys) is reported as a warning: it keeps
-    nothing but itself from counting, so the daemon starts.
+    With a warning the daemon starts, and status is 0: something does less than was meant (of files that are named, what is wrong
+    keeps nothing but itself from counting), or does harm; what to write instead stands below it. A remark is nothing wrong.
     """
+    found = configuration.find(config_path(ctx, config))
+    settings = configuration.load(found)
+    warnings, remarks = _warnings(settings, found), _remarks(settings)
+    if as_json:
+        file = str(found.absolute()) if found else None
+        output.print_json({"configuration": file, "warnings": warnings, "remarks": remarks})
+        return
+    number = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+    output.print_text(f"{found or 'the built-in defaults'}: no faults{number}")
+    for each in warnings:
+        output.print_text(f"{each['path']}: {each['text']}", label="warning: ", colour="yellow")
+        for line in each["fix"]:
+            click.echo(f"    {output.shown(line)}")
+    for remark in remarks:
+        output.print_text(remark, label="remark: ")
+
+
+def _warnings(settings: Settings, path: Path | None) -> list[dict[str, Any]]:
+    """What is said against the configuration, and the files that it names."""
     from resolverd.app import named_files
+
+    faults = (*named_files.read(settings).faults, *named_files.of_zones(settings, path, time.time()))
+    reviewed = [{"code": each.code, "path": each.path, "text": each.text, "fix": list(each.fix)} for each in review(settings)]
+    return reviewed + [{"code": "file-fault", "path": fault.path, "text": fault.text, "fix": []} for fault in faults]
+
+
+def _remarks(settings: Settings) -> list[str]:
     from resolverd.config.map_files import unnamed
 
-    path = config_path(ctx, config)
-    settings = configuration.load(path)
-    of_files = named_files.read(settings).faults
-    warnings = [*map(str, of_files), *configuration.left_out(settings)]
     remarks = list(configuration.not_built_keys(settings))
     if found_by_postfix := unnamed(settings):
         text = f"Postfix is final for or relays {', '.join(found_by_postfix)}; what public DNS does not know of these is refused"
         text += " as a sender's domain unless it is named there (`resolverd config postfix` has the line)"
         remarks.append(f"policy.local_domains: {text}")
-    found = configuration.find(path)
-    if as_json:
-        file = str(found.absolute()) if found else None
-        output.print_json({"configuration": file, "warnings": warnings, "remarks": remarks})
-        return
-    about_files = f", {len(of_files)} warnings about files that it names" if of_files else ""
-    output.print_text(f"{found or 'the built-in defaults'}: no faults{about_files}")
-    for warning in warnings:
-        output.print_text(warning, label="warning: ", colour="yellow")
-    for remark in remarks:
-        output.print_text(remark, label="remark: ")
+    return remarks
 
 
 @command.command("show")

@@ -29,8 +29,9 @@ def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool
 
     An error loses good mail or lets strangers in; a warning works for now. Status: 0 all is well, 1 something was found.
     """
+    file = configuration.find(config_path(ctx, config))
     with output.waiting("looking around"):
-        found = machine.read(configuration.load(config_path(ctx, config)), main_cf)
+        found = machine.read(configuration.load(file), file, main_cf)
     findings = diagnose(found)
     if as_json:
         output.print_json({"findings": [{**each._asdict(), "fix": list(each.fix)} for each in findings], "read": _read(found)})

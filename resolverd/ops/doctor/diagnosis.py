@@ -19,7 +19,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     list_lines.own_zones,
     name_servers.public, name_servers.other_second, name_servers.chroot_differs, name_servers.resolved, name_servers.no_trust_ad,
     installation.daemon_down, installation.not_ready, installation.unused, installation.list_trouble, installation.list_keys,
-    installation.list_terms, installation.volatile_state, installation.open_resolver, installation.forwarding, installation.files,
+    installation.volatile_state, installation.configuration, installation.files,
 )  # fmt: skip
 
 

@@ -1,15 +1,13 @@
 """Findings about the configuration and the running daemon."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Final
 
-from resolverd.config.endpoints import Listen
-from resolverd.config.lists import catalogue, enabled_lists, left_out, unusable_keys
+from resolverd.config.lists import unusable_keys
+from resolverd.config.review import review
 from resolverd.ops.doctor.finding import Finding, error, warning
 from resolverd.ops.doctor.list_lines import asked
-from resolverd.ops.doctor.machine import ANY_HOST, Machine
-from resolverd.ops.doctor.resolv_conf import PUBLIC
+from resolverd.ops.doctor.machine import Machine
 
 _VOLATILE: Final = ("/tmp", "/var/tmp", "/run", "/var/run", "/dev/shm")
 """Directories that are emptied at a boot or by age (hier(7), file-hierarchy(7))."""
@@ -61,19 +59,6 @@ def list_keys(machine: Machine) -> Iterator[Finding]:
         yield error("list-key-missing", f"lists.{name}.key: {why}; the list is not asked", f"# config.toml: [lists.{name}] key")
 
 
-def list_terms(machine: Machine) -> Iterator[Finding]:
-    """What is asked of lists is more than their terms give."""
-    for text in left_out(machine.settings):
-        yield warning("list-terms-use", text, "# config.toml: a key of your own: [lists.NAME] key")
-    for spec in enabled_lists(machine.settings):
-        entry = catalogue().entries.get(spec.id)
-        if entry is None or spec.keyed or entry.quota is None or spec.quota is None:
-            continue
-        if spec.quota.count / spec.quota.seconds > entry.quota.count / entry.quota.seconds:
-            text = f"lists.{spec.id}.quota is above what its terms allow without a key: {spec.terms}"
-            yield warning("list-terms-quota", text, f"# config.toml: delete quota from [lists.{spec.id}]")
-
-
 def volatile_state(machine: Machine) -> Iterator[Finding]:
     """Greylist and overrides are gone after a boot: every sender waits anew, every exception is forgotten."""
     directory = machine.settings.state_directory()
@@ -87,29 +72,10 @@ def volatile_state(machine: Machine) -> Iterator[Finding]:
     yield warning("state-volatile", text, "# config.toml", "[store]", 'url = "disk:/var/lib/resolverd"')
 
 
-def open_resolver(machine: Machine) -> Iterator[Finding]:
-    """The whole internet may ask: used to attack others (RFC 5358), and lists refuse it."""
-    dns = machine.settings.dns
-    wide = [net for net in dns.allow if net.prefixlen == 0]
-    if wide and any(not ip_address(where.host).is_loopback for where in dns.listen):
-        text = f"dns.allow has {wide[0]}: an open resolver, with which others are attacked (RFC 5358), and which lists refuse"
-        yield error("dns-open", text, "# config.toml", "[dns]", 'allow = ["127.0.0.0/8", "::1/128"]')
-
-
-def forwarding(machine: Machine) -> Iterator[Finding]:
-    """Names are asked of public resolvers while lists are on, or of ourselves."""
-    settings = machine.settings
-    own = {Listen(ANY_HOST.get(where.host, where.host), where.port) for where in settings.dns.listen}
-    lists = settings.dnsbl.enabled and bool(enabled_lists(settings))
-    for table in settings.resolver.forward:
-        for server in table.servers:
-            host = str(server.address)
-            if Listen(host, server.port) in own:
-                text = f"resolver.forward for {table.zone} names {server}, which is this daemon itself"
-                yield error("forward-self", text, "# config.toml: delete that [[resolver.forward]]")
-            elif lists and table.zone == "." and host in PUBLIC:
-                text = f"resolver.forward sends lists' names to {host} ({PUBLIC[host]}), and lists refuse public resolvers"
-                yield error("forward-public", text, "# config.toml: delete the [[resolver.forward]] of the root")
+def configuration(machine: Machine) -> Iterator[Finding]:
+    """What `resolverd config check` warns of."""
+    for each in review(machine.settings):
+        yield (error if each.grave else warning)(each.code, str(each), "# config.toml", *each.fix)
 
 
 def files(machine: Machine) -> Iterator[Finding]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from resolverd.config.public_resolvers import PUBLIC_RESOLVERS
 from resolverd.ops.doctor.finding import Finding, error, warning
 from resolverd.ops.doctor.list_lines import asked
 from resolverd.ops.doctor.machine import Machine
-from resolverd.ops.doctor.resolv_conf import PUBLIC, RESOLVED_STUBS, ResolvConf
+from resolverd.ops.doctor.resolv_conf import RESOLVED_STUBS, ResolvConf
 
 _ETC: Final = "/etc/resolv.conf"
 
@@ -29,12 +30,13 @@ def public(machine: Machine) -> Iterator[Finding]:
         first = found.public[0]
         if found.local:
             text = (
-                f"{file} has {first} ({PUBLIC[first]}) beside {found.local[0]}: when the local one does not"
+                f"{file} has {first} ({PUBLIC_RESOLVERS[first]}) beside {found.local[0]}: when the local one does not"
                 " answer, lists are asked through a public resolver, answer 127.255.255.254, and all mail is refused"
             )
             yield error("nameserver-public-second", text, f"# {file}", f"nameserver {found.local[0]}", "# and no other")
         elif asks_lists:
-            text = f"{file}: Postfix asks lists through {first} ({PUBLIC[first]}): they refuse it with what looks like a listing"
+            who = f"{first} ({PUBLIC_RESOLVERS[first]})"
+            text = f"{file}: Postfix asks lists through {who}: they refuse it with what looks like a listing"
             yield error("nameserver-public", text, f"# {file}", "nameserver 127.0.0.1")
 
 

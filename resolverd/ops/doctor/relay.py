@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from resolverd.config.review.reach import is_wide
 from resolverd.ops.doctor.finding import Finding, error, warning
 from resolverd.ops.doctor.machine import Machine
 from resolverd.ops.doctor.main_cf import words
 
-_WIDEST = {4: 12, 6: 29}
-"""Prefix lengths: what is wider than that and not private belongs to no one mail server."""
 _RELAY_LINE = "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 
 
@@ -43,7 +42,7 @@ def wide_networks(machine: Machine) -> Iterator[Finding]:
             network = ip_network(word.replace("[", "").replace("]", ""), strict=False)
         except ValueError:
             continue
-        if network.prefixlen < _WIDEST[network.version] and not (network.is_private or network.is_loopback):
+        if is_wide(network):
             text = f"mynetworks has {word}: everybody there may send mail to anywhere through this server, unchecked"
             fix = ("mynetworks = 127.0.0.0/8 [::1]/128", "# and single networks of your own")
             yield error("mynetworks-wide", text, *fix)

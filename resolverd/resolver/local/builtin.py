@@ -3,7 +3,7 @@
 A stub, forward or local zone at or below one of them wins over it, and `except_` names those to resolve after all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 import dnslib
@@ -59,6 +59,11 @@ def _zones() -> Mapping[Name, AuthZone]:
     zones = [_zone(origin) for origin in (*_REVERSE, *_SPECIAL)]
     zones += [_zone(origin, lines) for origin, lines in _LOOPBACK.items()]
     return {zone.origin: zone for zone in (*zones, _zone("localhost", _LOCALHOST))}
+
+
+def builtin_names() -> Collection[Name]:
+    """The origins of the built-in zones."""
+    return _zones().keys()
 
 
 class BuiltinZones:

@@ -6,18 +6,18 @@ Files are looked at every few seconds in a thread, and what they make takes the 
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from resolverd import logs
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
-from resolverd.resolver.local import master_file
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.master_file import BadZone
-from resolverd.resolver.local.rbldnsd import FORMATS, BadDataset, Dataset
+from resolverd.resolver.local.rbldnsd import BadDataset, Dataset
 from resolverd.resolver.local.table import LocalZones
-from resolverd.wire.names import BadName, Name, from_text, lower, to_text
+from resolverd.resolver.local.zone_file import FORMAT_ORDER, Stamp, ZoneSource, format_of, origin_of, parsed, passed_over
+from resolverd.wire.names import BadName, Name, to_text
 from resolverd.wire.rrset import RRset
 
 log = logging.getLogger(__name__)
@@ -28,36 +28,11 @@ LOOK_EVERY = 2.0
 _AT_REST = 1.0
 """Seconds for which a file must not have been written before it is read anew: a copy that is still going on is no list yet."""
 
-_MASTER = "zone"
-_ORDER = (_MASTER, *FORMATS)
-"""Formats in the order in which the files of one zone count, where only the first can (SOA, NS)."""
-
-
-class Stamp(NamedTuple):
-    """What tells a file from what it was before: its identity, size, and when it was written (wall seconds)."""
-
-    identity: int
-    size: int
-    written: float
-
-
 _UNREAD = Stamp(-1, -1, -1.0)
 """Of a file that is known by its name only as yet."""
 
 _SHARE = 1 << 20
 """Octets of files read at the start, small ones first, before what is in them is served and the next ones are read."""
-
-
-class ZoneSource(Protocol):
-    """The folder of zone files (`app.zone_folder`). All of it may block, and raises OSError, FileNotFoundError for no folder."""
-
-    def scan(self) -> Mapping[str, Stamp]:
-        """The files there are, by name."""
-        ...
-
-    def lines(self, name: str) -> Iterator[bytes]:
-        """A file's lines, compressed or not."""
-        ...
 
 
 class _File(NamedTuple):
@@ -190,7 +165,7 @@ class LocalZoneFiles:
         for name in self._read.keys() - known.keys():
             log.info("%s is gone, and what it held", name)
             del self._read[name]
-            changed.add(_origin(name))
+            changed.add(origin_of(name))
         left = _SHARE
         for name in sorted(known, key=lambda name: found[name].size):
             if left < _SHARE and found[name].size > left and self._unread():
@@ -227,9 +202,9 @@ class LocalZoneFiles:
         known: dict[str, Name] = {}
         bad_names = set()
         for name in found:
-            if _format(name) in _ORDER:
+            if format_of(name) in FORMAT_ORDER:
                 try:
-                    known[name] = _origin(name)
+                    known[name] = origin_of(name)
                 except BadName as error:
                     bad_names.add(name)
                     if name not in self._bad_names:
@@ -240,7 +215,7 @@ class LocalZoneFiles:
     def _fetch(self, name: str, origin: Name, stamp: Stamp, before: _File | None, now: float) -> _File | None:
         """A file read; None where it was being written meanwhile, so that the next look will find it changed."""
         try:
-            content = _parsed(self._files.lines(name), _format(name), origin, int(stamp.written), now)
+            content = parsed(self._files.lines(name), name, stamp, now)
             if before is not None and self._files.scan().get(name) != stamp:
                 return None
         except (OSError, UnicodeDecodeError, BadZone, BadDataset, MemoryError) as error:
@@ -250,7 +225,8 @@ class LocalZoneFiles:
             log.error("%s cannot be used, %s: %s", name, stays, fault)
             return _File(stamp, kept, fault)
         if isinstance(content, Dataset):
-            _log_faults(name, content)
+            for text in passed_over(name, content):
+                log.warning("%s", text)
             log.info("%s: %d entries", name, content.size)
         else:
             log.info("%s: %d record sets", name, len(content))
@@ -259,8 +235,8 @@ class LocalZoneFiles:
     def _built(self, changed: set[Name], readings: list[str], now: float) -> ZoneChange | None:
         """The table anew, if anything in it is another than before: read, gone, expired, or no longer expired."""
         files: dict[Name, list[str]] = {}
-        for name in sorted(self._read, key=lambda name: _ORDER.index(_format(name))):
-            files.setdefault(_origin(name), []).append(name)
+        for name in sorted(self._read, key=lambda name: FORMAT_ORDER.index(format_of(name))):
+            files.setdefault(origin_of(name), []).append(name)
         zones = {}
         for origin, names in files.items():
             fault = self._fault(names, now)
@@ -293,25 +269,3 @@ class LocalZoneFiles:
             if file.expires is not None and now >= file.expires:
                 return f"{name} has expired"
         return ""
-
-
-def _format(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _origin(name: str) -> Name:
-    return lower(from_text(name.rpartition(".")[0]))
-
-
-def _parsed(lines: Iterator[bytes], form: str, origin: Name, written: int, now: float) -> list[RRset] | Dataset:
-    if form == _MASTER:
-        return master_file.zone(b"".join(lines).decode(), origin)
-    return FORMATS[form](lines, written, now)
-
-
-def _log_faults(name: str, content: Dataset) -> None:
-    for text in content.faults.shown:
-        log.warning("%s, %s; passed over", name, text)
-    more = content.faults.number - len(content.faults.shown)
-    if more > 0:
-        log.warning("%s: %d more lines passed over", name, more)

@@ -1,6 +1,7 @@
 """What stands outside the configuration keeps nothing from working but itself, and is told."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ client_access = ["missing-map", "map", "cidr:networks"]
 helo_access = ["hash:pipe"]
 """
 TOLD = {
+    "zones.dir": "missing-zones': No such file or directory; there are no local zones",
     "resolver.root_hints": "No such file or directory; those shipped are used",
     "resolver.trust_anchors": "No such file or directory; those shipped are used",
     "http.token": "No such file or directory; nothing can be changed over HTTP",
@@ -58,7 +60,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_fault_is_told_with_its_file_and_line(folder: Path) -> None:
-    faults = named_files.read(parse(BROKEN, folder)).faults
+    settings = parse(BROKEN, folder)
+    faults = [*named_files.read(settings).faults, *named_files.of_zones(settings, folder / "config.toml", 0)]
     assert sorted(fault.path for fault in faults) == sorted(TOLD)
     for fault in faults:
         assert TOLD[fault.path] in fault.text
@@ -76,6 +79,31 @@ def test_config_check_tells_them_and_finds_no_fault(folder: Path) -> None:
     told = dict(line.removeprefix("warning: ").split(": ", 1) for line in lines if line.startswith("warning: "))
     assert sorted(told) == sorted(TOLD)
     assert all(TOLD[key] in text for key, text in told.items())
+
+
+def test_faults_of_zone_files_are_told_with_their_lines(folder: Path) -> None:
+    zones = folder / "zones"
+    settings, file = parse("", folder), folder / "config.toml"
+    assert not [*named_files.of_zones(settings, file, 0)]  # the default folder need not be there
+    zones.mkdir()
+    soa = "@ 60 SOA ns.test. h.test. 1 2 3 4 5\n@ 60 NS ns.test.\n"
+    (zones / "good.example.zone").write_text(soa)
+    (zones / "bl.example.ip4set").write_text("192.0.2.1\n")
+    (zones / "notes.txt").write_text("no zone")
+    assert not [*named_files.of_zones(settings, file, 0)]
+    (zones / "bad.example.zone").write_text(soa + "www 60 A 192.0.2.999\n")
+    (zones / "empty.example.zone").write_text("")
+    (zones / "bl.example.ip4set").write_text("192.0.2.1\nnonsense here\n")
+    (zones / "a..b.zone").write_text(soa)
+    (zones / "gone.example.zone").symlink_to("gone.example.zone")
+    told = {re.split("[:,] | is ", fault.text)[0].rpartition("/")[2]: fault for fault in named_files.of_zones(settings, file, 0)}
+    assert {fault.path for fault in told.values()} == {"zones.dir"}
+    expected = {
+        "bad.example.zone": "line 3:", "empty.example.zone": "no SOA record at empty.example.; ", "bl.example.ip4set": "line 2:",
+        "a..b.zone": "no domain's", "gone.example.zone": "symbolic links",
+    }  # fmt: skip
+    assert sorted(told) == sorted(expected)
+    assert [name for name, words in expected.items() if words not in told[name].text] == []
 
 
 def test_the_daemon_starts_and_works_with_what_is_there(folder: Path) -> None:

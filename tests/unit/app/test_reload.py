@@ -97,6 +97,7 @@ OTHER: dict[str, Any] = {
     "lists.own.errors": {"127.0.0.1": "blocked"},
     "lists.own.link": "https://list.example/",
     "lists.own.registered_domain": True,
+    "lists.own.registered": True,
     "checks.preset": "scored",
     "checks.exempt_recipients": ["postmaster@"],
     "checks.spf.helo": False,
@@ -318,7 +319,8 @@ def test_every_key_takes_effect_or_is_said_to_need_a_start(running: Callable[[Ca
                 both.append(key)
         daemon.write()
         await daemon.reload()
-        assert (faulty, neither, both) == ([], [], [])
+        # That we are registered with a list's operator changes what is warned of, nothing else.
+        assert (faulty, neither, both) == ([], ["lists.own.registered"], [])
         assert daemon.made_of() == before, "and all of it changes back"
 
     running(body)

@@ -17,10 +17,11 @@ from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
 from resolverd.resolver.local import master_file
-from resolverd.resolver.local.files import LocalZoneFiles, Stamp, ZoneChange
+from resolverd.resolver.local.files import LocalZoneFiles, ZoneChange
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.rbldnsd import FORMATS
 from resolverd.resolver.local.table import LocalZones
+from resolverd.resolver.local.zone_file import Stamp
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Server
