@@ -6,5 +6,5 @@ from difflib import get_close_matches
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """What to say behind such a word: the nearest that is known; nothing where none is near."""
-    near = get_close_matches(word, list(known), 1)
+    near = get_close_matches(word, [str(each) for each in known], 1)
     return f"; did you mean {near[0]!r}?" if near else ""
