@@ -12,7 +12,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 INDEX = DOCS / "README.md"
-PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+ZONES = ROOT / "zones" / "README.md"
+PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")), ZONES, *sorted((ROOT / "contrib").rglob("*.md")))
 
 _FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -18,9 +18,10 @@ from resolverd.config import postfix
 from resolverd.ops.doctor import Machine, diagnose, main_cf, resolv_conf, restrictions
 from tests.running import Running
 
-from .pages import DOCS, Block, Command, blocks, commands, every, prose, text_of
+from .pages import DOCS, ZONES, Block, Command, blocks, commands, every, prose, text_of
 
 TUTORIAL = DOCS / "from-the-tutorial.md"
+LIST = "bl.our-company.org"
 OURS = commands("resolverd")
 NOT_RUN = (("serve",), ("import",), ("config", "init"), ("store", "load"))
 """Commands that take a machine, or files, which are not there."""
@@ -72,9 +73,23 @@ def test_commands_and_their_options_are_there(command: Command) -> None:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("documented"))
+    folder = tmp_path_factory.mktemp("documented")
+    (folder / "zones").mkdir()
+    (folder / "zones" / f"{LIST}.ip4set").write_text(one(ZONES, "ip4set").text)
+    running = Running(folder)
     yield running
     assert running.end() == 0
+
+
+def test_the_list_of_ones_own_lists_what_it_says(daemon: Running) -> None:
+    def said(reverse: str, rtype: str = "A") -> list[str]:
+        return [str(rdata) for rrset in daemon.dns(f"{reverse}.{LIST}", rtype).answer for rdata in rrset]
+
+    assert said("2.0.0.127") == said("7.100.51.198") == ["127.0.0.2"]
+    assert said("25.100.51.198") == []
+    assert said("7.113.0.203") == ["127.0.0.3"]
+    assert said("7.100.51.198", "TXT") == ['"Listed by us, see https://our-company.org/bl?198.51.100.7"']
+    assert config.parse(one(ZONES, "toml").text, Path("/")).lists["ours"].zone == LIST
 
 
 def test_commands_do_what_they_are_shown_for(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
