@@ -252,6 +252,12 @@ TCP_IDLE: Final = 10.0
 """Seconds a connection may stay without a question (RFC 7766 §6.2.3); 2 when more than half of TCP_CLIENTS are in use."""
 TCP_MESSAGE: Final = 2.0
 """Seconds from a message's first octet to its last (slow-loris)."""
+COOKIE_LIFETIME: Final = 3600
+"""Seconds for which a server cookie counts (RFC 9018 §4.3); from half of that on it is replaced."""
+COOKIE_AHEAD: Final = 300
+"""Seconds by which one may be of the future, where the clock was set back (RFC 9018 §4.3)."""
+COOKIE_SECRET: Final = 86400.0
+"""Seconds after which another secret makes them (RFC 7873 §7.1)."""
 TLS_HANDSHAKE: Final = 3.0
 """Seconds from a connection to its finished TLS handshake, two round trips (slow-loris)."""
 HEAP: Final = 2048

@@ -45,6 +45,12 @@ def client_key(host: str) -> ClientKey:
     return host if address is None else str(address) if address.version == 4 else int(address) >> 64
 
 
+def address_octets(host: str) -> bytes:
+    """The octets of an address, as a socket has it; none where it is no address."""
+    address = _address(host)
+    return b"" if address is None else address.packed
+
+
 def _address(host: str | bytes) -> IPv4Address | IPv6Address | None:
     """An address, as a socket has it, or its octets; one of IPv4 within IPv6 is IPv4."""
     try:
@@ -86,6 +92,10 @@ class AccessControl:
                 self._exempt(host)
             return decided
         return AccessDecision.LIMITED if self._rate(decided).take(now) is None else AccessDecision.ALLOWED
+
+    def allows_alone(self, address: bytes, now: float) -> bool:
+        """Whether an address (octets) whose network is over its rate may go on within a rate of its own."""
+        return self._allowance is None or self._rate(_Network(0, int.from_bytes(address))).take(now) is not None
 
     def admits(self, host: str) -> bool:
         """Whether this address may ask at all."""
@@ -129,5 +139,7 @@ class AccessControl:
 
 
 class _Network(NamedTuple):
+    """A network with a rate; of version 0 a single address."""
+
     version: int
     prefix: int

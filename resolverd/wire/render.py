@@ -1,6 +1,7 @@
 """Answers to octets: the one place where a reply takes a client's form (ID, flags, DO, size, compression)."""
 
 from struct import Struct
+from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.values import Value
@@ -15,12 +16,23 @@ _FIXED = Struct("!HHIH")
 _OPTION = Struct("!HH")
 _EDE = 15
 _COOKIE = 10
+_PADDING = 12
 _QNAME = b"\xc0\x0c"
 """A pointer to the question's name, which stands behind the header."""
 _WITHOUT_RA = (codes.FORMERR, codes.NOTIMP, codes.REFUSED)
 """Answers that are no recursion, and do not claim that it is there for this client or question, unless they say so."""
 _DNSSEC = (codes.RRSIG, codes.NSEC, codes.NSEC3, codes.DS)
 """What stands in authority and additional sections for those who validate (RFC 4035 §3.2.1)."""
+
+
+class ReplyOptions(NamedTuple):
+    """EDNS options of a reply beside extended errors: their octets, and of how many octets the padded whole is a multiple."""
+
+    data: bytes = b""
+    block: int = 0
+
+
+NO_OPTIONS: Final = ReplyOptions()
 
 
 class Rendered(Value, frozen=True):
@@ -41,7 +53,7 @@ def limit(query: Query, udp: bool) -> int:
     return max(bounds.MIN_UDP_SIZE, min(query.edns.size, bounds.MAX_UDP_SIZE))
 
 
-def render(query: Query, answer: Answer, size: int) -> Rendered:
+def render(query: Query, answer: Answer, size: int, options: ReplyOptions = NO_OPTIONS) -> Rendered:
     """The reply to this query, at most `size` octets: with TC and without records where the whole does not fit (RFC 2181 §9)."""
     do = query.do
     flags = codes.QR | query.flags & (codes.RD | codes.CD)
@@ -52,7 +64,7 @@ def render(query: Query, answer: Answer, size: int) -> Rendered:
     # RFC 6840 §5.7, §5.8: AD only for clients that show that they understand it.
     if answer.security is Security.SECURE and (do or query.flags & codes.AD) and not query.cd:
         flags |= codes.AD
-    opt = _opt(query, answer.rcode, answer.errors) if query.edns is not None else b""
+    opt = _opt(query, answer.rcode, answer.errors, options.data) if query.edns is not None else b""
     sections = answer.answer, answer.authority, answer.additional
     if not do and (answer.authority or answer.additional):
         # Whoever has not asked for DNSSEC's records gets them only where they are what he asked for.
@@ -77,6 +89,8 @@ def render(query: Query, answer: Answer, size: int) -> Rendered:
         writer.out, 0, query.id, flags | answer.rcode & 15, 1, writer.counts[0], writer.counts[1], writer.counts[2] + bool(opt)
     )
     writer.out += opt
+    if options.block and opt:
+        _pad(writer.out, len(opt), options.block, size)
     return Rendered(bytes(writer.out), tuple(writer.ttl_offsets), writer.min_ttl, truncated)
 
 
@@ -95,13 +109,22 @@ def _least(rrsets: tuple[RRset, ...], dnssec: bool) -> int:
     return least
 
 
-def refuse(refusal: Refusal, error: ExtendedError | None = None) -> bytes:
+def _pad(out: bytearray, opt: int, block: int, size: int) -> None:
+    """Pad a reply that ends with an OPT of so many octets (RFC 7830 §3)."""
+    count = min(-(len(out) + 4) % block, size - len(out) - 4)
+    if count >= 0:
+        at = len(out) - opt + 9
+        out[at : at + 2] = (opt - 11 + 4 + count).to_bytes(2)
+        out += _OPTION.pack(_PADDING, count) + bytes(count)
+
+
+def refuse(refusal: Refusal, error: ExtendedError | None = None, options: ReplyOptions = NO_OPTIONS) -> bytes:
     """The reply to a packet that is no question we take: header, the question where it could be read, OPT where there was one."""
     flags = codes.QR | refusal.flags & (0x7800 | codes.RD | codes.CD) | refusal.rcode & 15
     query = refusal.query
     if query is None:
         return _HEADER.pack(refusal.id, flags, 0, 0, 0, 0)
-    opt = _opt(query, refusal.rcode, (error,) if error else ())
+    opt = _opt(query, refusal.rcode, (error,) if error else (), options.data)
     return _HEADER.pack(refusal.id, flags, 1, 0, 0, bool(opt)) + query.question + opt
 
 
@@ -116,11 +139,10 @@ def question(
     return packet
 
 
-def _opt(query: Query, rcode: int, errors: tuple[ExtendedError, ...]) -> bytes:
+def _opt(query: Query, rcode: int, errors: tuple[ExtendedError, ...], options: bytes) -> bytes:
     # RFC 6891 §7: OPT in a reply only where the query had one; §6.1.4: unknown flags are not echoed.
     if query.edns is None:
         return b""
-    options = b""
     for error in errors:
         text = error.text.encode()[:200]
         options += _OPTION.pack(_EDE, 2 + len(text)) + error.code.to_bytes(2) + text

@@ -30,6 +30,8 @@ from resolverd.zones.answer import Answerer
 from .rpl import Entry, Scenario, record
 
 _SIGNATURE = 46
+CLIENT = bytes((127, 0, 0, 1))
+"""Who asks."""
 LOCALHOST = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
@@ -65,7 +67,7 @@ class Stack:
         body = self.responder.packets.get(key(packet, udp), self.responder.now())
         if body is not None:
             return packet[:2] + body
-        reply = self.responder.try_cached(packet, udp)
+        reply = self.responder.try_cached(packet, udp, CLIENT)
         return await asked(self.responder, packet, reply, udp) if isinstance(reply, Query) else reply
 
     async def aclose(self) -> None:
@@ -75,7 +77,7 @@ class Stack:
 async def asked(responder: Responder, packet: bytes, query: Query, udp: bool = True) -> bytes | None:
     """The reply to a question that has to be waited for, to a client on this machine."""
     future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-    reply = responder.ask(packet, query, udp, True, lambda reply: future.done() or future.set_result(reply))
+    reply = responder.ask(packet, query, udp, True, lambda reply: future.done() or future.set_result(reply), CLIENT)
     if reply is None or isinstance(reply, bytes):
         return reply
     try:

@@ -1,1 +1,4 @@
-"""The DNS server: `udp` (the hit path) over `datagrams` and `mmsg`, `tcp`, `tls` over it, `answering` (what they share)."""
+"""The DNS server: `udp` (the hit path) over `datagrams` and `mmsg`, `tcp`, `tls` over it, `answering` (what they share).
+
+- `options`: the EDNS options of replies · `cookies`: of these, server cookies · `siphash`: what they are made with
+"""

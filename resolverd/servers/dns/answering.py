@@ -11,11 +11,13 @@ from resolverd.generation import Generation
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessControl, AccessDecision
+from resolverd.servers.dns.options import Options
 from resolverd.wire import codes, render
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
 from resolverd.wire.peek import Query, Refusal, peek
 from resolverd.wire.redact import Redactor
+from resolverd.wire.render import ReplyOptions
 from resolverd.zones.answer import Answerer
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 _PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
 _INTERNAL = ExtendedError(codes.EDE_OTHER, "internal error")
 _NO_KEYS = Redactor()
+_WITH_COOKIE = 12 + 5 + 11 + 12
+"""Octets that a packet with a question and a client's cookie has at least."""
 
 PacketKey: TypeAlias = bytes | str
 
@@ -76,8 +80,30 @@ class Responder:
         self.answerer = answerer
         self.redactor = redactor
         self.keep = keep
+        self._options = Options(clock)
         self._answers = counters.counts("dns_answers", "rcode", codes.rcode_text)
         self._misses = counters.count("dns_cache_misses")
+
+    def limited(self, packet: bytes, address: bytes) -> bytes | Query | None:
+        """The reply to a datagram of a client whose network is over its rate, or None for silence.
+
+        Its address may be forged, and then it is the victim who would be answered, or whom the rate has been spent for. So a
+        cookie of ours takes it back to a rate of its own (then the question, to be answered), and without one of ours BADCOOKIE
+        is the way to it, within that rate too: it is hardly larger than the question (RFC 7873 §5.2.3, §5.2.4).
+        """
+        query = peek(packet) if len(packet) >= _WITH_COOKIE and packet[11] else None
+        proven = self._options.is_proven(query, address) if isinstance(query, Query) else None
+        if proven is None or not self.access.allows_alone(address, self.now()):
+            self.counters.add("dns_limited")
+            return None
+        assert isinstance(query, Query)
+        if proven:
+            return query
+        options = self._options.reply(query, address, udp=True, encrypted=False)
+        if options is None:
+            return None
+        self._answers[codes.BADCOOKIE][0] += 1
+        return render.refuse(Refusal(query.id, query.flags, codes.BADCOOKIE, query), options=options)
 
     def refuse(self, packet: bytes, admission: AccessDecision) -> bytes | None:
         """The reply to a client that may not ask, or not now; None for what deserves silence."""
@@ -92,8 +118,11 @@ class Responder:
             return render.refuse(query)
         return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _PROHIBITED)
 
-    def try_cached(self, packet: bytes, udp: bool) -> bytes | Query | None:
-        """The reply where it needs no waiting, the question where it has to be asked for (`ask`), or None for silence."""
+    def try_cached(self, packet: bytes, udp: bool, address: bytes, encrypted: bool = False) -> bytes | Query | None:
+        """The reply where it needs no waiting, the question where it has to be asked for (`ask`), or None for silence.
+
+        `address`: the client's, in octets.
+        """
         reply = self.answerer.reply(packet)
         if reply is not None:
             self._answers[reply[3] & 15][0] += 1
@@ -104,30 +133,46 @@ class Responder:
         if isinstance(query, Refusal):
             self.counters.add("dns_malformed", rcode=codes.rcode_text(query.rcode))
             return render.refuse(query)
+        options = render.NO_OPTIONS
+        if query.edns is not None and query.edns.options:
+            found = self._options.reply(query, address, udp=udp, encrypted=encrypted)
+            if found is None:
+                self.counters.add("dns_malformed", rcode=codes.rcode_text(codes.FORMERR))
+                return render.refuse(Refusal(query.id, query.flags, codes.FORMERR, query))
+            options = found
         answer = self.answerer.try_cached(query)
-        return query if answer is None else self._reply(packet, query, answer, udp, self.packets.generation.number)
+        if answer is None:
+            return query
+        return self._reply(packet, query, answer, udp, self.packets.generation.number, options)
 
-    def ask(self, packet: bytes, query: Query, udp: bool, local: bool, done: Done) -> bytes | Waiting | None:
+    def ask(
+        self, packet: bytes, query: Query, udp: bool, local: bool, done: Done, address: bytes, encrypted: bool = False
+    ) -> bytes | Waiting | None:
         """The reply to a question that `try_cached` has none for, or who waits for it: `done` is called with it.
 
         `local`: the client is on this machine. Never raises.
         """
         begun = self.packets.generation.number
         try:
-            answer = self.answerer.ask(query, partial(self._on_answer, packet, query, udp, begun, done), local=local)
+            options = render.NO_OPTIONS
+            if query.edns is not None and query.edns.options:
+                options = self._options.reply(query, address, udp=udp, encrypted=encrypted) or options
+            answer = self.answerer.ask(query, partial(self._on_answer, packet, query, udp, begun, done, options), local=local)
             if isinstance(answer, Answer):
                 self._misses[0] += answer.is_failure
-                return self._reply(packet, query, answer, udp, begun)
+                return self._reply(packet, query, answer, udp, begun, options)
             self._misses[0] += 1
             return answer
         except Exception as error:
             return self.failed(packet, error)
 
-    def _on_answer(self, packet: bytes, query: Query, udp: bool, begun: int, done: Done, answer: Answer | Exception) -> None:
+    def _on_answer(
+        self, packet: bytes, query: Query, udp: bool, begun: int, done: Done, options: ReplyOptions, answer: Answer | Exception
+    ) -> None:
         try:
             if isinstance(answer, Exception):
                 raise answer
-            reply: bytes | None = self._reply(packet, query, answer, udp, begun)
+            reply: bytes | None = self._reply(packet, query, answer, udp, begun, options)
         except Exception as error:
             reply = self.failed(packet, error)
         done(reply)
@@ -155,12 +200,12 @@ class Responder:
             self._answers[reply[3] & 15][0] += 1
         return reply
 
-    def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool, begun: int) -> bytes:
-        rendered = render.render(query, answer, render.limit(query, udp))
+    def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool, begun: int, options: ReplyOptions) -> bytes:
+        rendered = render.render(query, answer, render.limit(query, udp), options)
         self._answers[answer.rcode][0] += 1
-        options = query.edns.options if query.edns is not None else ()
+        given = query.edns.options if query.edns is not None else ()
         fits = len(rendered.data) <= bounds.MAX_KEPT_REPLY
-        if answer.keep and fits and not answer.expiring and rendered.min_ttl and not options and not answer.is_failure:
+        if answer.keep and fits and not answer.expiring and rendered.min_ttl and not given and not answer.is_failure:
             lifetime = rendered.min_ttl * self.keep
             # Without what may stand behind the question, or one question could fill the cache.
             question = key(packet[: query.length], udp)

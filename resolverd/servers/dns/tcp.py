@@ -8,7 +8,7 @@ from typing import cast
 
 from resolverd import bounds
 from resolverd.resolver.ports import Waiting
-from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
+from resolverd.servers.access import AccessDecision, ClientKey, address_octets, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.servers.turns import Turns
 from resolverd.wire.peek import Query
@@ -35,6 +35,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._paused = False
         self._admitted = bool(host)
         self.host = host
+        self._address = b""
         self.transport: asyncio.Transport | None = None
         self.handshake: asyncio.Task[None] | None = None
         """Of TLS, until there is a transport."""
@@ -46,6 +47,7 @@ class _Connection(asyncio.BufferedProtocol):
             if not self._edge.admit(self):
                 self.transport.abort()
                 return
+        self._address = address_octets(self.host)
         self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
         self._arm_timer(self._edge.idle)
 
@@ -70,7 +72,7 @@ class _Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         # RFC 7766 §6.2.4: the client may close its half once it has asked all.
         self._closing = True
-        return self.busy and self._edge.half_close
+        return self.busy and not self._edge.encrypted
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._edge.inbox
@@ -141,12 +143,16 @@ class _Connection(asyncio.BufferedProtocol):
                 self._send(responder.refuse(packet, decision))
                 return
             body = responder.packets.get(key(packet, False), now)
-            reply = responder.try_cached(packet, False) if body is None else packet[:2] + body
+            if body is not None:
+                reply: bytes | Query | None = packet[:2] + body
+            else:
+                reply = responder.try_cached(packet, False, self._address, self._edge.encrypted)
         except Exception as error:
             reply = responder.failed(packet, error)
         if isinstance(reply, Query):
             entry = _Pipelined(self)
-            asked = responder.ask(packet, reply, False, is_loopback(self.host), entry.answered)
+            local, done = is_loopback(self.host), entry.answered
+            asked = responder.ask(packet, reply, False, local, done, self._address, self._edge.encrypted)
             if asked is None or isinstance(asked, bytes):
                 self._send(asked)
             else:
@@ -229,8 +235,8 @@ class _Pipelined:
 class TcpEdge:
     """One listening TCP socket. `turns`: those of the daemon, which all its connections share."""
 
-    half_close = True
-    """Whether a client that has closed its half can still be answered."""
+    encrypted = False
+    """Whether nobody on the way can read it, as over TLS, where a client cannot close its half only."""
 
     def __init__(self, responder: Responder, turns: Turns | None = None):
         self.responder = responder

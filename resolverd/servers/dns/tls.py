@@ -27,7 +27,7 @@ _PAUSE = 1.0
 class TlsEdge(TcpEdge):
     """One listening socket. `context`: what new connections are served by."""
 
-    half_close = False  # closing is a message of TLS, and ends both directions (RFC 8446 §6.1 as OpenSSL and clients have it)
+    encrypted = True
 
     def __init__(self, responder: Responder, context: ssl.SSLContext, turns: Turns | None = None):
         super().__init__(responder, turns)

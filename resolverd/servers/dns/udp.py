@@ -77,17 +77,17 @@ class UdpEdge:
         for slot, address, question in batch.receive():
             try:
                 if address not in exempt and (decision := responder.access.judge(address, now)) is not AccessDecision.ALLOWED:
-                    reply = responder.refuse(batch.packet(slot), decision)
+                    reply = self._turn_away(slot, address, decision)
                 elif (body := get(question, now)) is not None:
                     hits += 1
                     replies.append(body)
                     continue
                 else:
                     packet = batch.packet(slot)
-                    found = responder.try_cached(packet, True)
+                    found = responder.try_cached(packet, True, address)
                     # Who asks is read out only where it may have to wait: that costs as much as the answer to many a question.
                     if isinstance(found, Query):
-                        found = self._ask(packet, found, batch.client(slot), batch.source(slot))
+                        found = self._ask(packet, found, batch.client(slot), address, batch.source(slot))
                     reply = found
             except Exception as error:
                 reply = responder.failed(batch.packet(slot), error)
@@ -96,7 +96,18 @@ class UdpEdge:
         if hits:
             responder.counters.add("dns_packet_hits", hits)
 
-    def _ask(self, packet: bytes, query: Query, client: Any, source: Any = None) -> bytes | None:
+    def _turn_away(self, slot: int, address: bytes, decision: AccessDecision) -> bytes | None:
+        """What who may not ask now is told; a cookie may show that he may after all."""
+        responder, batch = self._responder, self._batch
+        packet = batch.packet(slot)
+        if decision is not AccessDecision.LIMITED:
+            return responder.refuse(packet, decision)
+        found = responder.limited(packet, address)
+        if isinstance(found, Query):
+            found = responder.try_cached(packet, True, address)
+        return self._ask(packet, found, batch.client(slot), address, batch.source(slot)) if isinstance(found, Query) else found
+
+    def _ask(self, packet: bytes, query: Query, client: Any, address: bytes, source: Any = None) -> bytes | None:
         """The reply to what has to be asked for, where it needs no waiting after all."""
         responder = self._responder
         host = client[0]
@@ -106,7 +117,7 @@ class UdpEdge:
             responder.counters.add("dns_dropped")
             return None
         entry = _Client(self, client, source, key)
-        reply = responder.ask(packet, query, True, local, entry.answered)
+        reply = responder.ask(packet, query, True, local, entry.answered, address)
         if reply is None or isinstance(reply, bytes):
             return reply
         entry.waiting = reply

@@ -23,7 +23,7 @@ from resolverd.state.memory import MemoryStore
 from resolverd.wire.ask import Ask, Server
 from resolverd.wire.names import from_text
 from resolverd.wire.peek import Query
-from tests.replay.stack import asked, root_hints, settings
+from tests.replay.stack import CLIENT, asked, root_hints, settings
 
 CORP = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\nwww 60 A 10.0.0.1\n"
 
@@ -71,7 +71,7 @@ class Daemon:
         packet = dns.message.make_query(name, "A", id=1).to_wire()
         body = self.responder.packets.get(key(packet, udp), self.clock.monotonic())
         if body is None:
-            reply = self.responder.try_cached(packet, udp)
+            reply = self.responder.try_cached(packet, udp, CLIENT)
             body = (await asked(self.responder, packet, reply, udp) if isinstance(reply, Query) else reply or b"")[2:]
         said = dns.message.from_wire(b"\0\1" + body)
         return said.answer[-1][0].to_text() if said.answer else dns.rcode.to_text(said.rcode())

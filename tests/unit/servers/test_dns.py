@@ -118,6 +118,9 @@ CASES: dict[str, tuple[bytes, int | None]] = {
     "an unknown EDNS flag": (query(id=7, use_edns=0, ednsflags=0x4000).to_wire(), codes.NOERROR),
     "client subnet": (edns(dns.edns.ECSOption("203.0.113.0", 24)), codes.NOERROR),
     "a cookie": (edns(dns.edns.GenericOption(10, b"12345678")), codes.NOERROR),
+    "a cookie without its client's part": (edns(dns.edns.GenericOption(10, b"1234567")), codes.FORMERR),
+    "a cookie with half a server's part": (edns(dns.edns.GenericOption(10, b"123456789")), codes.FORMERR),
+    "a cookie that is too long": (edns(dns.edns.GenericOption(10, bytes(41))), codes.FORMERR),
     "a payload of 0": (query(id=7, use_edns=0, payload=0).to_wire(), codes.NOERROR),
 }
 
@@ -141,9 +144,11 @@ def test_wire_behaviour(case: str, udp: bool, tmp_path: Path) -> None:
             assert reply.id == int.from_bytes(packet[:2])
             assert reply.flags & dns.flags.QR
             assert reply.opcode() == packet[2] >> 3 & 15
-            assert [option.otype for option in reply.options if option.otype != 15] == [], "nothing is echoed"
+            wanted = [10] if case == "a cookie" else []
+            assert [option.otype for option in reply.options if option.otype != 15] == wanted, "nothing is echoed"
             assert reply.ednsflags & 0x4000 == 0
-            assert (reply.edns == 0) == (b"\0\0\x29" in packet and expected != codes.FORMERR)
+            readable = expected != codes.FORMERR or "cookie" in case
+            assert (reply.edns == 0) == (b"\0\0\x29" in packet and readable)
         if expected != codes.NOERROR:
             parts = resolver.parts
             assert (net.asked, len(parts.rrsets), len(parts.packets), len(parts.delegations)) == ([], 0, 0, 0)
@@ -265,7 +270,7 @@ def test_different_questions_never_share_a_packet(questions: list[tuple[str, int
         body = packets.get(key(packet, udp), 1000.0)
         assert body == seen.get(question), "an entry of another question, or none where there is one"
         if body is None:
-            reply = responder.try_cached(packet, udp)
+            reply = responder.try_cached(packet, udp, b"\x7f\0\0\1")
             assert isinstance(reply, bytes)
             assert reply[:2] == packet[:2]
             assert from_text(question[0]) in reply, "the letters as asked"
