@@ -228,6 +228,12 @@ STALE_TTL: Final = 30
 """TTL given to stale data (RFC 8767 §4)."""
 SUPERSEDED_CACHE: Final = 1 << 20
 """Octets that recursions which were in flight at a flush or reload may learn for themselves alone, until they end."""
+CACHE_UNWRITTEN: Final = 100_000
+"""Names of one cache that wait to be written to disk, some 10 MB; with more, what is there is given up (a disk that hangs)."""
+CACHE_CLEARED_ZONES: Final = 100
+"""Zones flushed and not written yet; with more, what stands on disk is given up (a script gone wild)."""
+CACHE_ABSENT: Final = 50_000
+"""Names remembered as not on disk, while what is there is being read (names asked for are a stranger's choice)."""
 
 # -- DNS clients --------------------------------------------------------------------------------------------------------
 ACCESS_CLIENTS: Final = 10_000

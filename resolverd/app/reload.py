@@ -13,7 +13,7 @@ from resolverd.app import certificate, runtime
 from resolverd.app.banner import forward_exceptions
 from resolverd.app.runtime import Plan, Runtime
 from resolverd.clock import SystemClock
-from resolverd.config import Settings, not_built_keys
+from resolverd.config import Settings
 from resolverd.config.review import review
 from resolverd.failures import ConfigError, ConfigFault, ReloadResult
 
@@ -23,7 +23,9 @@ _READ_TIMEOUT = 30.0
 """Seconds for everything to be read: a file system that hangs must not keep the next reload waiting for ever."""
 _HANGS = "reading has not come to an end: does a file system hang, or is one of the files a pipe that nobody writes to?"
 
-_AT_START = ("dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url")
+_AT_START = (
+    "dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url", "cache.persist",
+)  # fmt: skip
 """Keys that are acted on at the start alone: sockets, and what stands behind them."""
 
 
@@ -94,7 +96,6 @@ class Reloader:
         settings = taken.settings
         return [
             *map(str, review(settings)),
-            *not_built_keys(settings),
             *certificate.remarks(taken.plan.external.certificate, settings.dns.tls, SystemClock().wall()),
             *forward_exceptions(settings, taken.engine.specs),
             *(f"{key} has changed: that takes effect at the next start" for key in self._waiting(settings)),

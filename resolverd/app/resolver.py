@@ -84,7 +84,7 @@ class Resolution:
         self.infra = InfraCache(sizes.infra)
         self.upstreams = _upstreams(settings)
         self._caches = Caches(RRsetCache(sizes.rrsets, settings.cache.serve_stale), DelegationCache(sizes.delegations))
-        redactor = Redactor(key_zones)
+        self.redactor = redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         self._negative: Mapping[Name, str] = {}
         self._clock = clock
@@ -114,6 +114,16 @@ class Resolution:
         return self._caches.delegations
 
     @property
+    def stale(self) -> float:
+        """Seconds for which data is kept beyond its TTL."""
+        return self._settings.cache.serve_stale
+
+    @property
+    def rests_on(self) -> object:
+        """What all that is remembered is made under: where it is another, nothing of it counts."""
+        return _shape(self._settings), self._hints, rests_on(self.trust), self.upstreams.local
+
+    @property
     def packet_share(self) -> float:
         """The share of a TTL for which a prepared reply is used; behind it the RRset cache sees the question again."""
         return _PREFETCH_AT if self._settings.cache.prefetch else 1.0
@@ -132,7 +142,7 @@ class Resolution:
         sizes = _Sizes.of(settings)
         self.packets.limit, self.failures.limit, self.infra.limit = sizes.packets, sizes.failures, sizes.infra
         self.upstreams = _upstreams(settings).after(self.upstreams)
-        redactor = Redactor(key_zones)
+        self.redactor = redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         timeouts = self._timeouts or Timeouts(client=settings.resolver.query_deadline)
         self.mesh.configure(timeouts, list_zones, _prefetch(settings), redactor)
@@ -181,7 +191,7 @@ class Resolution:
             self.mesh.forget_failures()
         for zone in changed:
             self.trust.forget(zone)
-            self.rrsets.flush_below(zone)
+            self.rrsets.flush_below(zone, self._clock.monotonic())
 
     def delegate(self, upstreams: tuple[Upstream, ...]) -> None:
         """Ask the servers of these for the zones that local zones delegate."""

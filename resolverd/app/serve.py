@@ -28,7 +28,7 @@ from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
 from resolverd.app.systemd import take_sockets
 from resolverd.clock import SystemClock
-from resolverd.config import Secret, Settings, find, load, loose, not_built_keys, public_words, state_token
+from resolverd.config import Secret, Settings, find, load, loose, public_words, state_token
 from resolverd.config.review import review
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
@@ -280,7 +280,7 @@ class _Daemon:
         for line in lines:
             log.info("%s", line, extra=logs.OPENLY)
         exceptions = banner.forward_exceptions(settings, service.runtime.engine.specs)
-        remarks = [*map(str, review(settings)), *exceptions, *not_built_keys(settings)]
+        remarks = [*map(str, review(settings)), *exceptions]
         remarks += certificate.remarks(service.runtime.plan.external.certificate, settings.dns.tls, SystemClock().wall())
         if settings.state_directory() is not None:
             remarks += banner.store_remarks(sqlite3.sqlite_version_info)

@@ -8,6 +8,7 @@ from functools import partial
 
 from resolverd.app import policy, runtime
 from resolverd.app.certificate import Certificate
+from resolverd.app.kept_caches import persistence
 from resolverd.app.local_zones import delegate, local_zones, reread
 from resolverd.app.reload import Reloader
 from resolverd.app.runtime import Plan, Runtime, Shared, build
@@ -23,9 +24,11 @@ from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.store import OverrideStore
 from resolverd.resolver.local.files import ZoneChange
+from resolverd.resolver.persist.persistence import Persistence
 from resolverd.resolver.ports import Network
 from resolverd.servers.http.daemon import Daemon
 from resolverd.state.base import Store
+from resolverd.state.disk.cache_file import CacheFolder
 from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DiskStore
 
@@ -33,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _SWEEP_EVERY = 60.0
 """Seconds between two sweeps of expired records from the store; each sweep is bounded."""
+_CACHE_PATIENCE = 0.5
+"""Seconds for what is remembered to be written at the end; what takes longer is given up."""
 _REREADING = 10.0
 """Seconds for which a reload waits for the zone files to be read anew; what takes longer goes on behind it."""
 
@@ -66,6 +71,10 @@ class Service:
             plan, network, store, clock, counters, self._overrides, self._client_history, self._local_zones
         )
         self.runtime = build(plan, self._shared)
+        self._persistence: Persistence | None = None
+        state = settings.state_directory()
+        if state is not None and isinstance(store, DiskStore) and settings.cache.persist:
+            self._persistence = persistence(state, settings, self._shared, clock, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
             log.warning("%s", fault)
@@ -82,7 +91,7 @@ class Service:
     async def prepare(self, patience: float | None = None) -> None:
         """Load overrides, trust anchors and negative ones; what takes longer than `patience` seconds goes on behind the start.
 
-        Until that is done for the overrides, mail passes: whoever comes may be allowed.
+        Until that is done for the overrides, mail passes: whoever comes may be allowed. Then what was remembered before.
         """
         self._overrides.expect_load()
         self.supervisor.run("overrides", self._overrides.run)
@@ -90,6 +99,20 @@ class Service:
         await asyncio.gather(
             self._overrides.ready(patience), self._shared.negative_anchors.ready(patience), self._load_anchors(patience)
         )
+        await self._open_cache(patience)
+
+    async def _open_cache(self, patience: float | None) -> None:
+        """Take up what was remembered before a restart: behind everything that says under what that is true."""
+        state = self.runtime.settings.state_directory()
+        if self._persistence is not None:
+            # What local zones delegate is asked of their servers, and what came by another way is of no use.
+            reading = self.supervisor.run("zone files anew", self._local_zones.refresh, once=True)
+            await asyncio.wait({reading}, timeout=patience)
+            await self._persistence.open()
+        elif state is not None and isinstance(self._store, DiskStore):
+            # Whatever is flushed from now on would come back from there one day.
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(CacheFolder(state, 0).delete)
 
     async def _load_anchors(self, patience: float | None) -> None:
         with contextlib.suppress(TimeoutError):
@@ -121,6 +144,8 @@ class Service:
         if state is not None and isinstance(self._store, DiskStore):
             recovery = Recovery(self._store, state, self._clock.wall, self.counters)
             work["store recovery"] = partial(self._recover, recovery)
+        if self._persistence is not None:
+            work["cache file"] = self._persistence.run
         for name, each in work.items():
             self.supervisor.run(name, each)
 
@@ -129,6 +154,8 @@ class Service:
         await self.supervisor.aclose()
         await self.runtime.engine.aclose()
         await self.runtime.resolution.mesh.aclose()
+        if self._persistence is not None:
+            await self._persistence.aclose(_CACHE_PATIENCE)
         await self._quota_store.write()
         await self._overrides.write_hits()
         await self._client_history.write_notes()

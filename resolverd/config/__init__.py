@@ -17,7 +17,6 @@ from resolverd.config.public import public_words
 from resolverd.config.render import render
 from resolverd.config.secrets import Secret, StateToken, loose, state_token
 from resolverd.config.settings import DnsTls, Settings
-from resolverd.config.validate import not_built_keys
 
 __all__ = [
     "PRODUCTION",
@@ -34,7 +33,6 @@ __all__ = [
     "left_out",
     "load",
     "loose",
-    "not_built_keys",
     "parse",
     "public_words",
     "render",

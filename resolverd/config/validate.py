@@ -1,16 +1,10 @@
-"""What is to be said of a whole configuration: values that contradict each other, and keys that nothing acts on yet."""
+"""What is to be said of a whole configuration: values that contradict each other."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from resolverd.config.endpoints import Listen
 from resolverd.config.settings import Forward, Settings, Stub
 from resolverd.failures import ConfigFault
-
-_NOT_YET = {
-    "cache.persist": "a cache kept across restarts",
-}
-"""Key and what will read it."""
 
 
 def validate(settings: Settings) -> Iterator[ConfigFault]:
@@ -79,21 +73,3 @@ def _zones(settings: Settings) -> Iterator[ConfigFault]:
     for at, entry in enumerate(settings.policy.recipients):
         if not entry.recipients:
             yield ConfigFault(f"policy.for[{at}].recipients", "names no recipient")
-
-
-def not_built_keys(settings: Settings) -> list[str]:
-    """A remark for each key that is set and that nothing acts on yet."""
-    remarks = []
-    defaults = Settings()
-    for key, subject in _NOT_YET.items():
-        value = _at(settings, key)
-        if value != _at(defaults, key):
-            remarks.append(f"{key}: accepted, not acted on yet (waits for {subject})")
-    return remarks
-
-
-def _at(settings: Settings, key: str) -> Any:
-    value: Any = settings
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import NamedTuple, TypeAlias
 
+from resolverd import bounds
 from resolverd.dnsbl.response import ListResponse
 from resolverd.failures import Unknown
 from resolverd.mail.lookups import Listed, ListReply
@@ -36,6 +37,10 @@ class ResponseCache:
         self._limit = size
         self._size = 0
         self._responses: OrderedDict[QueryKey, CachedResponse] = OrderedDict()
+        self.changed: set[QueryKey] | None = None
+        """Questions whose replies are others on disk; None where nothing is kept there."""
+        self.too_much_changed = False
+        """They could not be remembered one by one: disk has to forget everything."""
 
     def __len__(self) -> int:
         return len(self._responses)
@@ -62,9 +67,28 @@ class ResponseCache:
         self._drop(question)
         self._responses[question] = cached
         self._size += _weight(question, cached)
+        self._note(question)
         while len(self._responses) > self._entries or self._size > self._limit:
             self._drop(next(iter(self._responses)))
         return cached
+
+    def peek(self, question: QueryKey) -> CachedResponse | None:
+        """The reply, live or not, as it is to be kept on disk; nobody has asked for it."""
+        return self._responses.get(question)
+
+    def questions(self) -> list[QueryKey]:
+        """All that have replies."""
+        return list(self._responses)
+
+    def adopt(self, question: QueryKey, cached: CachedResponse) -> bool:
+        """Take up a reply from disk, where none has come since; False where there is no room left."""
+        size = _weight(question, cached)
+        if len(self._responses) >= self._entries or self._size + size > self._limit:
+            return False
+        if question not in self._responses and not (self.changed and question in self.changed):
+            self._responses[question] = cached
+            self._size += size
+        return True
 
     def drop(self, zone: Name, since: float) -> None:
         """Forget the listings of a zone that came after `since`."""
@@ -77,24 +101,45 @@ class ResponseCache:
         for question in [question for question in self._responses if is_within(lower(question[0]), zones)]:
             self._drop(question)
 
-    def forget_name(self, name: Name, rtype: int | None) -> None:
-        """Forget what was said of a name (lower case), of one type or of all."""
-        for question in [each for each in self._responses if lower(each[0]) == name and rtype in (None, each[1])]:
+    def forget_name(self, name: Name, rtype: int | None) -> int:
+        """Forget what was said of a name (lower case), of one type or of all; how many replies."""
+        found = [each for each in self._responses if lower(each[0]) == name and rtype in (None, each[1])]
+        for question in found:
             self._drop(question)
+        return len(found)
 
     def forget_failures(self) -> None:
         """Forget what could not be found out."""
         for question in [question for question, cached in self._responses.items() if isinstance(cached.response.reply, Unknown)]:
             self._drop(question)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def forget_below(self, zone: Name) -> int:
+        """Forget what was said of the names at and below a zone (lower case); how many replies."""
+        below = [each for each in self._responses if lower(each[0]).endswith(zone) and is_subdomain(lower(each[0]), zone)]
+        for question in below:
+            self._drop(question)
+        return len(below)
+
+    def clear(self) -> int:
+        """Forget everything; how many replies."""
+        count = len(self._responses)
+        for question in self._responses if self.changed is not None else ():
+            self._note(question)
         self._responses.clear()
         self._size = 0
+        return count
 
     def _drop(self, question: QueryKey) -> None:
         if (cached := self._responses.pop(question, None)) is not None:
             self._size -= _weight(question, cached)
+            self._note(question)
+
+    def _note(self, question: QueryKey) -> None:
+        if self.changed is not None:
+            self.changed.add(question)
+            if len(self.changed) > bounds.CACHE_UNWRITTEN:
+                self.changed.clear()
+                self.too_much_changed = True
 
 
 def _says(response: ListResponse) -> ListReply:

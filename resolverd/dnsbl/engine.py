@@ -363,12 +363,16 @@ class Engine:
         if any(is_within(lower(state.spec.zone), zones) for state in self._states.values()):
             self._dispatcher.forget(zones)
 
-    def flush(self, name: Name | None, rtype: int | None) -> None:
-        """Forget what lists have said at a name, of one type or of all; everything if `name` is None."""
+    def flush(self, name: Name | None, rtype: int | None = None, *, below: bool = False) -> int:
+        """Forget what lists have said at a name, of one type or of all, or all `below` it too; everything if `name` is None.
+
+        How many replies there were.
+        """
         if name is None:
-            self._dispatcher.forget_all()
-        else:
-            self._dispatcher.forget_name(lower(name), rtype)
+            return self._dispatcher.forget_all()
+        if below:
+            return self._dispatcher.forget_below(lower(name))
+        return self._dispatcher.forget_name(lower(name), rtype)
 
     def recover(self) -> None:
         """The internet was out of reach, not the lists: skip none for that any longer, and take no old failure for an answer."""

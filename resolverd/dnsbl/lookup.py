@@ -23,7 +23,7 @@ from resolverd.metrics import Counters
 from resolverd.resolver.ports import Resolver
 from resolverd.wire import codes
 from resolverd.wire.answer import Answer
-from resolverd.wire.names import Address, Name, is_within, lower
+from resolverd.wire.names import Address, Name, is_subdomain, is_within, lower
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,11 @@ class Dispatcher:
         self.canaries = Canaries(resolver, clock, counters, rng)
         self._superseded: set[PendingQuery] = set()
         self.generation = generation
+
+    @property
+    def responses(self) -> ResponseCache:
+        """What lists have answered."""
+        return self._cache
 
     def lookup(self, state: ListState, query: ListQuery) -> ListResponse | PendingQuery:
         """The cached response, or the query in flight; never waits."""
@@ -209,15 +214,20 @@ class Dispatcher:
         self._cache.forget(zones)
         self._supersede(lambda question: is_within(lower(question[0]), zones))
 
-    def forget_name(self, name: Name, rtype: int | None) -> None:
-        """Forget what was said of a name (lower case), of one type or of all."""
-        self._cache.forget_name(name, rtype)
+    def forget_name(self, name: Name, rtype: int | None) -> int:
+        """Forget what was said of a name (lower case), of one type or of all; how many replies."""
         self._supersede(lambda question: lower(question[0]) == name and rtype in (None, question[1]))
+        return self._cache.forget_name(name, rtype)
 
-    def forget_all(self) -> None:
-        """Forget all replies."""
-        self._cache.clear()
+    def forget_below(self, zone: Name) -> int:
+        """Forget what was said of the names at and below a zone (lower case); how many replies."""
+        self._supersede(lambda question: is_subdomain(lower(question[0]), zone))
+        return self._cache.forget_below(zone)
+
+    def forget_all(self) -> int:
+        """Forget all replies; how many."""
         self._supersede(lambda question: True)
+        return self._cache.clear()
 
     def _supersede(self, concerned: Callable[[QueryKey], bool]) -> None:
         """What was asked before is not kept, nor given to who asks from now on."""

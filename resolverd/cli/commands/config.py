@@ -83,7 +83,7 @@ def _warnings(settings: Settings, path: Path | None) -> list[dict[str, Any]]:
 def _remarks(settings: Settings) -> list[str]:
     from resolverd.config.map_files import unnamed
 
-    remarks = list(configuration.not_built_keys(settings))
+    remarks: list[str] = []
     if found_by_postfix := unnamed(settings):
         text = f"Postfix is final for or relays {', '.join(found_by_postfix)}; what public DNS does not know of these is refused"
         text += " as a sender's domain unless it is named there (`resolverd config postfix` has the line)"

@@ -6,9 +6,11 @@ when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, 
 """
 
 from collections import OrderedDict
+from itertools import islice
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire.names import Address, Name, ancestors
 
@@ -40,6 +42,8 @@ class DelegationCache:
         self._limit = size
         self._size = 0
         self._zones: OrderedDict[Name, Delegation] = OrderedDict()
+        self.shelf: Shelf[Delegation] | None = None
+        """What of it is kept on disk; None where nothing is."""
 
     def __len__(self) -> int:
         return len(self._zones)
@@ -51,7 +55,9 @@ class DelegationCache:
 
     def closest(self, name: Name, now: float) -> Delegation | None:
         """The deepest live delegation at or above `name`."""
-        zones = self._zones
+        zones, shelf = self._zones, self.shelf
+        if shelf is not None and shelf.read is not None:
+            self._recall(name)
         while True:
             found = zones.get(name)
             if found is not None:
@@ -65,6 +71,8 @@ class DelegationCache:
 
     def enclosing(self, name: Name, now: float) -> list[Delegation]:
         """All live delegations at or above `name`, the deepest first."""
+        if self.shelf is not None and self.shelf.read is not None:
+            self._recall(name)
         found = (self._zones.get(zone) for zone in ancestors(name))
         return [each for each in found if each is not None and now < each.expires]
 
@@ -73,6 +81,10 @@ class DelegationCache:
 
         A live one keeps its expiry: a newer referral may change the servers, never lengthen the lease.
         """
+        if self.shelf is not None:
+            if self.shelf.read is not None:
+                self._recall(delegation.zone)
+            self.shelf.note(delegation.zone)
         old = self._zones.get(delegation.zone)
         if old is not None and now < old.expires < delegation.expires:
             delegation = replace(delegation, expires=old.expires)
@@ -86,15 +98,54 @@ class DelegationCache:
 
     def forget(self, zone: Name) -> None:
         """Forget a zone's delegation, if there is one."""
+        if self.shelf is not None:
+            self.shelf.note(zone)
         if (old := self._zones.pop(zone, None)) is not None:
             self._size -= _weight(old)
+
+    def forget_below(self, zone: Name) -> int:
+        """Forget the delegations at and below a zone; how many."""
+        below = [each for each in self._zones if each.endswith(zone) and zone in ancestors(each)]
+        for each in below:
+            self._size -= _weight(self._zones.pop(each))
+        if self.shelf is not None:
+            self.shelf.clear_below(zone)
+        return len(below)
+
+    def peek(self, zone: Name) -> Delegation | None:
+        """What is held of a zone, as it is to be kept on disk; nobody has asked for it."""
+        return self._zones.get(zone)
+
+    def zones(self, count: int | None = None) -> list[Name]:
+        """The zones held, those used last first, `count` of them at most."""
+        return list(islice(reversed(self._zones), count))
+
+    def adopt(self, delegation: Delegation) -> bool:
+        """Take up what disk has of a zone, as used less lately than all others; False where there is no room left."""
+        if self._size + _weight(delegation) > self._limit:
+            return False
+        zone = delegation.zone
+        if zone not in self._zones and not (self.shelf is not None and self.shelf.is_behind(zone)):
+            self._zones[zone] = delegation
+            self._zones.move_to_end(zone, last=False)
+            self._size += _weight(delegation)
+        return True
+
+    def _recall(self, name: Name) -> None:
+        """Take up what disk has of the zones at and above a name, as far as they are not known."""
+        assert self.shelf is not None
+        for zone in ancestors(name):
+            if zone not in self._zones and (found := self.shelf.recall(zone)) is not None:
+                self._zones[zone] = found
+                self._size += _weight(found)
+        self._trim()
 
     def succeed(self, size: int) -> "DelegationCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = DelegationCache(size)
-        other._size, other._zones = self._size, self._zones
+        other._size, other._zones, other.shelf = self._size, self._zones, self.shelf
         other._trim()
-        self._size, self._zones = 0, OrderedDict()
+        self._size, self._zones, self.shelf = 0, OrderedDict(), None
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
@@ -102,6 +153,8 @@ class DelegationCache:
         """Forget everything."""
         self._zones.clear()
         self._size = 0
+        if self.shelf is not None:
+            self.shelf.clear()
 
     def _trim(self) -> None:
         while self._size > self._limit and len(self._zones) > 1:

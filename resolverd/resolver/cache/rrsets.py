@@ -1,11 +1,13 @@
 """The RRset cache: RRsets and denials, ranked by trust, and kept a while beyond their TTL (serve-stale, RFC 8767)."""
 
-from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Final
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeAlias
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.names import Name, ancestors
@@ -18,6 +20,8 @@ _NAME = 400
 """Octets that a name costs beside its entries: its place in the order, and the table of its types."""
 _ENTRY = 320
 """Octets that an entry costs beside its records."""
+_SWEPT_WITH_EACH = 50
+"""Names that a sweep goes through with every entry learnt meanwhile, so that it comes to its end whoever waits for it."""
 _MOST_BESIDE = bounds.MAX_KEPT_AUTHORITY // weight.LEAST
 """So many RRsets beside an entry are too many whatever they are."""
 _BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
@@ -42,8 +46,11 @@ class Hit(Value, frozen=True):
     security: Security = Security.UNKNOWN
 
 
-class _Cached(Value, frozen=True):
-    """`lease`: the end of the delegation through which it was learnt (monotonic seconds). `denies_name`: an NXDOMAIN."""
+class Cached(Value, frozen=True):
+    """An RRset or a denial (`rrset` is None) as it is held, from `stored` until `expires` (monotonic seconds).
+
+    `lease`: the end of the delegation through which it was learnt. `denies_name`: an NXDOMAIN. `size`: its octets in memory.
+    """
 
     rrset: RRset | None
     authority: tuple[RRset, ...]
@@ -54,6 +61,24 @@ class _Cached(Value, frozen=True):
     denies_name: bool
     security: Security
     size: int
+
+
+Types: TypeAlias = dict[int, Cached]
+"""What is held of one name, by type."""
+
+
+class Sweep:
+    """A flush that goes through the cache bit by bit; what it is to forget is not answered with from its beginning on.
+
+    `count`: entries forgotten so far.
+    """
+
+    def __init__(self, zone: Name, at: float, names: Iterator[Name]):
+        self.zone = zone
+        self.at = at
+        self.names = names
+        self.count = 0
+        self.ended = False
 
 
 class RRsetCache:
@@ -72,11 +97,17 @@ class RRsetCache:
         self._stale = stale
         self._limit = size
         self._size = 0
-        self._names: OrderedDict[Name, dict[int, _Cached]] = OrderedDict()
+        self._names: OrderedDict[Name, Types] = OrderedDict()
         self._dnames = 0
+        self._count = 0
+        self.shelf: Shelf[Types] | None = None
+        """What of it is kept on disk; None where nothing is."""
+        self._sweeps: deque[Sweep] = deque()
+        self._dropped: deque[OrderedDict[Name, Types]] = deque()
+        """Forgotten already, and to be freed bit by bit: a million names at once take half a second."""
 
     def __len__(self) -> int:
-        return sum(map(len, self._names.values()))
+        return self._count
 
     @property
     def size(self) -> int:
@@ -85,7 +116,7 @@ class RRsetCache:
 
     def may_know(self, name: Name) -> bool:
         """Whether `get` or a DNAME above it may have anything for a name, live or not: of most names nothing is known."""
-        return name in self._names or self._dnames > 0
+        return name in self._names or self._dnames > 0 or (self._is_incomplete and self._recalled(name) is not None)
 
     @property
     def has_dnames(self) -> bool:
@@ -94,7 +125,7 @@ class RRsetCache:
 
     def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.UNPROVEN) -> Hit | None:
         """Live data or a denial of at least that trust; the denial of the whole name answers for every type."""
-        types = self._names.get(name)
+        types = self._types(name)
         if types is None:
             return None
         for kind in (rtype, NAME_DENIED):
@@ -114,7 +145,7 @@ class RRsetCache:
 
         For the addresses of servers: none outlives the delegation through which it was learnt (ghosts: CVE-2026-42955).
         """
-        types = self._names.get(name)
+        types = self._types(name)
         if types is None:
             return []
         self._names.move_to_end(name)
@@ -128,7 +159,7 @@ class RRsetCache:
 
     def stale(self, name: Name, rtype: int, now: float, ttl: int) -> Hit | None:
         """Data past its TTL but within the stale window, its TTLs at most `ttl` (RFC 8767 §4); live data as well."""
-        types = self._names.get(name)
+        types = self._types(name)
         if types is None:
             return None
         entry = types.get(rtype) or types.get(NAME_DENIED)
@@ -153,7 +184,7 @@ class RRsetCache:
 
         `lease`: the end of the delegation through which it was learnt. What is too large to be kept is forgotten.
         """
-        if name in self._names:
+        if self._types(name) is not None:
             self._drop(name, NAME_DENIED)
         self._store(name, rrset.rtype, rrset, authority, trust, now, rrset.ttl, lease, rrset.security, denies_name=False)
 
@@ -174,7 +205,7 @@ class RRsetCache:
         The denial of a whole name counts for all its types, unless one of them is known to have data: there are servers that
         say NXDOMAIN for any type that they do not have, and their names' addresses must not be lost for that.
         """
-        types = self._names.get(name, {})
+        types = self._types(name) or {}
         others = (each for kind, each in types.items() if kind != rtype)
         lives = any(each.rrset is not None and now < each.expires and each.trust >= trust for each in others)
         key = NAME_DENIED if nxdomain and not lives else rtype
@@ -182,36 +213,88 @@ class RRsetCache:
 
     def flush(self, name: Name, rtype: int | None = None) -> int:
         """Forget a name's data of one type or of all; how many entries."""
-        types = [each for each in self._names.get(name, ()) if rtype in (None, each)]
+        types = [each for each in self._types(name) or () if rtype in (None, each)]
         for each in types:
             self._drop(name, each)
         return len(types)
 
-    def flush_below(self, zone: Name) -> int:
-        """Forget everything of the names at and below `zone`; how many entries."""
-        names = [name for name in self._names if name.endswith(zone) and zone in ancestors(name)]
-        return sum(map(self.flush, names))
+    def flush_below(self, zone: Name, now: float) -> Sweep:
+        """Forget what was learnt until `now` of the names at and below `zone`: at once for who asks, and with `sweep`."""
+        # Names stand in no order in which those of a zone are together.
+        sweep = Sweep(zone, now, iter(list(self._names)))
+        self._sweeps.append(sweep)
+        if self.shelf is not None:
+            self.shelf.clear_below(zone)
+        return sweep
+
+    def sweep(self, names: int) -> bool:
+        """Go on with forgetting, through so many names; whether there is more to be done. Who learns something does so too."""
+        while self._dropped and names > 0:
+            dropped = self._dropped[0]
+            freed = min(names, len(dropped))
+            for _ in range(freed):
+                dropped.popitem()
+            names -= freed
+            if not dropped:
+                self._dropped.popleft()
+        if self._sweeps and names > 0:
+            sweep = self._sweeps[0]
+            looked_at = list(islice(sweep.names, names))
+            for name in [each for each in looked_at if each.endswith(sweep.zone)]:
+                self._swept(name, sweep)
+            if len(looked_at) < names:
+                sweep.ended = True
+                self._sweeps.popleft()
+        return bool(self._sweeps or self._dropped)
 
     def succeed(self, size: int, stale: float) -> "RRsetCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = RRsetCache(size, stale)
-        other._size, other._names, other._dnames = self._size, self._names, self._dnames
+        other._size, other._names, other._dnames, other._count = self._size, self._names, self._dnames, self._count
+        other._sweeps, other._dropped, other.shelf = self._sweeps, self._dropped, self.shelf
         while other._size > size:
             other._evict()
-        self._size, self._names, self._dnames = 0, OrderedDict(), 0
+        self._size, self._names, self._dnames, self._count = 0, OrderedDict(), 0, 0
+        self._sweeps, self._dropped, self.shelf = deque(), deque(), None
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
     def clear(self) -> int:
         """Forget everything; how many entries."""
-        count = len(self)
-        self._names.clear()
-        self._size = self._dnames = 0
+        count = self._count
+        self._dropped.append(self._names)
+        self._names = OrderedDict()
+        self._size = self._dnames = self._count = 0
+        while self._sweeps:
+            self._sweeps.popleft().ended = True
+        if self.shelf is not None:
+            self.shelf.clear()
         return count
+
+    def peek(self, name: Name) -> Types | None:
+        """All that is held of a name, live or not, as it is to be kept on disk; nobody has asked for it."""
+        types = self._names.get(name)
+        if types is None or not self._sweeps:
+            return types
+        return {rtype: entry for rtype, entry in types.items() if not any(_is_swept(name, entry, each) for each in self._sweeps)}
+
+    def names(self, count: int | None = None) -> list[Name]:
+        """The names of which anything is held, those used last first, `count` of them at most."""
+        return list(islice(reversed(self._names), count))
+
+    def adopt(self, name: Name, types: Types) -> bool:
+        """Take up what disk has of a name, as used less lately than all others; False where there is no room left."""
+        size = _NAME + len(name) + sum(entry.size for entry in types.values())
+        if self._size + size > self._limit:
+            return False
+        if name not in self._names and not (self.shelf is not None and self.shelf.is_behind(name)):
+            self._add(name, types, size)
+            self._names.move_to_end(name, last=False)
+        return True
 
     def types(self, name: Name, now: float) -> list[int]:
         """Types of which something is known of that name (NAME_DENIED for a denied name)."""
-        return [rtype for rtype, entry in self._names.get(name, {}).items() if now < entry.expires]
+        return [rtype for rtype, entry in (self._types(name) or {}).items() if now < entry.expires]
 
     def _store(
         self,
@@ -227,6 +310,8 @@ class RRsetCache:
         *,
         denies_name: bool,
     ) -> None:
+        if self._sweeps or self._dropped:
+            self.sweep(_SWEPT_WITH_EACH)
         types = self._names.get(name)
         old = types.get(rtype) if types is not None else None
         if old is not None:
@@ -257,30 +342,80 @@ class RRsetCache:
             self._names.move_to_end(name)
             if len(types) >= bounds.MAX_TYPES_PER_NAME:
                 self._drop(name, next(iter(types)))
-        types[rtype] = _Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, security, size)
+        types[rtype] = Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, security, size)
         self._size += size
+        self._count += 1
         self._dnames += rtype == codes.DNAME
+        if self.shelf is not None:
+            self.shelf.note(name)
         while self._size > self._limit:
             self._evict()
+
+    def _types(self, name: Name) -> Types | None:
+        """What is held of a name, without what is being swept away, and with what disk has of it."""
+        return self._recalled(name) if self._is_incomplete else self._names.get(name)
+
+    @property
+    def _is_incomplete(self) -> bool:
+        """Whether there is more to look at than what is in memory."""
+        return bool(self._sweeps) or (self.shelf is not None and self.shelf.read is not None)
+
+    def _recalled(self, name: Name) -> Types | None:
+        for sweep in self._sweeps:
+            if name.endswith(sweep.zone):
+                self._swept(name, sweep)
+        types = self._names.get(name)
+        if types is None and self.shelf is not None and (types := self.shelf.recall(name)) is not None:
+            self._add(name, types, _NAME + len(name) + sum(entry.size for entry in types.values()))
+            while self._size > self._limit:
+                self._evict()
+            types = self._names.get(name)
+        return types
+
+    def _add(self, name: Name, types: Types, size: int) -> None:
+        self._names[name] = types
+        self._size += size
+        self._count += len(types)
+        self._dnames += codes.DNAME in types
+
+    def _swept(self, name: Name, sweep: Sweep) -> None:
+        """Forget what a sweep is to forget of a name."""
+        for rtype, entry in list(self._names.get(name, {}).items()):
+            if _is_swept(name, entry, sweep):
+                self._drop(name, rtype)
+                sweep.count += 1
 
     def _evict(self) -> None:
         """Forget the name that has not been used for the longest time."""
         name, types = self._names.popitem(last=False)
         self._size -= _NAME + len(name) + sum(entry.size for entry in types.values())
         self._dnames -= codes.DNAME in types
+        self._count -= len(types)
 
     def _drop(self, name: Name, rtype: int) -> None:
         types = self._names.get(name)
         if types is None or rtype not in types:
             return
         self._size -= types.pop(rtype).size
+        self._count -= 1
         self._dnames -= rtype == codes.DNAME
+        if self.shelf is not None:
+            self.shelf.note(name)
         if not types:
             del self._names[name]
             self._size -= _NAME + len(name)
 
 
-def _ended_by(types: dict[int, _Cached], rtype: int, entry: _Cached) -> _Cached | None:
+def _is_swept(name: Name, entry: Cached, sweep: Sweep) -> bool:
+    return entry.stored <= sweep.at and name.endswith(sweep.zone) and sweep.zone in ancestors(name)
+
+
+def size_of(rrset: RRset | None, authority: tuple[RRset, ...]) -> int:
+    """Octets in memory of an entry that was learnt before."""
+    return _ENTRY + weight.rrsets(authority) + (weight.rrset(rrset) if rrset is not None else 0)
+
+
+def _ended_by(types: dict[int, Cached], rtype: int, entry: Cached) -> Cached | None:
     """The newest of what is known of a name that is newer than `entry`, about `rtype`, and contradicts it."""
     newer = [
         other

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from resolverd import bounds
+from resolverd.values import Value
 from resolverd.wire.ask import Server
 from resolverd.wire.names import ROOT, Name
 
@@ -37,6 +38,17 @@ class _Support:
         self.born = now
         self.failures = 0
         self.proven = -1.0
+
+
+class SupportFact(Value, frozen=True):
+    """What was seen of a server's support of a feature; first or, where it `is_proven`, last at `born` (monotonic seconds)."""
+
+    server: Server
+    feature: Feature
+    zone: Name
+    born: float
+    failures: int
+    is_proven: bool
 
 
 class Capabilities:
@@ -99,6 +111,26 @@ class Capabilities:
         """It does not support that, as an answer that nobody can have forged has confirmed."""
         self._get(server, feature, now).failures = _CONFIRMATIONS
         self._doubts.setdefault(server, set()).add(feature)
+
+    def facts(self, now: float) -> list[SupportFact]:
+        """All that is known, to be kept over a restart."""
+        return [
+            SupportFact(server, feature, zone, state.born, state.failures, state.proven >= 0)
+            for (server, feature, zone), state in self._states.items()
+            if now < state.born + bounds.FORGET_SERVER
+        ]
+
+    def adopt(self, fact: SupportFact, now: float) -> None:
+        """Take up what was known before a restart, for the rest of its life, where nothing has been learnt since."""
+        key = fact.server, fact.feature, fact.zone
+        if not now - bounds.FORGET_SERVER < fact.born <= now or key in self._states or len(self._states) >= self._limit:
+            return
+        state = self._states[key] = _Support(fact.born)
+        state.failures = fact.failures
+        if fact.is_proven:
+            state.proven = max(fact.born, 0.0)  # the machine may have been started since
+        if fact.failures and fact.zone == ROOT:
+            self._doubts.setdefault(fact.server, set()).add(fact.feature)
 
     def _trust(self, server: Server, feature: Feature) -> None:
         """There is no doubt any more that it supports that."""

@@ -81,6 +81,11 @@ class Upstreams:
         return before != self._delegated
 
     @property
+    def local(self) -> tuple[Upstream, ...]:
+        """What local zones delegate."""
+        return tuple(self._delegated.values())
+
+    @property
     def forwards_root(self) -> bool:
         """Whether everything is forwarded, so that the root itself is not needed."""
         upstream = self._upstreams.get(ROOT)

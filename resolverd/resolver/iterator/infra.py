@@ -13,6 +13,7 @@ from random import Random
 from resolverd import bounds
 from resolverd.resolver.iterator.capabilities import Capabilities
 from resolverd.resolver.iterator.retries import Attempts
+from resolverd.values import Value
 from resolverd.wire.ask import Server, Transport
 
 _SECONDS = itemgetter(0)
@@ -41,6 +42,15 @@ class _ServerState:
 
     def is_down(self, now: float) -> bool:
         return self.timeouts >= bounds.DEAD_AFTER and now < self.probed + bounds.PROBE_AFTER
+
+
+class RttFact(Value, frozen=True):
+    """The smoothed round-trip time of a server and its variance, as first known of at `born` (monotonic seconds)."""
+
+    server: Server
+    born: float
+    srtt: float
+    rttvar: float
 
 
 class InfraCache:
@@ -183,6 +193,18 @@ class InfraCache:
         state.backoff += 1
         state.probed = now
         state.expect()
+
+    def facts(self, now: float) -> list[RttFact]:
+        """The round-trip times known, to be kept over a restart. Timeouts are not: whoever was silent then may be back."""
+        known = ((server, self._states[server]) for server in self.responsive(now))
+        return [RttFact(server, state.born, state.srtt, state.rttvar) for server, state in known]
+
+    def adopt(self, fact: RttFact, now: float) -> None:
+        """Take up what was known before a restart, for the rest of its life, where nothing has been learnt since."""
+        if now - bounds.FORGET_SERVER < fact.born <= now and fact.server not in self._states and len(self._states) < self.limit:
+            state = self._states[fact.server] = _ServerState(fact.born)
+            state.srtt, state.rttvar = fact.srtt, fact.rttvar
+            state.expect()
 
     def _peek(self, server: Server, now: float) -> _ServerState | None:
         state = self._states.get(server)

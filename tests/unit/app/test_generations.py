@@ -11,7 +11,7 @@ import dns.rcode
 import msgspec
 import pytest
 from scriptednet import ROOT_SERVER, Net, Zone
-from virtualtime import VirtualClock, VirtualLoop
+from virtualtime import InlineLoop, VirtualClock
 
 from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
@@ -26,18 +26,6 @@ from resolverd.wire.peek import Query
 from tests.replay.stack import CLIENT, asked, root_hints, settings
 
 CORP = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\nwww 60 A 10.0.0.1\n"
-
-
-class InlineLoop(VirtualLoop):
-    """Virtual time on which what is given to a thread is done at once: no timer fires meanwhile."""
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
-        future = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 class Daemon:

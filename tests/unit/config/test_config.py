@@ -427,12 +427,6 @@ def test_what_is_rendered_reads_back():
     assert config.parse(config.render(defaults), Path("/elsewhere")) == defaults
 
 
-def test_remarks_on_what_waits():
-    assert not config.not_built_keys(config.parse("", BASE))
-    settings = config.parse("[resolver]\ndnssec = false\n[cache]\npersist = false\n[dnsbl]\nstrategy = 'frugal'", BASE)
-    assert [remark.partition(":")[0] for remark in config.not_built_keys(settings)] == ["cache.persist"]
-
-
 # -- secrets ------------------------------------------------------------------------------------------------------------
 
 SENTINEL = "sentinel0key0that0nobody0may0see"
