@@ -39,7 +39,7 @@ def persistence(directory: Path, settings: Settings, shared: Shared, clock: Cloc
         counters,
         lambda: blake2b(_text(resolution.rests_on).encode(), digest_size=16).digest(),
         forget,
-        lambda names: resolution.rrsets.sweep(names),
+        resolution.sweep,
     )
 
 

@@ -18,7 +18,7 @@ from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
 from resolverd.resolver.iterator.forwards import Hints, Upstream, Upstreams
 from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.iterate import Iterator
@@ -84,6 +84,8 @@ class Resolution:
         self.infra = InfraCache(sizes.infra)
         self.upstreams = _upstreams(settings)
         self._caches = Caches(RRsetCache(sizes.rrsets, settings.cache.serve_stale), DelegationCache(sizes.delegations))
+        # What each has forgotten is freed with what the RRset cache has.
+        self.delegations.discarded = self.packets.discarded = self.rrsets.discarded
         self.redactor = redactor = Redactor(key_zones)
         options = _options(settings, hints, self.upstreams, list_zones, redactor)
         self._negative: Mapping[Name, str] = {}
@@ -213,6 +215,24 @@ class Resolution:
         if self.trust is not None:
             self.trust.forget(name)
         return self.rrsets.flush(name, rtype)
+
+    def flush_below(self, name: Name) -> Sweep:
+        """Forget everything of the names at and below `name`: at once for who asks, and with `sweep` to the end.
+
+        The delegations forgotten are counted in what comes back.
+        """
+        self._supersede()
+        name = lower(name)
+        self.mesh.forget_failures_below(name)
+        if self.trust is not None:
+            self.trust.forget(name)
+        below = self.rrsets.flush_below(name, self._clock.monotonic())
+        below.count += self.delegations.forget_below(name)
+        return below
+
+    def sweep(self, entries: int) -> bool:
+        """Go on with what is to be forgotten and freed, through so many entries; whether there is more to be done."""
+        return self.rrsets.sweep(entries)
 
     def _forget(self) -> int:
         self.delegations.clear()

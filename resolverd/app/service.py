@@ -190,6 +190,7 @@ class Service:
             own_addresses=runtime.settings.watch.addresses,
             tasks=self.supervisor.states,
             reload=self.reload,
+            write_cache=self._persistence.write if self._persistence is not None else None,
         )
 
     async def reload(self) -> ReloadResult:

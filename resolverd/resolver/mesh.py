@@ -366,6 +366,11 @@ class Mesh:
             self._failures.forget(name, rtype)
         self._iterator.forget_outages()
 
+    def forget_failures_below(self, zone: Name) -> None:
+        """Let what failed of the names at and below a zone be tried again."""
+        self._failures.forget_below(zone)
+        self._iterator.forget_outages()
+
     async def aclose(self) -> None:
         """End every recursion."""
         for query in (*self._in_flight.values(), *self._superseded):

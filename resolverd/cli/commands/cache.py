@@ -115,15 +115,18 @@ def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path
 
 @command.command("flush")
 @click.argument("name", required=False)
+@click.option("--below", is_flag=True, help="Of all names below NAME too.")
 @click.option("--all", "everything", is_flag=True, help="Forget everything.")
 @json_option
 @config_option
 @click.pass_context
-def flush(ctx: click.Context, name: str | None, everything: bool, as_json: bool, config: Path | None) -> None:
-    """Forget what the cache holds of NAME, or everything."""
-    if (name is None) != everything:
-        raise click.UsageError("give a NAME, or --all")
-    found = _ask(ctx, config, "delete", *([_root(name)] if name else []))
+def flush(
+    ctx: click.Context, name: str | None, below: bool, everything: bool, as_json: bool, config: Path | None
+) -> None:
+    """Forget what the cache holds of NAME, or everything: in memory and on disk, and what lists have answered."""
+    if (name is None) != everything or (below and everything):
+        raise click.UsageError("give a NAME, with --below or without, or --all")
+    found = _ask(ctx, config, "delete", *([_root(name)] if name else []), query={"below": "true"} if below else None)
     if as_json:
         output.print_json(found)
     else:
@@ -196,10 +199,10 @@ def _on_anchors(ctx: click.Context, config: Path | None, call: Callable[[DaemonC
         raise no_daemon(daemon) from None
 
 
-def _ask(ctx: click.Context, config: Path | None, method: str, *path: str) -> Any:
+def _ask(ctx: click.Context, config: Path | None, method: str, *path: str, query: dict[str, str] | None = None) -> Any:
     daemon = DaemonClient(configuration.load(config_path(ctx, config)))
     try:
-        return (daemon.get if method == "get" else daemon.delete)("v1", "cache", *path)
+        return (daemon.get if method == "get" else daemon.delete)("v1", "cache", *path, query=query)
     except Unreachable:
         raise no_daemon(daemon) from None
 

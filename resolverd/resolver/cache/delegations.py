@@ -10,6 +10,7 @@ from itertools import islice
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.resolver.cache.discarded import Discarded
 from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire.names import Address, Name, ancestors
@@ -44,6 +45,7 @@ class DelegationCache:
         self._zones: OrderedDict[Name, Delegation] = OrderedDict()
         self.shelf: Shelf[Delegation] | None = None
         """What of it is kept on disk; None where nothing is."""
+        self.discarded = Discarded()
 
     def __len__(self) -> int:
         return len(self._zones)
@@ -143,15 +145,16 @@ class DelegationCache:
     def succeed(self, size: int) -> "DelegationCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = DelegationCache(size)
-        other._size, other._zones, other.shelf = self._size, self._zones, self.shelf
+        other._size, other._zones, other.shelf, other.discarded = self._size, self._zones, self.shelf, self.discarded
         other._trim()
-        self._size, self._zones, self.shelf = 0, OrderedDict(), None
+        self._size, self._zones, self.shelf, self.discarded = 0, OrderedDict(), None, Discarded()
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
     def clear(self) -> None:
         """Forget everything."""
-        self._zones.clear()
+        self.discarded.add(self._zones)
+        self._zones = OrderedDict()
         self._size = 0
         if self.shelf is not None:
             self.shelf.clear()

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from resolverd import bounds
 from resolverd.values import Value, replace
 from resolverd.wire.answer import ExtendedError
-from resolverd.wire.names import Name
+from resolverd.wire.names import Name, ancestors
 
 
 class _Failure(Value, frozen=True):
@@ -60,6 +60,13 @@ class FailureCache:
         for each in rtypes:
             for validated in (True, False):
                 self.succeeded(name, each, validated=validated)
+
+    def forget_below(self, zone: Name) -> int:
+        """The questions about the names at and below a zone shall be tried anew; how many."""
+        below = [key for key in self._failures if key[0].endswith(zone) and zone in ancestors(key[0])]
+        for key in below:
+            self._size -= _weight(key[0], self._failures.pop(key))
+        return len(below)
 
     def succeeded(self, name: Name, rtype: int, *, validated: bool = True) -> None:
         """The question has had its answer."""

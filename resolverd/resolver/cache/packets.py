@@ -9,6 +9,7 @@ from collections import deque
 from struct import Struct
 
 from resolverd.generation import Generation
+from resolverd.resolver.cache.discarded import Discarded
 from resolverd.values import MutableValue
 from resolverd.wire.names import Name, lower
 
@@ -60,6 +61,7 @@ class PacketCache:
 
     def __init__(self, size: int):
         self.generation = Generation()
+        self.discarded = Discarded()
         self.limit = size
         self._size = 0
         self._entries: dict[bytes | str, _Packet] = {}
@@ -130,9 +132,9 @@ class PacketCache:
         self.generation.bump()
         if name is None:
             count = len(self._entries)
-            self._entries.clear()
-            self._queue.clear()
-            self._size = 0
+            self.discarded.add(self._entries)
+            self.discarded.add(self._queue)
+            self._entries, self._queue, self._size = {}, deque(), 0
             return count
         wanted = lower(name)
         flushed = [entry for entry in self._queue if _asks_for(entry.key, wanted)]

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.resolver.cache.discarded import Discarded
 from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire import codes
@@ -103,8 +104,7 @@ class RRsetCache:
         self.shelf: Shelf[Types] | None = None
         """What of it is kept on disk; None where nothing is."""
         self._sweeps: deque[Sweep] = deque()
-        self._dropped: deque[OrderedDict[Name, Types]] = deque()
-        """Forgotten already, and to be freed bit by bit: a million names at once take half a second."""
+        self.discarded = Discarded()
 
     def __len__(self) -> int:
         return self._count
@@ -229,14 +229,7 @@ class RRsetCache:
 
     def sweep(self, names: int) -> bool:
         """Go on with forgetting, through so many names; whether there is more to be done. Who learns something does so too."""
-        while self._dropped and names > 0:
-            dropped = self._dropped[0]
-            freed = min(names, len(dropped))
-            for _ in range(freed):
-                dropped.popitem()
-            names -= freed
-            if not dropped:
-                self._dropped.popleft()
+        names -= self.discarded.free(names)
         if self._sweeps and names > 0:
             sweep = self._sweeps[0]
             looked_at = list(islice(sweep.names, names))
@@ -245,24 +238,24 @@ class RRsetCache:
             if len(looked_at) < names:
                 sweep.ended = True
                 self._sweeps.popleft()
-        return bool(self._sweeps or self._dropped)
+        return bool(self._sweeps or self.discarded)
 
     def succeed(self, size: int, stale: float) -> "RRsetCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = RRsetCache(size, stale)
         other._size, other._names, other._dnames, other._count = self._size, self._names, self._dnames, self._count
-        other._sweeps, other._dropped, other.shelf = self._sweeps, self._dropped, self.shelf
+        other._sweeps, other.discarded, other.shelf = self._sweeps, self.discarded, self.shelf
         while other._size > size:
             other._evict()
         self._size, self._names, self._dnames, self._count = 0, OrderedDict(), 0, 0
-        self._sweeps, self._dropped, self.shelf = deque(), deque(), None
+        self._sweeps, self.discarded, self.shelf = deque(), Discarded(), None
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
     def clear(self) -> int:
         """Forget everything; how many entries."""
         count = self._count
-        self._dropped.append(self._names)
+        self.discarded.add(self._names)
         self._names = OrderedDict()
         self._size = self._dnames = self._count = 0
         while self._sweeps:
@@ -310,7 +303,7 @@ class RRsetCache:
         *,
         denies_name: bool,
     ) -> None:
-        if self._sweeps or self._dropped:
+        if self._sweeps or self.discarded:
             self.sweep(_SWEPT_WITH_EACH)
         types = self._names.get(name)
         old = types.get(rtype) if types is not None else None

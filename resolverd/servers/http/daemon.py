@@ -12,7 +12,7 @@ from resolverd.overrides.store import OverrideStore
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
 from resolverd.resolver.negative_anchors import NegativeAnchors
@@ -65,6 +65,14 @@ class ResolverState(Protocol):
         """Forget a name's entries, of one type or of all; everything if `name` is None. How many RRsets there were."""
         ...
 
+    def flush_below(self, name: Name) -> Sweep:
+        """Forget everything of the names at and below `name`: at once for who asks, and with `sweep` to the end."""
+        ...
+
+    def sweep(self, entries: int) -> bool:
+        """Go on with what is to be forgotten and freed, through so many entries; whether there is more to be done."""
+        ...
+
 
 class Daemon(NamedTuple):
     """The daemon for one configuration.
@@ -72,7 +80,8 @@ class Daemon(NamedTuple):
     `begun`: the monotonic second of its start. `cache_size`: octets that its DNS caches may take.
     `deadline`: seconds that lists have to answer. `key_zones`: below these the next label of a name is a key, which is never
     shown. `own_addresses`: those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name.
-    `reload`: reads the configuration again; with faults the old one stays.
+    `reload`: reads the configuration again; with faults the old one stays. `write_cache`: has what is kept of the caches on disk
+    as it is in memory; None where nothing is kept.
     """
 
     policy: VerdictSource
@@ -94,3 +103,4 @@ class Daemon(NamedTuple):
     own_addresses: Collection[object]
     tasks: Callable[[], Mapping[str, tuple[str, int]]]
     reload: Callable[[], Awaitable[ReloadResult]]
+    write_cache: Callable[[], Awaitable[None]] | None = None

@@ -2,7 +2,9 @@
 
 import gc
 import struct
+from collections.abc import Callable
 from ipaddress import IPv4Address
+from time import thread_time
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +15,7 @@ from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError
@@ -433,3 +435,81 @@ def test_caches_that_are_superseded_keep_nothing_and_grow_no_more() -> None:
         old.delegations.put(replace(delegation(100.0, "ns.x"), zone=name), 0.0)
     assert max(old.rrsets.size, old.delegations.size) <= bounds.SUPERSEDED_CACHE
     assert new.rrsets.get(name, codes.TXT, 1.0) is None
+
+
+# -- flushing bit by bit -----------------------------------------------------------------------------------------------------
+
+
+def many(count: int, zone: str = "example") -> RRsetCache:
+    cache = RRsetCache(10**9)
+    for number in range(count):
+        name = from_text(f"host{number}.{zone}")
+        cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 0.0, name)
+    return cache
+
+
+def test_what_is_flushed_below_a_zone_is_gone_at_once_and_what_comes_later_stays() -> None:
+    cache = many(1000)
+    other = from_text("notexample")
+    for name in (WWW, other, from_text("example")):
+        cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 0.0, name)
+    sweep = cache.flush_below(from_text("example"), 1.0)
+    assert not sweep.ended
+    for name in (WWW, from_text("example"), from_text("host999.example")):
+        assert cache.get(name, codes.A, 1.0) is None
+        assert cache.stale(name, codes.A, 1.0, 30) is None
+        assert cache.rdatas(name, (codes.A,), 1.0) == []
+        assert cache.types(name, 1.0) == []
+    assert cache.get(other, codes.A, 1.0) is not None
+    cache.put(address(), Trust.ANSWER, 2.0, WWW)
+    while cache.sweep(100):
+        pass
+    assert sweep.ended
+    assert sweep.count == 1002
+    assert cache.get(WWW, codes.A, 2.0) is not None
+    assert len(cache) == 2
+
+
+def test_a_flush_ends_as_others_are_learnt_whoever_waits_for_it() -> None:
+    cache = many(1000)
+    sweep = cache.flush_below(from_text("example"), 1.0)
+    for number in range(40):
+        name = from_text(f"host{number}.test")
+        cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 2.0, name)
+    assert (sweep.ended, sweep.count, len(cache)) == (True, 1000, 40)
+
+
+def test_a_full_cache_is_forgotten_at_once_and_freed_bit_by_bit() -> None:
+    cache = many(1000)
+    sweep = cache.flush_below(from_text("example"), 1.0)
+    assert cache.clear() == 1000
+    assert sweep.ended
+    assert (len(cache), cache.size) == (0, 0)
+    turns = 1
+    while cache.sweep(100):
+        turns += 1
+    assert turns == 10
+
+
+def test_no_turn_of_a_flush_takes_long() -> None:
+    cache = many(100_000)
+    longest = 0.0
+
+    def timed(work: Callable[[], object]) -> object:
+        nonlocal longest
+        begun = thread_time()
+        try:
+            return work()
+        finally:
+            longest = max(longest, thread_time() - begun)
+
+    sweep = timed(lambda: cache.flush_below(from_text("example"), 1.0))
+    while timed(lambda: cache.sweep(5000)):
+        pass
+    assert isinstance(sweep, Sweep)
+    assert sweep.count == 100_000
+    cache = many(100_000)
+    timed(cache.clear)
+    while timed(lambda: cache.sweep(5000)):
+        pass
+    assert longest < 0.1

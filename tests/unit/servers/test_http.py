@@ -302,6 +302,16 @@ async def test_cache(service: Service):
     assert [rtype for rtype, _ in await held("example.org")] == ["A", "TXT"]
     assert (await service.call("DELETE", "/v1/cache/Example.ORG", token=TOKEN)).document == {"flushed": 2}
     assert (await service.call("DELETE", "/v1/cache/@", token=TOKEN)).document["flushed"] <= 1
+    assert is_problem(await service.call("DELETE", "/v1/cache/org?below=perhaps", token=TOKEN), 400)
+    await service.call("GET", attempt)
+    before = (await service.call("GET", "/v1/cache", token=TOKEN)).document["records"]
+    flushed = (await service.call("DELETE", "/v1/cache/Example.ORG?below=true", token=TOKEN)).document["flushed"]
+    left = (await service.call("GET", "/v1/cache", token=TOKEN)).document["records"]
+    assert 0 < before - left <= flushed
+    assert await held("mail.example.org") == []
+    asked = len(service.net.names())
+    await service.call("GET", attempt)
+    assert len(service.net.names()) > asked
     assert await held("mail.example.org") != []
     assert (await service.call("DELETE", "/v1/cache", token=TOKEN)).document["flushed"] > 1
     assert (await service.call("GET", "/v1/cache", token=TOKEN)).document["records"] == 0

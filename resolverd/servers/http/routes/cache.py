@@ -1,14 +1,24 @@
 """The DNS caches, looked into and flushed; and a resolution past them, shown step by step."""
 
+import asyncio
+import contextlib
+from typing import Final
+
 import msgspec
 
 from resolverd.servers.http.daemon import Daemon
+from resolverd.servers.http.parameters import Text
 from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Call, Route
 from resolverd.wire import codes, names, rdata
 from resolverd.wire.names import Name
 from resolverd.wire.redact import Redactor
 from resolverd.wire.rrset import Security
+
+_SWEPT: Final = 5000
+"""Names gone through in one turn of a flush, about a millisecond."""
+_DISK: Final = 5.0
+"""Seconds for which a flush waits for the disk."""
 
 
 class CacheFigures(msgspec.Struct):
@@ -45,8 +55,18 @@ class CacheEntries(msgspec.Struct):
     entries: list[CacheEntry]
 
 
+class FlushedName(msgspec.Struct):
+    """The name to forget, and whether all names below it are forgotten too."""
+
+    name: Text
+    below: bool = False
+
+
 class Flushed(msgspec.Struct):
-    """How many RRsets were forgotten."""
+    """How many RRsets, denials and replies of lists were forgotten, with `below` delegations too.
+
+    What stood on disk alone is forgotten and not counted.
+    """
 
     flushed: int
 
@@ -131,11 +151,43 @@ async def get_cache(call: Call) -> CacheEntries:
 
 
 async def flush_cache(call: Call) -> Flushed:
-    """Forget a name, or everything."""
-    name = _name(call.path["name"]) if "name" in call.path else None
-    rtype = _one_type(call)
-    call.daemon.lists.flush(name, rtype)
-    return Flushed(call.daemon.resolver.flush(name, rtype))
+    """Forget everything."""
+    return await _forgotten(call.daemon, None)
+
+
+async def flush_type(call: Call) -> Flushed:
+    """Forget what is known of a name and type."""
+    return await _forgotten(call.daemon, _name(call.path["name"]), _one_type(call))
+
+
+async def flush_name(call: Call, given: FlushedName) -> Flushed:
+    """Forget a name, or all names at and below it."""
+    daemon, name = call.daemon, _name(given.name)
+    if not given.below:
+        return await _forgotten(daemon, name)
+    count = daemon.lists.flush(name, below=True)
+    sweep = daemon.resolver.flush_below(name)
+    while True:
+        daemon.resolver.sweep(_SWEPT)
+        if sweep.ended:
+            break
+        await asyncio.sleep(0)
+    await _written(daemon)
+    return Flushed(count + sweep.count)
+
+
+async def _forgotten(daemon: Daemon, name: Name | None, rtype: int | None = None) -> Flushed:
+    count = daemon.lists.flush(name, rtype) + daemon.resolver.flush(name, rtype)
+    await _written(daemon)
+    return Flushed(count)
+
+
+async def _written(daemon: Daemon) -> None:
+    """What was forgotten is not on disk any more, unless the disk hangs."""
+    if daemon.write_cache is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISK):
+                await daemon.write_cache()
 
 
 async def get_trace(call: Call) -> Trace:
@@ -213,8 +265,8 @@ ROUTES = (
     Route("GET", "/v1/cache", get_cache_stats, "cache"),
     Route("DELETE", "/v1/cache", flush_cache),
     Route("GET", "/v1/cache/{name}", get_cache, "cache"),
-    Route("DELETE", "/v1/cache/{name}", flush_cache),
+    Route("DELETE", "/v1/cache/{name}", flush_name),
     Route("GET", "/v1/cache/{name}/{type}", get_cache, "cache"),
-    Route("DELETE", "/v1/cache/{name}/{type}", flush_cache),
+    Route("DELETE", "/v1/cache/{name}/{type}", flush_type),
     Route("GET", "/v1/trace/{name}/{type}", get_trace, "trace", costs=True),
 )
