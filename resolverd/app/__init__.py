@@ -9,5 +9,5 @@
 - `systemd`: readiness, watchdog, sockets that it passes · `privileges`: dropping root
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `certificate`: that of DNS over TLS                            - `named_files`: everything else that a configuration names
-- `banner`: what is said at start
+- `kept_caches`: the caches that are kept over a restart            - `banner`: what is said at start
 """

@@ -193,7 +193,7 @@ class Resolution:
             self.mesh.forget_failures()
         for zone in changed:
             self.trust.forget(zone)
-            self.rrsets.flush_below(zone, self._clock.monotonic())
+            self.rrsets.flush_below(zone)
 
     def delegate(self, upstreams: tuple[Upstream, ...]) -> None:
         """Ask the servers of these for the zones that local zones delegate."""
@@ -226,7 +226,7 @@ class Resolution:
         self.mesh.forget_failures_below(name)
         if self.trust is not None:
             self.trust.forget(name)
-        below = self.rrsets.flush_below(name, self._clock.monotonic())
+        below = self.rrsets.flush_below(name)
         below.count += self.delegations.forget_below(name)
         return below
 

@@ -2,7 +2,7 @@
 
 - what a list is: `catalogue`, `config`, `tables` (data to `spec`), `codes` (what an answer means), `names` (what is asked),
   `quota` (how much)
-- what came back: `response`, `cache`, `aggregate` (all lists on one subject)
+- what came back: `response`, `cache`, `kept` (over a restart), `aggregate` (all lists on one subject)
 - does a list deserve belief? `health`, `anomaly`, `known_good`
 - asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,
   quota and counts; queries charged where they leave), `canaries` (does it still tell good from bad?), `quota_store` (quotas

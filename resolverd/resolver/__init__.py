@@ -5,6 +5,7 @@
   `admission` (who may recurse while room is short, and who is jostled out), `driver` (steps the generators of `iterator`: a
   reply steps who waits for it) and `bogus_log` (which bogus answers are logged)
 - `iterator`: recursion as pure generators · `cache`: what is remembered · `local`: what is answered without asking anybody
+- `persist`: what is remembered, kept over a restart
 - `validator`: whether data is what its zone has signed · `negative_anchors`: where that is not looked at for a while ·
   `clock_watch`: whether the wall clock can be believed, by which signatures count
 - `anchor_watch`: the trust anchors looked after over time

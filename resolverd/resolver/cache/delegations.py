@@ -6,7 +6,6 @@ when its TTL is, whatever anybody asks meanwhile (ghost domains: CVE-2012-1033, 
 """
 
 from collections import OrderedDict
-from itertools import islice
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
@@ -107,7 +106,7 @@ class DelegationCache:
 
     def forget_below(self, zone: Name) -> int:
         """Forget the delegations at and below a zone; how many."""
-        below = [each for each in self._zones if each.endswith(zone) and zone in ancestors(each)]
+        below = [each for each in dict.__iter__(self._zones) if each.endswith(zone) and zone in ancestors(each)]
         for each in below:
             self._size -= _weight(self._zones.pop(each))
         if self.shelf is not None:
@@ -118,9 +117,9 @@ class DelegationCache:
         """What is held of a zone, as it is to be kept on disk; nobody has asked for it."""
         return self._zones.get(zone)
 
-    def zones(self, count: int | None = None) -> list[Name]:
-        """The zones held, those used last first, `count` of them at most."""
-        return list(islice(reversed(self._zones), count))
+    def zones(self) -> list[Name]:
+        """The zones held, in no order."""
+        return list(dict.__iter__(self._zones))
 
     def adopt(self, delegation: Delegation) -> bool:
         """Take up what disk has of a zone, as used less lately than all others; False where there is no room left."""
@@ -153,8 +152,8 @@ class DelegationCache:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.discarded.add(self._zones)
-        self._zones = OrderedDict()
+        self.discarded.add(list(dict.values(self._zones)))
+        self._zones.clear()  # another in its place would be looked through by the garbage collector (`app.serve.tune`)
         self._size = 0
         if self.shelf is not None:
             self.shelf.clear()

@@ -1,19 +1,21 @@
-"""What caches have forgotten and is still to be freed: bit by bit, as a million entries at once take half a second."""
+"""What caches have forgotten and is still to be freed: bit by bit, as hundreds of thousands of entries take long at once."""
 
 from collections import deque
-from typing import Any
+from typing import Any, TypeAlias
+
+_Container: TypeAlias = dict[Any, Any] | list[Any]
 
 
 class Discarded:
-    """Dictionaries and queues that nobody looks into any more."""
+    """Dictionaries and lists that nobody looks into any more."""
 
     def __init__(self) -> None:
-        self._containers: deque[dict[Any, Any] | deque[Any]] = deque()
+        self._containers: deque[_Container] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._containers)
 
-    def add(self, container: dict[Any, Any] | deque[Any]) -> None:
+    def add(self, container: _Container) -> None:
         """Nobody looks into this any more."""
         if container:
             self._containers.append(container)
@@ -24,7 +26,7 @@ class Discarded:
         while self._containers and freed < count:
             container = self._containers[0]
             some = min(count - freed, len(container))
-            drop = container.pop if isinstance(container, deque) else container.popitem
+            drop = container.pop if isinstance(container, list) else container.popitem
             for _ in range(some):
                 drop()
             freed += some

@@ -133,8 +133,8 @@ class PacketCache:
         if name is None:
             count = len(self._entries)
             self.discarded.add(self._entries)
-            self.discarded.add(self._queue)
-            self._entries, self._queue, self._size = {}, deque(), 0
+            self._entries, self._size = {}, 0
+            self._queue.clear()
             return count
         wanted = lower(name)
         flushed = [entry for entry in self._queue if _asks_for(entry.key, wanted)]

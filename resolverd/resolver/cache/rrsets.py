@@ -1,7 +1,7 @@
 """The RRset cache: RRsets and denials, ranked by trust, and kept a while beyond their TTL (serve-stale, RFC 8767)."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -11,7 +11,7 @@ from resolverd.resolver.cache.discarded import Discarded
 from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire import codes
-from resolverd.wire.names import Name, ancestors
+from resolverd.wire.names import ROOT, Name, ancestors
 from resolverd.wire.rrset import RRset, Security, Trust
 
 NAME_DENIED: Final = 0
@@ -21,6 +21,8 @@ _NAME = 400
 """Octets that a name costs beside its entries: its place in the order, and the table of its types."""
 _ENTRY = 320
 """Octets that an entry costs beside its records."""
+_AT_ONCE = 2000
+"""Names of a cache that is flushed in one go."""
 _SWEPT_WITH_EACH = 50
 """Names that a sweep goes through with every entry learnt meanwhile, so that it comes to its end whoever waits for it."""
 _MOST_BESIDE = bounds.MAX_KEPT_AUTHORITY // weight.LEAST
@@ -74,12 +76,24 @@ class Sweep:
     `count`: entries forgotten so far.
     """
 
-    def __init__(self, zone: Name, at: float, names: Iterator[Name]):
+    def __init__(self, zone: Name, names: list[Name]):
         self.zone = zone
-        self.at = at
-        self.names = names
+        self.names = iter(names)
         self.count = 0
         self.ended = False
+        self._done: set[Name] = set()
+
+    def concerns(self, name: Name) -> bool:
+        """Whether what is held of a name is still to be forgotten."""
+        zone = self.zone
+        if self.ended or name in self._done or not name.endswith(zone):
+            return False
+        return zone == ROOT or zone in ancestors(name)
+
+    def done(self, name: Name, count: int) -> None:
+        """So many entries of a name are forgotten; what is learnt of it from now on stays."""
+        self._done.add(name)
+        self.count += count
 
 
 class RRsetCache:
@@ -218,14 +232,11 @@ class RRsetCache:
             self._drop(name, each)
         return len(types)
 
-    def flush_below(self, zone: Name, now: float) -> Sweep:
-        """Forget what was learnt until `now` of the names at and below `zone`: at once for who asks, and with `sweep`."""
-        # Names stand in no order in which those of a zone are together.
-        sweep = Sweep(zone, now, iter(list(self._names)))
-        self._sweeps.append(sweep)
+    def flush_below(self, zone: Name) -> Sweep:
+        """Forget what is known of the names at and below `zone`: at once for who asks, and with `sweep` of a large cache."""
         if self.shelf is not None:
             self.shelf.clear_below(zone)
-        return sweep
+        return self._begin(zone)
 
     def sweep(self, names: int) -> bool:
         """Go on with forgetting, through so many names; whether there is more to be done. Who learns something does so too."""
@@ -240,6 +251,16 @@ class RRsetCache:
                 self._sweeps.popleft()
         return bool(self._sweeps or self.discarded)
 
+    def _begin(self, zone: Name) -> Sweep:
+        # Names stand in no order in which those of a zone are together. Through its own links an OrderedDict takes ten times as
+        # long, and another in its place would be looked through by the garbage collector (`app.serve.tune`).
+        sweep = Sweep(zone, list(dict.__iter__(self._names)))
+        self._sweeps.append(sweep)
+        if len(self._names) <= _AT_ONCE:
+            while not sweep.ended:
+                self.sweep(_AT_ONCE + 1)
+        return sweep
+
     def succeed(self, size: int, stale: float) -> "RRsetCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = RRsetCache(size, stale)
@@ -253,27 +274,20 @@ class RRsetCache:
         return other
 
     def clear(self) -> int:
-        """Forget everything; how many entries."""
+        """Forget everything, of a large cache with `sweep`; how many entries."""
         count = self._count
-        self.discarded.add(self._names)
-        self._names = OrderedDict()
-        self._size = self._dnames = self._count = 0
-        while self._sweeps:
-            self._sweeps.popleft().ended = True
         if self.shelf is not None:
             self.shelf.clear()
+        self._begin(ROOT)
         return count
 
     def peek(self, name: Name) -> Types | None:
         """All that is held of a name, live or not, as it is to be kept on disk; nobody has asked for it."""
-        types = self._names.get(name)
-        if types is None or not self._sweeps:
-            return types
-        return {rtype: entry for rtype, entry in types.items() if not any(_is_swept(name, entry, each) for each in self._sweeps)}
+        return None if any(sweep.concerns(name) for sweep in self._sweeps) else self._names.get(name)
 
-    def names(self, count: int | None = None) -> list[Name]:
-        """The names of which anything is held, those used last first, `count` of them at most."""
-        return list(islice(reversed(self._names), count))
+    def names(self) -> list[Name]:
+        """The names of which anything is held, in no order."""
+        return list(dict.__iter__(self._names))
 
     def adopt(self, name: Name, types: Types) -> bool:
         """Take up what disk has of a name, as used less lately than all others; False where there is no room left."""
@@ -355,8 +369,7 @@ class RRsetCache:
 
     def _recalled(self, name: Name) -> Types | None:
         for sweep in self._sweeps:
-            if name.endswith(sweep.zone):
-                self._swept(name, sweep)
+            self._swept(name, sweep)
         types = self._names.get(name)
         if types is None and self.shelf is not None and (types := self.shelf.recall(name)) is not None:
             self._add(name, types, _NAME + len(name) + sum(entry.size for entry in types.values()))
@@ -373,10 +386,11 @@ class RRsetCache:
 
     def _swept(self, name: Name, sweep: Sweep) -> None:
         """Forget what a sweep is to forget of a name."""
-        for rtype, entry in list(self._names.get(name, {}).items()):
-            if _is_swept(name, entry, sweep):
+        if sweep.concerns(name):
+            types = list(self._names.get(name, ()))
+            for rtype in types:
                 self._drop(name, rtype)
-                sweep.count += 1
+            sweep.done(name, len(types))
 
     def _evict(self) -> None:
         """Forget the name that has not been used for the longest time."""
@@ -397,10 +411,6 @@ class RRsetCache:
         if not types:
             del self._names[name]
             self._size -= _NAME + len(name)
-
-
-def _is_swept(name: Name, entry: Cached, sweep: Sweep) -> bool:
-    return entry.stored <= sweep.at and name.endswith(sweep.zone) and sweep.zone in ancestors(name)
 
 
 def size_of(rrset: RRset | None, authority: tuple[RRset, ...]) -> int:

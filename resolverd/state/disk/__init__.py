@@ -4,4 +4,5 @@
 - `key_filter`: what is surely not in the file
 - `sqlite_file`: the file: diskcache, bytes only · `upgrade`: files of earlier versions
 - `recovery`: what can be read of a file that was set aside · `pending`: in its place while it cannot be written
+- `cache_file`: another file, in which caches are kept over a restart
 """

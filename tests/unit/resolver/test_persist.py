@@ -268,7 +268,7 @@ def test_what_was_forgotten_does_not_come_back(play: Play, loaded: bool, how: st
                 assert w.rrsets.flush(WWW, codes.A) == 1
                 w.delegations.forget(WWW)
             case "below":
-                w.rrsets.flush_below(EXAMPLE, w.now)
+                w.rrsets.flush_below(EXAMPLE)
                 w.delegations.forget_below(EXAMPLE)
             case "all":
                 w.forget()
@@ -654,7 +654,7 @@ def test_changes_that_cannot_be_written_are_bounded(play: Play, monkeypatch: pyt
         assert shelf.cleared
         await w.persistence.write()
         for number in range(20):
-            w.rrsets.flush_below(from_text(f"host{number}.example"), w.now)
+            w.rrsets.flush_below(from_text(f"host{number}.example"))
             assert len(shelf.cleared_below) <= 10
         assert shelf.cleared
         await w.crash()

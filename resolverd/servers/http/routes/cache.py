@@ -167,10 +167,7 @@ async def flush_name(call: Call, given: FlushedName) -> Flushed:
         return await _forgotten(daemon, name)
     count = daemon.lists.flush(name, below=True)
     sweep = daemon.resolver.flush_below(name)
-    while True:
-        daemon.resolver.sweep(_SWEPT)
-        if sweep.ended:
-            break
+    while not sweep.ended and daemon.resolver.sweep(_SWEPT):  # noqa: ASYNC110 (it is work, not waiting)
         await asyncio.sleep(0)
     await _written(daemon)
     return Flushed(count + sweep.count)
@@ -178,6 +175,8 @@ async def flush_name(call: Call, given: FlushedName) -> Flushed:
 
 async def _forgotten(daemon: Daemon, name: Name | None, rtype: int | None = None) -> Flushed:
     count = daemon.lists.flush(name, rtype) + daemon.resolver.flush(name, rtype)
+    while name is None and daemon.resolver.sweep(_SWEPT):  # noqa: ASYNC110 (it is work, not waiting)
+        await asyncio.sleep(0)
     await _written(daemon)
     return Flushed(count)
 
