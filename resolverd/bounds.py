@@ -232,6 +232,10 @@ CACHE_UNWRITTEN: Final = 100_000
 """Names of one cache that wait to be written to disk, some 10 MB; with more, what is there is given up (a disk that hangs)."""
 CACHE_CLEARED_ZONES: Final = 100
 """Zones flushed and not written yet; with more, what stands on disk is given up (a script gone wild)."""
+CACHE_ROW: Final = 1 << 20
+"""Octets of one row of the cache on disk; more types of one name than that are not kept (CVE-2024-1737)."""
+CACHE_ROW_LIFETIME: Final = 7 * 86400.0
+"""Seconds from when something was learnt to its end; whatever says to live longer was damaged. ``[cache] max_ttl`` is no more."""
 CACHE_ABSENT: Final = 50_000
 """Names remembered as not on disk, while what is there is being read (names asked for are a stranger's choice)."""
 

@@ -9,12 +9,12 @@ from hashlib import blake2b
 
 import msgspec
 
+from resolverd import bounds
 from resolverd.dnsbl.cache import CachedResponse, QueryKey, ResponseCache
 from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.lookups import Clear, Listed
-from resolverd.resolver.persist.records import LONGEST
 from resolverd.resolver.persist.tables import Change, Read, Times
 from resolverd.wire import codes
 from resolverd.wire.names import Name, ancestors, lower
@@ -125,7 +125,7 @@ class ListTable:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return True
         since, until = held.since - times.offset, held.until - times.offset
-        if held.reading != self._reading(state.spec) or not since <= times.now < until <= since + LONGEST:
+        if held.reading != self._reading(state.spec) or not since <= times.now < until <= since + bounds.CACHE_ROW_LIFETIME:
             return True
         spec, listed = state.spec, held.listed
         reply = Clear(spec.id, held.ttl) if listed is None else _as_reply(spec, listed)

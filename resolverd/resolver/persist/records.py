@@ -4,10 +4,11 @@ A record that is not well-formed, or says what cannot be, is None: it was damage
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from resolverd import bounds
 from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.cache.rrsets import Cached, Types, size_of
 from resolverd.resolver.iterator.capabilities import Feature, SupportFact
@@ -18,8 +19,8 @@ from resolverd.wire.rrset import RRset, Security, Trust
 
 T = TypeVar("T")
 
-LONGEST: Final = 7 * 86400.0
-"""Seconds: the longest life of anything kept, as ``[cache] max_ttl`` has it at most."""
+_ROUNDING = 0.001
+"""Seconds that are lost where one time is told by another clock."""
 
 
 class _Set(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -125,7 +126,9 @@ def decode_types(octets: bytes, offset: float, now: float, least: float) -> Type
     types: Types = {}
     for each in entries:
         stored, expires = each.stored - offset, each.expires - offset
-        if not (stored <= now and expires > least and stored <= expires <= stored + LONGEST) or each.security is Security.BOGUS:
+        if each.security is Security.BOGUS or not (stored <= now and least < expires):
+            continue
+        if not stored <= expires <= stored + bounds.CACHE_ROW_LIFETIME + _ROUNDING:
             continue
         rrset = None if each.rrset is None else _rrset(each.rrset)
         authority = tuple([_rrset(beside) for beside in each.authority])
@@ -155,7 +158,7 @@ def decode_delegation(zone: Name, octets: bytes, offset: float, now: float) -> D
     if found is None:
         return None
     learnt, expires = found.learnt - offset, found.expires - offset
-    if not (learnt <= now < expires <= learnt + LONGEST):
+    if not learnt <= now < expires <= learnt + bounds.CACHE_ROW_LIFETIME + _ROUNDING:
         return None
     try:
         glue = tuple([(name, tuple([address(each) for each in addresses])) for name, addresses in found.glue])

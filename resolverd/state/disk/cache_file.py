@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from resolverd import bounds
 from resolverd.state.disk.sqlite_file import PAGE, ForeignFile, is_environment
 from resolverd.state.rows import Changes, Moment, Row
 
@@ -29,8 +30,6 @@ _YIELD = 0.0005
 """Seconds in between."""
 _LOCK_TIMEOUT = 0.5
 """Seconds; nobody but ourselves should have it open."""
-_LARGEST = 1 << 20
-"""Octets of a row's value."""
 _CRC = 4
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -154,7 +153,7 @@ class CacheFile:
     def _put(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
         put, gone = [], []
         for key, value in rows:
-            if value is None or len(value) > _LARGEST:
+            if value is None or len(value) > bounds.CACHE_ROW:
                 gone.append((key,))
             else:
                 put.append((key, zlib.crc32(value, zlib.crc32(key)).to_bytes(_CRC, "big") + value))

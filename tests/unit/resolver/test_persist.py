@@ -543,6 +543,18 @@ def test_a_row_of_other_octets_is_none(play: Play) -> None:
     play(test)
 
 
+def test_what_says_to_live_longer_than_anything_may_is_not_believed(play: Play) -> None:
+    async def test(w: World) -> None:
+        w.rrsets.put(a(WWW, int(bounds.CACHE_ROW_LIFETIME) + 1), Trust.ANSWER, w.now, WWW)
+        w.delegations.put(Delegation(WWW, (MAIL,), (), w.now + bounds.CACHE_ROW_LIFETIME + 1, w.now), w.now)
+        w.rrsets.put(a(MAIL, int(bounds.CACHE_ROW_LIFETIME)), Trust.ANSWER, w.now, MAIL)
+        await w.restart()
+        assert (w.addresses(WWW), w.addresses(MAIL)) == ([], [b"\1\1\1\1"])
+        assert w.delegations.closest(WWW, w.now) is None
+
+    play(test)
+
+
 def test_a_disk_that_takes_nothing_is_told_once_and_the_cache_lives_on(
     play: Play, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

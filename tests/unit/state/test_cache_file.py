@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from resolverd import bounds
 from resolverd.state.disk.cache_file import CacheFolder
 from resolverd.state.rows import Changes
 
@@ -44,6 +45,15 @@ def test_a_process_killed_while_it_writes_leaves_the_last_batch_whole(tmp_path: 
         assert moment is not None
         assert (fingerprint, moment.wall) == (b"f", found.pop())
         file.close()
+
+
+def test_a_row_is_bounded_and_one_that_is_too_large_takes_the_older_one_away(tmp_path: Path) -> None:
+    folder = CacheFolder(tmp_path, 10**7)
+    file = folder.open()
+    for octets, kept in ((bounds.CACHE_ROW, True), (bounds.CACHE_ROW + 1, False)):
+        file.write(Changes(False, [], [(b"ra", bytes(octets))], b"f", folder.moment(1.0)))
+        assert (file.read(b"ra") is not None) == kept
+    file.close()
 
 
 def test_only_the_daemons_user_reads_it(tmp_path: Path) -> None:
