@@ -469,8 +469,8 @@ def test_what_is_flushed_below_a_zone_is_gone_at_once_and_what_comes_later_stays
         pass
     assert sweep.ended
     assert sweep.count == 3002
-    assert cache.get(late, codes.A, 0.0) is not None
-    assert cache.get(WWW, codes.A, 0.0) is not None
+    assert cache.get(late, codes.A, 0.0, Trust.GLUE) is not None
+    assert cache.get(WWW, codes.A, 0.0, Trust.GLUE) is not None
     assert len(cache) == 3
 
 
