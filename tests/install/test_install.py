@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -84,16 +83,3 @@ def test_from_install_to_uninstall(tmp_path: Path) -> None:
     ):
         assert expected in lines, done.stdout
     assert not Path("/opt/resolverd").exists()
-
-
-def test_into_a_directory_for_a_package(tmp_path: Path) -> None:
-    """Nothing in it knows where it was made, and taking it back leaves configuration and state."""
-    subprocess.run(["make", "install", f"DESTDIR={tmp_path}"], cwd=ROOT, check=True, timeout=400, capture_output=True)
-    assert stat.S_IMODE((tmp_path / "etc" / "resolverd" / "config.toml").stat().st_mode) == 0o640
-    knowing = subprocess.run(["grep", "-rl", str(tmp_path), tmp_path], capture_output=True, text=True, timeout=60).stdout
-    assert [line for line in knowing.splitlines() if "direct_url.json" not in line] == []
-    assert os.readlink(tmp_path / "usr" / "local" / "bin" / "resolverd") == "/opt/resolverd/bin/resolverd"
-    subprocess.run(["make", "uninstall", f"DESTDIR={tmp_path}"], cwd=ROOT, check=True, timeout=60, capture_output=True)
-    left = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if not each.is_dir())
-    assert left == ["etc/resolverd/config.toml"]
-    assert (tmp_path / "var" / "lib" / "resolverd").is_dir()
