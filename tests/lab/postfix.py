@@ -8,7 +8,7 @@ The variants are the ways in which a mail server can use the service, and the tu
 * `dmarc`: the same, with OpenDMARC as a milter behind it.
 * `combined`: one DNS list that says what all lists say, `reject_rbl_client bl.rbl.internal`.
 * `zones`: all that the combined zone has for smtpd; each session has an smtpd of its own, as they remember what lists said.
-* `postscreen`: postscreen in front, with the lines of contrib/postfix, and nothing asked by smtpd.
+* `postscreen`: postscreen in front, with the lines that `resolverd config postfix` prints, and nothing asked by smtpd.
 * `parts`: an unchanged main.cf that asks parts of lists, and lists about what they do not list.
 * `guarded`: an unchanged `reject_rbl_client zen.spamhaus.org`; only resolv.conf points at resolverd.
 * `dane`: mail goes out over TLS as the receiving domain's TLSA records want it (RFC 7672), names asked of resolv.conf's resolver.
@@ -23,6 +23,8 @@ import shutil
 from email.message import Message
 from pathlib import Path
 
+from resolverd.config import parse
+from resolverd.config.postfix import lines
 from tests.lab.daemon import Daemon, fresh, until
 from tests.lab.namespace import HOST_NAME, MAIL_SERVER, Side
 
@@ -38,7 +40,7 @@ _POLICY = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_act
 _ACCEPT_OURS = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination, reject_unlisted_recipient"
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
-_POSTSCREEN = (CONTRIB / "postfix" / "postscreen.cf").read_text().replace("/etc/postfix/", "$config_directory/")
+_POSTSCREEN = lines(parse("", Path("/etc/resolverd")), "postscreen", enforce=True)
 
 VARIANTS = {
     "tutorial": """
@@ -78,6 +80,7 @@ max_use = 1
 """,
     "postscreen": f"""
 {_POSTSCREEN}
+postscreen_dnsbl_reply_map = texthash:$config_directory/dnsbl_reply
 postscreen_greet_wait = 1s
 postscreen_dnsbl_min_ttl = 1s
 postscreen_dnsbl_max_ttl = 1s

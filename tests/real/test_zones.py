@@ -294,8 +294,8 @@ def test_postscreen(lab: Lab, daemon: Daemon) -> None:
         assert says is None or says in delivery.reply.text
         assert says is not None or delivery.accepted, (address, delivery)
     assert f"addr {LISTED} listed by domain score.rbl.internal as 127.0.2.6" in log
-    assert f"DNSBL rank 3 for [{LISTED}]" in log
-    assert f"DNSBL rank 3 for [{LISTED6}]" in log
+    assert f"DNSBL rank 1 for [{LISTED}]" in log
+    assert f"DNSBL rank 1 for [{LISTED6}]" in log
     assert "lookup error" not in log
 
 
