@@ -7,7 +7,7 @@ BESIDE := -n auto --dist worksteal
 RUNS   := 1
 MINUTES := 60
 
-.PHONY: install uninstall run test unit attacks soak fuzz check lab bench clean peers
+.PHONY: install uninstall deb run test unit attacks soak fuzz check lab bench clean peers
 
 run: $(VENV)/.installed
 	$(BIN)/resolverd serve
@@ -16,6 +16,10 @@ run: $(VENV)/.installed
 # PYTHON and DESTDIR are heeded. `uninstall` leaves configuration and state.
 install uninstall:
 	@DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter-out undefined file,$(origin PYTHON)),$(PYTHON))" contrib/install $@
+
+# The same as a Debian package, in dist/ or DIST (no root; apt install debhelper python3-venv).
+deb:
+	@PYTHON="$(if $(filter-out undefined file,$(origin PYTHON)),$(PYTHON))" contrib/debian/build $(DIST)
 
 test: $(VENV)/.developing peers
 	$(BIN)/pytest $(BESIDE) tests/install tests/unit tests/attack
