@@ -23,8 +23,8 @@ _TIMEOUT = 15.0
 """Seconds: a verdict has its answer within 8."""
 
 
-class Unreachable(Exception):
-    """No daemon answers."""
+class Unreachable(CommandError):
+    """No daemon answers: what a command that can do without one goes on from."""
 
 
 class Refused(CommandError):
@@ -61,12 +61,6 @@ class DaemonClient:
         self._port = listen.port
         self.address = str(self._socket or listen)
 
-    def by_what(self) -> str:
-        """The configuration that says where the daemon is, for who has more than one, and the state directory that it names."""
-        ctx = click.get_current_context(silent=True)
-        found = find(config_path(ctx)) if ctx is not None else None
-        return f"configuration: {found.absolute() if found else 'built-in defaults'}; state: {self._state or 'in memory'}"
-
     def get(self, *path: str, query: dict[str, str] | None = None) -> Any:
         """What stands there. Raises Unreachable, or Refused with what the daemon said."""
         return self._call("GET", path, query)
@@ -90,7 +84,7 @@ class DaemonClient:
         except PermissionError:
             assert self._socket is not None
             closed = f"{self._socket} is not open to you ({audience(self._socket)})"
-            self._shut_out = f"{closed}; run this with sudo, or as one of them ({self.by_what()})"
+            self._shut_out = f"{closed}; run this with sudo, or as one of them ({self._by_what()})"
             self._socket = None
             return self._answer(self._connection(), method, target, body)
 
@@ -98,6 +92,12 @@ class DaemonClient:
         if self._socket is None:
             return HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
         return _SocketConnection(self._socket)
+
+    def _by_what(self) -> str:
+        """The configuration that says where the daemon is, for who has more than one, and the state directory that it names."""
+        ctx = click.get_current_context(silent=True)
+        found = find(config_path(ctx)) if ctx is not None else None
+        return f"configuration: {found.absolute() if found else 'built-in defaults'}; state: {self._state or 'in memory'}"
 
     def _answer(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> Any:
         headers = {"Content-Type": "application/json"} if body is not None else {}
@@ -110,8 +110,9 @@ class DaemonClient:
             raise CommandError(f"the daemon at {where} does not answer") from None
         except PermissionError:
             raise
-        except (OSError, HTTPException) as error:
-            raise Unreachable(str(error)) from None
+        except (OSError, HTTPException):
+            text = f"no daemon answers at {self.address}; start it with: resolverd serve ({self._by_what()})"
+            raise Unreachable(text) from None
         finally:
             connection.close()
         if response.getheader("Server") != "resolverd":
@@ -146,8 +147,3 @@ def _refused(status: int, document: Any) -> Refused:
     problem = document if isinstance(document, dict) else {}
     faults = [ConfigFault(str(each.get("path", "")), str(each.get("detail", ""))) for each in problem.get("faults", ())]
     return Refused.of(status, str(problem.get("detail") or "the daemon refused"), faults)
-
-
-def no_daemon(daemon: DaemonClient) -> CommandError:
-    """The failure of a command that needs one."""
-    return CommandError(f"no daemon answers at {daemon.address}; start it with: resolverd serve ({daemon.by_what()})")

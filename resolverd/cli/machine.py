@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from resolverd.cli.daemon import DaemonClient, Refused, Unreachable
+from resolverd.cli.daemon import DaemonClient, Refused
 from resolverd.cli.options import CommandError
 from resolverd.config import Settings
 from resolverd.config.files import read_text
@@ -54,16 +54,16 @@ def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], s
     """Whether the daemon answers, how its lists fare, and why it cannot resolve names."""
     try:
         daemon.get("healthz")
-    except (Unreachable, CommandError):
+    except CommandError:
         return False, (), ""
     try:
         daemon.get("readyz")
         not_ready = ""
     except Refused as problem:
         not_ready = problem.message
-    except (Unreachable, CommandError):
+    except CommandError:
         not_ready = ""
     try:
         return True, tuple(daemon.get("v1", "lists")["lists"]), not_ready
-    except (Unreachable, CommandError):
+    except CommandError:
         return True, (), not_ready

@@ -66,13 +66,16 @@ class Names(click.Choice[str]):
 
 
 class SuggestingGroup(click.Group):
-    """A group that takes what every command takes, and names the nearest subcommand for one that it does not have."""
+    """A group that takes what every command takes, and names the nearest subcommand for one that it does not have.
+
+    Its own function is given it where it may be called without a subcommand.
+    """
 
     def __init__(self, *arguments: Any, **values: Any):
         super().__init__(*arguments, **values)
         self.params += [
-            click.Option(_JSON_NAMES, **_json_attributes(), expose_value=False),
-            click.Option(_CONFIG_NAMES, **_config_attributes(), expose_value=False),
+            click.Option(_JSON_NAMES, **_json_attributes(), expose_value=self.invoke_without_command),
+            click.Option(_CONFIG_NAMES, **_config_attributes(), expose_value=self.invoke_without_command),
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -110,15 +113,10 @@ def json_option(command: _Command) -> _Command:
     return click.option(*_JSON_NAMES, **_json_attributes())(command)
 
 
-def config_path(ctx: click.Context, config: Path | None = None) -> Path | None:
+def config_path(ctx: click.Context) -> Path | None:
     """The file that was named, with whatever command; None for the usual places."""
     named: Path | None = ctx.meta.get(_CONFIG)
-    return config or named
-
-
-def wants_json(ctx: click.Context) -> bool:
-    """Whether one JSON object is wanted, with whatever command it was said."""
-    return bool(ctx.meta.get(_JSON))
+    return named
 
 
 def _config_attributes() -> dict[str, Any]:

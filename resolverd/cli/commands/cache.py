@@ -1,15 +1,13 @@
 """``resolverd cache``: looking into the daemon's cache."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option, user
+from resolverd.cli.daemon import DaemonClient, Unreachable
+from resolverd.cli.options import SuggestingGroup, config_option, json_option, user
 from resolverd.wire import codes, names
 
 _COLUMNS = ("name", "type", "ttl", "kind", "security", "record")
@@ -25,10 +23,9 @@ def command() -> None:
 @command.command("stats")
 @json_option
 @config_option
-@click.pass_context
-def stats(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def stats(as_json: bool, config: Path | None) -> None:
     """Figures of the caches."""
-    found = _ask(ctx, config, "get")
+    found = _daemon(config).get("v1", "cache")
     if as_json:
         output.print_json(found)
     else:
@@ -40,8 +37,7 @@ def stats(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 @click.argument("rtype", metavar="[TYPE]", required=False)
 @json_option
 @config_option
-@click.pass_context
-def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config: Path | None) -> None:
+def show(name: str, rtype: str | None, as_json: bool, config: Path | None) -> None:
     """What the cache holds of NAME, of one type or of all.
 
     The kind says where data came from: authoritative or validated servers, a forwarder (answer), a local zone, or the parent's
@@ -53,7 +49,7 @@ def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config
     bogus     what should prove it does not: clients get SERVFAIL
     unknown   nothing has validated it, or needed to
     """
-    found = _ask(ctx, config, "get", _root(name), *([rtype] if rtype else []))
+    found = _daemon(config).get("v1", "cache", _root(name), *([rtype] if rtype else []))
     if as_json:
         output.print_json(found)
         return
@@ -72,13 +68,12 @@ def show(ctx: click.Context, name: str, rtype: str | None, as_json: bool, config
 @click.argument("rtype", metavar="[TYPE]", required=False, default="A")
 @json_option
 @config_option
-@click.pass_context
-def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path | None) -> None:
+def trace(name: str, rtype: str, as_json: bool, config: Path | None) -> None:
     """How NAME is resolved, past the cache: each server asked, what it said, the chain of trust, and the answer at the end.
 
     Works without a daemon too.
     """
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     try:
         names.from_text(name)
         codes.type_from_text(rtype)
@@ -119,14 +114,12 @@ def trace(ctx: click.Context, name: str, rtype: str, as_json: bool, config: Path
 @click.option("--all", "everything", is_flag=True, help="Forget everything.")
 @json_option
 @config_option
-@click.pass_context
-def flush(
-    ctx: click.Context, name: str | None, below: bool, everything: bool, as_json: bool, config: Path | None
-) -> None:
+def flush(name: str | None, below: bool, everything: bool, as_json: bool, config: Path | None) -> None:
     """Forget what the cache holds of NAME, or everything: in memory and on disk, and what lists have answered."""
     if (name is None) != everything or (below and everything):
         raise click.UsageError("give a NAME, with --below or without, or --all")
-    found = _ask(ctx, config, "delete", *([_root(name)] if name else []), query={"below": "true"} if below else None)
+    query = {"below": "true"} if below else None
+    found = _daemon(config).delete("v1", "cache", *([_root(name)] if name else []), query=query)
     if as_json:
         output.print_json(found)
     else:
@@ -141,10 +134,9 @@ def nta() -> None:
 @nta.command("list")
 @json_option
 @config_option
-@click.pass_context
-def nta_list(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def nta_list(as_json: bool, config: Path | None) -> None:
     """Those in force, set by hand or in the configuration."""
-    found = _on_anchors(ctx, config, lambda daemon: daemon.get(*_ANCHORS_PATH))
+    found = _daemon(config).get(*_ANCHORS_PATH)
     if as_json:
         output.print_json(found)
         return
@@ -161,16 +153,13 @@ def nta_list(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 @click.option("--reason", metavar="TEXT", help="Why.")
 @json_option
 @config_option
-@click.pass_context
-def nta_add(
-    ctx: click.Context, name: str, lasting: str | None, reason: str | None, as_json: bool, config: Path | None
-) -> None:
+def nta_add(name: str, lasting: str | None, reason: str | None, as_json: bool, config: Path | None) -> None:
     """Do not validate NAME and what is below it for a while.
 
     To be used where it is known that its owner has made a mistake: whoever forges names gets through as well.
     """
     query = {"owner": user(), **{key: value for key, value in (("for", lasting), ("reason", reason)) if value}}
-    done = _on_anchors(ctx, config, lambda daemon: daemon.put(*_ANCHORS_PATH, _root(name), query=query))
+    done = _daemon(config).put(*_ANCHORS_PATH, _root(name), query=query)
     if as_json:
         output.print_json(done)
     else:
@@ -181,30 +170,17 @@ def nta_add(
 @click.argument("name")
 @json_option
 @config_option
-@click.pass_context
-def nta_remove(ctx: click.Context, name: str, as_json: bool, config: Path | None) -> None:
+def nta_remove(name: str, as_json: bool, config: Path | None) -> None:
     """Validate NAME again."""
-    done = _on_anchors(ctx, config, lambda daemon: daemon.delete(*_ANCHORS_PATH, _root(name), query={"owner": user()}))
+    done = _daemon(config).delete(*_ANCHORS_PATH, _root(name), query={"owner": user()})
     if as_json:
         output.print_json(done)
     else:
         click.echo(output.shown(f"{name} is validated again"))
 
 
-def _on_anchors(ctx: click.Context, config: Path | None, call: Callable[[DaemonClient], Any]) -> Any:
-    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
-    try:
-        return call(daemon)
-    except Unreachable:
-        raise no_daemon(daemon) from None
-
-
-def _ask(ctx: click.Context, config: Path | None, method: str, *path: str, query: dict[str, str] | None = None) -> Any:
-    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
-    try:
-        return (daemon.get if method == "get" else daemon.delete)("v1", "cache", *path, query=query)
-    except Unreachable:
-        raise no_daemon(daemon) from None
+def _daemon(config: Path | None) -> DaemonClient:
+    return DaemonClient(configuration.load(config))
 
 
 def _root(name: str) -> str:

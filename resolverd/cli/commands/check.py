@@ -10,7 +10,7 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable
-from resolverd.cli.options import VERDICT_STATUS, config_option, config_path, json_option, leave
+from resolverd.cli.options import VERDICT_STATUS, config_option, json_option, leave
 
 _COLUMNS = ("check", "result", "weighs", "age", "ms")
 
@@ -23,9 +23,7 @@ _COLUMNS = ("check", "result", "weighs", "age", "ms")
 @click.option("-v", "--verbose", is_flag=True, help="Of each check what it asked, what came back, and its points.")
 @json_option
 @config_option
-@click.pass_context
 def command(
-    ctx: click.Context,
     ip: str,
     helo: str | None,
     sender: str | None,
@@ -51,7 +49,7 @@ def command(
         raise click.BadParameter(f"{ip!r} is no IP address", param_hint="IP") from None
     given = {"client_address": str(address), "helo_name": helo, "sender": sender, "recipient": recipient}
     attributes = {name: value for name, value in given.items() if value is not None}
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     with output.waiting(f"asking about {address}"):
         try:
             verdict = DaemonClient(settings).get("v1", "verdict", query=attributes)

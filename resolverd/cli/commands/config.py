@@ -9,7 +9,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_option, json_option
 from resolverd.config import Settings
 from resolverd.config.review import review
 
@@ -47,14 +47,13 @@ def init(production: bool, path: Path | None, as_json: bool, config: Path | None
 @command.command("check")
 @json_option
 @config_option
-@click.pass_context
-def check(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def check(as_json: bool, config: Path | None) -> None:
     """Every fault at once, with its key; status 78 if there is one.
 
     With a warning the daemon starts, and status is 0: something does less than was meant (of files that are named, what is wrong
     keeps nothing but itself from counting), or does harm; what to write instead stands below it. A remark is nothing wrong.
     """
-    found = configuration.find(config_path(ctx, config))
+    found = configuration.find(config)
     settings = configuration.load(found)
     warnings, remarks = _warnings(settings, found), _remarks(settings)
     if as_json:
@@ -94,10 +93,9 @@ def _remarks(settings: Settings) -> list[str]:
 @command.command("show")
 @json_option
 @config_option
-@click.pass_context
-def show(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def show(as_json: bool, config: Path | None) -> None:
     """The configuration in force, defaults included, secrets hidden."""
-    text = configuration.render(configuration.load(config_path(ctx, config)))
+    text = configuration.render(configuration.load(config))
     if as_json:
         output.print_json(tomllib.loads(text))
     else:
@@ -112,8 +110,7 @@ def show(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 @click.option("--enforce", is_flag=True, help="The lines that refuse; without it those that only watch.")
 @json_option
 @config_option
-@click.pass_context
-def postfix(ctx: click.Context, way: str, enforce: bool, as_json: bool, config: Path | None) -> None:
+def postfix(way: str, enforce: bool, as_json: bool, config: Path | None) -> None:
     """The lines of main.cf (nameserver: of resolv.conf) for this very configuration, to be pasted as they are.
 
     They take the place of what stands there; everything else in the output is a comment.
@@ -121,7 +118,7 @@ def postfix(ctx: click.Context, way: str, enforce: bool, as_json: bool, config: 
     from resolverd.config.map_files import unnamed
     from resolverd.config.postfix import lines, local_domains
 
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     text = lines(settings, way, enforce=enforce)
     if way == "policy":
         text += local_domains(settings, unnamed(settings))

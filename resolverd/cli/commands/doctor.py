@@ -6,7 +6,7 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import machine, output
-from resolverd.cli.options import config_option, config_path, json_option, leave
+from resolverd.cli.options import config_option, json_option, leave
 from resolverd.ops.doctor import Finding, Machine, diagnose
 
 
@@ -20,8 +20,7 @@ from resolverd.ops.doctor import Finding, Machine, diagnose
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well, as cron likes it.")
 @json_option
 @config_option
-@click.pass_context
-def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool, config: Path | None) -> None:
+def command(main_cf: Path | None, quiet: bool, as_json: bool, config: Path | None) -> None:
     """What is wrong with the mail server around the daemon, and what to type.
 
     Postfix's main.cf and master.cf, resolv.conf (the chroot's too), the configuration and the running daemon are read. Nothing
@@ -29,7 +28,7 @@ def command(ctx: click.Context, main_cf: Path | None, quiet: bool, as_json: bool
 
     An error loses good mail or lets strangers in; a warning works for now. Status: 0 all is well, 1 something was found.
     """
-    file = configuration.find(config_path(ctx, config))
+    file = configuration.find(config)
     with output.waiting("looking around"):
         found = machine.read(configuration.load(file), file, main_cf)
     findings = diagnose(found)

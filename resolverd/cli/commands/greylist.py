@@ -8,8 +8,8 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option
+from resolverd.cli.daemon import DaemonClient
+from resolverd.cli.options import SuggestingGroup, config_option, json_option
 
 _COLUMNS = ("origin", "state", "kind", "sender", "recipient", "passes", "first", "last", "expires")
 
@@ -29,9 +29,7 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Records at the most.")
 @json_option
 @config_option
-@click.pass_context
 def show(
-    ctx: click.Context,
     ip: str | None,
     sender: str | None,
     recipient: str | None,
@@ -53,7 +51,7 @@ def show(
     start: str | None = ""
     while start is not None and len(records) < limit:
         more = {"limit": str(min(limit - len(records), 1000)), **({"start": start} if start else {})}
-        page = _ask(ctx, config, "get", ip, {**query, **more})
+        page = _ask(config, "get", ip, {**query, **more})
         records += page["records"]
         start = page["next"]
     if as_json:
@@ -70,17 +68,14 @@ def show(
 @_recipient
 @json_option
 @config_option
-@click.pass_context
-def allow(
-    ctx: click.Context, ip: str, sender: str | None, recipient: str | None, as_json: bool, config: Path | None
-) -> None:
+def allow(ip: str, sender: str | None, recipient: str | None, as_json: bool, config: Path | None) -> None:
     """Let the client IP through from now on; with sender and recipient, only this triplet, as if it had waited.
 
     It is forgotten like any other when it has sent nothing for greylist.max_age.
     """
     if (sender is None) != (recipient is None):
         raise click.UsageError("give --sender and --recipient together, or neither")
-    record = _ask(ctx, config, "put", ip, _query(sender, recipient))
+    record = _ask(config, "put", ip, _query(sender, recipient))
     if as_json:
         output.print_json(record)
     else:
@@ -95,33 +90,27 @@ def allow(
 @_recipient
 @json_option
 @config_option
-@click.pass_context
-def forget(
-    ctx: click.Context, ip: str | None, sender: str | None, recipient: str | None, as_json: bool, config: Path | None
-) -> None:
+def forget(ip: str | None, sender: str | None, recipient: str | None, as_json: bool, config: Path | None) -> None:
     """Forget the client IP and the triplets of its network, or those of a sender or a recipient: what `show` shows of them."""
     if ip is None and sender is None and recipient is None:
         raise click.UsageError("say what to forget: an IP, --sender or --recipient")
-    found = _ask(ctx, config, "delete", ip, _query(sender, recipient))
+    found = _ask(config, "delete", ip, _query(sender, recipient))
     if as_json:
         output.print_json(found)
     else:
         click.echo(f"{found['forgotten']} records forgotten")
 
 
-def _ask(ctx: click.Context, config: Path | None, method: str, ip: str | None, query: dict[str, str]) -> Any:
+def _ask(config: Path | None, method: str, ip: str | None, query: dict[str, str]) -> Any:
     path = ["v1", "greylist"]
     if ip is not None:
         try:
             path.append(str(ip_address(ip)))
         except ValueError:
             raise click.BadParameter(f"{ip!r} is no IP address", param_hint="IP") from None
-    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
+    daemon = DaemonClient(configuration.load(config))
     calls = {"get": daemon.get, "put": daemon.put, "delete": daemon.delete}
-    try:
-        return calls[method](*path, query=query)
-    except Unreachable:
-        raise no_daemon(daemon) from None
+    return calls[method](*path, query=query)
 
 
 def _query(sender: str | None, recipient: str | None) -> dict[str, str]:

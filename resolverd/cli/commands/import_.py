@@ -17,7 +17,7 @@ from resolverd.app.policy import greylist_rules
 from resolverd.cli import allow_files, output, store_access
 from resolverd.cli.commands.store import tell
 from resolverd.cli.daemon import DaemonClient, Refused, Unreachable
-from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option
 from resolverd.config.secrets import BadValue
 from resolverd.config.values import duration
 from resolverd.greylist import postgrey as postgrey_database
@@ -43,14 +43,13 @@ def command() -> None:
 @click.option("--delay", metavar="DURATION", help="What Postgrey was run with, --delay=300 is \"300s\"; else greylist.delay.")
 @json_option
 @config_option
-@click.pass_context
-def postgrey(ctx: click.Context, source: Path, delay: str | None, as_json: bool, config: Path | None) -> None:
+def postgrey(source: Path, delay: str | None, as_json: bool, config: Path | None) -> None:
     """Take over Postgrey's triplets and clients: from its directory, or from what db5.3_dump wrote of its databases.
 
     The directory (on Debian /var/lib/postgrey) is only read, and may be in use. That needs Debian's package db5.3-util.
     What is there already and newer stays.
     """
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     try:
         waited = int(settings.greylist.delay if delay is None else duration(delay))
     except BadValue as error:
@@ -74,8 +73,7 @@ def postgrey(ctx: click.Context, source: Path, delay: str | None, as_json: bool,
 @click.option("--clients/--recipients", "as_clients", default=None, help="What it names; else recipients if FILE's name says so.")
 @json_option
 @config_option
-@click.pass_context
-def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: bool, config: Path | None) -> None:
+def whitelist(file: Path, as_clients: bool | None, as_json: bool, config: Path | None) -> None:
     """Take over who is never greylisted: Postgrey's whitelist_clients or whitelist_recipients, or any list of host names,
     addresses and networks, or of recipients, one a line.
 
@@ -83,7 +81,7 @@ def whitelist(ctx: click.Context, file: Path, as_clients: bool | None, as_json: 
     which the daemon reads besides the files of greylist.allow_clients and allow_recipients. Faulty lines are named and passed
     over; what is there already stays as it is.
     """
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     directory = settings.state_directory()
     if directory is None:
         text = "nothing is stored: [store] url is memory:; name the file in greylist.allow_clients or allow_recipients"

@@ -8,8 +8,8 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import DaemonClient, Refused, Unreachable, no_daemon
-from resolverd.cli.options import SuggestingGroup, config_option, config_path, json_option, wants_json
+from resolverd.cli.daemon import DaemonClient, Refused, Unreachable
+from resolverd.cli.options import SuggestingGroup, config_option, json_option
 from resolverd.config.lists import catalogue
 from resolverd.spelling import did_you_mean
 
@@ -18,7 +18,7 @@ _COLUMNS = ("list", "state", "asked", "listed", "failed", "p50/p99 ms", "quota l
 
 @click.group("lists", cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
-def command(ctx: click.Context) -> None:
+def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     """How each list fares: state, figures, quota, terms.
 
     \b
@@ -33,12 +33,8 @@ def command(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    daemon = DaemonClient(configuration.load(config_path(ctx)))
-    try:
-        found = daemon.get("v1", "lists")
-    except Unreachable:
-        raise no_daemon(daemon) from None
-    if wants_json(ctx):
+    found = DaemonClient(configuration.load(config)).get("v1", "lists")
+    if as_json:
         output.print_json(found)
     elif output.on_terminal():
         show(found["lists"])
@@ -51,34 +47,31 @@ def command(ctx: click.Context) -> None:
 @click.argument("name")
 @json_option
 @config_option
-@click.pass_context
-def enable(ctx: click.Context, name: str, as_json: bool, config: Path | None) -> None:
+def enable(name: str, as_json: bool, config: Path | None) -> None:
     """Use a list until the next start; for good: [lists.NAME] enabled in config.toml."""
-    _change(ctx, config, name, "enable", as_json)
+    _change(config, name, "enable", as_json)
 
 
 @command.command("disable")
 @click.argument("name")
 @json_option
 @config_option
-@click.pass_context
-def disable(ctx: click.Context, name: str, as_json: bool, config: Path | None) -> None:
+def disable(name: str, as_json: bool, config: Path | None) -> None:
     """Stop using a list until the next start; for good: [lists.NAME] enabled in config.toml."""
-    _change(ctx, config, name, "disable", as_json)
+    _change(config, name, "disable", as_json)
 
 
 @command.command("probe")
 @click.argument("name")
 @json_option
 @config_option
-@click.pass_context
-def probe(ctx: click.Context, name: str, as_json: bool, config: Path | None) -> None:
+def probe(name: str, as_json: bool, config: Path | None) -> None:
     """Ask a list's test points now (RFC 5782, section 5), and say how it fares."""
-    _change(ctx, config, name, "probe", as_json)
+    _change(config, name, "probe", as_json)
 
 
-def _change(ctx: click.Context, config: Path | None, name: str, what: str, as_json: bool) -> None:
-    settings = configuration.load(config_path(ctx, config))
+def _change(config: Path | None, name: str, what: str, as_json: bool) -> None:
+    settings = configuration.load(config)
     daemon = DaemonClient(settings)
     try:
         with output.waiting(f"{what} {name}"):
@@ -88,8 +81,9 @@ def _change(ctx: click.Context, config: Path | None, name: str, what: str, as_js
             raise
         raise _unknown(name, [each["id"] for each in daemon.get("v1", "lists")["lists"]]) from None
     except Unreachable:
-        known = {*catalogue().entries, *settings.lists}
-        raise (no_daemon(daemon) if name in known else _unknown(name, known)) from None
+        if name not in (known := {*catalogue().entries, *settings.lists}):
+            raise _unknown(name, known) from None
+        raise
     if as_json:
         output.print_json(entry)
     else:

@@ -8,7 +8,7 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable
-from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.cli.options import config_option, json_option
 
 _COLUMNS = ("list", "says", "codes", "points", "age", "why")
 _ORDER: Final = ("listed", "allowed", "unknown", "clear", "skipped")
@@ -18,8 +18,7 @@ _ORDER: Final = ("listed", "allowed", "unknown", "clear", "skipped")
 @click.argument("subject", metavar="IP|DOMAIN")
 @json_option
 @config_option
-@click.pass_context
-def command(ctx: click.Context, subject: str, as_json: bool, config: Path | None) -> None:
+def command(subject: str, as_json: bool, config: Path | None) -> None:
     """What every configured list says of an address or a domain.
 
     \b
@@ -29,7 +28,7 @@ def command(ctx: click.Context, subject: str, as_json: bool, config: Path | None
     clear    the list does not have it
     skipped  the list is not for this: of public lists nothing private is asked
     """
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     with output.waiting(f"asking the lists about {subject}"):
         try:
             found = DaemonClient(settings).get("v1", "lookup", subject)

@@ -8,16 +8,8 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import (
-    Names,
-    SuggestingGroup,
-    config_option,
-    config_path,
-    json_option,
-    user,
-    wants_json,
-)
+from resolverd.cli.daemon import DaemonClient
+from resolverd.cli.options import Names, SuggestingGroup, config_option, json_option, user
 from resolverd.overrides.rules import ACTIONS, SCOPES, BadOverride, subject_of
 
 _COLUMNS = ("action", "subject", "to", "scope", "owner", "since", "until", "hits", "last", "reason", "id")
@@ -38,20 +30,14 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
     @click.option("--owner", metavar="NAME", default=None, help="Who says so; default the user's name.")
     @json_option
     @config_option
-    @click.pass_context
-    def run(
-        ctx: click.Context, /, subject: str | None, as_json: bool, config: Path | None, **given: str | bool | None
-    ) -> None:
+    def run(subject: str | None, as_json: bool, config: Path | None, **given: str | bool | None) -> None:
         if subject is None and given["from_id"] is None:
             raise click.UsageError("say who is meant: IP, CIDR, DOMAIN, SENDER, or a verdict by --from-id")
         named = {"for" if name == "lasting" else name: value for name, value in given.items()}
         texts = {name: "true" if value is True else value for name, value in named.items() if value}
         query = {"action": action, "owner": user(), **texts}
-        daemon = DaemonClient(configuration.load(config_path(ctx, config)))
-        try:
-            done = daemon.put("v1", "overrides", *([_canonical(subject)] if subject is not None else []), query=query)
-        except Unreachable:
-            raise no_daemon(daemon) from None
+        daemon = DaemonClient(configuration.load(config))
+        done = daemon.put("v1", "overrides", *([_canonical(subject)] if subject is not None else []), query=query)
         if as_json:
             output.print_json(done)
         else:
@@ -83,7 +69,7 @@ deny = _change(
 
 @click.group("overrides", cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
-def command(ctx: click.Context) -> None:
+def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
     """What was allowed and denied by hand and is in force.
 
     Who said so, since when, until when, and how often it counted.
@@ -96,12 +82,8 @@ def command(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    daemon = DaemonClient(configuration.load(config_path(ctx)))
-    try:
-        found = daemon.get("v1", "overrides")
-    except Unreachable:
-        raise no_daemon(daemon) from None
-    if wants_json(ctx):
+    found = DaemonClient(configuration.load(config)).get("v1", "overrides")
+    if as_json:
         output.print_json(found)
         return
     output.print_table(_COLUMNS, map(_row, found["overrides"]), right=("hits",), prose=("reason",), empty="no overrides")
@@ -115,15 +97,11 @@ def command(ctx: click.Context) -> None:
 @click.option("--of", metavar="NAME", help="Only those of this owner.")
 @json_option
 @config_option
-@click.pass_context
-def forget(ctx: click.Context, /, subject: str, as_json: bool, config: Path | None, **given: str | None) -> None:
+def forget(subject: str, as_json: bool, config: Path | None, **given: str | None) -> None:
     """Take back what was said of a subject."""
     query = {"owner": user(), **{name: value for name, value in given.items() if value is not None}}
-    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
-    try:
-        done = daemon.delete("v1", "overrides", _canonical(subject), query=query)
-    except Unreachable:
-        raise no_daemon(daemon) from None
+    daemon = DaemonClient(configuration.load(config))
+    done = daemon.delete("v1", "overrides", _canonical(subject), query=query)
     if as_json:
         output.print_json(done)
     else:

@@ -6,24 +6,20 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.cli.daemon import DaemonClient
+from resolverd.cli.options import config_option, json_option
 
 
 @click.command("reload")
 @json_option
 @config_option
-@click.pass_context
-def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def command(as_json: bool, config: Path | None) -> None:
     """Have the daemon read its configuration again.
 
     It says what changed and what needs a restart. A faulty file changes nothing; every fault of it is told.
     """
-    daemon = DaemonClient(configuration.load(config_path(ctx, config)))
-    try:
-        done = daemon.post("v1", "reload", body={})
-    except Unreachable:
-        raise no_daemon(daemon) from None
+    daemon = DaemonClient(configuration.load(config))
+    done = daemon.post("v1", "reload", body={})
     if as_json:
         output.print_json(done)
         return

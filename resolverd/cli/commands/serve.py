@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from resolverd.cli.options import CommandError, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, config_option, json_option
 
 
 @click.command("serve")
@@ -12,8 +12,7 @@ from resolverd.cli.options import CommandError, config_option, config_path, json
 @config_option
 @click.option("--user", metavar="NAME", help="Become this user once all ports are bound; needs root.")
 @click.option("--keep-capabilities", is_flag=True, help="With --user: go on even if rights of root's would stay.")
-@click.pass_context
-def command(ctx: click.Context, as_json: bool, config: Path | None, user: str | None, keep_capabilities: bool) -> None:
+def command(as_json: bool, config: Path | None, user: str | None, keep_capabilities: bool) -> None:
     """Run the daemon in the foreground.
 
     Logs to stderr; tells systemd when it is ready; SIGHUP rereads the configuration, SIGTERM ends it.
@@ -28,6 +27,6 @@ def command(ctx: click.Context, as_json: bool, config: Path | None, user: str | 
     from resolverd.state.statedir import StateInUse
 
     try:
-        run(config_path(ctx, config), user, keep_capabilities=keep_capabilities)
+        run(config, user, keep_capabilities=keep_capabilities)
     except (StateInUse, PrivilegeError) as error:
         raise CommandError(str(error)) from None

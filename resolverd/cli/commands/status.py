@@ -8,8 +8,8 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.daemon import DaemonClient, Unreachable, no_daemon
-from resolverd.cli.options import config_option, config_path, json_option
+from resolverd.cli.daemon import DaemonClient
+from resolverd.cli.options import config_option, json_option
 
 _LABEL = 9
 _SEVERITY: Final = ("accept", "greylist", "defer", "reject")
@@ -18,21 +18,16 @@ _SEVERITY: Final = ("accept", "greylist", "defer", "reject")
 @click.command("status")
 @json_option
 @config_option
-@click.pass_context
-def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
+def command(as_json: bool, config: Path | None) -> None:
     """The daemon at a glance, and what is wrong with it.
 
     Since when it is up, what it has answered, how lists, cache, greylist and store fare. Counts are since the start. What is
     wrong with the mail server around it: `resolverd doctor`.
     """
-    path = config_path(ctx, config)
-    settings = configuration.load(path)
+    settings = configuration.load(config)
     daemon = DaemonClient(settings)
-    try:
-        found = daemon.get("v1", "status")
-    except Unreachable:
-        raise no_daemon(daemon) from None
-    file = configuration.find(path)
+    found = daemon.get("v1", "status")
+    file = configuration.find(config)
     found["configuration"] = str(file.absolute()) if file else None
     directory = settings.state_directory()
     found["state_directory"] = str(directory) if directory else None

@@ -11,7 +11,7 @@ import click
 from resolverd import __version__
 from resolverd import config as configuration
 from resolverd.cli import output, store_access
-from resolverd.cli.options import CommandError, SuggestingGroup, config_option, config_path, json_option
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option
 from resolverd.greylist import postgrey
 from resolverd.greylist.decide import decode_triplet
 from resolverd.greylist.service import TRIPLETS
@@ -30,8 +30,7 @@ def command() -> None:
 @click.option("--postgrey", "as_postgrey", is_flag=True, help="The triplets as db_dump writes Postgrey's; db5.3_load reads them.")
 @json_option
 @config_option
-@click.pass_context
-def dump(ctx: click.Context, as_postgrey: bool, as_json: bool, config: Path | None) -> None:
+def dump(as_postgrey: bool, as_json: bool, config: Path | None) -> None:
     """Write every record to standard output, a JSON object a line; with --json one object, which is not for `store load`.
 
     \b
@@ -40,7 +39,7 @@ def dump(ctx: click.Context, as_postgrey: bool, as_json: bool, config: Path | No
     """
     if as_postgrey and as_json:
         raise click.UsageError("--postgrey writes what db5.3_load reads, which is no JSON")
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     out = sys.stdout.buffer
     if as_postgrey:
         triplets = (
@@ -64,13 +63,12 @@ def dump(ctx: click.Context, as_postgrey: bool, as_json: bool, config: Path | No
 @click.argument("file", type=click.File("rb"), default="-")
 @json_option
 @config_option
-@click.pass_context
-def load(ctx: click.Context, file: IO[bytes], as_json: bool, config: Path | None) -> None:
+def load(file: IO[bytes], as_json: bool, config: Path | None) -> None:
     """Take the records of a dump into the store. With a faulty line nothing is taken.
 
     Of two records for the same the one that lives longer stays, so that loading loses nothing.
     """
-    settings = configuration.load(config_path(ctx, config))
+    settings = configuration.load(config)
     records: list[Stored] = []
     faults: list[str] = []
     for number, line in enumerate(file, 1):
