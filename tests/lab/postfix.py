@@ -27,6 +27,7 @@ from resolverd.config import parse
 from resolverd.config.postfix import lines
 from tests.lab.daemon import Daemon, fresh, until
 from tests.lab.namespace import HOST_NAME, MAIL_SERVER, Side
+from tests.postfix_files import settle
 
 DOMAIN = "our-company.org"
 
@@ -261,3 +262,4 @@ class Postfix:
         (self.config / "mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in MAILBOXES))
         (self.config / "helo_access").write_text(HELO_ACCESS)
         (self.config / "rbl_override").write_text(RBL_OVERRIDE)
+        settle(*self.config.iterdir())

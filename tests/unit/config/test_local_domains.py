@@ -15,6 +15,7 @@ from resolverd.failures import ConfigError
 from resolverd.policy.check import CheckRules
 from resolverd.policy.checks.sender_domain import SenderDomain
 from resolverd.policy.local_domains import LocalDomains, of_names, read
+from tests.postfix_files import settle
 
 FILE = """\
 # domains that we hold
@@ -126,6 +127,7 @@ def postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("needs Postfix")
     (tmp_path / "main.cf").write_text(MAIN_CF.format(folder=tmp_path))
     (tmp_path / "master.cf").touch()
+    settle(tmp_path / "main.cf", tmp_path / "master.cf")
     (tmp_path / "domains").write_text("virtual.lan OK\n")
     monkeypatch.setenv("MAIL_CONFIG", str(tmp_path))
     return tmp_path

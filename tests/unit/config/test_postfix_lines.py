@@ -13,6 +13,7 @@ import pytest
 from resolverd.config import parse
 from resolverd.config.postfix import WAYS, lines
 from resolverd.ops.doctor import Machine, diagnose
+from tests.postfix_files import settle
 
 SERVICE = "check_policy_service { inet:127.0.0.1:10023, timeout=10s, default_action=DUNNO }"
 CONFIGS = {
@@ -114,6 +115,7 @@ def test_postfix_takes_them(name: str, enforce: bool, tmp_path: Path) -> None:
         where.mkdir()
         (where / "main.cf").write_text(f"compatibility_level = 3.6\nmyhostname = mx.example.com\n{text}")
         shutil.copy("/usr/share/postfix/master.cf.dist", where / "master.cf")
+        settle(where / "main.cf", where / "master.cf")
         for command in (["postconf", "-c", str(where), "-n"], ["postfix", "-c", str(where), "check"]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert (done.returncode, done.stderr) == (0, ""), command

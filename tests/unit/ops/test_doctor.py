@@ -13,6 +13,7 @@ import pytest
 from resolverd.config import parse
 from resolverd.ops.doctor import Machine, Severity, diagnose
 from resolverd.ops.doctor.diagnosis import EXAMINATIONS
+from tests.postfix_files import settle
 
 from .doctor_cases import CASES, Case, machine
 
@@ -69,5 +70,6 @@ def _postconf(folder: Path, machine: Machine, option: str) -> str:
     own.mkdir()
     (own / "main.cf").write_text(machine.main or "")
     (own / "master.cf").write_text(machine.master or "")
+    settle(own / "main.cf", own / "master.cf")
     done = subprocess.run(["postconf", "-c", str(own), option], capture_output=True, text=True, check=False)
     return done.stderr or "x" * done.returncode

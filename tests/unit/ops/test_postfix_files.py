@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from resolverd.ops.doctor import main_cf, resolv_conf, restrictions
+from tests.postfix_files import settle
 
 EXPANSIONS = {
     "plain": ("a b", "a b"),
@@ -38,6 +39,7 @@ def test_values_are_expanded_as_postfix_does(tmp_path: Path) -> None:
             text += f"own_{at} = {written}\n"
     (tmp_path / "main.cf").write_text(text + "smtpd_restriction_classes = " + " ".join(f"own_{at}" for at in range(9)) + "\n")
     (tmp_path / "master.cf").touch()
+    settle(tmp_path / "main.cf", tmp_path / "master.cf")
     done = subprocess.run(["postconf", "-c", str(tmp_path), "-x", "-n"], capture_output=True, text=True, check=True)
     postfix = main_cf.read(text)
     for line in done.stdout.splitlines():
