@@ -67,11 +67,11 @@ class Session:
             self._socket.connect((MAIL_SERVER[family == socket.AF_INET6], self.port))
             if self.hasty:
                 self._socket.sendall(f"EHLO {self.hasty}\r\n".encode())
+            self._lines = self._socket.makefile("rb")
+            self.greeting = self._hear()
         except OSError:
             self._socket.close()
             raise
-        self._lines = self._socket.makefile("rb")
-        self.greeting = self._hear()
 
     def __enter__(self) -> Self:
         return self
