@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from typing import Any
 import dns.message
 import dns.query
 import pytest
+from click.testing import CliRunner
 
+from resolverd.cli.root import resolverd as command
 from tests.lab.daemon import Daemon
 from tests.lab.lab import Lab
 from tests.lab.namespace import LAB, ROOT
@@ -193,9 +196,8 @@ COMMANDS = (
 def commands(daemon: Daemon, config: Path) -> Iterator[str]:
     """What every command has to say; who types a key sees what was typed, but nothing more."""
     for words in map(str.split, COMMANDS):
-        argv = [sys.executable, "-m", "resolverd", *words, "-c", str(config)]
-        done = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, env=daemon.environment)
-        said = done.stdout + done.stderr
+        done = CliRunner().invoke(command, [*words, "-c", str(config)], env=daemon.environment)
+        said = done.stdout + done.stderr + "".join(traceback.format_exception(done.exception))
         for typed in (word for word in words if SENTINEL in word):
             said = said.replace(typed, "")
         yield said
