@@ -15,6 +15,7 @@ from resolverd.app.runtime import Plan, Runtime
 from resolverd.clock import SystemClock
 from resolverd.config import Settings
 from resolverd.config.review import review
+from resolverd.config.settings import AT_START
 from resolverd.failures import ConfigError, ConfigFault, ReloadResult
 
 log = logging.getLogger(__name__)
@@ -22,11 +23,6 @@ log = logging.getLogger(__name__)
 _READ_TIMEOUT = 30.0
 """Seconds for everything to be read: a file system that hangs must not keep the next reload waiting for ever."""
 _HANGS = "reading has not come to an end: does a file system hang, or is one of the files a pipe that nobody writes to?"
-
-_AT_START = (
-    "dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url", "cache.persist",
-)  # fmt: skip
-"""Keys that are acted on at the start alone: sockets, and what stands behind them."""
 
 
 class Reloader:
@@ -103,7 +99,7 @@ class Reloader:
 
     def _waiting(self, settings: Settings) -> list[str]:
         """The keys that have changed since the start and are acted on at the next one."""
-        changed = [key for key in _AT_START if _value(settings, key) != _value(self._started, key)]
+        changed = [key for key in AT_START if _value(settings, key) != _value(self._started, key)]
         return [_there(key, settings, self._started) for key in changed]
 
 

@@ -5,7 +5,8 @@
 - `store_access`: the store, with or without a daemon · `allow_files`: adding to those in the state directory
 - `machine`: reading what the doctor judges
 - `output`: tables on a terminal, plain lines elsewhere · `options`: what commands have in common
-- `manual`: the man page and the shells' completions · `list_table`: the tables of lists in docs/lists.md
+- `manual`: the man pages and the shells' completions · `config_manual`: resolverd-config(5) · `roff`: text for them
+- `list_table`: the tables of lists in docs/lists.md
 """
 
 

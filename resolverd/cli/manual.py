@@ -1,6 +1,7 @@
-"""The man page and the shells' completions, made from the commands themselves.
+"""The man pages and the shells' completions, made from the commands and the configuration themselves.
 
-``python -m resolverd.cli.manual PREFIX`` writes them below ``PREFIX/share``, where each program looks for them.
+``python -m resolverd.cli.manual PREFIX`` writes them below ``PREFIX/share``, where each program looks for them; ``--list`` in
+place of PREFIX prints where that is, a path a line.
 """
 
 import inspect
@@ -14,6 +15,8 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from resolverd import __version__
+from resolverd.cli import config_manual
+from resolverd.cli.roff import roff, verbatim
 from resolverd.cli.root import resolverd
 
 _NAME: Final = "resolverd"
@@ -23,7 +26,7 @@ _COMPLETIONS: Final[tuple[tuple[type[ShellComplete], str], ...]] = (
     (FishComplete, "fish/vendor_completions.d/resolverd.fish"),
 )
 _FILES: Final = (
-    ("/etc/resolverd/config.toml", "the configuration, unless ./config.toml or -c FILE is there; every key in it is explained"),
+    ("/etc/resolverd/config.toml", "the configuration, unless ./config.toml or -c FILE is there: resolverd-config(5)"),
     ("/var/lib/resolverd", "greylist, token, the socket for commands; systemd's StateDirectory=, or [store] url, come before it"),
 )
 
@@ -34,9 +37,9 @@ def man_page() -> str:
     lines = [
         f'.TH RESOLVERD 1 "" "resolverd {__version__}" "User Commands"',
         ".SH NAME",
-        rf"resolverd \- {_roff(_paragraphs(resolverd)[0].rstrip('.'))}",
+        rf"resolverd \- {roff(_paragraphs(resolverd)[0].rstrip('.'))}",
         ".SH SYNOPSIS",
-        rf".B resolverd\fR {_roff(' '.join(resolverd.collect_usage_pieces(root)))}",
+        rf".B resolverd\fR {roff(' '.join(resolverd.collect_usage_pieces(root)))}",
         ".SH DESCRIPTION",
         *_text(resolverd),
         *_options(root),
@@ -45,9 +48,10 @@ def man_page() -> str:
         ".SH FILES",
     ]
     for path, what in _FILES:
-        lines += [".TP", f".I {_roff(path)}", _roff(what)]
+        lines += [".TP", f".I {roff(path)}", roff(what)]
     lines += [".SH SIGNALS", ".TP", ".B SIGHUP", "read the configuration again", ".TP", ".B SIGTERM", "end, within two seconds"]
-    return "\n".join([*lines, ".SH SEE ALSO", ".BR postconf (5),", ".BR systemd.service (5)"]) + "\n"
+    lines += [".SH SEE ALSO", r".BR resolverd\-config (5),", ".BR postconf (5),", ".BR systemd.service (5)"]
+    return "\n".join(lines) + "\n"
 
 
 def _commands(group: click.Group, ctx: click.Context) -> Iterator[str]:
@@ -56,7 +60,7 @@ def _commands(group: click.Group, ctx: click.Context) -> Iterator[str]:
         if command is None or command.hidden:
             continue
         below = click.Context(command, info_name=name, parent=ctx)
-        yield f'.SS "{_roff(below.command_path)} {_roff(" ".join(command.collect_usage_pieces(below)))}"'
+        yield f'.SS "{roff(below.command_path)} {roff(" ".join(command.collect_usage_pieces(below)))}"'
         yield from _text(command)
         yield from _options(below)
         if isinstance(command, click.Group):
@@ -69,33 +73,31 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def _text(command: click.Command) -> Iterator[str]:
-    for paragraph in _paragraphs(command):
-        yield ".PP"
+    for at, paragraph in enumerate(_paragraphs(command)):
+        if at:
+            yield ".PP"
         if paragraph.startswith("\b"):  # click's mark for lines that stay as they are
-            yield from (".nf", *map(_roff, paragraph.removeprefix("\b").strip("\n").split("\n")), ".fi")
+            yield from verbatim(paragraph.removeprefix("\b").strip("\n").split("\n"))
         else:
-            yield _roff(" ".join(paragraph.split()))
+            yield roff(" ".join(paragraph.split()))
 
 
 def _options(ctx: click.Context) -> Iterator[str]:
     for parameter in ctx.command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is not None:
-            yield from (".TP", f".B {_roff(record[0])}", _roff(record[1]))
+            yield from (".TP", f".B {roff(record[0])}", roff(record[1]))
 
 
-def _roff(text: str) -> str:
-    """As roff prints it: no escapes, no requests, and hyphens that can be searched for and copied."""
-    text = text.replace("\\", r"\e").replace("-", r"\-")
-    return rf"\&{text}" if text.startswith((".", "'")) else text
+def pages() -> dict[str, str]:
+    """Every file with its text, by its path below ``PREFIX/share``."""
+    found = {"man/man1/resolverd.1": man_page(), "man/man5/resolverd-config.5": config_manual.man_page()}
+    return found | {path: kind(resolverd, {}, _NAME, "_RESOLVERD_COMPLETE").source() + "\n" for kind, path in _COMPLETIONS}
 
 
 def write(prefix: Path) -> None:
     """Write all of them below ``prefix/share``. Raises OSError."""
-    pages = {"man/man1/resolverd.1": man_page()}
-    for kind, path in _COMPLETIONS:
-        pages[path] = kind(resolverd, {}, _NAME, "_RESOLVERD_COMPLETE").source() + "\n"
-    for path, text in pages.items():
+    for path, text in pages().items():
         file = prefix / "share" / path
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
@@ -103,4 +105,7 @@ def write(prefix: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    if sys.argv[1] == "--list":
+        sys.stdout.writelines(f"{path}\n" for path in pages())
+    else:
+        write(Path(sys.argv[1]))

@@ -5,7 +5,7 @@
 - `validate`: what contradicts itself, and keys that nothing acts on yet · `review`: what was hardly meant, or does harm
 - `public_resolvers`: those that lists refuse · `secrets`: list keys and tokens
 - `lists`: the lists it enables · `map_files`: the access maps and local domains in files that it names
-- `template`: the commented file to begin with
+- `template`: the commented file to begin with · `reference`: what it says of every key, for docs/configuration.md and a man page
 - `postfix`: the main.cf lines that fit · `public`: words of it that may stand in a log that names nobody
 """
 

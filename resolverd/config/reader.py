@@ -34,11 +34,11 @@ def keys(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
     """The path of every key that a configuration may have; names that the user chooses are ``*``."""
     for info in fields(kind):
         path = f"{prefix}{info.encode_name}"
-        inner = _inner_table(_hints(kind)[info.name])
+        inner = inner_table(hints_of(kind)[info.name])
         if inner is None:
             yield path
         else:
-            star = ".*" if get_origin(_without_none(_hints(kind)[info.name])) is Mapping else ""
+            star = ".*" if get_origin(without_none(hints_of(kind)[info.name])) is Mapping else ""
             yield from keys(inner, f"{path}{star}.")
 
 
@@ -62,7 +62,7 @@ class _Reader:
                 self.fault(f"{prefix}{name}", f"unknown key; the nearest valid one is {_nearest(name, prefix, list(known))}")
         arguments: dict[str, Any] = {}
         for name, info in known.items():
-            hint = _hints(kind)[info.name]
+            hint = hints_of(kind)[info.name]
             value = self.value(hint, found[name], f"{prefix}{name}") if name in found else _FAULTY
             if value is _FAULTY and not info.required:
                 value = self.default(hint, info)
@@ -74,8 +74,8 @@ class _Reader:
     def default(self, hint: Any, info: FieldInfo) -> Any:
         """A key's default; codecs read theirs like text from the file, so that its paths have the same base."""
         value = info.default if info.default is not NODEFAULT else info.default_factory()
-        hint = _without_none(hint)
-        codec = _codec(hint)
+        hint = without_none(hint)
+        codec = codec_of(hint)
         if isinstance(value, Struct):
             return self.table(type(value), {}, "")
         if codec is not None and value is not None and value is not UNSET:
@@ -84,8 +84,8 @@ class _Reader:
 
     def value(self, hint: Any, found: object, path: str) -> Any:
         """One value as declared, or `_FAULTY`, and then the fault is noted."""
-        hint = _without_none(hint)
-        codec, origin = _codec(hint), get_origin(hint)
+        hint = without_none(hint)
+        codec, origin = codec_of(hint), get_origin(hint)
         if codec is not None:
             try:
                 return codec.read(found, self.base)
@@ -133,11 +133,12 @@ class _Reader:
         return {name: value for name, value in values.items() if value is not _FAULTY}
 
 
-def _hints(kind: type[Struct]) -> dict[str, Any]:
+def hints_of(kind: type[Struct]) -> dict[str, Any]:
+    """The types of a table's keys, by field."""
     return get_type_hints(kind, include_extras=True)
 
 
-def _without_none(hint: Any) -> Any:
+def without_none(hint: Any) -> Any:
     """``X`` of ``X | None`` and of ``X | UnsetType``: TOML has no null, a key is there or not."""
     if get_origin(hint) in (Union, UnionType):
         kept = [arm for arm in get_args(hint) if arm not in (type(None), UnsetType)]
@@ -146,14 +147,16 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def _codec(hint: Any) -> Codec | None:
+def codec_of(hint: Any) -> Codec | None:
+    """How the text of such a key is read, where that is not plain."""
     if get_origin(hint) is not Annotated:
         return None
     return next(extra for extra in hint.__metadata__ if isinstance(extra, Codec))
 
 
-def _inner_table(hint: Any) -> type[Struct] | None:
-    hint = _without_none(hint)
+def inner_table(hint: Any) -> type[Struct] | None:
+    """The table, or one of the tables, that stand at such a key."""
+    hint = without_none(hint)
     arguments = get_args(hint)
     inner = arguments[0] if get_origin(hint) is tuple else arguments[1] if get_origin(hint) is Mapping else hint
     return inner if isinstance(inner, type) and issubclass(inner, Struct) else None

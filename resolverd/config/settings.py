@@ -18,6 +18,11 @@ from resolverd.policy.checks import DECLARATIONS, rules_for
 from resolverd.policy.verdict import VerdictRules
 from resolverd.servers.access import Opening
 
+AT_START: Final = (
+    "dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url", "cache.persist",
+)  # fmt: skip
+"""Keys that are acted on at the start alone: sockets, and what stands behind them."""
+
 _Mode: TypeAlias = Literal["enforce", "observe"]
 
 _DO_NOT_QUERY = (

@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import GenericAlias, UnionType
 from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
@@ -19,10 +19,18 @@ from resolverd.wire.ask import Server
 
 
 class Codec(NamedTuple):
-    """How a key's text becomes its value and back."""
+    """How a key's text becomes its value and back; and what it is called, one and many of them, in the reference."""
 
     read: Callable[[Any, Path], Any]
-    show: Callable[[Any], Any] = str
+    show: Callable[[Any], Any]
+    form: str
+    forms: str = ""
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Words to choose from, as the file has them."""
+    *first, last = (f'"{word}"' for word in words)
+    return f"{', '.join(first)} or {last}"
 
 
 def whole(low: int, high: int) -> Codec:
@@ -35,7 +43,7 @@ def whole(low: int, high: int) -> Codec:
             raise BadValue(f"{value} is not within {low} and {high}")
         return value
 
-    return Codec(read, int)
+    return Codec(read, int, f"whole number, {low} to {high}")
 
 
 def between(low: str, high: str) -> Codec:
@@ -48,7 +56,7 @@ def between(low: str, high: str) -> Codec:
             raise BadValue(f"{value!r} is not within {low} and {high}")
         return seconds
 
-    return Codec(read, values.show_duration)
+    return Codec(read, values.show_duration, f"duration, {low} to {high}")
 
 
 def at_least(low: str) -> Codec:
@@ -61,31 +69,38 @@ def at_least(low: str) -> Codec:
             raise BadValue(f"{value!r} is less than {low}")
         return octets
 
-    return Codec(read, values.show_size)
+    return Codec(read, values.show_size, f"size, at least {low}")
 
 
-Duration = Annotated[float, Codec(values.duration, values.show_duration)]
-RateText = Annotated[Allowance, Codec(values.rate, values.show_rate)]
-NetworkText = Annotated[IPNetwork, Codec(endpoints.network)]
-AddressText = Annotated[names.Address, Codec(endpoints.address)]
-ListenText = Annotated[endpoints.Listen, Codec(endpoints.listen)]
-ListenOrUnix = Annotated[endpoints.Listen, Codec(endpoints.listen_or_unix)]
-ServerText = Annotated[Server, Codec(endpoints.server, endpoints.show_server)]
-Domain = Annotated[str, Codec(values.domain)]
-AuthorisingDomain = Annotated[str, Codec(values.authorising_domain)]
-RRType = Annotated[str, Codec(values.rr_type)]
-PathText = Annotated[Path, Codec(endpoints.path)]
-StoreText = Annotated[endpoints.StoreUrl, Codec(endpoints.store_url)]
-MapText = Annotated[MapFile, Codec(endpoints.map_file)]
-LocalDomain = Annotated[str | MapFile, Codec(endpoints.local_domain)]
-Recipient = Annotated[str, Codec(values.recipient_pattern)]
-Threshold = Annotated[float | str, Codec(values.threshold, values.show_points)]
-Points = Annotated[float, Codec(values.points, values.show_points)]
-SmtpCode = Annotated[int, Codec(values.smtp_code, int)]
-ConsequenceText = Annotated[Consequence, Codec(values.consequence)]
-Ident = Annotated[str, Codec(values.ident)]
-HostText = Annotated[str, Codec(endpoints.host)]
-SecretText = Annotated[Secret, Codec(read_secret, Secret.shown)]
+Duration = Annotated[float, Codec(values.duration, values.show_duration, "duration")]
+RateText = Annotated[Allowance, Codec(values.rate, values.show_rate, "count in a time")]
+NetworkText = Annotated[IPNetwork, Codec(endpoints.network, str, "network or address", "networks and addresses")]
+AddressText = Annotated[names.Address, Codec(endpoints.address, str, "address", "addresses")]
+ListenText = Annotated[endpoints.Listen, Codec(endpoints.listen, str, "address with port", "addresses with ports")]
+ListenOrUnix = Annotated[
+    endpoints.Listen,
+    Codec(endpoints.listen_or_unix, str, 'address with port, or "unix:PATH"', 'addresses with ports, and "unix:PATH"'),
+]
+ServerText = Annotated[
+    Server, Codec(endpoints.server, endpoints.show_server, "server", "addresses, with port and #name where wanted")
+]
+Domain = Annotated[str, Codec(values.domain, str, "domain", "domains")]
+AuthorisingDomain = Annotated[str, Codec(values.authorising_domain, str, "domain", "domains")]
+RRType = Annotated[str, Codec(values.rr_type, str, "type of DNS records")]
+PathText = Annotated[Path, Codec(endpoints.path, str, "path", "paths")]
+StoreText = Annotated[endpoints.StoreUrl, Codec(endpoints.store_url, str, '"disk:DIRECTORY" or "memory:"')]
+MapText = Annotated[MapFile, Codec(endpoints.map_file, str, "Postfix map", "Postfix maps")]
+LocalDomain = Annotated[str | MapFile, Codec(endpoints.local_domain, str, "domain or Postfix map", "domains and Postfix maps")]
+Recipient = Annotated[str, Codec(values.recipient_pattern, str, "recipient", "recipients")]
+Threshold = Annotated[float | str, Codec(values.threshold, values.show_points, 'points above 0, or "any"')]
+Points = Annotated[float, Codec(values.points, values.show_points, "points, -1000 to 1000")]
+SmtpCode = Annotated[int, Codec(values.smtp_code, int, "SMTP reply code, 400 to 599")]
+ConsequenceText = Annotated[Consequence, Codec(values.consequence, str, one_of(Consequence))]
+Ident = Annotated[str, Codec(values.ident, str, "text of 1 to 32 letters, digits and any of -_./")]
+HostText = Annotated[str, Codec(endpoints.host, str, "host name or address", "host names and addresses")]
+SecretText = Annotated[
+    Secret, Codec(read_secret, Secret.shown, '{file = "PATH"}, {env = "NAME"} or {credential = "NAME"}')
+]
 
 _OF_OPTIONS: Final[dict[Any, Any]] = {
     Consequence: ConsequenceText,

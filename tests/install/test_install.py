@@ -43,7 +43,7 @@ stat -c '%n %a %U:%G' /etc/resolverd/config.toml /var/lib/resolverd
 readlink /usr/local/bin/resolverd
 getent passwd resolverd | cut -d: -f7
 ls /etc/systemd/system | grep resolverd
-ls /usr/local/share/man/man1/resolverd.1
+ls /usr/local/share/man/man1/resolverd.1 /usr/local/share/man/man5/resolverd-config.5
 sed -i 's/:53"/:0"/g; s/:10023"/:0"/; s/:8053"/:0"/' /etc/resolverd/config.toml
 cd /
 resolverd serve --user resolverd 2>{scratch}/log & daemon=$!
@@ -76,6 +76,7 @@ def test_from_install_to_uninstall(tmp_path: Path) -> None:
         "resolverd.socket",
         "resolverd-policy.socket",
         "/usr/local/share/man/man1/resolverd.1",
+        "/usr/local/share/man/man5/resolverd-config.5",
         "user     resolverd",
         "CapEff:\t0000000000000000",
         "# mine",

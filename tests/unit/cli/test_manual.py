@@ -2,13 +2,15 @@
 
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 from commandline import commands
 
-from resolverd.cli import manual
+from resolverd.cli import config_manual, manual
 
 
 def plain(text: str) -> str:
@@ -27,18 +29,28 @@ def test_every_command_and_option_is_there() -> None:
                 assert parameter.opts[-1] in section, (path, parameter.name)
 
 
-def test_no_line_is_a_request_by_accident() -> None:
-    known = (".TH", ".SH", ".SS", ".PP", ".TP", ".B ", ".BR", ".I ", ".nf", ".fi")
-    assert [line for line in manual.man_page().splitlines() if line.startswith((".", "'")) and not line.startswith(known)] == []
+@pytest.mark.parametrize("page", [manual.man_page, config_manual.man_page])
+def test_no_line_is_a_request_by_accident(page: Callable[[], str]) -> None:
+    known = (".TH", ".SH", ".SS", ".PP", ".TP", ".TQ", ".RS", ".RE", ".B ", ".BR", ".I ", ".nf", ".fi")
+    assert [line for line in page().splitlines() if line.startswith((".", "'")) and not line.startswith(known)] == []
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="Debian's package groff-base has groff")
 def test_groff_has_nothing_to_say_against_it(tmp_path: Path) -> None:
     manual.write(tmp_path)
-    page = tmp_path / "share" / "man" / "man1" / "resolverd.1"
-    words = ["groff", "-k", "-man", "-ww", "-Tutf8", "-z", page]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
-    assert done.stderr == ""
+    pages = sorted((tmp_path / "share" / "man").rglob("*.[1-9]"))
+    assert [page.name for page in pages] == ["resolverd.1", "resolverd-config.5"]
+    for page in pages:
+        words = ["groff", "-k", "-man", "-ww", "-Tutf8", "-z", page]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
+        assert done.stderr == ""
+
+
+def test_what_is_written_is_listed(tmp_path: Path) -> None:
+    manual.write(tmp_path)
+    done = subprocess.run([sys.executable, "-m", "resolverd.cli.manual", "--list"], capture_output=True, text=True, check=True)
+    written = [str(path.relative_to(tmp_path / "share")) for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(done.stdout.splitlines()) == sorted(written)
 
 
 def test_bash_reads_its_completion(tmp_path: Path) -> None:

@@ -1,0 +1,14 @@
+"""Text as roff prints it, for the man pages (groff_man(7))."""
+
+from collections.abc import Iterable, Iterator
+
+
+def roff(text: str) -> str:
+    """Text in running: no escapes, no requests, and hyphens that can be searched for and copied."""
+    text = text.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{text}" if text.startswith((".", "'")) else text
+
+
+def verbatim(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that stay as they are."""
+    yield from (".nf", *map(roff, lines), ".fi")
