@@ -100,7 +100,7 @@ def _host_port(text: str, default_port: int | None) -> tuple[str, int]:
             example = f"[{host}]:53" if ":" in host else f"{host}:53"
             raise BadValue(f'{text!r} has no port; write it as "{example}"')
         return host, default_port
-    if not (port.isascii() and port.isdigit()) or not 0 <= int(port) <= 65535:
+    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise BadValue(f"{text!r}: {port!r} is no port (0 to 65535)")
     return host, int(port)
 

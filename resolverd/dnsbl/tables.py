@@ -1,5 +1,6 @@
 """The tables inside a list's entry, in the catalogue and in config.toml alike: codes, errors, test points, terms."""
 
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv4Address, ip_address
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -20,6 +21,7 @@ MAX_ZONE = 190
 
 T = TypeVar("T", Code, ErrorCode)
 
+_OCTET = re.compile(r"[0-9]{1,3}")
 _COMMERCIAL = {"yes": "allowed", "ask": "ask first", "no": "forbidden"}
 
 
@@ -76,7 +78,7 @@ def merged(first: tuple[tuple[Pattern, T], ...], then: tuple[tuple[Pattern, T], 
 
 def read_categories(table: object, fault: ReportFault) -> tuple[tuple[int, str], ...]:
     """``categories``: octet 3 = name."""
-    if not isinstance(table, Mapping) or not all(isinstance(key, str) and key.isdigit() for key in table):
+    if not isinstance(table, Mapping) or not all(isinstance(key, str) and _OCTET.fullmatch(key) for key in table):
         fault("categories", "must be a table of numbers and names")
         return ()
     return tuple((int(key), sanitize(str(name))) for key, name in table.items())

@@ -281,4 +281,4 @@ def _order(subject: str) -> list[tuple[int, str]]:
     """Subjects as people look for them: 192.0.2.9 before 192.0.2.10, domains by their ends."""
     parts = subject.split(".")
     parts = parts if subject[:1].isdigit() or ":" in subject else parts[::-1]
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]

@@ -17,7 +17,8 @@ def main() -> int:
     given = parser.parse_intermixed_args()
     if given.what == "run":
         return guided.run(given.targets, given.minutes * 60, given.findings, keep=not given.dry)
-    from tests.fuzz.targets import TARGETS, check
+    from tests.fuzz.every import TARGETS
+    from tests.fuzz.target import check
 
     names = given.targets or list(TARGETS)
     if given.what == "list":

@@ -9,10 +9,15 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from tests.fuzz import store
+from tests.fuzz.target import TARGETS, Target, check
 
 _SLACK = 20.0
 """Of the limits. Instrumented code is slower, and so is a machine that does other things; `regress` holds the corpus to them."""
@@ -20,8 +25,8 @@ _SLACK = 20.0
 
 def run(names: Sequence[str], seconds: float, findings: str, *, keep: bool) -> int:
     """Fuzz these targets, all where none is named. 1 if there are findings, else 0."""
-    from tests.fuzz.targets import TARGETS
-
+    # Here, as `child` has to import instrumented what this imports.
+    import_module("tests.fuzz.every")
     if unknown := set(names) - TARGETS.keys():
         print(f"no such target: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
@@ -39,31 +44,64 @@ def run(names: Sequence[str], seconds: float, findings: str, *, keep: bool) -> i
 
 def _fuzz(name: str, begin: Sequence[bytes], seconds: int, findings: Path, keep: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        grown, least = Path(scratch, "grown"), Path(scratch, "least")
+        grown = Path(scratch, "grown")
         grown.mkdir()
-        least.mkdir()
         for data in begin:
             (grown / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)
         done = _libfuzzer(name, findings, [str(grown), f"-max_total_time={seconds}", "-print_final_stats=1"])
         figures = [line for line in done.splitlines() if line.startswith("stat::number_of") or " cov: " in line][-2:]
         print(f"{name}: {seconds} s; " + "; ".join(each.strip()[:100] for each in figures), flush=True)
         if keep:
-            _libfuzzer(name, findings, ["-merge=1", str(least), str(grown)])
-            kept = [each.read_bytes() for each in least.iterdir()]
-            if kept:
-                print(f"{name}: {store.keep(name, kept)} inputs are kept", flush=True)
+            found = [*store.corpus(name), *(each.read_bytes() for each in grown.iterdir())]
+            print(f"{name}: {store.keep(name, minimised(TARGETS[name], found))} inputs are kept", flush=True)
 
 
 def _libfuzzer(name: str, findings: Path, arguments: list[str]) -> str:
-    from tests.fuzz.targets import TARGETS
-
-    libraries = TARGETS[name].libraries
-    command = [sys.executable, "-c", f"from tests.fuzz import guided; guided.child({name!r}, {libraries!r}, {str(findings)!r})"]
+    """Run libFuzzer; what it has said."""
+    target = TARGETS[name]
+    given = name, target.run.__module__, target.libraries, str(findings)
+    script = f"from tests.fuzz import guided; guided.child(*{given!r})"
     more = ["-rss_limit_mb=1500", "-timeout=20", f"-artifact_prefix={findings}/{name}-"]
-    done = subprocess.run([*command, *arguments, *more], capture_output=True, text=True, errors="replace", check=False)
+    command = [sys.executable, "-c", script, *arguments, *more]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         print(f"{name}: libFuzzer ended with {done.returncode}\n{done.stderr[-2000:]}", flush=True)
     return done.stderr
+
+
+def minimised(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
+    """Those of the inputs, short ones first, that go from a line of our code to another as none before; none that is a fault."""
+    kept: list[bytes] = []
+    seen: set[tuple[object, int, int]] = set()
+    for data in sorted(set(inputs), key=lambda each: (len(each), each)):
+        arcs: set[tuple[object, int, int]] = set()
+        before = sys.gettrace()
+        sys.settrace(partial(_trace, arcs))
+        try:
+            target.run(data)
+        except Exception:
+            continue
+        finally:
+            sys.settrace(before)
+        if not arcs <= seen:
+            seen |= arcs
+            kept.append(data)
+    return kept
+
+
+def _trace(arcs: set[tuple[object, int, int]], frame: FrameType, event: str, argument: object) -> Any:
+    code = frame.f_code
+    if "/resolverd/" not in code.co_filename or "/tests/" in code.co_filename:
+        return None
+    last = code.co_firstlineno
+
+    def line(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal last
+        arcs.add((code, last, frame.f_lineno))
+        last = frame.f_lineno
+        return line
+
+    return line
 
 
 def _place(error: Exception) -> str:
@@ -73,12 +111,12 @@ def _place(error: Exception) -> str:
     return f"{Path(ours[-1].filename).stem}-{ours[-1].name}-{ours[-1].lineno}"
 
 
-def child(name: str, libraries: Sequence[str], findings: str) -> None:
+def child(name: str, module: str, libraries: Sequence[str], findings: str) -> None:
     """The process that libFuzzer drives."""
     import atheris
 
     with atheris.instrument_imports(include=["resolverd", *libraries]):
-        from tests.fuzz.targets import TARGETS, check
+        import_module(module)
     target, seen = TARGETS[name], set[str]()
 
     def one(data: bytes) -> None:

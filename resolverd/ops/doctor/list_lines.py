@@ -1,5 +1,6 @@
 """Findings about lists that Postfix asks itself: reject_rbl_client and its kind (postconf(5)), postscreen (POSTSCREEN_README)."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from operator import and_, or_
@@ -18,6 +19,7 @@ from resolverd.wire.names import BadName, Name, ancestors, from_text, lower
 _OF_ADDRESSES: Final = ("bl", "wl", "score", "noptr", "nofcrdns", "firstseen", "greypassed", "offenders")
 """Combined zones that are asked of addresses."""
 _DQS: Final = ".dq.spamhaus.net"
+_WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 class Asked(NamedTuple):
@@ -63,7 +65,7 @@ def sites(machine: Machine) -> Iterator[Asked]:
         return
     for word in words(machine.postfix.value("postscreen_dnsbl_sites")):
         site, _, weight = word.partition("*")
-        number = int(weight) if weight.lstrip("+-").isdigit() else 1
+        number = int(weight) if _WHOLE.fullmatch(weight) else 1
         yield Asked("postscreen_dnsbl_sites", *_zone_and_filter(site), number)
 
 
@@ -162,7 +164,7 @@ def unreachable_threshold(machine: Machine) -> Iterator[Finding]:
     if postfix is None or not found:
         return
     threshold, most = postfix.value("postscreen_dnsbl_threshold"), sum(max(each.weight, 0) for each in found)
-    if threshold.isdigit() and most < int(threshold):
+    if _WHOLE.fullmatch(threshold) and most < int(threshold):
         text = f"postscreen_dnsbl_threshold = {threshold} is out of reach: all sites together weigh {most}"
         yield error("threshold-unreachable", text, f"postscreen_dnsbl_threshold = {max(most, 1)}")
 

@@ -1,5 +1,6 @@
 """What was read of a machine, for findings to be made of."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ from resolverd.ops.doctor.restrictions import Restriction, Smtpd
 ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where one who listens everywhere is found from here."""
 _LOCALHOST: Final = ("127.0.0.1", "::1")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _endpoints(argument: str) -> tuple[str, ...]:
         return (argument,)
     host, _, port = where.rpartition(":")
     if host in ("localhost", ""):
-        return tuple(f"inet:{Listen(each, int(port))}" for each in _LOCALHOST) if port.isdigit() else (argument,)
+        return tuple(f"inet:{Listen(each, int(port))}" for each in _LOCALHOST) if _PORT.fullmatch(port) else (argument,)
     return (argument,)
 
 

@@ -30,6 +30,7 @@ _DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z0-9_.:/-]+)\s*=\s*(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 _COMPARISON = re.compile(r"\{(.*?)\}\s*(==|!=|<=|>=|<level|<=level|>level|>=level|==level|!=level|<|>)\s*\{(.*?)\}\s*", re.DOTALL)
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _CLOSING = {"{": "}", "(": ")"}
 
 
@@ -212,7 +213,7 @@ def _holds(left: str, comparison: str, right: str) -> bool:
     operator = comparison.removesuffix("level")
     if comparison.endswith("level"):
         order = (_level(left) > _level(right)) - (_level(left) < _level(right))
-    elif left.isdigit() and right.isdigit():
+    elif _WHOLE.fullmatch(left) and _WHOLE.fullmatch(right):
         order = (int(left) > int(right)) - (int(left) < int(right))
     else:
         order = (left > right) - (left < right)

@@ -9,13 +9,14 @@ from pathlib import Path
 from resolverd.config import files as configuration
 from resolverd.config.lists import enabled_lists
 from resolverd.config.render import render as show
+from resolverd.config.settings import Settings
 from resolverd.dnsbl.quota import Budget, Rate
 from resolverd.failures import ConfigError
 from resolverd.greylist import allow_files, postgrey
 from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.expressions import Expression
 from resolverd.mail.request import Attempt
-from resolverd.ops.doctor import main_cf, resolv_conf, restrictions
+from resolverd.ops.doctor import Machine, diagnose
 from resolverd.overrides import postfix_maps
 from resolverd.policy import local_domains
 from resolverd.resolver.local import master_file
@@ -262,19 +263,25 @@ def postgrey_dump(data: bytes) -> None:
 _POSTFIX = [
     b"smtpd_recipient_restrictions = permit_mynetworks, check_policy_service { inet:127.0.0.1:1 , timeout=1s }\n"
     b"x = ${y?{a}:{b}}\ny = ${{$z} == {1} ? {$(x)} : {no}}\nz = $$ 1\nsmtpd_restriction_classes = c\nc = reject\n"
-    b"\0smtp inet n - y - - smtpd\n"
-    b"  -o smtpd_client_restrictions=c -o { x = $y }\n\0nameserver 127.0.0.1\noptions edns0 trust-ad\n"
+    b"mynetworks = 127.0.0.0/8 [::1]/128\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n"
+    b"\0smtp inet n - y - - smtpd\n  -o smtpd_client_restrictions=c -o { x = $y }\n\0nameserver 127.0.0.1\noptions edns0\n",
+    b"postscreen_dnsbl_sites = zen.spamhaus.org*3, list.dnswl.org=127.0.[0..255].[1..3]*-2, x.dq.spamhaus.net\n"
+    b"postscreen_dnsbl_threshold = 5\ncompatibility_level = 3.6\n"
+    b"smtpd_data_restrictions = check_policy_service inet:localhost:10023\n"
+    b"smtpd_helo_restrictions = reject_rbl_client zen.spamhaus.org, check_helo_access pcre:/etc/x, reject_rhsbl_helo dbl.x\n"
+    b"\0smtp inet n - - - 1 postscreen\nsmtpd pass - - y - - smtpd\n\0nameserver 8.8.8.8\n",
 ]  # fmt: skip
+
+
+@cache
+def _settings() -> Settings:
+    return configuration.parse("", Path("/nowhere"))
 
 
 @target(lambda: _POSTFIX, 0.05, 800)
 def postfix_configuration(data: bytes) -> None:
-    """main.cf, master.cf and resolv.conf, as the doctor reads them."""
+    """main.cf, master.cf and resolv.conf, with all that the doctor makes of them."""
     main, _, rest = data.decode("utf-8", "replace").partition("\0")
     master, _, resolv = rest.partition("\0")
-    postfix = main_cf.read(main, master)
-    for smtpd in restrictions.read(postfix):
-        list(smtpd.all)
-    for each in ("x", "smtpd_recipient_restrictions", "queue_directory"):
-        postfix.value(each)
-    resolv_conf.read(resolv)
+    for finding in diagnose(Machine(_settings(), main, master, resolv, resolv, daemon=True)):
+        assert all(line.isprintable() for line in (finding.text, *finding.fix))

@@ -9,7 +9,7 @@ from resolverd.logs import logfmt, one_line, postgrey
 from resolverd.mail import domains, hostnames, patterns
 from resolverd.mail.lookups import Absent, DnsLookup, Records
 from resolverd.mail.sanitize import sanitize
-from resolverd.overrides import rules
+from resolverd.overrides import rules, store
 from resolverd.spf import evaluate, macros, record
 from resolverd.spf.header import received_spf
 from resolverd.spf.identities import Identity
@@ -92,6 +92,8 @@ def text(data: bytes) -> None:
     if name is not None:
         assert hostnames.name_of(hostnames.hostname_of(name)) == name
         subject_of(name)
+    for subject in (f"a.{word}", f"{word}.b@example.com"):
+        store._order(subject)
     for read in (patterns.networks, patterns.host, patterns.recipient, rules.subject_of, rules.recipient_of):
         with contextlib.suppress(ValueError):
             read(word)
