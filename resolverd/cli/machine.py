@@ -25,7 +25,7 @@ def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine
         raise CommandError(f"{path} cannot be read")
     faults = tuple(map(str, (*named_files.read(settings).faults, *named_files.of_zones(settings, file, time.time()))))
     daemon = DaemonClient(settings)
-    running, lists, not_ready = _asked(daemon)
+    running, lists, not_ready, remarks = _asked(daemon)
     first = Machine(settings, main, _text(path.parent / "master.cf"))
     queue = first.postfix.queue_directory if first.postfix is not None else ""
     maps = {map_path(each.argument) for smtpd in first.smtpds for each in smtpd.all if each.map_kind}
@@ -40,6 +40,7 @@ def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine
         daemon=running,
         lists=lists,
         not_ready=not_ready,
+        remarks=remarks,
     )
 
 
@@ -50,20 +51,20 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], str]:
-    """Whether the daemon answers, how its lists fare, and why it cannot resolve names."""
+def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], str, tuple[str, ...]]:
+    """Whether the daemon answers, how its lists fare, why it cannot resolve names, and what is wrong where it can."""
     try:
         daemon.get("healthz")
     except CommandError:
-        return False, (), ""
+        return False, (), "", ()
+    not_ready, remarks = "", ()
     try:
-        daemon.get("readyz")
-        not_ready = ""
+        remarks = tuple(daemon.get("readyz").get("remarks", ()))
     except Refused as problem:
         not_ready = problem.message
     except CommandError:
-        not_ready = ""
+        pass
     try:
-        return True, tuple(daemon.get("v1", "lists")["lists"]), not_ready
+        return True, tuple(daemon.get("v1", "lists")["lists"]), not_ready, remarks
     except CommandError:
-        return True, (), not_ready
+        return True, (), not_ready, remarks

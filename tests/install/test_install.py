@@ -80,7 +80,7 @@ def test_from_install_to_uninstall(tmp_path: Path) -> None:
         "user     resolverd",
         "CapEff:\t0000000000000000",
         "# mine",
-        "left: config.toml lock store token",
+        "left: config.toml cache.sqlite lock store token",
     ):
         assert expected in lines, done.stdout
     assert not Path("/opt/resolverd").exists()

@@ -16,12 +16,12 @@ from resolverd.wire.ask import Server
 from resolverd.wire.names import Name, from_text, is_subdomain, lower
 
 _WIDEST: Final = {4: 12, 6: 29}
-"""Prefix lengths: what is wider than that and not private belongs to no one who runs a mail server."""
+"""Prefix lengths: what is wider than that and not private (RFC 1918, CGN, ULA …) belongs to no one who runs a mail server."""
 
 
 def is_wide(network: IPNetwork) -> bool:
     """Whether strangers are in it, for its size alone."""
-    return network.prefixlen < _WIDEST[network.version] and not (network.is_private or network.is_loopback)
+    return network.prefixlen < _WIDEST[network.version] and network.is_global
 
 
 def open_resolver(settings: Settings) -> Iterator[ConfigWarning]:

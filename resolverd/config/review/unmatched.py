@@ -37,7 +37,8 @@ def clients(settings: Settings) -> Iterator[ConfigWarning]:
         for at, network in enumerate(settings.dns.allow):
             if not network.is_loopback and network.prefixlen > 0:
                 text = f"{network} cannot ask: dns.listen has loopback addresses only"
-                yield ConfigWarning(_UNMATCHED, f"dns.allow[{at}]", text, ("# add to dns.listen the address at which they ask",))
+                fix = ("# add to dns.listen (or to resolverd.socket) the address at which they ask",)
+                yield ConfigWarning(_UNMATCHED, f"dns.allow[{at}]", text, fix)
     elif all(network.is_loopback for network in settings.dns.allow):
         for key, host in hosts.items():
             if not host.is_loopback and not host.is_unspecified:

@@ -18,7 +18,8 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     list_lines.mistyped_key_zone, list_lines.score_without_filter, list_lines.unreachable_threshold, list_lines.ignoring,
     list_lines.own_zones,
     name_servers.public, name_servers.other_second, name_servers.chroot_differs, name_servers.resolved, name_servers.no_trust_ad,
-    installation.daemon_down, installation.not_ready, installation.unused, installation.list_trouble, installation.list_keys,
+    installation.daemon_down, installation.not_ready, installation.remarks, installation.unused, installation.list_trouble,
+    installation.listed_ourselves, installation.list_keys,
     installation.volatile_state, installation.configuration, installation.files,
 )  # fmt: skip
 

@@ -59,6 +59,10 @@ def spf_twice(machine: Machine) -> Iterator[Finding]:
                 text = f"{each} checks SPF as the policy service does: mail gets two Received-SPF headers"
                 fix = (f"# delete from smtpd_{each.stage}_restrictions: check_policy_service {each.argument}",)
                 yield warning("spf-twice", text, *fix)
+        for word in words(smtpd.value("smtpd_milters")):
+            if "spf" in word.lower():
+                text = f"the milter {word} checks SPF as the policy service does: mail gets two Received-SPF headers"
+                yield warning("spf-twice", text, f"# delete from main.cf: {word}")
 
 
 def two_greylisters(machine: Machine) -> Iterator[Finding]:

@@ -29,7 +29,16 @@ def daemon_down(machine: Machine) -> Iterator[Finding]:
 def not_ready(machine: Machine) -> Iterator[Finding]:
     """It answers, and cannot resolve names: no internet, or port 53 is intercepted on the way out."""
     if machine.not_ready:
-        yield error("not-ready", f"the daemon cannot resolve names: {machine.not_ready}", "resolverd cache trace . NS")
+        fix = ("resolverd cache trace . NS",
+               "# where somebody else answers, ask the provider to open port 53, or name the network's resolver in config.toml:",
+               "[[resolver.forward]]", 'zone = "."', 'servers = ["ADDRESS"]')  # fmt: skip
+        yield error("not-ready", f"the daemon cannot resolve names: {machine.not_ready}", *fix)
+
+
+def remarks(machine: Machine) -> Iterator[Finding]:
+    """It answers, but not all that it could: the clock is wrong."""
+    for text in machine.remarks:
+        yield warning("daemon-remark", text, "timedatectl set-ntp true", "resolverd status")
 
 
 def unused(machine: Machine) -> Iterator[Finding]:
@@ -51,6 +60,14 @@ def list_trouble(machine: Machine) -> Iterator[Finding]:
             error = f" ({each['last_error']})" if each["last_error"] else ""
             text = f"{each['shown']} {_TROUBLE[each['state']]}{error}, so it counts as not asked; terms: {each['terms']}"
             yield warning("list-trouble", text, f"resolverd lists probe {each['id']}")
+
+
+def listed_ourselves(machine: Machine) -> Iterator[Finding]:
+    """One of our own addresses (``watch.addresses``) is on a list."""
+    for each in machine.lists:
+        for address in each["watched"] if each["purpose"] == "block" else ():
+            text = f"{each['shown']} lists your own address {address}: whoever asks that list refuses your mail"
+            yield error("own-address-listed", text, f"resolverd lookup {address}")
 
 
 def list_keys(machine: Machine) -> Iterator[Finding]:

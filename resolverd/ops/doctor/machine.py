@@ -26,7 +26,7 @@ class Machine:
 
     `chroot_resolv` is that of Postfix's queue directory. `maps`: sources of the access maps that main.cf names, by path.
     `file_faults`: what is wrong with files that the configuration names. `lists`: GET /v1/lists. `not_ready`: why names
-    cannot be resolved.
+    cannot be resolved; `remarks`: what is wrong all the same (GET /readyz).
     """
 
     settings: Settings
@@ -39,6 +39,7 @@ class Machine:
     daemon: bool = False
     lists: tuple[Mapping[str, Any], ...] = ()
     not_ready: str = ""
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def postfix(self) -> Postfix | None:

@@ -54,6 +54,7 @@ OTHER = {"resolv": "nameserver 192.0.2.53\n", "chroot_resolv": "nameserver 192.0
 OVERRIDE = {Path("/etc/postfix/rbl_override"): "dripemail2.com OK\nmlsend.com OK\n"}
 ZEN = {
     "id": "spamhaus-zen", "shown": "zen.spamhaus.org", "enabled": True, "state": "ok", "last_error": "", "terms": "free for few",
+    "purpose": "block", "watched": [],
 }  # fmt: skip
 
 
@@ -326,6 +327,12 @@ CASES = [
         },
     ),
     Case(
+        "a milter for SPF",
+        "spf-twice",
+        {"main": {"smtpd_milters": "unix:pyspf-milter/pyspf-milter.sock, inet:localhost:8891"}},
+        {"main": {"smtpd_milters": "inet:localhost:8891, unix:opendkim/opendkim.sock"}},
+    ),
+    Case(
         "Postgrey is still there",
         "two-greylisters",
         {"main": recipient("check_policy_service { unix:postgrey/socket, default_action=DUNNO }")},
@@ -567,6 +574,13 @@ CASES = [
         {"lists": ({**ZEN, "state": "suspended", "last_error": "127.255.255.254"},)},
         {"lists": (ZEN, {**ZEN, "enabled": False, "state": "disabled"})},
     ),
+    Case(
+        "one of our own is listed",
+        "own-address-listed",
+        {"lists": ({**ZEN, "watched": ["198.51.100.7"]},)},
+        {"lists": ({**ZEN, "purpose": "allow", "watched": ["198.51.100.7"]},)},
+    ),
+    Case("the clock is wrong", "daemon-remark", {"remarks": ("DNSSEC is not validated until the clock is right",)}),
     Case("a key that is not there", "list-key-missing", {"config": '[lists.spamhaus-zen]\nkey = {file = "/nowhere/key"}\n'}),
     Case("a service without lists", "list-terms-use", {"config": '[dnsbl]\nuse = "service"\n'}),
     Case(
