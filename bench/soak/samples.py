@@ -91,7 +91,8 @@ def demands(samples: Sequence[Sample], cache: float) -> Iterator[Demand]:
     yield Demand("memory beyond that of the start", f"{grown:.0f} MiB", asked_of, grown <= 1.2 * kept)
     half = [each for each in samples if each.at > samples[-1].at / 2]
     full = max(each.rss for each in half) - max(each.rss for each in samples if each not in half)
-    yield Demand("memory, second half over the most of the first", f"{full:+.0f} MiB", f"≤ {0.1 * kept:.0f} MiB", full <= 0.1 * kept)
+    most = 0.1 * kept
+    yield Demand("memory, second half over the most of the first", f"{full:+.0f} MiB", f"≤ {most:.0f} MiB", full <= most)
     more = middle(last, "descriptors") - middle(first, "descriptors")
     yield Demand("descriptors, end over begin", f"{more:+.0f}", "≤ 20", more <= 20)
     at_most = max(each.descriptors for each in samples)
