@@ -35,6 +35,7 @@ attacks: $(VENV)/.developing
 # Every attack at length, and so many minutes under load and attack, into docs/attacks.md and docs/soak.md.
 soak: $(VENV)/.developing peers
 	$(BIN)/pytest -m attack tests/unit tests/attack --soak --attacks docs/attacks.md
+	@tests/real/run $(BIN)/python -m attack --soak
 	$(BIN)/python -m bench.soak --minutes $(MINUTES)
 
 # Coverage-guided, the time shared by all targets or by those named: make fuzz MINUTES=60 TARGETS="response question"

@@ -246,6 +246,15 @@ ACCESS_RATES: Final = 10_000
 """Networks of clients whose rates are remembered (an IPv6 client has more than one)."""
 UDP_BATCH: Final = 64
 """Datagrams read in one wake-up, so that one socket cannot starve the loop."""
+UDP_MISSES: Final = 32
+"""Questions that no prepared reply answers, of one socket, begun in one turn of the loop; the others stand in line, so that
+replies, prepared ones and those of servers, have their turn some milliseconds later (water torture)."""
+UDP_READS: Final = 16
+"""Batches read in one turn while others stand in line: what is cached must not be lost among what is not."""
+BACKLOG: Final = 1000
+"""Of those in line, the most; beyond, the oldest is dropped."""
+BACKLOG_AGE: Final = 0.5
+"""Seconds in line after which a question is dropped: its client may wait for seconds, but younger ones are to be answered."""
 MAX_KEPT_REPLY: Final = 4096
 """Octets of a prepared reply that is kept: replies of 64 KiB would soon push all others out (CacheFlush)."""
 MAX_PENDING: Final = 4000

@@ -2,7 +2,7 @@
 
 What has come is read, looked up and answered in batches (`datagrams`); a known question costs a slice, a look into a dict and a
 copy. No codec and no log call stand in that way. Who has to wait is a client that the answer calls back, at most
-`bounds.MAX_PENDING` of them.
+`bounds.MAX_PENDING` of them. What is not known stands in line where more of it comes than can be begun (`backlog`).
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from resolverd import bounds
 from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder
+from resolverd.servers.dns.backlog import Backlog
 from resolverd.servers.dns.datagrams import IP_PKTINFO, Batch, SocketBatch, send
 from resolverd.wire.peek import Query
 
@@ -49,6 +50,10 @@ class UdpEdge:
         self._responder = responder
         self._pending: dict[_Client, None] = {}
         self._clients: Counter[ClientKey] = Counter()
+        self._backlog: Backlog[tuple[bytes, Any, bytes, Any]] = Backlog()
+        """Packets with their client, its address in octets, and the address that was asked."""
+        self._in_line = False
+        """Whether any are there."""
         self._batch = open_batch(sock, ip_address(sock.getsockname()[0]).is_unspecified)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._read)
@@ -66,14 +71,28 @@ class UdpEdge:
             if client.waiting is not None:
                 client.waiting.cancel()
         self._pending.clear()
+        self._backlog.clear()
         self._sock.close()
 
     def _read(self) -> None:
-        """Answer what has come. What is more than a batch comes in the next turn of the loop, behind everybody else's."""
+        """Answer what has come. What is more than a batch comes in the next turn of the loop, behind everybody else's.
+
+        But where what is not known stands in line, what is must not be lost in the socket's buffer behind more of it.
+        """
+        batch = self._batch
+        for _ in range(bounds.UDP_READS):
+            replies = self._replies()
+            batch.send(replies)
+            if len(replies) < bounds.UDP_BATCH or not self._in_line:
+                return
+
+    def _replies(self) -> list[bytes | bytearray | None]:
+        """Those to the next batch."""
         responder, batch = self._responder, self._batch
         get, exempt, now = responder.packets.get, responder.access.exempt, responder.now()
         replies: list[bytes | bytearray | None] = []
         hits = 0
+        room = 0 if self._in_line else bounds.UDP_MISSES
         for slot, address, question in batch.receive():
             try:
                 if address not in exempt and (decision := responder.access.judge(address, now)) is not AccessDecision.ALLOWED:
@@ -82,19 +101,49 @@ class UdpEdge:
                     hits += 1
                     replies.append(body)
                     continue
-                else:
+                elif room:
+                    room -= 1
                     packet = batch.packet(slot)
                     found = responder.try_cached(packet, True, address)
                     # Who asks is read out only where it may have to wait: that costs as much as the answer to many a question.
                     if isinstance(found, Query):
                         found = self._ask(packet, found, batch.client(slot), address, batch.source(slot))
                     reply = found
+                else:
+                    if not self._in_line:
+                        self._in_line = True
+                        self._loop.call_soon(self._work_off)
+                    self._backlog.put((batch.packet(slot), batch.client(slot), bytes(address), batch.source(slot)), now)
+                    reply = None
             except Exception as error:
                 reply = responder.failed(batch.packet(slot), error)
             replies.append(None if reply is None else reply[2:])
-        batch.send(replies)
         if hits:
             responder.counters.add("dns_packet_hits", hits)
+        return replies
+
+    def _work_off(self) -> None:
+        """Begin some of what stands in line, and come back for the others."""
+        responder, backlog = self._responder, self._backlog
+        now = responder.now()
+        for _ in range(bounds.UDP_MISSES):
+            if (item := backlog.take(now)) is None:
+                break
+            packet, client, address, source = item
+            try:
+                reply = responder.try_cached(packet, True, address)
+                if isinstance(reply, Query):
+                    reply = self._ask(packet, reply, client, address, source)
+            except Exception as error:
+                reply = responder.failed(packet, error)
+            if reply is not None:
+                send(self._sock, reply, client, source)
+        self._in_line = len(backlog) > 0
+        if self._in_line:
+            self._loop.call_soon(self._work_off)
+        if backlog.dropped:
+            responder.counters.add("dns_dropped", backlog.dropped)
+            backlog.dropped = 0
 
     def _turn_away(self, slot: int, address: bytes, decision: AccessDecision) -> bytes | None:
         """What who may not ask now is told; a cookie may show that he may after all."""

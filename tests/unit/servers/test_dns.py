@@ -31,6 +31,7 @@ from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import tcp
 from resolverd.servers.dns import udp as dns_udp
 from resolverd.servers.dns.answering import Responder, key
+from resolverd.servers.dns.backlog import Backlog
 from resolverd.servers.dns.tcp import TcpEdge
 from resolverd.servers.dns.udp import UdpEdge
 from resolverd.wire import codes
@@ -39,6 +40,7 @@ from resolverd.wire.names import from_text
 from resolverd.wire.peek import Query
 from resolverd.wire.rrset import RRset
 from resolverd.zones.answer import Answerer
+from tests.attacks import Figure
 
 HOST = "127.0.0.1"
 
@@ -385,6 +387,48 @@ async def test_waiting_datagrams_are_bounded(tmp_path: Path, monkeypatch: pytest
         assert not edge._pending
         client.sendto(PLAIN, edge.address)
         assert len(await received(client)) == 1
+
+
+@pytest.mark.attack("R-05", "R-22")
+@virtual
+async def test_what_is_cached_does_not_wait_behind_what_is_not(tmp_path: Path, figure: Figure) -> None:
+    net = shop()
+    async with udp_edge(ScriptedResolver(net, tmp_path)) as (edge, client):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        client.sendto(PLAIN, edge.address)
+        assert len(await received(client)) == 1
+        assert bounds.UDP_BATCH < 500 < bounds.UDP_BATCH * bounds.UDP_READS
+        for number in range(500):
+            client.sendto(query(f"x{number}.w.shop", id=number).to_wire(), edge.address)
+        client.sendto(header(PLAIN, 0, 999), edge.address)
+        first = await asyncio.get_running_loop().sock_recv(client, 4096)
+        assert int.from_bytes(first[:2]) == 999
+        figure("questions begun before one cached behind 500 others", len(edge._pending), most=4 * bounds.UDP_MISSES)
+        assert len(await received(client)) == 500, "all come to their turn"
+
+
+@virtual
+async def test_the_oldest_go_where_more_come_than_can_be_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "BACKLOG", 100)
+    resolver = ScriptedResolver(shop(), tmp_path)
+    async with udp_edge(resolver) as (edge, client):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        for number in range(400):
+            client.sendto(query(f"x{number}.w.shop", id=number).to_wire(), edge.address)
+        answered = {int.from_bytes(each[:2]) for each in await received(client)}
+        assert answered == set(range(bounds.UDP_MISSES)) | set(range(300, 400))
+        told = {name: value for name, _, value in resolver.stack.responder.counters.snapshot()}
+        assert told["dns_dropped"] == 300 - bounds.UDP_MISSES
+
+
+def test_nobody_in_line_is_kept_for_long() -> None:
+    backlog: Backlog[int] = Backlog()
+    for number in range(bounds.BACKLOG + 5):
+        backlog.put(number, number / 10_000)
+    assert (len(backlog), backlog.dropped, backlog.take(0.2)) == (bounds.BACKLOG, 5, 5)
+    assert backlog.take(bounds.BACKLOG_AGE + 0.05) == 500
+    assert backlog.take(bounds.BACKLOG_AGE + 1) is None
+    assert backlog.dropped == bounds.BACKLOG + 5 - 2
 
 
 @pytest.mark.attack("R-21")
