@@ -1,5 +1,6 @@
 """Looking into the greylist and editing it; the store read out and filled; both over HTTP and as commands."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from served import Served, bound, serving
 from virtualtime import VirtualClock, virtual
 
 from resolverd.cli.root import resolverd
-from resolverd.greylist.admin import AllowsNobody, GreylistAdmin, RecordFilter
+from resolverd.greylist import admin
+from resolverd.greylist.admin import AllowsNobody, Census, GreylistAdmin, RecordFilter
 from resolverd.greylist.decide import DAY, GreylistRules
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
@@ -356,3 +358,20 @@ def test_databases_are_made_and_read_with_berkeley_db(daemon: Served, tmp_path: 
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "has no postgrey.db" in run("import", "postgrey", str(empty), "-c", config).stderr
+
+
+@virtual
+async def test_triplets_are_counted_up_to_a_bound_and_not_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    await desk.see(BOB)
+    await desk.see(CAROL, times=2)
+    await desk.see(DAVE)
+    assert await desk.book.census() == Census(waiting=2, passed=1, complete=True)
+    await desk.see(DAVE)
+    assert (await desk.book.census()).passed == 1
+    await asyncio.sleep(admin.CENSUS_AGE)
+    assert await desk.book.census() == Census(waiting=1, passed=2, complete=True)
+    monkeypatch.setattr(admin, "MAX_COUNTED", 2)
+    await asyncio.sleep(admin.CENSUS_AGE)
+    counted = await desk.book.census()
+    assert (counted.waiting + counted.passed, counted.complete) == (2, False)
