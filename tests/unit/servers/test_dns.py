@@ -350,7 +350,8 @@ async def received(client: socket.socket) -> list[bytes]:
 
 @virtual
 async def test_udp_questions_and_their_answers(tmp_path: Path) -> None:
-    async with udp_edge(ScriptedResolver(shop(), tmp_path)) as (edge, client):
+    resolver = ScriptedResolver(shop(), tmp_path)
+    async with udp_edge(resolver) as (edge, client):
         for ident in range(5):
             client.sendto(query(id=ident).to_wire(), edge.address)
         client.sendto(b"x", edge.address)
@@ -358,6 +359,9 @@ async def test_udp_questions_and_their_answers(tmp_path: Path) -> None:
         replies = [dns.message.from_wire(each) for each in await received(client)]
         assert sorted(reply.id for reply in replies) == list(range(5))
         assert all(addresses(reply) == ["193.0.0.1"] for reply in replies)
+        client.sendto(query().to_wire(), edge.address)
+        assert len(await received(client)) == 1
+        assert resolver.stack.responder.counters.get("dns_cache_misses") == 5  # the last one came from memory
 
 
 @virtual
