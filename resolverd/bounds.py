@@ -175,6 +175,12 @@ MAX_FAILURE_TTL: Final = 10.0
 """Longest memory of a failed resolution: RFC 9520 §3.2 allows 300, but who is back must not be refused for minutes."""
 OUTAGE_HOLD: Final = 3.0
 """Seconds for which a zone whose servers have just been silent to our own question is not asked (RFC 9520 §3.2)."""
+LOOP_HOLD: Final = 30.0
+"""Seconds for which nothing is forwarded to who leads back to us (RFC 9520 §3.2: a loop is a resolution failure)."""
+LOOPS_TOLD: Final = 100
+"""Servers of which it is remembered that their leading back to us has been logged (a stranger may name us as his servers)."""
+LOOP_PROBE: Final = 300.0
+"""Seconds between two looks whether a forwarder does, each a question to it (whoever asks what is in flight is a reason)."""
 OUTAGE_PATIENCE: Final = (0.5, 1.0)
 """Seconds for that question, first to one half of the zone's servers and then to the other."""
 REACH_SERVERS: Final = 3

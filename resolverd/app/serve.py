@@ -32,11 +32,14 @@ from resolverd.config import Secret, Settings, find, load, loose, public_words, 
 from resolverd.config.review import review
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
+from resolverd.net.cookies import Cookies
 from resolverd.net.outside import OutsideNetwork
 from resolverd.pseudonyms import Pseudonyms
+from resolverd.resolver.mesh import Mesh
 from resolverd.servers import unix_socket
 from resolverd.servers.access import AccessControl
 from resolverd.servers.dns.answering import Responder
+from resolverd.servers.dns.cookies import CLIENT
 from resolverd.servers.dns.tcp import TcpEdge
 from resolverd.servers.dns.tls import TlsEdge
 from resolverd.servers.dns.udp import UdpEdge
@@ -48,6 +51,7 @@ from resolverd.state.disk.store import DIRECTORY, open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.state.statedir import unusable
 from resolverd.syslog import mail_log
+from resolverd.wire.peek import Query
 from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
@@ -141,6 +145,7 @@ class _Daemon:
             counters,
             service.runtime.resolution.packet_share,
             Redactor(service.runtime.plan.guard.key_zones),
+            partial(_is_own, network.cookies, service.runtime.resolution.mesh),
         )
         udp = [UdpEdge(sock, responder) for sock in bound.udp]
         turns = Turns()
@@ -326,6 +331,14 @@ def _unhandled(counters: Counters, _loop: asyncio.AbstractEventLoop, context: di
         logs.bug(log, counters, "loop", "%s", context["message"], error=error)
     else:
         log.error("%s", context["message"], exc_info=error)
+
+
+def _is_own(cookies: Cookies, mesh: Mesh, query: Query, cookie: bytes) -> bool:
+    """Whether a question is one that we have sent, to a server that is ourselves."""
+    server = cookies.sent_to(cookie[:CLIENT])
+    if server is not None:
+        mesh.asks_itself(server, query.qname, query.qtype)
+    return server is not None
 
 
 def _user() -> str:

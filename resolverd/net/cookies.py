@@ -33,6 +33,7 @@ class Cookies:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(16)
         self._server: OrderedDict[Address, tuple[Address | None, bytes]] = OrderedDict()
+        self._sent: OrderedDict[bytes, Address] = OrderedDict()
         # Made when a question leaves, and wanted again when its answer comes.
         self._client = lru_cache(maxsize=bounds.MAX_SERVERS)(self._client_cookie)
 
@@ -61,6 +62,14 @@ class Cookies:
         """The server has no cookies any more, as TCP has confirmed."""
         self._server.pop(server, None)
 
+    def sent_to(self, cookie: bytes) -> Address | None:
+        """The server that a client cookie was made for; None where it is not ours. Who sends it has had it from us, or is us."""
+        return self._sent.get(cookie)
+
     def _client_cookie(self, server: Address, source: Address | None) -> bytes:
         pair = server.packed + (source.packed if source is not None else b"")
-        return hashlib.blake2b(pair, digest_size=_CLIENT, key=self._secret).digest()
+        cookie = hashlib.blake2b(pair, digest_size=_CLIENT, key=self._secret).digest()
+        self._sent[cookie] = server
+        if len(self._sent) > bounds.MAX_SERVERS:
+            self._sent.popitem(last=False)
+        return cookie

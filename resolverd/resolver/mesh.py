@@ -27,11 +27,12 @@ from resolverd.resolver.iterator.delegation import DelegationPoint
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.iterator.response import Response
+from resolverd.resolver.loops import Loops
 from resolverd.resolver.ports import Done, Network, Waiting
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
-from resolverd.wire.names import Name, is_within, lower
+from resolverd.wire.names import Address, Name, is_within, lower
 from resolverd.wire.redact import Redactor
 from resolverd.wire.rrset import Security, Trust, each_once
 
@@ -111,6 +112,7 @@ class Mesh:
         self.meter: QueryMeter | None = None
         """Who counts what leaves for the zones of lists."""
         self._bogus_log = BogusLog()
+        self._loops = Loops()
         self._failed = 0
         self._offline = False
 
@@ -120,6 +122,7 @@ class Mesh:
         self._list_zones = list_zones
         self._prefetch = prefetch
         self._redactor = redactor
+        self._loops.forget()
 
     def supersede(self, iterator: Iterator, caches: Caches) -> None:
         """Go on over other caches: what names are answered with has changed.
@@ -207,6 +210,9 @@ class Mesh:
         validate = validate and self._iterator.validates
         if self._offline and self._is_unreachable(name):
             return self.stale(name, rtype, validate=validate) or _FAILED_OFFLINE
+        loops = self._loops
+        if (loops.probes or loops.found) and (failure := self._in_a_loop(name, rtype, now)) is not None:
+            return self.stale(name, rtype, validate=validate) or failure
         error = self._failures.get(name, rtype, now, validated=validate)
         query = self._in_flight.get((name, rtype, validate))
         if error is None and query is not None and query.gave_up:
@@ -224,6 +230,9 @@ class Mesh:
                 return self.stale(name, rtype, validate=validate) or servfail(codes.EDE_OTHER, "too many questions in flight")
             if query.answer is not None:
                 return self.best(query, query.answer)
+            if (other := self._in_flight.get((name, rtype, not validate))) is not None:
+                # A forwarder that validates asks with CD what it is asked without.
+                self._look_for_loop(other, now)
         elif len(query.clients) >= bounds.MAX_CLIENTS_PER_QUERY:
             too_many = servfail(codes.EDE_OTHER, "too many clients wait for this question")
             return self.stale(name, rtype, validate=validate) or too_many
@@ -231,6 +240,7 @@ class Mesh:
             query.budget.share(shared_budget)
             if local:
                 self._admission.adopt(query.slot)
+            self._look_for_loop(query, now)
         end = now + self._timeouts.client
         if deadline is not None and deadline < end:
             end = deadline
@@ -238,6 +248,33 @@ class Mesh:
         if patience <= now and (stale := self.stale_instead(query)) is not None:
             return stale
         return Client(self, query, done, patience, end)
+
+    def _look_for_loop(self, query: InFlight, now: float) -> None:
+        """A question that is in flight is asked again: where it is forwarded, by somebody whom it was forwarded to, perhaps."""
+        dp = query.budget.asked_last
+        if dp is not None and dp.forward:
+            for core in self._loops.suspect(dp, now):
+                self._driver.start(core, _ignore, now)
+
+    def _in_a_loop(self, name: Name, rtype: int, now: float) -> Answer | None:
+        """What a question comes to that has come back to us, or would."""
+        loops = self._loops
+        zone = loops.returned(name, now)
+        if zone is not None:
+            self._counters.add("forwarding_loops")
+            for query in (*self._in_flight.values(), *self._superseded):
+                dp = query.budget.asked_last
+                if dp is not None and dp.zone == zone and (failure := loops.failure(dp, now)) is not None:
+                    self._end(query, failure)
+        if not loops.found:
+            return None
+        return loops.failure(self._iterator.nearest(name, rtype, now), now)
+
+    def asks_itself(self, server: Address, name: Name, rtype: int) -> None:
+        """A question of our own to this server has come to us."""
+        now = self._clock.monotonic()
+        self._counters.add("own_questions")
+        self._loops.ourselves(server, self._redactor.text(self._iterator.nearest(lower(name), rtype, now).zone), now)
 
     def ask_past_cache(
         self,
@@ -462,10 +499,14 @@ class Mesh:
         now = self._clock.monotonic()
         if now >= query.budget.deadline:
             self._too_late(query, now)
-            return
+        else:
+            self._end(query, self._called_off(query.name))
+
+    def _end(self, query: InFlight, answer: Answer) -> None:
+        """Go on no longer; who waits has this answer."""
         if query.run is not None:
             query.run.cancel()
-        self._finish(query, self._called_off(query.name))
+        self._finish(query, answer)
 
     def _ended(self, query: InFlight, run: Run) -> None:
         answer: Answer = run.result

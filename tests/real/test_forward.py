@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.lab.daemon import Daemon
+from tests.lab.daemon import Daemon, until
 from tests.lab.lab import Lab
+from tests.lab.namespace import LAB, localise
 from tests.lab.resolverd import CONFIG, resolverd
 from tests.lab.unbound import unbound
 from tests.lab.world import WORLD
 
 THEIRS = "127.0.0.2"
+LOOPING = "127.0.0.4"
+OURS = "45.98.7.6"
 NAMES = [
     ("mail.honest-mail.com.", "A"),
     ("honest-mail.com.", "MX"),
@@ -91,6 +95,44 @@ def test_a_forwarder_with_another_name_on_its_certificate_is_not_believed(lab: L
     with lab.running(daemon):
         assert ask("mail.honest-mail.com.", "A").rcode() == dns.rcode.SERVFAIL
         assert ask("net.", "NS").rcode() == dns.rcode.NOERROR
+
+
+def test_forwarders_that_forward_to_us_are_found_out(lab: Lab) -> None:
+    more = ["  do-not-query-localhost: no", "forward-zone:", "  name: .", "  forward-addr: 127.0.0.1"]
+    back = unbound(LOOPING, lab.mail, more=more)
+    config = CONFIG + f'\n[[resolver.forward]]\nzone = "com."\nservers = ["{LOOPING}"]\n'
+    daemon = resolverd(lab.mail, config, name="resolverd in a circle")
+    with lab.running(back), lab.running(daemon):
+        begun = time.monotonic()
+        reply = dns.query.udp(dns.message.make_query("mail.honest-mail.com.", "A", use_edns=0), "127.0.0.1", 10)
+        assert time.monotonic() - begun < 1, "of the 4 s that a client waits"
+        assert reply.rcode() == dns.rcode.SERVFAIL
+        assert "forwarding loop" in reply.to_text()
+        assert ask("nobody.example.net.", "A").rcode() == dns.rcode.NXDOMAIN
+        logs(daemon, f"forwarding loop: {LOOPING}, to which com. is forwarded")
+
+
+def test_a_name_server_that_is_ourselves_is_named(lab: Lab) -> None:
+    """As when a zone is delegated to the machine on which the resolver has taken the place of the authority."""
+    config = CONFIG.replace('"127.0.0.1:53", "[::1]:53"]', f'"127.0.0.1:53", "{OURS}:53"]\nallow = ["127.0.0.0/8", "{OURS}"]')
+    daemon = resolverd(lab.mail, config, name="resolverd asking itself")
+    lines = f"@ SOA ns hostmaster 1 1h 1h 1d 1h\n@ NS ns\nns A {OURS}\nsub NS ns\n"
+    (zones := LAB / "resolverd-asking-itself" / "zones").mkdir()
+    (zones / "corp.example.zone").write_text(lines)
+    localise(lab.mail, [OURS])
+    with lab.running(daemon):
+        begun = time.monotonic()
+        reply = dns.query.udp(dns.message.make_query("www.sub.corp.example.", "A", use_edns=0), "127.0.0.1", 10)
+        assert time.monotonic() - begun < 1
+        assert reply.rcode() == dns.rcode.SERVFAIL
+        logs(daemon, f"{OURS}, a name server of sub.corp.example., is this daemon itself")
+
+
+def logs(daemon: Daemon, text: str) -> None:
+    for _ in until(5):
+        if text in daemon.log_path.read_text():
+            return
+    raise AssertionError(daemon.log_tail())
 
 
 def test_a_stub_zone_is_asked_of_its_own_servers(lab: Lab, forwarder: Daemon) -> None:

@@ -11,7 +11,7 @@ from resolverd.generation import Generation
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessControl, AccessDecision
-from resolverd.servers.dns.options import Options
+from resolverd.servers.dns.options import Options, cookie_of
 from resolverd.wire import codes, render
 from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import Name, lower
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _PROHIBITED = ExtendedError(codes.EDE_PROHIBITED)
 _INTERNAL = ExtendedError(codes.EDE_OTHER, "internal error")
+_OWN = ExtendedError(codes.EDE_NOT_AUTHORITATIVE, "this resolver asks itself")
 _NO_KEYS = Redactor()
 _WITH_COOKIE = 12 + 5 + 11 + 12
 """Octets that a packet with a question and a client's cookie has at least."""
@@ -68,10 +69,11 @@ class Responder:
         counters: Counters,
         keep: float,
         redactor: Redactor = _NO_KEYS,
+        is_own: Callable[[Query, bytes], bool] | None = None,
     ):
         """`keep`: the share of a TTL for which a prepared reply is used; behind it the record cache sees the question again.
 
-        `redactor`: how names are shown in the log.
+        `redactor`: how names are shown in the log. `is_own`: whether a question with this cookie is one of our own.
         """
         self.packets = packets
         self.access = access
@@ -81,6 +83,7 @@ class Responder:
         self.redactor = redactor
         self.keep = keep
         self._options = Options(clock)
+        self._is_own = is_own
         self._answers = counters.counts("dns_answers", "rcode", codes.rcode_text)
         self._misses = counters.count("dns_cache_misses")
 
@@ -140,6 +143,9 @@ class Responder:
                 self.counters.add("dns_malformed", rcode=codes.rcode_text(codes.FORMERR))
                 return render.refuse(Refusal(query.id, query.flags, codes.FORMERR, query))
             options = found
+            cookie = cookie_of(query)
+            if cookie is not None and self._is_own is not None and self._is_own(query, cookie):
+                return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _OWN)
         answer = self.answerer.try_cached(query)
         if answer is None:
             return query

@@ -49,8 +49,13 @@ class Options:
 
     def is_proven(self, query: Query, address: bytes) -> bool | None:
         """Whether a cookie shows that the address is no forgery; None for a question without any."""
-        cookie = None if query.edns is None else next((data for code, data in query.edns.options if code == COOKIE), None)
+        cookie = cookie_of(query)
         return None if cookie is None else self._cookies.is_ours(cookie, address)
+
+
+def cookie_of(query: Query) -> bytes | None:
+    """The data of a question's COOKIE option, the client's part first; None where it has none."""
+    return None if query.edns is None else next((data for code, data in query.edns.options if code == COOKIE), None)
 
 
 def _option(code: int, data: bytes) -> bytes:
