@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from resolverd import __version__
-from resolverd.cli.roff import roff, verbatim
+from resolverd.cli.roff import heading, roff, verbatim
 from resolverd.config.reference import Key, Section, reference
 from resolverd.config.reference.markdown import facts, sentence
 
@@ -12,7 +11,7 @@ def man_page() -> str:
     """The page in roff."""
     found = reference()
     lines = [
-        f'.TH RESOLVERD\\-CONFIG 5 "" "resolverd {__version__}" "File Formats"',
+        heading("resolverd-config", 5, "File Formats"),
         ".SH NAME",
         r"resolverd\-config \- the configuration of resolverd",
         ".SH SYNOPSIS",

@@ -14,9 +14,8 @@ from typing import Final
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from resolverd import __version__
 from resolverd.cli import config_manual
-from resolverd.cli.roff import roff, verbatim
+from resolverd.cli.roff import heading, roff, verbatim
 from resolverd.cli.root import resolverd
 
 _NAME: Final = "resolverd"
@@ -35,7 +34,7 @@ def man_page() -> str:
     """resolverd(1) in roff, with every command and option."""
     root = click.Context(resolverd, info_name=_NAME, **resolverd.context_settings)
     lines = [
-        f'.TH RESOLVERD 1 "" "resolverd {__version__}" "User Commands"',
+        heading(_NAME, 1, "User Commands"),
         ".SH NAME",
         rf"resolverd \- {roff(_paragraphs(resolverd)[0].rstrip('.'))}",
         ".SH SYNOPSIS",

@@ -51,7 +51,7 @@ def forwarding_to_itself(settings: Settings) -> Iterator[ConfigWarning]:
     for key, table in upstreams(settings):
         for at, server in enumerate(table.servers):
             if _is_own(settings, server):
-                text = f"{_shown(server)} is this daemon itself, so names below {table.zone} cannot be resolved"
+                text = f"{_shown(server)} is this daemon itself: what is asked there comes back, and has no answer"
                 fix = (f"# delete it; or the whole {key}, if it names no other server",)
                 yield ConfigWarning("forward-self", f"{key}.servers[{at}]", text, fix, grave=True)
 

@@ -1,6 +1,7 @@
 """What a configuration is warned of: each case has just its warning, and its twin none."""
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from resolverd.cli.root import resolverd
 from resolverd.config import parse
+from resolverd.config.public_resolvers import PUBLIC_RESOLVERS
 from resolverd.config.review import review
 from resolverd.config.review.review import EXAMINATIONS
 from resolverd.failures import ConfigError
@@ -254,3 +256,7 @@ def test_config_check_says_what_to_write(tmp_path: Path) -> None:
     said = CliRunner().invoke(resolverd, [*words, "--json"])
     assert said.exit_code == 78
     assert [each["path"] for each in json.loads(said.stdout)["faults"]] == ["lists.barracuda.enabeld"]
+
+
+def test_public_resolvers_are_written_as_addresses_are_compared() -> None:
+    assert [text for text in PUBLIC_RESOLVERS if str(ip_address(text)) != text or not ip_address(text).is_global] == []
