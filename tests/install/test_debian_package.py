@@ -5,6 +5,7 @@ from pathlib import Path
 
 from debian import Debian
 
+INSTALL = Path(__file__).parents[2] / "contrib" / "install"
 CONFIG = "/etc/resolverd/config.toml"
 
 DPKGS_OWN = (
@@ -62,6 +63,9 @@ def test_from_installation_to_purge(debian: Debian, package: Path, tmp_path: Pat
     run_from = "/opt/resolverd /usr/lib/systemd /etc/resolverd"
     assert debian.run(f"grep -rl --exclude=direct_url.json -e '/tmp/tmp\\.' {run_from}", status=1) == ""
     assert debian.run("find /etc/systemd -name 'resolverd*.socket'") == ""
+
+    debian.write("/tmp/install", INSTALL.read_text())
+    assert "apt remove resolverd" in debian.run("sh /tmp/install", status=1), "make install over the package"
 
     daemon = debian.serves()
     assert "CapEff:\t0000000000000000\n" in debian.run(f"cat /proc/{daemon}/status")
