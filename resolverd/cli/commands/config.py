@@ -12,6 +12,7 @@ from resolverd.cli import output
 from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_option, json_option
 from resolverd.config import Settings
 from resolverd.config.review import review
+from resolverd.failures import ConfigError
 
 
 @click.group("config", cls=SuggestingGroup)
@@ -71,12 +72,27 @@ def check(as_json: bool, config: Path | None) -> None:
 
 
 def _warnings(settings: Settings, path: Path | None) -> list[dict[str, Any]]:
-    """What is said against the configuration, and the files that it names."""
+    """What is said against the configuration, and the files that it names. Raises ConfigError for what keeps it from starting."""
     from resolverd.app import named_files
 
-    faults = (*named_files.read(settings).faults, *named_files.of_zones(settings, path, time.time()))
+    external = named_files.read(settings)
+    tls = settings.dns.tls
+    if tls is not None and external.certificate is None and not _is_hidden(tls.certificate) and not _is_hidden(tls.key):
+        raise ConfigError([fault for fault in external.faults if fault.path.startswith("dns.tls")])
+    faults = (*external.faults, *named_files.of_zones(settings, path, time.time()))
     reviewed = [{"code": each.code, "path": each.path, "text": each.text, "fix": list(each.fix)} for each in review(settings)]
     return reviewed + [{"code": "file-fault", "path": fault.path, "text": fault.text, "fix": []} for fault in faults]
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether it is for other users only, so that we cannot tell what they find there."""
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _remarks(settings: Settings) -> list[str]:

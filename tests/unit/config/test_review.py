@@ -258,5 +258,13 @@ def test_config_check_says_what_to_write(tmp_path: Path) -> None:
     assert [each["path"] for each in json.loads(said.stdout)["faults"]] == ["lists.barracuda.enabeld"]
 
 
+def test_config_check_knows_that_nothing_starts_without_its_certificate(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(TLS)
+    said = CliRunner().invoke(resolverd, ["config", "check", "-c", str(file)])
+    assert said.exit_code == 78
+    assert [line.split(": ")[2] for line in said.stderr.splitlines()] == ["dns.tls.certificate", "dns.tls.key"]
+
+
 def test_public_resolvers_are_written_as_addresses_are_compared() -> None:
     assert [text for text in PUBLIC_RESOLVERS if str(ip_address(text)) != text or not ip_address(text).is_global] == []
