@@ -173,7 +173,7 @@ def test_without_its_certificate_the_daemon_does_not_start(tmp_path: Path) -> No
     words = [sys.executable, "-m", "resolverd", "serve", "-c", str(tmp_path / "config.toml")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=20)
     assert done.returncode == 78
-    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["dns.tls.certificate", "dns.tls.key"]
+    assert [line.split(": ")[2] for line in done.stderr.splitlines()] == ["dns.tls.certificate", "dns.tls.key"]
 
 
 # -- slow and greedy clients -----------------------------------------------------------------------------------------------------
