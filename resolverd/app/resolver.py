@@ -193,7 +193,7 @@ class Resolution:
             self.mesh.forget_failures()
         for zone in changed:
             self.trust.forget(zone)
-            self.rrsets.flush_below(zone)
+            self.rrsets.flush_below(zone, self._clock.monotonic())
 
     def delegate(self, upstreams: tuple[Upstream, ...]) -> None:
         """Ask the servers of these for the zones that local zones delegate."""
@@ -226,7 +226,7 @@ class Resolution:
         self.mesh.forget_failures_below(name)
         if self.trust is not None:
             self.trust.forget(name)
-        below = self.rrsets.flush_below(name)
+        below = self.rrsets.flush_below(name, self._clock.monotonic())
         below.count += self.delegations.forget_below(name)
         return below
 
@@ -239,7 +239,7 @@ class Resolution:
         self.mesh.forget_failures()
         if self.trust is not None:
             self.trust.forget()
-        return self.rrsets.clear()
+        return self.rrsets.clear(self._clock.monotonic())
 
     def _supersede(self, hints: Hints | None = None, options: Options | None = None) -> None:
         """What is in flight goes on over caches of its own, and no reply to what was asked before is kept."""

@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import islice
+from math import inf, nextafter
 from typing import Final, TypeAlias
 
 from resolverd import bounds
@@ -76,24 +77,16 @@ class Sweep:
     `count`: entries forgotten so far.
     """
 
-    def __init__(self, zone: Name, names: list[Name]):
+    def __init__(self, zone: Name, at: float, names: list[Name]):
         self.zone = zone
+        self.at = at
         self.names = iter(names)
         self.count = 0
         self.ended = False
-        self._done: set[Name] = set()
 
     def concerns(self, name: Name) -> bool:
-        """Whether what is held of a name is still to be forgotten."""
-        zone = self.zone
-        if self.ended or name in self._done or not name.endswith(zone):
-            return False
-        return zone == ROOT or zone in ancestors(name)
-
-    def done(self, name: Name, count: int) -> None:
-        """So many entries of a name are forgotten; what is learnt of it from now on stays."""
-        self._done.add(name)
-        self.count += count
+        """Whether what was known of a name is to be forgotten."""
+        return name.endswith(self.zone) and (self.zone == ROOT or self.zone in ancestors(name))
 
 
 class RRsetCache:
@@ -232,11 +225,11 @@ class RRsetCache:
             self._drop(name, each)
         return len(types)
 
-    def flush_below(self, zone: Name) -> Sweep:
+    def flush_below(self, zone: Name, now: float) -> Sweep:
         """Forget what is known of the names at and below `zone`: at once for who asks, and with `sweep` of a large cache."""
         if self.shelf is not None:
             self.shelf.clear_below(zone)
-        return self._begin(zone)
+        return self._begin(zone, now)
 
     def sweep(self, names: int) -> bool:
         """Go on with forgetting, through so many names; whether there is more to be done. Who learns something does so too."""
@@ -251,10 +244,10 @@ class RRsetCache:
                 self._sweeps.popleft()
         return bool(self._sweeps or self.discarded)
 
-    def _begin(self, zone: Name) -> Sweep:
+    def _begin(self, zone: Name, now: float) -> Sweep:
         # Names stand in no order in which those of a zone are together. Through its own links an OrderedDict takes ten times as
         # long, and another in its place would be looked through by the garbage collector (`app.serve.tune`).
-        sweep = Sweep(zone, list(dict.__iter__(self._names)))
+        sweep = Sweep(zone, now, list(dict.__iter__(self._names)))
         self._sweeps.append(sweep)
         if len(self._names) <= _AT_ONCE:
             while not sweep.ended:
@@ -273,17 +266,21 @@ class RRsetCache:
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
-    def clear(self) -> int:
+    def clear(self, now: float) -> int:
         """Forget everything, of a large cache with `sweep`; how many entries."""
         count = self._count
         if self.shelf is not None:
             self.shelf.clear()
-        self._begin(ROOT)
+        self._begin(ROOT, now)
         return count
 
     def peek(self, name: Name) -> Types | None:
         """All that is held of a name, live or not, as it is to be kept on disk; nobody has asked for it."""
-        return None if any(sweep.concerns(name) for sweep in self._sweeps) else self._names.get(name)
+        types = self._names.get(name, {})
+        for sweep in self._sweeps:
+            if sweep.concerns(name):
+                types = {rtype: entry for rtype, entry in types.items() if entry.stored > sweep.at}
+        return types or None
 
     def names(self) -> list[Name]:
         """The names of which anything is held, in no order."""
@@ -349,7 +346,11 @@ class RRsetCache:
             self._names.move_to_end(name)
             if len(types) >= bounds.MAX_TYPES_PER_NAME:
                 self._drop(name, next(iter(types)))
-        types[rtype] = Cached(rrset, authority, trust, now, now + ttl, lease, denies_name, security, size)
+        stored = now
+        for sweep in self._sweeps:
+            # What is learnt in the very moment of a flush is learnt behind it.
+            stored = max(stored, nextafter(sweep.at, inf))
+        types[rtype] = Cached(rrset, authority, trust, stored, now + ttl, lease, denies_name, security, size)
         self._size += size
         self._count += 1
         self._dnames += rtype == codes.DNAME
@@ -386,11 +387,12 @@ class RRsetCache:
 
     def _swept(self, name: Name, sweep: Sweep) -> None:
         """Forget what a sweep is to forget of a name."""
-        if sweep.concerns(name):
-            types = list(self._names.get(name, ()))
-            for rtype in types:
-                self._drop(name, rtype)
-            sweep.done(name, len(types))
+        types = self._names.get(name)
+        if types is None or not sweep.concerns(name):
+            return
+        for rtype in [rtype for rtype, entry in types.items() if entry.stored <= sweep.at]:
+            self._drop(name, rtype)
+            sweep.count += 1
 
     def _evict(self) -> None:
         """Forget the name that has not been used for the longest time."""

@@ -10,6 +10,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,10 @@ _YIELD = 0.0005
 """Seconds in between."""
 _LOCK_TIMEOUT = 0.5
 """Seconds; nobody but ourselves should have it open."""
+_PAGES = 16 << 20
+"""Octets of pages that the writer has at hand: keys come in no order, and other pages are read and written for each."""
 _CRC = 4
+_KEY = itemgetter(0)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -48,6 +52,7 @@ class CacheFile:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         path.chmod(0o600)
         self._writer = self._connected()
+        self._writer.execute(f"PRAGMA cache_size = -{_PAGES >> 10}")
         try:
             self._examine()
             self._reader: sqlite3.Connection = self._connected()
@@ -58,7 +63,7 @@ class CacheFile:
 
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
-        for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0", "cache_size = -2000", "temp_store = 2"):
+        for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0", "temp_store = 2"):
             connection.execute(f"PRAGMA {pragma}")
         connection.text_factory = bytes
         return connection
@@ -131,10 +136,12 @@ class CacheFile:
                 one.execute("DELETE FROM rows")
             for prefix in changes.prefixes:
                 one.execute("DELETE FROM rows WHERE key >= ? AND key < ?", (prefix, prefix + b"\xff"))
-            for start in range(0, len(changes.rows), _SLICE):
+            # Neighbours share a page.
+            rows = sorted(changes.rows, key=_KEY)
+            for start in range(0, len(rows), _SLICE):
                 if start:
                     time.sleep(_YIELD)
-                self._put(changes.rows[start : start + _SLICE])
+                self._put(rows[start : start + _SLICE])
             moment = changes.moment
             about = (
                 ("fingerprint", changes.fingerprint),

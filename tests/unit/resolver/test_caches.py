@@ -182,7 +182,7 @@ def test_a_server_that_denies_the_name_for_a_type_it_has_not_takes_no_address_aw
 def test_what_is_too_large_is_forgotten() -> None:
     cache = RRsetCache(10**7)
     for count, kept in ((1000, True), (1400, False)):
-        cache.clear()
+        cache.clear(0.0)
         cache.put(RRset(WWW, codes.A, 60, tuple(number.to_bytes(4) for number in range(count))), Trust.ANSWER, 0.0, WWW)
         assert (cache.get(WWW, codes.A, 1.0) is not None) is kept
 
@@ -229,7 +229,7 @@ def test_records_stay_within_their_size() -> None:
     assert cache.size <= 20_000
     assert 10 < len(cache) < 1000
     assert cache.get(from_text("0.example"), codes.A, 0.0) is not None, "what is used stays"
-    assert cache.clear() > 0
+    assert cache.clear(0.0) > 0
     assert cache.size == 0
 
 
@@ -453,7 +453,7 @@ def test_what_is_flushed_below_a_zone_is_gone_at_once_and_what_comes_later_stays
     other = from_text("notexample")
     for name in (WWW, other, from_text("example")):
         cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 0.0, name)
-    sweep = cache.flush_below(from_text("example"))
+    sweep = cache.flush_below(from_text("example"), 0.0)
     assert not sweep.ended
     for name in (WWW, from_text("example"), from_text("host2999.example")):
         assert cache.peek(name) is None
@@ -476,7 +476,7 @@ def test_what_is_flushed_below_a_zone_is_gone_at_once_and_what_comes_later_stays
 
 def test_a_flush_ends_as_others_are_learnt_whoever_waits_for_it() -> None:
     cache = many(3000)
-    sweep = cache.flush_below(from_text("example"))
+    sweep = cache.flush_below(from_text("example"), 0.0)
     for number in range(70):
         name = from_text(f"host{number}.test")
         cache.put(RRset(name, codes.A, 300, (b"\1\1\1\1",)), Trust.ANSWER, 2.0, name)
@@ -485,7 +485,7 @@ def test_a_flush_ends_as_others_are_learnt_whoever_waits_for_it() -> None:
 
 def test_a_full_cache_is_forgotten_at_once_and_freed_bit_by_bit() -> None:
     cache = many(3000)
-    assert cache.clear() == 3000
+    assert cache.clear(0.0) == 3000
     assert cache.get(from_text("host2999.example"), codes.A, 1.0) is None
     turns = 1
     while cache.sweep(100):
@@ -506,7 +506,7 @@ def test_no_turn_of_a_flush_takes_long() -> None:
         finally:
             longest = max(longest, thread_time() - begun)
 
-    sweep = timed(lambda: cache.flush_below(from_text("example")))
+    sweep = timed(lambda: cache.flush_below(from_text("example"), 0.0))
     while timed(lambda: cache.sweep(5000)):
         pass
     assert isinstance(sweep, Sweep)

@@ -94,7 +94,7 @@ class World:
 
     def forget(self) -> None:
         self.forgotten += 1
-        self.rrsets.clear()
+        self.rrsets.clear(self.now)
         self.delegations.clear()
 
     async def open(self) -> None:
@@ -268,7 +268,7 @@ def test_what_was_forgotten_does_not_come_back(play: Play, loaded: bool, how: st
                 assert w.rrsets.flush(WWW, codes.A) == 1
                 w.delegations.forget(WWW)
             case "below":
-                w.rrsets.flush_below(EXAMPLE)
+                w.rrsets.flush_below(EXAMPLE, w.now)
                 w.delegations.forget_below(EXAMPLE)
             case "all":
                 w.forget()
@@ -666,7 +666,7 @@ def test_changes_that_cannot_be_written_are_bounded(play: Play, monkeypatch: pyt
         assert shelf.cleared
         await w.persistence.write()
         for number in range(20):
-            w.rrsets.flush_below(from_text(f"host{number}.example"))
+            w.rrsets.flush_below(from_text(f"host{number}.example"), w.now)
             assert len(shelf.cleared_below) <= 10
         assert shelf.cleared
         await w.crash()
