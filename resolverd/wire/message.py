@@ -26,7 +26,6 @@ _POINTER = 0xC000
 _NAMES = frozenset({codes.NS, codes.CNAME, codes.PTR})
 """Common types whose rdata is a name and nothing else."""
 _TOO_MUCH = "too many labels and pointers in a message"
-_ADDRESS_LENGTHS = {codes.A: 4, codes.AAAA: 16}
 
 
 class Malformed(ValueError):
@@ -178,7 +177,7 @@ class MessageReader:
             if at > end:
                 raise Malformed("field runs past the rdata")
         if at < end:
-            if rtype not in (codes.SIG, codes.NXT):
+            if rtype not in rdata.OPEN_ENDED:
                 raise Malformed("octets behind the last field of rdata")
             parts.append(self.data[at:end])
         return b"".join(parts)
@@ -234,7 +233,7 @@ class _Sections:
             self.whole += not self._faulty
             return ()
         reader, owners, at = self._reader, self._owners, self._at
-        data, unpack, layouts, lengths = reader.data, _RECORD.unpack_from, rdata.LAYOUTS, _ADDRESS_LENGTHS
+        data, unpack, layouts, lengths = reader.data, _RECORD.unpack_from, rdata.LAYOUTS, rdata.ADDRESS_LENGTHS
         known = reader.known
         found: dict[tuple[Name, int], RRset] = {}
         repeated: dict[tuple[Name, int], list[bytes]] = {}

@@ -41,6 +41,11 @@ LAYOUTS: Final[dict[int, tuple[int, ...]]] = {
 }
 """Leading fields of the rdata of types that may arrive compressed: octet counts, NAME or STRING."""
 
+ADDRESS_LENGTHS: Final = {codes.A: 4, codes.AAAA: 16}
+"""Octets of an address, by type."""
+OPEN_ENDED: Final = frozenset({codes.SIG, codes.NXT})
+"""Types of `LAYOUTS` that have more behind the fields there."""
+
 COMPRESSIBLE: Final = frozenset(
     {codes.NS, codes.MD, codes.MF, codes.CNAME, codes.SOA, codes.MB, codes.MG, codes.MR, codes.PTR, codes.MINFO, codes.MX}
 )
@@ -78,6 +83,25 @@ def name_at(rdata: bytes, at: int) -> Name:
     if end - at >= MAX_NAME:
         raise ValueError(f"name of more than {MAX_NAME} octets")
     return rdata[at : end + 1]
+
+
+def check(rtype: int, rdata: bytes) -> None:
+    """Raises ValueError for uncompressed rdata that nothing can be of which a message was read: for what comes from disk."""
+    layout = LAYOUTS.get(rtype)
+    if layout is None:
+        if len(rdata) != ADDRESS_LENGTHS.get(rtype, len(rdata)):
+            raise ValueError("address of another length")
+        return
+    at = 0
+    for field in layout:
+        if field == NAME:
+            at += len(name_at(rdata, at))
+        elif field == STRING:
+            at += 1 + rdata[at] if at < len(rdata) else 1
+        else:
+            at += field
+    if at > len(rdata) or (at < len(rdata) and rtype not in OPEN_ENDED):
+        raise ValueError("rdata is not as long as its fields")
 
 
 def soa(rdata: bytes) -> Soa:

@@ -4,30 +4,34 @@ A record that is not well-formed, or says what cannot be, is None: it was damage
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from resolverd import bounds
 from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.cache.rrsets import Cached, Types, size_of
 from resolverd.resolver.iterator.capabilities import Feature, SupportFact
 from resolverd.resolver.iterator.infra import RttFact
+from resolverd.wire import rdata
 from resolverd.wire.ask import Server
-from resolverd.wire.names import Name, address, labels
+from resolverd.wire.names import Name, address, labels, lower
 from resolverd.wire.rrset import RRset, Security, Trust
 
 T = TypeVar("T")
 
+_LONGEST = 1000.0
+"""Seconds: no round trip takes as long."""
 _ROUNDING = 0.001
 """Seconds that are lost where one time is told by another clock."""
 
 
 class _Set(msgspec.Struct, array_like=True, frozen=True, gc=False):
     owner: bytes
-    rtype: int
-    ttl: int
-    rdatas: tuple[bytes, ...]
+    rtype: Annotated[int, Meta(ge=0, le=0xFFFF)]
+    ttl: Annotated[int, Meta(ge=0, le=0x7FFFFFFF)]
+    rdatas: Annotated[tuple[Annotated[bytes, Meta(max_length=0xFFFF)], ...], Meta(min_length=1)]
     sigs: tuple[bytes, ...]
     security: Security
 
@@ -45,7 +49,7 @@ class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class _Delegation(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    servers: tuple[bytes, ...]
+    servers: Annotated[tuple[bytes, ...], Meta(min_length=1)]
     glue: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     expires: float
     learnt: float
@@ -92,7 +96,7 @@ def name_of(key: bytes) -> Name:
         parts.append(key[at:end])
         at = end
     parts.reverse()
-    return b"".join(parts) + b"\0"
+    return _name(b"".join(parts) + b"\0")
 
 
 def encode_types(types: Types, offset: float, least: float) -> bytes | None:
@@ -130,8 +134,11 @@ def decode_types(octets: bytes, offset: float, now: float, least: float) -> Type
             continue
         if not stored <= expires <= stored + bounds.CACHE_ROW_LIFETIME + _ROUNDING:
             continue
-        rrset = None if each.rrset is None else _rrset(each.rrset)
-        authority = tuple([_rrset(beside) for beside in each.authority])
+        try:
+            rrset = None if each.rrset is None else _rrset(each.rrset)
+            authority = tuple([_rrset(beside) for beside in each.authority])
+        except ValueError:
+            return None
         types[each.rtype] = Cached(
             rrset,
             authority,
@@ -161,10 +168,11 @@ def decode_delegation(zone: Name, octets: bytes, offset: float, now: float) -> D
     if not learnt <= now < expires <= learnt + bounds.CACHE_ROW_LIFETIME + _ROUNDING:
         return None
     try:
-        glue = tuple([(name, tuple([address(each) for each in addresses])) for name, addresses in found.glue])
+        glue = tuple([(_name(name), tuple([address(each) for each in addresses])) for name, addresses in found.glue])
+        servers = tuple(map(_name, found.servers))
     except ValueError:
         return None
-    return Delegation(zone, found.servers, glue, expires, learnt)
+    return Delegation(zone, servers, glue, expires, learnt)
 
 
 def encode_rtts(facts: Sequence[RttFact], offset: float) -> bytes:
@@ -174,8 +182,13 @@ def encode_rtts(facts: Sequence[RttFact], offset: float) -> bytes:
 
 def decode_rtts(octets: bytes, offset: float) -> list[RttFact]:
     """Round-trip times of servers; none of what is not well-formed."""
-    found = _decoded(_rtts.decode, octets) or ()
-    return _each(found, lambda each: RttFact(_server_of(each.server), each.born - offset, each.srtt, each.rttvar))
+
+    def fact(each: _Rtt) -> RttFact:
+        if not (0 <= each.srtt <= _LONGEST and 0 <= each.rttvar <= _LONGEST):
+            raise ValueError("no round-trip time")
+        return RttFact(_server_of(each.server), each.born - offset, each.srtt, each.rttvar)
+
+    return _each(_decoded(_rtts.decode, octets) or (), fact)
 
 
 def encode_supports(facts: Sequence[SupportFact], offset: float) -> bytes:
@@ -201,7 +214,7 @@ S = TypeVar("S")
 def _each(found: Iterable[S], made: Callable[[S], T]) -> list[T]:
     try:
         return [made(each) for each in found]
-    except ValueError:  # no address
+    except ValueError:  # no address, no time
         return []
 
 
@@ -217,7 +230,16 @@ def _set(rrset: RRset) -> tuple[object, ...]:
 
 
 def _rrset(held: _Set) -> RRset:
-    return RRset(held.owner, held.rtype, held.ttl, held.rdatas, held.sigs, held.security)
+    for each in held.rdatas:
+        rdata.check(held.rtype, each)
+    return RRset(_name(held.owner), held.rtype, held.ttl, held.rdatas, held.sigs, held.security)
+
+
+def _name(octets: bytes) -> Name:
+    """The octets, which have to be a name in lower case. Raises ValueError."""
+    if rdata.name_at(octets, 0) != octets or lower(octets) != octets:
+        raise ValueError("no name")
+    return octets
 
 
 def _server(server: Server) -> tuple[bytes, int, str]:

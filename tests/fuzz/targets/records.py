@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from resolverd import bounds
 from resolverd.clients.record import ClientRecord, decode_record, encode_record
 from resolverd.dnsbl import quota_store
 from resolverd.dnsbl.quota import Budget, parse_allowance
@@ -12,13 +13,22 @@ from resolverd.greylist.decide import Client, Triplet, decode_client, decode_tri
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.overrides import rules
 from resolverd.policy import verdicts
+from resolverd.resolver.cache.delegations import Delegation
+from resolverd.resolver.cache.rrsets import Cached
+from resolverd.resolver.iterator.capabilities import Feature, SupportFact
+from resolverd.resolver.iterator.infra import InfraCache, RttFact
+from resolverd.resolver.persist import records as persisted
 from resolverd.resolver.validator import nta, rfc5011
 from resolverd.resolver.validator.anchors import shipped
 from resolverd.servers.http import dump_format
 from resolverd.state.base import count_of, encode_count
 from resolverd.state.disk import sqlite_file
 from resolverd.state.dump import Stored
-from resolverd.wire import names
+from resolverd.wire import canonical, codes, message, names, rdata, render
+from resolverd.wire.answer import Answer
+from resolverd.wire.ask import Server
+from resolverd.wire.peek import Query
+from resolverd.wire.rrset import RRset, Security, Trust
 from tests.fuzz.target import target
 
 NOW = 1_800_000_000.0
@@ -146,3 +156,76 @@ def stored_record(data: bytes) -> None:
     found = form.read(data[1:])
     if found is not None and form.write is not None:
         assert form.write(found) == data[1:]
+
+
+def _cached(octets: bytes) -> None:
+    types = persisted.decode_types(octets, 0.0, NOW, NOW - 10)
+    if types is None:
+        return
+    again = persisted.encode_types(types, 0.0, NOW - 10)
+    if again is not None:
+        assert persisted.decode_types(again, 0.0, NOW, NOW - 10) is not None
+    for entry in types.values():
+        for rrset in (entry.rrset, *entry.authority):
+            if rrset is None:
+                continue
+            assert names.from_text(names.to_text(rrset.owner)) == rrset.owner
+            asked = Query(1, 0, rrset.owner, 1, 1, message.Edns(1232, do=True), rrset.owner + b"\0\1\0\1")
+            written = render.render(asked, Answer(0, (rrset,)), 65535)
+            assert written.truncated or message.parse(written.data).whole == 3
+            for each in rrset.rdatas:
+                rdata.summary(rrset.rtype, each)
+            canonical.canonical_rdatas(rrset.rtype, rrset.rdatas)
+
+
+def _delegated(octets: bytes) -> None:
+    found = persisted.decode_delegation(b"\1a\0", octets, 0.0, NOW)
+    if found is not None:
+        assert persisted.decode_delegation(b"\1a\0", persisted.encode_delegation(found, 0.0), 0.0, NOW) == found
+        for name in (*found.servers, *(name for name, _ in found.glue)):
+            assert names.from_text(names.to_text(name)) == name
+
+
+def _facts(octets: bytes) -> None:
+    infra = InfraCache(100)
+    for rtt in persisted.decode_rtts(octets, 0.0):
+        infra.adopt(rtt, NOW)
+    for support in persisted.decode_supports(octets, 0.0):
+        infra.capabilities.adopt(support, NOW)
+    for each in infra.facts(NOW):
+        assert 0 < infra.rto(each.server, NOW) <= bounds.MAX_TIMEOUT
+        assert 0 <= infra.expected(each.server, NOW) < 1000
+
+
+def _row_name(octets: bytes) -> None:
+    try:
+        name = persisted.name_of(octets)
+    except ValueError:
+        return
+    assert persisted.row_key(octets[:1], name) == octets or not octets
+    assert names.from_text(names.to_text(name)) == name
+
+
+_ROWS = (_cached, _delegated, _facts, _row_name)
+
+
+def _rows() -> Iterable[bytes]:
+    owner = b"\3www\7example\0"
+    address = RRset(owner, codes.A, 300, (bytes(4),), (b"\0\1" + bytes(16) + b"\0sig",))
+    soa = RRset(b"\7example\0", codes.SOA, 300, (b"\0\0" + bytes(20),))
+    held = Cached(address, (), Trust.AUTHORITATIVE, NOW - 5, NOW + 100, NOW + 100, False, Security.SECURE, 100)
+    denied = Cached(None, (soa,), Trust.AUTHORITATIVE, NOW - 5, NOW + 100, NOW + 100, True, Security.INSECURE, 100)
+    yield b"\0" + (persisted.encode_types({codes.A: held, codes.MX: denied}, 0.0, NOW) or b"")
+    glue = ((b"\2ns\1a\0", (ip_address("192.0.2.1"), ip_address("2001:db8::1"))),)
+    yield b"\1" + persisted.encode_delegation(Delegation(b"\1a\0", (b"\2ns\1a\0",), glue, NOW + 100, NOW - 5), 0.0)
+    server = Server(ip_address("192.0.2.1"))
+    yield b"\2" + persisted.encode_rtts([RttFact(server, NOW - 5, 0.1, 0.05)], 0.0)
+    yield b"\2" + persisted.encode_supports([SupportFact(server, next(iter(Feature)), b"\0", NOW - 5, 2, True)], 0.0)
+    yield b"\3" + persisted.row_key(b"r", owner)
+
+
+@target(_rows, 0.02, 600)
+def cache_row(data: bytes) -> None:
+    """Rows of the caches that were kept over a restart; the first octet says what kind."""
+    if data:
+        _ROWS[data[0] % len(_ROWS)](data[1:])
