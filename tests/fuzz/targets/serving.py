@@ -15,6 +15,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import dns.edns
 import dns.message
 
 from resolverd.app.service import Service
@@ -32,7 +33,7 @@ from resolverd.state.memory import MemoryStore
 from resolverd.wire import render
 from resolverd.wire.peek import Query, peek
 from tests.fuzz.target import target
-from tests.replay.stack import asked
+from tests.replay.stack import CLIENT, asked
 
 _UNIT = str(Path(__file__).parents[2] / "unit")
 if _UNIT not in sys.path:
@@ -206,6 +207,9 @@ def _streams() -> Iterable[bytes]:
         dns.message.make_query("version.bind.", "TXT", rdclass="CH", id=4).to_wire(),
         dns.message.make_query("1.0.0.127.in-addr.arpa.", "PTR", id=5, use_edns=0).to_wire(),
     ]
+    for options in ([(10, b"12345678")], [(10, bytes(24)), (11, b""), (12, bytes(20))], [(10, b"123")]):
+        made = [dns.edns.GenericOption(dns.edns.OptionType(code), octets) for code, octets in options]
+        queries.append(dns.message.make_query("example.org.", "MX", id=6, use_edns=0, options=made).to_wire())
     framed = [struct.pack("!H", len(each)) + each for each in queries]
     yield b"\1" + b"".join(framed)
     for each in framed:
@@ -235,13 +239,13 @@ def dns_stream(data: bytes) -> None:
         dns.message.from_wire(reply, ignore_trailing=False)
         at += 2 + length
     for packet in [each for same in packets.values() for each in same][:4]:
-        reply = world().run(_over_udp(packet))
-        if reply:
-            asked = peek(packet)
-            room = render.limit(asked, True) if isinstance(asked, Query) else 512
-            assert len(reply) <= room
-            assert reply[:2] == packet[:2]
-            dns.message.from_wire(reply)
+        for work in (_over_udp(packet), _over_its_rate(packet)):
+            reply = world().run(work)
+            if reply:
+                query = peek(packet)
+                assert len(reply) <= (render.limit(query, True) if isinstance(query, Query) else 512)
+                assert reply[:2] == packet[:2]
+                dns.message.from_wire(reply)
 
 
 async def _over_udp(packet: bytes) -> bytes:
@@ -249,8 +253,13 @@ async def _over_udp(packet: bytes) -> bytes:
     body = responder.packets.get(answering.key(packet, True), responder.now())
     if body is not None:
         return packet[:2] + body
-    reply = responder.try_cached(packet, True)
+    reply = responder.try_cached(packet, True, CLIENT)
     return (await asked(responder, packet, reply) if isinstance(reply, Query) else reply) or b""
+
+
+async def _over_its_rate(packet: bytes) -> bytes:
+    reply = world().responder.limited(packet, CLIENT)
+    return reply if isinstance(reply, bytes) else b""
 
 
 _REQUEST = (
