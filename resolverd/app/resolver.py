@@ -26,8 +26,9 @@ from resolverd.resolver.iterator.options import Options, TtlBounds
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.builtin import BuiltinZones
 from resolverd.resolver.local.replies import LocalData
-from resolverd.resolver.mesh import Mesh, Prefetch, Timeouts
+from resolverd.resolver.mesh import Mesh, Timeouts
 from resolverd.resolver.ports import Network
+from resolverd.resolver.recursions import Prefetch
 from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.clock_check import ClockCheck
 from resolverd.resolver.validator.trust import TrustState

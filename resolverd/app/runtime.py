@@ -181,7 +181,7 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
     sentinel = Sentinel(resolution.root_key_tags) if settings.resolver.sentinel else None
     answerer = Answerer(zones, resolve, sentinel, minimal=settings.dns.minimal_responses)
     priming.on_return = engine.recover
-    resolution.mesh.meter = engine.meter
+    resolution.mesh.recursions.meter = engine.meter
     service = policy.policy_service(
         settings,
         engine,

@@ -1,34 +1,30 @@
 """Recursion for clients: answers from memory, by a recursion of its own, with stale data or with failure.
 
-One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting (`in_flight`).
+One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting (`recursions`).
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Generator
-from functools import partial
 from typing import Any, NamedTuple
 
-from resolverd import bounds, logs
+from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
-from resolverd.resolver.admission import Admission, group
-from resolverd.resolver.bogus_log import BogusLog
 from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.rrsets import RRsetCache
-from resolverd.resolver.driver import Driver, Run
 from resolverd.resolver.in_flight import TOO_LATE, Client, InFlight, UncachedClient
 from resolverd.resolver.iterator import lookup
-from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, QueryMeter, Refresh, SharedBudget, TraceStep, TrustLink
-from resolverd.resolver.iterator.delegation import DelegationPoint
+from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, Refresh, SharedBudget, TraceStep, TrustLink
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
 from resolverd.resolver.iterator.response import Response
 from resolverd.resolver.loops import Loops
 from resolverd.resolver.ports import Done, Network, Waiting
+from resolverd.resolver.recursions import Prefetch, Recursions
 from resolverd.values import replace
 from resolverd.wire import codes, rdata
 from resolverd.wire.answer import Answer, ExtendedError, servfail
@@ -51,13 +47,6 @@ class Timeouts(NamedTuple):
     client: float = 4.0
     stale: float = 1.8
     stale_ttl: int = bounds.STALE_TTL
-
-
-class Prefetch(NamedTuple):
-    """What is fetched before anybody asks: what is about to expire, and addresses of servers where a zone depends on one."""
-
-    expiring: bool = True
-    server_addresses: bool = False
 
 
 _NEARLY_ALL = 0.9
@@ -97,32 +86,24 @@ class Mesh:
         self._failures = failures
         self._clock = clock
         self._counters = counters
-        self._recursions = counters.counts("recursions", "rcode", codes.rcode_text)
         self._timeouts = timeouts
         self._list_zones = list_zones
-        self._prefetch = prefetch
         self._redactor = redactor
-        self._in_flight: dict[tuple[Name, int, bool], InFlight] = {}
-        """By name, type and whether the answer is validated."""
-        self._superseded: set[InFlight] = set()
-        self._admission = Admission()
-        self._driver = Driver(network, counters, clock)
+        self.recursions = Recursions(iterator, failures, network, clock, counters, list_zones, prefetch, redactor)
+        self._in_flight = self.recursions.in_flight
+        self._driver = self.recursions.driver
         self.run = self._driver.run
         self.deadlines = self._driver.deadlines
-        self.meter: QueryMeter | None = None
-        """Who counts what leaves for the zones of lists."""
-        self._bogus_log = BogusLog()
         self._loops = Loops()
-        self._failed = 0
         self._offline = False
 
     def configure(self, timeouts: Timeouts, list_zones: frozenset[Name], prefetch: Prefetch, redactor: Redactor) -> None:
         """Go on by another configuration, with an iteration of it that `supersede` brings."""
         self._timeouts = timeouts
         self._list_zones = list_zones
-        self._prefetch = prefetch
         self._redactor = redactor
         self._loops.forget()
+        self.recursions.configure(list_zones, prefetch, redactor)
 
     def supersede(self, iterator: Iterator, caches: Caches) -> None:
         """Go on over other caches: what names are answered with has changed.
@@ -131,10 +112,7 @@ class Mesh:
         """
         self._iterator = iterator
         self._caches = caches
-        for query in self._in_flight.values():
-            query.superseded = True
-        self._superseded.update(self._in_flight.values())
-        self._in_flight.clear()
+        self.recursions.supersede(iterator)
 
     @property
     def in_flight(self) -> int:
@@ -149,12 +127,12 @@ class Mesh:
     @property
     def is_doubtful(self) -> bool:
         """So much has come to nothing in a row that the internet may be out of reach: no more than a reason to look."""
-        return max(self.unanswered, self._failed) >= _DOUBTFUL
+        return max(self.unanswered, self.recursions.failed) >= _DOUBTFUL
 
     def reassure(self) -> None:
         """The internet can be reached, so what has come to nothing was somebody else's fault."""
         self._iterator.reset_unanswered()
-        self._failed = 0
+        self.recursions.failed = 0
 
     @property
     def root_check(self) -> RootCheck:
@@ -169,7 +147,7 @@ class Mesh:
         validate = validate and self._iterator.validates
         answer = lookup.answer(self._caches.rrsets, name, rtype, self._clock.monotonic(), validated=validate)
         if answer is not None and answer.expiring:
-            self._refresh(lower(name), rtype, validate)
+            self.recursions.refresh(lower(name), rtype, validate)
         return answer
 
     def with_servers(self, answer: Answer) -> Answer:
@@ -224,7 +202,7 @@ class Mesh:
             stale = None if error.code in codes.EDE_OF_VALIDATION else self.stale(name, rtype, validate=validate)
             return stale or Answer(codes.SERVFAIL, errors=(error, ExtendedError(codes.EDE_CACHED_ERROR)), keep=False)
         if query is None:
-            query = self._start(name, rtype, now, shared_budget=shared_budget, local=local, validate=validate)
+            query = self.recursions.start(name, rtype, now, shared_budget=shared_budget, local=local, validate=validate)
             if query is None:
                 self._counters.add("recursions_refused")
                 return self.stale(name, rtype, validate=validate) or servfail(codes.EDE_OTHER, "too many questions in flight")
@@ -239,7 +217,7 @@ class Mesh:
         else:
             query.budget.share(shared_budget)
             if local:
-                self._admission.adopt(query.slot)
+                self.recursions.admission.adopt(query.slot)
             self._look_for_loop(query, now)
         end = now + self._timeouts.client
         if deadline is not None and deadline < end:
@@ -262,10 +240,10 @@ class Mesh:
         zone = loops.returned(name, now)
         if zone is not None:
             self._counters.add("forwarding_loops")
-            for query in (*self._in_flight.values(), *self._superseded):
+            for query in self.recursions.all:
                 dp = query.budget.asked_last
                 if dp is not None and dp.zone == zone and (failure := loops.failure(dp, now)) is not None:
-                    self._end(query, failure)
+                    self.recursions.call_off(query, failure)
         if not loops.found:
             return None
         return loops.failure(self._iterator.nearest(name, rtype, now), now)
@@ -293,7 +271,7 @@ class Mesh:
         end = now + self._timeouts.client
         if deadline is not None and deadline < end:
             end = deadline
-        budget = self._budget(now, Refresh.ALL, validate=True)
+        budget = self.recursions.budget(now, Refresh.ALL, validate=True)
         run = self._driver.start(self._iterator.resolve(budget, name, rtype), _ignore, now)
         if not run.ended:
             return UncachedClient(self, run, done, end)
@@ -316,9 +294,6 @@ class Mesh:
             self._counters.add("stale_answers")
         return stale
 
-    def _called_off(self, name: Name) -> Answer:
-        return _FAILED_OFFLINE if self._is_unreachable(name) else servfail(codes.EDE_OTHER, "too many questions in flight")
-
     def give_up(self, query: InFlight, now: float) -> None:
         """A client, or a check that waited nearly all of a client's timeout, had no answer in time."""
         if now - query.since >= _NEARLY_ALL * self._timeouts.client:
@@ -334,7 +309,7 @@ class Mesh:
 
     async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep], list[TrustLink]]:
         """Resolve past all that is remembered of names, and tell every exchange on the way, and the chain of trust."""
-        budget = self._budget(self._clock.monotonic(), validate=True, traced=True)
+        budget = self.recursions.budget(self._clock.monotonic(), validate=True, traced=True)
         blank = Caches(RRsetCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
         try:
             answer: Answer = await self._run_until(budget, self._iterator.with_caches(blank).resolve(budget, lower(name), rtype))
@@ -344,7 +319,7 @@ class Mesh:
 
     async def fetch(self, name: Name, rtype: int) -> Response | None:
         """What a server says now of a name (lower case), neither validated nor remembered; None where none answers."""
-        budget = self._budget(self._clock.monotonic(), Refresh.ALL, validate=False)
+        budget = self.recursions.budget(self._clock.monotonic(), Refresh.ALL, validate=False)
         with contextlib.suppress(TimeoutError, Exhausted):
             response: Response = await self._run_until(budget, self._iterator.fetch(budget, name, rtype))
             return response
@@ -352,7 +327,7 @@ class Mesh:
 
     async def check_root(self) -> None:
         """Look at the root's keys, for what they say of the clock."""
-        budget = self._budget(self._clock.monotonic(), validate=True)
+        budget = self.recursions.budget(self._clock.monotonic(), validate=True)
         budget.checks_clock = True
         with contextlib.suppress(TimeoutError, Exhausted):
             await self._run_until(budget, self._iterator.check_root(budget))
@@ -381,9 +356,9 @@ class Mesh:
     def go_offline(self) -> None:
         """The internet is out of reach: nobody has to wait any longer for what has left."""
         self._offline = True
-        for query in (*self._in_flight.values(), *self._superseded):
+        for query in self.recursions.all:
             if not self._iterator.has_upstream(query.name):
-                self._call_off(query)
+                self.recursions.call_off(query, _FAILED_OFFLINE)
 
     def go_online(self) -> None:
         """What failed meanwhile was no fault of those who were asked, and is worth being tried at once."""
@@ -410,8 +385,8 @@ class Mesh:
 
     async def aclose(self) -> None:
         """End every recursion."""
-        for query in (*self._in_flight.values(), *self._superseded):
-            self._call_off(query)
+        for query in self.recursions.all:
+            self.recursions.call_off(query, _FAILED_OFFLINE)
         self._driver.close()
 
     def stale(self, name: Name, rtype: int, *, validate: bool = True) -> Answer | None:
@@ -423,166 +398,6 @@ class Mesh:
         if answer is None:
             return None
         return replace(answer, errors=(ExtendedError(codes.EDE_STALE),), keep=False, definite=False)
-
-    def _refresh(self, name: Name, rtype: int, validate: bool) -> None:
-        # Never for lists: a question that nobody asked would be paid for from their quota.
-        if not self._prefetch.expiring or (name, rtype, validate) in self._in_flight or not self._admission.is_half_empty:
-            return
-        now = self._clock.monotonic()
-        if not is_within(name, self._list_zones) and self._failures.get(name, rtype, now, validated=validate) is None:
-            self._counters.add("prefetches")
-            self._start(name, rtype, now, Refresh.EXPIRING, local=False, validate=validate)
-
-    def _budget(
-        self,
-        now: float,
-        refresh: Refresh = Refresh.NOTHING,
-        shared_budget: SharedBudget | None = None,
-        *,
-        validate: bool,
-        traced: bool = False,
-    ) -> QueryBudget:
-        wall = self._clock.wall()
-        return QueryBudget(now, refresh, self.meter, shared_budget, wall=wall, validate=validate, traced=traced)
-
-    def _start(
-        self,
-        name: Name,
-        rtype: int,
-        now: float,
-        refresh: Refresh = Refresh.NOTHING,
-        shared_budget: SharedBudget | None = None,
-        *,
-        local: bool,
-        validate: bool,
-    ) -> InFlight | None:
-        """Begin a recursion; None if there is no room for it."""
-        dp = self._iterator.nearest(name, rtype, now)
-        slot = self._admission.admit(
-            group(name, dp.zone, forwarded=dp.forward), now, listed=is_within(name, self._list_zones), local=local
-        )
-        if slot is None:
-            return None
-        budget = self._budget(now, refresh, shared_budget, validate=validate)
-
-        def on_delegation(dp: DelegationPoint) -> None:
-            if dp.zone != slot.group:
-                self._admission.move(slot, group(name, dp.zone, forwarded=dp.forward))
-
-        budget.on_delegation = on_delegation
-        query = self._in_flight[name, rtype, validate] = InFlight(name, rtype, budget, slot)
-        slot.jostle = partial(self._jostle, query)
-        query.deadline = self.deadlines.add(now + bounds.RECURSION_TIME + bounds.RECURSION_GRACE, partial(self._too_late, query))
-        if refresh is Refresh.NOTHING:
-            self._begin(query, now)
-        else:
-            asyncio.get_running_loop().call_soon(self._begin, query, now)  # behind the answer to who has made it be wanted
-        return query
-
-    def _begin(self, query: InFlight, now: float) -> None:
-        if query.answer is None:
-            core = self._iterator.resolve(query.budget, query.name, query.rtype)
-            run = self._driver.start(core, partial(self._ended, query), now)
-            query.run = None if run.ended else run
-
-    def _too_late(self, query: InFlight, now: float) -> None:
-        if query.run is not None:
-            query.run.cancel()
-        self._finish(query, self._noted(query, Answer(codes.SERVFAIL, errors=(TOO_LATE,), keep=False)))
-
-    def _jostle(self, query: InFlight) -> None:
-        self._counters.add("recursions_jostled")
-        self._call_off(query)
-
-    def _call_off(self, query: InFlight) -> None:
-        """Jostled, offline, or out of time: who waits has his answer, as a value; when the daemon ends, nobody waits."""
-        now = self._clock.monotonic()
-        if now >= query.budget.deadline:
-            self._too_late(query, now)
-        else:
-            self._end(query, self._called_off(query.name))
-
-    def _end(self, query: InFlight, answer: Answer) -> None:
-        """Go on no longer; who waits has this answer."""
-        if query.run is not None:
-            query.run.cancel()
-        self._finish(query, answer)
-
-    def _ended(self, query: InFlight, run: Run) -> None:
-        answer: Answer = run.result
-        if run.error is not None:
-            self._bug(query, "recursion for %s %s failed", run.error)
-            answer = servfail(codes.EDE_OTHER, "internal error")
-        self._finish(query, self._noted(query, answer))
-
-    def _bug(self, query: InFlight, text: str, error: Exception) -> None:
-        name = self._redactor.text(query.name)
-        private = self._redactor.is_private(query.name)
-        logs.bug(log, self._counters, "recursion", text, name, codes.type_text(query.rtype), error=error, private=private)
-
-    def _finish(self, query: InFlight, answer: Answer) -> None:
-        """It is no longer in flight, and its clients have their answer."""
-        if query.superseded:
-            self._superseded.discard(query)
-        else:
-            del self._in_flight[query.name, query.rtype, query.budget.validate]
-        self._admission.release(query.slot)
-        if query.deadline is not None:
-            query.deadline.cancel()
-        query.run = None
-        query.answer = answer
-        clients, query.clients = query.clients, {}
-        for client in clients:
-            try:
-                client.answered(answer)
-            except Exception as error:  # whoever else waits has his answer all the same
-                self._bug(query, "answering a client of %s %s failed", error)
-        dp = query.budget.asked_last
-        if dp is not None and dp.unresolved and len(dp.servers) == 1 and not (answer.is_failure or query.superseded):
-            self._look_up_servers(dp)
-
-    def _look_up_servers(self, dp: DelegationPoint) -> None:
-        """Find out addresses of servers before the only one that has an address is silent; one name at a time."""
-        now = self._clock.monotonic()
-        for name in dp.unresolved if self._prefetch.server_addresses else ():
-            for rtype in self._iterator.unknown_address_types(name, now)[:1]:
-                key = name, rtype, False
-                if key in self._in_flight or self._failures.get(name, rtype, now, validated=False) is not None:
-                    continue
-                if self._admission.is_half_empty and not is_within(name, self._list_zones):
-                    self._counters.add("server_addresses_prefetched")
-                    self._start(name, rtype, now, Refresh.EXPIRING, local=False, validate=False)
-                return
-
-    def _tell_bogus(self, query: InFlight, answer: Answer) -> None:
-        self._counters.add("bogus_answers")
-        told = self._bogus_log.tell(query.name, self._clock.monotonic())
-        if told.is_told:
-            more = "; more of them are counted and not logged for a while" if told.is_last else ""
-            error = answer.errors[0]
-            name, rtype = self._redactor.text(query.name), codes.type_text(query.rtype)
-            log.warning("%s %s is bogus (EDE %d): %s%s", name, rtype, error.code, error.text, more)
-
-    def _noted(self, query: InFlight, answer: Answer) -> Answer:
-        """Count what a recursion has come to, and remember a failure."""
-        self._recursions[answer.rcode][0] += 1
-        is_failure = answer.is_failure
-        # What is bogus has come from the internet.
-        self._failed = self._failed + 1 if is_failure and answer.security is not Security.BOGUS else 0
-        if answer.security is Security.BOGUS:
-            self._tell_bogus(query, answer)
-        if query.superseded:
-            return answer
-        if is_failure:
-            # What failed as its zone is known to be out will be tried as soon as the zone is back; what failed for want of
-            # somebody who pays for it, as soon as somebody asks.
-            if not query.budget.shared_exhausted and not any(error.code == codes.EDE_CACHED_ERROR for error in answer.errors):
-                validated = query.budget.validate
-                self._failures.put(query.name, query.rtype, answer.errors[0], self._clock.monotonic(), validated=validated)
-        else:
-            self._failures.succeeded(query.name, query.rtype, validated=query.budget.validate)
-        return answer
-
 
 def _ignore(_: object) -> None:
     """It has ended before anybody could wait for it."""

@@ -100,7 +100,7 @@ class World:
         self.clock, self.counters = VirtualClock(), Counters()
         self.parts = Resolution(self.settings, self.net, self.clock, self.counters, guard.zones, key_zones=guard.key_zones)
         self.engine = Engine(lists, self.parts.resolve, self.clock, self.counters, others=unused(CATALOGUE, lists))
-        self.parts.mesh.meter = self.engine.meter
+        self.parts.mesh.recursions.meter = self.engine.meter
 
     @staticmethod
     def answer(query, ask):

@@ -90,7 +90,7 @@ class Books:
         resolver = ScriptedResolver(net, tmp_path, list_zones=("zen.spamhaus.org",))
         self.counters = Counters()
         self.engine = Engine(lists, resolver.parts.resolve, resolver.clock, self.counters, others=unused(CATALOGUE, lists))
-        resolver.parts.mesh.meter = self.engine.meter
+        resolver.parts.mesh.recursions.meter = self.engine.meter
 
     def serve(self, query, ask):
         self.received += 1

@@ -91,12 +91,12 @@ async def test_strangers_never_fill_the_room_of_this_machine(tmp_path: Path) -> 
         await resolver.ask(f"warm.{zone}")
         net.serve(f"45.9.0.{number}", silent)
     tasks = await flood(resolver, [f"x{each}.{zone}" for zone in zones for each in range(40)], local=False)
-    assert len(resolver.parts.mesh._admission) == bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
+    assert len(resolver.parts.mesh.recursions.admission) == bounds.MAX_RECURSIONS - bounds.LOCAL_RECURSIONS
     local = await asyncio.gather(*await flood(resolver, [f"w{number}.shop" for number in range(100)]))
     assert {answer.rcode for answer in local} == {codes.NOERROR}
     await asyncio.gather(*tasks)
     await resolver.settle()
-    assert (len(resolver.parts.mesh._admission), resolver.parts.mesh._admission.groups) == (0, 0)
+    assert (len(resolver.parts.mesh.recursions.admission), resolver.parts.mesh.recursions.admission.groups) == (0, 0)
 
 
 @virtual
@@ -112,7 +112,7 @@ async def test_who_floods_through_forwarders_takes_the_room_of_one_domain(tmp_pa
     forward = (Forward(zone=".", servers=(Server(ip_address("10.53.0.1")),)),)
     resolver = ScriptedResolver(net, tmp_path, forward=forward, priming=False)
     tasks = await flood(resolver, [f"x{number}.evil.com" for number in range(1500)])
-    assert len(resolver.parts.mesh._admission) == bounds.MAX_RECURSIONS_PER_ZONE
+    assert len(resolver.parts.mesh.recursions.admission) == bounds.MAX_RECURSIONS_PER_ZONE
     for number in range(20):
         assert addresses(await resolver.ask(f"shop{number}.com")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)

@@ -158,7 +158,7 @@ async def test_one_zone_never_takes_all_the_room(tmp_path: Path) -> None:
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     await asyncio.gather(*tasks)
     await resolver.settle()
-    admission = resolver.parts.mesh._admission
+    admission = resolver.parts.mesh.recursions.admission
     assert (len(admission), admission.groups) == (0, 0), "the count comes back to nothing"
 
 
@@ -181,7 +181,7 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
     assert mesh.in_flight <= bounds.MAX_RECURSIONS
     await asyncio.gather(*tasks)
     await resolver.settle()
-    assert (len(mesh._admission), mesh._admission.groups) == (0, 0)
+    assert (len(mesh.recursions.admission), mesh.recursions.admission.groups) == (0, 0)
 
 
 @pytest.mark.attack("R-23")

@@ -362,7 +362,7 @@ async def test_every_packet_is_counted_and_paid_for(tmp_path: Path) -> None:
     for each in (FIRST, SECOND):
         net.serve(each, lambda query, ask: Late(rng.choice((0.01, 0.3, 2.0)), zone(query, ask)))
     resolver = ScriptedResolver(net, tmp_path)
-    resolver.parts.mesh.meter = meter = Meter()
+    resolver.parts.mesh.recursions.meter = meter = Meter()
     await asyncio.gather(*(resolver.ask(f"w{number}.shop") for number in range(100)))
     await resolver.settle()
     packets = sum(str(ask.server.address) != "198.41.0.4" for ask in net.asked)
@@ -380,7 +380,7 @@ async def test_who_waits_for_the_packet_of_somebody_else_pays_for_none(tmp_path:
         net.serve(each, lambda query, ask: zone(query, ask) if rng.random() < 0.5 else Failed.TIMEOUT)
     resolver = ScriptedResolver(net, tmp_path)
     await warm(resolver)
-    resolver.parts.mesh.meter = meter = Meter()
+    resolver.parts.mesh.recursions.meter = meter = Meter()
     before = len(net.asked)
     for _ in range(60):
         await resolver.parts.resolve.resolve(from_text("www.shop"), 1, deadline=resolver.clock.monotonic() + 4, bypass_cache=True)
@@ -397,7 +397,7 @@ async def test_where_no_more_may_leave_the_answer_is_waited_for(tmp_path: Path) 
     net.serve(FIRST, slow_at_times(zone, 2.0))
     resolver = ScriptedResolver(net, tmp_path)
     await warm(resolver)
-    resolver.parts.mesh.meter = Meter(limit=1)
+    resolver.parts.mesh.recursions.meter = Meter(limit=1)
     took, found = await timed(resolver, "slow.shop")
     assert found == ["193.0.0.1"]
     assert took == pytest.approx(2.0, abs=0.01)
