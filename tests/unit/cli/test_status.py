@@ -1,12 +1,17 @@
 """``resolverd status`` and ``GET /v1/status``: the daemon at a glance."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 
+import pytest
 from commandline import run
 from served import DNSWL, LISTED, Served
 
 from resolverd.greylist.decide import Triplet, encode_triplet
 from resolverd.greylist.service import TRIPLETS
+from resolverd.servers.http.routes import overview
+from resolverd.state.base import Condition, Entry
 
 
 def lines(daemon: Served) -> dict[str, str]:
@@ -65,3 +70,21 @@ def test_what_is_wrong(daemon: Served):
     found = json.loads(run("status", "--json", "-c", daemon.config).stdout)
     assert found["lists"]["trouble"] == [{"id": "dnswl", "state": "unreachable", "last_error": "SERVFAIL"}]
     assert len(found["problems"]) == 3
+
+
+def test_behind_a_disk_that_hangs_the_rest_is_told(daemon: Served, monkeypatch: pytest.MonkeyPatch):
+    async def condition() -> Condition:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def scan(*_: object) -> AsyncIterator[Entry]:
+        await asyncio.Event().wait()
+        yield Entry(b"", b"", 0)
+
+    monkeypatch.setattr(overview, "_PATIENCE", 0.05)
+    monkeypatch.setattr(daemon.store, "condition", condition)
+    monkeypatch.setattr(daemon.store, "scan", scan)
+    shown = lines(daemon)
+    assert shown["greylist"] == "cannot be read"
+    assert shown["store"].endswith(", does not answer: the disk is slow, or hangs")
+    assert shown["wrong"] == "the store does not answer: the disk is slow, or hangs"

@@ -1,7 +1,9 @@
 """The whole daemon at a glance, and what is wrong with it."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -12,6 +14,10 @@ from resolverd.mail.findings import Action
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.route import Call, Route
 from resolverd.servers.http.routes.cache import figures
+from resolverd.state.base import Condition
+
+_PATIENCE: Final = 3.0
+"""Seconds for the store to answer: behind a disk that hangs the rest is wanted all the more."""
 
 
 class Questions(msgspec.Struct):
@@ -77,7 +83,7 @@ class StoreUse(msgspec.Struct):
 class Status(msgspec.Struct):
     """The daemon at a glance. `started` is a wall-clock second, `uptime` in seconds; `verdicts` since then, by action.
 
-    `greylist` is None where the store cannot be read. `problems`: all that is wrong, in words.
+    `greylist` is None where the store cannot be read, or not soon. `problems`: all that is wrong, in words.
     """
 
     version: str
@@ -132,14 +138,19 @@ def _cache(daemon: Daemon) -> CacheUse:
 
 async def _greylist(daemon: Daemon) -> GreylistUse | None:
     try:
-        census = await daemon.greylist.census()
-    except StoreError:
+        async with asyncio.timeout(_PATIENCE):
+            census = await daemon.greylist.census()
+    except (StoreError, TimeoutError):
         return None
     return GreylistUse(daemon.greylist.enabled, census.waiting, census.passed, census.complete)
 
 
 async def _store(daemon: Daemon) -> StoreUse:
-    condition = await daemon.store.condition()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            condition = await daemon.store.condition()
+    except TimeoutError:
+        condition = Condition("disk", "does not answer: the disk is slow, or hangs")
     aside, recovered = (daemon.counters.get(f"store_{what}") for what in ("set_aside", "recovered"))
     return StoreUse(condition.kind, condition.octets, condition.fault, aside, recovered)
 
