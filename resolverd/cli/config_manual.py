@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from resolverd.cli.roff import heading, roff, verbatim
+from resolverd.cli.roff import heading, roff, running, verbatim
 from resolverd.config.reference import Key, Section, reference
 from resolverd.config.reference.markdown import facts, sentence
 
@@ -20,7 +20,7 @@ def man_page() -> str:
     ]
     for text in found.intro:
         lines += [_text(text), ".PP"]
-    lines.append("A change takes effect at the next reload, unless it is said to need a restart.")
+    lines.append(running("A change takes effect at the next reload, unless it is said to need a restart."))
     for section in found.sections:
         lines += _section(section)
     return "\n".join([*lines, ".SH SEE ALSO", ".BR resolverd (1),", ".BR postconf (5)"]) + "\n"
@@ -50,11 +50,11 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _facts(key: Key, *, named: bool) -> str:
-    return roff(_plain(f"{f'{key.name}: ' if named else ''}{'; '.join(facts(key))}"))
+    return running(_plain(f"{f'{key.name}: ' if named else ''}{'; '.join(facts(key))}"))
 
 
 def _text(text: str) -> str:
-    return roff(_plain(sentence(text)))
+    return running(_plain(sentence(text)))
 
 
 def _plain(text: str) -> str:

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from resolverd.cli import config_manual
-from resolverd.cli.roff import heading, roff, verbatim
+from resolverd.cli.roff import heading, roff, running, verbatim
 from resolverd.cli.root import resolverd
 
 _NAME: Final = "resolverd"
@@ -47,7 +47,7 @@ def man_page() -> str:
         ".SH FILES",
     ]
     for path, what in _FILES:
-        lines += [".TP", f".I {roff(path)}", roff(what)]
+        lines += [".TP", f".I {roff(path)}", running(what)]
     lines += [".SH SIGNALS", ".TP", ".B SIGHUP", "read the configuration again", ".TP", ".B SIGTERM", "end, within two seconds"]
     lines += [".SH SEE ALSO", r".BR resolverd\-config (5),", ".BR postconf (5),", ".BR systemd.service (5)"]
     return "\n".join(lines) + "\n"
@@ -78,14 +78,14 @@ def _text(command: click.Command) -> Iterator[str]:
         if paragraph.startswith("\b"):  # click's mark for lines that stay as they are
             yield from verbatim(paragraph.removeprefix("\b").strip("\n").split("\n"))
         else:
-            yield roff(" ".join(paragraph.split()))
+            yield running(" ".join(paragraph.split()))
 
 
 def _options(ctx: click.Context) -> Iterator[str]:
     for parameter in ctx.command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is not None:
-            yield from (".TP", f".B {roff(record[0])}", roff(record[1]))
+            yield from (".TP", f".B {roff(record[0])}", running(record[1]))
 
 
 def pages() -> dict[str, str]:
