@@ -6,7 +6,7 @@ reported, in the log and by ``resolverd config check``. Without its certificate 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -19,12 +19,14 @@ from resolverd.app.zone_folder import ZoneFolder
 from resolverd.config import Settings, access_maps, unusable_keys
 from resolverd.config.files import base
 from resolverd.config.map_files import AccessMapFiles, LocalDomainFiles, local_domains
+from resolverd.config.review.reach import upstreams, zone_of
 from resolverd.config.settings import ZonesSettings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
 from resolverd.resolver.local import zone_file
 from resolverd.resolver.validator.anchors import TrustAnchors
+from resolverd.wire.names import Name, from_text, is_subdomain, lower
 
 _T = TypeVar("_T")
 
@@ -82,11 +84,25 @@ def of_zones(settings: Settings, file: Path | None, now: float) -> Iterator[Conf
     try:
         for text in zone_file.faults(ZoneFolder(folder), now):
             yield ConfigFault("zones.dir", f"{folder}{os.sep}{text}")
+        yield from _unasked(settings, zone_file.origins(ZoneFolder(folder)))
     except FileNotFoundError as error:
         if folder != base(file) / ZonesSettings().dir:
             yield ConfigFault("zones.dir", f"cannot read {str(folder)!r}: {error.strerror}; there are no local zones")
     except OSError as error:
         yield ConfigFault("zones.dir", f"cannot read {str(folder)!r}: {error.strerror}; there are no local zones")
+
+
+def _unasked(settings: Settings, origins: Mapping[str, Name]) -> Iterator[ConfigFault]:
+    """Local zones behind the combined zone, and upstream zones behind local ones (`resolver.local.table`): nobody asks them."""
+    combined = lower(from_text(settings.zone.origin))
+    for name, origin in origins.items():
+        if is_subdomain(origin, combined):
+            text = f"{settings.zones.dir / name} is never asked: it is within zone.origin, which is answered otherwise"
+            yield ConfigFault("zones.dir", text)
+    files = {origin: name for name, origin in origins.items()}
+    for key, table in upstreams(settings):
+        if (file := files.get(zone_of(table))) is not None:
+            yield ConfigFault(f"{key}.zone", f"{table.zone} is answered from {settings.zones.dir / file}, and never asked there")
 
 
 def _secrets(settings: Settings) -> Iterator[ConfigFault]:

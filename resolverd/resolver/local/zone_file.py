@@ -1,6 +1,7 @@
 """One file of a local zone: what its name says, what is in it, and what is wrong with it."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from resolverd.resolver.local import master_file
@@ -57,6 +58,16 @@ def passed_over(name: str, content: Dataset) -> Iterator[str]:
         yield f"{name}, {text}; passed over"
     if (more := content.faults.number - len(content.faults.shown)) > 0:
         yield f"{name}: {more} more lines passed over"
+
+
+def origins(files: ZoneSource) -> dict[str, Name]:
+    """The zone of each file in a folder whose name says one. Raises OSError."""
+    found = {}
+    for name in sorted(files.scan()):
+        if format_of(name) in FORMAT_ORDER:
+            with suppress(BadName):
+                found[name] = origin_of(name)
+    return found
 
 
 def faults(files: ZoneSource, now: float) -> Iterator[str]:

@@ -106,6 +106,25 @@ def test_faults_of_zone_files_are_told_with_their_lines(folder: Path) -> None:
     assert [name for name, words in expected.items() if words not in told[name].text] == []
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("x.rbl.internal.ip4set", "", "zones.dir"),
+        ("rbl.internal.zone", "", "zones.dir"),
+        ("internal.zone", "", ""),
+        ("corp.example.zone", '[[resolver.stub]]\nzone = "corp.example"\nservers = ["192.0.2.1"]\n', "resolver.stub[0].zone"),
+        ("corp.example.zone", '[[resolver.forward]]\nzone = "a.corp.example"\nservers = ["192.0.2.1"]\n', ""),
+    ],
+)
+def test_zones_that_nobody_asks_are_told(tmp_path: Path, file: str, text: str, told: str) -> None:
+    (tmp_path / "zones").mkdir()
+    content = "192.0.2.1\n" if file.endswith("ip4set") else "@ 60 SOA ns.test. h.test. 1 2 3 4 5\n@ 60 NS ns.test.\n"
+    (tmp_path / "zones" / file).write_text(content)
+    found = [*named_files.of_zones(parse(text, tmp_path), tmp_path / "config.toml", 0)]
+    assert [fault.path for fault in found] == [told] * bool(told)
+    assert all(file in fault.text for fault in found)
+
+
 def test_the_daemon_starts_and_works_with_what_is_there(folder: Path) -> None:
     more = BROKEN.replace('[resolver]\nroot_hints = "missing-hints"\n', "").replace('trust_anchors = "missing-anchors"\n', "")
     # Of its lists only dnswl is left, in a world without DNS; it says nothing.
