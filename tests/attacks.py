@@ -51,7 +51,7 @@ ROWS: Final = {
     "R-21": Row("replies held back and let loose at once (DNSBomb)", "≤ 200 replies to one client in 100 ms"),
     "R-22": Row("random names below a dead zone (water torture)", "≤ 200 in flight for it; others ≥ 95 % answered, p99 < 2 ×"),
     "R-23": Row("repetitions that keep a slot (CVE-2026-42534)", "the slot is free 200 ms after the first"),
-    "R-24": Row("fragments (CVE-2025-59024)", "1232 octets announced, larger replies come over TCP"),
+    "R-24": Row("fragments (CVE-2025-59024)", "1232 octets announced, what is longer in one piece or over TCP"),
     "R-25": Row("bad packets ahead of the good one (TuDoor)", "answered all the same; ≤ 10 bad ones, then TCP"),
     "R-26": Row("EDNS taken away by a forged error (CVE-2026-52690)", "two confirmations, for one server, ≤ 900 s"),
     "R-27": Row("other classes, meta types, opcodes, counts", "refused as RFCs say, nothing changes"),

@@ -15,6 +15,7 @@ import pytest
 
 from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text
+from tests.attacks import Figure
 from tests.networks import Awaited
 
 HOST = "127.0.0.1"
@@ -110,7 +111,7 @@ async def cost(port: int, questions: int) -> tuple[float, float, list[Reply]]:
 
 @pytest.mark.attack("R-05", "R-25")
 @pytest.mark.parametrize("what", FLOODS)
-async def test_a_flood_costs_little_more_than_an_answer(what: str, at_length: bool) -> None:
+async def test_a_flood_costs_little_more_than_an_answer(what: str, at_length: bool, figure: Figure) -> None:
     questions = 200 if at_length else 8
     with authority() as (port, _):
         ordinary, quiet, replies = await cost(port, questions)
@@ -126,3 +127,5 @@ async def test_a_flood_costs_little_more_than_an_answer(what: str, at_length: bo
     assert most < 1 << 24, "what fits into the kernel's buffers"
     assert cpu < 10 * ordinary + 0.002
     assert stall < quiet + 20 * ordinary + 0.1
+    figure("stall under floods of servers", 1000 * stall, "ms", row="R-05")
+    figure("CPU of a question that is flooded", 1000 * cpu, "ms", row="R-25")

@@ -59,6 +59,7 @@ async def asked(host: str, size: int) -> str:
         return reply.failed.name if reply.failed else f"{len(reply.message.answer)} RRsets" if reply.message else ""
 
 
+@pytest.mark.attack("R-24")
 @pytest.mark.parametrize("host", _SIZES)
 def test_what_is_longer_than_announced_is_taken_in_one_piece_only(host: str) -> None:
     there = f"ip link set lo up mtu {_MTU} && exec {sys.executable} -m tests.real.test_fragments {host}"

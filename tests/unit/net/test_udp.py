@@ -21,6 +21,7 @@ from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Race, Raced, Reply, Server, Transport
 from resolverd.wire.names import from_text, lower
+from tests.attacks import Figure
 from tests.networks import Awaited
 
 
@@ -74,6 +75,7 @@ CASES = {
 }
 
 
+@pytest.mark.attack("R-24", "R-25")
 @pytest.mark.parametrize("case", CASES)
 async def test_what_is_taken_for_an_answer(exchange: Awaited, case: str) -> None:
     udp, failed = CASES[case]
@@ -314,7 +316,9 @@ async def test_the_question_as_sent(exchange: Awaited, edns: int) -> None:
 
 
 @pytest.mark.attack("R-07")
-async def test_every_question_has_its_own_connected_socket(exchange: Awaited, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_question_has_its_own_connected_socket(
+    exchange: Awaited, monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
     made: list[udp.UdpSocket] = []
     make = udp.UdpSocket
 
@@ -334,9 +338,11 @@ async def test_every_question_has_its_own_connected_socket(exchange: Awaited, mo
             await exchange.exchange(authority.ask())
     assert peers == [(HOST, authority.port)] * 20
     assert len(made) == 20
+    figure("connected sockets", 5 * len(peers), "%", least=100)
     assert all(sock._sock.fileno() < 0 for sock in made), "closed after its question"
 
 
+@pytest.mark.attack("R-06")
 async def test_a_stranger_is_not_heard(exchange: Awaited) -> None:
     # Off the path, to the right port with the right ID: the socket is connected, so nobody else's packets arrive.
     stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -355,7 +361,7 @@ async def test_a_stranger_is_not_heard(exchange: Awaited) -> None:
 
 
 @pytest.mark.attack("R-06")
-async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited) -> None:
+async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited, figure: Figure) -> None:
     count, at_once = 20_000, 200
     async with Authority() as authority:
         ask = authority.ask()
@@ -369,11 +375,11 @@ async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited) -> None:
         idents = [int.from_bytes(packet[:2]) for packet in authority.seen]
     assert len(ports) == count
     usable = 65536 - 1024
-    assert usable >= 60_000
+    figure("usable ports", usable, least=60_000)
     assert len(set(zip(ports, idents, strict=True))) >= count - 5
     for values, low, size in ((ports, 1024, usable), (idents, 0, 65536)):
         expected = size * (1 - (1 - 1 / size) ** count)
-        assert len(set(values)) >= 0.95 * expected
+        figure("distinct ports and IDs, of what is expected", 100 * len(set(values)) / expected, "%", least=95)
         # Chi-square over 64 buckets: 63 degrees of freedom, 130 is exceeded once in a million runs.
         buckets = collections.Counter((value - low) * 64 // size for value in values)
         assert sum((buckets[each] - count / 64) ** 2 / (count / 64) for each in range(64)) < 130
@@ -383,13 +389,13 @@ async def test_ports_and_ids_cannot_be_guessed(exchange: Awaited) -> None:
 
 
 @pytest.mark.attack("R-09")
-async def test_letters_are_random_and_over_udp_only(exchange: Awaited) -> None:
+async def test_letters_are_random_and_over_udp_only(exchange: Awaited, figure: Figure) -> None:
     async with Authority() as authority:
         for _ in range(64):
             await exchange.exchange(authority.ask("mail.provider.example", random_case=True))
         names = [qname_of(packet) for packet in authority.seen]
     assert {lower(name) for name in names} == {from_text("mail.provider.example")}
-    assert len(set(names)) >= 63
+    figure("different letters in 64 questions", len(set(names)), least=63)
     for at in range(1, 5):
         upper = sum(name[at] < 97 for name in names)
         assert 10 < upper < 54

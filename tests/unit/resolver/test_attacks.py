@@ -5,6 +5,7 @@ in `test_dns_edge`, crafted messages in `test_message`, single limits in `test_l
 """
 
 import asyncio
+import time
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from resolverd.wire import codes
 from resolverd.wire.ask import Ask, Failed, Server, Transport
 from resolverd.wire.names import from_text
 from resolverd.wire.rrset import RRset, Trust
+from tests.attacks import Figure
 from tests.work import counted
 
 EVIL, VICTIM = "45.0.0.1", "45.0.0.2"
@@ -71,7 +73,7 @@ def many_servers(query: Message, tail: str, glue: bool = False, many: int = MANY
 @pytest.mark.attack("R-15", "R-16")
 @pytest.mark.parametrize("what", ["exist not", "are dead", "are dead, with glue"])
 @virtual
-async def test_delegations_to_a_thousand_servers(what: str, tmp_path: Path) -> None:
+async def test_delegations_to_a_thousand_servers(what: str, tmp_path: Path, figure: Figure) -> None:
     # NXNSAttack (names that exist not), NRDelegation (servers that do not answer).
     net = Net()
     victim = net.zone("victim", {"ns.victim": VICTIM})
@@ -81,15 +83,16 @@ async def test_delegations_to_a_thousand_servers(what: str, tmp_path: Path) -> N
     resolver = ScriptedResolver(net, tmp_path, qname_minimisation=False)
     code, asked = await costs(resolver, "a.evil")
     assert code == "SERVFAIL"
-    assert asked <= bounds.MAX_QUERIES
-    assert len(net.names(VICTIM)) <= 2 * bounds.MAX_NS_LOOKUPS, "hardly anything reaches the victim"
+    row = "R-15" if what == "exist not" else "R-16"
+    figure("upstream queries", asked, most=bounds.MAX_QUERIES, row=row)
+    figure("of them to the victim", len(net.names(VICTIM)), most=2 * bounds.MAX_NS_LOOKUPS, row=row)
     # A fresh name is bounded by itself.
     assert (await costs(resolver, "b.evil"))[1] <= bounds.MAX_QUERIES
 
 
 @pytest.mark.attack("R-16")
 @virtual
-async def test_a_delegation_to_a_thousand_servers_costs_what_its_octets_do(tmp_path: Path) -> None:
+async def test_a_delegation_to_a_thousand_servers_costs_what_its_octets_do(tmp_path: Path, figure: Figure) -> None:
     query = dns.message.make_query("a.evil", "A", use_edns=0, id=0)
     costs = []
     for many in (MANY // 2, MANY):
@@ -101,12 +104,19 @@ async def test_a_delegation_to_a_thousand_servers_costs_what_its_octets_do(tmp_p
             await resolver.ask("a.evil")
         costs.append(steps.done)
         await resolver.settle()
-    assert costs[1] < 2.2 * costs[0]
+    tries = []
+    for number in range(3):
+        begun = time.process_time()
+        await resolver.ask(f"b{number}.evil")
+        await resolver.settle()
+        tries.append(time.process_time() - begun)
+    figure("work for twice as many servers", costs[1] / costs[0], "×", most=2.2)
+    figure("CPU of a question to 1 500 silent servers, the best of three", 1000 * min(tries), "ms", most=20)
 
 
 @pytest.mark.attack("R-17")
 @virtual
-async def test_chains_of_aliases_and_delegations_multiplied(tmp_path: Path) -> None:
+async def test_chains_of_aliases_and_delegations_multiplied(tmp_path: Path, figure: Figure) -> None:
     # CAMP: each alias leads to a delegation, whose servers' names are aliases into delegations of their own.
     net = Net()
 
@@ -129,7 +139,7 @@ async def test_chains_of_aliases_and_delegations_multiplied(tmp_path: Path) -> N
         resolver = ScriptedResolver(net, tmp_path, qname_minimisation=minimise)
         code, asked = await costs(resolver, "x.d0.evil")
         assert code == "SERVFAIL"
-        assert asked <= bounds.MAX_QUERIES
+        figure("upstream queries", asked, most=bounds.MAX_QUERIES)
 
 
 def cycle_of_two(net: Net) -> None:
@@ -183,7 +193,7 @@ CIRCLES = [
 @pytest.mark.parametrize("circle", CIRCLES)
 @pytest.mark.parametrize("minimise", [True, False])
 @virtual
-async def test_circles_end_and_are_remembered(circle: object, minimise: bool, tmp_path: Path) -> None:
+async def test_circles_end_and_are_remembered(circle: object, minimise: bool, tmp_path: Path, figure: Figure) -> None:
     # TsuNAME and its kin.
     net = Net()
     circle(net)  # type: ignore[operator]
@@ -191,15 +201,19 @@ async def test_circles_end_and_are_remembered(circle: object, minimise: bool, tm
     code, asked = await costs(resolver, "www.one")
     # An answer that is nothing but its own zone's NS is taken for an empty one.
     assert code == "NOERROR" if circle is glue_that_points_back else code in ("SERVFAIL", "YXDOMAIN")
-    assert asked <= bounds.MAX_QUERIES // 2
+    figure("upstream queries", asked, most=bounds.MAX_QUERIES // 2)
+    again = 0
     for _ in range(10):
         await asyncio.sleep(bounds.FAILURE_TTL / 12)
-        assert await costs(resolver, "www.one") == (code, 0)
+        same, asked = await costs(resolver, "www.one")
+        assert same == code
+        again += asked
+    figure("for ten repetitions within 5 s", again, most=0)
 
 
 @pytest.mark.attack("R-22")
 @virtual
-async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
+async def test_water_torture_drowns_one_zone_only(tmp_path: Path, figure: Figure) -> None:
     net = Net(rtt=0.02)
     com = net.zone("com", {"ns.com": "45.1.0.1"})
     net.zone("dead.com", {"ns.dead.com": EVIL}, "warm A 193.0.0.9", parent=com)
@@ -208,7 +222,7 @@ async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
     await resolver.ask("warm.dead.com")
     net.serve(EVIL, silent)
     loop = asyncio.get_running_loop()
-    waiting, times, failed = [], [], 0
+    waiting, times, failed, most = [], [], 0, 0
 
     async def good(number: int) -> None:
         nonlocal failed
@@ -221,10 +235,11 @@ async def test_water_torture_drowns_one_zone_only(tmp_path: Path) -> None:
         if number % 10 == 0:
             waiting.append(asyncio.create_task(good(number)))  # type: ignore[arg-type]
         await asyncio.sleep(0.002)
-        assert resolver.parts.mesh.in_flight <= bounds.MAX_RECURSIONS_PER_ZONE + 60
+        most = max(most, resolver.parts.mesh.in_flight)
     await asyncio.gather(*waiting)
-    assert failed <= 0.05 * len(times)
-    assert sorted(times)[int(len(times) * 0.99)] <= 3 * net.rtt
+    figure("in flight, the good ones included", most, most=bounds.MAX_RECURSIONS_PER_ZONE + 60)
+    figure("answers of another zone", 100 - 100 * failed / len(times), "%", least=95)
+    figure("p99 of another zone", sorted(times)[int(len(times) * 0.99)] / net.rtt, "round trips", most=2)
     await resolver.settle()
 
 
@@ -533,13 +548,14 @@ async def test_letters_are_given_up_only_after_tcp_has_confirmed(tmp_path: Path)
 
 @pytest.mark.attack("R-06")
 @virtual
-async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
+async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path, figure: Figure) -> None:
     net = Net()
     zone = net.zone("shop", {"ns.shop": "45.1.0.1"}, "www A 193.0.0.1")
     net.serve("45.1.0.1", lambda query, ask: Failed.SPOOFED if ask.transport is Transport.UDP else zone(query, ask))
     resolver = ScriptedResolver(net, tmp_path)
     assert addresses(await resolver.ask("www.shop")) == ["193.0.0.1"]
     assert [ask.transport for ask in net.asked[1:]] == [Transport.UDP, Transport.TCP]
+    figure("wrong IDs until TCP", sum(ask.transport is Transport.UDP for ask in net.asked[1:]), most=1)
     able = resolver.parts.infra.capabilities
     assert able.may_use(net.asked[-1].server.address, Feature.CASE, resolver.clock.monotonic())
 
@@ -548,7 +564,7 @@ async def test_one_wrong_id_moves_the_question_to_tcp(tmp_path: Path) -> None:
 
 
 @pytest.mark.attack("R-20")
-def test_a_flood_of_entries_leaves_the_hot_ones() -> None:
+def test_a_flood_of_entries_leaves_the_hot_ones(figure: Figure) -> None:
     # CacheFlush: thousands of records through one alias or delegation after the other.
     cache = RRsetCache(2_000_000)
     hot = [from_text(f"hot{number}.shop") for number in range(100)]
@@ -560,7 +576,7 @@ def test_a_flood_of_entries_leaves_the_hot_ones() -> None:
         cache.put(RRset(name, codes.CNAME, 86400, (from_text(f"a{number + 1}.evil"),)), Trust.AUTHORITATIVE, 0.0, name)
         misses += cache.get(hot[number % 100], codes.A, 1.0) is None
         assert cache.size <= 2_000_000
-    assert misses == 0
+    figure("hit ratio lost by hot names", 100 * misses / 30_000, "%", most=5)
 
 
 @pytest.mark.attack("R-20")
@@ -578,7 +594,7 @@ def test_large_entries_are_charged_for() -> None:
 
 @pytest.mark.attack("R-20")
 @virtual
-async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: Path) -> None:
+async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: Path, figure: Figure) -> None:
     net = Net()
 
     def handler(query: Message, ask: Ask) -> Message:
@@ -592,7 +608,7 @@ async def test_a_zone_of_thousands_of_aliases_or_servers_costs_little(tmp_path: 
     code, asked = await costs(resolver, "www.evil")
     assert code == "SERVFAIL"
     assert asked <= bounds.MAX_CNAMES + 2
-    assert len(resolver.parts.rrsets) <= bounds.MAX_CNAMES + 2
+    figure("RRsets kept of 1 500 aliases", len(resolver.parts.rrsets), most=bounds.MAX_CNAMES + 2)
     size = resolver.parts.rrsets.size
     reply = await resolver.ask("evil", "NS")
     assert len(reply.answer[0]) == 2000

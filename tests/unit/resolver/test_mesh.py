@@ -18,6 +18,7 @@ from resolverd.wire import codes
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Ask, Failed, First, Server, Transport
 from resolverd.wire.names import ROOT, from_text
+from tests.attacks import Figure
 
 WWW = from_text("www.shop")
 
@@ -186,7 +187,7 @@ async def test_recursions_are_bounded_and_the_new_ones_get_in(tmp_path: Path) ->
 
 @pytest.mark.attack("R-23")
 @virtual
-async def test_repetition_makes_nobody_younger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_repetition_makes_nobody_younger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
     monkeypatch.setattr(bounds, "MAX_RECURSIONS", 2)
     net = Net()
     net.root.add("evil. NS ns.evil.\nns.evil. A 45.9.0.1")
@@ -204,7 +205,7 @@ async def test_repetition_makes_nobody_younger(tmp_path: Path, monkeypatch: pyte
     await asyncio.sleep(0.01)
     while addresses(await resolver.ask("www.shop")) != ["193.0.0.1"]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    assert resolver.clock.monotonic() - begun <= bounds.JOSTLE + 0.1
+    figure("another question answered after", 1000 * (resolver.clock.monotonic() - begun), "ms", most=1000 * bounds.JOSTLE + 100)
     repeater.cancel()
 
 

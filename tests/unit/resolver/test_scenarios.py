@@ -79,6 +79,19 @@ EXCEPTIONS = {
 """Scenarios whose expectation we do not share. None of them is about what is believed of whom."""
 
 
+ATTACKS = {
+    "iter_scrub": "R-11", "iter_escape": "R-11", "iter_cname_badauth": "R-11", "iter_pcnamechrec": "R-11", "trust_cname": "R-11",
+    "dname_unsigned": "R-11", "iter_ghost": "R-13", "ghost_": "R-13", "iter_domain_sale": "R-13", "rrsig_agr_wild": "R-14",
+    "serve_expired_wildcard": "R-14", "iter_nxns": "R-15", "iter_max_global": "R-17", "val_global": "R-17", "iter_cycle": "R-18",
+}  # fmt: skip
+"""What scenarios whose names begin so are about, in the catalogue of attacks."""
+
+
+def _marked(name: str, *more: object) -> object:
+    rows = sorted({row for begin, row in ATTACKS.items() if name.startswith(begin)})
+    return pytest.param(name, *more, marks=[pytest.mark.attack(*rows)] if rows else [])
+
+
 def _index(collection: str) -> list[str]:
     if not SHARED.is_dir():
         return []
@@ -110,7 +123,7 @@ def test_the_scenarios_are_there() -> None:
     assert len(_index("unbound")) == 46
 
 
-@pytest.mark.parametrize(("name", "minimise"), _variants())
+@pytest.mark.parametrize(("name", "minimise"), [_marked(*each) for each in _variants()])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_deckard(name: str, minimise: bool, seed: int, tmp_path: Path) -> None:
     scenario = rpl.load(SHARED / "deckard" / f"{name}.rpl")
@@ -119,7 +132,7 @@ def test_deckard(name: str, minimise: bool, seed: int, tmp_path: Path) -> None:
     _expect(name, "minimised" if minimise else "in full", faults)
 
 
-@pytest.mark.parametrize("name", _index("unbound"))
+@pytest.mark.parametrize("name", [_marked(each) for each in _index("unbound")])
 def test_unbound(name: str, tmp_path: Path) -> None:
     scenario = rpl.load(SHARED / "unbound" / f"{name}.rpl")
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -26,6 +26,7 @@ from resolverd.wire import codes
 from resolverd.wire.dnssec import Ds, dnskey, key_tag
 from resolverd.wire.names import Name, from_text
 from resolverd.wire.rrset import RRset
+from tests.attacks import Figure
 
 ZONE = from_text("example")
 WWW = from_text("www.example")
@@ -74,7 +75,7 @@ def garbage_signatures(tag: int, number: int) -> tuple[bytes, ...]:
 
 
 @pytest.mark.attack("R-30")
-def test_many_keys_and_many_signatures() -> None:
+def test_many_keys_and_many_signatures(figure: Figure) -> None:
     keys = zone_keys(RRset(ZONE, codes.DNSKEY, 60, tuple(forged_keys(4711, 300))))
     assert len(keys) == 300
     assert len([each for each in keys[:8] if load_key(each.key, POLICY)]) == 8
@@ -88,7 +89,7 @@ def test_many_keys_and_many_signatures() -> None:
     assert work.verifications == work.failures == bounds.MAX_FAILED_VERIFICATIONS
     with pytest.raises(TooMuch, match="that fail"):
         verify(replace(address(), sigs=garbage_signatures(4711, 8)), ZONE, keys, NOW, work, POLICY)
-    assert work.verifications == bounds.MAX_FAILED_VERIFICATIONS + 1
+    figure("signatures verified in vain", work.verifications, most=bounds.MAX_FAILED_VERIFICATIONS + 1)
     assert algorithms._load.cache_info().currsize == bounds.MAX_KEYS_PER_TAG
 
 

@@ -111,6 +111,7 @@ def attacked(zone: SignedZone, attack: Attack, question: str) -> Handler:
     return server
 
 
+@pytest.mark.attack("R-14")
 @virtual
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 async def test_what_is_replayed_or_changed_is_bogus(attack: Attack, tmp_path: Path) -> None:
@@ -125,6 +126,7 @@ async def test_what_is_replayed_or_changed_is_bogus(attack: Attack, tmp_path: Pa
     assert rcode(await ask(resolver, question, rtype)) == "SERVFAIL"
 
 
+@pytest.mark.attack("R-14")
 @virtual
 @pytest.mark.parametrize("proof", ["plain.", "other.", None])
 async def test_no_delegation_loses_its_ds(proof: str | None, tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ async def test_nothing_outlives_its_signature(tmp_path: Path) -> None:
     assert reply.answer[0].ttl <= 100
 
 
+@pytest.mark.attack("R-14")
 @virtual
 async def test_bogus_is_not_replaced_by_stale_data(tmp_path: Path) -> None:
     net = SignedNet(tmp_path)
