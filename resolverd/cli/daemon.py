@@ -6,8 +6,8 @@ where there is no state directory, the HTTP port is asked for what it gives to e
 
 import json
 import os
-from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Iterator, Sequence
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -77,8 +77,23 @@ class DaemonClient:
         """Send a JSON document there. Raises Unreachable, or Refused with what the daemon said."""
         return self._call("POST", path, None, body=json.dumps(body).encode())
 
+    def lines(self, *path: str) -> Iterator[bytes]:
+        """The lines of what stands there, one by one as they come. Raises Unreachable, or Refused with what the daemon said."""
+        connection = self._connection()
+        try:
+            response = self._sent(connection, "GET", _target(path, None), None)
+            if response.status >= 400:
+                self._document(response, response.read())
+            yield from response
+        except PermissionError:
+            raise CommandError(f"{self._socket} is not open to you ({audience(self._socket)})" if self._socket else "") from None
+        except (OSError, HTTPException) as error:
+            raise CommandError(f"the daemon has stopped in the middle of its answer: {error}") from None
+        finally:
+            connection.close()
+
     def _call(self, method: str, path: tuple[str, ...], query: dict[str, str] | None, *, body: bytes | None = None) -> Any:
-        target = "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
+        target = _target(path, query)
         try:
             return self._answer(self._connection(), method, target, body)
         except PermissionError:
@@ -100,21 +115,31 @@ class DaemonClient:
         return f"configuration: {found.absolute() if found else 'built-in defaults'}; state: {self._state or 'in memory'}"
 
     def _answer(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> Any:
+        try:
+            response = self._sent(connection, method, target, body)
+            return self._document(response, response.read())
+        finally:
+            connection.close()
+
+    def _sent(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> HTTPResponse:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        where = self._socket or f"{self._host} port {self._port}"
         try:
             connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            answer = response.read()
+            return connection.getresponse()
         except TimeoutError:
-            raise CommandError(f"the daemon at {where} does not answer") from None
+            raise CommandError(f"the daemon at {self._where} does not answer") from None
         except PermissionError:
             raise
         except (OSError, HTTPException):
             text = f"no daemon answers at {self.address}; start it with: resolverd serve ({self._by_what()})"
             raise Unreachable(text) from None
-        finally:
-            connection.close()
+
+    @property
+    def _where(self) -> str:
+        return str(self._socket or f"{self._host} port {self._port}")
+
+    def _document(self, response: HTTPResponse, answer: bytes) -> Any:
+        where = self._where
         if response.getheader("Server") != "resolverd":
             raise CommandError(f"what answers at {where} is not resolverd; http.listen in the configuration names the address")
         try:
@@ -126,6 +151,10 @@ class DaemonClient:
         if response.status >= 400:
             raise _refused(response.status, document)
         return document
+
+
+def _target(path: Sequence[str], query: dict[str, str] | None) -> str:
+    return "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(query)}" if query else "")
 
 
 class _SocketConnection(HTTPConnection):

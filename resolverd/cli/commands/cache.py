@@ -1,15 +1,24 @@
 """``resolverd cache``: looking into the daemon's cache."""
 
+import json
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
+from resolverd import bounds
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable
-from resolverd.cli.options import SuggestingGroup, config_option, json_option, user
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option, user
 from resolverd.wire import codes, names
 
+_BATCH = bounds.HTTP_BODY - 1024
+"""Octets of entries sent at once."""
+_SHOWN = 20
+"""Faulty lines that are named one by one."""
 _COLUMNS = ("name", "type", "ttl", "kind", "security", "record")
 _ANCHORS_PATH = ("v1", "negative-trust-anchors")
 _ANCHORS = ("name", "since", "until", "owner", "reason")
@@ -124,6 +133,73 @@ def flush(name: str | None, below: bool, everything: bool, as_json: bool, config
         output.print_json(found)
     else:
         click.echo(f"{found['flushed']} entries forgotten")
+
+
+@command.command("dump")
+@click.argument("file", type=click.File("wb", atomic=True), default="-")
+@config_option
+def dump(file: IO[bytes], config: Path | None) -> None:
+    """Write all RRsets and denials that are in memory to FILE, or to standard output, a JSON object a line.
+
+    Each has its name, type, seconds to live, data in presentation form, and what DNSSEC says of it. Delegations, and what lists
+    have answered, are not in it.
+    """
+    for line in _daemon(config).lines("v1", "cache-dump"):
+        file.write(line)
+
+
+@command.command("load")
+@click.argument("file", type=click.File("rb"), default="-")
+@json_option
+@config_option
+def load(file: IO[bytes], as_json: bool, config: Path | None) -> None:
+    """Take up the lines of a dump. A faulty line is named, and costs itself alone; the status is 1 then.
+
+    What is loaded is believed as it stands there, for no longer than it says; what is known and more trusted stays.
+    """
+    daemon = _daemon(config)
+    faults: list[dict[str, Any]] = []
+    found = {"taken": 0, "expired": 0}
+    for numbers, lines in _batches(file, faults):
+        done = daemon.post("v1", "cache-dump", body={"entries": lines})
+        for key in found:
+            found[key] += done[key]
+        faults += [{"line": numbers[each["number"]], "fault": each["fault"]} for each in done["faults"]]
+    faults.sort(key=itemgetter("line"))
+    if as_json:
+        output.print_json({**found, "faults": faults})
+        click.get_current_context().exit(1 if faults else 0)
+    click.echo(f"{found['taken']} entries taken, {found['expired']} expired")
+    for each in faults[:_SHOWN]:
+        click.echo(output.shown(f"resolverd: line {each['line']}: {each['fault']}"), err=True)
+    if faults:
+        raise CommandError(f"{len(faults)} faulty lines, which were not taken")
+
+
+def _batches(file: IO[bytes], faults: list[dict[str, Any]]) -> Iterator[tuple[list[int], list[Any]]]:
+    """The lines of a dump, with their numbers, as many at once as a body of a request holds; `faults` has those that are none."""
+    numbers: list[int] = []
+    entries: list[Any] = []
+    octets = 0
+    for number, line in enumerate(file, 1):
+        if line.isspace():
+            continue
+        try:
+            entry = json.loads(line)
+            size = len(json.dumps(entry)) + 2
+            if size > _BATCH:
+                raise ValueError("it is too long")
+        except (ValueError, RecursionError) as error:
+            faults.append({"line": number, "fault": f"is no entry of a dump: {error}"})
+            continue
+        if octets + size > _BATCH:
+            yield numbers, entries
+            numbers, entries, octets = [], [], 0
+        numbers.append(number)
+        entries.append(entry)
+        octets += size
+    if entries:
+        yield numbers, entries
 
 
 @command.group("nta", cls=SuggestingGroup)

@@ -6,4 +6,5 @@
 - `zone`: a zone held in memory: data, aliases, wildcards, delegations, empty non-terminals, denials, each with its SOA
 - `replies`: replies about entries of lists, from a question's octets
 - `master_file`: zone text to RRsets (dnspython)      - `rbldnsd`: lists in rbldnsd's formats
+- `presentation`: single records as text and back, by dnspython too
 """

@@ -317,6 +317,40 @@ async def test_cache(service: Service):
     assert (await service.call("GET", "/v1/cache", token=TOKEN)).document["records"] == 0
 
 
+FAULTY_ENTRIES: list[tuple[object, str]] = [
+    (7, "object"), ({"ttl": "x"}, "ttl"), ({"type": "NOSUCH"}, "NOSUCH"), ({"type": "TYPE0"}, "type"), ({"type": None}, "type"),
+    ({"name": "a..b"}, "label"), ({"records": []}, "records"), ({"records": ["1.2.3"]}, "records"), ({"kind": "other"}, "kind"),
+    ({"type": "ANY"}, "ANY"), ({"type": "OPT"}, "records"), ({"trust": "local"}, "trust"), ({"security": "bogus"}, "security"),
+    ({"signatures": ["A 8"]}, "signatures"), ({"ttl": 8 * 86400}, "ttl"), ({"more": 1}, "more"), ({"name": "x" * 300}, "label"),
+    ({"kind": "NODATA"}, "records"), ({"authority": [{"name": "org."}]}, "authority"),
+]  # fmt: skip
+
+
+async def test_the_cache_is_dumped_and_loaded(service: Service):
+    await service.call("GET", f"/v1/verdict?client_address={LISTED}&sender=a%40example.org")
+    dump = await service.call("GET", "/v1/cache-dump", token=TOKEN)
+    assert dump.headers["content-type"] == "application/x-ndjson"
+    entries = [json.loads(line) for line in dump.body.splitlines()]
+    sound = next(each for each in entries if each["name"] == "mail.example.org.")
+    assert await service.call("DELETE", "/v1/cache", token=TOKEN)
+    faulty = [{**sound, **given} if isinstance(given, dict) else given for given, _ in FAULTY_ENTRIES]
+    stale = {**sound, "name": "stale.example.org.", "ttl": -5}
+    body = json.dumps({"entries": [*faulty, *entries, stale]}).encode()
+    said = (await service.call("POST", "/v1/cache-dump", body, token=TOKEN)).document
+    assert (said["taken"], said["expired"]) == (len(entries), 1)
+    assert [fault["number"] for fault in said["faults"]] == list(range(len(faulty)))
+    for fault, (_, word) in zip(said["faults"], FAULTY_ENTRIES, strict=True):
+        assert word in fault["fault"]
+    again = [json.loads(line) for line in (await service.call("GET", "/v1/cache-dump", token=TOKEN)).body.splitlines()]
+
+    def timeless(entry: dict[str, Any]) -> tuple[object, ...]:
+        return entry["name"], entry["type"], entry["kind"], entry.get("records"), entry["trust"], entry["security"]
+
+    assert sorted(map(timeless, again), key=str) == sorted(map(timeless, entries), key=str)
+    left = {(each["name"], each["type"]): each["ttl"] for each in entries}
+    assert all(each["ttl"] <= left[each["name"], each["type"]] for each in again)
+
+
 async def test_a_trace_tells_each_exchange_from_the_root_downwards(service: Service):
     document = (await service.call("GET", "/v1/trace/Example.ORG/MX", token=TOKEN)).document
     assert (document["rcode"], document["reasons"]) == ("NOERROR", [])
