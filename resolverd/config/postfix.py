@@ -29,11 +29,11 @@ _TRUST = (1, 2, 3)
 def lines(settings: Settings, way: str, *, enforce: bool = False) -> str:
     """The lines for one of `WAYS`; a comment that says why, where this configuration has it off.
 
-    The first says how to take away what main.cf has in their place: Postfix warns of a parameter that stands there twice.
+    The first says how to comment out what main.cf has in their place: Postfix warns of a parameter that stands there twice.
     """
     text = WAYS[way](settings, enforce)
     names = re.findall(r"^(\w+) =", text, re.MULTILINE)
-    return (f"# First take away what stands there: postconf -X {' '.join(names)}\n" if names else "") + text
+    return (f"# First comment out what stands there: postconf -# {' '.join(names)}\n" if names else "") + text
 
 
 def local_domains(settings: Settings, unnamed: Sequence[str]) -> str:

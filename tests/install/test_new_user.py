@@ -26,7 +26,7 @@ def sent(debian: Debian, sender: str) -> str:
 
 def replaced(debian: Debian, text: str) -> None:
     """Paste lines into main.cf, in the place of what stands there, with the command that the lines themselves name."""
-    for command in re.findall(r"^# .*: (postconf -X .*)$", text, re.M):
+    for command in re.findall(r"^# .*: (postconf -# .*)$", text, re.M):
         debian.run(command)
     debian.write("/tmp/lines", text)
     debian.run("cat /tmp/lines >>/etc/postfix/main.cf")
@@ -58,6 +58,7 @@ def test_from_package_to_greylisted_mail(debian: Debian, package: Path) -> None:
     debian.run("cp -a /etc/postfix /tmp/as-it-came")
 
     replaced(debian, debian.run("resolverd config postfix --way policy --enforce"))
+    assert "\n#smtpd_relay_restrictions = " in debian.run("cat /etc/postfix/main.cf"), "nothing of the user's is lost"
     starts_without_a_warning(debian)
     assert re.search(r"^<\*\* 450 .*Greylisted", first := sent(debian, "first@example.com"), re.M), first
     assert comes(lambda: " 250 2.0.0 Ok: queued" in sent(debian, "first@example.com"))

@@ -89,6 +89,13 @@ def test_at_first_nothing_is_refused(way: str) -> None:
     assert not re.search(r"^    (?:reject_r|check_policy)|dnsbl_action = enforce", text, flags=re.MULTILINE)
 
 
+@pytest.mark.parametrize("way", ["policy", "zone", "postscreen"])
+def test_the_first_line_makes_room_for_all_others(way: str) -> None:
+    first, *rest = made(way).splitlines()
+    parameters = [line.partition(" = ")[0].removesuffix(" =") for line in rest if line[0] not in "# "]
+    assert first.partition(": ")[2] == " ".join(("postconf -#", *parameters))
+
+
 @pytest.mark.parametrize(("name", "way", "enforce"), CASES)
 def test_nothing_else_is_read(name: str, way: str, enforce: bool) -> None:
     for line in made(way, CONFIGS[name], enforce=enforce).splitlines():
