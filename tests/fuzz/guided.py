@@ -5,6 +5,8 @@ written down, and the fuzzer goes on. Whatever reached new code joins the corpus
 """
 
 import hashlib
+import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -48,12 +50,18 @@ def _fuzz(name: str, begin: Sequence[bytes], seconds: int, findings: Path, keep:
         grown.mkdir()
         for data in begin:
             (grown / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)
+        before = _processor_time()
         done = _libfuzzer(name, findings, [str(grown), f"-max_total_time={seconds}", "-print_final_stats=1"])
-        figures = [line for line in done.splitlines() if line.startswith("stat::number_of") or " cov: " in line][-2:]
-        print(f"{name}: {seconds} s; " + "; ".join(each.strip()[:100] for each in figures), flush=True)
+        cases = re.findall(r"stat::number_of_executed_units: (\d+)", done)
+        print(f"{name}: {' '.join(cases)} cases in {seconds} s, {_processor_time() - before:.0f} s of a processor", flush=True)
         if keep:
             found = [*store.corpus(name), *(each.read_bytes() for each in grown.iterdir())]
             print(f"{name}: {store.keep(name, minimised(TARGETS[name], found))} inputs are kept", flush=True)
+
+
+def _processor_time() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _libfuzzer(name: str, findings: Path, arguments: list[str]) -> str:
@@ -70,10 +78,14 @@ def _libfuzzer(name: str, findings: Path, arguments: list[str]) -> str:
 
 
 def minimised(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
-    """Those of the inputs, short ones first, that go from a line of our code to another as none before; none that is a fault."""
+    """Those of the inputs that go from a line of our code to another as none before, short ones first.
+
+    Before them come the seeds and what has been a fault, which are kept anyway. None is a fault.
+    """
     kept: list[bytes] = []
     seen: set[tuple[object, int, int]] = set()
-    for data in sorted(set(inputs), key=lambda each: (len(each), each)):
+    known = {*target.seeds(), *(data for _, data in store.regressions(target.name))}
+    for data in (*known, *sorted(set(inputs) - known, key=lambda each: (len(each), each))):
         arcs: set[tuple[object, int, int]] = set()
         before = sys.gettrace()
         sys.settrace(partial(_trace, arcs))
@@ -85,7 +97,8 @@ def minimised(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
             sys.settrace(before)
         if not arcs <= seen:
             seen |= arcs
-            kept.append(data)
+            if data not in known:
+                kept.append(data)
     return kept
 
 

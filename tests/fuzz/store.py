@@ -19,7 +19,11 @@ def keep(name: str, inputs: Iterable[bytes]) -> int:
     """Keep these as the corpus of a target, short ones first; how many."""
     lines = [b64encode(each).decode() for each in sorted(set(inputs), key=lambda each: (len(each), each))]
     _CORPUS.mkdir(exist_ok=True)
-    (_CORPUS / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+    path = _CORPUS / f"{name}.txt"
+    if lines:
+        path.write_text("".join(f"{line}\n" for line in lines))
+    else:
+        path.unlink(missing_ok=True)
     return len(lines)
 
 
