@@ -11,6 +11,7 @@ from pathlib import Path
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -97,12 +98,17 @@ def test_a_forwarder_with_another_name_on_its_certificate_is_not_believed(lab: L
         assert ask("net.", "NS").rcode() == dns.rcode.NOERROR
 
 
-def test_forwarders_that_forward_to_us_are_found_out(lab: Lab) -> None:
-    more = ["  do-not-query-localhost: no", "forward-zone:", "  name: .", "  forward-addr: 127.0.0.1"]
-    back = unbound(LOOPING, lab.mail, more=more)
-    config = CONFIG + f'\n[[resolver.forward]]\nzone = "com."\nservers = ["{LOOPING}"]\n'
+def test_unbound_asks_us_over_tls_and_is_found_out_where_that_leads_back(lab: Lab, certificate: Path) -> None:
+    back = unbound(LOOPING, lab.mail, more=[
+        "  do-not-query-localhost: no", f"  tls-cert-bundle: {certificate}",
+        "forward-zone:", "  name: .", "  forward-tls-upstream: yes", "  forward-addr: 127.0.0.1@853#dns.example.net",
+    ])  # fmt: skip
+    tls = f'[dns]\ntls = {{listen = ["127.0.0.1:853"], certificate = "{certificate}", key = "{certificate}"}}'
+    config = CONFIG.replace("[dns]", tls) + f'\n[[resolver.forward]]\nzone = "com."\nservers = ["{LOOPING}"]\n'
     daemon = resolverd(lab.mail, config, name="resolverd in a circle")
     with lab.running(back), lab.running(daemon):
+        for name, rtype in (("10.2.0.192.in-addr.arpa.", "PTR"), ("net.", "NS")):
+            assert ask(name, rtype, LOOPING).answer == ask(name, rtype).answer != []
         begun = time.monotonic()
         reply = dns.query.udp(dns.message.make_query("mail.honest-mail.com.", "A", use_edns=0), "127.0.0.1", 10)
         assert time.monotonic() - begun < 1, "of the 4 s that a client waits"
@@ -126,6 +132,22 @@ def test_a_name_server_that_is_ourselves_is_named(lab: Lab) -> None:
         assert time.monotonic() - begun < 1
         assert reply.rcode() == dns.rcode.SERVFAIL
         logs(daemon, f"{OURS}, a name server of sub.corp.example., is this daemon itself")
+
+
+def test_responses_that_are_not_minimal_name_the_servers(lab: Lab, forwarder: Daemon) -> None:
+    """What is known of a name's zone: its NS RRset and their addresses, as Unbound has them."""
+    servers = sorted(map(str, ask("honest-mail.com.", "NS", THEIRS).answer[0]))
+    addresses = {str(each) for name in servers for rrset in ask(name, "A", THEIRS).answer for each in rrset}
+    assert servers
+    assert addresses
+    config = CONFIG.replace("[dns]", "[dns]\nminimal_responses = false")
+    with lab.running(resolverd(lab.mail, config, name="resolverd not minimal")):
+        for name in ("honest-mail.com.", *servers):
+            ask(name, "NS"), ask(name, "A"), ask(name, "AAAA")
+        for _ in range(2):  # from its server, and from memory
+            reply = ask("mail.honest-mail.com.", "A")
+            assert [(str(each.name), sorted(map(str, each))) for each in reply.authority] == [("honest-mail.com.", servers)]
+            assert {str(each) for rrset in reply.additional if rrset.rdtype == dns.rdatatype.A for each in rrset} == addresses
 
 
 def logs(daemon: Daemon, text: str) -> None:

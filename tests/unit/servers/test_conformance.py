@@ -88,8 +88,9 @@ def answered(reply: Reply) -> bool:
 
 
 def plain(reply: Reply) -> bool:
-    """An answer without OPT."""
-    return answered(reply) and reply.message.edns == -1
+    """An answer without OPT, and without anything that nobody has asked for."""
+    message = reply.message
+    return answered(reply) and message.edns == -1 and not message.authority and not message.additional
 
 
 def with_opt(reply: Reply) -> bool:
@@ -262,6 +263,7 @@ def conformant(net: Net) -> Net:
 A193 = dns.rdata.from_text("IN", "A", "193.0.0.7")
 
 
+@pytest.mark.attack("R-27", "R-29")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 @virtual
 async def test_what_each_packet_gets(transport: str, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_a_change_of_the_secret_costs_nobody_his_cookie() -> None:
     assert not cookies.is_ours(other.reply(CLIENT_COOKIE, HERE), HERE), "a secret that is given up counts no more"
 
 
+@pytest.mark.attack("R-29")
 @virtual
 async def test_who_shows_a_cookie_has_a_rate_of_his_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever spoofs addresses of a network spends the network's rate, and not that of who can be told from him."""

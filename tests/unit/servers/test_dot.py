@@ -214,6 +214,7 @@ async def tls_edge(resolver: ScriptedResolver, folder: Path) -> AsyncIterator[Tl
         assert not edge._hosts
 
 
+@pytest.mark.attack("R-28")
 @virtual
 async def test_a_handshake_takes_no_longer_than_it_may_and_its_client_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -293,6 +294,7 @@ async def test_a_client_that_takes_leave_and_stays_is_left(tmp_path: Path) -> No
         assert await end_of(reader) - start < 0.2
 
 
+@pytest.mark.attack("R-28")
 @virtual
 async def test_half_a_message_over_tls_ends_as_over_tcp(tmp_path: Path) -> None:
     async with tls_edge(ScriptedResolver(shop(), tmp_path), tmp_path) as clients:
