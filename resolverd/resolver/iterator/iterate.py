@@ -37,6 +37,7 @@ from resolverd.wire.ask import Server
 from resolverd.wire.names import ROOT, Name, ancestors, is_subdomain, lower, parent, to_text
 from resolverd.wire.rrset import Security, each_once
 
+_SYNTHESISED = (ExtendedError(codes.EDE_SYNTHESIZED),)
 _DOWN = Unusable("none of its servers has answered of late", silent=True)
 
 
@@ -203,6 +204,7 @@ class Iterator:
     ) -> Generator[Any, Any, Answer]:
         aliases: list[Cname] = []
         seen: set[Name] = set()
+        synthesised = False
         while name not in seen:
             seen.add(name)
             found = lookup.find(self._caches.rrsets, name, rtype, budget.now)
@@ -214,6 +216,7 @@ class Iterator:
                 found = None
             elif outermost and found is None:
                 found = self._synthesised(budget, name, rtype)
+                synthesised = synthesised or found is not None
             source: Source | None = None
             known: Response | Bogus
             if found is not None:
@@ -237,7 +240,8 @@ class Iterator:
                     failure = replace(failure, errors=(*failure.errors, ExtendedError(codes.EDE_CACHED_ERROR)))
                 return failure
             if not isinstance(known, Cname):
-                return lookup.assemble(aliases, known)
+                answer = lookup.assemble(aliases, known)
+                return replace(answer, errors=_SYNTHESISED) if synthesised else answer
             aliases.append(known)
             if len(lookup.chain_of(aliases)) > bounds.MAX_CNAMES:
                 break

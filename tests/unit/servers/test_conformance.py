@@ -7,6 +7,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from scriptednet import Net, ScriptedResolver, addresses, errors
 from virtualtime import virtual
 
 from resolverd import bounds
+from resolverd.servers.access import AccessControl
 from resolverd.wire import codes
 from resolverd.wire.names import from_text
 from tests.unit.servers.test_dns import received, tcp_edge, udp_edge
@@ -303,6 +305,25 @@ async def test_options_that_depend_on_the_way(transport: str, tmp_path: Path) ->
         octets = await exchange(packet(edns=opt(1232, 0, 0, (COOKIE, CLIENT_COOKIE))))
         assert octets is not None
         assert set(Reply(octets).options) == {COOKIE}
+
+
+@virtual
+async def test_refusals_and_failures_say_why(tmp_path: Path) -> None:
+    net = shop()
+    net.root.add("dead. NS ns.dead.\nns.dead. A 45.9.0.1")
+    resolver = ScriptedResolver(net, tmp_path)
+    async with over("udp", resolver, tmp_path) as exchange:
+        unreachable = codes.SERVFAIL, [codes.EDE_NO_REACHABLE_AUTHORITY]
+        for name, wanted in (("www.dead", unreachable), ("www.shop", (codes.NOERROR, []))):
+            octets = await exchange(packet(name, edns=opt()))
+            assert octets is not None
+            reply = Reply(octets).message
+            assert (reply.rcode(), errors(reply)) == wanted
+        resolver.stack.responder.access = AccessControl([ip_network("192.0.2.0/24")])
+        octets = await exchange(packet(edns=opt()))
+        assert octets is not None
+        reply = Reply(octets).message
+        assert (reply.rcode(), errors(reply), reply.answer) == (codes.REFUSED, [codes.EDE_PROHIBITED], [])
 
 
 @virtual

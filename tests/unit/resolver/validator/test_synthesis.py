@@ -8,12 +8,13 @@ from typing import Any
 
 import dns.rdatatype
 import pytest
-from scriptednet import Late, ScriptedResolver, addresses, rcode
+from scriptednet import Late, ScriptedResolver, addresses, errors, rcode
 from signednet import SignedNet, ad, ask
 from virtualtime import virtual
 
 from resolverd.config.settings import Forward, Stub
 from resolverd.values import replace
+from resolverd.wire import codes
 from resolverd.wire.ask import Server
 from resolverd.wire.names import from_text
 
@@ -43,6 +44,8 @@ async def test_one_denial_answers_for_all_between_its_ends(tmp_path: Path) -> No
         assert await cost(net, resolver, name, "MX", do=False) == ("NXDOMAIN", 0), name
     reply = await ask(resolver, "none.example")
     assert ad(reply)
+    assert errors(reply) == [codes.EDE_SYNTHESIZED]
+    assert errors(await ask(resolver, "nobody.example")) == [], "what a server has said itself"
     assert {each.rdtype for each in reply.authority} == {dns.rdatatype.SOA, dns.rdatatype.NSEC, dns.rdatatype.RRSIG}
     # From m on, the records say what m has.
     assert await cost(net, resolver, "m.example", "MX") == ("NOERROR", 0)
