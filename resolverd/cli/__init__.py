@@ -4,7 +4,7 @@
 - `daemon`: talking to the running daemon · `in_process`: the same in this process, where none runs
 - `store_access`: the store, with or without a daemon · `allow_files`: adding to those in the state directory
 - `machine`: reading what the doctor judges
-- `output`: tables on a terminal, plain lines elsewhere · `options`: what commands have in common
+- `output`: tables on a terminal, plain lines elsewhere · `options`: what commands have in common · `words`: what may be given
 - `manual`: the man pages and the shells' completions · `config_manual`: resolverd-config(5) · `roff`: text for them
 - `list_table`: the tables of lists in docs/lists.md
 """

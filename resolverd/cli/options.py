@@ -53,18 +53,6 @@ class ConfigurationError(CommandError):
         self.faults = faults
 
 
-class Names(click.Choice[str]):
-    """A choice that names the nearest of its names for one that is none of them."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name, or a usage error."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter as error:
-            near = did_you_mean(str(value), self.choices)
-            raise click.BadParameter(error.message.rstrip(".") + near, ctx, param) from None
-
-
 class SuggestingGroup(click.Group):
     """A group that takes what every command takes, and names the nearest subcommand for one that it does not have.
 

@@ -5,6 +5,8 @@ RR types and classes: RFC 1035 §3.2 and successors; RCODEs: RFC 6895 §2.3; Ext
 
 from typing import Final
 
+from resolverd.spelling import did_you_mean
+
 # RR types
 A: Final = 1
 NS: Final = 2
@@ -139,7 +141,7 @@ def type_from_text(text: str) -> int:
         return _TYPES[upper]
     if upper.startswith("TYPE") and upper[4:].isdigit() and int(upper[4:]) < 65536:
         return int(upper[4:])
-    raise ValueError(f"no RR type {text!r}")
+    raise ValueError(f"{text!r} is no RR type{did_you_mean(upper, _TYPES)}")
 
 
 def rcode_text(rcode: int) -> str:

@@ -13,7 +13,7 @@ from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option, user
-from resolverd.wire import codes, names
+from resolverd.cli.words import DomainName, RRType
 
 _BATCH = bounds.HTTP_BODY - 1024
 """Octets of entries sent at once."""
@@ -42,8 +42,8 @@ def stats(as_json: bool, config: Path | None) -> None:
 
 
 @command.command("show")
-@click.argument("name")
-@click.argument("rtype", metavar="[TYPE]", required=False)
+@click.argument("name", type=DomainName())
+@click.argument("rtype", metavar="[TYPE]", type=RRType(), required=False)
 @json_option
 @config_option
 def show(name: str, rtype: str | None, as_json: bool, config: Path | None) -> None:
@@ -73,8 +73,8 @@ def show(name: str, rtype: str | None, as_json: bool, config: Path | None) -> No
 
 
 @command.command("trace")
-@click.argument("name")
-@click.argument("rtype", metavar="[TYPE]", required=False, default="A")
+@click.argument("name", type=DomainName())
+@click.argument("rtype", metavar="[TYPE]", type=RRType(), required=False, default="A")
 @json_option
 @config_option
 def trace(name: str, rtype: str, as_json: bool, config: Path | None) -> None:
@@ -83,14 +83,9 @@ def trace(name: str, rtype: str, as_json: bool, config: Path | None) -> None:
     Works without a daemon too.
     """
     settings = configuration.load(config)
-    try:
-        names.from_text(name)
-        codes.type_from_text(rtype)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
     with output.waiting(f"resolving {name}"):
         try:
-            found = DaemonClient(settings).get("v1", "trace", _root(name), rtype.upper())
+            found = DaemonClient(settings).get("v1", "trace", _root(name), rtype)
         except Unreachable:
             from resolverd.cli import in_process
 
@@ -108,17 +103,17 @@ def trace(name: str, rtype: str, as_json: bool, config: Path | None) -> None:
         output.print_text(f"{link['zone']} is {link['security']}{': ' + link['why'] if link['why'] else ''}", "  ")
         for what in ("ds", "keys"):
             if link[what]:
-                output.print_text(', '.join(link[what]), "    ", label=f"{what.upper() if what == 'ds' else what}: ")
+                output.print_text(", ".join(link[what]), "    ", label=f"{what.upper() if what == 'ds' else what}: ")
     security = "" if found["security"] == "unknown" else f", {found['security']},"
     questions = len(found["exchanges"])
     click.echo()
-    output.print_text(f"{name} {rtype.upper()}: {found['rcode']}{security} after {questions} questions and {found['ms']} ms")
+    output.print_text(f"{name} {rtype}: {found['rcode']}{security} after {questions} questions and {found['ms']} ms")
     for line in (*found["records"], *(f"because: {reason}" for reason in found["reasons"])):
         output.print_text(line, "  ")
 
 
 @command.command("flush")
-@click.argument("name", required=False)
+@click.argument("name", type=DomainName(), required=False)
 @click.option("--below", is_flag=True, help="Of all names below NAME too.")
 @click.option("--all", "everything", is_flag=True, help="Forget everything.")
 @json_option
@@ -137,14 +132,21 @@ def flush(name: str | None, below: bool, everything: bool, as_json: bool, config
 
 @command.command("dump")
 @click.argument("file", type=click.File("wb", atomic=True), default="-")
+@json_option
 @config_option
-def dump(file: IO[bytes], config: Path | None) -> None:
+def dump(file: IO[bytes], as_json: bool, config: Path | None) -> None:
     """Write all RRsets and denials that are in memory to FILE, or to standard output, a JSON object a line.
+
+    With --json they are one object, which is not for `load`.
 
     Each has its name, type, seconds to live, data in presentation form, and what DNSSEC says of it. Delegations, and what lists
     have answered, are not in it.
     """
-    for line in _daemon(config).lines("v1", "cache-dump"):
+    lines = _daemon(config).lines("v1", "cache-dump")
+    if as_json:
+        file.write(json.dumps({"entries": [json.loads(line) for line in lines]}, indent=2).encode() + b"\n")
+        return
+    for line in lines:
         file.write(line)
 
 
@@ -224,7 +226,7 @@ def nta_list(as_json: bool, config: Path | None) -> None:
 
 
 @nta.command("add")
-@click.argument("name")
+@click.argument("name", type=DomainName())
 @click.option("--for", "lasting", metavar="DURATION", help="1h unless given, 7d at most.")
 @click.option("--reason", metavar="TEXT", help="Why.")
 @json_option
@@ -243,7 +245,7 @@ def nta_add(name: str, lasting: str | None, reason: str | None, as_json: bool, c
 
 
 @nta.command("remove")
-@click.argument("name")
+@click.argument("name", type=DomainName())
 @json_option
 @config_option
 def nta_remove(name: str, as_json: bool, config: Path | None) -> None:

@@ -1,7 +1,6 @@
 """``resolverd check``: the whole verdict on one client."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import VERDICT_STATUS, config_option, json_option, leave
+from resolverd.cli.words import Address
 
 _COLUMNS = ("check", "result", "weighs", "age", "ms")
 
 
 @click.command("check")
-@click.argument("ip")
+@click.argument("address", metavar="IP", type=Address())
 @click.option("--helo", metavar="NAME", help="What the client says in HELO or EHLO.")
 @click.option("--sender", metavar="ADDR", help="MAIL FROM; '' is the null sender.")
 @click.option("--recipient", metavar="ADDR", help="RCPT TO; without it nothing is greylisted.")
@@ -24,7 +24,7 @@ _COLUMNS = ("check", "result", "weighs", "age", "ms")
 @json_option
 @config_option
 def command(
-    ip: str,
+    address: str,
     helo: str | None,
     sender: str | None,
     recipient: str | None,
@@ -43,11 +43,7 @@ def command(
 
     Changes nothing and counts nothing. Status 0 accept, 10 defer or greylist, 20 reject.
     """
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        raise click.BadParameter(f"{ip!r} is no IP address", param_hint="IP") from None
-    given = {"client_address": str(address), "helo_name": helo, "sender": sender, "recipient": recipient}
+    given = {"client_address": address, "helo_name": helo, "sender": sender, "recipient": recipient}
     attributes = {name: value for name, value in given.items() if value is not None}
     settings = configuration.load(config)
     with output.waiting(f"asking about {address}"):
@@ -60,7 +56,7 @@ def command(
     if as_json:
         output.print_json(verdict)
     else:
-        show(verdict, str(address), verbose=verbose)
+        show(verdict, address, verbose=verbose)
     leave(VERDICT_STATUS.get(verdict["action"], 1))
 
 

@@ -9,7 +9,8 @@ import click
 
 from resolverd import config as configuration
 from resolverd.cli import output
-from resolverd.cli.options import CommandError, Names, SuggestingGroup, config_option, json_option
+from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option
+from resolverd.cli.words import Choice
 from resolverd.config import Settings
 from resolverd.config.review import review
 from resolverd.failures import ConfigError
@@ -120,7 +121,7 @@ def show(as_json: bool, config: Path | None) -> None:
 
 @command.command("postfix")
 @click.option(
-    "--way", type=Names(("policy", "zone", "nameserver", "postscreen")), default="policy", show_default=True,
+    "--way", type=Choice(("policy", "zone", "nameserver", "postscreen")), default="policy", show_default=True,
     help="How Postfix uses the daemon.",
 )  # fmt: skip
 @click.option("--enforce", is_flag=True, help="The lines that refuse; without it those that only watch.")

@@ -1,6 +1,5 @@
 """``resolverd greylist``: looking into what greylisting remembers, and editing it."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient
 from resolverd.cli.options import SuggestingGroup, config_option, json_option
+from resolverd.cli.words import Address
 
 _COLUMNS = ("origin", "state", "kind", "sender", "recipient", "passes", "first", "last", "expires")
 
@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.argument("ip", required=False)
+@click.argument("ip", type=Address(), required=False)
 @_sender
 @_recipient
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Records at the most.")
@@ -63,7 +63,7 @@ def show(
 
 
 @command.command("allow")
-@click.argument("ip")
+@click.argument("ip", type=Address())
 @_sender
 @_recipient
 @json_option
@@ -85,7 +85,7 @@ def allow(ip: str, sender: str | None, recipient: str | None, as_json: bool, con
 
 
 @command.command("forget")
-@click.argument("ip", required=False)
+@click.argument("ip", type=Address(), required=False)
 @_sender
 @_recipient
 @json_option
@@ -102,15 +102,9 @@ def forget(ip: str | None, sender: str | None, recipient: str | None, as_json: b
 
 
 def _ask(config: Path | None, method: str, ip: str | None, query: dict[str, str]) -> Any:
-    path = ["v1", "greylist"]
-    if ip is not None:
-        try:
-            path.append(str(ip_address(ip)))
-        except ValueError:
-            raise click.BadParameter(f"{ip!r} is no IP address", param_hint="IP") from None
     daemon = DaemonClient(configuration.load(config))
     calls = {"get": daemon.get, "put": daemon.put, "delete": daemon.delete}
-    return calls[method](*path, query=query)
+    return calls[method]("v1", "greylist", *([ip] if ip is not None else []), query=query)
 
 
 def _query(sender: str | None, recipient: str | None) -> dict[str, str]:

@@ -9,7 +9,8 @@ import click
 from resolverd import config as configuration
 from resolverd.cli import output
 from resolverd.cli.daemon import DaemonClient
-from resolverd.cli.options import Names, SuggestingGroup, config_option, json_option, user
+from resolverd.cli.options import SuggestingGroup, config_option, json_option, user
+from resolverd.cli.words import Choice
 from resolverd.overrides.rules import ACTIONS, SCOPES, BadOverride, subject_of
 
 _COLUMNS = ("action", "subject", "to", "scope", "owner", "since", "until", "hits", "last", "reason", "id")
@@ -22,7 +23,7 @@ def _change(action: str, text: str, *options: Callable[[Any], Any]) -> click.Com
     @click.command(action, help=text)
     @click.argument("subject", required=False, metavar="IP|CIDR|DOMAIN|SENDER")
     @click.option("--to", metavar="RECIPIENT", help="Only for mail to this address, or to this domain.")
-    @click.option("--scope", type=Names(SCOPES), help="What an allowance reaches; default all.")
+    @click.option("--scope", type=Choice(SCOPES), help="What an allowance reaches; default all.")
     @click.option("--for", "lasting", metavar="DURATION", help="1h, 30d …; for good unless given, or with -1.")
     @click.option("--force", is_flag=True, help="Though it reaches everybody's domains (com, co.uk) or a very large network.")
     @click.option("--reason", metavar="TEXT", help="Why; never shown to the client.")
@@ -91,8 +92,8 @@ def command(ctx: click.Context, as_json: bool, config: Path | None) -> None:
 
 @command.command("forget")
 @click.argument("subject", metavar="IP|CIDR|DOMAIN|SENDER")
-@click.option("--action", type=Names(ACTIONS), help="Only what allows, or only what denies.")
-@click.option("--scope", type=Names(SCOPES), help="Only those of this scope.")
+@click.option("--action", type=Choice(ACTIONS), help="Only what allows, or only what denies.")
+@click.option("--scope", type=Choice(SCOPES), help="Only those of this scope.")
 @click.option("--to", metavar="RECIPIENT", help="Only those for this recipient; '' for those that hold for all.")
 @click.option("--of", metavar="NAME", help="Only those of this owner.")
 @json_option
