@@ -65,7 +65,7 @@ def networks(word: str) -> tuple[IPNetwork, ...] | None:
 def host(word: str) -> str:
     """The host name that a word means, all names below it included: ``x``, ``.x`` and SQLgrey's ``*.x`` are one."""
     name = _domain(word)
-    if name is None:
+    if name is None or networks(name) is not None:  # without the dot in front it would mean addresses
         raise ValueError("is no host name")
     return name
 

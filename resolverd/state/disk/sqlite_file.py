@@ -365,6 +365,10 @@ def _examine(file: Path) -> None:
         _quick_check(connection)
         if tables and version != SCHEMA_VERSION:
             upgrade(connection, file, version, SCHEMA_VERSION)
+        if "Cache" in tables:
+            # A schema that is damaged, its columns or triggers, is sound to `quick_check`, and would fail with every record.
+            for statement in (QUERY, _PUT, _DELETE):
+                connection.execute(f"EXPLAIN {statement}", (None,) * statement.count("?")).fetchall()
     finally:
         connection.close()
 
