@@ -25,6 +25,8 @@ RATES = {"cached": 200.0, "cold": 40.0, "lists": 5.0, "TCP": 10.0, "policy": 10.
 
 _HOT = [f"h{number}.wild.wildcards.net" for number in range(500)]
 _SENDERS = ("honest-mail.com", "gardening-club.org", "friendly-news.com", "casino-deals.net", "soft-spoken.org", "null-mx.com")
+_KEPT = 20
+"""Connections to the policy service that stay while nobody has anything to ask."""
 _TICK = 0.01
 
 
@@ -113,7 +115,8 @@ class Clients:
         self._meter = meter
         self._rng = random.Random(seed)
         self._asked: set[asyncio.Task[None]] = set()
-        self._policy: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self._policy: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        """Connections that nobody uses at the moment."""
         self._number = 0
 
     async def run(self) -> None:
@@ -136,8 +139,8 @@ class Clients:
                 for task in self._asked:
                     task.cancel()
                 await asyncio.gather(*self._asked, return_exceptions=True)
-                while not self._policy.empty():
-                    self._policy.get_nowait()[1].close()
+                for _, writer in self._policy:
+                    writer.close()
 
     async def _at_rate(self, kind: str, ask: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         loop = asyncio.get_running_loop()
@@ -191,12 +194,15 @@ class Clients:
             except BaseException:
                 writer.close()
                 raise
-        self._policy.put_nowait((reader, writer))
+        if len(self._policy) < _KEPT:
+            self._policy.append((reader, writer))
+        else:
+            writer.close()
         return action.startswith(b"action=")
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if not self._policy.empty():
-            return self._policy.get_nowait()
+        if self._policy:
+            return self._policy.pop()
         return await asyncio.open_connection(HOST, POLICY)
 
     async def _http(self) -> bool:
