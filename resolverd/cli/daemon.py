@@ -125,7 +125,7 @@ class DaemonClient:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             connection.request(method, target, body, headers)
-            return connection.getresponse()
+            response = connection.getresponse()
         except TimeoutError:
             raise CommandError(f"the daemon at {self._where} does not answer") from None
         except PermissionError:
@@ -133,19 +133,20 @@ class DaemonClient:
         except (OSError, HTTPException):
             text = f"no daemon answers at {self.address}; start it with: resolverd serve ({self._by_what()})"
             raise Unreachable(text) from None
+        if response.getheader("Server") != "resolverd":
+            text = f"what answers at {self._where} is not resolverd; http.listen in the configuration names the address"
+            raise CommandError(text)
+        return response
 
     @property
     def _where(self) -> str:
         return str(self._socket or f"{self._host} port {self._port}")
 
     def _document(self, response: HTTPResponse, answer: bytes) -> Any:
-        where = self._where
-        if response.getheader("Server") != "resolverd":
-            raise CommandError(f"what answers at {where} is not resolverd; http.listen in the configuration names the address")
         try:
             document = json.loads(answer)
         except ValueError:
-            raise CommandError(f"the daemon at {where} gave an answer that is not JSON") from None
+            raise CommandError(f"the daemon at {self._where} gave an answer that is not JSON") from None
         if response.status in (401, 403) and self._socket is None:
             raise CommandError(f"this is not open to everybody on this machine (http.open): {self._shut_out}")
         if response.status >= 400:

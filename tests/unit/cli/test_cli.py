@@ -198,9 +198,9 @@ def test_check_lookup_and_trace_work_in_the_process_itself(nobody: str, scripted
 class Stranger:
     """Somebody else on the daemon's port, who answers as the daemon would and keeps what he hears."""
 
-    def __init__(self, sock: socket.socket, server: bytes = b"resolverd") -> None:
+    def __init__(self, sock: socket.socket, server: bytes = b"resolverd", status: bytes = b"401 No") -> None:
         self.heard = b""
-        self._sock, self._server = sock, server
+        self._sock, self._head = sock, b"HTTP/1.1 %s\r\nServer: %s\r\nContent-Length: 2\r\n\r\n" % (status, server)
         sock.listen()
         sock.setblocking(True)
         self._thread = threading.Thread(target=self._answer, daemon=True)
@@ -212,7 +212,7 @@ class Stranger:
                 connection, _ = self._sock.accept()
                 with connection:
                     self.heard += connection.recv(4096)
-                    connection.sendall(b"HTTP/1.1 401 No\r\nServer: %s\r\nContent-Length: 2\r\n\r\n{}" % self._server)
+                    connection.sendall(self._head + b"{}")
 
     def end(self) -> None:
         self._sock.shutdown(socket.SHUT_RDWR)
@@ -276,13 +276,14 @@ def test_a_command_that_is_shut_out_says_by_what(tmp_path: Path):
 
 
 def test_another_service_on_the_port_is_not_mistaken_for_ours(tmp_path: Path):
-    stranger = Stranger(sock := bound(), b"other")
+    stranger = Stranger(sock := bound(), b"other", b"200 OK")
     config = tmp_path / "config.toml"
     config.write_text(f'[http]\nlisten = "127.0.0.1:{sock.getsockname()[1]}"\n[store]\nurl = "memory:"\n')
-    result = run("lists", "-c", str(config))
+    results = [run(*words, "-c", str(config)) for words in (["lists"], ["cache", "dump"])]
     stranger.end()
-    assert result.exit_code == 1
-    assert "is not resolverd" in result.stderr
+    for result in results:
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "is not resolverd" in result.stderr
 
 
 AS_NOBODY = """
