@@ -391,7 +391,7 @@ class RRsetCache:
         if types is None or not sweep.concerns(name):
             return
         for rtype in [rtype for rtype, entry in types.items() if entry.stored <= sweep.at]:
-            self._drop(name, rtype)
+            self._drop(name, rtype, noted=False)
             sweep.count += 1
 
     def _evict(self) -> None:
@@ -401,14 +401,15 @@ class RRsetCache:
         self._dnames -= codes.DNAME in types
         self._count -= len(types)
 
-    def _drop(self, name: Name, rtype: int) -> None:
+    def _drop(self, name: Name, rtype: int, *, noted: bool = True) -> None:
+        """Forget an entry. `noted`: so that disk forgets it too, where it has not been told already."""
         types = self._names.get(name)
         if types is None or rtype not in types:
             return
         self._size -= types.pop(rtype).size
         self._count -= 1
         self._dnames -= rtype == codes.DNAME
-        if self.shelf is not None:
+        if noted and self.shelf is not None:
             self.shelf.note(name)
         if not types:
             del self._names[name]

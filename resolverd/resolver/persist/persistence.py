@@ -26,7 +26,7 @@ EVERY: Final = 30.0
 """Seconds between two writes: what a crash can lose."""
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at how much there is to be written."""
-ENOUGH: Final = 5000
+ENOUGH: Final = 2000
 """Changes that are worth a write at once, so that the last one is done within a fraction of a second."""
 SERVERS_EVERY: Final = 300.0
 """Seconds between two writes of what is known of servers, which changes with every answer."""
@@ -40,7 +40,7 @@ _TURN, _TURN_OCTETS = 100, 32 * 1024
 """Rows, and octets of them, taken up in one go: about a millisecond."""
 _PAUSE = 0.001
 """Seconds between two turns of reading: half of the time is everybody else's."""
-_SWEPT, _MOST_SWEEPS = 5000, 200
+_SWEPT, _MOST_SWEEPS = 1000, 1000
 """Names of a flush that are gone through in one turn, and turns between two looks."""
 
 _FAULTS = (sqlite3.Error, OSError, ValueError)

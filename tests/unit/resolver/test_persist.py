@@ -1,11 +1,15 @@
 """The caches over a restart: what comes back, until when, and what must not."""
 
 import asyncio
+import gc
 import logging
 import sqlite3
+import time
+from asyncio import events
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
+from time import thread_time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +17,7 @@ from hypothesis import strategies as st
 from virtualtime import InlineLoop, VirtualClock
 
 from resolverd import bounds
+from resolverd.clock import SystemClock
 from resolverd.metrics import Counters
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.rrsets import RRsetCache
@@ -648,6 +653,86 @@ def test_names_remembered_as_not_on_disk_are_bounded(play: Play, monkeypatch: py
         assert w.addresses(WWW)
 
     play(test)
+
+
+def test_a_large_zone_that_is_flushed_costs_nobody_else_what_is_on_disk(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "CACHE_UNWRITTEN", 100)
+
+    async def test(w: World) -> None:
+        other = from_text("other")
+        w.size = 10**7
+        w.rrsets.put(a(other), Trust.ANSWER, w.now, other)
+        for number in range(2500):
+            if number % 50 == 0:
+                await w.persistence.write()
+            name = from_text(f"host{number}.example")
+            w.rrsets.put(a(name), Trust.ANSWER, w.now, name)
+        w.rrsets.flush_below(EXAMPLE, w.now)
+        while w.rrsets.sweep(1000):
+            pass
+        await w.persistence.write()
+        await w.crash()
+        assert (len(w.rrsets), w.addresses(other)) == (0, [b"\1\1\1\1"])
+
+    play(test)
+
+
+def test_nothing_keeps_the_event_loop_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty thousand names are written, looked up on disk, and read; bench.restart does so with a million."""
+    longest, run_handle = 0.0, events.Handle._run
+
+    def timed(handle: events.Handle) -> None:
+        nonlocal longest
+        begun = thread_time()
+        run_handle(handle)
+        longest = max(longest, thread_time() - begun)
+
+    names = [from_text(f"host{number}.zone{number % 500}.example") for number in range(20_000)]
+
+    async def test() -> None:
+        nonlocal longest
+        world = World(tmp_path)
+        world.max_bytes = world.size = 10**8
+        world.clock = SystemClock()  # type: ignore[assignment]
+        world.begin()
+        await world.open()
+        for name in names:
+            world.rrsets.put(a(name, 9000), Trust.ANSWER, world.now, name)
+        await asyncio.sleep(0)
+        longest = 0.0
+        await world.persistence.write()
+        wrote = longest
+        await world.stop()
+        world.begin()
+        begun = time.monotonic()
+        await world.open()
+        assert world.addresses(names[0])
+        first = time.monotonic() - begun
+        lookups = thread_time()
+        for name in names[:1000]:
+            assert world.addresses(name)
+        lookups = thread_time() - lookups
+        await asyncio.sleep(0)
+        longest = 0.0
+        reading = asyncio.create_task(world.persistence.run())
+        for _ in range(1000):
+            if not world.persistence.is_reading:
+                break
+            await asyncio.sleep(0.01)
+        read = longest
+        reading.cancel()
+        await asyncio.wait({reading})
+        assert len(world.rrsets) == len(names)
+        await world.stop()
+        assert (first < 1, lookups / 1000 < 0.001, wrote < 0.01, read < 0.01) == (True,) * 4, (first, lookups, wrote, read)
+
+    monkeypatch.setattr(events.Handle, "_run", timed)
+    gc.collect()
+    gc.freeze()
+    try:
+        asyncio.run(test())
+    finally:
+        gc.unfreeze()
 
 
 def test_changes_that_cannot_be_written_are_bounded(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
