@@ -123,7 +123,7 @@ class RRsetCache:
 
     def may_know(self, name: Name) -> bool:
         """Whether `get` or a DNAME above it may have anything for a name, live or not: of most names nothing is known."""
-        return name in self._names or self._dnames > 0 or (self._is_incomplete and self._recalled(name) is not None)
+        return name in self._names or self._dnames > 0 or self._types(name) is not None
 
     @property
     def has_dnames(self) -> bool:
@@ -132,7 +132,9 @@ class RRsetCache:
 
     def get(self, name: Name, rtype: int, now: float, trust: Trust = Trust.UNPROVEN) -> Hit | None:
         """Live data or a denial of at least that trust; the denial of the whole name answers for every type."""
-        types = self._types(name)
+        types = self._names.get(name)
+        if types is None or self._sweeps:
+            types = self._types(name)
         if types is None:
             return None
         for kind in (rtype, NAME_DENIED):
@@ -152,7 +154,9 @@ class RRsetCache:
 
         For the addresses of servers: none outlives the delegation through which it was learnt (ghosts: CVE-2026-42955).
         """
-        types = self._types(name)
+        types = self._names.get(name)
+        if types is None or self._sweeps:
+            types = self._types(name)
         if types is None:
             return []
         self._names.move_to_end(name)
@@ -361,18 +365,10 @@ class RRsetCache:
 
     def _types(self, name: Name) -> Types | None:
         """What is held of a name, without what is being swept away, and with what disk has of it."""
-        return self._recalled(name) if self._is_incomplete else self._names.get(name)
-
-    @property
-    def _is_incomplete(self) -> bool:
-        """Whether there is more to look at than what is in memory."""
-        return bool(self._sweeps) or (self.shelf is not None and self.shelf.read is not None)
-
-    def _recalled(self, name: Name) -> Types | None:
         for sweep in self._sweeps:
             self._swept(name, sweep)
-        types = self._names.get(name)
-        if types is None and self.shelf is not None and (types := self.shelf.recall(name)) is not None:
+        types, shelf = self._names.get(name), self.shelf
+        if types is None and shelf is not None and shelf.read is not None and (types := shelf.recall(name)) is not None:
             self._add(name, types, _NAME + len(name) + sum(entry.size for entry in types.values()))
             while self._size > self._limit:
                 self._evict()

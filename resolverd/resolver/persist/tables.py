@@ -233,7 +233,7 @@ class ServerTable:
         self._infra = infra
         self._rtts: list[RttFact] = []
         self._supports: list[SupportFact] = []
-        self._begun = self._waits = False
+        self._begun = self._waits = self._unseen = False
         self._number = 0
 
     def begin(self, read: Read | None, times: Callable[[], Times]) -> None:
@@ -243,8 +243,9 @@ class ServerTable:
     def snapshot(self, now: float) -> None:
         """Have everything written that is known now."""
         if self._begun:
-            self._rtts, self._supports = self._infra.facts(now), self._infra.capabilities.facts(now)
-            self._waits, self._number = True, 0
+            self._rtts, self._supports = self._infra.facts(now), []
+            self._waits = self._unseen = True
+            self._number = 0
 
     def end_reading(self) -> None:
         """Disk has nothing more that there is room for."""
@@ -252,7 +253,7 @@ class ServerTable:
     @property
     def pending(self) -> int:
         """How many changes wait to be written."""
-        return self._waits + len(self._rtts) + len(self._supports)
+        return self._waits + self._unseen + len(self._rtts) + len(self._supports)
 
     @property
     def must_clear(self) -> bool:
@@ -267,6 +268,9 @@ class ServerTable:
     def take(self, count: int, times: Times) -> list[Change]:
         """So many changes, to be written now."""
         changes: list[Change] = []
+        if self._unseen and not self._rtts:
+            # In a turn of its own: of as many servers as there may be it takes ten milliseconds.
+            self._supports, self._unseen = self._infra.capabilities.facts(times.now), False
         while len(changes) < count and (self._rtts or self._supports):
             if self._rtts:
                 some, self._rtts = self._rtts[:_SERVERS], self._rtts[_SERVERS:]
