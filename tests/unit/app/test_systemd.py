@@ -138,6 +138,8 @@ PURPOSES = [
     ("", "resolverd.socket", None),
     ("", "policy", "policy"),
     ("http", "policy", "policy"),
+    ("dot", "", "dot"),
+    ("", "dot", "dot"),
 ]
 
 
@@ -147,18 +149,28 @@ def test_what_a_passed_socket_is_for(
 ) -> None:
     """Its unit says it, or the configuration, which then binds that address no more; else it is a fault, and not a guess."""
     sock, where = stream(opened)
-    at = {"dns": "127.0.0.1:0", "policy": "127.0.0.1:0", "http": "127.0.0.1:0", configured: where}
+    at = {**dict.fromkeys(("dns", "dot", "policy", "http"), "127.0.0.1:0"), configured: where}
     text = '[dns]\nlisten = ["127.0.0.1:0", "{dns}"]\n[policy]\nlisten = ["{policy}"]\n[http]\nlisten = "{http}"\n'
+    text += '[dns.tls]\nlisten = ["{dot}"]\ncertificate = "c"\nkey = "k"\n'
     faults: list[ConfigFault] = []
     settings = parse(text.format(**at).replace('"127.0.0.1:0", "127.0.0.1:0"', '"127.0.0.1:0"'), tmp_path)
     found: Listeners = listeners(settings, [Passed(sock, name)], faults, [])
-    opened += [*found.udp, *found.tcp, *found.http, *(each for each, _ in found.policy)]
+    opened += [*found.udp, *found.tcp, *found.tls, *found.http, *(each for each, _ in found.policy)]
     where_found = {
-        "dns": sock in found.tcp, "http": sock in found.http, "policy": sock in [each for each, _ in found.policy],
+        "dns": sock in found.tcp, "dot": sock in found.tls, "http": sock in found.http,
+        "policy": sock in [each for each, _ in found.policy],
     }  # fmt: skip
     assert [kind for kind, there in where_found.items() if there] == ([purpose] if purpose else [])
     said = f"systemd passes {where}; its unit must say what for: FileDescriptorName=dns, dot, policy or http"
     assert [str(fault) for fault in faults] == ([] if purpose else [said])
+
+
+def test_a_socket_for_tls_needs_a_certificate(tmp_path: Path, opened: list[socket.socket]) -> None:
+    sock, _ = stream(opened)
+    faults: list[ConfigFault] = []
+    found = listeners(parse('[dns]\nlisten = ["127.0.0.1:0"]', tmp_path), [Passed(sock, "dot")], faults, [])
+    opened += [*found.udp, *found.tcp, *found.http, *(each for each, _ in found.policy)]
+    assert "dns.tls" in [fault.path for fault in faults]
 
 
 def test_udp_without_tcp_is_told(tmp_path: Path, opened: list[socket.socket]) -> None:
