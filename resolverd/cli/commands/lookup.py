@@ -43,7 +43,7 @@ def command(subject: str, as_json: bool, config: Path | None) -> None:
 
 
 def show(found: dict[str, Any]) -> None:
-    """What it comes to, then the lists, a row each: those first that have it."""
+    """What it comes to, then the lists, a row each: those first that have it; and where to read more of a listing."""
     asked = [entry for entry in found["lists"] if entry["result"] != "skipped"]
     counts = [f"{word} by {found[word]}" for word in ("listed", "allowed")]
     silent = f", {found['unknown']} unknown" if found["unknown"] else ""
@@ -58,6 +58,10 @@ def show(found: dict[str, Any]) -> None:
         age = output.seconds(entry.get("age"))
         rows.append((entry["list"], _says(entry), " ".join(entry.get("codes", [])), points, age, why))
     output.print_table(_COLUMNS, rows, right=("points", "age"), prose=("why",))
+    links = [(entry["list"], entry["link"]) for entry in asked if entry.get("link")]
+    if links:
+        click.echo()
+        output.print_facts(links)
 
 
 def _says(entry: dict[str, Any]) -> str:

@@ -40,6 +40,8 @@ def command(as_json: bool, config: Path | None) -> None:
     for problem in found["problems"] or ["nothing"]:
         output.print_text(problem, label=f"{name:<{_LABEL}} ", colour=colour)
         name = ""
+    if found["problems"]:
+        output.print_text("resolverd doctor says what to type, the log has more", label=f"{'next':<{_LABEL}} ")
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

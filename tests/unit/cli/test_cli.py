@@ -104,6 +104,8 @@ def test_lookup(daemon: Served):
         "list\tsays\tcodes\tpoints\tage\twhy",
         f"zen.spamhaus.org\tlisted\tsbl\t+6\t0 s\t{text}",
         "list.dnswl.org\tunknown\t\t\t\ttimeout SERVFAIL",
+        "",
+        "zen.spamhaus.org: https://www.spamhaus.org/query/ip/81.2.69.1",
     ]
     assert run("lookup", "Example.ORG", "-c", daemon.config).stdout.splitlines()[3].split("\t")[1] == "clear"
     wrong = run("lookup", "a b", "-c", daemon.config)

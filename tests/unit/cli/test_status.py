@@ -66,6 +66,7 @@ def test_what_is_wrong(daemon: Served):
         "list dnswl is unreachable: SERVFAIL",
         "2 bugs met since the start, told in the log (dns 2)",
         "a damaged store was set aside, 17 records of it were recovered",
+        "resolverd doctor says what to type, the log has more",
     ]
     found = json.loads(run("status", "--json", "-c", daemon.config).stdout)
     assert found["lists"]["trouble"] == [{"id": "dnswl", "state": "unreachable", "last_error": "SERVFAIL"}]
