@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from resolverd.app.service import Service
 from resolverd.cli.daemon import Refused
@@ -24,6 +25,8 @@ from resolverd.state.memory import MemoryStore
 async def opened(settings: Settings) -> AsyncIterator[Service]:
     """A daemon without sockets that works until the context ends. Raises ConfigError."""
     network = OutsideNetwork(settings.resolver.outgoing_addresses)
+    # Nobody is served over TLS here, and its key may not be ours to read.
+    settings = replace(settings, dns=replace(settings.dns, tls=None))
     service = Service(settings, network, MemoryStore(), SystemClock(), Counters())
     service.read_zones()
     try:

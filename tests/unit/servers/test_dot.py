@@ -23,6 +23,7 @@ from virtualtime import virtual
 
 from resolverd import bounds, config
 from resolverd.app import certificate
+from resolverd.cli import in_process
 from resolverd.failures import ConfigError
 from resolverd.servers.access import AccessControl
 from resolverd.servers.dns import tcp
@@ -174,6 +175,12 @@ def test_without_its_certificate_the_daemon_does_not_start(tmp_path: Path) -> No
     done = subprocess.run(words, capture_output=True, text=True, timeout=20)
     assert done.returncode == 78
     assert [line.split(": ")[2] for line in done.stderr.splitlines()] == ["dns.tls.certificate", "dns.tls.key"]
+
+
+async def test_commands_serve_nobody_and_need_no_certificate(tmp_path: Path) -> None:
+    text = '[dns.tls]\nlisten = ["127.0.0.1:0"]\ncertificate = "none"\nkey = "none"\n[store]\nurl = "memory:"\n'
+    async with in_process.opened(config.parse(text, tmp_path)) as service:
+        assert not [fault for fault in service.runtime.plan.external.faults if fault.path.startswith("dns.tls")]
 
 
 # -- slow and greedy clients -----------------------------------------------------------------------------------------------------
