@@ -106,12 +106,15 @@ def from_postgrey(pairs: Iterable[tuple[bytes, bytes]], delay: int, rules: Greyl
 
 def to_postgrey(triplets: Iterable[tuple[bytes, Triplet]], delay: int) -> Iterator[bytes]:
     """The lines of a dump of these triplets by key, which ``db_load`` makes a postgrey.db of; `delay` is what its reader
-    takes for the delay. Only triplets of networks are given: it knows no others."""
+    takes for the delay. Only triplets of networks are given, and none whose key ends in a digest: it knows no others."""
     yield b"VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n"
     for key, known in triplets:
+        origin, sender, _ = parts(key)
         try:
-            ip_address(parts(key)[0])
+            ip_address(origin)
         except ValueError:
+            continue
+        if sender is None:
             continue
         last = max(known.last, known.first + delay) if known.passed else min(known.last, known.first + max(delay - 1, 0))
         yield b" %s\n %s\n" % (key.hex().encode(), f"{known.first},{last}".encode().hex().encode())

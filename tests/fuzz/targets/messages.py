@@ -10,12 +10,13 @@ import dns.name
 import dns.rrset
 
 from resolverd.net.cookies import Cookies
+from resolverd.values import replace
 from resolverd.wire import canonical, codes, dnssec, message, names, rdata, render
-from resolverd.wire.answer import Answer
+from resolverd.wire.answer import Answer, ExtendedError
 from resolverd.wire.names import BadName, Name
 from resolverd.wire.peek import Query, Refusal, peek
 from resolverd.wire.redact import Redactor
-from resolverd.wire.rrset import RRset
+from resolverd.wire.rrset import RRset, Security
 from tests.fuzz import oracle
 from tests.fuzz.target import packet_limit, target
 from tests.work import faulty_names, sound_names, staircase
@@ -75,9 +76,15 @@ def response(data: bytes) -> None:
     assert _contents(ours.additional) == _contents(again.additional)
     for at in written.ttls:
         assert at + 4 <= len(written.data)
-    udp = render.render(asked, Answer(0, ours.answer, ours.authority, ours.additional), 1232)
-    assert len(udp.data) <= max(1232, 12 + len(asked.question) + 11)
-    message.parse(udp.data)
+    for size, secure in ((1232, Security.SECURE), (512, Security.UNKNOWN)):
+        plain = replace(asked, edns=None) if size == 512 else asked
+        told = Answer(
+            ours.rcode & 15, ours.answer, ours.authority, ours.additional,
+            aa=ours.aa, security=secure, errors=(ExtendedError(22, "why"),),
+        )  # fmt: skip
+        short = render.render(plain, told, size)
+        assert len(short.data) <= max(size, 12 + len(asked.question) + 11 + 9)
+        assert short.truncated == message.parse(short.data).tc
 
 
 @target(_messages, 5.0, 4096)
@@ -139,7 +146,12 @@ def question(data: bytes) -> None:
 
 
 def _names() -> Iterable[bytes]:
-    for text in ("www.Example.com.", ".", "a\\.b.example", "a\\032b\\255.x", "straße.example", "\\\\.", "x" * 63 + ".de", "*.a"):
+    for text in (
+        "www.Example.com.", ".", "a\\.b.example", "a\\032b\\255.x", "straße.example", "\\\\.", "x" * 63 + ".de", "*.a", "a\\",
+        "a..b", "a\\256", "a\\25", "x" * 64, "x." * 130, "ü" * 60, "ü" * 300, "☃.example", "a\u200db.example", "ａ☃-.x",
+        "ü\\.x", "\\ü", "\\٣.x",
+        "1.2.0.192.in-addr.arpa", "1." * 31 + "f.ip6.arpa", "256.0.0.1", "g." + "1." * 31,
+    ):  # fmt: skip
         yield text.encode()
 
 
@@ -160,6 +172,10 @@ def name(data: bytes) -> None:
     assert canonical.name_key(found)[::-1] == tuple(names.labels(found.lower()))
     for above in names.ancestors(found):
         assert names.is_subdomain(found, above)
+        assert names.suffix(found, names.label_count(above)) == above
+    assert names.is_within(found, frozenset(names.ancestors(found)[-1:]))
+    address = names.address_of_reversed(found)
+    assert address is None or names.reversed_address(address) == found.lower()
     secret = Redactor(frozenset(names.ancestors(found.lower())[2:3])).text(found)
     assert names.label_count(found) < 2 or "KEY" in secret
 
@@ -167,7 +183,19 @@ def name(data: bytes) -> None:
 def _rdatas() -> Iterable[bytes]:
     for _, rtype, text in RECORDS:
         rrset = dns.rrset.from_text("a.example.", 300, "IN", rtype, text)
-        yield int(rrset.rdtype).to_bytes(2) + rrset[0].to_generic().data
+        whole = int(rrset.rdtype).to_bytes(2) + rrset[0].to_generic().data
+        yield whole
+        yield whole[:-1]
+        yield whole[:4]
+    yield codes.DNSKEY.to_bytes(2) + b"\1\1\3\1" + bytes(8)  # RSAMD5, whose tag is made otherwise
+    yield codes.DNSKEY.to_bytes(2) + b"\1\1\3\1\0"
+    yield codes.NSEC3.to_bytes(2) + b"\1\0\0\1\0\0"
+    yield codes.NSEC.to_bytes(2) + b"\0\1\0"
+    yield codes.RRSIG.to_bytes(2) + b"\0\1\x0d\1" + bytes(14) + b"\7example\0sig"
+    yield codes.RRSIG.to_bytes(2) + b"\0\1\x0d\3" + bytes(14) + b"\7example\0sig"
+    yield codes.TXT.to_bytes(2) + b"\5ab"
+    yield codes.MX.to_bytes(2) + b"\0\1\xc0\0"
+    yield b"\xff\0" + b"0p9mhaveqvm6t7vbl5lop2u3t2rp3tom"
 
 
 _PARSERS = {
@@ -186,7 +214,7 @@ def record(data: bytes) -> None:
     try:
         found = canonical.canonical_rdata(rtype, octets)
     except ValueError:
-        assert theirs is None
+        assert theirs is None or max(octets) >= 0xC0, "only dnspython follows a pointer within rdata that stands alone"
     else:
         if theirs is not None and rtype in rdata.LAYOUTS and rtype not in (codes.SIG, codes.NXT):
             assert found == theirs
@@ -199,6 +227,13 @@ def record(data: bytes) -> None:
             # A key of no octets, a name of compressed labels and the like: dnspython is less strict with some of these.
             pass
         else:
+            if isinstance(value, dnssec.Nsec3):
+                assert value.is_opt_out == bool(octets[1] & 1)
+                dnssec.nsec3_hash(b"\1a\0", value.salt, value.iterations % 100)
+            if isinstance(value, dnssec.Dnskey):
+                assert value.is_zone_key <= bool(value.flags & 256)
+                assert value.is_sep == bool(value.flags & 1)
+                assert value.is_revoked == bool(value.flags & 128)
             if isinstance(value, dnssec.Nsec | dnssec.Nsec3):
                 for each in (0, 1, 255, 256, 65535):
                     dnssec.has_type(value.types, each)
@@ -212,6 +247,14 @@ def record(data: bytes) -> None:
                     canonical.signed_data(rrset, value)
                 except ValueError:
                     pass
+    try:
+        rdata.check(rtype, octets)
+    except ValueError:
+        pass
+    try:
+        assert dnssec.hash_label(dnssec.label_hash(octets)) == octets.lower()
+    except ValueError:
+        assert len(octets) != 32 or not octets.isalnum() or max(octets.lower()) > ord("v") or not octets.isascii()
     if rtype in _SHOWN:
         try:
             rdata.target(rtype, octets)
