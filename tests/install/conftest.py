@@ -50,7 +50,7 @@ def package(fresh: Path, tmp_path_factory: pytest.TempPathFactory, request: pyte
             # As fast as can be: what it is compressed with is dpkg's business.
             environment = {**os.environ, "DPKG_DEB_COMPRESSOR_TYPE": "gzip", "DPKG_DEB_COMPRESSOR_LEVEL": "1"}
             words = ["make", "deb", f"DIST={above}"]
-            done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
+            done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
             assert done.returncode == 0, done.stdout + done.stderr
     (built,) = above.glob("*.deb")
     return built

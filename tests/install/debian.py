@@ -59,8 +59,8 @@ def fresh_root() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         made = root.with_name(f"{root.name}.new")
         shutil.rmtree(made, ignore_errors=True)
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(INCLUDED)}"]
-        subprocess.run([*words, release, made], check=True, capture_output=True, text=True, timeout=400)
+        words = ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={','.join(INCLUDED)}"]
+        subprocess.run([*words, release, made], check=True, capture_output=True, text=True, timeout=600)
         made.rename(root)
     return root
 
