@@ -15,6 +15,8 @@ from resolverd.wire.peek import Query
 
 log = logging.getLogger(__name__)
 
+WRITTEN = bounds.TCP_READ + 2 + 65535
+"""Octets that are written at once at most (`_Connection._send`), on top of what is unsent, before it counts as too much."""
 BACKLOG = 256
 """Connections that the system keeps for us until we accept them."""
 
@@ -48,7 +50,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self.transport.abort()
                 return
         self._address = address_octets(self.host)
-        self.transport.set_write_buffer_limits(high=bounds.TCP_WRITE_BUFFER)
+        self.transport.set_write_buffer_limits(high=self._edge.unsent)
         self._arm_timer(self._edge.idle)
 
     @property
@@ -235,6 +237,8 @@ class _Pipelined:
 class TcpEdge:
     """One listening TCP socket. `turns`: those of the daemon, which all its connections share."""
 
+    unsent = bounds.TCP_WRITE_BUFFER - WRITTEN
+    """Octets that a client may leave unread; with one more write it is disconnected, within the bound."""
     encrypted = False
     """Whether nobody on the way can read it, as over TLS, where a client cannot close its half only."""
 

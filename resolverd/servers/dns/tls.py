@@ -12,13 +12,15 @@ import ssl
 
 from resolverd import bounds
 from resolverd.servers.dns.answering import Responder
-from resolverd.servers.dns.tcp import BACKLOG, TcpEdge, _Connection
+from resolverd.servers.dns.tcp import BACKLOG, WRITTEN, TcpEdge, _Connection
 from resolverd.servers.turns import Turns
 
 log = logging.getLogger(__name__)
 
 _ACCEPTED = 16
 """Connections accepted in one turn of the loop."""
+_BELOW = 64 * 1024
+"""Octets that event loops keep below TLS, on top of which they put one more write, before they keep more above it."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 1.0
 """Seconds without accepting when the system has no room: the connection waits, and would wake the loop again at once."""
@@ -28,6 +30,7 @@ class TlsEdge(TcpEdge):
     """One listening socket. `context`: what new connections are served by."""
 
     encrypted = True
+    unsent = TcpEdge.unsent - WRITTEN - _BELOW
 
     def __init__(self, responder: Responder, context: ssl.SSLContext, turns: Turns | None = None):
         super().__init__(responder, turns)

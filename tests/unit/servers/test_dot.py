@@ -302,6 +302,38 @@ async def test_a_client_that_takes_leave_and_stays_is_left(tmp_path: Path) -> No
 
 
 @pytest.mark.attack("R-28")
+def test_a_client_that_does_not_read_is_left_over_tls_too(tmp_path: Path) -> None:
+    # Python's own loop shows what it keeps below TLS as well.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        assert bounds.TCP_WRITE_BUFFER / 4 < runner.run(unread(tmp_path)) <= bounds.TCP_WRITE_BUFFER
+
+
+async def unread(tmp_path: Path) -> int:
+    """The most octets that are kept for a client that asks and does not read, until it is disconnected."""
+    async with tls_edge(ScriptedResolver(shop(), tmp_path), tmp_path) as clients:
+        reader, writer = await clients.connect(limit=1)
+        packet = framed(query("big.shop", "TXT").to_wire())
+        writer.write(packet)
+        await reader.read(1)
+        (connection,) = clients.edge._connections
+        transport, pause, most = connection.transport, connection.pause_writing, 0
+        assert transport is not None
+        below = transport._ssl_protocol._transport  # type: ignore[attr-defined]
+
+        def noted() -> None:
+            nonlocal most
+            most = transport.get_write_buffer_size() + below.get_write_buffer_size()
+            pause()
+
+        connection.pause_writing = noted  # type: ignore[method-assign]
+        async with asyncio.timeout(20):
+            while clients.edge._connections:
+                writer.write(packet)
+                await asyncio.sleep(0)
+        return most
+
+
+@pytest.mark.attack("R-28")
 @virtual
 async def test_half_a_message_over_tls_ends_as_over_tcp(tmp_path: Path) -> None:
     async with tls_edge(ScriptedResolver(shop(), tmp_path), tmp_path) as clients:
