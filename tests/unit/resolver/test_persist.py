@@ -340,6 +340,7 @@ def test_bogus_data_and_names_with_keys_never_reach_the_disk(play: Play) -> None
         await w.persistence.write()
         for part in w.directory.iterdir():
             assert b"sesamsesam" not in part.read_bytes()
+            assert b"\3www" not in part.read_bytes()
         await w.restart()
         await w.load()
         assert (w.addresses(keyed), w.addresses(WWW), w.addresses(MAIL)) == ([], [], [b"\1\1\1\1"])
@@ -360,6 +361,7 @@ def test_bogus_data_and_names_with_keys_never_reach_the_disk(play: Play) -> None
 def test_a_clock_set_meanwhile_costs_the_cache_and_prolongs_nothing(play: Play, jump: float, reboot: bool, known: bool) -> None:
     async def test(w: World) -> None:
         w.rrsets.put(a(WWW, 7200), Trust.ANSWER, w.now, WWW)
+        await asyncio.sleep(5000)  # more than it is set back: what it was learnt at is not in the future then
         await w.stop()
         await asyncio.sleep(10)
         w.clock.set_wall(w.clock.wall() + jump)
@@ -524,14 +526,22 @@ def test_a_truncated_file_gives_nothing_that_was_not_written(written: bytes, tmp
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=30))
+@given(damage=st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 255)), min_size=1, max_size=30))
 def test_flipped_octets_give_nothing_that_was_not_written(
-    written: bytes, tmp_path: Path, damage: list[tuple[float, int]]
+    written: bytes, tmp_path: Path, damage: list[tuple[int, int]]
 ) -> None:
     octets = bytearray(written)
     for where, bits in damage:
-        octets[int(where * len(octets))] ^= bits
+        octets[where * 2654435761 % len(octets)] ^= bits  # hypothesis likes small numbers, and the head is one page of many
     _checked(tmp_path, bytes(octets))
+
+
+def test_other_data_in_an_otherwise_sound_file_is_not_believed(written: bytes, tmp_path: Path) -> None:
+    octets = written
+    for number in range(len(NAMES)):
+        octets = octets.replace(b"\x91\xc4\4" + number.to_bytes(4, "big"), b"\x91\xc4\4" + b"\6\6\6\6")
+    assert octets.count(b"\6\6\6\6") >= len(NAMES)
+    _checked(tmp_path, octets)
 
 
 def test_a_row_of_other_octets_is_none(play: Play) -> None:
