@@ -1,7 +1,8 @@
 """From a question to its answer.
 
 - `answer`: the whole order of things: local data, what is cached, recursion
-- `mesh`: an answer from memory, by recursion, stale, or why there is none · `loops`: forwarders that ask us in turn
+- `mesh`: an answer from memory, by recursion, stale, or why there is none · `loops`: forwarders that ask us in turn ·
+  `own_questions`: those that no client asks
 - `recursions`: one a question, however many ask, with `in_flight` (questions in flight, and who waits for them), `admission`
   (who may recurse while room is short, and who is jostled out), `driver` (steps the generators of `iterator`: a reply steps
   who waits for it) and `bogus_log` (which bogus answers are logged)

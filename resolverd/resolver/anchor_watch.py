@@ -128,7 +128,7 @@ class AnchorWatch:
 
     async def _look(self, zone: Name) -> float:
         """Look at a zone's keys; seconds until the next time."""
-        response = await self._mesh.fetch(zone, codes.DNSKEY)
+        response = await self._mesh.own.fetch(zone, codes.DNSKEY)
         point = self._points.get(zone)
         if point is None or not isinstance(response, Positive) or response.chain[-1].rtype != codes.DNSKEY:
             return RETRY_INTERVAL
@@ -158,7 +158,7 @@ class AnchorWatch:
                 return RETRY_INTERVAL
             self._store.put(SIGNALS, zone, b"1", wall + DAY)
         self._counters.add("key_tag_signals")
-        await self._mesh.fetch(signal_name(zone, (each.key_tag for each in anchor.ds)), NULL)
+        await self._mesh.own.fetch(signal_name(zone, (each.key_tag for each in anchor.ds)), NULL)
         return DAY
 
     def _shown(self) -> dict[Name, object]:

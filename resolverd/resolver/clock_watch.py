@@ -63,7 +63,7 @@ class ClockWatch:
             trust.forget()
             self._mesh.forget_failures()
         self._jumped = jumped
-        await self._mesh.check_root()
+        await self._mesh.own.check_root()
 
     def _tell(self, trust: TrustState) -> None:
         fault = trust.clock.fault(self._clock.wall())

@@ -3,26 +3,20 @@
 One question is recursed for once, however many ask it, and goes on when those who asked have stopped waiting (`recursions`).
 """
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.metrics import Counters
 from resolverd.resolver.cache import Caches
-from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
-from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.in_flight import TOO_LATE, Client, InFlight, UncachedClient
 from resolverd.resolver.iterator import lookup
-from resolverd.resolver.iterator.budget import Exhausted, QueryBudget, Refresh, SharedBudget, TraceStep, TrustLink
+from resolverd.resolver.iterator.budget import Refresh, SharedBudget
 from resolverd.resolver.iterator.interception import RootCheck
 from resolverd.resolver.iterator.iterate import Iterator
-from resolverd.resolver.iterator.response import Response
 from resolverd.resolver.loops import Loops
+from resolverd.resolver.own_questions import OwnQuestions
 from resolverd.resolver.ports import Done, Network, Waiting
 from resolverd.resolver.recursions import Prefetch, Recursions
 from resolverd.values import replace
@@ -31,11 +25,6 @@ from resolverd.wire.answer import Answer, ExtendedError, servfail
 from resolverd.wire.names import Address, Name, is_within, lower
 from resolverd.wire.redact import Redactor
 from resolverd.wire.rrset import Security, Trust, each_once
-
-log = logging.getLogger(__name__)
-
-_TRACE_MEMORY = 1 << 20
-"""Octets for what one trace learns."""
 
 
 class Timeouts(NamedTuple):
@@ -53,8 +42,6 @@ _NEARLY_ALL = 0.9
 """Share of a client's timeout after which a client without an answer has waited in vain: checks have less than all of it."""
 _NO_KEYS = Redactor()
 _OUT = ExtendedError(codes.EDE_NO_REACHABLE_AUTHORITY, "none of the zone's servers has answered of late")
-
-
 _DOUBTFUL = 4
 """Questions to servers, or recursions, that come to nothing in a row: the internet may be out of reach."""
 _FAILED_OFFLINE = Answer(
@@ -93,6 +80,7 @@ class Mesh:
         self._in_flight = self.recursions.in_flight
         self._driver = self.recursions.driver
         self.run = self._driver.run
+        self.own = OwnQuestions(self.recursions, clock)
         self.deadlines = self._driver.deadlines
         self._loops = Loops()
         self._offline = False
@@ -299,54 +287,6 @@ class Mesh:
         if now - query.since >= _NEARLY_ALL * self._timeouts.client:
             query.gave_up = True
             self._iterator.suspect(query.budget, now)
-
-    async def _run_until(self, budget: QueryBudget, core: Generator[Any, Any, Any], end: float | None = None) -> Any:
-        """What a core comes to by `end` (monotonic seconds), or by the end of its time. Raises TimeoutError."""
-        if end is None:
-            end = budget.deadline + bounds.RECURSION_GRACE
-        async with asyncio.timeout(end - self._clock.monotonic()):
-            return await self.run(core)
-
-    async def trace(self, name: Name, rtype: int) -> tuple[Answer, list[TraceStep], list[TrustLink]]:
-        """Resolve past all that is remembered of names, and tell every exchange on the way, and the chain of trust."""
-        budget = self.recursions.budget(self._clock.monotonic(), validate=True, traced=True)
-        blank = Caches(RRsetCache(_TRACE_MEMORY), DelegationCache(_TRACE_MEMORY))
-        try:
-            answer: Answer = await self._run_until(budget, self._iterator.with_caches(blank).resolve(budget, lower(name), rtype))
-        except TimeoutError:
-            answer = Answer(codes.SERVFAIL, errors=(TOO_LATE,), keep=False)
-        return answer, budget.steps, budget.links
-
-    async def fetch(self, name: Name, rtype: int) -> Response | None:
-        """What a server says now of a name (lower case), neither validated nor remembered; None where none answers."""
-        budget = self.recursions.budget(self._clock.monotonic(), Refresh.ALL, validate=False)
-        with contextlib.suppress(TimeoutError, Exhausted):
-            response: Response = await self._run_until(budget, self._iterator.fetch(budget, name, rtype))
-            return response
-        return None
-
-    async def check_root(self) -> None:
-        """Look at the root's keys, for what they say of the clock."""
-        budget = self.recursions.budget(self._clock.monotonic(), validate=True)
-        budget.checks_clock = True
-        with contextlib.suppress(TimeoutError, Exhausted):
-            await self._run_until(budget, self._iterator.check_root(budget))
-
-    async def prime(self) -> float | None:
-        """Ask the root who its servers are; seconds until that is to be done again, None if nobody answered (RFC 9609)."""
-        budget = QueryBudget(self._clock.monotonic())
-        try:
-            delegation = await self._run_until(budget, self._iterator.prime(budget))
-        except TimeoutError:
-            return None
-        return None if delegation is None else float(delegation.expires - self._clock.monotonic())
-
-    async def reaches_anybody(self, patience: float) -> bool:
-        """Whether the internet can be reached, by our own questions to servers that must answer then, within so many seconds."""
-        try:
-            return bool(await self.run(self._iterator.check_reachability(QueryBudget(self._clock.monotonic()), patience)))
-        except Exhausted:
-            return False
 
     @property
     def offline(self) -> bool:

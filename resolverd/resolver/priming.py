@@ -92,7 +92,7 @@ class Priming:
         reported = ""
         while True:
             self._look_now.clear()
-            lifetime = await self._mesh.prime()
+            lifetime = await self._mesh.own.prime()
             if lifetime is not None:
                 if not self._primed.ready or reported:
                     log.info("%s answer: names can be resolved", self._asked)
@@ -127,7 +127,7 @@ class Priming:
             if not mesh.is_doubtful and not self._unprimed:
                 continue
             self._unprimed = False
-            if await mesh.reaches_anybody(first) or await mesh.reaches_anybody(second):
+            if await mesh.own.reaches_anybody(first) or await mesh.own.reaches_anybody(second):
                 mesh.reassure()
                 await asyncio.sleep(_CALM)
                 continue
@@ -137,7 +137,7 @@ class Priming:
             back = False
             while not back:
                 await asyncio.sleep(_LOOK_AGAIN)
-                back = await mesh.reaches_anybody(second)
+                back = await mesh.own.reaches_anybody(second)
             mesh.go_online()
             if self._primed.ready:
                 log.warning("the internet can be reached again")

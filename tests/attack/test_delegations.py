@@ -146,7 +146,7 @@ async def test_a_trace_costs_no_more_and_ends(tmp_path: Path) -> None:
     evil(net, ring)
     resolver = ScriptedResolver(net, tmp_path)
     begun = time.process_time()
-    answer, steps, _ = await resolver.parts.mesh.trace(from_text("www.s0.evil"), codes.A)
+    answer, steps, _ = await resolver.parts.mesh.own.trace(from_text("www.s0.evil"), codes.A)
     assert answer.rcode == codes.SERVFAIL
     assert len(steps) <= bounds.MAX_QUERIES
     assert time.process_time() - begun <= 2
@@ -168,10 +168,10 @@ async def test_everything_ends_on_the_clock_though_no_reply_ever_comes(tmp_path:
     await resolver.settle()
     assert resolver.clock.monotonic() - begun <= limit
     begun = resolver.clock.monotonic()
-    answer, _, _ = await mesh.trace(from_text("www.shop.com"), codes.A)
+    answer, _, _ = await mesh.own.trace(from_text("www.shop.com"), codes.A)
     assert (answer.rcode, resolver.clock.monotonic() - begun <= limit) == (codes.SERVFAIL, True)
     begun = resolver.clock.monotonic()
-    assert await mesh.prime() is None
+    assert await mesh.own.prime() is None
     assert resolver.clock.monotonic() - begun <= limit
     await mesh.aclose()
     await asyncio.sleep(0)  # the network's tasks are cancelled

@@ -194,7 +194,7 @@ class Player:
         if self.primes:
             # The root is primed when it is first needed; in the daemon that is at start.
             self.primes = False
-            await self.stack.parts.mesh.prime()
+            await self.stack.parts.mesh.own.prime()
         packet = entry.raw if entry.raw is not None else question(entry, 0, 1232, entry.do or entry.options is not None)
         data = await self.stack.ask(packet, "TCP" not in entry.match)
         if data is None:

@@ -127,7 +127,7 @@ async def test_who_answers_for_everybody_is_not_believed_from_the_start(name: st
         assert rcode(await resolver.ask(*question.split())) == "SERVFAIL", question
     assert not definite(await findings(resolver))
     assert len(resolver.parts.rrsets) == 0
-    answer, steps, _ = await resolver.parts.mesh.trace(from_text("www.sender"), 1)
+    answer, steps, _ = await resolver.parts.mesh.own.trace(from_text("www.sender"), 1)
     assert answer.is_failure
     assert steps, "a trace shows what is said to whom"
     # Nor is anything left of it when he has gone.

@@ -440,7 +440,7 @@ async def test_a_trace_sees_every_exchange_and_leaves_no_trace(tmp_path: Path) -
     resolver = ScriptedResolver(net, tmp_path)
     await resolver.ask("www.shop")
     before = len(resolver.parts.rrsets), len(resolver.parts.delegations), len(net.asked)
-    answer, steps, _ = await resolver.parts.mesh.trace(WWW, codes.A)
+    answer, steps, _ = await resolver.parts.mesh.own.trace(WWW, codes.A)
     assert answer.rcode == codes.NOERROR
     assert [(str(step.ask.server), step.zone, step.ask.qname, step.outcome) for step in steps] == [
         ("198.41.0.4", ROOT, from_text("shop"), "referral to shop."),

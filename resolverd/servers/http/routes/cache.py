@@ -198,7 +198,7 @@ async def trace(daemon: Daemon, name: str, rtype: str) -> Trace:
     """How a name is resolved. Nothing is remembered but how the servers fare. Raises Problem."""
     begun = daemon.clock.monotonic()
     wanted = _name(name)
-    answer, steps, links = await daemon.resolver.mesh.trace(wanted, _type(rtype))
+    answer, steps, links = await daemon.resolver.mesh.own.trace(wanted, _type(rtype))
     redactor = Redactor(daemon.key_zones)
     shown = redactor.text
     # In the words may be any name on the way to one with a key in it.

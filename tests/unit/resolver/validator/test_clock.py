@@ -199,7 +199,7 @@ async def test_one_server_of_several_proves_nothing(tmp_path: Path) -> None:
         root, old = world.net.root, replaying(-50 * DAY, -40 * DAY)
         world.net.serve("198.41.0.4", lambda query, ask: (old if query.question[0].rdtype == codes.DNSKEY else root)(query, ask))
         for number in range(6):
-            assert await world.parts.mesh.prime()
+            assert await world.parts.mesh.own.prime()
             reply = await ask(world.resolver, "www.shop")
             assert (addresses(reply), ad(reply)) == (["193.0.0.1"], True), number
             world.parts.flush()

@@ -19,7 +19,7 @@ from resolverd.wire.rrset import Security
 
 
 async def links(resolver: ScriptedResolver, name: str) -> tuple[Security, list[TrustLink]]:
-    answer, _, found = await resolver.parts.mesh.trace(from_text(name), codes.A)
+    answer, _, found = await resolver.parts.mesh.own.trace(from_text(name), codes.A)
     return answer.security, found
 
 
