@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+from resolverd.logs import one_line
 from resolverd.ops.doctor import duplicates, installation, list_lines, name_servers, policy_line, relay
 from resolverd.ops.doctor.finding import Finding, Severity
 from resolverd.ops.doctor.machine import Machine
@@ -25,6 +26,10 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
 
 
 def diagnose(machine: Machine) -> list[Finding]:
-    """Everything that is wrong with a machine, each once, what loses mail first."""
-    found = dict.fromkeys(finding for examine in EXAMINATIONS for finding in examine(machine))
+    """Everything that is wrong with a machine, each once, what loses mail first; fit for a terminal, whatever its files have."""
+    found = dict.fromkeys(_shown(finding) for examine in EXAMINATIONS for finding in examine(machine))
     return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
+
+
+def _shown(finding: Finding) -> Finding:
+    return finding._replace(text=one_line(finding.text), fix=tuple(map(one_line, finding.fix)))
