@@ -446,6 +446,22 @@ OVERRIDES: Final = 100_000
 CLIENT_NOTES: Final = 10_000
 """Clients noted and not written down yet, and clients whose refusals are counted (a botnet has more addresses)."""
 
+# -- telemetry ------------------------------------------------------------------------------------------------------------
+SERIES_NAMES: Final = 2000
+"""Time series at once; a hundred lists and the codes of all checks make 800 (a bug must not make names without end)."""
+SERIES_OCTETS: Final = 8 << 20
+"""Octets of a stored ring when unpacked (a damaged record that unpacks without end)."""
+FEED_LISTENERS: Final = 16
+"""Who may follow the live feed at once: each is a connection that stays (descriptor exhaustion)."""
+FEED_QUEUE: Final = 256
+"""Events that wait for one of them; what comes meanwhile is dropped, counted and told (a reader that does not read)."""
+FEED_HEARTBEAT: Final = 15.0
+"""Seconds after which a silent feed says that it is there, by which a listener who has left is noticed."""
+FEED_PATIENCE: Final = 60.0
+"""Seconds for which a listener may read nothing before it is disconnected (slow read)."""
+FEED_LIFETIME: Final = 3600.0
+"""Seconds of one stream: who may have it is looked at again then."""
+
 # -- SPF ----------------------------------------------------------------------------------------------------------------
 MAX_SPF_TERMS: Final = 10
 """Terms of one check that have to be looked up, includes and redirects with theirs (RFC 7208 §4.6.4)."""

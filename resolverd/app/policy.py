@@ -24,6 +24,7 @@ from resolverd.policy.verdict import Mode, RecipientPolicy, VerdictRules
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.ports import Resolver
 from resolverd.state.base import Store
+from resolverd.telemetry.feed import Feed
 from resolverd.wire.names import from_text, lower
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.guard import GuardTable
@@ -72,11 +73,13 @@ def policy_service(
     lists: Generation,
     external: External,
     history: ClientHistory,
+    feed: Feed,
 ) -> PolicyService:
     """The policy service as configured, over an engine that asks the configured lists.
 
     `online`: names can be resolved. `verdicts` keeps what it says. `book`: the overrides. `lists`: the generation of lists and
-    names. `external`: the admin's maps, allow files and domains. `history`: that of clients.
+    names. `external`: the admin's maps, allow files and domains. `history`: that of clients. `feed` tells of
+    verdicts as they are given.
     """
     greylister = Greylister(store, clock, greylist_rules(settings), counters, external.allow_files.allowed, external.shipped)
     hostname = socket.gethostname()  # not getfqdn: it would ask the nameserver that we are about to be
@@ -104,6 +107,7 @@ def policy_service(
         overrides_ready=book.ready,
         overrides_loaded=book.is_ready,
         note=history.note,
+        publish=feed.verdict,
         generation=Generation(lists, book.generation),
         hostname=hostname,
     )

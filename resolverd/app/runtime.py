@@ -32,6 +32,7 @@ from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.clock_check import ClockCheck, built
 from resolverd.resolver.validator.sentinel import Sentinel
 from resolverd.state.base import Store
+from resolverd.telemetry.feed import Feed
 from resolverd.zones.answer import Answerer
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.guard import GuardTable, unused
@@ -66,6 +67,7 @@ class Shared(NamedTuple):
     priming: Priming
     lists: ListMemory
     headers: HeaderQueue
+    feed: Feed
 
     @classmethod
     def begin(
@@ -114,6 +116,7 @@ class Shared(NamedTuple):
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),
+            Feed(clock, counters),
         )
         shared.prime_by(plan)
         shared.anchors_of(plan)
@@ -196,5 +199,6 @@ def build(plan: Plan, shared: Shared, old: Runtime | None = None) -> Runtime:
         shared.lists.generation,
         plan.external,
         shared.client_history,
+        shared.feed,
     )
     return Runtime(plan, resolution, engine, zones, answerer, service, priming)

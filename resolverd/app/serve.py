@@ -182,6 +182,7 @@ class _Daemon:
             service.supervisor.run("watchdog", partial(systemd.feed_watchdog, interval))
         await told_to_end.wait()
         systemd.notify("STOPPING=1")
+        service.end_feed()
         for udp_edge in udp:
             await udp_edge.aclose()
         for tcp_edge in (*tcp, *self.tls):

@@ -31,6 +31,7 @@ from resolverd.state.base import Store
 from resolverd.state.disk.cache_file import CacheFolder
 from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DiskStore
+from resolverd.telemetry.recorder import SeriesRecorder
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Service:
         state = settings.state_directory()
         if state is not None and isinstance(store, DiskStore) and settings.cache.persist:
             self._persistence = persistence(state, settings, self._shared, clock, counters)
+        self._recorder = SeriesRecorder(store, clock, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
             log.warning("%s", fault)
@@ -139,6 +141,7 @@ class Service:
             "verdicts": self._shared.verdicts.run,
             "list probes": self._monitor.probe,
             "own addresses": self._monitor.watch,
+            "time series": self._recorder.run,
         }
         state = self.runtime.settings.state_directory()
         if state is not None and isinstance(self._store, DiskStore):
@@ -160,7 +163,12 @@ class Service:
         await self._overrides.write_hits()
         await self._client_history.write_notes()
         self._shared.verdicts.write()
+        self._recorder.write()
         await self._store.close()
+
+    def end_feed(self) -> None:
+        """Have everybody let go who follows the live feed."""
+        self._shared.feed.end()
 
     def capabilities(self) -> Daemon:
         """What HTTP calls work on, as the configuration in force has it."""
@@ -190,6 +198,8 @@ class Service:
             own_addresses=runtime.settings.watch.addresses,
             tasks=self.supervisor.states,
             reload=self.reload,
+            series=self._recorder.series,
+            feed=self._shared.feed,
             write_cache=self._persistence.write if self._persistence is not None else None,
         )
 

@@ -166,6 +166,7 @@ class Finding(NamedTuple):
     counts. `consequence` is None for neutral findings. `reply` is what SMTP says where the finding refuses; a tempfail
     carries a 4xx reply. `link`: where the sender can read on. `topic`: what it is about, None where nothing but ANYTHING
     suppresses it. `header` tells of it on delivered mail; it may name the sender, which nothing else of a finding has to.
+    `list_id`: the list whose listing it is.
     """
 
     check: str
@@ -181,6 +182,7 @@ class Finding(NamedTuple):
     topic: Topic | None = None
     effect: Effect = NO_EFFECT
     header: HeaderField | None = None
+    list_id: str = ""
 
 
 class GreylistOutcome(Value, frozen=True, array_like=True):
@@ -194,6 +196,18 @@ class GreylistOutcome(Value, frozen=True, array_like=True):
     missing: int = 0
     delayed: int = 0
     reason: str = ""
+
+
+class Listing(NamedTuple):
+    """A list that lists whom a verdict is about, or a name of theirs.
+
+    `unique`: no other list of its purpose that was waited for does. `decisive`: without it the verdict would have been another
+    one: milder without a block list, harsher without an allow list.
+    """
+
+    list_id: str
+    unique: bool
+    decisive: bool
 
 
 class WhatIf(NamedTuple):
@@ -210,7 +224,8 @@ class Verdict(Value, frozen=True):
 
     `reply` is the refusal to be said, ``; LINK; ref ID`` included, or None. `header` is the one header due with *this*
     reply (one action carries one header), empty for none. `partial`: something that was asked stayed unknown.
-    `what_if`: what would have changed it. `client`: whom it is about.
+    `what_if`: what would have changed it. `client`: whom it is about. `listings`: the lists that have them, and what they did.
+    `cause`: the code of the finding that refuses or defers, the heaviest one where points do; empty where nothing does.
     """
 
     id: str
@@ -225,3 +240,11 @@ class Verdict(Value, frozen=True):
     ms: int = 0
     what_if: tuple[WhatIf, ...] = ()
     client: Address | None = None
+    listings: tuple[Listing, ...] = ()
+    cause: str = ""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the findings that speak for or against it, each once."""
+        speaking = (each for each in self.findings if each.consequence is not None or each.effect != NO_EFFECT)
+        return tuple(dict.fromkeys(each.code for each in speaking))

@@ -5,6 +5,7 @@
 - `checks`: one file a check, each a `Check` (`check`): a generator (`asking`) that asks, reads the replies and says what it has
   found; made with `evidence`, `iprev` (the client's names), `listings`, `local_domains` (those that are ours)
 - `runs`: the checks of one attempt, each gone on with as replies come
-- `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there?
+- `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there? ·
+  `worth`: had a list not been there?
 - `headers`: queued by message · `verdicts`: kept by reference · `client_names`: what a client is called, asked by itself
 """

@@ -213,8 +213,10 @@ def fail(
     topic: Topic | None = None,
     weight: float = 0,
     link: str = "",
+    list_id: str = "",
 ) -> Finding:
-    """A definite finding with the consequence configured; `weight` in points where the rules give no score."""
+    """A definite finding with the consequence configured; `weight` in points where the rules give no score. `list_id`: of the
+    list whose listing it is."""
     counts = rules.consequence in ACTING
     return Finding(
         check,
@@ -227,6 +229,7 @@ def fail(
         evidence=evidence,
         ms=_longest(evidence),
         topic=topic,
+        list_id=list_id,
     )
 
 

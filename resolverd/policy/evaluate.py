@@ -33,6 +33,7 @@ from resolverd.policy.runs import CheckRuns
 from resolverd.policy.verdict import Decision, VerdictRules, decide, drop_tempfails
 from resolverd.policy.verdict_cache import Lifetime, VerdictCache
 from resolverd.policy.what_if import what_ifs
+from resolverd.policy.worth import listings
 from resolverd.resolver.ports import Resolver
 from resolverd.spf import authorised
 from resolverd.wire.names import Address
@@ -197,6 +198,7 @@ class Evaluation:
             tuple(self.overrides),
             tuple(reply.list_id for reply in results.replies.values() if isinstance(reply, Clear)),
             next((finding.header for finding in decision.findings if finding.header is not None), None),
+            listings(self.attempt, self.findings, self._rules, decision, offline=self._is_offline()),
         )
 
     def keep_in(self, verdicts: VerdictCache, assessment: Assessment, recipient: str, *, by_sender: bool) -> None:

@@ -57,7 +57,9 @@ def listings(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, 
 def uncounted(check: str, code: str, who: str, one: Asked, listed: Listed, replies: Replies) -> Finding:
     """The finding of a listing that weighs nothing: it is shown, and does nothing, whatever listings do."""
     text = f"{who} {listed.reason or f'listed by {one.spec.shown}'}; 0 points, so it does not count"
-    return neutral(check, code, text, evidence(replies, [one.question], one.spec.shown))._replace(link=listed.link)
+    return neutral(check, code, text, evidence(replies, [one.question], one.spec.shown))._replace(
+        link=listed.link, list_id=one.spec.id
+    )
 
 
 def unknowns(questions: Iterable[Asked], replies: Replies) -> list[tuple[Asked, Unknown]]:

@@ -116,8 +116,9 @@ class PolicyService:
     `new_id` makes references: short, printable, not to be guessed. `online` tells whether the internet can be reached at
     all: while it cannot, nobody is deferred for what could not be looked up; greylisting goes on. `hostname` stands in headers.
     `hit` is called with the overrides that have counted. One made at reload takes over `headers` from the one before.
-    `note` is called with each verdict on a recipient that counts. `overrides_ready` waits for so many seconds at the most, and
-    tells whether overrides have been read, as `overrides_loaded` does at once. `generation`: that of names, lists and overrides.
+    `note` and `publish` are called with each verdict on a recipient that counts. `overrides_ready` waits for so many seconds at
+    the most, and tells whether overrides have been read, as `overrides_loaded` does at once. `generation`: that of names, lists
+    and overrides.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class PolicyService:
         overrides_ready: Callable[[float], Awaitable[bool]] = _always,
         overrides_loaded: Callable[[], bool] = lambda: True,
         note: Callable[[Verdict], None] = lambda verdict: None,
+        publish: Callable[[Attempt, Verdict], None] = lambda attempt, verdict: None,
         generation: Generation | None = None,
     ) -> None:
         self._evaluator = Evaluator(checks, engine, resolver, clock, rules, online, generation)
@@ -149,12 +151,15 @@ class PolicyService:
         self._counters = counters
         self._verdict_count = cache(lambda action: counters.count("verdicts", action=action))
         self._finding_count = cache(lambda check, code: counters.count("findings", check=check, code=code))
+        self._cause_count = cache(lambda code: counters.count("verdict_causes", code=code))
+        self._listing_count = cache(lambda name, what: counters.count(f"list_{what}", list=name))
         self._new_id = new_id
         self._hostname = hostname
         self._hit = hit
         self._overrides_ready = overrides_ready
         self._overrides_loaded = overrides_loaded
         self._note = note
+        self._publish = publish
         self.headers = headers if headers is not None else HeaderQueue()
         self._verdicts = verdicts
         self._unknown: Attempt | None = None  # the last attempt tried, where nothing is known of any like it
@@ -257,6 +262,7 @@ class PolicyService:
             ms=self._ms(started),
             what_if=assessment.what_ifs.beside(greylist),
             client=attempt.client_address,
+            listings=assessment.listed_by,
         )
 
     def _failed(self, attempt: Attempt, started: float, error: Exception) -> Verdict:
@@ -271,6 +277,7 @@ class PolicyService:
             self._count(verdict)
             if attempt.protocol_state.upper() == "RCPT":
                 self._note(verdict)
+                self._publish(attempt, verdict)
         return verdict
 
     def _note_known_good(
@@ -355,6 +362,14 @@ class PolicyService:
             self._finding_count(finding.check, finding.code)[0] += 1
             if finding.code == INTERNAL_ERROR:
                 self._counters.add("check_errors", check=finding.check)
+        if verdict.action is not Action.ACCEPT:
+            self._cause_count(verdict.cause or verdict.action.value)[0] += 1
+        for listing in verdict.listings:
+            self._listing_count(listing.list_id, "hits")[0] += 1
+            if listing.unique:
+                self._listing_count(listing.list_id, "unique_hits")[0] += 1
+            if listing.decisive:
+                self._listing_count(listing.list_id, "decisive_hits")[0] += 1
 
     def _ms(self, since: float) -> int:
         return round(1000 * (self._clock.monotonic() - since))

@@ -21,6 +21,7 @@ from resolverd.mail.findings import (
     Consequence,
     Finding,
     GreylistOutcome,
+    Listing,
     SmtpReply,
     Status,
     Topic,
@@ -90,7 +91,8 @@ class Decision(NamedTuple):
     """What the findings come to; `action` is what is meant to happen, even where `mode` only observes.
 
     `findings` as they count, allow lists taken into account. `reply` is without link and reference. `wants_greylist`:
-    nothing speaks for a refusal, so greylisting has its say; `suspicious` tells it that something is there, though.
+    nothing speaks for a refusal, so greylisting has its say; `suspicious` tells it that something is there, though. `cause`: the
+    code of the finding that refuses or defers.
     """
 
     action: Action
@@ -102,6 +104,7 @@ class Decision(NamedTuple):
     wants_greylist: bool = False
     suspicious: bool = False
     mode: Mode = Mode.ENFORCE
+    cause: str = ""
 
 
 def bypass_reason(attempt: Attempt, rules: VerdictRules) -> str:
@@ -143,7 +146,7 @@ def decide(attempt: Attempt, findings: Iterable[Finding], rules: VerdictRules, *
     rulings = rulings or [*map(_ruling, ruling), *_by_points(counted, rules)]
     if rulings:
         worst = max(rulings, key=_harshness)
-        return Decision(worst.action, score, worst.reason, counted, worst.reply, worst.link, mode=mode)
+        return Decision(worst.action, score, worst.reason, counted, worst.reply, worst.link, mode=mode, cause=worst.cause)
     greylists = bool(policy.greylist)
     return Decision(
         Action.ACCEPT,
@@ -220,6 +223,7 @@ def finish(
     ms: int = 0,
     what_if: tuple[WhatIf, ...] = (),
     client: Address | None = None,
+    listings: tuple[Listing, ...] = (),
 ) -> Verdict:
     """The verdict as it is given: its reply with link and reference; in observe mode always accept, with what would have been."""
     action, reason, reply = decision.action, decision.reason, decision.reply
@@ -228,8 +232,9 @@ def finish(
     if reply is not None:
         reply = _worded(reply, decision.link, ref)
     return Verdict(
-        ref, action, decision.score, reason, decision.findings, reply, greylist, header, partial, ms, what_if, client
-    )
+        ref, action, decision.score, reason, decision.findings, reply, greylist, header, partial, ms, what_if, client, listings,
+        decision.cause,
+    )  # fmt: skip
 
 
 class _Ruling(NamedTuple):
@@ -239,6 +244,7 @@ class _Ruling(NamedTuple):
     reply: SmtpReply
     reason: str
     link: str = ""
+    cause: str = ""
 
 
 def _harshness(ruling: _Ruling) -> tuple[bool, bool]:
@@ -249,8 +255,8 @@ def _ruling(finding: Finding) -> _Ruling:
     refuses = finding.consequence is Consequence.REJECT
     reply = finding.reply or SmtpReply(*((550, "5.7.1") if refuses else (450, "4.7.1")), finding.text)
     if not refuses:
-        return _Ruling(Action.DEFER, reply.deferred, finding.text, finding.link)
-    return _Ruling(Action.REJECT, reply, finding.text, finding.link)
+        return _Ruling(Action.DEFER, reply.deferred, finding.text, finding.link, finding.code)
+    return _Ruling(Action.REJECT, reply, finding.text, finding.link, finding.code)
 
 
 def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruling]:
@@ -268,8 +274,9 @@ def _by_points(findings: tuple[Finding, ...], rules: VerdictRules) -> list[_Ruli
     may_suppress = _may_suppress(findings)
     doubtful = sum(finding.score for finding in scoring if is_suppressed(finding.topic, may_suppress))
     if doubtful > 0 and total - doubtful < rules.reject_at:
-        return [_Ruling(Action.DEFER, reply.postponed, f"{reason} (an allow list was not reached)", heaviest.link)]
-    return [_Ruling(Action.REJECT, reply, reason, heaviest.link)]
+        reason = f"{reason} (an allow list was not reached)"
+        return [_Ruling(Action.DEFER, reply.postponed, reason, heaviest.link, heaviest.code)]
+    return [_Ruling(Action.REJECT, reply, reason, heaviest.link, heaviest.code)]
 
 
 def _as_they_count(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

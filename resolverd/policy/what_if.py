@@ -38,7 +38,7 @@ def what_ifs(
     counting = [each for each in findings if each.consequence is not None or each.effect.suppresses or each.effect.may_suppress]
     for finding in counting if not found else ():
         changed = decide(attempt, [each for each in findings if each is not finding], rules)
-        if _differs(changed, decision):
+        if differs(changed, decision):
             found.append(_without((finding,), changed))
     if not found and decision.action in (Action.REJECT, Action.DEFER):
         found += _together(attempt, findings, counting, rules, decision)
@@ -56,7 +56,7 @@ def _exempt(attempt: Attempt, findings: Sequence[Finding], rules: VerdictRules, 
         return []
     changed = decide(replace(attempt, recipient=""), findings, rules)
     said = f"to a recipient who is not exempt: {changed.action}"
-    return [WhatIf((), changed.action, said)] if _differs(changed, decision) else []
+    return [WhatIf((), changed.action, said)] if differs(changed, decision) else []
 
 
 def _together(
@@ -79,7 +79,7 @@ def _without(findings: tuple[Finding, ...], changed: Decision) -> WhatIf:
     return WhatIf(codes, changed.action, f"without {' and '.join(codes)}: {changed.action}{then}")
 
 
-def _differs(changed: Decision, decision: Decision) -> bool:
+def differs(changed: Decision, decision: Decision) -> bool:
     """Greylisting has its say over what is not refused, so it is no other outcome of the fold."""
     passes = (Action.ACCEPT, Action.GREYLIST)
     if changed.action in passes or decision.action in passes:

@@ -54,6 +54,7 @@ class Dnsbl(Check):
                     topic=TOPIC,
                     weight=listed.weight,
                     link=listed.link,
+                    list_id=one.spec.id,
                 )
             )
         return findings + not_listed(self.name, questions, replies)

@@ -66,6 +66,7 @@ class Dnswl(Check):
             score=weight if scores else 0,
             consequence=self.rules.consequence if scores or self.rules.consequence in _INERT else None,
             link=listed.link,
+            list_id=one.spec.id,
             effect=Effect(suppresses, allow_listed=bool(listed.trust)),
         )
 

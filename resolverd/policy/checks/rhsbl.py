@@ -122,6 +122,7 @@ class Rhsbl(Check):
                     topic=TOPICS[role],
                     weight=listed.weight,
                     link=listed.link,
+                    list_id=one.spec.id,
                 )
                 key = (one.spec.id, registrable(domain))
                 before = heaviest.get(key)

@@ -20,6 +20,8 @@ from resolverd.resolver.priming import Priming
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.servers.policy.server import VerdictSource
 from resolverd.state.base import Store
+from resolverd.telemetry.feed import Feed
+from resolverd.telemetry.series import Series
 from resolverd.wire.names import Name
 
 
@@ -77,11 +79,11 @@ class ResolverState(Protocol):
 class Daemon(NamedTuple):
     """The daemon for one configuration.
 
-    `begun`: the monotonic second of its start. `cache_size`: octets that its DNS caches may take.
-    `deadline`: seconds that lists have to answer. `key_zones`: below these the next label of a name is a key, which is never
-    shown. `own_addresses`: those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name.
-    `reload`: reads the configuration again; with faults the old one stays. `write_cache`: has what is kept of the caches on disk
-    as it is in memory; None where nothing is kept.
+    `begun`: the monotonic second of its start. `cache_size`: octets that its DNS caches may take. `deadline`: seconds that
+    lists have to answer. `key_zones`: below these the next label of a name is a key, which is never shown. `own_addresses`:
+    those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name. `series`: what was counted
+    when. `feed`: what happens now. `reload`: reads the configuration again; with faults the old one stays. `write_cache`: has
+    what is kept of the caches on disk as it is in memory; None where nothing is kept.
     """
 
     policy: VerdictSource
@@ -103,4 +105,6 @@ class Daemon(NamedTuple):
     own_addresses: Collection[object]
     tasks: Callable[[], Mapping[str, tuple[str, int]]]
     reload: Callable[[], Awaitable[ReloadResult]]
+    series: Series
+    feed: Feed
     write_cache: Callable[[], Awaitable[None]] | None = None

@@ -39,6 +39,8 @@ def _operation(route: Route, known: dict[type[msgspec.Struct], dict[str, Any]]) 
     answer: dict[str, Any] = {"description": "Done."}
     if route.answer:
         answer["content"] = {media: {"schema": known[route.answer]}}
+    elif route.media:
+        answer["content"] = {route.media: {"schema": {"type": "string"}}}
     problem = {"description": "Problem.", "content": {"application/problem+json": {"schema": known[ProblemDocument]}}}
     operation: dict[str, Any] = {"summary": route.summary, "responses": {"200": answer, "default": problem}}
     if parameters := _parameters(route):

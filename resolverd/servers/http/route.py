@@ -43,7 +43,7 @@ class Route:
 
     `opened_by`: what lets it be had without the token (`auth`), by default nothing. `costs`: even reading it asks others
     something, and spends what is theirs. `body`: where parameters stand. `lines`: what each line of the body and of the answer
-    is, where both are streams of newline-delimited JSON.
+    is, where both are streams of newline-delimited JSON. `media`: the type of an answer that is no JSON.
     """
 
     method: str
@@ -53,6 +53,7 @@ class Route:
     costs: bool = False
     body: Body = Body.NONE
     lines: tuple[type[msgspec.Struct], type[msgspec.Struct]] | None = None
+    media: str = ""
 
     @cached_property
     def given(self) -> type[msgspec.Struct] | None:

@@ -62,6 +62,7 @@ class Connection(asyncio.BufferedProtocol):
             self._counters.add("policy_refused_connections")
             self._transport.abort()
             return
+        self._counters.add("policy_connections")
         self._server.connections.add(self)
         self._await_more()
 

@@ -94,4 +94,4 @@ def _words(name: str) -> str:
     return name.replace("_", " ").capitalize() + "."
 
 
-ROUTES = (Route("GET", "/metrics", get_metrics, LOOPBACK),)
+ROUTES = (Route("GET", "/metrics", get_metrics, LOOPBACK, media="text/plain"),)

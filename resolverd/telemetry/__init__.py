@@ -1,0 +1,5 @@
+"""What happens now and what has happened of late. Nothing depends on it: mail and names are answered without.
+
+- `series`: counts by time, in rings · `counted`: which counters make them · `recorder`: feeds them and keeps them over a restart
+- `feed`: what happens, to those who listen
+"""
