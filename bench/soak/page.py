@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 
 from bench import plot
 from bench.soak.clients import RATES
 from bench.soak.samples import Sample, demands, latency
 
+ABOUT = (
+    "`make soak` ran resolverd for {minutes:.0f} minutes against the lab's servers (NSD, rbldnsd), with {rates} a second at "
+    "once; of {attacks} attacks one at a time, a reload every few minutes, and a list that dies and comes back. {machine}; "
+    "{date}. {note}"
+)
+
 HEAD = """# An hour under load and attack
 
-`make soak MINUTES=60` ran resolverd for {minutes:.0f} minutes against the lab's servers (NSD, rbldnsd), with
-{rates} a second at once; of {attacks} attacks one at a time, a reload every
-few minutes, and a list that dies and comes back. {machine}; {date}. {note}
+{text}
 
 ![Memory, descriptors, threads, latency and CPU over time; grey: an attack](soak.svg)
 
@@ -28,7 +33,8 @@ def write(samples: Sequence[Sample], file: Path, cache: float, machine: str, dat
     found = list(demands(samples, cache))
     rates = ", ".join(f"{rate:g} {kind}" for kind, rate in RATES.items())
     attacks = len({each.attack for each in samples} - {""})
-    text = HEAD.format(minutes=samples[-1].at / 60, rates=rates, attacks=attacks, machine=machine, date=date, note=note)
+    about = ABOUT.format(minutes=samples[-1].at / 60, rates=rates, attacks=attacks, machine=machine, date=date, note=note)
+    text = HEAD.format(text=fill(about.strip(), 128))
     text += "".join(f"| {each.what} | {each.measured} | {each.asked} | {'reached' if each.reached else '**missed**'} |\n"
                     for each in found)
     text += "\nMilliseconds that clients waited: median and worst of all looks, which are five seconds each.\n\n"
@@ -57,7 +63,8 @@ def _plot(samples: Sequence[Sample]) -> str:
     spans: list[tuple[float, float]] = []
     for before, each in pairwise(samples):
         if each.attack:
-            spans.append((before.at / 60, each.at / 60))
+            begin = spans.pop()[0] if spans and spans[-1][1] == before.at / 60 else before.at / 60
+            spans.append((begin, each.at / 60))
     return plot.timeline([
         ("MiB", {"memory (RSS)": line([each.rss for each in samples]), "record cache": gauge("cache_record_bytes", mib),
                  "packet cache": gauge("cache_packet_bytes", mib)}),
