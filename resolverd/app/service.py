@@ -29,6 +29,7 @@ from resolverd.resolver.ports import Network
 from resolverd.servers.http.daemon import Daemon
 from resolverd.state.base import Store
 from resolverd.state.disk.cache_file import CacheFolder
+from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.recovery import Recovery
 from resolverd.state.disk.store import DiskStore
 from resolverd.telemetry.recorder import SeriesRecorder
@@ -74,7 +75,7 @@ class Service:
         self.runtime = build(plan, self._shared)
         self._persistence: Persistence | None = None
         state = settings.state_directory()
-        if state is not None and isinstance(store, DiskStore) and settings.cache.persist:
+        if state is not None and isinstance(store, DiskStore | PendingStore) and settings.cache.persist:
             self._persistence = persistence(state, settings, self._shared, clock, counters)
         self._recorder = SeriesRecorder(store, clock, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
@@ -111,7 +112,7 @@ class Service:
             reading = self.supervisor.run("zone files anew", self._local_zones.refresh, once=True)
             await asyncio.wait({reading}, timeout=patience)
             await self._persistence.open()
-        elif state is not None and isinstance(self._store, DiskStore):
+        elif state is not None and isinstance(self._store, DiskStore | PendingStore):
             # Whatever is flushed from now on would come back from there one day.
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(CacheFolder(state, 0).delete)

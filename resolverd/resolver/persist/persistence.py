@@ -220,7 +220,7 @@ class Persistence:
                     full.add(key[:1])
             except ValueError:
                 continue  # its key is none
-            self._adopted += 1
+            self._adopted += key[:1] not in (self._first, self._servers.kind)
         return not full
 
     def _end_reading(self) -> None:
