@@ -461,6 +461,8 @@ async def test_answers_are_as_described(service: Service):
                 path += "?recipient=b%40example.com"
             elif route.path == "/v1/store" and route.method == "POST":
                 body = b'{"records": []}'
+            elif route.path == "/v1/cache-dump" and route.method == "POST":
+                body = b'{"entries": []}'
             elif route.path.startswith("/v1/overrides") and route.method == "PUT":
                 path += "?action=deny" if "{" in route.path else "?action=deny&subject=192.0.2.1"
             response = await service.call(route.method, path, body, token=TOKEN)
