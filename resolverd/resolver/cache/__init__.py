@@ -5,7 +5,7 @@
 - `delegations`: zone cuts as their parents gave them, never prolonged by anyone else
 - `failures`: resolutions that failed (RFC 9520)
 - `weight`: what their values cost in memory · `discarded`: what is still to be freed
-- `shelf`: how far disk is behind them, where they are kept over a restart
+- `backing`: how far disk is behind them, where they are kept over a restart
 
 All are bounded in octets, and take the time (monotonic seconds) from the caller.
 """

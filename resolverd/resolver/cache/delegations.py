@@ -9,8 +9,8 @@ from collections import OrderedDict
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.resolver.cache.backing import Backing
 from resolverd.resolver.cache.discarded import Discarded
-from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire.names import Address, Name, ancestors
 
@@ -42,7 +42,7 @@ class DelegationCache:
         self._limit = size
         self._size = 0
         self._zones: OrderedDict[Name, Delegation] = OrderedDict()
-        self.shelf: Shelf[Delegation] | None = None
+        self.backing: Backing[Delegation] | None = None
         """What of it is kept on disk; None where nothing is."""
         self.discarded = Discarded()
 
@@ -56,8 +56,8 @@ class DelegationCache:
 
     def closest(self, name: Name, now: float) -> Delegation | None:
         """The deepest live delegation at or above `name`."""
-        zones, shelf = self._zones, self.shelf
-        if shelf is not None and shelf.read is not None:
+        zones, backing = self._zones, self.backing
+        if backing is not None and backing.read is not None:
             self._recall(name)
         while True:
             found = zones.get(name)
@@ -72,7 +72,7 @@ class DelegationCache:
 
     def enclosing(self, name: Name, now: float) -> list[Delegation]:
         """All live delegations at or above `name`, the deepest first."""
-        if self.shelf is not None and self.shelf.read is not None:
+        if self.backing is not None and self.backing.read is not None:
             self._recall(name)
         found = (self._zones.get(zone) for zone in ancestors(name))
         return [each for each in found if each is not None and now < each.expires]
@@ -82,10 +82,10 @@ class DelegationCache:
 
         A live one keeps its expiry: a newer referral may change the servers, never lengthen the lease.
         """
-        if self.shelf is not None:
-            if self.shelf.read is not None:
+        if self.backing is not None:
+            if self.backing.read is not None:
                 self._recall(delegation.zone)
-            self.shelf.note(delegation.zone)
+            self.backing.note(delegation.zone)
         old = self._zones.get(delegation.zone)
         if old is not None and now < old.expires < delegation.expires:
             delegation = replace(delegation, expires=old.expires)
@@ -99,8 +99,8 @@ class DelegationCache:
 
     def forget(self, zone: Name) -> None:
         """Forget a zone's delegation, if there is one."""
-        if self.shelf is not None:
-            self.shelf.note(zone)
+        if self.backing is not None:
+            self.backing.note(zone)
         if (old := self._zones.pop(zone, None)) is not None:
             self._size -= _weight(old)
 
@@ -109,8 +109,8 @@ class DelegationCache:
         below = [each for each in dict.__iter__(self._zones) if each.endswith(zone) and zone in ancestors(each)]
         for each in below:
             self._size -= _weight(self._zones.pop(each))
-        if self.shelf is not None:
-            self.shelf.clear_below(zone)
+        if self.backing is not None:
+            self.backing.clear_below(zone)
         return len(below)
 
     def peek(self, zone: Name) -> Delegation | None:
@@ -126,7 +126,7 @@ class DelegationCache:
         if self._size + _weight(delegation) > self._limit:
             return False
         zone = delegation.zone
-        if zone not in self._zones and not (self.shelf is not None and self.shelf.is_behind(zone)):
+        if zone not in self._zones and not (self.backing is not None and self.backing.is_behind(zone)):
             self._zones[zone] = delegation
             self._zones.move_to_end(zone, last=False)
             self._size += _weight(delegation)
@@ -134,9 +134,9 @@ class DelegationCache:
 
     def _recall(self, name: Name) -> None:
         """Take up what disk has of the zones at and above a name, as far as they are not known."""
-        assert self.shelf is not None
+        assert self.backing is not None
         for zone in ancestors(name):
-            if zone not in self._zones and (found := self.shelf.recall(zone)) is not None:
+            if zone not in self._zones and (found := self.backing.recall(zone)) is not None:
                 self._zones[zone] = found
                 self._size += _weight(found)
         self._trim()
@@ -144,9 +144,9 @@ class DelegationCache:
     def succeed(self, size: int) -> "DelegationCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = DelegationCache(size)
-        other._size, other._zones, other.shelf, other.discarded = self._size, self._zones, self.shelf, self.discarded
+        other._size, other._zones, other.backing, other.discarded = self._size, self._zones, self.backing, self.discarded
         other._trim()
-        self._size, self._zones, self.shelf, self.discarded = 0, OrderedDict(), None, Discarded()
+        self._size, self._zones, self.backing, self.discarded = 0, OrderedDict(), None, Discarded()
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
@@ -155,8 +155,8 @@ class DelegationCache:
         self.discarded.add(list(dict.values(self._zones)))
         self._zones.clear()  # another in its place would be looked through by the garbage collector (`app.serve.tune`)
         self._size = 0
-        if self.shelf is not None:
-            self.shelf.clear()
+        if self.backing is not None:
+            self.backing.clear()
 
     def _trim(self) -> None:
         while self._size > self._limit and len(self._zones) > 1:

@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
+from resolverd.resolver.cache.backing import Backing
 from resolverd.resolver.cache.discarded import Discarded
-from resolverd.resolver.cache.shelf import Shelf
 from resolverd.values import Value, replace
 from resolverd.wire import codes
 from resolverd.wire.names import ROOT, Name, ancestors
@@ -108,7 +108,7 @@ class RRsetCache:
         self._names: OrderedDict[Name, Types] = OrderedDict()
         self._dnames = 0
         self._count = 0
-        self.shelf: Shelf[Types] | None = None
+        self.backing: Backing[Types] | None = None
         """What of it is kept on disk; None where nothing is."""
         self._sweeps: deque[Sweep] = deque()
         self.discarded = Discarded()
@@ -231,8 +231,8 @@ class RRsetCache:
 
     def flush_below(self, zone: Name, now: float) -> Sweep:
         """Forget what is known of the names at and below `zone`: at once for who asks, and with `sweep` of a large cache."""
-        if self.shelf is not None:
-            self.shelf.clear_below(zone)
+        if self.backing is not None:
+            self.backing.clear_below(zone)
         return self._begin(zone, now)
 
     def sweep(self, names: int) -> bool:
@@ -262,19 +262,19 @@ class RRsetCache:
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = RRsetCache(size, stale)
         other._size, other._names, other._dnames, other._count = self._size, self._names, self._dnames, self._count
-        other._sweeps, other.discarded, other.shelf = self._sweeps, self.discarded, self.shelf
+        other._sweeps, other.discarded, other.backing = self._sweeps, self.discarded, self.backing
         while other._size > size:
             other._evict()
         self._size, self._names, self._dnames, self._count = 0, OrderedDict(), 0, 0
-        self._sweeps, self.discarded, self.shelf = deque(), Discarded(), None
+        self._sweeps, self.discarded, self.backing = deque(), Discarded(), None
         self._limit = min(self._limit, bounds.SUPERSEDED_CACHE)
         return other
 
     def clear(self, now: float) -> int:
         """Forget everything, of a large cache with `sweep`; how many entries."""
         count = self._count
-        if self.shelf is not None:
-            self.shelf.clear()
+        if self.backing is not None:
+            self.backing.clear()
         self._begin(ROOT, now)
         return count
 
@@ -295,7 +295,7 @@ class RRsetCache:
         size = _NAME + len(name) + sum(entry.size for entry in types.values())
         if self._size + size > self._limit:
             return False
-        if name not in self._names and not (self.shelf is not None and self.shelf.is_behind(name)):
+        if name not in self._names and not (self.backing is not None and self.backing.is_behind(name)):
             self._add(name, types, size)
             self._names.move_to_end(name, last=False)
         return True
@@ -358,8 +358,8 @@ class RRsetCache:
         self._size += size
         self._count += 1
         self._dnames += rtype == codes.DNAME
-        if self.shelf is not None:
-            self.shelf.note(name)
+        if self.backing is not None:
+            self.backing.note(name)
         while self._size > self._limit:
             self._evict()
 
@@ -367,8 +367,8 @@ class RRsetCache:
         """What is held of a name, without what is being swept away, and with what disk has of it."""
         for sweep in self._sweeps:
             self._swept(name, sweep)
-        types, shelf = self._names.get(name), self.shelf
-        if types is None and shelf is not None and shelf.read is not None and (types := shelf.recall(name)) is not None:
+        types, backing = self._names.get(name), self.backing
+        if types is None and backing is not None and backing.read is not None and (types := backing.recall(name)) is not None:
             self._add(name, types, _NAME + len(name) + sum(entry.size for entry in types.values()))
             while self._size > self._limit:
                 self._evict()
@@ -405,8 +405,8 @@ class RRsetCache:
         self._size -= types.pop(rtype).size
         self._count -= 1
         self._dnames -= rtype == codes.DNAME
-        if noted and self.shelf is not None:
-            self.shelf.note(name)
+        if noted and self.backing is not None:
+            self.backing.note(name)
         if not types:
             del self._names[name]
             self._size -= _NAME + len(name)

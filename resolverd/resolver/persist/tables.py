@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from resolverd.resolver.cache.backing import Backing
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.rrsets import RRsetCache, Types
-from resolverd.resolver.cache.shelf import Shelf
 from resolverd.resolver.iterator.capabilities import SupportFact
 from resolverd.resolver.iterator.infra import InfraCache, RttFact
 from resolverd.resolver.persist import records
@@ -74,7 +74,7 @@ class Table(Protocol):
 
 
 class _OfNames:
-    """What both caches of names have in common: a shelf, and how far it is written."""
+    """What both caches of names have in common: a backing, and how far it is written."""
 
     kind = b""
     turn = 100
@@ -84,48 +84,48 @@ class _OfNames:
         self._zones = 0
         self._clearing = False
 
-    def _shelf(self) -> Shelf[Types] | Shelf[Delegation] | None:
+    def _backing(self) -> Backing[Types] | Backing[Delegation] | None:
         raise NotImplementedError
 
     def end_reading(self) -> None:
         """Disk has nothing more that there is room for."""
-        if (shelf := self._shelf()) is not None:
-            shelf.end_reading()
+        if (backing := self._backing()) is not None:
+            backing.end_reading()
 
     @property
     def pending(self) -> int:
         """How many changes wait to be written."""
-        shelf = self._shelf()
-        return 0 if shelf is None else len(shelf.changed) + len(shelf.cleared_below) + shelf.cleared
+        backing = self._backing()
+        return 0 if backing is None else len(backing.changed) + len(backing.cleared_below) + backing.cleared
 
     @property
     def must_clear(self) -> bool:
         """Whether everything on disk has to go before anything else is written."""
-        shelf = self._shelf()
-        return shelf is not None and shelf.cleared
+        backing = self._backing()
+        return backing is not None and backing.cleared
 
     def prefixes(self) -> list[bytes]:
         """How the keys of rows begin that have to go before anything else is written."""
-        shelf = self._shelf()
-        if shelf is None:
+        backing = self._backing()
+        if backing is None:
             return []
-        self._clearing, shelf.cleared = shelf.cleared, False
-        self._zones = len(shelf.cleared_below)
-        return [records.row_key(self.kind, zone) for zone in shelf.cleared_below]
+        self._clearing, backing.cleared = backing.cleared, False
+        self._zones = len(backing.cleared_below)
+        return [records.row_key(self.kind, zone) for zone in backing.cleared_below]
 
     def settle(self, *, written: bool, cleared: bool) -> None:
         """What was taken stands on disk, or does not."""
-        shelf = self._shelf()
-        if shelf is None:
+        backing = self._backing()
+        if backing is None:
             return
         if written:
-            shelf.written()
-            if not shelf.cleared:
-                del shelf.cleared_below[: self._zones]
+            backing.written()
+            if not backing.cleared:
+                del backing.cleared_below[: self._zones]
         else:
             if self._clearing:
-                shelf.clear()
-            shelf.failed()
+                backing.clear()
+            backing.failed()
         self._zones, self._clearing = 0, False
 
 
@@ -140,26 +140,26 @@ class RRsetTable(_OfNames):
         self._cache = cache
         self._stale = stale
 
-    def _shelf(self) -> Shelf[Types] | None:
-        return self._cache().shelf
+    def _backing(self) -> Backing[Types] | None:
+        return self._cache().backing
 
     def begin(self, read: Read | None, times: Callable[[], Times]) -> None:
         """From now on what changes is noted, and what is not known is looked for with `read`."""
         cache = self._cache()
-        cache.shelf = shelf = Shelf[Types]()
+        cache.backing = backing = Backing[Types]()
         for name in cache.names():
-            shelf.note(name)
+            backing.note(name)
 
         def recall(name: Name) -> Types | None:
             value = None if read is None else read(records.row_key(self.kind, name))
             return None if value is None else self._decoded(value, times())
 
-        shelf.read = None if read is None else recall
+        backing.read = None if read is None else recall
 
     def take(self, count: int, times: Times) -> list[Change]:
         """So many changes, to be written now."""
         cache = self._cache()
-        names = cache.shelf.take(count) if cache.shelf is not None else []
+        names = cache.backing.take(count) if cache.backing is not None else []
         return [(records.row_key(self.kind, each), self._encoded(each, cache, times)) for each in names]
 
     def adopt(self, key: bytes, value: bytes, times: Times) -> bool:
@@ -185,26 +185,26 @@ class DelegationTable(_OfNames):
         super().__init__(is_private)
         self._cache = cache
 
-    def _shelf(self) -> Shelf[Delegation] | None:
-        return self._cache().shelf
+    def _backing(self) -> Backing[Delegation] | None:
+        return self._cache().backing
 
     def begin(self, read: Read | None, times: Callable[[], Times]) -> None:
         """From now on what changes is noted, and what is not known is looked for with `read`."""
         cache = self._cache()
-        cache.shelf = shelf = Shelf[Delegation]()
+        cache.backing = backing = Backing[Delegation]()
         for zone in cache.zones():
-            shelf.note(zone)
+            backing.note(zone)
 
         def recall(zone: Name) -> Delegation | None:
             value = None if read is None else read(records.row_key(self.kind, zone))
             return None if value is None else self._decoded(zone, value, times())
 
-        shelf.read = None if read is None else recall
+        backing.read = None if read is None else recall
 
     def take(self, count: int, times: Times) -> list[Change]:
         """So many changes, to be written now."""
-        shelf = self._shelf()
-        zones = shelf.take(count) if shelf is not None else []
+        backing = self._backing()
+        zones = backing.take(count) if backing is not None else []
         return [(records.row_key(self.kind, each), self._encoded(each, times)) for each in zones]
 
     def adopt(self, key: bytes, value: bytes, times: Times) -> bool:

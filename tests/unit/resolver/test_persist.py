@@ -658,8 +658,8 @@ def test_names_remembered_as_not_on_disk_are_bounded(play: Play, monkeypatch: py
         await w.restart()
         for number in range(100):
             assert not w.addresses(from_text(f"host{number}.example"))
-            assert w.rrsets.shelf is not None
-            assert len(w.rrsets.shelf._absent) <= 10
+            assert w.rrsets.backing is not None
+            assert len(w.rrsets.backing._absent) <= 10
         assert w.addresses(WWW)
 
     play(test)
@@ -752,18 +752,18 @@ def test_changes_that_cannot_be_written_are_bounded(play: Play, monkeypatch: pyt
     async def test(w: World) -> None:
         w.rrsets.put(a(WWW), Trust.ANSWER, w.now, WWW)
         await w.persistence.write()
-        shelf = w.rrsets.shelf
-        assert shelf is not None
+        backing = w.rrsets.backing
+        assert backing is not None
         for number in range(1000):
             name = from_text(f"host{number}.example")
             w.rrsets.put(a(name), Trust.ANSWER, w.now, name)
-            assert len(shelf.changed) <= 100
-        assert shelf.cleared
+            assert len(backing.changed) <= 100
+        assert backing.cleared
         await w.persistence.write()
         for number in range(20):
             w.rrsets.flush_below(from_text(f"host{number}.example"), w.now)
-            assert len(shelf.cleared_below) <= 10
-        assert shelf.cleared
+            assert len(backing.cleared_below) <= 10
+        assert backing.cleared
         await w.crash()
         assert w.addresses(WWW) == []
 

@@ -13,7 +13,7 @@ from resolverd.wire.names import Name, ancestors
 T = TypeVar("T")
 
 
-class Shelf(Generic[T]):
+class Backing(Generic[T]):
     """The names of one cache, as far as disk is behind it. `read` gives what disk has of a name, while that is worth a look."""
 
     def __init__(self) -> None:
