@@ -107,11 +107,13 @@ def _signed() -> tuple[SignedNet, dict[tuple[str, bytes, int], bytes]]:
 
 
 def _mutations() -> Iterable[bytes]:
-    yield b""
-    for question in range(5):
-        for at in (12, 40, 60, 90, 130, 200):
-            yield bytes((question, 1, 0, at, 255))
-        yield bytes((question, 2, 0, 60, 4)) + bytes((question, 0, 0, 3, 3))
+    for which in range(len(_NAMES)):
+        yield bytes((which,))
+        for number in range(8):
+            # the RCODE, the first record's type and data, what is behind it
+            for at in (3, 32, 41, 44, 60, 90, 130, 200):
+                yield bytes((which, number, 1, 0, at, 1))
+            yield bytes((which, number, 2, 0, 60, 4, number, 0, 0, 3, 3))
 
 
 @target(_mutations, 2.0, 60)
