@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 from resolverd import bounds
+from resolverd.mail.sanitize import sanitize
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -409,4 +410,4 @@ def _literal(char: str) -> _Chars:
 
 
 def _fault(what: str) -> ValueError:
-    return ValueError(f"is no expression that is understood here: it has {what}")
+    return ValueError(f"is no expression that is understood here: it has {sanitize(what, 80)}")
