@@ -345,6 +345,12 @@ HTTP_CONNECTIONS: Final = 64
 """Connections at once; further ones are closed at once (descriptor exhaustion)."""
 HTTP_STREAM_WINDOW: Final = 16
 """Verdicts of one stream in flight at once."""
+HISTORY_ITEMS: Final = 500
+"""Verdicts that one call of the history gives."""
+HISTORY_READ: Final = 5000
+"""Verdicts that one call of the history looks through (a question that nothing answers, among a hundred thousand)."""
+HISTORY_TURN: Final = 100
+"""Of those, how many in one go, some milliseconds."""
 
 # -- what a mail may cost others ------------------------------------------------------------------------------------------
 MAIL_CLIENT_QUERIES: Final = 40
@@ -426,6 +432,9 @@ VERDICT_OCTETS: Final = 128 << 20
 """Octets of all of them (their texts are a stranger's choice as well): an eighth of the store, which greylisting needs more."""
 EVIDENCE_OCTETS: Final = 300
 """Octets of one answer that are kept as they came, for who reads them; of a longer one (a stranger's TXT record) its words."""
+VERDICT_ATTRIBUTE: Final = 320
+"""Characters kept of a name or address that an attempt came with (a client that says 2 kB of HELO name): a mail address has 254
+(RFC 5321 §4.5.3.1), a name 255 octets (RFC 1035 §2.3.4)."""
 VERDICT_FINDINGS: Final = 256
 """Findings whose octets are kept at hand, for the next verdict that has the same: of clients that send now."""
 VERDICTS_UNWRITTEN: Final = 5000

@@ -133,6 +133,7 @@ class _Daemon:
         try:
             network = OutsideNetwork(settings.resolver.outgoing_addresses)
             service = Service(settings, network, store, clock, counters, self._load, shown)
+            service.name_by(_pseudonyms(settings, self._pseudonyms))
             await service.prepare(_PATIENCE)
         except BaseException:
             await store.close()
@@ -167,7 +168,7 @@ class _Daemon:
             hosts=settings.http.hosts,
             open_to_loopback=settings.http.open,
         )
-        service.on_reload.append(self._apply_reload)
+        service.on_reload.append(partial(self._apply_reload, service))
         for sock in bound.http:
             await http_server.serve(sock)
         commands = self._bind_for_commands(warnings)
@@ -228,7 +229,7 @@ class _Daemon:
         self._token(settings, [])
         return settings
 
-    def _apply_reload(self, runtime: Runtime) -> None:
+    def _apply_reload(self, service: Service, runtime: Runtime) -> None:
         settings, responder = runtime.settings, self.responder
         responder.answerer = runtime.answerer
         responder.access.configure(settings.dns.allow, settings.dns.client_rate)
@@ -241,6 +242,7 @@ class _Daemon:
         token = self._own_token if given is None else None if given.fault else given.reveal()
         self.http.admit(settings.http.hosts, token, settings.http.open)
         _log_by(settings, self._pseudonyms)
+        service.name_by(_pseudonyms(settings, self._pseudonyms))
 
     async def _open_store(self) -> Store:
         directory = self._settings.state_directory()
@@ -317,10 +319,15 @@ class _Daemon:
         return ended
 
 
+def _pseudonyms(settings: Settings, pseudonyms: Pseudonyms) -> Pseudonyms | None:
+    """What stands for whoever would be named; None where names may stand."""
+    return pseudonyms if settings.log.privacy == "hash" else None
+
+
 def _log_by(settings: Settings, pseudonyms: Pseudonyms) -> None:
     """Log as configured; `pseudonyms` stay the same as long as the daemon runs, whenever they are wanted."""
     wanted = settings.log
-    hidden = pseudonyms if wanted.privacy == "hash" else None
+    hidden = _pseudonyms(settings, pseudonyms)
     stream = sys.stderr if wanted.target == "stderr" else mail_log(wanted.ident)
     logs.configure(wanted.level, wanted.format, wanted.ident, stream, pseudonyms=hidden)
 

@@ -23,6 +23,7 @@ from resolverd.greylist.admin import GreylistAdmin
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.store import OverrideStore
+from resolverd.pseudonyms import Pseudonyms
 from resolverd.resolver.local.files import ZoneChange
 from resolverd.resolver.persist.persistence import Persistence
 from resolverd.resolver.ports import Network
@@ -90,6 +91,10 @@ class Service:
             clock,
             counters,
         )
+
+    def name_by(self, pseudonyms: Pseudonyms | None) -> None:
+        """What is kept of the attempts that verdicts are on names nobody with `pseudonyms`, from now on."""
+        self._shared.verdicts.pseudonyms = pseudonyms
 
     async def prepare(self, patience: float | None = None) -> None:
         """Load overrides, trust anchors and negative ones; what takes longer than `patience` seconds goes on behind the start.

@@ -7,5 +7,6 @@
 - `runs`: the checks of one attempt, each gone on with as replies come
 - `verdict`: the fold of all findings · `early`: is it decided already? · `what_if`: had a finding not been there? ·
   `worth`: had a list not been there?
-- `headers`: queued by message · `verdicts`: kept by reference · `client_names`: what a client is called, asked by itself
+- `headers`: queued by message · `client_names`: what a client is called, asked by itself
+- `verdicts`: kept by reference, as `verdict_records` · `history`: which of them are wanted
 """

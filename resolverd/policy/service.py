@@ -272,7 +272,7 @@ class PolicyService:
 
     def _given(self, attempt: Attempt, verdict: Verdict, record: bool) -> Verdict:
         """The verdict, kept and counted."""
-        self._verdicts.put(verdict, dry=not record)
+        self._verdicts.put(verdict, attempt, dry=not record)
         if record:
             self._count(verdict)
             if attempt.protocol_state.upper() == "RCPT":

@@ -4,31 +4,40 @@ They are kept as octets, in the store: a verdict is a tree of some hundred objec
 request the time that the garbage collector takes to walk them. What is new waits in memory for `WRITE_INTERVAL`, and as long
 as the store has no room; nobody's mail waits for any of it.
 
-A verdict's octets are an octet 1 and the MessagePack of `_Version1`; its evidence stands there as it came, and in verdicts of
-earlier versions in words. Those that are written together make a page: one record in
-`TABLE`, the MessagePack of their octets one after the other, and one under the same key in `BY_TIME` that tells which they are:
-an octet 2 and the MessagePack of `_Page`. The key begins with the microseconds that were left of 2**64 when the youngest of them
-was given, so that a scan gives the youngest first. In pages that begin with an octet 1, of earlier versions, each verdict has a
-record of its own in `TABLE`, under its reference.
+They are written in pages (`verdict_records`): one record in `TABLE` with the verdicts, and one under the same key in `BY_TIME`
+that tells which they are. The key begins with the microseconds that were left of 2**64 when the youngest of them was given, so
+that a scan gives the youngest first.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Iterable
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import zip_longest
 from typing import Final, NamedTuple
-
-import msgspec
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
-from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict, WhatIf
+from resolverd.mail.findings import Verdict
+from resolverd.mail.request import Attempt
 from resolverd.memo import Memo
 from resolverd.metrics import Counters
+from resolverd.policy.verdict_records import (
+    APART,
+    Reference,
+    StoredVerdict,
+    decode,
+    decode_page,
+    decode_together,
+    encode,
+    encode_findings,
+    encode_page,
+    encode_together,
+    kept_attempt,
+)
+from resolverd.pseudonyms import Pseudonyms
 from resolverd.state.base import Store
-from resolverd.values import Value
 from resolverd.wire.names import Address
 
 TABLE: Final = "verdicts"
@@ -43,76 +52,14 @@ PAGE: Final = 500
 """Verdicts of one page."""
 PAGE_OCTETS: Final = 48 * 1024
 """Octets from which on a page is full: such a record can be recovered from a damaged file."""
+_AT_ONCE: Final = 100
+"""Verdicts that wait to be written, given in one go, and pages looked for one in."""
 
 log = logging.getLogger(__name__)
 
 
-class StoredVerdict(NamedTuple):
-    """A verdict and how many seconds ago it was given."""
-
-    verdict: Verdict
-    age: float
-
-
-class _Finding1(NamedTuple):
-    """What there is to tell of a `Finding`, in its order; what it did to others stands in the verdict. The last two are
-    unused."""
-
-    check: str
-    code: str
-    text: str
-    score: float
-    consequence: Consequence | None
-    reply: SmtpReply | None
-    link: str
-    evidence: tuple[Evidence, ...]
-    ms: int
-    header: str = ""
-    suppresses: tuple[str, ...] = ()
-
-
-_TOLD: Final = 9
-
-
-class _Version1(NamedTuple):
-    """The fields of `Verdict` in their order, the client as octets, and the wall second."""
-
-    id: str
-    action: Action
-    score: float
-    reason: str
-    findings: tuple[_Finding1, ...]
-    reply: SmtpReply | None
-    greylist: GreylistOutcome | None
-    header: str
-    partial: bool
-    ms: int
-    what_if: tuple[WhatIf, ...]
-    client: bytes
-    at: float
-
-
-class _Reference1(NamedTuple):
-    """A verdict in the order of time; `octets`: how many it takes."""
-
-    id: str
-    client: bytes
-    octets: int
-
-
-_Page = tuple[_Reference1, ...]
-_VERSION: Final = b"\1"
-_APART: Final = b"\1"
-"""How a page begins whose verdicts stand under their references."""
-_TOGETHER: Final = b"\2"
-_encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(_Version1)
-_page_decoder = msgspec.msgpack.Decoder(_Page)
-_octets_decoder = msgspec.msgpack.Decoder(tuple[bytes, ...])
-
-
 class _Waiting(NamedTuple):
-    reference: _Reference1
+    reference: Reference
     value: bytes
     at: float
 
@@ -125,9 +72,19 @@ class _Written(NamedTuple):
     verdicts: int
     octets: int
 
+    @property
+    def at(self) -> float:
+        """The wall second when the youngest of them was given."""
+        return (2**64 - 1 - int.from_bytes(self.key[:8], "big")) / 1e6
+
 
 class VerdictStore:
-    """The verdicts given, a bounded number of them; the oldest go first. `run` writes them down."""
+    """The verdicts given, a bounded number of them; the oldest go first. `run` writes them down.
+
+    `pseudonyms`: what is kept of names is hashed, from now on; None: as it came.
+    """
+
+    pseudonyms: Pseudonyms | None = None
 
     def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
         self._store = store
@@ -143,17 +100,17 @@ class VerdictStore:
         self._taken_up = False
         self._taking_up = asyncio.Lock()
 
-    def put(self, verdict: Verdict, *, dry: bool = False) -> None:
-        """Keep it; `dry`: it was only tried out, and is kept in memory for a while. Never raises."""
+    def put(self, verdict: Verdict, attempt: Attempt, *, dry: bool = False) -> None:
+        """Keep it, and what it is on; `dry`: it was only tried out, and is kept in memory for a while. Never raises."""
         at = self._clock.wall()
         client = verdict.client.packed if verdict.client is not None else b""
         try:
-            value = encode(verdict, at, self._encoded.of(verdict.findings))
+            value = encode(verdict, at, self._encoded.of(verdict.findings), kept_attempt(attempt, self.pseudonyms))
         except Exception as error:
             logs.bug(log, self._counters, "verdicts", "verdict %s is not kept", verdict.id, error=error)
             return
         kept, bound = (self._dry, bounds.VERDICTS_DRY) if dry else (self._waiting, bounds.VERDICTS_UNWRITTEN)
-        kept[verdict.id] = _Waiting(_Reference1(verdict.id, client, len(value)), value, at)
+        kept[verdict.id] = _Waiting(Reference(verdict.id, client, len(value)), value, at)
         if len(kept) > bound:
             kept.popitem(last=False)
             if not dry:
@@ -169,7 +126,7 @@ class VerdictStore:
 
     async def get(self, ref: str) -> Verdict | None:
         """The verdict of this reference, if it is still kept. Raises StoreError."""
-        found = await self._find(ref)
+        found = await self.find(ref)
         return None if found is None else found.verdict
 
     async def last_on(self, client: Address) -> StoredVerdict | None:
@@ -178,9 +135,10 @@ class VerdictStore:
         Raises StoreError.
         """
         ref = self._last.get(client.packed)
-        return None if ref is None else await self._find(ref)
+        return None if ref is None else await self.find(ref)
 
-    async def _find(self, ref: str) -> StoredVerdict | None:
+    async def find(self, ref: str) -> StoredVerdict | None:
+        """The same with its age and what it is on. Raises StoreError."""
         now = self._clock.wall()
         waiting = self._waiting.get(ref) or self._dry.get(ref)
         if waiting is not None:
@@ -201,25 +159,67 @@ class VerdictStore:
         if (found := self._page_of(ref)) is None:
             return None
         page, at = found
-        if page.value[:1] == _APART:
+        if page.value[:1] == APART:
             return await self._store.get(TABLE, ref.encode("utf-8", "replace"), now)
         octets = await self._store.get(TABLE, page.key, now)
         if octets is None:
             return None
-        try:
-            value = _octets_decoder.decode(octets)[at]
-        except (ValueError, IndexError):
-            value = b""
-        return value
+        together = decode_together(octets)
+        return together[at] if at < len(together) else b""
+
+    async def back(
+        self, after: str, since: float, until: float, is_wanted: Callable[[bytes], bool] | None = None
+    ) -> AsyncIterator[list[bytes]]:
+        """The octets of verdicts that count, the newest first, some at a time; between two there is time for others.
+
+        They begin behind the reference `after`, and with the newest where that is "". Pages in which none can be of the wall
+        seconds `since` to `until`, or has a client that `is_wanted`, given its octets, are not read; what is read may hold
+        others. Raises StoreError, and KeyError where nothing has the reference `after` any more.
+        """
+        await self._take_up()
+        waiting, pages, last = list(reversed(self._waiting.values())), list(reversed(self._written)), -1
+        if after in self._waiting:
+            waiting = waiting[[each.reference.id for each in waiting].index(after) + 1 :]
+        elif after:
+            waiting, name = [], after.encode("utf-8", "replace")
+            for number, page in enumerate(pages):
+                if number % _AT_ONCE == _AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                if (found := _number_in(page, after, name)) is not None:
+                    pages, last = pages[number:], found
+                    break
+            else:
+                raise KeyError(after)
+        waiting = [each for each in waiting if is_wanted is None or is_wanted(each.reference.client)]
+        for start in range(0, len(waiting), _AT_ONCE):
+            yield [each.value for each in waiting[start : start + _AT_ONCE]]
+        for page, older in zip_longest(pages, pages[1:]):
+            times = page.at, 0.0 if older is None else older.at
+            if max(times) >= since and min(times) <= until:
+                yield await self._wanted_of(page, last, is_wanted)
+            last = -1
+
+    async def _wanted_of(self, page: _Written, last: int, is_wanted: Callable[[bytes], bool] | None) -> list[bytes]:
+        """The octets of the verdicts of a page with wanted clients, the newest first; of those before the `last`, unless -1."""
+        references = decode_page(page.value)
+        numbers = range(len(references) if last < 0 else last)
+        wanted = [number for number in reversed(numbers) if is_wanted is None or is_wanted(references[number].client)]
+        if not wanted:
+            await asyncio.sleep(0)
+            return []
+        now = self._clock.wall()
+        if page.value[:1] == APART:
+            kept = [await self._store.get(TABLE, references[number].id.encode(), now) for number in wanted]
+            return [each for each in kept if each is not None]
+        together = decode_together(await self._store.get(TABLE, page.key, now) or b"")
+        return [together[number] for number in wanted if number < len(together)]
 
     def _page_of(self, ref: str) -> tuple[_Written, int] | None:
         """The page that has it, and the how manieth it is there."""
         name = ref.encode("utf-8", "replace")
         for page in reversed(self._written):
-            if name in page.value:
-                for at, each in enumerate(_decode_page(page.value)):
-                    if each.id == ref:
-                        return page, at
+            if (number := _number_in(page, ref, name)) is not None:
+                return page, number
         return None
 
     async def run(self) -> None:
@@ -255,12 +255,12 @@ class VerdictStore:
     def _write(self, page: tuple[_Waiting, ...]) -> None:
         youngest = page[-1]
         key, until = _key(youngest), youngest.at + KEPT_FOR
-        value = _TOGETHER + _encode([each.reference for each in page])
-        self._store.put(TABLE, key, _encode([each.value for each in page]), until)
+        value = encode_page([each.reference for each in page])
+        self._store.put(TABLE, key, encode_together([each.value for each in page]), until)
         self._store.put(BY_TIME, key, value, until)
         self._note(key, value, (each.reference for each in page))
 
-    def _note(self, key: bytes, value: bytes, references: Iterable[_Reference1], *, oldest: bool = False) -> None:
+    def _note(self, key: bytes, value: bytes, references: Iterable[Reference], *, oldest: bool = False) -> None:
         sizes = [each.octets for each in references]
         written = _Written(key, value, len(sizes), sum(sizes))
         if oldest:
@@ -275,8 +275,8 @@ class VerdictStore:
         while self._written and (self._count > bounds.VERDICTS or self._octets > bounds.VERDICT_OCTETS):
             gone = self._written[0]
             try:
-                apart = gone.value[:1] == _APART
-                for key in [each.id.encode() for each in _decode_page(gone.value)] if apart else [gone.key]:
+                apart = gone.value[:1] == APART
+                for key in [each.id.encode() for each in decode_page(gone.value)] if apart else [gone.key]:
                     self._store.delete(TABLE, key)
                 self._store.delete(BY_TIME, gone.key)
             except StoreError as error:
@@ -297,12 +297,19 @@ class VerdictStore:
         for entry in found:
             if entry.key in own:
                 continue
-            references = _decode_page(entry.value)
+            references = decode_page(entry.value)
             self._note(entry.key, entry.value, references, oldest=True)
             for each in reversed(references):
                 if each.client and each.client not in self._last and len(self._last) < bounds.VERDICT_CLIENTS:
                     self._last[each.client] = each.id
                     self._last.move_to_end(each.client, last=False)
+
+
+def _number_in(page: _Written, ref: str, name: bytes) -> int | None:
+    """The how manieth verdict of a page has this reference, `name` as octets; None where none has."""
+    if name not in page.value:
+        return None
+    return next((number for number, each in enumerate(decode_page(page.value)) if each.id == ref), None)
 
 
 def _first(waiting: Iterable[_Waiting]) -> tuple[_Waiting, ...]:
@@ -316,70 +323,6 @@ def _first(waiting: Iterable[_Waiting]) -> tuple[_Waiting, ...]:
     return tuple(page)
 
 
-def encode(verdict: Verdict, at: float, findings: msgspec.Raw | None = None) -> bytes:
-    """The octets of a verdict given at a wall second; `findings`: those of its findings, where they are there already."""
-    client = verdict.client.packed if verdict.client is not None else b""
-    fields = (
-        verdict.id, verdict.action, verdict.score, verdict.reason,
-        encode_findings(verdict.findings) if findings is None else findings,
-        verdict.reply, verdict.greylist, verdict.header, verdict.partial, verdict.ms, verdict.what_if, client, at,
-    )  # fmt: skip
-    try:
-        return _VERSION + _encode(fields)
-    except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it
-        return _VERSION + _encode(_whole(fields))
-
-
-def encode_findings(findings: tuple[Finding, ...]) -> msgspec.Raw:
-    """The octets of the findings of a verdict."""
-    told = tuple(finding[:_TOLD] for finding in findings)
-    try:
-        return msgspec.Raw(_encode(told))
-    except UnicodeEncodeError:
-        return msgspec.Raw(_encode(_whole(told)))
-
-
-def decode(octets: bytes, now: float) -> StoredVerdict | None:
-    """The verdict, or None for octets that are none: damaged ones count as absent."""
-    if octets[:1] != _VERSION:
-        return None
-    try:
-        found = _decoder.decode(octets[1:])
-        client = ip_address(found.client) if found.client else None
-        findings = tuple(_worded(Finding(*finding[:_TOLD])) for finding in found.findings)
-    except (ValueError, IndexError):  # msgspec's errors are such, and those of names and records that are none
-        return None
-    verdict = Verdict(
-        found.id, found.action, found.score, found.reason, findings, found.reply, found.greylist, found.header, found.partial,
-        found.ms, found.what_if, client,
-    )  # fmt: skip
-    return StoredVerdict(verdict, max(0.0, now - found.at))
-
-
-def _worded(finding: Finding) -> Finding:
-    """The finding, its evidence in words."""
-    return finding._replace(evidence=tuple(Evidence(each.asked, each.answered, *each[2:]) for each in finding.evidence))
-
-
-def _whole(value: object) -> object:
-    """The value with a question mark in place of what no encoding has."""
-    if isinstance(value, Value):
-        value = msgspec.structs.astuple(value)
-    if isinstance(value, tuple):
-        return tuple(map(_whole, value))
-    return str(value).encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _decode_page(octets: bytes) -> _Page:
-    """The page; nothing for octets that are none."""
-    if octets[:1] not in (_APART, _TOGETHER):
-        return ()
-    try:
-        return _page_decoder.decode(octets[1:])
-    except ValueError:
-        return ()
-
-
 def _key(youngest: _Waiting) -> bytes:
-    left = (1 << 64) - 1 - int(min(max(youngest.at, 0.0) * 1e6, 2.0**63))
+    left = 2**64 - 1 - int(min(max(youngest.at, 0.0) * 1e6, 2.0**63))
     return left.to_bytes(8, "big") + youngest.reference.id.encode()

@@ -14,7 +14,7 @@ from resolverd.dnsbl.names import is_public
 from resolverd.failures import StoreError
 from resolverd.mail.sanitize import points, sanitize
 from resolverd.policy.client_names import ClientNames
-from resolverd.policy.verdicts import StoredVerdict
+from resolverd.policy.verdict_records import StoredVerdict
 from resolverd.wire.names import Address
 from resolverd.zones import dnsbl_zone
 from resolverd.zones.dnsbl_zone import FIRSTSEEN, GREYPASSED, NOFCRDNS, NOPTR, OFFENDERS, WHY, ZoneAnswer

@@ -1,6 +1,7 @@
 """The parameters of a call, from path, query and body: each is looked at, and all faults are reported at once."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
@@ -23,6 +24,11 @@ AddressParameter = Annotated[
     str,
     Meta(description="an IPv4 or IPv6 address", extra={"valid": lambda text: address_of(text) is not None}),
 ]
+
+
+def rfc3339(at: float) -> str:
+    """A wall second as a time in UTC (RFC 3339), to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def expect_type(request: web.BaseRequest, accepted: frozenset[str]) -> None:

@@ -1,5 +1,6 @@
 """What the log says of a decision."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from resolverd.mail.findings import Action, Verdict
@@ -46,6 +47,11 @@ def nameless_reason(reason: str, verdict: Verdict) -> str:
     """The reason without anybody's words, for a log that names nobody: how it begins, and the codes of what was found."""
     if verdict.greylist is not None and reason == verdict.greylist.reason:
         return reason
+    codes = (each.code for each in verdict.findings if each.consequence is not None or each.effect.suppresses)
+    return without_words(reason, codes, verdict.action)
+
+
+def without_words(reason: str, codes: Iterable[str], action: Action) -> str:
+    """The same of a reason that is not greylisting's, by the codes of the findings that have had their part in it."""
     kind = next((each for each in _KINDS if reason.startswith(each)), "")
-    codes = "+".join(each.code for each in verdict.findings if each.consequence is not None or each.effect.suppresses)
-    return ": ".join(filter(None, (kind, codes))) or verdict.action.value
+    return ": ".join(filter(None, (kind, "+".join(codes)))) or action.value

@@ -13,6 +13,7 @@ from resolverd.failures import StoreError
 from resolverd.greylist.decide import Client, encode_client
 from resolverd.greylist.service import CLIENTS
 from resolverd.mail.findings import Action, Consequence, Finding, GreylistOutcome, Verdict
+from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.policy.client_names import ClientNames
 from resolverd.policy.verdicts import VerdictStore
@@ -25,6 +26,7 @@ from resolverd.wire.rrset import RRset
 from resolverd.zones.client_zones import ClientZones
 from resolverd.zones.lists import ListZones, ZoneRules
 
+ATTEMPT = Attempt(recipient="b@example.com")
 CLIENT = ip_address("1.2.3.4")
 REVERSE = "4.3.2.1"
 ARPA = "4.3.2.1.in-addr.arpa PTR"
@@ -206,8 +208,8 @@ async def test_why() -> None:
     assert (await w.answer("why", codes.TXT)).rcode == codes.NXDOMAIN
     helo = Finding("helo", "helo_not_fqdn", "HELO foo is not fully qualified", 2, Consequence.REJECT)
     found = (helo, Finding("ptr", "ptr_ok", "ok"))
-    w.verdicts.put(verdict(Action.REJECT, ref="ID7", findings=found))
-    w.verdicts.put(verdict(ref="DRY"), dry=True)
+    w.verdicts.put(verdict(Action.REJECT, ref="ID7", findings=found), ATTEMPT)
+    w.verdicts.put(verdict(ref="DRY"), ATTEMPT, dry=True)
     assert w.verdicts.write()
     await asyncio.sleep(90)
     assert await w.txt("why") == [
@@ -220,7 +222,7 @@ async def test_why() -> None:
 @virtual
 async def test_a_store_that_fails_is_no_word() -> None:
     w = World()
-    w.verdicts.put(verdict(Action.REJECT, ref="ID7"))
+    w.verdicts.put(verdict(Action.REJECT, ref="ID7"), ATTEMPT)
     assert w.verdicts.write()
     assert await w.a("why") == NODATA
     await w.store.close()

@@ -16,10 +16,11 @@ from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.findings import Verdict as GivenVerdict
 from resolverd.mail.request import Attempt
 from resolverd.memo import Memo
+from resolverd.policy.verdict_records import StoredVerdict
 from resolverd.servers.http import parameters
 from resolverd.servers.http.auth import SECURITY_HEADERS
 from resolverd.servers.http.daemon import Daemon
-from resolverd.servers.http.parameters import AddressParameter
+from resolverd.servers.http.parameters import AddressParameter, rfc3339
 from resolverd.servers.http.problems import Problem, fault_of_ours, store_failed
 from resolverd.servers.http.route import Body, Call, Route
 from resolverd.servers.policy.protocol import address_of, reply_to
@@ -208,15 +209,42 @@ async def _recorded(daemon: Daemon, given: RecordedAttributes) -> Verdict:
     return Verdict.of(await daemon.policy.verdict_on(given.attempt, record=not given.dry_run))
 
 
-async def get_earlier_verdict(call: Call) -> Verdict:
-    """A verdict given before, by its id."""
+class EarlierAttempt(msgspec.Struct):
+    """What a verdict was on. `sender` is null where none was given yet, "" for the null sender. `protocol_state`: Postfix's."""
+
+    client_address: str | None
+    client_name: str
+    reverse_client_name: str
+    helo_name: str
+    sender: str | None
+    recipient: str
+    protocol_state: str
+
+
+class EarlierVerdict(Verdict):
+    """A verdict given before: when (RFC 3339), and on what; null where that was not kept, as earlier versions did."""
+
+    at: str
+    attempt: EarlierAttempt | None
+
+    @classmethod
+    def of_stored(cls, stored: StoredVerdict, now: float) -> "EarlierVerdict":
+        """As JSON has it; `now` in wall seconds."""
+        said = Verdict.of(stored.verdict)
+        client, attempt = stored.verdict.client, stored.attempt
+        told = None if attempt is None else EarlierAttempt(None if client is None else str(client), *attempt[:6])
+        return cls(**msgspec.structs.asdict(said), at=rfc3339(now - stored.age), attempt=told)
+
+
+async def get_earlier_verdict(call: Call) -> EarlierVerdict:
+    """A verdict given before, by its id, with what it was on."""
     try:
-        verdict = await call.daemon.verdicts.get(call.path["id"])
+        stored = await call.daemon.verdicts.find(call.path["id"])
     except StoreError as error:
         raise store_failed(error) from None
-    if verdict is None:
+    if stored is None:
         raise Problem(404, "no verdict with this id, or not any more")
-    return Verdict.of(verdict)
+    return EarlierVerdict.of_stored(stored, call.daemon.clock.wall())
 
 
 # -- a stream ---------------------------------------------------------------------------------------------------------------
