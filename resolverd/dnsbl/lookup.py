@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from random import Random
 from typing import NamedTuple, TypeAlias
 
@@ -87,6 +87,7 @@ class Dispatcher:
         self._resolver = resolver
         self._clock = clock
         self._counters = counters
+        self._seconds = cache(lambda name: counters.histogram("list_reply_seconds", list=name))
         self._cache = ResponseCache(bounds.LIST_REPLIES, bounds.LIST_REPLY_OCTETS)
         self._in_flight: dict[tuple[QueryKey, bool], PendingQuery] = {}
         self._probes: set[asyncio.Task[ListResponse | None]] = set()
@@ -302,6 +303,7 @@ class Dispatcher:
     def _record(self, state: ListState, epoch: int, response: ListResponse, start: float) -> None:
         now = self._clock.monotonic()
         since, was_suspended = state.health.last_passed, state.health.is_suspended
+        self._seconds(state.spec.id).observe(now - start)
         news = state.record(epoch, response, now - start, now)
         if news:
             _log.warning("list %s %s", state.spec.id, news)

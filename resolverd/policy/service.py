@@ -151,6 +151,7 @@ class PolicyService:
         self._counters = counters
         self._verdict_count = cache(lambda action: counters.count("verdicts", action=action))
         self._finding_count = cache(lambda check, code: counters.count("findings", check=check, code=code))
+        self._seconds = counters.histogram("verdict_seconds")
         self._cause_count = cache(lambda code: counters.count("verdict_causes", code=code))
         self._listing_count = cache(lambda name, what: counters.count(f"list_{what}", list=name))
         self._new_id = new_id
@@ -358,6 +359,7 @@ class PolicyService:
 
     def _count(self, verdict: Verdict) -> None:
         self._verdict_count(verdict.action)[0] += 1
+        self._seconds.observe(verdict.ms / 1000)
         for finding in verdict.findings:
             self._finding_count(finding.check, finding.code)[0] += 1
             if finding.code == INTERNAL_ERROR:

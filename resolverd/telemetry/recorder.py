@@ -21,12 +21,12 @@ from resolverd.telemetry.series import TICK, Kept, Series
 _log = logging.getLogger(__name__)
 
 TABLE: Final = "series"
-KEPT: Final = ("24h", "7d")
+PERSISTENT: Final = ("24h", "7d")
 """The spans that survive a restart."""
 WRITE_EVERY: Final = 30
 """Ticks between two writes: five minutes, which a crash loses at most."""
 _VERSION: Final = b"\1"
-_KEPT_FOR: Final = 7 * 86400.0
+_LIFETIME: Final = 7 * 86400.0
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -73,9 +73,9 @@ class SeriesRecorder:
     def _write(self) -> None:
         wall = self._clock.wall()
         try:
-            for span in KEPT:
+            for span in PERSISTENT:
                 octets = encode(self.series.rings[span].kept(wall))
-                self._store.put(TABLE, span.encode(), octets, wall + _KEPT_FOR)
+                self._store.put(TABLE, span.encode(), octets, wall + _LIFETIME)
         except StoreError as error:
             if not self._failing:
                 _log.warning("the time series of a day and a week are not kept: %s", error)
@@ -85,7 +85,7 @@ class SeriesRecorder:
 
     async def _load(self) -> None:
         wall = self._clock.wall()
-        for span in KEPT:
+        for span in PERSISTENT:
             try:
                 octets = await self._store.get(TABLE, span.encode(), wall)
             except StoreError as error:

@@ -86,6 +86,7 @@ class Responder:
         self._is_own = is_own
         self._answers = counters.counts("dns_answers", "rcode", codes.rcode_text)
         self._misses = counters.count("dns_cache_misses")
+        self._seconds = counters.histogram("dns_answer_seconds")
 
     def limited(self, packet: bytes, address: bytes) -> bytes | Query | None:
         """The reply to a datagram of a client whose network is over its rate, or None for silence.
@@ -163,7 +164,8 @@ class Responder:
             options = render.NO_OPTIONS
             if query.edns is not None and query.edns.options:
                 options = self._options.reply(query, address, udp=udp, encrypted=encrypted) or options
-            answer = self.answerer.ask(query, partial(self._on_answer, packet, query, udp, begun, done, options), local=local)
+            on_answer = partial(self._on_answer, packet, query, udp, begun, self.now(), done, options)
+            answer = self.answerer.ask(query, on_answer, local=local)
             if isinstance(answer, Answer):
                 self._misses[0] += answer.is_failure
                 return self._reply(packet, query, answer, udp, begun, options)
@@ -173,8 +175,17 @@ class Responder:
             return self.failed(packet, error)
 
     def _on_answer(
-        self, packet: bytes, query: Query, udp: bool, begun: int, done: Done, options: ReplyOptions, answer: Answer | Exception
+        self,
+        packet: bytes,
+        query: Query,
+        udp: bool,
+        begun: int,
+        since: float,
+        done: Done,
+        options: ReplyOptions,
+        answer: Answer | Exception,
     ) -> None:
+        self._seconds.observe(self.now() - since)
         try:
             if isinstance(answer, Exception):
                 raise answer

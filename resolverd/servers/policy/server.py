@@ -6,6 +6,7 @@ import logging
 import socket
 from functools import cache, partial
 from pathlib import Path
+from time import perf_counter
 from typing import Protocol
 
 from resolverd import bounds, logs
@@ -48,6 +49,7 @@ class PolicyServer:
         self.inbox = memoryview(bytearray(bounds.POLICY_READ))
         self._counters = counters
         self._decisions = cache(lambda action: counters.count("policy_decisions", action=action))
+        self._seconds = counters.histogram("policy_reply_seconds")
         self._hard_stop = hard_stop
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[Path] = []
@@ -89,14 +91,20 @@ class PolicyServer:
         if attempt.protocol_state not in protocol.STATES:
             return protocol.DUNNO
         try:
+            begun = perf_counter()
             verdict = self._source.try_verdict(attempt, record=True)
-            return None if verdict is None else self._action(attempt, verdict)
+            if verdict is None:
+                return None
+            action = self._action(attempt, verdict)
+            self._seconds.observe(perf_counter() - begun)
+            return action
         except Exception as error:
             return self._without_verdict(attempt, error)
 
     async def answer(self, attempt: Attempt) -> str:
         """The action for one attempt that has to be waited for; never raises but for cancellation."""
         limit = asyncio.timeout(self._hard_stop)
+        begun = perf_counter()
         try:
             async with limit:
                 verdict = await self._source.verdict_on(attempt, record=True)
@@ -107,6 +115,8 @@ class PolicyServer:
             self._counters.add("policy_failures", why="timeout")
             _log.error("no verdict on %s within %g s: mail passes", attempt.client_address, self._hard_stop)
             return protocol.DUNNO
+        finally:
+            self._seconds.observe(perf_counter() - begun)
 
     def _without_verdict(self, attempt: Attempt, error: Exception) -> str:
         logs.bug(_log, self._counters, "policy", "no verdict on %s: mail passes", attempt.client_address, error=error)

@@ -1,15 +1,18 @@
-"""/metrics: the counters and gauges in Prometheus's text form."""
+"""/metrics: counters, gauges and histograms in Prometheus's text form."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from itertools import accumulate
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from resolverd.metric_help import COUNTERS, GAUGES, HISTOGRAMS
+from resolverd.metrics import BUCKETS
 from resolverd.servers.http.auth import LOOPBACK
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.route import Call, Route
@@ -25,7 +28,7 @@ class _Gauge(NamedTuple):
 
 
 async def get_metrics(call: Call) -> web.Response:
-    """Counters and gauges for Prometheus."""
+    """Counters, gauges and histograms for Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(call.daemon))
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -62,36 +65,39 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One family a name; a label that a sample of it lacks is empty there."""
-        counted = [(name, labels, float(value)) for name, labels, value in self._daemon.counters.snapshot()]
+        counters = self._daemon.counters
+        counted = [(name, labels, float(value)) for name, labels, value in counters.snapshot()]
         for name, samples in _families(counted):
-            counter = CounterMetricFamily(f"resolverd_{name}", _words(name), labels=_label_names(samples))
+            counter = CounterMetricFamily(f"resolverd_{name}", COUNTERS.get(name, name), labels=_label_names(samples))
             for labels, value in samples:
                 counter.add_metric([labels.get(label, "") for label in _label_names(samples)], value)
             yield counter
+        for name, taken in _families(counters.histograms()):
+            histogram = HistogramMetricFamily(f"resolverd_{name}", HISTOGRAMS.get(name, name), labels=_label_names(taken))
+            for labels, held in taken:
+                buckets = zip((*map(str, BUCKETS), "+Inf"), accumulate(held.counts), strict=True)
+                histogram.add_metric(list(labels.values()), list(buckets), held.seconds)
+            yield histogram
         measured = [(gauge.name, gauge.labels, float(gauge.value)) for gauge in _gauges(self._daemon)]
         for name, samples in _families(measured):
-            family = GaugeMetricFamily(f"resolverd_{name}", _words(name), labels=_label_names(samples))
+            family = GaugeMetricFamily(f"resolverd_{name}", GAUGES.get(name, name), labels=_label_names(samples))
             for labels, value in samples:
                 family.add_metric([labels.get(label, "") for label in _label_names(samples)], value)
             yield family
 
 
-_Sample = tuple[dict[str, str], float]
+_Value = TypeVar("_Value")
 
 
-def _families(samples: Iterable[tuple[str, dict[str, str], float]]) -> Iterable[tuple[str, list[_Sample]]]:
-    families: dict[str, list[_Sample]] = {}
+def _families(samples: Iterable[tuple[str, dict[str, str], _Value]]) -> Iterable[tuple[str, list[tuple[dict[str, str], _Value]]]]:
+    families: dict[str, list[tuple[dict[str, str], _Value]]] = {}
     for name, labels, value in samples:
         families.setdefault(name, []).append((labels, value))
     return sorted(families.items())
 
 
-def _label_names(samples: Iterable[_Sample]) -> list[str]:
+def _label_names(samples: Iterable[tuple[dict[str, str], object]]) -> list[str]:
     return sorted({label for labels, _ in samples for label in labels})
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").capitalize() + "."
 
 
 ROUTES = (Route("GET", "/metrics", get_metrics, LOOPBACK, media="text/plain"),)
