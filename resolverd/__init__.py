@@ -11,7 +11,7 @@ The map. Imports point down only; import-linter holds that (``pyproject.toml``),
     ops          what is wrong with the mail server around it
     config       config.toml
     servers      the sockets: dns, policy, http
-    telemetry    what happens now and of late: time series, live feed
+    telemetry    what happens now and of late: time series, live feed, alerts
     zones        what lists and clients look like as DNS
     policy       a delivery attempt and its verdict
     clients      what is known of clients

@@ -460,6 +460,8 @@ SERIES_NAMES: Final = 2000
 """Time series at once; a hundred lists and the codes of all checks make 800 (a bug must not make names without end)."""
 SERIES_OCTETS: Final = 8 << 20
 """Octets of a stored ring when unpacked (a damaged record that unpacks without end)."""
+NOTICES_WAITING: Final = 16
+"""Notices that wait to be delivered by one way; with more, the oldest is given up (a webhook that is away for days)."""
 FEED_LISTENERS: Final = 16
 """Who may follow the live feed at once: each is a connection that stays (descriptor exhaustion)."""
 FEED_QUEUE: Final = 256

@@ -10,4 +10,5 @@
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `certificate`: that of DNS over TLS                            - `named_files`: everything else that a configuration names
 - `kept_caches`: the caches that are kept over a restart            - `banner`: what is said at start
+- `alerts`: what is seen of the daemon, and by which ways somebody is told
 """

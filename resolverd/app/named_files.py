@@ -26,6 +26,7 @@ from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
 from resolverd.resolver.local import zone_file
 from resolverd.resolver.validator.anchors import TrustAnchors
+from resolverd.telemetry import sendmail
 from resolverd.wire.names import Name, from_text, is_subdomain, lower
 
 _T = TypeVar("_T")
@@ -59,7 +60,7 @@ def read(settings: Settings, before: External | None = None, started_with: Certi
     allowing = allow_files(settings, before.allow_files if before else None)
     local = local_domains(settings, before.local if before else None)
     served, more = _certificate(settings, started_with or (before and before.certificate))
-    faults = [*_secrets(settings), *faults, *maps.faults, *allowing.faults, *local.faults, *more]
+    faults = [*_secrets(settings), *_alerts(settings), *faults, *maps.faults, *allowing.faults, *local.faults, *more]
     return External(hints, anchors, maps, allowing, shipped(settings), local, served, tuple(faults))
 
 
@@ -111,6 +112,15 @@ def _secrets(settings: Settings) -> Iterator[ConfigFault]:
             yield ConfigFault(f"lists.{name}.key", f"{fault}; the list is not asked")
     if settings.http.token is not None and settings.http.token.fault:
         yield ConfigFault("http.token", f"{settings.http.token.fault}; nothing can be changed over HTTP")
+
+
+def _alerts(settings: Settings) -> Iterator[ConfigFault]:
+    wanted = settings.alerts
+    if wanted.webhook is not None and wanted.webhook.fault:
+        yield ConfigFault("alerts.webhook", f"{wanted.webhook.fault}; nobody is told that way")
+    if wanted.mail and sendmail.installed() is None:
+        text = f"{sendmail.PATHS[0]} is not there; mail goes to port 25 of 127.0.0.1, if a mail server listens there"
+        yield ConfigFault("alerts.mail", text)
 
 
 def _or_before(read: Callable[[], _T], before: _T | None, shipped: Callable[[], _T]) -> tuple[_T, list[ConfigFault]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from resolverd.app import policy, runtime
+from resolverd.app.alerts import notifier
 from resolverd.app.certificate import Certificate
 from resolverd.app.kept_caches import persistence
 from resolverd.app.local_zones import delegate, local_zones, reread
@@ -79,6 +80,7 @@ class Service:
         if state is not None and isinstance(store, DiskStore | PendingStore) and settings.cache.persist:
             self._persistence = persistence(state, settings, self._shared, clock, counters)
         self._recorder = SeriesRecorder(store, clock, counters)
+        self._notifier = notifier(lambda: self.runtime, store, self._shared.feed, clock, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
             log.warning("%s", fault)
@@ -148,6 +150,8 @@ class Service:
             "list probes": self._monitor.probe,
             "own addresses": self._monitor.watch,
             "time series": self._recorder.run,
+            "alerts": self._notifier.run,
+            **{f"alerts by {way.name}": way.run for way in self._notifier.ways},
         }
         state = self.runtime.settings.state_directory()
         if state is not None and isinstance(self._store, DiskStore):
@@ -206,6 +210,7 @@ class Service:
             reload=self.reload,
             series=self._recorder.series,
             feed=self._shared.feed,
+            alerts=self._notifier.kinds,
             write_cache=self._persistence.write if self._persistence is not None else None,
         )
 

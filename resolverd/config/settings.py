@@ -272,6 +272,13 @@ class HttpSettings(Struct, frozen=True):
     open: tuple[Opening, ...] = ("verdict", "lookup", "lists")
 
 
+class AlertsSettings(Struct, frozen=True):
+    """``[alerts]``: who is told of trouble."""
+
+    mail: tuple[types.MailAddress, ...] = ()
+    webhook: types.WebhookText | None = None
+
+
 class WatchSettings(Struct, frozen=True):
     """``[watch]``: own addresses, looked up in all lists."""
 
@@ -304,6 +311,7 @@ class Settings(Struct, frozen=True):
     greylist: GreylistSettings = GreylistSettings()
     policy: PolicySettings = PolicySettings()
     http: HttpSettings = HttpSettings()
+    alerts: AlertsSettings = AlertsSettings()
     watch: WatchSettings = WatchSettings()
     log: LogSettings = LogSettings()
 

@@ -91,6 +91,10 @@ PathText = Annotated[Path, Codec(endpoints.path, str, "path", "paths")]
 StoreText = Annotated[endpoints.StoreUrl, Codec(endpoints.store_url, str, '"disk:DIRECTORY" or "memory:"')]
 MapText = Annotated[MapFile, Codec(endpoints.map_file, str, "Postfix map", "Postfix maps")]
 LocalDomain = Annotated[str | MapFile, Codec(endpoints.local_domain, str, "domain or Postfix map", "domains and Postfix maps")]
+MailAddress = Annotated[str, Codec(values.mail_address, str, "mail address", "mail addresses")]
+WebhookText = Annotated[
+    Secret, Codec(values.webhook, values.show_webhook, 'URL, or {file = "PATH"}, {env = "NAME"}, {credential = "NAME"}')
+]
 Recipient = Annotated[str, Codec(values.recipient_pattern, str, "recipient", "recipients")]
 Threshold = Annotated[float | str, Codec(values.threshold, values.show_points, 'points above 0, or "any"')]
 Points = Annotated[float, Codec(values.points, values.show_points, "points, -1000 to 1000")]

@@ -6,8 +6,9 @@ Every reader takes the TOML value and the directory that relative paths are rela
 import re
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from resolverd.config.secrets import BadValue
+from resolverd.config.secrets import BadValue, Secret, read_secret
 from resolverd.dnsbl.quota import Allowance
 from resolverd.durations import UNITS, seconds_of
 from resolverd.mail import patterns
@@ -18,6 +19,9 @@ from resolverd.wire import codes, names
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
 _LARGEST = 2**40
+_MAIL_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
+_URL = "url"
+"""The source of a secret that stands in the configuration itself."""
 
 
 def text_of(value: object) -> str:
@@ -143,6 +147,45 @@ def recipient_pattern(value: object, _base: Path = Path()) -> str:
         return patterns.recipient(text)
     except ValueError as error:
         raise BadValue(f'{text!r} {error}; recipients are "postmaster@", "example.com", "who@example.com"') from None
+
+
+def mail_address(value: object, _base: Path = Path()) -> str:
+    """``postmaster@example.com``: somebody whom mail is sent to; a local part alone is a user of this machine."""
+    text = text_of(value)
+    local, at, domain_part = text.rpartition("@") if "@" in text else (text, "", "")
+    if not _MAIL_LOCAL.fullmatch(local) or len(local) > 64:
+        raise BadValue(f"{text!r} is no mail address")
+    return f"{local}@{domain(domain_part)}" if at else local
+
+
+def webhook(value: object, base: Path = Path()) -> Secret:
+    """A URL to post to, as it is or where a secret says."""
+    if isinstance(value, dict):
+        found = read_secret(value, base)
+        if not found.fault and (fault := _url_fault(found.reveal())):
+            return Secret(found.source, found.name, "", f"{found.source} {found.name!r} {fault}")
+        return found
+    text = text_of(value)
+    if fault := _url_fault(text):
+        raise BadValue(fault)
+    return Secret(_URL, text, text)
+
+
+def show_webhook(url: Secret) -> object:
+    """The URL where it stands in the configuration itself, else its source."""
+    return url.name if url.source == _URL else url.shown()
+
+
+def _url_fault(text: str) -> str:
+    """What is wrong with a URL, in words that do not repeat it; empty where nothing is."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        whole = False
+    if not whole or not text.isascii() or not text.isprintable() or " " in text:
+        return "holds no URL to post to, which begins with https:// or http://"
+    return ""
 
 
 def threshold(value: object, _base: Path = Path()) -> float | str:

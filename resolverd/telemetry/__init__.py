@@ -2,4 +2,6 @@
 
 - `series`: counts by time, in rings · `counted`: which counters make them · `recorder`: feeds them and keeps them over a restart
 - `feed`: what happens, to those who listen
+- `troubles`: what is wrong of that which somebody is told about · `alerts`: when he is told · `wording`: in which words ·
+  `notifier`: sees it and has it delivered, by `sendmail` and `webhook`
 """

@@ -1,10 +1,13 @@
 """What is counted: every name has its HELP, and every HELP its name; histograms."""
 
 import ast
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from served import LISTED, Served
 
@@ -13,8 +16,10 @@ from resolverd.metrics import BUCKETS, Counters
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.route import Call
 from resolverd.servers.http.routes.metrics import get_metrics
+from resolverd.servers.http.routes.verdict import Attributes
 
-PACKAGE = Path(__file__).parents[2] / "resolverd"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "resolverd"
 METHODS = {"add": COUNTERS, "count": COUNTERS, "counts": COUNTERS, "histogram": HISTOGRAMS}
 
 
@@ -70,8 +75,6 @@ async def test_what_prometheus_reads(tmp_path: Path):
     await served.start()
     daemon: Daemon = served.service.capabilities()
     attempt = {"client_address": LISTED, "sender": "joe@example.org", "recipient": "b@example.com"}
-    from resolverd.servers.http.routes.verdict import Attributes
-
     await daemon.policy.verdict_on(Attributes(**attempt).attempt, record=True)
     served.counters.histogram("list_reply_seconds", list="psbl").observe(0.3)
     body = (await get_metrics(Call(daemon, None, (), {}))).body  # type: ignore[arg-type]
@@ -91,3 +94,54 @@ async def test_what_prometheus_reads(tmp_path: Path):
     assert verdicts["resolverd_verdict_seconds_count"] == 1.0
     assert served.counters.get("list_hits", list="spamhaus-zen") == 1
     await served.end()
+
+
+# -- contrib ------------------------------------------------------------------------------------------------------------
+
+EXPOSED = {
+    *(f"resolverd_{name}_total" for name in COUNTERS),
+    *(f"resolverd_{name}" for name in GAUGES),
+    *(f"resolverd_{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")),
+}
+
+
+def expressions(value: object) -> Iterator[str]:
+    """Every expression of a Grafana dashboard."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("expr", "query") and isinstance(inner, str):
+                yield inner
+            else:
+                yield from expressions(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from expressions(inner)
+
+
+def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    return all(one[at] < other[at] + other[long] and other[at] < one[at] + one[long] for at, long in (("x", "w"), ("y", "h")))
+
+
+def test_the_dashboard_asks_for_what_there_is():
+    board = json.loads((ROOT / "contrib/grafana/resolverd.json").read_text())
+    asked = [name for each in expressions(board) for name in re.findall(r"resolverd_\w+", each)]
+    assert len(asked) > 25
+    assert set(asked) <= EXPOSED
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    places = [panel["gridPos"] for panel in board["panels"]]
+    for one in places:
+        assert one["x"] + one["w"] <= 24
+        assert not [other for other in places if other is not one and overlap(one, other)]
+
+
+def test_the_alerts_ask_for_what_there_is_and_say_so_in_words():
+    text = (ROOT / "contrib/prometheus/resolverd.rules.yml").read_text()
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    for rule in rules:
+        assert set(re.findall(r"resolverd_\w+", rule["expr"])) <= EXPOSED, rule["alert"]
+        assert rule["annotations"].keys() == {"summary", "description"}
+        told = re.findall(r"resolverd_\w+", rule["annotations"]["description"])
+        assert set(told) <= EXPOSED | {name.removesuffix("_bucket") for name in EXPOSED}
+    tested = yaml.safe_load((ROOT / "tests/real/promtool/resolverd.test.yml").read_text())["tests"]
+    raised = {each["alertname"] for test in tested for each in test["alert_rule_test"] if each.get("exp_alerts")}
+    assert raised == {rule["alert"] for rule in rules}, "each alert is seen raised by tests/real/promtool"

@@ -82,8 +82,9 @@ class Daemon(NamedTuple):
     `begun`: the monotonic second of its start. `cache_size`: octets that its DNS caches may take. `deadline`: seconds that
     lists have to answer. `key_zones`: below these the next label of a name is a key, which is never shown. `own_addresses`:
     those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name. `series`: what was counted
-    when. `feed`: what happens now. `reload`: reads the configuration again; with faults the old one stays. `write_cache`: has
-    what is kept of the caches on disk as it is in memory; None where nothing is kept.
+    when. `feed`: what happens now. `alerts`: whether there is trouble, by kind. `reload`: reads the configuration again; with
+    faults the old one stays. `write_cache`: has what is kept of the caches on disk as it is in memory; None where nothing is
+    kept.
     """
 
     policy: VerdictSource
@@ -107,4 +108,5 @@ class Daemon(NamedTuple):
     reload: Callable[[], Awaitable[ReloadResult]]
     series: Series
     feed: Feed
+    alerts: Callable[[], Mapping[str, bool]]
     write_cache: Callable[[], Awaitable[None]] | None = None

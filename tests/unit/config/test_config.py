@@ -241,6 +241,15 @@ def test_names_are_brought_into_one_form():
         ("[log]\nident = 'a b'", "log.ident", "log tag"),
         ("[log]\nident = \"a\\u0000\"", "log.ident", "control character"),
         ("[watch]\naddresses = ['mail.example']", "watch.addresses[0]", "no IP address"),
+        ("[alerts]\nmail = 'root'", "alerts.mail", "a list"),
+        ("[alerts]\nmail = ['root, joe@example.com']", "alerts.mail[0]", "no mail address"),
+        ("[alerts]\nmail = ['<joe@example.com>']", "alerts.mail[0]", "no mail address"),
+        ("[alerts]\nmail = ['joe@example..com']", "alerts.mail[0]", "no domain name"),
+        ("[alerts]\nmail = [\"joe\\nbcc@example.com\"]", "alerts.mail[0]", "control character"),
+        ("[alerts]\nwebhook = 'ftp://example.com/'", "alerts.webhook", "begins with https://"),
+        ("[alerts]\nwebhook = 'https://example.com/a b'", "alerts.webhook", "begins with https://"),
+        ("[alerts]\nwebhook = 'https:///x'", "alerts.webhook", "begins with https://"),
+        ("[alerts]\nwebhook = ['https://example.com/']", "alerts.webhook", "in quotes"),
         # contradictions
         ("[cache]\nmin_ttl = '10m'\nmax_ttl = '1m'", "cache.min_ttl", "longer than cache.max_ttl"),
         ("[greylist]\ndelay = '1h'\nretry_window = '1h'", "greylist.retry_window", "longer than greylist.delay"),
@@ -420,6 +429,9 @@ def test_what_is_rendered_reads_back():
         mode = "observe"
         [greylist]
         delay = "1s"
+        [alerts]
+        mail = ["root", "joe+dns@EXAMPLE.com"]
+        webhook = "https://chat.example.com:8443/hooks/x?y=z"
         """
     settings = config.parse(text, BASE)
     assert config.parse(config.render(settings), Path("/elsewhere")) == settings
@@ -444,6 +456,20 @@ def test_secrets_come_from_elsewhere_and_are_not_shown(source: str, tmp_path: Pa
     shown = repr(settings) + str(settings) + config.render(settings) + repr(config.enabled_lists(settings))
     shown += "".join(lines(settings, way) for way in WAYS)
     assert SENTINEL not in shown
+
+
+def test_the_url_of_a_webhook_may_be_a_secret(tmp_path: Path):
+    (tmp_path / "hook").write_text(f"https://chat.example.com/{SENTINEL}\n")
+    (tmp_path / "none").write_text(f"{SENTINEL}\n")
+    found = config.parse("[alerts]\nwebhook = {file = 'hook'}\nmail = ['root', 'a@EXAMPLE.com']", tmp_path).alerts
+    assert found.webhook is not None
+    assert found.webhook.reveal() == f"https://chat.example.com/{SENTINEL}"
+    assert SENTINEL not in repr(found)
+    assert found.mail == ("root", "a@example.com")
+    faulty = config.parse("[alerts]\nwebhook = {file = 'none'}", tmp_path).alerts.webhook
+    assert faulty is not None
+    assert "holds no URL" in faulty.fault
+    assert SENTINEL not in faulty.fault
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ def _gauges(daemon: Daemon) -> Iterator[_Gauge]:
     yield _Gauge("ready", daemon.priming.readiness.ready, {})
     if daemon.resolver.trust is not None:
         yield _Gauge("clock_right", daemon.resolver.clock_fault is None, {})
+    for kind, there in daemon.alerts().items():
+        yield _Gauge("alert", there, {"kind": kind})
     for name, value in daemon.local_zones.gauges().items():
         yield _Gauge(name, value, {})
     for status in daemon.lists.statuses():
