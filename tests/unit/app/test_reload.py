@@ -136,6 +136,8 @@ OTHER: dict[str, Any] = {
     "http.token": {"env": "RESOLVERD_TEST_KEY"},
     "http.open": ["verdict"],
     "watch.addresses": ["192.0.2.1"],
+    "alerts.mail": ["root"],
+    "alerts.webhook": "https://chat.example.com/hook",
     "log.level": "debug",
     "log.format": "json",
     "log.ident": "other",
@@ -259,7 +261,7 @@ class Running(_Daemon):
             "responder": self.responder, "http": self.http._auth, "runtime": self.service.runtime,
             "zones": self.service._local_zones._files, "calls": (calls.own_addresses, calls.deadline), "level": logger.level,
             "anchors": (self.service._shared.anchor_watch._follows, self.service._shared.anchor_watch._signals),
-            "log": formatter, "form": formatter._render.__name__,
+            "alerts": self.service.runtime.settings.alerts, "log": formatter, "form": formatter._render.__name__,
         }  # fmt: skip
         seen: set[int] = set()
         return {path: value for name, thing in things.items() for path, value in walk(thing, name, seen)}
