@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from resolverd.mail.findings import Finding, Listing
 from resolverd.mail.request import Attempt
-from resolverd.policy.checks.dnswl import Dnswl
 from resolverd.policy.verdict import Decision, VerdictRules, decide
 from resolverd.policy.what_if import differs
 
@@ -17,7 +16,7 @@ def listings(
     `findings` as the checks have them, before allow lists and maps are taken into account; `decision` without what greylisting
     says.
     """
-    speaking = {finding.list_id: finding.check == Dnswl.name for finding in findings if finding.list_id}
+    speaking = {finding.list_id: finding.effect.allow_listed for finding in findings if finding.list_id}
     found = []
     for name, allows in speaking.items():
         without = decide(attempt, [each for each in findings if each.list_id != name], rules, offline=offline)

@@ -23,6 +23,7 @@ from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
+from resolverd.resolver.own_questions import OwnQuestions
 from resolverd.state.base import Entry
 from resolverd.state.memory import MemoryStore
 from tests.replay.stack import root_hints, settings
@@ -190,7 +191,7 @@ class Store(MemoryStore):
 
 
 PLANTS: dict[str, str | tuple[type, str]] = {
-    "priming": (Mesh, "prime"),
+    "priming": (OwnQuestions, "prime"),
     "reachability": (Mesh, "is_doubtful"),
     "store sweep": "sweep",
     "override upkeep": (OverrideStore, "expire"),

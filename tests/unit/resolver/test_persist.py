@@ -734,7 +734,9 @@ def test_nothing_keeps_the_event_loop_for_long(tmp_path: Path, monkeypatch: pyte
         await asyncio.wait({reading})
         assert len(world.rrsets) == len(names)
         await world.stop()
-        assert (first < 1, lookups / 1000 < 0.001, wrote < 0.01, read < 0.01) == (True,) * 4, (first, lookups, wrote, read)
+        # In look-ups on disk, some 20 microseconds of an ordinary machine: a slow one fails no bound.
+        turn = 600 * lookups / 1000
+        assert (first < 1, lookups / 1000 < 0.001, wrote < turn, read < turn) == (True,) * 4, (first, lookups, wrote, read)
 
     monkeypatch.setattr(events.Handle, "_run", timed)
     gc.collect()
