@@ -345,6 +345,10 @@ HTTP_CONNECTIONS: Final = 64
 """Connections at once; further ones are closed at once (descriptor exhaustion)."""
 HTTP_STREAM_WINDOW: Final = 16
 """Verdicts of one stream in flight at once."""
+HTTP_SESSIONS: Final = 32
+"""Sessions of browsers at once; a further one ends the one used least lately (who has the token has no need of more)."""
+HTTP_FAILED_LOGINS: Final = 256
+"""Clients of which it is remembered that they tried a wrong token (anybody may)."""
 HISTORY_ITEMS: Final = 500
 """Verdicts that one call of the history gives."""
 HISTORY_READ: Final = 5000

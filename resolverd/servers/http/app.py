@@ -46,6 +46,7 @@ class HttpServer:
     ):
         self._daemon = daemon
         self._counters = counters
+        self._auth = Auth(lambda: daemon().clock.monotonic())
         self._request_count = cache(lambda status: counters.count("http_requests", status=str(status)))
         self.admit(hosts, token, open_to_loopback)
         self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
@@ -53,8 +54,8 @@ class HttpServer:
         self._table = RouteTable(self._routes)
 
     def admit(self, hosts: Iterable[str], token: str | None, open_to_loopback: Iterable[str]) -> None:
-        """Answer to these names, take this token and leave this open from now on."""
-        self._auth = Auth(hosts, token, open_to_loopback)
+        """Answer to these names, take this token and leave this open from now on; another token ends all sessions."""
+        self._auth.admit(hosts, token, open_to_loopback)
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket, TCP or UNIX. Each has connections of its own: who fills one doesn't fill the other."""
@@ -96,7 +97,7 @@ class HttpServer:
         route, path = self._table.find(request)
         self._auth.check_right(request, route.opened_by, costs=route.costs)
         body = await _body(request, route)
-        call = Call(self._daemon(), request, self._routes, path)
+        call = Call(self._daemon(), request, self._routes, path, self._auth, {})
         given = route.given
         if given is None or route.lines is not None:
             answer = await route.handler(call)
@@ -104,7 +105,8 @@ class HttpServer:
             answer = await route.handler(call, parameters.read(request, path, body, given, route.body))
         if isinstance(answer, web.StreamResponse):
             return answer
-        return web.Response(body=msgspec.json.encode(answer), content_type="application/json", charset="utf-8")
+        octets = msgspec.json.encode(answer)
+        return web.Response(body=octets, content_type="application/json", charset="utf-8", headers=call.headers)
 
 
 async def _body(request: web.BaseRequest, route: Route) -> bytes:

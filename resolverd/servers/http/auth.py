@@ -1,21 +1,23 @@
-"""Who may call the HTTP interface: checks of Host, Origin, Sec-Fetch-Site and token, before anything is looked at.
+"""Who may call the HTTP interface: checks of Host, Origin, Sec-Fetch-Site and token or session, before anything is looked at.
 
 A browser on the admin's machine reaches loopback too, so a page from elsewhere must neither read (DNS rebinding: the Host
 header then has that page's name) nor change anything (CSRF: an Origin that is not ours, a content type that needs no
-preflight, or no token).
+preflight, or no token). The cookie of a session, which browsers send by themselves, counts for our own page only.
 """
 
 import hmac
+import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from typing import get_args
+from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from resolverd.servers.access import Opening, is_loopback
+from resolverd.servers.access import Opening, client_key, is_loopback
 from resolverd.servers.http.problems import Problem
+from resolverd.servers.http.sessions import FailedLogins, Sessions
 from resolverd.servers.unix_socket import peer_user
 
 SECURITY_HEADERS = {
@@ -34,22 +36,35 @@ ANYBODY = "anybody"
 LOOPBACK = "loopback"
 """Of a route: from this machine, without the token."""
 
+COOKIE: Final = "resolverd_session"
+
+_log = logging.getLogger(__name__)
 _ALWAYS = frozenset({"127.0.0.1", "::1", "localhost"})
 _READING = frozenset({"GET", "HEAD"})
 _OURS = ("same-origin", "none")
 
 
 class Auth:
-    """Lets requests in or raises Problem.
+    """Lets requests in or raises Problem. `now` in monotonic seconds."""
 
-    `token` None: what needs one is only had over the UNIX socket, whose permissions stand in for it. `open_to_loopback`: those
-    of OPENABLE that this machine's users may have without.
-    """
+    def __init__(self, now: Callable[[], float]):
+        self._now = now
+        self._sessions = Sessions()
+        self._failed = FailedLogins()
+        self._token: bytes | None = None
 
-    def __init__(self, hosts: Iterable[str], token: str | None, open_to_loopback: Iterable[str]):
+    def admit(self, hosts: Iterable[str], token: str | None, open_to_loopback: Iterable[str]) -> None:
+        """Answer to these names, take this token and leave this open from now on; another token ends all sessions.
+
+        `token` None: what needs one is only had over the UNIX socket, whose permissions stand in for it. `open_to_loopback`:
+        those of OPENABLE that this machine's users may have without.
+        """
+        before = self._token
         self._hosts = _ALWAYS | {host.lower() for host in hosts}
         self._token = token.encode() if token else None
         self._open = frozenset(open_to_loopback) | {LOOPBACK}
+        if self._token != before:
+            self._sessions.clear()
 
     def check_sender(self, request: web.BaseRequest) -> None:
         """Host and Origin. Raises Problem 400, 421 or 403."""
@@ -69,21 +84,60 @@ class Auth:
         What changes something or `costs` something is not had by a page of another site without the token (Sec-Fetch-Site,
         which every browser sends): a page full of images would spend a list's quota. Raises Problem 401 or 403.
         """
-        foreign = any(site not in _OURS for site in request.headers.getall("Sec-Fetch-Site", ()))
-        refused = foreign and (costs or request.method not in _READING)
+        refused = _is_foreign(request) and (costs or request.method not in _READING)
         if not refused and self._is_open(request, opened_by):
             return
-        if over_unix_socket(request) or self._has_token(request):
+        if self.who(request)[0] is not None:
             return
         if refused:
             raise Problem(403, "requests of other sites' pages are not answered")
         if self._token is None:
             raise Problem(403, "this needs the UNIX socket of the state directory, or a token, and none is set (http.token)")
-        raise Problem(
-            401,
-            "this needs the token of the state directory (Authorization: Bearer TOKEN), or the UNIX socket there",
-            headers={"WWW-Authenticate": 'Bearer realm="resolverd"'},
-        )
+        raise _unauthorized("this needs the token of the state directory (Authorization: Bearer TOKEN), or the UNIX socket there")
+
+    def who(self, request: web.BaseRequest) -> tuple[Literal["socket", "token", "session"] | None, float | None]:
+        """By what a request may have everything, and in how many seconds its session ends; (None, None) where it may not."""
+        if over_unix_socket(request):
+            return "socket", None
+        if self._has_token(request):
+            return "token", None
+        expires = self._session(request)
+        return (None, None) if expires is None else ("session", expires)
+
+    def rights(self, request: web.BaseRequest, *, everything: bool) -> list[str]:
+        """Those of OPENABLE that a request may have; all, where it may have everything."""
+        return [each for each in OPENABLE if everything or self._is_open(request, each)]
+
+    def log_in(self, request: web.BaseRequest, token: str) -> str:
+        """Begin a session for the token; the cookie, with its name. Raises Problem 401 and 429.
+
+        Whoever tries wrong ones learns no more than by sending them with his calls; what keeps him out is how long they are.
+        That he tries stands in the log, as often as he may.
+        """
+        if self._token is not None and hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token):
+            return f"{COOKIE}={self._sessions.open(self._now())}"
+        wait = self._failed.add(client_key(request.remote or ""), self._now())
+        if wait:
+            raise Problem(429, "too many wrong tokens", headers={"Retry-After": str(int(wait) + 1)})
+        _log.warning("a wrong token for a session, from %s", caller(request))
+        raise _unauthorized("this is not the token; it stands in the state directory, or http.token says where")
+
+    def log_out(self, request: web.BaseRequest) -> str:
+        """End the session of a request, if it has one; the cookie that takes its place."""
+        if self._session(request) is not None:
+            self._sessions.close(request.cookies[COOKIE])
+        return f"{COOKIE}="
+
+    def _session(self, request: web.BaseRequest) -> float | None:
+        """The seconds until the session of a request ends, where it has one and comes from our own page.
+
+        Browsers tell where a request comes from (Sec-Fetch-Site), and with every one that changes something the Origin, which
+        `check_sender` has found to be ours.
+        """
+        cookie = request.cookies.get(COOKIE)
+        if cookie is None or _is_foreign(request) or (request.method not in _READING and "Origin" not in request.headers):
+            return None
+        return self._sessions.use(cookie, self._now())
 
     def _is_open(self, request: web.BaseRequest, opened_by: str) -> bool:
         """Whether it needs no token."""
@@ -99,6 +153,15 @@ class Auth:
             and scheme.lower() == "bearer"
             and hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
         )
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="resolverd"'})
+
+
+def _is_foreign(request: web.BaseRequest) -> bool:
+    """Whether a page of another site has sent it."""
+    return any(site not in _OURS for site in request.headers.getall("Sec-Fetch-Site", ()))
 
 
 def over_unix_socket(request: web.BaseRequest) -> bool:

@@ -7,11 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from resolverd import __version__
-from resolverd.servers.http.auth import ANYBODY, OPENABLE
+from resolverd.servers.http.auth import ANYBODY, COOKIE, OPENABLE
 from resolverd.servers.http.problems import ProblemDocument
 from resolverd.servers.http.route import Body, Route
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_SCHEMES: Final = {"token": {"type": "http", "scheme": "bearer"}, "session": {"type": "apiKey", "in": "cookie", "name": COOKIE}}
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -30,7 +31,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "resolverd", "version": __version__, "description": "Verdicts on mail clients, and what they rest on."},
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
     }
 
 
@@ -49,7 +50,7 @@ def _operation(route: Route, known: dict[type[msgspec.Struct], dict[str, Any]]) 
         content = {media: {"schema": known[route.given]}}
         operation["requestBody"] = {"required": route.body is Body.ONLY, "content": content}
     if route.opened_by != ANYBODY:
-        operation["security"] = [{"token": []}, *([{}] if route.opened_by else [])]
+        operation["security"] = [*({name: []} for name in _SCHEMES), *([{}] if route.opened_by else [])]
     if route.opened_by in OPENABLE:
         operation["description"] = f"From this machine without the token while http.open names {route.opened_by}."
     return operation

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, get_type_hints
 import msgspec
 from aiohttp import web
 
+from resolverd.servers.http.auth import Auth
 from resolverd.servers.http.daemon import Daemon
 
 
@@ -22,12 +23,14 @@ class Body(Enum):
 
 
 class Call(NamedTuple):
-    """A request, the parameters in its `path`, and what it is answered from."""
+    """A request, the parameters in its `path`, and what it is answered from. `headers`: what goes out with a struct."""
 
     daemon: Daemon
     request: web.BaseRequest
     routes: Sequence["Route"]
     path: Mapping[str, str]
+    auth: Auth
+    headers: dict[str, str]
 
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]

@@ -19,6 +19,7 @@ from resolverd.resolver.anchor_watch import TABLE
 from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.resolver.validator.clock_check import built
 from resolverd.resolver.validator.rfc5011 import Phase, TrackedKey, TrustPoint
+from resolverd.servers.http.auth import Auth
 from resolverd.servers.http.route import Call
 from resolverd.servers.http.routes import cache, metrics, negative_anchors, status
 from resolverd.state.base import Store
@@ -46,7 +47,8 @@ class World:
         return await self.service.runtime.resolution.resolve.resolve(from_text(name), codes.A)
 
     def call(self, **path: str) -> Call:
-        return Call(self.service.capabilities(), SimpleNamespace(remote="test", transport=None), (), path)  # type: ignore[arg-type]
+        request, daemon = SimpleNamespace(remote="test", transport=None), self.service.capabilities()
+        return Call(daemon, request, (), path, Auth(self.clock.monotonic), {})  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -354,7 +354,7 @@ async def test_page_and_description(service: Service):
     assert {(method.upper(), path) for path, operations in document["paths"].items() for method in operations} == {
         (route.method, route.path) for route in ROUTES
     }
-    assert document["paths"]["/v1/reload"]["post"]["security"] == [{"token": []}]
+    assert document["paths"]["/v1/reload"]["post"]["security"] == [{"token": []}, {"session": []}]
 
 
 def test_the_description_refers_to_what_is_there_and_is_the_shipped_one():
@@ -390,6 +390,8 @@ async def test_answers_are_as_described(service: Service):
                 path += "?recipient=b%40example.com"
             elif route.path == "/v1/store" and route.method == "POST":
                 body = b'{"records": []}'
+            elif route.path == "/v1/session" and route.method == "POST":
+                body = b'{"token": "%s"}' % TOKEN.encode()
             elif route.path == "/v1/cache-dump" and route.method == "POST":
                 body = b'{"entries": []}'
             elif route.path.startswith("/v1/overrides") and route.method == "PUT":
@@ -442,6 +444,7 @@ async def test_without_a_token_nothing_can_be_changed_but_over_the_unix_socket(t
 OPEN = {
     ("GET", "/v1/verdict"), ("POST", "/v1/verdict"), ("POST", "/v1/verdicts"), ("GET", "/v1/lookup/{subject}"),
     ("GET", "/v1/lists"), ("GET", "/v1/lists/{name}"), ("GET", "/v1/status"), ("GET", "/v1/series"),
+    ("GET", "/v1/session"), ("POST", "/v1/session"), ("DELETE", "/v1/session"),
     ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/"),
 }  # fmt: skip
 COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/trace/{name}/{type}")}
@@ -453,6 +456,8 @@ def asked(route: Route, reference: str = "NOSUCH") -> tuple[str, bytes]:
     path = route.path.format(id=reference, subject="192.0.2.1", name="dnswl", type="MX", client_address="192.0.2.1")
     if path == "/v1/verdict" and route.method == "GET":
         path += "?client_address=192.0.2.1"
+    if path == "/v1/session" and route.method == "POST":
+        return path, b'{"token": "%s"}' % TOKEN.encode()
     return path, b'{"client_address": "192.0.2.1"}' if path.startswith("/v1/verdict") and route.method == "POST" else b""
 
 
