@@ -242,9 +242,3 @@ class Verdict(Value, frozen=True):
     client: Address | None = None
     listings: tuple[Listing, ...] = ()
     cause: str = ""
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """The codes of the findings that speak for or against it, each once."""
-        speaking = (each for each in self.findings if each.consequence is not None or each.effect != NO_EFFECT)
-        return tuple(dict.fromkeys(each.code for each in speaking))

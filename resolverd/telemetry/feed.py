@@ -8,36 +8,15 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address, ip_network
-from typing import Final, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.mail.findings import Verdict
-from resolverd.mail.patterns import IPNetwork
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-
-VERDICT: Final = "verdict"
-LIST: Final = "list"
-ALERT: Final = "alert"
-
-
-class VerdictEvent(NamedTuple):
-    """A verdict on a delivery attempt as it was given, at a wall second; `client_name` as the mail server has it."""
-
-    id: str
-    at: float
-    action: str
-    reason: str
-    client_address: str
-    client_name: str
-    helo_name: str
-    sender: str
-    recipient: str
-    codes: tuple[str, ...]
-    lists: tuple[str, ...]
-    score: float
+from resolverd.policy.history import Wanted
+from resolverd.policy.verdict_records import Summary, kept_attempt, summarised
 
 
 class ListEvent(NamedTuple):
@@ -60,39 +39,20 @@ class AlertEvent(NamedTuple):
     resolved: bool
 
 
-Event = VerdictEvent | ListEvent | AlertEvent
+Event: TypeAlias = Summary | ListEvent | AlertEvent
 
 
 class Filter(NamedTuple):
-    """What somebody wants to see of verdicts; an empty part stands for any. Of lists and alerts everybody sees all.
+    """What somebody wants to see: verdicts, and state changes of one list, or of all where `list_id` is empty. Alerts always."""
 
-    `client`: an address or a network. `sender`: an address, or a domain with all its senders.
-    """
-
-    action: str = ""
-    client: IPNetwork | None = None
-    sender: str = ""
-    code: str = ""
-    list: str = ""
+    verdicts: Wanted
+    list_id: str = ""
 
     def takes(self, event: Event) -> bool:
         """Whether this is wanted."""
-        if not isinstance(event, VerdictEvent):
-            return not self.list or not isinstance(event, ListEvent) or event.list == self.list
-        if self.action and event.action != self.action:
-            return False
-        if self.code and self.code not in event.codes:
-            return False
-        if self.list and self.list not in event.lists:
-            return False
-        if self.sender and not _is_of(event.sender.lower(), self.sender.lower()):
-            return False
-        return self.client is None or (bool(event.client_address) and ip_address(event.client_address) in self.client)
-
-
-def network(text: str) -> IPNetwork:
-    """An address, or a network. Raises ValueError."""
-    return ip_network(text, strict=False)
+        if isinstance(event, Summary):
+            return self.verdicts.has(event)
+        return not self.list_id or not isinstance(event, ListEvent) or event.list == self.list_id
 
 
 class Listener:
@@ -164,37 +124,10 @@ class Feed:
     def verdict(self, attempt: Attempt, verdict: Verdict) -> None:
         """A verdict was given."""
         if self._listeners:
-            self.tell(verdict_event(attempt, verdict, self._clock.wall()))
+            self.tell(summarised(verdict, kept_attempt(attempt), self._clock.wall()))
 
     def tell(self, event: Event) -> None:
         """Something has happened."""
         for listener in self._listeners:
             if not listener.give(event):
                 self._counters.add("feed_dropped")
-
-
-def verdict_event(attempt: Attempt, verdict: Verdict, at: float) -> VerdictEvent:
-    """What there is to tell of a verdict given at a wall second."""
-    return VerdictEvent(
-        verdict.id,
-        at,
-        verdict.action.value,
-        verdict.reason,
-        str(attempt.client_address or ""),
-        attempt.client_name,
-        attempt.helo_name,
-        attempt.sender,
-        attempt.recipient,
-        verdict.codes,
-        tuple(listing.list_id for listing in verdict.listings),
-        verdict.score,
-    )
-
-
-def _is_of(sender: str, wanted: str) -> bool:
-    """Whether it is this address, or one of this domain or below it."""
-    if "@" in wanted.removeprefix("@"):
-        return sender == wanted
-    domain = sender.rpartition("@")[2]
-    wanted = wanted.removeprefix("@")
-    return domain == wanted or domain.endswith(f".{wanted}")

@@ -18,6 +18,7 @@ from resolverd import bounds
 from resolverd.app.alerts import Lookup
 from resolverd.config import parse
 from resolverd.metrics import Counters
+from resolverd.policy.history import Wanted
 from resolverd.telemetry import sendmail, webhook
 from resolverd.telemetry.alerts import Notice
 from resolverd.telemetry.feed import Filter
@@ -252,7 +253,7 @@ async def test_a_daemon_tells_by_mail_by_webhook_and_to_listeners(tmp_path: Path
     daemon, notifier = served.service.capabilities(), served.service._notifier
     monkeypatch.setattr(Lookup, "__call__", lambda self, host, version: here(host, version))
     tasks = [asyncio.create_task(way.run()) for way in notifier.ways]
-    with daemon.feed.listening(Filter()) as listener:
+    with daemon.feed.listening(Filter(Wanted(0.0, float("inf")))) as listener:
         assert listener is not None
         notifier.look(Condition(daemon.lists.statuses(), "", "it is 1970", "", 0, 0))
         assert [event.kind for event in (await listener.take())[0]] == ["clock"]  # type: ignore[union-attr]

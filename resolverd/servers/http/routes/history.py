@@ -63,11 +63,9 @@ _Network = Annotated[str, Meta(max_length=64, description="an address or a netwo
 _Limit = Annotated[int, Meta(ge=1, le=bounds.HISTORY_ITEMS, description=f"a number from 1 to {bounds.HISTORY_ITEMS}")]
 
 
-class HistoryQuestion(msgspec.Struct, kw_only=True):
+class VerdictFilter(msgspec.Struct, kw_only=True):
     """Which verdicts are wanted; `client` may be a network, `sender` and `recipient` an address, a domain, or ``<>``."""
 
-    since: _Time | None = None
-    until: _Time | None = None
     action: Literal["accept", "reject", "defer", "greylist"] | None = None
     client: _Network | None = None
     sender: Text | None = None
@@ -75,6 +73,13 @@ class HistoryQuestion(msgspec.Struct, kw_only=True):
     code: Text = ""
     list: Text = ""
     text: Text = ""
+
+
+class HistoryQuestion(VerdictFilter, kw_only=True):
+    """The same, given within some time, a page of them."""
+
+    since: _Time | None = None
+    until: _Time | None = None
     limit: _Limit = 100
     after: Text = ""
 
@@ -150,7 +155,9 @@ async def get_verdicts(call: Call, given: HistoryQuestion) -> History:
 
 
 async def _history(daemon: Daemon, given: HistoryQuestion) -> History:
-    wanted = _wanted(daemon, given)
+    now = daemon.clock.wall()
+    since = max(now - KEPT_FOR, _wall(given.since, now) if given.since else 0.0)
+    wanted = verdicts_wanted(daemon, given, since, _wall(given.until, now) if given.until else float("inf"))
     ids, pseudonyms = list_ids(daemon), daemon.verdicts.pseudonyms
     items: list[HistoryItem] = []
     last, read = "", 0
@@ -174,12 +181,13 @@ async def _history(daemon: Daemon, given: HistoryQuestion) -> History:
     return History(items, None)
 
 
-def _wanted(daemon: Daemon, given: HistoryQuestion) -> Wanted:
-    now, pseudonyms = daemon.clock.wall(), daemon.verdicts.pseudonyms
+def verdicts_wanted(daemon: Daemon, given: VerdictFilter, since: float = 0.0, until: float = float("inf")) -> Wanted:
+    """What is wanted, of what was given between these wall seconds."""
+    pseudonyms = daemon.verdicts.pseudonyms
     shown = {id_: shown for shown, id_ in list_ids(daemon).items()}
     return Wanted(
-        since=max(now - KEPT_FOR, _wall(given.since, now) if given.since else 0.0),
-        until=_wall(given.until, now) if given.until else float("inf"),
+        since=since,
+        until=until,
         action=Action(given.action) if given.action else None,
         client=ip_network(given.client, strict=False) if given.client else None,
         sender=Mailbox.of(given.sender, pseudonyms) if given.sender is not None else None,
