@@ -36,7 +36,7 @@ async def test_the_metrics_are_read(tmp_path: Path):
     for name in ("list_reply_seconds", "verdict_seconds"):
         served.counters.histogram(name).observe(0.1)
     served.counters.add("verdicts", action="accept")
-    body = (await get_metrics(Call(daemon, None, (), {}))).body  # type: ignore[arg-type]
+    body = (await get_metrics(Call(daemon, None, (), {}, None, {}))).body  # type: ignore[arg-type]
     assert isinstance(body, bytes)
     assert promtool("check", "metrics", given=body) == ""
     await served.end()

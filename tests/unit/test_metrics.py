@@ -77,7 +77,7 @@ async def test_what_prometheus_reads(tmp_path: Path):
     attempt = {"client_address": LISTED, "sender": "joe@example.org", "recipient": "b@example.com"}
     await daemon.policy.verdict_on(Attributes(**attempt).attempt, record=True)
     served.counters.histogram("list_reply_seconds", list="psbl").observe(0.3)
-    body = (await get_metrics(Call(daemon, None, (), {}))).body  # type: ignore[arg-type]
+    body = (await get_metrics(Call(daemon, None, (), {}, None, {}))).body  # type: ignore[arg-type]
     assert isinstance(body, bytes)
     families = {family.name: family for family in text_string_to_metric_families(body.decode())}
     for name, family in families.items():
