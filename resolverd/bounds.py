@@ -384,6 +384,15 @@ LIST_REPLIES: Final = 32_768
 """Replies of lists cached (clients and sender domains are a stranger's choice)."""
 LIST_REPLY_OCTETS: Final = 16 * 1024 * 1024
 """Memory that they may take (their texts are a stranger's choice as well)."""
+LIST_ON_DEMAND: Final = 2
+"""Look-ups in all lists of the catalogue at once, a domain and its mail servers at most some 500 questions each: half of
+`LIST_QUESTIONS` is left for mail, whoever looks up what."""
+LOOKUP_SERVERS: Final = 5
+"""Mail servers of a domain that are looked up with it (a domain of a hundred MX records, each asked of all lists)."""
+LOOKUP_ADDRESSES: Final = 8
+"""Addresses of these."""
+LOOKUP_TIME: Final = 4.0
+"""Seconds for a domain's mail servers, and for each subject to be asked of all lists."""
 LIST_TIME: Final = 4.0
 """Patience with one question to a list; callers go on after their own deadline and find a late reply in the cache."""
 LIST_RATE_WAIT: Final = 1.0

@@ -18,6 +18,7 @@ from resolverd.clients.history import ClientHistory
 from resolverd.clock import Clock
 from resolverd.config import Settings
 from resolverd.dnsbl.monitor import Monitor
+from resolverd.dnsbl.on_demand import not_asked
 from resolverd.dnsbl.quota_store import QuotaStore
 from resolverd.failures import ReloadResult, StoreError
 from resolverd.greylist.admin import GreylistAdmin
@@ -188,10 +189,14 @@ class Service:
         return self._capabilities[1]
 
     def _capabilities_by(self, runtime: Runtime) -> Daemon:
+        dnsbl = runtime.settings.dnsbl
         return Daemon(
             policy=runtime.policy,
             verdicts=self._shared.verdicts,
             lists=runtime.engine,
+            catalogue=runtime.plan.known,
+            not_asked=not_asked(runtime.plan.known, runtime.plan.specs, enabled=dnsbl.enabled, use=dnsbl.use),
+            names=runtime.resolution.resolve,
             resolver=runtime.resolution,
             priming=runtime.priming,
             local_zones=self._local_zones,

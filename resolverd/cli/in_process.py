@@ -46,9 +46,9 @@ def give_verdict(settings: Settings, attributes: dict[str, str]) -> dict[str, An
     return _run(settings, work)
 
 
-def look_up(settings: Settings, subject: str) -> dict[str, Any]:
+def look_up(settings: Settings, subject: str, *, everything: bool) -> dict[str, Any]:
     """What every list says of an address or a domain, as GET /v1/lookup has it."""
-    return _run(settings, lambda daemon: lookup.lookup(daemon, subject))
+    return _run(settings, lambda daemon: lookup.lookup(daemon, subject, everything=everything))
 
 
 def trace(settings: Settings, name: str, rtype: str) -> dict[str, Any]:

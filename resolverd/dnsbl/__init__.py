@@ -1,7 +1,7 @@
 """The DNS lists: all asked at once, each within its rate and quota, and believed only while they deserve it.
 
 - what a list is: `catalogue`, `config`, `tables` (data to `spec`), `codes` (what an answer means), `names` (what is asked),
-  `quota` (how much)
+  `quota` (how much), `on_demand` (which may be asked though they are not enabled)
 - what came back: `response`, `cache`, `kept` (over a restart), `aggregate` (all lists on one subject)
 - does a list deserve belief? `health`, `anomaly`, `known_good`
 - asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,

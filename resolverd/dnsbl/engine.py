@@ -7,6 +7,7 @@ cancelled or hurried caller never costs a list a second question.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from random import Random, SystemRandom
@@ -105,6 +106,8 @@ class Engine:
         self._states = memory.configure(others, specs)
         self._foreign = memory.foreign
         self.frugal = frugal
+        self.on_demand = asyncio.Semaphore(bounds.LIST_ON_DEMAND)
+        """To be held while lists are asked `besides` those that are enabled."""
         self.meter = QuotaMeter(self._states.values(), clock, counters)
         for zone, state in self._foreign.items():
             self.meter.add(zone, state)
@@ -163,8 +166,9 @@ class Engine:
         purpose: str | None = None,
         enough: Enough | None = None,
         background: bool = False,
+        besides: AbstractSet[str] = frozenset(),
     ) -> dict[str, ListReply | Skipped]:
-        """What every enabled list of the subject's kind says, of one purpose or of both.
+        """What every enabled list of the subject's kind says, and those `besides` (by id), of one purpose or of both.
 
         `enough` is given what has come and the ids of those that are open; once it says so, nobody waits any longer, and
         what comes later is in the cache for the next. `background`: no verdict waits for it.
@@ -173,7 +177,8 @@ class Engine:
             subject = unmapped(subject)
         stages: dict[int, list[ListState]] = {}
         for state in self._states.values():
-            if state.enabled and state.spec.takes(subject) and purpose in (None, state.spec.purpose):
+            is_asked = state.enabled or (state.spec.id in besides and not state.admin_off)
+            if is_asked and state.spec.takes(subject) and purpose in (None, state.spec.purpose):
                 stage = 0 if enough is None else self.stage(ListLookup(state.spec.id, subject))
                 stages.setdefault(stage, []).append(state)
         replies: dict[str, ListReply] = {}

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sized
 from typing import NamedTuple, Protocol
 
 from resolverd.clock import Clock
+from resolverd.dnsbl.catalogue import Catalogue
 from resolverd.dnsbl.engine import Engine
 from resolverd.failures import ReloadResult
 from resolverd.greylist.admin import GreylistAdmin
@@ -16,6 +17,7 @@ from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
 from resolverd.resolver.negative_anchors import NegativeAnchors
+from resolverd.resolver.ports import Resolver
 from resolverd.resolver.priming import Priming
 from resolverd.resolver.validator.trust import TrustState
 from resolverd.servers.policy.server import VerdictSource
@@ -90,6 +92,9 @@ class Daemon(NamedTuple):
     policy: VerdictSource
     verdicts: VerdictStore
     lists: Engine
+    catalogue: Catalogue
+    not_asked: Mapping[str, str]
+    names: Resolver
     resolver: ResolverState
     priming: Priming
     local_zones: LocalZoneFiles

@@ -108,6 +108,13 @@ def test_lookup(daemon: Served):
         "zen.spamhaus.org: https://www.spamhaus.org/query/ip/81.2.69.1",
     ]
     assert run("lookup", "Example.ORG", "-c", daemon.config).stdout.splitlines()[3].split("\t")[1] == "clear"
+    mail = run("lookup", "example.org", "-c", daemon.config).stdout
+    assert "\nmail.example.org (81.2.69.1): listed by 1, allowed by 0 of 2 lists, 1 unknown\n" in mail
+    whole = [line.split("\t") for line in run("lookup", "--all", LISTED, "-c", daemon.config).stdout.splitlines()]
+    [barracuda] = [line for line in whole if line[0] == "barracuda"]
+    assert barracuda[1] == "skipped"
+    assert "registered" in barracuda[5]
+    assert "mail servers of nowhere.org: there is no such domain" in run("lookup", "nowhere.org", "-c", daemon.config).stdout
     wrong = run("lookup", "a b", "-c", daemon.config)
     assert (wrong.exit_code, wrong.stderr) == (2, "resolverd: 'a b' is neither an IP address nor a domain name\n")
 

@@ -1,14 +1,18 @@
-"""What the lists say of an address or a domain."""
+"""What the lists say of an address or a domain, and of the domain's mail servers."""
 
+import asyncio
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from resolverd.dnsbl.spec import ListStatus
+from resolverd import bounds
+from resolverd.dnsbl.spec import ListStatus, kind_of
 from resolverd.mail.lookups import Clear, Listed, ListReply, Skipped
 from resolverd.servers.http.daemon import Daemon
+from resolverd.servers.http.mail_servers import mail_servers
 from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Call, Route
 from resolverd.servers.policy.protocol import address_of
@@ -18,8 +22,18 @@ from resolverd.wire.names import Address
 _DOMAIN: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
+class LookupQuestion(msgspec.Struct):
+    """`all`: the lists of the catalogue that are not enabled are asked too, as far as that may be."""
+
+    subject: str
+    all: bool = False
+
+
 class ListAnswer(msgspec.Struct):
-    """One list, and what it says: codes, addresses, weight, reason and link where it lists; why it is unknown where it is."""
+    """One list, and what it says: codes, addresses, weight, reason and link where it lists; why it is unknown where it is.
+
+    One that is skipped was not asked, and `detail` says why.
+    """
 
     id: str
     list: str
@@ -54,7 +68,7 @@ class ListAnswer(msgspec.Struct):
         return said
 
 
-class Lookup(msgspec.Struct):
+class Said(msgspec.Struct):
     """What every list says of a subject; `listed` counts block lists whose listing weighs something."""
 
     subject: str
@@ -64,24 +78,82 @@ class Lookup(msgspec.Struct):
     lists: list[ListAnswer]
 
 
-async def get_lookup(call: Call) -> Lookup:
-    """What every list says of an address or a domain."""
-    return await lookup(call.daemon, call.path["subject"])
+class MailServer(msgspec.Struct):
+    """A mail server of the domain, its preference (null where the domain has no MX records), and what the lists say of its
+    addresses."""
+
+    name: str
+    preference: int | None
+    addresses: list[Said]
 
 
-async def lookup(daemon: Daemon, text: str) -> Lookup:
+class Lookup(Said):
+    """What every list says of a subject, and of the mail servers of a domain; `mail`: why there are none here, or not all."""
+
+    mail_servers: list[MailServer]
+    mail: str
+
+
+async def get_lookup(call: Call, given: LookupQuestion) -> Lookup:
+    """What every list says of an address or a domain, and of the addresses of the domain's mail servers.
+
+    Each list is asked within its rate and quota, of which the last tenth is left for mail. What has not come after some seconds
+    is unknown. Lists that are not enabled are asked with `all` unless they want a key or a registration, or their terms forbid
+    it; two such look-ups may go on at once.
+    """
+    if not given.all:
+        return await lookup(call.daemon, given.subject)
+    on_demand = call.daemon.lists.on_demand
+    if on_demand.locked():
+        raise Problem(429, "all lists are being asked for others; try again in a moment", headers={"Retry-After": "5"})
+    async with on_demand:
+        return await lookup(call.daemon, given.subject, everything=True)
+
+
+async def lookup(daemon: Daemon, text: str, *, everything: bool = False) -> Lookup:
     """What every list says of this subject. Raises Problem."""
     subject = _subject(text)
-    deadline = daemon.clock.monotonic() + daemon.deadline
-    replies = await daemon.lists.ask_all(subject, deadline=deadline, background=True)
+    if not isinstance(subject, str):
+        return Lookup(**msgspec.structs.asdict(await _said(daemon, subject, everything=everything)), mail_servers=[], mail="")
+    deadline = daemon.clock.monotonic() + bounds.LOOKUP_TIME
+    said, found = await asyncio.gather(
+        _said(daemon, subject, everything=everything), mail_servers(daemon.names, subject, deadline)
+    )
+    addresses = list(dict.fromkeys(address for server in found.servers for address in server.addresses))
+    of_addresses = await asyncio.gather(*(_said(daemon, address, everything=everything) for address in addresses))
+    by_address = dict(zip(addresses, of_addresses, strict=True))
+    servers = [
+        MailServer(server.name, server.preference, [by_address[address] for address in server.addresses])
+        for server in found.servers
+    ]
+    return Lookup(**msgspec.structs.asdict(said), mail_servers=servers, mail=found.note)
+
+
+async def _said(daemon: Daemon, subject: Address | str, *, everything: bool) -> Said:
+    patience = max(daemon.deadline, bounds.LOOKUP_TIME) if everything else daemon.deadline
+    wanted = daemon.lists.known.keys() - daemon.not_asked.keys() if everything else frozenset[str]()
+    deadline = daemon.clock.monotonic() + patience
+    replies = await daemon.lists.ask_all(subject, deadline=deadline, background=True, besides=wanted)
     lists = [ListAnswer.of(status, replies[status.id]) for status in daemon.lists.statuses() if status.id in replies]
-    return Lookup(
+    if everything:
+        lists += _unasked(daemon, subject, {each.id for each in lists})
+    return Said(
         str(subject),
         listed=sum(each.result == "listed" and each.purpose == "block" and each.weight != 0 for each in lists),
         allowed=sum(each.result == "listed" and each.purpose == "allow" for each in lists),
         unknown=sum(each.result == "unknown" for each in lists),
         lists=lists,
     )
+
+
+def _unasked(daemon: Daemon, subject: Address | str, asked: Iterable[str]) -> list[ListAnswer]:
+    """The lists of the catalogue that are for such a subject and are not asked, and why."""
+    entries = daemon.catalogue.entries
+    return [
+        ListAnswer(name, name, entries[name].purpose, "skipped", detail=why)
+        for name, why in daemon.not_asked.items()
+        if name not in asked and kind_of(subject) in entries[name].kinds
+    ]
 
 
 def _subject(text: str) -> Address | str:
