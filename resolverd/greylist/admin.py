@@ -165,6 +165,18 @@ class GreylistAdmin:
         await self._store.flush()
         return self._counted("client", str(client), None, known)
 
+    async def release(self, origin: str, sender: str, recipient: str) -> GreylistRecord | None:
+        """Let one triplet through that is remembered, as if it had waited; None for one that is not."""
+        key, now = triplet(origin, sender, recipient), self._clock.wall()
+        octets = await self._store.get(TRIPLETS, key, now)
+        known = None if octets is None else decode_triplet(octets)
+        if known is None:
+            return None
+        passed = Triplet(known.first, int(now), passed=True)
+        self._store.put(TRIPLETS, key, encode_triplet(passed), passed.expires(self._rules))
+        await self._store.flush()
+        return self._triplet(key, passed)
+
     async def _walk(self, wanted: RecordFilter, start: Cursor | None) -> AsyncIterator[tuple[str, Entry]]:
         """The records among which those meant are, from `start` on."""
         tables = _TABLES[_TABLES.index(start.table) :] if start is not None else _TABLES

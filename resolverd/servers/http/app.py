@@ -88,7 +88,8 @@ class HttpServer:
             response = fault_of_ours().response()
         self._request_count(response.status)[0] += 1
         if not response.prepared:
-            response.headers.update(SECURITY_HEADERS)
+            for name, value in SECURITY_HEADERS.items():
+                response.headers.setdefault(name, value)
         return response
 
     async def _answer_of_call(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -115,6 +115,18 @@ async def test_pages_go_on_where_the_last_one_ended() -> None:
 
 
 @virtual
+async def test_a_triplet_is_released_under_the_organisation_that_it_is_remembered_by() -> None:
+    desk = Desk()
+    proof = VerifiedDomains(spf_domain="example.com")
+    await desk.see(BOB, proof=proof)
+    desk.clock.set_wall(desk.clock.wall() - 299)
+    assert await desk.book.release("example.org", "bob@example.com", "anna@example.org") is None
+    released = await desk.book.release("example.com", "bob@example.com", "anna@example.org")
+    assert released is not None
+    assert (released.origin, released.state) == ("example.com", "passed")
+    assert await desk.see(BOB, proof=proof) == "known"
+
+
 async def test_who_is_allowed_waits_no_more() -> None:
     desk = Desk()
     assert (await desk.book.allow(ip_address("192.0.2.7"), "bob@example.com", "anna@example.org")).state == "passed"

@@ -349,7 +349,7 @@ async def test_metrics(service: Service):
 async def test_page_and_description(service: Service):
     page = await service.call("GET", "/")
     assert page.headers["content-type"].startswith("text/html")
-    assert b"/openapi.json" in page.body
+    assert b"/dashboard/main.js" in page.body
     document = (await service.call("GET", "/openapi.json")).document
     assert {(method.upper(), path) for path, operations in document["paths"].items() for method in operations} == {
         (route.method, route.path) for route in ROUTES
@@ -378,6 +378,8 @@ async def test_answers_are_as_described(service: Service):
     service.service.start()
     attempt = b'{"client_address": "%s", "recipient": "b@example.com"}' % GOOD.encode()
     given = await service.call("POST", "/v1/verdict", attempt)
+    mail = "sender=a%40example.com&recipient=c%40example.com"
+    assert (await service.call("PUT", f"/v1/greylist/192.0.2.1?{mail}", token=TOKEN)).status == 200
     values = {"id": given.document["id"], "subject": LISTED, "name": "dnswl", "type": "MX", "client_address": "192.0.2.1"}
     for route in ROUTES:
         if route.answer and route.lines is None:
@@ -388,6 +390,8 @@ async def test_answers_are_as_described(service: Service):
                 body = attempt if route.method == "POST" else b""
             elif route.path == "/v1/greylist" and route.method == "DELETE":
                 path += "?recipient=b%40example.com"
+            elif route.path == "/v1/greylist" and route.method == "PUT":
+                path += f"?origin=192.0.2.0&{mail}"
             elif route.path == "/v1/store" and route.method == "POST":
                 body = b'{"records": []}'
             elif route.path == "/v1/session" and route.method == "POST":
@@ -446,6 +450,7 @@ OPEN = {
     ("GET", "/v1/lists"), ("GET", "/v1/lists/{name}"), ("GET", "/v1/status"), ("GET", "/v1/series"),
     ("GET", "/v1/session"), ("POST", "/v1/session"), ("DELETE", "/v1/session"),
     ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/"),
+    ("GET", "/dashboard/{file}"),
 }  # fmt: skip
 COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/trace/{name}/{type}")}
 """Reading these asks others: lists, with their quotas, and authoritative servers."""
@@ -453,7 +458,8 @@ COST = {("GET", "/v1/verdict"), ("GET", "/v1/lookup/{subject}"), ("GET", "/v1/tr
 
 def asked(route: Route, reference: str = "NOSUCH") -> tuple[str, bytes]:
     """A path of the route, and a body for it."""
-    path = route.path.format(id=reference, subject="192.0.2.1", name="dnswl", type="MX", client_address="192.0.2.1")
+    of = {"subject": "192.0.2.1", "name": "dnswl", "type": "MX", "client_address": "192.0.2.1", "file": "main.js"}
+    path = route.path.format(id=reference, **of)
     if path == "/v1/verdict" and route.method == "GET":
         path += "?client_address=192.0.2.1"
     if path == "/v1/session" and route.method == "POST":

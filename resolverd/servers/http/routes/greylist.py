@@ -10,7 +10,7 @@ from resolverd.greylist import admin
 from resolverd.greylist.admin import MAX_SHOWN, AllowsNobody, Cursor, RecordFilter
 from resolverd.servers.http.parameters import AddressParameter, Text
 from resolverd.servers.http.problems import Problem, store_failed
-from resolverd.servers.http.route import Call, Route
+from resolverd.servers.http.route import Body, Call, Route
 from resolverd.servers.policy.protocol import address_of
 
 
@@ -33,6 +33,14 @@ class GreylistQuestion(GreylistFilter, kw_only=True):
 
     start: Text = ""
     limit: Annotated[int, Meta(ge=1, le=MAX_SHOWN, description=f"a whole number from 1 to {MAX_SHOWN}")] = 100
+
+
+class GreylistTriplet(msgspec.Struct, kw_only=True):
+    """A triplet, as the greylist shows it. `origin`: the network or organisation that it comes from."""
+
+    origin: Text
+    sender: Text
+    recipient: Text
 
 
 class GreylistRecord(msgspec.Struct):
@@ -88,6 +96,17 @@ async def allow_in_greylist(call: Call, given: GreylistFilter) -> GreylistRecord
         raise store_failed(error) from None
 
 
+async def release_from_greylist(call: Call, given: GreylistTriplet) -> GreylistRecord:
+    """Let a triplet through that waits, as if it had waited long enough."""
+    try:
+        released = await call.daemon.greylist.release(given.origin, _bare(given.sender) or "", _bare(given.recipient) or "")
+    except StoreError as error:
+        raise store_failed(error) from None
+    if released is None:
+        raise Problem(404, "the greylist has no such triplet, or not any more")
+    return _record(released)
+
+
 async def forget_in_greylist(call: Call, given: GreylistFilter) -> Forgotten:
     """Forget a client and the triplets of its network, or those of a sender or a recipient."""
     if given.records == RecordFilter():
@@ -108,6 +127,7 @@ def _bare(address: str | None) -> str | None:
 
 ROUTES = (
     Route("GET", "/v1/greylist", get_greylist),
+    Route("PUT", "/v1/greylist", release_from_greylist, body=Body.ALSO),
     Route("DELETE", "/v1/greylist", forget_in_greylist),
     Route("GET", "/v1/greylist/{client_address}", get_greylist),
     Route("PUT", "/v1/greylist/{client_address}", allow_in_greylist),

@@ -83,7 +83,8 @@ class StoreUse(msgspec.Struct):
 class Status(msgspec.Struct):
     """The daemon at a glance. `started` is a wall-clock second, `uptime` in seconds; `verdicts` since then, by action.
 
-    `greylist` is None where the store cannot be read, or not soon. `problems`: all that is wrong, in words.
+    `greylist` is None where the store cannot be read, or not soon. `own_addresses`: those watched, and the lists that list them.
+    `problems`: all that is wrong, in words.
     """
 
     version: str
@@ -96,6 +97,7 @@ class Status(msgspec.Struct):
     cache: CacheUse
     greylist: GreylistUse | None
     store: StoreUse
+    own_addresses: dict[str, list[str]]
     problems: list[str]
 
 
@@ -118,6 +120,7 @@ async def get_status(call: Call) -> Status:
         cache=_cache(daemon),
         greylist=await _greylist(daemon),
         store=store,
+        own_addresses=_own_addresses(daemon, statuses),
         problems=[*_problems(daemon, statuses), *_store_problems(store)],
     )
 
@@ -153,6 +156,14 @@ async def _store(daemon: Daemon) -> StoreUse:
         condition = Condition("disk", "does not answer: the disk is slow, or hangs")
     aside, recovered = (daemon.counters.get(f"store_{what}") for what in ("set_aside", "recovered"))
     return StoreUse(condition.kind, condition.octets, condition.fault, aside, recovered)
+
+
+def _own_addresses(daemon: Daemon, lists: list[ListStatus]) -> dict[str, list[str]]:
+    watched: dict[str, list[str]] = {str(address): [] for address in daemon.own_addresses}
+    for status in lists:
+        for address in status.watched:
+            watched.setdefault(address, []).append(status.id)
+    return watched
 
 
 def _problems(daemon: Daemon, lists: list[ListStatus]) -> Iterator[str]:

@@ -1,13 +1,42 @@
-"""The page at ``/``, which says what is here, and the description of the interface."""
+"""The dashboard at ``/``, whose files lie in ``dashboard``, and the description of the interface.
 
-from html import escape
+They are read once, when the module is. No data is in them: the page gets it by the other calls.
+"""
+
+from hashlib import sha256
+from importlib.resources import files
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from resolverd import __version__
 from resolverd.servers.http import openapi
 from resolverd.servers.http.auth import LOOPBACK
+from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Call, Route
+
+_TYPES: Final = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
+_PAGE: Final = "index.html"
+
+
+class _File(NamedTuple):
+    """A file of the dashboard. `tag`: the entity tag of what is in it (RFC 9110 §8.8.3)."""
+
+    octets: bytes
+    media: str
+    tag: str
+
+
+def _read() -> dict[str, _File]:
+    """The files of the dashboard, by name."""
+    found = {}
+    for each in files("resolverd.servers.http").joinpath("dashboard").iterdir():
+        if (media := _TYPES.get(each.name.rpartition(".")[2])) is not None:
+            octets = each.read_bytes()
+            found[each.name] = _File(octets, media, sha256(octets).hexdigest()[:32])
+    return found
+
+
+_FILES: Final = _read()
 
 
 async def get_openapi(call: Call) -> web.Response:
@@ -16,30 +45,25 @@ async def get_openapi(call: Call) -> web.Response:
 
 
 async def get_page(call: Call) -> web.Response:
-    """A page that says what is here."""
-    rows = "\n".join(
-        f"<tr><td>{route.method}</td><td><code>{escape(route.path)}</code></td><td>{escape(route.summary)}</td></tr>"
-        for route in call.routes
-    )
-    text = f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>resolverd</title></head>
-<body>
-<h1>resolverd {__version__}</h1>
-<p>The DNS side of spam blocking for this mail server. There is no dashboard here yet; this is the interface for programs,
-described in <a href="/openapi.json">openapi.json</a>. See also <a href="/v1/lists">the lists</a>,
-<a href="/metrics">the metrics</a> and <a href="/readyz">whether it is ready</a>.</p>
-<table>
-<tr><th>Method</th><th>Path</th><th>What it does</th></tr>
-{rows}
-</table>
-</body>
-</html>
-"""
-    return web.Response(text=text, content_type="text/html", charset="utf-8")
+    """The dashboard."""
+    file = _FILES[_PAGE]
+    return web.Response(body=file.octets, content_type=file.media, charset="utf-8")
+
+
+async def get_page_file(call: Call) -> web.Response:
+    """A file of the dashboard: a module, the style sheet, the icon."""
+    file = _FILES.get(call.path["file"])
+    if file is None:
+        raise Problem(404, "the dashboard has no such file")
+    known = call.request.if_none_match or ()
+    headers = {"ETag": f'"{file.tag}"', "Cache-Control": "no-cache"}  # kept, and asked for again: an update counts at once
+    if any(each.value == file.tag for each in known):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=file.octets, content_type=file.media, charset="utf-8", headers=headers)
 
 
 ROUTES = (
     Route("GET", "/openapi.json", get_openapi, LOOPBACK),
-    Route("GET", "/", get_page, LOOPBACK),
+    Route("GET", "/", get_page, LOOPBACK, media="text/html"),
+    Route("GET", "/dashboard/{file}", get_page_file, LOOPBACK, media="text/plain"),
 )
