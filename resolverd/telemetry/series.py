@@ -97,7 +97,8 @@ class Ring:
             return False
         self._slots = deque([None] * (self.size - len(kept.slots)) + list(kept.slots), self.size)
         self._gone = kept.ticks
-        self.gap(round(max(0.0, wall - kept.at) / TICK))
+        longest = float(self.step * (self.size + 1))
+        self.gap(round(min(max(0.0, wall - kept.at), longest) / TICK))
         return True
 
     def _advance(self, ticks: int, *, ran: bool) -> None:

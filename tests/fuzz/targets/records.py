@@ -12,7 +12,7 @@ from resolverd.dnsbl.quota import Budget, parse_allowance
 from resolverd.greylist.decide import Client, Triplet, decode_client, decode_triplet, encode_client, encode_triplet
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
 from resolverd.overrides import rules
-from resolverd.policy import verdicts
+from resolverd.policy import verdict_records as verdicts
 from resolverd.resolver.cache.delegations import Delegation
 from resolverd.resolver.cache.rrsets import Cached
 from resolverd.resolver.iterator.capabilities import Feature, SupportFact
@@ -24,6 +24,7 @@ from resolverd.servers.http import dump_format
 from resolverd.state.base import count_of, encode_count
 from resolverd.state.disk import sqlite_file
 from resolverd.state.dump import Stored
+from resolverd.telemetry import recorder, series
 from resolverd.wire import canonical, codes, message, names, rdata, render
 from resolverd.wire.answer import Answer
 from resolverd.wire.ask import Server
@@ -93,6 +94,18 @@ def _quota(octets: bytes) -> bool | None:
     return None
 
 
+def _series(octets: bytes) -> series.Kept | None:
+    found = recorder.decode(octets)
+    if found is not None:
+        ring = series.Ring(30, 288)
+        if ring.restore(found, NOW):
+            assert len(ring.values("verdicts.accept")) == ring.size
+            assert 0 <= ring.covered <= ring.step
+        assert 0 <= ring.ran <= ring.size * ring.step
+        assert recorder.decode(recorder.encode(ring.kept(NOW))) is not None
+    return None
+
+
 def _count(octets: bytes) -> bytes | None:
     number = count_of(octets)
     assert count_of(encode_count(number)) == number
@@ -124,8 +137,9 @@ _FORMS: tuple[_Form, ...] = (
     _Form(_count),
     _Form(_dumped),
     _Form(sqlite_file.decode),
-    _Form(lambda octets: verdicts._decode_page(octets) or None),
+    _Form(lambda octets: verdicts.decode_page(octets) or None),
     _Form(lambda octets: verdicts.decode(octets, NOW)),
+    _Form(_series),
 )
 
 
@@ -139,6 +153,7 @@ def _seeds() -> Iterable[bytes]:
         rules.encode_key(override.key) + b"\n" + rules.encode(override), b"\1a\0\n" + anchor, point.encode(),
         b"zen 21600.0 83333\n5", b"-12", json.dumps(dump_format.record_json(Stored("t", b"k\xff", b"v", 5.0))).encode(),
         bytes(8) + b"value", b"\1" + verdicts._encode((("ID", b"\xc0\0\2\1", 5),)), verdicts.encode(_VERDICT, 5.0),
+        recorder.encode(series.Kept(NOW - 400, 2, (None, {}, {"verdicts.accept": 3, "dns.hit": -1}))),
     )  # fmt: skip
     for number, octets in enumerate(records):
         yield bytes((number,)) + octets

@@ -202,6 +202,8 @@ PLANTS: dict[str, str | tuple[type, str]] = {
     "verdicts": "scan verdicts-by-time",
     "list probes": (Engine, "probe"),
     "own addresses": (Engine, "set_watched"),
+    "time series": "get series",
+    "alerts": (Engine, "statuses"),
 }
 """Where a bug is planted for each of the daemon's tasks."""
 

@@ -116,6 +116,8 @@ def test_a_restart_within_a_slot_goes_on_in_it_and_longer_ones_leave_a_gap():
     assert after(60) == [None, None, 2, 3]
     assert after(120) == [None, 2, None, 3]
     assert after(10**9) == [None, None, None, 3]
+    assert after(float("inf")) == [None, None, None, 3]
+    assert after(float("nan")) == [None, None, None, 5]
     assert after(-(10**9)) == [None, None, None, 5], "the clock was set back: nobody knows for how long it was down"
 
 
