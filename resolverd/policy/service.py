@@ -36,8 +36,10 @@ from resolverd.metrics import Counters
 from resolverd.overrides.rules import OverrideMatch
 from resolverd.policy.assessment import Assessment
 from resolverd.policy.check import Check
-from resolverd.policy.evaluate import Evaluation, Evaluator, ListEngine
+from resolverd.policy.evaluate import Evaluator
+from resolverd.policy.evaluation import Evaluation
 from resolverd.policy.headers import HARSHEST, Header, HeaderQueue
+from resolverd.policy.list_engine import ListEngine
 from resolverd.policy.runs import INTERNAL_ERROR
 from resolverd.policy.verdict import (
     Decision,
