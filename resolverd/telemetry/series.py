@@ -74,11 +74,19 @@ class Ring:
 
     def names(self) -> set[str]:
         """Everything of which something was counted."""
-        return {name for slot in self._slots if slot for name in slot}
+        return set().union(*(slot for slot in self._slots if slot))
 
-    def values(self, name: str) -> list[int | None]:
-        """How much of it was counted in each slot, the oldest first; never less than nothing."""
-        return [None if slot is None else max(0, slot.get(name, 0)) for slot in self._slots]
+    def columns(self, always: Iterable[str] = ()) -> dict[str, list[int | None]]:
+        """How much of each name was counted in each slot, the oldest first; never less than nothing.
+
+        `always`: names that are there although nothing of theirs was counted.
+        """
+        nothing: list[int | None] = [None if slot is None else 0 for slot in self._slots]
+        columns = {name: nothing.copy() for name in sorted({*always, *self.names()})}
+        for at, slot in enumerate(self._slots):
+            for name, count in (slot or {}).items():
+                columns[name][at] = max(0, count)
+        return columns
 
     def total(self, name: str) -> int:
         """How much of it was counted in all of them."""

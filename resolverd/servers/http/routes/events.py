@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 
 import msgspec
 from aiohttp import web
 
 from resolverd import bounds
 from resolverd.policy.verdict_records import Summary
+from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers.http.auth import SECURITY_HEADERS
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.parameters import rfc3339
@@ -59,15 +61,16 @@ async def _stream(daemon: Daemon, response: web.StreamResponse, listener: Listen
         except TimeoutError:
             octets = b": still here\n\n"
             continue
-        octets = b"".join(_encoded(daemon, event) for event in events)
+        ids = list_ids(daemon)
+        octets = b"".join(_encoded(event, ids, daemon.verdicts.pseudonyms) for event in events)
         if dropped:
             octets += b'event: dropped\ndata: {"count":%d}\n\n' % dropped
 
 
-def _encoded(daemon: Daemon, event: Event) -> bytes:
+def _encoded(event: Event, ids: Mapping[str, str], pseudonyms: Pseudonyms | None) -> bytes:
     """The octets of an event; a verdict is told as the history tells it."""
     if isinstance(event, Summary):
-        item = HistoryItem.of(event, list_ids(daemon), daemon.verdicts.pseudonyms)
+        item = HistoryItem.of(event, ids, pseudonyms)
         try:
             told = msgspec.json.encode(item)
         except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it

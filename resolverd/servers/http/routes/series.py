@@ -31,9 +31,7 @@ class Series(msgspec.Struct):
 async def get_series(call: Call, given: SeriesSpan) -> Series:
     """Verdicts, DNS questions, policy requests, lists and greylisting over the last hour, day or week."""
     ring = call.daemon.series.rings[given.span]
-    names = sorted({*ALWAYS, *ring.names()})
-    begins = ring.begins(call.daemon.clock.wall())
-    return Series(given.span, ring.step, begins, ring.covered, {name: ring.values(name) for name in names})
+    return Series(given.span, ring.step, ring.begins(call.daemon.clock.wall()), ring.covered, ring.columns(ALWAYS))
 
 
 ROUTES = (Route("GET", "/v1/series", get_series, "lists"),)
