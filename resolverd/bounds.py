@@ -480,7 +480,9 @@ FEED_LISTENERS: Final = 16
 FEED_QUEUE: Final = 256
 """Events that wait for one of them; what comes meanwhile is dropped, counted and told (a reader that does not read)."""
 FEED_HEARTBEAT: Final = 15.0
-"""Seconds after which a silent feed says that it is there, by which a listener who has left is noticed."""
+"""Seconds after which a silent feed says that it is there."""
+FEED_LOOK: Final = 1.0
+"""Seconds within which a listener who has left is noticed: its place is another's (a page that is reloaded again and again)."""
 FEED_PATIENCE: Final = 60.0
 """Seconds for which a listener may read nothing before it is disconnected (slow read)."""
 FEED_LIFETIME: Final = 3600.0

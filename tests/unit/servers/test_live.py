@@ -126,6 +126,18 @@ async def test_listeners_are_bounded_and_their_places_are_free_again(service: Se
     assert answer.body == b""
 
 
+async def test_the_place_of_who_has_left_is_free_before_the_next_heartbeat(service: Service, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounds, "FEED_LISTENERS", 1)
+    monkeypatch.setattr(bounds, "FEED_LOOK", 0.02)
+    async with following(service):
+        pass
+    for _ in range(100):
+        if (answer := await service.call("HEAD", "/v1/events", token=TOKEN)).status == 200:
+            break
+        await asyncio.sleep(0.02)
+    assert answer.status == 200
+
+
 async def test_a_stream_ends_so_that_rights_are_looked_at_again(service: Service, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounds, "FEED_LIFETIME", 0.0)
     assert b"what happens from now on" in (await service.call("GET", "/v1/events", token=TOKEN)).body

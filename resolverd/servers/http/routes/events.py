@@ -11,7 +11,6 @@ from resolverd import bounds
 from resolverd.policy.verdict_records import Summary
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.servers.http.auth import SECURITY_HEADERS
-from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.parameters import rfc3339
 from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Call, Route
@@ -37,7 +36,7 @@ async def get_events(call: Call, given: VerdictFilter) -> web.StreamResponse:
         await response.prepare(call.request)
         if call.request.method != "HEAD":
             try:
-                await _stream(call.daemon, response, listener)
+                await _stream(call, response, listener)
             except TimeoutError:  # it does not read, and what waits for it is in the way
                 if call.request.transport is not None:
                     call.request.transport.abort()
@@ -45,7 +44,7 @@ async def get_events(call: Call, given: VerdictFilter) -> web.StreamResponse:
         return response
 
 
-async def _stream(daemon: Daemon, response: web.StreamResponse, listener: Listener) -> None:
+async def _stream(call: Call, response: web.StreamResponse, listener: Listener) -> None:
     """Tell events until the end of the stream. Raises ConnectionError, and TimeoutError where nothing is read."""
     loop = asyncio.get_running_loop()
     until = loop.time() + bounds.FEED_LIFETIME
@@ -55,16 +54,28 @@ async def _stream(daemon: Daemon, response: web.StreamResponse, listener: Listen
             await response.write(octets)
         if listener.ended or loop.time() >= until:
             return
-        try:
-            async with asyncio.timeout(bounds.FEED_HEARTBEAT):
-                events, dropped = await listener.take()
-        except TimeoutError:
+        if (taken := await _next(call.request, listener)) is None:
             octets = b": still here\n\n"
             continue
-        ids = list_ids(daemon)
-        octets = b"".join(_encoded(event, ids, daemon.verdicts.pseudonyms) for event in events)
+        events, dropped = taken
+        ids, pseudonyms = list_ids(call.daemon), call.daemon.verdicts.pseudonyms
+        octets = b"".join(_encoded(event, ids, pseudonyms) for event in events)
         if dropped:
             octets += b'event: dropped\ndata: {"count":%d}\n\n' % dropped
+
+
+async def _next(request: web.BaseRequest, listener: Listener) -> tuple[list[Event], int] | None:
+    """What the listener takes next; None for nothing until the next heartbeat. Raises ConnectionError where it has left."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + bounds.FEED_HEARTBEAT
+    while (left := until - loop.time()) > 0:
+        try:
+            async with asyncio.timeout(min(left, bounds.FEED_LOOK)):
+                return await listener.take()
+        except TimeoutError:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionError("a listener that has left") from None
+    return None
 
 
 def _encoded(event: Event, ids: Mapping[str, str], pseudonyms: Pseudonyms | None) -> bytes:
