@@ -1,10 +1,10 @@
 // The DNS caches: how full, how useful, and what they hold of a name.
 
 import { call, every, get, link, part } from "./api.js";
-import { ask, badge, card, choice, field, h, replace, table } from "./dom.js";
+import { ask, badge, card, field, h, table } from "./dom.js";
 import { act, fill, locked } from "./parts.js";
-import { bars, meter, plot } from "./plot.js";
-import { duration, number, octets, plural, share, total } from "./words.js";
+import { bars, isRead, meter, plot } from "./plot.js";
+import { duration, number, octets, plural, share } from "./words.js";
 
 export const title = () => "Cache";
 
@@ -24,7 +24,7 @@ export function show(root) {
   root.append(figures, h("div", { class: "heading" }, h("h2", {}, "Of late"), picked), plots, inspect());
   const ends = [
     every(10, () => fill(figures, drawFigures())),
-    every(30, () => (plots.contains(document.activeElement) || plots.matches(":hover") ? null : drawn())),
+    every(30, () => (isRead(plots) ? null : drawn())),
   ];
   return () => ends.forEach((end) => end());
 }

@@ -29,12 +29,21 @@ function append(element, children) {
   }
 }
 
-/** Give an element other children. What had the focus there has it again, if it is still there by its id; so has a scroll. */
+/** Give an element other children. What had the focus there has it again: by its id, else what stands at its place. */
 export function replace(element, ...children) {
-  const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
+  const focused = document.activeElement !== element && element.contains(document.activeElement) ? document.activeElement : null;
+  const places = focused && !focused.id ? placesOf(focused, element) : [];
   element.textContent = "";
   append(element, children);
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused === null) return;
+  const again = focused.id ? document.getElementById(focused.id) : places.reduce((found, place) => found?.children[place], element);
+  if (again?.tagName === focused.tagName) again.focus({ preventScroll: true });
+}
+
+function placesOf(inner, outer) {
+  const places = [];
+  for (let at = inner; at !== outer; at = at.parentElement) places.unshift([...at.parentElement.children].indexOf(at));
+  return places;
 }
 
 /** Only what http and https can reach is a link: an address that a list gives could be anything else. */

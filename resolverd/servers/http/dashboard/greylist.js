@@ -1,9 +1,9 @@
 // The greylist: who waits, who has passed, by organisation or network.
 
 import { call, every, get, link, part } from "./api.js";
-import { ask, badge, card, choice, field, h, link as anchor, table } from "./dom.js";
+import { ask, badge, choice, field, h, link as anchor, table } from "./dom.js";
 import { act, fill, locked, toSearch } from "./parts.js";
-import { duration, number, plural, time } from "./words.js";
+import { number, plural, time } from "./words.js";
 
 export const title = () => "Greylist";
 

@@ -1,7 +1,7 @@
 // Each list: how it fares, and what it is worth.
 
 import { call, every, get, link, part } from "./api.js";
-import { ask, badge, card, choice, h, link as anchor, table } from "./dom.js";
+import { ask, h, link as anchor, table } from "./dom.js";
 import { act, fill } from "./parts.js";
 import { meter } from "./plot.js";
 import { duration, milliseconds, number, plural, share, state } from "./words.js";
@@ -24,7 +24,7 @@ export function show(root) {
     } }, text)));
   root.append(
     h("div", { class: "heading" }, h("p", { class: "lead" }, "Hits: verdicts on clients and domains that the list lists, over the last 7 days. ",
-      "Unique: no other list has them. Decisive: without it the mail would have fared better."), shown),
+      "Unique: no other list has them. Decisive: without it the mail would have fared otherwise."), shown),
     body);
   return every(20, draw);
 }

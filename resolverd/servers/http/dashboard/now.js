@@ -1,9 +1,9 @@
 // What happens now, and of late.
 
-import { every, follow, get, link, part } from "./api.js";
+import { every, follow, get, link } from "./api.js";
 import { badge, card, choice, field, h, link as anchor, replace, table, tableRow } from "./dom.js";
 import { VERDICT_COLUMNS, fill, locked, verdictRow } from "./parts.js";
-import { bars, plot, ranking } from "./plot.js";
+import { bars, isRead, plot, ranking } from "./plot.js";
 import { ACTIONS, code, duration, number, octets, plural, share, time, total } from "./words.js";
 
 export const title = () => "Now";
@@ -21,7 +21,7 @@ export function show(root) {
     h("button", { type: "button", id: `span-${value}`, "aria-pressed": String(value === span), onclick: () => pick(value) }, text)));
   const feed = h("div", {});
   root.append(glance, h("div", { class: "heading" }, h("h2", {}, "Of late"), picked), plots, feed);
-  const drawn = () => fill(plots, drawPlots(plots));
+  const drawn = () => fill(plots, drawPlots());
   function pick(value) {
     span = value;
     for (const each of picked.children) each.setAttribute("aria-pressed", String(each.id === `span-${value}`));
@@ -29,7 +29,7 @@ export function show(root) {
   }
   const ends = [
     every(10, () => fill(glance, drawGlance())),
-    every(15, () => (plots.contains(document.activeElement) || plots.matches(":hover") ? null : drawn())),
+    every(15, () => (isRead(plots) ? null : drawn())),
     showFeed(feed),
   ];
   return () => ends.forEach((end) => end());
@@ -112,19 +112,19 @@ function showFeed(root) {
     ends.push(() => { mine.closed = true; });
     let tbody = null;
     const waiting = [];
-    const add = (each) => {
-      if (tbody === null || paused) {
-        waiting.push(each);
-        if (waiting.length > KEPT_ROWS) waiting.shift();
-        if (paused) state.textContent = `paused, ${plural(waiting.length, "verdict")} waiting`;
-        return;
-      }
+    const flush = () => {
+      if (tbody === null || paused || mine.closed || !waiting.length) return;
       body.querySelector(".none")?.remove();
-      tbody.prepend(tableRow(columns, verdictRow(each)));
+      tbody.prepend(...waiting.splice(0).reverse().map((each) => tableRow(columns, verdictRow(each))));
       while (tbody.children.length > KEPT_ROWS) tbody.lastChild.remove();
     };
-    mine.flush = () => waiting.splice(0).forEach(add);
-    ends.flush = mine.flush;
+    const add = (each) => {
+      waiting.push(each);
+      if (waiting.length > KEPT_ROWS) waiting.shift();
+      if (paused) state.textContent = `paused, ${plural(waiting.length, "verdict")} waiting`;
+      else if (waiting.length === 1) setTimeout(flush, 100);
+    };
+    ends.flush = flush;
     const tell = (at, text) => {
       news.prepend(h("li", {}, time(at, true), " ", text));
       while (news.children.length > 5) news.lastChild.remove();
@@ -143,7 +143,8 @@ function showFeed(root) {
       tbody = body.querySelector("tbody");
       if (!page.items.length) tbody.textContent = "";
       const known = new Set(page.items.map((each) => each.id));
-      waiting.splice(0).filter((each) => !known.has(each.id)).forEach(add);
+      waiting.splice(0, waiting.length, ...waiting.filter((each) => !known.has(each.id)));
+      flush();
     } catch (failure) {
       if (!mine.closed) replace(body, h("p", { class: "note bad" }, failure.message));
     }

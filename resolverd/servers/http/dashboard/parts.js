@@ -19,14 +19,23 @@ export function failed(failure) {
   return h("p", { class: "note bad" }, failure.message);
 }
 
-/** Fill an element by a promise's nodes, or by why there are none. While the daemon is away the old ones stay. */
+const latest = new WeakMap();
+
+/**
+ * Fill an element by a promise's nodes, or by why there are none. While the daemon is away the old ones stay; what comes late
+ * does not take the place of what was asked for after it.
+ */
 export async function fill(element, made) {
+  latest.set(element, made);
+  let nodes;
   try {
-    replace(element, await made);
+    nodes = await made;
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;
-    if (failure.status || !element.childNodes.length) replace(element, failed(failure));
+    if (!failure.status && element.childNodes.length) return;
+    nodes = failed(failure);
   }
+  if (latest.get(element) === made) replace(element, nodes);
 }
 
 /** Do something to the daemon, and say what came of it. Whether it was done. */

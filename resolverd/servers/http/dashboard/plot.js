@@ -9,6 +9,9 @@ const LEFT = 40;
 const BOTTOM = 22;
 const TOP = 10;
 
+/** Whether somebody reads one of these plots at the moment: they are not drawn anew then. */
+export const isRead = (plots) => plots.contains(document.activeElement) || plots.matches(":hover") || plots.querySelector("details[open]") !== null;
+
 /** How the daemon's slots become bars: seconds of a bar, of a mark below, and how one bar is called. */
 const SPANS = {
   "1h": { bar: 60, mark: 600, per: "a minute" },

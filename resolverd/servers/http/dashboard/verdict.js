@@ -2,7 +2,7 @@
 
 import { get, link } from "./api.js";
 import { badge, card, h, link as anchor, table } from "./dom.js";
-import { act, failed, fill, locked, override, toSearch } from "./parts.js";
+import { act, fill, locked, override, toSearch } from "./parts.js";
 import { release } from "./greylist.js";
 import { action, code, duration, milliseconds, number, time } from "./words.js";
 
