@@ -32,6 +32,7 @@ function route() {
     // As it stands, then.
   }
   const isNew = open !== location.hash;
+  if (view !== search) document.getElementById("query").value = "";
   close();
   open = location.hash;
   const title = view.title(given);

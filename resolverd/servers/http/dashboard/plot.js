@@ -76,7 +76,7 @@ export function plot({ id, title, unit, span, parts, data }) {
     });
     const columns = data.map((each, index) => {
       const x = LEFT + index * step;
-      if (!each.values) return svg("rect", { x, y: TOP, width: step + 0.1, height: HEIGHT - TOP - BOTTOM, class: "gap" });
+      if (!each.values) return null;
       let below = 0;
       return parts.map(([name, , colour]) => {
         const value = each.values[name];
@@ -87,8 +87,12 @@ export function plot({ id, title, unit, span, parts, data }) {
         return shape;
       });
     });
+    const gaps = gapsOf(data).map(([from, to]) => [
+      svg("rect", { x: LEFT + from * step, y: TOP, width: (to - from) * step, height: HEIGHT - TOP - BOTTOM, class: "gap" }),
+      (to - from) * step > 130 && svg("text", { x: LEFT + ((from + to) / 2) * step, y: HEIGHT * 0.36, class: "gap-label" }, "resolverd did not run"),
+    ]);
     const cursor = svg("rect", { x: LEFT + at * step, y: TOP, width: Math.max(1, step), height: HEIGHT - TOP - BOTTOM, class: "cursor" });
-    return svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true", class: "plot" }, rows, columns, marks, cursor);
+    return svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true", class: "plot" }, gaps, rows, columns, marks, cursor);
   };
   const move = (to) => {
     if (!data.length) return;
@@ -130,6 +134,17 @@ export function plot({ id, title, unit, span, parts, data }) {
 
 const clockOf = (at) => dated(at).toTimeString().slice(0, 5);
 const dayOf = (at) => dated(at).toLocaleDateString("en-GB", { weekday: "short", day: "numeric" });
+
+/** From where to where there is nothing known. */
+function gapsOf(data) {
+  const found = [];
+  data.forEach(({ values }, index) => {
+    if (values) return;
+    if (found.at(-1)?.[1] === index) found.at(-1)[1] = index + 1;
+    else found.push([index, index + 1]);
+  });
+  return found;
+}
 
 /** A round number not below this one, whose half is short to write. */
 function ceiling(value) {

@@ -72,7 +72,7 @@ function look(root, query, all) {
       said(answer, "What lists say", all ? null : h("button", { type: "button", id: "ask-all", onclick: () => look(root, query, true) }, "Ask every list of the catalogue")),
       answer.mail_servers.flatMap((server) => server.addresses.map((each) =>
         said(each, `Its mail server ${server.name}${server.preference === null ? "" : ` (MX ${server.preference})`}, ${each.subject}`, null))),
-      answer.mail && h("p", { class: "note" }, `Mail servers: ${answer.mail}.`),
+      answer.mail && h("p", { class: "note" }, `${answer.mail[0].toUpperCase()}${answer.mail.slice(1)}.`),
     ];
   })());
 }
@@ -82,8 +82,10 @@ const ORDER = Object.keys(RESULTS);
 
 function said(answer, heading, button) {
   const lists = answer.lists.toSorted((one, other) => ORDER.indexOf(one.result) - ORDER.indexOf(other.result));
+  const clear = lists.filter((each) => each.result === "clear" && each.purpose === "block").length;
   const summary = [
-    answer.listed ? badge("bad", `listed by ${answer.listed}`) : badge("good", "on no block list asked"),
+    answer.listed > 0 && badge("bad", `listed by ${answer.listed}`),
+    clear > 0 && badge(answer.listed ? "off" : "good", `not listed by ${clear}`),
     answer.allowed > 0 && badge("good", `on ${plural(answer.allowed, "allow list")}`),
     answer.unknown > 0 && badge("warn", `${answer.unknown} gave no answer`),
   ];
