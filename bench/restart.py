@@ -23,7 +23,7 @@ import dns.message
 import dns.query
 
 from bench.measure import cpu_seconds, machine, resident, table
-from resolverd.resolver.cache.rrsets import Cached, size_of
+from resolverd.resolver.cache.entries import Cached, size_of
 from resolverd.resolver.persist import records
 from resolverd.state.disk.cache_file import CacheFolder
 from resolverd.state.rows import Changes

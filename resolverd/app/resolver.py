@@ -18,7 +18,8 @@ from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
+from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.cache.sweep import Sweep
 from resolverd.resolver.iterator.forwards import Hints, Upstream, Upstreams
 from resolverd.resolver.iterator.infra import InfraCache
 from resolverd.resolver.iterator.iterate import Iterator

@@ -1,8 +1,9 @@
 """What is remembered of the DNS, and for how long.
 
 - `packets`: prepared replies, keyed on the query's octets: the hit path
-- `rrsets`: RRsets and negative answers by trust (RFC 2181 §5.4.1, RFC 2308), stale ones included (RFC 8767)
-- `delegations`: zone cuts as their parents gave them, never prolonged by anyone else
+- `rrsets`: RRsets and negative answers by trust (RFC 2181 §5.4.1, RFC 2308), stale ones included (RFC 8767), held as `entries`;
+  a flush of many is a `sweep`
+- `delegations`: zone cuts as their parents gave them, never prolonged by anyone else; found as `zone_table` does
 - `failures`: resolutions that failed (RFC 9520)
 - `weight`: what their values cost in memory · `discarded`: what is still to be freed
 - `backing`: how far disk is behind them, where they are kept over a restart

@@ -9,8 +9,8 @@ from collections import OrderedDict
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
-from resolverd.resolver.cache.backing import Backing
 from resolverd.resolver.cache.discarded import Discarded
+from resolverd.resolver.cache.zone_table import ZoneTable
 from resolverd.values import Value, replace
 from resolverd.wire.names import Address, Name, ancestors
 
@@ -35,40 +35,12 @@ class Delegation(Value, frozen=True):
         return ()
 
 
-class DelegationCache:
+class DelegationCache(ZoneTable[Delegation]):
     """Delegations by zone (lower case), bounded by octets: least recently used out."""
 
     def __init__(self, size: int):
-        self._limit = size
-        self._size = 0
-        self._zones: OrderedDict[Name, Delegation] = OrderedDict()
-        self.backing: Backing[Delegation] | None = None
-        """What of it is kept on disk; None where nothing is."""
+        super().__init__(size, _weight)
         self.discarded = Discarded()
-
-    def __len__(self) -> int:
-        return len(self._zones)
-
-    @property
-    def size(self) -> int:
-        """Octets held, as `weight` estimates them."""
-        return self._size
-
-    def closest(self, name: Name, now: float) -> Delegation | None:
-        """The deepest live delegation at or above `name`."""
-        zones, backing = self._zones, self.backing
-        if backing is not None and backing.read is not None:
-            self._recall(name)
-        while True:
-            found = zones.get(name)
-            if found is not None:
-                if now < found.expires:
-                    zones.move_to_end(name)
-                    return found
-                self.forget(name)
-            if not name[0]:
-                return None
-            name = name[1 + name[0] :]
 
     def enclosing(self, name: Name, now: float) -> list[Delegation]:
         """All live delegations at or above `name`, the deepest first."""
@@ -89,24 +61,16 @@ class DelegationCache:
         old = self._zones.get(delegation.zone)
         if old is not None and now < old.expires < delegation.expires:
             delegation = replace(delegation, expires=old.expires)
-        if old is not None:
-            self._size -= _weight(old)
-        self._zones[delegation.zone] = delegation
-        self._zones.move_to_end(delegation.zone)
-        self._size += _weight(delegation)
-        self._trim()
+        self._keep(delegation)
         return delegation
 
     def forget(self, zone: Name) -> None:
         """Forget a zone's delegation, if there is one."""
-        if self.backing is not None:
-            self.backing.note(zone)
-        if (old := self._zones.pop(zone, None)) is not None:
-            self._size -= _weight(old)
+        self._drop(zone)
 
     def forget_below(self, zone: Name) -> int:
         """Forget the delegations at and below a zone; how many."""
-        below = [each for each in dict.__iter__(self._zones) if each.endswith(zone) and zone in ancestors(each)]
+        below = self._below(zone)
         for each in below:
             self._size -= _weight(self._zones.pop(each))
         if self.backing is not None:
@@ -132,15 +96,6 @@ class DelegationCache:
             self._size += _weight(delegation)
         return True
 
-    def _recall(self, name: Name) -> None:
-        """Take up what disk has of the zones at and above a name, as far as they are not known."""
-        assert self.backing is not None
-        for zone in ancestors(name):
-            if zone not in self._zones and (found := self.backing.recall(zone)) is not None:
-                self._zones[zone] = found
-                self._size += _weight(found)
-        self._trim()
-
     def succeed(self, size: int) -> "DelegationCache":
         """Another cache, with what this one holds; this one is empty from then on, for whoever still writes to it."""
         other = DelegationCache(size)
@@ -157,10 +112,6 @@ class DelegationCache:
         self._size = 0
         if self.backing is not None:
             self.backing.clear()
-
-    def _trim(self) -> None:
-        while self._size > self._limit and len(self._zones) > 1:
-            self._size -= _weight(self._zones.popitem(last=False)[1])
 
 
 def _weight(delegation: Delegation) -> int:

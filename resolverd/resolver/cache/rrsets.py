@@ -4,89 +4,24 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import islice
 from math import inf, nextafter
-from typing import Final, TypeAlias
 
 from resolverd import bounds
 from resolverd.resolver.cache import weight
 from resolverd.resolver.cache.backing import Backing
 from resolverd.resolver.cache.discarded import Discarded
-from resolverd.values import Value, replace
+from resolverd.resolver.cache.entries import ENTRY, MOST_BESIDE, NAME_DENIED, Cached, Hit, Types, contradicts, ended_by
+from resolverd.resolver.cache.sweep import Sweep
+from resolverd.values import replace
 from resolverd.wire import codes
-from resolverd.wire.names import ROOT, Name, ancestors
+from resolverd.wire.names import ROOT, Name
 from resolverd.wire.rrset import RRset, Security, Trust
-
-NAME_DENIED: Final = 0
-"""In place of a type: the whole name does not exist (NXDOMAIN)."""
 
 _NAME = 400
 """Octets that a name costs beside its entries: its place in the order, and the table of its types."""
-_ENTRY = 320
-"""Octets that an entry costs beside its records."""
 _AT_ONCE = 2000
 """Names of a cache that is flushed in one go."""
 _SWEPT_WITH_EACH = 50
 """Names that a sweep goes through with every entry learnt meanwhile, so that it comes to its end whoever waits for it."""
-_MOST_BESIDE = bounds.MAX_KEPT_AUTHORITY // weight.LEAST
-"""So many RRsets beside an entry are too many whatever they are."""
-_BESIDE_AN_ALIAS = frozenset({codes.CNAME, codes.RRSIG, codes.NSEC})
-"""Types that an alias may have beside it (RFC 4034 §3, §4; RFC 2181 §10.1 forbids all others)."""
-
-
-class Hit(Value, frozen=True):
-    """What is known of a name and type. `rrset` is None for a denial; `authority` holds its SOA, or a wildcard's proof.
-
-    TTLs are what is left of them; `age` is seconds since it was learnt; `fraction` the share of its life that is left;
-    `denies_name` tells NXDOMAIN from NODATA. `lease`: the end of the delegation through which it was learnt (monotonic seconds).
-    `security`: what DNSSEC says of it.
-    """
-
-    rrset: RRset | None
-    authority: tuple[RRset, ...]
-    trust: Trust
-    age: float
-    fraction: float
-    denies_name: bool = False
-    lease: float = float("inf")
-    security: Security = Security.UNKNOWN
-
-
-class Cached(Value, frozen=True):
-    """An RRset or a denial (`rrset` is None) as it is held, from `stored` until `expires` (monotonic seconds).
-
-    `lease`: the end of the delegation through which it was learnt. `denies_name`: an NXDOMAIN. `size`: its octets in memory.
-    """
-
-    rrset: RRset | None
-    authority: tuple[RRset, ...]
-    trust: Trust
-    stored: float
-    expires: float
-    lease: float
-    denies_name: bool
-    security: Security
-    size: int
-
-
-Types: TypeAlias = dict[int, Cached]
-"""What is held of one name, by type."""
-
-
-class Sweep:
-    """A flush that goes through the cache bit by bit; what it is to forget is not answered with from its beginning on.
-
-    `count`: entries forgotten so far.
-    """
-
-    def __init__(self, zone: Name, at: float, names: list[Name]):
-        self.zone = zone
-        self.at = at
-        self.names = iter(names)
-        self.count = 0
-        self.ended = False
-
-    def concerns(self, name: Name) -> bool:
-        """Whether what was known of a name is to be forgotten."""
-        return name.endswith(self.zone) and (self.zone == ROOT or self.zone in ancestors(name))
 
 
 class RRsetCache:
@@ -174,7 +109,7 @@ class RRsetCache:
         if types is None:
             return None
         entry = types.get(rtype) or types.get(NAME_DENIED)
-        if entry is not None and (newer := _ended_by(types, rtype, entry)) is not None:
+        if entry is not None and (newer := ended_by(types, rtype, entry)) is not None:
             entry = newer if newer.denies_name else None
         if entry is None or entry.trust < Trust.UNPROVEN or now >= entry.expires + self._stale:
             return None
@@ -331,16 +266,16 @@ class RRsetCache:
             # RFC 1035 §3.2.1: TTL 0 is for the transaction in progress only. But what it contradicts has ended.
             news = rrset is not None
             for kind, other in list(self._names.get(name, {}).items()):
-                if other.expires <= now and _contradicts(rtype, news, denies_name, kind):
+                if other.expires <= now and contradicts(rtype, news, denies_name, kind):
                     self._drop(name, kind)
             return
         beside = weight.NO_RRSETS
         if authority:
-            beside = weight.rrsets(authority) if len(authority) <= _MOST_BESIDE else bounds.MAX_KEPT_AUTHORITY + 1
+            beside = weight.rrsets(authority) if len(authority) <= MOST_BESIDE else bounds.MAX_KEPT_AUTHORITY + 1
             if beside > bounds.MAX_KEPT_AUTHORITY:
                 authority = tuple(each for each in authority if each.rtype == codes.SOA)
                 beside = weight.rrsets(authority)
-        size = _ENTRY + beside + (weight.rrset(rrset) if rrset is not None else 0)
+        size = ENTRY + beside + (weight.rrset(rrset) if rrset is not None else 0)
         if size > bounds.MAX_KEPT_RRSET + bounds.MAX_KEPT_AUTHORITY:
             return
         if types is None:
@@ -410,27 +345,3 @@ class RRsetCache:
         if not types:
             del self._names[name]
             self._size -= _NAME + len(name)
-
-
-def size_of(rrset: RRset | None, authority: tuple[RRset, ...]) -> int:
-    """Octets in memory of an entry that was learnt before."""
-    return _ENTRY + weight.rrsets(authority) + (weight.rrset(rrset) if rrset is not None else 0)
-
-
-def _ended_by(types: dict[int, Cached], rtype: int, entry: Cached) -> Cached | None:
-    """The newest of what is known of a name that is newer than `entry`, about `rtype`, and contradicts it."""
-    newer = [
-        other
-        for kind, other in types.items()
-        if other.stored > entry.stored and _contradicts(kind, other.rrset is not None, other.denies_name, rtype)
-    ]
-    return max(newer, key=lambda other: other.stored, default=None)
-
-
-def _contradicts(new: int, is_data: bool, denies_name: bool, old: int) -> bool:
-    """Whether news of type `new` says that what was known of type `old` is so no more."""
-    if denies_name:
-        return True
-    if not is_data or new == old:
-        return False
-    return old not in _BESIDE_AN_ALIAS if new == codes.CNAME else old == codes.CNAME and new not in _BESIDE_AN_ALIAS

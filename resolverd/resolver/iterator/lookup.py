@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from resolverd import bounds
-from resolverd.resolver.cache.rrsets import Hit, RRsetCache
+from resolverd.resolver.cache.entries import Hit
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator.response import Cname, Conclusion, DnameTooLong, Negative, Positive
 from resolverd.values import replace
 from resolverd.wire import codes, rdata

@@ -8,7 +8,7 @@ was configured to answer for one.
 from typing import TypeAlias
 
 from resolverd import bounds
-from resolverd.resolver.cache.rrsets import Hit
+from resolverd.resolver.cache.entries import Hit
 from resolverd.resolver.iterator import scrub
 from resolverd.values import Value, replace
 from resolverd.wire import codes, rdata

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from resolverd import bounds
 from resolverd.resolver.cache.delegations import Delegation
-from resolverd.resolver.cache.rrsets import Cached, Types, size_of
+from resolverd.resolver.cache.entries import Cached, Types, size_of
 from resolverd.resolver.iterator.capabilities import Feature, SupportFact
 from resolverd.resolver.iterator.infra import RttFact
 from resolverd.wire import rdata

@@ -5,7 +5,8 @@ from typing import Protocol, TypeAlias
 
 from resolverd.resolver.cache.backing import Backing
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
-from resolverd.resolver.cache.rrsets import RRsetCache, Types
+from resolverd.resolver.cache.entries import Types
+from resolverd.resolver.cache.rrsets import RRsetCache
 from resolverd.resolver.iterator.capabilities import SupportFact
 from resolverd.resolver.iterator.infra import InfraCache, RttFact
 from resolverd.resolver.persist import records

@@ -13,7 +13,8 @@ from resolverd.overrides.store import OverrideStore
 from resolverd.policy.verdicts import VerdictStore
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
+from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.cache.sweep import Sweep
 from resolverd.resolver.local.files import LocalZoneFiles
 from resolverd.resolver.mesh import Mesh
 from resolverd.resolver.negative_anchors import NegativeAnchors

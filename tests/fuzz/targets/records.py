@@ -14,7 +14,7 @@ from resolverd.mail.findings import Action, Consequence, Evidence, Finding, Grey
 from resolverd.overrides import rules
 from resolverd.policy import verdict_records as verdicts
 from resolverd.resolver.cache.delegations import Delegation
-from resolverd.resolver.cache.rrsets import Cached
+from resolverd.resolver.cache.entries import Cached
 from resolverd.resolver.iterator.capabilities import Feature, SupportFact
 from resolverd.resolver.iterator.infra import InfraCache, RttFact
 from resolverd.resolver.persist import records as persisted

@@ -15,7 +15,8 @@ from resolverd.resolver.cache import Caches
 from resolverd.resolver.cache.delegations import Delegation, DelegationCache
 from resolverd.resolver.cache.failures import FailureCache
 from resolverd.resolver.cache.packets import PacketCache
-from resolverd.resolver.cache.rrsets import RRsetCache, Sweep
+from resolverd.resolver.cache.rrsets import RRsetCache
+from resolverd.resolver.cache.sweep import Sweep
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.answer import ExtendedError

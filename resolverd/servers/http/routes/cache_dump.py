@@ -13,7 +13,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from resolverd import bounds
-from resolverd.resolver.cache.rrsets import NAME_DENIED, Cached
+from resolverd.resolver.cache.entries import NAME_DENIED, Cached
 from resolverd.resolver.local.presentation import record_from, record_text
 from resolverd.servers.http.auth import SECURITY_HEADERS
 from resolverd.servers.http.daemon import Daemon
