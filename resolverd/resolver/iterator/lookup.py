@@ -23,13 +23,13 @@ def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int 
     if hit is not None:
         if hit.rrset is not None:
             chain, proof = _with_dname(hit.rrset, hit) if rtype == codes.CNAME else ((hit.rrset,), hit.authority)
-            return Positive(chain, proof, hit, hit.trust)
+            return Positive(chain, proof, hit=hit, trust=hit.trust)
         return negative_of(hit, name, rtype)
     if rtype != codes.CNAME:
         hit = get(name, codes.CNAME, now)
         if hit is not None and hit.rrset is not None:
             chain, proof = _with_dname(hit.rrset, hit)
-            return Cname(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), proof, hit, hit.trust)
+            return Cname(chain, lower(rdata.target(codes.CNAME, hit.rrset.rdatas[0])), proof, hit=hit, trust=hit.trust)
     for owner in ancestors(name)[1:-1] if rrsets.has_dnames else ():
         hit = get(owner, codes.DNAME, now)
         if hit is not None and hit.rrset is not None and hit.rrset.security is Security.SECURE:
@@ -37,11 +37,11 @@ def find(rrsets: RRsetCache, name: Name, rtype: int, now: float, stale_ttl: int 
             # take a whole tree away, where a forged CNAME takes one name.
             target = name[: len(name) - len(owner)] + rdata.target(codes.DNAME, hit.rrset.rdatas[0])
             if len(target) > MAX_NAME:
-                return DnameTooLong((hit.rrset,), hit, hit.trust)
+                return DnameTooLong((hit.rrset,), hit=hit, trust=hit.trust)
             chain = (hit.rrset, RRset(name, codes.CNAME, hit.rrset.ttl, (target,), security=Security.SECURE))
             if rtype == codes.CNAME:
-                return Positive(chain, (), hit, hit.trust)
-            return Cname(chain, lower(target), (), hit, hit.trust)
+                return Positive(chain, (), hit=hit, trust=hit.trust)
+            return Cname(chain, lower(target), (), hit=hit, trust=hit.trust)
     return None
 
 
@@ -57,7 +57,7 @@ def negative_of(hit: Hit, name: Name, rtype: int) -> Negative:
     """A remembered denial as an outcome."""
     soa = next((rrset for rrset in hit.authority if rrset.rtype == codes.SOA), None)
     proofs = tuple(rrset for rrset in hit.authority if rrset.rtype != codes.SOA)
-    return Negative((), name, rtype, hit.denies_name, soa, proofs, hit, hit.trust, hit.security)
+    return Negative((), name, rtype, hit.denies_name, soa, proofs, hit.security, hit=hit, trust=hit.trust)
 
 
 def security_of(response: Conclusion) -> Security:

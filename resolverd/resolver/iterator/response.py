@@ -1,9 +1,4 @@
-"""What a server's message is, seen by the one who asked it as a server of a zone.
-
-Memory answers in the same words; `hit` is then what was found there, None for what a server said just now. `trust` tells who
-has said it: None for somebody who could not know, so that it is not remembered. `definite` is what an authority has said, or who
-was configured to answer for one.
-"""
+"""What a server's message is, seen by the one who asked it as a server of a zone. Memory answers in the same words."""
 
 from typing import TypeAlias
 
@@ -18,18 +13,27 @@ from resolverd.wire.names import ROOT, Name, is_subdomain, to_text
 from resolverd.wire.rrset import RRset, Security, Trust
 
 
-class Positive(Value, frozen=True):
-    """The chain from the question to its data, which stands last; `authority` proves a wildcard, if one was used."""
+class _Said(Value, frozen=True, kw_only=True):
+    """What answers a question, and who has said it.
 
-    chain: tuple[RRset, ...]
-    authority: tuple[RRset, ...] = ()
+    `hit` is what was found in memory, None for what a server said just now. `trust` is None for somebody who could not know, so
+    that it is not remembered.
+    """
+
     hit: Hit | None = None
     trust: Trust | None = Trust.AUTHORITATIVE
 
     @property
     def definite(self) -> bool:
-        """Whether it may speak against anybody's mail."""
+        """Whether it may speak against anybody's mail: an authority has said it, or who was configured to answer for one."""
         return self.trust is not None and self.trust >= Trust.ANSWER
+
+
+class Positive(_Said, frozen=True):
+    """The chain from the question to its data, which stands last; `authority` proves a wildcard, if one was used."""
+
+    chain: tuple[RRset, ...]
+    authority: tuple[RRset, ...] = ()
 
     def describe(self) -> str:
         """In words."""
@@ -37,26 +41,19 @@ class Positive(Value, frozen=True):
         return "answer: " + ", ".join(rdata.summary(rrset.rtype, each) for each in rrset.rdatas[:3])
 
 
-class Cname(Value, frozen=True):
-    """A chain that leads to a name of which this message says nothing that counts; `authority` proves a wildcard, as in Data."""
+class Cname(_Said, frozen=True):
+    """A chain that leads to a name of which this message says nothing that counts; `authority` as in `Positive`."""
 
     chain: tuple[RRset, ...]
     target: Name
     authority: tuple[RRset, ...] = ()
-    hit: Hit | None = None
-    trust: Trust | None = Trust.AUTHORITATIVE
-
-    @property
-    def definite(self) -> bool:
-        """Whether it may speak against anybody's mail."""
-        return self.trust is not None and self.trust >= Trust.ANSWER
 
     def describe(self) -> str:
         """In words."""
         return f"alias to {to_text(self.target)}"
 
 
-class Negative(Value, frozen=True):
+class Negative(_Said, frozen=True):
     """There is no `qtype` at the chain's end `name`, or no such name; the SOA's TTL is the denial's (RFC 2308 §5).
 
     `security` is the denial's; the chain's RRsets have their own.
@@ -68,14 +65,7 @@ class Negative(Value, frozen=True):
     nxdomain: bool
     soa: RRset | None
     proofs: tuple[RRset, ...]
-    hit: Hit | None = None
-    trust: Trust | None = Trust.AUTHORITATIVE
     security: Security = Security.UNKNOWN
-
-    @property
-    def definite(self) -> bool:
-        """Whether it may speak against anybody's mail."""
-        return self.trust is not None and self.trust >= Trust.ANSWER
 
     @property
     def ttl(self) -> int:
@@ -98,17 +88,10 @@ class Referral(Value, frozen=True):
         return f"referral to {to_text(self.ns.owner)}"
 
 
-class DnameTooLong(Value, frozen=True):
+class DnameTooLong(_Said, frozen=True):
     """A chain that ends in a DNAME whose target would be too long a name: YXDOMAIN (RFC 6672 §2.2)."""
 
     chain: tuple[RRset, ...]
-    hit: Hit | None = None
-    trust: Trust | None = Trust.AUTHORITATIVE
-
-    @property
-    def definite(self) -> bool:
-        """Whether it may speak against anybody's mail."""
-        return self.trust is not None and self.trust >= Trust.ANSWER
 
     def describe(self) -> str:
         """In words."""

@@ -12,5 +12,5 @@ From a response downwards:
 - `signatures`: an RRset, its signatures and a zone's keys: verified, or why not (RFC 4035 §5.2, §5.3)
 - `denial`: what NSEC and NSEC3 RRsets prove (RFC 4035 §5.4, RFC 5155 §8), with `nsec` and `nsec3` for each of them and `proof`
   for what their answers are
-- `aggressive`: answers made from what is known of other names (RFC 8198), kept as `gaps`
+- `aggressive`: answers made from what is known of other names (RFC 8198) · `aggressive_zone`: of one zone, kept as `gaps`
 """

@@ -152,7 +152,7 @@ class Chain:
         hit = self._caches.rrsets.get(cut, codes.DS, now, Trust.REFERRAL)
         if hit is None:
             return None
-        return negative_of(hit, cut, codes.DS) if hit.rrset is None else Positive((hit.rrset,), (), hit, hit.trust)
+        return negative_of(hit, cut, codes.DS) if hit.rrset is None else Positive((hit.rrset,), hit=hit, trust=hit.trust)
 
     def _judge_ds(
         self, budget: QueryBudget, zone: SecureZone, cut: Name, response: Conclusion
@@ -214,7 +214,7 @@ class Chain:
         if offered is not None and offered.owner == zone:
             response = Positive((offered,))
         elif (hit := self._caches.rrsets.get(zone, codes.DNSKEY, budget.now)) is not None and hit.rrset is not None:
-            response = Positive((hit.rrset,), (), hit)
+            response = Positive((hit.rrset,), hit=hit)
         bogus: Bogus | None = None
         untimely: list[Window | None] = []
         keys: RRset | None = None

@@ -10,7 +10,7 @@ from resolverd.resolver.iterator.response import Cname, Conclusion, Negative, Po
 from resolverd.resolver.iterator.validation import Bogus, Fetch, Path
 from resolverd.resolver.iterator.work import TooMuch
 from resolverd.resolver.validator import denial
-from resolverd.resolver.validator.aggressive import SynthesisedDenial
+from resolverd.resolver.validator.aggressive_zone import SynthesisedDenial
 from resolverd.resolver.validator.chain import Chain, signers
 from resolverd.resolver.validator.denial import Proof
 from resolverd.resolver.validator.keys import BogusZone, InsecureZone, SecureZone

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from resolverd import bounds
 from resolverd.resolver.validator import nsec3
-from resolverd.resolver.validator.aggressive import AggressiveCache, Synthesised, SynthesisedAnswer, SynthesisedDenial
+from resolverd.resolver.validator.aggressive import AggressiveCache
+from resolverd.resolver.validator.aggressive_zone import Synthesised, SynthesisedAnswer, SynthesisedDenial
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.dnssec import nsec3_hash
