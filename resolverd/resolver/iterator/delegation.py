@@ -107,6 +107,15 @@ class DelegationPoints:
             delegation.zone, tuple(servers), tuple(names), delegation.servers, tuple(parent_glue), delegation.expires, fresh=fresh
         )
 
+    def known_servers(self, dp: DelegationPoint, now: float) -> tuple[list[Server], list[Name]]:
+        """The servers of a zone as far as addresses are known by now, and the names of those that have none."""
+        servers, unknown = dict.fromkeys(dp.servers), []
+        for name in dp.unresolved:
+            learnt = self.usable(self.cached_addresses(name, now))
+            servers.update(dict.fromkeys(learnt))
+            unknown += [] if learnt else [name]
+        return list(servers), unknown
+
     def half_resolved(self, dp: DelegationPoint, now: float, *, answers: bool) -> list[Name]:
         """The servers of which one family of addresses is known and another has not been looked up.
 

@@ -136,12 +136,12 @@ class Iterator:
         if not self._outages or lookup.find(self._caches.rrsets, name, rtype, now) is not None:
             return False
         dp = self.nearest(name, rtype, now)
-        return self._outages.is_down(dp.zone, self._known_servers(dp, now)[0], now)
+        return self._outages.is_down(dp.zone, self._env.delegation_points.known_servers(dp, now)[0], now)
 
     def suspect(self, budget: QueryBudget, now: float) -> None:
         """A client was answered without waiting any longer for this question: the zones that it still waits for may be down."""
         for dp in budget.querying:
-            self._outages.suspect(dp.zone, self._known_servers(dp, now)[0], now)
+            self._outages.suspect(dp.zone, self._env.delegation_points.known_servers(dp, now)[0], now)
 
     def forget_outages(self) -> None:
         """Every zone may be asked again."""
@@ -372,20 +372,11 @@ class Iterator:
         """Whether the zone may be asked, after its servers were silent."""
         if not self._outages or budget.refresh is Refresh.ALL:
             return ZoneState.USABLE
-        servers, unresolved = self._known_servers(dp, budget.now)
+        servers, unresolved = self._env.delegation_points.known_servers(dp, budget.now)
         state = yield from self._outages.check(budget, dp, servers)
         # One that is silent still does not speak for those whose address has to be found out yet: one question goes on to do
         # that, and the others need not wait for it.
         return ZoneState.USABLE if state is ZoneState.STILL_DOWN and unresolved else state
-
-    def _known_servers(self, dp: DelegationPoint, now: float) -> tuple[list[Server], list[Name]]:
-        """The servers of a zone as far as addresses are known by now, and the names of those that have none."""
-        servers, unknown = dict.fromkeys(dp.servers), []
-        for name in dp.unresolved:
-            learnt = self._env.delegation_points.usable(self._env.delegation_points.cached_addresses(name, now))
-            servers.update(dict.fromkeys(learnt))
-            unknown += [] if learnt else [name]
-        return list(servers), unknown
 
     def _query_zone(self, budget: QueryBudget, query: ZoneQuery) -> Generator[Any, Any, Found]:
         """Ask the servers of a delegation point; a zone whose servers are all silent is suspected to be down."""
@@ -411,7 +402,7 @@ class Iterator:
         return not self._infra.capabilities.all_may_use(dp.servers, Feature.QMIN, now)
 
     def _suspect(self, dp: DelegationPoint, path: Path, budget: QueryBudget) -> None:
-        servers, _ = self._known_servers(dp, budget.now)
+        servers, _ = self._env.delegation_points.known_servers(dp, budget.now)
         if servers:
             self._outages.suspect(dp.zone, servers, budget.now)
         elif len(path) == 1 and not budget.shared_exhausted:

@@ -166,7 +166,7 @@ RULES = {
     "a lease ends with the parent's": Rule(
         Iterator._descend,
         "min(budget.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL), dp.expires)",
-        "work.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL)",
+        "budget.now + min(referral.ns.ttl, bounds.MAX_DELEGATION_TTL)",
         "lease_of_a_sub_domain",
     ),
     "a minimised name's denial is no knowledge": Rule(
