@@ -362,6 +362,8 @@ async def test_udp_questions_and_their_answers(tmp_path: Path) -> None:
         client.sendto(query().to_wire(), edge.address)
         assert len(await received(client)) == 1
         assert resolver.stack.responder.counters.get("dns_cache_misses") == 5  # the last one came from memory
+        waited = resolver.stack.responder.counters.histogram("dns_answer_seconds")
+        assert (sum(waited.counts), 0 < waited.seconds < 30) == (5, True)
 
 
 @virtual

@@ -88,6 +88,7 @@ async def test_verdicts_are_told_counted_and_credited_to_lists(service: Service)
         feed.tell(AlertEvent(1.0, "clock", "", "wrong", False))
         assert [(await everything.event())[0] for _ in range(2)] == ["list", "alert"], "what was tried out is not told"
         assert (await other.event())[0] == "alert"
+    assert sum(service.counters.histogram("list_reply_seconds", list="dnswl").counts) == 1
     service.service.capabilities().series.tick(totals(service.counters.snapshot()))
     lists = (await service.call("GET", "/v1/lists")).document
     zen, dnswl = (next(each for each in lists["lists"] if each["id"] == name) for name in ("spamhaus-zen", "dnswl"))
