@@ -519,3 +519,9 @@ EXPRESSION_TEXT: Final = 512
 """Characters of what is matched with an expression: a name has 253, an address 320 (RFC 5321 §4.5.3.1)."""
 EXPRESSION_DEPTH: Final = 50
 """Groups within groups."""
+
+# -- mail logs ----------------------------------------------------------------------------------------------------------
+LOG_LINE: Final = 16 * 1024
+"""Octets read of a line of a mail log: Postfix's have 2000, syslog's 8192; the rest of a longer one is passed over."""
+LOG_MESSAGES: Final = 50_000
+"""Messages of a log of which more lines may come, by queue id: whoever sends many would have a report need memory without end."""

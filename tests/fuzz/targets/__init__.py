@@ -5,4 +5,5 @@
 - `serving`: what clients of the DNS, policy and HTTP sockets send
 - `databases`: the files of the state directory
 - `files`: configuration, zones, lists, maps   - `records`: what a store gives back   - `mail`: SPF, mail's names and addresses
+- `mail_log`: lines of mail logs
 """
