@@ -14,7 +14,7 @@ from resolverd.config.files import read_text
 from resolverd.config.settings import Settings
 from resolverd.failures import ConfigFault
 from resolverd.mail.patterns import LineFault
-from resolverd.overrides import postfix_maps
+from resolverd.overrides import map_text
 from resolverd.overrides.postfix_maps import AccessMap, MapFile
 from resolverd.policy.local_domains import LocalDomains, of_names
 from resolverd.policy.local_domains import read as read_domains
@@ -88,7 +88,7 @@ def local_domains(settings: Settings, before: LocalDomainFiles | None = None) ->
 
 
 def _access_map(file: MapFile, text: str) -> tuple[AccessMap, list[LineFault]]:
-    read = postfix_maps.read(str(file), file.kind, text)
+    read = map_text.read(str(file), file.kind, text)
     return read.map, list(read.faults)
 
 

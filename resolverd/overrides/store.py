@@ -15,19 +15,9 @@ from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.generation import Generation
 from resolverd.metrics import Counters
-from resolverd.overrides.rules import (
-    ALLOW,
-    DENY,
-    EVERYTHING,
-    Override,
-    OverrideIndex,
-    OverrideKey,
-    OverrideMatch,
-    decode,
-    decode_key,
-    encode,
-    encode_key,
-)
+from resolverd.overrides.matching import OverrideIndex, OverrideMatch
+from resolverd.overrides.records import decode, decode_key, encode, encode_key
+from resolverd.overrides.rules import ALLOW, DENY, EVERYTHING, Override, OverrideKey
 from resolverd.state.base import Store
 
 TABLE: Final = "overrides"

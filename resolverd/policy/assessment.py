@@ -6,7 +6,7 @@ from typing import NamedTuple
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import HeaderField, Listing
 from resolverd.mail.lookups import ListLookup
-from resolverd.overrides.rules import OverrideMatch
+from resolverd.overrides.matching import OverrideMatch
 from resolverd.policy.verdict import Decision
 from resolverd.policy.what_if import WhatIfs
 

@@ -11,8 +11,8 @@ from resolverd.mail.findings import Consequence, Evidence, Finding, SmtpReply, S
 from resolverd.mail.lookups import Question, Records, Replies, Skipped
 from resolverd.mail.request import Attempt
 from resolverd.mail.sanitize import sanitize
+from resolverd.overrides.matching import OverrideIndex, OverrideMatch
 from resolverd.overrides.postfix_maps import AccessMap, MapFile
-from resolverd.overrides.rules import OverrideIndex, OverrideMatch
 from resolverd.policy.asking import Asking, Fold, Outcome, outcome_of
 from resolverd.policy.local_domains import NONE, LocalDomains
 

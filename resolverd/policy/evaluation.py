@@ -9,7 +9,7 @@ from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, Finding
 from resolverd.mail.lookups import Absent, Clear, Listed, ListLookup, ListReply, LookupReply, Records, Replies
 from resolverd.mail.request import Attempt
-from resolverd.overrides.rules import OverrideMatch
+from resolverd.overrides.matching import OverrideMatch
 from resolverd.policy.asking import follow
 from resolverd.policy.assessment import Assessment
 from resolverd.policy.cache import Transaction

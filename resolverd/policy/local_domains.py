@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from resolverd.mail.domains import canonical
 from resolverd.mail.patterns import LineFault
 from resolverd.mail.sanitize import sanitize
-from resolverd.overrides.postfix_maps import logical_lines
+from resolverd.overrides.map_text import logical_lines
 
 
 class LocalDomains(NamedTuple):

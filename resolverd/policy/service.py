@@ -33,7 +33,7 @@ from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.mail.findings import Action, GreylistOutcome, HeaderField, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-from resolverd.overrides.rules import OverrideMatch
+from resolverd.overrides.matching import OverrideMatch
 from resolverd.policy.assessment import Assessment
 from resolverd.policy.check import Check
 from resolverd.policy.evaluate import Evaluator

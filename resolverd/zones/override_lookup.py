@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from resolverd.clock import Clock
-from resolverd.overrides.rules import Kind, Override, OverrideMatch, Role, Subjects, decide_for_lists
+from resolverd.overrides.matching import OverrideMatch, Role, Subjects, decide_for_lists
+from resolverd.overrides.rules import Kind, Override
 from resolverd.overrides.store import OverrideStore
 from resolverd.policy.client_names import ClientNames
 from resolverd.wire.names import Address

@@ -12,7 +12,7 @@ from resolverd.ops.doctor.finding import Finding, error, warning
 from resolverd.ops.doctor.machine import Machine, map_path
 from resolverd.ops.doctor.main_cf import words
 from resolverd.ops.doctor.restrictions import Restriction, Smtpd
-from resolverd.overrides import postfix_maps
+from resolverd.overrides import map_text
 from resolverd.overrides.postfix_maps import MapFile
 from resolverd.policy.checks import DECLARATIONS
 from resolverd.wire.names import to_text
@@ -133,7 +133,7 @@ def _options(machine: Machine, table: str) -> Any:
 
 def _lets_through(source: str) -> bool:
     """Whether an access map's source has a line that permits."""
-    results = (line.split(None, 1)[-1].strip() for _, line in postfix_maps.logical_lines(source))
+    results = (line.split(None, 1)[-1].strip() for _, line in map_text.logical_lines(source))
     return any(_PERMITTING.fullmatch(result) for result in results)
 
 

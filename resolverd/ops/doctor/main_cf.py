@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from resolverd.overrides.postfix_maps import logical_lines
+from resolverd.overrides.map_text import logical_lines
 
 _DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {

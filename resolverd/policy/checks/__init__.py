@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Consequence
+from resolverd.overrides.matching import OverrideIndex
 from resolverd.overrides.postfix_maps import AccessMap, MapFile
-from resolverd.overrides.rules import OverrideIndex
 from resolverd.policy.check import Check, CheckRules, Declaration, Inputs
 from resolverd.policy.local_domains import NONE, LocalDomains
 

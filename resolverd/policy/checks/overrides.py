@@ -1,4 +1,4 @@
-"""The admin's overrides on the client or the sender (`overrides.rules`), before anything that strangers say.
+"""The admin's overrides on the client or the sender (`overrides.matching`), before anything that strangers say.
 
 A denial refuses by itself, as ``check_client_access`` and ``check_sender_access`` do with REJECT; a temporary one, such as a ban
 for an hour, puts off. An allowance refuses nothing: it suppresses what others find (`Effect.suppresses`), as far as it reaches.
@@ -12,19 +12,8 @@ from resolverd.mail.domains import canonical, mailbox
 from resolverd.mail.findings import ANYTHING, GREYLISTING, Consequence, Effect, Finding, SmtpReply, Topic
 from resolverd.mail.lookups import Replies
 from resolverd.mail.request import Attempt
-from resolverd.overrides.rules import (
-    DENY,
-    EVERYTHING,
-    GREYLIST,
-    LISTS,
-    SPF,
-    Kind,
-    OverrideIndex,
-    OverrideMatch,
-    Role,
-    Subjects,
-    decide,
-)
+from resolverd.overrides.matching import OverrideIndex, OverrideMatch, Role, Subjects, decide
+from resolverd.overrides.rules import DENY, EVERYTHING, GREYLIST, LISTS, SPF, Kind
 from resolverd.policy.asking import Asking, Outcome
 from resolverd.policy.check import Check, Declaration, neutral, nothing
 from resolverd.policy.iprev import iprev, iprev_name

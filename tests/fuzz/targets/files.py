@@ -17,7 +17,7 @@ from resolverd.greylist.decide import GreylistRules
 from resolverd.greylist.expressions import Expression
 from resolverd.mail.request import Attempt
 from resolverd.ops.doctor import Machine, diagnose
-from resolverd.overrides import postfix_maps
+from resolverd.overrides import map_text
 from resolverd.policy import local_domains
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.local_zone import LocalZone
@@ -185,7 +185,7 @@ def postfix_map(data: bytes) -> None:
     """Postfix's maps and lists of domains."""
     text = data.decode("utf-8", "replace")
     for kind in ("hash", "cidr"):
-        found, faults = postfix_maps.read("map", kind, text)
+        found, faults = map_text.read("map", kind, text)
         for each in ("192.0.2.1", "2001:db8::1", "10.1.2.3"):
             found.of_address(ip_address(each))
         for each in ("example.com", "a.example.net", "q uoted", ""):

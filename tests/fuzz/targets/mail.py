@@ -10,7 +10,7 @@ from resolverd.logs import logfmt, one_line, postgrey
 from resolverd.mail import domains, hostnames, patterns
 from resolverd.mail.lookups import Absent, DnsLookup, Records
 from resolverd.mail.sanitize import sanitize
-from resolverd.overrides import rules, store
+from resolverd.overrides import records, rules, store
 from resolverd.spf import evaluate, macros, record
 from resolverd.spf.header import received_spf
 from resolverd.spf.identities import Identity
@@ -105,7 +105,7 @@ def text(data: bytes) -> None:
     except rules.BadOverride:
         pass
     else:
-        assert rules.decode_key(rules.encode_key(key)) == key
+        assert records.decode_key(records.encode_key(key)) == key
     levelled = normalize_sender(data)
     assert normalize_sender(levelled) == levelled or b"=" in data or data[:4].lower() in (b"srs0", b"srs1", b"prvs")
     origin, *_ = parts(triplet("192.0.2.0", word, word))

@@ -11,6 +11,7 @@ from resolverd.dnsbl import quota_store
 from resolverd.dnsbl.quota import Budget, parse_allowance
 from resolverd.greylist.decide import Client, Triplet, decode_client, decode_triplet, encode_client, encode_triplet
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
+from resolverd.overrides import records as override_records
 from resolverd.overrides import rules
 from resolverd.policy import verdict_records as verdicts
 from resolverd.resolver.cache.delegations import Delegation
@@ -55,7 +56,11 @@ class _Form:
 
 def _override(octets: bytes) -> rules.Override | None:
     key, _, value = octets.partition(b"\n")
-    return rules.decode(key, value)
+    return override_records.decode(key, value)
+
+
+def _of_override(override: rules.Override) -> bytes:
+    return override_records.encode_key(override.key) + b"\n" + override_records.encode(override)
 
 
 def _negative_anchor(octets: bytes) -> nta.NegativeAnchor | None:
@@ -130,7 +135,7 @@ _FORMS: tuple[_Form, ...] = (
     _Form(decode_triplet, encode_triplet),
     _Form(decode_client, encode_client),
     _Form(decode_record, encode_record),
-    _Form(_override, lambda found: rules.encode_key(found.key) + b"\n" + rules.encode(found)),
+    _Form(_override, _of_override),
     _Form(_negative_anchor),
     _Form(_trust_point),
     _Form(_quota),
@@ -150,7 +155,7 @@ def _seeds() -> Iterable[bytes]:
     point = rfc5011.TrustPoint(names.ROOT, _BASE, (key,), 7.0)
     records: tuple[bytes, ...] = (
         encode_triplet(Triplet(1, 2, True)), encode_client(Client(1, 2)), encode_record(ClientRecord(1, 2, 3)),
-        rules.encode_key(override.key) + b"\n" + rules.encode(override), b"\1a\0\n" + anchor, point.encode(),
+        _of_override(override), b"\1a\0\n" + anchor, point.encode(),
         b"zen 21600.0 83333\n5", b"-12", json.dumps(dump_format.record_json(Stored("t", b"k\xff", b"v", 5.0))).encode(),
         bytes(8) + b"value", b"\1" + verdicts._encode((("ID", b"\xc0\0\2\1", 5),)), verdicts.encode(_VERDICT, 5.0),
         recorder.encode(series.Kept(NOW - 400, 2, (None, {}, {"verdicts.accept": 3, "dns.hit": -1}))),

@@ -16,7 +16,8 @@ from resolverd.mail.domains import canonical
 from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.sanitize import sanitize
-from resolverd.overrides.rules import Override, OverrideIndex, key_of
+from resolverd.overrides.matching import OverrideIndex
+from resolverd.overrides.rules import Override, key_of
 from resolverd.policy import checks
 from resolverd.policy.check import CheckRules
 from resolverd.policy.checks import PRESETS

@@ -19,24 +19,9 @@ from resolverd.failures import StoreError
 from resolverd.mail.findings import ANYTHING, GREYLISTING, Action, Effect, GreylistOutcome, Topic
 from resolverd.mail.lookups import ListLookup
 from resolverd.metrics import Counters
-from resolverd.overrides.rules import (
-    BadOverride,
-    Override,
-    OverrideIndex,
-    OverrideKey,
-    OverrideMatch,
-    Role,
-    Subjects,
-    decide,
-    decide_for_lists,
-    decode,
-    encode,
-    encode_key,
-    key_of,
-    recipient_of,
-    subject_of,
-    too_wide,
-)
+from resolverd.overrides.matching import OverrideIndex, OverrideMatch, Role, Subjects, decide, decide_for_lists
+from resolverd.overrides.records import decode, encode, encode_key
+from resolverd.overrides.rules import BadOverride, Override, OverrideKey, key_of, recipient_of, subject_of, too_wide
 from resolverd.overrides.store import FOREVER, TABLE, Full, NewOverride, OverrideStore
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.overrides import OverridesCheck

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd.mail.findings import SmtpReply
-from resolverd.overrides.postfix_maps import Verb, logical_lines, read
+from resolverd.overrides.map_text import logical_lines, read
+from resolverd.overrides.postfix_maps import Verb
 
 TUTORIAL = """\
 dripemail2.com OK //This domain belongs to drip.com

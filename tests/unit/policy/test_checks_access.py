@@ -5,7 +5,7 @@ from mailcases import CLIENT, LISTS, REVERSE, SERVFAIL, World, a, asked, attempt
 
 from resolverd.mail.findings import Action, Consequence, SmtpReply
 from resolverd.mail.lookups import ListLookup
-from resolverd.overrides.postfix_maps import read
+from resolverd.overrides.map_text import read
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.access import Access, AccessMaps
 from resolverd.policy.early import EarlyDecision

@@ -10,7 +10,8 @@ from mailcases import CLIENT, TIMEOUT, World, attempt, judged, listed, spec
 from resolverd.failures import Unknown, Why
 from resolverd.mail.findings import Action, Finding, GreylistOutcome
 from resolverd.mail.lookups import ListLookup, LookupReply, Question
-from resolverd.overrides.rules import DENY, Override, OverrideIndex, OverrideKey
+from resolverd.overrides.matching import OverrideIndex
+from resolverd.overrides.rules import DENY, Override, OverrideKey
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.overrides import OverridesCheck
 from resolverd.policy.checks.spf import SpfOptions

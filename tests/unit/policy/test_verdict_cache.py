@@ -16,7 +16,8 @@ from resolverd.generation import Generation
 from resolverd.mail.findings import Action, GreylistOutcome
 from resolverd.mail.lookups import DnsLookup, ListLookup, Records
 from resolverd.metrics import Counters
-from resolverd.overrides.rules import Override, OverrideIndex, key_of
+from resolverd.overrides.matching import OverrideIndex
+from resolverd.overrides.rules import Override, key_of
 from resolverd.policy.assessment import Assessment
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.spf import SpfOptions
