@@ -37,7 +37,7 @@ class SeriesRecorder:
     """Feeds `series`. `run` does; after its end `write` writes the rest."""
 
     def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
-        self.series = Series()
+        self.series = Series(clock.monotonic())
         self._store = store
         self._clock = clock
         self._counters = counters
@@ -60,14 +60,14 @@ class SeriesRecorder:
 
     def _tick(self, ticks: int) -> None:
         before, self._ticks = self._ticks, self._ticks + ticks
-        self.series.tick(totals(self._counters.snapshot()), ticks)
+        self.series.tick(totals(self._counters.snapshot()), self._begun + self._ticks * TICK, ticks)
         if before // WRITE_EVERY != self._ticks // WRITE_EVERY:
             self._write()
 
     def write(self) -> None:
         """Write what was counted up to now, unless what was kept before has not been read."""
         if self._loaded:
-            self.series.tick(totals(self._counters.snapshot()), 0)
+            self.series.tick(totals(self._counters.snapshot()), self._clock.monotonic(), 0)
             self._write()
 
     def _write(self) -> None:

@@ -51,9 +51,9 @@ class Ring:
         *done, last = self._slots
         return self.step * sum(slot is not None for slot in done) + (self.covered if last is not None else 0)
 
-    def begins(self, wall: float) -> int:
-        """The wall second at which the first slot begins, now being `wall`."""
-        return round(wall) - self.covered - (self.size - 1) * self.step
+    def begins(self, ticked: float) -> int:
+        """The second at which the first slot begins, the last tick having been at second `ticked` of the same clock."""
+        return round(ticked) - self.covered - (self.size - 1) * self.step
 
     def tick(self, counts: Mapping[str, int], ticks: int = 1) -> None:
         """So many ticks have gone by in which the daemon ran; the counts are of the last of them."""
@@ -127,14 +127,21 @@ SPANS: Final = {"1h": (1, 360), "24h": (30, 288), "7d": (360, 168)}
 
 
 class Series:
-    """The rings of all spans, fed together with what was counted since the last time."""
+    """The rings of all spans, fed together with what was counted since the last time. `now` is monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
+        self._ticked = now
         self.rings = {span: Ring(*shape) for span, shape in SPANS.items()}
         self._last: dict[str, int] = {}
 
-    def tick(self, totals: Mapping[str, int], ticks: int = 1) -> None:
+    def begins(self, span: str, now: float, wall: float) -> int:
+        """The wall second at which the first slot of a span begins."""
+        return self.rings[span].begins(wall - (now - self._ticked))
+
+    def tick(self, totals: Mapping[str, int], now: float, ticks: int = 1) -> None:
         """So many ticks have gone by; `totals` are counts since the start, by name. With 0 ticks the running slots go on."""
+        if ticks:
+            self._ticked = now
         counts = {name: total - self._last.get(name, 0) for name, total in totals.items()}
         self._last = dict(totals)
         counts = {name: count for name, count in self._bounded(counts) if count}

@@ -11,6 +11,7 @@ import pytest
 
 from resolverd.app import named_files
 from resolverd.config.files import parse
+from resolverd.telemetry import sendmail
 from tests.running import Running
 from tests.unit.app.test_allow_files import CHECKS, request
 
@@ -26,6 +27,8 @@ token = {file = "missing-token"}
 key = {file = "missing-key"}
 [lists.spamhaus-dbl]
 key = {env = "RESOLVERD_TEST_NO_SUCH_KEY"}
+[alerts]
+webhook = {file = "missing-hook"}
 [greylist]
 allow_clients = ["missing-clients", "clients"]
 allow_recipients = ["folder"]
@@ -40,6 +43,7 @@ TOLD = {
     "http.token": "No such file or directory; nothing can be changed over HTTP",
     "lists.spamhaus-zen.key": "No such file or directory; the list is not asked",
     "lists.spamhaus-dbl.key": "RESOLVERD_TEST_NO_SUCH_KEY'; the list is not asked",
+    "alerts.webhook": "No such file or directory; nobody is told that way",
     "greylist.allow_clients": "No such file or directory; nothing in it counts",
     "greylist.allow_recipients": "s a directory; nothing in it counts",
     "checks.overrides.client_access[0]": "No such file or directory; nothing in it counts",
@@ -66,6 +70,17 @@ def test_each_fault_is_told_with_its_file_and_line(folder: Path) -> None:
     for fault in faults:
         assert TOLD[fault.path] in fault.text
         assert fault.path.startswith("lists.spamhaus-dbl") or str(folder) in fault.text
+
+
+def test_a_machine_without_sendmail_is_told_where_mail_goes_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = parse('[alerts]\nmail = ["root"]\n', tmp_path)
+    (tmp_path / "sendmail").touch(0o755)
+    monkeypatch.setattr(sendmail, "PATHS", (str(tmp_path / "sendmail"),))
+    assert named_files.read(settings).faults == ()
+    (tmp_path / "sendmail").unlink()
+    [fault] = named_files.read(settings).faults
+    assert (fault.path, "port 25 of 127.0.0.1" in fault.text) == ("alerts.mail", True)
+    assert named_files.read(parse("", tmp_path)).faults == ()
 
 
 def test_config_check_tells_them_and_finds_no_fault(folder: Path) -> None:

@@ -89,7 +89,7 @@ async def test_verdicts_are_told_counted_and_credited_to_lists(service: Service)
         assert [(await everything.event())[0] for _ in range(2)] == ["list", "alert"], "what was tried out is not told"
         assert (await other.event())[0] == "alert"
     assert sum(service.counters.histogram("list_reply_seconds", list="dnswl").counts) == 1
-    service.service.capabilities().series.tick(totals(service.counters.snapshot()))
+    service.service.capabilities().series.tick(totals(service.counters.snapshot()), service.clock.monotonic())
     lists = (await service.call("GET", "/v1/lists")).document
     zen, dnswl = (next(each for each in lists["lists"] if each["id"] == name) for name in ("spamhaus-zen", "dnswl"))
     assert (zen["hits"], zen["unique"], zen["decisive"]) == (1, 1, 1)

@@ -91,9 +91,9 @@ def test_as_many_slots_as_ticks_have_gone_by(steps):
 
 
 def test_all_spans_are_fed_with_differences():
-    series = Series()
-    series.tick({"a": 5, "b": 1})
-    series.tick({"a": 7, "b": 1})
+    series = Series(0.0)
+    series.tick({"a": 5, "b": 1}, 10.0)
+    series.tick({"a": 7, "b": 1}, 20.0)
     assert {span: (ring.step, ring.size, ring.total("a")) for span, ring in series.rings.items()} == {
         "1h": (10, 360, 7), "24h": (300, 288, 7), "7d": (3600, 168, 7),
     }  # fmt: skip
@@ -103,8 +103,8 @@ def test_all_spans_are_fed_with_differences():
 
 def test_names_are_bounded(monkeypatch):
     monkeypatch.setattr(bounds, "SERIES_NAMES", 10)
-    series = Series()
-    series.tick({f"n{number}": 1 for number in range(50)})
+    series = Series(0.0)
+    series.tick({f"n{number}": 1 for number in range(50)}, 10.0)
     assert len(series.rings["1h"].names()) == 10
 
 
@@ -159,7 +159,10 @@ async def test_counters_are_read_every_ten_seconds_and_a_jump_of_the_clock_moves
         counters.add("policy_decisions", 4, action="accept")
         await asyncio.sleep(TICK)
     assert counted(recording) == [4, 4, 4]
-    assert recording.series.rings["1h"].begins(clock.wall()) == pytest.approx(clock.wall() - 3600, abs=1)
+    begins = recording.series.begins("1h", clock.monotonic(), clock.wall())
+    assert begins == clock.wall() - TICK / 2 - 3600
+    await asyncio.sleep(TICK / 4)
+    assert recording.series.begins("1h", clock.monotonic(), clock.wall()) == begins, "whenever it is asked for"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

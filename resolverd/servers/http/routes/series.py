@@ -30,8 +30,9 @@ class Series(msgspec.Struct):
 
 async def get_series(call: Call, given: SeriesSpan) -> Series:
     """Verdicts, DNS questions, policy requests, lists and greylisting over the last hour, day or week."""
-    ring = call.daemon.series.rings[given.span]
-    return Series(given.span, ring.step, ring.begins(call.daemon.clock.wall()), ring.covered, ring.columns(ALWAYS))
+    series, clock = call.daemon.series, call.daemon.clock
+    ring, begins = series.rings[given.span], series.begins(given.span, clock.monotonic(), clock.wall())
+    return Series(given.span, ring.step, begins, ring.covered, ring.columns(ALWAYS))
 
 
 ROUTES = (Route("GET", "/v1/series", get_series, "lists"),)
