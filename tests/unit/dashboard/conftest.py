@@ -34,10 +34,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     watched = (ip_address(LISTED), ip_address(GOOD))
     with serving(tmp_path_factory.mktemp("daemon"), watch={"addresses": watched}) as daemon:
         yield daemon
-        daemon.do(_end_feed(daemon))
+        daemon.do(end_feed(daemon))
 
 
-async def _end_feed(daemon: Served) -> None:
+async def end_feed(daemon: Served) -> None:
     """Whoever followed it has gone, which is seen when it is told something."""
     daemon.service.capabilities().feed.end()
     await asyncio.sleep(0.1)
@@ -85,9 +85,11 @@ def opened(served: Served, browser: Browser) -> Iterator[Opener]:
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def opens(view: str = "now", *, signed_in: bool = True, theme: str = "light", width: int = 1440) -> Page:
+    def opens(
+        view: str = "now", *, signed_in: bool = True, theme: str = "light", width: int = 1440, daemon: Served = served
+    ) -> Page:
         context = browser.new_context(
-            base_url=f"http://127.0.0.1:{served.port}",
+            base_url=f"http://127.0.0.1:{daemon.port}",
             color_scheme="dark" if theme == "dark" else "light",
             viewport={"width": width, "height": 900},
             timezone_id="Europe/Vienna",
@@ -95,7 +97,7 @@ def opened(served: Served, browser: Browser) -> Iterator[Opener]:
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         if signed_in:
-            origin = {"Origin": f"http://127.0.0.1:{served.port}"}
+            origin = {"Origin": f"http://127.0.0.1:{daemon.port}"}
             assert context.request.post("/v1/session", data={"token": TOKEN}, headers=origin).ok
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))

@@ -1,15 +1,17 @@
 """What a mail administrator does with the dashboard, done in a browser."""
 
 import re
+from ipaddress import ip_address
+from pathlib import Path
 
-from playwright.sync_api import expect
-from served import DNSWL, GOOD, LISTED, TOKEN, Served
+from playwright.sync_api import Page, expect
+from served import DNSWL, GOOD, LISTED, TOKEN, Served, serving
 
 from resolverd.greylist.decide import Triplet, encode_triplet
 from resolverd.greylist.service import TRIPLETS
 from resolverd.telemetry.counted import of_list
 
-from .conftest import Judge, Opener
+from .conftest import Judge, Opener, end_feed
 
 HOSTILE = "<img src=x onerror=hacked=1>"
 
@@ -75,13 +77,20 @@ def test_an_override_with_scope_and_end(opened: Opener, served: Served):
     assert served.service.capabilities().overrides.views("co.uk") == []
 
 
-def test_which_list_is_in_trouble(opened: Opener, served: Served):
-    page = opened("lists")
-    expect(page.get_by_role("row").filter(has_text="list.dnswl.org")).to_contain_text("in use")
-    served.refuse(DNSWL)
-    lists = served.service.capabilities().lists
-    for _ in range(2):
-        served.do(lists.probe("dnswl", deadline=served.clock.monotonic() + 5))
+def test_which_list_is_in_trouble(opened: Opener, tmp_path: Path):
+    with serving(tmp_path, watch={"addresses": (ip_address(GOOD),)}) as daemon:
+        page = opened("lists", daemon=daemon)
+        expect(page.get_by_role("row").filter(has_text="list.dnswl.org")).to_contain_text("in use")
+        daemon.refuse(DNSWL)
+        lists = daemon.service.capabilities().lists
+        for _ in range(2):
+            daemon.do(lists.probe("dnswl", deadline=daemon.clock.monotonic() + 5))
+        which_list(page)
+        page.context.close()
+        daemon.do(end_feed(daemon))
+
+
+def which_list(page: Page) -> None:
     page.locator("#probe-dnswl").click()
     expect(page.locator(".note.bad")).to_contain_text("list.dnswl.org is unreachable")
     expect(page.get_by_role("row").nth(1)).to_contain_text("list.dnswl.org")
@@ -130,6 +139,9 @@ def test_a_greylisted_mail_is_released(opened: Opener, judge: Judge, served: Ser
     expect(page.locator("#said")).to_have_text("Released: it is let in at its next try.")
     expect(line).to_have_count(0)
     assert judge(GOOD, "shop@good.example.org", "good.example.org", "good.example.org").action == "accept"
+    page.goto("/#/search/shop@good.example.org")
+    expect(page.locator(".group").get_by_text("passed").first).to_be_visible()
+    page.goto("/#/greylist")
     now = int(served.clock.wall())
     waiting = encode_triplet(Triplet(now, now, passed=False))
     served.store.put(TRIPLETS, b"192.0.2.0/ben@example.com/anna@example.net", waiting, now + 1000)

@@ -134,6 +134,11 @@ export function field(label, control, hint = "") {
   return h("div", { class: "field" }, h("label", { for: id }, label), control, told);
 }
 
+/** What may be chosen for a text field, beside whatever else is typed. */
+export function suggestions(id, values) {
+  return h("datalist", { id }, values.map((value) => h("option", { value })));
+}
+
 /** A choice; `options`: [value, text]. */
 export function choice(name, options, chosen = "", attributes = {}) {
   return h("select", { name, ...attributes }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));

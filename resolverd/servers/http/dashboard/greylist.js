@@ -73,6 +73,11 @@ const isAddress = (text) => /^[0-9.]+$/.test(text) || text.includes(":");
 /** Whose it is: the organisation where it is known, else the network. */
 const owner = (mail) => mail.origins.find((each) => !isAddress(each)) ?? mail.origins[0];
 
+/** What is remembered of a client or a sender, for other views. */
+export async function remembered(wanted, again) {
+  return records({ state: "", client_address: "", sender: "", recipient: "", ...wanted }, again);
+}
+
 async function records(wanted, again) {
   const { mails: all, cut } = await mails(wanted);
   const meant = all.filter((each) => {

@@ -1,16 +1,18 @@
 // What happens now, and of late.
 
 import { every, follow, get, link } from "./api.js";
-import { badge, card, choice, field, h, link as anchor, replace, table, tableRow } from "./dom.js";
+import { badge, card, choice, field, h, link as anchor, replace, suggestions, table, tableRow } from "./dom.js";
 import { VERDICT_COLUMNS, fill, locked, verdictRow } from "./parts.js";
 import { bars, isRead, plot, ranking } from "./plot.js";
-import { ACTIONS, code, duration, number, octets, plural, share, time, total } from "./words.js";
+import { ACTIONS, code, codes, duration, number, octets, plural, share, time, total } from "./words.js";
 
 export const title = () => "Now";
 
 const SPANS = [["1h", "last hour"], ["24h", "24 hours"], ["7d", "7 days"]];
 const KEPT_ROWS = 100;
 const COLOURS = 6;
+/** Milliseconds for which a page that is not seen goes on following the feed. */
+const HIDDEN = 30000;
 
 let span = "1h";
 
@@ -162,7 +164,7 @@ function showFeed(root) {
     state.textContent = paused ? "paused" : "live";
     if (!paused) ends.flush?.();
   } }, "Pause");
-  const text = (name, hint) => h("input", { name, id: `feed-${name}`, placeholder: hint, maxlength: 200, spellcheck: "false", autocapitalize: "none" });
+  const text = (name, hint) => h("input", { name, id: `feed-${name}`, placeholder: hint, maxlength: 200, spellcheck: "false", autocapitalize: "none", list: name === "code" || name === "list" ? `known-${name}` : null });
   const form = h("form", { class: "filters", "aria-label": "Filters of the feed", onsubmit: (event) => {
     event.preventDefault();
     Object.assign(wanted, Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()])));
@@ -174,7 +176,20 @@ function showFeed(root) {
   field("Code", text("code", "such as spf_fail")),
   field("List", text("list", "such as spamhaus-zen")),
   h("div", { class: "buttons" }, h("button", { type: "submit", id: "feed-filter" }, "Filter"), pause));
-  root.append(h("section", { class: "card feed" }, h("div", { class: "heading" }, h("h2", {}, "Live feed"), state), link.rights ? form : null, news, body));
+  get("/v1/lists").then(({ lists }) => root.append(suggestions("known-list", lists.filter((list) => list.enabled).map((list) => list.id))), () => {});
+  root.append(suggestions("known-code", codes()), h("section", { class: "card feed" }, h("div", { class: "heading" }, h("h2", {}, "Live feed"), state), link.rights ? form : null, news, body));
+  // A stream is one of the few connections that a browser has for all its tabs: nobody keeps one whom nobody sees.
+  let leaving = null;
+  const seen = () => {
+    clearTimeout(leaving);
+    if (document.hidden) leaving = setTimeout(end, HIDDEN);
+    else if (!ends.length) begin();
+  };
+  document.addEventListener("visibilitychange", seen);
   begin();
-  return end;
+  return () => {
+    clearTimeout(leaving);
+    document.removeEventListener("visibilitychange", seen);
+    end();
+  };
 }

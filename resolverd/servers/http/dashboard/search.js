@@ -3,6 +3,7 @@
 import { get, link, part } from "./api.js";
 import { badge, card, h, link as anchor, table } from "./dom.js";
 import { fill, history, locked, override, toSearch, toVerdict } from "./parts.js";
+import { remembered } from "./greylist.js";
 import { overridesTable } from "./overrides.js";
 import { duration, milliseconds, number, plural } from "./words.js";
 
@@ -46,6 +47,12 @@ export function show(root, query) {
       h("button", { type: "button", id: "allow-this", onclick: async () => { if (await override({ kind: "allow", subject: query, fixed: true })) draw(); } }, "Allow"),
       h("button", { type: "button", id: "deny-this", onclick: async () => { if (await override({ kind: "deny", subject: query, fixed: true })) draw(); } }, "Deny"))),
     overrides));
+  if (kind === "address" || kind === "mail") {
+    const records = h("div", {});
+    const redraw = () => fill(records, remembered(kind === "mail" ? { sender: query } : { client_address: query }, redraw));
+    redraw();
+    more.append(card("Greylist", records));
+  }
   const nothing = "No verdict in the last 7 days.";
   if (kind === "address" || kind === "network") more.append(card("Verdicts on this client", history({ client: query }, nothing)));
   else {

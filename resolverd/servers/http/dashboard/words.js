@@ -111,5 +111,8 @@ const CODES = {
   reject: "score",
 };
 
+/** The codes that there are words for. */
+export const codes = () => Object.keys(CODES).filter((name) => name.includes("_"));
+
 /** A code of a finding, in words. */
 export const code = (name) => CODES[name] ?? name.replaceAll("_", " ");
