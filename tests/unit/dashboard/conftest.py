@@ -1,7 +1,6 @@
 """Debian's Chromium on the dashboard of a daemon behind a scripted internet."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -12,12 +11,8 @@ from served import GOOD, LISTED, TOKEN, Served, serving
 
 from resolverd.mail.findings import Verdict
 from resolverd.mail.request import Attempt
+from tests.browser import ARGUMENTS, CHROMIUM
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 LOADING = "Failed to load resource"
 """What the browser says of an answer that is an error."""
 PATIENCE = 15_000.0

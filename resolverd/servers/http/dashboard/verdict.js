@@ -37,7 +37,7 @@ async function drawn(id) {
         fact("Score", `${number(verdict.score)} points`),
         fact("Took", milliseconds(verdict.ms), verdict.partial && h("small", { class: "error" }, "not everything was known in time")),
         fact("Reference", h("code", {}, verdict.id)),
-        long("Told to the client", verdict.reply ? h("code", {}, verdict.reply) : "nothing: the mail goes on"),
+        long("SMTP reply", verdict.reply ? h("code", {}, verdict.reply) : "none: the mail goes on"),
         verdict.header && long("Header", h("code", {}, verdict.header))),
       actions(verdict)),
     card("What speaks for or against it", table("Findings that count", COLUMNS, counted.map(row), "No check had anything to say.")),
