@@ -32,8 +32,8 @@ from resolverd.failures import StoreError
 from resolverd.greylist.service import TRIPLETS
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
+from resolverd.state.disk.opening import DIRECTORY, open_store
 from resolverd.state.disk.recovery import Recovery
-from resolverd.state.disk.store import DIRECTORY, open_store
 
 LATER = 4e9
 TABLE = "kills"

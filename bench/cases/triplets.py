@@ -17,8 +17,8 @@ from resolverd import bounds
 from resolverd.greylist.decide import GreylistRules, Triplet, encode_triplet
 from resolverd.greylist.service import TRIPLETS
 from resolverd.state.base import StoredValue, address
+from resolverd.state.disk.opening import DIRECTORY
 from resolverd.state.disk.sqlite_file import SLICE, SqliteFile
-from resolverd.state.disk.store import DIRECTORY
 from tests.lab.daemon import Daemon
 from tests.lab.namespace import LAB, LabError, Side
 from tests.lab.postgrey import postgrey

@@ -13,7 +13,8 @@ from resolverd.clock import Clock
 from resolverd.config import Settings, enabled_lists
 from resolverd.config.lists import catalogue
 from resolverd.dnsbl.catalogue import Catalogue
-from resolverd.dnsbl.engine import Engine, ListMemory
+from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail import domains
 from resolverd.metrics import Counters

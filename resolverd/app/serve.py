@@ -47,7 +47,7 @@ from resolverd.servers.http.app import HttpServer
 from resolverd.servers.policy.server import PolicyServer
 from resolverd.servers.turns import Turns
 from resolverd.state.base import Store
-from resolverd.state.disk.store import DIRECTORY, open_store
+from resolverd.state.disk.opening import DIRECTORY, open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.state.statedir import unusable
 from resolverd.syslog import mail_log

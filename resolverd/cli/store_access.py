@@ -20,8 +20,9 @@ from resolverd.metrics import Counters
 from resolverd.servers.http import dump_format
 from resolverd.state import dump
 from resolverd.state.base import Store
+from resolverd.state.disk.opening import DIRECTORY, open_store
 from resolverd.state.disk.pending import PendingStore
-from resolverd.state.disk.store import DIRECTORY, DiskStore, open_store
+from resolverd.state.disk.store import DiskStore
 from resolverd.state.dump import Loaded, Stored
 from resolverd.state.statedir import StateInUse
 

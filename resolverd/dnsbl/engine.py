@@ -8,21 +8,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from functools import partial
-from random import Random, SystemRandom
+from random import Random
 from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.dnsbl.aggregate import UNREACHABLE
+from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.dnsbl.list_state import ListState, QuotaMeter
-from resolverd.dnsbl.lookup import Dispatcher, ListQuery, PendingQuery, canary_query, gather_until, subject_query, txt_query
+from resolverd.dnsbl.lookup import ListQuery, PendingQuery, canary_query, gather_until, subject_query, txt_query
 from resolverd.dnsbl.names import unmapped
 from resolverd.dnsbl.response import ListResponse, as_documented, not_for, with_txt
 from resolverd.dnsbl.spec import Canary, ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
-from resolverd.generation import Generation
 from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup, ListReply, Skipped
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Resolver
@@ -35,50 +34,6 @@ Enough: TypeAlias = Callable[[Mapping[str, ListReply], Sequence[str]], bool]
 
 _LAST_STAGE = 3
 """The stage of lists of whose quota only the reserve is left, behind all others: asked while nothing else has decided."""
-
-
-class ListMemory:
-    """What is known of lists, whatever a configuration says of them: how each fares, what is left of its quota, what it has
-    answered, who is known as good, and what is in flight.
-
-    `generation`: that of what is made of the lists' replies; it is made upon that of `names`.
-    """
-
-    def __init__(
-        self,
-        resolver: Resolver,
-        clock: Clock,
-        counters: Counters,
-        rng: Random | None = None,
-        names: Generation | None = None,
-    ):
-        self._clock = clock
-        self.generation = Generation() if names is None else Generation(names)
-        self.dispatcher = Dispatcher(resolver, clock, counters, rng or SystemRandom(), self.generation)
-        self.states: dict[str, ListState] = {}
-        self.foreign: dict[Name, ListState] = {}
-
-    def configure(self, others: Sequence[ListSpec], specs: Sequence[ListSpec]) -> dict[str, ListState]:
-        """The states of the lists of a configuration: `others` that are only known, and those that it enables.
-
-        What an earlier configuration has shaped is let go: replies that would be read otherwise now, and what belongs to the
-        keys that clients have named.
-        """
-        old, self.states = self.states, {}
-        wanted = {spec.id: (spec, False) for spec in others} | {spec.id: (spec, True) for spec in specs}
-        for name, (spec, enabled) in wanted.items():
-            before = old.get(name)
-            if before is None:
-                self.states[name] = ListState(spec, enabled=enabled)
-                continue
-            if _reading(before.spec) != _reading(spec):
-                self.dispatcher.forget(frozenset({lower(before.spec.zone)}))
-                self.foreign = {zone: state for zone, state in self.foreign.items() if name not in (state.spec.id, state.spec.of)}
-            self.states[name] = before.configured(spec, enabled=enabled, wall=self._clock.wall())
-        gone = old.keys() - self.states.keys()
-        self.foreign = {zone: state for zone, state in self.foreign.items() if not gone & {state.spec.id, state.spec.of}}
-        self.generation.bump()
-        return dict(self.states)
 
 
 class Engine:
@@ -417,11 +372,6 @@ class Engine:
 
     def _lookup(self, state: ListState, spec: ListSpec, query: ListQuery | None) -> ListResponse | PendingQuery:
         return not_for(spec) if query is None else self._dispatcher.lookup(state, query)
-
-
-def _reading(spec: ListSpec) -> ListSpec:
-    """What of a list shapes how its replies are read."""
-    return replace(spec, quota=None, rate=None, number=0, terms="")
 
 
 def _named_query(spec: ListSpec, subject: Address | str, canary: Canary | None) -> ListQuery | None:

@@ -5,8 +5,9 @@ from enum import StrEnum
 from resolverd.mail.domains import canonical
 from resolverd.mail.lookups import Replies
 from resolverd.mail.request import Attempt
-from resolverd.spf.evaluate import SpfSubject, progress
+from resolverd.spf.evaluate import SpfSubject
 from resolverd.spf.record import Result
+from resolverd.spf.resume import progress
 from resolverd.wire.alabels import in_ascii
 
 

@@ -20,7 +20,7 @@ def unusable(directory: Path, store: str) -> str:
 
     `store`: the name of the directory in it that has the store.
 
-    That a disk is full or has failed is not asked here: what stands on it can still be read (`disk.store`).
+    That a disk is full or has failed is not asked here: what stands on it can still be read (`disk.opening`).
     """
     user = _user()
     try:

@@ -21,7 +21,7 @@ from resolverd.mail.findings import Action, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.servers.policy.protocol import render
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 from tests.real.test_as_postgrey import Postgrey, Try
 
 pytestmark = pytest.mark.skipif(

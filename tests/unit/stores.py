@@ -4,7 +4,7 @@ from pathlib import Path
 
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 
 NOW = 1_700_000_000.0
 LATER = NOW + 1000

@@ -16,7 +16,7 @@ from resolverd.clients.record import ClientRecord, client_key, decode_record, en
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 from resolverd.state.memory import MemoryStore
 from tests.unit.zones.test_client_zones import CLIENT, DAY, verdict
 

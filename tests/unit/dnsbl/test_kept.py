@@ -7,8 +7,9 @@ import pytest
 from scriptedlists import CATALOGUE, TIMEOUT, ScriptedResolver, a, denial, specs
 from virtualtime import InlineLoop, VirtualClock
 
-from resolverd.dnsbl.engine import Engine, ListMemory
+from resolverd.dnsbl.engine import Engine
 from resolverd.dnsbl.kept import ListTable
+from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.failures import Unknown
 from resolverd.mail.lookups import Clear, Listed, ListLookup
 from resolverd.metrics import Counters

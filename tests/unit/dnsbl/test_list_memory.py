@@ -7,7 +7,8 @@ import pytest
 from scriptedlists import CATALOGUE, TIMEOUT, ScriptedResolver, a, denial, specs
 from virtualtime import VirtualClock, virtual
 
-from resolverd.dnsbl.engine import Engine, ListMemory
+from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.failures import Unknown, Why
 from resolverd.generation import Generation
 from resolverd.mail.lookups import Clear, Listed, ListLookup

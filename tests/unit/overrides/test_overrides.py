@@ -26,7 +26,7 @@ from resolverd.overrides.store import FOREVER, TABLE, Full, NewOverride, Overrid
 from resolverd.policy.checks import PRESETS, build
 from resolverd.policy.checks.overrides import OverridesCheck
 from resolverd.state.base import Store
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 from resolverd.state.memory import MemoryStore
 from tests.unit.policy.test_service import DELIVERY, GOOD, HOST, Internet, Setup
 

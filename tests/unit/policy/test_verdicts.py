@@ -32,8 +32,8 @@ from resolverd.policy.evidence import piece
 from resolverd.policy.verdict_records import StoredVerdict, decode, decode_page, encode, kept_attempt
 from resolverd.policy.verdicts import BY_TIME, KEPT_FOR, PAGE, TABLE, VerdictStore
 from resolverd.state.base import Entry
+from resolverd.state.disk.opening import open_store
 from resolverd.state.disk.recovery import MAX_OCTETS
-from resolverd.state.disk.store import open_store
 from resolverd.state.memory import MemoryStore
 from resolverd.values import replace
 from resolverd.wire import codes

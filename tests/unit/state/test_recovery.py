@@ -19,9 +19,9 @@ from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride, OverrideStore
 from resolverd.state.base import Store
+from resolverd.state.disk.opening import open_store
 from resolverd.state.disk.recovery import MAX_ATTEMPTS, STATUS_FILE, Recovered, Recovery
 from resolverd.state.disk.sqlite_file import PAGE
-from resolverd.state.disk.store import open_store
 from resolverd.wire.ask import Ask, Failed, Reply
 from tests.networks import AsyncNetwork
 

@@ -22,9 +22,10 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue
 from resolverd.state.disk import sqlite_file
+from resolverd.state.disk.opening import StateInUse, open_store
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.recovery import Recovery
-from resolverd.state.disk.store import DiskStore, StateInUse, open_store
+from resolverd.state.disk.store import DiskStore
 from resolverd.state.memory import MemoryStore
 
 
@@ -393,7 +394,7 @@ FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
 from resolverd.failures import StoreError
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 from resolverd.metrics import Counters
 
 state = Path(sys.argv[1])
@@ -470,7 +471,7 @@ def test_a_full_disk_costs_nothing_that_was_stored(tmp_path: Path) -> None:
 READ_ONLY = """
 import asyncio, os, subprocess, sys
 from pathlib import Path
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 from resolverd.state.statedir import StateInUse
 from resolverd.metrics import Counters
 
@@ -532,7 +533,7 @@ CHILD = """
 import asyncio, sys
 from itertools import count
 from pathlib import Path
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 from resolverd.metrics import Counters
 
 async def main():

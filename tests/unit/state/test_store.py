@@ -22,10 +22,11 @@ from resolverd.state.base import UNREAD, Change, Condition, Entry, Store, addres
 from resolverd.state.disk import sqlite_file
 from resolverd.state.disk import store as disk_store
 from resolverd.state.disk.key_filter import KeyFilter
+from resolverd.state.disk.opening import open_store
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import BytesOnly, SqliteFile
-from resolverd.state.disk.store import DiskStore, open_store
+from resolverd.state.disk.store import DiskStore
 from resolverd.state.disk.writer import Worker
 from resolverd.state.in_process import InProcess
 from resolverd.state.memory import MemoryStore

@@ -9,7 +9,7 @@ from stores import LATER, NOW, aside, database, filled
 
 from resolverd.metrics import Counters
 from resolverd.state.disk import sqlite_file, upgrade
-from resolverd.state.disk.store import open_store
+from resolverd.state.disk.opening import open_store
 
 
 @pytest.fixture

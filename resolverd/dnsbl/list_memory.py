@@ -1,0 +1,63 @@
+"""What is known of lists and outlives a configuration."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random, SystemRandom
+
+from resolverd.clock import Clock
+from resolverd.dnsbl.list_state import ListState
+from resolverd.dnsbl.lookup import Dispatcher
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.generation import Generation
+from resolverd.metrics import Counters
+from resolverd.resolver.ports import Resolver
+from resolverd.wire.names import Name, lower
+
+
+class ListMemory:
+    """What is known of lists, whatever a configuration says of them: how each fares, what is left of its quota, what it has
+    answered, who is known as good, and what is in flight.
+
+    `generation`: that of what is made of the lists' replies; it is made upon that of `names`.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        clock: Clock,
+        counters: Counters,
+        rng: Random | None = None,
+        names: Generation | None = None,
+    ):
+        self._clock = clock
+        self.generation = Generation() if names is None else Generation(names)
+        self.dispatcher = Dispatcher(resolver, clock, counters, rng or SystemRandom(), self.generation)
+        self.states: dict[str, ListState] = {}
+        self.foreign: dict[Name, ListState] = {}
+
+    def configure(self, others: Sequence[ListSpec], specs: Sequence[ListSpec]) -> dict[str, ListState]:
+        """The states of the lists of a configuration: `others` that are only known, and those that it enables.
+
+        What an earlier configuration has shaped is let go: replies that would be read otherwise now, and what belongs to the
+        keys that clients have named.
+        """
+        old, self.states = self.states, {}
+        wanted = {spec.id: (spec, False) for spec in others} | {spec.id: (spec, True) for spec in specs}
+        for name, (spec, enabled) in wanted.items():
+            before = old.get(name)
+            if before is None:
+                self.states[name] = ListState(spec, enabled=enabled)
+                continue
+            if _reading(before.spec) != _reading(spec):
+                self.dispatcher.forget(frozenset({lower(before.spec.zone)}))
+                self.foreign = {zone: state for zone, state in self.foreign.items() if name not in (state.spec.id, state.spec.of)}
+            self.states[name] = before.configured(spec, enabled=enabled, wall=self._clock.wall())
+        gone = old.keys() - self.states.keys()
+        self.foreign = {zone: state for zone, state in self.foreign.items() if not gone & {state.spec.id, state.spec.of}}
+        self.generation.bump()
+        return dict(self.states)
+
+
+def _reading(spec: ListSpec) -> ListSpec:
+    """What of a list shapes how its replies are read."""
+    return replace(spec, quota=None, rate=None, number=0, terms="")
