@@ -61,7 +61,7 @@ function tiles(status, series) {
   const { questions, cache, lists, greylist, store } = status;
   const trouble = lists.trouble.map((each) => `${each.id} ${each.state}`).join(", ");
   return h("div", { class: "tiles" },
-    tile("Verdicts, 24 h", number(verdicts), verdicts ? `${share(counted.reject, verdicts)} rejected, ${share(counted.greylist, verdicts)} greylisted` : "no mail server has asked yet"),
+    tile("Verdicts, 24 h", number(verdicts), verdicts ? `${share(counted.reject, verdicts)} rejected, ${share(counted.greylist, verdicts)} greylisted` : total(Object.values(status.verdicts)) ? "the first are being counted" : "no mail server has asked yet"),
     tile("Connections, 24 h", number(total(series.series["policy.connections"] ?? [])), `${plural(total(series.series["policy.requests"] ?? []), "policy request")}`),
     tile("Lists", `${lists.ok} of ${lists.enabled}`, trouble || (!lists.enabled ? "none is in use" : status.ready ? "none in trouble" : "out of reach at present"), "#/lists"),
     tile("DNS questions", number(questions.answered), questions.cached === null ? "none since the start" : `${share(questions.cached, 1)} from the cache`, "#/cache"),
