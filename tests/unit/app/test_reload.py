@@ -201,7 +201,8 @@ def walk(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, str]]:
         for number, each in enumerate(thing):
             yield from walk(each, f"{path}[{number}]", seen)
     elif isinstance(thing, partial):
-        yield from walk((thing.args, thing.keywords), path, seen)
+        yield from walk(thing.args, f"{path}.args", seen)
+        yield from walk(thing.keywords, f"{path}.keywords", seen)
     elif kind is ListSpec and thing.id != "own":
         yield path, f"{thing.id} {thing.weight}"  # the catalogue's are what they are
     elif kind is AuthZone:
