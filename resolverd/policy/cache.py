@@ -16,6 +16,8 @@ from resolverd.values import replace
 
 MAX_AGE: Final = 60.0
 """Seconds for which what came back stands for the client: its recipients follow one another, lists change meanwhile."""
+_EXPIRED_AT_ONCE: Final = 4
+"""Messages that have expired, forgotten with each that is remembered."""
 
 
 class Transaction(NamedTuple):
@@ -56,7 +58,16 @@ class TransactionCache:
         key = _message(attempt)
         since, *_ = self._transactions.pop(key, (now,))
         self._transactions[key] = (since, transaction, begun)
-        while len(self._transactions) > self._max_messages:
+        if len(self._transactions) > self._max_messages:
+            self._transactions.popitem(last=False)
+        self._expire(now)
+
+    def _expire(self, now: float) -> None:
+        """Forget the oldest that count no more: a few at a time, for each is hundreds of objects that have to be freed."""
+        for _ in range(_EXPIRED_AT_ONCE):
+            oldest = next(iter(self._transactions.values()), None)
+            if oldest is None or now - oldest[0] <= self._max_age:
+                return
             self._transactions.popitem(last=False)
 
     def get(self, attempt: Attempt, now: float) -> Transaction | None:

@@ -31,8 +31,6 @@ _YIELD = 0.0005
 """Seconds in between."""
 _LOCK_TIMEOUT = 0.5
 """Seconds; nobody but ourselves should have it open."""
-_PAGES = 16 << 20
-"""Octets of pages that the writer has at hand: keys come in no order, and other pages are read and written for each."""
 _CRC = 4
 _KEY = itemgetter(0)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -52,7 +50,6 @@ class CacheFile:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         path.chmod(0o600)
         self._writer = self._connected()
-        self._writer.execute(f"PRAGMA cache_size = -{_PAGES >> 10}")
         try:
             self._examine()
             self._reader: sqlite3.Connection = self._connected()

@@ -45,6 +45,9 @@ CHECK_TIMEOUT = 0.5
 """Seconds of ``PRAGMA quick_check``, for which the start waits; what it didn't get to is found damaged when it is read."""
 PAGE = 4096
 """Octets."""
+_PAGES_AT_HAND = 1024
+"""Pages that SQLite keeps in memory, 4 MiB: records are written and read at random among 300 000 in no less time with four times
+as many, for the system keeps the file's pages as well."""
 SLICE = 50
 """Records written, or looked at by a sweep, in one go: about a millisecond. What has expired of them goes in one transaction."""
 YIELD = 0.001
@@ -55,7 +58,7 @@ _SETTINGS: dict[str, Any] = {
     "eviction_policy": "none",
     "cull_limit": 0,
     "sqlite_auto_vacuum": 0,  # the room of what expires is taken by what comes next
-    "sqlite_cache_size": 4096,  # pages of 4 KiB
+    "sqlite_cache_size": _PAGES_AT_HAND,
     "sqlite_mmap_size": 0,  # a mapped file that shrinks or cannot be read kills the process by SIGBUS
     "sqlite_max_page_count": 0,  # given at opening
 }

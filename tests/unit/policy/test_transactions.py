@@ -6,7 +6,7 @@ import pytest
 from virtualtime import VirtualClock, virtual
 
 from resolverd.generation import Generation
-from resolverd.policy.cache import Transaction, TransactionCache
+from resolverd.policy.cache import MAX_AGE, Transaction, TransactionCache
 from resolverd.policy.lookup_budget import LookupBudgets, ZoneRates
 from resolverd.policy.lookups import LookupResults
 from tests.unit.policy.test_service import Setup, attempt
@@ -31,6 +31,16 @@ def test_nothing_found_out_counts_beyond_a_change_but_what_it_has_cost() -> None
     assert messages.get(MAIL, 0) is None, "it was in flight before"
     messages.put(MAIL, known, 0, messages.generation.number)
     assert messages.get(MAIL, 0) is known
+
+
+def test_messages_whose_time_is_over_are_forgotten() -> None:
+    messages, known = TransactionCache(), transaction()
+    for number in range(100):
+        messages.put(attempt(instance=str(number)), known, 0, messages.generation.number)
+    for number in range(100, 140):
+        messages.put(attempt(instance=str(number)), known, MAX_AGE + 1, messages.generation.number)
+    assert len(messages) == 40, "each new one lets some go, not all at once"
+    assert messages.get(attempt(instance="139"), MAX_AGE + 1) is known
 
 
 @pytest.mark.parametrize("in_flight", [False, True])
