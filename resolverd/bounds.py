@@ -331,6 +331,9 @@ HTTP_BODY: Final = 64 * 1024
 """Octets of a request's body, or of one line of a stream (chunked bombs)."""
 HTTP_PARAMETER: Final = 1024
 """Characters of one parameter: a mail address has 254 (RFC 5321 §4.5.3.1), Postfix's longest attribute less than this."""
+HTTP_FAULTS: Final = 20
+"""Faults of one request that are told, each with the nearest name that is known: that takes half a millisecond, and a body has
+room for ten thousand names."""
 HTTP_BODY_TIME: Final = 10.0
 """Seconds for a body, or for one line of a stream (slow body)."""
 HTTP_IDLE: Final = 10.0

@@ -77,7 +77,7 @@ def of_object(kind: type[_Given], document: Mapping[str, object]) -> _Given:
 
 
 def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
-    """The parameters as the struct `kind`. Raises Problem with every fault.
+    """The parameters as the struct `kind`. Raises Problem with every fault, so many of them at the most.
 
     A member that is null is one that was not given. ``ignored`` of a kind: names that are taken and not looked at.
     """
@@ -87,6 +87,9 @@ def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
     seen: set[str] = set()
     faults: list[tuple[str, str]] = []
     for name, value in given:
+        if len(faults) >= bounds.HTTP_FAULTS:
+            faults.append(("", "and so on: the others were not looked at"))
+            raise bad_attributes(list(dict(faults).items()))
         if name in seen:
             faults.append((name[:40], "given twice"))
         elif (field := fields.get(name)) is not None:
@@ -97,7 +100,7 @@ def convert(kind: type[_Given], given: Iterable[tuple[str, object]]) -> _Given:
                 except msgspec.ValidationError as error:
                     faults.append((name, str(error)))
         elif name not in ignored:
-            nearest = get_close_matches(name, (*fields, *ignored), 1, 0.0)
+            nearest = get_close_matches(name[:40], (*fields, *ignored), 1, 0.0)
             faults.append((name[:40], f"no such parameter{f'; did you mean {nearest[0]}?' if nearest else ''}"))
         else:
             seen.add(name)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rawhttp import Service, is_problem, parsed
-from served import DNSWL, GOOD, LISTED, TOKEN, configured
+from served import DNSWL, GOOD, LISTED, TOKEN, bound, configured
 
 from resolverd import bounds
 from resolverd.config import Settings
@@ -106,6 +107,15 @@ async def test_every_attribute_at_fault_is_named(service: Service, attributes: d
     assert (service.judged, service.net.asked) == (0, [])
 
 
+async def test_a_heap_of_faults_is_not_told_to_its_end(service: Service):
+    """Each name is compared with all that are known, which takes a while."""
+    body = json.dumps({f"a{number}" * 100: 1 for number in range(100)}).encode()
+    response = await service.call("POST", "/v1/verdict", body)
+    assert is_problem(response, 400)
+    assert len(response.document["errors"]) == bounds.HTTP_FAULTS + 1
+    assert len(response.body) < 20_000
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"3", b"null", b'{"a":1}}', b"\xff\xfe", b"[" * 60000, b'{"client_address": NaN}'])
 async def test_what_is_no_json_object(service: Service, body: bytes):
     assert is_problem(await service.call("POST", "/v1/verdict", body), 400)
@@ -171,6 +181,29 @@ async def test_a_stream_gives_each_verdict_before_the_next_line_comes(service: S
         assert (await reader.readuntil(b"0\r\n\r\n")).endswith(b"0\r\n\r\n")
     writer.close()
     await writer.wait_closed()
+
+
+async def test_what_nobody_reads_of_a_stream_is_not_made(service: Service):
+    """The sender is kept waiting, in memory lies little, and once it reads it has every answer."""
+    small = bound()
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        small.setsockopt(socket.SOL_SOCKET, option, 32768)  # the sockets of its connections inherit that
+    await service.server.serve(small)
+    reader, writer = await asyncio.open_connection(*small.getsockname(), limit=4096)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    head = b"POST /v1/verdicts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n"
+    writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n")
+    line = b'{"client_address": "%s", "helo_name": "%s"}\n' % (LISTED.encode(), b"x" * 500)
+    writer.write(b"%x\r\n%s\r\n" % (len(line) * 1000, line * 1000))
+    judged = -1
+    while judged != service.judged:
+        judged = service.judged
+        await asyncio.sleep(0.3)
+    assert judged < 500
+    writer.write(b"0\r\n\r\n")
+    said = await reader.read()
+    assert said.count(b'"action":"reject"') == service.judged == 1000
+    writer.close()
 
 
 async def test_a_line_without_end_ends_a_stream(service: Service):
