@@ -447,7 +447,7 @@ VERDICTS: Final = 100_000
 VERDICT_OCTETS: Final = 128 << 20
 """Octets of all of them (their texts are a stranger's choice as well): an eighth of the store, which greylisting needs more."""
 EVIDENCE_OCTETS: Final = 300
-"""Octets of one answer that are kept as they came, for who reads them; of a longer one (a stranger's TXT record) its words."""
+"""Octets of one answer that are kept as they came, for who reads them; of a longer record (a stranger's TXT) its words."""
 VERDICT_ATTRIBUTE: Final = 320
 """Characters kept of a name or address that an attempt came with (a client that says 2 kB of HELO name): a mail address has 254
 (RFC 5321 §4.5.3.1), a name 255 octets (RFC 1035 §2.3.4)."""
@@ -462,6 +462,13 @@ VERDICTS_CACHED: Final = 2000
 has come a second time within minutes (a botnet comes once)."""
 VERDICT_CACHE_TEXT: Final = 1000
 """Characters of names and addresses in an attempt beyond which none is kept (a client that says 2 kB of HELO name)."""
+REPLAY_REMEMBERED: Final = 100_000
+"""Clients, and who wrote to whom, of whom a replay knows that they were let in later, some 10 MB each: as many as there are
+verdicts kept, and of a log the youngest."""
+REPLAY_TOLD: Final = 1000
+"""Changed verdicts that a replay tells one by one; those beyond are counted."""
+REPLAY_UNKNOWN: Final = 100
+"""Kinds of what was not known that a replay counts one by one: lists and record types; those beyond are counted together."""
 VERDICT_CLIENTS: Final = 10_000
 """Clients whose last verdict is found by address (a botnet has more)."""
 

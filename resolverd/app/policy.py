@@ -97,7 +97,7 @@ def policy_service(
         resolver,
         greylister,
         clock,
-        _verdict_rules(settings),
+        verdict_rules(settings),
         counters,
         new_id,
         verdicts,
@@ -129,7 +129,8 @@ def list_zones(
     return ListZones(origin, engine, rules, clock, guard=guarded, overrides=lookup, clients=clients, ready=overrides.ready)
 
 
-def _verdict_rules(settings: Settings) -> VerdictRules:
+def verdict_rules(settings: Settings) -> VerdictRules:
+    """The rules of verdicts as configured."""
     wanted = settings.verdict
     base = VerdictRules()
     return VerdictRules(

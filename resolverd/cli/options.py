@@ -96,6 +96,11 @@ def config_option(command: _Command) -> _Command:
     return click.option(*_CONFIG_NAMES, **_config_attributes())(command)
 
 
+def short_config_option(command: _Command) -> _Command:
+    """``-c FILE`` alone, of a command whose ``--config`` names a second configuration."""
+    return click.option("-c", "config", **_config_attributes())(command)
+
+
 def json_option(command: _Command) -> _Command:
     """``--json``, given as `as_json` whether it stood with the command itself or with one above it."""
     return click.option(*_JSON_NAMES, **_json_attributes())(command)

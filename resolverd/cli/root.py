@@ -11,7 +11,7 @@ from resolverd.failures import ConfigError
 
 _COMMANDS = (
     "serve", "status", "reload", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config",
-    "doctor", "store", "import",
+    "doctor", "replay", "store", "import",
 )  # fmt: skip
 
 _ELSEWHERE = {"import": "import_.command", "allow": "overrides.allow", "deny": "overrides.deny"}

@@ -30,6 +30,8 @@ _BATCH_OCTETS: Final = 48 * 1024
 """Of records sent at once; a body has at most 64 KiB."""
 _BATCH: Final = 5000
 """Records taken at once where no daemon runs."""
+_AT_ONCE: Final = 20
+"""Records of one table read at once: pages of verdicts have up to 32 KiB each."""
 
 
 def records(settings: Settings) -> Iterator[Stored]:
@@ -45,6 +47,25 @@ def records(settings: Settings) -> Iterator[Stored]:
         if page["next"] is None:
             return
         page = daemon.get("v1", "store", query={"start": page["next"]})
+
+
+def records_of(settings: Settings, table: str) -> Iterator[Stored]:
+    """The records of one table in order, some at a time, so that a large table needs no large memory."""
+    daemon = DaemonClient(settings)
+    query = {"start": f"{table}:", "limit": str(_AT_ONCE)}
+    try:
+        page = daemon.get("v1", "store", query=query)
+    except Unreachable:
+        yield from _read_of(settings, table)
+        return
+    while True:
+        for document in page["records"]:
+            if (record := dump_format.record_from(document)).table != table:
+                return
+            yield record
+        if page["next"] is None:
+            return
+        page = daemon.get("v1", "store", query=query | {"start": page["next"]})
 
 
 def load(settings: Settings, found: Sequence[Stored]) -> Loaded:
@@ -79,6 +100,20 @@ def _batches(found: Sequence[Stored]) -> Iterator[list[dict[str, object]]]:
 async def _read(settings: Settings) -> list[Stored]:
     async with _opened(settings, to_write=False) as store:
         return list((await dump.read(store, SystemClock().wall(), None, 2**62)).records)
+
+
+def _read_of(settings: Settings, table: str) -> Iterator[Stored]:
+    start: tuple[str, bytes] | None = (table, b"")
+    with asyncio.Runner() as runner:
+        opened = _opened(settings, to_write=False)
+        store = runner.run(opened.__aenter__())
+        try:
+            while start is not None and start[0] == table:
+                page = runner.run(dump.read(store, SystemClock().wall(), start, _AT_ONCE))
+                yield from (record for record in page.records if record.table == table)
+                start = page.next
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
 
 
 async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:

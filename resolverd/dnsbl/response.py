@@ -59,6 +59,11 @@ def read_answer(spec: ListSpec, subject: Address | str, answer: Answer) -> ListR
     return _judge(spec, subject, rrset.rdatas, ttl)
 
 
+def read_addresses(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...]) -> ListReply:
+    """The meaning of A records that a list has given of `subject`, as the list is configured now."""
+    return _judge(spec, subject, addresses, 0).reply
+
+
 def read_canary(spec: ListSpec, canary: Canary, answer: Answer) -> ListResponse:
     """The same for a test point, whose documented answer is sound even where it would be an error code for anybody else."""
     rrset = answer.final(codes.A)

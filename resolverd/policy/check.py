@@ -61,6 +61,8 @@ class Check:
     is_override: ClassVar[bool] = False
     """Whether the admin speaks here: what he suppresses is not asked, and nobody is decided upon before he has spoken. What he
     says may change at any time, so it is asked for each time anew."""
+    always_neutral: ClassVar[frozenset[str]] = frozenset()
+    """Codes of its findings that are neutral whatever its rules and options are."""
     asks_client_names: ClassVar[bool] = False
     """Whether its questions tell what is wrong with the client's own names."""
 

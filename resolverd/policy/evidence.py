@@ -1,12 +1,14 @@
 """Evidence of questions and their replies: what was asked, what came back, how old it is."""
 
 from collections.abc import Iterable
+from itertools import accumulate
 
 from resolverd import bounds
 from resolverd.failures import Unknown
 from resolverd.mail.findings import Data, Evidence
 from resolverd.mail.lookups import Absent, Clear, DnsLookup, LookupReply, Question, Records, Replies, Skipped
 from resolverd.policy.asking import LATE
+from resolverd.wire.codes import TXT
 
 MAX_SHOWN = 4
 """Records of one answer that are shown; the others are counted."""
@@ -33,9 +35,11 @@ def piece(question: Question, reply: LookupReply, shown: str = "") -> Evidence:
     if isinstance(reply, Skipped):
         return Evidence(asked, f"not asked ({reply.detail})")
     if isinstance(reply, Records):
-        data = Data(reply.rdatas[:MAX_SHOWN], max(0, len(reply.rdatas) - MAX_SHOWN))
-        found = Evidence(asked, data, reply.age, reply.ms)
-        return found if sum(map(len, data.rdatas)) <= bounds.EVIDENCE_OCTETS else found._replace(reply=found.answered)
+        rdatas = _shown(question, reply.rdatas)
+        found = Evidence(asked, Data(rdatas, len(reply.rdatas) - len(rdatas)), reply.age, reply.ms)
+        if rdatas or not reply.rdatas:
+            return found
+        return found._replace(reply=found._replace(reply=Data(reply.rdatas[:1], len(reply.rdatas) - 1)).answered)
     if isinstance(reply, Absent):
         said = "no such name" if reply.nxdomain else "no such record"
     elif isinstance(reply, Clear):
@@ -43,6 +47,19 @@ def piece(question: Question, reply: LookupReply, shown: str = "") -> Evidence:
     else:
         said = f"{reply.reason or 'listed'}, as {', '.join(reply.addresses)}"
     return Evidence(asked, said, reply.age, reply.ms)
+
+
+def _shown(question: Question, rdatas: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The first records, as many as there is room for; of TXT records those first of which SPF has read one."""
+    if len(rdatas) > 1 and isinstance(question, DnsLookup) and question.rtype == TXT:
+        rdatas = tuple(sorted(rdatas, key=_is_no_spf))
+    octets = list(accumulate(map(len, rdatas[:MAX_SHOWN])))
+    return rdatas[: sum(each <= bounds.EVIDENCE_OCTETS for each in octets)]
+
+
+def _is_no_spf(rdata: bytes) -> bool:
+    """RFC 7208 §4.5: the version is the beginning of the first string."""
+    return rdata[1:7].lower() != b"v=spf1"
 
 
 def why(reply: Unknown) -> str:

@@ -212,14 +212,18 @@ def encode_findings(findings: tuple[Finding, ...]) -> msgspec.Raw:
         return msgspec.Raw(_encode(_whole(told)))
 
 
-def decode(octets: bytes, now: float) -> StoredVerdict | None:
-    """The verdict, or None for octets that are none: damaged ones count as absent."""
+def decode(octets: bytes, now: float, *, as_kept: bool = False) -> StoredVerdict | None:
+    """The verdict, or None for octets that are none: damaged ones count as absent.
+
+    Its evidence is in words; `as_kept`: questions and records are as they were kept.
+    """
     if octets[:1] not in _READ:
         return None
     try:
         found = _decoder.decode(octets[1:])
         client = ip_address(found.client) if found.client else None
-        findings = tuple(_worded(Finding(*finding[:_TOLD])) for finding in found.findings)
+        findings = tuple(Finding(*finding[:_TOLD]) for finding in found.findings)
+        findings = findings if as_kept else tuple(map(_worded, findings))
     except (ValueError, IndexError):  # msgspec's errors are such, and those of names and records that are none
         return None
     verdict = Verdict(

@@ -50,8 +50,9 @@ RETRY_INTERVAL: Final = 5.0
 """Seconds until a store that had no room is tried again."""
 PAGE: Final = 500
 """Verdicts of one page."""
-PAGE_OCTETS: Final = 48 * 1024
-"""Octets from which on a page is full: such a record can be recovered from a damaged file."""
+PAGE_OCTETS: Final = 28 * 1024
+"""Octets from which on a page is full: such a record can be recovered from a damaged file, and a dump with it be loaded, whose
+records go into HTTP bodies of 64 KiB (`servers.http.dump_format`)."""
 _AT_ONCE: Final = 100
 """Verdicts that wait to be written, given in one go, and pages looked for one in."""
 

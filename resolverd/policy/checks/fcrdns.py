@@ -23,6 +23,7 @@ class Fcrdns(Check):
     rules: CheckRules
     name: ClassVar[str] = "fcrdns"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
+    always_neutral: ClassVar[frozenset[str]] = frozenset({"fcrdns_ok"})
     asks_client_names: ClassVar[bool] = True
 
     def run(self, attempt: Attempt) -> Asking[Outcome]:

@@ -31,6 +31,7 @@ class Helo(Check):
     rules: CheckRules
     name: ClassVar[str] = "helo"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
+    always_neutral: ClassVar[frozenset[str]] = frozenset({"helo_ok", "helo_literal"})
 
     def run(self, attempt: Attempt) -> Asking[Outcome]:
         """Syntax first, then existence. Any of A, AAAA and MX will do; so will a null MX, as the name need not take mail.

@@ -24,6 +24,7 @@ class Ptr(Check):
     rules: CheckRules
     name: ClassVar[str] = "ptr"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
+    always_neutral: ClassVar[frozenset[str]] = frozenset({"ptr_ok"})
 
     def run(self, attempt: Attempt) -> Asking[Outcome]:
         """Any host name will do; it need not lead back. The PTR records are asked for unless the mail server knows the name."""

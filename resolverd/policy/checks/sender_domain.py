@@ -40,6 +40,7 @@ class SenderDomain(Check):
     local: LocalDomains = NONE
     name: ClassVar[str] = "sender_domain"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
+    always_neutral: ClassVar[frozenset[str]] = frozenset({"sender_domain_ok"})
 
     def run(self, attempt: Attempt) -> Asking[Outcome]:
         """The domain's mail servers, and only if it has none its addresses (RFC 5321 §5.1).

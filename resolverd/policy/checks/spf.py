@@ -96,6 +96,9 @@ class Spf(Check):
     hostname: str = "unknown"
     name: ClassVar[str] = "spf"
     topics: ClassVar[tuple[Topic, ...]] = (TOPIC,)
+    always_neutral: ClassVar[frozenset[str]] = frozenset(
+        f"{claim}_{result}" for claim in ("spf", "spf_helo") for result in ("pass", "none", "neutral", "softfail", "worthless")
+    )
 
     def run(self, attempt: Attempt) -> Asking[Outcome]:
         """A finding for the sender, and one for the HELO name if there is anything to say of it.

@@ -36,6 +36,7 @@ PRINTING = [
     ["reload"],
     ["config", "check"],
     ["doctor", "--main-cf", "main.cf"],
+    ["replay", "--stored", "--drop", "spamhaus-zen"],
 ]
 CHANGING = {"serve", "allow", "deny", "overrides forget", "lists enable", "lists disable", "lists probe", "greylist allow"}
 CHANGING |= {"greylist forget", "cache flush", "cache nta add", "cache nta remove", "store load", "import postgrey"}

@@ -30,7 +30,8 @@ from resolverd.policy import verdict_records
 from resolverd.policy import verdicts as module
 from resolverd.policy.evidence import piece
 from resolverd.policy.verdict_records import StoredVerdict, decode, decode_page, encode, kept_attempt
-from resolverd.policy.verdicts import BY_TIME, KEPT_FOR, PAGE, TABLE, VerdictStore
+from resolverd.policy.verdicts import BY_TIME, KEPT_FOR, PAGE, PAGE_OCTETS, TABLE, VerdictStore
+from resolverd.servers.http.dump_format import MAX_VALUE
 from resolverd.state.base import Entry
 from resolverd.state.disk.opening import open_store
 from resolverd.state.disk.recovery import MAX_OCTETS
@@ -358,8 +359,10 @@ async def test_those_written_together_are_one_record_that_can_be_recovered() -> 
         kept.put(verdict(f"A{number:02}", reason="x" * 3_000), ATTEMPT)
     kept.write()
     sizes = [len(entry.value) async for entry in store.scan(TABLE, 0)]
-    assert len(sizes) == 2
+    assert len(sizes) == 4
     assert max(sizes) <= MAX_OCTETS
+    # A full page fits what a dump is loaded by, with the frame around its verdicts.
+    assert PAGE_OCTETS + 5 * (PAGE + 1) <= MAX_VALUE
     assert [(await kept.get(f"A{number:02}") or FULL).id for number in range(30)] == [f"A{number:02}" for number in range(30)]
 
 

@@ -1,8 +1,9 @@
 """The store as a whole, for backup and for moving."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from resolverd import __version__
 from resolverd.failures import StoreError
@@ -14,13 +15,15 @@ from resolverd.servers.http.route import Body, Call, Route
 from resolverd.state import dump
 
 PAGE: Final = 1000
-"""Records of the store in one page."""
+"""Records of the store in one page, at the most."""
+_Limit = Annotated[int, Meta(ge=1, le=PAGE, description=f"a number from 1 to {PAGE}")]
 
 
 class StoreStart(msgspec.Struct):
-    """Where to go on: what stood as `next` on the page before."""
+    """Where to go on: what stood as `next` on the page before. `limit`: records of a page."""
 
     start: Text = ""
+    limit: _Limit = PAGE
 
 
 class StorePage(msgspec.Struct):
@@ -56,7 +59,7 @@ async def get_store(call: Call, given: StoreStart) -> StorePage:
         except ValueError:
             raise Problem(400, "start: expected what stood as next on the page before") from None
     try:
-        page = await dump.read(call.daemon.store, call.daemon.clock.wall(), start, PAGE)
+        page = await dump.read(call.daemon.store, call.daemon.clock.wall(), start, given.limit)
     except StoreError as error:
         raise store_failed(error) from None
     following = f"{page.next[0]}:{page.next[1].hex()}" if page.next else None

@@ -1,0 +1,212 @@
+"""What a configuration changes over many attempts, counted while they go by, the youngest first, in constant memory."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.mail.findings import Action
+from resolverd.mail.lookups import Clear, Listed, ListLookup
+from resolverd.ops.replay.judge import Configuration, Judged, Kept, Said, judge, passed_greylisting, said_then
+from resolverd.ops.replay.replies import replies_of
+from resolverd.wire.names import Address
+
+
+class Change(NamedTuple):
+    """An attempt to which something else would be said. `at` in wall seconds. `candidate`: a refusal that would have been a
+    mistake, for all that is known."""
+
+    id: str
+    at: float
+    client: Address | None
+    helo_name: str
+    sender: str | None
+    recipient: str
+    old: Said
+    new: Said
+    candidate: bool
+
+
+@dataclass(slots=True)
+class Totals:
+    """What becomes of all attempts under one configuration. `unknown`: of how many it cannot be said; they are not among
+    the `refusals`, which are refused or put off for certain. `candidates`: refusals of those who were let in, or are on an allow
+    list: false positives, perhaps. `questions` to lists: at the most, as what a list has said for one attempt serves the next."""
+
+    refusals: int = 0
+    candidates: int = 0
+    unknown: int = 0
+    questions: int = 0
+
+
+@dataclass(slots=True)
+class ListTotals:
+    """What one list has done. `listed`: attempts of somebody it lists; `unique`: nobody else lists those; `decisive`: without it
+    something else would be said; `candidates`: of those, false positives, perhaps. `asked`: questions that were answered;
+    `cached`: by what it had said before."""
+
+    listed: int = 0
+    unique: int = 0
+    decisive: int = 0
+    candidates: int = 0
+    asked: int = 0
+    cached: int = 0
+
+
+class Variant(NamedTuple):
+    """The configuration with one list more or less. `what`: ``add`` or ``drop``."""
+
+    what: str
+    list_id: str
+    configuration: Configuration
+
+
+@dataclass(slots=True)
+class Summary:
+    """The outcome. `since` and `until`: of the first and the last attempt, in wall seconds. `changes` are the youngest of those
+    that are counted in `changed`. `transitions`: how many went from what to what. `missing`: what was not known, of how many."""
+
+    attempts: int = 0
+    same: int = 0
+    changed: int = 0
+    unknown: int = 0
+    since: float | None = None
+    until: float | None = None
+    changes: list[Change] = field(default_factory=list)
+    transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    then: Totals = field(default_factory=Totals)
+    now: Totals = field(default_factory=Totals)
+    lists: dict[str, ListTotals] = field(default_factory=dict)
+    variants: list[tuple[Variant, Totals, Totals]] = field(default_factory=list)
+    """Each with what comes of everything without that change, and with it."""
+
+
+class Comparison:
+    """Takes attempts, the youngest first, and compares what was said with what `new` says.
+
+    `base` is `new` without `variants`; each of them is compared with it by itself.
+    """
+
+    def __init__(self, base: Configuration, new: Configuration, variants: Sequence[Variant], now: int) -> None:
+        self._base = base
+        self._new = new
+        self._now = now
+        self._base_totals = Totals()
+        self._variants = [(each, Totals()) for each in variants]
+        self._let_in = _Remembered(bounds.REPLAY_REMEMBERED)
+        self._known = _Remembered(bounds.REPLAY_REMEMBERED)
+        self.summary = Summary(lists={spec.id: ListTotals() for spec in (*base.lists.values(), *new.lists.values())})
+        self.summary.variants = [(each, self._base_totals, totals) for each, totals in self._variants]
+
+    def add(self, kept: Kept) -> None:
+        """One more attempt, older than those before."""
+        if is_none(kept):
+            return
+        summary, verdict = self.summary, kept.verdict
+        summary.attempts += 1
+        summary.since, summary.until = kept.at, summary.until if summary.until is not None else kept.at
+        old, new = said_then(verdict), judge(kept, self._new, self._now)
+        good = new.allow_listed or self._is_good(kept)
+        _count(summary.then, Judged(old), good)
+        _count(summary.now, new, good)
+        if self._variants:
+            _count(self._base_totals, judge(kept, self._base, self._now), good)
+            for (_, _, configuration), totals in self._variants:
+                _count(totals, new if configuration is self._new else judge(kept, configuration, self._now), good)
+        self._compare(kept, old, new, good=good)
+        self._count_lists(kept, new, good=good)
+        self._remember(kept, allow_listed=new.allow_listed)
+
+    def _compare(self, kept: Kept, old: Said, new: Judged, *, good: bool) -> None:
+        summary = self.summary
+        if new.unknown:
+            summary.unknown += 1
+            for each in new.unknown:
+                what = each if each in summary.missing or len(summary.missing) < bounds.REPLAY_UNKNOWN else "others"
+                summary.missing[what] += 1
+        elif (old.action, old.code) == (new.said.action, new.said.code):
+            summary.same += 1
+        else:
+            summary.changed += 1
+            summary.transitions[old.word, new.said.word] += 1
+            if len(summary.changes) < bounds.REPLAY_TOLD:
+                summary.changes.append(_change(kept, old, new.said, candidate=good and new.said.refuses))
+
+    def _count_lists(self, kept: Kept, judged: Judged, *, good: bool) -> None:
+        lists = self.summary.lists
+        for listing in judged.listings:
+            if (totals := lists.get(listing.list_id)) is None:
+                continue
+            totals.listed += 1
+            totals.unique += listing.unique
+            totals.decisive += listing.decisive
+            totals.candidates += listing.decisive and good and judged.said.refuses
+        shown = {**self._base.lists, **self._new.lists}
+        for question, reply in replies_of(kept.verdict.findings, shown).items():
+            if isinstance(question, ListLookup) and isinstance(reply, Listed | Clear):
+                lists[question.list_id].asked += 1
+                lists[question.list_id].cached += reply.age > 0
+
+    def _is_good(self, kept: Kept) -> bool:
+        """Whether a refusal would have been a mistake, for all that is known: whoever it is was let in then or later."""
+        verdict = kept.verdict
+        return passed_greylisting(verdict.greylist) or self._let_in.has(_who(kept)) or self._known.has(verdict.client)
+
+    def _remember(self, kept: Kept, *, allow_listed: bool) -> None:
+        verdict = kept.verdict
+        if verdict.action is not Action.ACCEPT or verdict.reason.startswith("observed only"):
+            return
+        if verdict.greylist is None or passed_greylisting(verdict.greylist):
+            self._let_in.add(_who(kept))
+        if verdict.client is not None and (allow_listed or passed_greylisting(verdict.greylist)):
+            self._known.add(verdict.client)
+
+
+class _Remembered:
+    """Things that were seen, a bounded number of them; the ones longest there go first."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._seen: dict[int, None] = {}
+
+    def add(self, thing: Hashable) -> None:
+        key = hash(thing)
+        self._seen.pop(key, None)
+        self._seen[key] = None
+        if len(self._seen) > self._bound:
+            del self._seen[next(iter(self._seen))]
+
+    def has(self, thing: Hashable) -> bool:
+        return hash(thing) in self._seen
+
+
+def is_none(kept: Kept) -> bool:
+    """Whether nothing was to be decided: at other states than RCPT, or for who had logged in."""
+    if kept.attempt is None:
+        return kept.verdict.reason.startswith("nothing to decide")
+    return kept.attempt.protocol_state.upper() != "RCPT"
+
+
+def _count(totals: Totals, judged: Judged, good: bool) -> None:
+    totals.questions += len(judged.questions)
+    if judged.unknown:
+        totals.unknown += 1
+    elif judged.said.refuses:
+        totals.refusals += 1
+        totals.candidates += good
+
+
+def _change(kept: Kept, old: Said, new: Said, *, candidate: bool) -> Change:
+    attempt = kept.attempt
+    helo, sender, recipient = ("", None, "") if attempt is None else (attempt.helo_name, attempt.sender, attempt.recipient)
+    return Change(kept.verdict.id, kept.at, kept.verdict.client, helo, sender, recipient, old, new, candidate)
+
+
+def _who(kept: Kept) -> Hashable:
+    """From which network whom whose mail came, as in greylisting."""
+    client, attempt = kept.verdict.client, kept.attempt
+    network = None if client is None else ip_network((client, 24 if client.version == 4 else 64), strict=False)
+    return network, *(("", "") if attempt is None else (attempt.sender, attempt.recipient))

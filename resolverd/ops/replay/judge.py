@@ -1,0 +1,253 @@
+"""What a configuration says to an attempt that has come already: the checks and the fold of the daemon over what was kept."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from resolverd import bounds
+from resolverd.dnsbl.spec import ListSpec
+from resolverd.greylist.decide import GreylistRules
+from resolverd.mail.findings import Action, Finding, GreylistOutcome, Listing, Verdict
+from resolverd.mail.lookups import DnsLookup, ListLookup, LookupReply, Question, Replies
+from resolverd.mail.patterns import matches_recipient
+from resolverd.mail.request import Attempt
+from resolverd.ops.replay.replies import replies_of
+from resolverd.policy.asking import LATE, Asking, Fold, Outcome, at_once, follow
+from resolverd.policy.check import Check
+from resolverd.policy.early import EarlyDecision
+from resolverd.policy.evidence import why
+from resolverd.policy.runs import CheckRuns
+from resolverd.policy.verdict import WAITING, Decision, Mode, VerdictRules, apply_greylist, bypass_reason, decide, drop_tempfails
+from resolverd.policy.verdict_records import KeptAttempt, StoredVerdict
+from resolverd.policy.worth import listings
+from resolverd.wire.codes import type_text
+
+PASSES: Final = "not_refused"
+"""What becomes of mail that is refused no more, and of which greylisting was not asked."""
+AUTHENTICATED: Final = "authenticated client"
+_UNKNOWN: Final = ("_unknown", "_temperror", "_unreachable")
+"""How codes of findings end that tell of something that did not answer."""
+_OFFLINE: Final = ", as the internet is out of reach"
+
+
+class Kept(NamedTuple):
+    """A verdict that was kept, when it was given (wall seconds), and on what; None where that was not kept."""
+
+    verdict: Verdict
+    at: float
+    attempt: KeptAttempt | None
+
+    @classmethod
+    def of(cls, stored: StoredVerdict, now: float) -> "Kept":
+        """One as it comes from the store, its evidence as kept."""
+        return cls(stored.verdict, now - stored.age, stored.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What of a configuration bears on a verdict. `lists`: those that it asks, by how texts name them."""
+
+    checks: tuple[Check, ...]
+    lists: Mapping[str, ListSpec]
+    rules: VerdictRules
+    greylist: GreylistRules
+
+
+class Said(NamedTuple):
+    """What becomes of an attempt: an `Action`'s value or `PASSES`, the code of a refusal (0 without one), and why."""
+
+    action: str
+    code: int
+    reason: str
+
+    @property
+    def word(self) -> str:
+        """What is said, without why: ``reject 554``."""
+        return f"{self.action} {self.code}" if self.code else self.action.replace("_", " ")
+
+    @property
+    def refuses(self) -> bool:
+        """Whether mail is refused or put off, greylisting aside."""
+        return self.action in (Action.REJECT, Action.DEFER)
+
+
+class Judged(NamedTuple):
+    """What a configuration says to an attempt.
+
+    `said`: what is said if all that is not known stays so; for certain where `unknown` is empty, which names what is not known
+    and could change it. `listings`: the lists that list somebody. `allow_listed`: an allow list, an override or a map speaks for
+    the client. `questions`: all that its lists are asked.
+    """
+
+    said: Said
+    unknown: tuple[str, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    allow_listed: bool = False
+    questions: tuple[ListLookup, ...] = ()
+
+
+class _AsKept(Check):
+    """A check whose findings are taken over."""
+
+    __slots__ = ("findings", "name")
+
+    def __init__(self, name: str, findings: list[Finding]):
+        self.name = name  # type: ignore[misc]
+        self.findings = findings
+
+    def run(self, attempt: Attempt) -> Asking[Outcome]:
+        return at_once(self.findings)
+
+
+def said_then(verdict: Verdict) -> Said:
+    """What the verdict has said that was given."""
+    return Said(verdict.action, verdict.reply.code if verdict.reply is not None else 0, verdict.reason)
+
+
+def judge(kept: Kept, configuration: Configuration, now: int) -> Judged:
+    """What the configuration would say to it now (wall seconds)."""
+    verdict = kept.verdict
+    if kept.attempt is None:
+        return Judged(said_then(verdict), ("the attempt (kept by an earlier version)",))
+    if kept.attempt.nameless:
+        return Judged(said_then(verdict), ("the attempt's names (kept as hashes)",))
+    attempt = attempt_of(kept, now)
+    replies = replies_of(verdict.findings, configuration.lists)
+    return judge_attempt(attempt, replies, configuration, verdict)
+
+
+def judge_attempt(
+    attempt: Attempt, replies: Mapping[Question, LookupReply], configuration: Configuration, verdict: Verdict | None = None
+) -> Judged:
+    """The same with these replies. `verdict`: that which was given."""
+    rules = configuration.rules
+    if reason := bypass_reason(attempt, rules):
+        return Judged(Said(Action.ACCEPT, 0, reason))
+    known = dict(replies)
+    findings = verdict.findings if verdict is not None else ()
+    _add_late(configuration, attempt, findings, known)
+    checks = _taken_over(configuration.checks, attempt, findings, known)
+    runs = CheckRuns(attempt, checks, known)
+    offline = any(_OFFLINE in each.text for each in findings)
+    judged = drop_tempfails(runs.judge()) if offline else runs.judge()
+    decision = decide(attempt, judged, rules, offline=offline)
+    wanted = runs.wanted(runs.suppression().topics)
+    open_ = [question for question in wanted if question not in known]
+    unknown = _undecided(attempt, runs, open_, configuration, decision)
+    said, greylisting = _greylisted(attempt, decision, verdict, configuration.greylist)
+    return Judged(
+        said,
+        unknown or greylisting,
+        listings(attempt, judged, rules, decision, offline=offline),
+        any(each.effect.allow_listed or each.effect.suppresses for each in judged),
+        tuple(question for question in wanted if isinstance(question, ListLookup)),
+    )
+
+
+def attempt_of(kept: Kept, now: int) -> Attempt:
+    """The attempt again, at another time: overrides count as they are in force then."""
+    said, verdict = kept.attempt, kept.verdict
+    assert said is not None
+    return Attempt(
+        client_address=verdict.client,
+        client_name=said.client_name,
+        reverse_client_name=said.reverse_client_name,
+        helo_name=said.helo_name,
+        sender=said.sender or "",
+        has_sender=said.sender is not None,
+        recipient=said.recipient,
+        protocol_state=said.protocol_state,
+        sasl_username="-" if verdict.reason == AUTHENTICATED and not verdict.findings else "",
+        at=now,
+    )
+
+
+def _add_late(
+    configuration: Configuration, attempt: Attempt, findings: Sequence[Finding], replies: dict[Question, LookupReply]
+) -> None:
+    """Add what was asked and had not answered when the verdict was given: it is no evidence, so it is told in words alone."""
+    unsure = {each.check: each for each in findings if each.code.endswith(_UNKNOWN)}
+    for check in configuration.checks:
+        if (finding := unsure.get(check.name)) is None:
+            continue
+        for _ in range(bounds.MAIL_QUESTIONS):
+            outcome, wanted, _ = follow(check.run(attempt), replies)
+            if isinstance(outcome, Fold):
+                shown = {spec.id: spec.shown for spec in configuration.lists.values()}
+                lookups = [each for each in outcome.lookups if each not in replies]
+                replies |= {each: LATE for each in lookups if f"{shown[each.list_id]} ({why(LATE)})" in finding.text}
+            waits = [each for each in wanted if isinstance(each, DnsLookup)]
+            if not waits:
+                break
+            replies |= dict.fromkeys(waits, LATE)
+
+
+def _taken_over(
+    checks: Sequence[Check], attempt: Attempt, findings: Sequence[Finding], replies: Replies
+) -> tuple[Check, ...]:
+    """The checks; what one has found stands that could not find it again, where it is the same in every configuration."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.check, []).append(finding)
+    return tuple(
+        _AsKept(check.name, found[check.name])
+        if check.name in found
+        and all(each.code in check.always_neutral for each in found[check.name])
+        and follow(check.run(attempt), replies).outcome is None
+        else check
+        for check in checks
+    )
+
+
+def _undecided(
+    attempt: Attempt, runs: CheckRuns, open_: Collection[Question], configuration: Configuration, decision: Decision
+) -> tuple[str, ...]:
+    """What is not known and may change what is said."""
+    rules = configuration.rules
+    exempt = bool(attempt.recipient) and matches_recipient(attempt.recipient, rules.exempt_recipients)
+    if not open_ or exempt:
+        return ()
+    lists = {spec.id: spec for spec in configuration.lists.values()}
+    if EarlyDecision(attempt, lists, rules).is_decided(runs, open_):
+        return ()
+    return tuple(dict.fromkeys(_name(each, lists) for each in open_))
+
+
+def _name(question: Question, lists: Mapping[str, ListSpec]) -> str:
+    """What is not known, in words that many attempts have in common."""
+    return f"list {lists[question.list_id].id}" if isinstance(question, ListLookup) else f"DNS {type_text(question.rtype)}"
+
+
+def _greylisted(
+    attempt: Attempt, decision: Decision, verdict: Verdict | None, rules: GreylistRules
+) -> tuple[Said, tuple[str, ...]]:
+    """What is said with what greylisting has said then, and what of that is not known."""
+    if not decision.wants_greylist:
+        return _said(decision), ()
+    then = verdict.greylist if verdict is not None else None
+    if not rules.enabled or attempt.client_address is None or not attempt.recipient or not attempt.has_sender:
+        return _said(decision), ()
+    if rules.when == "suspicious" and not decision.suspicious and (then is None or then.state != "allowed"):
+        return _said(decision), ()
+    if then is None or (then.state == "skipped" and then.reason in ("not suspicious", "greylisting is off", "refused")):
+        if decision.mode is Mode.OBSERVE:
+            return _said(decision), ()
+        was_refused = verdict is not None and said_then(verdict).refuses
+        return _said(decision)._replace(action=PASSES), () if was_refused else ("greylisting",)
+    if then.state == "passed" and then.delayed < rules.delay:
+        missing = rules.delay - then.delayed
+        then = GreylistOutcome("early-retry", missing, 0, f"early-retry ({missing}s missing)")
+    return _said(apply_greylist(decision, then)), ()
+
+
+def _said(decision: Decision) -> Said:
+    """As `policy.verdict.finish` says it."""
+    action, reply = decision.action, decision.reply
+    if decision.mode is Mode.OBSERVE and action is not Action.ACCEPT:
+        return Said(Action.ACCEPT, 0, f"observed only, would {action}: {decision.reason}")
+    return Said(action, reply.code if reply is not None and action is not Action.GREYLIST else 0, decision.reason)
+
+
+def passed_greylisting(outcome: GreylistOutcome | None) -> bool:
+    """Whether somebody has shown that he comes back, or need not."""
+    return outcome is not None and outcome.state not in WAITING and outcome.state != "skipped"

@@ -1,0 +1,87 @@
+"""``resolverd replay``: a daemon's own verdicts, by its configuration and by others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commandline import run
+from served import GOOD, LISTED, Served
+
+from resolverd import config as configuration
+from resolverd.cli.daemon import DaemonClient
+
+MAIL = {"sender": "a@example.org", "recipient": "c@example.com", "protocol_state": "RCPT"}
+
+
+@pytest.fixture
+def kept(daemon: Served) -> Served:
+    """Two verdicts in the store: zen refuses LISTED, and GOOD is greylisted."""
+    client = DaemonClient(configuration.load(Path(daemon.config)))
+    client.post("v1", "verdict", body={"client_address": LISTED, "helo_name": "mail.example.org", **MAIL})
+    client.post("v1", "verdict", body={"client_address": GOOD, "helo_name": "good.example.org", **MAIL, "sender": ""})
+    daemon.service._shared.verdicts.write()
+    return daemon
+
+
+def replayed(daemon: Served, *words: str) -> Any:
+    result = run("replay", "--stored", "--json", "-c", daemon.config, *words)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_what_is_kept_is_replayed_by_this_configuration_and_others(kept: Served, tmp_path: Path):
+    same = replayed(kept)
+    assert (same["attempts"], same["same"], same["changed"], same["unknown"]) == (2, 2, 0, 0)
+    assert (same["changes"], same["then"]["refusals"], same["now"]["refusals"]) == ([], 1, 1)
+    assert [each["decisive"] for each in same["lists"] if each["id"] == "spamhaus-zen"] == [1]
+    asked = len(kept.net.names())
+
+    # As zen refused it, nobody has waited for the others.
+    dropped = replayed(kept, "--drop", "spamhaus-zen")
+    assert (dropped["same"], dropped["changed"], dropped["unknown"]) == (1, 0, 1)
+    assert dropped["missing"] == [{"what": "DNS PTR", "count": 1}]
+    variant = dropped["variants"][0]
+    assert (variant["change"], variant["list"], variant["without"]["refusals"], variant["with"]["refusals"]) == (
+        "drop", "spamhaus-zen", 1, 0,
+    )  # fmt: skip
+
+    more = replayed(kept, "--add", "psbl")
+    assert (more["same"], more["changed"], more["unknown"]) == (1, 0, 1)
+    assert more["missing"] == [{"what": "list psbl", "count": 1}]
+
+    other = tmp_path / "other.toml"
+    other.write_text('[verdict]\nmode = "observe"\n[lists.psbl]\nenabled = false\n')
+    observed = replayed(kept, "--config", str(other))
+    assert {(each["old"], each["new"]) for each in observed["transitions"]} == {
+        ("reject 554", "accept"), ("greylist", "accept"),
+    }  # fmt: skip
+
+    run("allow", LISTED, "-c", kept.config)
+    allowed = replayed(kept)
+    assert [each["new"]["reason"] for each in allowed["changes"]] == [f"allowed: {LISTED}"]
+    run("allow", "--forget", LISTED, "-c", kept.config)
+    assert len(kept.net.names()) == asked
+
+    text = run("replay", "--stored", "-c", kept.config, "--config", str(other)).stdout
+    assert text.splitlines()[1] == "0 as then, 2 changed, 0 unknown"
+    assert "reject 554 → accept" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--stored", "--drop", "spamhaus-zn"), "spamhaus-zen"),
+        (("--stored", "--drop", "psbl"), "not one of the lists that are asked"),
+        (("--stored", "--add", "psbll"), "did you mean"),
+        (("--stored", "--add", "spamhaus-zen"), "asked already"),
+        (("--stored", "--add", "barracuda-keyed-nonsense"), "no list of this name"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_a_usage_error(daemon: Served, words: tuple[str, ...], said: str):
+    result = run("replay", "-c", daemon.config, *words)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.output
+
+
+def test_where_nothing_is_kept_it_says_so(daemon: Served):
+    assert "no verdict is kept" in run("replay", "--stored", "-c", daemon.config).stdout
