@@ -5,6 +5,7 @@
 - `reload`: the configuration read again, off the event loop, one reading after the other
 - `service`: all of it without sockets: what goes on by itself, what HTTP calls work on (`capabilities`)
 - `serve`: the daemon's life, from bind to SIGTERM · `supervise`: tasks that live as long
+- `process`: how Python runs in it, and what the system lets it have
 - `listeners`: all sockets, bound here or by systemd · `sockets`: binding, with errors that help
 - `systemd`: readiness, watchdog, sockets that it passes · `privileges`: dropping root
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files

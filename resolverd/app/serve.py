@@ -4,11 +4,9 @@ Sockets are bound before anything else is started, so that all faults are report
 """
 
 import asyncio
-import gc
 import logging
 import os
 import pwd
-import resource
 import signal
 import socket
 import sqlite3
@@ -24,6 +22,7 @@ from resolverd.app import banner, certificate, systemd
 from resolverd.app.certificate import Certificate
 from resolverd.app.listeners import Listeners, listeners
 from resolverd.app.privileges import Account, account, become, make_directory
+from resolverd.app.process import memory_remarks, raise_descriptor_limit, tune
 from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
 from resolverd.app.systemd import take_sockets
@@ -56,20 +55,10 @@ from resolverd.wire.redact import Redactor
 
 log = logging.getLogger(__name__)
 
-_DESCRIPTORS = 16384
-_GARBAGE = 10_000
-"""Objects more than before after which cycles are looked for; Python's own 700 take an eighth of the time of new names."""
-_MIDDLE, _OLD = 5, 20
-"""How many of these looks make one through all that is young, and how many of those one through everything: at Python's 10 the
-former goes through 100 000 objects while caches fill, and keeps everybody waiting for 50 ms."""
-_SWITCH = 0.001
-"""Seconds for which a thread that reads zones keeps the event loop waiting; Python's own 5 ms add up over an answer."""
 _COMMANDS_MODE = 0o660
 """The socket for commands is root's, the daemon's user's and its group's."""
 _PATIENCE = 0.3
 """Seconds for which the start waits for overrides to be read; a hundred thousand of them are read behind it."""
-_ADDRESS_SPACE = 256 << 20
-"""Octets of address space beside the cache: libraries, threads' stacks, the store's pages, a reading of zones."""
 _GRACE = 1.0
 """Seconds for requests in flight when the daemon is asked to end; the whole end takes less than 2."""
 
@@ -119,7 +108,7 @@ class _Daemon:
     async def run(self) -> int:
         settings, counters = self._settings, self._counters
         asyncio.get_running_loop().set_exception_handler(partial(_unhandled, counters))
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
         faults: list[ConfigFault] = []
         warnings: list[str] = []
         bound = listeners(settings, take_sockets(os.environ), faults, warnings)
@@ -292,7 +281,7 @@ class _Daemon:
         remarks += certificate.remarks(service.runtime.plan.external.certificate, settings.dns.tls, SystemClock().wall())
         if settings.state_directory() is not None:
             remarks += banner.store_remarks(sqlite3.sqlite_version_info)
-        for remark in (*warnings, *remarks, *_memory_remarks(settings)):
+        for remark in (*warnings, *remarks, *memory_remarks(settings)):
             log.warning("%s", remark)
 
     def _heed_signals(self, service: Service) -> asyncio.Event:
@@ -361,36 +350,6 @@ def _user() -> str:
 def _command() -> str:
     called = sys.argv[0]
     return "python -m resolverd" if called.endswith("__main__.py") else called
-
-
-def tune() -> None:
-    """Have a thread that reads zones give way to the event loop soon, and Python look for cycles less often.
-
-    What fills up here are caches, which have none, and it looks through them all; through what has been imported by now, which
-    would keep everybody waiting for 70 ms, it looks no more.
-    """
-    gc.freeze()
-    gc.set_threshold(_GARBAGE, _MIDDLE, _OLD)
-    sys.setswitchinterval(_SWITCH)
-
-
-def _raise_descriptor_limit() -> None:
-    """As many descriptors as the system lets us have, within reason: a socket for every question and every smtpd."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _memory_remarks(settings: Settings) -> list[str]:
-    """A remark where the process may not have the memory that the cache is to have: Python doesn't survive that everywhere."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY or limit >= settings.cache.size * 2 + _ADDRESS_SPACE:
-        return []
-    return [
-        f"the address space is limited to {limit >> 20} MiB (RLIMIT_AS), less than a cache of {settings.cache.size >> 20} MiB "
-        "may need, and a process without memory fails anywhere: lower cache.size, or limit what is used (MemoryMax= of systemd)"
-    ]
 
 
 def _access(settings: Settings) -> AccessControl:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import dns.message
 import uvloop
 
-from resolverd.app.serve import tune
+from resolverd.app.process import tune
 from resolverd.app.service import Service
 from resolverd.clock import SystemClock
 from resolverd.config.files import parse

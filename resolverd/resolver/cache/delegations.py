@@ -108,7 +108,7 @@ class DelegationCache(ZoneTable[Delegation]):
     def clear(self) -> None:
         """Forget everything."""
         self.discarded.add(list(dict.values(self._zones)))
-        self._zones.clear()  # another in its place would be looked through by the garbage collector (`app.serve.tune`)
+        self._zones.clear()  # another in its place would be looked through by the garbage collector (`app.process.tune`)
         self._size = 0
         if self.backing is not None:
             self.backing.clear()

@@ -142,7 +142,7 @@ class PacketCache:
             del self._entries[entry.key]
             self._size -= entry.size
         if flushed:
-            # The very same queue: it is among what the garbage collector no longer looks through (`app.serve.tune`).
+            # The very same queue: it is among what the garbage collector no longer looks through (`app.process.tune`).
             left = [entry for entry in self._queue if entry.key in self._entries]
             self._queue.clear()
             self._queue.extend(left)

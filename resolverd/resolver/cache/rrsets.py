@@ -185,7 +185,7 @@ class RRsetCache:
 
     def _begin(self, zone: Name, now: float) -> Sweep:
         # Names stand in no order in which those of a zone are together. Through its own links an OrderedDict takes ten times as
-        # long, and another in its place would be looked through by the garbage collector (`app.serve.tune`).
+        # long, and another in its place would be looked through by the garbage collector (`app.process.tune`).
         sweep = Sweep(zone, now, list(dict.__iter__(self._names)))
         self._sweeps.append(sweep)
         if len(self._names) <= _AT_ONCE:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from resolverd import bounds
-from resolverd.state.disk.sqlite_file import PAGE, ForeignFile, is_environment
+from resolverd.state.disk.sqlite_errors import ForeignFile, is_environment
+from resolverd.state.disk.sqlite_file import PAGE
 from resolverd.state.rows import Changes, Moment, Row
 
 NAME: Final = "cache.sqlite"

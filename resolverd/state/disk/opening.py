@@ -9,7 +9,8 @@ from resolverd.metrics import Counters
 from resolverd.state.base import Store
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.reader import Reader
-from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadOnlyFile, SqliteFile, is_environment, reason
+from resolverd.state.disk.sqlite_errors import is_environment, reason
+from resolverd.state.disk.sqlite_file import DIRECTORY, FILE, ReadOnlyFile, SqliteFile
 from resolverd.state.disk.store import DiskStore
 from resolverd.state.disk.writer import Worker
 from resolverd.state.memory import MemoryStore

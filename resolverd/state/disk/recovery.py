@@ -26,16 +26,15 @@ from diskcache.core import MODE_RAW
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import Entry, Store
+from resolverd.state.disk.sqlite_errors import ForeignFile, reason
 from resolverd.state.disk.sqlite_file import (
     APPLICATION_ID,
     DIRECTORY,
     FILE,
     PAGE,
     SCHEMA_VERSION,
-    ForeignFile,
     SqliteFile,
     decode,
-    reason,
 )
 from resolverd.state.statedir import ASIDE
 

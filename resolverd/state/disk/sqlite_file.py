@@ -9,7 +9,6 @@ Everything here blocks, and belongs to one thread with the one connection that w
 which two connections write.
 """
 
-import errno
 import logging
 import os
 import sqlite3
@@ -25,6 +24,7 @@ import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
 
 from resolverd.state.base import SWEEP_RECORDS, Entry, StoredValue, prefix, sweep_allowance, table_of
+from resolverd.state.disk.sqlite_errors import ForeignFile, sqlite_code
 from resolverd.state.disk.upgrade import can_upgrade, upgrade
 
 DIRECTORY = "store"
@@ -71,10 +71,6 @@ QUERY = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 _DELETE = "DELETE FROM Cache WHERE key = ? AND raw = 1"
 
 log = logging.getLogger(__name__)
-
-
-class ForeignFile(Exception):
-    """A database that is not ours, or of a version that we don't know."""
 
 
 class BytesOnly(diskcache.Disk):  # type: ignore[misc]
@@ -303,39 +299,6 @@ def decode(octets: bytes | None) -> StoredValue | None:
     return None if isnan(expires) else StoredValue(octets[_EXPIRES.size :], expires)
 
 
-def is_environment(error: BaseException) -> bool:
-    """Whether the machine is at fault and not the file: disk full, failing, read-only, memory short, file locked by somebody."""
-    if isinstance(error, sqlite3.Error):
-        return _sqlite_code(error) in _ENVIRONMENT
-    return isinstance(error, OSError) and error.errno in _ENVIRONMENT_ERRNOS
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether SQLite found the file itself broken."""
-    if isinstance(error, UnicodeDecodeError):
-        return True  # its message quotes a damaged schema, which is no text
-    return isinstance(error, sqlite3.Error) and _sqlite_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong, for people; diskcache's Timeout says nothing of itself."""
-    if isinstance(error, diskcache.Timeout):
-        return "no write transaction: the disk is full or failing, or somebody holds a lock on the file"
-    return f"{error}" or type(error).__name__
-
-
-_ENVIRONMENT = (
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-)  # fmt: skip
-_ENVIRONMENT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-
-
-def _sqlite_code(error: sqlite3.Error) -> int:
-    # The low octet is the primary code; errors of the module itself have none.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
 def _make_private(file: Path) -> None:
     """Directory 0700, file 0600 before there is anything in it; SQLite gives its WAL the same permissions."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -382,7 +345,7 @@ def _quick_check(connection: sqlite3.Connection) -> None:
     try:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
-        if _sqlite_code(error) != sqlite3.SQLITE_INTERRUPT:
+        if sqlite_code(error) != sqlite3.SQLITE_INTERRUPT:
             raise
     else:
         if verdict != "ok":

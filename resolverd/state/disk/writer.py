@@ -16,7 +16,8 @@ from resolverd import logs
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.disk.jobs import Jobs
-from resolverd.state.disk.sqlite_file import ForeignFile, RecordFile, is_damage, reason
+from resolverd.state.disk.sqlite_errors import ForeignFile, is_damage, reason
+from resolverd.state.disk.sqlite_file import RecordFile
 
 T = TypeVar("T")
 R = TypeVar("R", bound=RecordFile)

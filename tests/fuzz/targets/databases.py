@@ -8,7 +8,8 @@ from pathlib import Path
 
 from resolverd.state.base import address, stored_value
 from resolverd.state.disk.cache_file import NAME, CacheFolder
-from resolverd.state.disk.sqlite_file import FILE, SqliteFile, is_damage, is_environment
+from resolverd.state.disk.sqlite_errors import is_damage, is_environment
+from resolverd.state.disk.sqlite_file import FILE, SqliteFile
 from resolverd.state.rows import Changes
 from tests.fuzz.target import target
 

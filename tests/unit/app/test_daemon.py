@@ -27,7 +27,7 @@ from click.testing import CliRunner
 from stores import database, filled
 
 from resolverd.app.listeners import Listeners, bind_dns
-from resolverd.app.serve import _memory_remarks
+from resolverd.app.process import memory_remarks
 from resolverd.cli.root import resolverd
 from resolverd.config.files import parse
 from resolverd.failures import ConfigFault
@@ -272,7 +272,7 @@ def test_an_address_space_too_small_for_the_cache_is_told(tmp_path: Path, limit:
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
     try:
-        remarks = _memory_remarks(settings)
+        remarks = memory_remarks(settings)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert ["limited to 262144 MiB (RLIMIT_AS)" in each for each in remarks] == [True] * told
