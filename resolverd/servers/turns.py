@@ -31,6 +31,12 @@ class Turns:
         self._taken = False
         self._room = 0
         self._given = 0
+        self._accepted = False
+
+    def accepted(self) -> None:
+        """A connection was accepted. The event loop takes one a turn, and somebody who waits for an answer may stand behind
+        hundreds that send heaps: the next turn is no heap's, but for the one in `_HEAPS_EVERY`."""
+        self._accepted = True
 
     def ask(self, work: Callable[[], object], heap: bool = False, small: bool = False) -> None:
         """Have `work` done when its turn comes: now, if nobody else has had this turn of the loop, or what has had it is `small`
@@ -63,7 +69,10 @@ class Turns:
     def _next(self) -> None:
         self._taken = False
         self._given += 1
-        if self._heaps and (not self._waiting or self._given % _HEAPS_EVERY == 0):
+        accepted, self._accepted = self._accepted, False
+        if self._heaps and accepted and not self._waiting and self._given % _HEAPS_EVERY:
+            self._take(small=True)
+        elif self._heaps and (not self._waiting or self._given % _HEAPS_EVERY == 0):
             self._take()
             self._heaps.popleft()()
         elif self._waiting:

@@ -50,6 +50,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self.transport.abort()
                 return
         self._address = address_octets(self.host)
+        self._edge.turns.accepted()
         self.transport.set_write_buffer_limits(high=self._edge.unsent)
         self._arm_timer(self._edge.idle)
 

@@ -63,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
             return
         self._counters.add("policy_connections")
+        self._server.turns.accepted()
         self._server.connections.add(self)
         self._await_more()
 

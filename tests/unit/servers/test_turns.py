@@ -41,6 +41,23 @@ async def test_who_waits_for_an_answer_comes_before_heaps_which_come_to_their_en
     assert 1 <= sum(each.startswith("heap") for each in early) <= 3
 
 
+async def test_while_connections_are_accepted_one_turn_in_sixteen_is_a_heaps() -> None:
+    turns, done = Turns(), list[str]()
+    turns.ask(lambda: done.append("first"))
+    for number in range(5):
+        turns.ask(lambda number=number: done.append(f"heap {number}"), heap=True)  # type: ignore[misc]
+    for _ in range(32):
+        turns.accepted()
+        await asyncio.sleep(0)
+    assert done == ["first", "heap 0", "heap 1"]
+    turns.accepted()
+    await asyncio.sleep(0)
+    turns.ask(lambda: done.append("small"), small=True)
+    assert done[-1] == "small", "such a turn is as good as any for who waits for an answer"
+    await turned(turns, done)
+    assert [each for each in done if each.startswith("heap")] == [f"heap {number}" for number in range(5)]
+
+
 async def test_who_goes_away_while_waiting_takes_nobodys_turn() -> None:
     turns, done = Turns(), list[str]()
     turns.ask(lambda: None)
