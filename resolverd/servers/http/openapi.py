@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from resolverd import __version__
 from resolverd.servers.http.auth import ANYBODY, COOKIE, OPENABLE
-from resolverd.servers.http.problems import ProblemDocument
+from resolverd.servers.http.problems import MEDIA_TYPE, ProblemDocument
 from resolverd.servers.http.route import Body, Route
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _SCHEMES: Final = {"token": {"type": "http", "scheme": "bearer"}, "session": {"type": "apiKey", "in": "cookie", "name": COOKIE}}
+_PROBLEM: Final = "#/components/responses/Problem{status}"
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -24,6 +26,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     kinds: dict[type[msgspec.Struct], None] = dict.fromkeys([ProblemDocument, *bodies, *answers])
     references, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     known = dict(zip(kinds, references, strict=True))
+    content = {MEDIA_TYPE: {"schema": known[ProblemDocument]}}
+    statuses = sorted({status for route in routes for status in _problems(route)})
+    problems = {f"Problem{status}": {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, known)
@@ -31,7 +36,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "resolverd", "version": __version__, "description": "Verdicts on mail clients, and what they rest on."},
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
+        "components": {"schemas": schemas, "responses": problems, "securitySchemes": _SCHEMES},
     }
 
 
@@ -42,8 +47,8 @@ def _operation(route: Route, known: dict[type[msgspec.Struct], dict[str, Any]]) 
         answer["content"] = {media: {"schema": known[route.answer]}}
     elif route.media:
         answer["content"] = {route.media: {"schema": {"type": "string"}}}
-    problem = {"description": "Problem.", "content": {"application/problem+json": {"schema": known[ProblemDocument]}}}
-    operation: dict[str, Any] = {"summary": route.summary, "responses": {"200": answer, "default": problem}}
+    problems = {str(status): {"$ref": _PROBLEM.format(status=status)} for status in _problems(route)}
+    operation: dict[str, Any] = {"summary": route.summary, "responses": {"200": answer, **problems}}
     if parameters := _parameters(route):
         operation["parameters"] = parameters
     if route.given and route.body is not Body.NONE:
@@ -54,6 +59,14 @@ def _operation(route: Route, known: dict[type[msgspec.Struct], dict[str, Any]]) 
     if route.opened_by in OPENABLE:
         operation["description"] = f"From this machine without the token while http.open names {route.opened_by}."
     return operation
+
+
+def _problems(route: Route) -> list[int]:
+    """The statuses of problems that a call may be answered with (RFC 9457), whoever makes it."""
+    always = {400, 403, 421, 431, 500}
+    without_right = {401} if route.opened_by != ANYBODY else set[int]()
+    with_body = {408, 413, 415} if route.given and route.body is not Body.NONE else set[int]()
+    return sorted(always | without_right | with_body | set(route.problems))
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

@@ -46,7 +46,8 @@ class Route:
 
     `opened_by`: what lets it be had without the token (`auth`), by default nothing. `costs`: even reading it asks others
     something, and spends what is theirs. `body`: where parameters stand. `lines`: what each line of the body and of the answer
-    is, where both are streams of newline-delimited JSON. `media`: the type of an answer that is no JSON.
+    is, where both are streams of newline-delimited JSON. `media`: the type of an answer that is no JSON. `problems`: the
+    statuses of the problems that the handler raises, but for 400.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Route:
     body: Body = Body.NONE
     lines: tuple[type[msgspec.Struct], type[msgspec.Struct]] | None = None
     media: str = ""
+    problems: tuple[int, ...] = ()
 
     @cached_property
     def given(self) -> type[msgspec.Struct] | None:

@@ -91,4 +91,4 @@ def _encoded(event: Event, ids: Mapping[str, str], pseudonyms: Pseudonyms | None
     return f"event: {kind}\ndata: ".encode() + msgspec.json.encode({**event._asdict(), "at": rfc3339(event.at)}) + b"\n\n"
 
 
-ROUTES = (Route("GET", "/v1/events", get_events, media=_MEDIA),)
+ROUTES = (Route("GET", "/v1/events", get_events, media=_MEDIA, problems=(503,)),)

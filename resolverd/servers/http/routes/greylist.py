@@ -126,10 +126,10 @@ def _bare(address: str | None) -> str | None:
 
 
 ROUTES = (
-    Route("GET", "/v1/greylist", get_greylist),
-    Route("PUT", "/v1/greylist", release_from_greylist, body=Body.ALSO),
-    Route("DELETE", "/v1/greylist", forget_in_greylist),
-    Route("GET", "/v1/greylist/{client_address}", get_greylist),
-    Route("PUT", "/v1/greylist/{client_address}", allow_in_greylist),
-    Route("DELETE", "/v1/greylist/{client_address}", forget_in_greylist),
+    Route("GET", "/v1/greylist", get_greylist, problems=(503,)),
+    Route("PUT", "/v1/greylist", release_from_greylist, body=Body.ALSO, problems=(404, 503)),
+    Route("DELETE", "/v1/greylist", forget_in_greylist, problems=(503,)),
+    Route("GET", "/v1/greylist/{client_address}", get_greylist, problems=(503,)),
+    Route("PUT", "/v1/greylist/{client_address}", allow_in_greylist, problems=(409, 503)),
+    Route("DELETE", "/v1/greylist/{client_address}", forget_in_greylist, problems=(503,)),
 )

@@ -198,4 +198,4 @@ def verdicts_wanted(daemon: Daemon, given: VerdictFilter, since: float = 0.0, un
     )
 
 
-ROUTES = (Route("GET", "/v1/verdicts", get_verdicts),)
+ROUTES = (Route("GET", "/v1/verdicts", get_verdicts, problems=(410, 503)),)

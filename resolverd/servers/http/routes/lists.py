@@ -92,8 +92,8 @@ def _known(call: Call, status: ListStatus | None) -> List:
 
 ROUTES = (
     Route("GET", "/v1/lists", get_lists, "lists"),
-    Route("GET", "/v1/lists/{name}", get_list, "lists"),
-    Route("POST", "/v1/lists/{name}/enable", enable_list),
-    Route("POST", "/v1/lists/{name}/disable", disable_list),
-    Route("POST", "/v1/lists/{name}/probe", probe_list),
+    Route("GET", "/v1/lists/{name}", get_list, "lists", problems=(404,)),
+    Route("POST", "/v1/lists/{name}/enable", enable_list, problems=(404,)),
+    Route("POST", "/v1/lists/{name}/disable", disable_list, problems=(404,)),
+    Route("POST", "/v1/lists/{name}/probe", probe_list, problems=(404,)),
 )

@@ -169,4 +169,4 @@ def _subject(text: str) -> Address | str:
     return name
 
 
-ROUTES = (Route("GET", "/v1/lookup/{subject}", get_lookup, "lookup", costs=True),)
+ROUTES = (Route("GET", "/v1/lookup/{subject}", get_lookup, "lookup", costs=True, problems=(429,)),)

@@ -129,6 +129,6 @@ def _lasting(text: str) -> int:
 
 ROUTES = (
     Route("GET", "/v1/negative-trust-anchors", get_negatives),
-    Route("PUT", "/v1/negative-trust-anchors/{name}", put_negative, body=Body.ALSO),
-    Route("DELETE", "/v1/negative-trust-anchors/{name}", remove_negative, body=Body.ALSO),
+    Route("PUT", "/v1/negative-trust-anchors/{name}", put_negative, body=Body.ALSO, problems=(503, 507)),
+    Route("DELETE", "/v1/negative-trust-anchors/{name}", remove_negative, body=Body.ALSO, problems=(404, 409, 503)),
 )

@@ -207,8 +207,8 @@ def _lasting(text: str) -> int | None:
 
 ROUTES = (
     Route("GET", "/v1/overrides", get_overrides),
-    Route("PUT", "/v1/overrides", put_override, body=Body.ALSO),
+    Route("PUT", "/v1/overrides", put_override, body=Body.ALSO, problems=(404, 503, 507)),
     Route("GET", "/v1/overrides/{subject}", get_overrides_of),
-    Route("PUT", "/v1/overrides/{subject}", put_override, body=Body.ALSO),
-    Route("DELETE", "/v1/overrides/{subject}", forget_overrides, body=Body.ALSO),
+    Route("PUT", "/v1/overrides/{subject}", put_override, body=Body.ALSO, problems=(404, 503, 507)),
+    Route("DELETE", "/v1/overrides/{subject}", forget_overrides, body=Body.ALSO, problems=(503,)),
 )

@@ -65,5 +65,5 @@ async def get_page_file(call: Call) -> web.Response:
 ROUTES = (
     Route("GET", "/openapi.json", get_openapi, LOOPBACK),
     Route("GET", "/", get_page, LOOPBACK, media="text/html"),
-    Route("GET", "/dashboard/{file}", get_page_file, LOOPBACK, media="*/*"),
+    Route("GET", "/dashboard/{file}", get_page_file, LOOPBACK, media="*/*", problems=(404,)),
 )

@@ -56,6 +56,6 @@ def _session(call: Call) -> Session:
 
 ROUTES = (
     Route("GET", "/v1/session", get_session, ANYBODY),
-    Route("POST", "/v1/session", post_session, ANYBODY, body=Body.ONLY),
+    Route("POST", "/v1/session", post_session, ANYBODY, body=Body.ONLY, problems=(401, 429)),
     Route("DELETE", "/v1/session", delete_session, ANYBODY),
 )

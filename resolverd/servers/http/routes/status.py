@@ -66,7 +66,7 @@ async def reload(call: Call) -> Reloaded:
 
 
 ROUTES = (
-    Route("POST", "/v1/reload", reload),
+    Route("POST", "/v1/reload", reload, problems=(422,)),
     Route("GET", "/healthz", get_health, ANYBODY),
-    Route("GET", "/readyz", get_readiness, LOOPBACK),
+    Route("GET", "/readyz", get_readiness, LOOPBACK, problems=(503,)),
 )

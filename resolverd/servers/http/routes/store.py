@@ -83,6 +83,6 @@ async def load_store(call: Call, given: StoreRecords) -> StoreLoaded:
 
 
 ROUTES = (
-    Route("GET", "/v1/store", get_store),
-    Route("POST", "/v1/store", load_store, body=Body.ONLY),
+    Route("GET", "/v1/store", get_store, problems=(503,)),
+    Route("POST", "/v1/store", load_store, body=Body.ONLY, problems=(503,)),
 )

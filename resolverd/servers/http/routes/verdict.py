@@ -326,5 +326,5 @@ ROUTES = (
     Route("GET", "/v1/verdict", get_verdict, "verdict", costs=True),
     Route("POST", "/v1/verdict", post_verdict, "verdict", body=Body.ONLY),
     Route("POST", "/v1/verdicts", post_verdicts, "verdict", body=Body.ONLY, lines=(RecordedAttributes, Verdict)),
-    Route("GET", "/v1/verdict/{id}", get_earlier_verdict),
+    Route("GET", "/v1/verdict/{id}", get_earlier_verdict, problems=(404, 503)),
 )
