@@ -25,8 +25,8 @@ HOMONYMS = {
     ("overrides/rules.py", "spf"),  # --scope spf
     ("servers/http/openapi.py", "spf"),
     ("servers/http/routes/overrides.py", "spf"),
-    ("overrides/rules.py", "sender_domain"),  # what an override's subject is in an attempt
-    ("overrides/rules.py", "helo"),
+    ("overrides/matching.py", "sender_domain"),  # what an override's subject is in an attempt
+    ("overrides/matching.py", "helo"),
     ("spf/identities.py", "helo"),  # RFC 7208 §9.1
     ("spf/header.py", "helo"),
     ("spf/record.py", "ptr"),  # a mechanism, RFC 7208 §5.5
