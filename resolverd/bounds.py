@@ -535,3 +535,9 @@ LOG_LINE: Final = 16 * 1024
 """Octets read of a line of a mail log: Postfix's have 2000, syslog's 8192; the rest of a longer one is passed over."""
 LOG_MESSAGES: Final = 50_000
 """Messages of a log of which more lines may come, by queue id: whoever sends many would have a report need memory without end."""
+REPORT_ROWS: Final = 10_000
+"""Senders, clients, reasons … of a report that are counted each; of more, the rarest are forgotten: a botnet has millions."""
+REPORT_PENDING: Final = 50_000
+"""Mails refused or greylisted that a report waits for to come back."""
+REPORT_DAYS: Final = 400
+"""Days of a report."""

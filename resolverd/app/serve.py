@@ -146,8 +146,11 @@ class _Daemon:
             self.tls = [TlsEdge(responder, shown.context, turns) for _ in bound.tls]
             for tls_edge, sock in zip(self.tls, bound.tls, strict=True):
                 await tls_edge.serve(sock)
-        policy_server = PolicyServer(service.runtime.policy, counters, turns=turns)
-        service.on_reload.append(lambda runtime: policy_server.decide_by(runtime.policy))
+        references = settings.log.ref_in_reply
+        policy_server = PolicyServer(service.runtime.policy, counters, turns=turns, references=references)
+        service.on_reload.append(
+            lambda runtime: policy_server.decide_by(runtime.policy, references=runtime.settings.log.ref_in_reply)
+        )
         for sock, listen in bound.policy:
             await policy_server.serve(sock, listen.path if listen is not None else None)
         self.http = http_server = HttpServer(

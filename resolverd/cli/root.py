@@ -10,8 +10,8 @@ from resolverd.cli.options import CommandError, ConfigurationError, SuggestingGr
 from resolverd.failures import ConfigError
 
 _COMMANDS = (
-    "serve", "status", "reload", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "config",
-    "doctor", "replay", "store", "import",
+    "serve", "status", "reload", "check", "lookup", "lists", "allow", "deny", "overrides", "greylist", "cache", "report",
+    "replay", "config", "doctor", "store", "import",
 )  # fmt: skip
 
 _ELSEWHERE = {"import": "import_.command", "allow": "overrides.allow", "deny": "overrides.deny"}

@@ -293,6 +293,7 @@ class LogSettings(Struct, frozen=True):
     ident: types.Ident = "resolverd"
     privacy: Literal["off", "hash"] = "off"
     target: Literal["stderr", "syslog:mail"] = "stderr"
+    ref_in_reply: bool = True
 
 
 class Settings(Struct, frozen=True):

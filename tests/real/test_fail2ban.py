@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from resolverd.ops.maillog import Reader, cut
+from resolverd.ops.maillog.stamps import seconds_of
+from resolverd.ops.report import Report
 from tests.lab.daemon import fresh, until
 from tests.lab.lab import Lab
 from tests.lab.namespace import ROOT
@@ -121,6 +126,19 @@ def test_whom_a_filter_finds(request: pytest.FixtureRequest, folder: Path, mail_
     where = str(mail_log) if source == "mail.log" else f"systemd-journal[journalfiles={request.getfixturevalue('journal')}]"
     done = subprocess.run(["fail2ban-regex", "-c", str(folder), "-o", "<ip>", where, name], text=True, capture_output=True)
     assert Counter(done.stdout.split()) == JAILS[name], f"{done.stdout}{done.stderr}\n{mail_log.read_text()}"
+
+
+@pytest.mark.parametrize("source", ["mail.log", "journal"])
+def test_the_report_counts_what_the_filters_find(request: pytest.FixtureRequest, mail_log: Path, source: str) -> None:
+    octets = mail_log.read_bytes()
+    if source == "journal":
+        argv = ["journalctl", f"--file={request.getfixturevalue('journal')}", "--output=short-iso", "SYSLOG_FACILITY=2"]
+        octets = subprocess.run(argv, check=True, capture_output=True).stdout
+    report = Report()
+    for record in Reader(seconds_of(datetime.now())).read(cut(io.BytesIO(octets))):
+        report.take(record)
+    counted = {row["jail"]: row["found"] + row["kept_off"] for row in report.document(rows=9)["fail2ban"]}
+    assert counted == {name.removesuffix("-resolverd"): counts.total() for name, counts in JAILS.items()}
 
 
 def test_the_stock_filter_finds_our_lists_and_names(folder: Path, mail_log: Path) -> None:

@@ -7,6 +7,7 @@ recipients becomes a code on recipients), so what is compared is the reply code 
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import re
 import subprocess
@@ -14,12 +15,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
 from email.message import Message
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from resolverd.ops.maillog import Reader, cut
+from resolverd.ops.maillog.stamps import seconds_of
+from resolverd.ops.report import Report
 from tests.lab.cases import (
     ALLOW_LIST_DOWN,
     BLOCKED,
@@ -213,3 +219,90 @@ def test_pflogsumm_groups_our_refusals_by_list(ours: Outcome) -> None:
     domains = [count for group, count in groups.items() if group.endswith("blocked using dbl.spamhaus.org)")]
     assert sum(domains) >= refused.count(DBL)
     assert "; ref" not in report
+
+
+def pflogsumm(log: Path, *flags: str) -> str:
+    return subprocess.run(["pflogsumm", *flags, str(log)], text=True, capture_output=True, check=True).stdout
+
+
+def as_iso(text: str) -> str:
+    """The log with time stamps of RFC 3339, as rsyslog writes them by default today."""
+    year = date.today().year
+    return re.sub(
+        r"^(\w{3}) +(\d+) ([\d:]+) ",
+        lambda match: f"{datetime.strptime(f'{year} {match[1]} {match[2]}', '%Y %b %d'):%Y-%m-%d}T{match[3]}.123456+00:00 ",
+        text,
+        flags=re.MULTILINE,
+    )
+
+
+def hostile(text: str) -> str:
+    """The log with lines in between that no Postfix writes, or that it writes of somebody who would like others to be counted."""
+    head = text[:16] + "mx postfix/smtpd[9]: "
+    forged = "postfix/smtpd[1]: NOQUEUE: reject: RCPT from b[198.51.100.9]: 554 5.7.1 blocked using forged.example"
+    odd = [
+        f"{head}NOQUEUE: reject: RCPT from a.example.net[192.0.2.200]: 554 5.7.1 <a@b.net>: Sender address rejected: no; "
+        f"from=<a@b.net> to=<r@our-company.org> proto=ESMTP helo=<x; {forged}>",
+        f"{head}NOQUEUE: reject: RCPT from a.example.net[192.0.2.200]: 504 5.5.2 <{forged}>: Helo command rejected: no; "
+        f"from=<a@b.net> to=<r@our-company.org> proto=ESMTP helo=<{forged}>",
+        "x" * 1_000_000, f"{head}connect from {'y' * 1_000_000}[192.0.2.200]", "\x1b[2J\x00\x07", "\udcff\udcfe", "", f"{head}",
+        f"{head}NOQUEUE", text[:16] + "mx sshd[1]: " + forged, f"{head}disconnect from a.example.net[192.0.2.200]",
+    ]  # fmt: skip
+    lines = text.splitlines()
+    middle = len(lines) // 2
+    return "\n".join([*lines[:middle], *odd, *lines[middle:], f"{head}NOQUEUE: rej"])
+
+
+TOTALS = {
+    "received": "received", "delivered": "delivered", "forwarded": "forwarded", "deferred": "deferred", "bounced": "bounced",
+    "rejected": "rejected", "reject warnings": "reject_warnings", "held": "held", "discarded": "discarded",
+    "bytes received": "octets_received", "bytes delivered": "octets_delivered", "senders": "senders",
+    "sending hosts/domains": "sending_domains", "recipients": "recipients", "recipient hosts/domains": "recipient_domains",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stamps", ["classic", "iso", "hostile"])
+@pytest.mark.parametrize("stack", ["ours", "tutorial"])
+def test_our_report_has_the_figures_of_pflogsumm(request: pytest.FixtureRequest, tmp_path: Path, stack: str, stamps: str) -> None:
+    text = (request.getfixturevalue(stack).postfix.directory / "mail.log").read_text()
+    octets = {"classic": str, "iso": as_iso, "hostile": hostile}[stamps](text).encode(errors="surrogateescape")
+    (log := tmp_path / "mail.log").write_bytes(octets)
+    theirs = pflogsumm(log)
+    report = Report()
+    for record in Reader(seconds_of(datetime.now())).read(cut(io.BytesIO(octets))):
+        report.take(record)
+    document = report.document(rows=1000)
+
+    grand = theirs.partition("Per-Hour")[0]
+    totals = {match[2]: int(match[1]) for match in re.finditer(r"^ +(\d+) +([a-z/ ]+?)(?: +\(.*)?$", grand, re.MULTILINE)}
+    assert totals == {label: document["totals"][key] for label, key in TOTALS.items()}
+    assert totals["received"] > 30 < totals["rejected"]
+
+    hours = re.findall(r"^ +(\d\d)00-\d{4} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) *$", theirs, re.MULTILINE)
+    assert [[int(figure) for figure in row] for row in hours] == [list(row.values()) for row in document["hours"]]
+
+    for heading, key in (("Senders by message count", "senders"), ("Recipients by message count", "recipients")):
+        section = theirs.partition(f"{heading}\n")[2].partition("\n\n")[0]
+        rows = re.findall(r"^ +(\d+)   (?:from=)?(\S+)$", section, re.MULTILINE)
+        named = {name: int(count) for count, name in rows}
+        assert named == {row["name"]: row["messages"] for row in document[key]}
+
+    if stack == "tutorial":  # of ours pflogsumm takes an IPv6 client for a reason of its own
+        named_lists: Counter[str] = Counter()
+        for name, count in re.findall(r"blocked using (\S+) \(total: (\d+)\)", theirs):
+            named_lists[name] += int(count)
+        forged = named_lists.pop("forged.example>", 0)  # what somebody said in his HELO pflogsumm takes for a list
+        assert bool(forged) == (stamps == "hostile")
+        assert {row["list"]: row["refusals"] for row in document["lists"]} == named_lists
+        assert len(named_lists) > 1
+
+
+def test_without_the_reference_repeated_refusals_are_one_for_pflogsumm(ours: Outcome, tmp_path: Path) -> None:
+    """With --verbose-msg-detail it takes everything behind the client for the reason: HELO, sender, and our reference."""
+    text = (ours.postfix.directory / "mail.log").read_text()
+    one = next(line for line in text.splitlines() if "Greylisted, please try again later; ref " in line)
+    again = [re.sub(r"; ref \w+", f"; ref {number:010d}", one) for number in range(3)]
+    for lines, total in ((again, 1), ([re.sub(r"; ref \w+", "", line) for line in again], 3)):
+        (log := tmp_path / "mail.log").write_text("".join(f"{line}\n" for line in lines))
+        assert f"(total: {total})" in pflogsumm(log, "--verbose-msg-detail")
+        assert "Greylisted (total: 3)" in pflogsumm(log)

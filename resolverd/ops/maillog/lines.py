@@ -50,7 +50,7 @@ class Lines:
     def __init__(self, stamps: Stamps, idents: frozenset[str]) -> None:
         self.stamps = stamps
         """May be another from file to file."""
-        self._idents = idents | {"postgrey"}
+        self.idents = idents | {"postgrey"}
         self._tags: dict[str, Tag] = {}
 
     def split(self, line: str) -> tuple[int, Tag, str] | None:
@@ -91,7 +91,7 @@ class Lines:
         return None if stamp is None else (stamp, OURS, line)
 
     def _tag(self, name: str) -> Tag:
-        if name in self._idents:
+        if name in self.idents:
             return OURS
         instance, slash, service = name.rpartition("/")
         if not slash or " " in name:

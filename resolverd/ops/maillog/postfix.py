@@ -40,7 +40,7 @@ _DOMAIN: Final = re.compile(r"(?:Domain|user) \S+ (?=does not accept|$)|(?<=not 
 _BRACKETS: Final = re.compile(r"\[[^\[\]]*\]|<[^<>]*>")
 _NUMBERS: Final = re.compile(r"\b\d+\b")
 _DELIVERY: Final = re.compile(
-    r"to=<([^>]*)>, (?:orig_to=<[^>]*>, )?relay=([^,]+), (?:conn_use=[^,]+, )?delay=([0-9.]+), (?:delays=[^,]+, )?"
+    r"to=<([^>]*)>, (?:orig_to=<([^>]*)>, )?relay=([^,]+), (?:conn_use=[^,]+, )?delay=([0-9.]+), (?:delays=[^,]+, )?"
     r"(?:dsn=([^,]+), )?status=([\w-]+)(?: \((.*)\)?)?"
 )
 QUEUED: Final = re.compile(r"from=<([^>]*)>, size=(\d{1,18})")
@@ -71,13 +71,15 @@ def delivery(at: int, service: str, queue_id: str, text: str) -> Delivery | None
     """A line of a delivery agent, behind its queue id."""
     if not (match := _DELIVERY.match(text)):
         return None
-    recipient, relay, delay, dsn, status, words = match.groups()
+    recipient, original, relay, delay, dsn, status, words = match.groups()
     try:
         seconds = float(delay)
     except ValueError:
         seconds = 0.0
     words = (words or "").removesuffix(")")
-    return Delivery(at, queue_id, service, recipient, relay, seconds, dsn or "", status, words)
+    return Delivery(
+        at, queue_id, service, recipient, relay, seconds, dsn or "", status, words, original_recipient=original or ""
+    )
 
 
 def rejection(at: int, service: str, queue_id: str, text: str) -> Rejection | None:

@@ -37,6 +37,7 @@ class Reader:
     def __init__(self, now: int, *, idents: Iterable[str] = ("resolverd",), days: tuple[int, int] | None = None) -> None:
         self._stamps = Stamps(now)
         self._lines = Lines(self._stamps, frozenset(idents))
+        self.idents = self._lines.idents
         self._days = days
         self._messages: OrderedDict[tuple[str, str], _Message] = OrderedDict()
         self.lines = 0

@@ -57,6 +57,8 @@ class Delivery(Value, frozen=True):
     size: int | None = None
     client_name: str = ""
     client_address: str = ""
+    original_recipient: str = ""
+    """As the client named it, where an alias has made another of it."""
 
 
 class Rejection(Value, frozen=True):

@@ -214,15 +214,16 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
 
-def render(verdict: Verdict) -> str:
-    """The action for a verdict (access(5)), one line without its end.
+def render(verdict: Verdict, *, reference: bool = True) -> str:
+    """The action for a verdict (access(5)), one line without its end. `reference`: the reply ends in the verdict's id.
 
     A refusal carries its own code; a deferral and greylisting leave it to Postfix to find a harsher reason first.
     """
     reply = reply_to(verdict)
     if reply is None:
         return f"PREPEND {sanitize(verdict.header, bounds.POLICY_HEADER)}" if verdict.header else DUNNO
-    said = f"{reply.enhanced} {sanitize(reply.text, bounds.POLICY_REPLY)}"
+    text = reply.text if reference else reply.text.removesuffix(f"; ref {verdict.id}")
+    said = f"{reply.enhanced} {sanitize(text, bounds.POLICY_REPLY)}"
     return f"{reply.code} {said}" if verdict.action is Action.REJECT else f"DEFER_IF_PERMIT {said}"
 
 

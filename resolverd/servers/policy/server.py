@@ -42,9 +42,11 @@ class PolicyServer:
         *,
         hard_stop: float = bounds.POLICY_HARD_STOP,
         turns: Turns | None = None,
+        references: bool = True,
     ):
-        """`turns`: those of the daemon, which all its connections share."""
+        """`turns`: those of the daemon, which all its connections share. `references`: replies end in the verdict's id."""
         self._source = source
+        self._references = references
         self.turns = turns or Turns()
         self.inbox = memoryview(bytearray(bounds.POLICY_READ))
         self._counters = counters
@@ -56,9 +58,10 @@ class PolicyServer:
         self.connections: set[Connection] = set()
         self.heaps = asyncio.Semaphore(bounds.POLICY_HEAPS)
 
-    def decide_by(self, source: VerdictSource) -> None:
+    def decide_by(self, source: VerdictSource, *, references: bool = True) -> None:
         """Have this one give the verdicts from now on."""
         self._source = source
+        self._references = references
 
     async def serve(self, sock: socket.socket, path: Path | None = None) -> None:
         """Listen on a bound socket, TCP or UNIX; what stands at `path` is removed in the end."""
@@ -124,7 +127,7 @@ class PolicyServer:
 
     def _action(self, attempt: Attempt, verdict: Verdict) -> str:
         """The action for a verdict, which is logged and counted."""
-        action = protocol.render(verdict)
+        action = protocol.render(verdict, reference=self._references)
         if attempt.protocol_state == "RCPT":
             logs.decision_later(_log, partial(self._line, attempt, verdict))
             self._decisions(verdict.action)[0] += 1

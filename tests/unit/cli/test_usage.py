@@ -36,6 +36,7 @@ GIVEN = {
     "resolverd cache nta remove": ["example.org"],
     "resolverd import postgrey": ["/dev/null"],
     "resolverd import whitelist": ["/dev/null"],
+    "resolverd report": ["/dev/null"],
 }
 
 

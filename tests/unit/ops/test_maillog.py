@@ -180,7 +180,7 @@ def test_the_life_of_a_message() -> None:
         Delivery(AT, "4abcDEF01z", "smtp", "r@o", "none", 0.5, "4.4.1", "deferred", "connect to x", "s@e", 1234,
                  "a.example", "192.0.2.1"),
         Delivery(AT, "4abcDEF01z", "virtual", "r@o", "virtual", 9.0, "2.0.0", "sent", "delivered", "s@e", 1234,
-                 "a.example", "192.0.2.1"),
+                 "a.example", "192.0.2.1", "q@o"),
         Queued(AT, "4abcDEF01z", "other@e", 1, False),
     ]  # fmt: skip
 

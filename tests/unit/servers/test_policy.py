@@ -320,6 +320,7 @@ HEADER = "X-Greylist: delayed 421 seconds by resolverd-0.1 at mx; Sat, 08 Apr 20
 )
 def test_actions(verdict: Verdict, action: str):
     assert render(verdict) == action
+    assert render(verdict, reference=False) == action.partition("; ref ")[0]
 
 
 VERDICTS = st.builds(
