@@ -465,6 +465,8 @@ VERDICT_CACHE_TEXT: Final = 1000
 REPLAY_REMEMBERED: Final = 100_000
 """Clients, and who wrote to whom, of whom a replay knows that they were let in later, some 10 MB each: as many as there are
 verdicts kept, and of a log the youngest."""
+REPLAY_WAITING: Final = 1000
+"""Decisions of a mail log that wait for Postfix's own line on the same refusal, which comes within milliseconds."""
 REPLAY_TOLD: Final = 1000
 """Changed verdicts that a replay tells one by one; those beyond are counted."""
 REPLAY_UNKNOWN: Final = 100

@@ -103,6 +103,9 @@ async def _read(settings: Settings) -> list[Stored]:
 
 
 def _read_of(settings: Settings, table: str) -> Iterator[Stored]:
+    directory = settings.state_directory()
+    if directory is not None and not directory.exists():
+        return
     start: tuple[str, bytes] | None = (table, b"")
     with asyncio.Runner() as runner:
         opened = _opened(settings, to_write=False)

@@ -3,21 +3,28 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from resolverd import config as configuration
-from resolverd.cli import output, replay_output, stored_verdicts
+from resolverd.cli import maillog_files, output, replay_output, stored_verdicts
 from resolverd.cli.configurations import Configurations
-from resolverd.cli.options import json_option, short_config_option
+from resolverd.cli.options import CommandError, json_option, short_config_option
 from resolverd.cli.words import Choice
+from resolverd.config import Settings
+from resolverd.ops.maillog import Reader
+from resolverd.ops.maillog.stamps import seconds_of
 from resolverd.ops.replay.compare import Comparison
 from resolverd.ops.replay.judge import Kept
+from resolverd.ops.replay.log import attempts
+from resolverd.overrides.matching import OverrideIndex
 
 
 @click.command("replay")
-@click.option("--stored", is_flag=True, help="Replay the verdicts kept in the store (7 days), with their evidence.")
+@click.argument("maillog", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--stored", is_flag=True, help="The verdicts kept in the store (7 days), as where no log is named.")
 @click.option("--add", "added", metavar="LIST", multiple=True, help="As if this list were asked as well; may be repeated.")
 @click.option("--drop", "dropped", metavar="LIST", multiple=True, help="As if this list were not asked; may be repeated.")
 @click.option(
@@ -28,6 +35,7 @@ from resolverd.ops.replay.judge import Kept
 @json_option
 @short_config_option
 def command(
+    maillog: tuple[Path, ...],
     stored: bool,
     added: tuple[str, ...],
     dropped: tuple[str, ...],
@@ -38,23 +46,44 @@ def command(
 ) -> None:
     """What the configuration as it is now would have said to mail that has come already.
 
-    Changed verdicts come first, then what each list is worth. What the evidence does not hold is unknown, and never guessed.
-    Nothing is asked and nothing is changed.
+    MAILLOG is a log of Postfix's, as it is or packed; several are read in the order in which they are named, the oldest first.
+    - is standard input. It holds less than the verdicts that are kept: names, HELO, addresses, and the list that a refusal names.
+
+    Changed verdicts come first, then what each list is worth. What was not kept is unknown, and never guessed. Nothing is
+    asked and nothing is changed.
     """
+    if maillog and stored:
+        raise click.UsageError("either logs or --stored")
     settings = configuration.load(config)
-    now = time.time()
-    judged_by = Configurations(configuration.load(other) if other else settings, stored_verdicts.overrides(settings))
+    judged_by = Configurations(configuration.load(other) if other else settings, _overrides(settings, needed=not maillog))
     for fault in judged_by.faults:
         click.echo(f"resolverd: {output.shown(str(fault))}", err=True)
     base = judged_by.with_lists(judged_by.lists)
     variants, new = judged_by.variants(dict.fromkeys(added), dict.fromkeys(dropped)) if added or dropped else ([], base)
-    comparison = Comparison(base, new, variants, int(now))
-    for each in _counted(stored_verdicts.kept(settings, now)):
+    now = time.time()
+    comparison = Comparison(base, new, variants, int(now), oldest_first=bool(maillog))
+    if maillog:
+        reader = Reader(seconds_of(datetime.now()), idents=("resolverd", settings.log.ident))
+        found = attempts(maillog_files.records(reader, maillog, journal=False))
+    else:
+        found = _counted(stored_verdicts.kept(settings, now))
+    for each in found:
         comparison.add(each)
     if as_json or form == "json":
         output.print_json(replay_output.document(comparison.summary))
     else:
         replay_output.show(comparison.summary)
+
+
+def _overrides(settings: Settings, *, needed: bool) -> OverrideIndex:
+    """What was allowed and denied by hand; where that cannot be read, nothing, unless it is `needed`."""
+    try:
+        return stored_verdicts.overrides(settings)
+    except CommandError as error:
+        if needed:
+            raise
+        click.echo(f"resolverd: replayed without overrides: {output.shown(error.message)}", err=True)
+        return OverrideIndex()
 
 
 def _counted(found: Iterable[Kept]) -> Iterator[Kept]:

@@ -4,5 +4,6 @@
 
 `replies` reads a verdict's evidence back into the replies that the checks had. `judge` has the very checks of the daemon run over
 them, and the fold of `policy.verdict` after them: nothing here knows what a check means. What the evidence does not hold is
-unknown, unless the verdict is the same whatever it may be (`policy.early`). `compare` counts, and names the differences.
+unknown, unless the verdict is the same whatever it may be (`policy.early`). `log` has the attempts of a mail log, which holds
+less. `compare` counts, and names the differences.
 """

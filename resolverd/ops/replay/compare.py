@@ -1,10 +1,10 @@
 """What a configuration changes over many attempts, counted while they go by, the youngest first, in constant memory."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds
 from resolverd.mail.findings import Action
@@ -84,13 +84,19 @@ class Summary:
     """Each with what comes of everything without that change, and with it."""
 
 
+_Doubtful: TypeAlias = OrderedDict[int, list[tuple[list[Totals | ListTotals], int | None]]]
+"""By who wrote to whom: the totals that count the refusal, and which of the changes it is."""
+
+
 class Comparison:
-    """Takes attempts, the youngest first, and compares what was said with what `new` says.
+    """Takes attempts, the youngest first (or the oldest, if so said), and compares what was said with what `new` says.
 
     `base` is `new` without `variants`; each of them is compared with it by itself.
     """
 
-    def __init__(self, base: Configuration, new: Configuration, variants: Sequence[Variant], now: int) -> None:
+    def __init__(
+        self, base: Configuration, new: Configuration, variants: Sequence[Variant], now: int, *, oldest_first: bool = False
+    ) -> None:
         self._base = base
         self._new = new
         self._now = now
@@ -98,6 +104,7 @@ class Comparison:
         self._variants = [(each, Totals()) for each in variants]
         self._let_in = _Remembered(bounds.REPLAY_REMEMBERED)
         self._known = _Remembered(bounds.REPLAY_REMEMBERED)
+        self._doubtful: _Doubtful | None = OrderedDict() if oldest_first else None
         self.summary = Summary(lists={spec.id: ListTotals() for spec in (*base.lists.values(), *new.lists.values())})
         self.summary.variants = [(each, self._base_totals, totals) for each, totals in self._variants]
 
@@ -107,48 +114,62 @@ class Comparison:
             return
         summary, verdict = self.summary, kept.verdict
         summary.attempts += 1
-        summary.since, summary.until = kept.at, summary.until if summary.until is not None else kept.at
+        summary.since = kept.at if summary.since is None else min(summary.since, kept.at)
+        summary.until = kept.at if summary.until is None else max(summary.until, kept.at)
         old, new = said_then(verdict), judge(kept, self._new, self._now)
         good = new.allow_listed or self._is_good(kept)
-        _count(summary.then, Judged(old), good)
-        _count(summary.now, new, good)
+        both = (summary.then, Judged(old)), (summary.now, new)
+        refusing: list[Totals | ListTotals] = [each for each, judged in both if _count(each, judged, good)]
         if self._variants:
-            _count(self._base_totals, judge(kept, self._base, self._now), good)
+            judged = [(self._base_totals, judge(kept, self._base, self._now))]
             for (_, _, configuration), totals in self._variants:
-                _count(totals, new if configuration is self._new else judge(kept, configuration, self._now), good)
-        self._compare(kept, old, new, good=good)
-        self._count_lists(kept, new, good=good)
+                judged.append((totals, new if configuration is self._new else judge(kept, configuration, self._now)))
+            refusing += [totals for totals, each in judged if _count(totals, each, good)]
+        change = self._compare(kept, old, new, good=good)
+        refusing += self._count_lists(kept, new, good=good)
+        if refusing and not good and self._doubtful is not None:
+            self._doubtful.setdefault(hash(_who(kept)), []).append((refusing, change))
+            if len(self._doubtful) > bounds.REPLAY_REMEMBERED:
+                self._doubtful.popitem(last=False)
         self._remember(kept, allow_listed=new.allow_listed)
 
-    def _compare(self, kept: Kept, old: Said, new: Judged, *, good: bool) -> None:
+    def _compare(self, kept: Kept, old: Said, new: Judged, *, good: bool) -> int | None:
+        """Where among the changes it stands, if it does."""
         summary = self.summary
         if new.unknown:
             summary.unknown += 1
             for each in new.unknown:
                 what = each if each in summary.missing or len(summary.missing) < bounds.REPLAY_UNKNOWN else "others"
                 summary.missing[what] += 1
-        elif (old.action, old.code) == (new.said.action, new.said.code):
+        elif old.action == new.said.action and old.code in (0, new.said.code):  # not every log has the code
             summary.same += 1
         else:
             summary.changed += 1
             summary.transitions[old.word, new.said.word] += 1
             if len(summary.changes) < bounds.REPLAY_TOLD:
                 summary.changes.append(_change(kept, old, new.said, candidate=good and new.said.refuses))
+                return len(summary.changes) - 1
+        return None
 
-    def _count_lists(self, kept: Kept, judged: Judged, *, good: bool) -> None:
+    def _count_lists(self, kept: Kept, judged: Judged, *, good: bool) -> list[ListTotals]:
+        """Those on which a refusal rests."""
         lists = self.summary.lists
+        refusing = []
         for listing in judged.listings:
             if (totals := lists.get(listing.list_id)) is None:
                 continue
             totals.listed += 1
             totals.unique += listing.unique
             totals.decisive += listing.decisive
-            totals.candidates += listing.decisive and good and judged.said.refuses
+            if listing.decisive and judged.said.refuses and not judged.unknown:
+                refusing.append(totals)
+                totals.candidates += good
         shown = {**self._base.lists, **self._new.lists}
         for question, reply in replies_of(kept.verdict.findings, shown).items():
             if isinstance(question, ListLookup) and isinstance(reply, Listed | Clear):
                 lists[question.list_id].asked += 1
                 lists[question.list_id].cached += reply.age > 0
+        return refusing
 
     def _is_good(self, kept: Kept) -> bool:
         """Whether a refusal would have been a mistake, for all that is known: whoever it is was let in then or later."""
@@ -158,6 +179,14 @@ class Comparison:
     def _remember(self, kept: Kept, *, allow_listed: bool) -> None:
         verdict = kept.verdict
         if verdict.action is not Action.ACCEPT or verdict.reason.startswith("observed only"):
+            return
+        if self._doubtful is not None:
+            for refusing, change in self._doubtful.pop(hash(_who(kept)), ()):
+                for totals in refusing:
+                    totals.candidates += 1
+                if change is not None:
+                    changes = self.summary.changes
+                    changes[change] = changes[change]._replace(candidate=changes[change].new.refuses)
             return
         if verdict.greylist is None or passed_greylisting(verdict.greylist):
             self._let_in.add(_who(kept))
@@ -190,13 +219,16 @@ def is_none(kept: Kept) -> bool:
     return kept.attempt.protocol_state.upper() != "RCPT"
 
 
-def _count(totals: Totals, judged: Judged, good: bool) -> None:
+def _count(totals: Totals, judged: Judged, good: bool) -> bool:
+    """Whether it is a refusal."""
     totals.questions += len(judged.questions)
     if judged.unknown:
         totals.unknown += 1
     elif judged.said.refuses:
         totals.refusals += 1
         totals.candidates += good
+        return True
+    return False
 
 
 def _change(kept: Kept, old: Said, new: Said, *, candidate: bool) -> Change:

@@ -8,7 +8,7 @@ from resolverd import bounds
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.greylist.decide import GreylistRules
 from resolverd.mail.findings import Action, Finding, GreylistOutcome, Listing, Verdict
-from resolverd.mail.lookups import DnsLookup, ListLookup, LookupReply, Question, Replies
+from resolverd.mail.lookups import DnsLookup, Listed, ListLookup, LookupReply, Question, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.ops.replay.replies import replies_of
@@ -21,6 +21,7 @@ from resolverd.policy.verdict import WAITING, Decision, Mode, VerdictRules, appl
 from resolverd.policy.verdict_records import KeptAttempt, StoredVerdict
 from resolverd.policy.worth import listings
 from resolverd.wire.codes import type_text
+from resolverd.wire.names import Address
 
 PASSES: Final = "not_refused"
 """What becomes of mail that is refused no more, and of which greylisting was not asked."""
@@ -31,11 +32,17 @@ _OFFLINE: Final = ", as the internet is out of reach"
 
 
 class Kept(NamedTuple):
-    """A verdict that was kept, when it was given (wall seconds), and on what; None where that was not kept."""
+    """A verdict that was kept, when it was given (wall seconds), and on what; None where that was not kept.
+
+    Of one that a log tells: `listed`, whom which list (as texts name it) has listed, its codes not being known; `untold`, what
+    the log does not hold of the attempt.
+    """
 
     verdict: Verdict
     at: float
     attempt: KeptAttempt | None
+    listed: tuple[tuple[Address | str, str], ...] = ()
+    untold: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, stored: StoredVerdict, now: float) -> "Kept":
@@ -113,18 +120,37 @@ def judge(kept: Kept, configuration: Configuration, now: int) -> Judged:
         return Judged(said_then(verdict), ("the attempt's names (kept as hashes)",))
     attempt = attempt_of(kept, now)
     replies = replies_of(verdict.findings, configuration.lists)
-    return judge_attempt(attempt, replies, configuration, verdict)
+    least, most = (_with_listed(kept, configuration, replies, gravest=gravest) for gravest in (False, True))
+    judged = _judge(attempt, most, configuration, verdict)
+    if least != most and _judge(attempt, least, configuration, verdict).said != judged.said:
+        return judged._replace(unknown=tuple(f"the code of {shown}" for _, shown in kept.listed))
+    if kept.untold and not (judged.said.code >= 500 and not judged.unknown):
+        return judged._replace(unknown=(*judged.unknown, *kept.untold))
+    return judged
 
 
-def judge_attempt(
-    attempt: Attempt, replies: Mapping[Question, LookupReply], configuration: Configuration, verdict: Verdict | None = None
+def _with_listed(
+    kept: Kept, configuration: Configuration, replies: Mapping[Question, LookupReply], *, gravest: bool
+) -> Mapping[Question, LookupReply]:
+    """The replies, with those of lists of which no more is known than that they list somebody: as the gravest of their codes, or
+    as the least one."""
+    found = dict(replies)
+    for subject, shown in kept.listed:
+        if (spec := configuration.lists.get(shown)) is not None:
+            weights = [spec.weight if code.weight is None else code.weight for _, code in spec.codes.codes] or [spec.weight]
+            weight = max(weights) if gravest else min(weights)
+            found[ListLookup(spec.id, subject)] = Listed(spec.id, (), (), weight, f"listed by {shown}", "", 0)
+    return found
+
+
+def _judge(
+    attempt: Attempt, replies: Mapping[Question, LookupReply], configuration: Configuration, verdict: Verdict
 ) -> Judged:
-    """The same with these replies. `verdict`: that which was given."""
     rules = configuration.rules
     if reason := bypass_reason(attempt, rules):
         return Judged(Said(Action.ACCEPT, 0, reason))
     known = dict(replies)
-    findings = verdict.findings if verdict is not None else ()
+    findings = verdict.findings
     _add_late(configuration, attempt, findings, known)
     checks = _taken_over(configuration.checks, attempt, findings, known)
     runs = CheckRuns(attempt, checks, known)
@@ -219,12 +245,12 @@ def _name(question: Question, lists: Mapping[str, ListSpec]) -> str:
 
 
 def _greylisted(
-    attempt: Attempt, decision: Decision, verdict: Verdict | None, rules: GreylistRules
+    attempt: Attempt, decision: Decision, verdict: Verdict, rules: GreylistRules
 ) -> tuple[Said, tuple[str, ...]]:
     """What is said with what greylisting has said then, and what of that is not known."""
     if not decision.wants_greylist:
         return _said(decision), ()
-    then = verdict.greylist if verdict is not None else None
+    then = verdict.greylist
     if not rules.enabled or attempt.client_address is None or not attempt.recipient or not attempt.has_sender:
         return _said(decision), ()
     if rules.when == "suspicious" and not decision.suspicious and (then is None or then.state != "allowed"):
@@ -232,8 +258,7 @@ def _greylisted(
     if then is None or (then.state == "skipped" and then.reason in ("not suspicious", "greylisting is off", "refused")):
         if decision.mode is Mode.OBSERVE:
             return _said(decision), ()
-        was_refused = verdict is not None and said_then(verdict).refuses
-        return _said(decision)._replace(action=PASSES), () if was_refused else ("greylisting",)
+        return _said(decision)._replace(action=PASSES), () if said_then(verdict).refuses else ("greylisting",)
     if then.state == "passed" and then.delayed < rules.delay:
         missing = rules.delay - then.delayed
         then = GreylistOutcome("early-retry", missing, 0, f"early-retry ({missing}s missing)")
