@@ -1,6 +1,5 @@
 """What an operator asks of the whole installation, decided without IO: commands read and print, this judges.
 
-- `maillog`: a mail log's lines, and what they say
 - `report`: what a mail log comes to, as text, JSON or a page
 - `doctor`: what is wrong with this machine's Postfix, name servers and lists, and what to type
 - `maillog`: what the lines of a mail log say

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import pytest
 
-from resolverd.ops.maillog import Reader, cut
+from resolverd.ops.maillog import Decision, Reader, Record, Rejection, cut
 from resolverd.ops.maillog.stamps import seconds_of
 from resolverd.ops.report import Report
 from tests.lab.cases import (
@@ -295,6 +295,22 @@ def test_our_report_has_the_figures_of_pflogsumm(request: pytest.FixtureRequest,
         assert bool(forged) == (stamps == "hostile")
         assert {row["list"]: row["refusals"] for row in document["lists"]} == named_lists
         assert len(named_lists) > 1
+
+
+def test_our_own_lines_are_read(ours: Outcome) -> None:
+    """Each refusal of ours that Postfix logs has its line, with the same reference; Postfix refuses some by itself."""
+    def records(log: Path) -> list[Record]:
+        with log.open("rb") as stream:
+            return list(Reader(seconds_of(datetime.now())).read(cut(stream)))
+
+    decisions = {each.id: each for each in records(LAB / "log" / "resolverd.log") if isinstance(each, Decision)}
+    refused = [each for each in records(ours.postfix.directory / "mail.log") if isinstance(each, Rejection) and each.reference]
+    assert len(refused) > 30
+    for each in refused:
+        own = decisions[each.reference]
+        assert own.action == "greylist" if each.greylisted else own.action in ("reject", "defer")
+        assert (own.client_address, own.recipient) == (each.client_address, each.recipient)
+    assert [each for each in decisions.values() if each.action == "pass"]
 
 
 def test_without_the_reference_repeated_refusals_are_one_for_pflogsumm(ours: Outcome, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class Comebacks:
 
     def take_decision(self, record: Decision) -> None:
         """Our own line: who is let past everything that was found has been allow-listed."""
-        if record.action == "pass" and record.reason.startswith(("override", "allow", "exempt")):
+        if record.action == "pass" and record.reason.startswith(("allowed", "exempt recipient")):
             self._came(record.at, record.sender, record.client_address, (record.recipient,), record.reason)
 
     def _came(self, at: int, sender: str, client: str, recipients: Iterable[str], how: str) -> None:

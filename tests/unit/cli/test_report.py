@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from commandline import run
+from served import Served
 
 from resolverd.cli import maillog_files
 from resolverd.cli.root import resolverd
@@ -29,9 +30,10 @@ def connected(day: date, count: int = 1) -> str:
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No daemon, and no mail log of this machine's."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.toml").write_text(f'[store]\nurl = "disk:{tmp_path}/state"\n')
-    monkeypatch.setattr(maillog_files, "USUAL", (tmp_path / "mail.log",))
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    (here / "config.toml").write_text(f'[store]\nurl = "disk:{here}/state"\n')
+    monkeypatch.setattr(maillog_files, "USUAL", (here / "mail.log",))
 
 
 def document(*arguments: str) -> dict[str, object]:
@@ -110,3 +112,13 @@ def test_without_a_daemon_the_cost_of_lists_is_unknown() -> None:
     assert "no daemon answers" in str(found["lists_unknown"])
     assert run("report", "log", "--format", "html").stdout.startswith("<!DOCTYPE html>")
     assert max(map(len, run("report", "log").stdout.splitlines())) <= 80
+
+
+def test_a_daemon_says_what_lists_cost(daemon: Served) -> None:
+    Path("log").write_text(connected(TODAY))
+    found = document("log", "-c", daemon.config)
+    assert found["lists_unknown"] == ""
+    lists = found["lists"]
+    assert isinstance(lists, list)
+    assert len(lists) > 1
+    assert all({"refusals", "clients", "unique", "decisive", "queries", "quota", "quota_left"} <= row.keys() for row in lists)

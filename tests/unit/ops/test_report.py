@@ -98,6 +98,15 @@ def test_who_came_back_and_who_was_refused_wrongly() -> None:
     ]  # fmt: skip
 
 
+def test_who_was_let_through_by_an_override_was_refused_wrongly() -> None:
+    fields = "client_name=a.e.net, client_address=192.0.2.1, sender=s@e.net, recipient=r@o.org"
+    own = "Nov 29 02:00:00 mx resolverd[7]: action=pass, reason="
+    lines = [refused("01:00:00", LISTED + "A", "s@e.net"), f"{own}nothing speaks against it, {fields}"]
+    assert made(*lines)["false_positive_candidates"] == []
+    (candidate,) = made(*lines, f"{own}allowed: a partner, {fields}")["false_positive_candidates"]
+    assert (candidate["sender"], candidate["then"]) == ("s@e.net", "allowed: a partner")
+
+
 def test_a_bounce_is_told_by_who_brings_it() -> None:
     lines = [
         refused("01:00:00", LISTED + "A", ""),

@@ -395,6 +395,15 @@ async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
             pass
 
 
+async def test_the_reference_is_left_out_where_that_is_wanted(service: Service):
+    """``[log] ref_in_reply = false``, from the next reload on."""
+    service.verdicts.decide = lambda attempt: REFUSED
+    with_reference = "554 5.7.1 Service unavailable (Client host [192.0.2.1] blocked using zen.spamhaus.org); ref REJECT0001"
+    assert await service.ask(REQUEST) == [with_reference]
+    service.server.decide_by(service.verdicts, references=False)
+    assert await service.ask(REQUEST) == [with_reference.partition("; ref")[0]]
+
+
 async def test_many_requests_on_one_connection_in_order(service: Service):
     service.verdicts.decide = lambda attempt: REFUSED if attempt.sender.startswith("bad") else ACCEPTED
     reader, writer = await service.client()
