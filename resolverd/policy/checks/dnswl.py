@@ -58,7 +58,8 @@ class Dnswl(Check):
     def _finding(self, one: Asked, listed: Listed, replies: Replies) -> Finding:
         code = "dnswl_listed" if listed.trust else "dnswl_untrusted"
         finding = neutral(self.name, code, "", evidence(replies, [one.question], one.spec.shown))
-        weight = listed.weight if self.rules.score is None else -abs(self.rules.score)
+        # Whatever its points are said to be, it never speaks against a client.
+        weight = min(listed.weight, 0) if self.rules.score is None else -abs(self.rules.score)
         scores = self.rules.consequence is Consequence.SCORE
         suppresses = ADDRESS_LISTS if listed.trust and self.rules.consequence is None else ()
         return finding._replace(

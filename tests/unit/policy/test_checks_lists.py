@@ -179,6 +179,8 @@ DNSWL = [
     (listed("allow", -1, trust=0), "dnswl_untrusted", 0, -1),
     (listed("allow", -2, trust=1), "dnswl_listed", 0, -2),
     (listed("allow", -8, trust=3), "dnswl_listed", 0, -8),
+    (listed("allow", 3, trust=0), "dnswl_untrusted", 0, 0),
+    (listed("allow", 3, trust=2), "dnswl_listed", 0, 0),
     (Unknown(Why.TIMEOUT), "dnswl_unreachable", 0, 0),
     (Unknown(Why.FAILED), "dnswl_unreachable", 0, 0),
     (Unknown(Why.BLOCKED), "dnswl_unknown", 0, 0),
