@@ -122,18 +122,20 @@ class Engine:
         enough: Enough | None = None,
         background: bool = False,
         besides: AbstractSet[str] = frozenset(),
+        only: str = "",
     ) -> dict[str, ListReply | Skipped]:
         """What every enabled list of the subject's kind says, and those `besides` (by id), of one purpose or of both.
 
         `enough` is given what has come and the ids of those that are open; once it says so, nobody waits any longer, and
-        what comes later is in the cache for the next. `background`: no verdict waits for it.
+        what comes later is in the cache for the next. `background`: no verdict waits for it. `only`: of those lists this one (by
+        id).
         """
         if not isinstance(subject, str):
             subject = unmapped(subject)
         stages: dict[int, list[ListState]] = {}
         for state in self._states.values():
             is_asked = state.enabled or (state.spec.id in besides and not state.admin_off)
-            if is_asked and state.spec.takes(subject) and purpose in (None, state.spec.purpose):
+            if is_asked and only in ("", state.spec.id) and state.spec.takes(subject) and purpose in (None, state.spec.purpose):
                 stage = 0 if enough is None else self.stage(ListLookup(state.spec.id, subject))
                 stages.setdefault(stage, []).append(state)
         replies: dict[str, ListReply] = {}

@@ -1,14 +1,14 @@
 """What a configuration changes over many attempts, counted while they go by, the youngest first, in constant memory."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import NamedTuple, TypeAlias
 
 from resolverd import bounds
 from resolverd.mail.findings import Action
-from resolverd.mail.lookups import Clear, Listed, ListLookup
+from resolverd.mail.lookups import Clear, Listed, ListLookup, LookupReply, Question
 from resolverd.ops.replay.judge import Configuration, Judged, Kept, Said, judge, passed_greylisting, said_then
 from resolverd.ops.replay.replies import replies_of
 from resolverd.wire.names import Address
@@ -84,6 +84,7 @@ class Summary:
     """Each with what comes of everything without that change, and with it."""
 
 
+Ask: TypeAlias = Callable[[Sequence[ListLookup], Configuration], Mapping[Question, LookupReply]]
 _Doubtful: TypeAlias = OrderedDict[int, list[tuple[list[Totals | ListTotals], int | None]]]
 """By who wrote to whom: the totals that count the refusal, and which of the changes it is."""
 
@@ -91,15 +92,24 @@ _Doubtful: TypeAlias = OrderedDict[int, list[tuple[list[Totals | ListTotals], in
 class Comparison:
     """Takes attempts, the youngest first (or the oldest, if so said), and compares what was said with what `new` says.
 
-    `base` is `new` without `variants`; each of them is compared with it by itself.
+    `ask`, given what a verdict needs of lists that is not known, gives what can be had of it. `base` is `new` without
+    `variants`; each of them is compared with it by itself.
     """
 
     def __init__(
-        self, base: Configuration, new: Configuration, variants: Sequence[Variant], now: int, *, oldest_first: bool = False
+        self,
+        base: Configuration,
+        new: Configuration,
+        variants: Sequence[Variant],
+        now: int,
+        *,
+        oldest_first: bool = False,
+        ask: Ask | None = None,
     ) -> None:
         self._base = base
         self._new = new
         self._now = now
+        self._ask = ask
         self._base_totals = Totals()
         self._variants = [(each, Totals()) for each in variants]
         self._let_in = _Remembered(bounds.REPLAY_REMEMBERED)
@@ -116,14 +126,14 @@ class Comparison:
         summary.attempts += 1
         summary.since = kept.at if summary.since is None else min(summary.since, kept.at)
         summary.until = kept.at if summary.until is None else max(summary.until, kept.at)
-        old, new = said_then(verdict), judge(kept, self._new, self._now)
+        old, new = said_then(verdict), self._judge(kept, self._new)
         good = new.allow_listed or self._is_good(kept)
         both = (summary.then, Judged(old)), (summary.now, new)
         refusing: list[Totals | ListTotals] = [each for each, judged in both if _count(each, judged, good)]
         if self._variants:
-            judged = [(self._base_totals, judge(kept, self._base, self._now))]
+            judged = [(self._base_totals, self._judge(kept, self._base))]
             for (_, _, configuration), totals in self._variants:
-                judged.append((totals, new if configuration is self._new else judge(kept, configuration, self._now)))
+                judged.append((totals, new if configuration is self._new else self._judge(kept, configuration)))
             refusing += [totals for totals, each in judged if _count(totals, each, good)]
         change = self._compare(kept, old, new, good=good)
         refusing += self._count_lists(kept, new, good=good)
@@ -132,6 +142,12 @@ class Comparison:
             if len(self._doubtful) > bounds.REPLAY_REMEMBERED:
                 self._doubtful.popitem(last=False)
         self._remember(kept, allow_listed=new.allow_listed)
+
+    def _judge(self, kept: Kept, configuration: Configuration) -> Judged:
+        judged = judge(kept, configuration, self._now)
+        if judged.open_lists and self._ask is not None and (more := self._ask(judged.open_lists, configuration)):
+            return judge(kept, configuration, self._now, more)
+        return judged
 
     def _compare(self, kept: Kept, old: Said, new: Judged, *, good: bool) -> int | None:
         """Where among the changes it stands, if it does."""

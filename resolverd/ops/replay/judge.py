@@ -83,7 +83,7 @@ class Judged(NamedTuple):
 
     `said`: what is said if all that is not known stays so; for certain where `unknown` is empty, which names what is not known
     and could change it. `listings`: the lists that list somebody. `allow_listed`: an allow list, an override or a map speaks for
-    the client. `questions`: all that its lists are asked.
+    the client. `questions`: all that its lists are asked; `open_lists`: of those, what is not known.
     """
 
     said: Said
@@ -91,6 +91,7 @@ class Judged(NamedTuple):
     listings: tuple[Listing, ...] = ()
     allow_listed: bool = False
     questions: tuple[ListLookup, ...] = ()
+    open_lists: tuple[ListLookup, ...] = ()
 
 
 class _AsKept(Check):
@@ -111,19 +112,27 @@ def said_then(verdict: Verdict) -> Said:
     return Said(verdict.action, verdict.reply.code if verdict.reply is not None else 0, verdict.reason)
 
 
-def judge(kept: Kept, configuration: Configuration, now: int) -> Judged:
-    """What the configuration would say to it now (wall seconds)."""
+def judge(
+    kept: Kept, configuration: Configuration, now: int, more: Mapping[Question, LookupReply] | None = None
+) -> Judged:
+    """What the configuration would say to it now (wall seconds); `more` replies are those that the evidence does not hold."""
     verdict = kept.verdict
     if kept.attempt is None:
         return Judged(said_then(verdict), ("the attempt (kept by an earlier version)",))
     if kept.attempt.nameless:
         return Judged(said_then(verdict), ("the attempt's names (kept as hashes)",))
     attempt = attempt_of(kept, now)
-    replies = replies_of(verdict.findings, configuration.lists)
+    replies = {**(more or {}), **replies_of(verdict.findings, configuration.lists)}
+    if not kept.listed:
+        return _with_untold(kept, _judge(attempt, replies, configuration, verdict))
     least, most = (_with_listed(kept, configuration, replies, gravest=gravest) for gravest in (False, True))
     judged = _judge(attempt, most, configuration, verdict)
     if least != most and _judge(attempt, least, configuration, verdict).said != judged.said:
         return judged._replace(unknown=tuple(f"the code of {shown}" for _, shown in kept.listed))
+    return _with_untold(kept, judged)
+
+
+def _with_untold(kept: Kept, judged: Judged) -> Judged:
     if kept.untold and not (judged.said.code >= 500 and not judged.unknown):
         return judged._replace(unknown=(*judged.unknown, *kept.untold))
     return judged
@@ -167,6 +176,7 @@ def _judge(
         listings(attempt, judged, rules, decision, offline=offline),
         any(each.effect.allow_listed or each.effect.suppresses for each in judged),
         tuple(question for question in wanted if isinstance(question, ListLookup)),
+        tuple(question for question in open_ if isinstance(question, ListLookup)) if unknown else (),
     )
 
 

@@ -68,6 +68,30 @@ def test_what_is_kept_is_replayed_by_this_configuration_and_others(kept: Served,
     assert "reject 554 → accept" in text
 
 
+def test_lists_are_asked_now_if_so_said_and_what_that_costs_is_told_before(kept: Served):
+    kept.net.zone("com", {"ns.com": "193.0.9.4"}, """
+        2.0.0.127.psbl.surriel A 127.0.0.2
+        2.69.2.81.psbl.surriel A 127.0.0.2
+    """)
+    asked = len(kept.net.names())
+    assert replayed(kept, "--add", "psbl")["missing"] == [{"what": "list psbl", "count": 1}]
+    assert len(kept.net.names()) == asked
+    result = run("replay", "--stored", "--ask", "--json", "-c", kept.config, "--add", "psbl")
+    assert "asking psbl 1 questions at the most" in result.stderr
+    assert not any("spamhaus" in name or "dnswl" in name for name, _ in kept.net.names()[asked:])
+    found = json.loads(result.stdout)
+    changes = [(each["client_address"], each["old"]["action"], each["new"]["code"]) for each in found["changes"]]
+    assert (found["unknown"], changes) == (0, [(GOOD, "greylist", 554)])
+    variant = found["variants"][0]
+    assert (variant["without"]["refusals"], variant["with"]["refusals"]) == (1, 2)
+
+
+def test_asking_has_a_bound_and_reads_twice(kept: Served):
+    run("replay", "--stored", "--ask", "--limit", "1", "--add", "psbl", "--add", "spamcop", "--json", "-c", kept.config)
+    assert sum("psbl" in name or "spamcop" in name for name, _ in kept.net.names()) <= 3  # an answer, and the list's test points
+    assert run("replay", "--ask", "-", "-c", kept.config).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -141,3 +141,14 @@ def test_which_lists_may_be_asked_on_demand() -> None:
     assert keyed.key_zone is not None
     with_key = not_asked(known, (keyed.spec(keyed.key_zone, keyed=True),), enabled=True, use="own-mail")
     assert with_key["spamhaus-zen"] == "spamhaus-zen-dqs is asked in its place"
+
+
+async def test_one_list_alone_is_asked_if_it_may_be(service: Service) -> None:
+    found = (await service.call("GET", f"/v1/lookup/{LISTED}?list=spamhaus-zen")).document
+    assert [(each["id"], each["result"]) for each in found["lists"]] == [("spamhaus-zen", "listed")]
+    assert found["listed"] == 1
+    asked = (await service.call("GET", f"/v1/lookup/{LISTED}?list=psbl")).document["lists"]
+    assert [each["id"] for each in asked] == ["psbl"]
+    assert (await service.call("GET", f"/v1/lookup/{LISTED}?list=spamhaus-dbl")).document["lists"] == []
+    for name in ("nosuch", "barracuda"):
+        assert is_problem(await service.call("GET", f"/v1/lookup/{LISTED}?list={name}"), 400)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from resolverd.dnsbl.spec import ListStatus, kind_of
 from resolverd.mail.lookups import Clear, Listed, ListReply, Skipped
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.mail_servers import mail_servers
+from resolverd.servers.http.parameters import Text
 from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Call, Route
 from resolverd.servers.policy.protocol import address_of
@@ -23,10 +24,12 @@ _DOMAIN: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0
 
 
 class LookupQuestion(msgspec.Struct):
-    """`all`: the lists of the catalogue that are not enabled are asked too, as far as that may be."""
+    """`all`: the lists of the catalogue that are not enabled are asked too, as far as that may be. `list`: this one is asked
+    alone (by id), enabled or not, and a domain's mail servers are left aside."""
 
     subject: str
     all: bool = False
+    list: Text = ""
 
 
 class ListAnswer(msgspec.Struct):
@@ -101,6 +104,8 @@ async def get_lookup(call: Call, given: LookupQuestion) -> Lookup:
     is unknown. Lists that are not enabled are asked with `all` unless they want a key or a registration, or their terms forbid
     it; two such look-ups may go on at once.
     """
+    if given.list:
+        return await _one(call.daemon, given.subject, given.list)
     if not given.all:
         return await lookup(call.daemon, given.subject)
     on_demand = call.daemon.lists.on_demand
@@ -129,14 +134,32 @@ async def lookup(daemon: Daemon, text: str, *, everything: bool = False) -> Look
     return Lookup(**msgspec.structs.asdict(said), mail_servers=servers, mail=found.note)
 
 
+async def _one(daemon: Daemon, text: str, name: str) -> Lookup:
+    """What one list says of a subject. Raises Problem."""
+    subject = _subject(text)
+    if name in daemon.not_asked:
+        raise Problem(400, f"list: {name} is not to be asked: {daemon.not_asked[name]}")
+    if name not in daemon.lists.known:
+        raise Problem(400, "list: no list of this name is known")
+    deadline = daemon.clock.monotonic() + daemon.deadline
+    replies = await daemon.lists.ask_all(subject, deadline=deadline, background=True, besides={name}, only=name)
+    return Lookup(**msgspec.structs.asdict(_told(daemon, subject, replies)), mail_servers=[], mail="")
+
+
 async def _said(daemon: Daemon, subject: Address | str, *, everything: bool) -> Said:
     patience = max(daemon.deadline, bounds.LOOKUP_TIME) if everything else daemon.deadline
     wanted = daemon.lists.known.keys() - daemon.not_asked.keys() if everything else frozenset[str]()
     deadline = daemon.clock.monotonic() + patience
     replies = await daemon.lists.ask_all(subject, deadline=deadline, background=True, besides=wanted)
-    lists = [ListAnswer.of(status, replies[status.id]) for status in daemon.lists.statuses() if status.id in replies]
+    said = _told(daemon, subject, replies)
     if everything:
-        lists += _unasked(daemon, subject, {each.id for each in lists})
+        said.lists += _unasked(daemon, subject, {each.id for each in said.lists})
+    return said
+
+
+def _told(daemon: Daemon, subject: Address | str, replies: Mapping[str, ListReply | Skipped]) -> Said:
+    """What lists have said."""
+    lists = [ListAnswer.of(status, replies[status.id]) for status in daemon.lists.statuses() if status.id in replies]
     return Said(
         str(subject),
         listed=sum(each.result == "listed" and each.purpose == "block" and each.weight != 0 for each in lists),
