@@ -9,7 +9,7 @@ from resolverd.ops.maillog.records import Decision
 
 Number = TypeVar("Number", int, float)
 _ACTIONS: Final = frozenset(("pass", "reject", "defer", "greylist"))
-_PAIR: Final = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|\S*)')
+_PAIR: Final = re.compile(r'(?<![a-z_])([a-z_]+)=("(?:[^"\\]|\\.)*"|\S*)')
 _QUEUE_ID: Final = re.compile(r"([\w-]{1,64}): (?=action=)", re.ASCII)
 
 

@@ -28,7 +28,7 @@ _REJECT: Final = re.compile(r"(milter-reject|reject_warning|reject|hold|discard)
 _CHECKED: Final = re.compile(r"(?:milter-reject|reject|hold|discard|warning): (?:header|body) ")
 _REPLY: Final = re.compile(r"(?:(\d{3}) )?(?:([245]\.\d{1,3}\.\d{1,3}) )?")
 _ENVELOPE: Final = re.compile(
-    r"from=<([^<>]*)>(?:,? to=<([^<>]*)>)?(?:,? proto=\w+)?(?:,? sasl_\w+=\S+)*(?:,? helo=<([^<>]*)>)?(?:: .*)?$"
+    r"from=<([^<>]*)>(?:,? to=<([^<>]*)>)?(?:,? proto=\w+)?(?:,? sasl_\w+=[^\s,]+)*(?:,? helo=<([^<>]*)>)?(?:: .*)?$"
 )
 _ABOUT: Final = re.compile(r"<[^<>]*>: ")
 _BLOCKED: Final = re.compile(r"blocked using ([\w.-]{1,255})")

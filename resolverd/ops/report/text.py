@@ -30,7 +30,7 @@ def text(document: Document, *, title: str = "", problems_first: bool = False, q
     lines += _grand_totals(document)
     parts = (_problems, _summaries) if problems_first else (_summaries, _problems)
     for heading, body in (section for part in parts for section in part(document)):
-        shown = [_fit(line) for line in body]
+        shown = [part for line in body for part in _fit(line)]
         if shown:
             lines += ["", heading, "-" * len(heading), *shown]
         elif not quiet:
@@ -41,12 +41,12 @@ def text(document: Document, *, title: str = "", problems_first: bool = False, q
 
 
 def short(number: float) -> str:
-    """A count in six characters: from 100 000 on in thousands, from 100 000 thousands on in millions (pflogsumm's k, m, g)."""
-    for unit in ("", "k", "m"):
-        if number < (100_000 if not unit else 10_000):
+    """A count in six characters, in units of 1024 and of 1024² from half a million of the lesser on, as pflogsumm has it."""
+    for unit in ("", "k"):
+        if number < 512 * 1024:
             return f"{int(number)}{unit}"
-        number /= 1000
-    return f"{int(number)}g"
+        number = number / 1024 + 0.5
+    return f"{int(number)}m"
 
 
 def span(seconds: float | None) -> str:
@@ -58,9 +58,9 @@ def span(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _fit(line: str) -> str:
+def _fit(line: str) -> list[str]:
     line = "".join(char if char.isprintable() else "?" for char in line)
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
+    return [line] if len(line) <= _WIDTH else wrap(line, _WIDTH, subsequent_indent=" " * 11, break_on_hyphens=False)
 
 
 def _grand_totals(document: Document) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _grand_totals(document: Document) -> Iterator[str]:
         yield f" {short(totals[key]):>7}  {label}{more}"
     yield ""
     for key, label in _VOLUMES:
-        yield f" {short(totals[key]):>7}  {label}"
+        yield f" {short(totals[key]):>7}  {label}{' (at least)' if key in document['cut'] else ''}"
 
 
 Section = tuple[str, Iterable[str]]
@@ -86,8 +86,9 @@ def _summaries(document: Document) -> Iterator[Section]:
     if len(document["days"]) > 1:
         rows = (f"    {row['date']} " + _columns(row) for row in document["days"])
         yield "Per-Day Traffic Summary", [f"    {'date':<11}{heads}", *rows]
-    hours = (f"    {row['hour']:02d}00-{row['hour'] + 1:02d}00  " + _columns(row) for row in document["hours"])
-    yield "Per-Hour Traffic Summary", [f"    {'time':<11}{heads}", *hours]
+    days = max(1, len(document["days"]))
+    hours = (f"    {row['hour']:02d}00-{row['hour'] + 1:02d}00  " + _columns(row, days) for row in document["hours"])
+    yield f"Per-Hour Traffic {'Daily Average' if days > 1 else 'Summary'}", [f"    {'time':<11}{heads}", *hours]
     domains = document["recipient_domains"]
     yield "Host/Domain Summary: Message Delivery", _table(
         ("sent", "bytes", "defers", "avg dly", "max dly", "host/domain"),
@@ -118,8 +119,9 @@ def _problems(document: Document) -> Iterator[Section]:
     yield "Warnings and errors", _troubles(document)
 
 
-def _columns(row: Mapping[str, int]) -> str:
-    return "".join(f"{short(row[name]):>11}" for name in COLUMNS)
+def _columns(row: Mapping[str, int], days: int = 1) -> str:
+    """The figures, of one of so many days, rounded."""
+    return "".join(f"{short(row[name] / days + (days > 1) / 2):>11}" for name in COLUMNS)
 
 
 def _mails(rows: Sequence[Mapping[str, Any]], what: str) -> list[str]:

@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import datetime
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -263,6 +264,29 @@ def test_memory_is_bounded() -> None:
     assert sum(1 for _ in reader.read(lines)) == bounds.LOG_MESSAGES + 1000
     assert len(reader._messages) == bounds.LOG_MESSAGES
     assert [len(each) for each in cut(io.BytesIO(b"x" * 100_000 + b"\ny"))] == [bounds.LOG_LINE, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'postfix/smtpd[1]: NOQUEUE: reject: RCPT from a[192.0.2.1]: 450 4.1.8 x; from=<"a>' + " sasl_a=b," * 1500 + " <",
+        "postfix/smtpd[1]: NOQUEUE: reject: RCPT from a[192.0.2.1]: 450 4.1.8 " + "; ref a" * 2000 + "; from=<",
+        "postfix/smtpd[1]: NOQUEUE: reject: RCPT from a[192.0.2.1]: 450 4.1.8 " + "[<(" * 5000,
+        "postfix/cleanup[1]: ABCDEF: reject: header " + " from a[192.0.2.1]" * 800 + "; from=<",
+        "postfix/smtp[1]: ABCDEF: to=<a>, relay=" + "conn_use=" * 1500,
+        "postfix/smtpd[1]: lost connection after " + "a(" * 7000,
+        "resolverd[1]: level=" + "a" * 16_000,
+        "resolverd[1]: level=" + 'a="' * 5000,
+        "resolverd[1]: {" + "[" * 16_000,
+        "resolverd[1]: action=" + ", =" * 5000,
+    ],
+)
+def test_no_line_takes_long(text: str) -> None:
+    """Longer ones are cut; of each way in which a stranger's words may be read in many ways."""
+    line = (HEAD + text).encode()[: bounds.LOG_LINE]
+    begun = process_time()
+    list(Reader(NOW).read([line] * 5))
+    assert process_time() - begun < 0.5
 
 
 def test_only_the_days_asked_for() -> None:

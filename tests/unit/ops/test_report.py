@@ -190,6 +190,14 @@ def test_text_is_of_80_columns_and_in_pflogsumms_order() -> None:
     assert "unique hits and cost unknown: no daemon answers" in first
 
 
+def test_hours_of_several_days_are_their_average() -> None:
+    lines = [line("01:00:00", f"4abcDEF0{at}: client=a[192.0.2.1]", day=28 + at % 2) for at in range(5)]
+    text = report.text(made(*lines))
+    assert "Per-Hour Traffic Daily Average\n" in text
+    assert re.search(r"^ +0100-0200 +3 ", text, re.MULTILINE)
+    assert re.search(r"^ +2026-11-29 +2 ", text, re.MULTILINE)
+
+
 def test_lists_with_what_the_daemon_knows_of_them() -> None:
     counting = report.Report()
     for record in Reader(NOW).read(each.encode() for each in LOG):
