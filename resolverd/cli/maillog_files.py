@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import subprocess
@@ -79,9 +80,21 @@ def _zstandard(raw: IO[bytes], file: Path) -> Any:
         import zstandard  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise CommandError(f"{file}: to read .zst, install the Python package zstandard, or type: zstdcat {file} | … -") from None
-    import io
+    reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
 
-    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
+    class Unpacked(io.RawIOBase):
+        """Its errors are those of files."""
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            try:
+                return int(reader.readinto(buffer))
+            except zstandard.ZstdError as error:
+                raise OSError(str(error)) from None
+
+    return io.BufferedReader(Unpacked())
 
 
 def _watched(lines: Iterator[bytes], raw: IO[bytes], moved: Callable[[int], None]) -> Iterator[bytes]:
