@@ -56,7 +56,8 @@ def show(found: Summary) -> None:
         output.print_table(("count", "then → now"), moves, right=("count",))
         click.echo()
     else:
-        output.print_text("No verdict would be another one.", "")
+        known = "Of what is known, no" if found.unknown else "No"
+        output.print_text(f"{known} verdict would be another one.")
         click.echo()
     if found.missing:
         output.print_text("Unknown, as the evidence does not hold:")
@@ -76,8 +77,9 @@ def _show_totals(found: Summary) -> None:
     rows: list[tuple[object, ...]] = [("then", found.then.refusals, found.then.candidates, "", "")]
     rows.append(("now", *_row(found.now)))
     for variant, before, after in found.variants:
-        rows.append((f"without {variant.what} {variant.list_id}", *_row(before)))
-        rows.append((f"with {variant.what} {variant.list_id}", *_row(after)))
+        first, then = ("without", "with") if variant.what == "add" else ("with", "without")
+        rows.append((f"{first} {variant.list_id}", *_row(before)))
+        rows.append((f"{then} {variant.list_id}", *_row(after)))
     columns = ("", "refused", "doubtful", "unknown", "questions")
     output.print_table(columns, dict.fromkeys(rows), right=columns[1:])
     output.print_text("refused: or put off, greylisting aside; doubtful: of those, let in at another time, or on an allow list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +133,28 @@ class TestPolicy:
             assert session.say("RCPT TO:<bert@our-company.org>").code == 450
         assert lab.deliver_patiently(*args, "bert@our-company.org")[-1].accepted
         assert len(policy.delivered("bert", 1)) == 1
+
+    def test_what_was_said_is_replayed(self, lab: Lab, policy: Postfix) -> None:
+        """All of the above, once more from what is kept of it: by the same configuration, and by others."""
+        config = Path(_resolverd(lab).argv[-1])
+
+        def replayed(*words: str) -> Any:
+            command = [sys.executable, "-m", "resolverd", "replay", "-c", str(config), "--json", *words]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        time.sleep(1)  # a verdict is in the store by then
+        same = replayed("--stored")
+        assert (same["same"] > 10, same["changed"]) == (True, 0), same["changes"] or same["missing"]
+        other = config.with_name("observe.toml")
+        other.write_text(config.read_text() + '[verdict]\nmode = "observe"\n')
+        observed = replayed("--stored", "--config", str(other))
+        assert {each["new"] for each in observed["transitions"]} == {"accept"}
+        assert observed["changed"] + observed["unknown"] >= same["then"]["refusals"]
+        logged = replayed(str(policy.directory / "mail.log"))
+        assert (logged["attempts"] > 5, logged["changed"]) == (True, 0), logged["changes"]
+
 
 
 @pytest.mark.parametrize(("variant", "says"), [

@@ -130,13 +130,15 @@ class Comparison:
         good = new.allow_listed or self._is_good(kept)
         both = (summary.then, Judged(old)), (summary.now, new)
         refusing: list[Totals | ListTotals] = [each for each, judged in both if _count(each, judged, good)]
+        base = new
         if self._variants:
-            judged = [(self._base_totals, self._judge(kept, self._base))]
+            base = self._judge(kept, self._base)
+            judged = [(self._base_totals, base)]
             for (_, _, configuration), totals in self._variants:
                 judged.append((totals, new if configuration is self._new else self._judge(kept, configuration)))
             refusing += [totals for totals, each in judged if _count(totals, each, good)]
         change = self._compare(kept, old, new, good=good)
-        refusing += self._count_lists(kept, new, good=good)
+        refusing += self._count_lists(kept, base, new, good=good)
         if refusing and not good and self._doubtful is not None:
             self._doubtful.setdefault(hash(_who(kept)), []).append((refusing, change))
             if len(self._doubtful) > bounds.REPLAY_REMEMBERED:
@@ -167,13 +169,15 @@ class Comparison:
                 return len(summary.changes) - 1
         return None
 
-    def _count_lists(self, kept: Kept, judged: Judged, *, good: bool) -> list[ListTotals]:
-        """Those on which a refusal rests."""
+    def _count_lists(self, kept: Kept, base: Judged, new: Judged, *, good: bool) -> list[ListTotals]:
+        """Those on which a refusal rests. What a list has done, it has done beside the others of `base`; one that is not among
+        those, beside all of `new`."""
         lists = self.summary.lists
-        refusing = []
-        for listing in judged.listings:
-            if (totals := lists.get(listing.list_id)) is None:
-                continue
+        refusing: list[ListTotals] = []
+        asked = {spec.id for spec in self._base.lists.values()}
+        found = [(base, each) for each in base.listings] + [(new, each) for each in new.listings if each.list_id not in asked]
+        for judged, listing in found:
+            totals = lists[listing.list_id]
             totals.listed += 1
             totals.unique += listing.unique
             totals.decisive += listing.decisive

@@ -305,6 +305,8 @@ async def test_each_list_more_or_less_is_compared_by_itself():
     assert [(variant.list_id, before.refusals, after.refusals) for variant, before, after in summary.variants] == [
         ("zen", 3, 2), ("psbl", 3, 2),
     ]  # fmt: skip
+    # What is dropped from the configuration is counted as well, for what it was worth beside the others.
+    assert [summary.lists[name].listed for name in ("zen", "psbl")] == [2, 2]
     before, after = summary.variants[0][1:]
     assert before.questions - after.questions == 3
 
