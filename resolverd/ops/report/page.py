@@ -15,7 +15,7 @@ _STYLE: Final = """
   --delivered: #5cb585; --deferred: #d9a441; --bounced: #ab8fe0; --rejected: #e07171; --list: #74a7dc; } }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --line: #bbb; --card: #fff;
   --delivered: #2f7d4f; --deferred: #b7791f; --bounced: #7a5ab5; --rejected: #b83a3a; --list: #31669c; }
-  section { break-inside: avoid-page; } body { font-size: 10pt; } }
+  h2 { break-after: avoid; } tr, svg, .cards { break-inside: avoid; } body { font-size: 10pt; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 3rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
