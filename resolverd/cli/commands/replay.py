@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -12,16 +13,19 @@ from resolverd import config as configuration
 from resolverd.cli import maillog_files, output, replay_output, stored_verdicts
 from resolverd.cli.configurations import Configurations
 from resolverd.cli.daemon import DaemonClient
-from resolverd.cli.options import CommandError, json_option, short_config_option
+from resolverd.cli.options import CommandError, ConfigurationError, json_option, short_config_option
 from resolverd.cli.replay_asking import Asking, Counting
 from resolverd.cli.words import Choice
 from resolverd.config import Settings
+from resolverd.failures import ConfigError
 from resolverd.ops.maillog import Reader
 from resolverd.ops.maillog.stamps import seconds_of
 from resolverd.ops.replay.compare import Ask, Comparison
 from resolverd.ops.replay.judge import Kept
 from resolverd.ops.replay.log import attempts
 from resolverd.overrides.matching import OverrideIndex
+
+_Thing = TypeVar("_Thing")
 
 
 @click.command("replay")
@@ -63,7 +67,7 @@ def command(
     if ask and Path("-") in maillog:
         raise click.UsageError("--ask reads twice, first for what it costs: give a file in place of -")
     settings = configuration.load(config)
-    judged_by = Configurations(configuration.load(other) if other else settings, _overrides(settings, needed=not maillog))
+    judged_by = Configurations(_other(other) if other else settings, _overrides(settings, needed=not maillog))
     for fault in judged_by.faults:
         click.echo(f"resolverd: {output.shown(str(fault))}", err=True)
     base = judged_by.with_lists(judged_by.lists)
@@ -88,9 +92,16 @@ def command(
         replay_output.show(comparison.summary)
 
 
+def _other(file: Path) -> Settings:
+    try:
+        return configuration.load(file)
+    except ConfigError as error:
+        raise ConfigurationError(file, error.faults) from None
+
+
 def _attempts(settings: Settings, maillog: tuple[Path, ...], now: float) -> Iterator[Kept]:
     if not maillog:
-        yield from _counted(stored_verdicts.kept(settings, now))
+        yield from _counted(stored_verdicts.kept(settings, now), "verdicts")
         return
     reader = Reader(seconds_of(datetime.now()), idents=("resolverd", settings.log.ident))
     yield from attempts(maillog_files.records(reader, maillog, journal=False))
@@ -104,9 +115,8 @@ def _asked(daemon: DaemonClient, counting: Counting) -> Asking:
         of = f" of {quota} that are left of its quota" if quota is not None else ""
         click.echo(f"resolverd: asking {name} {count} questions at the most{of}; the reserve for mail stays", err=True)
     asking = Asking(daemon, counting.wanted)
-    with click.progressbar(counting.wanted, label="asking", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        for lookup in bar:
-            asking.ask(lookup)
+    for lookup in _counted(counting.wanted, "asking"):
+        asking.ask(lookup)
     for name, why in asking.given_up.items():
         click.echo(f"resolverd: {name} is asked no more: {output.shown(why)}", err=True)
     return asking
@@ -123,10 +133,10 @@ def _overrides(settings: Settings, *, needed: bool) -> OverrideIndex:
         return OverrideIndex()
 
 
-def _counted(found: Iterable[Kept]) -> Iterator[Kept]:
+def _counted(found: Iterable[_Thing], label: str) -> Iterator[_Thing]:
     """The same; on a terminal it is seen how many."""
     if not sys.stderr.isatty():
         yield from found
         return
-    with click.progressbar(found, label="verdicts", file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(found, label=label, file=sys.stderr, show_pos=True) as bar:
         yield from bar

@@ -107,5 +107,12 @@ def test_what_is_asked_for_wrongly_is_a_usage_error(daemon: Served, words: tuple
     assert (result.exit_code, said in result.stderr) == (2, True), result.output
 
 
+def test_a_fault_of_the_other_configuration_is_told_by_its_name(daemon: Served, tmp_path: Path):
+    other = tmp_path / "other.toml"
+    other.write_text("[verdict]\nmod = 1\n")
+    result = run("replay", "-c", daemon.config, "--config", str(other))
+    assert (result.exit_code, result.stderr.startswith(f"resolverd: {other}: verdict.mod")) == (78, True), result.stderr
+
+
 def test_where_nothing_is_kept_it_says_so(daemon: Served):
     assert "no verdict is kept" in run("replay", "--stored", "-c", daemon.config).stdout
