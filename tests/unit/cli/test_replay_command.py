@@ -9,6 +9,7 @@ from commandline import run
 from served import GOOD, LISTED, Served
 
 from resolverd import config as configuration
+from resolverd.cli import store_access
 from resolverd.cli.daemon import DaemonClient
 
 MAIL = {"sender": "a@example.org", "recipient": "c@example.com", "protocol_state": "RCPT"}
@@ -19,6 +20,7 @@ def kept(daemon: Served) -> Served:
     """Two verdicts in the store: zen refuses LISTED, and GOOD is greylisted."""
     client = DaemonClient(configuration.load(Path(daemon.config)))
     client.post("v1", "verdict", body={"client_address": LISTED, "helo_name": "mail.example.org", **MAIL})
+    daemon.service._shared.verdicts.write()
     client.post("v1", "verdict", body={"client_address": GOOD, "helo_name": "good.example.org", **MAIL, "sender": ""})
     daemon.service._shared.verdicts.write()
     return daemon
@@ -66,6 +68,13 @@ def test_what_is_kept_is_replayed_by_this_configuration_and_others(kept: Served,
     text = run("replay", "--stored", "-c", kept.config, "--config", str(other)).stdout
     assert text.splitlines()[1] == "0 as then, 2 changed, 0 unknown"
     assert "reject 554 → accept" in text
+
+
+def test_the_store_is_read_page_by_page(kept: Served, monkeypatch: pytest.MonkeyPatch):
+    whole = replayed(kept)
+    monkeypatch.setattr(store_access, "_AT_ONCE", 1)
+    assert replayed(kept) == whole
+    assert whole["attempts"] == 2
 
 
 def test_lists_are_asked_now_if_so_said_and_what_that_costs_is_told_before(kept: Served):
