@@ -4,18 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from resolverd import bounds
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.greylist.decide import GreylistRules
 from resolverd.mail.findings import Action, Finding, GreylistOutcome, Listing, Verdict
-from resolverd.mail.lookups import DnsLookup, Listed, ListLookup, LookupReply, Question, Replies
+from resolverd.mail.lookups import Listed, ListLookup, LookupReply, Question, Replies
 from resolverd.mail.patterns import matches_recipient
 from resolverd.mail.request import Attempt
 from resolverd.ops.replay.replies import replies_of
-from resolverd.policy.asking import LATE, Asking, Fold, Outcome, at_once, follow
+from resolverd.policy.asking import Asking, Outcome, at_once, follow
 from resolverd.policy.check import Check
 from resolverd.policy.early import EarlyDecision
-from resolverd.policy.evidence import why
 from resolverd.policy.runs import CheckRuns
 from resolverd.policy.verdict import WAITING, Decision, Mode, VerdictRules, apply_greylist, bypass_reason, decide, drop_tempfails
 from resolverd.policy.verdict_records import KeptAttempt, StoredVerdict
@@ -26,8 +24,6 @@ from resolverd.wire.names import Address
 PASSES: Final = "not_refused"
 """What becomes of mail that is refused no more, and of which greylisting was not asked."""
 AUTHENTICATED: Final = "authenticated client"
-_UNKNOWN: Final = ("_unknown", "_temperror", "_unreachable")
-"""How codes of findings end that tell of something that did not answer."""
 _OFFLINE: Final = ", as the internet is out of reach"
 
 
@@ -158,16 +154,14 @@ def _judge(
     rules = configuration.rules
     if reason := bypass_reason(attempt, rules):
         return Judged(Said(Action.ACCEPT, 0, reason))
-    known = dict(replies)
     findings = verdict.findings
-    _add_late(configuration, attempt, findings, known)
-    checks = _taken_over(configuration.checks, attempt, findings, known)
-    runs = CheckRuns(attempt, checks, known)
+    checks = _taken_over(configuration.checks, attempt, findings, replies)
+    runs = CheckRuns(attempt, checks, replies)
     offline = any(_OFFLINE in each.text for each in findings)
     judged = drop_tempfails(runs.judge()) if offline else runs.judge()
     decision = decide(attempt, judged, rules, offline=offline)
     wanted = runs.wanted(runs.suppression().topics)
-    open_ = [question for question in wanted if question not in known]
+    open_ = [question for question in wanted if question not in replies]
     unknown = _undecided(attempt, runs, open_, configuration, decision)
     said, greylisting = _greylisted(attempt, decision, verdict, configuration.greylist)
     return Judged(
@@ -196,26 +190,6 @@ def attempt_of(kept: Kept, now: int) -> Attempt:
         sasl_username="-" if verdict.reason == AUTHENTICATED and not verdict.findings else "",
         at=now,
     )
-
-
-def _add_late(
-    configuration: Configuration, attempt: Attempt, findings: Sequence[Finding], replies: dict[Question, LookupReply]
-) -> None:
-    """Add what was asked and had not answered when the verdict was given: it is no evidence, so it is told in words alone."""
-    unsure = {each.check: each for each in findings if each.code.endswith(_UNKNOWN)}
-    for check in configuration.checks:
-        if (finding := unsure.get(check.name)) is None:
-            continue
-        for _ in range(bounds.MAIL_QUESTIONS):
-            outcome, wanted, _ = follow(check.run(attempt), replies)
-            if isinstance(outcome, Fold):
-                shown = {spec.id: spec.shown for spec in configuration.lists.values()}
-                lookups = [each for each in outcome.lookups if each not in replies]
-                replies |= {each: LATE for each in lookups if f"{shown[each.list_id]} ({why(LATE)})" in finding.text}
-            waits = [each for each in wanted if isinstance(each, DnsLookup)]
-            if not waits:
-                break
-            replies |= dict.fromkeys(waits, LATE)
 
 
 def _taken_over(

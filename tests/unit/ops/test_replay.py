@@ -72,7 +72,8 @@ def on(*pairs, **more):
 
 
 BOTH = (("zen", CLIENT), ("psbl", CLIENT))
-SPF_FAILS = {"example.com TXT": txt("v=spf1 -all", *(f"site-verification={number}" for number in range(9)))}
+SPF_FAILS = {"example.com TXT": txt(*(f"site-verification={number}" for number in range(9)), "v=spf1 -all")}
+"""The record that counts is the last of ten, of which four are kept."""
 CASES = {
     "good": lambda: kept(),
     "listed": lambda: kept(on(("zen", CLIENT))),
@@ -83,6 +84,7 @@ CASES = {
     "no name": lambda: kept(Internet({f"{HOST} A": a(CLIENT), "example.com MX": GOOD["example.com MX"]})),
     "mismatch": lambda: kept(Internet({**GOOD, f"{REVERSE} PTR": ptr("b.example"), "b.example A": a("192.0.2.9")})),
     "names unknown": lambda: kept(on(silent=[f"{REVERSE} PTR"])),
+    "offline": lambda: kept(on(silent=[f"{REVERSE} PTR"]), rules={"online": lambda: False}),
     "list late": lambda: kept(on(silent=[ListLookup("zen", attempt().client_address)])),
     "allow list late": lambda: kept(on(("zen", CLIENT), silent=[ListLookup("allow", attempt().client_address)])),
     "list blocked": lambda: kept(Internet(GOOD, {("zen", CLIENT): Unknown(Why.BLOCKED, "answered its error code")})),
@@ -129,7 +131,7 @@ def test_and_so_does_the_other_preset(name, monkeypatch):
     @virtual
     async def run():
         setup = Setup.__init__
-        monkeypatch.setattr(Setup, "__init__", lambda self, net, greylist, *_: setup(self, net, greylist, "scored"))
+        monkeypatch.setattr(Setup, "__init__", lambda self, net, grey, *_, **more: setup(self, net, grey, "scored", **more))
         found = await CASES[name]()
         then = said_then(found.verdict)
         assert outcome(judge(found, config("scored"), NOW)) == ((then.action, then.code), ())
@@ -155,7 +157,7 @@ DENIED = Override(key_of(DENY, CLIENT, EVERYTHING), NOW - 5, 0, "admin", "", "")
 REJECTS = {"listed", "listed twice", "names given"}
 """What zen refuses for good."""
 LET = ("not_refused", 0)
-PASS = {"good", "allow-listed", "postmaster", "passed", "list late", "list blocked", "many records", "null sender"}
+PASS = {"good", "offline", "allow-listed", "postmaster", "passed", "list late", "list blocked", "many records", "null sender"}
 OF_CLIENT = {name for name in CASES if name not in ("private", "six")}
 SINGLE = {
     "no change": (config(), {}),
