@@ -11,7 +11,7 @@ from resolverd.mail import domains, hostnames, patterns
 from resolverd.mail.lookups import Absent, DnsLookup, Records
 from resolverd.mail.sanitize import sanitize
 from resolverd.overrides import records, rules, store
-from resolverd.spf import evaluate, macros, record
+from resolverd.spf import evaluate, macros, record, resume
 from resolverd.spf.header import received_spf
 from resolverd.spf.identities import Identity
 from resolverd.wire import codes, names, rdata
@@ -42,7 +42,7 @@ def spf(data: bytes) -> None:
         subject = evaluate.SpfSubject(client, "a.example", "x+y@a.example", "helo.example", "mx.example", 5)
         replies: dict[DnsLookup, Records | Absent] = {}
         for number in range(60):
-            progress = evaluate.progress(subject, replies)
+            progress = resume.progress(subject, replies)
             if progress.outcome is not None:
                 for identity in Identity:
                     field = received_spf(identity, subject, progress.outcome)

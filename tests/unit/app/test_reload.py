@@ -141,6 +141,7 @@ OTHER: dict[str, Any] = {
     "log.level": "debug",
     "log.format": "json",
     "log.ident": "other",
+    "log.ref_in_reply": False,
     "log.privacy": "hash",
     "log.target": "syslog:mail",
     **{f"checks.{name}.action": "warn" for name in
