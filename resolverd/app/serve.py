@@ -104,6 +104,7 @@ class _Daemon:
         self.responder: Responder
         self.tls: list[TlsEdge] = []
         self.http: HttpServer
+        self.policy: PolicyServer
 
     async def run(self) -> int:
         settings, counters = self._settings, self._counters
@@ -147,7 +148,7 @@ class _Daemon:
             for tls_edge, sock in zip(self.tls, bound.tls, strict=True):
                 await tls_edge.serve(sock)
         references = settings.log.ref_in_reply
-        policy_server = PolicyServer(service.runtime.policy, counters, turns=turns, references=references)
+        self.policy = policy_server = PolicyServer(service.runtime.policy, counters, turns=turns, references=references)
         service.on_reload.append(
             lambda runtime: policy_server.decide_by(runtime.policy, references=runtime.settings.log.ref_in_reply)
         )

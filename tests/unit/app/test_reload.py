@@ -263,7 +263,8 @@ class Running(_Daemon):
             "responder": self.responder, "http": self.http._auth, "runtime": self.service.runtime,
             "zones": self.service._local_zones._files, "calls": (calls.own_addresses, calls.deadline), "level": logger.level,
             "anchors": (self.service._shared.anchor_watch._follows, self.service._shared.anchor_watch._signals),
-            "alerts": self.service.runtime.settings.alerts, "log": formatter, "form": formatter._render.__name__,
+            "alerts": self.service.runtime.settings.alerts, "log": formatter,
+            "form": formatter._render.__name__, "references": self.policy._references,
         }  # fmt: skip
         seen: set[int] = set()
         return {path: value for name, thing in things.items() for path, value in walk(thing, name, seen)}

@@ -704,7 +704,6 @@ def test_nothing_keeps_the_event_loop_for_long(tmp_path: Path, monkeypatch: pyte
 
     async def test(folder: Path) -> tuple[bool, str]:
         nonlocal longest
-        folder.mkdir()
         world = World(folder)
         world.max_bytes = world.size = 10**8
         world.clock = SystemClock()  # type: ignore[assignment]
@@ -749,7 +748,9 @@ def test_nothing_keeps_the_event_loop_for_long(tmp_path: Path, monkeypatch: pyte
     try:
         runs = []
         for number in range(3):
-            runs.append(asyncio.run(test(tmp_path / str(number))))
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            runs.append(asyncio.run(test(folder)))
             if runs[-1][0]:
                 break
     finally:
