@@ -37,39 +37,38 @@ class Hook(BaseHTTPRequestHandler):
         """Nowhere."""
 
 
-def test_an_own_address_that_is_listed_is_told():
+def test_an_own_address_that_is_listed_is_told(lab: Lab) -> None:
     Hook.got = []
     hook = HTTPServer(("127.0.0.1", PORT), Hook)
     thread = threading.Thread(target=hook.serve_forever)
     thread.start()
     alerts = f'[alerts]\nmail = ["{RECIPIENT}"]\nwebhook = "http://127.0.0.1:{PORT}/hook"\n[watch]\naddresses = ["{OWN}"]\n'
-    with Lab() as lab:
-        use_nameserver("127.0.0.1")
-        postfix = Postfix("policy", lab.mail)
-        with (postfix.config / "main.cf").open("a") as main:
-            main.write(f"inet_interfaces = {' '.join(MAIL_SERVER)} 127.0.0.1\n")
-        daemon = resolverd(lab.mail, CONFIG + alerts)
-        daemon.environment["MAIL_CONFIG"] = str(postfix.config)
-        try:
-            with lab.running(postfix, daemon):
-                found = postfix.delivered(RECIPIENT, limit=20)
-                assert found, daemon.log_tail(15) + postfix.log()[-2000:]
-                for _ in until(5):
-                    if Hook.got:
-                        break
-                zen = next(each for each in get("/v1/lists")["lists"] if each["id"] == "spamhaus-zen")
-                assert zen["watched"] == [OWN]
-                assert "uid=" in postfix.log(), "pickup's line: it came through sendmail"
-                # And where there is no sendmail for us, by SMTP.
-                message = EmailMessage()
-                message["From"], message["To"], message["Subject"] = RECIPIENT, RECIPIENT, "by SMTP"
-                asyncio.run(sendmail.send(message, None))
-                subjects = [each["Subject"] for each in postfix.delivered(RECIPIENT, 2)]
-                assert "by SMTP" in subjects
-        finally:
-            hook.shutdown()
-            thread.join()
-            hook.server_close()
+    use_nameserver("127.0.0.1")
+    postfix = Postfix("policy", lab.mail)
+    with (postfix.config / "main.cf").open("a") as main:
+        main.write(f"inet_interfaces = {' '.join(MAIL_SERVER)} 127.0.0.1\n")
+    daemon = resolverd(lab.mail, CONFIG + alerts)
+    daemon.environment["MAIL_CONFIG"] = str(postfix.config)
+    try:
+        with lab.running(postfix, daemon):
+            found = postfix.delivered(RECIPIENT, limit=20)
+            assert found, daemon.log_tail(15) + postfix.log()[-2000:]
+            for _ in until(5):
+                if Hook.got:
+                    break
+            zen = next(each for each in get("/v1/lists")["lists"] if each["id"] == "spamhaus-zen")
+            assert zen["watched"] == [OWN]
+            assert "uid=" in postfix.log(), "pickup's line: it came through sendmail"
+            # And where there is no sendmail for us, by SMTP.
+            message = EmailMessage()
+            message["From"], message["To"], message["Subject"] = RECIPIENT, RECIPIENT, "by SMTP"
+            asyncio.run(sendmail.send(message, None))
+            subjects = [each["Subject"] for each in postfix.delivered(RECIPIENT, 2)]
+            assert "by SMTP" in subjects
+    finally:
+        hook.shutdown()
+        thread.join()
+        hook.server_close()
     mail = found[0]
     assert mail["To"] == RECIPIENT
     assert mail["Subject"].endswith("an own address is listed")
