@@ -24,6 +24,7 @@ from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.problems import Problem, fault_of_ours
 from resolverd.servers.http.route import Call, Route
 from resolverd.servers.http.table import RouteTable
+from resolverd.servers.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class HttpServer:
         self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
         self._routes = routes.find()
         self._table = RouteTable(self._routes)
+        self._turns = Turns()
 
     def admit(self, hosts: Iterable[str], token: str | None, open_to_loopback: Iterable[str]) -> None:
         """Answer to these names, take this token and leave this open from now on; another token ends all sessions."""
@@ -98,6 +100,8 @@ class HttpServer:
         route, path = self._table.find(request)
         self._auth.check_right(request, route.opened_by, costs=route.costs)
         body = await _body(request, route)
+        # One request a turn of the loop: DNS and mail are served between two of a page's.
+        await self._turns.mine()
         call = Call(self._daemon(), request, self._routes, path, self._auth, {})
         given = route.given
         if given is None or route.lines is not None:

@@ -440,6 +440,28 @@ async def test_answers_are_as_described(service: Service):
             assert msgspec.json.decode(msgspec.json.encode(answer)) == response.document
 
 
+async def test_between_two_requests_everybody_else_has_a_turn(service: Service, monkeypatch: pytest.MonkeyPatch):
+    loop, server = asyncio.get_running_loop(), service.server
+    turn, ended, answered, daemon = 0, False, list[int](), server._daemon
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if not ended:
+            loop.call_soon(next_turn)
+
+    next_turn()
+    monkeypatch.setattr(server, "_daemon", lambda: (answered.append(turn), daemon())[1])
+    streams = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(20)]
+    for _, writer in streams:  # all before the loop has its next turn
+        writer.write(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nConnection: close\r\n\r\n".encode())
+    for reader, writer in streams:
+        assert b" 200 " in await reader.read()
+        writer.close()
+    ended = True
+    assert len(answered) == len(set(answered)) == 20
+
+
 # -- abuse ----------------------------------------------------------------------------------------------------------------
 
 CHANGES = [
