@@ -18,6 +18,7 @@ The map. Imports point down only; import-linter holds that (``pyproject.toml``),
     greylist  overrides
     dnsbl  spf   the lists, asked and believed · RFC 7208
     resolver     from a question to its answer: local data, caches, recursion
+    fleet        the hosts that share one store
     net  state   the internet's sockets · what is kept
     mail         values of the mail side: attempt, lookups, findings
     wire         values of the DNS: names, rdata, messages
