@@ -441,6 +441,12 @@ STORE_JOBS: Final = 2000
 """Reads waiting for one of the store's threads; beyond, mail passes at once (a disk that hangs during a spam wave)."""
 STORE_CHANGES: Final = 1000
 """Changed keys kept for somebody who watches a table; beyond, the reader has to scan it (a reader slower than its writers)."""
+HOSTS: Final = 2000
+"""Hosts of one fleet that are known of; whoever reaches the store can write such records."""
+HOST_RECORD: Final = 4000
+"""Octets read of what a host says of itself."""
+HOST_NAME: Final = 255
+"""Characters of a host's name (RFC 1035 §2.3.4), and of its version."""
 
 VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""

@@ -72,6 +72,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "store_recovered": "Records recovered of stores that were set aside.",
     "store_in_memory": "Times the store went on in memory, as its disk could not be used.",
     "store_expired": "Expired records removed.",
+    "host_damaged_records": "Records of hosts of the fleet that could not be read.",
     "series_damaged_records": "Stored time series that could not be read.",
     "feed_dropped": "Events that a listener of the live feed lost, as it did not read.",
     "notifications": "Notifications of [alerts], by way (mail, webhook) and outcome (sent, failed).",

@@ -1,0 +1,35 @@
+import asyncio
+
+from virtualtime import VirtualClock, virtual
+
+from resolverd.fleet.duties import claim, give_back, holder
+from resolverd.state.memory import MemoryStore
+
+HOUR = 3600.0
+
+
+@virtual
+async def test_one_host_of_many_has_the_work_once_a_period() -> None:
+    store, clock = MemoryStore(), VirtualClock()
+    for _ in range(3):
+        won = await asyncio.gather(*(claim(store, "watch 192.0.2.1", HOUR, f"{host}", clock.wall()) for host in range(50)))
+        assert sum(won) == 1
+        assert await holder(store, "watch 192.0.2.1", clock.wall()) == str(won.index(True))
+        assert not await claim(store, "watch 192.0.2.1", HOUR, str(won.index(True)), clock.wall()), "it has it already"
+        assert await claim(store, "watch 192.0.2.2", 1.0, "a", clock.wall()), "other work is another matter"
+        await asyncio.sleep(HOUR - 1)
+        assert not await claim(store, "watch 192.0.2.1", HOUR, "a", clock.wall())
+        await asyncio.sleep(1)
+    assert await holder(store, "watch 192.0.2.1", clock.wall()) is None
+
+
+@virtual
+async def test_what_one_cannot_do_another_takes_over() -> None:
+    store, clock = MemoryStore(), VirtualClock()
+    now = clock.wall()
+    assert await claim(store, "w", HOUR, "a", now)
+    assert not await give_back(store, "w", "b", now), "only whose it is"
+    assert await give_back(store, "w", "a", now)
+    assert await claim(store, "w", HOUR, "b", now)
+    assert not await give_back(store, "w", "a", now)
+    assert await holder(store, "w", now) == "b"
