@@ -10,6 +10,7 @@
 - `systemd`: readiness, watchdog, sockets that it passes · `privileges`: dropping root
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `certificate`: that of DNS over TLS                            - `named_files`: everything else that a configuration names
+- `shared_tables`: what the hosts of a fleet share, and how two accounts of it become one
 - `kept_caches`: the caches that are kept over a restart            - `banner`: what is said at start
 - `alerts`: what is seen of the daemon, and by which ways somebody is told
 """

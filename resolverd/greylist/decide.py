@@ -67,6 +67,10 @@ class Triplet(Value, frozen=True):
         """The wall second from which it counts no more."""
         return self.last + (rules.max_age if self.passed else rules.retry_window) + 1
 
+    def __or__(self, other: "Triplet") -> "Triplet":
+        """What two hosts know of it, together: the earliest first try, the latest of all, and that it has passed at one."""
+        return Triplet(min(self.first, other.first), max(self.last, other.last), self.passed or other.passed)
+
 
 class Client(Value, frozen=True):
     """What is kept of a client: how many triplets of its passed (one an hour at most), and when the last was counted.
@@ -80,6 +84,10 @@ class Client(Value, frozen=True):
     def expires(self, rules: GreylistRules) -> int:
         """The wall second from which it counts no more."""
         return self.last + rules.max_age + 1
+
+    def __or__(self, other: "Client") -> "Client":
+        """What two hosts have counted, together: no more than one of them, as both went on from the same count."""
+        return Client(max(self.passes, other.passes), max(self.last, other.last))
 
 
 class GreylistDecision(Value, frozen=True):

@@ -8,6 +8,7 @@ client says of itself can be held against it.
 import re
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
+from math import inf
 from typing import Final, NamedTuple
 
 from resolverd.dnsbl.names import unmapped
@@ -83,6 +84,15 @@ class Override(NamedTuple):
     def kind(self) -> Kind:
         """What it names."""
         return kind_of(self.key.subject)
+
+    def __or__(self, other: "Override") -> "Override":
+        """Of two that two hosts have of one key, the later, with the higher count of hits and the last one."""
+        later = max(self, other, key=Override._order)
+        return later._replace(hits=max(self.hits, other.hits), last=max(self.last, other.last))
+
+    def _order(self) -> tuple[int, float, str, str, str]:
+        """By this one of two is the later; what comes behind the time decides for all hosts alike."""
+        return self.since, self.until or inf, self.owner, self.reason, self.from_id
 
     def in_force(self, now: float) -> bool:
         """Whether it is in force at `now` (wall seconds)."""

@@ -70,6 +70,10 @@ class Store(Protocol):
         """The value as last put; None if there is none or it has expired. Raises StoreError."""
         ...
 
+    async def stored(self, table: str, key: bytes, now: float) -> StoredValue | None:
+        """As `get`, with the wall second from which the record counts no more. Raises StoreError."""
+        ...
+
     def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
         """As `get`, at once, where that is known for certain; `UNREAD` where it would have to be waited for. Raises StoreError.
 

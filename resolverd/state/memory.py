@@ -33,11 +33,19 @@ class MemoryStore(InProcess):
         """The value as last put; None if there is none or it has expired."""
         return self.known(table, key, now)
 
+    async def stored(self, table: str, key: bytes, now: float) -> StoredValue | None:
+        """The same with its time."""
+        return self._held(table, key, now)
+
     def known(self, table: str, key: bytes, now: float) -> bytes | None:
         """As `get`: all is in memory."""
+        held = self._held(table, key, now)
+        return None if held is None else held.value
+
+    def _held(self, table: str, key: bytes, now: float) -> StoredValue | None:
         self._check_open()
         held = self._records.get(address(table, key))
-        return held.value if held is not None and now < held.expires else None
+        return held if held is not None and now < held.expires else None
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Remember the value until `expires`."""

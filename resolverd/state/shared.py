@@ -42,10 +42,6 @@ class SharedStore(Store, Protocol):
         """A name for what it remembers, another one once it has lost that; empty until known."""
         ...
 
-    async def stored(self, table: str, key: bytes, now: float) -> StoredValue | None:
-        """As `get`, with the wall second from which the record counts no more. Raises StoreError."""
-        ...
-
     async def connected(self, patience: float) -> bool:
         """Whether it is within reach; waits for that for so many seconds. Never raises."""
         ...

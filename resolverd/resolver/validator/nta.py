@@ -25,6 +25,10 @@ class NegativeAnchor(Value, frozen=True):
         """Why it is there, in words."""
         return self.reason or "set by hand, without a reason"
 
+    def __or__(self, other: "NegativeAnchor") -> "NegativeAnchor":
+        """Of two that two hosts have at one name, the later."""
+        return max(self, other, key=lambda each: (each.since, each.until, each.owner, each.reason))
+
 
 def encode(anchor: NegativeAnchor) -> bytes:
     """A JSON object, its ``version`` first."""

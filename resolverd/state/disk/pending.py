@@ -49,18 +49,23 @@ class PendingStore(InProcess):
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """The value as last put; None if there is none or it has expired."""
+        held = await self.stored(table, key, now)
+        return None if held is None else held.value
+
+    async def stored(self, table: str, key: bytes, now: float) -> StoredValue | None:
+        """The same with its time."""
         self._check_open()
         at = address(table, key)
         if at not in self._waiting:
             if self._file is not None:
-                return await self._file.get(table, key, now)
+                return await self._file.stored(table, key, now)
             read = await self._worker.submit(lambda file: file.read(at))
             if at not in self._waiting and self._file is not None:
-                return await self._file.get(table, key, now)
+                return await self._file.stored(table, key, now)
             held = self._waiting.get(at, read)
         else:
             held = self._waiting[at]
-        return held.value if held is not None and now < held.expires else None
+        return held if held is not None and now < held.expires else None
 
     def known(self, table: str, key: bytes, now: float) -> bytes | Unread | None:
         """As `get`, of what is in memory."""

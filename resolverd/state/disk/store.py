@@ -74,11 +74,16 @@ class DiskStore(InProcess):
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """The value as last put; None if there is none or it has expired."""
+        held = await self.stored(table, key, now)
+        return None if held is None else held.value
+
+    async def stored(self, table: str, key: bytes, now: float) -> StoredValue | None:
+        """The same with its time."""
         at = address(table, key)
         held = self._known(at)
         if held is UNREAD:
             held = (await self._read((at,)))[at]
-        return held.value if held is not None and now < held.expires else None
+        return held if held is not None and now < held.expires else None
 
     async def prefetch(self, wanted: Sequence[tuple[str, bytes]]) -> None:
         """Have what is not known read in one go: each wait for the thread costs more than a further record."""

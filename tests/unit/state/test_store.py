@@ -18,7 +18,7 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import base
-from resolverd.state.base import UNREAD, Change, Condition, Entry, Store, address
+from resolverd.state.base import UNREAD, Change, Condition, Entry, Store, StoredValue, address
 from resolverd.state.disk import sqlite_file
 from resolverd.state.disk import store as disk_store
 from resolverd.state.disk.key_filter import KeyFilter
@@ -104,6 +104,8 @@ class TestContract:
             assert await store.get("t", b"k", moment) is None
         await store.flush()
         assert await store.get("t", b"k", 1e12 - 1) == b"v"
+        assert await store.stored("t", b"k", 1e12 - 1) == StoredValue(b"v", 1e12)
+        assert await store.stored("t", b"k", 1e12) is await store.stored("t", b"other", NOW) is None
 
     async def test_tables_are_apart(self, store: Store) -> None:
         store.put("a", b"k", b"1", LATER)
