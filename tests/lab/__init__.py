@@ -27,6 +27,9 @@ namespaces with a userspace wire between (`wire`).
 `cases`                    attempts at delivery, and how each ends with the tutorial's programs and with ours
 `smtp`, `tap`, `wire`      an SMTP client from any address; a count of queries; the round trip
 `transcript`               the sessions that `python -m tests.lab` shows
+`fleet`, `fleet_world`     three mail servers, each a machine of its own with Postfix and resolverd, and who writes to them
+`redis`                    the store that they share; with sentinels
+`traffic`, `outages`       mail to all three, and how each attempt is judged; what dies, hangs or is cut off meanwhile
 `signed`                   a signed internet, every flaw that a signed zone can have, and Unbound to compare with
 ========================  ==============================================================================================
 """

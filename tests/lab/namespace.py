@@ -139,9 +139,14 @@ class Side:
 
     name: str
     netns: Path | None = None
+    host_name: str = ""
+    """What programs on this side are told that their machine is called; the lab's own name where it is empty."""
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Give the command line that runs `argv` on this side, under the process id of the command itself."""
+        if self.host_name:
+            named = 'echo "$0" >/proc/sys/kernel/hostname && exec "$@"'
+            argv = ["unshare", "--uts", "--", "sh", "-c", named, self.host_name, *argv]
         return list(argv) if self.netns is None else ["nsenter", f"--net={self.netns}", "--", *argv]
 
     def socket(self, family: int, kind: int) -> socket.socket:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import email
 import shutil
+from collections.abc import Sequence
 from email.message import Message
 from pathlib import Path
 
@@ -133,17 +134,17 @@ mlsend.com OK //This domain belongs to mailerlite email marketing service
 """
 """The tutorial's two access maps, as they stand in it."""
 
-_MAIN = f"""
+_MAIN = """
 compatibility_level = 3.7
-myhostname = {HOST_NAME}
+myhostname = {host_name}
 mydestination =
 mynetworks = 127.0.0.0/8 [::1]/128
-inet_interfaces = {' '.join(MAIL_SERVER)}
+inet_interfaces = {addresses}
 queue_directory = $config_directory/../queue
 data_directory = $config_directory/../data
 maillog_file = $config_directory/../mail.log
 maillog_file_prefixes = $config_directory
-virtual_mailbox_domains = {DOMAIN}
+virtual_mailbox_domains = {domain}
 virtual_mailbox_base = $config_directory/../mail
 virtual_mailbox_maps = texthash:$config_directory/mailboxes
 virtual_uid_maps = static:65534
@@ -206,15 +207,17 @@ _DIRECTORIES = (
 
 
 class Postfix:
-    """A mail server in one variant."""
+    """A mail server in one variant, on `addresses`; what it keeps is in a directory of its name."""
 
-    def __init__(self, variant: str, side: Side) -> None:
+    def __init__(self, variant: str, side: Side, *, name: str = "", host_name: str = HOST_NAME,
+                 addresses: Sequence[str] = MAIL_SERVER) -> None:
         self.variant = variant
-        self.directory = fresh(f"postfix-{variant}")
+        self.directory = fresh(name or f"postfix-{variant}")
         self.config = self.directory / "etc"
+        self._main = _MAIN.format(host_name=host_name, addresses=" ".join(addresses), domain=DOMAIN)
         self._furnish()
         # master itself rather than `postfix start-fg`, whose shell would stand between us and it.
-        self.daemon = Daemon(f"postfix {variant}", ["/usr/lib/postfix/sbin/master", "-s", "-c", str(self.config)], side,
+        self.daemon = Daemon(name or f"postfix {variant}", ["/usr/lib/postfix/sbin/master", "-s", "-c", str(self.config)], side,
                              lambda: "daemon started" in self.log())
 
     def start(self) -> None:
@@ -255,7 +258,7 @@ class Postfix:
             path.mkdir(exist_ok=True, parents=True)
             shutil.chown(path, owner, group)
             path.chmod(mode)
-        (self.config / "main.cf").write_text(_MAIN + VARIANTS[self.variant])
+        (self.config / "main.cf").write_text(self._main + VARIANTS[self.variant])
         smtp = _SCREENED if self.variant == "postscreen" else _SMTP
         (self.config / "master.cf").write_text(_MASTER.replace("{smtp}", smtp))
         shutil.copy(CONTRIB / "postfix" / "dnsbl_reply", self.config)

@@ -43,14 +43,14 @@ def resolverd(side: Side, config: str = CONFIG, *, name: str = "resolverd") -> D
     directory = fresh(name)
     file = directory / "config.toml"
     file.write_text(config)
-    return Daemon(name, [sys.executable, "-m", "resolverd", "serve", "-c", str(file)], side, ready,
+    return Daemon(name, [sys.executable, "-m", "resolverd", "serve", "-c", str(file)], side, lambda: ready(side),
                   {"PYTHONPATH": str(ROOT)})
 
 
-def ready() -> bool:
+def ready(side: Side) -> bool:
     """Say whether the daemon calls itself ready: it listens, and the root answers it."""
     try:
-        with urllib.request.urlopen(f"{HTTP}/readyz", timeout=2) as reply:
+        with side.entered(), urllib.request.urlopen(f"{HTTP}/readyz", timeout=2) as reply:
             return bool(reply.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False

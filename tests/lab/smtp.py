@@ -54,6 +54,8 @@ class Session:
     side: Side
     timeout: float = 60.0
     port: int = 25
+    server: tuple[str, str] = MAIL_SERVER
+    """The mail server's addresses, IPv4 and IPv6."""
     hasty: str = ""
     """A HELO name that is sent before the greeting, as bots do."""
     transcript: list[str] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Session:
         self._socket.settimeout(self.timeout)
         try:
             self._socket.bind((self.address, 0))
-            self._socket.connect((MAIL_SERVER[family == socket.AF_INET6], self.port))
+            self._socket.connect((self.server[family == socket.AF_INET6], self.port))
             if self.hasty:
                 self._socket.sendall(f"EHLO {self.hasty}\r\n".encode())
             self._lines = self._socket.makefile("rb")
@@ -125,7 +127,8 @@ class Session:
                 return Reply(int(text[:3]), "\n".join(texts))
 
 
-def deliver(address: str, side: Side, helo: str, sender: str, *recipients: str) -> Delivery:
+def deliver(address: str, side: Side, helo: str, sender: str, *recipients: str,
+            server: tuple[str, str] = MAIL_SERVER) -> Delivery:
     """Connect from `address`, try to deliver one message, hang up."""
-    with Session(address, side) as session:
+    with Session(address, side, server=server) as session:
         return session.deliver(helo, sender, *recipients)

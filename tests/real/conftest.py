@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.lab import namespace
+from tests.lab.fleet_world import FLEET_WORLD
 from tests.lab.lab import Lab
 
 WAY_IN = "python -m tests.lab enter -- python -m pytest tests/real"
@@ -28,7 +29,7 @@ def _inside() -> None:
 @pytest.fixture(scope="session")
 def lab(_inside: None, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The fake internet, running for the whole session. A test that breaks a list heals it."""
-    with Lab() as running:
+    with Lab(world=FLEET_WORLD) as running:
         request.config.stash[_LAB] = running
         yield running
 
