@@ -447,6 +447,10 @@ HOST_RECORD: Final = 4000
 """Octets read of what a host says of itself."""
 HOST_NAME: Final = 255
 """Characters of a host's name (RFC 1035 §2.3.4), and of its version."""
+STORE_UNSHARED: Final = 100_000
+"""Records noted as not yet in the shared store, some 20 MB: an outage may be long. Beyond, all copies are merged when it ends."""
+STORE_FORGOTTEN: Final = 10_000
+"""Deletions of a watched table's records that are remembered (an admin's), lest another host's older account undo them."""
 
 VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""

@@ -68,6 +68,11 @@ COUNTERS: Final[Mapping[str, str]] = {
     "client_notes_lost": "Notes on clients (first contact, refusals) that could not be stored.",
     # -- store, daemon
     "store_write_failures": "Batches that the store could not write.",
+    "store_fallback_reads": "Reads answered by the host's own copy, as the shared store was out of reach or late, by table.",
+    "store_unknown_reads": "Reads that nobody answered, the shared store being out of reach or late and no copy there, by table.",
+    "store_merged": "Records merged into the shared store after it had been out of reach, by table.",
+    "store_memory_lost": "Times the shared store came back without what it had remembered.",
+    "store_copies_lost": "Records of the shared store that the host's own store did not take a copy of.",
     "store_set_aside": "Damaged stores set aside.",
     "store_recovered": "Records recovered of stores that were set aside.",
     "store_in_memory": "Times the store went on in memory, as its disk could not be used.",

@@ -9,7 +9,7 @@ clients                                      what is met           earliest firs
 overrides                                    all (watched)         later one, higher count of hits
 negative_trust_anchors                       all (watched)         later one
 verdicts, -by-time                           own                   never change
-list-health                                  all (watched)         each host writes its own
+list-health                                  own (watched)         each host writes its own
 hosts                                        nothing (watched)     each host writes its own
 duties                                       nothing (watched)     what is there
 list-replies                                 nothing               the one that counts longer
@@ -53,7 +53,7 @@ SHARED_TABLES: Final = {
     negative_anchors.TABLE: SharedTable(_ANCHOR, Copied.ALL, small=True),
     verdicts.TABLE: SharedTable(written_once, Copied.OWN),
     verdicts.BY_TIME: SharedTable(written_once, Copied.OWN),
-    "list-health": SharedTable(of_one_writer, Copied.ALL, small=True),
+    "list-health": SharedTable(of_one_writer, Copied.OWN, small=True),
     "hosts": SharedTable(of_one_writer, Copied.NOTHING, small=True),
     "duties": SharedTable(theirs_stays, Copied.NOTHING, small=True),
     "list-replies": SharedTable(longer_lived, Copied.NOTHING),

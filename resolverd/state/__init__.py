@@ -3,6 +3,7 @@
 - `base`: what every store does (one contract, one suite of tests over all of them) · `memory`: while the process lives
 - `in_process`: counters, compare-and-swap and watching, for stores that one process has to itself
 - `shared`: what a store of several hosts does beyond that · `merging`: two accounts of one record made one
+- `fallback`: such a store with the host's own behind it · `unshared`: what of it is still to be shared
 - `rows`: the form of caches over a restart, which are no store
 - `disk`: in a file · `redis`: in Valkey or Redis, shared by several hosts
 - `statedir`: the state directory: lock, permissions, setting aside what is damaged · `dump`: all of it

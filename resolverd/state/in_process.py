@@ -64,6 +64,11 @@ class InProcess:
         for watcher in self._watchers.get(table, ()):
             watcher.tell(Change(key, value, expires))
 
+    def _missed(self, table: str) -> None:
+        """Tell who watches the table that changes may have been missed."""
+        for watcher in self._watchers.get(table, ()):
+            watcher.miss()
+
     def _end_watching(self) -> None:
         """Let everybody who watches find that the store is closed."""
         for watchers in self._watchers.values():
@@ -90,6 +95,12 @@ class _Watcher:
         if len(self._changes) > bounds.STORE_CHANGES:
             self._changes.clear()
             self._missed = True
+        self._woken.set()
+
+    def miss(self) -> None:
+        """Changes that nobody tells."""
+        self._changes.clear()
+        self._missed = True
         self._woken.set()
 
     def wake(self) -> None:
