@@ -414,6 +414,14 @@ LIST_ANSWERS: Final = 64
 """Different answers of a list whose share in its history is kept (a list gone mad may have any number)."""
 KNOWN_GOOD_CLIENTS: Final = 256
 """Clients known as good that are kept: enough to choose from, too few to be worth filling."""
+LIST_SHARED_TIME: Final = 0.02
+"""Seconds that the store of a fleet has for what other hosts know of a subject, before a list is asked (a store that stalls)."""
+LIST_SHARED_OCTETS: Final = 320
+"""Octets of a shared reply; a longer one is none (whoever reaches the store)."""
+LIST_SHARED_ADDRESSES: Final = 16
+"""Addresses of a list's answer that is shared; of a longer one nobody is told (a list gone mad)."""
+LIST_VIEWS: Final = 20_000
+"""Views of other hosts on lists: a thousand hosts with twenty lists (whoever reaches the store)."""
 LIST_REPUTATIONS: Final = 4096
 """Reputations cached, so that a TXT answer is that of its A."""
 

@@ -4,6 +4,8 @@
   `quota` (how much), `on_demand` (which may be asked though they are not enabled)
 - what came back: `response`, `cache`, `kept` (over a restart), `aggregate` (all lists on one subject)
 - does a list deserve belief? `health`, `anomaly`, `known_good`
+- what the hosts of a fleet tell each other: `shared_replies` (what lists say; `reply_record`), `shared_health` (how they fare;
+  `health_view`)
 - asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,
   quota and counts; queries charged where they leave), `list_memory` (what outlives a configuration), `canaries` (does it still
   tell good from bad?), `quota_store` (quotas kept), `monitor` (test points, own addresses)

@@ -14,12 +14,14 @@ QueryKey: TypeAlias = tuple[Name, int]
 
 
 class CachedResponse(NamedTuple):
-    """A reply, when it came and when it ends (monotonic seconds). `reverified`: it was asked a second time."""
+    """A reply, when it came and when it ends (monotonic seconds). `reverified`: it was asked a second time. `seen_by`: the other
+    hosts (by id) of whom it is known, where this one has not asked for itself."""
 
     response: ListResponse
     since: float
     until: float
     reverified: bool = False
+    seen_by: tuple[str, ...] = ()
 
 
 _ENTRY = 1200
@@ -64,13 +66,17 @@ class ResponseCache:
     def put(self, question: QueryKey, response: ListResponse, now: float, *, reverified: bool = False) -> CachedResponse:
         """Remember a reply for as long as its TTL says."""
         cached = CachedResponse(response, now, now + response.ttl, reverified)
+        self.keep(question, cached)
+        return cached
+
+    def keep(self, question: QueryKey, cached: CachedResponse) -> None:
+        """Remember a reply that came at another time."""
         self._drop(question)
         self._responses[question] = cached
         self._size += _weight(question, cached)
         self._note(question)
         while len(self._responses) > self._entries or self._size > self._limit:
             self._drop(next(iter(self._responses)))
-        return cached
 
     def peek(self, question: QueryKey) -> CachedResponse | None:
         """The reply, live or not, as it is to be kept on disk; nobody has asked for it."""
@@ -94,6 +100,12 @@ class ResponseCache:
         """Forget the listings of a zone that came after `since`."""
         for question, cached in list(self._responses.items()):
             if cached.since >= since and isinstance(cached.response.reply, Listed) and is_subdomain(question[0], zone):
+                self._drop(question)
+
+    def drop_shared(self, zone: Name) -> None:
+        """Forget the listings of a zone that only other hosts have seen."""
+        for question, cached in list(self._responses.items()):
+            if cached.seen_by and isinstance(cached.response.reply, Listed) and is_subdomain(question[0], zone):
                 self._drop(question)
 
     def forget(self, zones: frozenset[Name]) -> None:

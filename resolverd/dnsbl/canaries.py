@@ -6,7 +6,7 @@ parked or poisoned, in the middle of a run, is found out by what its answers loo
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any, TypeAlias
 
@@ -33,21 +33,30 @@ _Probe: TypeAlias = "asyncio.Task[ListResponse | None]"
 
 
 class Canaries:
-    """Probes of whether lists are sound, each in flight once for all who wait for it. `rng` chooses whom a list cannot know."""
+    """Probes of whether lists are sound, each in flight once for all who wait for it. `rng` chooses whom a list cannot know;
+    `on_pass` is told of a list that has denied its test point."""
 
-    def __init__(self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random):
+    def __init__(
+        self, resolver: Resolver, clock: Clock, counters: Counters, rng: Random, on_pass: Callable[[ListState], object]
+    ):
         self._resolver = resolver
         self._clock = clock
         self._counters = counters
         self._rng = rng
+        self._on_pass = on_pass
         self.known_good = KnownGood()
         self._in_flight: dict[tuple[Name, bool], _Probe] = {}
 
-    async def vet(self, state: ListState, response: ListResponse, *, anomalous: bool) -> ListResponse:
-        """A listing as it counts: as it is if the list is sound, else what came of the probe."""
+    async def vet(
+        self, state: ListState, response: ListResponse, *, anomalous: bool, shared: bool = False
+    ) -> ListResponse:
+        """A listing as it counts: as it is if the list is sound, else what came of the probe.
+
+        `shared`: another host has seen it.
+        """
         if anomalous:
             self._counters.add("list_anomalies", list=state.spec.id)
-        elif state.spec.denied is None or state.health.is_trusted(self._clock.monotonic()):
+        elif state.spec.denied is None or state.health.is_trusted(self._clock.monotonic(), shared=shared):
             return response
         return await self.probe(state, full=anomalous) or response
 
@@ -87,6 +96,7 @@ class Canaries:
         if not isinstance(found.reply, Clear):
             return found
         state.health.canary_passed(asked)
+        self._on_pass(state)
         return None
 
     async def _full_probe(self, state: ListState) -> ListResponse | None:

@@ -270,7 +270,12 @@ class Engine:
         if state.spec.canaries and denied is None and listed:
             state.health.reset()
             self._dispatcher.generation.bump()
+            self._dispatcher.tell(state)
         return self.status(list_id)
+
+    def is_vouched_for(self, list_id: str, seconds: float) -> bool:
+        """Whether within so many seconds another host has had a list deny its test point, and it has listed somebody here."""
+        return self._states[list_id].health.is_vouched_for(self._clock.monotonic(), seconds)
 
     def asked(self, list_id: str) -> int:
         """How many questions have left for a list since the start."""
@@ -296,6 +301,7 @@ class Engine:
             state.enabled, state.admin_off = True, False
             state.health.reset()
             self._dispatcher.generation.bump()
+            self._dispatcher.tell(state)
         return self.status(list_id)
 
     def disable(self, list_id: str) -> ListStatus | None:

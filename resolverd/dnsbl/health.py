@@ -19,14 +19,19 @@ OUTAGE = 3600.0
 
 CANARY_TTL = 600.0
 """How long a list that has denied its test point is believed when it lists."""
+OWN_CANARY_TTL = 3600.0
+"""How long it is believed on the word of other hosts, what it says being asked from here: what lies between it and them need
+not be what lies between it and this host."""
 
 
 class Suspension(NamedTuple):
-    """Why and until when (monotonic seconds) a list is not asked. `state` as ListStatus has it: suspended or unreachable."""
+    """Why, since and until when (monotonic seconds) a list is not asked. `state` as ListStatus has it: suspended or
+    unreachable."""
 
     state: str
     until: float
     unknown: Unknown
+    since: float = float("-inf")
 
 
 class ListHealth:
@@ -34,6 +39,10 @@ class ListHealth:
 
     Every question that is really sent is announced by `begin`, whose epoch comes back with its outcome: answers to
     questions sent before a suspension neither end it nor lengthen it.
+
+    What the other hosts of a fleet have found out is set from outside (`shared_health`): `agreed`, a suspension on which enough
+    of them agree; `others_passed`, when one of them had its test point denied; `doubted`, when one last found it to list the
+    world; monotonic seconds.
     """
 
     def __init__(self) -> None:
@@ -44,15 +53,40 @@ class ListHealth:
         self._epoch = 0
         self._last_passed = float("-inf")
         self._failing: tuple[float, float] | None = None
+        self._last_listed = float("-inf")
+        self.agreed: Suspension | None = None
+        self.others_passed = float("-inf")
+        self.doubted = float("-inf")
 
-    def is_trusted(self, now: float) -> bool:
-        """Whether it has denied lately what no list may list, so that a listing of it counts."""
-        return now < self._last_passed + CANARY_TTL
+    def is_trusted(self, now: float, *, shared: bool = False) -> bool:
+        """Whether it has denied lately what no list may list, so that a listing of it counts.
+
+        `shared`: one that came from another host, for which any host's test point will do.
+        """
+        passed = max(self._last_passed, self.others_passed)
+        if not now < passed + CANARY_TTL:
+            return False
+        if shared:
+            return passed > self.doubted
+        return now < self._last_passed + OWN_CANARY_TTL and self._last_passed > self.doubted
 
     @property
     def last_passed(self) -> float:
         """When it was asked the last time that it denied what no list may list."""
         return self._last_passed
+
+    @property
+    def last_listed(self) -> float:
+        """When it was seen the last time to list anybody at all, its test point included."""
+        return self._last_listed
+
+    def is_vouched_for(self, now: float, seconds: float) -> bool:
+        """Whether within so many seconds another host has had its test point denied, and it has listed somebody here."""
+        return now < self.others_passed + seconds and now < self._last_listed + seconds
+
+    def listed(self, now: float) -> None:
+        """It has listed somebody: what answers for it here knows its data."""
+        self._last_listed = now
 
     def canary_passed(self, now: float) -> None:
         """It has denied its test point, of which it was asked at `now`."""
@@ -64,9 +98,20 @@ class ListHealth:
 
     def suspension(self, now: float) -> Suspension | None:
         """The suspension in force, which is over (half-open) for one question at a time once its time has come."""
-        if self._suspended is None or (now >= self._suspended.until and now >= self._retry_at):
-            return None
+        own = self._suspended
+        if own is not None and (now < own.until or now < self._retry_at):
+            return own
+        return self.agreed if self.agreed is not None and now < self.agreed.until else None
+
+    @property
+    def own_suspension(self) -> Suspension | None:
+        """That of this host, in force or half-open; None where it has none, whatever others have."""
         return self._suspended
+
+    def retry(self, now: float) -> None:
+        """Another host has found that its suspension is over: one question at a time may find that out here, too."""
+        if self._suspended is not None and now < self._suspended.until:
+            self._suspended = self._suspended._replace(until=now)
 
     @property
     def is_suspended(self) -> bool:
@@ -80,7 +125,9 @@ class ListHealth:
 
     def state(self, now: float) -> str:
         """ok, suspended, or unreachable (skipped after failures)."""
-        return self._suspended.state if self._suspended is not None and now < self._suspended.until else "ok"
+        if self._suspended is not None and now < self._suspended.until:
+            return self._suspended.state
+        return self.agreed.state if self.agreed is not None and now < self.agreed.until else "ok"
 
     def begin(self, now: float) -> int:
         """A question leaves: its epoch."""
@@ -107,7 +154,7 @@ class ListHealth:
         if self._failures < FAILURES and self._suspended is None:
             return False
         detail = f"skipped for {UNREACHABLE_FOR:.0f} s after {self._failures} failures in a row"
-        self._suspend(Suspension("unreachable", now + UNREACHABLE_FOR, Unknown(unknown.why, detail)))
+        self._suspend(Suspension("unreachable", now + UNREACHABLE_FOR, Unknown(unknown.why, detail), now))
         return True
 
     def suspend(self, epoch: int, unknown: Unknown, now: float) -> float:
@@ -118,12 +165,12 @@ class ListHealth:
         self._seconds = min(2 * seconds, MAX_SUSPENSION)
         self._failing = None
         self._last_passed = float("-inf")
-        self._suspend(Suspension("suspended", now + seconds, unknown))
+        self._suspend(Suspension("suspended", now + seconds, unknown, now))
         return seconds
 
     def reset(self) -> None:
         """End every suspension: the admin, or the test points, say that it is over."""
-        self._suspended = None
+        self._suspended = self.agreed = None
         self._failures = 0
         self._failing = None
         self._seconds = SUSPENSION

@@ -143,6 +143,8 @@ class ListTable:
             return None
         response = cached.response
         reply = response.reply
+        if cached.seen_by and isinstance(reply, Listed):
+            return None  # on whose word it stands would be forgotten
         # A TXT is a list's own word on a listing; else what proves nothing is a failure, or the answer to a test.
         if response.behaviour is not Behaviour.SOUND and question[1] != codes.TXT:
             return None

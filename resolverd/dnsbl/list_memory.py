@@ -1,16 +1,19 @@
 """What is known of lists and outlives a configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random, SystemRandom
 
 from resolverd.clock import Clock
 from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.lookup import Dispatcher
+from resolverd.dnsbl.shared_health import SharedHealth
+from resolverd.dnsbl.shared_replies import SharedReplies
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.generation import Generation
 from resolverd.metrics import Counters
 from resolverd.resolver.ports import Resolver
+from resolverd.state.base import Store
 from resolverd.wire.names import Name, lower
 
 
@@ -34,6 +37,15 @@ class ListMemory:
         self.dispatcher = Dispatcher(resolver, clock, counters, rng or SystemRandom(), self.generation)
         self.states: dict[str, ListState] = {}
         self.foreign: dict[Name, ListState] = {}
+        self.health: SharedHealth | None = None
+        """How lists fare as all hosts see it; None for a host alone."""
+
+    def share(self, store: Store, clock: Clock, counters: Counters, host: Callable[[], str]) -> SharedHealth:
+        """From now on share it with the other hosts of a fleet: what comes back is to be run. `clock`: that which they have in
+        common; `host`: this one's id."""
+        self.health = SharedHealth(store, clock, counters, host, lambda: self.states)
+        self.dispatcher.share(SharedReplies(store, clock, counters, host, self.health), self.health)
+        return self.health
 
     def configure(self, others: Sequence[ListSpec], specs: Sequence[ListSpec]) -> dict[str, ListState]:
         """The states of the lists of a configuration: `others` that are only known, and those that it enables.
@@ -54,6 +66,8 @@ class ListMemory:
             self.states[name] = before.configured(spec, enabled=enabled, wall=self._clock.wall())
         gone = old.keys() - self.states.keys()
         self.foreign = {zone: state for zone, state in self.foreign.items() if not gone & {state.spec.id, state.spec.of}}
+        if self.health is not None:
+            self.health.apply()
         self.generation.bump()
         return dict(self.states)
 

@@ -12,9 +12,12 @@ from resolverd.clock import Clock
 from resolverd.dnsbl.cache import CachedResponse, QueryKey, ResponseCache
 from resolverd.dnsbl.canaries import Canaries
 from resolverd.dnsbl.health import CANARY_TTL
+from resolverd.dnsbl.health_view import NEEDED
 from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.names import canary_name, list_name
 from resolverd.dnsbl.response import FAILURE_TTL, Behaviour, ListResponse, not_sent, read_answer, read_canary, read_txt
+from resolverd.dnsbl.shared_health import SharedHealth
+from resolverd.dnsbl.shared_replies import SharedReplies
 from resolverd.dnsbl.spec import Canary, ListSpec
 from resolverd.failures import Unknown, Why
 from resolverd.generation import Generation
@@ -92,9 +95,21 @@ class Dispatcher:
         self._in_flight: dict[tuple[QueryKey, bool], PendingQuery] = {}
         self._probes: set[asyncio.Task[ListResponse | None]] = set()
         self._reported: dict[str, float] = {}
-        self.canaries = Canaries(resolver, clock, counters, rng)
+        self.canaries = Canaries(resolver, clock, counters, rng, self.tell)
+        self._replies: SharedReplies | None = None
+        self._health: SharedHealth | None = None
         self._superseded: set[PendingQuery] = set()
         self.generation = generation
+
+    def share(self, replies: SharedReplies, health: SharedHealth) -> None:
+        """From now on tell the other hosts of the fleet what lists say and how they fare, and take it from them."""
+        self._replies, self._health = replies, health
+        health.on_change = self._doubted
+
+    def tell(self, state: ListState, *, poisoned: bool = False) -> None:
+        """Tell the other hosts, where there are any, how a list fares."""
+        if self._health is not None:
+            self._health.tell(state, poisoned=poisoned)
 
     @property
     def responses(self) -> ResponseCache:
@@ -111,6 +126,8 @@ class Dispatcher:
         if task is not None:
             return task
         unavailable = state.unavailable(now, wall, bypass_suspension=query.bypass_suspension, background=query.background)
+        if unavailable is not None and unavailable.why is Why.QUOTA and self._may_be_shared(query):
+            unavailable = None  # another host may know it
         if unavailable is None and len(self._in_flight) >= bounds.LIST_QUESTIONS:
             unavailable = Unknown(Why.FAILED, "too many questions in flight")
         if unavailable is not None:
@@ -148,16 +165,16 @@ class Dispatcher:
     ) -> ListResponse | None:
         """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.
 
-        One that has been cached for long is asked once more. For the others the list has to deny its test point again, if it
-        has not done so since, as often as that is affordable (`Reverifications`). `whose`: the client that it would refuse; the
-        subject where no client is known.
+        One that has been cached for long is asked once more, and so is one that only one other host has seen. For the others
+        the list has to deny its test point again, if it has not done so since, as often as that is affordable
+        (`Reverifications`). `whose`: the client that it would refuse; the subject where no client is known.
         """
         now = self._clock.monotonic()
         cached = self._cache.get(query.question, now)
         if cached is None or not isinstance(cached.response.reply, Listed):
             return None
-        if _is_old(cached, now):
-            if state.budget is not None and not state.budget.left(self._clock.wall()):
+        if _is_old(cached, now) or _is_hearsay(cached):
+            if state.budget is not None and not state.budget.left(self._clock.wall()) and not _is_hearsay(cached):
                 return None  # what is cached is all that there is until the quota comes back
             found = self.lookup(state, query._replace(bypass_cache=True))
             if not isinstance(found, ListResponse):
@@ -183,7 +200,7 @@ class Dispatcher:
         cached = self._cache.get(query.question, now)
         if cached is None or not isinstance(cached.response.reply, Listed):
             return True  # it has changed since
-        return _is_old(cached, now) or _is_unverified(state, cached)
+        return _is_old(cached, now) or _is_hearsay(cached) or _is_unverified(state, cached)
 
     def saves_reverifications(self, state: ListState, query: ListQuery) -> bool:
         """Whether re-verifying a listing is to be left for those who need it: it would take one of the few that are left."""
@@ -247,8 +264,38 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.canaries.aclose()
+        if self._replies is not None:
+            await self._replies.aclose()
+
+    def _may_be_shared(self, query: ListQuery) -> bool:
+        """Whether another host may have told what a list says here: no test points, and no TXT."""
+        return self._replies is not None and query.subject is not None and not query.uncached
+
+    async def _shared(self, state: ListState, query: ListQuery) -> ListResponse | None:
+        """What another host has been told; None where the list is to be asked."""
+        start, epoch = self._clock.monotonic(), state.health.epoch
+        if self._replies is None or query.subject is None:
+            return None
+        found = await self._replies.get(state, query.question, query.subject)
+        if found is None:
+            return None
+        try:
+            response = await self._vetted(state, query.subject, found.response, shared=True)
+        except Exception as error:
+            response = self._bug(state, error)
+        is_of_before = epoch != state.health.epoch or asyncio.current_task() in self._superseded
+        if response is not found.response:  # a listing, of a list that has failed its test point
+            self._record(state, epoch, response, start)
+            found = CachedResponse(response, start, start + response.ttl)
+        if not is_of_before:
+            if self._cache.differs(query.question, response, start):
+                self.generation.bump()
+            self._cache.keep(query.question, found)
+        return self._count(state, _aged(found, start))
 
     async def _fetch(self, state: ListState, query: ListQuery) -> ListResponse:
+        if self._may_be_shared(query) and (shared := await self._shared(state, query)) is not None:
+            return shared
         wait = state.acquire(self._clock.monotonic())
         if wait is None:
             return self._count(state, not_sent(Unknown(Why.QUOTA, "its rate is used up")))
@@ -269,6 +316,8 @@ class Dispatcher:
             response = query.read(answer)
             if response.behaviour is Behaviour.FAILING and (spent := self._spent(state)) is not None:
                 return self._count(state, not_sent(spent))
+            if isinstance(response.reply, Listed):
+                state.health.listed(came)
             if query.subject is not None and response.behaviour is Behaviour.SOUND:
                 response = await self._vetted(state, query.subject, response)
         except Exception as error:
@@ -278,22 +327,39 @@ class Dispatcher:
         if not is_of_before:
             if self._cache.differs(query.question, response, came):
                 self.generation.bump()
-            self._cache.put(query.question, response, came, reverified=query.bypass_cache)
+            before = self._cache.peek(query.question) if self._replies is not None else None
+            cached = self._cache.put(query.question, response, came, reverified=query.bypass_cache)
+            if self._replies is not None and query.subject is not None:
+                self._share(state, query, cached, before)
         return self._count(state, response)
+
+    def _share(self, state: ListState, query: ListQuery, cached: CachedResponse, before: CachedResponse | None) -> None:
+        """Tell the others, together with the hosts that have seen the same listing."""
+        assert self._replies is not None
+        if before is not None and isinstance(before.response.reply, Listed) and isinstance(cached.response.reply, Listed):
+            cached = cached._replace(seen_by=before.seen_by)
+        self._replies.put(state, query.question, cached)
 
     def _spent(self, state: ListState) -> Unknown | None:
         """The reason of a failure that was no fault of the list: its quota ended between two packets."""
         unavailable = state.unavailable(self._clock.monotonic(), self._clock.wall(), bypass_suspension=True)
         return unavailable if unavailable is not None and unavailable.why is Why.QUOTA else None
 
-    async def _vetted(self, state: ListState, subject: Address | str, response: ListResponse) -> ListResponse:
+    async def _vetted(
+        self, state: ListState, subject: Address | str, response: ListResponse, *, shared: bool = False
+    ) -> ListResponse:
         listed = isinstance(response.reply, Listed)
         key = frozenset(response.addresses) if listed else None
         anomalous = state.anomaly.observe(subject, key, self._clock.monotonic())
         if not listed:
             return response
         anomalous |= self.canaries.known_good.is_unlisted_by(state.spec.id, subject)
-        return await self.canaries.vet(state, response, anomalous=anomalous)
+        return await self.canaries.vet(state, response, anomalous=anomalous, shared=shared)
+
+    def _doubted(self, state: ListState) -> None:
+        """Other hosts have a list suspended, or have found it to list the world: what they have said of it is asked anew."""
+        self._cache.drop_shared(state.spec.zone)
+        self.generation.bump()
 
     def _bug(self, state: ListState, error: Exception) -> ListResponse:
         """A bug of ours must not cost mail; a keyed list's error could show the key."""
@@ -312,8 +378,10 @@ class Dispatcher:
             # What it has listed since it was last known to be sound is taken back.
             self._cache.drop(state.spec.zone, since)
             self.generation.bump()
+            self.tell(state, poisoned=True)
         elif news or state.health.is_suspended != was_suspended:
             self.generation.bump()
+            self.tell(state)
         if response.unknown_codes:
             self._report_unknown(state, response, now)
 
@@ -335,6 +403,11 @@ class Dispatcher:
 def _is_old(cached: CachedResponse, now: float) -> bool:
     """Whether a listing has been cached for long, and was not asked for once more."""
     return now - cached.since >= CANARY_TTL and not cached.reverified
+
+
+def _is_hearsay(cached: CachedResponse) -> bool:
+    """Whether it is known of one host only, and that another one than this."""
+    return 0 < len(cached.seen_by) < NEEDED
 
 
 def _is_unverified(state: ListState, cached: CachedResponse) -> bool:

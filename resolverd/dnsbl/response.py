@@ -64,6 +64,11 @@ def read_addresses(spec: ListSpec, subject: Address | str, addresses: tuple[byte
     return _judge(spec, subject, addresses, 0).reply
 
 
+def read_shared(spec: ListSpec, subject: Address | str, addresses: tuple[bytes, ...], ttl: int) -> ListResponse:
+    """The same of an answer of `ttl` seconds that another host has had: none of them says that the subject is not listed."""
+    return _judge(spec, subject, addresses, ttl) if addresses else _clear(spec, ttl)
+
+
 def read_canary(spec: ListSpec, canary: Canary, answer: Answer) -> ListResponse:
     """The same for a test point, whose documented answer is sound even where it would be an error code for anybody else."""
     rrset = answer.final(codes.A)
