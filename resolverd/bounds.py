@@ -464,6 +464,12 @@ VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""
 VERDICT_OCTETS: Final = 128 << 20
 """Octets of all of them (their texts are a stranger's choice as well): an eighth of the store, which greylisting needs more."""
+VERDICT_INDEX: Final = 2000
+"""Parts read of what another host says which verdicts it has given, of some 300 each: whoever reaches the store can write it."""
+VERDICT_INDEX_PART: Final = 256 << 10
+"""Octets of one part; a larger one counts as damaged."""
+VERDICT_PAGE: Final = 4 << 20
+"""Octets of a page of another host's verdicts; a larger one counts as damaged."""
 EVIDENCE_OCTETS: Final = 300
 """Octets of one answer that are kept as they came, for who reads them; of a longer record (a stranger's TXT) its words."""
 VERDICT_ATTRIBUTE: Final = 320

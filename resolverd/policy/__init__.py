@@ -10,4 +10,5 @@
   `worth`: had a list not been there?
 - `headers`: queued by message · `client_names`: what a client is called, asked by itself
 - `verdicts`: kept by reference, as `verdict_records` · `history`: which of them are wanted
+- `published_verdicts`: shown to the other hosts of a fleet · `fleet_verdicts`: those of all hosts
 """

@@ -52,11 +52,15 @@ class KeptAttempt(NamedTuple):
 
 
 class StoredVerdict(NamedTuple):
-    """A verdict, how many seconds ago it was given, and on what; None where that was not kept."""
+    """A verdict, how many seconds ago it was given, and on what; None where that was not kept.
+
+    `host`: the name of the host of the fleet that gave it; empty where no others share the store.
+    """
 
     verdict: Verdict
     age: float
     attempt: KeptAttempt | None = None
+    host: str = ""
 
 
 class Summary(NamedTuple):
@@ -73,6 +77,20 @@ class Summary(NamedTuple):
     codes: tuple[str, ...]
     neutral: tuple[str, ...]
     lists: tuple[str, ...]
+
+
+class KeptVerdict(NamedTuple):
+    """The octets of a verdict, and the name of the host of the fleet that gave it; empty where no others share the store."""
+
+    octets: bytes
+    host: str = ""
+
+
+class IndexedPage(NamedTuple):
+    """A page of a host, as its index tells of it: the key, and which verdicts are in it, as `decode_page` reads that."""
+
+    key: bytes
+    page: bytes
 
 
 class _Finding(NamedTuple):
@@ -157,6 +175,25 @@ class Reference(NamedTuple):
     octets: int
 
 
+class _Time(NamedTuple):
+    """A `_Record` of which only the wall second is read."""
+
+    id: msgspec.Raw
+    action: msgspec.Raw
+    score: msgspec.Raw
+    reason: msgspec.Raw
+    findings: msgspec.Raw
+    reply: msgspec.Raw
+    greylist: msgspec.Raw
+    header: msgspec.Raw
+    partial: msgspec.Raw
+    ms: msgspec.Raw
+    what_if: msgspec.Raw
+    client: msgspec.Raw
+    at: float
+    attempt: msgspec.Raw = msgspec.Raw()
+
+
 Page: TypeAlias = tuple[Reference, ...]
 APART: Final = b"\1"
 """How a page begins whose verdicts stand under their references."""
@@ -171,6 +208,10 @@ _short_decoder = msgspec.msgpack.Decoder(_ShortRecord)
 _evidence_decoder = msgspec.msgpack.Decoder(tuple[Evidence, ...])
 _page_decoder = msgspec.msgpack.Decoder(Page)
 _octets_decoder = msgspec.msgpack.Decoder(tuple[bytes, ...])
+_time_decoder = msgspec.msgpack.Decoder(_Time)
+_index_decoder = msgspec.msgpack.Decoder(tuple[IndexedPage, ...])
+_INDEX: Final = b"\1"
+"""How a part of an index begins."""
 
 
 def kept_attempt(attempt: Attempt, pseudonyms: Pseudonyms | None = None) -> KeptAttempt:
@@ -251,6 +292,16 @@ def summary(octets: bytes) -> Summary | None:
     )  # fmt: skip
 
 
+def time_of(octets: bytes) -> float | None:
+    """The wall second when a verdict was given, read without the rest of it; None for octets that are none."""
+    if octets[:1] not in _READ:
+        return None
+    try:
+        return _time_decoder.decode(octets[1:]).at
+    except ValueError:
+        return None
+
+
 def summarised(verdict: Verdict, attempt: KeptAttempt | None, at: float) -> Summary:
     """A verdict given at a wall second, in short."""
     return Summary(
@@ -291,6 +342,21 @@ def decode_together(octets: bytes) -> tuple[bytes, ...]:
     """The octets of each verdict; none for octets that are none."""
     try:
         return _octets_decoder.decode(octets)
+    except ValueError:
+        return ()
+
+
+def encode_index(pages: Sequence[IndexedPage]) -> bytes:
+    """The octets of a part of an index: an octet 1 and the MessagePack of the pages."""
+    return _INDEX + _encode(pages)
+
+
+def decode_index(octets: bytes) -> tuple[IndexedPage, ...]:
+    """The pages of a part of an index; none for octets that are none."""
+    if octets[:1] != _INDEX:
+        return ()
+    try:
+        return _index_decoder.decode(octets[1:])
     except ValueError:
         return ()
 

@@ -4,6 +4,9 @@ They are kept as octets, in the store: a verdict is a tree of some hundred objec
 request the time that the garbage collector takes to walk them. What is new waits in memory for `WRITE_INTERVAL`, and as long
 as the store has no room; nobody's mail waits for any of it.
 
+Where several hosts share a store, each keeps its own verdicts here, in its own store, and shows them to the others
+(`published_verdicts`), who look for what they have not given themselves (`fleet_verdicts`).
+
 They are written in pages (`verdict_records`): one record in `TABLE` with the verdicts, and one under the same key in `BY_TIME`
 that tells which they are. The key begins with the microseconds that were left of 2**64 when the youngest of them was given, so
 that a scan gives the youngest first.
@@ -12,7 +15,7 @@ that a scan gives the youngest first.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
@@ -25,6 +28,8 @@ from resolverd.memo import Memo
 from resolverd.metrics import Counters
 from resolverd.policy.verdict_records import (
     APART,
+    KeptVerdict,
+    Page,
     Reference,
     StoredVerdict,
     decode,
@@ -65,8 +70,8 @@ class _Waiting(NamedTuple):
     at: float
 
 
-class _Written(NamedTuple):
-    """A page that is in the store."""
+class WrittenPage(NamedTuple):
+    """A page that is in the store: its key, which verdicts it has as `decode_page` reads it, how many and how large they are."""
 
     key: bytes
     value: bytes
@@ -76,7 +81,7 @@ class _Written(NamedTuple):
     @property
     def at(self) -> float:
         """The wall second when the youngest of them was given."""
-        return (2**64 - 1 - int.from_bytes(self.key[:8], "big")) / 1e6
+        return given_at(self.key)
 
 
 class VerdictStore:
@@ -94,12 +99,16 @@ class VerdictStore:
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self._dry: OrderedDict[str, _Waiting] = OrderedDict()
         self._last: OrderedDict[bytes, str] = OrderedDict()
-        self._written: deque[_Written] = deque()
+        self._written: deque[WrittenPage] = deque()
         self._encoded = Memo(encode_findings, bounds.VERDICT_FINDINGS)
         self._count = self._octets = 0
         self._woken = asyncio.Event()
         self._taken_up = False
         self._taking_up = asyncio.Lock()
+        self.on_written: list[Callable[[], None]] = []
+        """Called whenever pages have been written."""
+        self.on_evicted: list[Callable[[bytes], None]] = []
+        """Called with the key of each page that had to make room."""
 
     def put(self, verdict: Verdict, attempt: Attempt, *, dry: bool = False) -> None:
         """Keep it, and what it is on; `dry`: it was only tried out, and is kept in memory for a while. Never raises."""
@@ -141,11 +150,7 @@ class VerdictStore:
     async def find(self, ref: str) -> StoredVerdict | None:
         """The same with its age and what it is on. Raises StoreError."""
         now = self._clock.wall()
-        waiting = self._waiting.get(ref) or self._dry.get(ref)
-        if waiting is not None:
-            value: bytes | None = waiting.value if now < waiting.at + KEPT_FOR else None
-        else:
-            value = await self._stored(ref, now)
+        value = await self.octets(ref)
         if value is None:
             return None
         found = decode(value, now)
@@ -153,6 +158,23 @@ class VerdictStore:
             self._counters.add("verdict_damaged_records")
             return None
         return found
+
+    async def octets(self, ref: str) -> bytes | None:
+        """The octets of the verdict of this reference, if it is still kept, damaged ones too. Raises StoreError."""
+        now = self._clock.wall()
+        waiting = self._waiting.get(ref) or self._dry.get(ref)
+        if waiting is not None:
+            return waiting.value if now < waiting.at + KEPT_FOR else None
+        return await self._stored(ref, now)
+
+    async def pages(self) -> Sequence[WrittenPage]:
+        """What is written, the oldest first; those of more than `KEPT_FOR` ago may be gone. Raises StoreError."""
+        await self._take_up()
+        return self._written
+
+    async def page_octets(self, page: WrittenPage) -> bytes | None:
+        """What stands in a page, as `decode_together` reads it; None where it is there no more. Raises StoreError."""
+        return await self._store.get(TABLE, page.key, self._clock.wall())
 
     async def _stored(self, ref: str, now: float) -> bytes | None:
         """The octets of a verdict that is written. Raises StoreError."""
@@ -170,8 +192,8 @@ class VerdictStore:
 
     async def back(
         self, after: str, since: float, until: float, is_wanted: Callable[[bytes], bool] | None = None
-    ) -> AsyncIterator[list[bytes]]:
-        """The octets of verdicts that count, the newest first, some at a time; between two there is time for others.
+    ) -> AsyncGenerator[list[KeptVerdict], None]:
+        """The verdicts that count, the newest first, some at a time; between two there is time for others.
 
         They begin behind the reference `after`, and with the newest where that is "". Pages in which none can be of the wall
         seconds `since` to `until`, or has a client that `is_wanted`, given its octets, are not read; what is read may hold
@@ -186,25 +208,24 @@ class VerdictStore:
             for number, page in enumerate(pages):
                 if number % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
-                if (found := _number_in(page, after, name)) is not None:
+                if (found := number_in(page.value, after, name)) is not None:
                     pages, last = pages[number:], found
                     break
             else:
                 raise KeyError(after)
         waiting = [each for each in waiting if is_wanted is None or is_wanted(each.reference.client)]
         for start in range(0, len(waiting), _AT_ONCE):
-            yield [each.value for each in waiting[start : start + _AT_ONCE]]
+            yield [KeptVerdict(each.value) for each in waiting[start : start + _AT_ONCE]]
         for page, older in zip_longest(pages, pages[1:]):
             times = page.at, 0.0 if older is None else older.at
             if max(times) >= since and min(times) <= until:
-                yield await self._wanted_of(page, last, is_wanted)
+                yield [KeptVerdict(each) for each in await self._wanted_of(page, last, is_wanted)]
             last = -1
 
-    async def _wanted_of(self, page: _Written, last: int, is_wanted: Callable[[bytes], bool] | None) -> list[bytes]:
+    async def _wanted_of(self, page: WrittenPage, last: int, is_wanted: Callable[[bytes], bool] | None) -> list[bytes]:
         """The octets of the verdicts of a page with wanted clients, the newest first; of those before the `last`, unless -1."""
         references = decode_page(page.value)
-        numbers = range(len(references) if last < 0 else last)
-        wanted = [number for number in reversed(numbers) if is_wanted is None or is_wanted(references[number].client)]
+        wanted = wanted_of(references, last, is_wanted)
         if not wanted:
             await asyncio.sleep(0)
             return []
@@ -215,11 +236,11 @@ class VerdictStore:
         together = decode_together(await self._store.get(TABLE, page.key, now) or b"")
         return [together[number] for number in wanted if number < len(together)]
 
-    def _page_of(self, ref: str) -> tuple[_Written, int] | None:
+    def _page_of(self, ref: str) -> tuple[WrittenPage, int] | None:
         """The page that has it, and the how manieth it is there."""
         name = ref.encode("utf-8", "replace")
         for page in reversed(self._written):
-            if (number := _number_in(page, ref, name)) is not None:
+            if (number := number_in(page.value, ref, name)) is not None:
                 return page, number
         return None
 
@@ -251,6 +272,8 @@ class VerdictStore:
             for each in page:
                 del self._waiting[each.reference.id]
             self._evict()
+        for listener in self.on_written:
+            listener()
         return True
 
     def _write(self, page: tuple[_Waiting, ...]) -> None:
@@ -263,7 +286,7 @@ class VerdictStore:
 
     def _note(self, key: bytes, value: bytes, references: Iterable[Reference], *, oldest: bool = False) -> None:
         sizes = [each.octets for each in references]
-        written = _Written(key, value, len(sizes), sum(sizes))
+        written = WrittenPage(key, value, len(sizes), sum(sizes))
         if oldest:
             self._written.appendleft(written)
         else:
@@ -284,6 +307,8 @@ class VerdictStore:
                 log.debug("old verdicts stay for now: %s", error)
                 return
             self._written.popleft()
+            for listener in self.on_evicted:
+                listener(gone.key)
             self._count -= gone.verdicts
             self._octets -= gone.octets
 
@@ -306,11 +331,22 @@ class VerdictStore:
                     self._last.move_to_end(each.client, last=False)
 
 
-def _number_in(page: _Written, ref: str, name: bytes) -> int | None:
+def number_in(page: bytes, ref: str, name: bytes) -> int | None:
     """The how manieth verdict of a page has this reference, `name` as octets; None where none has."""
-    if name not in page.value:
+    if name not in page:
         return None
-    return next((number for number, each in enumerate(decode_page(page.value)) if each.id == ref), None)
+    return next((number for number, each in enumerate(decode_page(page)) if each.id == ref), None)
+
+
+def wanted_of(references: Page, last: int, is_wanted: Callable[[bytes], bool] | None) -> list[int]:
+    """Which of a page's verdicts have clients that are wanted, the newest first; of those before the `last`, unless -1."""
+    numbers = range(len(references) if last < 0 else min(last, len(references)))
+    return [number for number in reversed(numbers) if is_wanted is None or is_wanted(references[number].client)]
+
+
+def given_at(key: bytes) -> float:
+    """The wall second when the youngest verdict of a page was given, by the page's key."""
+    return (2**64 - 1 - int.from_bytes(key[:8], "big")) / 1e6
 
 
 def _first(waiting: Iterable[_Waiting]) -> tuple[_Waiting, ...]:

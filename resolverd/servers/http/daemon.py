@@ -10,7 +10,7 @@ from resolverd.failures import ReloadResult
 from resolverd.greylist.admin import GreylistAdmin
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
-from resolverd.policy.verdicts import VerdictStore
+from resolverd.policy.fleet_verdicts import Verdicts
 from resolverd.resolver.cache.delegations import DelegationCache
 from resolverd.resolver.cache.packets import PacketCache
 from resolverd.resolver.cache.rrsets import RRsetCache
@@ -91,7 +91,7 @@ class Daemon(NamedTuple):
     """
 
     policy: VerdictSource
-    verdicts: VerdictStore
+    verdicts: Verdicts
     lists: Engine
     catalogue: Catalogue
     not_asked: Mapping[str, str]

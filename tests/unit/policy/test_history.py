@@ -158,7 +158,7 @@ class Watched(MemoryStore):
 async def back(kept: VerdictStore, after: str = "", since: float = 0, until: float = float("inf"), client: str = "") -> list[str]:
     octets = ip_address(client).packed if client else b""
     some = kept.back(after, since, until, (lambda each: each == octets) if client else None)
-    found = [summary(each) async for part in some for each in part]
+    found = [summary(each.octets) async for part in some for each in part]
     return [each.id for each in found if each is not None]
 
 

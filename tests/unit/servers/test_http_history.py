@@ -54,7 +54,7 @@ async def test_verdicts_are_found_by_what_they_are_on_and_what_came_of_them(serv
         "id": refused, "action": "reject", "reason": second["reason"], "client_address": LISTED,
         "client_name": "mail.example.org", "helo_name": "Mail.Example.org", "sender": "ann@news.example.org",
         "recipient": "bob@example.com", "codes": ["sender_domain_not_found", "dnsbl_listed"], "lists": ["spamhaus-zen"],
-        "score": second["score"],
+        "score": second["score"], "host": None,
     }  # fmt: skip
     later = quote((at + timedelta(minutes=5)).isoformat())
     for question, expected in {

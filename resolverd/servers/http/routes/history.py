@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated, Literal
@@ -88,7 +89,8 @@ class HistoryItem(msgspec.Struct):
     """A verdict in short. `at`: when it was given (RFC 3339). `codes`: of findings that have a consequence; `lists`: who lists.
 
     `client_name` and what follows is null where it was not kept, as earlier versions did; `sender` is "" for the null sender.
-    With ``[log] privacy = "hash"`` hashes stand for whoever is named.
+    With ``[log] privacy = "hash"`` hashes stand for whoever is named. `host`: who gave it; null where no other host shares the
+    store.
     """
 
     id: str
@@ -103,10 +105,13 @@ class HistoryItem(msgspec.Struct):
     codes: tuple[str, ...]
     lists: tuple[str, ...]
     score: float
+    host: str | None = None
 
     @classmethod
-    def of(cls, verdict: Summary, lists: Mapping[str, str], pseudonyms: Pseudonyms | None) -> "HistoryItem":
-        """As JSON has it. `lists`: their ids, by how texts name them."""
+    def of(
+        cls, verdict: Summary, lists: Mapping[str, str], pseudonyms: Pseudonyms | None, host: str = ""
+    ) -> "HistoryItem":
+        """As JSON has it. `lists`: their ids, by how texts name them. `host`: who gave it, where several share a store."""
         attempt, reason = verdict.attempt, verdict.reason
         client = None if verdict.client is None else str(verdict.client)
         if pseudonyms is not None:
@@ -126,6 +131,7 @@ class HistoryItem(msgspec.Struct):
             codes=verdict.codes,
             lists=tuple(lists.get(each, each) for each in verdict.lists),
             score=verdict.score,
+            host=host or None,
         )
 
 
@@ -162,22 +168,23 @@ async def _history(daemon: Daemon, given: HistoryQuestion) -> History:
     items: list[HistoryItem] = []
     last, read = "", 0
     by_client = wanted.is_client if wanted.client is not None else None
-    async for some in daemon.verdicts.back(given.after, wanted.since, wanted.until, by_client):
-        for number, octets in enumerate(some):
-            if number % bounds.HISTORY_TURN == bounds.HISTORY_TURN - 1:
-                await asyncio.sleep(0)
-            read += 1
-            found = summary(octets)
-            if found is None:
-                continue
-            last = found.id
-            if wanted.has(found):
-                items.append(HistoryItem.of(found, ids, pseudonyms))
-                if len(items) == given.limit:
-                    return History(items, last)
-        if read >= bounds.HISTORY_READ and last:
-            return History(items, last)
-        await asyncio.sleep(0)
+    async with aclosing(daemon.verdicts.back(given.after, wanted.since, wanted.until, by_client)) as back:
+        async for some in back:
+            for number, kept in enumerate(some):
+                if number % bounds.HISTORY_TURN == bounds.HISTORY_TURN - 1:
+                    await asyncio.sleep(0)
+                read += 1
+                found = summary(kept.octets)
+                if found is None:
+                    continue
+                last = found.id
+                if wanted.has(found):
+                    items.append(HistoryItem.of(found, ids, pseudonyms, kept.host))
+                    if len(items) == given.limit:
+                        return History(items, last)
+            if read >= bounds.HISTORY_READ and last:
+                return History(items, last)
+            await asyncio.sleep(0)
     return History(items, None)
 
 

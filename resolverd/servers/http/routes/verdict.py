@@ -222,10 +222,14 @@ class EarlierAttempt(msgspec.Struct):
 
 
 class EarlierVerdict(Verdict):
-    """A verdict given before: when (RFC 3339), and on what; null where that was not kept, as earlier versions did."""
+    """A verdict given before: when (RFC 3339), and on what; null where that was not kept, as earlier versions did.
+
+    `host`: who gave it; null where no other host shares the store.
+    """
 
     at: str
     attempt: EarlierAttempt | None
+    host: str | None = None
 
     @classmethod
     def of_stored(cls, stored: StoredVerdict, now: float) -> "EarlierVerdict":
@@ -233,7 +237,7 @@ class EarlierVerdict(Verdict):
         said = Verdict.of(stored.verdict)
         client, attempt = stored.verdict.client, stored.attempt
         told = None if attempt is None else EarlierAttempt(None if client is None else str(client), *attempt[:6])
-        return cls(**msgspec.structs.asdict(said), at=rfc3339(now - stored.age), attempt=told)
+        return cls(**msgspec.structs.asdict(said), at=rfc3339(now - stored.age), attempt=told, host=stored.host or None)
 
 
 async def get_earlier_verdict(call: Call) -> EarlierVerdict:
