@@ -459,6 +459,22 @@ STORE_UNSHARED: Final = 100_000
 """Records noted as not yet in the shared store, some 20 MB: an outage may be long. Beyond, all copies are merged when it ends."""
 STORE_FORGOTTEN: Final = 10_000
 """Deletions of a watched table's records that are remembered (an admin's), lest another host's older account undo them."""
+STORE_SHARED_READ: Final = 0.02
+"""Seconds for a read of a shared store; behind it counts as not known (a server that is slow, far away or stalled)."""
+STORE_SHARED_REPLY: Final = 0.25
+"""Seconds for any reply of a shared store; behind it its connection is closed (a server that accepts and says nothing)."""
+STORE_SHARED_PATIENCE: Final = 30.0
+"""The same for what commands ask, which goes over a connection of its own: looking through all keys takes its time."""
+STORE_SHARED_CONNECT: Final = 3.0
+"""Seconds for a connection to a shared store, TLS and password included."""
+STORE_SHARED_OCTETS: Final = 1 << 18
+"""Octets of a value in a shared store: others may write to it whatever they like."""
+STORE_SHARED_RECENT: Final = 20_000
+"""Records written lately, some 8 MB, which a server that takes over may not have got (failover by sentinel)."""
+STORE_SHARED_PREFETCHED: Final = 10_000
+"""Records read ahead, for a moment."""
+STORE_TABLES: Final = 1000
+"""Names of tables kept at hand: there are two dozen, unless somebody makes some up."""
 
 VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""

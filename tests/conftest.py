@@ -7,7 +7,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.attacks"]
+pytest_plugins = ["tests.attacks", "tests.redis_server"]
 
 # How long inputs take to be made, and an example, is the machine's affair: the first text of a fresh clone waits for Unicode's
 # tables. What work costs is counted by tests that say so.

@@ -1,7 +1,7 @@
 """What is kept: bytes by table and key, each until its time.
 
 - `base`: what every store does (one contract, one suite of tests over all of them) · `memory`: while the process lives
-- `in_process`: counters, compare-and-swap and watching, for stores that one process has to itself
+- `in_process`: counters and compare-and-swap, for stores that one process has to itself · `watchers`: who watches a table
 - `shared`: what a store of several hosts does beyond that · `merging`: two accounts of one record made one
 - `fallback`: such a store with the host's own behind it · `unshared`: what of it is still to be shared
 - `rows`: the form of caches over a restart, which are no store

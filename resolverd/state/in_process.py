@@ -1,11 +1,9 @@
 """What stores that one process has to itself have in common: `add` and `cas` over `get` and `put`, and `watch`."""
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
-from resolverd import bounds
 from resolverd.state.base import Change, Unread, count_of, encode_count
+from resolverd.state.watchers import Watchers
 
 
 class InProcess:
@@ -15,7 +13,7 @@ class InProcess:
     """
 
     def __init__(self) -> None:
-        self._watchers: dict[str, list[_Watcher]] = {}
+        self._watchers = Watchers(self._check_open)
 
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """As in `base.Store`."""
@@ -45,76 +43,21 @@ class InProcess:
         self.put(table, key, value, expires)
         return True
 
-    async def watch(self, table: str) -> AsyncIterator[Change | None]:
+    def watch(self, table: str) -> AsyncIterator[Change | None]:
         """Changes of the table from now on; None first, and where some were too many."""
-        self._check_open()
-        watcher = _Watcher()
-        watchers = self._watchers.setdefault(table, [])
-        watchers.append(watcher)
-        try:
-            while True:
-                change = await watcher.next()
-                self._check_open()
-                yield change
-        finally:
-            watchers.remove(watcher)
+        return self._watchers.watch(table)
 
     def _changed(self, table: str, key: bytes, value: bytes | None, expires: float = 0) -> None:
         """Tell who watches the table; `value` is None for a record that was deleted."""
-        for watcher in self._watchers.get(table, ()):
-            watcher.tell(Change(key, value, expires))
+        self._watchers.tell(table, Change(key, value, expires))
 
     def _missed(self, table: str) -> None:
         """Tell who watches the table that changes may have been missed."""
-        for watcher in self._watchers.get(table, ()):
-            watcher.miss()
+        self._watchers.missed(table)
 
     def _end_watching(self) -> None:
         """Let everybody who watches find that the store is closed."""
-        for watchers in self._watchers.values():
-            for watcher in watchers:
-                watcher.wake()
+        self._watchers.end()
 
     def _check_open(self) -> None:
         raise NotImplementedError
-
-
-class _Watcher:
-    """What one reader has not taken yet: of each key the last change, of too many keys only that there were some."""
-
-    def __init__(self) -> None:
-        self._changes: OrderedDict[bytes, Change] = OrderedDict()
-        self._missed = True
-        self._woken = asyncio.Event()
-        self._woken.set()
-
-    def tell(self, change: Change) -> None:
-        """Another change."""
-        self._changes[change.key] = change
-        self._changes.move_to_end(change.key)
-        if len(self._changes) > bounds.STORE_CHANGES:
-            self._changes.clear()
-            self._missed = True
-        self._woken.set()
-
-    def miss(self) -> None:
-        """Changes that nobody tells."""
-        self._changes.clear()
-        self._missed = True
-        self._woken.set()
-
-    def wake(self) -> None:
-        """Let the reader look around."""
-        self._woken.set()
-
-    async def next(self) -> Change | None:
-        """The oldest change that was not taken; None where some were missed, or on `wake`."""
-        await self._woken.wait()
-        change: Change | None = None
-        if self._missed:
-            self._missed = False
-        elif self._changes:
-            change = self._changes.popitem(last=False)[1]
-        if not self._changes:
-            self._woken.clear()
-        return change

@@ -124,6 +124,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _shares_something(item: pytest.Item) -> bool:
-    """Whether it uses a fixture of ours that lives on for the next test."""
-    found = item._fixtureinfo.name2fixturedefs.values()
-    return any(each.scope != "function" and "tests." in each.func.__module__ for defs in found for each in defs)
+    """Whether it uses a fixture of ours that lives on for the next test; a server that is a process of its own shares nothing."""
+    found = [each for defs in item._fixtureinfo.name2fixturedefs.values() for each in defs if each.scope != "function"]
+    return any(each.argname != "redis_server" and "tests." in each.func.__module__ for each in found)

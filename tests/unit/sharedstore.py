@@ -110,7 +110,7 @@ class Link(InProcess):
         if not was:
             for tell in self.on_reach:
                 tell(True)
-        for table in self._watchers:
+        for table in self._watchers.tables():
             self._missed(table)
 
     def hear(self, table: str, key: bytes, value: bytes | None, expires: float) -> None:

@@ -135,7 +135,7 @@ class DiskStore(InProcess):
             self._filter.add(at)
         if self._learning is not None:
             self._learning.add(at)
-        if table in self._watchers:
+        if self._watchers.has(table):
             self._changed(table, key, value, expires)
 
     def has_room(self) -> bool:

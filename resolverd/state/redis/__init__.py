@@ -1,5 +1,8 @@
 """A store in Valkey or Redis, shared by all hosts of a fleet. Nothing else knows the library.
 
 - `target`: where it is, as ``[store] url`` says · `opening`: from there to a store
-- `store`: the contract of `state.base` over it · `breaker`: whether it is worth asking now
+- `store`: the contract of `state.base` over it · `unwritten`: what waits to be written · `subscription`: what others have changed
+- `frames`: names and octets in the server · `scripts`: what is decided there
+- `session`: staying in touch · `breaker`: whether it is worth asking now
+- `links`: which server · `connection`: commands and replies, the border to the library
 """

@@ -1,0 +1,194 @@
+"""Staying in touch with the server: connecting behind everybody's back, the breaker, its clock, whether it remembers."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from random import random
+from typing import Final
+
+from resolverd.clock import Clock
+from resolverd.failures import StoreError
+from resolverd.metrics import Counters
+from resolverd.state.redis.breaker import Breaker
+from resolverd.state.redis.connection import Refusal
+from resolverd.state.redis.links import Link, Server
+
+_TIME_EVERY: Final = 60.0
+"""Seconds between looks at the server's clock, by which a connection that is dead is found as well."""
+_SLOWLY: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
+"""What does not change before somebody does something about it."""
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """The connection to the server, whenever there is one.
+
+    `connect`: makes a link that calls what it is given when it is lost; `since`: the key that tells whether the server remembers.
+    """
+
+    def __init__(
+        self, connect: Callable[[Callable[[str], None]], Link], since: bytes, where: str, clock: Clock, counters: Counters
+    ):
+        self._connect = connect
+        self._since = since
+        self._where = where
+        self._clock = clock
+        self._counters = counters
+        self._breaker = Breaker(random)
+        self._link: Link | None = None
+        self._fault = "not reached yet"
+        self._said = False
+        self._run = ""
+        self.memory = ""
+        self._down = asyncio.Event()
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.offset = 0.0
+        self.server = ""
+        self.on_reach: list[Callable[[bool], None]] = []
+        self.on_other_server: list[Callable[[], None]] = []
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the server answers."""
+        return self._link is not None
+
+    @property
+    def fault(self) -> str:
+        """Why it is out of reach, empty where it is not."""
+        return "" if self._link is not None else self._fault
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._task = asyncio.get_running_loop().create_task(self._stay_connected())
+
+    def require(self) -> Link:
+        """The link. Raises StoreError while there is none."""
+        if self._link is None:
+            raise StoreError(f"the shared store is out of reach: {self._fault}")
+        return self._link
+
+    def answered(self) -> None:
+        """It has answered in time."""
+        self._breaker.answered()
+
+    def failed(self, why: str) -> None:
+        """It has not."""
+        if self._link is not None and self._breaker.failed(self._clock.monotonic()):
+            self._lose(why)
+
+    def lost(self, why: str) -> None:
+        """The connection is lost, or of no use."""
+        if self._link is not None:
+            self._breaker.trip(self._clock.monotonic())
+            self._lose(why)
+
+    async def connected(self, patience: float) -> bool:
+        """Wait until it can be reached, for so many seconds at the most; whether it can."""
+        if self._link is None:
+            try:
+                async with asyncio.timeout(patience):
+                    await self._up.wait()
+            except TimeoutError:
+                pass
+        return self._link is not None
+
+    async def close(self) -> None:
+        """Let go of the server."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._link = None
+        self._fault = "the store is closed"
+
+    def _lose(self, why: str) -> None:
+        self._link = None
+        self._fault = why
+        self._up.clear()
+        self._down.set()
+        self._counters.add("store_outages")
+        log.warning("the shared store %s is out of reach: %s; mail goes on without it", self._where, why)
+        self._said = True
+        for call in self.on_reach:
+            call(False)
+
+    async def _stay_connected(self) -> None:
+        while True:
+            await asyncio.sleep(self._breaker.wait(self._clock.monotonic()))
+            self._down.clear()
+            why: list[str] = []
+            link = self._connect(lambda reason, why=why: self._link_lost(reason, why))  # type: ignore[misc]
+            try:
+                try:
+                    server = await link.open()
+                    lost_memory = await self._remembers(link)
+                    if why:
+                        raise StoreError(why[0])
+                except (StoreError, Refusal) as error:
+                    self._cannot(error)
+                    continue
+                self._reached(link, server, lost_memory)
+                await self._look_at_clock(link)
+            finally:
+                await link.close()
+
+    def _link_lost(self, reason: str, why: list[str]) -> None:
+        why.append(reason)
+        self.lost(reason)
+
+    def _cannot(self, error: StoreError | Refusal) -> None:
+        slowly = isinstance(error, Refusal) and error.code in _SLOWLY
+        self._breaker.tried(self._clock.monotonic(), slowly)
+        text = _explained(error)
+        if not self._said or text != self._fault:
+            log.warning("the shared store %s cannot be reached: %s; mail goes on without it", self._where, text)
+        self._said = True
+        self._fault = text
+
+    def _reached(self, link: Link, server: Server, lost_memory: bool) -> None:
+        log.log(logging.WARNING if self._said else logging.INFO, "the shared store %s answers: %s", self._where, server.name)
+        other = bool(self._run) and server.run != self._run
+        self._run, self.server, self.offset = server.run, server.name, server.offset
+        self._breaker.close(self._clock.monotonic())
+        self._link, self._said = link, False
+        self._up.set()
+        if other:
+            for event in self.on_other_server:
+                event()
+        if lost_memory:
+            log.warning("the shared store %s is empty: it is new, or has lost what it knew", self._where)
+        for call in self.on_reach:
+            call(True)
+
+    async def _remembers(self, link: Link) -> bool:
+        """Whether it has forgotten what it knew when it was last seen."""
+        made = secrets.token_hex(8).encode()
+        await link.submit(self._since, (b"SET", self._since, made, b"NX"))
+        found = await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63"))
+        before, self.memory = self.memory, found.decode("ascii", "replace")
+        # A daemon that starts and finds the store empty cannot tell whether it ever knew anything.
+        return bool(self.memory != before if before else found == made)
+
+    async def _look_at_clock(self, link: Link) -> None:
+        """Until the link is lost, look at the server's clock now and then."""
+        while not self._down.is_set():
+            try:
+                async with asyncio.timeout(_TIME_EVERY):
+                    await self._down.wait()
+            except TimeoutError:
+                try:
+                    self.offset = await link.time()
+                except (StoreError, Refusal) as error:
+                    log.debug("the shared store's clock: %s", error)
+
+
+def _explained(error: StoreError | Refusal) -> str:
+    """What an admin can act on."""
+    code = error.code if isinstance(error, Refusal) else ""
+    if code in ("WRONGPASS", "NOAUTH"):
+        return f"it does not take the password of [store] ({error})"
+    if code == "NOPERM":
+        return f"the user of [store] url may not do what is needed ({error})"
+    return str(error)
