@@ -475,6 +475,12 @@ STORE_SHARED_PREFETCHED: Final = 10_000
 """Records read ahead, for a moment."""
 STORE_TABLES: Final = 1000
 """Names of tables kept at hand: there are two dozen, unless somebody makes some up."""
+AUDIT_ENTRIES: Final = 1000
+"""Changes of one host that wait for the others to have them in their logs."""
+AUDIT_ENTRY: Final = 16 << 10
+"""Octets read of one."""
+AUDIT_READ: Final = 20_000
+"""Of all hosts' together, read in one go: whoever reaches the store can write them."""
 
 VERDICTS: Final = 100_000
 """Verdicts kept; every connection makes one, so strangers decide how many there are."""

@@ -34,7 +34,7 @@ from resolverd.syslog import SyslogStream
 FORMATS: Final = ("postgrey", "logfmt", "json")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 _OPEN: Final = frozenset(
-    ("action", "delay", "score", "codes", "id", "ms", "partial", "audit", "scope", "since", "until", "from_id")
+    ("action", "delay", "score", "codes", "id", "ms", "partial", "audit", "scope", "since", "until", "from_id", "host")
 )
 """Fields that name nobody."""
 _FREE: Final = ("reason", "note", "owner")
@@ -50,6 +50,8 @@ OPENLY: Final[Mapping[str, object]] = {_PUBLIC: True}
 """`extra` of lines in which stands nothing but the configuration."""
 AUDIT: Final = "resolverd.audit"
 """The logger of changes that people make."""
+AUDIT_FIELDS: Final = ("audit", "subject", "scope", "to", "temporary", "since", "until", "owner", "note", "from_id")
+"""What is told of a change; of one on another host of the fleet also ``host``, its name, and ``at``, the wall second."""
 
 
 Fields: TypeAlias = Mapping[str, str | int | float]
@@ -75,6 +77,11 @@ _ANY_DECISION: Final = logging.LogRecord("", logging.INFO, "", 0, "decision", ()
 def decision(logger: logging.Logger, fields: Fields) -> None:
     """Log one decision. Its fields stand in their order; in Postgrey's form ``queue_id`` is in front of them."""
     decision_later(logger, lambda nameless: fields)
+
+
+def audit(fields: Fields) -> None:
+    """Log a change that somebody has made, whatever else is not logged; the names of `fields` are of `AUDIT_FIELDS`."""
+    decision(logging.getLogger(AUDIT), fields)
 
 
 def decision_later(logger: logging.Logger, later: Later) -> None:

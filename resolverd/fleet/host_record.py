@@ -64,19 +64,9 @@ def decode(key: bytes, octets: bytes) -> Host | None:
     return Host(id, name, version, run, since, seen, Schemas(oldest, newest), writes)
 
 
-def merge(ours: bytes, theirs: bytes) -> bytes:
-    """Of two records of one host the one that was seen later; one that cannot be read gives way."""
-    return max(ours, theirs, key=lambda each: (_seen(each), each))
-
-
 def printable(text: str) -> str:
     """A name as it can stand in a log and on a terminal, and is no longer than `bounds.HOST_NAME`."""
     return "".join(each if each.isprintable() else "?" for each in text[: bounds.HOST_NAME])
-
-
-def _seen(octets: bytes) -> float:
-    found = decode(b"0" * 16, octets)
-    return -1.0 if found is None else found.seen
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from resolverd import bounds, logs
@@ -29,7 +29,6 @@ _BATCH: Final = 50
 """Records taken up before others have their turn: a hundred thousand take seconds."""
 
 log = logging.getLogger(__name__)
-audit = logging.getLogger(logs.AUDIT)
 
 
 class Full(Exception):
@@ -54,12 +53,15 @@ class OverrideView(NamedTuple):
 
 
 class OverrideStore:
-    """All overrides. Reading never waits: what is in force is in memory, `run` brings it there."""
+    """All overrides. Reading never waits: what is in force is in memory, `run` brings it there. `audit` is told of changes."""
 
-    def __init__(self, store: Store, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, counters: Counters, audit: Callable[[logs.Fields], None] = logs.audit
+    ) -> None:
         self._store = store
         self._clock = clock
         self._counters = counters
+        self._audit = audit
         self._counted: Counter[OverrideKey] = Counter()
         self.index = OverrideIndex()
         self.generation = Generation()
@@ -150,7 +152,7 @@ class OverrideStore:
         for override in [each for each in self.index if not each.in_force(now)]:
             self.index.drop(override.key)
             self.generation.bump()
-            _audit("expired", override)
+            self._audit(_told("expired", override))
         await self.write_hits()
 
     async def write_hits(self) -> None:
@@ -203,7 +205,7 @@ class OverrideStore:
         self._put(override)
         self.index.put(override)
         self.generation.bump()
-        _audit(new.key.action, override)
+        self._audit(_told(new.key.action, override))
         self._counters.add("override_changes", action=new.key.action)
         await self._store.flush()
         return override
@@ -219,7 +221,7 @@ class OverrideStore:
             self.index.drop(key)
             self.generation.bump()
             gone += 1
-            _audit("forget", override._replace(owner=owner))
+            self._audit(_told("forget", override._replace(owner=owner)))
             self._counters.add("override_changes", action="forget")
         if gone:
             await self._store.flush()
@@ -255,16 +257,15 @@ class OverrideStore:
         return any(other.in_force(now) and other.since > override.since for other in others)
 
 
-def _audit(what: str, override: Override) -> None:
-    """One line of the audit log."""
+def _told(what: str, override: Override) -> logs.Fields:
+    """What an entry of the audit log says."""
     key = override.key
     until = "" if not override.until else override.until
-    fields: dict[str, str | int | float] = {
+    return {
         "audit": what, "subject": key.subject, "scope": key.scope, "to": key.recipient,
         "temporary": "yes" if key.temporary else "", "since": override.since, "until": until,
         "owner": override.owner, "note": override.reason, "from_id": override.from_id,
     }  # fmt: skip
-    logs.decision(audit, fields)
 
 
 def _order(subject: str) -> list[tuple[int, str]]:

@@ -22,7 +22,6 @@ _LOOK_EVERY: Final = 60.0
 """The most seconds between two looks at what has expired: wall clocks jump."""
 
 log = logging.getLogger(__name__)
-audit = logging.getLogger(logs.AUDIT)
 
 
 class Full(Exception):
@@ -30,15 +29,21 @@ class Full(Exception):
 
 
 class NegativeAnchors:
-    """Those in force. `on_change` is called with them, by name, whenever they are others."""
+    """Those in force. `on_change` is called with them, by name, whenever they are others; `audit` is told of changes."""
 
     def __init__(
-        self, store: Store, clock: Clock, counters: Counters, on_change: Callable[[Mapping[Name, str]], object]
+        self,
+        store: Store,
+        clock: Clock,
+        counters: Counters,
+        on_change: Callable[[Mapping[Name, str]], object],
+        audit: Callable[[logs.Fields], None] = logs.audit,
     ) -> None:
         self._store = store
         self._clock = clock
         self._counters = counters
         self._on_change = on_change
+        self._tell_audit = audit
         self._anchors: dict[Name, NegativeAnchor] = {}
         self._changed = asyncio.Event()
         self._loaded = False
@@ -139,10 +144,10 @@ class NegativeAnchors:
         self._on_change({zone: each.text for zone, each in self._anchors.items()})
 
     def _audit(self, what: str, anchor: NegativeAnchor, owner: str | None = None) -> None:
-        """One line of the audit log."""
+        """An entry of the audit log."""
         self._counters.add("negative_anchor_changes", change=what.removeprefix("nta-"))
-        fields: dict[str, str | int | float] = {
+        fields: logs.Fields = {
             "audit": what, "subject": to_text(anchor.zone), "since": anchor.since, "until": anchor.until,
             "owner": anchor.owner if owner is None else owner, "note": anchor.reason,
         }  # fmt: skip
-        logs.decision(audit, fields)
+        self._tell_audit(fields)

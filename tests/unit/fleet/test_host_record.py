@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolverd import bounds
-from resolverd.fleet.host_record import Host, decode, encode, is_id, merge
+from resolverd.fleet.host_record import Host, decode, encode, is_id
 from resolverd.fleet.schema import Schemas, agreed, apart
 
 ID = "0123456789abcdef"
@@ -69,14 +69,6 @@ def test_a_record_is_bounded_and_its_texts_are_printable() -> None:
     padded = encode(GOOD)[:-1] + b" " * bounds.HOST_RECORD + b"}"
     assert decode(ID.encode(), padded) is None
     assert decode(ID.encode(), b"[" * bounds.HOST_RECORD) is None
-
-
-@given(hosts.map(encode), hosts.map(encode), hosts.map(encode))
-def test_of_two_records_the_later_counts_in_whatever_order(one: bytes, two: bytes, three: bytes) -> None:
-    assert merge(one, two) == merge(two, one)
-    assert merge(one, one) == one
-    assert merge(merge(one, two), three) == merge(one, merge(two, three))
-    assert merge(one, b"nothing") == merge(b"nothing", one) == one
 
 
 @pytest.mark.parametrize(("id", "is_one"), [(ID, True), (ID[1:], False), (ID.upper(), False), ("", False), (ID + "\n", False)])
