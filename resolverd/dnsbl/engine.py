@@ -180,6 +180,12 @@ class Engine:
                 return True
         return False
 
+    def is_hearsay(self, lookup: ListLookup) -> bool:
+        """Whether a listing is known of one host only, and that another one than this; it refuses nobody for that."""
+        state = self._states[lookup.list_id]
+        query = subject_query(state.spec, lookup.subject)
+        return query is not None and self._dispatcher.is_hearsay(query)
+
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
         """Whether it is worth finding out first what else speaks against a client, as few re-verifications are left."""
         for lookup in lookups:

@@ -202,6 +202,11 @@ class Dispatcher:
             return True  # it has changed since
         return _is_old(cached, now) or _is_hearsay(cached) or _is_unverified(state, cached)
 
+    def is_hearsay(self, query: ListQuery) -> bool:
+        """Whether a listing is known of one host only, and that another one than this."""
+        cached = self._cache.get(query.question, self._clock.monotonic()) if self._replies is not None else None
+        return cached is not None and _is_hearsay(cached)
+
     def saves_reverifications(self, state: ListState, query: ListQuery) -> bool:
         """Whether re-verifying a listing is to be left for those who need it: it would take one of the few that are left."""
         now = self._clock.monotonic()

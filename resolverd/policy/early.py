@@ -6,7 +6,7 @@ cannot be reached takes more weight from what rests on address lists than one th
 best is that no address list counts.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail.findings import Action
@@ -49,14 +49,21 @@ class EarlyDecision:
         worst = self._decide(runs, {lookup: self._worst(lookup) for lookup in lookups})
         return _visible(best) == _visible(worst)
 
-    def decisive_listings(self, runs: CheckRuns) -> list[ListLookup]:
-        """The listings without which mail that is refused would not be; none where other things speak against it as well."""
+    def decisive_listings(self, runs: CheckRuns, is_hearsay: Callable[[ListLookup], bool]) -> list[ListLookup]:
+        """The listings without which mail that is refused would not be; none where other things speak against it as well.
+
+        Where those would refuse it for the time being only, those that are hearsay: what another host says makes nothing worse.
+        """
         listed = [question for question, reply in runs.replies.items() if isinstance(reply, Listed) and reply.weight]
         lookups = [question for question in listed if isinstance(question, ListLookup) and self._blocks(question)]
         if not lookups:
             return []
         without = self._decide(runs, {lookup: Clear(lookup.list_id, _TTL) for lookup in lookups})
-        return [] if without.action in (Action.REJECT, Action.DEFER) else lookups
+        if without.action not in (Action.REJECT, Action.DEFER):
+            return lookups
+        if without.action is Action.REJECT and without.reply is not None and without.reply.permanent:
+            return []
+        return [lookup for lookup in lookups if is_hearsay(lookup)]
 
     def _decide(self, runs: CheckRuns, supposed: Mapping[ListLookup, ListReply]) -> Decision:
         return decide(self._attempt, runs.findings(supposed), self._rules)

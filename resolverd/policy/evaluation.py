@@ -97,13 +97,16 @@ class Evaluation:
         """Have those listings re-verified without which the client would not be refused: once a message."""
         if self.decision.action is not Action.REJECT or self.results.failed or self.transaction.reverified:
             return
-        decisive_listings = self._early.decisive_listings(self._runs)
+        decisive_listings = self._decisive_listings(self._runs)
         if decisive_listings and self.results.skipped and self._engine.saves_reverifications(decisive_listings):
-            decisive_listings = self._early.decisive_listings(await self._with_names())
+            decisive_listings = self._decisive_listings(await self._with_names())
         if decisive_listings:
             client = self.attempt.client_address
             self._change(await self._engine.reverify(decisive_listings, client=client, deadline=self._deadline))
             self.transaction = self.transaction._replace(reverified=True)
+
+    def _decisive_listings(self, runs: CheckRuns) -> list[ListLookup]:
+        return self._early.decisive_listings(runs, self._engine.is_hearsay)
 
     async def refresh(self, waited: int) -> None:
         """Ask lists that did not list the client when it came first, so many seconds ago: they may have learnt of it."""
@@ -152,7 +155,7 @@ class Evaluation:
         refused = self.decision.action is Action.REJECT
         kept = assessment._replace(
             cleared_since=self.since - oldest,
-            listings=tuple(self._early.decisive_listings(self._runs)) if refused else (),
+            listings=tuple(self._decisive_listings(self._runs)) if refused else (),
             name=self._name(),
             verified=self.verify(),
         )

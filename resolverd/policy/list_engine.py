@@ -47,6 +47,10 @@ class ListEngine(Protocol):
         """Whether `reverify` might ask about any of these listings."""
         ...
 
+    def is_hearsay(self, lookup: ListLookup) -> bool:
+        """Whether a listing is known of one host only, and that another one than this; it refuses nobody for that."""
+        ...
+
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:
         """Whether re-verifications are so few by now that they are for clients whom nothing but these listings speaks against."""
         ...

@@ -17,7 +17,7 @@ from resolverd.dnsbl.engine import Engine
 from resolverd.failures import Unknown, Why
 from resolverd.mail import domains
 from resolverd.mail.findings import Action, GreylistOutcome
-from resolverd.mail.lookups import SKIPPED, DnsLookup, Listed, ListLookup
+from resolverd.mail.lookups import SKIPPED, Absent, DnsLookup, Listed, ListLookup
 from resolverd.metrics import Counters
 from resolverd.overrides.rules import key_of
 from resolverd.overrides.store import NewOverride
@@ -97,6 +97,21 @@ def test_frugal_foresight_never_lets_a_refused_client_through(preset, replies, o
         early = told(preset, SUBJECT, {**known, **dict.fromkeys(open_, SKIPPED)})[0]
         late = told(preset, SUBJECT, replies | names(SUBJECT))[0]
         assert (early in (Action.REJECT, Action.DEFER)) == (late in (Action.REJECT, Action.DEFER))
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from(sorted(PRESETS)), REPLIES, st.sets(st.sampled_from(lookups())),
+    st.sampled_from([names(SUBJECT), dict.fromkeys(names(SUBJECT), Absent(nxdomain=True))]),
+)  # fmt: skip
+def test_what_only_another_host_has_seen_refuses_nobody_for_good_before_it_is_reverified(preset, replies, hearsay, rest):
+    hearsay = {lookup for lookup in hearsay if not BY_ID[lookup.list_id].allows}
+    runs = CheckRuns(SUBJECT, build(PRESETS[preset], LISTS), replies | rest)
+    asked = EarlyDecision(SUBJECT, BY_ID, VerdictRules()).decisive_listings(runs, hearsay.__contains__)
+    false = {lookup: clear(lookup.list_id) for lookup in hearsay}
+    _, honestly, *_ = told(preset, SUBJECT, replies | rest | false)
+    refused, permanent, *_ = told(preset, SUBJECT, replies | rest | {each: false[each] for each in asked if each in false})
+    assert honestly or not permanent or refused is not Action.REJECT
 
 
 def is_foreseen(rules, known, open_):

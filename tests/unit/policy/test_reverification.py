@@ -10,6 +10,7 @@ from scriptedlists import SERVFAIL, ScriptedResolver, a, specs
 from virtualtime import VirtualClock, virtual
 
 from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
 from resolverd.policy.checks import PRESETS, build
@@ -26,7 +27,7 @@ from tests.unit.dnsbl.test_health import elsewhere
 from tests.unit.policy.test_service import Greylist
 
 CODES = ("127.0.0.4", "127.0.0.10", "127.0.0.4", "127.0.0.3", "127.0.0.2")
-GOOD = ip_address("192.0.2.1")
+GOOD, BAD = ip_address("192.0.2.1"), ip_address("198.51.100.7")
 HOST = "mail.example.com"
 
 
@@ -44,7 +45,8 @@ class Resolver(ScriptedResolver):
 class World:
     """The policy service over the real engine, with zen alone: what it lists is decided at once, and no name is waited for."""
 
-    def __init__(self):
+    def __init__(self, store=None, host="0" * 16):
+        """`store`: one that it shares with others, as the host of this id."""
         self.resolver = Resolver()
         script = self.resolver.script
         script["1.2.0.192.in-addr.arpa PTR"] = Answer(
@@ -54,7 +56,10 @@ class World:
         self.counters = Counters()
         self.clock = VirtualClock()
         alone = {"dnswl": {"enabled": False}, "spamhaus_dbl": {"enabled": False}, "surbl": {"enabled": False}}
-        self.engine = Engine(specs("tutorial", **alone), self.resolver, self.clock, self.counters)
+        memory = ListMemory(self.resolver, self.clock, self.counters)
+        if store is not None:
+            memory.share(store, self.clock, self.counters, lambda: host)
+        self.engine = Engine(specs("tutorial", **alone), self.resolver, self.clock, self.counters, memory=memory)
         ids = count(1)
         checks = partial(build, PRESETS["tutorial"], options={"spf": SpfOptions(header="none")})
         self.policy = PolicyService(
@@ -143,3 +148,18 @@ async def test_names_that_cannot_be_found_out_speak_against_nobody():
         await w.verdict(client, n)
     assert w.looks == spent + 10
     await w.engine.aclose()
+
+
+@virtual
+async def test_what_one_host_has_seen_refuses_nobody_at_another_and_counts_where_both_see_it():
+    store = MemoryStore()
+    liar, other = World(store, "1" * 16), World(store, "2" * 16)
+    liar.lists(GOOD, "127.0.0.2")
+    liar.lists(BAD, "127.0.0.4")
+    other.lists(BAD, "127.0.0.4")
+    for number, client in enumerate((GOOD, BAD)):
+        assert (await liar.verdict(client, number, HOST)).action is Action.REJECT
+    assert (await other.verdict(GOOD, 3, HOST)).action is not Action.REJECT
+    assert (await other.verdict(BAD, 4, HOST)).action is Action.REJECT
+    for world in (liar, other):
+        await world.engine.aclose()

@@ -114,6 +114,9 @@ class Internet:
     def must_reverify(self, lookups):
         return True
 
+    def is_hearsay(self, lookup):
+        return False
+
     def saves_reverifications(self, lookups):
         return self.few_looks
 

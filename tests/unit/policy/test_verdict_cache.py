@@ -131,6 +131,9 @@ class Internet:
     async def reverify(self, lookups, **_):
         return {lookup: clear(lookup.list_id) for lookup in lookups} if self.doubtful else {}
 
+    def is_hearsay(self, lookup):
+        return False
+
     def saves_reverifications(self, lookups):
         return False
 
