@@ -44,6 +44,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "list_shared_pauses": "Times that the fleet's store was late with replies of lists, and left alone for a while.",
     "list_shared_damaged_records": "Shared replies of lists that could not be read.",
     "list_health_damaged_records": "Other hosts' views on how lists fare that could not be read.",
+    "watch_damaged_records": "Records of what other hosts have found of own addresses that could not be read.",
     "list_reverifications": "Listings asked for once more before they refused somebody.",
     "list_unknown_codes": "Answers with a code that the catalogue does not know; they list nobody.",
     "list_anomalies": "Times a list began to list suspiciously much.",

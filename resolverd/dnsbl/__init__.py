@@ -5,7 +5,7 @@
 - what came back: `response`, `cache`, `kept` (over a restart), `aggregate` (all lists on one subject)
 - does a list deserve belief? `health`, `anomaly`, `known_good`
 - what the hosts of a fleet tell each other: `shared_replies` (what lists say; `reply_record`), `shared_health` (how they fare;
-  `health_view`)
+  `health_view`), `watched` (which of their own addresses are listed)
 - asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,
   quota and counts; queries charged where they leave), `list_memory` (what outlives a configuration), `canaries` (does it still
   tell good from bad?), `quota_store` (quotas kept), `monitor` (test points, own addresses)
