@@ -76,10 +76,21 @@ class Way:
 
 
 class Notifier:
-    """Looks every few seconds; `condition` says how the daemon fares."""
+    """Looks every few seconds; `condition` says how the daemon fares.
 
-    def __init__(self, condition: Callable[[], Awaitable[Condition]], ways: tuple[Way, ...], feed: Feed, clock: Clock):
+    `own`: what of a notice this host is to tell, where others see the same; None for nothing.
+    """
+
+    def __init__(
+        self,
+        condition: Callable[[], Awaitable[Condition]],
+        ways: tuple[Way, ...],
+        feed: Feed,
+        clock: Clock,
+        own: Callable[[Notice], Awaitable[Notice | None]] | None = None,
+    ):
         self.ways = ways
+        self._own = own
         self._condition = condition
         self._feed = feed
         self._clock = clock
@@ -94,11 +105,19 @@ class Notifier:
     async def run(self) -> None:
         """Look for ever; ends by cancellation."""
         while True:
-            self.look(await self._condition())
+            await self.tell(await self._condition())
             await asyncio.sleep(EVERY)
 
-    def look(self, condition: Condition) -> None:
+    async def tell(self, condition: Condition) -> None:
         """See what has changed, and have it told."""
+        for notice in self._look(condition):
+            told = notice if self._own is None else await self._own(notice)
+            if told is not None:
+                for way in self.ways:
+                    way.put(told)
+
+    def _look(self, condition: Condition) -> list[Notice]:
+        """See what has changed, and tell the live feed; what is due to be told to people."""
         at = self._clock.wall()
         for status in condition.lists:
             before = self._states.get(status.id, status.state)
@@ -109,6 +128,4 @@ class Notifier:
         for change in changes:
             trouble = change.trouble
             self._feed.tell(AlertEvent(at, trouble.kind, trouble.subject, trouble.text, change.ended))
-        for notice in notices:
-            for way in self.ways:
-                way.put(notice)
+        return notices

@@ -255,11 +255,11 @@ async def test_a_daemon_tells_by_mail_by_webhook_and_to_listeners(tmp_path: Path
     tasks = [asyncio.create_task(way.run()) for way in notifier.ways]
     with daemon.feed.listening(Filter(Wanted(0.0, float("inf")))) as listener:
         assert listener is not None
-        notifier.look(Condition(daemon.lists.statuses(), "", "it is 1970", "", 0, 0))
+        await notifier.tell(Condition(daemon.lists.statuses(), "", "it is 1970", "", 0, 0))
         assert [event.kind for event in (await listener.take())[0]] == ["clock"]  # type: ignore[union-attr]
         zen = daemon.lists._states["spamhaus-zen"]
         zen.enabled = False
-        notifier.look(Condition(daemon.lists.statuses(), "", "it is 1970", "", 0, 0))
+        await notifier.tell(Condition(daemon.lists.statuses(), "", "it is 1970", "", 0, 0))
         [event] = (await listener.take())[0]
         assert (event.list, event.before, event.state) == ("spamhaus-zen", "ok", "disabled")  # type: ignore[union-attr]
     assert daemon.alerts()["clock"]
