@@ -33,6 +33,10 @@ SINCE: Final = b"since"
 """The key, no client's, under which stands since when clients are noted."""
 WRITE_INTERVAL: Final = 0.2
 """Seconds for which notes are collected: one of a client, however much it sends."""
+RETRY_INTERVAL: Final = 15.0
+"""Seconds until what the store did not take is tried again."""
+MAX_TRIES: Final = 10
+"""How often a note is written anew as another host has written of the same client meanwhile."""
 _FOREVER: Final = float(2**32)
 
 log = logging.getLogger(__name__)
@@ -81,24 +85,38 @@ class ClientHistory:
             await self._noted.wait()
             await asyncio.sleep(WRITE_INTERVAL)
             self._noted.clear()
-            await self.write_notes()
+            if not await self.write_notes():
+                self._noted.set()
+                await asyncio.sleep(RETRY_INTERVAL)
 
-    async def write_notes(self) -> None:
-        """Write down what was noted so far."""
-        while self._notes:
-            name, seen = next(iter(self._notes.items()))
+    async def write_notes(self) -> bool:
+        """Write down what was noted so far; False where the store did not take all of it, which stays noted."""
+        taken = True
+        for name, seen in list(self._notes.items()):
             try:
                 if self._since is None:
                     await self._begin()
-                before = await self._read(name)
-                after = seen if before is None else before | seen
-                if is_worth_writing(before, after):
-                    self._store.put(TABLE, name.encode(), encode_record(after), after.expires)
+                await self._write(name, seen)
             except StoreError as error:
-                self._counters.add("client_notes_lost")
-                log.debug("a client is not remembered: %s", error)
+                log.debug("a client is not remembered yet: %s", error)
+                taken = False
+                continue
             if self._notes.get(name) == seen:
                 del self._notes[name]
+        return taken
+
+    async def _write(self, name: str, seen: ClientRecord) -> None:
+        """Write down a note on a client, whoever else does. Raises StoreError."""
+        key, now = name.encode(), self._clock.wall()
+        for _ in range(MAX_TRIES):
+            octets = await self._store.get(TABLE, key, now)
+            before = None if octets is None else decode_record(octets)
+            after = seen if before is None else before | seen
+            if not is_worth_writing(before, after):
+                return
+            if await self._store.cas(TABLE, key, octets, encode_record(after), now, after.expires):
+                return
+        raise StoreError(f"others were at the same client {MAX_TRIES} times")
 
     async def new_for(self, client: Address) -> float | None:
         """Seconds for which a client is still new: 0 for one that is not, None where that is not known."""
@@ -136,7 +154,8 @@ class ClientHistory:
         begun = None if octets is None else decode_record(octets)
         if begun is None:
             begun = ClientRecord(int(now), int(now))
-            self._store.put(TABLE, SINCE, encode_record(begun), _FOREVER)
+            if not await self._store.cas(TABLE, SINCE, octets, encode_record(begun), now, _FOREVER):
+                return  # another host has, in this moment
         self._since = begun.first
 
     async def _known(self, client: Address) -> ClientRecord | None:

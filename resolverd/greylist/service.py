@@ -231,33 +231,57 @@ class Greylister:
         try:
             at = next(reads)
             while True:
-                octets = read[at] = await self._store.get(*at, now)
-                at = reads.send(octets)
+                try:
+                    octets = read[at] = await self._store.get(*at, now)
+                except StoreError as error:
+                    at = reads.throw(error)
+                else:
+                    at = reads.send(octets)
         except StopIteration as decided:
             decision: GreylistDecision = decided.value
             return decision
 
     def _decide(self, now: float, keys: Keys, score: float) -> Generator[_At, bytes | None, GreylistDecision]:
-        """Ask for records, one after the other, and decide by them."""
+        """Ask for records, one after the other, and decide by them. Whoever asks may throw a StoreError in for one.
+
+        What is known of the triplet is enough: it would not wait if its client had been let through then. Raises the
+        StoreError where nothing is.
+        """
         rules = self._rules
         client: Client | None = None
         sender: Client | None = None
         seen: Triplet | None = None
-        learns = False
+        counts = learns = False
+        unknown: StoreError | None = None
         if rules.auto_allow_after:
-            client = self._decoded(CLIENTS, (yield CLIENTS, keys.client), decide.decode_client)
+            try:
+                client = self._decoded(CLIENTS, (yield CLIENTS, keys.client), decide.decode_client)
+                counts = True
+            except StoreError as error:
+                unknown = error
         if not decide.is_allowed(client, rules):
             for key in keys.triplets:
-                found = self._decoded(TRIPLETS, (yield TRIPLETS, key), decide.decode_triplet)
+                try:
+                    found = self._decoded(TRIPLETS, (yield TRIPLETS, key), decide.decode_triplet)
+                except StoreError as error:
+                    unknown = error
+                    continue
                 if seen is None or (found is not None and found.passed):
                     seen = found
                 if seen is not None and seen.passed:
                     break
+            if seen is None and unknown is not None:
+                raise unknown
             # Of a triplet that has passed, the sender's other mail says nothing new: no verification is asked for.
             if rules.auto_allow_after and not (seen is not None and seen.passed) and (whose := keys.sender()) is not None:
-                sender = self._decoded(SENDERS, (yield SENDERS, whose), decide.decode_client)
-                learns = True
-        return decide.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
+                try:
+                    sender = self._decoded(SENDERS, (yield SENDERS, whose), decide.decode_client)
+                    learns = True
+                except StoreError:
+                    if seen is None:
+                        raise
+        decision = decide.decide(now, seen, client, rules, sender=sender, score=score, learns=learns)
+        return decision if counts or decision.client is None else replace(decision, client=None)
 
     def _wanted(self, keys: Keys) -> list[_At]:
         """The records by which most is decided; whether a sender is known costs a verification."""
@@ -292,11 +316,19 @@ class Greylister:
         passes at one time counts once.
         """
         for number, record in enumerate(self._records(decision, keys)):
-            if not await self._swap(record, now, read):
-                if decision.triplet is not None and number == 0:
+            decides = decision.triplet is not None and number == 0
+            try:
+                if await self._swap(record, now, read):
+                    continue
+                if decides:
                     return False
                 if record[0] == TRIPLETS:
                     await self._write_alias(record, decision, now, read)
+            except StoreError as error:
+                # Nobody waits for what the next one cannot find, and nobody passes for the first time twice.
+                if decision.outcome.missing or (decides and decision.outcome.state == "passed"):
+                    raise
+                log.debug("greylisting does not remember all of it: %s", error)
         return True
 
     async def _write_alias(self, record: _Record, decision: GreylistDecision, now: float, read: _Octets) -> None:
