@@ -48,6 +48,7 @@ TABLE: Final = "shared-store"
 """Of the own store: what is known of the shared one."""
 _MEMORY: Final = b"memory"
 _OFFSET: Final = b"offset"
+_LOST_AT: Final = b"lost at"
 _ALL_UNSHARED: Final = b"all unshared"
 BATCH: Final = 50
 """Records merged side by side after an outage: two round trips for all of them."""
@@ -113,6 +114,8 @@ class FallbackStore(InProcess):
         self._memory = (await self._own.get(TABLE, _MEMORY, now) or b"").decode("utf-8", "replace")
         with contextlib.suppress(ValueError):
             self._offset = float(await self._own.get(TABLE, _OFFSET, now) or b"0")
+            if (lost := await self._own.get(TABLE, _LOST_AT, now)) is not None:
+                self._lost_at = self._clock.monotonic() - max(0.0, now - float(lost))
         self._all_unshared = await self._own.get(TABLE, _ALL_UNSHARED, now) is not None
         await self._unshared.load(now)
         self._shared.on_reach.append(self._reached)
@@ -441,7 +444,9 @@ class FallbackStore(InProcess):
         if self._shared.memory != self._memory:
             self._lost = True
             if self._memory:
-                self._lost_at = self._clock.monotonic()
+                self._lost_at, wall = self._clock.monotonic(), self._clock.wall()
+                with contextlib.suppress(StoreError):
+                    self._own.put(TABLE, _LOST_AT, b"%r" % wall, wall + FORGOTTEN)
                 self._counters.add("store_memory_lost")
                 log.warning("the shared store has lost its memory: it gets what this host has copies of")
         self._share_soon()

@@ -61,6 +61,7 @@ class Link(InProcess):
         self._wall = wall
         self._late: dict[bytes, tuple[StoredValue | None, float]] = {}
         self._failures = 0
+        self._fuse: tuple[int, str] | None = None
         self._closed = False
         self._missing = set[str]()
         server.links.append(self)
@@ -83,6 +84,10 @@ class Link(InProcess):
         """What is asked from now on is done, but nobody is told."""
         self.state = "mute"
 
+    def break_after(self, count: int, state: str) -> None:
+        """So many questions are answered yet; then it is ``cut``, ``stalled`` or ``mute``."""
+        self._fuse = count, state
+
     def notice(self) -> None:
         """The host finds that the server is out of reach."""
         if self.reachable:
@@ -94,7 +99,7 @@ class Link(InProcess):
 
     def mend(self) -> None:
         """All is well again, and the host knows it; what is late is merged."""
-        self.state, self._failures = "up", 0
+        self.state, self._failures, self._fuse = "up", 0, None
         late, self._late = self._late, {}
         for at, (ours, since) in late.items():
             table, key = table_of(at), at.partition(b"\0")[2]
@@ -201,6 +206,10 @@ class Link(InProcess):
         await self._ask()
 
     async def close(self) -> None:
+        self.die()
+
+    def die(self) -> None:
+        """End, as the process that has it; what was late is gone."""
         if not self._closed:
             self._closed = True
             self._end_watching()
@@ -212,6 +221,10 @@ class Link(InProcess):
             raise StoreError("out of reach")
         await asyncio.sleep(0)
         self.server.asked += 1
+        if self._fuse is not None:
+            left, state = self._fuse
+            self._fuse = (left - 1, state) if left else None
+            self.state = self.state if left else state
         if self.state == "stalled":
             await asyncio.sleep(PATIENCE)
         if self.state in ("cut", "stalled"):
