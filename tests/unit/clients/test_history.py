@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stores import NOW
+from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
-from resolverd.clients.history import TABLE, ClientHistory
+from resolverd.clients.history import RETRY_INTERVAL, SINCE, TABLE, ClientHistory
 from resolverd.clients.record import ClientRecord, client_key, decode_record, encode_record, is_worth_writing, new_for
+from resolverd.failures import StoreError
 from resolverd.mail.findings import Action
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
@@ -123,3 +125,63 @@ def test_strangers_fill_no_table() -> None:
     for number in range(bounds.CLIENT_NOTES + 100):
         known.note(verdict(Action.REJECT, ip_address(number)))
     assert len(known._notes) == len(known._refusals) == bounds.CLIENT_NOTES
+
+
+class AnotherFirst(MemoryStore):
+    """A store to which another host writes of the same client between reading and writing."""
+
+    def __init__(self, other: ClientRecord) -> None:
+        super().__init__()
+        self._other: ClientRecord | None = other
+
+    async def cas(self, table: str, key: bytes, expected: bytes | None, value: bytes, now: float, expires: float) -> bool:
+        if key != SINCE and (other := self._other) is not None:
+            self._other = None
+            self.put(table, key, encode_record(other), other.expires)
+        return await super().cas(table, key, expected, value, now, expires)
+
+
+async def test_what_two_hosts_note_of_a_client_adds_up() -> None:
+    store = AnotherFirst(ClientRecord(int(NOW) - 50, int(NOW) - 40, int(NOW) - 40))
+    history = ClientHistory(store, Clock(), Counters())
+    history.note(verdict())
+    assert await history.write_notes()
+    octets = await store.get(TABLE, b"1.2.3.4", NOW)
+    assert octets == encode_record(ClientRecord(int(NOW) - 50, int(NOW), int(NOW) - 40))
+
+
+async def test_two_hosts_that_begin_at_once_began_at_the_same_time() -> None:
+    store, clock = MemoryStore(), Clock()
+    first, second = (ClientHistory(store, clock, Counters()) for _ in range(2))
+    await asyncio.gather(first.new_for(CLIENT), second.new_for(CLIENT))
+    clock.now += 2 * DAY
+    assert [await each.new_for(CLIENT) for each in (first, second)] == [DAY, DAY]
+
+
+class Failing(MemoryStore):
+    """A store that fails while it is told to."""
+
+    failing = True
+
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        if self.failing:
+            raise StoreError("out of reach")
+        return await super().get(table, key, now)
+
+
+@virtual
+async def test_notes_wait_for_a_store_that_is_out_of_reach() -> None:
+    store, clock, counters = Failing(), VirtualClock(), Counters()
+    history = ClientHistory(store, clock, counters)
+    task = asyncio.create_task(history.run())
+    history.note(verdict())
+    await asyncio.sleep(3600)
+    assert counters.get("client_notes_lost") == 0
+    store.failing = False
+    await asyncio.sleep(RETRY_INTERVAL + 1)
+    task.cancel()
+    octets = await store.get(TABLE, b"1.2.3.4", clock.wall())
+    assert octets is not None
+    known = decode_record(octets)
+    assert known is not None
+    assert known.first == int(VirtualClock.WALL_START)
