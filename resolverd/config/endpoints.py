@@ -12,6 +12,8 @@ from resolverd.mail import patterns
 from resolverd.mail.domains import canonical
 from resolverd.mail.patterns import IPNetwork
 from resolverd.overrides.postfix_maps import MapFile
+from resolverd.state.redis import target
+from resolverd.state.redis.target import RedisTarget
 from resolverd.wire import names
 from resolverd.wire.ask import Server
 
@@ -35,13 +37,14 @@ class Listen(NamedTuple):
 
 
 class StoreUrl(NamedTuple):
-    """Where state is kept: `kind` disk with its directory, or memory."""
+    """Where state is kept: `kind` disk with its directory, memory, or shared with the server that several hosts share."""
 
     kind: str
     directory: Path | None = None
+    target: RedisTarget | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.directory or ''}"
+        return str(self.target) if self.target is not None else f"{self.kind}:{self.directory or ''}"
 
 
 def network(value: object, _base: Path = Path()) -> IPNetwork:
@@ -153,13 +156,18 @@ def path(value: object, base: Path = Path()) -> Path:
 
 
 def store_url(value: object, base: Path = Path()) -> StoreUrl:
-    """``disk:DIRECTORY`` or ``memory:``."""
+    """``disk:DIRECTORY``, ``memory:``, or a server: ``redis://HOST`` and its kind (`state.redis.target`)."""
     text = text_of(value)
     kind, colon, rest = text.partition(":")
-    if kind in ("redis", "rediss"):
-        raise BadValue('redis is not built yet; write "disk:DIRECTORY" or "memory:"')
+    if target.is_shared(text):
+        try:
+            return StoreUrl("shared", target=target.parse(text))
+        except ValueError as error:
+            raise BadValue(str(error)) from None
     if not colon or kind not in ("disk", "memory") or (kind == "memory" and rest):
-        raise BadValue(f'{text!r} names no store; write "disk:DIRECTORY" or "memory:"')
+        # Before an @ there may be a password.
+        shown = repr(text if "@" not in text else f"{kind}:…")
+        raise BadValue(f'{shown} names no store; write "disk:DIRECTORY", "memory:", or for several hosts "redis://HOST"')
     return StoreUrl("memory") if kind == "memory" else StoreUrl("disk", path(rest, base))
 
 

@@ -13,6 +13,7 @@ from resolverd.config import reader, validate
 from resolverd.config.lists import catalogue, enabled_lists
 from resolverd.config.settings import Settings
 from resolverd.failures import ConfigError, ConfigFault
+from resolverd.state.redis.target import is_shared
 
 SEARCHED = (Path("config.toml"), Path("/etc/resolverd/config.toml"))
 PRODUCTION: Final = SEARCHED[-1]
@@ -67,7 +68,9 @@ def parse(text: str, base: Path, state: Path = Path("var")) -> Settings:
     if _has_huge_integer(document):
         raise ConfigError([ConfigFault("", "is not TOML: an integer of more than 64 bits is in it")])
     if isinstance(store := document.setdefault("store", {}), dict):
-        store.setdefault("url", f"disk:{state}")
+        url = store.setdefault("url", f"disk:{state}")
+        if isinstance(url, str) and is_shared(url):
+            store.setdefault("directory", str(state))
     settings, faults = reader.read(document, base)
     paths = {fault.path for fault in faults}
     faults += [fault for fault in validate.validate(settings) if not any(path.startswith(fault.path) for path in paths)]

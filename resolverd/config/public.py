@@ -50,6 +50,10 @@ def _values(value: object, path: str, without: tuple[str, ...]) -> Iterator[str]
         yield str(value)
     elif isinstance(value, StoreUrl):
         yield str(value.directory or "")
+        yield str(value)
+        if value.target is not None:
+            yield value.target.path
+            yield from (host for host, _ in value.target.addresses)
     elif isinstance(value, Listen):
         yield value.host
         yield str(value)

@@ -19,7 +19,8 @@ from resolverd.policy.verdict import VerdictRules
 from resolverd.servers.access import Opening
 
 AT_START: Final = (
-    "dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url", "cache.persist",
+    "dns.listen", "dns.tls.listen", "policy.listen", "http.listen", "resolver.outgoing_addresses", "store.url", "store.prefix",
+    "store.ca", "store.directory", "cache.persist",
 )  # fmt: skip
 """Keys that are acted on at the start alone: sockets, and what stands behind them."""
 
@@ -113,9 +114,13 @@ class CacheSettings(Struct, frozen=True):
 
 
 class StoreSettings(Struct, frozen=True):
-    """``[store]``: where greylist and other state are kept."""
+    """``[store]``: where greylist and other state are kept: on this host, or in a server that several hosts share."""
 
     url: types.StoreText = endpoints.StoreUrl("disk", Path("var"))
+    password: types.SecretText | None = None
+    prefix: types.Ident = "resolverd"
+    ca: types.PathText | None = None
+    directory: types.PathText | None = None
 
 
 class ZonesSettings(Struct, frozen=True):
@@ -328,12 +333,10 @@ class Settings(Struct, frozen=True):
         return None if at == "any" else float(at)
 
     def state_directory(self) -> Path | None:
-        """Where the token and the store are; None if nothing is kept on disk."""
-        return self.store.url.directory
+        """Where the token and the host's own store are; None if nothing is kept on disk."""
+        return self.store.directory if self.store.url.kind == "shared" else self.store.url.directory
 
     def command_socket(self) -> Path | None:
         """The UNIX socket over which commands talk to the daemon; None where there is no state directory."""
         directory = self.state_directory()
         return directory / "resolverd.sock" if directory is not None else None
-
-

@@ -76,6 +76,10 @@ OTHER: dict[str, Any] = {
     "cache.prefetch": False,
     "cache.persist": False,
     "store.url": "disk:other",
+    "store.password": {"env": "RESOLVERD_TEST_KEY"},
+    "store.prefix": "other",
+    "store.ca": "ca.pem",
+    "store.directory": "other",
     "zones.dir": "other-zones",
     "dnsbl.enabled": False,
     "dnsbl.strategy": "frugal",
@@ -264,6 +268,7 @@ class Running(_Daemon):
             "zones": self.service._local_zones._files, "calls": (calls.own_addresses, calls.deadline), "level": logger.level,
             "anchors": (self.service._shared.anchor_watch._follows, self.service._shared.anchor_watch._signals),
             "alerts": self.service.runtime.settings.alerts, "log": formatter,
+            "password": self.service.runtime.settings.store.password,
             "form": formatter._render.__name__, "references": self.policy._references,
         }  # fmt: skip
         seen: set[int] = set()

@@ -47,7 +47,7 @@ def test_the_manual_has_every_key_and_no_other():
         for name, value in table.items():
             path = "lists.*" if prefix == "lists." else f"{prefix}{name}"
             inner = value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else value
-            if isinstance(inner, dict) and path.rpartition(".")[2] not in ("codes", "errors", "key", "token"):
+            if isinstance(inner, dict) and path.rpartition(".")[2] not in ("codes", "errors", "key", "token", "password"):
                 found |= paths(inner, f"{path}.")
             else:
                 found.add(path)
@@ -58,7 +58,7 @@ def test_the_manual_has_every_key_and_no_other():
 
 def test_the_manuals_commented_lines_are_valid(tmp_path: Path):
     text = uncommented(MANUAL.read_text())
-    for name in ("zen.key", "token"):
+    for name in ("zen.key", "token", "store.password"):
         (tmp_path / name).write_text("abc\n")
     text = text.replace("/usr/share/dns/root.hints", "zen.key").replace("/usr/share/dns/root.key", "zen.key")
     settings = config.parse(text, tmp_path)
@@ -236,7 +236,10 @@ def test_names_are_brought_into_one_form():
         ("[checks.ptr]\naction = 'grelist'", "checks.ptr.action", "did you mean 'greylist'?"),
         ("[checks.ptr]\naction = 'refuse'", "checks.ptr.action", "reject, defer"),
         ("[checks.ptr]\ncode = 250", "checks.ptr.code", "400 to 599"),
-        ("[store]\nurl = 'redis://localhost'", "store.url", "not built yet"),
+        ("[store]\nurl = 'redis:localhost'", "store.url", "followed by //"),
+        ("[store]\nurl = 'redis://a,b'", "store.url", "redis+sentinel://"),
+        ("[store]\nurl = 'memory:x'", "store.url", "disk:DIRECTORY"),
+        ("[store]\nprefix = 'a b'", "store.prefix", "letters"),
         ("[store]\nurl = 'var'", "store.url", "disk:DIRECTORY"),
         ("[log]\nident = 'a b'", "log.ident", "log tag"),
         ("[log]\nident = \"a\\u0000\"", "log.ident", "control character"),
@@ -366,6 +369,32 @@ def test_systemds_state_directory_is_the_default_and_no_more(tmp_path: Path, mon
     assert config.load(tmp_path / "config.toml").state_directory() == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "directory"),
+    [
+        ("url = 'redis://cache.example'", "/srv/state"),
+        ("url = 'unix:/run/valkey.sock'\ndirectory = 'mine'", "/etc/resolverd/mine"),
+        ("url = 'rediss+sentinel://a,b/mail'\ndirectory = '/var/mine'", "/var/mine"),
+        ("url = 'disk:mine'\ndirectory = 'other'", "/etc/resolverd/mine"),
+    ],
+)
+def test_a_host_that_shares_a_store_has_a_directory_of_its_own(text: str, directory: str):
+    settings = config.parse(f"[store]\n{text}\n", BASE, Path("/srv/state"))
+    assert settings.state_directory() == Path(directory)
+    assert settings.command_socket() == Path(directory) / "resolverd.sock"
+    assert config.parse(config.render(settings), BASE) == settings
+
+
+@pytest.mark.parametrize(
+    "url", [f"redis://:{'pw'}@h", "redis://u:pw@h", "rediss+cluster://u:pw@a,b", "valkey://u:pw@h", "http://u:pw@h", "u:pw@h"]
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(url: str):
+    found = faults(f"[store]\nurl = {url!r}".replace("pw", SENTINEL))
+    assert set(found) == {"store.url"}
+    assert SENTINEL not in found["store.url"]
+    assert ("password = {file = " in found["store.url"]) is url.startswith("redis")
+
+
 def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert config.find(Path("mine.toml")) == Path("mine.toml")
@@ -449,9 +478,11 @@ def test_secrets_come_from_elsewhere_and_are_not_shown(source: str, tmp_path: Pa
     (tmp_path / "key").write_text(f"{SENTINEL}\n")
     monkeypatch.setenv("key", SENTINEL)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    settings = config.parse(f"[http]\ntoken = {{{source} = 'key'}}\n[lists.spamhaus-zen]\nkey = {{{source} = 'key'}}", tmp_path)
+    tables = ("[http]\ntoken", "[store]\nurl = 'redis://h'\npassword", "[lists.spamhaus-zen]\nkey")
+    settings = config.parse("\n".join(f"{each} = {{{source} = 'key'}}" for each in tables), tmp_path)
     assert settings.http.token is not None
-    assert settings.http.token.reveal() == SENTINEL
+    assert settings.store.password is not None
+    assert settings.http.token.reveal() == settings.store.password.reveal() == SENTINEL
     assert any(SENTINEL.encode() in spec.zone for spec in config.enabled_lists(settings))
     shown = repr(settings) + str(settings) + config.render(settings) + repr(config.enabled_lists(settings))
     shown += "".join(lines(settings, way) for way in WAYS)

@@ -41,7 +41,8 @@ def test_keys_that_wait_for_a_start_say_so() -> None:
     waiting = {key.path: key.at_start for key in reference().every_key() if key.at_start}
     assert waiting == {
         "dns.listen": "listen", "dns.tls": "listen", "policy.listen": "listen", "http.listen": "listen",
-        "resolver.outgoing_addresses": "outgoing_addresses", "store.url": "url", "cache.persist": "persist",
+        "resolver.outgoing_addresses": "outgoing_addresses", "store.url": "url", "store.prefix": "prefix",
+        "store.ca": "ca", "store.directory": "directory", "cache.persist": "persist",
     }  # fmt: skip
 
 

@@ -40,6 +40,11 @@ def policies(*entries: str) -> str:
     return "".join(f"[[policy.for]]\n{entry}\n" for entry in entries)
 
 
+def sharing(url: str, more: str = "") -> str:
+    return f'[store]\nurl = "{url}"\n{more}'
+
+
+PASSWORD = 'password = {env = "RESOLVERD_TEST_PASSWORD"}\n'
 MINE = '[lists.mine]\nzone = "rbl.example.net"\nnumber = 101\n'
 PORT_53 = listening("127.0.0.1:53")
 EVERYWHERE = listening("0.0.0.0:53", "[::]:53")
@@ -96,6 +101,23 @@ CASES = [
     Case("a list's zone", "origin-list", "zone.origin", '[zone]\norigin = "bl.spamcop.net"\n', '[zone]\norigin = "rbl.test"\n'),
     Case("a name below a list's zone", "origin-list", "zone.origin",
          '[zone]\norigin = "x.zen.spamhaus.org"\n', '[zone]\norigin = "x.invalid"\n'),
+    # -- the server that hosts share
+    Case("a server elsewhere without a password", "store-no-password store-clear", "store.url",
+         sharing("redis://10.1.2.3"), sharing("redis://127.0.0.1")),
+    Case("a server elsewhere in clear", "store-clear", "store.url",
+         sharing("redis://store.example", PASSWORD), sharing("rediss://store.example", PASSWORD)),
+    Case("one of three is elsewhere", "store-no-password", "store.url",
+         sharing("rediss+cluster://localhost,[::1],10.1.2.3"), sharing("rediss+cluster://localhost,[::1],127.0.0.3")),
+    Case("a server on the internet", "store-no-password store-clear", "store.url",
+         sharing("redis+sentinel://198.41.0.4/mail"), sharing("redis+unix:///run/valkey/valkey.sock")),
+    Case("a password for nobody", "store-not-shared", "store.password",
+         f"[store]\n{PASSWORD}", sharing("redis://127.0.0.1", PASSWORD)),
+    Case("a prefix for nobody", "store-not-shared", "store.prefix",
+         '[store]\nprefix = "mx"\n', sharing("redis://127.0.0.1", 'prefix = "mx"\n')),
+    Case("a directory for nobody", "store-not-shared", "store.directory",
+         '[store]\nurl = "disk:a"\ndirectory = "b"\n', sharing("redis://127.0.0.1", 'directory = "b"\n')),
+    Case("authorities without TLS", "store-not-shared", "store.ca",
+         sharing("redis://127.0.0.1", 'ca = "ca.pem"\n'), sharing("rediss://127.0.0.1", 'ca = "ca.pem"\n')),
     # -- lists
     Case("a service, and no list is left", "list-terms-use", "dnsbl.use",
          '[dnsbl]\nuse = "service"\n', '[dnsbl]\nuse = "service"\nenabled = false\n'),
