@@ -76,13 +76,14 @@ class Shared(NamedTuple):
         plan: Plan,
         network: Network,
         store: Store,
+        own: Store,
         clock: Clock,
         counters: Counters,
         overrides: OverrideStore,
         client_history: ClientHistory,
         local_zones: LocalZoneFiles,
     ) -> "Shared":
-        """All of it, empty, to begin with a first configuration."""
+        """All of it, empty, to begin with a first configuration. `own` keeps what is this host's own (`Service`)."""
         guard = plan.guard
         resolution = Resolution(
             plan.settings,
@@ -113,7 +114,7 @@ class Shared(NamedTuple):
             resolution,
             NegativeAnchors(store, clock, counters, resolution.set_negative),
             ClockWatch(resolution.mesh, clock, counters, lambda: resolution.trust, resolution.reconsider),
-            AnchorWatch(resolution.mesh, store, clock, counters, resolution.set_anchors, ready),
+            AnchorWatch(resolution.mesh, own, clock, counters, resolution.set_anchors, ready),
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),

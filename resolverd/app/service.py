@@ -59,9 +59,15 @@ class Service:
         counters: Counters,
         load: Callable[[], Settings] | None = None,
         certificate: Certificate | None = None,
+        *,
+        own: Store | None = None,
     ):
-        """`certificate`: that of DNS over TLS for clients, where it has been read already."""
+        """`store` keeps what is known of mail; `own` what is this host's own, where others share the first.
+
+        `certificate`: that of DNS over TLS for clients, where it has been read already.
+        """
         self._store = store
+        self._own = own = store if own is None else own
         self._clock = clock
         self._begun = clock.monotonic()
         self.counters = counters
@@ -73,14 +79,14 @@ class Service:
         self._local_zones.on_change.append(self._zones_changed)
         plan = runtime.read(settings, started_with=certificate)
         self._shared = Shared.begin(
-            plan, network, store, clock, counters, self._overrides, self._client_history, self._local_zones
+            plan, network, store, own, clock, counters, self._overrides, self._client_history, self._local_zones
         )
         self.runtime = build(plan, self._shared)
         self._persistence: Persistence | None = None
         state = settings.state_directory()
-        if state is not None and isinstance(store, DiskStore | PendingStore) and settings.cache.persist:
+        if state is not None and isinstance(own, DiskStore | PendingStore) and settings.cache.persist:
             self._persistence = persistence(state, settings, self._shared, clock, counters)
-        self._recorder = SeriesRecorder(store, clock, counters)
+        self._recorder = SeriesRecorder(own, clock, counters)
         self._notifier = notifier(lambda: self.runtime, store, self._shared.feed, clock, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
@@ -120,7 +126,7 @@ class Service:
             reading = self.supervisor.run("zone files anew", self._local_zones.refresh, once=True)
             await asyncio.wait({reading}, timeout=patience)
             await self._persistence.open()
-        elif state is not None and isinstance(self._store, DiskStore | PendingStore):
+        elif state is not None and isinstance(self._own, DiskStore | PendingStore):
             # Whatever is flushed from now on would come back from there one day.
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(CacheFolder(state, 0).delete)
@@ -155,8 +161,8 @@ class Service:
             **{f"alerts by {way.name}": way.run for way in self._notifier.ways},
         }
         state = self.runtime.settings.state_directory()
-        if state is not None and isinstance(self._store, DiskStore):
-            recovery = Recovery(self._store, state, self._clock.wall, self.counters)
+        if state is not None and isinstance(self._own, DiskStore):
+            recovery = Recovery(self._own, state, self._clock.wall, self.counters)
             work["store recovery"] = partial(self._recover, recovery)
         if self._persistence is not None:
             work["cache file"] = self._persistence.run
@@ -164,7 +170,7 @@ class Service:
             self.supervisor.run(name, each)
 
     async def aclose(self) -> None:
-        """End everything, the store last."""
+        """End everything, the stores last."""
         await self.supervisor.aclose()
         await self.runtime.engine.aclose()
         await self.runtime.resolution.mesh.aclose()
@@ -176,6 +182,7 @@ class Service:
         self._shared.verdicts.write()
         self._recorder.write()
         await self._store.close()
+        await self._own.close()
 
     def end_feed(self) -> None:
         """Have everybody let go who follows the live feed."""
