@@ -73,7 +73,7 @@ def load(settings: Settings, found: Sequence[Stored]) -> Loaded:
     daemon = DaemonClient(settings)
     loaded = Loaded()
     try:
-        with _progress(len(found)) as advance:
+        with progress(len(found)) as advance:
             for batch in _batches(found):
                 loaded += Loaded(**daemon.post("v1", "store", body={"records": batch}))
                 advance(len(batch))
@@ -122,7 +122,7 @@ def _read_of(settings: Settings, table: str) -> Iterator[Stored]:
 async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
     loaded = Loaded()
     async with _opened(settings, to_write=True) as store:
-        with _progress(len(found)) as advance:
+        with progress(len(found)) as advance:
             for at in range(0, len(found), _BATCH):
                 batch = found[at : at + _BATCH]
                 loaded += await dump.load(store, SystemClock().wall(), batch)
@@ -157,7 +157,7 @@ def _owner(directory: Path) -> int:
 
 
 @contextmanager
-def _progress(count: int) -> Iterator[Callable[[int], None]]:
+def progress(count: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal; who is called tells how many more are done."""
     if not sys.stderr.isatty():
         yield lambda _: None

@@ -1,5 +1,6 @@
 """``resolverd store``: the records that are kept, for backup and for moving."""
 
+import asyncio
 import json
 import sys
 from collections import Counter
@@ -10,8 +11,12 @@ import click
 
 from resolverd import __version__
 from resolverd import config as configuration
-from resolverd.cli import output, store_access
+from resolverd.app import moving
+from resolverd.app.shared_tables import merge
+from resolverd.cli import output, store_access, store_sides
 from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option
+from resolverd.clock import SystemClock
+from resolverd.config import Settings, StoreUrl
 from resolverd.greylist import postgrey
 from resolverd.greylist.decide import decode_triplet
 from resolverd.greylist.service import TRIPLETS
@@ -23,7 +28,7 @@ _MAX_TOLD = 20
 
 @click.group("store", cls=SuggestingGroup)
 def command() -> None:
-    """Dump and load what the daemon keeps: greylist, quotas, overrides."""
+    """Dump, load and move what the daemon keeps: greylist, quotas, overrides."""
 
 
 @command.command("dump")
@@ -82,6 +87,54 @@ def load(file: IO[bytes], as_json: bool, config: Path | None) -> None:
             click.echo(f"resolverd: {output.shown(fault)}", err=True)
         raise CommandError(f"{len(faults)} faulty lines, nothing was loaded")
     tell(store_access.load(settings, records)._asdict(), Counter(record.table for record in records), as_json)
+
+
+@command.command("move")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The server's password.")
+@click.option("--prefix", metavar="TEXT", help="What keys begin with on the server.")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Whose signature its certificate needs.")
+@json_option
+@config_option
+def move(
+    source: str, target: str, password_file: Path | None, prefix: str | None, ca: Path | None, as_json: bool, config: Path | None
+) -> None:
+    """Take what is known of mail from one store into another, and read it back: disk:DIRECTORY, redis://HOST and its kind.
+
+    Records that are there already are merged, so several hosts may be moved into one server, one after the other, and a move
+    that broke is simply done again. What is moved from stays as it is. The daemon of a directory has to be stopped; a server may
+    be in use. Password, prefix and authorities are those of [store], where that names the same server, unless given here.
+
+    
+      resolverd store move disk:/var/lib/resolverd rediss://store.example
+    """
+    given = store_sides.Given(password_file, prefix, ca)
+    sides = store_sides.parse(source), store_sides.parse(target)
+    if sides[0] == sides[1]:
+        raise click.UsageError("both are the same store")
+    moved = asyncio.run(_move(*sides, configuration.load(config), given))
+    lost = {table: each.records - each.found for table, each in moved.items() if each.found < each.records}
+    if as_json:
+        output.print_json({"tables": {table: each._asdict() for table, each in moved.items()}, "complete": not lost})
+    else:
+        rows = [(table, *each) for table, each in moved.items() if each.records]
+        numbers = ("new", "merged", "there already", "read back")
+        output.print_table(("table", *numbers), rows, right=numbers, empty="nothing is kept there that could be moved")
+    if lost:
+        missing = ", ".join(f"{count} of {table}" for table, count in lost.items())
+        raise CommandError(f"not all was found in the end: {missing}; move once more")
+
+
+async def _move(source: StoreUrl, target: StoreUrl, settings: Settings, given: store_sides.Given) -> dict[str, moving.Moved]:
+    async with (
+        store_sides.opened(source, settings, given, to_write=False) as ours,
+        store_sides.opened(target, settings, given, to_write=True) as theirs,
+    ):
+        now = SystemClock().wall()
+        mover = moving.Mover(ours.store, theirs.store, merge, moving.COUNTERS, ours.origin, now)
+        with store_access.progress(2 * await mover.count(moving.TABLES)) as advance:
+            return await mover.move(moving.TABLES, advance)
 
 
 def tell(loaded: dict[str, int], tables: Counter[str], as_json: bool) -> None:

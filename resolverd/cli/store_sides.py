@@ -1,0 +1,105 @@
+"""The two sides of ``store move``: a store by its URL, opened for a command, with no daemon in between."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from resolverd.app.store import open_shared
+from resolverd.cli.options import CommandError
+from resolverd.clock import SystemClock
+from resolverd.config import Settings, StoreUrl
+from resolverd.config.endpoints import store_url
+from resolverd.config.secrets import BadValue, Secret, read_secret
+from resolverd.config.settings import StoreSettings
+from resolverd.failures import StoreError
+from resolverd.fleet.hosts import host_id
+from resolverd.metrics import Counters
+from resolverd.state.base import Store
+from resolverd.state.disk.opening import DIRECTORY, open_store
+from resolverd.state.disk.store import DiskStore
+from resolverd.state.shared import SharedStore
+from resolverd.state.statedir import StateInUse, unusable
+
+PATIENCE: Final = 10.0
+"""Seconds for a server to let us in."""
+
+
+class Given(NamedTuple):
+    """What the command's options say of the server that the configuration says nothing of."""
+
+    password: Path | None = None
+    prefix: str | None = None
+    ca: Path | None = None
+
+
+class Opened(NamedTuple):
+    """A store, and a name for it that stays the same."""
+
+    store: Store
+    origin: str
+
+
+def parse(text: str) -> StoreUrl:
+    """A store's URL as an argument, a directory relative to the current one. Raises click.UsageError."""
+    try:
+        url = store_url(text, Path.cwd())
+    except BadValue as error:
+        raise click.UsageError(str(error)) from None
+    if url.kind == "memory":
+        raise click.UsageError("in memory: nothing is kept that could be moved")
+    return url
+
+
+@asynccontextmanager
+async def opened(url: StoreUrl, settings: Settings, given: Given, *, to_write: bool) -> AsyncIterator[Opened]:
+    """The store. Raises CommandError, for a StoreError within too."""
+    shared = await _server(url, settings, given) if url.directory is None else None
+    store: Store = shared or await _directory(url.directory or Path(), to_write=to_write)
+    try:
+        yield Opened(store, shared.memory if shared is not None else await host_id(store, SystemClock().wall()))
+        await store.flush()
+    except StoreError as error:
+        raise CommandError(f"{url}: {error}") from None
+    finally:
+        await store.close()
+
+
+async def _directory(directory: Path, *, to_write: bool) -> Store:
+    if not to_write and not (directory / DIRECTORY).exists():
+        raise CommandError(f"there is no store in {directory}")
+    if directory.exists() and (owner := directory.stat().st_uid) != os.geteuid():
+        raise CommandError(f"{directory} belongs to user {owner}: run this as that user")
+    if fault := unusable(directory, DIRECTORY):
+        raise CommandError(fault)
+    try:
+        store = await open_store(directory, Counters())
+    except StateInUse:
+        raise CommandError(f"a daemon works on {directory}: stop it first, as what it writes meanwhile would be missed") from None
+    if not isinstance(store, DiskStore):
+        await store.close()
+        raise CommandError(f"the store in {directory / DIRECTORY} cannot be opened")
+    return store
+
+
+async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:
+    store = open_shared(_access(url, settings.store, given), SystemClock(), Counters())
+    if not await store.connected(PATIENCE):
+        fault = (await store.condition()).fault
+        await store.close()
+        raise CommandError(f"{url} cannot be had: {fault}")
+    return store
+
+
+def _access(url: StoreUrl, configured: StoreSettings, given: Given) -> StoreSettings:
+    """How to reach it: as the configuration says, if it names the same server, but for what was given."""
+    found = configured if configured.url == url else StoreSettings()
+    password: Secret | None = found.password
+    if given.password is not None:
+        password = read_secret({"file": str(given.password.absolute())})
+    if password is not None and password.fault:
+        raise CommandError(f"the password: {password.fault}")
+    return StoreSettings(url, password, given.prefix or found.prefix, given.ca or found.ca)
