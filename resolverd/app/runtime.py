@@ -52,7 +52,7 @@ class Plan(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What outlives a configuration."""
+    """What outlives a configuration. `clock`: what the mail side goes by."""
 
     store: Store
     clock: Clock
@@ -78,17 +78,21 @@ class Shared(NamedTuple):
         store: Store,
         own: Store,
         clock: Clock,
+        machine: Clock,
         counters: Counters,
         overrides: OverrideStore,
         client_history: ClientHistory,
         local_zones: LocalZoneFiles,
     ) -> "Shared":
-        """All of it, empty, to begin with a first configuration. `own` keeps what is this host's own (`Service`)."""
+        """All of it, empty, to begin with a first configuration. `own` keeps what is this host's own (`Service`).
+
+        `clock`: what the mail side goes by, `machine` the machine's, by which keys are signed in time and caches age.
+        """
         guard = plan.guard
         resolution = Resolution(
             plan.settings,
             network,
-            clock,
+            machine,
             counters,
             guard.zones,
             key_zones=guard.key_zones,
@@ -113,8 +117,8 @@ class Shared(NamedTuple):
             local_zones,
             resolution,
             NegativeAnchors(store, clock, counters, resolution.set_negative),
-            ClockWatch(resolution.mesh, clock, counters, lambda: resolution.trust, resolution.reconsider),
-            AnchorWatch(resolution.mesh, own, clock, counters, resolution.set_anchors, ready),
+            ClockWatch(resolution.mesh, machine, counters, lambda: resolution.trust, resolution.reconsider),
+            AnchorWatch(resolution.mesh, own, machine, counters, resolution.set_anchors, ready),
             priming,
             ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
             HeaderQueue(),

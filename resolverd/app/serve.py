@@ -20,11 +20,13 @@ import uvloop
 from resolverd import logs
 from resolverd.app import banner, certificate, systemd
 from resolverd.app.certificate import Certificate
+from resolverd.app.fleet import join
 from resolverd.app.listeners import Listeners, listeners
 from resolverd.app.privileges import Account, account, become, make_directory
 from resolverd.app.process import memory_remarks, raise_descriptor_limit, tune
 from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
+from resolverd.app.store import directory_key, open_stores
 from resolverd.app.systemd import take_sockets
 from resolverd.clock import SystemClock
 from resolverd.config import Secret, Settings, find, load, loose, public_words, state_token
@@ -45,10 +47,6 @@ from resolverd.servers.dns.udp import UdpEdge
 from resolverd.servers.http.app import HttpServer
 from resolverd.servers.policy.server import PolicyServer
 from resolverd.servers.turns import Turns
-from resolverd.state.base import Store
-from resolverd.state.disk.opening import DIRECTORY, open_store
-from resolverd.state.memory import MemoryStore
-from resolverd.state.statedir import unusable
 from resolverd.syslog import mail_log
 from resolverd.wire.peek import Query
 from resolverd.wire.redact import Redactor
@@ -99,6 +97,8 @@ class _Daemon:
         self._counters = Counters()
         self._account = user
         self._keep_capabilities = keep_capabilities
+        self._password = settings.store.password
+        """Of the server that hosts share, as last configured."""
         self._own_token: str | None = None
         """The one in the state directory, once it was needed."""
         self.responder: Responder
@@ -119,14 +119,15 @@ class _Daemon:
         if self._account is not None:
             settings = self._become(self._account)
         clock = SystemClock()
-        store = await self._open_store()
+        stores = await open_stores(settings, clock, counters, lambda: self._password)
         try:
             network = OutsideNetwork(settings.resolver.outgoing_addresses)
-            service = Service(settings, network, store, clock, counters, self._load, shown)
+            fleet = await join(*stores, clock, counters)
+            service = Service(settings, network, stores.store, clock, counters, self._load, shown, own=stores.own, fleet=fleet)
             service.name_by(_pseudonyms(settings, self._pseudonyms))
             await service.prepare(_PATIENCE)
         except BaseException:
-            await store.close()
+            await stores.close()
             raise
         self.responder = responder = Responder(
             service.runtime.answerer,
@@ -210,7 +211,8 @@ class _Daemon:
             if directory is not None:
                 make_directory(directory, account)
         except OSError as error:
-            raise ConfigError([ConfigFault("store.url", f"{directory} cannot be made: {error.strerror}")]) from None
+            text = f"{directory} cannot be made: {error.strerror}"
+            raise ConfigError([ConfigFault(directory_key(self._settings), text)]) from None
         become(account, keep_capabilities=self._keep_capabilities)
         self._settings = load(self._path)
         return self._settings
@@ -234,19 +236,12 @@ class _Daemon:
         given = settings.http.token
         token = self._own_token if given is None else None if given.fault else given.reveal()
         self.http.admit(settings.http.hosts, token, settings.http.open)
+        self._password = settings.store.password
         _log_by(settings, self._pseudonyms)
         service.name_by(_pseudonyms(settings, self._pseudonyms))
 
-    async def _open_store(self) -> Store:
-        directory = self._settings.state_directory()
-        if directory is None:
-            return MemoryStore()
-        if fault := unusable(directory, DIRECTORY):
-            raise ConfigError([ConfigFault("store.url", fault)])
-        return await open_store(directory, self._counters)
-
     def _token(self, settings: Settings, warnings: list[str]) -> str | None:
-        for secret in (settings.http.token, *(each.key for each in settings.lists.values())):
+        for secret in (settings.http.token, settings.store.password, *(each.key for each in settings.lists.values())):
             if isinstance(secret, Secret) and secret.source == "file":
                 warnings += loose(Path(secret.name))
         if (given := settings.http.token) is not None:
@@ -275,6 +270,8 @@ class _Daemon:
         lines = banner.listening(bound.shown)
         lines.append(f"  {'config':<8} {found.absolute() if found else 'built-in defaults'}")
         lines.append(f"  {'state':<8} {settings.state_directory() or 'in memory'}")
+        if settings.store.url.target is not None:
+            lines.append(f"  {'shared':<8} {settings.store.url}, keys {settings.store.prefix}:…")
         lines.append(f"  {'user':<8} {_user()}")
         lines += banner.terms(service.runtime.engine.specs)
         lines += banner.next_steps(bound.first_dns(), settings.zone.origin, _command())

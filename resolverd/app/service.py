@@ -9,6 +9,7 @@ from functools import partial
 from resolverd.app import policy, runtime
 from resolverd.app.alerts import notifier
 from resolverd.app.certificate import Certificate
+from resolverd.app.fleet import Fleet
 from resolverd.app.kept_caches import persistence
 from resolverd.app.local_zones import delegate, local_zones, reread
 from resolverd.app.reload import Reloader
@@ -61,13 +62,16 @@ class Service:
         certificate: Certificate | None = None,
         *,
         own: Store | None = None,
+        fleet: Fleet | None = None,
     ):
-        """`store` keeps what is known of mail; `own` what is this host's own, where others share the first.
+        """`store` keeps what is known of mail; `own` what is this host's own, where a `fleet` shares the first.
 
         `certificate`: that of DNS over TLS for clients, where it has been read already.
         """
         self._store = store
         self._own = own = store if own is None else own
+        self._fleet = fleet
+        machine, clock = clock, clock if fleet is None else fleet.clock
         self._clock = clock
         self._begun = clock.monotonic()
         self.counters = counters
@@ -75,19 +79,19 @@ class Service:
         self.on_reload: list[Callable[[Runtime], None]] = []
         self._overrides = OverrideStore(store, clock, counters)
         self._client_history = ClientHistory(store, clock, counters)
-        self._local_zones = local_zones(settings, clock, counters)
+        self._local_zones = local_zones(settings, machine, counters)
         self._local_zones.on_change.append(self._zones_changed)
         plan = runtime.read(settings, started_with=certificate)
         self._shared = Shared.begin(
-            plan, network, store, own, clock, counters, self._overrides, self._client_history, self._local_zones
+            plan, network, store, own, clock, machine, counters, self._overrides, self._client_history, self._local_zones
         )
         self.runtime = build(plan, self._shared)
         self._persistence: Persistence | None = None
         state = settings.state_directory()
         if state is not None and isinstance(own, DiskStore | PendingStore) and settings.cache.persist:
-            self._persistence = persistence(state, settings, self._shared, clock, counters)
-        self._recorder = SeriesRecorder(own, clock, counters)
-        self._notifier = notifier(lambda: self.runtime, store, self._shared.feed, clock, counters)
+            self._persistence = persistence(state, settings, self._shared, machine, counters)
+        self._recorder = SeriesRecorder(own, machine, counters)
+        self._notifier = notifier(lambda: self.runtime, store, self._shared.feed, machine, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
             log.warning("%s", fault)
@@ -166,6 +170,8 @@ class Service:
             work["store recovery"] = partial(self._recover, recovery)
         if self._persistence is not None:
             work["cache file"] = self._persistence.run
+        if self._fleet is not None:
+            work["hosts"] = self._fleet.hosts.run
         for name, each in work.items():
             self.supervisor.run(name, each)
 
@@ -181,6 +187,8 @@ class Service:
         await self._client_history.write_notes()
         self._shared.verdicts.write()
         self._recorder.write()
+        if self._fleet is not None:
+            self._fleet.hosts.leave()
         await self._store.close()
         await self._own.close()
 

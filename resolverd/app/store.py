@@ -29,13 +29,19 @@ class Stores(NamedTuple):
     own: Store
     shared: SharedStore | None = None
 
+    async def close(self) -> None:
+        """Close both. Never raises."""
+        await self.store.close()
+        await self.own.close()
+
 
 async def open_stores(
     settings: Settings, clock: Clock, counters: Counters, password: Callable[[], Secret | None] | None = None
 ) -> Stores:
     """The stores. Whatever becomes of a shared server, nobody waits for it here, and nothing fails by it.
 
-    `password`: the one that is configured at the moment. Raises ConfigError where the state directory cannot be used, and StateInUse.
+    `password`: the one that is configured at the moment. Raises ConfigError where the state directory cannot be used, and
+    StateInUse.
     """
     directory = settings.state_directory()
     if directory is None:

@@ -69,11 +69,7 @@ async def opened(url: StoreUrl, settings: Settings, given: Given, *, to_write: b
 
 
 async def _directory(directory: Path, *, to_write: bool) -> Store:
-    if not to_write and not (directory / DIRECTORY).exists():
-        raise CommandError(f"there is no store in {directory}")
-    if directory.exists() and (owner := directory.stat().st_uid) != os.geteuid():
-        raise CommandError(f"{directory} belongs to user {owner}: run this as that user")
-    if fault := unusable(directory, DIRECTORY):
+    if fault := _closed(directory, to_write=to_write):
         raise CommandError(fault)
     try:
         store = await open_store(directory, Counters())
@@ -83,6 +79,15 @@ async def _directory(directory: Path, *, to_write: bool) -> Store:
         await store.close()
         raise CommandError(f"the store in {directory / DIRECTORY} cannot be opened")
     return store
+
+
+def _closed(directory: Path, *, to_write: bool) -> str:
+    """What keeps us from a directory; nothing where nothing does. Files made by another user would lock the daemon out."""
+    if not to_write and not (directory / DIRECTORY).exists():
+        return f"there is no store in {directory}"
+    if directory.exists() and (owner := directory.stat().st_uid) != os.geteuid():
+        return f"{directory} belongs to user {owner}: run this as that user"
+    return unusable(directory, DIRECTORY)
 
 
 async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:

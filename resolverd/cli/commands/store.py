@@ -94,7 +94,7 @@ def load(file: IO[bytes], as_json: bool, config: Path | None) -> None:
 @click.argument("target", metavar="TO")
 @click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The server's password.")
 @click.option("--prefix", metavar="TEXT", help="What keys begin with on the server.")
-@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Whose signature its certificate needs.")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Who must sign its certificate.")
 @json_option
 @config_option
 def move(
@@ -106,7 +106,7 @@ def move(
     that broke is simply done again. What is moved from stays as it is. The daemon of a directory has to be stopped; a server may
     be in use. Password, prefix and authorities are those of [store], where that names the same server, unless given here.
 
-    
+    \b
       resolverd store move disk:/var/lib/resolverd rediss://store.example
     """
     given = store_sides.Given(password_file, prefix, ca)

@@ -268,7 +268,7 @@ class Running(_Daemon):
             "zones": self.service._local_zones._files, "calls": (calls.own_addresses, calls.deadline), "level": logger.level,
             "anchors": (self.service._shared.anchor_watch._follows, self.service._shared.anchor_watch._signals),
             "alerts": self.service.runtime.settings.alerts, "log": formatter,
-            "password": self.service.runtime.settings.store.password,
+            "password": self._password,
             "form": formatter._render.__name__, "references": self.policy._references,
         }  # fmt: skip
         seen: set[int] = set()
