@@ -26,6 +26,7 @@ def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine
     faults = tuple(map(str, (*named_files.read(settings).faults, *named_files.of_zones(settings, file, time.time()))))
     daemon = DaemonClient(settings)
     running, lists, not_ready, remarks = _asked(daemon)
+    store_fault = _store_fault(daemon) if running else ""
     first = Machine(settings, main, _text(path.parent / "master.cf"))
     queue = first.postfix.queue_directory if first.postfix is not None else ""
     maps = {map_path(each.argument) for smtpd in first.smtpds for each in smtpd.all if each.map_kind}
@@ -41,6 +42,7 @@ def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine
         lists=lists,
         not_ready=not_ready,
         remarks=remarks,
+        store_fault=store_fault,
     )
 
 
@@ -68,3 +70,10 @@ def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], s
         return True, tuple(daemon.get("v1", "lists")["lists"]), not_ready, remarks
     except CommandError:
         return True, (), not_ready, remarks
+
+
+def _store_fault(daemon: DaemonClient) -> str:
+    try:
+        return str(daemon.get("v1", "status")["store"]["fault"])
+    except (CommandError, LookupError, TypeError):
+        return ""

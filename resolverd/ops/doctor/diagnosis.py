@@ -21,7 +21,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     name_servers.public, name_servers.other_second, name_servers.chroot_differs, name_servers.resolved, name_servers.no_trust_ad,
     installation.daemon_down, installation.not_ready, installation.remarks, installation.unused, installation.list_trouble,
     installation.listed_ourselves, installation.list_keys,
-    installation.volatile_state, installation.configuration, installation.files,
+    installation.store_trouble, installation.volatile_state, installation.configuration, installation.files,
 )  # fmt: skip
 
 

@@ -76,6 +76,18 @@ def list_keys(machine: Machine) -> Iterator[Finding]:
         yield error("list-key-missing", f"lists.{name}.key: {why}; the list is not asked", f"# config.toml: [lists.{name}] key")
 
 
+def store_trouble(machine: Machine) -> Iterator[Finding]:
+    """What the daemon keeps cannot be written; or the server that hosts share is away, and each goes on by itself."""
+    if not machine.store_fault:
+        return
+    text = f"the store {machine.store_fault}"
+    if machine.settings.store.url.target is None:
+        yield warning("store-trouble", text, "resolverd status")
+    else:
+        text += "; until that is mended this host goes on with what it knows itself, and mail passes rather than waits twice"
+        yield warning("store-trouble", text, "resolverd status", "# docs/fleet.md, what happens when each part dies")
+
+
 def volatile_state(machine: Machine) -> Iterator[Finding]:
     """Greylist and overrides are gone after a boot: every sender waits anew, every exception is forgotten."""
     directory = machine.settings.state_directory()
@@ -84,6 +96,10 @@ def volatile_state(machine: Machine) -> Iterator[Finding]:
     elif any(directory.is_relative_to(each) for each in _VOLATILE):
         where = str(directory)
     else:
+        return
+    if machine.settings.store.url.target is not None:
+        text = f"what the server has not taken yet is kept in {where}, which does not outlive a boot"
+        yield warning("state-volatile", text, "# config.toml", "[store]", 'directory = "/var/lib/resolverd"')
         return
     text = f"greylist, quotas and overrides are kept in {where}, which does not outlive a boot: then every sender waits anew"
     yield warning("state-volatile", text, "# config.toml", "[store]", 'url = "disk:/var/lib/resolverd"')

@@ -48,6 +48,7 @@ cleanup   unix  n       -       y       -       0       cleanup
 """
 RESOLV = "nameserver 127.0.0.1\noptions trust-ad edns0\n"
 CONFIG = '[dns]\nlisten = ["127.0.0.1:53", "[::1]:53"]\n[store]\nurl = "disk:/var/lib/resolverd"\n'
+SHARING = CONFIG.replace("disk:/var/lib/resolverd", "redis://127.0.0.1")
 ELSEWHERE = CONFIG.replace(":53", ":5335")
 OTHER = {"resolv": "nameserver 192.0.2.53\n", "chroot_resolv": "nameserver 192.0.2.53\n"}
 """A provider's name server, so that lists are not asked through this daemon."""
@@ -590,6 +591,22 @@ CASES = [
         {"config": '[lists.spamhaus-zen]\nquota = "1000/1d"\n'},
     ),
     Case("state in /run", "state-volatile", {"whole": CONFIG.replace("/var/lib/resolverd", "/run/resolverd")}),
+    Case(
+        "what is not shared yet in /run",
+        "state-volatile",
+        {"whole": SHARING + 'directory = "/run/resolverd"\n'},
+        {"whole": SHARING + 'directory = "/srv/resolverd"\n'},
+    ),
+    Case("the disk is full", "store-trouble", {"store_fault": "cannot be written: the disk is full"}),
+    Case(
+        "the server that hosts share is away",
+        "store-trouble",
+        {"whole": SHARING, "store_fault": "is out of reach: connection refused"},
+        {"whole": SHARING},
+    ),
+    Case(
+        "shared in clear", "store-no-password store-clear", {"whole": CONFIG.replace("disk:/var/lib/resolverd", "redis://10.0.0.9")}
+    ),
     Case("state in memory", "state-volatile", {"whole": CONFIG.replace("disk:/var/lib/resolverd", "memory:")}),
     Case(
         "an open resolver",
