@@ -15,16 +15,15 @@ from resolverd.dnsbl import quota_store
 from resolverd.failures import StoreError
 from resolverd.greylist import service as greylist
 from resolverd.overrides import store as overrides
-from resolverd.policy import verdicts
 from resolverd.resolver import negative_anchors
 from resolverd.state.base import Entry, Store, StoredValue, count_of, encode_count
 from resolverd.state.shared import Merge
 
 TABLES: Final = (
     greylist.TRIPLETS, greylist.CLIENTS, greylist.SENDERS, history.TABLE, overrides.TABLE, negative_anchors.TABLE,
-    verdicts.TABLE, verdicts.BY_TIME, quota_store.TABLE,
+    quota_store.TABLE,
 )  # fmt: skip
-"""What is worth moving; all else is a host's own, or is learnt anew within minutes."""
+"""What is worth moving. All else is a host's own, verdicts too, which it shows to the others; or it is learnt anew in minutes."""
 COUNTERS: Final = frozenset({quota_store.TABLE})
 TABLE: Final = "moved"
 """Of each counter how much was added from where: ``SOURCE NUL TABLE NUL KEY``, a decimal number."""

@@ -23,7 +23,7 @@ from .pages import DOCS, ZONES, Block, Command, blocks, commands, every, prose, 
 TUTORIAL = DOCS / "from-the-tutorial.md"
 LIST = "bl.our-company.org"
 OURS = commands("resolverd")
-NOT_RUN = (("serve",), ("import",), ("config", "init"), ("store", "load"), ("report",))
+NOT_RUN = (("serve",), ("import",), ("config", "init"), ("store", "load"), ("store", "move"), ("report",))
 """Commands that take a machine, or files, which are not there."""
 SMTPD = Path("/usr/lib/postfix/sbin/smtpd")
 MASTER = "smtp inet n - y - - smtpd\ncleanup unix n - y - 0 cleanup\n"
