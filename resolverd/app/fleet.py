@@ -1,26 +1,82 @@
-"""What a daemon does besides where hosts share a server: it is one of them, and keeps their time."""
+"""What a daemon does besides where hosts share a server: it is one of them, goes by their time, and shows what it knows."""
 
 import socket
+from collections.abc import Callable
 
+from resolverd.app.shared_tables import shared_table
+from resolverd.app.store import open_shared
+from resolverd.app.supervise import Work
 from resolverd.clock import Clock
+from resolverd.config import Secret, Settings
+from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.fleet.clock import FleetClock
 from resolverd.fleet.hosts import Hosts, host_id
+from resolverd.fleet.schema import SCHEMAS
 from resolverd.metrics import Counters
+from resolverd.policy.fleet_verdicts import FleetVerdicts
+from resolverd.policy.published_verdicts import VerdictPublisher
+from resolverd.policy.verdicts import VerdictStore
 from resolverd.state.base import Store
+from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.shared import SharedStore
 
 
 class Fleet:
-    """This host among those that share a server. `clock`: what the mail side goes by; `hosts`: who shares it."""
+    """This host among those that share a server.
 
-    def __init__(self, store: Store, own: Store, shared: SharedStore, clock: Clock, counters: Counters, id: str):
-        """`store`: the shared one with the own one in front of it."""
-        self.clock: Clock = FleetClock(clock, lambda: shared.offset)
-        self.hosts = Hosts(store, own, self.clock, counters, id, socket.gethostname())
+    `store` keeps what is known of mail: the server, with the host's own store behind it. `clock` is what the mail side goes by,
+    `hosts` knows who shares the server.
+    """
+
+    def __init__(
+        self, store: FallbackStore, own: Store, shared: SharedStore, clock: Clock, counters: Counters, hosts: Hosts
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.hosts = hosts
+        self._own = own
+        self._shared = shared
+        self._counters = counters
+        self.work: dict[str, Work] = {"hosts": hosts.run}
+        """What is to go on as long as the daemon does, by name."""
+
+    def share(self, lists: ListMemory, verdicts: VerdictStore) -> FleetVerdicts:
+        """Share what lists say and how they fare, and this host's verdicts; all hosts' verdicts."""
+        self.work["list health"] = lists.share(self.store, self.clock, self._counters, self._id).run
+        self.work["shown verdicts"] = VerdictPublisher(verdicts, self._shared, self.clock, self._id, self._memory).run
+        return FleetVerdicts(verdicts, self._shared, self.hosts, self.clock)
+
+    def leave(self) -> None:
+        """Say that this host ends. Never raises."""
+        self.hosts.leave()
+
+    def _id(self) -> str:
+        return self.hosts.id
+
+    def _memory(self) -> str:
+        return self._shared.memory
 
 
-async def join(store: Store, own: Store, shared: SharedStore | None, clock: Clock, counters: Counters) -> Fleet | None:
-    """This host in its fleet; None where nothing is shared."""
-    if shared is None:
+async def join(
+    settings: Settings, own: Store, machine: Clock, counters: Counters, password: Callable[[], Secret | None]
+) -> Fleet | None:
+    """This host in its fleet; None where nothing is shared. Nobody waits for the server, and nothing fails by it.
+
+    `machine`: the machine's clock. `password`: the one that is configured at the moment.
+    """
+    if settings.store.url.target is None:
         return None
-    return Fleet(store, own, shared, clock, counters, await host_id(own, clock.wall()))
+    known: list[Hosts] = []
+
+    def schema() -> int:
+        return known[0].schema() if known else SCHEMAS.oldest
+
+    shared = open_shared(settings.store, machine, counters, password, schema)
+    try:
+        store = await open_fallback(shared, own, machine, counters, shared_table)
+        clock = FleetClock(machine, lambda: store.offset)
+        known.append(Hosts(store, own, clock, counters, await host_id(own, machine.wall()), socket.gethostname()))
+    except BaseException:
+        await shared.close()
+        raise
+    return Fleet(store, own, shared, clock, counters, known[0])

@@ -113,7 +113,7 @@ class Shared(NamedTuple):
             counters,
             overrides,
             client_history,
-            VerdictStore(store, clock, counters),
+            VerdictStore(own, clock, counters),
             local_zones,
             resolution,
             NegativeAnchors(store, clock, counters, resolution.set_negative),

@@ -26,7 +26,7 @@ from resolverd.app.privileges import Account, account, become, make_directory
 from resolverd.app.process import memory_remarks, raise_descriptor_limit, tune
 from resolverd.app.runtime import Runtime
 from resolverd.app.service import Service
-from resolverd.app.store import directory_key, open_stores
+from resolverd.app.store import directory_key, open_own
 from resolverd.app.systemd import take_sockets
 from resolverd.clock import SystemClock
 from resolverd.config import Secret, Settings, find, load, loose, public_words, state_token
@@ -119,15 +119,16 @@ class _Daemon:
         if self._account is not None:
             settings = self._become(self._account)
         clock = SystemClock()
-        stores = await open_stores(settings, clock, counters, lambda: self._password)
+        own = await open_own(settings, counters)
+        fleet = None
         try:
             network = OutsideNetwork(settings.resolver.outgoing_addresses)
-            fleet = await join(*stores, clock, counters)
-            service = Service(settings, network, stores.store, clock, counters, self._load, shown, own=stores.own, fleet=fleet)
+            fleet = await join(settings, own, clock, counters, lambda: self._password)
+            service = Service(settings, network, own, clock, counters, self._load, shown, fleet)
             service.name_by(_pseudonyms(settings, self._pseudonyms))
             await service.prepare(_PATIENCE)
         except BaseException:
-            await stores.close()
+            await (own if fleet is None else fleet.store).close()
             raise
         self.responder = responder = Responder(
             service.runtime.answerer,

@@ -26,6 +26,7 @@ from resolverd.greylist.admin import GreylistAdmin
 from resolverd.metrics import Counters
 from resolverd.overrides import store as overriding
 from resolverd.overrides.store import OverrideStore
+from resolverd.policy.fleet_verdicts import Verdicts
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.resolver.local.files import ZoneChange
 from resolverd.resolver.persist.persistence import Persistence
@@ -55,22 +56,20 @@ class Service:
         self,
         settings: Settings,
         network: Network,
-        store: Store,
+        own: Store,
         clock: Clock,
         counters: Counters,
         load: Callable[[], Settings] | None = None,
         certificate: Certificate | None = None,
-        *,
-        own: Store | None = None,
         fleet: Fleet | None = None,
     ):
-        """`store` keeps what is known of mail; `own` what is this host's own, where a `fleet` shares the first.
+        """`own`: the host's own store, which keeps everything unless the host is one of a `fleet`.
 
         `certificate`: that of DNS over TLS for clients, where it has been read already.
         """
-        self._store = store
-        self._own = own = store if own is None else own
+        self._own = own
         self._fleet = fleet
+        self._store = store = own if fleet is None else fleet.store
         machine, clock = clock, clock if fleet is None else fleet.clock
         self._clock = clock
         self._begun = clock.monotonic()
@@ -85,6 +84,9 @@ class Service:
         self._shared = Shared.begin(
             plan, network, store, own, clock, machine, counters, self._overrides, self._client_history, self._local_zones
         )
+        self._verdicts: Verdicts = self._shared.verdicts
+        if fleet is not None:
+            self._verdicts = fleet.share(self._shared.lists, self._shared.verdicts)
         self.runtime = build(plan, self._shared)
         self._persistence: Persistence | None = None
         state = settings.state_directory()
@@ -171,12 +173,12 @@ class Service:
         if self._persistence is not None:
             work["cache file"] = self._persistence.run
         if self._fleet is not None:
-            work["hosts"] = self._fleet.hosts.run
+            work |= self._fleet.work
         for name, each in work.items():
             self.supervisor.run(name, each)
 
     async def aclose(self) -> None:
-        """End everything, the stores last."""
+        """End everything, the store last."""
         await self.supervisor.aclose()
         await self.runtime.engine.aclose()
         await self.runtime.resolution.mesh.aclose()
@@ -188,9 +190,8 @@ class Service:
         self._shared.verdicts.write()
         self._recorder.write()
         if self._fleet is not None:
-            self._fleet.hosts.leave()
+            self._fleet.leave()
         await self._store.close()
-        await self._own.close()
 
     def end_feed(self) -> None:
         """Have everybody let go who follows the live feed."""
@@ -207,7 +208,7 @@ class Service:
         dnsbl = runtime.settings.dnsbl
         return Daemon(
             policy=runtime.policy,
-            verdicts=self._shared.verdicts,
+            verdicts=self._verdicts,
             lists=runtime.engine,
             catalogue=runtime.plan.known,
             not_asked=not_asked(runtime.plan.known, runtime.plan.specs, enabled=dnsbl.enabled, use=dnsbl.use),

@@ -1,69 +1,58 @@
-"""The stores of ``[store]``, opened: one, or where hosts share a server that one and the host's own in front of it."""
+"""The stores of ``[store]``, opened: the host's own, and the server that several hosts share."""
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 from resolverd.app.shared_tables import SMALL, merge
 from resolverd.clock import Clock
 from resolverd.config import Secret, Settings
 from resolverd.config.secrets import read_secret
 from resolverd.config.settings import StoreSettings
-from resolverd.failures import ConfigError, ConfigFault
+from resolverd.failures import ConfigError, ConfigFault, StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import Store
 from resolverd.state.disk.opening import DIRECTORY, open_store
-from resolverd.state.fallback import FallbackStore
 from resolverd.state.memory import MemoryStore
+from resolverd.state.redis.frames import SCHEMA
 from resolverd.state.redis.opening import RedisAccess, open_redis
 from resolverd.state.shared import SharedStore
 from resolverd.state.statedir import unusable
+from resolverd.state.unreachable import UnreachableStore
 
 log = logging.getLogger(__name__)
 
 
-class Stores(NamedTuple):
-    """`store` keeps what is known of mail, `own` what is this host's own: the same one unless hosts share a server, `shared`."""
+async def open_own(settings: Settings, counters: Counters) -> Store:
+    """The host's own, which is the only one unless hosts share a server.
 
-    store: Store
-    own: Store
-    shared: SharedStore | None = None
-
-    async def close(self) -> None:
-        """Close both. Never raises."""
-        await self.store.close()
-        await self.own.close()
-
-
-async def open_stores(
-    settings: Settings, clock: Clock, counters: Counters, password: Callable[[], Secret | None] | None = None
-) -> Stores:
-    """The stores. Whatever becomes of a shared server, nobody waits for it here, and nothing fails by it.
-
-    `password`: the one that is configured at the moment. Raises ConfigError where the state directory cannot be used, and
-    StateInUse.
+    Raises ConfigError where the state directory cannot be used, and StateInUse.
     """
     directory = settings.state_directory()
     if directory is None:
-        store = MemoryStore()
-        return Stores(store, store)
+        return MemoryStore()
     if fault := unusable(directory, DIRECTORY):
         raise ConfigError([ConfigFault(directory_key(settings), fault)])
-    own = await open_store(directory, counters)
-    if settings.store.url.target is None:
-        return Stores(own, own)
-    shared = open_shared(settings.store, clock, counters, password)
-    return Stores(FallbackStore(shared, own, counters), own, shared)
+    return await open_store(directory, counters)
 
 
 def open_shared(
-    settings: StoreSettings, clock: Clock, counters: Counters, password: Callable[[], Secret | None] | None = None
+    settings: StoreSettings,
+    clock: Clock,
+    counters: Counters,
+    password: Callable[[], Secret | None],
+    schema: Callable[[], int] = lambda: SCHEMA,
 ) -> SharedStore:
-    """The server that ``[store] url`` names; it is connected behind this."""
+    """The server that ``[store] url`` names, at once: it is connected behind this, whatever becomes of it.
+
+    `password`: the one that is configured at the moment. `schema`: that of the records to write.
+    """
     assert settings.url.target is not None
-    current = _Password(password or (lambda: settings.password))
-    access = RedisAccess(settings.url.target, current, settings.ca, settings.prefix)
-    return open_redis(access, clock, counters, small=SMALL, merge=merge)
+    access = RedisAccess(settings.url.target, _Password(password), settings.ca, settings.prefix)
+    try:
+        return open_redis(access, clock, counters, small=SMALL, merge=merge, schema=schema)
+    except StoreError as error:
+        log.error("the shared store %s cannot be had: %s; mail goes on without it", settings.url, error)
+        return UnreachableStore("redis", str(error))
 
 
 def directory_key(settings: Settings) -> str:

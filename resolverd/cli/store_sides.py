@@ -91,7 +91,8 @@ def _closed(directory: Path, *, to_write: bool) -> str:
 
 
 async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:
-    store = open_shared(_access(url, settings.store, given), SystemClock(), Counters())
+    access = _access(url, settings.store, given)
+    store = open_shared(access, SystemClock(), Counters(), lambda: access.password)
     if not await store.connected(PATIENCE):
         fault = (await store.condition()).fault
         await store.close()

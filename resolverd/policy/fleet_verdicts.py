@@ -36,7 +36,10 @@ IsWanted = Callable[[bytes], bool]
 class Verdicts(Protocol):
     """The verdicts kept, of one host or of many; `verdicts.VerdictStore` has the contract."""
 
-    pseudonyms: Pseudonyms | None
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What stands for whoever is named in the own ones."""
+        ...
 
     async def get(self, ref: str) -> Verdict | None:
         """The verdict of this reference. Raises StoreError."""

@@ -20,12 +20,20 @@ class SharedStore(Store, Protocol):
     not made blindly then, but merged with what is there.
     """
 
-    on_reach: list[Callable[[bool], None]]
-    """Called with `reachable` whenever it has changed; with True once `memory` and `offset` are known."""
-    on_late: list[Callable[[str, bytes], None]]
-    """Called with table and key of a `put` or `delete` that is late."""
-    on_written: list[Callable[[str, bytes], None]]
-    """Called with table and key once a `put` or `delete` is acknowledged, late or not."""
+    @property
+    def on_reach(self) -> list[Callable[[bool], None]]:
+        """Called with `reachable` whenever it has changed; with True once `memory` and `offset` are known."""
+        ...
+
+    @property
+    def on_late(self) -> list[Callable[[str, bytes], None]]:
+        """Called with table and key of a `put` or `delete` that is late."""
+        ...
+
+    @property
+    def on_written(self) -> list[Callable[[str, bytes], None]]:
+        """Called with table and key once a `put` or `delete` is acknowledged, late or not."""
+        ...
 
     @property
     def reachable(self) -> bool:
