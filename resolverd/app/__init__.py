@@ -10,7 +10,8 @@
 - `systemd`: readiness, watchdog, sockets that it passes · `privileges`: dropping root
 - `local_zones`, `zone_folder`: local zones from their folder     - `allow_files`: greylisting's allow files
 - `certificate`: that of DNS over TLS                            - `named_files`: everything else that a configuration names
-- `shared_tables`: what the hosts of a fleet share, and how two accounts of it become one
+- `store`: the host's own store, and the server that hosts share · `fleet`: what a host does besides where it shares one
+- `moving`: one store into another · `shared_tables`: what the hosts of a fleet share, and how two accounts of it become one
 - `kept_caches`: the caches that are kept over a restart            - `banner`: what is said at start
 - `alerts`: what is seen of the daemon, and by which ways somebody is told
 """

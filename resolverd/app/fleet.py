@@ -43,8 +43,8 @@ class Fleet:
     def share(self, lists: ListMemory, verdicts: VerdictStore) -> FleetVerdicts:
         """Share what lists say and how they fare, and this host's verdicts; all hosts' verdicts."""
         self.work["list health"] = lists.share(self.store, self.clock, self._counters, self._id).run
-        self.work["shown verdicts"] = VerdictPublisher(verdicts, self._shared, self.clock, self._id, self._memory).run
-        return FleetVerdicts(verdicts, self._shared, self.hosts, self.clock)
+        self.work["shown verdicts"] = VerdictPublisher(verdicts, self.store, self.clock, self._id, self._memory).run
+        return FleetVerdicts(verdicts, self.store, self.hosts, self.clock)
 
     def leave(self) -> None:
         """Say that this host ends. Never raises."""

@@ -8,7 +8,8 @@ greylist-clients, -senders                   what is met           higher count,
 clients                                      what is met           earliest first contact, latest of all else
 overrides                                    all (watched)         later one, higher count of hits
 negative_trust_anchors                       all (watched)         later one
-verdicts, -by-time                           own                   never change
+fleet-verdicts                               nothing               never change
+fleet-verdict-index, -heads                  nothing               each host writes its own
 list-health                                  own (watched)         each host writes its own
 hosts                                        nothing (watched)     each host writes its own
 duties                                       nothing (watched)     what is there
@@ -27,7 +28,7 @@ from resolverd.greylist import service as greylist
 from resolverd.greylist.decide import decode_client, decode_triplet, encode_client, encode_triplet
 from resolverd.overrides import records
 from resolverd.overrides import store as overrides
-from resolverd.policy import verdicts
+from resolverd.policy import published_verdicts
 from resolverd.resolver import negative_anchors
 from resolverd.resolver.validator import nta
 from resolverd.state.base import StoredValue
@@ -51,8 +52,9 @@ SHARED_TABLES: Final = {
     history.TABLE: SharedTable(_CONTACT, Copied.ALL, goes_on=True),
     overrides.TABLE: SharedTable(_OVERRIDE, Copied.ALL, small=True),
     negative_anchors.TABLE: SharedTable(_ANCHOR, Copied.ALL, small=True),
-    verdicts.TABLE: SharedTable(written_once, Copied.OWN),
-    verdicts.BY_TIME: SharedTable(written_once, Copied.OWN),
+    published_verdicts.PAGES: SharedTable(written_once, Copied.NOTHING),
+    published_verdicts.INDEX: SharedTable(of_one_writer, Copied.NOTHING),
+    published_verdicts.HEADS: SharedTable(of_one_writer, Copied.NOTHING),
     "list-health": SharedTable(of_one_writer, Copied.OWN, small=True),
     "hosts": SharedTable(of_one_writer, Copied.NOTHING, small=True),
     "duties": SharedTable(theirs_stays, Copied.NOTHING, small=True),

@@ -109,11 +109,11 @@ def move(
     \b
       resolverd store move disk:/var/lib/resolverd rediss://store.example
     """
-    given = store_sides.Given(password_file, prefix, ca)
+    settings, given = configuration.load(config), store_sides.Given(password_file, prefix, ca)
     sides = store_sides.parse(source), store_sides.parse(target)
     if sides[0] == sides[1]:
         raise click.UsageError("both are the same store")
-    moved = asyncio.run(_move(*sides, configuration.load(config), given))
+    moved = asyncio.run(_move(*sides, settings, given))
     lost = {table: each.records - each.found for table, each in moved.items() if each.found < each.records}
     if as_json:
         output.print_json({"tables": {table: each._asdict() for table, each in moved.items()}, "complete": not lost})

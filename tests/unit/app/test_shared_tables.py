@@ -15,7 +15,7 @@ from resolverd.overrides import store as overrides
 from resolverd.overrides.records import encode as encode_override
 from resolverd.overrides.records import encode_key
 from resolverd.overrides.rules import DENY, Override, OverrideKey
-from resolverd.policy import verdicts
+from resolverd.policy import published_verdicts
 from resolverd.resolver import negative_anchors
 from resolverd.resolver.validator.nta import NegativeAnchor
 from resolverd.resolver.validator.nta import encode as encode_anchor
@@ -50,15 +50,14 @@ RECORDS: dict[str, tuple[bytes, st.SearchStrategy[StoredValue]]] = {
         denials.map(lambda each: StoredValue(encode_override(each), each.until or overrides.FOREVER)),
     ),
     negative_anchors.TABLE: (ZONE, anchors.map(lambda each: StoredValue(encode_anchor(each), float(each.until)))),
-    verdicts.TABLE: (b"k", kept(words.map(str.encode))),
-    verdicts.BY_TIME: (b"k", kept(words.map(str.encode))),
+    published_verdicts.PAGES: (b"k", kept(words.map(str.encode))),
     "list-replies": (b"k", kept(words.map(str.encode))),
 }
 """Of each table whose records several hosts write: a key, and what may stand there."""
 
 
 def test_every_table_has_its_case() -> None:
-    one_writer_or_let_go = {"list-health", "hosts", "duties"}
+    one_writer_or_let_go = {"list-health", "hosts", "duties", published_verdicts.INDEX, published_verdicts.HEADS}
     assert RECORDS.keys() | one_writer_or_let_go == SHARED_TABLES.keys()
 
 

@@ -39,7 +39,7 @@ PRINTING = [
     ["replay", "--stored", "--drop", "spamhaus-zen"],
 ]
 CHANGING = {"serve", "allow", "deny", "overrides forget", "lists enable", "lists disable", "lists probe", "greylist allow"}
-CHANGING |= {"greylist forget", "cache flush", "cache nta add", "cache nta remove", "store load", "import postgrey"}
+CHANGING |= {"greylist forget", "cache flush", "cache nta add", "cache nta remove", "store load", "store move", "import postgrey"}
 AS_THEY_ARE = {"config init", "config show", "config postfix", "store dump", "import whitelist", "report"}
 """Commands that print what is to be pasted or read by programs, or a line."""
 

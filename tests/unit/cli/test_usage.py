@@ -37,6 +37,7 @@ GIVEN = {
     "resolverd import postgrey": ["/dev/null"],
     "resolverd import whitelist": ["/dev/null"],
     "resolverd report": ["/dev/null"],
+    "resolverd store move": ["disk:/nowhere/of", "disk:/nowhere/to"],
 }
 
 
