@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ class Counted:
         (self._directory / "config.toml").write_text(CONFIG)
         argv = [sys.executable, "-c", f"import os; os.chdir({str(self._directory)!r})\n{_COUNTING}", str(checkout),
                 "serve", "-c", str(self._directory / "config.toml")]
-        self.daemon = Daemon("counted", argv, side, ready, {"PYTHONPATH": str(checkout)})
+        self.daemon = Daemon("counted", argv, side, partial(ready, side), {"PYTHONPATH": str(checkout)})
 
     def taken(self) -> dict[str, int]:
         """What has been counted since the last time."""
