@@ -9,6 +9,7 @@ from resolverd.app.supervise import Work
 from resolverd.clock import Clock
 from resolverd.config import Secret, Settings
 from resolverd.dnsbl.list_memory import ListMemory
+from resolverd.dnsbl.watched import WatchedAddresses
 from resolverd.fleet.clock import FleetClock
 from resolverd.fleet.hosts import Hosts, host_id
 from resolverd.fleet.schema import SCHEMAS
@@ -45,6 +46,10 @@ class Fleet:
         self.work["list health"] = lists.share(self.store, self.clock, self._counters, self._id).run
         self.work["shown verdicts"] = VerdictPublisher(verdicts, self.store, self.clock, self._id, self._memory).run
         return FleetVerdicts(verdicts, self.store, self.hosts, self.clock)
+
+    def watched(self) -> WatchedAddresses:
+        """What all hosts find out of their own addresses."""
+        return WatchedAddresses(self.store, self.clock, self._counters, self._id)
 
     def leave(self) -> None:
         """Say that this host ends. Never raises."""

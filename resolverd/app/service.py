@@ -105,6 +105,7 @@ class Service:
             lambda: self.runtime.settings.watch.addresses,
             clock,
             counters,
+            None if fleet is None else fleet.watched(),
         )
 
     def name_by(self, pseudonyms: Pseudonyms | None) -> None:

@@ -280,8 +280,9 @@ class Engine:
         return self.status(list_id)
 
     def is_vouched_for(self, list_id: str, seconds: float) -> bool:
-        """Whether within so many seconds another host has had a list deny its test point, and it has listed somebody here."""
-        return self._states[list_id].health.is_vouched_for(self._clock.monotonic(), seconds)
+        """Whether mail to a fleet has shown within so many seconds that a list is sound, here too; never for a host alone."""
+        health = self._states[list_id].health
+        return self._dispatcher.is_shared and health.is_vouched_for(self._clock.monotonic(), seconds)
 
     def asked(self, list_id: str) -> int:
         """How many questions have left for a list since the start."""

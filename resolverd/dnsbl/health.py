@@ -81,8 +81,8 @@ class ListHealth:
         return self._last_listed
 
     def is_vouched_for(self, now: float, seconds: float) -> bool:
-        """Whether within so many seconds another host has had its test point denied, and it has listed somebody here."""
-        return now < self.others_passed + seconds and now < self._last_listed + seconds
+        """Whether within so many seconds it has denied its test point, to whatever host, and listed somebody here."""
+        return now < max(self._last_passed, self.others_passed) + seconds and now < self._last_listed + seconds
 
     def listed(self, now: float) -> None:
         """It has listed somebody: what answers for it here knows its data."""

@@ -106,6 +106,11 @@ class Dispatcher:
         self._replies, self._health = replies, health
         health.on_change = self._doubted
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether there are other hosts to share with."""
+        return self._health is not None
+
     def tell(self, state: ListState, *, poisoned: bool = False) -> None:
         """Tell the other hosts, where there are any, how a list fares."""
         if self._health is not None:

@@ -26,6 +26,10 @@ LOOK_EVERY = 300.0
 """Seconds between two looks at whether another host has looked them up."""
 _DEADLINE = 8.0
 """Seconds for the questions of one time: nobody waits for them."""
+_TRIES = 4
+"""How often within that time another host is given the time to be done with it."""
+_AT_IT = Findings(frozenset(), frozenset())
+"""Another host looks an address up, and has said nothing yet."""
 _NOT_YET = 1.0
 """Seconds between two checks of whether names can be resolved at all."""
 
@@ -73,15 +77,24 @@ class Monitor:
         """Look the own addresses up in all lists, again and again; ends by cancellation."""
         while True:
             await self._until_online()
-            await self.check_addresses()
+            tries = 1
+            while await self.check_addresses(patient=tries < _TRIES):
+                await asyncio.sleep(_DEADLINE / _TRIES)
+                tries += 1
             await asyncio.sleep(WATCH_EVERY if self.shared is None else LOOK_EVERY)
 
-    async def check_addresses(self) -> None:
-        """Look them up now, and raise an alert for each that has been listed since the last time."""
-        engine = self._engine()
+    async def check_addresses(self, *, patient: bool = False) -> bool:
+        """Look them up now, and raise an alert for each that has been listed since the last time.
+
+        `patient`: but those of which another host says nothing yet, who is at it; whether there are any.
+        """
+        engine, waits = self._engine(), False
         for address in self._watched():
             told = await self._told(address)
-            if told is not None:
+            if told is _AT_IT and patient:
+                waits = True
+                continue
+            if told is not None and told is not _AT_IT:
                 self._take_over(address, told)
                 await self._look_up_rest(engine, address, told.asked)
                 continue
@@ -92,14 +105,15 @@ class Monitor:
         watched = [str(address) for address in self._watched()]
         for spec in engine.specs:
             engine.set_watched(spec.id, tuple(each for each in watched if (spec.id, each) in self._alerted))
+        return waits
 
     async def _told(self, address: Address) -> Findings | None:
-        """What another host has found of an address within the hour; None where it is this one's to look it up."""
+        """What another host has found of an address; None where it is this one's to look it up."""
         if self.shared is None:
             return None
         found = await self.shared.found(address)
         if not await self.shared.claim(address, WATCH_EVERY):
-            return found or Findings(frozenset(), frozenset())  # it is at it just now
+            return found or _AT_IT
         if found is not None:
             # Whoever found it has raised the alert.
             self._alerted |= {(name, str(address)) for name in found.listed}
@@ -112,7 +126,7 @@ class Monitor:
 
     async def _look_up_rest(self, engine: Engine, address: Address, known: frozenset[str]) -> None:
         """Ask those lists, once an hour, that are not enabled where the others were asked."""
-        rest = [spec.id for spec in engine.specs if spec.id not in known] if known else []
+        rest = [spec.id for spec in engine.specs if spec.id not in known]
         now = self._clock.monotonic()
         if rest and now - self._rest_at.get(address, float("-inf")) >= WATCH_EVERY:
             self._rest_at[address] = now

@@ -238,7 +238,9 @@ async def test_regular_probes_are_one_hosts_where_the_others_know_the_list():
         assert not two.engine.is_vouched_for("spamhaus-zen", PROBE_EVERY)
         one.script[ZEN] = two.script[ZEN] = a("127.0.0.2")
         await two.ask()
-        assert not two.engine.is_vouched_for("spamhaus-zen", PROBE_EVERY), "by itself only"
+        await settle()
+        assert two.engine.is_vouched_for("spamhaus-zen", PROBE_EVERY)
+        assert not one.engine.is_vouched_for("spamhaus-zen", PROBE_EVERY), "it has listed nobody here"
 
 
 # -- a list that lists the world

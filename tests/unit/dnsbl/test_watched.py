@@ -96,6 +96,26 @@ async def test_another_host_goes_on_where_one_has_died_and_tells_nothing_twice()
 
 
 @virtual
+async def test_who_begins_while_another_is_at_it_has_its_findings_at_once():
+    async with watching(2, apart=0.0) as hosts:
+        listing(hosts, (1.5, a("127.0.0.3")))
+        await asyncio.sleep(5)
+        assert [watched(host) for host in hosts] == [(str(OWN),)] * 2
+        assert sum(host.asked.count(OWN_IN_ZEN) for host in hosts) == 1
+
+
+@virtual
+async def test_what_a_dead_host_has_claimed_is_looked_up_by_another():
+    async with watching(2, apart=0.0) as (one, two):
+        for task in one.tasks:
+            task.cancel()
+        listing((one, two))
+        assert await two.store.get(TABLE, str(OWN).encode(), two.clock.wall()) is None
+        await asyncio.sleep(20)
+        assert watched(two) == (str(OWN),)
+
+
+@virtual
 async def test_a_list_that_one_host_alone_has_is_asked_by_it():
     async with watching(2, apart=0.0) as (_, two):
         two.configure(specs(psbl={"enabled": True}))
@@ -123,7 +143,7 @@ async def test_test_points_are_asked_where_nothing_else_tells_that_the_list_is_s
         assert CANARY in two.probes, "at its start each sees whether lists answer it"
         for host in (one, two):
             host.probes.clear()
-            host.script["zen.spamhaus.org"] = a("127.0.0.2", ttl=60)
+            host.script[ZEN] = a("127.0.0.2", ttl=60)
         for _ in range(80):
             await asyncio.sleep(PROBE_EVERY / 80)
             await one.ask()
