@@ -7,8 +7,9 @@ moved from stays as it is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
 
 from resolverd.clients import history
 from resolverd.dnsbl import quota_store
@@ -19,6 +20,8 @@ from resolverd.resolver import negative_anchors
 from resolverd.state.base import Entry, Store, StoredValue, count_of, encode_count
 from resolverd.state.shared import Merge
 
+T = TypeVar("T")
+
 TABLES: Final = (
     greylist.TRIPLETS, greylist.CLIENTS, greylist.SENDERS, history.TABLE, overrides.TABLE, negative_anchors.TABLE,
     quota_store.TABLE,
@@ -27,8 +30,10 @@ TABLES: Final = (
 COUNTERS: Final = frozenset({quota_store.TABLE})
 TABLE: Final = "moved"
 """Of each counter how much was added from where: ``SOURCE NUL TABLE NUL KEY``, a decimal number."""
-BATCH: Final = 256
-"""Records that are read, merged and written side by side."""
+BATCH: Final = 32
+"""Records that are read, merged and written side by side: no more than what a server answers well within its time."""
+PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds after which it is tried again what a store would not do."""
 _TRIES: Final = 20
 """Of a record that others write to meanwhile."""
 _TICK: Final = 0.002
@@ -65,6 +70,7 @@ class Mover:
         counters: Collection[str],
         origin: str,
         now: float,
+        pauses: Sequence[float] = PAUSES,
     ):
         self._source = source
         self._target = target
@@ -72,6 +78,7 @@ class Mover:
         self._counters = counters
         self._origin = origin
         self._now = now
+        self._pauses = pauses
 
     async def count(self, tables: Collection[str]) -> int:
         """How many records there are to move."""
@@ -85,15 +92,27 @@ class Mover:
         put = self._add if table in self._counters else self._put
         moved = Moved()
         async for batch in self._batches(table):
-            for was in await asyncio.gather(*(put(table, entry) for entry in batch)):
+            for was in await self._each(partial(put, table), batch):
                 moved = moved._replace(**{was: getattr(moved, was) + 1})
             tell(len(batch))
-        await self._target.flush()
+        await self._patiently(self._target.flush)
         found = 0
         async for batch in self._batches(table):
-            found += sum(await asyncio.gather(*(self._is_there(table, entry) for entry in batch)))
+            found += sum(await self._each(partial(self._is_there, table), batch))
             tell(len(batch))
         return moved._replace(found=found)
+
+    async def _each(self, work: Callable[[Entry], Awaitable[T]], batch: Sequence[Entry]) -> list[T]:
+        """What comes of each, all side by side."""
+        return await asyncio.gather(*(self._patiently(partial(work, entry)) for entry in batch))
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        for pause in self._pauses:
+            try:
+                return await work()
+            except StoreError:
+                await asyncio.sleep(pause)
+        return await work()
 
     async def _put(self, table: str, entry: Entry) -> str:
         """Merge a record with what is there; which of `Moved` it is."""

@@ -1,5 +1,6 @@
 """The two sides of ``store move``: a store by its URL, opened for a command, with no daemon in between."""
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,6 +93,7 @@ def _closed(directory: Path, *, to_write: bool) -> str:
 
 async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:
     access = _access(url, settings.store, given)
+    logging.getLogger("resolverd.state").setLevel(logging.ERROR)  # what is of use to who types this is said by ourselves
     store = open_shared(access, SystemClock(), Counters(), lambda: access.password)
     if not await store.connected(PATIENCE):
         fault = (await store.condition()).fault

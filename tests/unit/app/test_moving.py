@@ -25,8 +25,8 @@ def larger(_table: str, _key: bytes, ours: StoredValue | None, _at: float, their
     return StoredValue(max(ours.value, theirs.value), max(ours.expires, theirs.expires))
 
 
-def mover(source: MemoryStore, target: MemoryStore | DiskStore, origin: str = "here") -> Mover:
-    return Mover(source, target, larger, {"counts"}, origin, NOW)
+def mover(source: MemoryStore, target: MemoryStore | DiskStore, origin: str = "here", tries: int = 1) -> Mover:
+    return Mover(source, target, larger, {"counts"}, origin, NOW, [0.0] * (tries - 1))
 
 
 def filled(count: int, **values: int) -> MemoryStore:
@@ -117,6 +117,11 @@ async def test_a_break_anywhere_loses_nothing(after: int) -> None:
     # What broke between a counter and its mark is added once more: of two counts the higher one is safe.
     assert 5 <= count_of(await target.get("counts", b"x", NOW)) <= 10
     assert 6 <= count_of(await target.get("counts", b"y", NOW)) <= 12
+
+
+async def test_a_store_that_fails_for_a_moment_is_asked_again() -> None:
+    source, target = filled(8), Breaking(4)
+    assert (await mover(source, target, tries=2).move(["a"]))["a"] == Moved(new=8, found=8)
 
 
 @pytest.mark.parametrize("after", [1, 5, 9])
