@@ -39,10 +39,10 @@ from resolverd.state.base import (
     stored_value,
     table_of,
 )
-from resolverd.state.in_process import InProcess
 from resolverd.state.merging import Copied, SharedTable
 from resolverd.state.shared import SharedStore
 from resolverd.state.unshared import FOREVER, Unshared
+from resolverd.state.watchers import Watchers
 
 TABLE: Final = "shared-store"
 """Of the own store: what is known of the shared one."""
@@ -75,7 +75,7 @@ async def open_fallback(
     return store
 
 
-class FallbackStore(InProcess):
+class FallbackStore:
     """`base` has the contract; `open_fallback` makes one. Closing and sweeping it closes and sweeps both.
 
     `clock` is the machine's, `table` tells what is to be known of a table.
@@ -84,7 +84,6 @@ class FallbackStore(InProcess):
     def __init__(
         self, shared: SharedStore, own: Store, clock: Clock, counters: Counters, table: Callable[[str], SharedTable]
     ) -> None:
-        super().__init__()
         self._shared = shared
         self._own = own
         self._clock = clock
@@ -104,6 +103,7 @@ class FallbackStore(InProcess):
         """Whether the shared store has another memory than the one that all of this host's copies were merged into."""
         self._lost_at: float | None = None
         self._sharing: asyncio.Task[None] | None = None
+        self._watchers = Watchers(self._check_open)
         self._news: dict[str, _News] = {}
         self._back = asyncio.Event()
         self._closed = False
@@ -252,7 +252,7 @@ class FallbackStore(InProcess):
             return
         self._own.put(table, key, value, expires)
         self._note(at)
-        self._changed(table, key, value, expires)
+        self._watchers.tell(table, Change(key, value, expires))
 
     def delete(self, table: str, key: bytes) -> None:
         """Forget the record, in both stores."""
@@ -272,7 +272,7 @@ class FallbackStore(InProcess):
             return
         self._own.delete(table, key)
         self._note(at, now)
-        self._changed(table, key, None)
+        self._watchers.tell(table, Change(key, None, 0))
 
     def _hand_over(self, at: bytes, deleted_at: float | None, write: Callable[[], None]) -> bool:
         """Give a writing to the shared store; False where it has to be noted instead."""
@@ -332,7 +332,7 @@ class FallbackStore(InProcess):
             raise error
         if expected is not None and await self._own.cas(table, key, expected, new.value, now, new.expires):
             self._note(at)
-            self._changed(table, key, new.value, new.expires)
+            self._watchers.tell(table, Change(key, *new))
             return True
         if await self._own.get(table, key, now) in (None, expected):
             raise error
@@ -366,7 +366,7 @@ class FallbackStore(InProcess):
         self._check_open()
         if news.error is not None:
             raise news.error
-        async with contextlib.aclosing(super().watch(table)) as changes:  # type: ignore[type-var]
+        async with contextlib.aclosing(self._watchers.watch(table)) as changes:  # type: ignore[type-var]
             async for change in changes:
                 yield change
 
@@ -382,9 +382,9 @@ class FallbackStore(InProcess):
                             await self._back.wait()
                         if kind.copied is Copied.ALL:
                             await self._copy_table(table)
-                        self._missed(table)
+                        self._watchers.missed(table)
                     elif (heard := self._heard(kind, table, change)) is not None:
-                        self._changed(table, *heard)
+                        self._watchers.tell(table, heard)
                     news.begun.set()
             except StoreError as error:
                 if not news.begun.is_set():  # it never can be
@@ -394,7 +394,7 @@ class FallbackStore(InProcess):
             except Exception as error:
                 logs.bug(log, self._counters, "store", "watching %s", table, error=error)
                 news.begun.set()
-            self._missed(table)
+            self._watchers.missed(table)
             await asyncio.sleep(RETRY)
 
     def _heard(self, kind: SharedTable, table: str, change: Change) -> Change | None:
@@ -629,7 +629,7 @@ class FallbackStore(InProcess):
         if self._closed:
             return
         self._closed = True
-        self._end_watching()
+        self._watchers.end()
         tasks = [self._sharing, *(news.task for news in self._news.values())]
         running = [task for task in tasks if task is not None and not task.done()]
         for task in running:

@@ -29,6 +29,7 @@ from resolverd.state.disk.reader import Reader
 from resolverd.state.disk.sqlite_file import BytesOnly, SqliteFile
 from resolverd.state.disk.store import DiskStore
 from resolverd.state.disk.writer import Worker
+from resolverd.state.fallback import FallbackStore
 from resolverd.state.in_process import InProcess
 from resolverd.state.memory import MemoryStore
 from resolverd.state.redis.store import RedisStore
@@ -316,7 +317,7 @@ class TestContract:
         await asyncio.sleep(0)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        assert isinstance(store, InProcess | RedisStore)
+        assert isinstance(store, InProcess | RedisStore | FallbackStore)
         assert not store._watchers.tables()
 
     async def test_the_end_of_the_store_is_told(self, store: Store) -> None:
