@@ -250,13 +250,19 @@ ACCESS_CLIENTS: Final = 10_000
 """Addresses of which it is remembered whether they may ask (spoofed ones have no end)."""
 ACCESS_RATES: Final = 10_000
 """Networks of clients whose rates are remembered (an IPv6 client has more than one)."""
+TURN: Final = 0.003
+"""Seconds of processor time in one turn of the loop for what clients of DNS and policy sent over connections (pipelining in
+heaps)."""
+TURN_BEGUN: Final = 0.0005
+"""Seconds of it that count for a verdict which is only begun there: what it costs in the turns to come."""
+UPSTREAM_TURN: Final = 0.004
+"""Seconds of processor time in one turn of the loop for replies of servers (all that were late, at once)."""
 UDP_BATCH: Final = 64
 """Datagrams read in one wake-up, so that one socket cannot starve the loop."""
-UDP_MISSES: Final = 32
-"""Questions that no prepared reply answers, of one socket, begun in one turn of the loop; the others stand in line, so that
-replies, prepared ones and those of servers, have their turn some milliseconds later (water torture)."""
-UDP_READS: Final = 16
-"""Batches read in one turn while others stand in line: what is cached must not be lost among what is not."""
+UDP_TURN: Final = 0.002
+"""Seconds of processor time in one turn of the loop for one socket's questions that no prepared reply answers; the others stand
+in line, so that replies, prepared ones and those of servers, and connections have their turn some milliseconds later (water
+torture). As long again for reading on while they stand there: what is cached must not be lost among what is not."""
 BACKLOG: Final = 1000
 """Of those in line, the most; beyond, the oldest is dropped."""
 BACKLOG_AGE: Final = 0.5

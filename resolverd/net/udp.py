@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Final
 
 from resolverd import bounds
@@ -28,6 +28,8 @@ _FRAGMENTS = 64
 """Room for what the kernel tells of fragments, where it has been asked to."""
 _RECEIVE_FRAGMENT_SIZE = {4: (socket.IPPROTO_IP, 25), 6: (socket.IPPROTO_IPV6, 77)}
 """The socket option with which the kernel tells of a datagram that came in fragments."""
+_READY = 16
+"""Sockets asked for at once; a system call more for each further that many."""
 _PORT_TRIES = 8
 _LOWEST_PORT = 1024
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -109,7 +111,9 @@ class Receiver:
     A reader is called with the time (monotonic seconds).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spent: Callable[[], float] = thread_time) -> None:
+        """`spent`: the seconds of processor time that the event loop's thread has had."""
+        self._spent = spent
         self._epoll: select.epoll | None = None
         self._readers: dict[int, Callable[[float], object]] = {}
 
@@ -134,13 +138,15 @@ class Receiver:
         self._readers.clear()
 
     def _read(self) -> None:
-        if self._epoll is None:
-            return
-        now, get = monotonic(), self._readers.get
-        for fileno, _ in self._epoll.poll(0, bounds.UDP_BATCH):
-            reader = get(fileno)
-            if reader is not None:
-                reader(now)
+        now, get, end = monotonic(), self._readers.get, self._spent() + bounds.UPSTREAM_TURN
+        while self._epoll is not None:
+            ready = self._epoll.poll(0, _READY)
+            for fileno, _ in ready:
+                reader = get(fileno)
+                if reader is not None:
+                    reader(now)
+            if len(ready) < _READY or self._spent() >= end:
+                return
 
 
 def tcp_socket(address: Address, source: Address | None) -> socket.socket:

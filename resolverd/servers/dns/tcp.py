@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections import Counter
+from collections.abc import Callable
 from typing import cast
 
 from resolverd import bounds
 from resolverd.resolver.ports import Waiting
+from resolverd.servers.accepting import Acceptor
 from resolverd.servers.access import AccessDecision, ClientKey, address_octets, client_key, is_loopback
 from resolverd.servers.dns.answering import Responder, key
 from resolverd.servers.turns import Turns
@@ -18,7 +21,6 @@ log = logging.getLogger(__name__)
 WRITTEN = bounds.TCP_READ + 2 + 65535
 """Octets that are written at once at most (`_Connection._send`), on top of what is unsent, before it counts as too much."""
 BACKLOG = 256
-"""Connections that the system keeps for us until we accept them."""
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -35,22 +37,12 @@ class _Connection(asyncio.BufferedProtocol):
         self._queued = False
         self._halfway = False
         self._paused = False
-        self._admitted = bool(host)
         self.host = host
-        self._address = b""
+        self._address = address_octets(host)
         self.transport: asyncio.Transport | None = None
-        self.handshake: asyncio.Task[None] | None = None
-        """Of TLS, until there is a transport."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
-        if not self._admitted:
-            self.host = str((transport.get_extra_info("peername") or ("",))[0])
-            if not self._edge.admit(self):
-                self.transport.abort()
-                return
-        self._address = address_octets(self.host)
-        self._edge.turns.accepted()
         self.transport.set_write_buffer_limits(high=self._edge.unsent)
         self._arm_timer(self._edge.idle)
 
@@ -210,8 +202,8 @@ class _Connection(asyncio.BufferedProtocol):
         """End it at once."""
         if self.transport is not None:
             self.transport.abort()
-        elif self.handshake is not None:
-            self.handshake.cancel()
+        else:
+            self._edge.abandon(self)
 
     def _gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
@@ -240,6 +232,7 @@ class TcpEdge:
 
     unsent = bounds.TCP_WRITE_BUFFER - WRITTEN
     """Octets that a client may leave unread; with one more write it is disconnected, within the bound."""
+    secure: Callable[[], ssl.SSLContext] | None = None
     encrypted = False
     """Whether nobody on the way can read it, as over TLS, where a client cannot close its half only."""
 
@@ -250,45 +243,50 @@ class TcpEdge:
         """Where what is read lies until `buffer_updated` has copied it, which an event loop calls at once."""
         self._connections: dict[_Connection, None] = {}
         self._hosts: Counter[ClientKey] = Counter()
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor[_Connection] | None = None
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket."""
-        self._server = await asyncio.get_running_loop().create_server(self.new_connection, sock=sock, backlog=BACKLOG)
-
-    def new_connection(self, host: str = "") -> _Connection:
-        """The protocol of a connection; `host` is its client's address where that has been admitted already."""
-        return _Connection(self, host)
+        self._acceptor = Acceptor(sock, self.admit, backlog=BACKLOG, secure=self.secure, failed=self.failed)
 
     async def aclose(self) -> None:
         """Stop listening and close every connection."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         for connection in list(self._connections):
             connection.abort()
+
+    def abandon(self, connection: _Connection) -> None:
+        """End a connection that has no transport yet."""
+        if self._acceptor is not None:
+            self._acceptor.abandon(connection)
+
+    def failed(self, connection: _Connection, error: OSError | None) -> None:
+        """It has not come about, and why, where that was an error."""
+        self.leave(connection)
 
     @property
     def idle(self) -> float:
         """Seconds a connection may be idle: less when many are open (RFC 7766 §6.2.3)."""
         return bounds.TCP_IDLE if len(self._connections) <= bounds.TCP_CLIENTS // 2 else 2.0
 
-    def admit(self, connection: _Connection) -> bool:
-        """Count a new connection in; not one of a stranger, nor one of an address that has too many.
+    def admit(self, host: str) -> _Connection | None:
+        """The protocol of a new connection, counted in; none for a stranger, nor for an address that has too many.
 
         Where there are too many in all, the longest idle goes.
         """
-        host = connection.host
         too_many = self._hosts[client_key(host)] >= bounds.TCP_CLIENTS_PER_ADDRESS and not is_loopback(host)
         if too_many or not self.responder.access.admits(host):
             self.responder.counters.add("dns_tcp_refused")
-            return False
+            return None
         if len(self._connections) >= bounds.TCP_CLIENTS:
             idlest = next((each for each in self._connections if not each.busy), next(iter(self._connections)))
             idlest.abort()
             self.leave(idlest)
+        connection = _Connection(self, host)
         self._connections[connection] = None
         self._hosts[client_key(host)] += 1
-        return True
+        return connection
 
     def active(self, connection: _Connection) -> None:
         """It has sent something: the last to be closed for want of room."""

@@ -9,7 +9,9 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import ip_address
+from time import thread_time
 from typing import Any
 
 from resolverd import bounds
@@ -45,15 +47,17 @@ class _Client:
 class UdpEdge:
     """One bound UDP socket."""
 
-    def __init__(self, sock: socket.socket, responder: Responder):
+    def __init__(self, sock: socket.socket, responder: Responder, spent: Callable[[], float] = thread_time):
+        """`spent`: the seconds of processor time that the event loop's thread has had."""
         self._sock = sock
+        self._spent = spent
         self._responder = responder
         self._pending: dict[_Client, None] = {}
         self._clients: Counter[ClientKey] = Counter()
         self._backlog: Backlog[tuple[bytes, Any, bytes, Any]] = Backlog()
         """Packets with their client, its address in octets, and the address that was asked."""
         self._in_line = False
-        """Whether any are there."""
+        """Whether any may be there, for whom `_work_off` will be called."""
         self._batch = open_batch(sock, ip_address(sock.getsockname()[0]).is_unspecified)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._read)
@@ -80,10 +84,16 @@ class UdpEdge:
         But where what is not known stands in line, what is must not be lost in the socket's buffer behind more of it.
         """
         batch = self._batch
-        for _ in range(bounds.UDP_READS):
+        end = None
+        while True:
             replies = self._replies()
             batch.send(replies)
             if len(replies) < bounds.UDP_BATCH or not self._in_line:
+                return
+            now = self._spent()
+            if end is None:
+                end = now + bounds.UDP_TURN
+            elif now >= end:
                 return
 
     def _replies(self) -> list[bytes | bytearray | None]:
@@ -92,7 +102,7 @@ class UdpEdge:
         get, exempt, now = responder.packets.get, responder.access.exempt, responder.now()
         replies: list[bytes | bytearray | None] = []
         hits = 0
-        room = 0 if self._in_line else bounds.UDP_MISSES
+        end = None
         for slot, address, question in batch.receive():
             try:
                 if address not in exempt and (decision := responder.access.judge(address, now)) is not AccessDecision.ALLOWED:
@@ -101,18 +111,20 @@ class UdpEdge:
                     hits += 1
                     replies.append(body)
                     continue
-                elif room:
-                    room -= 1
+                elif not self._in_line:
                     packet = batch.packet(slot)
                     found = responder.try_cached(packet, True, address)
                     # Who asks is read out only where it may have to wait: that costs as much as the answer to many a question.
                     if isinstance(found, Query):
                         found = self._ask(packet, found, batch.client(slot), address, batch.source(slot))
                     reply = found
-                else:
-                    if not self._in_line:
+                    spent = self._spent()
+                    if end is None:
+                        end = spent + bounds.UDP_TURN
+                    elif spent >= end:
                         self._in_line = True
                         self._loop.call_soon(self._work_off)
+                else:
                     self._backlog.put((batch.packet(slot), batch.client(slot), bytes(address), batch.source(slot)), now)
                     reply = None
             except Exception as error:
@@ -125,10 +137,8 @@ class UdpEdge:
     def _work_off(self) -> None:
         """Begin some of what stands in line, and come back for the others."""
         responder, backlog = self._responder, self._backlog
-        now = responder.now()
-        for _ in range(bounds.UDP_MISSES):
-            if (item := backlog.take(now)) is None:
-                break
+        now, end = responder.now(), self._spent() + bounds.UDP_TURN
+        while (item := backlog.take(now)) is not None:
             packet, client, address, source = item
             try:
                 reply = responder.try_cached(packet, True, address)
@@ -138,6 +148,8 @@ class UdpEdge:
                 reply = responder.failed(packet, error)
             if reply is not None:
                 send(self._sock, reply, client, source)
+            if self._spent() >= end:
+                break
         self._in_line = len(backlog) > 0
         if self._in_line:
             self._loop.call_soon(self._work_off)

@@ -14,9 +14,11 @@ from functools import cache
 
 import msgspec
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from resolverd import bounds, logs
 from resolverd.metrics import Counters
+from resolverd.servers.accepting import Acceptor
 from resolverd.servers.http import parameters, routes
 from resolverd.servers.http.auth import SECURITY_HEADERS, Auth
 from resolverd.servers.http.connection import Connections
@@ -50,7 +52,7 @@ class HttpServer:
         self._auth = Auth(lambda: daemon().clock.monotonic())
         self._request_count = cache(lambda status: counters.count("http_requests", status=str(status)))
         self.admit(hosts, token, open_to_loopback)
-        self._servers: list[tuple[asyncio.AbstractServer, Connections]] = []
+        self._servers: list[tuple[Acceptor[RequestHandler], Connections]] = []
         self._routes = routes.find()
         self._table = RouteTable(self._routes)
         self._turns = Turns()
@@ -61,15 +63,13 @@ class HttpServer:
 
     async def serve(self, sock: socket.socket) -> None:
         """Listen on a bound socket, TCP or UNIX. Each has connections of its own: who fills one doesn't fill the other."""
-        loop = asyncio.get_running_loop()
         connections = Connections(self._answer)
-        listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        self._servers.append((await listen(connections, sock=sock, backlog=128), connections))
+        self._servers.append((Acceptor(sock, lambda host: connections(), backlog=128), connections))
 
     async def close(self, grace: float = 1.0) -> None:
         """Stop listening; requests in flight have `grace` seconds."""
-        for server, connections in self._servers:
-            server.close()
+        for acceptor, connections in self._servers:
+            acceptor.close()
             connections.pre_shutdown()
         await asyncio.gather(*(connections.shutdown(grace) for _, connections in self._servers))
 

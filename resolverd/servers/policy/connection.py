@@ -63,7 +63,6 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
             return
         self._counters.add("policy_connections")
-        self._server.turns.accepted()
         self._server.connections.add(self)
         self._await_more()
 
@@ -115,29 +114,30 @@ class Connection(asyncio.BufferedProtocol):
         if not self._queued and self._worker is None:
             self._queued = True
             heap = self._reader.waiting > bounds.HEAP
-            self._server.turns.ask(self._turn, heap, small=not heap)
+            self._server.turns.ask(self._turn, heap)
         if self._worker is not None or (self._queued and self._reader.waiting > bounds.HEAP):
             self._read_on(not self._reader.started)
 
-    def _turn(self) -> None:
+    def _turn(self) -> float:
         self._queued = False
         if self._transport.is_closing():
-            return
+            return 0.0
         request = self._next_request()
         if request is None:
             self._none_left()
             if not self._last:
                 self._await_more()
-            return
+            return 0.0
         action = self._server.answer_at_once(request)
         if action is not None:
             self._reply(action)
             if self._writable.is_set():
                 self._answered()
-                return
+                return 0.0
             request = None
         self._worker = self._loop.create_task(self._work(request))
         self._read_on(not self._reader.started)
+        return bounds.TURN_BEGUN
 
     def _answered(self) -> None:
         """A request was answered: on to the next one, in a turn of its own, or wait for it."""

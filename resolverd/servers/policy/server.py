@@ -13,6 +13,7 @@ from resolverd import bounds, logs
 from resolverd.mail.findings import Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
+from resolverd.servers.accepting import Acceptor
 from resolverd.servers.policy import log_line, protocol
 from resolverd.servers.policy.connection import Connection
 from resolverd.servers.turns import Turns
@@ -53,7 +54,7 @@ class PolicyServer:
         self._decisions = cache(lambda action: counters.count("policy_decisions", action=action))
         self._seconds = counters.histogram("policy_reply_seconds")
         self._hard_stop = hard_stop
-        self._servers: list[asyncio.AbstractServer] = []
+        self._acceptors: list[Acceptor[Connection]] = []
         self._paths: list[Path] = []
         self.connections: set[Connection] = set()
         self.heaps = asyncio.Semaphore(bounds.POLICY_HEAPS)
@@ -65,16 +66,14 @@ class PolicyServer:
 
     async def serve(self, sock: socket.socket, path: Path | None = None) -> None:
         """Listen on a bound socket, TCP or UNIX; what stands at `path` is removed in the end."""
-        loop = asyncio.get_running_loop()
-        listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        self._servers.append(await listen(self._connection, sock=sock, backlog=512))
+        self._acceptors.append(Acceptor(sock, self._connection, backlog=512))
         if path is not None:
             self._paths.append(path)
 
     async def close(self, grace: float = 1.0) -> None:
         """Stop listening; requests in flight have `grace` seconds, then they are answered DUNNO."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for path in self._paths:
             with contextlib.suppress(OSError):  # it was made by root, who this process is no more
                 path.unlink()
@@ -86,7 +85,7 @@ class PolicyServer:
             await asyncio.gather(*working, return_exceptions=True)
         for connection in list(self.connections):
             connection.drop()
-        self._servers.clear()
+        self._acceptors.clear()
         self._paths.clear()
 
     def answer_at_once(self, attempt: Attempt) -> str | None:
@@ -141,5 +140,5 @@ class PolicyServer:
             logs.bug(_log, self._counters, "policy", "the log line of verdict %s cannot be made", verdict.id, error=error)
             return {"id": verdict.id}
 
-    def _connection(self) -> Connection:
+    def _connection(self, host: str) -> Connection:
         return Connection(self, self._counters)

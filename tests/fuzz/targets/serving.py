@@ -185,13 +185,15 @@ class World:
         self.folder.cleanup()
 
     async def to_dns(self, data: bytes, pieces: int) -> bytes:
-        return await Pipe(self.dns.new_connection()).say(data, pieces)
+        connection = self.dns.admit("127.0.0.1")
+        assert connection is not None
+        return await Pipe(connection).say(data, pieces)
 
     async def to_http(self, data: bytes, pieces: int) -> bytes:
         return await Pipe(self.http()).say(data, pieces)
 
     async def to_policy(self, data: bytes, pieces: int) -> bytes:
-        return await Pipe(self.policy._connection()).say(data, pieces)
+        return await Pipe(self.policy._connection("127.0.0.1")).say(data, pieces)
 
 
 @cache

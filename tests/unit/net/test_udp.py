@@ -6,6 +6,7 @@ import itertools
 import socket
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from ipaddress import IPv4Address
 
 import pytest
@@ -414,3 +415,37 @@ async def test_questions_leave_from_the_configured_addresses() -> None:
             await exchange.exchange(authority.ask(transport=Transport.TCP))
     assert {host for host, _ in authority.sources} == peers == {"127.0.0.5", "127.0.0.6"}
     await exchange.aclose()
+
+
+@pytest.mark.attack("R-05")
+async def test_replies_that_come_all_at_once_leave_others_their_turns(figure: Figure) -> None:
+    """A processor's time passes with each look at it, which is after some replies: two such looks are a turn."""
+    loop, turn, read = asyncio.get_running_loop(), 0, collections.Counter[int]()
+    receiver = udp.Receiver(itertools.count(0.0, bounds.UPSTREAM_TURN / 1.5).__next__)
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(200)]
+    done = asyncio.Event()
+
+    def reader(sock: socket.socket, now: float) -> None:
+        assert sock.recv(10) == b"reply"
+        read[turn] += 1
+        if read.total() == len(pairs):
+            done.set()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if not done.is_set():
+            loop.call_soon(next_turn)
+
+    for ours, theirs in pairs:
+        receiver.add(ours.fileno(), partial(reader, ours))
+        theirs.send(b"reply")
+    next_turn()
+    async with asyncio.timeout(20):
+        await done.wait()
+    receiver.close()
+    for ours, theirs in pairs:
+        ours.close()
+        theirs.close()
+    figure("replies of servers in a turn of the loop, of 200 at once", max(read.values()), most=40, row="R-05")
+    assert len(read) <= len(pairs) / 16, "and still they come fast"
