@@ -121,5 +121,11 @@ GAUGES: Final[Mapping[str, str]] = {
     "list_usable": "1 while the list is in use and answers; 0 where it is off, suspended, unreachable or spent.",
     "list_quota_left": "Queries left of the list's quota.",
     "list_quota_lasts_seconds": "Seconds until the quota is spent at the present pace; not there where it lasts.",
+    "fleet_hosts": "Hosts that share the store and live, this one included; not there where none does.",
+    "fleet_hosts_silent": "Hosts that have said nothing for a minute, nor that they end.",
+    "fleet_versions": "Versions of resolverd that run on those that live.",
+    "shared_store_up": "1 while the store that hosts share is within reach.",
+    "shared_store_waiting": "Records that the shared store is to have of this host as yet.",
+    "shared_store_read_seconds": "Seconds that this host's last reads of the shared store took, by quantile.",
     "watch_listed": "Own addresses that the list lists.",
 }

@@ -44,14 +44,21 @@ class StoredValue(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """How a store fares. `kind`: ``disk`` or ``memory``. `fault`: what keeps it from being written, empty where nothing does.
+    """How a store fares. `kind`: ``disk``, ``memory``, ``redis``. `fault`: what keeps it from being written, or empty.
 
-    `octets`: of its file, None where that is not known or there is none.
+    `octets`: of its file or memory, None where that is not known or there is none. Of a shared store: `waiting`: records that
+    wait to be written; `typical` and `slow`: milliseconds of the last reads, median and 99th percentile; `server`: its name and
+    version; `url`: where it is.
     """
 
     kind: str
     fault: str = ""
     octets: int | None = None
+    waiting: int = 0
+    typical: float | None = None
+    slow: float | None = None
+    server: str = ""
+    url: str = ""
 
 
 class Unread(Enum):

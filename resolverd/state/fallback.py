@@ -614,8 +614,9 @@ class FallbackStore:
         return self._clock.wall() + self.offset
 
     async def condition(self) -> Condition:
-        """The shared store's."""
-        return await self._shared.condition()
+        """The shared store's, with what it is to have of this host when it is back."""
+        condition = await self._shared.condition()
+        return condition._replace(waiting=condition.waiting + self.waiting)
 
     def sweep(self, now: float) -> None:
         """Remove some of what has expired, in both."""

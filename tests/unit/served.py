@@ -25,6 +25,7 @@ from resolverd.config.settings import Settings
 from resolverd.metrics import Counters
 from resolverd.servers import unix_socket
 from resolverd.servers.http.app import HttpServer
+from resolverd.servers.http.daemon import Daemon
 from resolverd.state.memory import MemoryStore
 from tests.replay.stack import root_hints, settings
 
@@ -97,6 +98,8 @@ class Served:
         self.loads = 0
         self.load = load or (lambda: self.settings)
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.altered: Callable[[Daemon], Daemon] = lambda daemon: daemon
+        """What HTTP calls work on, where that is to be something else."""
         self._token = token
         self.port = 0
 
@@ -105,7 +108,9 @@ class Served:
         self.loop = asyncio.get_running_loop()
         self.service = Service(self.settings, self.net, self.store, self.clock, self.counters, self._load)
         await self.service.prepare()
-        self.server = HttpServer(self.service.capabilities, self.counters, token=self._token, hosts=["mail.example.org"])
+        self.server = HttpServer(
+            lambda: self.altered(self.service.capabilities()), self.counters, token=self._token, hosts=["mail.example.org"]
+        )
         sock = bound()
         self.port = sock.getsockname()[1]
         await self.server.serve(sock)
@@ -151,12 +156,15 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, token: str | None = TOKEN, **changes: Any) -> Iterator[Served]:
-    """The daemon in a thread; its configuration file is written as an empty one."""
+def serving(
+    folder: Path, token: str | None = TOKEN, *, prepare: Callable[[Served], None] = lambda served: None, **changes: Any
+) -> Iterator[Served]:
+    """The daemon in a thread; its configuration file is written as an empty one. `prepare`: what is done before it begins."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     served = Served(folder, token, **changes)
+    prepare(served)
     try:
         asyncio.run_coroutine_threadsafe(served.start(), loop).result(10)
         (folder / "config.toml").touch()

@@ -57,7 +57,21 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "cache", f"{cache['records']} records, {cache['packets']} replies, {size}"
     yield "greylist", _of_greylist(found["greylist"])
     yield "store", _of_store(found["store"], found["state_directory"])
+    if found["fleet"] is not None:
+        yield "fleet", _of_fleet(found["fleet"])
     yield "config", found["configuration"] or "by the built-in defaults"
+
+
+def _of_fleet(fleet: dict[str, Any]) -> str:
+    store, hosts = fleet["store"], fleet["hosts"]
+    several = len({host["version"] for host in hosts}) > 1
+    names = ", ".join(
+        host["name"] + (f" {host['version']}" if several else "") + ("" if host["alive"] else " (silent)") for host in hosts
+    )
+    server = f" ({store['server']})" if store["server"] else ""
+    times = "" if store["slow_ms"] is None else f", reads p99 {store['slow_ms']:.1f} ms"
+    waiting = f", {store['waiting']} records wait" if store["waiting"] else ""
+    return f"{names} share {store['url']}{server}, {'out of reach' if store['fault'] else 'healthy'}{times}{waiting}"
 
 
 def _of_lists(lists: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from resolverd.clock import Clock
 from resolverd.dnsbl.catalogue import Catalogue
 from resolverd.dnsbl.engine import Engine
 from resolverd.failures import ReloadResult
+from resolverd.fleet.hosts import Hosts
 from resolverd.greylist.admin import GreylistAdmin
 from resolverd.metrics import Counters
 from resolverd.overrides.store import OverrideStore
@@ -87,7 +88,8 @@ class Daemon(NamedTuple):
     those that are looked up in all lists. `tasks`: those that live as long as the daemon, by name. `series`: what was counted
     when. `feed`: what happens now. `alerts`: whether there is trouble, by kind. `reload`: reads the configuration again; with
     faults the old one stays. `write_cache`: has what is kept of the caches on disk as it is in memory; None where nothing is
-    kept.
+    kept. `hosts`: who shares the store; None where it is this host's own. `own_store`: what is this host's own then; None where
+    that is the same store.
     """
 
     policy: VerdictSource
@@ -116,3 +118,5 @@ class Daemon(NamedTuple):
     feed: Feed
     alerts: Callable[[], Mapping[str, bool]]
     write_cache: Callable[[], Awaitable[None]] | None = None
+    hosts: Hosts | None = None
+    own_store: Store | None = None

@@ -4,7 +4,7 @@ import { every, follow, get, link } from "./api.js";
 import { badge, card, choice, field, h, link as anchor, replace, suggestions, table, tableRow } from "./dom.js";
 import { VERDICT_COLUMNS, fill, locked, verdictRow } from "./parts.js";
 import { bars, isRead, plot, ranking } from "./plot.js";
-import { ACTIONS, code, codes, duration, number, octets, plural, share, time, total } from "./words.js";
+import { ACTIONS, code, codes, duration, milliseconds, number, octets, plural, share, time, total } from "./words.js";
 
 export const title = () => "Now";
 
@@ -39,7 +39,24 @@ export function show(root) {
 
 async function drawGlance() {
   const [status, hour] = await Promise.all([get("/v1/status"), get("/v1/series", { span: "24h" })]);
-  return [verdictOnItself(status), tiles(status, hour)];
+  return [verdictOnItself(status), tiles(status, hour), status.fleet && fleet(status.fleet)];
+}
+
+const HOST_COLUMNS = [["Host", "wide"], ["State", ""], ["Version", ""], ["Since", "when"]];
+
+/** The hosts that share a store, and how that fares. */
+function fleet({ store, hosts }) {
+  const reads = store.slow_ms === null ? "nothing was read yet" : `reads p50 ${milliseconds(store.typical_ms)}, p99 ${milliseconds(store.slow_ms)}`;
+  const facts = [store.server, reads, store.bytes && `${octets(store.bytes)} of memory`, store.waiting > 0 && `${plural(store.waiting, "record")} of this host to come`];
+  return h("section", { class: "card fleet", id: "fleet" }, h("div", { class: "heading" },
+    h("h2", {}, "Hosts that share a store"), store.fault ? badge("warn", "store out of reach") : badge("good", "store well")),
+  h("p", { class: "muted" }, [store.url, ...facts].filter(Boolean).join(" · ")),
+  table("Hosts", HOST_COLUMNS, hosts.map((host) => ({ kind: host.alive ? "" : "troubled", cells: [
+    [host.name, host.this && h("small", {}, "this one")],
+    host.alive ? badge("good", "alive") : [badge("bad", "silent"), h("small", {}, `for ${duration(host.silent)}`)],
+    host.version,
+    time(host.since),
+  ] }))));
 }
 
 function verdictOnItself(status) {

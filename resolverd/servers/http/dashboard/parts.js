@@ -63,7 +63,7 @@ export function verdictRow(each) {
   const sender = each.sender === null || each.sender === undefined ? h("span", { class: "muted" }, "not kept") : each.sender === "" ? "<>" : anchor(toSearch(each.sender), each.sender);
   const name = each.client_name && each.client_name !== "unknown" ? each.client_name : each.helo_name ? `HELO ${each.helo_name}` : "";
   return { kind: `verdict ${each.action}`, cells: [
-    time(each.at, true),
+    [time(each.at, true), each.host && h("small", {}, each.host)],
     action(each.action),
     [each.client_address ? anchor(toSearch(each.client_address), each.client_address) : "", name && h("small", {}, name)],
     [sender, h("small", {}, `→ ${each.recipient || "unknown"}`)],

@@ -27,6 +27,7 @@ async function drawn(id) {
       h("p", { class: "outcome" }, action(verdict.action), " ", h("strong", {}, verdict.reason || "nothing against it")),
       h("dl", { class: "facts" },
         fact("When", time(verdict.at, true)),
+        verdict.host && fact("By", verdict.host),
         attempt && [
           fact("Client", attempt.client_address ? anchor(toSearch(attempt.client_address), attempt.client_address) : "unknown",
             h("small", {}, [attempt.client_name, attempt.reverse_client_name].filter((name, at, all) => name && name !== "unknown" && all.indexOf(name) === at).join(", ") || "no verified name")),

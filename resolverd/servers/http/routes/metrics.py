@@ -11,12 +11,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from resolverd.fleet.hosts import Hosts
 from resolverd.metric_help import COUNTERS, GAUGES, HISTOGRAMS
 from resolverd.metrics import BUCKETS
 from resolverd.servers.http.auth import LOOPBACK
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.route import Call, Route
 from resolverd.servers.http.routes.cache import figures
+from resolverd.state.base import Condition
 
 
 class _Gauge(NamedTuple):
@@ -30,11 +32,14 @@ class _Gauge(NamedTuple):
 async def get_metrics(call: Call) -> web.Response:
     """Counters, gauges and histograms for Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(call.daemon))
+    shared = await call.daemon.store.condition() if call.daemon.hosts is not None else None
+    registry.register(_Collector(call.daemon, shared))
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _gauges(daemon: Daemon) -> Iterator[_Gauge]:
+def _gauges(daemon: Daemon, shared: Condition | None) -> Iterator[_Gauge]:
+    if daemon.hosts is not None and shared is not None:
+        yield from _fleet_gauges(daemon.hosts, shared)
     for name, value in msgspec.structs.asdict(figures(daemon)).items():
         yield _Gauge(f"cache_{name}", value, {})
     yield _Gauge("ready", daemon.priming.readiness.ready, {})
@@ -55,11 +60,24 @@ def _gauges(daemon: Daemon) -> Iterator[_Gauge]:
             yield _Gauge("watch_listed", len(status.watched), labels)
 
 
-class _Collector(Collector):
-    """What is counted and measured at the moment."""
+def _fleet_gauges(hosts: Hosts, shared: Condition) -> Iterator[_Gauge]:
+    views = hosts.views()
+    yield _Gauge("fleet_hosts", sum(view.alive for view in views), {})
+    yield _Gauge("fleet_hosts_silent", sum(not view.alive for view in views), {})
+    yield _Gauge("fleet_versions", len({view.host.version for view in views if view.alive}), {})
+    yield _Gauge("shared_store_up", not shared.fault, {})
+    yield _Gauge("shared_store_waiting", shared.waiting, {})
+    for quantile, milliseconds in (("0.5", shared.typical), ("0.99", shared.slow)):
+        if milliseconds is not None:
+            yield _Gauge("shared_store_read_seconds", milliseconds / 1000, {"quantile": quantile})
 
-    def __init__(self, daemon: Daemon):
+
+class _Collector(Collector):
+    """What is counted and measured at the moment; `shared`: how the store fares that others share."""
+
+    def __init__(self, daemon: Daemon, shared: Condition | None):
         self._daemon = daemon
+        self._shared = shared
 
     def describe(self) -> Iterable[Metric]:
         """Nothing ahead of time: what is counted is known when it is."""
@@ -80,7 +98,7 @@ class _Collector(Collector):
                 buckets = zip((*map(str, BUCKETS), "+Inf"), accumulate(held.counts), strict=True)
                 histogram.add_metric(list(labels.values()), list(buckets), held.seconds)
             yield histogram
-        measured = [(gauge.name, gauge.labels, float(gauge.value)) for gauge in _gauges(self._daemon)]
+        measured = [(gauge.name, gauge.labels, float(gauge.value)) for gauge in _gauges(self._daemon, self._shared)]
         for name, samples in _families(measured):
             family = GaugeMetricFamily(f"resolverd_{name}", GAUGES.get(name, name), labels=_label_names(samples))
             for labels, value in samples:

@@ -10,6 +10,7 @@ import msgspec
 from resolverd import __version__
 from resolverd.dnsbl.spec import ListStatus
 from resolverd.failures import StoreError
+from resolverd.fleet.schema import Schemas, apart
 from resolverd.mail.findings import Action
 from resolverd.servers.http.daemon import Daemon
 from resolverd.servers.http.route import Call, Route
@@ -80,11 +81,50 @@ class StoreUse(msgspec.Struct):
     recovered: int
 
 
+class SharedStoreUse(msgspec.Struct):
+    """The store that several hosts share: its address, what it is, and why it is out of reach, empty where it is not.
+
+    `waiting`: records that it is to have of this host as yet. `typical_ms`, `slow_ms`: milliseconds that this host's last reads
+    took, median and 99th percentile; None before the first. `bytes`: of its memory, None where that is not known.
+    """
+
+    url: str
+    server: str
+    fault: str
+    waiting: int
+    typical_ms: float | None
+    slow_ms: float | None
+    bytes: int | None
+
+
+class HostUse(msgspec.Struct):
+    """A host of the fleet. `this`: the one that is asked. `since`: the wall-clock second of its start. `silent`: seconds since it
+    was last heard of; it is not `alive` where these are too many, and did not end as it should. `schemas`: the forms of records
+    that it reads, oldest and newest; `writes`: the one that it writes."""
+
+    id: str
+    name: str
+    version: str
+    this: bool
+    alive: bool
+    since: int
+    silent: int
+    schemas: tuple[int, int]
+    writes: int
+
+
+class FleetUse(msgspec.Struct):
+    """The hosts that share one store, those that are missing for less than a week included."""
+
+    store: SharedStoreUse
+    hosts: list[HostUse]
+
+
 class Status(msgspec.Struct):
     """The daemon at a glance. `started` is a wall-clock second, `uptime` in seconds; `verdicts` since then, by action.
 
-    `greylist` is None where the store cannot be read, or not soon. `own_addresses`: those watched, and the lists that list them.
-    `problems`: all that is wrong, in words.
+    `greylist` is None where the store cannot be read, or not soon. `store` is this host's own; `fleet` is None where it is shared
+    with nobody. `own_addresses`: those watched, and the lists that list them. `problems`: all that is wrong, in words.
     """
 
     version: str
@@ -99,6 +139,7 @@ class Status(msgspec.Struct):
     store: StoreUse
     own_addresses: dict[str, list[str]]
     problems: list[str]
+    fleet: FleetUse | None = None
 
 
 async def get_status(call: Call) -> Status:
@@ -108,7 +149,7 @@ async def get_status(call: Call) -> Status:
     uptime = daemon.clock.monotonic() - daemon.begun
     statuses = [status for status in daemon.lists.statuses() if status.enabled]
     trouble = [ListTrouble(status.id, status.state, status.last_error) for status in statuses if status.state != "ok"]
-    store = await _store(daemon)
+    store, fleet = await asyncio.gather(_store(daemon), _fleet(daemon))
     return Status(
         version=__version__,
         started=int(daemon.clock.wall() - uptime),
@@ -121,7 +162,8 @@ async def get_status(call: Call) -> Status:
         greylist=await _greylist(daemon),
         store=store,
         own_addresses=_own_addresses(daemon, statuses),
-        problems=[*_problems(daemon, statuses), *_store_problems(store)],
+        problems=[*_problems(daemon, statuses), *_store_problems(store), *_fleet_problems(fleet)],
+        fleet=fleet,
     )
 
 
@@ -151,11 +193,35 @@ async def _greylist(daemon: Daemon) -> GreylistUse | None:
 async def _store(daemon: Daemon) -> StoreUse:
     try:
         async with asyncio.timeout(_PATIENCE):
-            condition = await daemon.store.condition()
+            condition = await (daemon.own_store or daemon.store).condition()
     except TimeoutError:
         condition = Condition("disk", "does not answer: the disk is slow, or hangs")
     aside, recovered = (daemon.counters.get(f"store_{what}") for what in ("set_aside", "recovered"))
     return StoreUse(condition.kind, condition.octets, condition.fault, aside, recovered)
+
+
+async def _fleet(daemon: Daemon) -> FleetUse | None:
+    if daemon.hosts is None:
+        return None
+    condition = await daemon.store.condition()
+    store = SharedStoreUse(
+        condition.url, condition.server, condition.fault, condition.waiting, condition.typical, condition.slow, condition.octets
+    )
+    hosts = [
+        HostUse(
+            id=host.id,
+            name=host.name,
+            version=host.version,
+            this=host.id == daemon.hosts.id,
+            alive=alive,
+            since=int(host.since),
+            silent=int(silent),
+            schemas=(host.schemas.oldest, host.schemas.newest),
+            writes=host.writes,
+        )
+        for host, alive, silent in daemon.hosts.views()
+    ]
+    return FleetUse(store, hosts)
 
 
 def _own_addresses(daemon: Daemon, lists: list[ListStatus]) -> dict[str, list[str]]:
@@ -197,6 +263,27 @@ def _store_problems(store: StoreUse) -> Iterator[str]:
         yield f"the store {store.fault}"
     if store.set_aside:
         yield f"a damaged store was set aside, {store.recovered} records of it were recovered"
+
+
+def _fleet_problems(fleet: FleetUse | None) -> Iterator[str]:
+    if fleet is None:
+        return
+    if fleet.store.fault:
+        yield f"the shared store {fleet.store.fault}; mail goes on by what this host knows of it"
+    own = next((host for host in fleet.hosts if host.this), None)
+    for host in fleet.hosts:
+        if not host.alive:
+            yield f"host {host.name} has said nothing for {_long(host.silent)}, nor that it ends"
+        elif own is not None and apart(Schemas(*own.schemas), Schemas(*host.schemas)):
+            yield f"host {host.name} runs {host.version}, which shares no form of records with {own.version} here; upgrade one"
+
+
+def _long(seconds: int) -> str:
+    """A time of a minute and more in words."""
+    for unit, length in (("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{max(1, seconds // 60)} min"
 
 
 ROUTES = (Route("GET", "/v1/status", get_status, "lists"),)
