@@ -7,6 +7,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Final
 
+from resolverd.app.fleet import Fleet
 from resolverd.app.runtime import Runtime
 from resolverd.clock import Clock
 from resolverd.config.settings import AlertsSettings
@@ -25,14 +26,16 @@ _PATIENCE: Final = 3.0
 """Seconds for the store to answer."""
 
 
-def notifier(runtime: Callable[[], Runtime], store: Store, feed: Feed, clock: Clock, counters: Counters) -> Notifier:
-    """The notifier of the daemon, by the configuration that `runtime` has at each moment."""
+def notifier(
+    runtime: Callable[[], Runtime], own: Store, fleet: Fleet | None, feed: Feed, clock: Clock, counters: Counters
+) -> Notifier:
+    """The notifier of the daemon, by the configuration that `runtime` has at each moment. `own`: the host's own store."""
 
     async def condition() -> Condition:
         now = runtime()
         try:
             async with asyncio.timeout(_PATIENCE):
-                fault = (await store.condition()).fault
+                fault = (await own.condition()).fault
         except TimeoutError:
             fault = "does not answer: the disk is slow, or hangs"
         readiness = now.priming.readiness
@@ -43,6 +46,7 @@ def notifier(runtime: Callable[[], Runtime], store: Store, feed: Feed, clock: Cl
             fault,
             counters.get("store_set_aside"),
             counters.get("store_recovered"),
+            (await fleet.store.condition()).fault if fleet is not None else "",
         )
 
     def settings() -> AlertsSettings:
@@ -64,7 +68,7 @@ def notifier(runtime: Callable[[], Runtime], store: Store, feed: Feed, clock: Cl
         return True
 
     ways = (Way("mail", by_mail, counters), Way("webhook", by_webhook, counters))
-    return Notifier(condition, ways, feed, clock)
+    return Notifier(condition, ways, feed, clock, fleet.notices.own if fleet is not None else None)
 
 
 class Lookup:

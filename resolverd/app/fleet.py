@@ -10,6 +10,7 @@ from resolverd.clock import Clock
 from resolverd.config import Secret, Settings
 from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.dnsbl.watched import WatchedAddresses
+from resolverd.fleet.audit import FleetAudit
 from resolverd.fleet.clock import FleetClock
 from resolverd.fleet.hosts import Hosts, host_id
 from resolverd.fleet.schema import SCHEMAS
@@ -20,13 +21,15 @@ from resolverd.policy.verdicts import VerdictStore
 from resolverd.state.base import Store
 from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.shared import SharedStore
+from resolverd.telemetry.shared_notices import SharedNotices
 
 
 class Fleet:
     """This host among those that share a server.
 
     `store` keeps what is known of mail: the server, with the host's own store behind it. `clock` is what the mail side goes by,
-    `hosts` knows who shares the server.
+    `hosts` knows who shares the server. `audit` is told of changes; `notices` knows
+    which troubles this host tells people of.
     """
 
     def __init__(
@@ -38,7 +41,9 @@ class Fleet:
         self._own = own
         self._shared = shared
         self._counters = counters
-        self.work: dict[str, Work] = {"hosts": hosts.run}
+        self.audit = FleetAudit(store, own, hosts, clock, counters)
+        self.notices = SharedNotices(store, hosts, clock)
+        self.work: dict[str, Work] = {"hosts": hosts.run, "audit log": self.audit.run}
         """What is to go on as long as the daemon does, by name."""
 
     def share(self, lists: ListMemory, verdicts: VerdictStore) -> FleetVerdicts:

@@ -1,7 +1,9 @@
 """What outlives a configuration (`Shared`), and what is put together over it for each that is read (`Runtime`)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from resolverd import logs
 from resolverd.app import named_files, policy
 from resolverd.app.certificate import Certificate
 from resolverd.app.local_zones import delegate
@@ -83,10 +85,12 @@ class Shared(NamedTuple):
         overrides: OverrideStore,
         client_history: ClientHistory,
         local_zones: LocalZoneFiles,
+        audit: Callable[[logs.Fields], None],
     ) -> "Shared":
         """All of it, empty, to begin with a first configuration. `own` keeps what is this host's own (`Service`).
 
-        `clock`: what the mail side goes by, `machine` the machine's, by which keys are signed in time and caches age.
+        `clock`: what the mail side goes by, `machine` the machine's, by which keys are signed in time and caches age. `audit` is
+        told of what people change.
         """
         guard = plan.guard
         resolution = Resolution(
@@ -116,7 +120,7 @@ class Shared(NamedTuple):
             VerdictStore(own, clock, counters),
             local_zones,
             resolution,
-            NegativeAnchors(store, clock, counters, resolution.set_negative),
+            NegativeAnchors(store, clock, counters, resolution.set_negative, audit),
             ClockWatch(resolution.mesh, machine, counters, lambda: resolution.trust, resolution.reconsider),
             AnchorWatch(resolution.mesh, own, machine, counters, resolution.set_anchors, ready),
             priming,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from resolverd import logs
 from resolverd.app import policy, runtime
 from resolverd.app.alerts import notifier
 from resolverd.app.certificate import Certificate
@@ -76,13 +77,24 @@ class Service:
         self.counters = counters
         self.supervisor = Supervisor(counters)
         self.on_reload: list[Callable[[Runtime], None]] = []
-        self._overrides = OverrideStore(store, clock, counters)
+        audit = logs.audit if fleet is None else fleet.audit
+        self._overrides = OverrideStore(store, clock, counters, audit)
         self._client_history = ClientHistory(store, clock, counters)
         self._local_zones = local_zones(settings, machine, counters)
         self._local_zones.on_change.append(self._zones_changed)
         plan = runtime.read(settings, started_with=certificate)
         self._shared = Shared.begin(
-            plan, network, store, own, clock, machine, counters, self._overrides, self._client_history, self._local_zones
+            plan,
+            network,
+            store,
+            own,
+            clock,
+            machine,
+            counters,
+            self._overrides,
+            self._client_history,
+            self._local_zones,
+            audit,
         )
         self._verdicts: Verdicts = self._shared.verdicts
         if fleet is not None:
@@ -93,7 +105,7 @@ class Service:
         if state is not None and isinstance(own, DiskStore | PendingStore) and settings.cache.persist:
             self._persistence = persistence(state, settings, self._shared, machine, counters)
         self._recorder = SeriesRecorder(own, machine, counters)
-        self._notifier = notifier(lambda: self.runtime, store, self._shared.feed, machine, counters)
+        self._notifier = notifier(lambda: self.runtime, own, fleet, self._shared.feed, machine, counters)
         self._capabilities: tuple[Runtime, Daemon] | None = None
         for fault in plan.external.faults:
             log.warning("%s", fault)
@@ -234,6 +246,8 @@ class Service:
             feed=self._shared.feed,
             alerts=self._notifier.kinds,
             write_cache=self._persistence.write if self._persistence is not None else None,
+            hosts=self._fleet.hosts if self._fleet is not None else None,
+            own_store=self._own if self._fleet is not None else None,
         )
 
     async def reload(self) -> ReloadResult:

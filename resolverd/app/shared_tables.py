@@ -12,6 +12,7 @@ fleet-verdicts                               nothing               never change
 fleet-verdict-index, -heads                  nothing               each host writes its own
 list-health                                  own (watched)         each host writes its own
 hosts                                        nothing (watched)     each host writes its own
+audit                                        own (watched)         never change
 duties                                       nothing (watched)     what is there
 list-replies                                 nothing               the one that counts longer
 list-quotas, list-budgets, and all others    nothing               what is there: counts are added only, never put late
@@ -24,6 +25,7 @@ from typing import Final
 
 from resolverd.clients import history
 from resolverd.clients.record import decode_record, encode_record
+from resolverd.fleet import audit
 from resolverd.greylist import service as greylist
 from resolverd.greylist.decide import decode_client, decode_triplet, encode_client, encode_triplet
 from resolverd.overrides import records
@@ -54,7 +56,8 @@ SHARED_TABLES: Final = {
     negative_anchors.TABLE: SharedTable(_ANCHOR, Copied.ALL, small=True),
     published_verdicts.PAGES: SharedTable(written_once, Copied.NOTHING),
     published_verdicts.INDEX: SharedTable(of_one_writer, Copied.NOTHING),
-    published_verdicts.HEADS: SharedTable(of_one_writer, Copied.NOTHING),
+    published_verdicts.HEADS: SharedTable(of_one_writer, Copied.NOTHING, small=True),
+    audit.TABLE: SharedTable(written_once, Copied.OWN, small=True),
     "list-health": SharedTable(of_one_writer, Copied.OWN, small=True),
     "hosts": SharedTable(of_one_writer, Copied.NOTHING, small=True),
     "duties": SharedTable(theirs_stays, Copied.NOTHING, small=True),

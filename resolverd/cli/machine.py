@@ -74,6 +74,7 @@ def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], s
 
 def _store_fault(daemon: DaemonClient) -> str:
     try:
-        return str(daemon.get("v1", "status")["store"]["fault"])
+        status = daemon.get("v1", "status")
+        return str(status["store"]["fault"] or (status["fleet"] or status)["store"]["fault"])
     except (CommandError, LookupError, TypeError):
         return ""

@@ -1,4 +1,5 @@
-"""The hosts that share a store: each says every `HEARTBEAT` seconds that it lives, and reads what the others say.
+"""The hosts that share a store: each says every `HEARTBEAT` seconds that it lives, and hears what the others say, at once where
+the store tells of changes.
 
 Whether another host lives is judged by when its record last changed here, on the own monotonic clock: clocks that differ
 make nobody dead. While the store cannot be read nobody grows older, so that an outage does not make everybody think that it
@@ -26,6 +27,8 @@ ALIVE: Final = 60.0
 """Seconds after its last record for which a host counts as alive."""
 KEPT_FOR: Final = 7 * 86400.0
 """Seconds for which a host that died without a word is still shown."""
+_PATIENCE: Final = 3.0
+"""Seconds for the store to tell who there is."""
 _OWN_TABLE: Final = "host"
 _OWN_KEY: Final = b"id"
 _FOREVER: Final = float(2**32)
@@ -122,23 +125,48 @@ class Hosts:
 
     def schema(self) -> int:
         """The schema to write: the newest that all who live can read. The oldest until it is known who lives."""
-        return self._self.writes
+        own = self._self.schemas
+        return own.oldest if self._read_at is None else agreed(own, (each.schemas for each in self._others()))
 
     async def run(self) -> None:
         """Read and announce, for ever; ends by cancellation."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            while True:
+                await self.beat()
+                await asyncio.sleep(HEARTBEAT)
+
+    async def _listen(self) -> None:
+        """Hear what others say when they say it."""
         while True:
-            await self.beat()
+            try:
+                async for change in self._store.watch(TABLE):
+                    if change is not None and self._read_at is not None:
+                        self._hear(change.key, change.value)
+            except StoreError as error:
+                log.debug("the hosts of the fleet cannot be watched: %s", error)
             await asyncio.sleep(HEARTBEAT)
+
+    def _hear(self, key: bytes, octets: bytes | None) -> None:
+        host = None if octets is None else decode(key, octets)
+        if octets is None:
+            self._heard.pop(key.decode("latin-1"), None)
+        elif host is None:
+            self._counters.add("host_damaged_records")
+        elif host.id != self._self.id and (host.id in self._heard or len(self._heard) < bounds.HOSTS):
+            self._note(host, self._heard.get(host.id), 0.0)
+        self._tell()
 
     async def beat(self) -> None:
         """Read what the others say, and say that this one lives. Never raises for the store."""
         found: dict[bytes, bytes] = {}
         try:
-            async for entry in self._store.scan(TABLE, self._clock.wall()):
-                if len(found) == bounds.HOSTS:
-                    break
-                found[entry.key] = entry.value
-        except StoreError as error:
+            async with asyncio.timeout(_PATIENCE):
+                async for entry in self._store.scan(TABLE, self._clock.wall()):
+                    if len(found) == bounds.HOSTS:
+                        break
+                    found[entry.key] = entry.value
+        except (StoreError, TimeoutError) as error:
             log.debug("the hosts of the fleet cannot be read: %s", error)
         else:
             self._take(found)
@@ -154,7 +182,7 @@ class Hosts:
 
     def _take(self, records: dict[bytes, bytes]) -> None:
         """What is in the store now."""
-        now, wall = self._clock.monotonic(), self._clock.wall()
+        now = self._clock.monotonic()
         unread = 0.0 if self._read_at is None else max(0.0, now - self._read_at - HEARTBEAT)
         self._read_at = now
         before, self._heard = self._heard, {}
@@ -165,15 +193,23 @@ class Hosts:
             elif host.id == self._self.id:
                 self._meet_oneself(host)
             else:
-                known = before.get(host.id)
-                if known is None:
-                    at = now - max(0.0, wall - host.seen)
-                elif known.host == host:
-                    at = known.at + unread
-                else:
-                    at = now
-                self._heard[host.id] = _Heard(host, at)
-                self._remark(host)
+                self._note(host, before.get(host.id), unread)
+        for id, known in before.items():
+            # Gone without a word: rather the store has forgotten it than that the word was missed.
+            if id not in self._heard and now - known.at - unread < ALIVE:
+                self._heard[id] = known._replace(at=min(now, known.at + unread))
+
+    def _note(self, host: Host, known: _Heard | None, unread: float) -> None:
+        """What another host says of itself; `unread`: seconds for which nothing could be heard of anybody."""
+        now = self._clock.monotonic()
+        if known is None:
+            at = now - max(0.0, self._clock.wall() - host.seen)
+        elif known.host == host:
+            at = min(now, known.at + unread)
+        else:
+            at = now
+        self._heard[host.id] = _Heard(host, at)
+        self._remark(host)
 
     def _meet_oneself(self, stored: Host) -> None:
         """The record under the own id, which somebody else has written where it is another run's, and not one of before."""
@@ -204,10 +240,7 @@ class Hosts:
 
     def _announce(self) -> None:
         now = self._clock.wall()
-        writes = agreed(self._self.schemas, (each.schemas for each in self._others()))
-        if self._read_at is None:
-            writes = self._self.schemas.oldest
-        self._self = self._self._replace(seen=now, writes=writes)
+        self._self = self._self._replace(seen=now, writes=self.schema())
         try:
             self._store.put(TABLE, self._self.id.encode(), encode(self._self), now + KEPT_FOR)
         except StoreError as error:
@@ -216,7 +249,7 @@ class Hosts:
             self._announced = True
 
     def _tell(self) -> None:
-        state = frozenset(each.id for each in self.alive()), self._self.writes
+        state = frozenset(each.id for each in self.alive()), self.schema()
         if state != self._state:
             self._state = state
             for listener in self.on_change:

@@ -8,14 +8,14 @@ soon as it is so, where its beginning was.
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from resolverd.telemetry.troubles import CLOCK, KINDS, STORE, WATCH, Trouble
+from resolverd.telemetry.troubles import CLOCK, KINDS, SHARED, STORE, WATCH, Trouble
 
 EVERY: Final = 3600.0
 """Seconds between two notices of one kind."""
 PATIENCE: Final = 60.0
 """Seconds for which a trouble must last, or be gone."""
 _AT_ONCE: Final = frozenset({WATCH, STORE, CLOCK})
-"""Kinds that do not come and go by themselves."""
+"""Kinds that do not come and go by themselves, unless it is a server elsewhere that does."""
 
 
 class Change(NamedTuple):
@@ -53,6 +53,10 @@ class _Kind:
         self.held = 0
 
 
+def _patience(trouble: Trouble) -> float:
+    return 0.0 if trouble.kind in _AT_ONCE and trouble.subject != SHARED else PATIENCE
+
+
 class AlertBook:
     """What has begun and ended. Every method takes `now` (monotonic seconds)."""
 
@@ -74,7 +78,7 @@ class AlertBook:
             if not seen.there:
                 seen.there, seen.since = True, now
             seen.trouble = trouble
-            if not seen.begun and now - seen.since >= (0 if trouble.kind in _AT_ONCE else PATIENCE):
+            if not seen.begun and now - seen.since >= _patience(trouble):
                 seen.begun = True
                 changes.append(Change(trouble, ended=False))
         for key, seen in list(self._seen.items()):

@@ -20,6 +20,8 @@ TITLES: Final = {
     CLOCK: "the clock is wrong",
     INTERNET: "the internet is out of reach",
 }
+SHARED: Final = "shared"
+"""The subject of trouble with the store that hosts share: of kind `STORE`."""
 _NEARLY_SPENT: Final = 0.8
 """Share of a quota that is spent when it is running out."""
 
@@ -33,9 +35,10 @@ class Trouble(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What the daemon says of itself. `not_ready`, `clock_fault`, `store_fault`: empty where all is well.
+    """What the daemon says of itself. `not_ready`, `clock_fault`, `store_fault`, `shared_fault`: empty where all is well.
 
     `set_aside`: how many damaged stores were set aside since the start, of which `recovered` records were got back.
+    `shared_fault` is that of the store that several hosts share.
     """
 
     lists: Sequence[ListStatus]
@@ -44,6 +47,7 @@ class Condition(NamedTuple):
     store_fault: str
     set_aside: int
     recovered: int
+    shared_fault: str = ""
 
 
 def troubles(now: Condition) -> Iterator[Trouble]:
@@ -58,6 +62,8 @@ def troubles(now: Condition) -> Iterator[Trouble]:
             yield Trouble(QUOTA, status.id, _quota(status))
     if now.store_fault:
         yield Trouble(STORE, "fault", f"the store {now.store_fault}; greylisting and whatever else is kept go on without it")
+    if now.shared_fault:
+        yield Trouble(STORE, SHARED, f"the shared store {now.shared_fault}; mail goes on by what this host knows of it")
     if now.set_aside:
         text = f"a damaged store was set aside; {now.recovered} of its records have been recovered by now"
         yield Trouble(STORE, "set aside", text)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from resolverd.app.shared_tables import OTHERS, SHARED_TABLES, SMALL, merge, shared_table
 from resolverd.clients import history
 from resolverd.clients.record import ClientRecord, encode_record
+from resolverd.fleet import audit
 from resolverd.greylist.decide import Client, Triplet, encode_client, encode_triplet
 from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS
 from resolverd.overrides import store as overrides
@@ -51,6 +52,7 @@ RECORDS: dict[str, tuple[bytes, st.SearchStrategy[StoredValue]]] = {
     ),
     negative_anchors.TABLE: (ZONE, anchors.map(lambda each: StoredValue(encode_anchor(each), float(each.until)))),
     published_verdicts.PAGES: (b"k", kept(words.map(str.encode))),
+    audit.TABLE: (b"k", kept(words.map(str.encode))),
     "list-replies": (b"k", kept(words.map(str.encode))),
 }
 """Of each table whose records several hosts write: a key, and what may stand there."""
@@ -137,6 +139,7 @@ def test_counts_are_never_put_late() -> None:
     assert merge("list-quotas", b"k", here, 0, None) is None
 
 
-def test_what_is_watched_is_small() -> None:
-    assert {overrides.TABLE, negative_anchors.TABLE, "list-health", "hosts", "duties"} == SMALL
+def test_what_is_watched_or_gone_through_is_small() -> None:
+    watched = {overrides.TABLE, negative_anchors.TABLE, audit.TABLE, "list-health", "hosts"}
+    assert watched | {published_verdicts.HEADS, "duties"} == SMALL
     assert all(table.copied is not Copied.NOTHING for table in SHARED_TABLES.values() if table.goes_on)

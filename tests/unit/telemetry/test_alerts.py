@@ -30,6 +30,7 @@ OK = ListStatus("psbl", "psbl.surriel.com", "block", ("ip4",), True, "ok")
         (WELL._replace(not_ready="nobody answers"), [(INTERNET, "")]),
         (WELL._replace(clock_fault="1970"), [(CLOCK, "")]),
         (WELL._replace(store_fault="is full", set_aside=1), [(STORE, "fault"), (STORE, "set aside")]),
+        (WELL._replace(shared_fault="is out of reach"), [(STORE, "shared")]),
     ],
 )
 def test_what_is_a_trouble(condition, expected):
@@ -102,6 +103,14 @@ def test_what_does_not_come_and_go_is_told_at_once_and_kinds_do_not_wait_for_eac
     clock, own = Trouble(CLOCK, "", "1970"), Trouble(WATCH, "192.0.2.1 psbl", "listed")
     assert t.after(5, clock) == [Notice(CLOCK, (clock,), ended=False)]
     assert t.after(5, clock, own) == [Notice(WATCH, (own,), ended=False)]
+
+
+def test_a_server_that_several_share_may_be_away_for_a_moment():
+    t = Told()
+    shared = next(troubles(WELL._replace(shared_fault="is out of reach")))
+    assert t.after(PATIENCE - 5, shared) == []
+    assert t.after(5) == []
+    assert t.after(PATIENCE + 5, shared) == [Notice(STORE, (shared,), ended=False)]
 
 
 def test_changes_are_not_held_back():
