@@ -2,7 +2,8 @@
 
 Every host tells how each list fares as it sees it. It takes from the others:
 
-- a suspension, where two of them have it: that a list answers errors, or lists the world, may be true for one host only;
+- a suspension, where two of them have it: that a list answers errors, or lists the world, may be true for one host only. As it
+  may be for two, it lasts no longer than a first one of this host's own would: then it asks for itself;
 - that the list has denied its test point: no other host need ask that, while it has asked for itself within the hour;
 - that a list has listed the world, from one host: its listings from before, as shared, are asked for anew, and each host asks
   its test point itself before it believes another one;
@@ -17,7 +18,7 @@ from typing import Final
 
 from resolverd import bounds
 from resolverd.clock import Clock
-from resolverd.dnsbl.health import CANARY_TTL, Suspension
+from resolverd.dnsbl.health import CANARY_TTL, SUSPENSION, Suspension
 from resolverd.dnsbl.health_view import TOLERANCE, HealthView, agreed, decode, encode, last_passed, last_poisoned
 from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.spec import ListSpec
@@ -57,7 +58,7 @@ class SharedHealth:
         self._states = states
         self._views: dict[str, dict[str, HealthView]] = {}
         self._told: dict[str, HealthView] = {}
-        self._agreed: dict[str, HealthView] = {}
+        self._agreed: dict[str, float] = {}
         self._poisoned: dict[str, float] = {}
         self._count = 0
         self.on_change: Callable[[ListState], object] = lambda state: None
@@ -148,21 +149,26 @@ class SharedHealth:
         health.others_passed = min(passed, wall) - ahead if passed else _NEVER
         self._void(shown, min(poisoned, wall))
         doubted = min(poisoned, wall) - ahead if poisoned else _NEVER
-        suspension = agreed(views, wall)
+        self._suspend(state, agreed(views, wall), ahead)
+        if doubted > health.doubted:
+            health.doubted = doubted
+            self.on_change(state)
+
+    def _suspend(self, state: ListState, view: HealthView | None, ahead: float) -> None:
+        """Have a suspension hold on which other hosts agree, or its end."""
+        shown, health = _shown(state.spec), state.health
         before = self._agreed.pop(shown, None)
         health.agreed = None
-        if suspension is not None:
-            self._agreed[shown] = suspension
-            unknown = Unknown(suspension.why, f"suspended by several hosts: {suspension.detail}")
-            since, until = suspension.since - ahead, suspension.until - ahead
-            health.agreed = Suspension("suspended", until, unknown, since)
+        if view is not None:
+            begun = self._agreed[shown] = self._clock.monotonic() if before is None else before
+            unknown = Unknown(view.why, f"suspended by several hosts: {view.detail}")
+            health.agreed = Suspension("suspended", min(view.until - ahead, begun + SUSPENSION), unknown, begun)
             if before is None:
                 state.set_error(unknown.detail)
-                log.warning("list %s: suspended here too, as other hosts agree: %s", state.spec.id, suspension.detail)
+                log.warning("list %s: suspended here too, as other hosts agree: %s", state.spec.id, view.detail)
         elif before is not None:
             log.info("list %s: other hosts do not agree any longer that it is suspended", state.spec.id)
-        if doubted > health.doubted or (suspension is None) != (before is None):
-            health.doubted = max(doubted, health.doubted)
+        if (view is None) != (before is None):
             self.on_change(state)
 
     def _own_view(self, state: ListState, *, poisoned: bool) -> HealthView:

@@ -75,6 +75,29 @@ async def test_one_hosts_trouble_is_its_own_and_twos_is_everybodys():
 
 
 @virtual
+async def test_what_two_hosts_have_for_hours_lasts_five_minutes_for_those_whom_the_list_answers():
+    async with fleet(4) as (one, two, three, four):
+        for number in range(4):  # 5, 10, 20, 40 minutes
+            await block(one, number)
+            await block(two, 10 + number)
+            await asyncio.sleep(SUSPENSION * 2**number + 1)
+        await block(one, 5)
+        await block(two, 15)
+        await settle()
+        assert is_suspended(three)
+        await asyncio.sleep(SUSPENSION + 1)
+        four.script["zen.spamhaus.org"] = BLOCKED
+        assert isinstance(await three.ask(subject=client(20)), Clear)
+        assert (await four.ask(subject=client(21))).why is Why.BLOCKED
+        await asyncio.sleep(SUSPENSION)
+        await settle()
+        assert not is_suspended(three)
+        assert isinstance(await three.ask(subject=client(22)), Clear)
+        assert is_suspended(one)
+        assert is_suspended(two)
+
+
+@virtual
 async def test_it_ends_for_all_when_the_second_to_last_ends():
     async with fleet(3) as (one, two, three):
         await block(one)
