@@ -29,6 +29,7 @@ namespaces with a userspace wire between (`wire`).
 `transcript`               the sessions that `python -m tests.lab` shows
 `fleet`, `fleet_world`     three mail servers, each a machine of its own with Postfix and resolverd, and who writes to them
 `redis`                    the store that they share; with sentinels
+`wrong_clock`              resolverd on a machine whose clock is wrong
 `traffic`, `outages`       mail to all three, and how each attempt is judged; what dies, hangs or is cut off meanwhile
 `signed`                   a signed internet, every flaw that a signed zone can have, and Unbound to compare with
 ========================  ==============================================================================================

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -16,10 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from tests.lab.daemon import Daemon
-from tests.lab.fleet_world import ADDRESSES, Address
+from tests.lab.daemon import Daemon, until
+from tests.lab.fleet_world import ADDRESSES, Address, Client, organisation
 from tests.lab.lab import RECIPIENT, Lab
-from tests.lab.namespace import ROOT, LabError, Side, use_nameserver
+from tests.lab.lists import List
+from tests.lab.namespace import ROOT, LabError, Side, localise, use_nameserver
+from tests.lab.nsd import nsd
 from tests.lab.postfix import Postfix
 from tests.lab.redis import STORE
 from tests.lab.resolverd import CONFIG, HTTP, resolverd
@@ -102,6 +105,22 @@ class MailHost:
         self.config.write_text(settings)
         self.send("POST", "/v1/reload")
 
+    def set_clock(self, seconds: float) -> None:
+        """Have resolverd's wall clock be wrong by so much from its next start on."""
+        at = self.resolverd.argv.index("resolverd")
+        self.resolverd.argv[at : at + 1] = ["tests.lab.wrong_clock", f"{seconds}"]
+
+    def intercept(self, details: List, addresses: Sequence[str], text: str) -> Daemon:
+        """Make somebody on this host's way who answers for a list in its place, every name with these records."""
+        localise(self.side, addresses)
+        head = f"$ORIGIN {details.zone}.\n$TTL 60\n@ SOA ns. hostmaster. 1 60 60 60 60\n@ NS {details.hosts[0][0]}.\n"
+        return nsd(f"interceptor {self.name}", addresses, {details.zone: head + text}, self.side)
+
+    def let_through(self, addresses: Sequence[str]) -> None:
+        """Let questions reach those at these addresses again."""
+        for address in addresses:
+            _ip(self.side, f"addr del {address}/{128 if ':' in address else 32} dev lo")
+
     def cut_off(self) -> None:
         """Lose every packet to the store from now on; nobody says so (a cable pulled out behind the switch)."""
         _ip(self.side, f"route replace {STORE_NETWORK} dev {_LOST}")
@@ -115,6 +134,11 @@ class MailHost:
         request.add_header("Authorization", f"Bearer {token}")
         with self.side.entered(), urllib.request.urlopen(request, timeout=10) as reply:
             return json.loads(reply.read() or b"null")
+
+
+    def has_store(self, limit: float = 10.0) -> bool:
+        """Whether the host finds its store within so many seconds."""
+        return any(not self.get("/v1/status")["store"]["fault"] for _ in until(limit))
 
 
 class Fleet:
@@ -149,6 +173,30 @@ class Fleet:
             daemon.launch()
         for daemon in group:
             daemon.wait()
+
+    def attempt(self, number: int, client: Client, user: str) -> Delivery:
+        """A mail to Anna from one of a sending organisation's hosts, to the host of ours with this number."""
+        return self.hosts[number].deliver(self.lab, client.address, client.name, f"{user}@{client.organisation}")
+
+    def wait_for_store(self) -> None:
+        """Return once every host has found the store. Raises LabError."""
+        for host in self.hosts:
+            if not host.has_store():
+                raise LabError(f"{host.name} does not find its store: {host.get('/v1/status')['store']}")
+
+    def lets_pass_who_has_waited(self, first: int, then: int, sender: int, delay: float) -> None:
+        """Of two mails of an organisation that one host has put off, have another let pass the one that has waited."""
+        one, other = organisation(sender)[:2]
+        begun = time.monotonic()
+        for user in ("hasty", "patient"):
+            put_off = self.attempt(first, one, user)
+            assert "Greylisted" in put_off.reply.text, put_off
+        asked = time.monotonic()
+        early = self.attempt(then, other, "hasty")
+        assert early.deferred or time.monotonic() - begun > delay - 1, early
+        time.sleep(max(0.0, asked + delay + 0.1 - time.monotonic()))
+        patient = self.attempt(then, other, "patient")
+        assert patient.accepted, patient
 
     def stop(self) -> None:
         """End every program, and take the cables away."""

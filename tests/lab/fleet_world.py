@@ -51,7 +51,7 @@ _REVERSE = "8.b.d.0.1.0.0.2.ip6.arpa"
 
 def listed(number: int) -> str:
     """The address of a client that zen lists, one of as many as anybody wants; it has no name."""
-    return f"2001:db8:66:{number >> 16:x}::{number & 0xFFFF:x}"
+    return str(ip_address(f"2001:db8:66:{number >> 16:x}::{number & 0xFFFF:x}"))
 
 
 def _ours() -> str:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from tests.lab.daemon import Daemon
 from tests.lab.fleet import Fleet, MailHost
-from tests.lab.redis import Redis
+from tests.lab.redis import Redis, Sentinels
 
 
 class Scene(NamedTuple):
-    """Where an outage takes place. `chance` chooses the host that it meets."""
+    """Where an outage takes place: `redis` is the fleet's store. `chance` chooses the host that it meets."""
 
     fleet: Fleet
     redis: Redis
@@ -91,6 +91,19 @@ async def host_killed(scene: Scene, seconds: float) -> None:
     await asyncio.sleep(seconds)
     for daemon in host.daemons:
         await asyncio.to_thread(daemon.start)
+
+
+def master_killed(sentinels: Sentinels) -> Kind:
+    """The master is killed; the sentinels make the replica the master, and the old one comes back as its replica."""
+
+    async def failover(scene: Scene, seconds: float) -> None:
+        master = next(server for server in sentinels.servers if server.address == sentinels.master())
+        master.daemon.kill()
+        await asyncio.to_thread(sentinels.wait_moved, master.address)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(master.daemon.start)
+
+    return failover
 
 
 Kind = Callable[[Scene, float], Awaitable[None]]

@@ -96,6 +96,13 @@ class Sentinels:
                 return
         raise LabError(f"the sentinels do not know one another after {limit:.0f} s: {told}")
 
+    def wait_moved(self, away_from: str, limit: float = 15.0) -> None:
+        """Return once another server is the master."""
+        for _ in until(limit):
+            if self.master() not in ("", away_from):
+                return
+        raise LabError(f"{away_from} is still the master after {limit:.0f} s")
+
     def _sentinel(self, number: int, address: str) -> Daemon:
         name = f"sentinel {number + 1}"
         directory = fresh(name)

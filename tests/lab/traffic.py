@@ -13,7 +13,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -51,9 +51,8 @@ class Message:
     """A message, and how it fared."""
 
     number: int
-    spam: bool
-    known: bool
-    """An earlier message of its triplet has been accepted."""
+    triplet: int | None
+    """None for spam."""
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
@@ -111,9 +110,8 @@ class Traffic:
             triplet = next(self._triplets)
             hosts = organisation(triplet % ORGANISATIONS)
             sender, recipient = f"person-{_letters(triplet)}@{hosts[0].organisation}", RECIPIENTS[triplet // ORGANISATIONS % 2]
-            known = False
             for _ in range(self.messages_each):
-                message = self._begun(spam=False, known=known)
+                message = self._begun(triplet)
                 while not message.attempts or (not message.accepted and len(message.attempts) < GIVES_UP):
                     client = self._chance.choice(hosts)
                     await self._try(message, client.address, client.name, sender, recipient)
@@ -123,21 +121,20 @@ class Traffic:
                         await asyncio.sleep(self._chance.choice((0.5, self.delay + 0.2, self.delay + 1)))
                     elif not message.accepted:
                         await asyncio.sleep(0.2)
-                known = known or message.accepted
                 if not await self._paused(self.pause):
                     return
 
     async def _spam(self) -> None:
         async with asyncio.TaskGroup() as group:
             for number in itertools.count(0x10000 * self.seed):
-                message = self._begun(spam=True, known=False)
+                message = self._begun(None)
                 sender = f"offer-{number}@spam-factory.net"
                 group.create_task(self._try(message, listed(number), "mail.spam-factory.net", sender, RECIPIENTS[0]))
                 if not await self._paused(self.spam_pause):
                     return
 
-    def _begun(self, *, spam: bool, known: bool) -> Message:
-        message = Message(next(self._numbers), spam, known)
+    def _begun(self, triplet: int | None) -> Message:
+        message = Message(next(self._numbers), triplet)
         self.messages.append(message)
         return message
 
@@ -200,9 +197,9 @@ class Judged(NamedTuple):
     refused: list[str]
     """Good mail that was refused for good."""
     waited_twice: list[str]
-    """Good mail that was greylisted though its triplet had waited, or had passed before."""
-    early: list[str]
-    """Good mail that passed before its triplet had waited: right only where nobody knew."""
+    """Good mail that was greylisted though its triplet had been told so before, longer ago than the delay."""
+    early: list[tuple[str, Attempt]]
+    """Good mail that passed though its triplet had not waited: right only where nobody knew."""
     given_up: int
     spam: int
     spam_refused: int
@@ -211,9 +208,19 @@ class Judged(NamedTuple):
 
 def judged(messages: Sequence[Message], delay: float) -> Judged:
     """Judge every attempt. Greylisting counts whole seconds: a delay of 3 s may be over after little more than 2."""
-    good = [message for message in messages if not message.spam and message.attempts]
-    spam = [message for message in messages if message.spam and message.attempts]
+    good = [message for message in messages if message.triplet is not None and message.attempts]
+    spam = [message for message in messages if message.triplet is None and message.attempts]
     tries = [attempt for message in good for attempt in message.attempts]
+    told: dict[int | None, Attempt] = {}
+    waited_twice, early = [], []
+    for message, each in sorted(((m, a) for m in good for a in m.attempts), key=lambda pair: pair[1].ended):
+        first = told.get(message.triplet)
+        if "Greylisted" in each.text:
+            if first is not None and each.begun > first.ended + delay + 0.1:
+                waited_twice.append(_told(message, each))
+            told.setdefault(message.triplet, each)
+        elif 200 <= each.code < 300 and (first is None or each.ended - first.begun < delay - 1):
+            early.append((_told(message, each), each))
     return Judged(
         mails=len(good),
         accepted=sum(message.accepted for message in good),
@@ -221,8 +228,8 @@ def judged(messages: Sequence[Message], delay: float) -> Judged:
         deferrals=sum(400 <= each.code < 500 for each in tries),
         hang_ups=sum(each.code == GONE for each in tries),
         refused=[_told(message, each) for message in good for each in message.attempts if each.code >= 500],
-        waited_twice=[_told(message, each) for message in good for each in _waited_twice(message, delay)],
-        early=[_told(message, message.attempts[-1]) for message in good if _early(message, delay)],
+        waited_twice=waited_twice,
+        early=early,
         given_up=sum(not message.accepted and message.attempts[-1].code < 500 for message in good),
         spam=len(spam),
         spam_refused=sum(message.attempts[-1].code >= 500 for message in spam),
@@ -230,22 +237,10 @@ def judged(messages: Sequence[Message], delay: float) -> Judged:
     )
 
 
-def _waited_twice(message: Message, delay: float) -> Iterator[Attempt]:
-    greylisted = [each for each in message.attempts if "Greylisted" in each.text]
-    for each in greylisted:
-        if message.known or each.begun > greylisted[0].ended + delay + 0.1:
-            yield each
-
-
-def _early(message: Message, delay: float) -> bool:
-    heard = [each for each in message.attempts if each.code != GONE]
-    return message.accepted and not message.known and heard[-1].ended - heard[0].begun < delay - 1
-
-
 def _told(message: Message, attempt: Attempt) -> str:
     since = attempt.begun - message.attempts[0].begun
     which = f"mail {message.number}, try {message.attempts.index(attempt) + 1} after {since:.1f} s"
-    return f"{which}, at {attempt.host}: {attempt.code} {attempt.text}"
+    return f"at {attempt.begun:.1f} s, {which}, at {attempt.host}: {attempt.code} {attempt.text}"
 
 
 def delivered(hosts: Sequence[MailHost]) -> Counter[int]:
@@ -254,7 +249,7 @@ def delivered(hosts: Sequence[MailHost]) -> Counter[int]:
     for host in hosts:
         for recipient in RECIPIENTS:
             host.postfix.count(recipient)
-            found.update(int(mail[MARK]) for mail in host.postfix.delivered(recipient, 0))
+            found.update(int(mail[MARK]) for mail in host.postfix.delivered(recipient, 0) if mail[MARK])
     return found
 
 
@@ -298,13 +293,15 @@ class Probe:
 
 async def policy(host: MailHost, request: bytes) -> str:
     """Ask a host's policy service as its Postfix does, on a connection of its own. Raises OSError, EOFError, TimeoutError."""
-    sock = host.side.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", 10023))
-        reader, writer = await asyncio.open_connection(sock=sock)
-        try:
-            writer.write(request)
-            return (await reader.readuntil(b"\n\n")).decode().strip().removeprefix("action=")
-        finally:
-            writer.close()
+    loop = asyncio.get_running_loop()
+    with host.side.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        async with asyncio.timeout(PATIENCE):
+            await loop.sock_connect(sock, ("127.0.0.1", 10023))
+            await loop.sock_sendall(sock, request)
+            reply = b""
+            while not reply.endswith(b"\n\n"):
+                if not (more := await loop.sock_recv(sock, 4096)):
+                    raise EOFError
+                reply += more
+    return reply.decode().strip().removeprefix("action=")
