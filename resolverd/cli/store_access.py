@@ -1,4 +1,4 @@
-"""Reading and filling the store: through the running daemon, or where none runs, in its directory."""
+"""Reading and filling the store: through the running daemon, or where none runs, in its directory or on the server."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from resolverd.cli import store_sides
 from resolverd.cli.daemon import DaemonClient, Unreachable
 from resolverd.cli.options import CommandError
 from resolverd.clock import SystemClock
@@ -132,7 +133,14 @@ async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
 
 @asynccontextmanager
 async def _opened(settings: Settings, *, to_write: bool) -> AsyncIterator[Store]:
-    """The store in its directory, while no daemon works there. Files made by another user would lock the daemon out."""
+    """The server that hosts share; else the store in its directory, while no daemon works there.
+
+    Files made by another user would lock the daemon out.
+    """
+    if settings.store.url.target is not None:
+        async with store_sides.opened(settings.store.url, settings, store_sides.Given(), to_write=to_write) as found:
+            yield found.store
+        return
     directory = settings.state_directory()
     if directory is None:
         raise CommandError("nothing is stored: [store] url is memory:, and no daemon answers")

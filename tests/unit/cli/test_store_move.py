@@ -149,3 +149,16 @@ def test_a_directory_that_a_daemon_works_on_is_left_alone(tmp_path: Path, server
         assert "a daemon works on" in result.stderr
     lock.release()
     assert run("store", "move", source, server.url, "-c", config).exit_code == 0
+
+
+def test_what_the_hosts_share_is_dumped_and_loaded_without_a_daemon(tmp_path: Path, server: RedisServer, config: str) -> None:
+    source = fill(tmp_path / "old", greylist=triplet(NOW, passed=True), list_quotas=b"5")
+    assert run("store", "move", source, server.url, "-c", config).exit_code == 0
+    dumped = run("store", "dump", "-c", config)
+    assert dumped.exit_code == 0
+    assert {json.loads(line).get("table") for line in dumped.stdout.splitlines()} >= {TRIPLETS, QUOTAS}
+    (tmp_path / "dump").write_text(dumped.stdout)
+    server.cli("FLUSHALL")
+    loaded = run("store", "load", str(tmp_path / "dump"), "-c", config)
+    assert loaded.exit_code == 0, loaded.output
+    assert TRIPLETS in server.cli("KEYS", "*")
