@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from resolverd import bounds, logs
@@ -50,10 +50,11 @@ _MEMORY: Final = b"memory"
 _OFFSET: Final = b"offset"
 _LOST_AT: Final = b"lost at"
 _ALL_UNSHARED: Final = b"all unshared"
-BATCH: Final = 50
+BATCH: Final = 20
 """Records merged side by side after an outage: two round trips for all of them."""
 PAUSE: Final = 0.02
-"""Seconds between two batches: some two thousand records a second, beside the mail of all hosts that have come back at once."""
+"""Seconds between two batches, and no less than the last one took: a thousand records a second at the most, so that the server
+has time for mail though all hosts have come back at once."""
 RETRY: Final = 1.0
 """Seconds until merging goes on where it failed and the store is within reach still."""
 MERGE_TRIES: Final = 10
@@ -61,7 +62,8 @@ MERGE_TRIES: Final = 10
 WATCH_PATIENCE: Final = 1.0
 """Seconds to wait for news of a table to come in; the own copy serves until then."""
 FORGOTTEN: Final = 300.0
-"""Seconds after a loss of memory in which what is not found is not known: other hosts still bring back what they have."""
+"""Seconds after a loss of memory in which what is not found is not known, longer where this host is not done with telling what it
+has by then: the other hosts still bring back what they have."""
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,10 @@ class FallbackStore:
         self._overflows = 0
         self._lost = False
         """Whether the shared store has another memory than the one that all of this host's copies were merged into."""
+        self._found = ""
+        """Which one."""
+        self._told: dict[str, bytes] = {}
+        """How far each table has been told to it: the key to go on from."""
         self._lost_at: float | None = None
         self._sharing: asyncio.Task[None] | None = None
         self._watchers = Watchers(self._check_open)
@@ -441,8 +447,10 @@ class FallbackStore:
         self._offset = self._shared.offset
         with contextlib.suppress(StoreError):
             self._own.put(TABLE, _OFFSET, b"%r" % self._offset, FOREVER)
-        if self._shared.memory != self._memory:
-            self._lost = True
+        self._lost = self._shared.memory != self._memory
+        if self._lost and self._shared.memory != self._found:
+            self._found = self._shared.memory
+            self._told.clear()
             if self._memory:
                 self._lost_at, wall = self._clock.monotonic(), self._clock.wall()
                 with contextlib.suppress(StoreError):
@@ -483,6 +491,7 @@ class FallbackStore:
             self._unshared.overflown = False
             self._all_unshared = True
             self._overflows += 1
+            self._told.clear()
             self._own.put(TABLE, _ALL_UNSHARED, b"1", FOREVER)
         self._share_soon()
 
@@ -503,8 +512,7 @@ class FallbackStore:
             while self._shared.reachable and self._owes():
                 try:
                     while due := self._unshared.first(BATCH):
-                        await self._share_batch(due)
-                        await asyncio.sleep(PAUSE)
+                        await self._share_gently(due)
                     if self._lost or self._all_unshared:
                         await self._restore()
                 except StoreError as error:
@@ -533,13 +541,19 @@ class FallbackStore:
 
     async def _restore_table(self, table: str) -> None:
         due: list[bytes] = []
-        async for entry in self._own.scan(table, self._now()):
+        async for entry in self._own.scan(table, self._now(), self._told.get(table, b"")):
             due.append(address(table, entry.key))
             if len(due) == BATCH:
-                await self._share_batch(due)
+                await self._share_gently(due, new=True)
+                self._told[table] = entry.key + b"\0"
                 due.clear()
-                await asyncio.sleep(PAUSE)
-        await self._share_batch(due)
+        await self._share_gently(due, new=True)
+
+    async def _share_gently(self, due: list[bytes], *, new: bool = False) -> None:
+        """The same as `_share_batch`, and then leave the server to the others for as long. Raises StoreError."""
+        begun = self._clock.monotonic()
+        await self._share_batch(due, new=new)
+        await asyncio.sleep(max(PAUSE, self._clock.monotonic() - begun))
 
     async def _share_table(self, table: str, now: float) -> None:
         """Have what this host has to say of a small table said. Raises StoreError."""
@@ -550,11 +564,11 @@ class FallbackStore:
         for start in range(0, len(due), BATCH):
             await self._share_batch(due[start : start + BATCH])
 
-    async def _share_batch(self, addresses: Iterable[bytes]) -> None:
-        """Merge these side by side. Raises StoreError, after all were tried."""
-        due = list(addresses)
+    async def _share_batch(self, due: list[bytes], *, new: bool = False) -> None:
+        """Merge these side by side; they are `new` to the shared store, presumably. Raises StoreError, after all were tried."""
         failed: StoreError | None = None
-        for at, result in zip(due, await asyncio.gather(*map(self._share, due), return_exceptions=True), strict=True):
+        results = await asyncio.gather(*(self._share(at, new=new) for at in due), return_exceptions=True)
+        for at, result in zip(due, results, strict=True):
             if isinstance(result, StoreError):
                 failed = result
             elif isinstance(result, Exception):
@@ -565,14 +579,18 @@ class FallbackStore:
         if failed is not None:
             raise failed
 
-    async def _share(self, at: bytes) -> None:
-        """Merge what this host has to say of a record with what the shared store has. Raises StoreError."""
+    async def _share(self, at: bytes, *, new: bool = False) -> None:
+        """Merge what this host has to say of a record with what the shared store has: nothing, where it is `new` to that.
+
+        Raises StoreError.
+        """
         table, key = table_of(at), _key_of(at)
         kind = self._table(table)
         for _ in range(MERGE_TRIES):
             now, note = self._now(), self._unshared.get(at)
             ours = await self._own.stored(table, key, now)
-            theirs = merged = await self._shared.stored(table, key, now)
+            theirs = merged = None if new else await self._shared.stored(table, key, now)
+            new = False
             if ours is not None:
                 merged = kind.merge(key, ours, now, theirs)
             elif note is not None and note.deleted_at is not None:
@@ -607,7 +625,8 @@ class FallbackStore:
             log.debug("no copy is kept: %s", error)
 
     def _may_be_forgotten(self) -> bool:
-        return self._lost_at is not None and self._clock.monotonic() - self._lost_at < FORGOTTEN
+        """Whether the hosts may still be telling a shared store that has lost its memory; this one is as good as any."""
+        return self._lost_at is not None and (self._lost or self._clock.monotonic() - self._lost_at < FORGOTTEN)
 
     def _now(self) -> float:
         """The wall second, by the shared store's clock."""

@@ -254,8 +254,11 @@ class TestAnOutage:
         server, (a, b, c) = await fleet(0, 0, 0)
         assert await a.state() == "new"
         await asyncio.sleep(DELAY)
+        a.lose()
         server.forget()
+        await asyncio.sleep(FORGOTTEN - 60)
         assert await b.state() == "skipped", "it may have waited elsewhere, and has"
+        a.link.mend()
         await settle()
         assert await c.state() == "passed"
 

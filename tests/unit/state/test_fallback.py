@@ -649,3 +649,45 @@ async def test_the_offset_is_known_over_a_restart() -> None:
     again.lose()
     await again.begin()
     assert again.store.offset == 300.25
+
+
+@scenario
+async def test_telling_goes_on_where_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, (a,) = await fleet(1)
+    for number in range(1000):
+        a.put("letters", b"a", b"%04d" % number)
+    await settle()
+    server.forget()
+    asked = server.asked
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        a.lose()
+        await asyncio.sleep(3)
+        a.link.mend()
+    await settle()
+    assert len(await keys(server, "letters")) == 1000
+    assert server.asked - asked < 1100 + 50 * fallback.BATCH, "one question a record, and what was under way is asked again"
+    assert a.counters.get("store_memory_lost") == 1, "it is the same loss"
+    assert a.store.waiting == 0
+
+
+@scenario
+async def test_mail_has_the_server_for_as_long_as_telling_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, clock = Server(), VirtualClock()
+    a = await Host(server, clock=clock).begin()
+    for number in range(200):
+        a.put("letters", b"a", b"%04d" % number, clock.wall() + 1000)
+    await settle()
+    swap = a.link.cas
+
+    async def slow(*args: Any) -> bool:
+        await asyncio.sleep(0.2)
+        return await swap(*args)
+
+    monkeypatch.setattr(a.link, "cas", slow)
+    server.forget()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while a.store._owes():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert loop.time() - begun == pytest.approx(200 / fallback.BATCH * 0.4, rel=0.02)
