@@ -229,7 +229,9 @@ class Service:
             resolver=runtime.resolution,
             priming=runtime.priming,
             local_zones=self._local_zones,
-            greylist=GreylistAdmin(self._store, self._clock, policy.greylist_rules(runtime.settings)),
+            greylist=GreylistAdmin(
+                self._store, self._clock, policy.greylist_rules(runtime.settings), None if self._fleet is None else self._own
+            ),
             overrides=self._overrides,
             negative_anchors=self._shared.negative_anchors,
             store=self._store,

@@ -387,3 +387,18 @@ async def test_triplets_are_counted_up_to_a_bound_and_not_anew_each_time(monkeyp
     await asyncio.sleep(admin.CENSUS_AGE)
     counted = await desk.book.census()
     assert (counted.waiting + counted.passed, counted.complete) == (2, False)
+
+
+@virtual
+async def test_of_what_many_hosts_share_that_is_counted_which_this_one_has_met() -> None:
+    desk, met = Desk(), MemoryStore()
+    await desk.see(BOB)
+    await desk.see(CAROL, times=2)
+    book = GreylistAdmin(desk.store, desk.clock, GreylistRules(), met)
+    assert await book.census() == Census(waiting=0, passed=0, complete=False)
+    async for entry in desk.store.scan(TRIPLETS, desk.clock.wall()):
+        met.put(TRIPLETS, entry.key, entry.value, entry.expires)
+        break
+    await asyncio.sleep(admin.CENSUS_AGE)
+    counted = await book.census()
+    assert (counted.waiting + counted.passed, counted.complete) == (1, False)
