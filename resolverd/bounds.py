@@ -77,6 +77,9 @@ MAX_KEPT_AUTHORITY: Final = 8 * 1024
 """Memory of what is remembered beside an answer or a denial, its proofs; of more, no more than the SOA (CacheFlush)."""
 MAX_TYPES_PER_NAME: Final = 100
 """Types of one name that are remembered; the one learnt first makes room for another (CVE-2024-1737)."""
+GENERATED: Final = 65_536
+"""Records that the ``$GENERATE`` lines of one master file make, all together: one for each address of a /16, some 80 MB while
+they are read (a range mistyped, which has no end)."""
 
 # -- validation ------------------------------------------------------------------------------------------------------
 MAX_VERIFICATIONS: Final = 40
@@ -550,7 +553,7 @@ FEED_LOOK: Final = 1.0
 FEED_PATIENCE: Final = 60.0
 """Seconds for which a listener may read nothing before it is disconnected (slow read)."""
 FEED_LIFETIME: Final = 3600.0
-"""Seconds of one stream: who may have it is looked at again then."""
+"""Seconds of one stream (a page that nobody closes)."""
 
 # -- SPF ----------------------------------------------------------------------------------------------------------------
 MAX_SPF_TERMS: Final = 10

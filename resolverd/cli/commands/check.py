@@ -79,7 +79,13 @@ def show(verdict: dict[str, Any], client: str, *, verbose: bool) -> None:
 def _row(finding: dict[str, Any]) -> tuple[object, ...]:
     ages = [evidence["age"] for evidence in finding["evidence"] if evidence["age"] is not None]
     age = output.seconds(max(ages)) if ages else ""
-    return finding["check"], finding["text"], _weight(finding), age, finding["ms"] if finding["evidence"] else ""
+    took = _took(finding)
+    return finding["check"], finding["text"], _weight(finding), age, "" if took is None else took
+
+
+def _took(finding: dict[str, Any]) -> int | None:
+    """Milliseconds until the last of what it asked was answered; None where nothing was."""
+    return max((evidence["ms"] for evidence in finding["evidence"] if evidence["ms"] is not None), default=None)
 
 
 def _weight(finding: dict[str, Any]) -> str:
@@ -90,7 +96,8 @@ def _weight(finding: dict[str, Any]) -> str:
 def _show_finding(finding: dict[str, Any]) -> None:
     consequence = f", {finding['consequence']}" if finding["consequence"] else ""
     points = f"{finding['score']:+g} points" if finding["score"] else "0 points"
-    output.print_text(f"{finding['code']}, {points}{consequence}, {finding['ms']} ms", label=f"{finding['check']}: ")
+    took = "" if (ms := _took(finding)) is None else f", {ms} ms"
+    output.print_text(f"{finding['code']}, {points}{consequence}{took}", label=f"{finding['check']}: ")
     output.print_text(finding["text"], "    ")
     for evidence in finding["evidence"]:
         age = f" ({output.seconds(evidence['age'])} old)" if evidence["age"] is not None else ""

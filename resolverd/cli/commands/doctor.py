@@ -50,7 +50,7 @@ def _print(findings: list[Finding], found: Machine, quiet: bool) -> None:
     missing = [name for name, is_read in _read(found).items() if not is_read]
     if missing:
         output.print_text(f"not read: {', '.join(missing)}")
-    click.echo(f"{len(findings)} findings" if findings else "nothing is wrong")
+    click.echo(f"{len(findings)} finding{'s' if len(findings) > 1 else ''}" if findings else "nothing is wrong")
 
 
 def _read(found: Machine) -> dict[str, bool]:

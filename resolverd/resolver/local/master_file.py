@@ -10,6 +10,7 @@ import dns.transaction
 import dns.zone
 import dns.zonefile
 
+from resolverd import bounds
 from resolverd.values import replace
 from resolverd.wire import codes
 from resolverd.wire.names import Name, from_text, lower, to_text
@@ -23,13 +24,15 @@ class BadZone(ValueError):
 def parse(text: str, origin: Name, default_ttl: int | None = None) -> list[RRset]:
     """The RRsets of a zone's text, signatures beside what they sign, TTLs as written. Raises BadZone.
 
-    SOA and NS at the origin may be missing (root hints); ``$INCLUDE`` is refused. With a `default_ttl` none need be written.
+    SOA and NS at the origin may be missing (root hints); ``$INCLUDE`` is refused, and ``$GENERATE`` bounded. With a
+    `default_ttl` none need be written.
     """
     zone = _Zone(dns.name.from_text(to_text(origin)), relativize=False)
     tokens = _Tokens(text, "")
     try:
         with zone.writer(True) as transaction:
             transaction.check_put_rdataset(_check)
+            transaction.check_put_rdataset(tokens.count)
             reader = dns.zonefile.Reader(tokens, dns.rdataclass.IN, transaction)
             reader.current_origin = reader.last_name = zone.origin
             if default_ttl is not None:
@@ -75,15 +78,26 @@ class _Zone(dns.zone.Zone):
 
 
 class _Tokens(dns.tokenizer.Tokenizer):
-    """Knows in which line the record being read began."""
+    """Knows in which line the record being read began, and how many records lines have made that are none themselves."""
 
     begun = 1
+    _counted = 0
+    _generated = 0
 
     def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
         """The next token. Comments are asked for between records only."""
         if want_comment:
             self.begun = self.line_number
         return super().get(want_leading, want_comment)
+
+    def count(self, *record: object) -> None:
+        """One more record. Raises ValueError where ``$GENERATE`` has made too many."""
+        if self._counted != self.begun:
+            self._counted = self.begun
+            return
+        self._generated += 1
+        if self._generated >= bounds.GENERATED:
+            raise ValueError(f"$GENERATE makes more than {bounds.GENERATED} records; a list's formats hold ranges")
 
 
 def _check(transaction: dns.transaction.Transaction, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:

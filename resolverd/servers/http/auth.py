@@ -104,6 +104,12 @@ class Auth:
         expires = self._session(request)
         return (None, None) if expires is None else ("session", expires)
 
+    def lasts(self, request: web.BaseRequest) -> bool:
+        """Whether what a request had everything by counts still: of a stream, which is no use of the session it began with."""
+        if over_unix_socket(request) or self._has_token(request):
+            return True
+        return self._sessions.lasts(request.cookies.get(COOKIE, ""), self._now())
+
     def rights(self, request: web.BaseRequest, *, everything: bool) -> list[str]:
         """Those of OPENABLE that a request may have; all, where it may have everything."""
         return [each for each in OPENABLE if everything or self._is_open(request, each)]

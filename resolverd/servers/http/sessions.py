@@ -56,6 +56,11 @@ class Sessions:
         self._open[key] = session
         return session.left(now)
 
+    def lasts(self, cookie: str, now: float) -> bool:
+        """Whether there is one that has not ended; this is no use of it."""
+        session = self._open.get(_key(cookie))
+        return session is not None and session.left(now) > 0
+
     def close(self, cookie: str) -> None:
         """End one."""
         self._open.pop(_key(cookie), None)

@@ -65,6 +65,16 @@ def test_check_tells_with_v_what_was_asked_and_what_it_weighs(daemon: Served):
     assert lines[at + 2].endswith(", as 127.0.0.2 (0 s old)")
 
 
+def test_check_tells_no_time_where_nothing_was_answered(daemon: Served):
+    daemon.refuse(DNSWL)
+    rows = {line.split("\t")[0]: line.split("\t") for line in run(*REFUSED, "-c", daemon.config).stdout.splitlines()}
+    assert rows["dnswl"][1:] == ["no answer from list.dnswl.org (timeout: SERVFAIL)", "", "", ""]
+    assert rows["dnsbl"][-1].isdigit()
+    lines = run("-c", daemon.config, *REFUSED, "-v").stdout.splitlines()
+    [told] = [line for line in lines if line.startswith("dnswl: ")]
+    assert told.endswith("0 points")
+
+
 def test_check_shows_what_a_greylisted_client_is_told(daemon: Served):
     lines = run(*GREYLISTED, "-c", daemon.config).stdout.splitlines()
     [reference] = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
@@ -424,6 +434,8 @@ def test_the_doctor_finds_and_is_quiet_where_all_is_well(daemon: Served, tmp_pat
     result = run(*asked, "--quiet")
     assert result.exit_code == 1
     assert "    smtpd_helo_required = yes\n" in result.stdout
+    count = len(json.loads(run(*asked, "--json").stdout)["findings"])
+    assert result.stdout.splitlines()[-1] == ("1 finding" if count == 1 else f"{count} findings")
     result = run("doctor", "--main-cf", str(tmp_path / "nowhere"), "-c", daemon.config)
     assert (result.exit_code, result.stderr) == (1, f"resolverd: {tmp_path / 'nowhere'} cannot be read\n")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from resolverd import bounds
 from resolverd.resolver.local import master_file
 from resolverd.resolver.local.local_zone import LocalZone
 from resolverd.resolver.local.master_file import BadZone
@@ -191,3 +192,19 @@ def test_signatures_stay_beside_what_they_sign() -> None:
 def test_a_faulty_file_says_where(text: str, wanted: str) -> None:
     with pytest.raises(BadZone, match=wanted.replace(".", r"\.")):
         zone(text)
+
+
+def test_what_a_line_generates_is_bounded_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "GENERATED", 100)
+    head = "$TTL 60\n@ SOA a b 1 2 3 4 5\n"
+    names = "".join(f"n{number} A 192.0.2.1\n" for number in range(200))
+    found = zone(f"{head}{names}$GENERATE 0-199/2 host-${{0,3}} A 192.0.2.$\n")
+    assert ask("host-198.example.org", "A", found).answer.answer[0].rdatas == (bytes([192, 0, 2, 198]),)
+    for lines in (
+        "$GENERATE 0-100 host-$ A 192.0.2.$",
+        "$GENERATE 1-99999999999999999999 host-$ A 192.0.2.1",
+        "$GENERATE 1-99999999999999999999 one A 192.0.2.1",
+        "$GENERATE 0-69 a$ A 192.0.2.$\n$GENERATE 0-69 b$ A 192.0.2.$",
+    ):
+        with pytest.raises(BadZone, match=r"line \d+: \$GENERATE makes more than 100 records"):
+            zone(f"{head}{lines}\n")

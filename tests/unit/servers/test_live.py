@@ -12,7 +12,9 @@ import pytest
 from served import GOOD, LISTED, TOKEN
 
 from resolverd import bounds
+from resolverd.clock import Clock
 from resolverd.mail.request import Attempt
+from resolverd.servers.http.sessions import IDLE
 from resolverd.telemetry.counted import totals
 from resolverd.telemetry.feed import AlertEvent, ListEvent
 from tests.unit.servers.test_http import Service, is_problem
@@ -56,9 +58,11 @@ class Stream:
 
 
 @asynccontextmanager
-async def following(service: Service, query: str = "") -> AsyncIterator[Stream]:
-    reader, writer = await asyncio.open_unix_connection(service.socket)
-    writer.write(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+async def following(service: Service, query: str = "", over: int | None = None, header: str = "") -> AsyncIterator[Stream]:
+    """Over the UNIX socket, or that port."""
+    opened = asyncio.open_unix_connection(service.socket) if over is None else asyncio.open_connection("127.0.0.1", over)
+    reader, writer = await opened
+    writer.write(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode())
     stream = Stream(reader)
     head = await stream.part()
     assert head[0] == "HTTP/1.1 200 OK"
@@ -142,6 +146,41 @@ async def test_the_place_of_who_has_left_is_free_before_the_next_heartbeat(servi
 async def test_a_stream_ends_so_that_rights_are_looked_at_again(service: Service, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounds, "FEED_LIFETIME", 0.0)
     assert b"what happens from now on" in (await service.call("GET", "/v1/events", token=TOKEN)).body
+
+
+class Later:
+    """The daemon's clock, moved on by a test."""
+
+    def __init__(self, clock: Clock):
+        self.clock, self.by = clock, 0.0
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic() + self.by
+
+
+@pytest.mark.parametrize("how", ["ended", "idle", "another token", "another token, and a bearer of the old one"])
+async def test_a_stream_ends_with_what_it_was_opened_with(service: Service, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(bounds, "FEED_LOOK", 0.01)
+    later, feed = Later(service.clock), service.service.capabilities().feed
+    monkeypatch.setattr(service.server._auth, "_now", later.monotonic)
+    login = await service.call("POST", "/v1/session", json.dumps({"token": TOKEN}).encode())
+    cookie = login.headers["set-cookie"].partition(";")[0]
+    header = f"Authorization: Bearer {TOKEN}\r\n" if "bearer" in how else f"Cookie: {cookie}\r\n"
+    async with following(service, over=service.port, header=header) as stream, following(service) as over_socket:
+        later.by = IDLE - 60
+        feed.tell(AlertEvent(1.0, "clock", "", "still told", False))
+        assert (await stream.event())[1]["text"] == "still told"
+        if how == "ended":
+            await service.call("DELETE", "/v1/session", Cookie=cookie, Origin=f"http://127.0.0.1:{service.port}")
+        elif how == "idle":
+            later.by = IDLE + 60  # what was told meanwhile was no use of it
+        else:
+            service.server.admit((), "another", ())
+        feed.tell(AlertEvent(1.0, "clock", "", "told to others", False))
+        async with asyncio.timeout(5):
+            assert (await stream._reader.read()).strip() == b"0"
+        assert (await over_socket.event())[1]["text"] == "still told"
+        assert (await over_socket.event())[1]["text"] == "told to others"
 
 
 async def test_what_no_encoding_has_ends_no_stream(service: Service):

@@ -25,7 +25,8 @@ async def get_events(call: Call, given: VerdictFilter) -> web.StreamResponse:
     """Verdicts as they are given, state changes of lists, alerts: a stream of Server-Sent Events.
 
     Events are ``verdict``, ``list``, ``alert`` and ``dropped`` (how many were lost, as they were not read in time). A comment
-    comes every 15 s; after an hour the stream ends, and a browser opens the next.
+    comes every 15 s; after an hour the stream ends, and a browser opens the next. It ends with the session, or the token, that it
+    was opened with, and keeps no session alive.
     """
     with call.daemon.feed.listening(Filter(verdicts_wanted(call.daemon, given), given.list)) as listener:
         if listener is None:
@@ -49,12 +50,12 @@ async def _stream(call: Call, response: web.StreamResponse, listener: Listener) 
     loop = asyncio.get_running_loop()
     until = loop.time() + bounds.FEED_LIFETIME
     octets = b"retry: 3000\n: what happens from now on\n\n"
-    while True:
+    while call.auth.lasts(call.request):
         async with asyncio.timeout(bounds.FEED_PATIENCE):
             await response.write(octets)
         if listener.ended or loop.time() >= until:
             return
-        if (taken := await _next(call.request, listener)) is None:
+        if (taken := await _next(call, listener)) is None:
             octets = b": still here\n\n"
             continue
         events, dropped = taken
@@ -64,11 +65,14 @@ async def _stream(call: Call, response: web.StreamResponse, listener: Listener) 
             octets += b'event: dropped\ndata: {"count":%d}\n\n' % dropped
 
 
-async def _next(request: web.BaseRequest, listener: Listener) -> tuple[list[Event], int] | None:
-    """What the listener takes next; None for nothing until the next heartbeat. Raises ConnectionError where it has left."""
-    loop = asyncio.get_running_loop()
+async def _next(call: Call, listener: Listener) -> tuple[list[Event], int] | None:
+    """What the listener takes next; None for nothing until the next heartbeat, or until it may have nothing more.
+
+    Raises ConnectionError where it has left.
+    """
+    loop, request = asyncio.get_running_loop(), call.request
     until = loop.time() + bounds.FEED_HEARTBEAT
-    while (left := until - loop.time()) > 0:
+    while (left := until - loop.time()) > 0 and call.auth.lasts(request):
         try:
             async with asyncio.timeout(min(left, bounds.FEED_LOOK)):
                 return await listener.take()
