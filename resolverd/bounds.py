@@ -429,6 +429,8 @@ LIST_SHARED_OCTETS: Final = 320
 """Octets of a shared reply; a longer one is none (whoever reaches the store)."""
 LIST_SHARED_ADDRESSES: Final = 16
 """Addresses of a list's answer that is shared; of a longer one nobody is told (a list gone mad)."""
+LIST_UNSHARED: Final = 256
+"""Replies of one list that wait to be shared until the list has been seen to list anybody (a list that lists nobody)."""
 LIST_VIEWS: Final = 20_000
 """Views of other hosts on lists: a thousand hosts with twenty lists (whoever reaches the store)."""
 LIST_REPUTATIONS: Final = 4096

@@ -99,6 +99,7 @@ class Dispatcher:
         self._replies: SharedReplies | None = None
         self._health: SharedHealth | None = None
         self._superseded: set[PendingQuery] = set()
+        self._points: dict[str, float] = {}
         self.generation = generation
 
     def share(self, replies: SharedReplies, health: SharedHealth) -> None:
@@ -328,6 +329,8 @@ class Dispatcher:
                 return self._count(state, not_sent(spent))
             if isinstance(response.reply, Listed):
                 state.health.listed(came)
+                if self._replies is not None:
+                    self._replies.listed(state)
             if query.subject is not None and response.behaviour is Behaviour.SOUND:
                 response = await self._vetted(state, query.subject, response)
         except Exception as error:
@@ -348,7 +351,16 @@ class Dispatcher:
         assert self._replies is not None
         if before is not None and isinstance(before.response.reply, Listed) and isinstance(cached.response.reply, Listed):
             cached = cached._replace(seen_by=before.seen_by)
-        self._replies.put(state, query.question, cached)
+        if not self._replies.put(state, query.question, cached):
+            self._look_at_point(state)
+
+    def _look_at_point(self, state: ListState) -> None:
+        """See whether a list lists its test point here, so that the other hosts may be told whom it does not list."""
+        point = next((canary for canary in state.spec.canaries if canary.listed), None)
+        now = self._clock.monotonic()
+        if point is not None and now - self._points.get(state.spec.id, float("-inf")) >= CANARY_TTL:
+            self._points[state.spec.id] = now
+            self.lookup(state, canary_query(state.spec, point)._replace(bypass_cache=True, background=True))
 
     def _spent(self, state: ListState) -> Unknown | None:
         """The reason of a failure that was no fault of the list: its quota ended between two packets."""

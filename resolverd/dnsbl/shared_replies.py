@@ -5,8 +5,8 @@ is left alone for a while, and tried again behind the back of those who wait. Wh
 
 - that a subject is listed, on the word of one host, never refuses mail here (`Dispatcher.reverify`): what answers for the list
   there need not be what answers here. Two hosts that have asked for themselves are enough for all others;
-- that it is not listed, from a host that has seen the list list somebody of late: one whose resolver denies everything tells
-  the others nothing;
+- that it is not listed, from a host that has seen the list list somebody of late, its test point if nobody else: one whose
+  resolver denies everything tells the others nothing;
 - a listing from before the list was found to list the world (`SharedHealth.voids`) is none.
 """
 
@@ -32,6 +32,8 @@ from resolverd.wire.names import Address
 TABLE: Final = "list-replies"
 KNOWS_FOR: Final = 3600.0
 """Seconds since a host has seen a list list somebody, in which it tells the others whom the list does not list."""
+_JUST: Final = 10.0
+"""Seconds within which what was said before a list was seen to list somebody was said by the same."""
 _PAUSE: Final = 0.5
 """Seconds for which a store that was late is left alone, doubled each time in a row."""
 _PAUSE_UP_TO: Final = 10.0
@@ -49,6 +51,7 @@ class SharedReplies:
         self._host = host
         self._health = health
         self._readings: dict[str, tuple[ListSpec, str]] = {}
+        self._waiting: dict[str, dict[QueryKey, CachedResponse]] = {}
         self._resumes = float("-inf")
         self._pause = 0.0
         self._trial: asyncio.Task[bytes | None] | None = None
@@ -65,15 +68,21 @@ class SharedReplies:
             self._counters.add("list_shared_replies", list=spec.id, outcome="used" if found is not None else "unfit")
         return found
 
-    def put(self, state: ListState, question: QueryKey, cached: CachedResponse) -> None:
-        """Tell the other hosts what a list has said; `seen_by`: those of which that was known before. Never raises."""
+    def put(self, state: ListState, question: QueryKey, cached: CachedResponse) -> bool:
+        """Tell the other hosts what a list has said; `seen_by`: those of which that was known before. Never raises.
+
+        False where they are told only once the list is seen to list somebody (`listed`).
+        """
         response, spec = cached.response, state.spec
         now = self._clock.monotonic()
-        listed = isinstance(response.reply, Listed)
         if response.behaviour is not Behaviour.SOUND or len(response.addresses) > bounds.LIST_SHARED_ADDRESSES:
-            return
-        if not listed and now - state.health.last_listed > KNOWS_FOR:
-            return
+            return True
+        if not isinstance(response.reply, Listed) and now - state.health.last_listed > KNOWS_FOR:
+            waiting = self._waiting.setdefault(spec.id, {})
+            waiting[question] = cached
+            if len(waiting) > bounds.LIST_UNSHARED:
+                del waiting[next(iter(waiting))]
+            return False
         ahead = self._clock.wall() - now
         hosts = tuple(dict.fromkeys((self._host(), *cached.seen_by)))[:NEEDED]
         reply = SharedReply(cached.since + ahead, cached.until + ahead, response.addresses, hosts)
@@ -83,6 +92,13 @@ class SharedReplies:
                 self._store.put(TABLE, key, encode(reply), reply.until)
         except StoreError:
             self._leave_alone()
+        return True
+
+    def listed(self, state: ListState) -> None:
+        """A list has been seen to list somebody: what it has just said of others may be told."""
+        for question, cached in self._waiting.pop(state.spec.id, {}).items():
+            if self._clock.monotonic() - cached.since < _JUST:
+                self.put(state, question, cached)
 
     async def aclose(self) -> None:
         """End what goes on behind the back of those who wait."""

@@ -26,6 +26,10 @@ def client(number):
     return ip_address(f"198.51.{number // 256}.{number % 256}")
 
 
+def client_name(number):
+    return f"{number % 256}.{number // 256}.51.198.zen.spamhaus.org"
+
+
 async def records(host):
     return [entry async for entry in host.store.scan(TABLE, host.clock.wall())]
 
@@ -161,15 +165,38 @@ async def test_a_resolver_that_denies_everything_tells_nobody():
 
 
 @virtual
-async def test_who_has_not_seen_a_list_list_anybody_for_long_tells_nobody_whom_it_does_not():
+async def test_who_has_not_seen_a_list_list_anybody_for_an_hour_looks_at_its_test_point_first():
     async with fleet(1) as (one,):
         await asyncio.sleep(KNOWS_FOR + 1)
-        await one.ask()
-        assert await records(one) == []
-        one.script["1.100.51.198.zen.spamhaus.org"] = a("127.0.0.2")
-        await one.ask(subject=ip_address("198.51.100.1"))
-        await one.ask(subject=client(2))
+        for number in range(20):
+            await one.ask(subject=client(number))
+        assert one.probes == [POINT]
+        await asyncio.sleep(0.01)
+        assert len(await records(one)) == 20
+        await asyncio.sleep(KNOWS_FOR + 1)
+        one.script[client_name(100)] = a("127.0.0.2")
+        await one.ask(subject=client(100))
+        await one.ask(subject=client(101))
+        assert one.probes == [POINT, CANARY], "mail has shown it this time"
         assert len(await records(one)) == 2
+
+
+@virtual
+async def test_what_was_denied_to_somebody_long_before_is_not_told_when_that_is_over():
+    async with fleet(1, known=False) as (deaf,):
+        del deaf.script[POINT]
+        for number in range(bounds.LIST_UNSHARED + 10):
+            await deaf.ask(subject=client(number))
+        assert deaf.probes == [POINT]
+        assert sum(len(each) for each in deaf.memory.dispatcher._replies._waiting.values()) == bounds.LIST_UNSHARED
+        await asyncio.sleep(CANARY_TTL)
+        await deaf.ask(subject=client(1000))
+        assert deaf.probes == [POINT, POINT], "from time to time"
+        await asyncio.sleep(60)
+        deaf.script[client_name(1001)] = a("127.0.0.2")
+        await deaf.ask(subject=client(1001))
+        await deaf.ask(subject=client(1002))
+        assert len(await records(deaf)) == 2
 
 
 @virtual
