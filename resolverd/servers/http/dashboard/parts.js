@@ -80,6 +80,7 @@ export function history(given, empty) {
     const page = await get("/v1/verdicts", { ...given, limit: 25, after });
     rows.push(...page.items.map(verdictRow));
     return [
+      page.partial && h("p", { class: "note" }, "Without those of other hosts: the store that they share is out of reach."),
       table("Verdicts", VERDICT_COLUMNS, rows, page.next ? "None among the latest; there are older ones to look through." : empty),
       page.next && h("button", { type: "button", id: "history-more", onclick: () => fill(root, more(page.next)) }, "Older"),
     ];

@@ -60,7 +60,8 @@ async def _stream(call: Call, response: web.StreamResponse, listener: Listener) 
             continue
         events, dropped = taken
         ids, pseudonyms = list_ids(call.daemon), call.daemon.verdicts.pseudonyms
-        octets = b"".join(_encoded(event, ids, pseudonyms) for event in events)
+        host = call.daemon.hosts.name if call.daemon.hosts is not None else ""
+        octets = b"".join(_encoded(event, ids, pseudonyms, host) for event in events)
         if dropped:
             octets += b'event: dropped\ndata: {"count":%d}\n\n' % dropped
 
@@ -82,10 +83,10 @@ async def _next(call: Call, listener: Listener) -> tuple[list[Event], int] | Non
     return None
 
 
-def _encoded(event: Event, ids: Mapping[str, str], pseudonyms: Pseudonyms | None) -> bytes:
+def _encoded(event: Event, ids: Mapping[str, str], pseudonyms: Pseudonyms | None, host: str) -> bytes:
     """The octets of an event; a verdict is told as the history tells it."""
     if isinstance(event, Summary):
-        item = HistoryItem.of(event, ids, pseudonyms)
+        item = HistoryItem.of(event, ids, pseudonyms, host)
         try:
             told = msgspec.json.encode(item)
         except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it

@@ -139,10 +139,12 @@ class History(msgspec.Struct):
     """Verdicts, newest first. `next`: what to give as `after` to go on; null at the end.
 
     A call looks through so many verdicts at the most: there may be fewer items than wanted, or none, and still a `next`.
+    `partial`: those of other hosts that share the store are missing, as it cannot be reached.
     """
 
     items: list[HistoryItem]
     next: str | None
+    partial: bool = False
 
 
 def list_ids(daemon: Daemon) -> Mapping[str, str]:
@@ -153,11 +155,14 @@ def list_ids(daemon: Daemon) -> Mapping[str, str]:
 async def get_verdicts(call: Call, given: HistoryQuestion) -> History:
     """The verdicts of the last 7 days, newest first, a page a call."""
     try:
-        return await _history(call.daemon, given)
+        history = await _history(call.daemon, given)
     except StoreError as error:
         raise store_failed(error) from None
     except KeyError:
         raise Problem(410, "the verdict that this page begins behind is not kept any more; begin without after") from None
+    if call.daemon.hosts is not None:
+        history.partial = bool((await call.daemon.store.condition()).fault)
+    return history
 
 
 async def _history(daemon: Daemon, given: HistoryQuestion) -> History:
