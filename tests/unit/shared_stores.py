@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
+import pytest
+
+from resolverd import bounds
 from resolverd.clock import Clock, SystemClock
 from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue
@@ -16,8 +20,16 @@ from resolverd.state.redis.target import parse
 from tests.redis_server import RedisServer
 
 YEARS = 20 * 365 * 86400.0
-"""The tests' time is long ago: the server is to keep what has expired by its own clock."""
+"""For tests whose time is long ago: the server is to keep what has expired by its own clock."""
+PATIENCE = 30.0
+"""Seconds for what a test waits for."""
 _number = count()
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server have more time than it has in service: the machine may be busy with other tests."""
+    monkeypatch.setattr(bounds, "STORE_SHARED_READ", PATIENCE / 3)
+    monkeypatch.setattr(bounds, "STORE_SHARED_REPLY", PATIENCE / 3)
 
 
 def larger_wins(
@@ -35,7 +47,7 @@ def fresh_prefix() -> str:
 def opened(server: RedisServer | str, *, prefix: str = "", clock: Clock | None = None, **options: Any) -> RedisStore:
     """A store on that server, or at that URL; connects behind."""
     target = parse(server if isinstance(server, str) else server.url)
-    options = {"small": frozenset[str](), "merge": larger_wins, "extra_time": YEARS, "counters": Counters(), **options}
+    options = {"small": frozenset[str](), "merge": larger_wins, "counters": Counters(), **options}
     access = RedisAccess(target, options.pop("password", lambda: None), options.pop("ca", None), prefix or fresh_prefix())
     return open_redis(access, clock or SystemClock(), options.pop("counters"), **options)
 
@@ -48,3 +60,26 @@ async def shared_store(server: RedisServer | str, **options: Any) -> AsyncIterat
         yield store
     finally:
         await store.close()
+
+
+async def within_reach(store: RedisStore) -> None:
+    """Until the store has connected."""
+    assert await store.connected(PATIENCE)
+
+
+async def out_of_reach(store: RedisStore) -> None:
+    """Until the store has noticed."""
+    noticed = asyncio.Event()
+    store.on_reach.append(lambda reachable: None if reachable else noticed.set())
+    if store.reachable:
+        async with asyncio.timeout(PATIENCE):
+            await noticed.wait()
+
+
+async def fault(store: RedisStore, wanted: str) -> None:
+    """Until the store says that this is wrong; empty for nothing."""
+    async with asyncio.timeout(PATIENCE):
+        said = "?"
+        while (wanted not in said) if wanted else said:
+            await asyncio.sleep(0.01)
+            said = (await store.condition()).fault

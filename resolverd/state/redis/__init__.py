@@ -3,6 +3,7 @@
 - `target`: where it is, as ``[store] url`` says · `opening`: from there to a store
 - `store`: the contract of `state.base` over it · `unwritten`: what waits to be written · `subscription`: what others have changed
 - `frames`: names and octets in the server · `scripts`: what is decided there
-- `session`: staying in touch · `breaker`: whether it is worth asking now
-- `links`: which server · `connection`: commands and replies, the border to the library
+- `session`: staying in touch · `breaker`: whether it is worth asking now · `times`: how long reads take
+- `links`: which server · `cluster`: which of several · `wires`: one server
+- `connection`: commands and replies, the border to the library
 """

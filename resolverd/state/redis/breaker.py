@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 FAILURES: Final = 3
-"""Failures in a row, late replies among them, after which it is left alone."""
+"""Failures in a row after which it is left alone, late replies among them: a moment with many of them is one."""
 FIRST_PAUSE: Final = 0.5
 LAST_PAUSE: Final = 10.0
 """Seconds between tries to reach it: first, and at the most."""
@@ -19,36 +19,39 @@ class Breaker:
     def __init__(self, random: Callable[[], float]):
         self._random = random
         self._failures = 0
+        self._failed_at = float("-inf")
         self._pause = FIRST_PAUSE
-        self._opened_at: float | None = 0.0
-        self._next_try = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing is asked."""
-        return self._opened_at is not None
+        self._closed_at = float("-inf")
+        self._next_try = float("-inf")
+        self.is_open = True
 
     def answered(self) -> None:
         """It has answered in time."""
         self._failures = 0
 
-    def failed(self, now: float) -> bool:
-        """It has not; whether that is enough."""
+    def failed(self, begun: float, now: float) -> bool:
+        """What was asked at `begun` was not answered in time; whether that is enough."""
+        if self.is_open or begun < self._failed_at:
+            return False
         self._failures += 1
-        if self._failures >= FAILURES and not self.is_open:
-            self.trip(now)
-            return True
-        return False
+        self._failed_at = now
+        return self._failures >= FAILURES
 
-    def trip(self, now: float) -> None:
-        """It cannot be reached. The first try to reach it again may come at once."""
+    def open(self, now: float) -> None:
+        """It cannot be reached. The first try to reach it again may come at once, unless it comes and goes all the time."""
         if not self.is_open:
-            self._opened_at = self._next_try = now
+            self.is_open = True
+            if now - self._closed_at < LAST_PAUSE:
+                self.tried(now)
+            else:
+                self._pause = FIRST_PAUSE
+                self._next_try = now
 
-    def tried(self, now: float, slowly: bool = False) -> None:
-        """It was tried in vain; `slowly`: it will not change by itself (a wrong password)."""
-        pause = LAST_PAUSE if slowly else self._pause
-        self._pause = min(2 * pause, LAST_PAUSE)
+    def tried(self, now: float, pause: float | None = None) -> None:
+        """It was tried in vain. `pause`: seconds, where it is known how long that will go on."""
+        if pause is None:
+            pause = self._pause
+            self._pause = min(2 * pause, LAST_PAUSE)
         self._next_try = now + pause * (0.5 + self._random() / 2)
 
     def wait(self, now: float) -> float:
@@ -57,10 +60,6 @@ class Breaker:
 
     def close(self, now: float) -> None:
         """It can be reached, and works."""
-        # Who comes and goes all the time is not tried at once each time.
-        if self._opened_at is not None and now - self._opened_at < LAST_PAUSE and self._pause > FIRST_PAUSE:
-            self._pause = max(FIRST_PAUSE, self._pause / 2)
-        else:
-            self._pause = FIRST_PAUSE
-        self._opened_at = None
+        self.is_open = False
+        self._closed_at = now
         self._failures = 0

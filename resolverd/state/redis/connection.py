@@ -4,15 +4,17 @@ Nobody who gave up waiting can leave a reply for the next one: a connection whos
 """
 
 import asyncio
+import logging
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from resolverd import bounds
+from resolverd import bounds, logs
 from resolverd.deadlines import Deadlines
 from resolverd.failures import StoreError
+from resolverd.metrics import Counters
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -22,15 +24,21 @@ Arguments: TypeAlias = tuple[bytes | str | int, ...]
 Reply: TypeAlias = Any
 """Octets, a number, None, or a list of those."""
 
+_AFTER_BUG: Final = 1.0
+"""Seconds."""
+
+log = logging.getLogger(__name__)
+
 MISSING: Final = "the Python library for Valkey and Redis is missing: pip install 'resolverd[redis]'"
 
 
 class Refusal(Exception):
-    """An error that the server answered with. `code`: its first word (``WRONGTYPE``, ``OOM``)."""
+    """An error that the server answered with. `code`: its first word (``WRONGTYPE``, ``OOM``); `text`: the rest."""
 
     def __init__(self, code: str, text: str):
         super().__init__(f"{code} {text}".strip())
         self.code = code
+        self.text = text
 
 
 class Peer(NamedTuple):
@@ -157,7 +165,7 @@ class Wire:
         self._watched = False
         self._ended = False
         self._errors = library_errors()
-        self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
+        self._tasks = [self._loop.create_task(self._guarded(self._write())), self._loop.create_task(self._guarded(self._read()))]
 
     @property
     def is_open(self) -> bool:
@@ -167,8 +175,8 @@ class Wire:
     def submit(self, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
         """Have a command sent: its reply, a Refusal, or StoreError. A `future` that is done by then keeps what it has."""
         future = self._loop.create_future() if future is None else future
-        if self._ended:
-            future.set_exception(StoreError("the connection is closed"))
+        if self._ended or len(self._sent) >= bounds.STORE_JOBS:
+            future.set_exception(StoreError("the connection is closed" if self._ended else "too many wait for the shared store"))
             return future
         at = self._now()
         self._waiting.append(arguments)
@@ -190,6 +198,14 @@ class Wire:
         else:
             self._watched = True
             self._deadlines.add(oldest + self._patience, self._look)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let nobody wait for a reply whose reader has ended by a bug."""
+        try:
+            await work
+        except Exception as error:
+            log.error("a connection to the shared store ends by a bug", exc_info=error)
+            self._end(f"a bug: {type(error).__name__}")
 
     async def _write(self) -> None:
         while True:
@@ -214,6 +230,8 @@ class Wire:
             except self._errors as error:
                 failure = refusal(error)
                 if failure is None or not self._connection.is_connected:
+                    if failure is not None and sent and not sent[0][0].done():
+                        sent[0][0].set_exception(failure)
                     self._end(str(failure) if failure is not None else _words(error))
                     return
             if not sent:
@@ -247,6 +265,16 @@ class Wire:
             self._fail("it is closed")
         await end(*self._tasks)
         await disconnect(self._connection)
+
+
+async def always(work: Callable[[], Coroutine[Any, Any, None]], what: str, counters: Counters) -> None:
+    """Do some endless work, and begin anew where a bug has ended it."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            logs.bug(log, counters, "store", "%s failed by a bug", what, error=error)
+        await asyncio.sleep(_AFTER_BUG)
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:

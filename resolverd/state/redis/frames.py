@@ -80,6 +80,8 @@ class Names:
         self._heads: dict[str, bytes] = {}
         self.since = self._prefix + b"since"
         """The key whose value stays the same while the server remembers."""
+        self.sweeping = self._prefix + b"sweeping"
+        """The key that says which host removes what has expired."""
 
     def place(self, table: str, key: bytes) -> Place:
         """Where a record stands. Raises ValueError for a table's name with NUL."""

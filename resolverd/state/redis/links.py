@@ -2,33 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
 from resolverd.failures import StoreError
-from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, Wire, ask, check_library, connect
-from resolverd.state.redis.target import RedisTarget
-
-
-class RedisAccess(NamedTuple):
-    """Where the store is, and how to be let in. `password`: read anew for each connection; `ca`: the only one trusted then."""
-
-    target: RedisTarget
-    password: Callable[[], str | None] = lambda: None
-    ca: Path | None = None
-    prefix: str = "resolverd"
-
-
-class Server(NamedTuple):
-    """What a server says of itself. `run`: another one each time it starts, and for each server; `offset`: seconds by which its
-    clock is ahead of ours."""
-
-    name: str
-    run: str
-    offset: float
+from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, ask, check_library
+from resolverd.state.redis.wires import RedisAccess, Server, Wires
 
 
 class Link(Protocol):
@@ -50,8 +30,8 @@ class Link(Protocol):
         """Page through something on each server that has keys: `arguments` of the cursor, until it is 0 again."""
         ...
 
-    async def time(self) -> float:
-        """Seconds by which the server's clock is ahead of ours. Raises StoreError, Refusal."""
+    async def look(self) -> Server:
+        """What it says of itself just now. Raises StoreError, Refusal, where it can no more be worked with as well."""
         ...
 
     def peer(self) -> Peer:
@@ -61,78 +41,6 @@ class Link(Protocol):
     async def close(self) -> None:
         """Let go of it."""
         ...
-
-
-class Wires:
-    """The connections to one server: one for what must be quick, another for what may take long."""
-
-    def __init__(
-        self, peer: Peer, access: RedisAccess, clock: Clock, deadlines: Deadlines, lost: Callable[[str], None]
-    ):
-        self.peer = peer
-        self._access = access
-        self._clock = clock
-        self._deadlines = deadlines
-        self._lost = lost
-        self._quick: Wire | None = None
-        self._slow: Wire | None = None
-        self._opening = asyncio.Lock()
-
-    async def open(self) -> Server:
-        """Connect. Raises StoreError, Refusal; StoreError for a server that is loading, or no master."""
-        self._quick = wire = await self._wire(bounds.STORE_SHARED_REPLY, self._lost)
-        told = _told(await wire.submit((b"INFO",)))
-        if told.get("loading") == "1":
-            raise Refusal("LOADING", f"{self.peer} reads what it has on disk")
-        if told.get("role") != "master":
-            raise Refusal("READONLY", f"{self.peer} is a replica")
-        version = told.get("valkey_version") or told.get("redis_version") or "?"
-        product = "valkey" if "valkey_version" in told else "redis"
-        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < (6, 2):
-            raise StoreError(f"{self.peer} is {product} {version}: 6.2 is the least")
-        return Server(f"{product} {version}", told.get("run_id", ""), await self.time())
-
-    def submit(self, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
-        """Have a command done soon."""
-        if self._quick is None:
-            raise StoreError("there is no connection")
-        return self._quick.submit(arguments, future)
-
-    async def slowly(self, arguments: Arguments) -> Reply:
-        """Have a command done that may take its time."""
-        async with self._opening:
-            if self._slow is None or not self._slow.is_open:
-                if self._slow is not None:
-                    await self._slow.close()
-                self._slow = await self._wire(bounds.STORE_SHARED_PATIENCE, lambda why: None)
-        return await self._slow.submit(arguments)
-
-    async def time(self) -> float:
-        """Seconds by which the server's clock is ahead of ours."""
-        before = self._clock.wall()
-        seconds, micros = await self.submit((b"TIME",))
-        return int(seconds) + int(micros) / 1e6 - (before + self._clock.wall()) / 2
-
-    async def pages(self, arguments: Callable[[bytes], Arguments]) -> list[Reply]:
-        """What a command pages through has, all pages together."""
-        found: list[Reply] = []
-        cursor = b"0"
-        while True:
-            cursor, page = await self.slowly(arguments(cursor))
-            found += page
-            if cursor == b"0":
-                return found
-
-    async def close(self) -> None:
-        """Close both."""
-        for wire in (self._quick, self._slow):
-            if wire is not None:
-                await wire.close()
-        self._quick = self._slow = None
-
-    async def _wire(self, patience: float, lost: Callable[[str], None]) -> Wire:
-        connection = await connect(self.peer, self._access.password())
-        return Wire(connection, patience, self._clock.monotonic, self._deadlines, lost)
 
 
 class SingleLink:
@@ -149,7 +57,8 @@ class SingleLink:
         """As in `Link`."""
         check_library()
         self._wires = Wires(await self._master(), self._access, self._clock, self._deadlines, self._lost)
-        return await self._wires.open()
+        await self._wires.open(any_role=True)
+        return await self._wires.look()
 
     def submit(self, key: bytes, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
         """As in `Link`."""
@@ -163,9 +72,9 @@ class SingleLink:
         """As in `Link`."""
         return await self._there().pages(arguments)
 
-    async def time(self) -> float:
+    async def look(self) -> Server:
         """As in `Link`."""
-        return await self._there().time()
+        return await self._there().look()
 
     def peer(self) -> Peer:
         """As in `Link`."""
@@ -226,11 +135,3 @@ async def _from_sentinel(sentinel: Peer, service: str, access: RedisAccess) -> t
         return reply[0].decode("ascii"), int(reply[1])
     except (UnicodeDecodeError, ValueError):
         return None
-
-
-def _told(info: Reply) -> dict[str, str]:
-    """What INFO says, by name."""
-    if not isinstance(info, bytes):
-        return {}
-    lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
-    return {name: value for name, colon, value in lines if colon}

@@ -8,12 +8,14 @@ from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
 from resolverd.metrics import Counters
 from resolverd.state.redis import frames
+from resolverd.state.redis.cluster import ClusterLink
 from resolverd.state.redis.connection import check_library
 from resolverd.state.redis.frames import Names
-from resolverd.state.redis.links import Link, RedisAccess, SingleLink
+from resolverd.state.redis.links import Link, SingleLink
 from resolverd.state.redis.session import Session
 from resolverd.state.redis.store import EXTRA_TIME, RedisStore
 from resolverd.state.redis.subscription import Subscription
+from resolverd.state.redis.wires import RedisAccess
 from resolverd.state.shared import Merge
 
 __all__ = ["RedisAccess", "open_redis"]
@@ -41,7 +43,7 @@ def open_redis(
     names = Names(access.prefix, small)
 
     def link(lost: Callable[[str], None]) -> Link:
-        return SingleLink(access, clock, deadlines, lost)
+        return (ClusterLink if access.target.form == "cluster" else SingleLink)(access, clock, deadlines, lost)
 
     def subscription(heard: Callable[[str, bytes], None], missed: Callable[[str], None]) -> Subscription:
         return Subscription(session, access.password, heard, missed)

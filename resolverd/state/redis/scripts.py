@@ -86,11 +86,7 @@ GET_FIELD: Final = (
     b"return redis.call('HGET', KEYS[1], ARGV[1])"
 )
 """1 field · 2 octets at the most. An error where it is larger."""
-REMOVE_FIELDS: Final = b"""
-local gone = 0
-for each = 1, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[each]) == ARGV[each + 1] then gone = gone + redis.call('HDEL', KEYS[1], ARGV[each]) end
-end
-return gone
-"""
-"""Fields, each with the frame that it must still have to be removed. How many were."""
+REMOVE_FIELD: Final = (
+    b"if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0"
+)
+"""1 field · 2 the frame that it must still have. How many were removed."""

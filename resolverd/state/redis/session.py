@@ -10,14 +10,15 @@ from typing import Final
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
-from resolverd.state.redis.breaker import Breaker
-from resolverd.state.redis.connection import Refusal
-from resolverd.state.redis.links import Link, Server
+from resolverd.state.redis.breaker import FIRST_PAUSE, LAST_PAUSE, Breaker
+from resolverd.state.redis.connection import Refusal, always, end
+from resolverd.state.redis.links import Link
+from resolverd.state.redis.wires import Server
 
-_TIME_EVERY: Final = 60.0
-"""Seconds between looks at the server's clock, by which a connection that is dead is found as well."""
-_SLOWLY: Final = ("WRONGPASS", "NOAUTH", "NOPERM")
-"""What does not change before somebody does something about it."""
+_LOOK_EVERY: Final = 60.0
+"""Seconds between looks at the server, by which a connection that is dead is found as well."""
+_PAUSES: Final = {"WRONGPASS": LAST_PAUSE, "NOAUTH": LAST_PAUSE, "NOPERM": LAST_PAUSE, "LOADING": FIRST_PAUSE}
+"""Seconds until a server is tried again that has refused: somebody has to do something about it, or it says when."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self.offset = 0.0
         self.server = ""
+        self.octets: int | None = None
         self.on_reach: list[Callable[[bool], None]] = []
         self.on_other_server: list[Callable[[], None]] = []
 
@@ -62,7 +64,8 @@ class Session:
 
     def start(self) -> None:
         """Begin to connect."""
-        self._task = asyncio.get_running_loop().create_task(self._stay_connected())
+        work = always(self._stay_connected, "the connection to the shared store", self._counters)
+        self._task = asyncio.get_running_loop().create_task(work)
 
     def require(self) -> Link:
         """The link. Raises StoreError while there is none."""
@@ -74,15 +77,14 @@ class Session:
         """It has answered in time."""
         self._breaker.answered()
 
-    def failed(self, why: str) -> None:
-        """It has not."""
-        if self._link is not None and self._breaker.failed(self._clock.monotonic()):
+    def failed(self, begun: float, why: str) -> None:
+        """What was asked at `begun` (monotonic seconds) was not."""
+        if self._link is not None and self._breaker.failed(begun, self._clock.monotonic()):
             self._lose(why)
 
     def lost(self, why: str) -> None:
         """The connection is lost, or of no use."""
         if self._link is not None:
-            self._breaker.trip(self._clock.monotonic())
             self._lose(why)
 
     async def connected(self, patience: float) -> bool:
@@ -98,12 +100,12 @@ class Session:
     async def close(self) -> None:
         """Let go of the server."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         self._link = None
         self._fault = "the store is closed"
 
     def _lose(self, why: str) -> None:
+        self._breaker.open(self._clock.monotonic())
         self._link = None
         self._fault = why
         self._up.clear()
@@ -130,7 +132,7 @@ class Session:
                     self._cannot(error)
                     continue
                 self._reached(link, server, lost_memory)
-                await self._look_at_clock(link)
+                await self._watch_over(link)
             finally:
                 await link.close()
 
@@ -139,8 +141,7 @@ class Session:
         self.lost(reason)
 
     def _cannot(self, error: StoreError | Refusal) -> None:
-        slowly = isinstance(error, Refusal) and error.code in _SLOWLY
-        self._breaker.tried(self._clock.monotonic(), slowly)
+        self._breaker.tried(self._clock.monotonic(), _PAUSES.get(error.code) if isinstance(error, Refusal) else None)
         text = _explained(error)
         if not self._said or text != self._fault:
             log.warning("the shared store %s cannot be reached: %s; mail goes on without it", self._where, text)
@@ -150,7 +151,8 @@ class Session:
     def _reached(self, link: Link, server: Server, lost_memory: bool) -> None:
         log.log(logging.WARNING if self._said else logging.INFO, "the shared store %s answers: %s", self._where, server.name)
         other = bool(self._run) and server.run != self._run
-        self._run, self.server, self.offset = server.run, server.name, server.offset
+        self._run = server.run
+        self._note(server)
         self._breaker.close(self._clock.monotonic())
         self._link, self._said = link, False
         self._up.set()
@@ -162,6 +164,9 @@ class Session:
         for call in self.on_reach:
             call(True)
 
+    def _note(self, server: Server) -> None:
+        self.server, self.offset, self.octets = server.name, server.offset, server.octets
+
     async def _remembers(self, link: Link) -> bool:
         """Whether it has forgotten what it knew when it was last seen."""
         made = secrets.token_hex(8).encode()
@@ -171,17 +176,17 @@ class Session:
         # A daemon that starts and finds the store empty cannot tell whether it ever knew anything.
         return bool(self.memory != before if before else found == made)
 
-    async def _look_at_clock(self, link: Link) -> None:
-        """Until the link is lost, look at the server's clock now and then."""
+    async def _watch_over(self, link: Link) -> None:
+        """Until the link is lost, look now and then at the server's clock, and whether it still is the master."""
         while not self._down.is_set():
             try:
-                async with asyncio.timeout(_TIME_EVERY):
+                async with asyncio.timeout(_LOOK_EVERY):
                     await self._down.wait()
             except TimeoutError:
                 try:
-                    self.offset = await link.time()
+                    self._note(await link.look())
                 except (StoreError, Refusal) as error:
-                    log.debug("the shared store's clock: %s", error)
+                    self.lost(str(error))
 
 
 def _explained(error: StoreError | Refusal) -> str:

@@ -6,12 +6,12 @@ import secrets
 import struct
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import count, zip_longest
+from itertools import count, islice, zip_longest
 from typing import Any, Final
 
 from resolverd import bounds
 from resolverd.clock import Clock
-from resolverd.deadlines import Deadline, Deadlines
+from resolverd.deadlines import Deadlines
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import (
@@ -27,10 +27,11 @@ from resolverd.state.base import (
     sweep_allowance,
 )
 from resolverd.state.redis import frames, scripts
-from resolverd.state.redis.connection import Arguments, Refusal, Reply, end
+from resolverd.state.redis.connection import Arguments, Refusal, Reply, always, end
 from resolverd.state.redis.frames import Foreign, Names, Place
 from resolverd.state.redis.session import Session
 from resolverd.state.redis.subscription import Subscription
+from resolverd.state.redis.times import Times
 from resolverd.state.redis.unwritten import Address, Unwritten, Write
 from resolverd.state.shared import Merge
 from resolverd.state.watchers import Watchers
@@ -47,10 +48,13 @@ RETRY: Final = 1.0
 """Seconds between tries to write where the server refuses."""
 CLOSING: Final = 2.0
 """Seconds for what is not written yet when the store is closed."""
-WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN", "BUSY"))
+WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY", "NOPERM"))
 """Refusals of writes that pass by themselves, or once an admin has acted: what is to be written waits."""
-ELSEWHERE: Final = frozenset(("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS"))
+ELSEWHERE: Final = frozenset(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"))
 """Refusals that say that this server is of no use now."""
+SWEEP_EVERY: Final = 50_000
+"""Milliseconds for which one host alone removes what has expired."""
+_FOREIGN: Final = {"WRONGTYPE": Foreign.TYPE, "OVERSIZED": Foreign.SIZE}
 _TRIES: Final = 20
 """Of a swap that others are quicker at."""
 
@@ -94,6 +98,7 @@ class RedisStore:
         self._prefetched: OrderedDict[Address, tuple[StoredValue | None, float]] = OrderedDict()
         self._reading: set[Address] = set()
         self._told_foreign: set[tuple[str, Foreign]] = set()
+        self._times = Times()
         self._write_fault = ""
         self._closed = False
         self._wake = asyncio.Event()
@@ -108,7 +113,7 @@ class RedisStore:
         self.on_written: list[Callable[[str, bytes], None]] = []
         session.on_reach.insert(0, self._reach)
         session.on_other_server.append(lambda: self._unwritten.write_again(self._now()))
-        self._writer = self._loop.create_task(self._write_behind())
+        self._writer = self._loop.create_task(always(self._write_behind, "writing to the shared store", counters))
         session.start()
 
     # -- reach
@@ -198,29 +203,31 @@ class RedisStore:
         link = self._session.require()
         future: asyncio.Future[Reply] = self._loop.create_future()
         begun = self._clock.monotonic()
-        deadline = self._deadlines.add(begun + bounds.STORE_SHARED_READ, lambda now: self._too_late(future))
+        deadline = self._deadlines.add(begun + bounds.STORE_SHARED_READ, lambda now: self._too_late(future, begun))
         link.submit(place.key, _get(place), future)
-        return self._record(at[0], await self._answer(future, deadline))
+        try:
+            reply = await self._answer(future)
+        finally:
+            deadline.cancel()
+        self._times.note(self._clock.monotonic() - begun)
+        return self._record(at[0], reply)
 
-    async def _answer(self, future: asyncio.Future[Reply], deadline: Deadline | None = None) -> Reply:
-        """The reply; None for what is not of our type. Raises StoreError."""
+    async def _answer(self, future: asyncio.Future[Reply]) -> Reply:
+        """The reply; why it is foreign where it is not of our type. Raises StoreError."""
         try:
             reply = await future
         except Refusal as error:
-            if error.code in ("WRONGTYPE", "OVERSIZED"):
-                return Foreign.TYPE if error.code == "WRONGTYPE" else Foreign.SIZE
+            if (foreign := _FOREIGN.get(error.code)) is not None:
+                return foreign
             raise self._refused(error) from None
-        finally:
-            if deadline is not None:
-                deadline.cancel()
         self._session.answered()
         return reply
 
-    def _too_late(self, future: asyncio.Future[Reply]) -> None:
+    def _too_late(self, future: asyncio.Future[Reply], begun: float) -> None:
         if not future.done():
             self._counters.add("store_late")
             future.set_exception(StoreError("the shared store does not answer in time"))
-            self._session.failed(f"no replies within {bounds.STORE_SHARED_READ * 1000:.0f} ms")
+            self._session.failed(begun, f"no replies within {bounds.STORE_SHARED_READ * 1000:.0f} ms")
 
     def _refused(self, error: Refusal) -> StoreError:
         """What a refusal means for whoever asked."""
@@ -283,6 +290,7 @@ class RedisStore:
             self._watchers.tell(at[0], Change(at[1], write.value, write.expires if write.value is not None else 0))
 
     async def _write_behind(self) -> None:
+        self._wake.set()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -365,13 +373,13 @@ class RedisStore:
     # -- merging what could not be written at once
 
     async def _merge_late(self) -> None:
-        late = list(self._unwritten.late.items())[:PAGE]
+        late = list(islice(self._unwritten.late.items(), PAGE))
         done = await asyncio.gather(*(self._merge_one(at, write) for at, write in late), return_exceptions=True)
         for error in done:
             if isinstance(error, Exception) and not isinstance(error, StoreError | Refusal):
                 raise error
-        faults = [error for error in done if isinstance(error, Refusal)]
-        self._note_write_fault(str(faults[0]) if faults else "")
+        faults = [error for error in done if isinstance(error, StoreError | Refusal)]
+        self._note_write_fault(str(faults[0]) if faults and self._session.reachable else "")
 
     async def _merge_one(self, at: Address, write: Write) -> None:
         """Bring together what was put here and what stands there. Raises StoreError; Refusal where it has to wait."""
@@ -586,9 +594,9 @@ class RedisStore:
         replies = await asyncio.gather(*(each for _, each in asked), return_exceptions=True)
         for (number, _), reply in zip(asked, replies, strict=True):
             if isinstance(reply, Refusal):
-                if reply.code not in ("WRONGTYPE", "OVERSIZED"):
+                if reply.code not in _FOREIGN:
                     raise self._refused(reply)
-                reply = Foreign.TYPE if reply.code == "WRONGTYPE" else Foreign.SIZE
+                reply = _FOREIGN[reply.code]
             if isinstance(reply, BaseException):
                 raise reply
             found[number] = self._record(table, reply)
@@ -610,7 +618,16 @@ class RedisStore:
 
     async def condition(self) -> Condition:
         """How it fares."""
-        return Condition("redis", self._session.fault or self._write_fault)
+        return Condition(
+            "redis",
+            self._session.fault or self._write_fault,
+            self._session.octets,
+            len(self._unwritten),
+            self._times.percentile(0.5),
+            self._times.percentile(0.99),
+            self._session.server,
+            self._url,
+        )
 
     def sweep(self, now: float) -> None:
         """Begin to remove what has expired of the tables that are one hash each; the server removes the rest by itself."""
@@ -625,24 +642,27 @@ class RedisStore:
             log.debug("removing expired records: %s", error)
 
     async def _sweep_small(self, now: float) -> None:
+        """One host a minute does it for all."""
         link = self._session.require()
-        found: list[tuple[str, bytes, bytes]] = []
+        await link.submit(self._names.sweeping, (b"SET", self._names.sweeping, self._origin, b"NX", b"PX", SWEEP_EVERY))
+        if await link.submit(self._names.sweeping, (b"GETRANGE", self._names.sweeping, b"0", b"31")) != self._origin:
+            return
+        expired: list[tuple[Place, bytes]] = []
         records = 0
         for table in sorted(self._small):
             name = self._names.hash_of(table)
             keys = await link.slowly(name, (b"HKEYS", name))
             records += len(keys)
             for first in range(0, len(keys), PAGE):
-                page = keys[first : first + PAGE]
-                for key in page:
-                    raw = await link.slowly(name, _get(self._names.place(table, key)))
-                    held = frames.unframe(raw) if raw else None
-                    if isinstance(held, StoredValue) and not now < held.expires:
-                        found.append((table, key, raw))
+                places = [self._names.place(table, key) for key in keys[first : first + PAGE]]
+                replies = await asyncio.gather(*(link.slowly(name, _get(place)) for place in places), return_exceptions=True)
+                for place, raw in zip(places, replies, strict=True):
+                    held = frames.unframe(raw) if isinstance(raw, bytes) else None
+                    if isinstance(raw, bytes) and isinstance(held, StoredValue) and not now < held.expires:
+                        expired.append((place, raw))
         gone = 0
-        for table, key, raw in found[: sweep_allowance(records)]:
-            name = self._names.hash_of(table)
-            gone += await link.slowly(name, (b"EVAL", scripts.REMOVE_FIELDS, 1, name, key, raw))
+        for place, raw in expired[: sweep_allowance(records)]:
+            gone += await link.slowly(place.key, (b"EVAL", scripts.REMOVE_FIELD, 1, place.key, place.field or b"", raw))
         self._counters.add("store_expired", gone)
 
     async def flush(self) -> None:

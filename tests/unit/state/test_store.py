@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shared_stores import shared_store
+from shared_stores import YEARS, be_patient, shared_store
 from stores import LATER, NOW, database, filled, keys
 
 from resolverd import bounds
@@ -40,8 +40,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
     """Every store: in memory, in a file, in place of a file that cannot be written, and of one that can be again; shared, with
     a key a record, and with a hash a table."""
     if request.param.startswith("redis"):
+        be_patient(monkeypatch)
         small = frozenset(("a", "ab", "b", "other", "s", "t", "t!", "tt")) if "small" in request.param else frozenset[str]()
-        async with shared_store(request.getfixturevalue("redis_server"), small=small) as opened:
+        async with shared_store(request.getfixturevalue("redis_server"), small=small, extra_time=YEARS) as opened:
             assert await opened.connected(5)
             yield opened
         return

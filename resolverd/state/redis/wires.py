@@ -1,0 +1,118 @@
+"""One server: how to be let in, the connections to it, and what it says of itself."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from resolverd import bounds
+from resolverd.clock import Clock
+from resolverd.deadlines import Deadlines
+from resolverd.failures import StoreError
+from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, Wire, connect
+from resolverd.state.redis.target import RedisTarget
+
+
+class RedisAccess(NamedTuple):
+    """Where the store is, and how to be let in. `password`: read anew for each connection; `ca`: the only one trusted then."""
+
+    target: RedisTarget
+    password: Callable[[], str | None] = lambda: None
+    ca: Path | None = None
+    prefix: str = "resolverd"
+
+
+class Server(NamedTuple):
+    """What a server says of itself. `run`: another one each time it starts, and for each server; `offset`: seconds by which its
+    clock is ahead of ours; `octets`: of its memory in use, None where it does not say."""
+
+    name: str
+    run: str
+    offset: float
+    octets: int | None = None
+
+
+class Wires:
+    """The connections to one server: one for what must be quick, another for what may take long."""
+
+    def __init__(
+        self, peer: Peer, access: RedisAccess, clock: Clock, deadlines: Deadlines, lost: Callable[[str], None]
+    ):
+        self.peer = peer
+        self._access = access
+        self._clock = clock
+        self._deadlines = deadlines
+        self._lost = lost
+        self._quick: Wire | None = None
+        self._slow: Wire | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self, any_role: bool = False) -> None:
+        """Connect; to a replica as well, for `any_role`. Raises StoreError, Refusal."""
+        self._quick = await self._wire(bounds.STORE_SHARED_REPLY, self._lost)
+        if not any_role:
+            await self.look()
+
+    async def look(self) -> Server:
+        """What the server says of itself. Raises StoreError, Refusal, where it is loading as well, or no master."""
+        before = self._clock.wall()
+        seconds, micros = await self.submit((b"TIME",))
+        offset = int(seconds) + int(micros) / 1e6 - (before + self._clock.wall()) / 2
+        told = _told(await self.submit((b"INFO",)))
+        if told.get("loading") == "1":
+            raise Refusal("LOADING", f"{self.peer} reads what it has on disk")
+        if told.get("role") != "master":
+            raise Refusal("READONLY", f"{self.peer} is a replica")
+        version = told.get("valkey_version") or told.get("redis_version") or "?"
+        product = "valkey" if "valkey_version" in told else "redis"
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < (6, 2):
+            raise StoreError(f"{self.peer} is {product} {version}: 6.2 is the least")
+        return Server(f"{product} {version}", told.get("run_id", ""), offset, _number(told.get("used_memory", "")))
+
+    def submit(self, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
+        """Have a command done soon."""
+        if self._quick is None:
+            raise StoreError("there is no connection")
+        return self._quick.submit(arguments, future)
+
+    async def slowly(self, arguments: Arguments) -> Reply:
+        """Have a command done that may take its time."""
+        async with self._opening:
+            if self._slow is None or not self._slow.is_open:
+                if self._slow is not None:
+                    await self._slow.close()
+                self._slow = await self._wire(bounds.STORE_SHARED_PATIENCE, lambda why: None)
+        return await self._slow.submit(arguments)
+
+    async def pages(self, arguments: Callable[[bytes], Arguments]) -> list[Reply]:
+        """What a command pages through has, all pages together."""
+        found: list[Reply] = []
+        cursor = b"0"
+        while True:
+            cursor, page = await self.slowly(arguments(cursor))
+            found += page
+            if cursor == b"0":
+                return found
+
+    async def close(self) -> None:
+        """Close both."""
+        for wire in (self._quick, self._slow):
+            if wire is not None:
+                await wire.close()
+        self._quick = self._slow = None
+
+    async def _wire(self, patience: float, lost: Callable[[str], None]) -> Wire:
+        connection = await connect(self.peer, self._access.password())
+        return Wire(connection, patience, self._clock.monotonic, self._deadlines, lost)
+
+
+def _told(info: Reply) -> dict[str, str]:
+    """What INFO says, by name."""
+    if not isinstance(info, bytes):
+        return {}
+    lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
