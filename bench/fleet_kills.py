@@ -83,8 +83,8 @@ class Run:
     """When each list was asked (monotonic, to the second), by all hosts together."""
     found: Counter[int] = field(default_factory=Counter)
     """How often each message lies in a mailbox."""
-    counted_twice: list[str] = field(default_factory=list)
-    """Clients and senders with more successes in the store than they can have had."""
+    successes: dict[str, int] = field(default_factory=dict)
+    """Of each client and sender domain in the store, how often it has passed greylisting."""
 
     @property
     def judged(self) -> Judged:
@@ -119,6 +119,11 @@ class Run:
     def troubled(self, begun: float, ended: float) -> bool:
         """Whether there was an outage then, or shortly before."""
         return any(each.begun <= ended and begun <= each.ended + SETTLING for each in self.outages)
+
+    @property
+    def counted_twice(self) -> list[str]:
+        """Clients and senders that have passed more than once: one success an hour is counted, and no run lasts for one."""
+        return [f"{name}: {passes}" for name, passes in self.successes.items() if passes > 1]
 
     def wrong(self) -> dict[str, list[str]]:
         """All that must not be, by what it is.
@@ -165,7 +170,7 @@ async def play(fleet: Fleet, redis: Redis, steps: Sequence[Step] | Iterator[Step
             tap.__exit__()
     run.ended = time.monotonic()
     run.found = await asyncio.to_thread(delivered, fleet.hosts)
-    run.counted_twice = await asyncio.to_thread(counted_twice, fleet)
+    run.successes = await asyncio.to_thread(successes, fleet)
     return run
 
 
@@ -184,16 +189,14 @@ def _look(taps: Sequence[Tap], run: Run) -> None:
                     times.append(now)
 
 
-def counted_twice(fleet: Fleet) -> list[str]:
-    """Clients and senders that have passed more than once, as one success an hour is counted, and no run lasts for one."""
+def successes(fleet: Fleet) -> dict[str, int]:
+    """What the store knows of clients and senders in the end: how often each has passed."""
     done = fleet.hosts[0].command("store", "dump")
     assert done.returncode == 0, done.stderr
-    found = []
+    found = {}
     for record in map(json.loads, done.stdout.splitlines()):
-        if record.get("table") in (CLIENTS, SENDERS):
-            client = decode_client(b64decode(record["value"]))
-            if client is not None and client.passes > 1:
-                found.append(f"{record['table']} {record['key']}: {client.passes}")
+        if record.get("table") in (CLIENTS, SENDERS) and (client := decode_client(b64decode(record["value"]))) is not None:
+            found[f"{record['table']} {record.get('key', record.get('key_base64'))}"] = client.passes
     return found
 
 
@@ -215,7 +218,7 @@ def table(run: Run, quotas: Sequence[tuple[str, str]]) -> str:
         ("· passed before they had waited: in an outage, else", f"{all_early - early}, {early}"),
         ("· lost after they were taken", str(len(run.lost))),
         ("· delivered twice", str(len(run.doubled))),
-        ("successes counted twice", str(len(run.counted_twice))),
+        ("successes counted, twice", f"{len(run.successes)}, {len(run.counted_twice)}"),
         ("spam, refused, taken", f"{each.spam}, {each.spam_refused}, {each.spam_accepted}"),
         *quotas,
         ("a verdict in calm, p50 and p99", f"{calm[0] * 1000:.1f} and {calm[1] * 1000:.1f} ms of {calm[2]}"),

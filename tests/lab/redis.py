@@ -49,7 +49,7 @@ def says(side: Side, address: str, port: int, *words: str) -> str | None:
     """What a server or sentinel says to a command; None where it says nothing within two seconds, or an error."""
     argv = side.command(["redis-cli", "-e", "-h", address, "-p", str(port), *words])
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=2)
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=2)
     except subprocess.TimeoutExpired:
         return None
     return done.stdout.rstrip("\n") if done.returncode == 0 else None
