@@ -274,9 +274,7 @@ class Engine:
             _log.warning("list %s: %s", state.spec.id, text)
         listed = all(as_documented(point, responses[str(point.subject)]) for point in points)
         if state.spec.canaries and denied is None and listed:
-            state.health.reset()
-            self._dispatcher.generation.bump()
-            self._dispatcher.tell(state)
+            self._dispatcher.reset(state)
         return self.status(list_id)
 
     def is_vouched_for(self, list_id: str, seconds: float) -> bool:
@@ -306,9 +304,7 @@ class Engine:
         """Use a list until the next start, and forget what was held against it. None if there is none of that name."""
         if state := self._states.get(list_id):
             state.enabled, state.admin_off = True, False
-            state.health.reset()
-            self._dispatcher.generation.bump()
-            self._dispatcher.tell(state)
+            self._dispatcher.reset(state)
         return self.status(list_id)
 
     def disable(self, list_id: str) -> ListStatus | None:

@@ -107,6 +107,14 @@ class Dispatcher:
         self._replies, self._health = replies, health
         health.on_change = self._doubted
 
+    def reset(self, state: ListState) -> None:
+        """Forget what was held against a list, by whatever host."""
+        state.health.reset()
+        self.generation.bump()
+        if self._health is not None:
+            self._health.overrule(state)
+            self._health.tell(state)
+
     @property
     def is_shared(self) -> bool:
         """Whether there are other hosts to share with."""

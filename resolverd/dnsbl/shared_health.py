@@ -84,6 +84,11 @@ class SharedHealth:
             return
         self._put(shown, view)
 
+    def overrule(self, state: ListState) -> None:
+        """What other hosts agree on counts no longer here: this one, or the admin, knows better."""
+        if _shown(state.spec) in self._agreed:
+            self._agreed[_shown(state.spec)] = _NEVER
+
     def voids(self, spec: ListSpec, since: float) -> bool:
         """Whether a listing that was seen then (wall seconds) is void, as a host has found the list to list the world since."""
         found = self._poisoned.get(_shown(spec))

@@ -157,10 +157,14 @@ async def test_the_admins_word_counts_on_this_host_and_is_told():
         await block(two, 2)
         await settle()
         three.engine.enable("spamhaus-zen")
-        assert not is_suspended(three)
-        one.engine.enable("spamhaus-zen")
+        say(three, HealthView(passed=three.clock.wall()), HOST)
         await settle()
         assert not is_suspended(three)
+        assert isinstance(await three.ask(subject=client(3)), Clear)
+        one.engine.enable("spamhaus-zen")
+        await settle()
+        assert not is_suspended(one)
+        assert two.state().health.is_suspended, "it may try"
 
 
 @virtual
