@@ -409,6 +409,10 @@ LIST_TIME: Final = 4.0
 """Patience with one question to a list; callers go on after their own deadline and find a late reply in the cache."""
 LIST_RATE_WAIT: Final = 1.0
 """Longest wait for a list's rate; beyond, it counts as quota spent (a queue that only grows)."""
+LIST_LEASE_TIME: Final = 1800.0
+"""Outage of the shared store for which a host holds leases of a list's quota, at its pace of late."""
+LIST_LEASE_WAIT: Final = 0.05
+"""Longest wait for a lease where none is at hand; beyond, the list is not asked (a store that stalls holds no mail up)."""
 FOREIGN_LISTS: Final = 256
 """Zones of lists asked only for clients that name them, keyed forms and parts, whose health is remembered: any process of this
 machine may make keys up."""

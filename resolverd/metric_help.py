@@ -35,6 +35,10 @@ COUNTERS: Final[Mapping[str, str]] = {
     "zone_files": "Readings of local zone files, by outcome.",
     # -- lists
     "list_queries": "Queries that reached a list's servers; they count against its quota.",
+    "list_quota_leases": "Leases of a list's quota asked of the shared store, by outcome: granted, none (nothing left), failed.",
+    "list_quota_leased": "Questions leased of a list's quota from the shared store.",
+    "list_quota_returned": "Of list_quota_leased, those given back unspent.",
+    "list_quota_restored": "Counts of quotas written anew, as the shared store had forgotten them.",
     "list_replies": "Outcomes of questions to a list: listed, clear, or why nothing is known. Cached ones do not count.",
     "list_cache_hits": "Questions to a list answered from what it has said before.",
     "list_hits": "Verdicts on somebody whom the list lists, be it by a name.",

@@ -8,5 +8,6 @@
   `health_view`), `watched` (which of their own addresses are listed)
 - asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,
   quota and counts; queries charged where they leave), `list_memory` (what outlives a configuration), `canaries` (does it still
-  tell good from bad?), `quota_store` (quotas kept), `monitor` (test points, own addresses)
+  tell good from bad?), `quota_store` (quotas kept, as `quota_slots`), `leases` (quotas that several hosts share; `leased_quota`
+  is one host's part), `monitor` (test points, own addresses)
 """

@@ -63,7 +63,7 @@ class Engine:
         self.frugal = frugal
         self.on_demand = asyncio.Semaphore(bounds.LIST_ON_DEMAND)
         """To be held while lists are asked `besides` those that are enabled."""
-        self.meter = QuotaMeter(self._states.values(), clock, counters)
+        self.meter = memory.meter = QuotaMeter(self._states.values(), clock, counters)
         for zone, state in self._foreign.items():
             self.meter.add(zone, state)
 
@@ -364,14 +364,16 @@ class Engine:
         if state is not None and state.spec.zone == spec.zone:
             return state
         foreign = self._foreign.pop(spec.zone, None)
+        of = self._states.get(spec.of)
         if foreign is None:
             if len(self._foreign) >= bounds.FOREIGN_LISTS:
                 self._evict_foreign()
-            whole = self._states.get(spec.of)
-            foreign = ListState(spec, enabled=False, budget=whole.budget if whole is not None else None)
+            foreign = ListState(spec, enabled=False)
             self.meter.add(spec.zone, foreign)
+        if of is not None and of.budget is not None:
+            foreign.budget = of.budget
         self._foreign[spec.zone] = foreign
-        whole = state or self._states.get(spec.of)
+        whole = state or of
         foreign.admin_off = whole is not None and whole.admin_off
         return foreign
 

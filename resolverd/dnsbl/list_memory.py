@@ -5,8 +5,10 @@ from dataclasses import replace
 from random import Random, SystemRandom
 
 from resolverd.clock import Clock
-from resolverd.dnsbl.list_state import ListState
+from resolverd.dnsbl.leases import Leases, LeasingResolver
+from resolverd.dnsbl.list_state import ListState, QuotaMeter, own_quota
 from resolverd.dnsbl.lookup import Dispatcher
+from resolverd.dnsbl.quota import Budget
 from resolverd.dnsbl.shared_health import SharedHealth
 from resolverd.dnsbl.shared_replies import SharedReplies
 from resolverd.dnsbl.spec import ListSpec
@@ -21,7 +23,8 @@ class ListMemory:
     """What is known of lists, whatever a configuration says of them: how each fares, what is left of its quota, what it has
     answered, who is known as good, and what is in flight.
 
-    `generation`: that of what is made of the lists' replies; it is made upon that of `names`.
+    `generation`: that of what is made of the lists' replies; it is made upon that of `names`. `leases`: where quotas come from
+    that several hosts share.
     """
 
     def __init__(
@@ -31,10 +34,15 @@ class ListMemory:
         counters: Counters,
         rng: Random | None = None,
         names: Generation | None = None,
+        leases: Leases | None = None,
     ):
         self._clock = clock
+        self._leases = leases
+        self.meter: QuotaMeter | None = None
+        """Who pays for what, as the latest configuration has it."""
+        asked = resolver if leases is None else LeasingResolver(resolver, leases, self._budget_of)
         self.generation = Generation() if names is None else Generation(names)
-        self.dispatcher = Dispatcher(resolver, clock, counters, rng or SystemRandom(), self.generation)
+        self.dispatcher = Dispatcher(asked, clock, counters, rng or SystemRandom(), self.generation)
         self.states: dict[str, ListState] = {}
         self.foreign: dict[Name, ListState] = {}
         self.health: SharedHealth | None = None
@@ -58,7 +66,7 @@ class ListMemory:
         for name, (spec, enabled) in wanted.items():
             before = old.get(name)
             if before is None:
-                self.states[name] = ListState(spec, enabled=enabled)
+                self.states[name] = ListState(spec, enabled=enabled, quotas=self._quota)
                 continue
             if _reading(before.spec) != _reading(spec):
                 self.dispatcher.forget(frozenset({lower(before.spec.zone)}))
@@ -68,8 +76,19 @@ class ListMemory:
         self.foreign = {zone: state for zone, state in self.foreign.items() if not gone & {state.spec.id, state.spec.of}}
         if self.health is not None:
             self.health.apply()
+        if self._leases is not None:
+            self._leases.keep(self.states)
         self.generation.bump()
         return dict(self.states)
+
+    def _quota(self, spec: ListSpec, before: Budget | None, wall: float) -> Budget | None:
+        if self._leases is None or spec.quota is None:
+            return own_quota(spec, before, wall)
+        return self._leases.quota(spec.id, spec.quota, before)
+
+    def _budget_of(self, name: Name) -> Budget | None:
+        state = self.meter.list_of(lower(name)) if self.meter is not None else None
+        return state.budget if state is not None else None
 
 
 def _reading(spec: ListSpec) -> ListSpec:

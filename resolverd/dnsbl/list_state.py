@@ -2,7 +2,8 @@
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.clock import Clock
@@ -64,19 +65,34 @@ class Reverifications:
         return network.take(now) is not None and self._rate.take(now) is not None
 
 
+Quotas: TypeAlias = Callable[[ListSpec, Budget | None, float], Budget | None]
+"""Makes a list's quota as it is configured; what was spent of the one that it had until now is spent (wall seconds)."""
+
+
+def own_quota(spec: ListSpec, before: Budget | None, wall: float) -> Budget | None:
+    """The quota of a host that shares it with nobody."""
+    if spec.quota is None:
+        return None
+    budget = Budget(spec.quota)
+    if before is not None:
+        budget.restore(before.state(), wall)
+    return budget
+
+
 class ListState:
     """Whether one list may be asked, and its counts. Every method that needs them takes `now` (monotonic) and `wall` seconds.
 
     `enabled`: asked for verdicts; `admin_off`: switched off by the admin, so not even asked on behalf of a client that names it.
-    `watched`: own addresses that it lists. `budget`: of a list that shares its quota.
+    `watched`: own addresses that it lists. `budget`: of a list that shares its quota with another one.
     """
 
-    def __init__(self, spec: ListSpec, *, enabled: bool, budget: Budget | None = None):
+    def __init__(self, spec: ListSpec, *, enabled: bool, budget: Budget | None = None, quotas: Quotas = own_quota):
         self.spec = spec
         self.enabled = self._configured = enabled
         self.admin_off = False
         self.health = ListHealth()
-        self.budget = budget or (Budget(spec.quota) if spec.quota else None)
+        self.budget = quotas(spec, None, 0.0) if budget is None else budget
+        self._quotas = quotas
         self.anomaly = Anomaly()
         self.reverifications = Reverifications()
         self.watched: tuple[str, ...] = ()
@@ -93,9 +109,7 @@ class ListState:
         """
         old = self.spec
         if spec.zone != old.zone:
-            other = ListState(spec, enabled=enabled)
-            if other.budget is not None and self.budget is not None:
-                other.budget.restore(self.budget.state(), wall)
+            other = ListState(spec, enabled=enabled, budget=self._quotas(spec, self.budget, wall), quotas=self._quotas)
             if enabled == self._configured:
                 other.enabled, other.admin_off = self.enabled, self.admin_off
             return other
@@ -105,10 +119,7 @@ class ListState:
         if spec.rate != old.rate:
             self._rate = Rate(spec.rate) if spec.rate else None
         if spec.quota != old.quota:
-            spent = self.budget.state() if self.budget is not None else []
-            self.budget = Budget(spec.quota) if spec.quota else None
-            if self.budget is not None:
-                self.budget.restore(spent, wall)
+            self.budget = self._quotas(spec, self.budget, wall)
         return self
 
     @property
@@ -139,10 +150,18 @@ class ListState:
         if suspension is not None and not bypass_suspension:
             return suspension.unknown
         if self.budget is not None and not self.budget.left(wall):
-            return Unknown(Why.QUOTA, f"its quota of {self.budget.count} questions is spent")
+            self.budget.refused(wall)
+            return Unknown(Why.QUOTA, _spent(self.budget))
         if background and self.on_reserve(wall):
             return Unknown(Why.QUOTA, "what is left of its quota is kept for verdicts")
         return None
+
+    def unaffordable(self, wall: float) -> Unknown | None:
+        """Why no query could leave for it at this moment; None if one could."""
+        if self.budget is None or self.budget.at_hand(wall):
+            return None
+        text = "nothing of its quota is to be had from the shared store" if self.budget.left(wall) else _spent(self.budget)
+        return Unknown(Why.QUOTA, text)
 
     def acquire(self, now: float) -> float | None:
         """Seconds to wait for a turn within the rate; None if that is too long."""
@@ -287,6 +306,10 @@ class QuotaMeter:
     def list_of(self, qname: Name) -> ListState | None:
         """The list to which questions to the operator about this name (lower case) are charged, if there is one."""
         return next((state for above in ancestors(qname) if (state := self._states.get(above)) is not None), None)
+
+
+def _spent(budget: Budget) -> str:
+    return f"its quota of {budget.count} questions is spent"
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -242,7 +242,7 @@ class Dispatcher:
                 failed = await self.canaries.probe(state)
         except Exception as error:
             failed = self._bug(state, error)
-        if failed is not None:
+        if failed is not None and (failed.behaviour is not Behaviour.FAILING or state.unaffordable(self._clock.wall()) is None):
             self._record(state, epoch, failed, now)
         return failed
 
@@ -333,7 +333,7 @@ class Dispatcher:
                 # Nothing has left for it, and nothing is to be held against it.
                 return self._count(state, not_sent(_OFFLINE))
             response = query.read(answer)
-            if response.behaviour is Behaviour.FAILING and (spent := self._spent(state)) is not None:
+            if response.behaviour is Behaviour.FAILING and (spent := state.unaffordable(self._clock.wall())) is not None:
                 return self._count(state, not_sent(spent))
             if isinstance(response.reply, Listed):
                 state.health.listed(came)
@@ -369,11 +369,6 @@ class Dispatcher:
         if point is not None and now - self._points.get(state.spec.id, float("-inf")) >= CANARY_TTL:
             self._points[state.spec.id] = now
             self.lookup(state, canary_query(state.spec, point)._replace(bypass_cache=True, background=True))
-
-    def _spent(self, state: ListState) -> Unknown | None:
-        """The reason of a failure that was no fault of the list: its quota ended between two packets."""
-        unavailable = state.unavailable(self._clock.monotonic(), self._clock.wall(), bypass_suspension=True)
-        return unavailable if unavailable is not None and unavailable.why is Why.QUOTA else None
 
     async def _vetted(
         self, state: ListState, subject: Address | str, response: ListResponse, *, shared: bool = False

@@ -86,6 +86,13 @@ class Budget:
             self._spent.popleft()
         return max(0, self.count - sum(spent for _, spent in self._spent))
 
+    def at_hand(self, now: float) -> int:
+        """How many may be spent without asking anybody."""
+        return self.left(now)
+
+    def refused(self, now: float) -> None:
+        """A question was not asked, as nothing is left."""
+
     def spend(self, now: float) -> bool:
         """Spend one; False, with nothing spent, if none is left."""
         if not self.left(now):

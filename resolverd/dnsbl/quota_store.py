@@ -10,45 +10,22 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from math import isfinite
-from typing import Final, NamedTuple
+from typing import Final
 
 from resolverd.clock import Clock
 from resolverd.dnsbl.engine import Engine
-from resolverd.dnsbl.quota import Budget
+from resolverd.dnsbl.quota_slots import TABLE, QuotaSlot, slot_of
 from resolverd.failures import StoreError
 from resolverd.state.base import Store, count_of
 
 _log = logging.getLogger(__name__)
 
-TABLE: Final = "list-quotas"
 OLD_TABLE: Final = "list-budgets"
 """Where version 1 has kept all slots of a list in one record, as JSON: taken up once, and deleted."""
 EVERY: Final = 0.5
 """Seconds between two writes of what was spent since: with the store's own delay, a crash forgets less than a second's."""
 READ_EVERY: Final = 60.0
 """Seconds between two reads of what others have spent of quotas of which nothing is spent here."""
-
-
-class QuotaSlot(NamedTuple):
-    """A slot of a list's quota: the `number`th of so many seconds since 1970."""
-
-    name: str
-    seconds: float
-    number: int
-
-    @property
-    def key(self) -> bytes:
-        """``NAME SECONDS NUMBER``, under which its counter stands."""
-        return f"{self.name} {self.seconds!r} {self.number}".encode()
-
-    @property
-    def expires(self) -> float:
-        """The wall second at which it has long left the period."""
-        return (self.number + Budget.SLOTS + 2) * self.seconds
-
-    def as_spent(self, spent: int) -> dict[str, list[tuple[float, int]]]:
-        """As `Engine.restore` takes it."""
-        return {self.name: [(self.number * self.seconds, spent)]}
 
 
 class QuotaStore:
@@ -121,7 +98,7 @@ class QuotaStore:
         self._seconds = engine.slot_seconds()
         gone: list[tuple[str, bytes]] = []
         async for entry in self._store.scan(TABLE, wall):
-            slot, total = _slot(entry.key), count_of(entry.value)
+            slot, total = slot_of(entry.key), count_of(entry.value)
             seconds = self._seconds.get(slot.name) if slot is not None else None
             if slot is None or seconds is None:
                 continue  # of a list that is not asked; it goes by itself
@@ -139,17 +116,6 @@ class QuotaStore:
                 engine.restore({name: _decode_old(octets)})
                 gone.append((OLD_TABLE, name.encode()))
         return gone
-
-
-def _slot(key: bytes) -> QuotaSlot | None:
-    """The slot of a key; None for what is none."""
-    try:
-        name, seconds, number = key.decode().rsplit(" ", 2)
-        slot = QuotaSlot(name, float(seconds), int(number))
-        sound = slot.seconds > 0 and slot.number >= 0 and isfinite(slot.expires) and slot.key == key
-    except (ValueError, OverflowError):
-        return None
-    return slot if sound else None
 
 
 def _decode_old(octets: bytes) -> Iterable[tuple[float, int]]:

@@ -14,7 +14,8 @@ from virtualtime import VirtualClock, virtual
 from resolverd.dnsbl.engine import Engine
 from resolverd.dnsbl.list_state import ListState, QuotaMeter
 from resolverd.dnsbl.quota import Allowance, Budget
-from resolverd.dnsbl.quota_store import EVERY, OLD_TABLE, READ_EVERY, TABLE, QuotaStore
+from resolverd.dnsbl.quota_slots import TABLE
+from resolverd.dnsbl.quota_store import EVERY, OLD_TABLE, READ_EVERY, QuotaStore
 from resolverd.failures import StoreError, Unknown, Why
 from resolverd.mail.lookups import SKIPPED, Clear, Listed, ListLookup
 from resolverd.metrics import Counters
