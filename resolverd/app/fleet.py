@@ -8,6 +8,7 @@ from resolverd.app.store import open_shared
 from resolverd.app.supervise import Work
 from resolverd.clock import Clock
 from resolverd.config import Secret, Settings
+from resolverd.dnsbl.leases import Leases
 from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.dnsbl.watched import WatchedAddresses
 from resolverd.fleet.audit import FleetAudit
@@ -25,7 +26,7 @@ from resolverd.telemetry.shared_notices import SharedNotices
 
 
 class Fleet:
-    """This host among those that share a server.
+    """This host among those that share a server. `leases` is where quotas of lists come from.
 
     `store` keeps what is known of mail: the server, with the host's own store behind it. `clock` is what the mail side goes by,
     `hosts` knows who shares the server. `audit` is told of changes; `notices` knows
@@ -43,7 +44,8 @@ class Fleet:
         self._counters = counters
         self.audit = FleetAudit(store, own, hosts, clock, counters)
         self.notices = SharedNotices(store, hosts, clock)
-        self.work: dict[str, Work] = {"hosts": hosts.run, "audit log": self.audit.run}
+        self.leases = Leases(shared, clock, counters, hosts=hosts.count, servers=lambda: shared.servers)
+        self.work: dict[str, Work] = {"hosts": hosts.run, "audit log": self.audit.run, "list quotas": self.leases.run}
         """What is to go on as long as the daemon does, by name."""
 
     def share(self, lists: ListMemory, verdicts: VerdictStore) -> FleetVerdicts:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from resolverd.clients import history
-from resolverd.dnsbl import quota_store
+from resolverd.dnsbl import quota_slots
 from resolverd.failures import StoreError
 from resolverd.greylist import service as greylist
 from resolverd.overrides import store as overrides
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 TABLES: Final = (
     greylist.TRIPLETS, greylist.CLIENTS, greylist.SENDERS, history.TABLE, overrides.TABLE, negative_anchors.TABLE,
-    quota_store.TABLE,
+    quota_slots.TABLE,
 )  # fmt: skip
 """What is worth moving. All else is a host's own, verdicts too, which it shows to the others; or it is learnt anew in minutes."""
-COUNTERS: Final = frozenset({quota_store.TABLE})
+COUNTERS: Final = frozenset({quota_slots.TABLE})
 TABLE: Final = "moved"
 """Of each counter how much was added from where: ``SOURCE NUL TABLE NUL KEY``, a decimal number."""
 BATCH: Final = 32

@@ -16,6 +16,7 @@ from resolverd.config import Settings, enabled_lists
 from resolverd.config.lists import catalogue
 from resolverd.dnsbl.catalogue import Catalogue
 from resolverd.dnsbl.engine import Engine
+from resolverd.dnsbl.leases import Leases
 from resolverd.dnsbl.list_memory import ListMemory
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.mail import domains
@@ -86,11 +87,12 @@ class Shared(NamedTuple):
         client_history: ClientHistory,
         local_zones: LocalZoneFiles,
         audit: Callable[[logs.Fields], None],
+        leases: Leases | None = None,
     ) -> "Shared":
         """All of it, empty, to begin with a first configuration. `own` keeps what is this host's own (`Service`).
 
         `clock`: what the mail side goes by, `machine` the machine's, by which keys are signed in time and caches age. `audit` is
-        told of what people change.
+        told of what people change. `leases`: where quotas come from that several hosts share.
         """
         guard = plan.guard
         resolution = Resolution(
@@ -124,7 +126,7 @@ class Shared(NamedTuple):
             ClockWatch(resolution.mesh, machine, counters, lambda: resolution.trust, resolution.reconsider),
             AnchorWatch(resolution.mesh, own, machine, counters, resolution.set_anchors, ready),
             priming,
-            ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation),
+            ListMemory(resolution.resolve, clock, counters, names=resolution.packets.generation, leases=leases),
             HeaderQueue(),
             Feed(clock, counters),
         )

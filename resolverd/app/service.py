@@ -95,6 +95,7 @@ class Service:
             self._client_history,
             self._local_zones,
             audit,
+            None if fleet is None else fleet.leases,
         )
         self._verdicts: Verdicts = self._shared.verdicts
         if fleet is not None:
@@ -186,7 +187,7 @@ class Service:
         if self._persistence is not None:
             work["cache file"] = self._persistence.run
         if self._fleet is not None:
-            work |= self._fleet.work
+            work |= self._fleet.work  # its quotas in place of those of a host alone
         for name, each in work.items():
             self.supervisor.run(name, each)
 
@@ -197,7 +198,10 @@ class Service:
         await self.runtime.resolution.mesh.aclose()
         if self._persistence is not None:
             await self._persistence.aclose(_CACHE_PATIENCE)
-        await self._quota_store.write()
+        if self._fleet is None:
+            await self._quota_store.write()
+        else:
+            await self._fleet.leases.end()
         await self._overrides.write_hits()
         await self._client_history.write_notes()
         self._shared.verdicts.write()

@@ -50,6 +50,11 @@ class SharedStore(Store, Protocol):
         """A name for what it remembers, another one once it has lost that; empty until known."""
         ...
 
+    @property
+    def servers(self) -> int:
+        """How often it was found to be another server than before, which may have forgotten what was acknowledged last."""
+        ...
+
     async def connected(self, patience: float) -> bool:
         """Whether it is within reach; waits for that for so many seconds. Never raises."""
         ...

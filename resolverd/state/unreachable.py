@@ -13,6 +13,7 @@ class UnreachableStore:
     reachable = False
     offset = 0.0
     memory = ""
+    servers = 0
 
     def __init__(self, kind: str, why: str) -> None:
         self.on_reach: list[Callable[[bool], None]] = []

@@ -70,6 +70,10 @@ class Link(InProcess):
     def memory(self) -> str:
         return str(self.server.lives)
 
+    @property
+    def servers(self) -> int:
+        return self.server.lives
+
     # -- what befalls it
 
     def cut(self) -> None:

@@ -43,6 +43,8 @@ class Session:
         self._said = False
         self._run = ""
         self.memory = ""
+        self.servers = 0
+        self._met = False
         self._down = asyncio.Event()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -151,6 +153,8 @@ class Session:
     def _reached(self, link: Link, server: Server, lost_memory: bool) -> None:
         log.log(logging.WARNING if self._said else logging.INFO, "the shared store %s answers: %s", self._where, server.name)
         other = bool(self._run) and server.run != self._run
+        self.servers += other or (lost_memory and self._met)
+        self._met = True
         self._run = server.run
         self._note(server)
         self._breaker.close(self._clock.monotonic())

@@ -138,6 +138,11 @@ class RedisStore:
         """As in `shared.SharedStore`."""
         return self._session.memory
 
+    @property
+    def servers(self) -> int:
+        """As in `shared.SharedStore`."""
+        return self._session.servers
+
     async def connected(self, patience: float) -> bool:
         """As in `shared.SharedStore`."""
         self._check_open()
