@@ -8,6 +8,8 @@ has been upgraded, and what it writes can be read by all at any time.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from resolverd.state.redis import frames
+
 
 class Schemas(NamedTuple):
     """What a release reads, and can write: from `oldest` to `newest`."""
@@ -16,7 +18,7 @@ class Schemas(NamedTuple):
     newest: int
 
 
-SCHEMAS = Schemas(1, 1)
+SCHEMAS = Schemas(1, frames.SCHEMA)
 """Those of this release."""
 
 
