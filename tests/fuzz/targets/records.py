@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from types import ModuleType
 
 from resolverd import bounds
 from resolverd.clients.record import ClientRecord, decode_record, encode_record
-from resolverd.dnsbl import quota_store
+from resolverd.dnsbl import health_view, quota_store, reply_record, watched
 from resolverd.dnsbl.quota import Budget, parse_allowance
 from resolverd.greylist.decide import Client, Triplet, decode_client, decode_triplet, encode_client, encode_triplet
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
@@ -129,6 +130,15 @@ def _dumped(octets: bytes) -> Stored | None:
     return None
 
 
+def _told(module: ModuleType) -> Callable[[bytes], object]:
+    """What other hosts have told, as whoever reaches the store can have written it."""
+
+    def read(octets: bytes) -> object:
+        found = module.decode(octets)
+        assert found is None or module.decode(module.encode(found)) == found
+        return found
+
+    return read
 
 
 _FORMS: tuple[_Form, ...] = (
@@ -145,6 +155,9 @@ _FORMS: tuple[_Form, ...] = (
     _Form(lambda octets: verdicts.decode_page(octets) or None),
     _Form(lambda octets: verdicts.decode(octets, NOW)),
     _Form(_series),
+    _Form(_told(reply_record)),
+    _Form(_told(health_view)),
+    _Form(_told(watched)),
 )
 
 
@@ -159,6 +172,9 @@ def _seeds() -> Iterable[bytes]:
         b"zen 21600.0 83333\n5", b"-12", json.dumps(dump_format.record_json(Stored("t", b"k\xff", b"v", 5.0))).encode(),
         bytes(8) + b"value", b"\1" + verdicts._encode((("ID", b"\xc0\0\2\1", 5),)), verdicts.encode(_VERDICT, 5.0),
         recorder.encode(series.Kept(NOW - 400, 2, (None, {}, {"verdicts.accept": 3, "dns.hit": -1}))),
+        b"1 1800000000000 1800000300500 00000000000000ff,0123456789abcdef 127.0.0.2,127.0.0.10",
+        b"1 1800000000000 1800000300000 1799999998500 0 blocked answered its error code",
+        b'{"asked":["psbl","spamhaus-zen"],"listed":["psbl"]}',
     )  # fmt: skip
     for number, octets in enumerate(records):
         yield bytes((number,)) + octets
