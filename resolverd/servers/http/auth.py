@@ -2,7 +2,8 @@
 
 A browser on the admin's machine reaches loopback too, so a page from elsewhere must neither read (DNS rebinding: the Host
 header then has that page's name) nor change anything (CSRF: an Origin that is not ours, a content type that needs no
-preflight, or no token). The cookie of a session, which browsers send by themselves, counts for our own page only.
+preflight, or no token). The cookie of a session, which browsers send by themselves, counts for our own page only. A reverse proxy
+reaches loopback as well, for whoever reaches it: what it passes on comes from elsewhere.
 """
 
 import hmac
@@ -35,6 +36,9 @@ ANYBODY = "anybody"
 """Of a route: from everywhere, without the token."""
 LOOPBACK = "loopback"
 """Of a route: from this machine, without the token."""
+
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+"""What tells that a proxy passes a request on (RFC 7239; RFC 9110 §7.6.3; nginx's, Apache's, Caddy's, HAProxy's ways)."""
 
 COOKIE: Final = "resolverd_session"
 
@@ -97,7 +101,7 @@ class Auth:
 
     def who(self, request: web.BaseRequest) -> tuple[Literal["socket", "token", "session"] | None, float | None]:
         """By what a request may have everything, and in how many seconds its session ends; (None, None) where it may not."""
-        if over_unix_socket(request):
+        if _by_socket(request):
             return "socket", None
         if self._has_token(request):
             return "token", None
@@ -106,7 +110,7 @@ class Auth:
 
     def lasts(self, request: web.BaseRequest) -> bool:
         """Whether what a request had everything by counts still: of a stream, which is no use of the session it began with."""
-        if over_unix_socket(request) or self._has_token(request):
+        if _by_socket(request) or self._has_token(request):
             return True
         return self._sessions.lasts(request.cookies.get(COOKIE, ""), self._now())
 
@@ -122,7 +126,7 @@ class Auth:
         """
         if self._token is not None and hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token):
             return f"{COOKIE}={self._sessions.open(self._now())}"
-        wait = self._failed.add(client_key(request.remote or ""), self._now())
+        wait = self._failed.add(_client(request), self._now())
         if wait:
             raise Problem(429, "too many wrong tokens", headers={"Retry-After": str(int(wait) + 1)})
         _log.warning("a wrong token for a session, from %s", caller(request))
@@ -149,7 +153,8 @@ class Auth:
         """Whether it needs no token."""
         if opened_by == ANYBODY:
             return True
-        return opened_by in self._open and request.remote is not None and is_loopback(request.remote)
+        local = request.remote is not None and is_loopback(request.remote) and not _is_forwarded(request)
+        return local and opened_by in self._open
 
     def _has_token(self, request: web.BaseRequest) -> bool:
         """Whether it bears the token (RFC 6750)."""
@@ -170,6 +175,22 @@ def _is_foreign(request: web.BaseRequest) -> bool:
     return any(site not in _OURS for site in request.headers.getall("Sec-Fetch-Site", ()))
 
 
+def _is_forwarded(request: web.BaseRequest) -> bool:
+    """Whether a proxy passes it on."""
+    return any(name in request.headers for name in FORWARDED)
+
+
+def _by_socket(request: web.BaseRequest) -> bool:
+    """Whether its sender could open the UNIX socket; of a proxy that can, its clients cannot."""
+    return over_unix_socket(request) and not _is_forwarded(request)
+
+
+def _client(request: web.BaseRequest) -> object:
+    """Whom it counts for: the address, or whom a proxy says that it passes it on for, so that nobody keeps all others out."""
+    hops = request.headers.getall("X-Forwarded-For", [])
+    return (client_key(request.remote or ""), hops[-1].rpartition(",")[2].strip() if hops else "", _is_forwarded(request))
+
+
 def over_unix_socket(request: web.BaseRequest) -> bool:
     """Whether it came over the UNIX socket, which only root, the daemon's user and its group can open."""
     sock = request.transport.get_extra_info("socket") if request.transport else None
@@ -178,9 +199,10 @@ def over_unix_socket(request: web.BaseRequest) -> bool:
 
 def caller(request: web.BaseRequest) -> str:
     """Who calls, for the audit log: the address, or the user at the other end of the UNIX socket."""
+    proxy = ", a proxy" if _is_forwarded(request) else ""
     if not over_unix_socket(request) or request.transport is None:
-        return f"{request.remote} over HTTP"
-    return f"uid {peer_user(request.transport.get_extra_info('socket'))}"
+        return f"{request.remote} over HTTP{proxy}"
+    return f"uid {peer_user(request.transport.get_extra_info('socket'))}{proxy}"
 
 
 def _own_address(request: web.BaseRequest) -> str:

@@ -20,6 +20,7 @@ from resolverd.config import Settings
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.servers.access import Opening
 from resolverd.servers.http import openapi, parameters, routes
+from resolverd.servers.http.auth import ANYBODY
 from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Route
 from resolverd.servers.http.routes.verdict import RecordedAttributes
@@ -142,6 +143,7 @@ async def test_a_verdict_again(service: Service):
     given = (await service.call("GET", f"/v1/verdict?client_address={LISTED}&sender=&helo_name=h.example.org")).document
     again = (await service.call("GET", f"/v1/verdict/{given['id']}", token=TOKEN)).document
     assert again.pop("at").endswith("Z")
+    assert again.pop("host") is None
     assert again.pop("attempt") == {
         "client_address": LISTED, "client_name": "", "reverse_client_name": "", "helo_name": "h.example.org", "sender": "",
         "recipient": "", "protocol_state": "RCPT",
@@ -539,6 +541,35 @@ async def test_what_is_open_to_this_machine_and_what_needs_the_token_or_the_sock
     method = "HEAD" if route.media == "text/event-stream" else route.method  # which has no end
     over = await service.call(method, path, body, over=service.socket, **kind)
     assert over.status not in (401, 403)
+
+
+FORWARDED = {
+    "Forwarded": "for=192.0.2.7;host=mail.example.org",
+    "X_Forwarded_For": "192.0.2.7",
+    "X_Real_IP": "192.0.2.7",
+    "Via": "1.1 mail.example.org",
+}
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+async def test_what_a_proxy_passes_on_comes_from_elsewhere(service: Service, header: str):
+    """It reaches loopback, and maybe the UNIX socket, for whoever reaches it."""
+    service.server.admit(["mail.example.org"], TOKEN, get_args(Opening))
+    passed_on = {header: FORWARDED[header], "Host": "mail.example.org"}
+    for route in ROUTES:
+        path, body = asked(route)
+        kind = {"Content_Type": "application/x-ndjson"} if route.lines else {}
+        for over in (None, service.socket):
+            response = await service.call(route.method, path, body, over=over, **kind, **passed_on)
+            if route.path != "/v1/session":
+                assert (response.status == 401) == (route.opened_by != ANYBODY)
+    assert (service.judged, service.net.asked, service.loads) == (0, [], 0)
+    assert (await service.call("GET", "/v1/session", **passed_on)).document == {"by": None, "rights": [], "expires": None}
+    assert (await service.call("GET", "/v1/lists", token=TOKEN, **passed_on)).status == 200
+    ours = {"Origin": "http://mail.example.org", **passed_on}
+    login = await service.call("POST", "/v1/session", b'{"token": "%s"}' % TOKEN.encode(), **ours)
+    cookie = login.headers["set-cookie"].partition(";")[0]
+    assert (await service.call("GET", "/v1/verdicts", Cookie=cookie, **passed_on)).status == 200
 
 
 @pytest.mark.parametrize("opened", get_args(Opening))

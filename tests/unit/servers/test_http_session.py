@@ -102,6 +102,13 @@ async def test_wrong_tokens_are_logged_without_them_and_not_for_ever(
     assert (await log_in(service)).status == 200  # whoever fails keeps nobody else out
 
 
+async def test_who_fails_through_a_proxy_keeps_nobody_else_out(service: Service) -> None:
+    last = [(await log_in(service, "wrong", X_Forwarded_For="10.0.0.1, 192.0.2.7")).status for _ in range(FAILURES + 1)][-1]
+    assert last == 429
+    for headers in ({"X_Forwarded_For": "192.0.2.7, 192.0.2.8"}, {}):
+        assert (await log_in(service, "wrong", **headers)).status == 401
+
+
 async def test_who_one_is(service: Service, tmp_path: Path) -> None:
     nobody = (await service.call("GET", "/v1/session")).document
     assert nobody == {"by": None, "rights": ["verdict", "lookup", "lists"], "expires": None}

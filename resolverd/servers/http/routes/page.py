@@ -1,6 +1,7 @@
 """The dashboard at ``/``, whose files lie in ``dashboard``, and the description of the interface.
 
-They are read once, when the module is. No data is in them: the page gets it by the other calls.
+They are read once, when the module is. No data is in them: the page gets it by the other calls. Anybody may have it who reaches
+it, as it is where one signs in.
 """
 
 from hashlib import sha256
@@ -10,7 +11,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from resolverd.servers.http import openapi
-from resolverd.servers.http.auth import LOOPBACK
+from resolverd.servers.http.auth import ANYBODY, LOOPBACK
 from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.route import Call, Route
 
@@ -64,6 +65,6 @@ async def get_page_file(call: Call) -> web.Response:
 
 ROUTES = (
     Route("GET", "/openapi.json", get_openapi, LOOPBACK),
-    Route("GET", "/", get_page, LOOPBACK, media="text/html"),
-    Route("GET", "/dashboard/{file}", get_page_file, LOOPBACK, media="*/*", problems=(404,)),
+    Route("GET", "/", get_page, ANYBODY, media="text/html"),
+    Route("GET", "/dashboard/{file}", get_page_file, ANYBODY, media="*/*", problems=(404,)),
 )
