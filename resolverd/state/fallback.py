@@ -199,8 +199,6 @@ class FallbackStore:
         self._check_open()
         with contextlib.suppress(StoreError):
             self._check_reach()
-            for at in [at for each in wanted if (at := address(*each)) in self._unshared]:
-                await self._share(at)
             await self._shared.prefetch(wanted)
             return
         await self._own.prefetch(wanted)

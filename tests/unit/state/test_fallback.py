@@ -388,17 +388,74 @@ async def test_what_is_to_be_shared_outlives_a_restart() -> None:
     assert await server.get("letters", b"2", NOW) is None
 
 
+@pytest.mark.parametrize("flushed", [True, False])
 @scenario
-async def test_what_was_handed_over_and_never_acknowledged_is_noted_at_the_end() -> None:
+async def test_what_was_handed_over_and_never_acknowledged_is_noted_in_the_end(flushed: bool) -> None:
     server, (a,) = await fleet(1)
     a.link.stall()
     a.put("letters", b"a")
-    await a.store.flush()
+    assert a.store.waiting == 0
+    if flushed:
+        await a.store.flush()
+        assert a.store.waiting == 1, "it is kept here, so that this is no lie"
     await a.store.close()
     again = await Host(server, a.own).begin()
     await settle()
     assert await server.get("letters", b"k", NOW) == b"a"
     assert again.store.waiting == 0
+
+
+@scenario
+async def test_what_is_not_acknowledged_is_noted_as_soon_as_the_server_is_lost() -> None:
+    _, (a,) = await fleet(1)
+    a.link.on_late.clear()
+    a.link.stall()
+    a.put("letters", b"a", b"1")
+    a.store.delete("letters", b"2")
+    a.link.notice()
+    assert a.store.waiting == 2
+    assert await a.get("letters", b"1") == b"a"
+    assert await a.get("letters", b"2") is None
+
+
+@scenario
+async def test_what_another_server_may_not_have_is_told_to_it() -> None:
+    """The shared store says of what it had acknowledged that it is late: a replica took over without it."""
+    server, (a,) = await fleet(1)
+    a.put("letters", b"a", b"1")
+    a.store.delete("letters", b"2")
+    await settle()
+    server.delete("letters", b"1")
+    server.put("letters", b"2", b"b", LATER)
+    for tell in a.link.on_late:
+        tell("letters", b"1")
+        tell("letters", b"2")
+    await settle()
+    assert await keys(server, "letters") == [b"1"]
+
+
+@scenario
+async def test_who_scans_a_small_table_has_it_merged_first() -> None:
+    _, (a, b) = await fleet(2)
+    b.put("watched", b"b", b"1")
+    a.lose()
+    a.put("watched", b"a", b"2")
+    b.store.delete("watched", b"1")
+    a.link.mend()
+    assert await keys(a.store, "watched") == [b"2"]
+
+
+@scenario
+async def test_a_scan_goes_on_with_the_copies_where_the_server_was_lost() -> None:
+    _, (a,) = await fleet(1)
+    for number in range(10):
+        a.put("letters", b"a", b"%d" % number)
+    found = []
+    async for entry in a.store.scan("letters", NOW):
+        found.append(entry.key)
+        if len(found) == 5:
+            a.lose()
+    assert found == [b"%d" % number for number in range(10)]
 
 
 @pytest.mark.parametrize("reached", [True, False])
@@ -482,6 +539,21 @@ async def test_a_loss_during_an_outage_and_a_restart_is_found() -> None:
     again = await Host(server, a.own).begin()
     assert await again.get("letters") == b"a"
     assert again.counters.get("store_memory_lost") == 1
+
+
+@scenario
+async def test_a_restart_after_a_loss_does_not_make_it_certain_that_nobody_knows() -> None:
+    clock, server = VirtualClock(), Server()
+    a = await Host(server, clock=clock).begin()
+    await settle()
+    server.forget()
+    await settle()
+    await a.store.close()
+    again = await Host(server, a.own, clock).begin()
+    with pytest.raises(StoreError, match="lost its memory"):
+        await again.store.get("letters", b"k", clock.wall())
+    await asyncio.sleep(fallback.FORGOTTEN)
+    assert await again.store.get("letters", b"k", clock.wall()) is None
 
 
 @scenario
