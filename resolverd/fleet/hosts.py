@@ -7,6 +7,7 @@ is alone.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -89,6 +90,8 @@ class Hosts:
         now = clock.wall()
         self._self = Host(id, name, version, secrets.token_hex(8), now, now, schemas, schemas.oldest)
         self._announced = False
+        self._back = asyncio.Event()
+        """Set once the store is back, or may have said what was not heard."""
         self._state: tuple[frozenset[str], int] = frozenset(), schemas.oldest
         self.on_change: list[Callable[[], None]] = []
 
@@ -134,14 +137,22 @@ class Hosts:
             group.create_task(self._listen())
             while True:
                 await self.beat()
-                await asyncio.sleep(HEARTBEAT)
+                self._back.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(HEARTBEAT):
+                        await self._back.wait()
 
     async def _listen(self) -> None:
         """Hear what others say when they say it."""
+        begun = False
         while True:
             try:
                 async for change in self._store.watch(TABLE):
-                    if change is not None and self._read_at is not None:
+                    if change is None:
+                        if begun:
+                            self._back.set()
+                        begun = True
+                    elif self._read_at is not None:
                         self._hear(change.key, change.value)
             except StoreError as error:
                 log.debug("the hosts of the fleet cannot be watched: %s", error)

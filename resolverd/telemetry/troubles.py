@@ -63,7 +63,7 @@ def troubles(now: Condition) -> Iterator[Trouble]:
     if now.store_fault:
         yield Trouble(STORE, "fault", f"the store {now.store_fault}; greylisting and whatever else is kept go on without it")
     if now.shared_fault:
-        yield Trouble(STORE, SHARED, f"the shared store {now.shared_fault}; mail goes on by what this host knows of it")
+        yield Trouble(STORE, SHARED, f"the shared store: {now.shared_fault}; mail goes on by what this host knows of it")
     if now.set_aside:
         text = f"a damaged store was set aside; {now.recovered} of its records have been recovered by now"
         yield Trouble(STORE, "set aside", text)

@@ -70,7 +70,7 @@ def _of_fleet(fleet: dict[str, Any]) -> str:
     )
     server = f" ({store['server']})" if store["server"] else ""
     times = "" if store["slow_ms"] is None else f", reads p99 {store['slow_ms']:.1f} ms"
-    waiting = f", {store['waiting']} records wait" if store["waiting"] else ""
+    waiting = f", {store['waiting']} to be written" if store["waiting"] else ""
     return f"{names} share {store['url']}{server}, {'out of reach' if store['fault'] else 'healthy'}{times}{waiting}"
 
 

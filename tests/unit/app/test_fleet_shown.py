@@ -101,7 +101,7 @@ def test_metrics_and_status_tell_of_an_outage_and_of_its_end(fleet: list[Running
     try:
         assert one.policy(REQUEST).startswith(b"action=")
         status = eventually(lambda: one.http("/v1/status")[1], lambda status: bool(status["fleet"]["store"]["fault"]))
-        assert any(problem.startswith("the shared store ") for problem in status["problems"])
+        assert any(problem.startswith("the shared store: ") for problem in status["problems"])
         assert [host["alive"] for host in status["fleet"]["hosts"]] == [True, True]
         assert one.policy(REQUEST).startswith(b"action=")
     finally:

@@ -284,3 +284,14 @@ async def test_a_host_without_a_store_of_its_own_has_an_identity_for_this_run() 
     own.put("host", b"id", b"../../etc", 1e12)
     drawn = await host_id(own, 0.0)
     assert drawn == await host_id(own, 0.0) != "../../etc"
+
+
+@virtual
+async def test_once_the_store_is_back_they_say_so_at_once() -> None:
+    async with Fleet() as fleet:
+        one, _ = await fleet.start("mx1"), await fleet.start("mx2")
+        await asyncio.sleep(1)
+        seen = one.views()[1].host.seen
+        fleet.store._missed(TABLE)
+        await asyncio.sleep(1)
+        assert one.views()[1].host.seen > seen

@@ -72,13 +72,13 @@ def test_what_is_wrong_with_it_is_said(fleet: tuple[Served, Hosts]) -> None:
     served.do(hosts.beat())
     found = status(served)
     assert found["problems"] == [
-        "the shared store cannot be reached: connection refused; mail goes on by what this host knows of it",
+        "the shared store: cannot be reached: connection refused; mail goes on by what this host knows of it",
         "host mx2 runs 0.9, which shares no form of records with 0.1.0 here; upgrade one",
         "host mx3 has said nothing for 10 min, nor that it ends",
     ]
     text = " ".join(run("status", "-c", served.config).stdout.split())
     assert "fleet mx1 0.1.0, mx2 0.9, mx3 0.1.0 (silent) share rediss://" in text
-    assert "out of reach, reads p99 1.2 ms, 3 records wait" in text
+    assert "out of reach, reads p99 1.2 ms, 3 to be written" in text
     assert gauges(served)["resolverd_shared_store_up"] == 0
 
 

@@ -269,7 +269,7 @@ def _fleet_problems(fleet: FleetUse | None) -> Iterator[str]:
     if fleet is None:
         return
     if fleet.store.fault:
-        yield f"the shared store {fleet.store.fault}; mail goes on by what this host knows of it"
+        yield f"the shared store: {fleet.store.fault}; mail goes on by what this host knows of it"
     own = next((host for host in fleet.hosts if host.this), None)
     for host in fleet.hosts:
         if not host.alive:
