@@ -20,11 +20,10 @@ from resolverd.resolver.ports import Network
 from resolverd.resolver.validator.clock_check import ClockCheck, Window
 from resolverd.resolver.validator.sentinel import Sentinel
 from resolverd.servers.access import AccessControl
-from resolverd.servers.dns.answering import Responder, key
+from resolverd.servers.dns.answering import Responder, Unanswered, key
 from resolverd.wire import render
 from resolverd.wire.ask import Ask
 from resolverd.wire.names import Name
-from resolverd.wire.peek import Query
 from resolverd.zones.answer import Answerer
 
 from .rpl import Entry, Scenario, record
@@ -68,16 +67,16 @@ class Stack:
         if body is not None:
             return packet[:2] + body
         reply = self.responder.try_cached(packet, udp, CLIENT)
-        return await asked(self.responder, packet, reply, udp) if isinstance(reply, Query) else reply
+        return await asked(self.responder, reply) if isinstance(reply, Unanswered) else reply
 
     async def aclose(self) -> None:
         await self.parts.mesh.aclose()
 
 
-async def asked(responder: Responder, packet: bytes, query: Query, udp: bool = True) -> bytes | None:
+async def asked(responder: Responder, question: Unanswered) -> bytes | None:
     """The reply to a question that has to be waited for, to a client on this machine."""
     future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-    reply = responder.ask(packet, query, udp, True, lambda reply: future.done() or future.set_result(reply), CLIENT)
+    reply = responder.ask(question, True, lambda reply: future.done() or future.set_result(reply))
     if reply is None or isinstance(reply, bytes):
         return reply
     try:

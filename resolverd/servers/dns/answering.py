@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
@@ -52,6 +52,15 @@ class Packets(Protocol):
     ) -> None:
         """Remember a reply, unless its question came in an earlier generation."""
         ...
+
+
+class Unanswered(NamedTuple):
+    """A question that has to be asked for (`Responder.ask`): as it came, as it was read, and the options of its reply."""
+
+    packet: bytes
+    query: Query
+    udp: bool
+    options: ReplyOptions
 
 
 class Responder:
@@ -122,7 +131,7 @@ class Responder:
             return render.refuse(query)
         return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _PROHIBITED)
 
-    def try_cached(self, packet: bytes, udp: bool, address: bytes, encrypted: bool = False) -> bytes | Query | None:
+    def try_cached(self, packet: bytes, udp: bool, address: bytes, encrypted: bool = False) -> bytes | Unanswered | None:
         """The reply where it needs no waiting, the question where it has to be asked for (`ask`), or None for silence.
 
         `address`: the client's, in octets.
@@ -147,51 +156,35 @@ class Responder:
             cookie = cookie_of(query)
             if cookie is not None and self._is_own is not None and self._is_own(query, cookie):
                 return render.refuse(Refusal(query.id, query.flags, codes.REFUSED, query), _OWN)
+        question = Unanswered(packet, query, udp, options)
         answer = self.answerer.try_cached(query)
-        if answer is None:
-            return query
-        return self._reply(packet, query, answer, udp, self.packets.generation.number, options)
+        return question if answer is None else self._reply(question, answer, self.packets.generation.number)
 
-    def ask(
-        self, packet: bytes, query: Query, udp: bool, local: bool, done: Done, address: bytes, encrypted: bool = False
-    ) -> bytes | Waiting | None:
+    def ask(self, question: Unanswered, local: bool, done: Done) -> bytes | Waiting | None:
         """The reply to a question that `try_cached` has none for, or who waits for it: `done` is called with it.
 
         `local`: the client is on this machine. Never raises.
         """
         begun = self.packets.generation.number
         try:
-            options = render.NO_OPTIONS
-            if query.edns is not None and query.edns.options:
-                options = self._options.reply(query, address, udp=udp, encrypted=encrypted) or options
-            on_answer = partial(self._on_answer, packet, query, udp, begun, self.now(), done, options)
-            answer = self.answerer.ask(query, on_answer, local=local)
+            on_answer = partial(self._on_answer, question, begun, self.now(), done)
+            answer = self.answerer.ask(question.query, on_answer, local=local)
             if isinstance(answer, Answer):
                 self._misses[0] += answer.is_failure
-                return self._reply(packet, query, answer, udp, begun, options)
+                return self._reply(question, answer, begun)
             self._misses[0] += 1
             return answer
         except Exception as error:
-            return self.failed(packet, error)
+            return self.failed(question.packet, error)
 
-    def _on_answer(
-        self,
-        packet: bytes,
-        query: Query,
-        udp: bool,
-        begun: int,
-        since: float,
-        done: Done,
-        options: ReplyOptions,
-        answer: Answer | Exception,
-    ) -> None:
+    def _on_answer(self, question: Unanswered, begun: int, since: float, done: Done, answer: Answer | Exception) -> None:
         self._seconds.observe(self.now() - since)
         try:
             if isinstance(answer, Exception):
                 raise answer
-            reply: bytes | None = self._reply(packet, query, answer, udp, begun, options)
+            reply: bytes | None = self._reply(question, answer, begun)
         except Exception as error:
-            reply = self.failed(packet, error)
+            reply = self.failed(question.packet, error)
         done(reply)
 
     def failed(self, packet: bytes, error: Exception) -> bytes | None:
@@ -217,7 +210,8 @@ class Responder:
             self._answers[reply[3] & 15][0] += 1
         return reply
 
-    def _reply(self, packet: bytes, query: Query, answer: Answer, udp: bool, begun: int, options: ReplyOptions) -> bytes:
+    def _reply(self, question: Unanswered, answer: Answer, begun: int) -> bytes:
+        packet, query, udp, options = question
         rendered = render.render(query, answer, render.limit(query, udp), options)
         self._answers[answer.rcode][0] += 1
         given = query.edns.options if query.edns is not None else ()
@@ -225,8 +219,8 @@ class Responder:
         if answer.keep and fits and not answer.expiring and rendered.min_ttl and not given and not answer.is_failure:
             lifetime = rendered.min_ttl * self.keep
             # Without what may stand behind the question, or one question could fill the cache.
-            question = key(packet[: query.length], udp)
-            self.packets.put(question, rendered.data, rendered.ttls, query.qname, self.now(), lifetime, begun)
+            as_asked = key(packet[: query.length], udp)
+            self.packets.put(as_asked, rendered.data, rendered.ttls, query.qname, self.now(), lifetime, begun)
         return rendered.data
 
 

@@ -12,9 +12,8 @@ from resolverd import bounds
 from resolverd.resolver.ports import Waiting
 from resolverd.servers.accepting import Acceptor
 from resolverd.servers.access import AccessDecision, ClientKey, address_octets, client_key, is_loopback
-from resolverd.servers.dns.answering import Responder, key
+from resolverd.servers.dns.answering import Responder, Unanswered, key
 from resolverd.servers.turns import Turns
-from resolverd.wire.peek import Query
 
 log = logging.getLogger(__name__)
 
@@ -139,15 +138,14 @@ class _Connection(asyncio.BufferedProtocol):
                 return
             body = responder.packets.get(key(packet, False), now)
             if body is not None:
-                reply: bytes | Query | None = packet[:2] + body
+                reply: bytes | Unanswered | None = packet[:2] + body
             else:
                 reply = responder.try_cached(packet, False, self._address, self._edge.encrypted)
         except Exception as error:
             reply = responder.failed(packet, error)
-        if isinstance(reply, Query):
+        if isinstance(reply, Unanswered):
             entry = _Pipelined(self)
-            local, done = is_loopback(self.host), entry.answered
-            asked = responder.ask(packet, reply, False, local, done, self._address, self._edge.encrypted)
+            asked = responder.ask(reply, is_loopback(self.host), entry.answered)
             if asked is None or isinstance(asked, bytes):
                 self._send(asked)
             else:

@@ -17,7 +17,7 @@ from typing import Any
 from resolverd import bounds
 from resolverd.resolver.ports import Waiting
 from resolverd.servers.access import AccessDecision, ClientKey, client_key, is_loopback
-from resolverd.servers.dns.answering import Responder
+from resolverd.servers.dns.answering import Responder, Unanswered
 from resolverd.servers.dns.backlog import Backlog
 from resolverd.servers.dns.datagrams import IP_PKTINFO, Batch, SocketBatch, send
 from resolverd.wire.peek import Query
@@ -115,8 +115,8 @@ class UdpEdge:
                     packet = batch.packet(slot)
                     found = responder.try_cached(packet, True, address)
                     # Who asks is read out only where it may have to wait: that costs as much as the answer to many a question.
-                    if isinstance(found, Query):
-                        found = self._ask(packet, found, batch.client(slot), address, batch.source(slot))
+                    if isinstance(found, Unanswered):
+                        found = self._ask(found, batch.client(slot), batch.source(slot))
                     reply = found
                     spent = self._spent()
                     if end is None:
@@ -142,8 +142,8 @@ class UdpEdge:
             packet, client, address, source = item
             try:
                 reply = responder.try_cached(packet, True, address)
-                if isinstance(reply, Query):
-                    reply = self._ask(packet, reply, client, address, source)
+                if isinstance(reply, Unanswered):
+                    reply = self._ask(reply, client, source)
             except Exception as error:
                 reply = responder.failed(packet, error)
             if reply is not None:
@@ -164,11 +164,12 @@ class UdpEdge:
         if decision is not AccessDecision.LIMITED:
             return responder.refuse(packet, decision)
         found = responder.limited(packet, address)
-        if isinstance(found, Query):
-            found = responder.try_cached(packet, True, address)
-        return self._ask(packet, found, batch.client(slot), address, batch.source(slot)) if isinstance(found, Query) else found
+        if not isinstance(found, Query):
+            return found
+        reply = responder.try_cached(packet, True, address)
+        return self._ask(reply, batch.client(slot), batch.source(slot)) if isinstance(reply, Unanswered) else reply
 
-    def _ask(self, packet: bytes, query: Query, client: Any, address: bytes, source: Any = None) -> bytes | None:
+    def _ask(self, question: Unanswered, client: Any, source: Any) -> bytes | None:
         """The reply to what has to be asked for, where it needs no waiting after all."""
         responder = self._responder
         host = client[0]
@@ -178,7 +179,7 @@ class UdpEdge:
             responder.counters.add("dns_dropped")
             return None
         entry = _Client(self, client, source, key)
-        reply = responder.ask(packet, query, True, local, entry.answered, address)
+        reply = responder.ask(question, local, entry.answered)
         if reply is None or isinstance(reply, bytes):
             return reply
         entry.waiting = reply

@@ -256,7 +256,7 @@ async def _over_udp(packet: bytes) -> bytes:
     if body is not None:
         return packet[:2] + body
     reply = responder.try_cached(packet, True, CLIENT)
-    return (await asked(responder, packet, reply) if isinstance(reply, Query) else reply) or b""
+    return (await asked(responder, reply) if isinstance(reply, answering.Unanswered) else reply) or b""
 
 
 async def _over_its_rate(packet: bytes) -> bytes:

@@ -18,11 +18,10 @@ from resolverd.app.service import Service
 from resolverd.config.settings import Stub
 from resolverd.metrics import Counters
 from resolverd.servers.access import AccessControl
-from resolverd.servers.dns.answering import Responder, key
+from resolverd.servers.dns.answering import Responder, Unanswered, key
 from resolverd.state.memory import MemoryStore
 from resolverd.wire.ask import Ask, Server
 from resolverd.wire.names import from_text
-from resolverd.wire.peek import Query
 from tests.replay.stack import CLIENT, asked, root_hints, settings
 
 CORP = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\nwww 60 A 10.0.0.1\n"
@@ -60,7 +59,7 @@ class Daemon:
         body = self.responder.packets.get(key(packet, udp), self.clock.monotonic())
         if body is None:
             reply = self.responder.try_cached(packet, udp, CLIENT)
-            body = (await asked(self.responder, packet, reply, udp) if isinstance(reply, Query) else reply or b"")[2:]
+            body = (await asked(self.responder, reply) if isinstance(reply, Unanswered) else reply or b"")[2:]
         said = dns.message.from_wire(b"\0\1" + body)
         return said.answer[-1][0].to_text() if said.answer else dns.rcode.to_text(said.rcode())
 

@@ -10,6 +10,7 @@ from virtualtime import VirtualClock, virtual
 from resolverd import bounds
 from resolverd.dnsbl.quota import Allowance
 from resolverd.servers.access import AccessControl
+from resolverd.servers.dns import cookies
 from resolverd.servers.dns import udp as dns_udp
 from resolverd.servers.dns.cookies import ServerCookies
 from resolverd.servers.dns.siphash import siphash24
@@ -47,21 +48,21 @@ class At(VirtualClock):
 )  # fmt: skip
 def test_the_examples_of_rfc_9018(client: str, secret: str, cookie: str, made: int) -> None:
     clock, address, given = At(made), ip_address(client).packed, bytes.fromhex(cookie)
-    cookies = ServerCookies(clock, bytes.fromhex(secret))
-    assert cookies.is_ours(given, address)
-    assert cookies.reply(given, address) == given
+    ours = ServerCookies(clock, bytes.fromhex(secret))
+    assert ours.is_ours(given, address)
+    assert ours.reply(given, address) == given
     if given[9:12] == bytes(3):
-        assert cookies.reply(given[:8], address) == given
-    assert not cookies.is_ours(given, HERE), "nobody else's address"
+        assert ours.reply(given[:8], address) == given
+    assert not ours.is_ours(given, HERE), "nobody else's address"
     for at in range(len(given)):
         other = given[:at] + bytes((given[at] ^ 1,)) + given[at + 1 :]
-        assert not cookies.is_ours(other, address), f"octet {at}"
+        assert not ours.is_ours(other, address), f"octet {at}"
 
 
 def test_a_cookie_has_its_time() -> None:
     clock = At(1_800_000_000)
-    cookies = ServerCookies(clock)
-    first = cookies.reply(CLIENT_COOKIE, HERE)
+    ours = ServerCookies(clock)
+    first = ours.reply(CLIENT_COOKIE, HERE)
     for later, valid, same in (
         (0, True, True),
         (bounds.COOKIE_LIFETIME / 2 - 1, True, True),
@@ -72,23 +73,23 @@ def test_a_cookie_has_its_time() -> None:
         (-bounds.COOKIE_AHEAD - 1, False, False),
     ):
         clock.time = 1_800_000_000 + later
-        assert (cookies.is_ours(first, HERE), cookies.reply(first, HERE) == first) == (valid, same), later
+        assert (ours.is_ours(first, HERE), ours.reply(first, HERE) == first) == (valid, same), later
 
 
 def test_a_change_of_the_secret_costs_nobody_his_cookie() -> None:
     clock = At(1_800_000_000)
-    cookies = ServerCookies(clock)
+    ours = ServerCookies(clock)
     clock.time += bounds.COOKIE_SECRET - 60
-    before = cookies.reply(CLIENT_COOKIE, HERE)
+    before = ours.reply(CLIENT_COOKIE, HERE)
     clock.time += 120
-    assert cookies.is_ours(before, HERE)
-    after = cookies.reply(CLIENT_COOKIE, HERE)
+    assert ours.is_ours(before, HERE)
+    after = ours.reply(CLIENT_COOKIE, HERE)
     clock.time += bounds.COOKIE_LIFETIME - 60
-    assert cookies.is_ours(after, HERE)
-    other = ServerCookies(clock, cookies._before)
-    assert cookies.is_ours(other.reply(CLIENT_COOKIE, HERE), HERE)
+    assert ours.is_ours(after, HERE)
+    other = ServerCookies(clock, ours._before)
+    assert ours.is_ours(other.reply(CLIENT_COOKIE, HERE), HERE)
     clock.time += 120
-    assert not cookies.is_ours(other.reply(CLIENT_COOKIE, HERE), HERE), "a secret that is given up counts no more"
+    assert not ours.is_ours(other.reply(CLIENT_COOKIE, HERE), HERE), "a secret that is given up counts no more"
 
 
 @pytest.mark.attack("R-29")
@@ -126,3 +127,15 @@ async def test_who_shows_a_cookie_has_a_rate_of_his_own(tmp_path: Path, monkeypa
         assert await asked(packet(edns=opt(1232, 0, 0, (COOKIE, CLIENT_COOKIE + b"x")))) == []
         counted = {name: value for name, labels, value in responder.counters.snapshot() if not labels}
         assert counted["dns_limited"] > 80
+
+
+@virtual
+async def test_a_question_that_has_to_wait_costs_one_cookie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[bytes]()
+    monkeypatch.setattr(cookies, "siphash24", lambda secret, data: made.append(data) or siphash24(secret, data))
+    resolver = ScriptedResolver(shop(), tmp_path)
+    reply = await resolver.stack.ask(packet(edns=opt(1232, 0, 0, (COOKIE, CLIENT_COOKIE))))
+    assert reply is not None
+    assert addresses(Reply(reply).message) == ["193.0.0.1"]
+    assert Reply(reply).options[COOKIE][:8] == CLIENT_COOKIE
+    assert len(made) == 1
