@@ -88,7 +88,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "store_expired": "Expired records removed.",
     "host_damaged_records": "Records of hosts of the fleet that could not be read.",
     "store_outages": "Times the shared store went out of reach.",
-    "store_late": "Reads of the shared store that had no reply in time, so that mail went on without.",
+    "store_operations": "Operations on the shared store, by op and outcome; late: no reply in time, or written only later.",
     "store_foreign_records": "Records met in the shared store that count as absent, by why.",
     "series_damaged_records": "Stored time series that could not be read.",
     "feed_dropped": "Events that a listener of the live feed lost, as it did not read.",
@@ -101,6 +101,7 @@ COUNTERS: Final[Mapping[str, str]] = {
 
 HISTOGRAMS: Final[Mapping[str, str]] = {
     "dns_answer_seconds": "Seconds to the answer of questions that had to be asked for; what is known is answered at once.",
+    "store_read_seconds": "Seconds of reads of the shared store that were answered in time.",
     "list_reply_seconds": "Seconds to a list's reply, its zone's servers looked up included.",
     "verdict_seconds": "Seconds from an attempt to its verdict, to the millisecond.",
     "policy_reply_seconds": "Seconds from a policy request, when it is its turn, to its reply.",

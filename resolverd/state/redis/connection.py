@@ -56,6 +56,15 @@ class Peer(NamedTuple):
         return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
 
 
+def packed(arguments: Arguments) -> bytes:
+    """A command as it is sent."""
+    parts = [b"*%d\r\n" % len(arguments)]
+    for each in arguments:
+        octets = each if type(each) is bytes else b"%d" % each if isinstance(each, int) else str(each).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(octets), octets))
+    return b"".join(parts)
+
+
 def check_library() -> None:
     """Raises StoreError where the library is missing."""
     try:
@@ -215,7 +224,7 @@ class Wire:
             if self._ended or not self._connection.is_connected:
                 return
             try:
-                await self._connection.send_packed_command(self._connection.pack_commands(waiting), check_health=False)
+                await self._connection.send_packed_command([packed(each) for each in waiting], check_health=False)
             except self._errors as error:
                 self._end(_words(error))
                 return
@@ -300,7 +309,7 @@ async def ask(peer: Peer, password: str | None, *commands: Sequence[bytes | str 
     try:
         async with asyncio.timeout(bounds.STORE_SHARED_CONNECT):
             for command in commands:
-                await connection.send_packed_command(connection.pack_commands([command]), check_health=False)
+                await connection.send_packed_command([packed(tuple(command))], check_health=False)
                 try:
                     replies.append(await connection.read_response())
                 except library_errors() as error:

@@ -38,9 +38,7 @@ class Foreign(Enum):
 
 def milliseconds(seconds: float) -> int:
     """A time of the caller's, within what a frame can say."""
-    if not seconds * 1000 < LATEST_MS:
-        return LATEST_MS
-    return max(0, round(seconds * 1000))
+    return round(min(max(seconds * 1000, 0.0), LATEST_MS))
 
 
 def head(expires: float, schema: int) -> bytes:
@@ -48,13 +46,13 @@ def head(expires: float, schema: int) -> bytes:
     return b"%c%c%016d" % (MAGIC, schema, milliseconds(expires))
 
 
-def unframe(raw: bytes) -> StoredValue | Foreign:
-    """The value and its time; else why it is none."""
+def unframe(raw: bytes, newest: int = SCHEMA) -> StoredValue | Foreign:
+    """The value and its time, of a schema up to `newest`; else why it is none."""
     if len(raw) < HEAD or raw[0] != MAGIC or not raw[2:HEAD].isdigit():
         return Foreign.FORM
     if len(raw) > LARGEST:
         return Foreign.SIZE
-    if raw[1] > SCHEMA:
+    if raw[1] > newest:
         return Foreign.SCHEMA
     if not raw[1]:
         return Foreign.FORM

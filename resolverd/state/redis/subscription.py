@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from resolverd import bounds
 from resolverd.failures import StoreError
-from resolverd.state.redis.connection import Refusal, connect, disconnect, end, library_errors
+from resolverd.state.redis.connection import Refusal, connect, disconnect, end, library_errors, packed
 from resolverd.state.redis.session import Session
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ class Subscription:
         while self._connection is not None and self._signs_of_life != seen:
             seen = self._signs_of_life
             try:
-                await self._connection.send_packed_command(self._connection.pack_commands([(b"PING",)]), check_health=False)
+                await self._connection.send_packed_command([packed((b"PING",))], check_health=False)
             except library_errors():
                 return
             await asyncio.sleep(_PING_EVERY)
 
     @staticmethod
     async def _subscribe(connection: "AbstractConnection", *channels: bytes) -> None:
-        await connection.send_packed_command(connection.pack_commands([(b"SUBSCRIBE", *channels)]), check_health=False)
+        await connection.send_packed_command([packed((b"SUBSCRIBE", *channels))], check_health=False)

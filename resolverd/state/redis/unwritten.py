@@ -5,10 +5,12 @@ there by then may be newer, so that it is merged.
 """
 
 from collections import OrderedDict
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Final, NamedTuple, TypeAlias
 
 from resolverd import bounds
+from resolverd.state.base import StoredValue
 
 Address: TypeAlias = tuple[str, bytes]
 """Table and key."""
@@ -23,6 +25,10 @@ class Write(NamedTuple):
     expires: float
     at: float
 
+    def stored(self) -> StoredValue | None:
+        """What it leaves there."""
+        return StoredValue(self.value, self.expires) if self.value is not None else None
+
 
 class Unwritten:
     """Writes by address. `limit`: how many at the most, of all conditions together."""
@@ -36,6 +42,10 @@ class Unwritten:
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.writing) + len(self.late)
+
+    def __iter__(self) -> Iterator[Address]:
+        """The addresses, some perhaps repeatedly."""
+        return chain(self.waiting, self.writing, self.late)
 
     def find(self, at: Address) -> Write | None:
         """The last write to an address that is not done."""

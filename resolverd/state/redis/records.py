@@ -1,0 +1,216 @@
+"""Single records, read and changed where they are: what is sent for them, what replies mean, and how long that takes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from resolverd import bounds
+from resolverd.clock import Clock
+from resolverd.deadlines import Deadlines
+from resolverd.failures import StoreError
+from resolverd.metrics import Counters
+from resolverd.state.base import StoredValue, count_of, encode_count
+from resolverd.state.redis import frames, scripts
+from resolverd.state.redis.connection import Arguments, Refusal, Reply
+from resolverd.state.redis.frames import Foreign, Names, Place
+from resolverd.state.redis.session import Session
+from resolverd.state.redis.times import Times
+from resolverd.state.redis.unwritten import Address, Write
+
+WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY", "NOPERM"))
+"""Refusals of writes that pass by themselves, or once an admin has acted: what is to be written waits."""
+ELSEWHERE: Final = frozenset(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"))
+"""Refusals that say that this server is of no use now."""
+_FOREIGN: Final = {"WRONGTYPE": Foreign.TYPE, "OVERSIZED": Foreign.SIZE}
+_TRIES: Final = 20
+"""Of a swap that others are quicker at."""
+
+log = logging.getLogger(__name__)
+
+
+class Records:
+    """The records of the server. Whatever is asked of it while it is out of reach raises StoreError.
+
+    `schema`: which schema to write just now; `newest`: the newest that is read; `extra_time`: seconds for which the server keeps
+    a record beyond its time; `message`: what is to stand in front of a frame when a change of a small table is told.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        names: Names,
+        clock: Clock,
+        counters: Counters,
+        deadlines: Deadlines,
+        *,
+        schema: Callable[[], int],
+        newest: int,
+        extra_time: float,
+        message: Callable[[Address], bytes],
+    ):
+        self._session = session
+        self._names = names
+        self._clock = clock
+        self._counters = counters
+        self._deadlines = deadlines
+        self._schema = schema
+        self._newest = newest
+        self._extra_time = extra_time
+        self._message = message
+        self._loop = asyncio.get_running_loop()
+        self._told_foreign: set[tuple[str, Foreign]] = set()
+        self._reads = {outcome: counters.count("store_operations", op="read", outcome=outcome) for outcome in ("done", "late")}
+        self._seconds = counters.histogram("store_read_seconds")
+        self.times = Times()
+
+    def now(self) -> float:
+        """The fleet's wall clock."""
+        return self._clock.wall() + self._session.offset
+
+    # -- reading
+
+    async def read(self, at: Address) -> StoredValue | None:
+        """What stands there, expired or not. Raises StoreError, where the reply does not come in time as well."""
+        place = self._names.place(*at)
+        link = self._session.require()
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        begun = self._clock.monotonic()
+        deadline = self._deadlines.add(begun + bounds.STORE_SHARED_READ, lambda now: self._too_late(future, begun))
+        link.submit(place.key, _get(place), future)
+        try:
+            reply = await self._answer(future)
+        finally:
+            deadline.cancel()
+        seconds = self._clock.monotonic() - begun
+        self.times.note(seconds)
+        self._seconds.observe(seconds)
+        self._reads["done"][0] += 1
+        return self.decode(at[0], reply)
+
+    async def read_patiently(self, at: Address) -> StoredValue | None:
+        """The same for whoever can wait as long as any command may take."""
+        place = self._names.place(*at)
+        return self.decode(at[0], await self._answer(self._session.require().submit(place.key, _get(place))))
+
+    async def read_slowly(self, table: str, keys: Iterable[bytes]) -> list[tuple[Place, bytes, StoredValue | None]]:
+        """Many records of a table, where nothing else has to wait for it: place, frame and what is in it."""
+        link = self._session.require()
+        places = [self._names.place(table, key) for key in keys]
+        replies = await asyncio.gather(*(link.slowly(each.key, _get(each)) for each in places), return_exceptions=True)
+        found = []
+        for place, reply in zip(places, replies, strict=True):
+            if isinstance(reply, Refusal):
+                if reply.code not in _FOREIGN:
+                    raise self.refused(reply)
+                reply = _FOREIGN[reply.code]
+            elif isinstance(reply, BaseException):
+                raise reply
+            found.append((place, reply if isinstance(reply, bytes) else b"", self.decode(table, reply)))
+        return found
+
+    async def _answer(self, future: asyncio.Future[Reply]) -> Reply:
+        """The reply; why it is foreign where it is not of our type. Raises StoreError."""
+        try:
+            reply = await future
+        except Refusal as error:
+            if (foreign := _FOREIGN.get(error.code)) is not None:
+                return foreign
+            raise self.refused(error) from None
+        self._session.answered()
+        return reply
+
+    def _too_late(self, future: asyncio.Future[Reply], begun: float) -> None:
+        if not future.done():
+            self._reads["late"][0] += 1
+            future.set_exception(StoreError("the shared store does not answer in time"))
+            self._session.failed(begun, f"no replies within {bounds.STORE_SHARED_READ * 1000:.0f} ms")
+
+    def decode(self, table: str, reply: Reply) -> StoredValue | None:
+        """What a reply, or a message, says of a record; None where there is none, or nothing of ours."""
+        if not reply:
+            return None
+        if isinstance(reply, bytes):
+            found = frames.unframe(reply, self._newest)
+            if isinstance(found, StoredValue):
+                return found
+        else:
+            found = reply if isinstance(reply, Foreign) else Foreign.FORM
+        self._counters.add("store_foreign_records", why=found.value)
+        if (table, found) not in self._told_foreign and len(self._told_foreign) < bounds.STORE_TABLES:
+            self._told_foreign.add((table, found))
+            log.warning("the shared store has records in %s that cannot be used (%s): they count as absent", table, found.value)
+        return None
+
+    def refused(self, error: Refusal) -> StoreError:
+        """What a refusal means for whoever asked, and for the connection."""
+        if error.code in ELSEWHERE:
+            self._session.lost(str(error))
+        return StoreError(f"the shared store refuses: {error}")
+
+    # -- changing
+
+    def write(self, at: Address, write: Write) -> asyncio.Future[Reply]:
+        """Have a record written or deleted, whatever stands there: the acknowledgement, or Refusal. Raises StoreError."""
+        place = self._names.place(*at)
+        raw = self._frame(write.value, write.expires)
+        if place.field is not None:
+            script = scripts.PUT_FIELD if raw else scripts.DELETE_FIELD
+            arguments: Arguments = (b"EVAL", script, 1, place.key, place.field, place.channel, self._message(at), raw)
+        elif raw:
+            arguments = b"SET", place.key, raw, b"PXAT", self._gone_at(write.expires)
+        else:
+            arguments = b"DEL", place.key
+        return self._session.require().submit(place.key, arguments)
+
+    async def swap(self, at: Address, expected: bytes | None, value: bytes | None, now: float, expires: float) -> bool:
+        """Put the value, None to remove it, where the one expected stands; whether it did. Raises StoreError, Refusal."""
+        place = self._names.place(*at)
+        script = scripts.CAS if place.field is None else scripts.CAS_FIELD
+        what = b"0" if expected is None else b"1", expected or b"", self._frame(value, expires)
+        reply = await self._run(script, place, at, now, expires, *what)
+        return bool(reply == 1)
+
+    async def add(self, at: Address, amount: int, now: float, expires: float) -> int:
+        """Add to a counter, and return what it is then. Raises StoreError, Refusal."""
+        if abs(amount) < scripts.EXACT:
+            place = self._names.place(*at)
+            script = scripts.ADD if place.field is None else scripts.ADD_FIELD
+            reply = await self._run(script, place, at, now, expires, b"%d" % amount, self._frame(b"", expires))
+            if isinstance(reply, bytes):
+                return int(reply)
+        for _ in range(_TRIES):
+            held = await self.read_patiently(at)
+            before = held.value if held is not None and now < held.expires else None
+            found = count_of(before) + amount
+            if await self.swap(at, before, encode_count(found), now, expires):
+                return found
+        raise StoreError("others are quicker at this counter all the time")
+
+    async def _run(self, script: bytes, place: Place, at: Address, now: float, expires: float, *more: bytes) -> Reply:
+        hashed = place.field is not None
+        reply = await self._session.require().submit(
+            place.key,
+            (
+                b"EVAL", script, 1, place.key, frames.LARGEST, self._newest, b"%.3f" % (now * 1000),
+                place.field if place.field is not None else self._gone_at(expires),
+                place.channel, self._message(at) if hashed else b"", *more,
+            ),
+        )  # fmt: skip
+        self._session.answered()
+        return reply
+
+    def _frame(self, value: bytes | None, expires: float) -> bytes:
+        """Empty where there is to be none."""
+        return frames.head(expires, self._schema()) + value if value is not None else b""
+
+    def _gone_at(self, expires: float) -> int:
+        """When the server may forget a record, its milliseconds."""
+        return max(1, frames.milliseconds(expires + self._extra_time))
+
+
+def _get(place: Place) -> Arguments:
+    """The command that reads a record, no more of it than one of ours may have."""
+    if place.field is None:
+        return b"GETRANGE", place.key, b"0", b"%d" % frames.LARGEST
+    return b"EVAL", scripts.GET_FIELD, 1, place.key, place.field, b"%d" % frames.LARGEST
