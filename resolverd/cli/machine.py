@@ -26,7 +26,7 @@ def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine
     faults = tuple(map(str, (*named_files.read(settings).faults, *named_files.of_zones(settings, file, time.time()))))
     daemon = DaemonClient(settings)
     running, lists, not_ready, remarks = _asked(daemon)
-    store_fault = _store_fault(daemon) if running else ""
+    store_fault, shared_fault = _store_faults(daemon) if running else ("", "")
     first = Machine(settings, main, _text(path.parent / "master.cf"))
     queue = first.postfix.queue_directory if first.postfix is not None else ""
     maps = {map_path(each.argument) for smtpd in first.smtpds for each in smtpd.all if each.map_kind}
@@ -43,6 +43,7 @@ def read(settings: Settings, file: Path | None, main_cf: Path | None) -> Machine
         not_ready=not_ready,
         remarks=remarks,
         store_fault=store_fault,
+        shared_fault=shared_fault,
     )
 
 
@@ -72,9 +73,11 @@ def _asked(daemon: DaemonClient) -> tuple[bool, tuple[dict[str, object], ...], s
         return True, (), not_ready, remarks
 
 
-def _store_fault(daemon: DaemonClient) -> str:
+def _store_faults(daemon: DaemonClient) -> tuple[str, str]:
+    """What is wrong with the host's own store, and with the server that it shares."""
     try:
         status = daemon.get("v1", "status")
-        return str(status["store"]["fault"] or (status["fleet"] or status)["store"]["fault"])
+        fleet = status["fleet"]
+        return str(status["store"]["fault"]), "" if fleet is None else str(fleet["store"]["fault"])
     except (CommandError, LookupError, TypeError):
-        return ""
+        return "", ""

@@ -78,14 +78,12 @@ def list_keys(machine: Machine) -> Iterator[Finding]:
 
 def store_trouble(machine: Machine) -> Iterator[Finding]:
     """What the daemon keeps cannot be written; or the server that hosts share is away, and each goes on by itself."""
-    if not machine.store_fault:
-        return
-    text = f"the store {machine.store_fault}"
-    if machine.settings.store.url.target is None:
-        yield warning("store-trouble", text, "resolverd status")
-    else:
-        text += "; until that is mended this host goes on with what it knows itself, and mail passes rather than waits twice"
-        yield warning("store-trouble", text, "resolverd status", "# docs/fleet.md, what happens when each part dies")
+    if machine.store_fault:
+        yield warning("store-trouble", f"the store {machine.store_fault}", "resolverd status")
+    if machine.shared_fault:
+        without = "until that is mended this host goes on with what it knows itself, and mail passes rather than waits twice"
+        text = f"the shared store {machine.settings.store.url}: {machine.shared_fault}; {without}"
+        yield warning("shared-store-trouble", text, "resolverd status", "# docs/fleet.md, when a part dies")
 
 
 def volatile_state(machine: Machine) -> Iterator[Finding]:

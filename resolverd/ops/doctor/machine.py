@@ -26,8 +26,8 @@ class Machine:
 
     `chroot_resolv` is that of Postfix's queue directory. `maps`: sources of the access maps that main.cf names, by path.
     `file_faults`: what is wrong with files that the configuration names. `lists`: GET /v1/lists. `not_ready`: why names
-    cannot be resolved; `remarks`: what is wrong all the same (GET /readyz). `store_fault`: what is wrong with its store
-    (GET /v1/status).
+    cannot be resolved; `remarks`: what is wrong all the same (GET /readyz). `store_fault`, `shared_fault`: what is wrong with
+    its own store, and with the server that it shares (GET /v1/status).
     """
 
     settings: Settings
@@ -42,6 +42,7 @@ class Machine:
     not_ready: str = ""
     remarks: tuple[str, ...] = ()
     store_fault: str = ""
+    shared_fault: str = ""
 
     @cached_property
     def postfix(self) -> Postfix | None:

@@ -600,8 +600,8 @@ CASES = [
     Case("the disk is full", "store-trouble", {"store_fault": "cannot be written: the disk is full"}),
     Case(
         "the server that hosts share is away",
-        "store-trouble",
-        {"whole": SHARING, "store_fault": "is out of reach: connection refused"},
+        "shared-store-trouble",
+        {"whole": SHARING, "shared_fault": "is out of reach: connection refused"},
         {"whole": SHARING},
     ),
     Case(
