@@ -18,11 +18,13 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from bench.measure import machine
 from resolverd.greylist.decide import decode_client
 from resolverd.greylist.service import CLIENTS, SENDERS
+from resolverd.state.fallback import FORGOTTEN
 from tests.lab import namespace, outages
 from tests.lab.fleet import Fleet, shared
 from tests.lab.fleet_world import FLEET_WORLD
@@ -37,7 +39,7 @@ DELAY = 3
 """Seconds of greylisting."""
 
 SETTLING = 3.0
-"""Seconds after an outage in which hosts may still judge by what they have of their own."""
+"""Seconds after an outage in which hosts may still judge by what they have of their own; more where all is forgotten."""
 
 SMALL, ALLOWING = "rbl.small-list.net", "list.dnswl.org"
 PER_DAY, PER_MINUTE = 400, 90
@@ -61,10 +63,17 @@ class Step(NamedTuple):
 
 
 def at_random(minutes: float, chance: random.Random) -> Iterator[Step]:
-    """Outages of any kind for so long, calm between them and at the end."""
+    """Outages of any kind for so long, calm between them and at the end.
+
+    The store forgets everything once only, towards the end: greylisting lets all newcomers pass for minutes then.
+    """
+    kinds = [kind for kind in (*OF_THE_STORE, *OF_A_HOST) if kind is not outages.store_emptied]
     left = minutes * 60 - 10
+    emptied = left / 4
     while left > 0:
-        kind = chance.choice((*OF_THE_STORE, *OF_A_HOST))
+        kind = chance.choice(kinds)
+        if left < emptied:
+            kind, emptied = outages.store_emptied, 0.0
         step = Step(chance.uniform(2, 8), kind, chance.uniform(0.5, 6))
         left -= step.calm + step.seconds + 1
         yield step
@@ -79,6 +88,8 @@ class Run:
     probe: Probe
     begun: float
     ended: float
+    servers: dict[str, set[str]]
+    """The addresses of each list's servers."""
     asked: dict[str, list[float]] = field(default_factory=dict)
     """When each list was asked (monotonic, to the second), by all hosts together."""
     found: Counter[int] = field(default_factory=Counter)
@@ -118,7 +129,7 @@ class Run:
 
     def troubled(self, begun: float, ended: float) -> bool:
         """Whether there was an outage then, or shortly before."""
-        return any(each.begun <= ended and begun <= each.ended + SETTLING for each in self.outages)
+        return any(each.begun <= ended and begun <= each.ended + _settling(each) for each in self.outages)
 
     @property
     def counted_twice(self) -> list[str]:
@@ -145,11 +156,16 @@ class Run:
         return taken[len(taken) // 2], taken[int(len(taken) * 0.99)], len(taken)
 
 
+def _settling(outage: Outage) -> float:
+    return FORGOTTEN if outage.name == "store emptied" else SETTLING
+
+
 async def play(fleet: Fleet, redis: Redis, steps: Sequence[Step] | Iterator[Step], *, traffic: Traffic, calm: float = 5.0,
                zones: Sequence[str] = (SMALL, ALLOWING)) -> Run:
     """Send traffic, take the steps, `calm` seconds more, and give what came of it."""
     scene = Scene(fleet, redis, random.Random(traffic.seed))
-    run = Run(traffic.messages, [], Probe(fleet.hosts), time.monotonic(), 0.0, {zone: [] for zone in zones})
+    servers = {zone: {str(ip_address(each)) for each in fleet.lab.lists[zone].addresses} for zone in zones}
+    run = Run(traffic.messages, [], Probe(fleet.hosts), time.monotonic(), 0.0, servers, {zone: [] for zone in zones})
     taps = [host.tap() for host in fleet.hosts]
     beside = [asyncio.create_task(run.probe.run()), asyncio.create_task(_listen(taps, run))]
     sending = asyncio.create_task(traffic.run())
@@ -185,7 +201,7 @@ def _look(taps: Sequence[Tap], run: Run) -> None:
     for tap in taps:
         for query in tap.queries():
             for zone, times in run.asked.items():
-                if query.name.endswith(f".{zone}"):
+                if query.name.endswith(f".{zone}") and query.server in run.servers[zone]:
                     times.append(now)
 
 

@@ -18,6 +18,7 @@ import dns.rdatatype
 
 from tests.lab.model import is_below
 from tests.lab.namespace import LabError, Side
+from tests.lab.rbldnsd import ListServer
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -70,6 +71,11 @@ class Tap:
     def asked(self, zone: str) -> list[SeenQuery]:
         """Give the queries for names in a zone since the last look; the others are forgotten."""
         return [query for query in self.queries() if is_below(query.name, zone)]
+
+    def charged(self, server: ListServer) -> list[SeenQuery]:
+        """Give the queries that a list's own servers were asked since the last look: those of which a quota consists."""
+        servers = {ip_address(each) for each in server.addresses}
+        return [query for query in self.asked(server.details.zone) if ip_address(query.server) in servers]
 
 
 def _query(packet: bytes) -> SeenQuery | None:

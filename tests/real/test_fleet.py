@@ -21,8 +21,9 @@ from tests.lab.lab import Lab
 from tests.lab.lists import LISTS
 from tests.lab.namespace import Side
 from tests.lab.redis import Redis
-from tests.lab.traffic import Traffic
+from tests.lab.traffic import Traffic, policy
 
+QUOTA = 90
 DELAY = 3
 """Seconds of greylisting: a retry comes before they are over, and a test can wait for them."""
 
@@ -82,7 +83,7 @@ class TestGreylist:
 
 
 class TestLists:
-    """What one host has asked or found out of a list, no other asks again."""
+    """What one host has asked or found out of a list, no other asks again; and together they keep within a quota."""
 
     def test_a_client_that_one_host_has_seen_costs_the_others_no_query(self, fleet: Fleet) -> None:
         client = organisation(2)[0]
@@ -94,6 +95,24 @@ class TestLists:
                 name = _reversed(client.address)
                 asked.append({query.name for query in tap.queries() if query.name.startswith(name) and _is_list(query.name)})
         assert asked == [{f"{_reversed(client.address)}.{zone}" for zone in (ZEN, "list.dnswl.org")}, set(), set()]
+
+    def test_a_flood_of_clients_keeps_within_the_quota(self, fleet: Fleet) -> None:
+        """Three hundred clients that nobody has seen, at three hosts at once, on a list that may be asked ninety times."""
+        taps = [host.tap() for host in fleet.hosts]
+        try:
+            for host in fleet.hosts:
+                host.configure(host.settings + f'[lists.small]\nzone = "{SMALL}"\nkinds = ["ip6"]\nquota = "{QUOTA}/1d"\n')
+            asyncio.run(_flood(fleet, 300))
+            time.sleep(1)
+            counts = [len(tap.charged(fleet.lab.lists[SMALL])) for tap in taps]
+        finally:
+            for tap in taps:
+                tap.__exit__()
+            for host in fleet.hosts:
+                host.configure(host.settings)
+        print(f"quota {QUOTA}: {' + '.join(map(str, counts))} = {sum(counts)}")
+        assert 0.9 * QUOTA <= sum(counts) <= QUOTA, counts
+        assert all(counts), counts
 
     def test_a_list_that_one_host_cannot_reach_is_not_suspended_for_the_others(self, fleet: Fleet, lab: Lab) -> None:
         """Somebody on the way of one host says that it is refused service; once two hosts hear that, all believe it."""
@@ -193,3 +212,21 @@ def _is_list(name: str) -> bool:
 def _reversed(address: str) -> str:
     """An IPv6 address as lists are asked about it."""
     return ip_address(address).reverse_pointer.removesuffix(".ip6.arpa")
+
+
+async def _flood(fleet: Fleet, number: int) -> None:
+    """So many clients, each with an address of its own and once at one host, a few at a time."""
+    turns = asyncio.Semaphore(12)
+
+    async def one(client: int) -> None:
+        lines = {
+            "request": "smtpd_access_policy", "protocol_state": "RCPT", "client_address": f"2001:db8:900:{client:x}::1",
+            "client_name": "unknown", "reverse_client_name": "unknown", "helo_name": "flood.example.net",
+            "sender": "anybody@gardening-club.org", "recipient": "anna@our-company.org", "instance": f"{client:x}.f",
+        }  # fmt: skip
+        async with turns:
+            await policy(fleet.hosts[client % 3], "".join(f"{key}={value}\n" for key, value in lines.items()).encode() + b"\n")
+
+    async with asyncio.TaskGroup() as group:
+        for client in range(number):
+            group.create_task(one(client))
