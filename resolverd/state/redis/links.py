@@ -8,7 +8,7 @@ from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
 from resolverd.failures import StoreError
 from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, ask, check_library
-from resolverd.state.redis.wires import RedisAccess, Server, Wires
+from resolverd.state.redis.wires import RedisAccess, Server, Wires, password_of
 
 
 class Link(Protocol):
@@ -126,7 +126,7 @@ async def _from_sentinel(sentinel: Peer, service: str, access: RedisAccess) -> t
     except Refusal as error:
         reply = error
     if isinstance(reply, Refusal) and reply.code in ("NOAUTH", "WRONGPASS", "NOPERM"):
-        (reply,) = await ask(sentinel._replace(user=access.target.user), access.password(), command)
+        (reply,) = await ask(sentinel._replace(user=access.target.user), password_of(access), command)
     if isinstance(reply, Refusal):
         raise reply
     if not isinstance(reply, list) or len(reply) != 2:

@@ -59,7 +59,7 @@ def open_redis(
     )  # fmt: skip
     changes = Changes(lambda: store.check_open(), records.decode)
     writer = Writer(session, records, changes, merge, counters, max_unwritten)
-    subscription = Subscription(session, access.password, lambda table, text: store.heard(table, text), changes.missed)
+    subscription = Subscription(session, access, lambda table, text: store.heard(table, text), changes.missed)
     store = RedisStore(
         session, names, records, changes, writer, subscription, small, clock, counters, str(access.target)
     )  # fmt: skip

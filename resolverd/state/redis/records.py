@@ -14,14 +14,10 @@ from resolverd.state.base import StoredValue, count_of, encode_count
 from resolverd.state.redis import frames, scripts
 from resolverd.state.redis.connection import Arguments, Refusal, Reply
 from resolverd.state.redis.frames import Foreign, Names, Place
-from resolverd.state.redis.session import Session
+from resolverd.state.redis.session import ELSEWHERE, Session
 from resolverd.state.redis.times import Times
 from resolverd.state.redis.unwritten import Address, Write
 
-WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY", "NOPERM"))
-"""Refusals of writes that pass by themselves, or once an admin has acted: what is to be written waits."""
-ELSEWHERE: Final = frozenset(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"))
-"""Refusals that say that this server is of no use now."""
 _FOREIGN: Final = {"WRONGTYPE": Foreign.TYPE, "OVERSIZED": Foreign.SIZE}
 _TRIES: Final = 20
 """Of a swap that others are quicker at."""

@@ -15,6 +15,10 @@ from resolverd.state.redis.connection import Refusal, always, end
 from resolverd.state.redis.links import Link
 from resolverd.state.redis.wires import Server
 
+WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY", "NOPERM"))
+"""Refusals of writes that pass by themselves, or once an admin has acted: what is to be written waits."""
+ELSEWHERE: Final = frozenset(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"))
+"""Refusals that say that this server is of no use now."""
 _LOOK_EVERY: Final = 60.0
 """Seconds between looks at the server, by which a connection that is dead is found as well."""
 _PAUSES: Final = {"WRONGPASS": LAST_PAUSE, "NOAUTH": LAST_PAUSE, "NOPERM": LAST_PAUSE, "LOADING": FIRST_PAUSE}
@@ -173,10 +177,14 @@ class Session:
 
     async def _remembers(self, link: Link) -> bool:
         """Whether it has forgotten what it knew when it was last seen."""
-        made = secrets.token_hex(8).encode()
-        await link.submit(self._since, (b"SET", self._since, made, b"NX"))
-        found = await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63"))
-        before, self.memory = self.memory, found.decode("ascii", "replace")
+        made = secrets.token_hex(8)
+        try:
+            await link.submit(self._since, (b"SET", self._since, made, b"NX"))
+        except Refusal as error:
+            if error.code not in WAITS:
+                raise
+        found = (await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63"))).decode("ascii", "replace")
+        before, self.memory = self.memory, found or self.memory
         # A daemon that starts and finds the store empty cannot tell whether it ever knew anything.
         return bool(self.memory != before if before else found == made)
 

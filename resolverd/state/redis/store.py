@@ -275,8 +275,7 @@ class RedisStore:
         own = {key for each, key in self._unwritten if each == table}
         try:
             if table in self._small:
-                name = self._names.hash_of(table)
-                return own | set(await link.slowly(name, (b"HKEYS", name)))
+                return own | set(await self._fields(table))
             pattern = self._names.pattern(table)
             keys = await link.everywhere(lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS))
             return own | {self._names.key_of(table, key) for key in keys}
@@ -284,6 +283,15 @@ class RedisStore:
             if error.code == "WRONGTYPE":
                 return own
             raise self._records.refused(error) from None
+
+    async def _fields(self, table: str) -> list[bytes]:
+        """The keys in a small table. Raises StoreError, Refusal."""
+        name, link = self._names.hash_of(table), self._session.require()
+        count = await link.slowly(name, (b"HLEN", name))
+        if count > bounds.STORE_RECORDS:
+            raise StoreError(f"{table} has {count} records in the shared store: too many to be ours")
+        keys: list[bytes] = await link.slowly(name, (b"HKEYS", name))
+        return keys
 
     async def tables(self) -> list[str]:
         """The tables that have records, by looking at all of them."""
@@ -334,8 +342,7 @@ class RedisStore:
         expired: list[tuple[Place, bytes]] = []
         records = 0
         for table in sorted(self._small):
-            name = self._names.hash_of(table)
-            keys = await link.slowly(name, (b"HKEYS", name))
+            keys = await self._fields(table)
             records += len(keys)
             for first in range(0, len(keys), PAGE):
                 for place, raw, held in await self._records.read_slowly(table, keys[first : first + PAGE]):

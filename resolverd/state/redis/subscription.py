@@ -9,6 +9,7 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.state.redis.connection import Refusal, connect, disconnect, end, library_errors, packed
 from resolverd.state.redis.session import Session
+from resolverd.state.redis.wires import RedisAccess, password_of
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -30,12 +31,12 @@ class Subscription:
     def __init__(
         self,
         session: Session,
-        password: Callable[[], str | None],
+        access: RedisAccess,
         heard: Callable[[str, bytes], None],
         missed: Callable[[str], None],
     ):
         self._session = session
-        self._password = password
+        self._access = access
         self._heard = heard
         self._missed = missed
         self._tables: dict[bytes, str] = {}
@@ -82,7 +83,7 @@ class Subscription:
             if not await self._session.connected(_PING_EVERY):
                 continue
             try:
-                self._connection = connection = await connect(self._session.require().peer(), self._password())
+                self._connection = connection = await connect(self._session.require().peer(), password_of(self._access))
             except (StoreError, Refusal) as error:
                 log.debug("listening to the shared store: %s", error)
                 await asyncio.sleep(_PAUSE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
-from resolverd.failures import StoreError
+from resolverd.failures import ConfigError, StoreError
 from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, Wire, connect
 from resolverd.state.redis.target import RedisTarget
 
@@ -20,6 +20,14 @@ class RedisAccess(NamedTuple):
     password: Callable[[], str | None] = lambda: None
     ca: Path | None = None
     prefix: str = "resolverd"
+
+
+def password_of(access: RedisAccess) -> str | None:
+    """The password as it stands now. Raises StoreError where it cannot be read."""
+    try:
+        return access.password()
+    except (OSError, ValueError, ConfigError) as error:
+        raise StoreError(f"the password of [store] cannot be read: {error}") from None
 
 
 class Server(NamedTuple):
@@ -102,7 +110,7 @@ class Wires:
         self._quick = self._slow = None
 
     async def _wire(self, patience: float, lost: Callable[[str], None]) -> Wire:
-        connection = await connect(self.peer, self._access.password())
+        connection = await connect(self.peer, password_of(self._access))
         return Wire(connection, patience, self._clock.monotonic, self._deadlines, lost)
 
 

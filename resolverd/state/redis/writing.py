@@ -11,8 +11,8 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.redis.changes import Changes
 from resolverd.state.redis.connection import Refusal, always, end
-from resolverd.state.redis.records import ELSEWHERE, WAITS, Records
-from resolverd.state.redis.session import Session
+from resolverd.state.redis.records import Records
+from resolverd.state.redis.session import ELSEWHERE, WAITS, Session
 from resolverd.state.redis.unwritten import Address, Unwritten, Write
 from resolverd.state.shared import Merge
 

@@ -273,26 +273,35 @@ async def test_a_server_that_is_a_replica_is_left_alone(server: RedisServer) -> 
         assert await store.get("t", b"k", NOW) == b"v"
 
 
-async def test_a_full_server_is_read_and_what_is_new_waits(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("code", "setting", "wrong", "right"), [("OOM", "maxmemory", "1", "0"), ("NOREPLICAS", "min-replicas-to-write", "1", "0")]
+)
+async def test_a_server_that_takes_no_writes_is_read_and_what_is_new_waits(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, code: str, setting: str, wrong: str, right: str
+) -> None:
     monkeypatch.setattr(writing, "RETRY", 0.05)
     async with shared_store(server) as store:
         await within_reach(store)
         store.put("t", b"k", b"old", LATER)
         await store.flush()
-        server.cli("CONFIG", "SET", "maxmemory", "1")
+        server.cli("CONFIG", "SET", setting, wrong)
         store.put("t", b"k", b"new", LATER)
-        with pytest.raises(StoreError, match="OOM"):
+        with pytest.raises(StoreError, match=code):
             await store.flush()
-        with pytest.raises(StoreError, match="OOM"):
+        with pytest.raises(StoreError, match=code):
             await store.cas("t", b"other", None, b"v", NOW, LATER)
-        with pytest.raises(StoreError, match="OOM"):
+        with pytest.raises(StoreError, match=code):
             await store.add("t", b"count", 1, NOW, LATER)
         assert store.reachable
         assert not store.has_room()
-        assert "OOM" in (await store.condition()).fault
+        assert code in (await store.condition()).fault
         assert await store.get("t", b"k", NOW) == b"new"
         assert await store.get("t", b"absent", NOW) is None
-        server.cli("CONFIG", "SET", "maxmemory", "0")
+        server.cli("CLIENT", "KILL", "TYPE", "normal")
+        await out_of_reach(store)
+        await within_reach(store)
+        assert await store.get("t", b"absent", NOW) is None, "whoever connects anew reads as well"
+        server.cli("CONFIG", "SET", setting, right)
         await fault(store, "")
         await store.flush()
         async with shared_store(server, prefix=store._names._prefix[:-1].decode()) as other:
@@ -323,6 +332,11 @@ async def test_a_server_that_wants_a_password_says_so(tmp_path: Path) -> None:
     with RedisServer(tmp_path, options={"requirepass": "geheim"}) as server:
         async with shared_store(server) as store:
             await fault(store, "password")
+
+
+async def test_a_password_that_cannot_be_read(server: RedisServer, tmp_path: Path) -> None:
+    async with shared_store(server, password=(tmp_path / "nothing").read_text) as store:
+        await fault(store, "password of [store] cannot be read")
 
 
 # -- what others write
@@ -388,6 +402,15 @@ async def test_a_table_whose_hash_is_something_else(server: RedisServer) -> None
         store.put("t", b"k", b"v", LATER)
         await store.flush()
         assert store.reachable
+
+
+async def test_a_small_table_that_somebody_has_made_large(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_RECORDS", 10)
+    async with shared_store(server, prefix="p", small=frozenset(("t",))) as store:
+        await within_reach(store)
+        server.cli("HSET", "p:t", *(str(number) for number in range(22)))
+        with pytest.raises(StoreError, match="too many"):
+            await keys(store, "t")
 
 
 async def test_hostile_messages_are_no_changes(server: RedisServer) -> None:

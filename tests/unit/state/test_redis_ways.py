@@ -120,7 +120,7 @@ async def test_plain_where_tls_is_spoken(tls: tuple[RedisServer, Path]) -> None:
 
 ACL = (
     "~p:* &p:* -@all +auth +select +info +time +ping +get +getrange +set +del +strlen +eval +scan "
-    "+hget +hset +hdel +hkeys +hstrlen +publish +subscribe"
+    "+hget +hset +hdel +hkeys +hlen +hstrlen +publish +subscribe"
 )
 """What docs/fleet.md tells an admin to allow."""
 
