@@ -11,11 +11,13 @@ _ID: Final = re.compile(r"[0-9a-f]{16}")
 _LATEST: Final = 2.0**40
 """No time is later than this."""
 _LAST_SCHEMA: Final = 255
+_LONGEST_PERIOD: Final = 3600.0
 
 
 class Host(NamedTuple):
     """A host of the fleet. `name`: what its system is called. `run`: drawn at each start, so that copies of a state directory
-    are found out. `since`, `seen`: the wall seconds when it started and when it last said so. `writes`: the schema it writes."""
+    are found out. `since`, `seen`: the wall seconds when it started and when it last said so. `writes`: the schema it
+    writes. `period`: seconds between two of its records."""
 
     id: str
     name: str
@@ -25,6 +27,7 @@ class Host(NamedTuple):
     seen: float
     schemas: Schemas
     writes: int
+    period: float
 
 
 def is_id(text: str) -> bool:
@@ -42,6 +45,7 @@ def encode(host: Host) -> bytes:
         "seen": host.seen,
         "reads": list(host.schemas),
         "writes": host.writes,
+        "period": host.period,
     }
     return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -57,11 +61,12 @@ def decode(key: bytes, octets: bytes) -> Host | None:
         since, seen = (_time(fields[each]) for each in ("since", "seen"))
         oldest, newest = (_schema(each) for each in fields["reads"])
         writes = _schema(fields["writes"])
+        period = _time(fields["period"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not is_id(id) or oldest > newest:
+    if not is_id(id) or oldest > newest or not 1 <= period <= _LONGEST_PERIOD:
         return None
-    return Host(id, name, version, run, since, seen, Schemas(oldest, newest), writes)
+    return Host(id, name, version, run, since, seen, Schemas(oldest, newest), writes, period)
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,5 @@
-"""The hosts that share a store: each says every `HEARTBEAT` seconds that it lives, and hears what the others say, at once where
-the store tells of changes.
+"""The hosts that share a store: each says every `HEARTBEAT` seconds that it lives, in large fleets less often, and hears what the
+others say, at once where the store tells of changes.
 
 Whether another host lives is judged by when its record last changed here, on the own monotonic clock: clocks that differ
 make nobody dead. While the store cannot be read nobody grows older, so that an outage does not make everybody think that it
@@ -23,9 +23,11 @@ from resolverd.state.base import Store
 
 TABLE: Final = "hosts"
 HEARTBEAT: Final = 15.0
-"""Seconds between two records of one host."""
-ALIVE: Final = 60.0
-"""Seconds after its last record for which a host counts as alive."""
+"""Seconds between two records of one host, in a fleet of up to `CROWD`."""
+CROWD: Final = 100
+"""Hosts from which on each says less often that it lives: every record is told to all."""
+MISSED: Final = 4
+"""Records of a host that are missing when it counts as dead: after a minute."""
 KEPT_FOR: Final = 7 * 86400.0
 """Seconds for which a host that died without a word is still shown."""
 _PATIENCE: Final = 3.0
@@ -48,6 +50,9 @@ class HostView(NamedTuple):
 class _Heard(NamedTuple):
     host: Host
     at: float
+
+    def is_alive(self, now: float) -> bool:
+        return now - self.at < MISSED * self.host.period
 
 
 async def host_id(own: Store, now: float) -> str:
@@ -88,7 +93,7 @@ class Hosts:
         self._read_at: float | None = None
         self._said_of: set[str] = set()
         now = clock.wall()
-        self._self = Host(id, name, version, secrets.token_hex(8), now, now, schemas, schemas.oldest)
+        self._self = Host(id, name, version, secrets.token_hex(8), now, now, schemas, schemas.oldest, HEARTBEAT)
         self._announced = False
         self._back = asyncio.Event()
         """Set once the store is back, or may have said what was not heard."""
@@ -116,7 +121,7 @@ class Hosts:
     def views(self) -> list[HostView]:
         """All that are known, by name, those that died of late included."""
         now = self._now()
-        others = [HostView(each.host, now - each.at < ALIVE, max(0.0, now - each.at)) for each in self._heard.values()]
+        others = [HostView(each.host, each.is_alive(now), max(0.0, now - each.at)) for each in self._heard.values()]
         return sorted([HostView(self._self, True, 0.0), *others], key=lambda view: _order(view.host))
 
     def name_of(self, id: str) -> str:
@@ -139,7 +144,7 @@ class Hosts:
                 await self.beat()
                 self._back.clear()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(HEARTBEAT):
+                    async with asyncio.timeout(self._self.period):
                         await self._back.wait()
 
     async def _listen(self) -> None:
@@ -165,7 +170,10 @@ class Hosts:
         elif host is None:
             self._counters.add("host_damaged_records")
         elif host.id != self._self.id and (host.id in self._heard or len(self._heard) < bounds.HOSTS):
-            self._note(host, self._heard.get(host.id), 0.0)
+            known = self._heard.get(host.id)
+            self._note(host, known, 0.0)
+            if known is not None and known.host.schemas == host.schemas and known.is_alive(self._now()):
+                return  # as always
         self._tell()
 
     async def beat(self) -> None:
@@ -194,7 +202,7 @@ class Hosts:
     def _take(self, records: dict[bytes, bytes]) -> None:
         """What is in the store now."""
         now = self._clock.monotonic()
-        unread = 0.0 if self._read_at is None else max(0.0, now - self._read_at - HEARTBEAT)
+        unread = 0.0 if self._read_at is None else max(0.0, now - self._read_at - self._self.period)
         self._read_at = now
         before, self._heard = self._heard, {}
         for key, octets in records.items():
@@ -207,7 +215,7 @@ class Hosts:
                 self._note(host, before.get(host.id), unread)
         for id, known in before.items():
             # Gone without a word: rather the store has forgotten it than that the word was missed.
-            if id not in self._heard and now - known.at - unread < ALIVE:
+            if id not in self._heard and known.is_alive(now - unread):
                 self._heard[id] = known._replace(at=min(now, known.at + unread))
 
     def _note(self, host: Host, known: _Heard | None, unread: float) -> None:
@@ -251,7 +259,8 @@ class Hosts:
 
     def _announce(self) -> None:
         now = self._clock.wall()
-        self._self = self._self._replace(seen=now, writes=self.schema())
+        period = HEARTBEAT * max(1.0, self.count() / CROWD)
+        self._self = self._self._replace(seen=now, writes=self.schema(), period=period)
         try:
             self._store.put(TABLE, self._self.id.encode(), encode(self._self), now + KEPT_FOR)
         except StoreError as error:
@@ -269,11 +278,11 @@ class Hosts:
     def _now(self) -> float:
         """The time by which silence is measured: it stands still while the store cannot be read."""
         now = self._clock.monotonic()
-        return now if self._read_at is None else min(now, self._read_at + HEARTBEAT)
+        return now if self._read_at is None else min(now, self._read_at + self._self.period)
 
     def _others(self) -> list[Host]:
         now = self._now()
-        return [each.host for each in self._heard.values() if now - each.at < ALIVE]
+        return [each.host for each in self._heard.values() if each.is_alive(now)]
 
 
 def _new_id(own: Store) -> str:

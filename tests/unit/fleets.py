@@ -3,7 +3,7 @@
 from served import Served
 
 from resolverd.fleet.host_record import Host, encode
-from resolverd.fleet.hosts import ALIVE, KEPT_FOR, TABLE, Hosts
+from resolverd.fleet.hosts import HEARTBEAT, KEPT_FOR, TABLE, Hosts
 from resolverd.fleet.schema import Schemas
 from resolverd.metrics import Counters
 from resolverd.state.base import Condition
@@ -34,8 +34,8 @@ def others_say(served: Served, *, newer: bool = False) -> None:
     """mx2 says that it lives, and mx3 has some time ago. `newer`: mx2 has now a release with no form in common with ours."""
     now = served.clock.wall()
     schemas = Schemas(2, 3) if newer else Schemas(1, 1)
-    said = [Host("2" * 16, "mx2", "0.9" if newer else "0.1.0", "r", now - 5000, now - 1, schemas, schemas.oldest)]
+    said = [Host("2" * 16, "mx2", "0.9" if newer else "0.1.0", "r", now - 5000, now - 1, schemas, schemas.oldest, HEARTBEAT)]
     if not newer:
-        said.append(Host("3" * 16, "mx3", "0.1.0", "r", now - 90000, now - 10 * ALIVE, Schemas(1, 1), 1))
+        said.append(Host("3" * 16, "mx3", "0.1.0", "r", now - 90000, now - 40 * HEARTBEAT, Schemas(1, 1), 1, HEARTBEAT))
     for host in said:
         served.store.put(TABLE, host.id.encode(), encode(host), now + KEPT_FOR)

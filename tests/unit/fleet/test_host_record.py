@@ -19,8 +19,9 @@ hosts = st.builds(
     seen=times,
     schemas=schemas,
     writes=st.integers(1, 255),
+    period=st.floats(1, 3600),
 )
-GOOD = Host(ID, "mx1.example", "1.0", "r", 5.0, 7.0, Schemas(1, 2), 1)
+GOOD = Host(ID, "mx1.example", "1.0", "r", 5.0, 7.0, Schemas(1, 2), 1, 15.0)
 
 
 @given(hosts)
@@ -49,6 +50,8 @@ def test_octets_of_anybody_are_no_host_and_no_fault(key: bytes, octets: bytes) -
         ('"name":"mx1.example"', '"name":["mx1"]'),
         ('"name":"mx1.example",', ""),
         ('"run":"r"', '"run":null'),
+        ('"period":15.0', '"period":0'),
+        ('"period":15.0', '"period":1e6'),
     ],
 )
 def test_fields_that_are_none_make_no_host(written: str, instead: str) -> None:

@@ -11,13 +11,14 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.fleet import hosts as module
 from resolverd.fleet.host_record import Host, encode
-from resolverd.fleet.hosts import ALIVE, HEARTBEAT, TABLE, Hosts, host_id
+from resolverd.fleet.hosts import HEARTBEAT, MISSED, TABLE, Hosts, host_id
 from resolverd.fleet.schema import Schemas
 from resolverd.metrics import Counters
 from resolverd.state.base import Entry
 from resolverd.state.memory import MemoryStore
 
 ONE = Schemas(1, 1)
+ALIVE = MISSED * HEARTBEAT
 
 
 class Cut(MemoryStore):
@@ -263,7 +264,7 @@ async def test_whoever_listens_is_told_of_changes_only() -> None:
 async def test_records_of_strangers_are_bounded_and_counted() -> None:
     async with Fleet() as fleet:
         now = fleet.clock.wall()
-        planted = Host("0" * 16, "x", "1", "r", now, now, Schemas(1, 1), 1)
+        planted = Host("0" * 16, "x", "1", "r", now, now, Schemas(1, 1), 1, HEARTBEAT)
         for number in range(bounds.HOSTS + 500):
             fleet.store.put(TABLE, b"%016x" % number, encode(planted), now + 1000)
         fleet.store.put(TABLE, b"", b"\xff", now + 1000)
@@ -295,3 +296,28 @@ async def test_once_the_store_is_back_they_say_so_at_once() -> None:
         fleet.store._missed(TABLE)
         await asyncio.sleep(1)
         assert one.views()[1].host.seen > seen
+
+
+@virtual
+async def test_in_a_large_fleet_each_says_less_often_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CROWD", 10)
+    async with Fleet() as fleet:
+        count = 3 * 10
+        hosts = [await fleet.start(f"mx{number}") for number in range(count)]
+        await asyncio.sleep(ALIVE)
+        written = 0
+        put = fleet.store.put
+
+        def counted(*given: object) -> None:
+            nonlocal written
+            written += 1
+            put(*given)  # type: ignore[arg-type]
+
+        fleet.store.put = counted  # type: ignore[method-assign]
+        await asyncio.sleep(3 * HEARTBEAT * 10)
+        assert written <= count * 11, "three times as seldom"
+        assert {each.count() for each in hosts} == {count}
+        for each in hosts[:5]:
+            await fleet.kill(each)
+        await asyncio.sleep(3 * ALIVE + 1)
+        assert {each.count() for each in hosts[5:]} == {count - 5}
