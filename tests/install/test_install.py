@@ -84,3 +84,29 @@ def test_from_install_to_uninstall(tmp_path: Path) -> None:
     ):
         assert expected in lines, done.stdout
     assert not Path("/opt/resolverd").exists()
+
+
+def test_a_directory_in_place_of_the_root_is_left_with_what_was_not_installed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "etc/systemd/system").mkdir(parents=True)
+
+    def make(word: str) -> str:
+        words = ["make", word, f"DESTDIR={root}/"]
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400, check=True).stdout
+
+    def there() -> set[str]:
+        return {str(each.relative_to(root)) for each in root.rglob("*") if not each.is_dir() or each.is_symlink()}
+
+    make("install")
+    installed = there()
+    assert {
+        "etc/resolverd/config.toml", "etc/systemd/system/resolverd.service", "opt/resolverd/bin/resolverd",
+        "usr/local/bin/resolverd", "usr/local/share/man/man1/resolverd.1",
+    } < installed  # fmt: skip
+    (root / "var/lib/resolverd/store").write_text("kept")
+    (root / "etc/systemd/system/other.service").write_text("somebody else's")
+    for _ in range(2):
+        said = make("uninstall")
+        assert there() == {"etc/resolverd/config.toml", "var/lib/resolverd/store", "etc/systemd/system/other.service"}
+        assert f"rm -rf {root}/etc/resolverd {root}/var/lib/resolverd\n" in said
+        assert "userdel" not in said, "the machine's user is not the directory's"
