@@ -171,6 +171,9 @@ class FallbackStore:
         if at in self._unshared or (self._restores(kind) and await self._own.stored(table, key, now) is not None):
             await self._share(at)
         held = await self._shared.stored(table, key, now)
+        if held is None and kind.goes_on and not self._lost and await self._own.stored(table, key, now) is not None:
+            await self._shared.recall()  # others have deleted it; or somebody all of it
+            self._check_reach()
         if held is None and kind.goes_on and self._may_be_forgotten():
             raise StoreError("the shared store has lost its memory, and has not been told again yet")
         if kind.copied is Copied.ALL:

@@ -55,6 +55,10 @@ class SharedStore(Store, Protocol):
         """How often it was found to be another server than before, which may have forgotten what was acknowledged last."""
         ...
 
+    async def recall(self) -> None:
+        """Find out whether it still remembers what it did: if not, `on_reach` is called as after an outage. Raises StoreError."""
+        ...
+
     async def connected(self, patience: float) -> bool:
         """Whether it is within reach; waits for that for so many seconds. Never raises."""
         ...

@@ -22,6 +22,10 @@ class UnreachableStore:
         self._kind = kind
         self._why = why
 
+    async def recall(self) -> None:
+        """Raises StoreError."""
+        self._fail()
+
     async def get(self, table: str, key: bytes, now: float) -> bytes | None:
         """Raises StoreError, as all that would need the store."""
         self._fail()

@@ -40,6 +40,11 @@ class Server(MemoryStore):
                 link.notice()
                 link.mend()
 
+    def flush_all(self) -> None:
+        """Forget everything by somebody's command: nobody is told."""
+        self._records.clear()
+        self.lives += 1
+
     def _changed(self, table: str, key: bytes, value: bytes | None, expires: float = 0) -> None:
         for link in self.links:
             link.hear(table, key, value, expires)
@@ -61,6 +66,7 @@ class Link(InProcess):
         self._wall = wall
         self._late: dict[bytes, tuple[StoredValue | None, float]] = {}
         self._failures = 0
+        self._lives = server.lives
         self._fuse: tuple[int, str] | None = None
         self._closed = False
         self._missing = set[str]()
@@ -68,7 +74,7 @@ class Link(InProcess):
 
     @property
     def memory(self) -> str:
-        return str(self.server.lives)
+        return str(self._lives)
 
     @property
     def servers(self) -> int:
@@ -104,6 +110,7 @@ class Link(InProcess):
     def mend(self) -> None:
         """All is well again, and the host knows it; what is late is merged."""
         self.state, self._failures, self._fuse = "up", 0, None
+        self._lives = self.server.lives
         late, self._late = self._late, {}
         for at, (ours, since) in late.items():
             table, key = table_of(at), at.partition(b"\0")[2]
@@ -128,6 +135,12 @@ class Link(InProcess):
             self._changed(table, key, value, expires)
 
     # -- the store
+
+    async def recall(self) -> None:
+        await self._ask()
+        if self._lives != self.server.lives:
+            self.notice()
+            asyncio.get_running_loop().call_soon(self.mend)
 
     async def connected(self, patience: float) -> bool:
         return self.reachable

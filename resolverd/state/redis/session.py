@@ -103,6 +103,12 @@ class Session:
                 pass
         return self._link is not None
 
+    async def recall(self) -> None:
+        """Begin anew with a server that has forgotten what it knew, by a command. Raises StoreError, Refusal."""
+        link = self.require()
+        if await self._has_forgotten(link) and link is self._link:
+            self.lost("it has lost what it knew")
+
     async def close(self) -> None:
         """Let go of the server."""
         if self._task is not None:
@@ -131,7 +137,7 @@ class Session:
             try:
                 try:
                     server = await link.open()
-                    lost_memory = await self._remembers(link)
+                    lost_memory = await self._has_forgotten(link)
                     if why:
                         raise StoreError(why[0])
                 except (StoreError, Refusal) as error:
@@ -175,7 +181,7 @@ class Session:
     def _note(self, server: Server) -> None:
         self.server, self.offset, self.octets = server.name, server.offset, server.octets
 
-    async def _remembers(self, link: Link) -> bool:
+    async def _has_forgotten(self, link: Link) -> bool:
         """Whether it has forgotten what it knew when it was last seen."""
         made = secrets.token_hex(8)
         try:
@@ -189,7 +195,7 @@ class Session:
         return bool(self.memory != before if before else found == made)
 
     async def _watch_over(self, link: Link) -> None:
-        """Until the link is lost, look now and then at the server's clock, and whether it still is the master."""
+        """Until the link is lost, look now and then at the server's clock, whether it still is the master, and remembers."""
         while not self._down.is_set():
             try:
                 async with asyncio.timeout(_LOOK_EVERY):
@@ -197,6 +203,7 @@ class Session:
             except TimeoutError:
                 try:
                     self._note(await link.look())
+                    await self.recall()
                 except (StoreError, Refusal) as error:
                     self.lost(str(error))
 

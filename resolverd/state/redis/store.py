@@ -107,6 +107,13 @@ class RedisStore:
         """As in `shared.SharedStore`."""
         return self._session.servers
 
+    async def recall(self) -> None:
+        """As in `shared.SharedStore`."""
+        try:
+            await self._session.recall()
+        except Refusal as error:
+            raise self._records.refused(error) from None
+
     async def connected(self, patience: float) -> bool:
         """As in `shared.SharedStore`."""
         return await self._session.connected(patience)

@@ -164,6 +164,18 @@ async def test_a_server_that_dies_and_comes_back_empty_makes_nobody_wait(fleet: 
     assert a.counters.get("store_memory_lost") == b.counters.get("store_memory_lost") == 1
 
 
+async def test_a_server_that_is_emptied_by_a_command_makes_nobody_wait(fleet: Fleet) -> None:
+    a, b = await fleet.host(), await fleet.host()
+    mails = [replace(MAIL, recipient=f"r{number}@example.org") for number in range(50)]
+    assert {await a.state(mail) for mail in mails} == {"new"}
+    fleet.server.cli("FLUSHALL")
+    fleet.later(DELAY + 1)
+    assert await a.state(mails[7]) == "passed", "by its own copy, as it has found that nothing is there"
+    await a.back()
+    assert a.counters.get("store_memory_lost") == 1
+    assert {await b.state(mail) for mail in mails} <= {"passed", "known"}
+
+
 async def test_a_stalled_server_costs_a_moment_and_is_told_afterwards(fleet: Fleet) -> None:
     a, b = await fleet.host(), await fleet.host()
     assert await a.state() == "new"

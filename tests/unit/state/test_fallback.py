@@ -542,6 +542,25 @@ async def test_a_loss_during_an_outage_and_a_restart_is_found() -> None:
 
 
 @scenario
+async def test_a_loss_that_nobody_tells_of_is_found_by_what_is_missing() -> None:
+    server, (a, b) = await fleet(2)
+    for number in range(100):
+        a.put("letters", b"a", b"%d" % number)
+    await settle()
+    b.store.delete("letters", b"7")
+    assert await a.get("letters", b"7") is None, "one may be deleted by others"
+    a.lose()
+    with pytest.raises(StoreError):
+        await a.get("letters", b"7")
+    a.link.mend()
+    server.flush_all()
+    assert await a.get("letters", b"8") == b"a", "its own copy"
+    await settle()
+    assert len(await keys(server, "letters")) == 99
+    assert a.counters.get("store_memory_lost") == 1
+
+
+@scenario
 async def test_a_restart_after_a_loss_does_not_make_it_certain_that_nobody_knows() -> None:
     clock, server = VirtualClock(), Server()
     a = await Host(server, clock=clock).begin()
