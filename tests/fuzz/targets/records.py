@@ -8,7 +8,7 @@ from types import ModuleType
 
 from resolverd import bounds
 from resolverd.clients.record import ClientRecord, decode_record, encode_record
-from resolverd.dnsbl import health_view, quota_store, reply_record, watched
+from resolverd.dnsbl import health_view, quota_slots, quota_store, reply_record, watched
 from resolverd.dnsbl.quota import Budget, parse_allowance
 from resolverd.greylist.decide import Client, Triplet, decode_client, decode_triplet, encode_client, encode_triplet
 from resolverd.mail.findings import Action, Consequence, Evidence, Finding, GreylistOutcome, SmtpReply, Verdict
@@ -89,9 +89,9 @@ def _trust_point(octets: bytes) -> rfc5011.TrustPoint | None:
 def _quota(octets: bytes) -> bool | None:
     key, _, value = octets.partition(b"\n")
     budget = Budget(parse_allowance("100/1d"))
-    slot = quota_store._slot(key)
+    slot = quota_slots.slot_of(key)
     if slot is not None:
-        assert slot.expires >= 0 or slot.number < 0
+        assert slot.expires >= 0
         for spent in slot.as_spent(count_of(value)).values():
             budget.restore(spent, NOW)
     budget.restore(quota_store._decode_old(value), NOW)
