@@ -13,7 +13,7 @@ from resolverd.failures import StoreError
 from resolverd.fleet.host_record import is_id
 from resolverd.fleet.hosts import Hosts
 from resolverd.mail.findings import Verdict
-from resolverd.policy.published_verdicts import HEADS, PAGES, decode_head, page_key, parts
+from resolverd.policy.published_verdicts import HEADS, PAGES, decode_head, page_key, parts, patiently
 from resolverd.policy.verdict_records import (
     IndexedPage,
     KeptVerdict,
@@ -27,6 +27,8 @@ from resolverd.policy.verdicts import VerdictStore, given_at, number_in, wanted_
 from resolverd.pseudonyms import Pseudonyms
 from resolverd.state.base import Store
 
+_PATIENCE: Final = 2.0
+"""Seconds for the shared store to say who has published anything."""
 _BATCH: Final = 100
 """Verdicts given in one go."""
 
@@ -165,7 +167,7 @@ class FleetVerdicts:
         return [together[number] for number in wanted if number < len(together)]
 
     async def _together(self, host: str, page: IndexedPage) -> tuple[bytes, ...]:
-        octets = await self._shared.get(PAGES, page_key(host, page.key), self._clock.wall())
+        [octets] = await patiently(self._shared, [(PAGES, page_key(host, page.key))], self._clock.wall())
         return decode_together(octets) if octets is not None and len(octets) <= bounds.VERDICT_PAGE else ()
 
     async def _located(self, ref: str) -> _After:
@@ -202,10 +204,14 @@ class FleetVerdicts:
     async def _others(self) -> dict[str, range]:
         """Which parts the indexes of the other hosts have, by host. Raises StoreError."""
         found: dict[str, range] = {}
-        async for entry in self._shared.scan(HEADS, self._clock.wall()):
-            host, head = entry.key.decode("latin-1"), decode_head(entry.value)
-            if head is not None and is_id(host) and host != self._hosts.id and len(found) < bounds.HOSTS:
-                found[host] = range(*head)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                async for entry in self._shared.scan(HEADS, self._clock.wall()):
+                    host, head = entry.key.decode("latin-1"), decode_head(entry.value)
+                    if head is not None and is_id(host) and host != self._hosts.id and len(found) < bounds.HOSTS:
+                        found[host] = range(*head)
+        except TimeoutError:
+            raise StoreError("the shared store does not answer") from None
         return found
 
 

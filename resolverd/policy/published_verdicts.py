@@ -30,6 +30,8 @@ PART_OCTETS: Final = 16 * 1024
 _AT_ONCE: Final = 20
 """Pages published in one go, half a megabyte at the most."""
 _PARTS_AT_ONCE: Final = 10
+_RETRIES: Final = (0.02, 0.1, 0.3)
+"""Seconds until each further try to read what did not come in time."""
 _PAUSE: Final = 0.05
 """Seconds between two goes: what is published anew is no burden for what is asked meanwhile."""
 _UPKEEP: Final = 60.0
@@ -75,9 +77,24 @@ async def parts(
     """Parts of a host's index, in the order of `numbers`; one that is not there or damaged has no pages. Raises StoreError."""
     for start in range(0, len(numbers), _PARTS_AT_ONCE):
         some = numbers[start : start + _PARTS_AT_ONCE]
-        await store.prefetch([(INDEX, part_key(host, number)) for number in some])
-        for number, octets in zip(some, [await store.get(INDEX, part_key(host, number), now) for number in some], strict=True):
+        found = await patiently(store, [(INDEX, part_key(host, number)) for number in some], now)
+        for number, octets in zip(some, found, strict=True):
             yield number, decode_index(octets) if octets is not None and len(octets) <= bounds.VERDICT_INDEX_PART else ()
+
+
+async def patiently(store: Store, wanted: Sequence[tuple[str, bytes]], now: float) -> list[bytes | None]:
+    """The values of some records, by table and key: nobody's mail waits for these, so they may be late. Raises StoreError."""
+    for pause in _RETRIES:
+        try:
+            return await _values(store, wanted, now)
+        except StoreError:
+            await asyncio.sleep(pause)
+    return await _values(store, wanted, now)
+
+
+async def _values(store: Store, wanted: Sequence[tuple[str, bytes]], now: float) -> list[bytes | None]:
+    await store.prefetch(wanted)
+    return [await store.get(table, key, now) for table, key in wanted]
 
 
 class VerdictPublisher:
