@@ -6,6 +6,7 @@
 - `changes`: what is told to who watches · `subscription`: what the server tells
 - `frames`: names and octets in the server · `scripts`: what is decided there
 - `session`: staying in touch · `breaker`: whether it is worth asking now · `times`: how long reads take
+- `lowest`: many keys in order
 - `links`: which server · `cluster`: which of several · `wires`: one server
 - `connection`: commands and replies, the border to the library
 """

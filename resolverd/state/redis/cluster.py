@@ -79,9 +79,10 @@ class ClusterLink:
                 raise
         return await self.submit(key, arguments)
 
-    async def everywhere(self, arguments: Callable[[bytes], Arguments]) -> list[Reply]:
+    async def everywhere(self, arguments: Callable[[bytes], Arguments], take: Callable[[list[bytes]], None]) -> None:
         """As in `links.Link`."""
-        return [each for wires in list(self._nodes.values()) for each in await wires.pages(arguments)]
+        for wires in list(self._nodes.values()):
+            await wires.pages(arguments, take)
 
     def peer(self) -> Peer:
         """As in `links.Link`: each server is told all messages."""

@@ -26,8 +26,11 @@ class Link(Protocol):
         """The same for what may take long, and must not keep others waiting. Raises StoreError, Refusal."""
         ...
 
-    async def everywhere(self, arguments: Callable[[bytes], Arguments]) -> list[Reply]:
-        """Page through something on each server that has keys: `arguments` of the cursor, until it is 0 again."""
+    async def everywhere(self, arguments: Callable[[bytes], Arguments], take: Callable[[list[bytes]], None]) -> None:
+        """Page through something on each server that has keys: `arguments` of the cursor, until it is 0 again.
+
+        `take` is called with each page.
+        """
         ...
 
     async def look(self) -> Server:
@@ -68,9 +71,9 @@ class SingleLink:
         """As in `Link`."""
         return await self._there().slowly(arguments)
 
-    async def everywhere(self, arguments: Callable[[bytes], Arguments]) -> list[Reply]:
+    async def everywhere(self, arguments: Callable[[bytes], Arguments], take: Callable[[list[bytes]], None]) -> None:
         """As in `Link`."""
-        return await self._there().pages(arguments)
+        await self._there().pages(arguments, take)
 
     async def look(self) -> Server:
         """As in `Link`."""

@@ -25,6 +25,7 @@ from resolverd.state.redis import scripts
 from resolverd.state.redis.changes import Changes
 from resolverd.state.redis.connection import Refusal, end
 from resolverd.state.redis.frames import Names, Place
+from resolverd.state.redis.lowest import LowestKeys
 from resolverd.state.redis.records import Records
 from resolverd.state.redis.session import Session
 from resolverd.state.redis.subscription import Subscription
@@ -35,6 +36,10 @@ PREFETCH_AGE: Final = 0.05
 """Seconds for which what was read ahead is good."""
 PAGE: Final = 256
 """Records read at a time while a table is gone through."""
+LEAST_HELD: Final = 5000
+MOST_HELD: Final = 50_000
+"""Keys of a table held at a time while it is gone through: first few, as most want no more; for more of them, all are looked at
+again."""
 KEYS: Final = 1000
 """Keys that the server looks at in one step of a search for some."""
 CLOSING: Final = 2.0
@@ -262,9 +267,17 @@ class RedisStore:
     # -- all of it
 
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
-        """The table's records in order of key."""
-        self.check_open()
-        keys = sorted(key for key in await self._keys(table) if key >= start)
+        """The table's records in order of key. The server gives its keys in none: of many some are held at a time, ever more."""
+        following: bytes | None = start
+        count = LEAST_HELD
+        while following is not None:
+            self.check_open()
+            keys, following = await self._keys(table, following, count)
+            async for entry in self._entries(table, keys, now):
+                yield entry
+            count = min(4 * count, MOST_HELD)
+
+    async def _entries(self, table: str, keys: list[bytes], now: float) -> AsyncIterator[Entry]:
         for first in range(0, len(keys), PAGE):
             page = keys[first : first + PAGE]
             held = {key: self._at_hand((table, key)) for key in page}
@@ -276,20 +289,25 @@ class RedisStore:
                 if isinstance(found, StoredValue) and now < found.expires:
                     yield Entry(key, found.value, found.expires)
 
-    async def _keys(self, table: str) -> set[bytes]:
-        """The keys of a table's records, those put here and not written yet among them."""
+    async def _keys(self, table: str, start: bytes, count: int) -> tuple[list[bytes], bytes | None]:
+        """The keys of the first so many of a table's records from a key on, those put here and not written yet among them; and
+        the key of the next one."""
         link = self._session.require()
-        own = {key for each, key in self._unwritten if each == table}
+        found = LowestKeys(start, count)
+        found.take(key for each, key in self._unwritten if each == table)
         try:
             if table in self._small:
-                return own | set(await self._fields(table))
-            pattern = self._names.pattern(table)
-            keys = await link.everywhere(lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS))
-            return own | {self._names.key_of(table, key) for key in keys}
+                found.take(await self._fields(table))
+            else:
+                pattern, key_of = self._names.pattern(table), self._names.key_of
+                await link.everywhere(
+                    lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS),
+                    lambda page: found.take(key_of(table, key) for key in page),
+                )
         except Refusal as error:
-            if error.code == "WRONGTYPE":
-                return own
-            raise self._records.refused(error) from None
+            if error.code != "WRONGTYPE":
+                raise self._records.refused(error) from None
+        return found.lowest()
 
     async def _fields(self, table: str) -> list[bytes]:
         """The keys in a small table. Raises StoreError, Refusal."""
@@ -304,12 +322,18 @@ class RedisStore:
         """The tables that have records, by looking at all of them."""
         self.check_open()
         pattern = self._names.pattern(None)
-        own = {at[0] for at in self._unwritten if (write := self._unwritten.find(at)) is not None and write.value is not None}
+        found = {at[0] for at in self._unwritten if (write := self._unwritten.find(at)) is not None and write.value is not None}
+
+        def take(page: list[bytes]) -> None:
+            found.update(table for key in page if (table := self._names.table_of(key)) is not None)
+
         try:
-            keys = await self._session.require().everywhere(lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS))
+            await self._session.require().everywhere(
+                lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS), take
+            )
         except Refusal as error:
             raise self._records.refused(error) from None
-        return sorted(own | {table for key in keys if (table := self._names.table_of(key)) is not None})
+        return sorted(found)
 
     async def condition(self) -> Condition:
         """How it fares."""

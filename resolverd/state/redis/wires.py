@@ -92,15 +92,14 @@ class Wires:
                 self._slow = await self._wire(bounds.STORE_SHARED_PATIENCE, lambda why: None)
         return await self._slow.submit(arguments)
 
-    async def pages(self, arguments: Callable[[bytes], Arguments]) -> list[Reply]:
-        """What a command pages through has, all pages together."""
-        found: list[Reply] = []
+    async def pages(self, arguments: Callable[[bytes], Arguments], take: Callable[[list[bytes]], None]) -> None:
+        """Have `take` called with each page of what a command pages through."""
         cursor = b"0"
         while True:
             cursor, page = await self.slowly(arguments(cursor))
-            found += page
+            take(page)
             if cursor == b"0":
-                return found
+                return
 
     async def close(self) -> None:
         """Close both."""
