@@ -203,6 +203,16 @@ class LoopClock:
         return self._loop.time() + 1_800_000_000
 
 
+def attempt_of(number: int, connection: Connection) -> Attempt:
+    """What smtpd says of a connection."""
+    client = connection.client
+    return Attempt(
+        client_address=IPv4Address(client.address), client_name=client.name or "unknown",
+        reverse_client_name=client.name or "unknown", helo_name=client.helo, sender=connection.sender, has_sender=True,
+        recipient="anna@our-company.org", instance=f"{number:x}",
+    )  # fmt: skip
+
+
 def play(log: Log, strategy: str) -> tuple[Counter[str], dict[str, int], Counter[str], list[int]]:
     """The log through the whole service: queries by list, those accounted for, actions, milliseconds of each verdict."""
 
@@ -220,15 +230,9 @@ def play(log: Log, strategy: str) -> tuple[Counter[str], dict[str, int], Counter
         times: list[int] = []
 
         async def one(number: int, connection: Connection) -> None:
-            client = connection.client
-            attempt = Attempt(
-                client_address=IPv4Address(client.address), client_name=client.name or "unknown",
-                reverse_client_name=client.name or "unknown", helo_name=client.helo, sender=connection.sender, has_sender=True,
-                recipient="anna@our-company.org", instance=f"{number:x}",
-            )  # fmt: skip
-            verdict = await service.runtime.policy.verdict_on(attempt, record=True)
+            verdict = await service.runtime.policy.verdict_on(attempt_of(number, connection), record=True)
             what = "refused" if verdict.action is Action.REJECT else "not refused"
-            actions[f"{'spam' if client.spam else 'good'} {what}"] += 1
+            actions[f"{'spam' if connection.client.spam else 'good'} {what}"] += 1
             times.append(verdict.ms)
 
         tasks = set()

@@ -435,6 +435,9 @@ LIST_SHARED_ADDRESSES: Final = 16
 """Addresses of a list's answer that is shared; of a longer one nobody is told (a list gone mad)."""
 LIST_UNSHARED: Final = 256
 """Replies of one list that wait to be shared until the list has been seen to list anybody (a list that lists nobody)."""
+LIST_FORGOTTEN: Final = 64
+"""Flushes of lists' replies that are told apart, so that what was flushed does not come back from other hosts; more are one of
+all (zones that are read anew every minute)."""
 LIST_VIEWS: Final = 20_000
 """Views of other hosts on lists: a thousand hosts with twenty lists (whoever reaches the store)."""
 LIST_REPUTATIONS: Final = 4096

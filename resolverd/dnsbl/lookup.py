@@ -39,6 +39,9 @@ _REPORT_EVERY = 3600.0
 PendingQuery: TypeAlias = asyncio.Task[ListResponse]
 """A question in flight; it ends by itself, whoever has stopped waiting for it."""
 
+Concerned: TypeAlias = Callable[[QueryKey], bool]
+"""Which questions are concerned."""
+
 Until: TypeAlias = Callable[[Mapping[str, ListResponse]], bool]
 """Whether what has come, by list, is enough for who asked."""
 
@@ -100,6 +103,7 @@ class Dispatcher:
         self._health: SharedHealth | None = None
         self._superseded: set[PendingQuery] = set()
         self._points: dict[str, float] = {}
+        self._forgotten: list[tuple[float, Concerned]] = []
         self.generation = generation
 
     def share(self, replies: SharedReplies, health: SharedHealth) -> None:
@@ -266,9 +270,13 @@ class Dispatcher:
         self._supersede(lambda question: True)
         return self._cache.clear()
 
-    def _supersede(self, concerned: Callable[[QueryKey], bool]) -> None:
-        """What was asked before is not kept, nor given to who asks from now on."""
+    def _supersede(self, concerned: Concerned) -> None:
+        """What was asked before is not kept, nor given to who asks from now on, nor taken from other hosts again."""
         self.generation.bump()
+        if self._replies is not None:
+            if len(self._forgotten) == bounds.LIST_FORGOTTEN:
+                self._forgotten = [(self._clock.monotonic(), lambda question: True)]
+            self._forgotten.append((self._clock.monotonic(), concerned))
         for key in [key for key in self._in_flight if concerned(key[0])]:
             self._superseded.add(self._in_flight.pop(key))
 
@@ -296,7 +304,7 @@ class Dispatcher:
         if self._replies is None or query.subject is None:
             return None
         found = await self._replies.get(state, query.question, query.subject)
-        if found is None:
+        if found is None or any(found.since <= at and concerned(query.question) for at, concerned in self._forgotten):
             return None
         try:
             response = await self._vetted(state, query.subject, found.response, shared=True)
@@ -402,6 +410,7 @@ class Dispatcher:
         if response.behaviour is Behaviour.REFUSING and isinstance(reply, Unknown) and reply.why is Why.UNHEALTHY:
             # What it has listed since it was last known to be sound is taken back.
             self._cache.drop(state.spec.zone, since)
+            self._cache.drop_shared(state.spec.zone)
             self.generation.bump()
             self.tell(state, poisoned=True)
         elif news or state.health.is_suspended != was_suspended:

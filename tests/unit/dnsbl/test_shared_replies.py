@@ -296,6 +296,7 @@ async def test_a_list_that_is_read_otherwise_is_shared_with_nobody():
 async def test_weights_and_words_are_the_own_configurations():
     async with fleet(2, known=False, spamcop={"enabled": True, "weight": 3}) as (one, two):
         two.configure(specs(spamcop={"enabled": True, "weight": 1.5}))
+        await asyncio.sleep(1)
         one.script["1.2.0.192.bl.spamcop.net"] = a("127.0.0.2")
         assert (await one.ask("spamcop")).weight == 3
         assert (await two.ask("spamcop")).weight == 1.5
@@ -405,6 +406,37 @@ async def test_what_was_flushed_while_it_was_read_is_not_kept():
         two.engine.flush(None)
         await asking
         assert two.engine.flush(None) == 0
+
+
+FLUSHES = {
+    "of all": lambda engine: engine.flush(None),
+    "of the name": lambda engine: engine.flush(from_text(ZEN)),
+    "of all below": lambda engine: engine.flush(from_text("2.0.192.zen.spamhaus.org"), below=True),
+    "as the zone is another": lambda engine: engine.forget(frozenset({from_text("zen.spamhaus.org")})),
+    "many": lambda engine: [engine.flush(from_text(f"{number}.example")) for number in range(bounds.LIST_FORGOTTEN + 1)],
+}
+
+
+@pytest.mark.parametrize("what", FLUSHES)
+def test_what_was_flushed_does_not_come_back_from_other_hosts(what):
+    @virtual
+    async def run():
+        async with fleet(2) as (one, two):
+            one.script[ZEN] = a("127.0.0.2")
+            await one.ask()
+            await one.ask(subject=client(1))
+            await asyncio.sleep(1)
+            FLUSHES[what](two.engine)
+            assert isinstance(await two.ask(), Clear)
+            assert two.asked == [ZEN]
+            await two.ask(subject=client(1))
+            assert len(two.asked) == (2 if what in ("of all", "as the zone is another", "many") else 1)
+            await asyncio.sleep(1)
+            await one.ask(subject=client(2))
+            await two.ask(subject=client(2))
+            assert client_name(2) not in two.asked, "what has been asked since is as good as ever"
+
+    run()
 
 
 # -- the record
