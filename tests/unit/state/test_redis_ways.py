@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from redis.crc import key_slot
 from shared_stores import PATIENCE, be_patient, fault, out_of_reach, shared_store, within_reach
 from stores import keys
 
+import resolverd
 from resolverd.failures import StoreError
 from resolverd.state.base import Change
 from resolverd.state.redis.cluster import slot_of
@@ -62,7 +64,7 @@ async def works(store: RedisStore) -> None:
 
 @contextlib.asynccontextmanager
 async def shared(url: str, **options: object) -> AsyncIterator[RedisStore]:
-    async with shared_store(url, prefix="p", small=frozenset(("small",)), **options) as store:
+    async with shared_store(url, **{"prefix": "p", "small": frozenset(("small",)), **options}) as store:
         yield store
 
 
@@ -118,25 +120,25 @@ async def test_plain_where_tls_is_spoken(tls: tuple[RedisServer, Path]) -> None:
 
 # -- users
 
-ACL = (
-    "~p:* &p:* -@all +auth +select +info +time +ping +get +getrange +set +del +strlen +eval +scan "
-    "+hget +hset +hdel +hkeys +hlen +hstrlen +publish +subscribe"
-)
-"""What docs/fleet.md tells an admin to allow."""
+
+def documented_user(prefix: str = "resolverd") -> str:
+    """What docs/fleet.md has an admin write of the hosts' user, with a password."""
+    page = Path(resolverd.__file__).parents[1] / "docs/fleet.md"
+    (line,) = re.findall(r"^user resolverd on .*", page.read_text(), re.MULTILINE)
+    return line.replace("#HASH", ">geheim").replace("resolverd:", f"{prefix}:")
 
 
 async def test_a_user_who_may_do_what_is_needed(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, lines=(f"user mail on >geheim {ACL}", "user default off")) as server:
-        async with shared(f"redis+unix://mail@{server.path}", password=lambda: "geheim") as store:
+    with RedisServer(tmp_path, lines=(documented_user(), "user default off")) as server:
+        async with shared(f"redis+unix://resolverd@{server.path}", password=lambda: "geheim", prefix="resolverd") as store:
             await works(store)
         async with shared(f"redis+unix://other@{server.path}", password=lambda: "geheim") as store:
             await fault(store, "password")
 
 
 async def test_a_user_who_may_not_see_these_keys(tmp_path: Path) -> None:
-    lines = (f"user mail on >geheim {ACL.replace('~p:*', '~q:*')}",)
-    with RedisServer(tmp_path, lines=lines) as server:
-        async with shared(f"redis+unix://mail@{server.path}", password=lambda: "geheim") as store:
+    with RedisServer(tmp_path, lines=(documented_user("other"),)) as server:
+        async with shared(f"redis+unix://resolverd@{server.path}", password=lambda: "geheim") as store:
             await fault(store, "user of [store] url")
 
 
@@ -201,6 +203,15 @@ async def test_a_cluster(cluster: Cluster) -> None:
         await works(store)
         assert "3 masters" in (await store.condition()).server
         assert all(int(server.cli("DBSIZE")) > 3 for server in cluster.servers)
+
+
+async def test_a_user_of_a_cluster(cluster: Cluster) -> None:
+    allowed = documented_user("acl").split()[2:]
+    for server in cluster.servers:
+        server.cli("ACL", "SETUSER", "mail", *allowed, "+cluster", "+asking")
+    url = cluster.url.replace("://", "://mail@")
+    async with shared(url, password=lambda: "geheim", prefix="acl") as store:
+        await works(store)
 
 
 async def test_slots_that_move_meanwhile(cluster: Cluster) -> None:
