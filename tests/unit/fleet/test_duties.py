@@ -1,9 +1,14 @@
 import asyncio
+import time
+from pathlib import Path
 
+from shared_stores import fresh_prefix, opened
 from virtualtime import VirtualClock, virtual
 
+from resolverd.app.shared_tables import SMALL, merge
 from resolverd.fleet.duties import claim, give_back, holder
 from resolverd.state.memory import MemoryStore
+from tests.redis_server import RedisServer
 
 HOUR = 3600.0
 
@@ -33,3 +38,19 @@ async def test_what_one_cannot_do_another_takes_over() -> None:
     assert await claim(store, "w", HOUR, "b", now)
     assert not await give_back(store, "w", "a", now)
     assert await holder(store, "w", now) == "b"
+
+
+async def test_one_of_many_connections_to_a_real_server_has_it(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        prefix = fresh_prefix()
+        stores = [opened(server, prefix=prefix, small=SMALL, merge=merge) for _ in range(8)]
+        for store in stores:
+            assert await store.connected(5)
+        now = time.time()
+        for number in range(20):
+            work = f"work {number}"
+            won = await asyncio.gather(*(claim(store, work, HOUR, str(host), now) for host, store in enumerate(stores)))
+            assert sum(won) == 1
+            assert await holder(stores[0], work, now) == str(won.index(True))
+        for store in stores:
+            await store.close()
