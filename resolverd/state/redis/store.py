@@ -328,9 +328,7 @@ class RedisStore:
             found.update(table for key in page if (table := self._names.table_of(key)) is not None)
 
         try:
-            await self._session.require().everywhere(
-                lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS), take
-            )
+            await self._session.require().everywhere(lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS), take)
         except Refusal as error:
             raise self._records.refused(error) from None
         return sorted(found)

@@ -95,7 +95,9 @@ def parse(text: str) -> RedisTarget:
         return RedisTarget("cluster", _hosts(hosts, _PORT), user=user, tls=tls)
     addresses = _hosts(hosts, _PORT)
     if len(addresses) > 1:
-        raise ValueError("one server has one address; several stand in redis+sentinel://h1,h2,h3/SERVICE or redis+cluster://h1,h2,h3")
+        raise ValueError(
+            "one server has one address; several stand in redis+sentinel://h1,h2,h3/SERVICE or redis+cluster://h1,h2,h3"
+        )
     return RedisTarget("server", addresses, "", "", _database(tail), user, tls)
 
 

@@ -43,9 +43,7 @@ class Server(NamedTuple):
 class Wires:
     """The connections to one server: one for what must be quick, another for what may take long."""
 
-    def __init__(
-        self, peer: Peer, access: RedisAccess, clock: Clock, deadlines: Deadlines, lost: Callable[[str], None]
-    ):
+    def __init__(self, peer: Peer, access: RedisAccess, clock: Clock, deadlines: Deadlines, lost: Callable[[str], None]):
         self.peer = peer
         self._access = access
         self._clock = clock

@@ -22,8 +22,9 @@ from resolverd.greylist.service import CLIENTS, TRIPLETS, Greylister
 from resolverd.mail.findings import GreylistOutcome
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
-from resolverd.state.fallback import FORGOTTEN, FallbackStore, open_fallback
+from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.memory import MemoryStore
+from resolverd.state.sharing import FORGOTTEN
 from resolverd.values import replace
 
 P = ParamSpec("P")
@@ -67,7 +68,7 @@ class Host:
         for told in (self.link.on_reach, self.link.on_late, self.link.on_written):
             told.clear()
         self.link.die()
-        for task in [self.store._sharing, *(news.task for news in self.store._news.values())]:
+        for task in [self.store._sharing._task, *(channel.task for channel in self.store._news._channels.values())]:
             if task is not None:
                 task.cancel()
         self.all.remove(self)

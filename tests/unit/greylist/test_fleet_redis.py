@@ -98,7 +98,7 @@ class Host:
     async def back(self) -> None:
         """Wait until it has the server again, and has told it everything."""
         assert await self.shared.connected(PATIENCE)
-        await until(lambda: not self.store._owes())
+        await until(lambda: self.store.shared)
 
 
 async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:

@@ -17,7 +17,7 @@ from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
-from resolverd.state import fallback, unshared
+from resolverd.state import sharing, unshared
 from resolverd.state.base import Change, Store, StoredValue
 from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.memory import MemoryStore
@@ -523,7 +523,7 @@ async def test_a_store_that_has_lost_its_memory_is_told_again() -> None:
     assert {await server.get("letters", b"%d" % number, clock.wall()) for number in range(300)} == {b"ab"}
     assert await keys(server, "pages", clock.wall()) == await keys(server, "watched", clock.wall()) == [b"a", b"b"]
     assert await keys(server, "counts", clock.wall()) == []
-    await asyncio.sleep(fallback.FORGOTTEN)
+    await asyncio.sleep(sharing.FORGOTTEN)
     assert await a.store.get("letters", b"never seen here", clock.wall()) is None
     assert a.counters.get("store_memory_lost") == 1
 
@@ -571,7 +571,7 @@ async def test_a_restart_after_a_loss_does_not_make_it_certain_that_nobody_knows
     again = await Host(server, a.own, clock).begin()
     with pytest.raises(StoreError, match="lost its memory"):
         await again.store.get("letters", b"k", clock.wall())
-    await asyncio.sleep(fallback.FORGOTTEN)
+    await asyncio.sleep(sharing.FORGOTTEN)
     assert await again.store.get("letters", b"k", clock.wall()) is None
 
 
@@ -665,8 +665,8 @@ async def test_what_is_remembered_of_deletions_is_bounded(monkeypatch: pytest.Mo
     for number in range(30):
         a.store.delete("watched", b"%d" % number)
         a.store.delete("letters", b"%d" % number)
-    assert len(a.store._forgotten) == 10
-    assert all(at.startswith(b"watched\0") for at in a.store._forgotten)
+    assert len(a.store._news._forgotten) == 10
+    assert all(at.startswith(b"watched\0") for at in a.store._news._forgotten)
 
 
 @scenario
@@ -757,7 +757,7 @@ async def test_telling_goes_on_where_it_was_interrupted(monkeypatch: pytest.Monk
         a.link.mend()
     await settle()
     assert len(await keys(server, "letters")) == 1000
-    assert server.asked - asked < 1100 + 50 * fallback.BATCH, "one question a record, and what was under way is asked again"
+    assert server.asked - asked < 1100 + 50 * sharing.BATCH, "one question a record, and what was under way is asked again"
     assert a.counters.get("store_memory_lost") == 1, "it is the same loss"
     assert a.store.waiting == 0
 
@@ -779,6 +779,6 @@ async def test_mail_has_the_server_for_as_long_as_telling_has(monkeypatch: pytes
     server.forget()
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    while a.store._owes():  # noqa: ASYNC110
+    while not a.store.shared:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    assert loop.time() - begun == pytest.approx(200 / fallback.BATCH * 0.4, rel=0.02)
+    assert loop.time() - begun == pytest.approx(200 / sharing.BATCH * 0.4, rel=0.02)
