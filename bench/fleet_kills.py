@@ -24,7 +24,7 @@ from typing import NamedTuple
 from bench.measure import machine
 from resolverd.greylist.decide import decode_client
 from resolverd.greylist.service import CLIENTS, SENDERS
-from resolverd.state.fallback import FORGOTTEN
+from resolverd.state.sharing import FORGOTTEN
 from tests.lab import namespace, outages
 from tests.lab.fleet import Fleet, shared
 from tests.lab.fleet_world import FLEET_WORLD
