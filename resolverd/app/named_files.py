@@ -111,7 +111,7 @@ def _secrets(settings: Settings) -> Iterator[ConfigFault]:
         if settings.lists[name].enabled is not False:
             yield ConfigFault(f"lists.{name}.key", f"{fault}; the list is not asked")
     if settings.store.password is not None and settings.store.password.fault:
-        yield ConfigFault("store.password", f"{settings.store.password.fault}; the server is asked without one")
+        yield ConfigFault("store.password", f"{settings.store.password.fault}; the shared store is out of reach")
     if settings.http.token is not None and settings.http.token.fault:
         yield ConfigFault("http.token", f"{settings.http.token.fault}; nothing can be changed over HTTP")
 

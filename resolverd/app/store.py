@@ -47,7 +47,7 @@ def open_shared(
     `password`: the one that is configured at the moment. `schema`: that of the records to write.
     """
     assert settings.url.target is not None
-    access = RedisAccess(settings.url.target, _Password(password), settings.ca, settings.prefix)
+    access = RedisAccess(settings.url.target, lambda: _now(password()), settings.ca, settings.prefix)
     try:
         return open_redis(access, clock, counters, small=SMALL, merge=merge, schema=schema)
     except StoreError as error:
@@ -60,20 +60,9 @@ def directory_key(settings: Settings) -> str:
     return "store.directory" if settings.store.url.target is not None else "store.url"
 
 
-class _Password:
-    """Gives the password as it is now: whoever changes it changes the file, and the server lets nobody in with the old one."""
+def _now(secret: Secret | None) -> str | None:
+    """A password as it stands now: whoever changes it changes the file, and the server lets nobody in with the old one.
 
-    def __init__(self, configured: Callable[[], Secret | None]) -> None:
-        self._configured = configured
-        self._fault = ""
-
-    def __call__(self) -> str | None:
-        """The password; None where there is none, or it cannot be had, which is said once."""
-        secret = self._configured()
-        if secret is None:
-            return None
-        found = read_secret(secret.shown())
-        if found.fault and found.fault != self._fault:
-            log.warning("store.password: %s; the server is asked without one", found.fault)
-        self._fault = found.fault
-        return None if found.fault else found.reveal()
+    Raises ValueError where it cannot be had.
+    """
+    return None if secret is None else read_secret(secret.shown()).reveal()

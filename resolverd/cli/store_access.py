@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,11 @@ _AT_ONCE: Final = 20
 
 
 def records(settings: Settings) -> Iterator[Stored]:
-    """Every record of the store, in order."""
+    """Every record of the store, in order; of a server that hosts share from there, as its daemons would have to go through all
+    of it for every page."""
+    if settings.store.url.target is not None:
+        yield from _read_server(settings)
+        return
     daemon = DaemonClient(settings)
     try:
         page = daemon.get("v1", "store")
@@ -51,9 +55,12 @@ def records(settings: Settings) -> Iterator[Stored]:
 
 
 def records_of(settings: Settings, table: str) -> Iterator[Stored]:
-    """The records of one table in order, some at a time, so that a large table needs no large memory."""
+    """The records of one table in order, some at a time, so that a large table needs no large memory.
+
+    They are those of the host's own store, where it shares a server with others.
+    """
     daemon = DaemonClient(settings)
-    query = {"start": f"{table}:", "limit": str(_AT_ONCE)}
+    query = {"start": f"{table}:", "limit": str(_AT_ONCE), "own": "true"}
     try:
         page = daemon.get("v1", "store", query=query)
     except Unreachable:
@@ -98,6 +105,32 @@ def _batches(found: Sequence[Stored]) -> Iterator[list[dict[str, object]]]:
     yield batch
 
 
+def _read_server(settings: Settings) -> Iterator[Stored]:
+    with asyncio.Runner() as runner:
+        opened = _opened(settings, to_write=False)
+        store = runner.run(opened.__aenter__())
+        found = _batches_of(store)
+        try:
+            while batch := runner.run(anext(found, [])):
+                yield from batch
+        except StoreError as error:
+            raise CommandError(f"{settings.store.url}: {error}") from None
+        finally:
+            runner.run(found.aclose())
+            runner.run(opened.__aexit__(None, None, None))
+
+
+async def _batches_of(store: Store) -> AsyncGenerator[list[Stored], None]:
+    batch: list[Stored] = []
+    for table in await store.tables():
+        async for entry in store.scan(table, SystemClock().wall()):
+            batch.append(Stored(table, *entry))
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    yield batch
+
+
 async def _read(settings: Settings) -> list[Stored]:
     async with _opened(settings, to_write=False) as store:
         return list((await dump.read(store, SystemClock().wall(), None, 2**62)).records)
@@ -109,7 +142,7 @@ def _read_of(settings: Settings, table: str) -> Iterator[Stored]:
         return
     start: tuple[str, bytes] | None = (table, b"")
     with asyncio.Runner() as runner:
-        opened = _opened(settings, to_write=False)
+        opened = _opened(settings, to_write=False, own=True)
         store = runner.run(opened.__aenter__())
         try:
             while start is not None and start[0] == table:
@@ -132,12 +165,12 @@ async def _load(settings: Settings, found: Sequence[Stored]) -> Loaded:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, *, to_write: bool) -> AsyncIterator[Store]:
-    """The server that hosts share; else the store in its directory, while no daemon works there.
+async def _opened(settings: Settings, *, to_write: bool, own: bool = False) -> AsyncIterator[Store]:
+    """The server that hosts share, unless `own`; else the store in its directory, while no daemon works there.
 
     Files made by another user would lock the daemon out.
     """
-    if settings.store.url.target is not None:
+    if settings.store.url.target is not None and not own:
         async with store_sides.opened(settings.store.url, settings, store_sides.Given(), to_write=to_write) as found:
             yield found.store
         return

@@ -20,10 +20,12 @@ _Limit = Annotated[int, Meta(ge=1, le=PAGE, description=f"a number from 1 to {PA
 
 
 class StoreStart(msgspec.Struct):
-    """Where to go on: what stood as `next` on the page before. `limit`: records of a page."""
+    """Where to go on: what stood as `next` on the page before. `limit`: records of a page. `own`: of what is this host's own, its
+    copies of what it shares among it, where it shares a server with others; of two stores that are one it makes no difference."""
 
     start: Text = ""
     limit: _Limit = PAGE
+    own: bool = False
 
 
 class StorePage(msgspec.Struct):
@@ -58,8 +60,9 @@ async def get_store(call: Call, given: StoreStart) -> StorePage:
             start = (table, bytes.fromhex(key))
         except ValueError:
             raise Problem(400, "start: expected what stood as next on the page before") from None
+    store = (call.daemon.own_store if given.own else None) or call.daemon.store
     try:
-        page = await dump.read(call.daemon.store, call.daemon.clock.wall(), start, given.limit)
+        page = await dump.read(store, call.daemon.clock.wall(), start, given.limit)
     except StoreError as error:
         raise store_failed(error) from None
     following = f"{page.next[0]}:{page.next[1].hex()}" if page.next else None
