@@ -101,7 +101,12 @@ def test_what_one_host_learns_the_other_knows(fleet: Fleet, server: RedisServer)
 
 @pytest.mark.parametrize(
     ("how", "told"),
-    [("down", "No such file"), ("file", "password of [store] cannot be read"), ("password", "username-password pair"), ("library", "pip install 'resolverd[redis]'")],
+    [
+        ("down", "No such file"),
+        ("file", "password of [store] cannot be read"),
+        ("password", "username-password pair"),
+        ("library", "pip install 'resolverd[redis]'"),
+    ],
 )
 def test_a_start_neither_waits_for_the_server_nor_fails_by_it(how: str, told: str, fleet: Fleet, tmp_path: Path) -> None:
     with RedisServer(tmp_path, options={"requirepass": "right"}, begin=how != "down") as server:
