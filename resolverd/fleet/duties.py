@@ -13,8 +13,6 @@ async def claim(store: Store, name: str, period: float, host: str, now: float) -
     Nobody else is told so for `period` seconds, nor is the same host again: one that dies over it frees the work at the end
     of the period. `now`: wall seconds, as all hosts have them. Raises StoreError, where it is not known who does it.
     """
-    if await store.get(TABLE, name.encode(), now) is not None:
-        return False
     return await store.cas(TABLE, name.encode(), None, host.encode(), now, now + period)
 
 

@@ -144,8 +144,8 @@ class FleetVerdicts:
         latest = until if behind is None or here else min(until, behind.at)
         ref = behind.ref if behind is not None and here else ""
         name = ref.encode("utf-8", "replace")
-        async with aclosing(self._pages_of(host, numbers)) as pages:
-            async for page, older in _with_next(pages):
+        async with aclosing(self._pages_of(host, numbers)) as pages, aclosing(_with_next(pages)) as pairs:
+            async for page, older in pairs:
                 last = -1
                 if ref:
                     found = number_in(page.page, ref, name)
@@ -215,7 +215,7 @@ class FleetVerdicts:
         return found
 
 
-async def _with_next(pages: AsyncIterator[IndexedPage]) -> AsyncIterator[tuple[IndexedPage, IndexedPage | None]]:
+async def _with_next(pages: AsyncIterator[IndexedPage]) -> AsyncGenerator[tuple[IndexedPage, IndexedPage | None], None]:
     """Each page, and the one that comes next."""
     before: IndexedPage | None = None
     async for page in pages:
