@@ -15,13 +15,15 @@ QueryKey: TypeAlias = tuple[Name, int]
 
 class CachedResponse(NamedTuple):
     """A reply, when it came and when it ends (monotonic seconds). `reverified`: it was asked a second time. `seen_by`: the other
-    hosts (by id) of whom it is known, where this one has not asked for itself."""
+    hosts (by id) of whom it is known, where this one has not asked for itself. `verified`: one of them has had the list deny its
+    test point since."""
 
     response: ListResponse
     since: float
     until: float
     reverified: bool = False
     seen_by: tuple[str, ...] = ()
+    verified: bool = False
 
 
 _ENTRY = 1200

@@ -181,7 +181,7 @@ class Engine:
         return False
 
     def is_hearsay(self, lookup: ListLookup) -> bool:
-        """Whether a listing is known of one host only, and that another one than this; it refuses nobody for that."""
+        """Whether a listing is known of one host only, another one than this, which has not verified it: it refuses nobody."""
         state = self._states[lookup.list_id]
         query = subject_query(state.spec, lookup.subject)
         return query is not None and self._dispatcher.is_hearsay(query)

@@ -183,7 +183,8 @@ class Dispatcher:
     ) -> ListResponse | None:
         """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.
 
-        One that has been cached for long is asked once more, and so is one that only one other host has seen. For the others
+        One that has been cached for long is asked once more, and so is one that only one other host has seen and not verified. A
+        verified one of another host stands. For the others
         the list has to deny its test point again, if it has not done so since, as often as that is affordable
         (`Reverifications`). `whose`: the client that it would refuse; the subject where no client is known.
         """
@@ -210,6 +211,8 @@ class Dispatcher:
         probe.add_done_callback(self._probes.discard)
         await asyncio.wait({probe}, timeout=max(0.0, deadline - now))
         failed = probe.result() if probe.done() and not probe.cancelled() else None
+        if self._replies is not None and not cached.seen_by and not _is_unverified(state, cached):
+            self._replies.put(state, query.question, cached)  # verified now, so that no other host need ask
         return failed if failed is not None and failed.behaviour is Behaviour.REFUSING else None
 
     def must_reverify(self, state: ListState, query: ListQuery) -> bool:
@@ -221,7 +224,7 @@ class Dispatcher:
         return _is_old(cached, now) or _is_hearsay(cached) or _is_unverified(state, cached)
 
     def is_hearsay(self, query: ListQuery) -> bool:
-        """Whether a listing is known of one host only, and that another one than this."""
+        """Whether a listing is known of one host only, another one than this, which has not verified it."""
         cached = self._cache.get(query.question, self._clock.monotonic()) if self._replies is not None else None
         return cached is not None and _is_hearsay(cached)
 
@@ -440,13 +443,13 @@ def _is_old(cached: CachedResponse, now: float) -> bool:
 
 
 def _is_hearsay(cached: CachedResponse) -> bool:
-    """Whether it is known of one host only, and that another one than this."""
-    return 0 < len(cached.seen_by) < NEEDED
+    """Whether it is known of one host only, another one than this, which has not verified it."""
+    return 0 < len(cached.seen_by) < NEEDED and not cached.verified
 
 
 def _is_unverified(state: ListState, cached: CachedResponse) -> bool:
     """Whether the list has not denied its test point since it listed somebody, though it has one."""
-    return state.health.last_passed < cached.since and state.spec.denied is not None
+    return not cached.verified and state.health.last_passed < cached.since and state.spec.denied is not None
 
 
 def _aged(cached: CachedResponse, now: float) -> ListResponse:

@@ -15,17 +15,18 @@ from resolverd.wire.names import Name, lower
 
 _READING: Final = 8
 _NONE: Final = b"-"
-_RECORD: Final = re.compile(rb"1 ([0-9]{1,15}) ([0-9]{1,15}) ([0-9a-f]{16}(?:,[0-9a-f]{16})?) (-|[0-9.]+(?:,[0-9.]+)*)")
+_RECORD: Final = re.compile(rb"1 ([0-9]{1,15}) ([0-9]{1,15}) ([0-9a-f]{16}(?:,[0-9a-f]{16})?) ([-+]) (-|[0-9.]+(?:,[0-9.]+)*)")
 
 
 class SharedReply(NamedTuple):
     """When it came and when it ends (wall seconds), the list's A rdatas (none: it lists nobody), and the hosts (by id) that have
-    asked for themselves, the latest first, two at the most."""
+    asked for themselves, the latest first, two at the most. `verified`: the latest has had the list deny its test point since."""
 
     since: float
     until: float
     addresses: tuple[bytes, ...]
     hosts: tuple[str, ...]
+    verified: bool = False
 
 
 def reading_of(spec: ListSpec) -> str:
@@ -40,9 +41,10 @@ def key_of(spec: ListSpec, reading: str, name: Name) -> bytes:
 
 
 def encode(reply: SharedReply) -> bytes:
-    """``1 SINCE UNTIL HOST[,HOST] ADDRESS[,ADDRESS…]``, times in milliseconds, ``-`` for no address."""
+    """``1 SINCE UNTIL HOST[,HOST] VERIFIED ADDRESS[,ADDRESS…]``: times in milliseconds, ``+`` or ``-``, ``-`` for no address."""
     addresses = b",".join(str(IPv4Address(each)).encode() for each in reply.addresses) or _NONE
-    return b"1 %d %d %s %s" % (round(reply.since * 1000), round(reply.until * 1000), ",".join(reply.hosts).encode(), addresses)
+    times, hosts = (round(reply.since * 1000), round(reply.until * 1000)), ",".join(reply.hosts).encode()
+    return b"1 %d %d %s %s %s" % (*times, hosts, b"+" if reply.verified else b"-", addresses)
 
 
 def decode(octets: bytes) -> SharedReply | None:
@@ -50,11 +52,12 @@ def decode(octets: bytes) -> SharedReply | None:
     found = _RECORD.fullmatch(octets) if len(octets) <= bounds.LIST_SHARED_OCTETS else None
     if found is None:
         return None
-    since, until, hosts, texts = found.groups()
+    since, until, hosts, verified, texts = found.groups()
     try:
         addresses = () if texts == _NONE else tuple(IPv4Address(each.decode()).packed for each in texts.split(b","))
     except ValueError:
         return None
     if len(addresses) > bounds.LIST_SHARED_ADDRESSES:
         return None
-    return SharedReply(int(since) / 1000, int(until) / 1000, addresses, tuple(dict.fromkeys(hosts.decode().split(","))))
+    names = tuple(dict.fromkeys(hosts.decode().split(",")))
+    return SharedReply(int(since) / 1000, int(until) / 1000, addresses, names, verified == b"+")

@@ -3,8 +3,9 @@
 The store is asked before anything is asked or charged, and given `bounds.LIST_SHARED_TIME` for its answer; once it is late it
 is left alone for a while, and tried again behind the back of those who wait. What it holds is believed no further than this:
 
-- that a subject is listed, on the word of one host, never refuses mail here (`Dispatcher.reverify`): what answers for the list
-  there need not be what answers here. Two hosts that have asked for themselves are enough for all others;
+- that a subject is listed, on the word of one host, refuses mail here only if that host has had the list deny its test point
+  since, as before a refusal of its own, or if this one asks for itself (`Dispatcher.reverify`): what answers for the list there
+  need not be what answers here. Two hosts that have asked for themselves are enough for all others;
 - that it is not listed, from a host that has seen the list list somebody of late, its test point if nobody else: one whose
   resolver denies everything tells the others nothing;
 - a listing from before the list was found to list the world (`SharedHealth.voids`) is none.
@@ -85,7 +86,9 @@ class SharedReplies:
             return False
         ahead = self._clock.wall() - now
         hosts = tuple(dict.fromkeys((self._host(), *cached.seen_by)))[:NEEDED]
-        reply = SharedReply(cached.since + ahead, cached.until + ahead, response.addresses, hosts)
+        # What may be false, as the list may have begun to list the world, is told as that.
+        verified = spec.denied is not None and state.health.last_passed >= cached.since
+        reply = SharedReply(cached.since + ahead, cached.until + ahead, response.addresses, hosts, verified)
         try:
             if now >= self._resumes and self._store.has_room():
                 key = key_of(spec, self._reading(spec), question[0])
@@ -171,7 +174,7 @@ class SharedReplies:
             return None
         ahead = wall - self._clock.monotonic()
         seen_by = () if self._host() in reply.hosts else reply.hosts
-        return CachedResponse(response, since - ahead, until - ahead, seen_by=seen_by)
+        return CachedResponse(response, since - ahead, until - ahead, seen_by=seen_by, verified=bool(seen_by) and reply.verified)
 
     def _reading(self, spec: ListSpec) -> str:
         known = self._readings.get(spec.id)

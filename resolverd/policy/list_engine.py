@@ -48,7 +48,7 @@ class ListEngine(Protocol):
         ...
 
     def is_hearsay(self, lookup: ListLookup) -> bool:
-        """Whether a listing is known of one host only, and that another one than this; it refuses nobody for that."""
+        """Whether a listing is known of one host only, another one than this, which has not verified it: it refuses nobody."""
         ...
 
     def saves_reverifications(self, lookups: Iterable[ListLookup]) -> bool:

@@ -172,7 +172,7 @@ def _seeds() -> Iterable[bytes]:
         b"zen 21600.0 83333\n5", b"-12", json.dumps(dump_format.record_json(Stored("t", b"k\xff", b"v", 5.0))).encode(),
         bytes(8) + b"value", b"\1" + verdicts._encode((("ID", b"\xc0\0\2\1", 5),)), verdicts.encode(_VERDICT, 5.0),
         recorder.encode(series.Kept(NOW - 400, 2, (None, {}, {"verdicts.accept": 3, "dns.hit": -1}))),
-        b"1 1800000000000 1800000300500 00000000000000ff,0123456789abcdef 127.0.0.2,127.0.0.10",
+        b"1 1800000000000 1800000300500 00000000000000ff,0123456789abcdef + 127.0.0.2,127.0.0.10",
         b"1 1800000000000 1800000300000 1799999998500 0 blocked answered its error code",
         b'{"asked":["psbl","spamhaus-zen"],"listed":["psbl"]}',
     )  # fmt: skip

@@ -144,6 +144,21 @@ async def test_one_hosts_word_refuses_nobody_at_another_and_two_hosts_words_do()
 
 
 @virtual
+async def test_what_one_host_has_looked_into_refuses_at_the_others_without_a_question():
+    async with fleet(3) as (one, two, three):
+        for host in (one, two, three):
+            host.script[ZEN] = a("127.0.0.2", ttl=600)
+        await one.ask()
+        assert await one.refuses() is None
+        assert one.probes, "it looks at the test point before it refuses"
+        for host in (two, three):
+            assert isinstance(await host.ask(), Listed)
+            assert not host.engine.must_reverify([ListLookup("spamhaus-zen", CLIENT)])
+            assert await host.refuses() is None
+            assert host.asked == host.probes == []
+
+
+@virtual
 async def test_one_hosts_word_refuses_nobody_though_nothing_may_be_asked():
     async with fleet(2, spamhaus_zen={"quota": "100/1d"}) as (one, two):
         one.script[ZEN] = a("127.0.0.2")
@@ -463,11 +478,12 @@ def test_octets_of_anybody_are_a_reply_or_none(octets):
 
 
 def test_the_form_of_a_record_stays():
-    octets = b"1 1800000000000 1800000300500 00000000000000ff,0123456789abcdef 127.0.0.2,127.0.0.10"
+    octets = b"1 1800000000000 1800000300500 00000000000000ff,0123456789abcdef - 127.0.0.2,127.0.0.10"
     reply = SharedReply(1.8e9, 1.8e9 + 300.5, (b"\x7f\0\0\2", b"\x7f\0\0\x0a"), (HOST, OTHER))
     assert encode(reply) == octets
     assert decode(octets) == reply
-    assert encode(reply._replace(addresses=(), hosts=(HOST,))) == b"1 1800000000000 1800000300500 00000000000000ff -"
+    assert encode(reply._replace(verified=True)) == octets.replace(b" - ", b" + ")
+    assert encode(reply._replace(addresses=(), hosts=(HOST,))) == b"1 1800000000000 1800000300500 00000000000000ff - -"
     zen = spec("spamhaus-zen")
     assert key_of(zen, "r", from_text("1.2.0.192.ZEN.spamhaus.org")) == b"spamhaus-zen r \x011\x012\x010\x03192"
 
