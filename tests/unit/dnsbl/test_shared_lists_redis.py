@@ -12,6 +12,7 @@ from listfleet import CANARY, ZEN, Host
 from scriptedlists import a, specs
 from shared_stores import fresh_prefix, shared_store
 
+from resolverd import bounds
 from resolverd.app.shared_tables import SMALL
 from resolverd.failures import Why
 from resolverd.mail.lookups import Clear, Listed
@@ -23,6 +24,13 @@ from tests.unit.dnsbl.test_shared_replies import client
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is late; what then becomes of questions is another matter."""
+    for patience in ("LIST_SHARED_TIME", "STORE_SHARED_READ", "STORE_SHARED_REPLY"):
+        monkeypatch.setattr(bounds, patience, 5.0)
 
 
 class Hosts:
@@ -57,6 +65,7 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_client_seen_by_one_costs_the_others_no_question(server: RedisServer) -> None:
     async with Hosts(server, 3) as (one, *others):
         for host in (one, *others):
@@ -74,6 +83,7 @@ async def test_a_client_seen_by_one_costs_the_others_no_question(server: RedisSe
         assert others[0].probes == [ZEN]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_suspensions_agreed_and_voided_listings_are_pushed(server: RedisServer) -> None:
     async with Hosts(server, 3) as (one, two, three):
         for number, host in enumerate((one, two)):
