@@ -32,8 +32,6 @@ _FIRST = 8
 """What a host asks for that has just begun to ask a list."""
 _USED_FOR = 3600.0
 """Seconds after the last question for which a host still holds something."""
-_WANTED_FOR = 300.0
-"""Seconds for which it is tried again to get something for a question that was not asked."""
 _PACE_OVER = 900.0
 """Seconds over which the pace is taken."""
 _SETTLED = 60.0
@@ -87,6 +85,7 @@ class LeasedQuota(Budget):
         self._margin = self.slot / 6
         self._settle_at = settle_at * self.slot
         self._totals: dict[int, int] = {}
+        self._sum: tuple[int, int] | None = None  # from which slot on, and what is taken
         self._final: set[int] = set()
         self._earlier: Counter[int] = Counter()
         self._held: Counter[int] = Counter()
@@ -95,7 +94,6 @@ class LeasedQuota(Budget):
         self._debt = 0
         self._pace = Pace()
         self._used_at = float("-inf")
-        self._refused_at = float("-inf")
         if isinstance(before, LeasedQuota) and before.slot == self.slot:
             self._totals = dict(before._totals)
             self._earlier = before._earlier.copy()
@@ -123,7 +121,6 @@ class LeasedQuota(Budget):
         """Spend one of what is held; False, with nothing spent, if there is none."""
         self._used_at = now
         if not self.at_hand(now):
-            self._refused_at = now
             return False
         self._take(now)
         self._pace.add(1, now)
@@ -131,7 +128,7 @@ class LeasedQuota(Budget):
 
     def refused(self, now: float) -> None:
         """A question was not asked, as nothing is left: somebody wants to know as soon as there is."""
-        self._used_at = self._refused_at = now
+        self._used_at = now
 
     def book(self, count: int, now: float) -> None:
         """So many were spent, held or not; negative: so many were not spent after all."""
@@ -167,6 +164,7 @@ class LeasedQuota(Budget):
         for at, spent in state:
             number = min(int(at / self.slot + 0.999), slot)
             self._earlier[number] += spent
+        self._sum = None
 
     # -- what to lease
 
@@ -197,12 +195,7 @@ class LeasedQuota(Budget):
             or self.at_hand(now) > 2 * target
             or any(booked < slot for booked in self._held)
             or (any(spent < slot for _, spent in self._spent_of) and now % self.slot >= self._settle_at)
-            or self.is_needy(now)
         )
-
-    def is_needy(self, now: float) -> bool:
-        """Whether somebody wants to ask, or lately did, and nothing is at hand."""
-        return (self.waiting > 0 or now - self._refused_at < _WANTED_FOR) and not self.at_hand(now)
 
     def is_used(self, now: float, seconds: float) -> bool:
         """Whether it was wanted within so many seconds."""
@@ -235,6 +228,7 @@ class LeasedQuota(Budget):
     def booked(self, number: int, total: int, count: int, debt: int) -> None:
         """`count` were booked, and some of the debt: the slot's counter is at `total`."""
         self._totals[number] = total
+        self._sum = None
         self._debt -= debt
         self._unverified[number] += count
 
@@ -249,6 +243,7 @@ class LeasedQuota(Budget):
     def corrected(self, number: int, total: int) -> None:
         """A slot's counter is at `total`, as it was changed from here."""
         self._totals[number] = total
+        self._sum = None
 
     def to_read(self, now: float) -> list[int]:
         """The slots whose counters may have changed since they were last read, all of the period at first."""
@@ -259,6 +254,7 @@ class LeasedQuota(Budget):
         """What the counters are at. Those of slots that lie so far behind that nothing is settled there are not read again."""
         first, final = self._first(now), int((now - self._margin) // self.slot) - 2
         self._totals = {number: total for number, total in (self._totals | dict(totals)).items() if number >= first and total}
+        self._sum = None
         self._final = {number for number in self._final | totals.keys() if first <= number <= final}
         self.read_at = now
 
@@ -337,7 +333,10 @@ class LeasedQuota(Budget):
 
     def _taken(self, now: float) -> int:
         first = self._first(now)
-        return sum(total for counts in (self._totals, self._earlier) for number, total in counts.items() if number >= first)
+        if self._sum is None or self._sum[0] != first:
+            counted = (total for counts in (self._totals, self._earlier) for number, total in counts.items() if number >= first)
+            self._sum = first, sum(counted)
+        return self._sum[1]
 
     def _slot(self, now: float) -> int:
         return int(now // self.slot)

@@ -13,7 +13,7 @@ from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.dnsbl.leased_quota import READ_WITHIN, LeasedQuota
 from resolverd.dnsbl.quota import Allowance, Budget
-from resolverd.dnsbl.quota_slots import TABLE
+from resolverd.dnsbl.quota_slots import TABLE, QuotaSlot
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.resolver.iterator.budget import SharedBudget
@@ -28,6 +28,8 @@ EVERY: Final = 1.0
 """Seconds between two looks at what is to be got or given back."""
 READ_EVERY: Final = 60.0
 """Seconds between two reads of what others have spent of a quota that is used here."""
+READ_SELDOM: Final = 300.0
+"""The same while more than half of it is left."""
 SETTLE_AFTER: Final = 6.0
 """Seconds between adding what was spent where it belongs and taking it from where it was booked."""
 RESTORE_WITHIN: Final = 15.0
@@ -167,7 +169,8 @@ class Leases:
         return quota.is_used(wall, _USED_WITHIN) and self._is_stale(quota, wall)
 
     def _is_stale(self, quota: LeasedQuota, wall: float) -> bool:
-        return not 0 <= wall - quota.read_at < READ_EVERY
+        every = READ_SELDOM if quota.free(wall) > quota.count // 2 else READ_EVERY
+        return not 0 <= wall - quota.read_at < every
 
     def _begin(self, each: _Lessee, first: Coroutine[Any, Any, None] | None = None) -> asyncio.Task[None]:
         """The task that works on a quota, one at a time."""
@@ -222,15 +225,11 @@ class Leases:
         slot = quota.booking(wall)
         waiting = quota.unverified(slot.number)
         if not (wanted or debt or waiting):
-            if quota.is_needy(wall):
-                self._pause(each)
             return
         more = max(0, wanted - waiting)
-        total = await self._store.add(TABLE, slot.key, more + debt, wall, slot.expires)
+        total = await self._add(slot, more + debt)
         quota.booked(slot.number, total, more, debt)
         await self._read(quota, [number for number in quota.to_read(wall) if number != slot.number], begun)
-        if self._servers() != self._server:
-            raise StoreError("it is another server, which may have forgotten something")
         back = quota.verified(slot.number, wall)
         got = more + waiting - back
         self._counters.add("list_quota_leased", got, list=quota.name)
@@ -248,31 +247,37 @@ class Leases:
         values = await asyncio.gather(*(self._store.get(TABLE, quota.slot_at(number).key, wall) for number in numbers))
         if self._clock.monotonic() - begun > READ_WITHIN:
             raise StoreError("counters of quotas are read too slowly")
+        self._check_server()
         quota.read(dict(zip(numbers, map(count_of, values), strict=True)), wall)
 
     async def _give_back(self, each: _Lessee) -> None:
         """Give back what is owed. What fails counts as spent, as it may have been given back all the same."""
         while each.owed:
             number, count = each.owed.pop()
-            slot = each.quota.slot_at(number)
-            total = await self._store.add(TABLE, slot.key, -count, self._clock.wall(), slot.expires)
-            each.quota.corrected(number, total)
+            each.quota.corrected(number, await self._add(each.quota.slot_at(number), -count))
             self._counters.add("list_quota_returned", count, list=each.quota.name)
 
     async def _settle(self, each: _Lessee) -> None:
         quota = each.quota
         for booked, spent, count in quota.to_settle(self._clock.wall()):  # what fails stays where it is booked
-            slot = quota.slot_at(spent)
-            total = await self._store.add(TABLE, slot.key, count, self._clock.wall(), slot.expires)
-            quota.corrected(spent, total)
+            quota.corrected(spent, await self._add(quota.slot_at(spent), count))
             if quota.may_settle(spent, self._clock.wall()):  # else others may have read it for the last time before
                 each.settled.append((self._clock.monotonic() + SETTLE_AFTER, booked, count))
         now = self._clock.monotonic()
         due = [(booked, count) for when, booked, count in each.settled if when <= now]
         each.settled = [waiting for waiting in each.settled if waiting[0] > now]
         for booked, count in due:
-            slot = quota.slot_at(booked)
-            quota.corrected(booked, await self._store.add(TABLE, slot.key, -count, self._clock.wall(), slot.expires))
+            quota.corrected(booked, await self._add(quota.slot_at(booked), -count))
+
+    async def _add(self, slot: QuotaSlot, count: int) -> int:
+        total = await self._store.add(TABLE, slot.key, count, self._clock.wall(), slot.expires)
+        self._check_server()
+        return total
+
+    def _check_server(self) -> None:
+        """What another server says is not taken before it has been told what it may have forgotten. Raises StoreError."""
+        if self._servers() != self._server:
+            raise StoreError("it is another server, which may have forgotten something")
 
     async def _restore(self, each: _Lessee, known: Mapping[int, int]) -> None:
         """Raise counters to what they were when last seen: of several hosts, whoever saw the most has it right."""

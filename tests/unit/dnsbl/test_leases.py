@@ -229,10 +229,12 @@ async def test_a_store_that_has_forgotten_all_is_told_before_anything_is_leased(
     hosts = [fleet.add() for _ in range(3)]
     for number, host in enumerate(hosts):
         host.begins(10 * (number + 1))
-    await asyncio.sleep(2)
+    await asyncio.sleep(2.5)
     assert len(fleet.sent) == 60
     before = await fleet.server.counts()
     await fleet.server.forgets()
+    for host in hosts:
+        host.begins(20)  # before anybody knows of it
     await asyncio.sleep(2)
     after = await fleet.server.counts()
     assert after.keys() == before.keys()
