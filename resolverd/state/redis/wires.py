@@ -60,13 +60,11 @@ class Wires:
             await self.look()
 
     async def look(self) -> Server:
-        """What the server says of itself. Raises StoreError, Refusal, where it is loading as well, or no master."""
+        """What the server says of itself. Raises StoreError, Refusal, where it is no master as well."""
         before = self._clock.wall()
         seconds, micros = await self.submit((b"TIME",))
         offset = int(seconds) + int(micros) / 1e6 - (before + self._clock.wall()) / 2
         told = _told(await self.submit((b"INFO",)))
-        if told.get("loading") == "1":
-            raise Refusal("LOADING", f"{self.peer} reads what it has on disk")
         if told.get("role") != "master":
             raise Refusal("READONLY", f"{self.peer} is a replica")
         version = told.get("valkey_version") or told.get("redis_version") or "?"

@@ -263,7 +263,7 @@ async def test_a_server_that_is_a_replica_is_left_alone(server: RedisServer) -> 
         server.cli("REPLICAOF", "127.0.0.1", "1")
         store.put("t", b"k", b"v", LATER)
         await out_of_reach(store)
-        assert "READONLY" in (await store.condition()).fault
+        await fault(store, "is a replica")
         with pytest.raises(StoreError, match="READONLY"):
             await store.cas("t", b"other", None, b"v", NOW, LATER)
         assert await store.get("t", b"k", NOW) == b"v"

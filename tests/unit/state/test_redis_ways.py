@@ -255,6 +255,64 @@ async def test_a_cluster_that_lacks_a_server(cluster: Cluster) -> None:
         assert await store.get("t", b"meanwhile", NOW) == b"v"
 
 
+# -- reading ahead
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+async def test_what_is_read_ahead_is_good_until_it_is_written(redis_server: RedisServer, small: bool, when: str) -> None:
+    tables = frozenset(("t",) if small else ())
+    async with shared_store(redis_server, small=tables) as store:
+        await within_reach(store)
+
+        async def put(key: bytes) -> bytes | None:
+            store.put("t", key, b"new", LATER)
+            await store.flush()
+            return b"new"
+
+        async def delete(key: bytes) -> bytes | None:
+            store.delete("t", key)
+            await store.flush()
+            return None
+
+        async def swap(key: bytes) -> bytes | None:
+            assert await store.cas("t", key, b"7", b"new", NOW, LATER)
+            return b"new"
+
+        async def add(key: bytes) -> bytes | None:
+            assert await store.add("t", key, 5, NOW, LATER) == 12
+            return b"12"
+
+        for number, change in enumerate((put, delete, swap, add)):
+            key = b"%d" % number
+            store.put("t", key, b"7", LATER)
+            await store.flush()
+            if when == "before":
+                wanted = await change(key)
+                await store.prefetch([("t", key)])
+            elif when == "during":
+                reading = asyncio.ensure_future(store.prefetch([("t", key)]))
+                await asyncio.sleep(0)
+                wanted = await change(key)
+                await reading
+            else:
+                await store.prefetch([("t", key)])
+                assert store._prefetched
+                wanted = await change(key)
+            assert await store.get("t", key, NOW) == wanted
+
+
+async def test_what_is_read_ahead_costs_no_further_round_trip(redis_server: RedisServer) -> None:
+    async with shared_store(redis_server, prefix="ahead") as store:
+        await within_reach(store)
+        store.put("t", b"k", b"v", LATER)
+        await store.flush()
+        calls = int(re.findall(r"cmdstat_getrange:calls=(\d+)", redis_server.cli("INFO", "commandstats"))[0])
+        await store.prefetch([("t", b"k"), ("t", b"absent")])
+        assert (await store.get("t", b"k", NOW), await store.get("t", b"absent", NOW)) == (b"v", None)
+        assert f"cmdstat_getrange:calls={calls + 2}," in redis_server.cli("INFO", "commandstats")
+
+
 # -- two hosts
 
 
