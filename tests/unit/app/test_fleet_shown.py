@@ -104,9 +104,16 @@ def test_metrics_and_status_tell_of_an_outage_and_of_its_end(fleet: list[Running
         assert any(problem.startswith("the shared store: ") for problem in status["problems"])
         assert [host["alive"] for host in status["fleet"]["hosts"]] == [True, True]
         assert one.policy(REQUEST).startswith(b"action=")
+        put(one, "/v1/overrides", {"action": "deny", "subject": "192.0.2.77", "for": "1d", "reason": "meanwhile"})
+        one.waits_for("audit=deny, subject=192.0.2.77")
+        history = one.http("/v1/verdicts", one.token)[1]
+        assert (history["partial"], len(history["items"]) > 0) == (True, True)
+        assert one.http("/v1/verdict/NOSUCHREF", one.token)[0] == 503
     finally:
         server.cont()
     eventually(lambda: one.http("/v1/status")[1], lambda status: not status["fleet"]["store"]["fault"])
+    fleet[1].waits_for("audit=deny, subject=192.0.2.77")
+    assert not one.http("/v1/verdicts", one.token)[1]["partial"]
 
 
 def test_one_that_ends_leaves(fleet: list[Running]) -> None:
