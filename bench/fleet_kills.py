@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import sys
 import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -62,21 +63,19 @@ class Step(NamedTuple):
     seconds: float
 
 
-def at_random(minutes: float, chance: random.Random) -> Iterator[Step]:
-    """Outages of any kind for so long, calm between them and at the end.
+def at_random(minutes: float, kinds: Sequence[Kind], chance: random.Random) -> Iterator[Step]:
+    """Outages of these kinds for so long, one after the other, calm between them and at the end.
 
     The store forgets everything once only, towards the end: greylisting lets all newcomers pass for minutes then.
     """
-    kinds = [kind for kind in (*OF_THE_STORE, *OF_A_HOST) if kind is not outages.store_emptied]
-    left = minutes * 60 - 10
-    emptied = left / 4
-    while left > 0:
-        kind = chance.choice(kinds)
-        if left < emptied:
-            kind, emptied = outages.store_emptied, 0.0
-        step = Step(chance.uniform(2, 8), kind, chance.uniform(0.5, 6))
-        left -= step.calm + step.seconds + 1
-        yield step
+    often = [kind for kind in kinds if kind is not outages.store_emptied]
+    end = time.monotonic() + minutes * 60 - 10
+    emptied = end - minutes * 15 if outages.store_emptied in kinds else math.inf
+    while (now := time.monotonic()) < end:
+        kind = chance.choice(often)
+        if now > emptied:
+            kind, emptied = outages.store_emptied, math.inf
+        yield Step(chance.uniform(2, 10), kind, chance.uniform(0.5, 6))
 
 
 @dataclass
@@ -160,9 +159,9 @@ def _settling(outage: Outage) -> float:
     return FORGOTTEN if outage.name == "store emptied" else SETTLING
 
 
-async def play(fleet: Fleet, redis: Redis, steps: Sequence[Step] | Iterator[Step], *, traffic: Traffic, calm: float = 5.0,
+async def play(fleet: Fleet, redis: Redis, *chains: Iterable[Step], traffic: Traffic, calm: float = 5.0,
                zones: Sequence[str] = (SMALL, ALLOWING)) -> Run:
-    """Send traffic, take the steps, `calm` seconds more, and give what came of it."""
+    """Send traffic, take the steps of each chain, the chains side by side, `calm` seconds more, and give what came of it."""
     scene = Scene(fleet, redis, random.Random(traffic.seed))
     servers = {zone: {str(ip_address(each)) for each in fleet.lab.lists[zone].addresses} for zone in zones}
     run = Run(traffic.messages, [], Probe(fleet.hosts), time.monotonic(), 0.0, servers, {zone: [] for zone in zones})
@@ -170,9 +169,7 @@ async def play(fleet: Fleet, redis: Redis, steps: Sequence[Step] | Iterator[Step
     beside = [asyncio.create_task(run.probe.run()), asyncio.create_task(_listen(taps, run))]
     sending = asyncio.create_task(traffic.run())
     try:
-        for step in steps:
-            await asyncio.sleep(step.calm)
-            run.outages.append(await outages.suffer(step.kind, scene, step.seconds))
+        await asyncio.gather(*(_taken(steps, scene, run) for steps in chains))
         await asyncio.sleep(calm)
         traffic.stop()
         await sending
@@ -188,6 +185,12 @@ async def play(fleet: Fleet, redis: Redis, steps: Sequence[Step] | Iterator[Step
     run.found = await asyncio.to_thread(delivered, fleet.hosts)
     run.successes = await asyncio.to_thread(successes, fleet)
     return run
+
+
+async def _taken(steps: Iterable[Step], scene: Scene, run: Run) -> None:
+    for step in steps:
+        await asyncio.sleep(step.calm)
+        run.outages.append(await outages.suffer(step.kind, scene, step.seconds))
 
 
 async def _listen(taps: Sequence[Tap], run: Run) -> None:
@@ -260,7 +263,9 @@ def main(argv: list[str]) -> int:
         redis = Redis(Side("store"))
         with Fleet(lab, SETTINGS, redis.daemon) as fleet:
             traffic = Traffic(fleet.hosts, DELAY, seed=seed)
-            run = asyncio.run(play(fleet, redis, at_random(minutes, random.Random(seed)), traffic=traffic))
+            chance = random.Random(seed)
+            chains = [at_random(minutes, kinds, chance) for kinds in (OF_THE_STORE, OF_A_HOST)]
+            run = asyncio.run(play(fleet, redis, *chains, traffic=traffic))
             allowing = f"{run.most(ALLOWING, 60)} times in any minute, {len(run.asked[ALLOWING])} in all"
             print(table(run, [
                 (f"{SMALL}, {PER_DAY} a day", f"asked {len(run.asked[SMALL])} times by all three"),
