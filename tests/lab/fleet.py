@@ -150,7 +150,7 @@ class Fleet:
         self.lab = lab
         self.before = before
         use_nameserver("127.0.0.1")
-        _furnish_store()
+        furnish_store()
         self.hosts = [MailHost(address, settings) for address in ADDRESSES[:hosts]]
         for host in self.hosts:
             each(host)
@@ -211,7 +211,7 @@ class Fleet:
             _remove(host.name)
 
 
-def _furnish_store() -> None:
+def furnish_store() -> None:
     """Put the addresses of the store, of its sentinels and of the cables' near ends where everybody reaches them."""
     for number in (1, 10, 11, 12, 21, 22, 23):
         _ip(Side("store"), f"addr replace 10.20.0.{number}/32 dev lo")
