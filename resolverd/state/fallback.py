@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 async def open_fallback(
     shared: SharedStore, own: Store, clock: Clock, counters: Counters, table: Callable[[str], SharedTable]
 ) -> "FallbackStore":
-    """A store of both. Waits for the own one only. Raises StoreError where that fails."""
+    """A store of both. Waits for the own one only. Never raises for either."""
     store = FallbackStore(shared, own, clock, counters, table)
     await store.begin()
     return store
@@ -68,7 +68,7 @@ class FallbackStore:
         self._news = News(shared, own, self._sharing, counters, table, self._check_open)
 
     async def begin(self) -> None:
-        """Take up what an earlier process has left to be shared. Raises StoreError."""
+        """Take up what an earlier process has left to be shared. Never raises."""
         await self._sharing.begin()
 
     def watch(self, table: str) -> AsyncIterator[Change | None]:

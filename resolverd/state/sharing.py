@@ -70,8 +70,19 @@ class Sharing:
         self._closed = False
 
     async def begin(self) -> None:
-        """Take up what an earlier process has left to be shared. Raises StoreError."""
-        now = self._clock.wall()
+        """Take up what an earlier process has left to be shared. Never raises: where that cannot be read, all is merged."""
+        try:
+            await self._take_up(self._clock.wall())
+        except StoreError as error:
+            log.error("the own store does not say what the shared one is still to be told: %s", error)
+            self._all_unshared = True
+        self._shared.on_reach.append(self._reached)
+        self._shared.on_late.append(self._late)
+        self._shared.on_written.append(self._written)
+        if self._shared.reachable:
+            self._reached(True)
+
+    async def _take_up(self, now: float) -> None:
         self._memory = (await self._own.get(TABLE, _MEMORY, now) or b"").decode("utf-8", "replace")
         with contextlib.suppress(ValueError):
             self._offset = float(await self._own.get(TABLE, _OFFSET, now) or b"0")
@@ -79,11 +90,6 @@ class Sharing:
                 self._lost_at = self._clock.monotonic() - max(0.0, now - float(lost))
         self._all_unshared = await self._own.get(TABLE, _ALL_UNSHARED, now) is not None
         await self._unshared.load(now)
-        self._shared.on_reach.append(self._reached)
-        self._shared.on_late.append(self._late)
-        self._shared.on_written.append(self._written)
-        if self._shared.reachable:
-            self._reached(True)
 
     @property
     def offset(self) -> float:

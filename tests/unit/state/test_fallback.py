@@ -18,7 +18,7 @@ from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import sharing, unshared
-from resolverd.state.base import Change, Store, StoredValue
+from resolverd.state.base import Change, Entry, Store, StoredValue
 from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.memory import MemoryStore
 from resolverd.state.merging import Copied, SharedTable, joined, of_one_writer, written_once
@@ -782,3 +782,26 @@ async def test_mail_has_the_server_for_as_long_as_telling_has(monkeypatch: pytes
     while not a.store.shared:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert loop.time() - begun == pytest.approx(200 / sharing.BATCH * 0.4, rel=0.02)
+
+
+@scenario
+async def test_an_own_store_that_cannot_be_read_at_the_start_keeps_nobody_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, (a,) = await fleet(1)
+    a.put("letters", b"a")
+    await settle()
+    a.lose()
+    a.put("letters", b"ab")
+    await a.store.close()
+    again = Host(server, a.own)
+    with monkeypatch.context() as patch:
+        patch.setattr(again.own, "scan", lambda *args: refusing())
+        await again.begin()
+    await settle()
+    assert await server.get("letters", b"k", NOW) == b"ab", "all copies are merged, as nobody knows which have to be"
+    assert again.store.shared
+
+
+async def refusing() -> AsyncIterator[Entry]:
+    """A scan that fails."""
+    raise StoreError("damaged")
+    yield Entry(b"", b"", 0)
