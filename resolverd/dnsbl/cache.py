@@ -16,7 +16,7 @@ QueryKey: TypeAlias = tuple[Name, int]
 class CachedResponse(NamedTuple):
     """A reply, when it came and when it ends (monotonic seconds). `reverified`: it was asked a second time. `seen_by`: the other
     hosts (by id) of whom it is known, where this one has not asked for itself. `verified`: one of them has had the list deny its
-    test point since."""
+    test point since, or this one has, and has told them."""
 
     response: ListResponse
     since: float

@@ -183,10 +183,9 @@ class Dispatcher:
     ) -> ListResponse | None:
         """Whether a listing still stands before it refuses somebody; None if it does, or what has come in its place.
 
-        One that has been cached for long is asked once more, and so is one that only one other host has seen and not verified. A
-        verified one of another host stands. For the others
-        the list has to deny its test point again, if it has not done so since, as often as that is affordable
-        (`Reverifications`). `whose`: the client that it would refuse; the subject where no client is known.
+        One that has been cached for long is asked once more, and so is one that only one other host has seen and not verified; a
+        verified one stands. For the others the list has to deny its test point again, if it has not done so since, as often as
+        that is affordable (`Reverifications`). `whose`: the client that it would refuse; the subject where no client is known.
         """
         now = self._clock.monotonic()
         cached = self._cache.get(query.question, now)
@@ -202,6 +201,7 @@ class Dispatcher:
                 found = found.result() if found.done() and not found.cancelled() else late
             return None if isinstance(found.reply, Listed) else found
         if not _is_unverified(state, cached):
+            self._tell_verified(state, query, cached)
             return None
         if not state.reverifications.take(whose, now, known_good=whose in self.canaries.known_good):
             return None
@@ -211,9 +211,17 @@ class Dispatcher:
         probe.add_done_callback(self._probes.discard)
         await asyncio.wait({probe}, timeout=max(0.0, deadline - now))
         failed = probe.result() if probe.done() and not probe.cancelled() else None
-        if self._replies is not None and not cached.seen_by and not _is_unverified(state, cached):
-            self._replies.put(state, query.question, cached)  # verified now, so that no other host need ask
+        if not _is_unverified(state, cached):
+            self._tell_verified(state, query, cached)
         return failed if failed is not None and failed.behaviour is Behaviour.REFUSING else None
+
+    def _tell_verified(self, state: ListState, query: ListQuery, cached: CachedResponse) -> None:
+        """Tell the other hosts, once, that a listing of this one's own is verified, so that none of them need ask."""
+        if self._replies is None or cached.seen_by or cached.verified or state.spec.denied is None:
+            return
+        if self._cache.peek(query.question) is cached:
+            self._replies.put(state, query.question, cached)
+            self._cache.keep(query.question, cached._replace(verified=True))
 
     def must_reverify(self, state: ListState, query: ListQuery) -> bool:
         """Whether `reverify` might ask about a listing."""

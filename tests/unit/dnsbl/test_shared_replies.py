@@ -159,6 +159,30 @@ async def test_what_one_host_has_looked_into_refuses_at_the_others_without_a_que
 
 
 @virtual
+async def test_one_look_at_the_test_point_verifies_for_all_hosts_what_was_listed_before():
+    async with fleet(2) as (one, two):
+        listed = [client(number) for number in range(3)]
+        for host in (one, two):
+            for number in range(3):
+                host.script[client_name(number)] = a("127.0.0.2", ttl=600)
+        for each in listed:
+            await one.ask(subject=each)
+        await asyncio.sleep(1)
+        puts = []
+        inner = one.store.put
+        one.store.put = lambda table, *rest: (puts.append(table), inner(table, *rest))
+        for each in listed * 5:
+            assert await one.refuses(subject=each) is None
+        assert one.probes == [CANARY]
+        assert puts.count(TABLE) == 3, "told once"
+        one.store.put = inner
+        for each in listed:
+            await two.ask(subject=each)
+            assert await two.refuses(subject=each) is None
+        assert two.asked == two.probes == []
+
+
+@virtual
 async def test_one_hosts_word_refuses_nobody_though_nothing_may_be_asked():
     async with fleet(2, spamhaus_zen={"quota": "100/1d"}) as (one, two):
         one.script[ZEN] = a("127.0.0.2")
