@@ -32,16 +32,25 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield running
 
 
+SERVICE = {name: getattr(bounds, name) for name in ("STORE_SHARED_READ", "STORE_SHARED_REPLY")}
+"""What patience a store has in service."""
+
+
 @pytest.fixture(autouse=True)
-def _patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "stop" not in request.fixturenames:
-        be_patient(monkeypatch)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.fixture
-def stop(server: RedisServer) -> Callable[[], None]:
-    """Lets the server hang; the store has as much patience as in service."""
-    return server.stop
+def stop(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets the server hang; from then on reads have as much time as in service, and so has whatever else is asked."""
+    monkeypatch.setattr(bounds, "STORE_SHARED_REPLY", SERVICE["STORE_SHARED_REPLY"])
+
+    def stop() -> None:
+        monkeypatch.setattr(bounds, "STORE_SHARED_READ", SERVICE["STORE_SHARED_READ"])
+        server.stop()
+
+    return stop
 
 
 def test_it_is_a_shared_store() -> None:
@@ -126,16 +135,18 @@ async def test_what_is_swapped_is_waited_for_a_quarter_of_a_second(server: Redis
         server.cont()
 
 
-async def test_a_loop_that_stalls_is_not_the_servers_lateness(server: RedisServer, stop: Callable[[], None]) -> None:
+async def test_a_loop_that_stalls_is_not_the_servers_lateness(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shared_store(server) as store:
         await within_reach(store)
         store.put("t", b"k", b"v", LATER)
         await store.flush()
+        for name, seconds in SERVICE.items():
+            monkeypatch.setattr(bounds, name, seconds)
         for _ in range(5):
             reading = [asyncio.ensure_future(store.get("t", b"k", NOW)) for _ in range(20)]
             for _ in range(3):
                 await asyncio.sleep(0)  # it is on its way
-            time.sleep(2 * bounds.STORE_SHARED_REPLY)  # noqa: ASYNC251
+            time.sleep(0.5)  # noqa: ASYNC251
             assert await asyncio.gather(*reading) == [b"v"] * 20
         assert store.reachable
 
