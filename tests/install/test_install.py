@@ -41,6 +41,7 @@ INSTALLED = """
 make install
 stat -c '%n %a %U:%G' /etc/resolverd/config.toml /var/lib/resolverd
 readlink /usr/local/bin/resolverd
+/opt/resolverd/bin/python -c 'import redis; print("servers can be shared")'
 getent passwd resolverd | cut -d: -f7
 ls /etc/systemd/system | grep resolverd
 ls /usr/local/share/man/man1/resolverd.1 /usr/local/share/man/man5/resolverd-config.5
@@ -71,6 +72,7 @@ def test_from_install_to_uninstall(tmp_path: Path) -> None:
         "/etc/resolverd/config.toml 640 root:resolverd",
         "/var/lib/resolverd 700 resolverd:resolverd",
         "/opt/resolverd/bin/resolverd",
+        "servers can be shared",
         "/usr/sbin/nologin",
         "resolverd.service",
         "resolverd.socket",
