@@ -41,13 +41,15 @@ def open_shared(
     counters: Counters,
     password: Callable[[], Secret | None],
     schema: Callable[[], int] = lambda: SCHEMA,
+    patience: float = 0.0,
 ) -> SharedStore:
     """The server that ``[store] url`` names, at once: it is connected behind this, whatever becomes of it.
 
-    `password`: the one that is configured at the moment. `schema`: that of the records to write.
+    `password`: the one that is configured at the moment. `schema`: that of the records to write. `patience`:
+    seconds for a reply where no mail waits for it.
     """
     assert settings.url.target is not None
-    access = RedisAccess(settings.url.target, lambda: _now(password()), settings.ca, settings.prefix)
+    access = RedisAccess(settings.url.target, lambda: _now(password()), settings.ca, settings.prefix, patience)
     try:
         return open_redis(access, clock, counters, small=SMALL, merge=merge, schema=schema)
     except StoreError as error:

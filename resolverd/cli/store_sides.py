@@ -26,7 +26,7 @@ from resolverd.state.shared import SharedStore
 from resolverd.state.statedir import StateInUse, unusable
 
 PATIENCE: Final = 10.0
-"""Seconds for a server to let us in."""
+"""Seconds for a server to let us in, and for each of its replies."""
 
 
 class Given(NamedTuple):
@@ -94,7 +94,7 @@ def _closed(directory: Path, *, to_write: bool) -> str:
 async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:
     access = _access(url, settings.store, given)
     logging.getLogger("resolverd.state").setLevel(logging.ERROR)  # what is of use to who types this is said by ourselves
-    store = open_shared(access, SystemClock(), Counters(), lambda: access.password)
+    store = open_shared(access, SystemClock(), Counters(), lambda: access.password, patience=PATIENCE)
     if not await store.connected(PATIENCE):
         fault = (await store.condition()).fault
         await store.close()

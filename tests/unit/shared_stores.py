@@ -48,7 +48,8 @@ def opened(server: RedisServer | str, *, prefix: str = "", clock: Clock | None =
     """A store on that server, or at that URL; connects behind."""
     target = parse(server if isinstance(server, str) else server.url)
     options = {"small": frozenset[str](), "merge": larger_wins, "counters": Counters(), **options}
-    access = RedisAccess(target, options.pop("password", lambda: None), options.pop("ca", None), prefix or fresh_prefix())
+    password, ca, patience = options.pop("password", lambda: None), options.pop("ca", None), options.pop("patience", 0.0)
+    access = RedisAccess(target, password, ca, prefix or fresh_prefix(), patience)
     return open_redis(access, clock or SystemClock(), options.pop("counters"), **options)
 
 

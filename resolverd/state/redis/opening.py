@@ -56,6 +56,7 @@ def open_redis(
     records = Records(
         session, names, clock, counters, deadlines,
         schema=schema, newest=newest, extra_time=extra_time, message=lambda at: changes.message(at),
+        patience=access.patience,
     )  # fmt: skip
     changes = Changes(lambda: store.check_open(), records.decode)
     writer = Writer(session, records, changes, merge, counters, max_unwritten)

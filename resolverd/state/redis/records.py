@@ -44,6 +44,7 @@ class Records:
         newest: int,
         extra_time: float,
         message: Callable[[Address], bytes],
+        patience: float = 0.0,
     ):
         self._session = session
         self._names = names
@@ -54,6 +55,7 @@ class Records:
         self._newest = newest
         self._extra_time = extra_time
         self._message = message
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._told_foreign: set[tuple[str, Foreign]] = set()
         self._reads = {outcome: counters.count("store_operations", op="read", outcome=outcome) for outcome in ("done", "late")}
@@ -72,7 +74,8 @@ class Records:
         link = self._session.require()
         future: asyncio.Future[Reply] = self._loop.create_future()
         begun = self._clock.monotonic()
-        deadline = self._deadlines.add(begun + bounds.STORE_SHARED_READ, lambda now: self._too_late(future, begun))
+        patience = max(bounds.STORE_SHARED_READ, self._patience)
+        deadline = self._deadlines.add(begun + patience, lambda now: self._too_late(future, begun, patience))
         link.submit(place.key, _get(place), future)
         try:
             reply = await self._answer(future)
@@ -116,11 +119,11 @@ class Records:
         self._session.answered()
         return reply
 
-    def _too_late(self, future: asyncio.Future[Reply], begun: float) -> None:
+    def _too_late(self, future: asyncio.Future[Reply], begun: float, patience: float) -> None:
         if not future.done():
             self._reads["late"][0] += 1
             future.set_exception(StoreError("the shared store does not answer in time"))
-            self._session.failed(begun, f"no replies within {bounds.STORE_SHARED_READ * 1000:.0f} ms")
+            self._session.failed(begun, f"no replies within {patience * 1000:.0f} ms")
 
     def decode(self, table: str, reply: Reply) -> StoredValue | None:
         """What a reply, or a message, says of a record; None where there is none, or nothing of ours."""

@@ -14,12 +14,16 @@ from resolverd.state.redis.target import RedisTarget
 
 
 class RedisAccess(NamedTuple):
-    """Where the store is, and how to be let in. `password`: read anew for each connection; `ca`: the only one trusted then."""
+    """Where the store is, and how to be let in. `password`: read anew for each connection; `ca`: the only one trusted then.
+
+    `patience`: seconds for a reply where nobody's mail waits for it: of a command that somebody types.
+    """
 
     target: RedisTarget
     password: Callable[[], str | None] = lambda: None
     ca: Path | None = None
     prefix: str = "resolverd"
+    patience: float = 0.0
 
 
 def password_of(access: RedisAccess) -> str | None:
@@ -55,7 +59,7 @@ class Wires:
 
     async def open(self, any_role: bool = False) -> None:
         """Connect; to a replica as well, for `any_role`. Raises StoreError, Refusal."""
-        self._quick = await self._wire(bounds.STORE_SHARED_REPLY, self._lost)
+        self._quick = await self._wire(max(bounds.STORE_SHARED_REPLY, self._access.patience), self._lost)
         if not any_role:
             await self.look()
 
