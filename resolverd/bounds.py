@@ -487,6 +487,8 @@ STORE_SHARED_CONNECT: Final = 3.0
 """Seconds for a connection to a shared store, TLS and password included."""
 STORE_SHARED_OCTETS: Final = 1 << 18
 """Octets of a value in a shared store: others may write to it whatever they like."""
+STORE_SHARED_KEYS: Final = 50_000
+"""Keys of a shared table held at a time, twice as many for moments, while it is gone through (it grows with strangers' mail)."""
 STORE_SHARED_RECENT: Final = 20_000
 """Records written lately, some 8 MB, which a server that takes over may not have got (failover by sentinel)."""
 STORE_SHARED_PREFETCHED: Final = 10_000

@@ -36,10 +36,8 @@ PREFETCH_AGE: Final = 0.05
 """Seconds for which what was read ahead is good."""
 PAGE: Final = 256
 """Records read at a time while a table is gone through."""
-LEAST_HELD: Final = 5000
-MOST_HELD: Final = 50_000
-"""Keys of a table held at a time while it is gone through: first few, as most want no more; for more of them, all are looked at
-again."""
+FIRST_HELD: Final = 5000
+"""Keys of a table held at first while it is gone through, as most want no more; for more than those all are looked at again."""
 KEYS: Final = 1000
 """Keys that the server looks at in one step of a search for some."""
 CLOSING: Final = 2.0
@@ -269,13 +267,13 @@ class RedisStore:
     async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
         """The table's records in order of key. The server gives its keys in none: of many some are held at a time, ever more."""
         following: bytes | None = start
-        count = LEAST_HELD
+        count = FIRST_HELD
         while following is not None:
             self.check_open()
             keys, following = await self._keys(table, following, count)
             async for entry in self._entries(table, keys, now):
                 yield entry
-            count = min(4 * count, MOST_HELD)
+            count = min(4 * count, bounds.STORE_SHARED_KEYS)
 
     async def _entries(self, table: str, keys: list[bytes], now: float) -> AsyncIterator[Entry]:
         for first in range(0, len(keys), PAGE):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from shared_stores import YEARS, be_patient, shared_store
 from stores import LATER, NOW
 
+from resolverd import bounds
 from resolverd.state.redis import store as redis_store
 from resolverd.state.redis.lowest import LowestKeys
 from tests.redis_server import RedisServer
@@ -27,8 +28,8 @@ def test_the_lowest_are_found_whatever_the_order(pages: list[list[bytes]], start
 async def test_records_come_in_order_some_at_a_time(
     small: bool, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_store, "LEAST_HELD", 3)
-    monkeypatch.setattr(redis_store, "MOST_HELD", 7)
+    monkeypatch.setattr(redis_store, "FIRST_HELD", 3)
+    monkeypatch.setattr(bounds, "STORE_SHARED_KEYS", 7)
     tables = frozenset({"t", "u"}) if small else frozenset[str]()
     be_patient(monkeypatch)
     async with shared_store(redis_server, small=tables, extra_time=YEARS) as store:
