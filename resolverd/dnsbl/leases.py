@@ -5,9 +5,9 @@ Only `Store.add` and `Store.get` are asked of the store, and `cas` where it has 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from random import Random, SystemRandom
-from typing import Any, Final
+from typing import Final
 
 from resolverd import bounds, logs
 from resolverd.clock import Clock
@@ -58,6 +58,8 @@ class _Lessee:
         """What is to be given back: slot, count."""
         self.settled: list[tuple[float, int, int]] = []
         """What is to be taken from where it was booked: from when on (monotonic), slot, count."""
+        self.forgotten: dict[int, int] = {}
+        """What counters were at, by slot, that the store may have forgotten."""
 
     @property
     def is_done(self) -> bool:
@@ -152,8 +154,8 @@ class Leases:
             self._server = self._servers()
             self._leases_from = self._clock.monotonic() + RESTORE_WITHIN
             for each in self._lessees.values():
-                if known := each.quota.known(self._clock.wall()):
-                    self._begin(each, self._restore(each, known))
+                known = each.quota.known(self._clock.wall())
+                each.forgotten = {number: max(total, each.forgotten.get(number, 0)) for number, total in known.items()}
         now = self._clock.monotonic()
         for each in [*filter(self._is_due, self._lessees.values()), *self._retired]:
             if each.task is None and now >= each.quiet_until:
@@ -162,7 +164,7 @@ class Leases:
 
     def _is_due(self, each: _Lessee) -> bool:
         quota, wall = each.quota, self._clock.wall()
-        if each.owed or quota.is_due(wall, self._hosts()):
+        if each.forgotten or each.owed or quota.is_due(wall, self._hosts()):
             return True
         if each.settled and each.settled[0][0] <= self._clock.monotonic():
             return True
@@ -172,33 +174,26 @@ class Leases:
         every = READ_SELDOM if quota.free(wall) > quota.count // 2 else READ_EVERY
         return not 0 <= wall - quota.read_at < every
 
-    def _begin(self, each: _Lessee, first: Coroutine[Any, Any, None] | None = None) -> asyncio.Task[None]:
+    def _begin(self, each: _Lessee) -> asyncio.Task[None]:
         """The task that works on a quota, one at a time."""
-        before = each.task
-        if before is not None and first is None:
-            return before
-        task = each.task = asyncio.create_task(self._work(each, before, first), name=f"quota of {each.quota.name}")
-        task.add_done_callback(lambda _: self._ended(each, task))
-        return task
+        if each.task is None:
+            each.task = asyncio.create_task(self._work(each), name=f"quota of {each.quota.name}")
+            each.task.add_done_callback(lambda _: self._ended(each))
+        return each.task
 
-    def _ended(self, each: _Lessee, task: asyncio.Task[None]) -> None:
-        if each.task is task:
-            each.task = None
+    def _ended(self, each: _Lessee) -> None:
+        each.task = None
 
-    async def _work(
-        self, each: _Lessee, before: asyncio.Task[None] | None, first: Coroutine[Any, Any, None] | None
-    ) -> None:
+    async def _work(self, each: _Lessee) -> None:
         try:
-            if before is not None:
-                await asyncio.wait({before})
-            if first is not None:
-                await first
+            await self._restore(each)
             quota, wall = each.quota, self._clock.wall()
             if each in self._retired:
                 each.owed += quota.all_held()
-            if each.pause or self._is_stale(quota, wall):
+            may_read = self._clock.monotonic() >= self._leases_from  # else other hosts may still have something to restore
+            if may_read and (each.pause or self._is_stale(quota, wall)):
                 await self._read(quota, quota.to_read(wall))  # what fails here has cost nothing
-            if each not in self._retired:
+            if may_read and each not in self._retired:
                 await self._lease(each)
                 each.owed += quota.surplus(wall, self._hosts())
             each.owed += quota.ended(wall)
@@ -218,9 +213,7 @@ class Leases:
             self._failing = False
 
     async def _lease(self, each: _Lessee) -> None:
-        quota, wall, begun = each.quota, self._clock.wall(), self._clock.monotonic()
-        if begun < self._leases_from:
-            return
+        quota, wall, begun, server = each.quota, self._clock.wall(), self._clock.monotonic(), self._servers()
         wanted, debt = min(quota.request(wall, self._hosts()), each.limit + quota.waiting), quota.debt
         slot = quota.booking(wall)
         waiting = quota.unverified(slot.number)
@@ -230,6 +223,7 @@ class Leases:
         total = await self._add(slot, more + debt)
         quota.booked(slot.number, total, more, debt)
         await self._read(quota, [number for number in quota.to_read(wall) if number != slot.number], begun)
+        self._check_server(server)
         back = quota.verified(slot.number, wall)
         got = more + waiting - back
         self._counters.add("list_quota_leased", got, list=quota.name)
@@ -243,11 +237,11 @@ class Leases:
 
     async def _read(self, quota: LeasedQuota, numbers: list[int], begun: float | None = None) -> None:
         """Read counters, all at once. Raises StoreError, also where that took too long to be of one moment."""
-        begun, wall = self._clock.monotonic() if begun is None else begun, self._clock.wall()
+        begun, wall, server = self._clock.monotonic() if begun is None else begun, self._clock.wall(), self._servers()
         values = await asyncio.gather(*(self._store.get(TABLE, quota.slot_at(number).key, wall) for number in numbers))
         if self._clock.monotonic() - begun > READ_WITHIN:
             raise StoreError("counters of quotas are read too slowly")
-        self._check_server()
+        self._check_server(server)
         quota.read(dict(zip(numbers, map(count_of, values), strict=True)), wall)
 
     async def _give_back(self, each: _Lessee) -> None:
@@ -270,18 +264,20 @@ class Leases:
             quota.corrected(booked, await self._add(quota.slot_at(booked), -count))
 
     async def _add(self, slot: QuotaSlot, count: int) -> int:
+        server = self._servers()
         total = await self._store.add(TABLE, slot.key, count, self._clock.wall(), slot.expires)
-        self._check_server()
+        self._check_server(server)
         return total
 
-    def _check_server(self) -> None:
+    def _check_server(self, server: int) -> None:
         """What another server says is not taken before it has been told what it may have forgotten. Raises StoreError."""
-        if self._servers() != self._server:
+        if not server == self._servers() == self._server:
             raise StoreError("it is another server, which may have forgotten something")
 
-    async def _restore(self, each: _Lessee, known: Mapping[int, int]) -> None:
+    async def _restore(self, each: _Lessee) -> None:
         """Raise counters to what they were when last seen: of several hosts, whoever saw the most has it right."""
-        for number, least in known.items():
+        server = self._servers()
+        for number, least in list(each.forgotten.items()):
             slot = each.quota.slot_at(number)
             for _ in range(_RETRIES):
                 wall = self._clock.wall()
@@ -291,6 +287,8 @@ class Leases:
                 if await self._store.cas(TABLE, slot.key, octets, encode_count(least), wall, slot.expires):
                     self._counters.add("list_quota_restored", list=each.quota.name)
                     break
+            self._check_server(server)
+            del each.forgotten[number]
 
     def _pause(self, each: _Lessee) -> None:
         low, high = _PAUSES

@@ -247,6 +247,23 @@ async def test_a_store_that_has_forgotten_all_is_told_before_anything_is_leased(
     await fleet.end()
 
 
+@virtual
+async def test_what_could_not_be_told_at_once_is_told_later():
+    fleet = Fleet("100/1h")
+    host = fleet.add()
+    host.begins(30)
+    await asyncio.sleep(2.5)
+    before = await fleet.server.counts()
+    host.link.faults = 1.0
+    await fleet.server.forgets()
+    await asyncio.sleep(2)
+    assert await fleet.server.counts() == {}
+    host.link.faults = 0.0
+    await asyncio.sleep(5)
+    assert await fleet.server.counts() == before
+    await fleet.end()
+
+
 # -- reloads
 
 
