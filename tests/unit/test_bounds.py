@@ -58,9 +58,6 @@ BY_BEHAVIOUR = {
     "unit/spf/test_spf_suite.py": "MAX_SPF_VOIDS",
     "unit/spf/test_spf.py": "MAX_SPF_NAMES MAX_SPF_EXPLANATION",
     "unit/policy/test_checks_spf.py": "MAX_SPF_ALLOWED",
-    "unit/state/test_redis_faults.py": (
-        "STORE_SHARED_PATIENCE STORE_SHARED_CONNECT STORE_SHARED_PREFETCHED STORE_SHARED_RECENT STORE_TABLES"
-    ),
     "unit/dnsbl/test_engine.py": "LIST_TIME LIST_RATE_WAIT",
 }
 """Files with tests that meet bounds by what they do."""

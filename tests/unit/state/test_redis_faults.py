@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from shared_stores import be_patient, fault, larger_wins, opened, out_of_reach, shared_store, within_reach
+from shared_stores import PATIENCE, be_patient, fault, larger_wins, opened, out_of_reach, shared_store, within_reach
 from stores import keys
 
 from resolverd import bounds
@@ -133,6 +133,48 @@ async def test_what_is_swapped_is_waited_for_a_quarter_of_a_second(server: Redis
         assert asyncio.get_running_loop().time() - begun >= bounds.STORE_SHARED_REPLY - 0.002
         assert not store.reachable
         server.cont()
+
+
+async def test_a_server_that_hangs_from_the_first(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_SHARED_CONNECT", 0.1)
+    server.stop()
+    async with shared_store(server) as store:
+        await fault(store, "in time")
+        server.cont()
+        monkeypatch.setattr(bounds, "STORE_SHARED_CONNECT", PATIENCE)
+        await within_reach(store)
+
+
+async def test_a_search_is_waited_for_longer_but_not_for_ever(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_SHARED_PATIENCE", 0.2)
+    async with shared_store(server) as store:
+        await within_reach(store)
+        assert await keys(store, "t") == []
+        server.stop()
+        with pytest.raises(StoreError, match=r"no reply within 0\.2 s"):
+            await keys(store, "t")
+        assert store.reachable, "others do not wait for that"
+        server.cont()
+        assert await keys(store, "t") == []
+
+
+async def test_what_is_read_ahead_has_a_bound(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_SHARED_PREFETCHED", 5)
+    async with shared_store(server) as store:
+        await within_reach(store)
+        await store.prefetch([("t", b"%d" % number) for number in range(20)])
+        assert len(store._prefetched) <= 5
+
+
+async def test_what_waits_for_the_server_has_a_bound(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_JOBS", 5)
+    async with shared_store(server) as store:
+        await within_reach(store)
+        found = await asyncio.gather(*(store.get("t", b"%d" % number, NOW) for number in range(20)), return_exceptions=True)
+        assert [each for each in found if each is not None]
+        assert all(each is None or "too many wait" in str(each) for each in found)
+        assert await store.get("t", b"k", NOW) is None
+        assert store.reachable
 
 
 async def test_a_loop_that_stalls_is_not_the_servers_lateness(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
