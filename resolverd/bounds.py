@@ -471,6 +471,8 @@ HOSTS: Final = 2000
 """Hosts of one fleet that are known of; whoever reaches the store can write such records."""
 HOST_RECORD: Final = 4000
 """Octets read of what a host says of itself."""
+HOST_PERIOD: Final = 3600.0
+"""Seconds after which a host says that it lives again, by its own account (one that said "in a year" would live as long)."""
 HOST_NAME: Final = 255
 """Characters of a host's name (RFC 1035 §2.3.4), and of its version."""
 STORE_UNSHARED: Final = 100_000

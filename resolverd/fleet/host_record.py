@@ -11,7 +11,6 @@ _ID: Final = re.compile(r"[0-9a-f]{16}")
 _LATEST: Final = 2.0**40
 """No time is later than this."""
 _LAST_SCHEMA: Final = 255
-_LONGEST_PERIOD: Final = 3600.0
 
 
 class Host(NamedTuple):
@@ -64,7 +63,7 @@ def decode(key: bytes, octets: bytes) -> Host | None:
         period = _time(fields["period"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not is_id(id) or oldest > newest or not 1 <= period <= _LONGEST_PERIOD:
+    if not is_id(id) or oldest > newest or not 1 <= period <= bounds.HOST_PERIOD:
         return None
     return Host(id, name, version, run, since, seen, Schemas(oldest, newest), writes, period)
 

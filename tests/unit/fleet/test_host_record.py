@@ -65,6 +65,11 @@ def test_what_a_release_to_come_adds_does_no_harm() -> None:
     assert decode(ID.encode(), octets) == GOOD
 
 
+def test_how_seldom_a_host_may_say_that_it_lives_is_bounded() -> None:
+    for period, is_one in ((bounds.HOST_PERIOD, True), (bounds.HOST_PERIOD + 1, False)):
+        assert (decode(ID.encode(), encode(GOOD._replace(period=period))) is not None) is is_one
+
+
 def test_a_record_is_bounded_and_its_texts_are_printable() -> None:
     long = decode(ID.encode(), encode(GOOD._replace(name="\x1b[31m\n" + "é" * 1000)))
     assert long is not None
