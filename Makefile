@@ -7,7 +7,7 @@ BESIDE := -n auto --dist worksteal
 RUNS   := 1
 MINUTES := 60
 
-.PHONY: install uninstall deb run test unit attacks soak fuzz check lab bench clean peers
+.PHONY: install uninstall deb run test unit attacks soak fuzz check lab bench fleet clean peers
 
 run: $(VENV)/.installed
 	$(BIN)/resolverd serve
@@ -55,6 +55,10 @@ lab: $(VENV)/.developing peers
 bench: $(VENV)/.developing peers
 	for run in $$(seq $(RUNS)); do $(BIN)/python -m bench; done
 	$(BIN)/python -m bench --render
+
+# Fleets of up to 1000 hosts on virtual time, into docs/fleet-simulation.md; a quarter of an hour.
+fleet: $(VENV)/.developing
+	$(BIN)/python -m bench.fleet
 
 peers:
 	@tests/install-peers

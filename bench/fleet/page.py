@@ -33,9 +33,10 @@ ABOUT_QUOTAS = (
     "comes back empty. *Short*: for {short.hours} hours, so that what was sent first leaves the period, {short.demand:g} times "
     "the quota a day. *Storm*: the same, each host killed every {lives:g} hours, the server away four times, and empty once. "
     "More than 100 % of the quota within any 24 hours would be overshoot. What is missing to 100 % of *rush*, *short* and "
-    "*storm* is wasted: held where it was not wanted, or lost with hosts that were killed, until it leaves the period. Hosts "
-    "look at their leases each second in service, here each {low:g} to {high:g} s, the longer the more hosts there are. With "
-    "more lists operations add up; a list that is not asked costs none."
+    "*storm* is wasted: held where it was not wanted, or lost with hosts that were killed, until it leaves the period; where "
+    "that is a fifth, as in *rush*, all that is asked behind it counts as refused with a fifth unsent. Hosts look at their "
+    "leases each second in service, here each {low:g} to {high:g} s, the longer the more hosts there are. With more lists "
+    "operations add up; a list that is not asked costs none."
 )
 
 NEWS = """
