@@ -64,7 +64,12 @@ class Running:
                 stdout=log,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space)),
             )
-        self.ports = self._ports()
+        try:
+            self.ports = self._ports()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def _ports(self) -> dict[str, int]:
         for _ in range(200):
