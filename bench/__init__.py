@@ -21,4 +21,6 @@ Some that compare nothing, or need longer than a run of all cases may, are comma
 - `cold` names of a whole internet, and the round trips that they take, beside Unbound and PowerDNS Recursor
 - `lists` queries to the lists' servers for 20 000 connections (takes a quarter of an hour)
 - `rereading` what a client waits while a changed list is read, `kills` stores that are killed and damaged
+- `fleet_kills` mail to three servers with one store, all of which die (ten minutes); `shared_verdicts` what a verdict takes
+  there, `shared_lists` how often lists are asked
 """
