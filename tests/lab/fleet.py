@@ -157,8 +157,9 @@ class Fleet:
 
     def __enter__(self) -> Self:
         try:
-            for group in (self.before, [daemon for host in self.hosts for daemon in host.daemons]):
-                self._start(group)
+            for daemon in self.before:
+                self._start([daemon])
+            self._start([daemon for host in self.hosts for daemon in host.daemons])
         except BaseException:
             self.stop()
             raise

@@ -67,6 +67,8 @@ class Sentinels:
             _announced(side, "redis one", "10.20.0.11"),
             _announced(side, "redis two", "10.20.0.12", "--replicaof", "10.20.0.11", f"{PORT}"),
         )
+        # A sentinel asks a master for its replicas at once, and then every ten seconds.
+        self.servers[1].daemon.ready = self._linked
         self.sentinels = [self._sentinel(number, address) for number, address in enumerate(self._ADDRESSES)]
 
     @property
@@ -85,16 +87,18 @@ class Sentinels:
         return (said or "").partition("\n")[0]
 
     def wait_linked(self, limit: float = 15.0) -> None:
-        """Return once the replica has what the master has, and every sentinel knows both and the others."""
+        """Return once every sentinel knows both servers and the other sentinels."""
         for _ in until(limit):
             asked = ("SENTINEL", "master", self.SERVICE)
             told = [says(self._side, address, SENTINEL_PORT, *asked) or "" for address in self._ADDRESSES]
             fields = [dict(zip(lines[::2], lines[1::2], strict=False)) for lines in (text.split("\n") for text in told)]
-            if "master_link_status:up" in (self.servers[1].says("INFO", "replication") or "") and all(
-                each.get("num-slaves") == "1" and each.get("num-other-sentinels") == "2" for each in fields
-            ):
+            if all(each.get("num-slaves") == "1" and each.get("num-other-sentinels") == "2" for each in fields):
                 return
         raise LabError(f"the sentinels do not know one another after {limit:.0f} s: {told}")
+
+    def _linked(self) -> bool:
+        """Whether the second server has what the first one has."""
+        return "master_link_status:up" in (self.servers[1].says("INFO", "replication") or "")
 
     def wait_moved(self, away_from: str, limit: float = 15.0) -> None:
         """Return once another server is the master."""

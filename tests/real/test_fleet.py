@@ -194,7 +194,7 @@ class TestWords:
             assert told["action"] == "reject"
 
 
-CALM = 1.5
+CALM = 1.0
 STORE_OUTAGES = (
     Step(CALM, outages.store_killed, 2), Step(CALM, outages.store_stalled, 2), Step(CALM, outages.connections_cut, 1),
     Step(CALM, outages.host_cut_off, 2), Step(CALM, outages.resolverd_killed, 1), Step(CALM, outages.store_emptied, 1),
