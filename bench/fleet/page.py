@@ -98,7 +98,10 @@ def _plots(outcomes: Sequence[Outcome]) -> dict[str, str]:
     names = [weather.name for weather in WEATHERS]
     storms = [each for each in outcomes if each.weather == "storm"]
     shown = {each.hosts: each for each in storms}
-    hours = {f"{hosts} hosts": [(hour, float(count)) for hour, count in enumerate(shown[hosts].sent_by_hour)] for hosts in shown}
+    hours = {
+        f"{hosts} host{'s' * (hosts > 1)}": [(hour, float(count)) for hour, count in enumerate(each.sent_by_hour)]
+        for hosts, each in shown.items()
+    }
     away = [(begin / 3600, end / 3600) for begin, end in STORM.outages]
     return {
         "operations": plot.curves(

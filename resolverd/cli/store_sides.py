@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -58,15 +58,28 @@ def parse(text: str) -> StoreUrl:
 @asynccontextmanager
 async def opened(url: StoreUrl, settings: Settings, given: Given, *, to_write: bool) -> AsyncIterator[Opened]:
     """The store. Raises CommandError, for a StoreError within too."""
-    shared = await _server(url, settings, given) if url.directory is None else None
-    store: Store = shared or await _directory(url.directory or Path(), to_write=to_write)
+    with _quiet() if url.directory is None else nullcontext():
+        shared = await _server(url, settings, given) if url.directory is None else None
+        store: Store = shared or await _directory(url.directory or Path(), to_write=to_write)
+        try:
+            yield Opened(store, shared.memory if shared is not None else await host_id(store, SystemClock().wall()))
+            await store.flush()
+        except StoreError as error:
+            raise CommandError(f"{url}: {error}") from None
+        finally:
+            await store.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a server's store logs of its ways is of no use to who types: what is, is said by ourselves."""
+    logger = logging.getLogger("resolverd.state")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        yield Opened(store, shared.memory if shared is not None else await host_id(store, SystemClock().wall()))
-        await store.flush()
-    except StoreError as error:
-        raise CommandError(f"{url}: {error}") from None
+        yield
     finally:
-        await store.close()
+        logger.setLevel(level)
 
 
 async def _directory(directory: Path, *, to_write: bool) -> Store:
@@ -93,7 +106,6 @@ def _closed(directory: Path, *, to_write: bool) -> str:
 
 async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:
     access = _access(url, settings.store, given)
-    logging.getLogger("resolverd.state").setLevel(logging.ERROR)  # what is of use to who types this is said by ourselves
     store = open_shared(access, SystemClock(), Counters(), lambda: access.password, patience=PATIENCE)
     if not await store.connected(PATIENCE):
         fault = (await store.condition()).fault
