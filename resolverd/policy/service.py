@@ -13,6 +13,7 @@
 8. One header goes out with a mail that passes, others wait in the queue.
 
 Where nothing of this has to be waited for, `PolicyService.try_verdict` goes through it at once; else `verdict_on` does.
+What was kept serves it as well where greylisting alone has to be waited for, as with a store that hosts share.
 Whatever fails here is a bug of ours, and then the mail passes.
 """
 
@@ -105,6 +106,10 @@ class Greylisting(Protocol):
         if it is refused.
         """
         ...
+
+
+class _LooksAgain(Exception):
+    """What is known of an attempt is too old for a client that passes for the first time."""
 
 
 async def _always(patience: float) -> bool:
@@ -202,7 +207,11 @@ class PolicyService:
         started = self._clock.monotonic()
         attempt = _plain(attempt)
         try:
-            verdict = self._without_checks(attempt, started, record) or await self._evaluated(attempt, started, record)
+            verdict = self._without_checks(attempt, started, record)
+            if verdict is None and record and not is_unknown:
+                verdict = await self._remembered(attempt, started)
+            if verdict is None:
+                verdict = await self._evaluated(attempt, started, record)
         except Exception as error:
             verdict = self._failed(attempt, started, error)
         return self._given(attempt, verdict, record)
@@ -226,6 +235,19 @@ class PolicyService:
         if assessment.decision.wants_greylist:
             greylist = self._greylist_at_once(attempt, assessment, started)
             if greylist is None:
+                return None
+        return self._concluded(attempt, assessment, greylist, started, record=True)
+
+    async def _remembered(self, attempt: Attempt, started: float) -> Verdict | None:
+        """As `_recalled`, but waits for greylisting; None, with nothing changed, where all is to be looked at."""
+        assessment = self._evaluator.recall(attempt, started, self._clock.wall())
+        if assessment is None or (assessment.listings and self._engine.must_reverify(assessment.listings)):
+            return None
+        greylist = None
+        if assessment.decision.wants_greylist:
+            try:
+                greylist = await self._greylist_by(attempt, assessment, started)
+            except _LooksAgain:
                 return None
         return self._concluded(attempt, assessment, greylist, started, record=True)
 
@@ -297,13 +319,37 @@ class PolicyService:
         decision = assessment.decision
         try:
             return self._greylister.try_consider(
-                attempt if assessment.name in ("", attempt.client_name) else replace(attempt, client_name=assessment.name),
+                _named(attempt, assessment.name),
                 record=True,
                 suspicious=decision.suspicious,
                 score=decision.score,
                 verify=lambda: assessment.verified,
-                must_recheck=lambda waited: bool(assessment.cleared) and 2 * int(now - assessment.cleared_since) > waited,
+                must_recheck=lambda waited: _must_recheck(assessment, now, waited),
             )
+        except Exception as error:
+            return self._without_greylist(error)
+
+    async def _greylist_by(self, attempt: Attempt, assessment: Assessment, now: float) -> GreylistOutcome:
+        """The same, waited for. Raises `_LooksAgain`, with nothing changed, where lists have to be asked again first."""
+        decision = assessment.decision
+
+        async def recheck(waited: int) -> float:
+            if _must_recheck(assessment, now, waited):
+                raise _LooksAgain
+            return decision.score
+
+        try:
+            async with asyncio.timeout(self._rules.deadline + GREYLIST_PATIENCE):
+                return await self._greylister.consider(
+                    _named(attempt, assessment.name),
+                    record=True,
+                    suspicious=decision.suspicious,
+                    score=decision.score,
+                    verify=lambda: assessment.verified,
+                    recheck=recheck,
+                )
+        except _LooksAgain:
+            raise
         except Exception as error:
             return self._without_greylist(error)
 
@@ -316,10 +362,8 @@ class PolicyService:
 
         try:
             async with asyncio.timeout(patience):
-                if name := await evaluation.find_name():
-                    attempt = replace(attempt, client_name=name)
                 return await self._greylister.consider(
-                    attempt,
+                    _named(attempt, await evaluation.find_name()),
                     record=record,
                     suspicious=evaluation.decision.suspicious,
                     score=evaluation.decision.score,
@@ -377,6 +421,16 @@ class PolicyService:
 
     def _ms(self, since: float) -> int:
         return round(1000 * (self._clock.monotonic() - since))
+
+
+def _named(attempt: Attempt, name: str) -> Attempt:
+    """The attempt of a client of that name; empty for none but the one that the mail server has."""
+    return attempt if name in ("", attempt.client_name) else replace(attempt, client_name=name)
+
+
+def _must_recheck(assessment: Assessment, now: float, waited: int) -> bool:
+    """Whether lists may have learnt of a client, who has waited so many seconds, since they were asked."""
+    return bool(assessment.cleared) and 2 * int(now - assessment.cleared_since) > waited
 
 
 def _plain(attempt: Attempt) -> Attempt:

@@ -93,6 +93,7 @@ class Internet:
         self.doubtful = False
         self.specs = (ZEN, DBL, ALLOW)
         self.frugal = False
+        self.refreshed = 0
 
     def _known(self, question, default):
         now = self.clock.now
@@ -123,6 +124,7 @@ class Internet:
         return 0
 
     async def refresh(self, lookups, **_):
+        self.refreshed += 1
         return {}
 
     def must_reverify(self, lookups):
@@ -142,12 +144,16 @@ class Internet:
 
 
 class Greylist:
-    """Says what it was told."""
+    """Says what it was told; at once, unless it `waits` for a store that others write to as well."""
 
     def __init__(self):
         self.told = ()
+        self.waits = False
 
-    def try_consider(self, attempt, *, record, suspicious, score, verify, must_recheck):
+    def try_consider(self, attempt, *, must_recheck, **told):
+        return None if self.waits else self.say(attempt, **told)
+
+    def say(self, attempt, *, record, suspicious, score, verify):
         self.told = attempt.client_name, attempt.sender, suspicious, score, verify()
         waits = attempt.recipient.startswith("bob")
         return GreylistOutcome("new", missing=300, reason="new") if waits else GreylistOutcome("known")
@@ -156,7 +162,7 @@ class Greylist:
         return False
 
     async def consider(self, attempt, *, recheck, **told):
-        return self.try_consider(attempt, must_recheck=lambda waited: False, **told)
+        return self.say(attempt, **told)
 
 
 def same(verdict):
@@ -177,6 +183,7 @@ class Cached(RuleBasedStateMachine):
         self.overrides = OverrideIndex()
         self.booked = Generation()
         self.online = True
+        self.shared = False
         self.loop = asyncio.new_event_loop()
         self.never = Generation()
         self.fresh = self.service(self.never)
@@ -230,6 +237,7 @@ class Cached(RuleBasedStateMachine):
     def attempt(self, given):
         (cached, greylist), (fresh, greylist_too) = self.cached, self.fresh
         greylist.told = greylist_too.told = ()
+        greylist.waits = self.shared
         self.never.bump()
         expected = self.loop.run_until_complete(fresh.verdict_on(given, record=True))
         found = cached.try_verdict(given, record=True) or self.loop.run_until_complete(cached.verdict_on(given, record=True))
@@ -265,6 +273,10 @@ class Cached(RuleBasedStateMachine):
     @rule()
     def doubts(self):
         self.internet.doubtful = not self.internet.doubtful
+
+    @rule()
+    def store_changes(self):
+        self.shared = not self.shared
 
     @rule()
     def network_fails(self):
@@ -414,7 +426,7 @@ class UnreadGreylist(Greylist):
 
     async def consider(self, attempt, *, recheck, **told):
         self.waited_for += 1
-        return super().try_consider(attempt, must_recheck=lambda waited: False, **told)
+        return self.say(attempt, **told)
 
 
 def test_what_greylisting_has_to_read_makes_nothing_be_evaluated_again(pair):
@@ -425,3 +437,35 @@ def test_what_greylisting_has_to_read_makes_nothing_be_evaluated_again(pair):
     assert service.try_verdict(given, record=True) is None
     found = pair.loop.run_until_complete(service.verdict_on(given, record=True))
     assert (found.greylist.state, greylist.waited_for) == ("known", 0)
+
+
+class Passing(Greylist):
+    """Waits for its store, and has the client pass that has waited for `waited` seconds, if it still is to."""
+
+    def __init__(self, waited):
+        super().__init__()
+        self.waits, self.waited, self.scores = True, waited, []
+
+    async def consider(self, attempt, *, recheck, **told):
+        self.scores.append(await recheck(self.waited))
+        return GreylistOutcome("passed", delayed=self.waited)
+
+
+@pytest.mark.parametrize(("waited", "refreshed"), [(300, 0), (60, 1)])
+def test_who_passes_is_looked_up_again_where_what_is_known_is_old(pair, waited, refreshed):
+    come(pair)
+    pair.time_goes_by(seconds=40)
+    service, _ = pair.cached
+    service._greylister = greylist = Passing(waited)
+    found = pair.loop.run_until_complete(service.verdict_on(pair.regulars[0], record=True))
+    assert (found.greylist.state, greylist.scores, pair.internet.refreshed) == ("passed", [found.score], refreshed)
+
+
+def test_a_verdict_that_waits_for_greylisting_alone_is_evaluated_once(pair, monkeypatch):
+    come(pair)
+    service, greylist = pair.cached
+    greylist.waits = True
+    monkeypatch.setattr(pair.internet, "cached", None)
+    monkeypatch.setattr(pair.internet, "known", None)
+    found = pair.loop.run_until_complete(service.verdict_on(pair.regulars[0], record=True))
+    assert (found.greylist.state, found.partial) == ("known", False)
