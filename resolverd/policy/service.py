@@ -170,14 +170,15 @@ class PolicyService:
         self._publish = publish
         self.headers = headers if headers is not None else HeaderQueue()
         self._verdicts = verdicts
-        self._unknown: Attempt | None = None  # the last attempt tried, where nothing is known of any like it
+        self._tried: tuple[Attempt, bool] | None = None
+        """The last attempt tried that has to be waited for; whether what it comes to is known but for greylisting."""
 
     def try_verdict(self, attempt: Attempt, *, record: bool) -> Verdict | None:
         """As `verdict_on`, where nothing has to be waited for; None, with nothing changed, where something has.
 
         `verdict_on` for the very same attempt does not look again what is known of it, if it is the next that is tried.
         """
-        self._unknown = None
+        self._tried = None
         if not self._overrides_loaded():
             return None
         started = self._clock.monotonic()
@@ -186,21 +187,23 @@ class PolicyService:
             verdict = self._without_checks(attempt, started, record)
             if verdict is None:
                 assessment = self._evaluator.recall(attempt, started, self._clock.wall()) if record else None
-                if assessment is None:
-                    self._unknown = given
-                    return None
-                verdict = self._recalled(attempt, assessment, started)
+                if assessment is not None:
+                    verdict = self._recalled(attempt, assessment, started)
+                if verdict is None:
+                    self._tried = given, assessment is not None
         except Exception as error:
             verdict = self._failed(attempt, started, error)
         return None if verdict is None else self._given(attempt, verdict, record)
 
     async def verdict_on(self, attempt: Attempt, *, record: bool) -> Verdict:
         """The verdict on an attempt. Without `record` nothing is changed and nothing counted by asking."""
-        if self._unknown is not attempt and (known := self.try_verdict(attempt, record=record)) is not None:
-            return known
-        is_unknown, self._unknown = self._unknown is attempt, None
-        is_worth_a_try = not is_unknown and await self._greylister.read_up()
-        if is_worth_a_try and (known := self.try_verdict(attempt, record=record)) is not None:
+        tried = self._tried
+        if tried is None or tried[0] is not attempt:
+            if (known := self.try_verdict(attempt, record=record)) is not None:
+                return known
+            tried = self._tried
+        self._tried, is_known = None, record and tried is not None and tried[1]
+        if is_known and await self._greylister.read_up() and (known := self.try_verdict(attempt, record=record)) is not None:
             return known
         if not await self._overrides_ready(OVERRIDES_PATIENCE):
             return Verdict("", Action.ACCEPT, 0, "what was allowed and denied by hand is being read", partial=True)
@@ -208,7 +211,7 @@ class PolicyService:
         attempt = _plain(attempt)
         try:
             verdict = self._without_checks(attempt, started, record)
-            if verdict is None and record and not is_unknown:
+            if verdict is None and is_known:
                 verdict = await self._remembered(attempt, started)
             if verdict is None:
                 verdict = await self._evaluated(attempt, started, record)

@@ -149,11 +149,13 @@ class Greylist:
     def __init__(self):
         self.told = ()
         self.waits = False
+        self.recorded = None
 
     def try_consider(self, attempt, *, must_recheck, **told):
         return None if self.waits else self.say(attempt, **told)
 
     def say(self, attempt, *, record, suspicious, score, verify):
+        self.recorded = record
         self.told = attempt.client_name, attempt.sender, suspicious, score, verify()
         waits = attempt.recipient.startswith("bob")
         return GreylistOutcome("new", missing=300, reason="new") if waits else GreylistOutcome("known")
@@ -469,3 +471,12 @@ def test_a_verdict_that_waits_for_greylisting_alone_is_evaluated_once(pair, monk
     monkeypatch.setattr(pair.internet, "known", None)
     found = pair.loop.run_until_complete(service.verdict_on(pair.regulars[0], record=True))
     assert (found.greylist.state, found.partial) == ("known", False)
+
+
+def test_who_only_looks_at_what_was_tried_changes_nothing(pair):
+    come(pair)
+    service, greylist = pair.cached
+    greylist.waits = True
+    assert service.try_verdict(pair.regulars[0], record=True) is None
+    pair.loop.run_until_complete(service.verdict_on(pair.regulars[0], record=False))
+    assert greylist.recorded is False
