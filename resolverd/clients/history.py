@@ -33,6 +33,8 @@ SINCE: Final = b"since"
 """The key, no client's, under which stands since when clients are noted."""
 WRITE_INTERVAL: Final = 0.2
 """Seconds for which notes are collected: one of a client, however much it sends."""
+AT_ONCE: Final = 20
+"""Notes written side by side: two round trips for all of them, where the store is shared."""
 RETRY_INTERVAL: Final = 15.0
 """Seconds until what the store did not take is tried again."""
 MAX_TRIES: Final = 10
@@ -91,19 +93,29 @@ class ClientHistory:
 
     async def write_notes(self) -> bool:
         """Write down what was noted so far; False where the store did not take all of it, which stays noted."""
-        taken = True
-        for name, seen in list(self._notes.items()):
-            try:
-                if self._since is None:
-                    await self._begin()
-                await self._write(name, seen)
-            except StoreError as error:
-                log.debug("a client is not remembered yet: %s", error)
-                taken = False
-                continue
-            if self._notes.get(name) == seen:
-                del self._notes[name]
+        notes, taken = list(self._notes.items()), True
+        try:
+            if notes and self._since is None:
+                await self._begin()
+        except StoreError:
+            return False
+        for first in range(0, len(notes), AT_ONCE):
+            some = notes[first : first + AT_ONCE]
+            with contextlib.suppress(StoreError):  # `_take` meets it too
+                await self._store.prefetch([(TABLE, name.encode()) for name, _ in some])
+            taken &= all(await asyncio.gather(*(self._take(*note) for note in some)))
         return taken
+
+    async def _take(self, name: str, seen: ClientRecord) -> bool:
+        """Have a note written down, which is none any more then; False where the store does not take it."""
+        try:
+            await self._write(name, seen)
+        except StoreError as error:
+            log.debug("a client is not remembered yet: %s", error)
+            return False
+        if self._notes.get(name) == seen:
+            del self._notes[name]
+        return True
 
     async def _write(self, name: str, seen: ClientRecord) -> None:
         """Write down a note on a client, whoever else does. Raises StoreError."""

@@ -1,7 +1,7 @@
 """What is remembered of clients: the record of one, and all of them, kept over a restart and bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from stores import NOW
 from virtualtime import VirtualClock, virtual
 
 from resolverd import bounds
-from resolverd.clients.history import RETRY_INTERVAL, SINCE, TABLE, ClientHistory
+from resolverd.clients.history import AT_ONCE, RETRY_INTERVAL, SINCE, TABLE, ClientHistory
 from resolverd.clients.record import ClientRecord, client_key, decode_record, encode_record, is_worth_writing, new_for
 from resolverd.failures import StoreError
 from resolverd.mail.findings import Action
@@ -185,3 +185,48 @@ async def test_notes_wait_for_a_store_that_is_out_of_reach() -> None:
     known = decode_record(octets)
     assert known is not None
     assert known.first == int(VirtualClock.WALL_START)
+
+
+TRIP = 1.0
+
+
+class Distant(MemoryStore):
+    """A store as far away as a shared one; it may refuse one key's record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: set[tuple[str, bytes]] = set()
+        self.refused = b""
+
+    async def prefetch(self, wanted: Sequence[tuple[str, bytes]]) -> None:
+        await asyncio.sleep(TRIP)
+        self._read.update(wanted)
+
+    async def get(self, table: str, key: bytes, now: float) -> bytes | None:
+        if (table, key) not in self._read:
+            await asyncio.sleep(TRIP)
+        self._read.discard((table, key))
+        return await super().get(table, key, now)
+
+    async def cas(self, table: str, key: bytes, expected: bytes | None, value: bytes, now: float, expires: float) -> bool:
+        await asyncio.sleep(TRIP)
+        if key == self.refused:
+            raise StoreError("not this one")
+        return await super().cas(table, key, expected, value, now, expires)
+
+
+@virtual
+async def test_notes_are_written_side_by_side() -> None:
+    store, clock = Distant(), VirtualClock()
+    history = ClientHistory(store, clock, Counters())
+    clients = [ip_address(f"192.0.2.{number}") for number in range(2 * AT_ONCE)]
+    for client in clients:
+        history.note(verdict(client=client))
+    store.refused, begun = client_key(clients[3]).encode(), clock.monotonic()
+    assert not await history.write_notes()
+    assert clock.monotonic() - begun == pytest.approx(TRIP * (2 + 2 * 2), abs=0.5)
+    written = [await store.get(TABLE, client_key(client).encode(), clock.wall()) is not None for client in clients]
+    assert written == [client != clients[3] for client in clients]
+    store.refused = b""
+    assert await history.write_notes()
+    assert await store.get(TABLE, client_key(clients[3]).encode(), clock.wall()) is not None
