@@ -187,7 +187,7 @@ async def test_notes_wait_for_a_store_that_is_out_of_reach() -> None:
     assert known.first == int(VirtualClock.WALL_START)
 
 
-TRIP = 1.0
+TRIP = 0.01
 
 
 class Distant(MemoryStore):
@@ -212,6 +212,7 @@ class Distant(MemoryStore):
         await asyncio.sleep(TRIP)
         if key == self.refused:
             raise StoreError("not this one")
+        self._read.add((table, key))  # what it compares with costs nothing there
         return await super().cas(table, key, expected, value, now, expires)
 
 
@@ -224,7 +225,7 @@ async def test_notes_are_written_side_by_side() -> None:
         history.note(verdict(client=client))
     store.refused, begun = client_key(clients[3]).encode(), clock.monotonic()
     assert not await history.write_notes()
-    assert clock.monotonic() - begun == pytest.approx(TRIP * (2 + 2 * 2), abs=0.5)
+    assert clock.monotonic() - begun == pytest.approx(TRIP * (2 + 2 * 2))
     written = [await store.get(TABLE, client_key(client).encode(), clock.wall()) is not None for client in clients]
     assert written == [client != clients[3] for client in clients]
     store.refused = b""
