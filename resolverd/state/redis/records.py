@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
-from resolverd.deadlines import Deadlines
+from resolverd.deadlines import Deadline, Deadlines
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue, count_of, encode_count
@@ -70,22 +70,51 @@ class Records:
 
     async def read(self, at: Address) -> StoredValue | None:
         """What stands there, expired or not. Raises StoreError, where the reply does not come in time as well."""
+        return await self._told(self._ask(at))
+
+    async def read_all(self, wanted: Iterable[Address]) -> list[StoredValue | StoreError | None]:
+        """The same of several, in one round trip; the StoreError in place of each that it was raised for."""
+        asked: list[_Asked] = []
+        found: list[StoredValue | StoreError | None] = []
+        try:
+            asked.extend(map(self._ask, wanted))
+            for each in asked:
+                try:
+                    found.append(await self._told(each))
+                except StoreError as error:
+                    found.append(error)
+        finally:
+            for each in asked[len(found) :]:
+                each.let_go()
+        return found
+
+    def _ask(self, at: Address) -> "_Asked":
+        """Begin to read. Raises StoreError."""
         place = self._names.place(*at)
         link = self._session.require()
         future: asyncio.Future[Reply] = self._loop.create_future()
         begun = self._clock.monotonic()
         patience = max(bounds.STORE_SHARED_READ, self._patience)
         deadline = self._deadlines.add(begun + patience, lambda now: self._too_late(future, begun, patience))
-        link.submit(place.key, _get(place), future)
+        asked = _Asked(at[0], future, begun, deadline)
         try:
-            reply = await self._answer(future)
+            link.submit(place.key, _get(place), future)
+        except StoreError:
+            asked.let_go()
+            raise
+        return asked
+
+    async def _told(self, asked: "_Asked") -> StoredValue | None:
+        """What was read. Raises StoreError."""
+        try:
+            reply = await self._answer(asked.future)
         finally:
-            deadline.cancel()
-        seconds = self._clock.monotonic() - begun
+            asked.deadline.cancel()
+        seconds = self._clock.monotonic() - asked.begun
         self.times.note(seconds)
         self._seconds.observe(seconds)
         self._reads["done"][0] += 1
-        return self.decode(at[0], reply)
+        return self.decode(asked.table, reply)
 
     async def read_patiently(self, at: Address) -> StoredValue | None:
         """The same for whoever can wait as long as any command may take."""
@@ -206,6 +235,21 @@ class Records:
     def _gone_at(self, expires: float) -> int:
         """When the server may forget a record, its milliseconds."""
         return max(1, frames.milliseconds(expires + self._extra_time))
+
+
+class _Asked(NamedTuple):
+    """A reading that has begun, at a monotonic second, of a record of some table."""
+
+    table: str
+    future: asyncio.Future[Reply]
+    begun: float
+    deadline: Deadline
+
+    def let_go(self) -> None:
+        """Wait for it no more."""
+        self.deadline.cancel()
+        if not self.future.cancel() and not self.future.cancelled():
+            self.future.exception()  # else the loop complains that nobody has looked at it
 
 
 def _get(place: Place) -> Arguments:

@@ -147,17 +147,17 @@ class RedisStore:
         asked = [at for at in dict.fromkeys(wanted) if self._at_hand(at) is UNREAD]
         self._reading.update(asked)
         try:
-            found = await asyncio.gather(*(self._records.read(at) for at in asked), return_exceptions=True)
+            found = await self._records.read_all(asked)
             until = self._clock.monotonic() + PREFETCH_AGE
             for at, held in zip(asked, found, strict=True):
-                if not isinstance(held, BaseException) and at in self._reading:
+                if not isinstance(held, StoreError) and at in self._reading:
                     self._prefetched[at] = held, until
                     self._prefetched.move_to_end(at)
         finally:
             self._reading.difference_update(asked)
         self._forget_prefetched()
         for held in found:
-            if isinstance(held, BaseException):
+            if isinstance(held, StoreError):
                 raise held
 
     def _forget_prefetched(self) -> None:
