@@ -119,6 +119,7 @@ class Debian:
         return self.run(
             """
             line=$(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/resolverd.service)
+            : >/var/log/resolverd.log  # an earlier start has said the same
             setsid $line --user resolverd >/var/log/resolverd.log 2>&1 & daemon=$!
             for turn in $(seq 200); do
                 ! grep -q 'try it' /var/log/resolverd.log || { echo $daemon; exit 0; }
