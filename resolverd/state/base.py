@@ -179,6 +179,11 @@ def table_of(address: bytes) -> str:
     return address.partition(b"\0")[0].decode("utf-8", "replace")
 
 
+def key_of(address: bytes) -> bytes:
+    """The key within its table, of an address."""
+    return address.partition(b"\0")[2]
+
+
 def stored_value(value: bytes, expires: float) -> StoredValue:
     """What to keep. Raises TypeError for anything but bytes, ValueError for a time that is none: bugs of the caller."""
     if type(value) is not bytes:

@@ -30,6 +30,7 @@ from resolverd.state.base import (
     Unread,
     address,
     encode_count,
+    key_of,
     stored_value,
     table_of,
 )
@@ -260,7 +261,7 @@ class FallbackStore:
         self, kind: SharedTable, at: bytes, expected: bytes | None, new: StoredValue, now: float, error: StoreError
     ) -> bool:
         """The same with the own copy, to be merged later. Raises the error where that cannot be told."""
-        table, key = table_of(at), _key_of(at)
+        table, key = table_of(at), key_of(at)
         if not kind.goes_on:
             raise error
         if expected is not None and await self._own.cas(table, key, expected, new.value, now, new.expires):
@@ -282,10 +283,6 @@ class FallbackStore:
         self._check_open()
         self._sharing.note_pending()
         await self._own.flush()
-
-    # -- watching
-
-    # -- the shared store comes and goes
 
     # -- the rest
 
@@ -319,7 +316,3 @@ class FallbackStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
-
-
-def _key_of(at: bytes) -> bytes:
-    return at.partition(b"\0")[2]

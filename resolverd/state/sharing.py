@@ -11,7 +11,7 @@ from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import unshared
-from resolverd.state.base import UNREAD, Store, StoredValue, address, prefix, table_of
+from resolverd.state.base import UNREAD, Store, StoredValue, address, key_of, prefix, table_of
 from resolverd.state.merging import Copied, SharedTable
 from resolverd.state.shared import SharedStore
 from resolverd.state.unshared import FOREVER, Note, Unshared
@@ -313,7 +313,7 @@ class Sharing:
 
         Raises StoreError.
         """
-        table, key = table_of(at), _key_of(at)
+        table, key = table_of(at), key_of(at)
         kind = self._table(table)
         for _ in range(MERGE_TRIES):
             now, note = self.now(), self._unshared.get(at)
@@ -337,7 +337,3 @@ class Sharing:
             self._unshared.settle(at, note)
             return
         raise StoreError(f"others were at the same record {MERGE_TRIES} times")
-
-
-def _key_of(at: bytes) -> bytes:
-    return at.partition(b"\0")[2]
