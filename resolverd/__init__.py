@@ -22,7 +22,8 @@ The map. Imports point down only; import-linter holds that (``pyproject.toml``),
     net  state   the internet's sockets · what is kept
     mail         values of the mail side: attempt, lookups, findings
     wire         values of the DNS: names, rdata, messages
-    logs  log_writer  metrics  metric_help  bounds  failures  generation  memo  clock  deadlines  durations  spelling  values
+    logs  log_writer  metrics  metric_help
+    bounds  failures  generation  memo  clock  deadlines  durations  latencies  spelling  values
 
 Two paths run through it::
 

@@ -1,7 +1,7 @@
 """The state of one list: what is left of its rate and quota, its health, and what came of the questions so far."""
 
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import TypeAlias
 
@@ -13,6 +13,7 @@ from resolverd.dnsbl.quota import Allowance, Budget, Rate
 from resolverd.dnsbl.response import Behaviour, ListResponse
 from resolverd.dnsbl.spec import ListSpec, ListStatus
 from resolverd.failures import Unknown, Why
+from resolverd.latencies import Latencies
 from resolverd.mail.lookups import Listed
 from resolverd.metrics import Counters
 from resolverd.wire.names import Address, Name, ancestors, is_subdomain, label_count
@@ -99,7 +100,7 @@ class ListState:
         self._rate = Rate(spec.rate) if spec.rate else None
         self._warned = False
         self._asked = self._listed = self._failed = self._sound = 0
-        self._latencies: deque[float] = deque(maxlen=_LATENCIES)
+        self._latencies = Latencies(_LATENCIES)
         self._last_error = ""
 
     def configured(self, spec: ListSpec, *, enabled: bool, wall: float) -> "ListState":
@@ -212,7 +213,7 @@ class ListState:
             if self.health.failed(epoch, response.reply, now):
                 return f"does not answer ({self._last_error}): unreachable, skipped for {UNREACHABLE_FOR:.0f} s"
             return ""
-        self._latencies.append(seconds * 1000)
+        self._latencies.note(seconds)
         if response.behaviour is Behaviour.REFUSING:
             self._failed += 1
             assert isinstance(response.reply, Unknown)
@@ -229,7 +230,6 @@ class ListState:
         spec = self.spec
         left = self.budget.left(wall) if self.budget else None
         ahead = self.budget.forecast(wall) if self.budget else None
-        latencies = sorted(self._latencies)
         word = self.health.state(now)
         return ListStatus(
             id=spec.id,
@@ -243,8 +243,8 @@ class ListState:
             asked=self._asked,
             listed=self._listed,
             failed=self._failed,
-            p50=_quantile(latencies, 0.5),
-            p99=_quantile(latencies, 0.99),
+            p50=_tenths(self._latencies.quantile(0.5)),
+            p99=_tenths(self._latencies.quantile(0.99)),
             last_error=self._last_error,
             terms=spec.terms,
             link=spec.link.replace("{subject}", ""),
@@ -312,8 +312,8 @@ def _spent(budget: Budget) -> str:
     return f"its quota of {budget.count} questions is spent"
 
 
-def _quantile(ordered: list[float], share: float) -> float | None:
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else None
+def _tenths(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)
 
 
 def _duration(seconds: float) -> str:

@@ -5,7 +5,7 @@
 - `writing`: behind, and merged where it comes late · `unwritten`: what waits for that
 - `changes`: what is told to who watches · `subscription`: what the server tells
 - `frames`: names and octets in the server · `scripts`: what is decided there
-- `session`: staying in touch · `breaker`: whether it is worth asking now · `times`: how long reads take
+- `session`: staying in touch · `breaker`: whether it is worth asking now
 - `lowest`: many keys in order
 - `links`: which server · `cluster`: which of several · `wires`: one server
 - `connection`: commands and replies, the border to the library

@@ -9,16 +9,18 @@ from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.deadlines import Deadline, Deadlines
 from resolverd.failures import StoreError
+from resolverd.latencies import Latencies
 from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue, count_of, encode_count
 from resolverd.state.redis import frames, scripts
 from resolverd.state.redis.connection import Arguments, Refusal, Reply
 from resolverd.state.redis.frames import Foreign, Names, Place
 from resolverd.state.redis.session import ELSEWHERE, Session
-from resolverd.state.redis.times import Times
 from resolverd.state.redis.unwritten import Address, Write
 
 _FOREIGN: Final = {"WRONGTYPE": Foreign.TYPE, "OVERSIZED": Foreign.SIZE}
+_READS: Final = 1000
+"""Reads over which latencies are taken."""
 _TRIES: Final = 20
 """Of a swap that others are quicker at."""
 
@@ -60,7 +62,7 @@ class Records:
         self._told_foreign: set[tuple[str, Foreign]] = set()
         self._reads = {outcome: counters.count("store_operations", op="read", outcome=outcome) for outcome in ("done", "late")}
         self._seconds = counters.histogram("store_read_seconds")
-        self.times = Times()
+        self.latencies = Latencies(_READS)
 
     def now(self) -> float:
         """The fleet's wall clock."""
@@ -111,7 +113,7 @@ class Records:
         finally:
             asked.deadline.cancel()
         seconds = self._clock.monotonic() - asked.begun
-        self.times.note(seconds)
+        self.latencies.note(seconds)
         self._seconds.observe(seconds)
         self._reads["done"][0] += 1
         return self.decode(asked.table, reply)

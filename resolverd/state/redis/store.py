@@ -333,14 +333,14 @@ class RedisStore:
 
     async def condition(self) -> Condition:
         """How it fares."""
-        times = self._records.times
+        latencies = self._records.latencies
         return Condition(
             "redis",
             self._session.fault or self._writer.fault,
             self._session.octets,
             len(self._unwritten),
-            times.percentile(0.5),
-            times.percentile(0.99),
+            latencies.quantile(0.5),
+            latencies.quantile(0.99),
             self._session.server,
             self._url,
         )

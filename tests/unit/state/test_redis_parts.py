@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 
 import pytest
@@ -17,7 +16,6 @@ from resolverd.state.redis import breaker, frames, unwritten
 from resolverd.state.redis.breaker import Breaker
 from resolverd.state.redis.connection import packed
 from resolverd.state.redis.frames import Foreign, Names, unframe
-from resolverd.state.redis.times import Times
 from resolverd.state.redis.unwritten import Unwritten, Write
 from tests.redis_server import RedisServer
 
@@ -198,17 +196,6 @@ def test_what_was_written_lately_is_written_again_for_another_server() -> None:
     for number in range(bounds.STORE_SHARED_RECENT + 5):
         queue.remember(("t", b"%d" % number), write("v"), NOW)
     assert len(queue._recent) == bounds.STORE_SHARED_RECENT
-
-
-def test_times() -> None:
-    times = Times()
-    assert times.percentile(0.5) is None
-    for number in range(100):
-        times.note(number / 1000)
-    assert (times.percentile(0.5), times.percentile(0.99)) == (50.0, 99.0)
-    for _ in range(5000):
-        times.note(math.pi)
-    assert len(times._seconds) == 1000
 
 
 # -- the whole, as a dict

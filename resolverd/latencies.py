@@ -1,20 +1,17 @@
-"""How long the last reads took."""
+"""How long the last replies of somebody took."""
 
 from collections import deque
-from typing import Final
-
-_READS: Final = 1000
 
 
-class Times:
-    """Of so many reads, in seconds."""
+class Latencies:
+    """Of the last `count` replies."""
 
-    def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=_READS)
+    def __init__(self, count: int) -> None:
+        self._seconds: deque[float] = deque(maxlen=count)
         self.note = self._seconds.append
-        """Note one more."""
+        """Note one more, in seconds."""
 
-    def percentile(self, share: float) -> float | None:
+    def quantile(self, share: float) -> float | None:
         """Milliseconds that so large a share of them took at the most; None while there were none."""
         if not self._seconds:
             return None
