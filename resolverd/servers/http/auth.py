@@ -186,9 +186,13 @@ def _by_socket(request: web.BaseRequest) -> bool:
 
 
 def _client(request: web.BaseRequest) -> object:
-    """Whom it counts for: the address, or whom a proxy says that it passes it on for, so that nobody keeps all others out."""
-    hops = request.headers.getall("X-Forwarded-For", [])
-    return (client_key(request.remote or ""), hops[-1].rpartition(",")[2].strip() if hops else "", _is_forwarded(request))
+    """Whom it counts for: the address, or whom a proxy on this machine says that it passes it on for.
+
+    So nobody keeps all others out that come through the proxy; and who is elsewhere is one, whatever names he gives himself.
+    """
+    near = not request.remote or is_loopback(request.remote)
+    hops = request.headers.getall("X-Forwarded-For", []) if near else []
+    return client_key(request.remote or ""), hops[-1].rpartition(",")[2].strip() if hops else "", near and _is_forwarded(request)
 
 
 def over_unix_socket(request: web.BaseRequest) -> bool:

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from rawhttp import Response, Service, is_problem
 from served import TOKEN
 
 from resolverd import bounds
+from resolverd.servers.http.auth import Auth
+from resolverd.servers.http.problems import Problem
 from resolverd.servers.http.sessions import FAILURES, FAILURES_WITHIN, IDLE, LONGEST, FailedLogins, Sessions
 
 
@@ -107,6 +110,18 @@ async def test_who_fails_through_a_proxy_keeps_nobody_else_out(service: Service)
     assert last == 429
     for headers in ({"X_Forwarded_For": "192.0.2.7, 192.0.2.8"}, {}):
         assert (await log_in(service, "wrong", **headers)).status == 401
+
+
+def test_who_is_elsewhere_is_one_whatever_proxy_he_says_he_comes_through() -> None:
+    auth = Auth(lambda: 0.0)
+    auth.admit((), TOKEN, ())
+    answers = []
+    for number in range(FAILURES + 1):
+        request = make_mocked_request("POST", "/v1/session", {"X-Forwarded-For": f"192.0.2.{number}", "Host": "mx"})
+        with pytest.raises(Problem) as refused:
+            auth.log_in(request.clone(remote="198.51.100.7"), "wrong")
+        answers.append(refused.value.status)
+    assert answers == [401] * FAILURES + [429]
 
 
 async def test_who_one_is(service: Service, tmp_path: Path) -> None:
