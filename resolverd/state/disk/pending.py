@@ -200,7 +200,7 @@ class PendingStore(InProcess):
 
     @staticmethod
     def _hand_over(file: Store, at: bytes, held: StoredValue | None) -> None:
-        table, key = base.table_of(at), at.partition(b"\0")[2]
+        table, key = base.table_of(at), base.key_of(at)
         if held is None:
             file.delete(table, key)
         else:

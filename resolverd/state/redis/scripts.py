@@ -9,10 +9,16 @@ in the order in which they were made.
 
 from typing import Final
 
+_LENGTH: Final = """
+local function fits(n)
+  if type(n) == 'table' and not string.find(n.err, 'WRONGTYPE') then error(n.err) end
+  return type(n) == 'number' and n > 0 and n <= tonumber(ARGV[1])
+end
+"""
+"""Whether what has this length may be a record. What is of another type is none; any other error is the caller's to know."""
 _RECORD: Final = """
 local function read()
-  local n = redis.pcall('STRLEN', KEYS[1])
-  if type(n) ~= 'number' or n > tonumber(ARGV[1]) or n == 0 then return false end
+  if not fits(redis.pcall('STRLEN', KEYS[1])) then return false end
   return redis.call('GET', KEYS[1])
 end
 local function write(raw) redis.call('SET', KEYS[1], raw, 'PXAT', ARGV[4]) end
@@ -20,8 +26,7 @@ local function remove() redis.call('DEL', KEYS[1]) end
 """
 _FIELD: Final = """
 local function read()
-  local n = redis.pcall('HSTRLEN', KEYS[1], ARGV[4])
-  if type(n) ~= 'number' or n > tonumber(ARGV[1]) or n == 0 then return false end
+  if not fits(redis.pcall('HSTRLEN', KEYS[1], ARGV[4])) then return false end
   return redis.call('HGET', KEYS[1], ARGV[4])
 end
 local function write(raw)
@@ -70,10 +75,10 @@ return sum
 """7 the amount, of at most 15 digits · 8 the head of a frame. What it is then; nothing is done, and nothing returned, where a
 double has not room for it."""
 
-CAS: Final = (_RECORD + _VALUE + _CAS).encode()
-CAS_FIELD: Final = (_FIELD + _VALUE + _CAS).encode()
-ADD: Final = (_RECORD + _VALUE + _ADD).encode()
-ADD_FIELD: Final = (_FIELD + _VALUE + _ADD).encode()
+CAS: Final = (_LENGTH + _RECORD + _VALUE + _CAS).encode()
+CAS_FIELD: Final = (_LENGTH + _FIELD + _VALUE + _CAS).encode()
+ADD: Final = (_LENGTH + _RECORD + _VALUE + _ADD).encode()
+ADD_FIELD: Final = (_LENGTH + _FIELD + _VALUE + _ADD).encode()
 EXACT: Final = 10**15
 """Amounts below it, and counts of so many digits, make sums that a double has exactly."""
 

@@ -205,6 +205,16 @@ async def test_a_cluster(cluster: Cluster) -> None:
         assert all(int(server.cli("DBSIZE")) > 3 for server in cluster.servers)
 
 
+async def test_a_user_who_may_not_do_all_of_it_is_told(tmp_path: Path) -> None:
+    user = documented_user().replace(" +strlen", "").replace(" +hstrlen", "")
+    with RedisServer(tmp_path, lines=(user,)) as server:
+        async with shared(f"redis+unix://resolverd@{server.path}", password=lambda: "geheim", prefix="resolverd") as store:
+            await within_reach(store)
+            for table in ("t", "small"):
+                with pytest.raises(StoreError, match=r"can't run this command|NOPERM"):
+                    await store.cas(table, b"k", None, b"v", NOW, LATER)
+
+
 async def test_a_user_of_a_cluster(cluster: Cluster) -> None:
     allowed = documented_user("acl").split()[2:]
     for server in cluster.servers:
