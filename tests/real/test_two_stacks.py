@@ -201,7 +201,9 @@ def test_headers_of_what_is_delivered(request: pytest.FixtureRequest, stack: str
     for message in messages:
         (spf,) = message.get_all("Received-SPF", [])
         assert spf.partition(" ")[0].lower() == case.spf
-        greylist = message.get_all("X-Greylist", [])
+        # Postgrey knows the last ten messages by name; one that others overtake gets its header for each recipient.
+        headers = message.get_all("X-Greylist", [])
+        greylist = headers if stack == "ours" else sorted(set(headers))
         assert len(greylist) == (LATER in says)
         if greylist and stack == "ours":
             assert re.fullmatch(r"delayed \d+ seconds by resolverd-\S+ at mx\.our-company\.org; .+", greylist[0])
