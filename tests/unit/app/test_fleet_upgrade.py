@@ -42,7 +42,7 @@ class Host:
         environment = {"PYTHONPATH": str(self.folder / "newer")} if newer else {}
         more = f'[store]\nurl = "{self.server.url}"\ndirectory = "var"'
         self.running = Running(self.folder, more, environment=environment)
-        self.running.waits_for("answers: redis")
+        self.running.waits_for("answers: ")
 
     def sees(self, *versions: str) -> None:
         """Wait until it knows of hosts with these versions that live, and only of those."""
