@@ -99,7 +99,9 @@ class _Query:
     def _reply(self, message: Message | None, failed: Failed | None, now: float, cookie: CookieStatus | None = None) -> Reply:
         repeated = now - self._repeated if self._repeated else None
         rtt = now - (self._sent_at or self._begun)
-        return Reply(message, failed, now, rtt, self._octets, self._sent, cookie is CookieStatus.OURS, repeated)
+        ask = self._ask
+        plain = ask.random_case and self._qname == ask.qname
+        return Reply(message, failed, now, rtt, self._octets, self._sent, cookie is CookieStatus.OURS, repeated, plain)
 
 
 class UdpQuery(_Query):

@@ -82,7 +82,8 @@ class Reply(Value, frozen=True):
 
     `sent`: how often the question left for it, those aside that `Again` sent; 0 where it shared the exchange of somebody who
     asked the same. `cookie`: the message carries the cookie that we sent, so that nobody off the path has forged it.
-    `repeated`: seconds since the question left for the last time, where it did so more than once.
+    `repeated`: seconds since the question left for the last time, where it did so more than once. `plain_letters`: it was to
+    leave in random case, and chance or a name without letters had it leave as it was, so that the answer says nothing of 0x20.
     """
 
     message: Message | None
@@ -93,6 +94,7 @@ class Reply(Value, frozen=True):
     sent: int = 1
     cookie: bool = False
     repeated: float | None = None
+    plain_letters: bool = False
 
     @property
     def sample(self) -> float | None:

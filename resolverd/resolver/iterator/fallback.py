@@ -69,9 +69,12 @@ class Fallback:
         )
 
     def answered_form(self, form: Form, reply: Reply) -> Form:
-        """The form that has been answered where it was repeated: without its cookie if that may have been left out."""
-        left_out = not reply.cookie and Feature.COOKIE in self._asked.disabled
-        return replace(form, cookie=False) if left_out else form
+        """The form that has been answered: without random case if no letter was in another, and, of a repeated question,
+        without its cookie if that may have been left out.
+        """
+        left_out = reply.repeated is not None and not reply.cookie and Feature.COOKIE in self._asked.disabled
+        cookie, random_case = form.cookie and not left_out, form.random_case and not reply.plain_letters
+        return replace(form, cookie=cookie, random_case=random_case)
 
     def no_reply(self, form: Form, failed: Failed | None, now: float) -> bool:
         """No message came. Whether to ask again at once, in another form; otherwise this attempt has failed."""

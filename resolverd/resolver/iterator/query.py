@@ -99,7 +99,7 @@ class ServerQuery:
                 message = reply.message
                 if message is None:
                     return Unusable(f"{server} did not answer", silent=reply.failed is not Failed.MALFORMED), ()
-            if reply.repeated is not None:
+            if reply.repeated is not None or reply.plain_letters:
                 form = fallback.answered_form(form, reply)
             fault = fallback.fault(form, reply, message, budget.now)
             if fault:

@@ -23,7 +23,7 @@ from resolverd.config.settings import Forward, Stub
 from resolverd.net.outside import OutsideNetwork
 from resolverd.resolver.iterator.capabilities import Feature
 from resolverd.wire import codes
-from resolverd.wire.ask import Ask, Failed, Server, Transport
+from resolverd.wire.ask import Ask, Failed, Reply, Server, Transport
 from resolverd.wire.names import from_text, lower
 from tests.replay.stack import Stack, root_hints, settings
 
@@ -129,8 +129,10 @@ ODD = {**LETTERS, **COOKIES, **FRAMING}
 
 
 @asynccontextmanager
-async def resolving(folder: Path, handler: Handler, tcp: Tcp, forward: bool) -> AsyncIterator[tuple[Authority, Stack]]:
-    """A resolver whose zone ``shop`` is on such a server."""
+async def resolving(
+    folder: Path, handler: Handler, tcp: Tcp, forward: bool, zones: tuple[str, ...] = ("shop",)
+) -> AsyncIterator[tuple[Authority, Stack]]:
+    """A resolver whose `zones` are on such a server."""
 
     def udp(packet: bytes) -> list[bytes]:
         said = handler(packet)
@@ -139,7 +141,8 @@ async def resolving(folder: Path, handler: Handler, tcp: Tcp, forward: bool) -> 
     exchange = OutsideNetwork()
     async with Authority(udp, tcp) as authority:
         servers = (Server(IPv4Address(HOST), authority.port),)
-        route = {"forward": (Forward("shop", servers),)} if forward else {"stub": (Stub("shop", servers),)}
+        kind, routed = ("forward", Forward) if forward else ("stub", Stub)
+        route = {kind: tuple(routed(zone, servers) for zone in zones)}
         resolver = {"ipv6": False, "qname_minimisation": False, **route}
         hints = root_hints(folder, "k.root-servers.net", ["198.41.0.4"])
         stack = Stack(settings(hints, resolver=resolver), exchange, SystemClock(), 1)
@@ -182,6 +185,31 @@ async def test_what_odd_servers_know_is_found_and_how_to_ask_them_remembered(
             assert not is_mixed(authority.seen[-1])
         else:
             assert is_mixed(authority.seen[-1])
+
+
+@pytest.mark.parametrize("forward", [False, True], ids=["server", "forwarder"])
+@pytest.mark.parametrize("oddity", LETTERS)
+async def test_a_name_without_letters_proves_nothing_of_them(oddity: str, forward: bool, tmp_path: Path) -> None:
+    """Nor does a short one of whose letters chance has turned none."""
+    async with resolving(tmp_path, LETTERS[oddity], _no_tcp, forward, zones=("1", "shop")) as (authority, stack):
+        assert addresses(await ask(stack, "7.1")) == [GOOD]
+        assert len(authority.seen) == 1
+        for name in ("one.provider.shop", "two.provider.shop", "three.provider.shop"):
+            assert addresses(await ask(stack, name)) == [GOOD]
+
+
+async def test_letters_that_chance_has_not_turned_prove_nothing() -> None:
+    exchange, plain = OutsideNetwork(), set()
+    async with Authority() as authority:
+        for _ in range(100):
+            done: asyncio.Future[Reply | Exception] = asyncio.get_running_loop().create_future()
+            exchange.start(authority.ask("x.1", random_case=True), done.set_result)
+            reply = await done
+            assert isinstance(reply, Reply)
+            assert reply.plain_letters is not is_mixed(authority.seen[-1])
+            plain.add(reply.plain_letters)
+        await exchange.aclose()
+    assert plain == {False, True}
 
 
 @pytest.mark.parametrize("soa", [True, False])
