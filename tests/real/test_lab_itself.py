@@ -179,8 +179,10 @@ ENTER = [sys.executable, "-m", "tests.lab", "enter", "--"]
 @contextmanager
 def in_another_lab(program: str) -> Iterator[subprocess.Popen[str]]:
     """Run a Python program inside a lab of its own; it prints "up", and goes on until it is ended."""
+    # A shell starts what it runs in the background with SIGINT ignored, which is passed on; in a terminal nothing is.
     process = subprocess.Popen([*ENTER, sys.executable, "-c", program], cwd=ROOT, text=True, start_new_session=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         assert process.stdout is not None
         first = process.stdout.readline()
