@@ -77,7 +77,7 @@ class _Host:
     def __init__(self, fleet: _Fleet) -> None:
         self.leases = Leases(
             Link(fleet.server), fleet.clock, Counters(), hosts=lambda: len(fleet.hosts),  # type: ignore[arg-type]
-            servers=lambda: fleet.server.servers, rng=Random(fleet.rng.random()),
+            rng=Random(fleet.rng.random()),
         )  # fmt: skip
         self.quota = self.leases.quota("list", QUOTA)
 

@@ -63,6 +63,16 @@ class Link:
         await asyncio.sleep(self._back)
         return found
 
+    @property
+    def servers(self) -> int:
+        """How often it was another server."""
+        return self._server.servers
+
+    async def recall(self) -> None:
+        """Whether it remembers is known by `servers`."""
+        await self._go()
+        await asyncio.sleep(self._back)
+
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Put there, soon."""
         self._count()

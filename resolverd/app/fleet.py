@@ -44,8 +44,11 @@ class Fleet:
         self._counters = counters
         self.audit = FleetAudit(store, own, hosts, clock, counters)
         self.notices = SharedNotices(store, hosts, clock)
-        self.leases = Leases(shared, clock, counters, hosts=hosts.count, servers=lambda: shared.servers)
-        self.work: dict[str, Work] = {"hosts": hosts.run, "audit log": self.audit.run, "list quotas": self.leases.run}
+        self.leases = Leases(shared, clock, counters, hosts=hosts.count)
+        self.work: dict[str, Work] = {
+            "hosts": hosts.run, "audit log": self.audit.run,
+            "list quotas": self.leases.run, "list quotas of others": self.leases.follow,
+        }  # fmt: skip
         """What is to go on as long as the daemon does, by name."""
 
     def share(self, lists: ListMemory, verdicts: VerdictStore) -> FleetVerdicts:

@@ -15,7 +15,8 @@ hosts                                        nothing (watched)     each host wri
 audit                                        own (watched)         never change
 duties                                       nothing (watched)     what is there
 list-replies                                 nothing               the one that counts longer
-list-quotas, list-budgets, and all others    nothing               what is there: counts are added only, never put late
+list-quotas                                  nothing (watched)     what is there: counts are added only, never put late
+list-budgets, and all others                 nothing               what is there
 ===========================================  ====================  =====================================================
 
 A deletion wins over whatever is older than it.
@@ -25,6 +26,7 @@ from typing import Final
 
 from resolverd.clients import history
 from resolverd.clients.record import decode_record, encode_record
+from resolverd.dnsbl import quota_slots
 from resolverd.fleet import audit
 from resolverd.greylist import service as greylist
 from resolverd.greylist.decide import decode_client, decode_triplet, encode_client, encode_triplet
@@ -60,6 +62,7 @@ SHARED_TABLES: Final = {
     audit.TABLE: SharedTable(written_once, Copied.OWN, small=True),
     "list-health": SharedTable(of_one_writer, Copied.OWN, small=True),
     "hosts": SharedTable(of_one_writer, Copied.NOTHING, small=True),
+    quota_slots.TABLE: SharedTable(theirs_stays, Copied.NOTHING, small=True),
     "duties": SharedTable(theirs_stays, Copied.NOTHING, small=True),
     "list-replies": SharedTable(longer_lived, Copied.NOTHING),
 }

@@ -9,5 +9,5 @@
 - asking: `engine` (all of them), `lookup` (one query: coalesced, cached, re-verified), `list_state` (one list's availability,
   quota and counts; queries charged where they leave), `list_memory` (what outlives a configuration), `canaries` (does it still
   tell good from bad?), `quota_store` (quotas kept, as `quota_slots`), `leases` (quotas that several hosts share; `leased_quota`
-  is one host's part), `monitor` (test points, own addresses)
+  is one host's part, `slot_counters` what they count together), `monitor` (test points, own addresses)
 """

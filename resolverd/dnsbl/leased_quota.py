@@ -10,6 +10,7 @@ spent in a slot always stands in that slot's counter or in a later one, and neve
 - Once a slot is over, what was spent in it is settled: added where it belongs, and only seconds later taken from where it was
   booked, so that no reading misses it.
 - A count whose reply is lost counts as taken, and is not used.
+- Whatever is added to a counter all hosts hear of: should the store forget it, any of them can say what it was.
 - Clocks of hosts may differ by a twelfth of a slot (five minutes for a day's quota): so much longer everything counts.
 """
 
@@ -245,10 +246,16 @@ class LeasedQuota(Budget):
         self._totals[number] = total
         self._sum = None
 
+    def heard(self, number: int, total: int, now: float) -> bool:
+        """A slot's counter is said to be at `total`: whether that is as much as is known, or more."""
+        if total >= self._totals.get(number, 0) and self._first(now) <= number <= self._last(now):
+            self.corrected(number, total)
+            return True
+        return False
+
     def to_read(self, now: float) -> list[int]:
         """The slots whose counters may have changed since they were last read, all of the period at first."""
-        last = int((now + self._margin + READ_WITHIN) // self.slot) + self.ahead
-        return [number for number in range(self._first(now), last + 1) if number not in self._final]
+        return [number for number in range(self._first(now), self._last(now) + 1) if number not in self._final]
 
     def read(self, totals: Mapping[int, int], now: float) -> None:
         """What the counters are at. Those of slots that lie so far behind that nothing is settled there are not read again."""
@@ -259,10 +266,13 @@ class LeasedQuota(Budget):
         self.read_at = now
 
     def known(self, now: float) -> dict[int, int]:
-        """What the counters of this period were when last seen, for a store that has forgotten them; all are to be read again."""
-        self._final.clear()
+        """What the counters of this period are at, as far as known."""
         first = self._first(now)
         return {number: total for number, total in self._totals.items() if number >= first and total > 0}
+
+    def doubt(self) -> None:
+        """The store may have forgotten counters: all are to be read again."""
+        self._final.clear()
 
     # -- what goes back
 
@@ -343,3 +353,6 @@ class LeasedQuota(Budget):
 
     def _first(self, now: float) -> int:
         return int((now - self._margin) // self.slot) - self.SLOTS
+
+    def _last(self, now: float) -> int:
+        return int((now + self._margin + READ_WITHIN) // self.slot) + self.ahead

@@ -1,6 +1,7 @@
 """Quotas that the hosts of one store share: leases got and given back; `dnsbl.leased_quota` has the rules.
 
-Only `Store.add` and `Store.get` are asked of the store, and `cas` where it has forgotten something. An idle list costs nothing.
+Whatever a host adds to a counter all the others hear of, so that they can restore it where store and host are both gone. An idle
+list costs nothing.
 """
 
 import asyncio
@@ -13,12 +14,13 @@ from resolverd import bounds, logs
 from resolverd.clock import Clock
 from resolverd.dnsbl.leased_quota import READ_WITHIN, LeasedQuota
 from resolverd.dnsbl.quota import Allowance, Budget
-from resolverd.dnsbl.quota_slots import TABLE, QuotaSlot
+from resolverd.dnsbl.quota_slots import QuotaSlot
+from resolverd.dnsbl.slot_counters import SlotCounters
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.resolver.iterator.budget import SharedBudget
 from resolverd.resolver.ports import Resolver
-from resolverd.state.base import Store, count_of, encode_count
+from resolverd.state.shared import SharedStore
 from resolverd.wire.answer import Answer
 from resolverd.wire.names import Name
 
@@ -41,8 +43,6 @@ _SMALL = 8
 _LARGE = 1 << 40
 _PAUSES = (1.0, 30.0)
 """The first and the longest pause after the store failed, or nothing was left."""
-_RETRIES = 8
-"""Tries to restore one counter while others change it."""
 
 
 class _Lessee:
@@ -60,6 +60,9 @@ class _Lessee:
         """What is to be taken from where it was booked: from when on (monotonic), slot, count."""
         self.forgotten: dict[int, int] = {}
         """What counters were at, by slot, that the store may have forgotten."""
+        self.fallen: dict[int, int] = {}
+        """Counters, by slot, that are said to be lower than they were: given back, or forgotten."""
+        self.believe_at = float("-inf")
 
     @property
     def is_done(self) -> bool:
@@ -70,26 +73,22 @@ class _Lessee:
 class Leases:
     """Leases of lists' quotas from a store that several hosts share.
 
-    `store` must fail rather than answer from a copy. `clock` has the fleet's wall clock. `hosts`: how many there are. `servers`:
-    how often the store was found to be another server than before, which may have forgotten something.
+    `store` must fail rather than answer from a copy. `clock` has the fleet's wall clock. `hosts`: how many there are.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: SharedStore,
         clock: Clock,
         counters: Counters,
         *,
         hosts: Callable[[], int] = lambda: 1,
-        servers: Callable[[], int] = lambda: 0,
         rng: Random | None = None,
     ):
-        self._store = store
+        self._totals = SlotCounters(store, clock)
         self._clock = clock
         self._counters = counters
         self._hosts = hosts
-        self._servers = servers
-        self._server = servers()
         self._leases_from = float("-inf")
         self._rng = rng or SystemRandom()
         self._lessees: dict[str, _Lessee] = {}
@@ -113,6 +112,12 @@ class Leases:
         while True:
             self._look()
             await asyncio.sleep(EVERY)
+
+    async def follow(self) -> None:
+        """Hear of what any host does to counters, for ever; ends by cancellation."""
+        async for slot, total in self._totals.changes():
+            self._notice_loss()
+            self._hear(slot, total)
 
     async def end(self) -> None:
         """Give back all that is held. Never raises, and never waits long."""
@@ -150,23 +155,39 @@ class Leases:
             self._retired.append(gone)
 
     def _look(self) -> None:
-        if self._servers() != self._server:
-            self._server = self._servers()
-            self._leases_from = self._clock.monotonic() + RESTORE_WITHIN
-            for each in self._lessees.values():
-                known = each.quota.known(self._clock.wall())
-                each.forgotten = {number: max(total, each.forgotten.get(number, 0)) for number, total in known.items()}
+        self._notice_loss()
         now = self._clock.monotonic()
         for each in [*filter(self._is_due, self._lessees.values()), *self._retired]:
             if each.task is None and now >= each.quiet_until:
                 self._begin(each)
         self._retired = [each for each in self._retired if not each.is_done]
 
+    def _notice_loss(self) -> None:
+        """Have restored what another server may have forgotten; called before anything that it says is taken."""
+        if not self._totals.may_be_forgotten():
+            return
+        self._leases_from = self._clock.monotonic() + RESTORE_WITHIN
+        for each in self._lessees.values():
+            known = each.quota.known(self._clock.wall())
+            each.forgotten = {number: max(total, each.forgotten.get(number, 0)) for number, total in known.items()}
+            each.quota.doubt()
+            each.fallen.clear()
+
+    def _hear(self, slot: QuotaSlot, total: int) -> None:
+        """A host has changed a counter. That it rose is believed at once; that it fell, once the store is known to remember."""
+        each = self._lessees.get(slot.name)
+        if each is None or each.quota.slot != slot.seconds:
+            return
+        if each.quota.heard(slot.number, total, self._clock.wall()):
+            each.fallen.pop(slot.number, None)
+        elif slot.number in each.quota.known(self._clock.wall()):
+            each.fallen[slot.number] = total
+
     def _is_due(self, each: _Lessee) -> bool:
-        quota, wall = each.quota, self._clock.wall()
+        quota, wall, now = each.quota, self._clock.wall(), self._clock.monotonic()
         if each.forgotten or each.owed or quota.is_due(wall, self._hosts()):
             return True
-        if each.settled and each.settled[0][0] <= self._clock.monotonic():
+        if (each.settled and each.settled[0][0] <= now) or (each.fallen and each.believe_at <= now):
             return True
         return quota.is_used(wall, _USED_WITHIN) and self._is_stale(quota, wall)
 
@@ -187,6 +208,7 @@ class Leases:
     async def _work(self, each: _Lessee) -> None:
         try:
             await self._restore(each)
+            await self._believe(each)
             quota, wall = each.quota, self._clock.wall()
             if each in self._retired:
                 each.owed += quota.all_held()
@@ -213,17 +235,16 @@ class Leases:
             self._failing = False
 
     async def _lease(self, each: _Lessee) -> None:
-        quota, wall, begun, server = each.quota, self._clock.wall(), self._clock.monotonic(), self._servers()
+        quota, wall, begun = each.quota, self._clock.wall(), self._clock.monotonic()
         wanted, debt = min(quota.request(wall, self._hosts()), each.limit + quota.waiting), quota.debt
         slot = quota.booking(wall)
         waiting = quota.unverified(slot.number)
         if not (wanted or debt or waiting):
             return
         more = max(0, wanted - waiting)
-        total = await self._add(slot, more + debt)
+        total = await self._totals.add(slot, more + debt)
         quota.booked(slot.number, total, more, debt)
         await self._read(quota, [number for number in quota.to_read(wall) if number != slot.number], begun)
-        self._check_server(server)
         back = quota.verified(slot.number, wall)
         got = more + waiting - back
         self._counters.add("list_quota_leased", got, list=quota.name)
@@ -237,58 +258,49 @@ class Leases:
 
     async def _read(self, quota: LeasedQuota, numbers: list[int], begun: float | None = None) -> None:
         """Read counters, all at once. Raises StoreError, also where that took too long to be of one moment."""
-        begun, wall, server = self._clock.monotonic() if begun is None else begun, self._clock.wall(), self._servers()
-        values = await asyncio.gather(*(self._store.get(TABLE, quota.slot_at(number).key, wall) for number in numbers))
+        begun, wall = self._clock.monotonic() if begun is None else begun, self._clock.wall()
+        values = await self._totals.read(map(quota.slot_at, numbers))
         if self._clock.monotonic() - begun > READ_WITHIN:
             raise StoreError("counters of quotas are read too slowly")
-        self._check_server(server)
-        quota.read(dict(zip(numbers, map(count_of, values), strict=True)), wall)
+        quota.read(dict(zip(numbers, values, strict=True)), wall)
 
     async def _give_back(self, each: _Lessee) -> None:
         """Give back what is owed. What fails counts as spent, as it may have been given back all the same."""
         while each.owed:
             number, count = each.owed.pop()
-            each.quota.corrected(number, await self._add(each.quota.slot_at(number), -count))
+            each.quota.corrected(number, await self._totals.add(each.quota.slot_at(number), -count))
             self._counters.add("list_quota_returned", count, list=each.quota.name)
 
     async def _settle(self, each: _Lessee) -> None:
         quota = each.quota
         for booked, spent, count in quota.to_settle(self._clock.wall()):  # what fails stays where it is booked
-            quota.corrected(spent, await self._add(quota.slot_at(spent), count))
+            quota.corrected(spent, await self._totals.add(quota.slot_at(spent), count))
             if quota.may_settle(spent, self._clock.wall()):  # else others may have read it for the last time before
                 each.settled.append((self._clock.monotonic() + SETTLE_AFTER, booked, count))
         now = self._clock.monotonic()
         due = [(booked, count) for when, booked, count in each.settled if when <= now]
         each.settled = [waiting for waiting in each.settled if waiting[0] > now]
         for booked, count in due:
-            quota.corrected(booked, await self._add(quota.slot_at(booked), -count))
-
-    async def _add(self, slot: QuotaSlot, count: int) -> int:
-        server = self._servers()
-        total = await self._store.add(TABLE, slot.key, count, self._clock.wall(), slot.expires)
-        self._check_server(server)
-        return total
-
-    def _check_server(self, server: int) -> None:
-        """What another server says is not taken before it has been told what it may have forgotten. Raises StoreError."""
-        if not server == self._servers() == self._server:
-            raise StoreError("it is another server, which may have forgotten something")
+            quota.corrected(booked, await self._totals.add(quota.slot_at(booked), -count))
 
     async def _restore(self, each: _Lessee) -> None:
         """Raise counters to what they were when last seen: of several hosts, whoever saw the most has it right."""
-        server = self._servers()
         for number, least in list(each.forgotten.items()):
-            slot = each.quota.slot_at(number)
-            for _ in range(_RETRIES):
-                wall = self._clock.wall()
-                octets = await self._store.get(TABLE, slot.key, wall)
-                if count_of(octets) >= least:
-                    break
-                if await self._store.cas(TABLE, slot.key, octets, encode_count(least), wall, slot.expires):
-                    self._counters.add("list_quota_restored", list=each.quota.name)
-                    break
-            self._check_server(server)
+            if await self._totals.raise_to(each.quota.slot_at(number), least):
+                self._counters.add("list_quota_restored", list=each.quota.name)
             del each.forgotten[number]
+
+    async def _believe(self, each: _Lessee) -> None:
+        """Take counters for as low as they are said to be, unless the store has forgotten them."""
+        if not each.fallen or self._clock.monotonic() < each.believe_at:
+            return
+        each.believe_at = self._clock.monotonic() + READ_EVERY
+        said = dict(each.fallen)
+        await self._totals.check()
+        for number, total in said.items():
+            if each.fallen.get(number) == total:
+                del each.fallen[number]
+                each.quota.corrected(number, total)
 
     def _pause(self, each: _Lessee) -> None:
         low, high = _PAUSES

@@ -14,24 +14,32 @@ from resolverd.dnsbl.quota import Allowance
 from resolverd.dnsbl.quota_slots import TABLE
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
+from resolverd.state.base import address
 from resolverd.state.memory import MemoryStore
 
 LIST = "spamhaus-zen"
 
 
 class Server:
-    """The store behind all links. `restarts` counts how often it was another one."""
+    """The store behind all links. `memories` counts how often it has forgotten everything."""
 
     def __init__(self):
         self.store = MemoryStore()
-        self.restarts = 0
+        self.memories = 0
         self.operations = 0
+        self.links = []
 
-    async def forgets(self):
-        """It is started anew with nothing in memory."""
+    async def forgets(self, *, silently=False):
+        """It is started anew with nothing in memory; `silently`: it is emptied, no connection breaks, and nobody is told."""
+        if not silently:
+            for link in self.links:
+                link.breaks()
         for entry in [entry async for entry in self.store.scan(TABLE, 0)]:
-            self.store.delete(TABLE, entry.key)
-        self.restarts += 1
+            self.store._records.pop(address(TABLE, entry.key))
+        self.memories += 1
+        if not silently:
+            for link in self.links:
+                link.servers += 1
 
     async def counts(self):
         """What the counters say, by slot number."""
@@ -49,15 +57,88 @@ class Link:
         self.rng = rng
         self.delay = delay
         self.faults = 0.0
-        self.is_cut = False
         self.dies_after = -1
         self.operations = 0
+        self.servers = 0
+        self.memory = server.memories
+        self.messages = None
+        self.mended = asyncio.Event()
+        self.is_cut = False
+        server.links.append(self)
 
     def __getattr__(self, name):
         async def operation(*args):
             return await self._carry(getattr(self.server.store, name), args)
 
         return operation
+
+    async def scan(self, table, now):
+        """All that is there, in one reply."""
+
+        async def entries():
+            return [entry async for entry in self.server.store.scan(table, now)]
+
+        for entry in await self._carry(entries, ()):
+            yield entry
+
+    async def recall(self):
+        """Whether it is as it was."""
+
+        async def memory():
+            return self.server.memories
+
+        self._remember(await self._carry(memory, ()))
+
+    def _remember(self, memory):
+        if memory != self.memory:
+            self.memory = memory
+            self.servers += 1
+
+    async def look(self):
+        """Once a minute the server is looked at, whether anybody asks or not."""
+        while True:
+            await asyncio.sleep(60)
+            if not self.is_cut:
+                self._remember(self.server.memories)
+
+    async def watch(self, table):
+        """What changes there, in its order; what is on the way when the link breaks is lost."""
+        while True:
+            self.messages = messages = asyncio.Queue()
+            passing = asyncio.create_task(self._pass_on(table, messages))
+            try:
+                while self.messages is messages:
+                    change, there_at = await messages.get()
+                    await asyncio.sleep(there_at - asyncio.get_running_loop().time())
+                    if self.messages is messages:
+                        yield change
+            finally:
+                passing.cancel()
+            await self.mended.wait()
+
+    async def _pass_on(self, table, messages):
+        there_at = 0.0
+        async for change in self.server.store.watch(table):
+            there_at = max(there_at, asyncio.get_running_loop().time() + self.rng.uniform(0, self.delay))
+            messages.put_nowait((change, there_at))
+
+    def breaks(self):
+        """What is on the way is lost."""
+        if self.messages is not None:
+            self.messages.put_nowait((None, 0.0))
+            self.messages = None
+
+    @property
+    def is_cut(self):
+        return not self.mended.is_set()
+
+    @is_cut.setter
+    def is_cut(self, cut):
+        if cut:
+            self.mended.clear()
+            self.breaks()
+        else:
+            self.mended.set()
 
     async def _carry(self, operation, args):
         if self.is_cut:
@@ -96,11 +177,10 @@ class LeasingHost:
             self.clock,
             self.counters,
             hosts=lambda: len(fleet.hosts) if fleet.counted else 1,
-            servers=lambda: fleet.server.restarts,
             rng=Random(fleet.rng.random()),
         )
         self.quota = self.leases.quota(LIST, fleet.allowance)
-        self.running = asyncio.create_task(self.leases.run())
+        self.running = asyncio.gather(self.leases.run(), self.leases.follow(), self.link.look())
         self.questions = set()
 
     async def ask(self):
@@ -122,6 +202,7 @@ class LeasingHost:
 
     async def dies(self):
         """Like kill -9."""
+        self.link.breaks()
         self.running.cancel()
         tasks = [self.running, *self.questions, *(each.task for each in self.leases._lessees.values() if each.task)]
         for task in tasks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from typing import Any
 
@@ -30,6 +30,13 @@ def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a server have more time than it has in service: the machine may be busy with other tests."""
     monkeypatch.setattr(bounds, "STORE_SHARED_READ", PATIENCE / 3)
     monkeypatch.setattr(bounds, "STORE_SHARED_REPLY", PATIENCE / 3)
+
+
+async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until that is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not (await found if isinstance(found := true(), Awaitable) else found):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def larger_wins(

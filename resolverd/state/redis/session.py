@@ -106,8 +106,10 @@ class Session:
     async def recall(self) -> None:
         """Begin anew with a server that has forgotten what it knew, by a command. Raises StoreError, Refusal."""
         link = self.require()
-        if await self._has_forgotten(link) and link is self._link:
-            self.lost("it has lost what it knew")
+        if await self._has_forgotten(link):
+            self.servers += 1
+            if link is self._link:
+                self.lost("it has lost what it knew")
 
     async def close(self) -> None:
         """Let go of the server."""
@@ -183,16 +185,23 @@ class Session:
 
     async def _has_forgotten(self, link: Link) -> bool:
         """Whether it has forgotten what it knew when it was last seen."""
-        made = secrets.token_hex(8)
-        try:
-            await link.submit(self._since, (b"SET", self._since, made, b"NX"))
-        except Refusal as error:
-            if error.code not in WAITS:
-                raise
-        found = (await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63"))).decode("ascii", "replace")
+        made = ""
+        if not (found := await self._memory_of(link)):
+            made = secrets.token_hex(8)
+            try:
+                await link.submit(self._since, (b"SET", self._since, made, b"NX"))
+            except Refusal as error:
+                if error.code not in WAITS:
+                    raise
+            found = await self._memory_of(link)
         before, self.memory = self.memory, found or self.memory
         # A daemon that starts and finds the store empty cannot tell whether it ever knew anything.
-        return bool(self.memory != before if before else found == made)
+        return bool(self.memory != before if before else made and found == made)
+
+    async def _memory_of(self, link: Link) -> str:
+        """The name of what the server remembers, empty where it has none yet."""
+        found: bytes = await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63"))
+        return found.decode("ascii", "replace")
 
     async def _watch_over(self, link: Link) -> None:
         """Until the link is lost, look now and then at the server's clock, whether it still is the master, and remembers."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from served import GOOD, LISTED, configured, internet
+from shared_stores import until
 
 from resolverd import bounds
 from resolverd.app.fleet import join
@@ -54,12 +53,6 @@ class Daemon:
     async def ask(self, client: str) -> object:
         engine = self.service.runtime.engine
         return await engine.ask(ListLookup("spamhaus-zen", ip_address(client)), deadline=SystemClock().monotonic() + 5)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 async def test_lists_are_asked_once_and_own_addresses_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from shared_stores import be_patient, fresh_prefix, shared_store
+from shared_stores import be_patient, fresh_prefix, shared_store, until
 
 from resolverd.app.shared_tables import SMALL
 from resolverd.clock import SystemClock
@@ -37,9 +37,9 @@ class Host:
     def __init__(self, store: RedisStore):
         self.store = store
         self.counters = Counters()
-        self.leases = Leases(store, SystemClock(), self.counters, hosts=lambda: HOSTS, servers=lambda: store.servers)
+        self.leases = Leases(store, SystemClock(), self.counters, hosts=lambda: HOSTS)
         self.quota = self.leases.quota("spamhaus-zen", QUOTA)
-        self.running = asyncio.create_task(self.leases.run())
+        self.running = asyncio.gather(self.leases.run(), self.leases.follow())
         self.sent = 0
 
     async def ask(self) -> None:
@@ -98,6 +98,42 @@ async def test_the_fleet_sends_its_quota_and_no_more_though_the_server_forgets_a
         for host in hosts:
             await host.die()
             await host.leases.end()
+
+
+@pytest.mark.parametrize("loses", ["restart", "FLUSHALL"])
+async def test_a_host_that_did_not_ask_restores_what_a_dead_one_had_leased(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, loses: str
+) -> None:
+    be_patient(monkeypatch)
+    monkeypatch.setattr(leases, "RESTORE_WITHIN", 1.0)
+    monkeypatch.setattr(leases, "EVERY", 0.1)
+    prefix = fresh_prefix()
+    async with AsyncExitStack() as stack:
+        dead, idle = [
+            Host(await stack.enter_async_context(shared_store(server, prefix=prefix, small=SMALL))) for _ in range(2)
+        ]
+        for host in (dead, idle):
+            assert await host.store.connected(10)
+        await until_asked([dead], 60)
+        spent = await counted(dead)
+        await until(lambda: idle.quota.free(SystemClock.wall()) == QUOTA.count - spent)
+        await dead.die()
+        await dead.store.close()
+        if loses == "restart":
+            server.kill()
+            server.restart()
+        else:
+            server.cli("FLUSHALL")
+        async with asyncio.timeout(30):
+            while not idle.store.servers or not await idle.store.connected(1) or await counted(idle) < spent:
+                await idle.ask()
+                await asyncio.sleep(0.05)
+        for _ in range(5):
+            await asyncio.gather(*(idle.ask() for _ in range(10)))
+            await asyncio.sleep(0.3)
+        assert 60 < dead.sent + idle.sent <= QUOTA.count
+        await idle.die()
+        await idle.leases.end()
 
 
 async def test_what_is_held_goes_back_when_a_host_ends(server: RedisServer) -> None:

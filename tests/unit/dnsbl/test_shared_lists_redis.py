@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from listfleet import CANARY, ZEN, Host
 from scriptedlists import a, specs
-from shared_stores import fresh_prefix, shared_store
+from shared_stores import fresh_prefix, shared_store, until
 
 from resolverd import bounds
 from resolverd.app.shared_tables import SMALL
@@ -57,12 +57,6 @@ class Hosts:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.usefixtures("patient")

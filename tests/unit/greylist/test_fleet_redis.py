@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from shared_stores import fresh_prefix, opened
+from shared_stores import fresh_prefix, opened, until
 
 from resolverd import bounds
 from resolverd.app.shared_tables import SMALL, merge, shared_table
@@ -99,13 +99,6 @@ class Host:
         """Wait until it has the server again, and has told it everything."""
         assert await self.shared.connected(PATIENCE)
         await until(lambda: self.store.shared)
-
-
-async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until that is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not (await found if isinstance(found := true(), Awaitable) else found):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 class Fleet:
