@@ -36,7 +36,8 @@ ABOUT_QUOTAS = (
     "*storm* is wasted: held where it was not wanted, or lost with hosts that were killed, until it leaves the period; where "
     "that is a fifth, as in *rush*, all that is asked behind it counts as refused with a fifth unsent. Hosts look at their "
     "leases each second in service, here each {low:g} to {high:g} s, the longer the more hosts there are. With more lists "
-    "operations add up; a list that is not asked costs none."
+    "operations add up; a list that is not asked costs none. In service each host also hears of every change of a counter; here "
+    "it knows only what it has read."
 )
 
 NEWS = """
