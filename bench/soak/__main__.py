@@ -20,8 +20,10 @@ from bench.soak.attacks import ATTACKS
 from bench.soak.clients import Clients, Meter
 from tests.lab import namespace
 from tests.lab.daemon import Daemon
+from tests.lab.fleet import on_store
 from tests.lab.lab import Lab
 from tests.lab.namespace import ROOT, LabError
+from tests.lab.redis import Redis
 from tests.lab.resolverd import CONFIG, resolverd
 
 CACHE = 64
@@ -42,14 +44,17 @@ RELOAD = 240.0
 """Seconds from reload to reload."""
 DEATH, DEAD = 360.0, 60.0
 """Seconds from one death of a list to the next, and for which it is dead."""
+OUTAGE, AWAY = 150.0, 20.0
+"""Seconds from one outage of the shared store to the next, and for which it lasts."""
 
 
 class Soak:
     """The run: what is going on, for the samples to tell."""
 
-    def __init__(self, lab: Lab, daemon: Daemon, seconds: float, file: Path):
+    def __init__(self, lab: Lab, daemon: Daemon, store: Redis | None, seconds: float, file: Path):
         self._lab = lab
         self._daemon = daemon
+        self._store = store
         self._seconds = seconds
         self._file = file
         self._attack = ""
@@ -59,7 +64,7 @@ class Soak:
         """Everything at once, until the time is over."""
         meter = Meter()
         everything = [asyncio.create_task(each) for each in (
-            Clients(meter).run(), self._attacks(), self._reloads(), self._deaths(), self._samples(meter))]
+            Clients(meter).run(), self._attacks(), self._reloads(), self._deaths(), self._outages(), self._samples(meter))]
         try:
             done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -96,6 +101,27 @@ class Soak:
                 await asyncio.to_thread(each.heal)
                 self._events.append(f"{each.details.zone} is back")
 
+    async def _outages(self) -> None:
+        if self._store is None:
+            await asyncio.Event().wait()
+            return
+        server = self._store.daemon
+        while True:
+            for what in ("killed", "stalled", "emptied"):
+                await asyncio.sleep(OUTAGE - AWAY)
+                self._events.append(f"the shared store is {what}")
+                if what == "stalled":
+                    server.pause()
+                    await asyncio.sleep(AWAY)
+                    server.resume()
+                else:
+                    server.kill()
+                    await asyncio.sleep(AWAY)
+                    if what == "emptied":
+                        self._store.empty()
+                    await asyncio.to_thread(server.start)
+                self._events.append("the shared store is back")
+
     async def _samples(self, meter: Meter) -> None:
         loop = asyncio.get_running_loop()
         process, began = samples.Process(self._daemon.pid), loop.time()
@@ -114,13 +140,18 @@ class Soak:
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description="An hour under load and attack.")
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Under load and attack, an hour or so.")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--samples", type=Path, default=ROOT / "build" / "soak.jsonl", metavar="FILE", help="where samples go")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "soak.md", metavar="FILE", help="its plot stands beside it")
+    parser.add_argument("--shared", action="store_true", help="with a store that hosts share, and its outages")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="where samples go (build/soak.jsonl)")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="its plot stands beside it (docs/soak.md)")
     parser.add_argument("--note", default="", help="what a reader must know of the machine")
     parser.add_argument("--render", action="store_true", help="write the page of samples that are there")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    name = "soak-shared" if options.shared else "soak"
+    options.samples = options.samples or ROOT / "build" / f"{name}.jsonl"
+    options.page = options.page or ROOT / "docs" / f"{name}.md"
+    return options
 
 
 def main(argv: Sequence[str]) -> int:
@@ -128,15 +159,18 @@ def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
     if options.render:
         date = f"{datetime.now(UTC):%Y-%m-%d}"
-        return 0 if page.write(samples.read(options.samples), options.page, CACHE, machine(), date, options.note) else 1
+        store = "a shared store that dies, hangs and forgets, " if options.shared else ""
+        found = samples.read(options.samples)
+        return 0 if page.write(found, options.page, CACHE, machine(), date, store, options.note) else 1
     if not namespace.inside():
         options.samples.parent.mkdir(parents=True, exist_ok=True)
         status = namespace.enter([sys.executable, "-m", "bench.soak", *argv])
         return status or main([*argv, "--render"])
     with Lab() as lab:
-        daemon = resolverd(lab.mail, SOAKED)
-        with lab.running(daemon):
-            asyncio.run(Soak(lab, daemon, options.minutes * 60, options.samples.resolve()).run())
+        store = Redis(lab.mail, "store", "127.0.0.1") if options.shared else None
+        daemon = resolverd(lab.mail, SOAKED if store is None else on_store(SOAKED, "redis://127.0.0.1"))
+        with lab.running(*([] if store is None else [store.daemon]), daemon):
+            asyncio.run(Soak(lab, daemon, store, options.minutes * 60, options.samples.resolve()).run())
     return 0
 
 

@@ -12,29 +12,32 @@ from bench.soak.clients import RATES
 from bench.soak.samples import Sample, demands, latency
 
 ABOUT = (
-    "`make soak` ran resolverd for {minutes:.0f} minutes against the lab's servers (NSD, rbldnsd), with {rates} a second at "
-    "once; of {attacks} attacks one at a time, a reload every few minutes, and a list that dies and comes back. {machine}; "
-    "{date}. {note}"
+    "`bench.soak` ran resolverd for {minutes:.0f} minutes against the lab's servers (NSD, rbldnsd), with {rates} a second at "
+    "once; of {attacks} attacks one at a time, a reload every few minutes, {store}and a list that dies and comes back. "
+    "{machine}; {date}. {note}"
 )
 
-HEAD = """# An hour under load and attack
+HEAD = """# {minutes:.0f} minutes under load and attack
 
 {text}
 
-![Memory, descriptors, threads, latency and CPU over time; grey: an attack](soak.svg)
+![Memory, descriptors, threads, latency and CPU over time; grey: an attack]({plot})
 
 | | measured | asked | |
 |---|---|---|---|
 """
 
 
-def write(samples: Sequence[Sample], file: Path, cache: float, machine: str, date: str, note: str = "") -> bool:
-    """Write the page and the plot beside it; whether everything asked is reached."""
+def write(
+    samples: Sequence[Sample], file: Path, cache: float, machine: str, date: str, store: str = "", note: str = ""
+) -> bool:
+    """Write the page and the plot beside it; whether everything asked is reached. `store`: what becomes of a shared one."""
     found = list(demands(samples, cache))
     rates = ", ".join(f"{rate:g} {kind}" for kind, rate in RATES.items())
     attacks = len({each.attack for each in samples} - {""})
-    about = ABOUT.format(minutes=samples[-1].at / 60, rates=rates, attacks=attacks, machine=machine, date=date, note=note)
-    text = HEAD.format(text=fill(about.strip(), 128))
+    minutes = samples[-1].at / 60
+    about = ABOUT.format(minutes=minutes, rates=rates, attacks=attacks, store=store, machine=machine, date=date, note=note)
+    text = HEAD.format(minutes=minutes, text=fill(about.strip(), 128), plot=file.with_suffix(".svg").name)
     text += "".join(f"| {each.what} | {each.measured} | {each.asked} | {'reached' if each.reached else '**missed**'} |\n"
                     for each in found)
     text += "\nMilliseconds that clients waited: median and worst of all looks, which are five seconds each.\n\n"

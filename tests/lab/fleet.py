@@ -40,8 +40,12 @@ _LOST = "lost0"
 
 def shared(url: str = f"redis://{STORE}", *, delay: int = 1, more: str = "") -> str:
     """The configuration of a host of the fleet; `delay` is greylisting's, in seconds."""
-    store = CONFIG.replace('url = "disk:state"', f'url = "{url}"\ndirectory = "state"')
-    return store.replace('delay = "1s"', f'delay = "{delay}s"') + more
+    return on_store(CONFIG, url).replace('delay = "1s"', f'delay = "{delay}s"') + more
+
+
+def on_store(config: str, url: str) -> str:
+    """The same configuration on a store that hosts share."""
+    return config.replace('url = "disk:state"', f'url = "{url}"\ndirectory = "state"')
 
 
 class MailHost:
