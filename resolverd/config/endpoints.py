@@ -165,8 +165,7 @@ def store_url(value: object, base: Path = Path()) -> StoreUrl:
         except ValueError as error:
             raise BadValue(str(error)) from None
     if not colon or kind not in ("disk", "memory") or (kind == "memory" and rest):
-        # Before an @ there may be a password.
-        shown = repr(text if "@" not in text else f"{kind}:…")
+        shown = repr(f"{kind}:…" if colon else text)  # behind the colon there may be a password
         raise BadValue(f'{shown} names no store; write "disk:DIRECTORY", "memory:", or for several hosts "redis://HOST"')
     return StoreUrl("memory") if kind == "memory" else StoreUrl("disk", path(rest, base))
 

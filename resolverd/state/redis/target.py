@@ -24,6 +24,8 @@ _DATABASES: Final = 1 << 16
 """Numbers of databases: servers have 16 unless told otherwise, and say so if one is too high."""
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _ADDRESS6: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,32})?)\](?::(\d{1,5}))?", re.ASCII)
+_PASSWORD_OPTION: Final = re.compile(r"[?&]password=", re.IGNORECASE)
+_NO_PASSWORD: Final = "a URL has no password: write [store] password = {file = …}"
 _SERVICE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
@@ -65,7 +67,7 @@ def is_shared(url: str) -> bool:
 
 
 def parse(text: str) -> RedisTarget:
-    """Read a URL. Raises ValueError, in words for whoever wrote it, which repeat no password."""
+    """Read a URL. Raises ValueError, in words for whoever wrote it, which repeat nothing of it: anything may be a password."""
     scheme, colon, rest = text.strip().partition(":")
     if not colon or scheme not in SCHEMES:
         raise ValueError("a shared store's URL begins with redis:// rediss:// unix: redis+sentinel:// or redis+cluster://")
@@ -78,6 +80,8 @@ def parse(text: str) -> RedisTarget:
         front, at, path = rest.partition("@") if "@" in rest.partition("/")[0] else ("", "", rest)
         return _unix(_user(front) if at else "", path)
     authority, _, tail = rest.partition("/")
+    if "@" in tail or _PASSWORD_OPTION.search(rest):
+        raise ValueError(_NO_PASSWORD)  # of a password with a slash in it, or as a library's URL may have it
     if "?" in tail or "#" in tail or "?" in authority or "#" in authority:
         raise ValueError("options behind ? and # are not known here")
     front, at, hosts = authority.rpartition("@")
@@ -103,6 +107,8 @@ def parse(text: str) -> RedisTarget:
 
 def _unix(user: str, rest: str) -> RedisTarget:
     path, _, query = rest.partition("?")
+    if _PASSWORD_OPTION.search(rest):
+        raise ValueError(_NO_PASSWORD)
     number = ""
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key != "db":
@@ -116,7 +122,7 @@ def _unix(user: str, rest: str) -> RedisTarget:
 
 def _user(text: str) -> str:
     if ":" in text:
-        raise ValueError("a URL has no password: write [store] password = {file = …}")
+        raise ValueError(_NO_PASSWORD)
     return unquote(text)
 
 
@@ -136,7 +142,7 @@ def _host(text: str, usual: int) -> tuple[str, int]:
     if ":" in port:
         raise ValueError("an IPv6 address stands in brackets: redis://[2001:db8::1]:6379")
     if not _HOST.fullmatch(host):
-        raise ValueError(f"no host: {host[:80]!r}")
+        raise ValueError("a host is a name or an address: letters, digits, dots and hyphens")
     return host, _port(port if colon else None, usual)
 
 
@@ -144,7 +150,7 @@ def _port(text: str | None, usual: int) -> int:
     if text is None:
         return usual
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 16):
-        raise ValueError(f"no port: {text[:20]!r}")
+        raise ValueError("behind a host and a colon stands a port, from 1 to 65535")
     return int(text)
 
 
@@ -152,5 +158,5 @@ def _database(text: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) < _DATABASES):
-        raise ValueError(f"a database is a number: {text[:20]!r} is none")
+        raise ValueError("a database is a number from 0 to 65535: redis://HOST/3")
     return int(text)

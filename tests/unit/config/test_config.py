@@ -386,8 +386,12 @@ def test_a_host_that_shares_a_store_has_a_directory_of_its_own(text: str, direct
 
 
 @pytest.mark.parametrize(
-    "url", [f"redis://:{'pw'}@h", "redis://u:pw@h", "rediss+cluster://u:pw@a,b", "valkey://u:pw@h", "http://u:pw@h", "u:pw@h"]
-)
+    "url",
+    [
+        f"redis://:{'pw'}@h", "redis://u:pw@h", "redis://u:1/pw@h", "rediss+cluster://u:pw@a,b", "valkey://u:pw@h", "http://u:pw@h",
+        "u:pw@h", "valkey://h?password=pw", "memory:pw",
+    ],
+)  # fmt: skip
 def test_a_password_in_a_url_is_refused_and_not_repeated(url: str):
     found = faults(f"[store]\nurl = {url!r}".replace("pw", SENTINEL))
     assert set(found) == {"store.url"}
