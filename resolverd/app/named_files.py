@@ -1,11 +1,13 @@
-"""What a configuration names outside itself: map files, allow files, domains, root hints, trust anchors, certificate, secrets.
+"""What a configuration names outside itself: map files, allow files, domains, root hints, trust anchors, certificates, secrets.
 
 Nobody writes these with the care that a configuration gets: other programs do, and what is named may be missing. So a fault
 in them costs what depends on it and nothing else; nameserver and policy service start, and go on at a reload. Each fault is
 reported, in the log and by ``resolverd config check``. Without its certificate the daemon does not start (`serve`).
 """
 
+import contextlib
 import os
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -20,12 +22,14 @@ from resolverd.config import Settings, access_maps, unusable_keys
 from resolverd.config.files import base
 from resolverd.config.map_files import AccessMapFiles, LocalDomainFiles, local_domains
 from resolverd.config.review.reach import upstreams, zone_of
+from resolverd.config.secrets import Secret, loose
 from resolverd.config.settings import ZonesSettings
-from resolverd.failures import ConfigError, ConfigFault
+from resolverd.failures import ConfigError, ConfigFault, StoreError
 from resolverd.greylist.shipped_list import ShippedList
 from resolverd.resolver.iterator.forwards import Hints
 from resolverd.resolver.local import zone_file
 from resolverd.resolver.validator.anchors import TrustAnchors
+from resolverd.state.redis.connection import check_library
 from resolverd.telemetry import sendmail
 from resolverd.wire.names import Name, from_text, is_subdomain, lower
 
@@ -60,7 +64,8 @@ def read(settings: Settings, before: External | None = None, started_with: Certi
     allowing = allow_files(settings, before.allow_files if before else None)
     local = local_domains(settings, before.local if before else None)
     served, more = _certificate(settings, started_with or (before and before.certificate))
-    faults = [*_secrets(settings), *_alerts(settings), *faults, *maps.faults, *allowing.faults, *local.faults, *more]
+    own = [*_secrets(settings), *_shared_store(settings), *_alerts(settings)]
+    faults = [*own, *faults, *maps.faults, *allowing.faults, *local.faults, *more]
     return External(hints, anchors, maps, allowing, shipped(settings), local, served, tuple(faults))
 
 
@@ -114,6 +119,39 @@ def _secrets(settings: Settings) -> Iterator[ConfigFault]:
         yield ConfigFault("store.password", f"{settings.store.password.fault}; the shared store is out of reach")
     if settings.http.token is not None and settings.http.token.fault:
         yield ConfigFault("http.token", f"{settings.http.token.fault}; nothing can be changed over HTTP")
+    yield from _open_secrets(settings)
+
+
+def _open_secrets(settings: Settings) -> Iterator[ConfigFault]:
+    """Files of secrets that others may read or write; the daemon's user may own them, whoever asks."""
+    owners = []
+    if (directory := settings.state_directory()) is not None:
+        with contextlib.suppress(OSError):
+            owners.append(directory.stat().st_uid)
+    http, store, alerts = settings.http, settings.store, settings.alerts
+    named = {"http.token": http.token, "store.password": store.password, "alerts.webhook": alerts.webhook}
+    keys = {f"lists.{name}.key": table.key for name, table in settings.lists.items()}
+    for key, secret in (*named.items(), *keys.items()):
+        if isinstance(secret, Secret) and secret.source == "file":
+            yield from (ConfigFault(key, text) for text in loose(Path(secret.name), owners))
+
+
+def _shared_store(settings: Settings) -> Iterator[ConfigFault]:
+    """What keeps every host from the server that they share, whether that is there or not."""
+    store = settings.store
+    if store.url.target is None:
+        return
+    try:
+        check_library()
+    except StoreError as error:
+        yield ConfigFault("store.url", f"{error}; the shared store is out of reach")
+    if store.url.target.tls and store.ca is not None:
+        try:
+            ssl.create_default_context(cafile=store.ca)
+        except ssl.SSLError:
+            yield ConfigFault("store.ca", f"{str(store.ca)!r} has no certificate in PEM; the shared store is out of reach")
+        except OSError as error:
+            yield ConfigFault("store.ca", f"cannot read {str(store.ca)!r}: {error.strerror}; the shared store is out of reach")
 
 
 def _alerts(settings: Settings) -> Iterator[ConfigFault]:

@@ -29,7 +29,7 @@ from resolverd.app.service import Service
 from resolverd.app.store import directory_key, open_own
 from resolverd.app.systemd import take_sockets
 from resolverd.clock import SystemClock
-from resolverd.config import Secret, Settings, find, load, loose, public_words, state_token
+from resolverd.config import Settings, find, load, loose, public_words, state_token
 from resolverd.config.review import review
 from resolverd.failures import ConfigError, ConfigFault
 from resolverd.metrics import Counters
@@ -242,9 +242,6 @@ class _Daemon:
         service.name_by(_pseudonyms(settings, self._pseudonyms))
 
     def _token(self, settings: Settings, warnings: list[str]) -> str | None:
-        for secret in (settings.http.token, settings.store.password, *(each.key for each in settings.lists.values())):
-            if isinstance(secret, Secret) and secret.source == "file":
-                warnings += loose(Path(secret.name))
         if (given := settings.http.token) is not None:
             return None if given.fault else given.reveal()
         directory = self._settings.state_directory()

@@ -6,6 +6,7 @@
 import os
 import secrets
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,8 +132,11 @@ def state_token(directory: Path) -> StateToken:
     return _unusable(found.fault) if found.fault else StateToken(found.reveal(), loose(path))
 
 
-def loose(path: Path) -> tuple[str, ...]:
-    """What lets others at a file that holds a secret, or put files into a directory that holds one, in words."""
+def loose(path: Path, owners: Collection[int] = ()) -> tuple[str, ...]:
+    """What lets others at a file that holds a secret, or put files into a directory that holds one, in words.
+
+    `owners`: users who may own it, besides root and this process's.
+    """
     try:
         state = path.stat()
     except OSError:
@@ -142,8 +146,8 @@ def loose(path: Path) -> tuple[str, ...]:
         if state.st_mode & _WRITABLE:
             found.append(f"{path} has mode {mode}, so that others may put files there: chmod go-w {path}")
     elif state.st_mode & _OTHERS:
-        found.append(f"{path} has mode {mode}, so that others may have the secret in it: chmod 600 {path}")
-    if state.st_uid not in (0, os.geteuid()):
+        found.append(f"{path} has mode {mode}, so that others may have the secret in it: chmod g-w,o= {path}")
+    if state.st_uid not in (0, os.geteuid(), *owners):
         found.append(f"{path} belongs to user {state.st_uid}, who may read and change what is there")
     return tuple(found)
 

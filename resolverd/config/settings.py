@@ -118,7 +118,7 @@ class StoreSettings(Struct, frozen=True):
 
     url: types.StoreText = endpoints.StoreUrl("disk", Path("var"))
     password: types.SecretText | None = None
-    prefix: types.Ident = "resolverd"
+    prefix: types.Prefix = "resolverd"
     ca: types.PathText | None = None
     directory: types.PathText | None = None
 

@@ -101,6 +101,7 @@ Points = Annotated[float, Codec(values.points, values.show_points, "points, -100
 SmtpCode = Annotated[int, Codec(values.smtp_code, int, "SMTP reply code, 400 to 599")]
 ConsequenceText = Annotated[Consequence, Codec(values.consequence, str, one_of(Consequence))]
 Ident = Annotated[str, Codec(values.ident, str, "text of 1 to 32 letters, digits and any of -_./")]
+Prefix = Annotated[str, Codec(values.prefix, str, "text of 1 to 32 letters, digits and any of -_./")]
 HostText = Annotated[str, Codec(endpoints.host, str, "host name or address", "host names and addresses")]
 SecretText = Annotated[
     Secret, Codec(read_secret, Secret.shown, '{file = "PATH"}, {env = "NAME"} or {credential = "NAME"}')

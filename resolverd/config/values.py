@@ -20,6 +20,7 @@ _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
 _LARGEST = 2**40
 _MAIL_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
+_IDENT = re.compile(r"[A-Za-z0-9_./-]{1,32}")
 _URL = "url"
 """The source of a secret that stands in the configuration itself."""
 
@@ -232,6 +233,14 @@ def consequence(value: object, _base: Path = Path()) -> Consequence:
 def ident(value: object, _base: Path = Path()) -> str:
     """A syslog tag: letters, digits, ``-_./``, 32 at most (RFC 3164 §4.1.3)."""
     text = text_of(value)
-    if not re.fullmatch(r"[A-Za-z0-9_./-]{1,32}", text):
+    if not _IDENT.fullmatch(text):
         raise BadValue(f"{text!r} is no log tag: 1 to 32 letters, digits and any of -_./")
+    return text
+
+
+def prefix(value: object, _base: Path = Path()) -> str:
+    """What keys of a shared store begin with: the same characters, none of which is special to the server."""
+    text = text_of(value)
+    if not _IDENT.fullmatch(text):
+        raise BadValue(f"{text!r} begins no keys: 1 to 32 letters, digits and any of -_./")
     return text

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import certificates
 import pytest
 
 from resolverd.app import named_files
@@ -94,6 +95,80 @@ def test_config_check_tells_them_and_finds_no_fault(folder: Path) -> None:
     told = dict(line.removeprefix("warning: ").split(": ", 1) for line in lines if line.startswith("warning: "))
     assert sorted(told) == sorted(TOLD)
     assert all(TOLD[key] in text for key, text in told.items())
+
+
+@pytest.mark.parametrize(
+    ("ca", "told"),
+    [
+        ("missing.pem", "missing.pem': No such file or directory; the shared store is out of reach"),
+        ("folder", "folder': Is a directory; the shared store"),
+        ("map", "map' has no certificate in PEM; the shared store"),
+    ],
+)
+def test_authorities_of_the_shared_store_that_are_none(ca: str, told: str, folder: Path) -> None:
+    [fault] = named_files.read(parse(f'[store]\nurl = "rediss://h"\nca = "{ca}"\n', folder)).faults
+    assert fault.path == "store.ca"
+    assert told in fault.text
+    assert named_files.read(parse(f'[store]\nurl = "redis://h"\nca = "{ca}"\n', folder)).faults == (), "it is not used"
+
+
+def test_authorities_of_the_shared_store(folder: Path) -> None:
+    certificates.write(folder, name="store.example")
+    assert named_files.read(parse('[store]\nurl = "rediss://h"\nca = "cert.pem"\n', folder)).faults == ()
+
+
+def test_a_shared_store_without_its_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio.connection", None)
+    [fault] = named_files.read(parse('[store]\nurl = "redis://h"\n', folder)).faults
+    assert fault.path == "store.url"
+    assert "pip install 'resolverd[redis]'; the shared store is out of reach" in fault.text
+    assert named_files.read(parse("", folder)).faults == ()
+
+
+SECRETS = """
+[store]
+url = "redis://h"
+password = {file = "secret"}
+[http]
+token = {file = "secret"}
+[alerts]
+webhook = {file = "secret"}
+[lists.spamhaus-zen]
+key = {file = "list.key"}
+"""
+
+
+@pytest.fixture
+def secrets(folder: Path) -> list[Path]:
+    """The files with the secrets of `SECRETS`."""
+    (folder / "secret").write_text("https://chat.example.com/hook")
+    (folder / "list.key").write_text("abcdefghijklmnopqrstuvwxyz")
+    return [folder / "secret", folder / "list.key"]
+
+
+def test_secrets_that_others_may_read_are_told(folder: Path, secrets: list[Path]) -> None:
+    for file in secrets:
+        file.chmod(0o644)
+    faults = named_files.read(parse(SECRETS, folder)).faults
+    assert sorted(fault.path for fault in faults) == ["alerts.webhook", "http.token", "lists.spamhaus-zen.key", "store.password"]
+    assert all(f"chmod g-w,o= {folder}/" in fault.text for fault in faults)
+    for file in secrets:
+        file.chmod(0o640)
+    assert named_files.read(parse(SECRETS, folder)).faults == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_secrets_may_be_the_daemons_users(folder: Path, secrets: list[Path]) -> None:
+    for file in secrets:
+        file.chmod(0o600)
+        os.chown(file, 4711, 4711)
+    state = folder / "state"
+    faults = named_files.read(parse(SECRETS, folder, state)).faults
+    assert len(faults) == 4
+    assert all("belongs to user 4711" in fault.text for fault in faults)
+    state.mkdir()
+    os.chown(state, 4711, 4711)
+    assert named_files.read(parse(SECRETS, folder, state)).faults == ()
 
 
 def test_faults_of_zone_files_are_told_with_their_lines(folder: Path) -> None:

@@ -239,7 +239,7 @@ def test_names_are_brought_into_one_form():
         ("[store]\nurl = 'redis:localhost'", "store.url", "followed by //"),
         ("[store]\nurl = 'redis://a,b'", "store.url", "redis+sentinel://"),
         ("[store]\nurl = 'memory:x'", "store.url", "disk:DIRECTORY"),
-        ("[store]\nprefix = 'a b'", "store.prefix", "letters"),
+        ("[store]\nprefix = 'a b'", "store.prefix", "begins no keys: 1 to 32 letters"),
         ("[store]\nurl = 'var'", "store.url", "disk:DIRECTORY"),
         ("[log]\nident = 'a b'", "log.ident", "log tag"),
         ("[log]\nident = \"a\\u0000\"", "log.ident", "control character"),
