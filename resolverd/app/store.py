@@ -54,7 +54,7 @@ def open_shared(
         return open_redis(access, clock, counters, small=SMALL, merge=merge, schema=schema)
     except StoreError as error:
         log.error("the shared store %s cannot be had: %s; mail goes on without it", settings.url, error)
-        return UnreachableStore("redis", str(error))
+        return UnreachableStore("redis", str(settings.url), str(error))
 
 
 def directory_key(settings: Settings) -> str:

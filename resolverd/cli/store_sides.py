@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import click
 
 from resolverd.app.store import open_shared
+from resolverd.cli import output
 from resolverd.cli.options import CommandError
 from resolverd.clock import SystemClock
 from resolverd.config import Settings, StoreUrl
@@ -38,21 +39,26 @@ class Given(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A store, and a name for it that stays the same."""
+    """A store, and a name for it that stays the same; of a server, a copy of all that it knows has it too."""
 
     store: Store
     origin: str
+    is_shared: bool
+
+    def may_be(self, other: "Opened") -> bool:
+        """Whether both are one server by two names, or one is a copy of the other: counters would be added to themselves."""
+        return self.is_shared and other.is_shared and self.origin == other.origin
 
 
 def parse(text: str) -> StoreUrl:
-    """A store's URL as an argument, a directory relative to the current one. Raises click.UsageError."""
+    """A store's URL as an argument, a directory relative to the current one and by its real name. Raises click.UsageError."""
     try:
         url = store_url(text, Path.cwd())
     except BadValue as error:
         raise click.UsageError(str(error)) from None
     if url.kind == "memory":
         raise click.UsageError("in memory: nothing is kept that could be moved")
-    return url
+    return url if url.directory is None else url._replace(directory=url.directory.resolve())
 
 
 @asynccontextmanager
@@ -62,7 +68,8 @@ async def opened(url: StoreUrl, settings: Settings, given: Given, *, to_write: b
         shared = await _server(url, settings, given) if url.directory is None else None
         store: Store = shared or await _directory(url.directory or Path(), to_write=to_write)
         try:
-            yield Opened(store, shared.memory if shared is not None else await host_id(store, SystemClock().wall()))
+            origin = shared.memory if shared is not None else await host_id(store, SystemClock().wall())
+            yield Opened(store, origin, shared is not None)
             await store.flush()
         except StoreError as error:
             raise CommandError(f"{url}: {error}") from None
@@ -73,13 +80,15 @@ async def opened(url: StoreUrl, settings: Settings, given: Given, *, to_write: b
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What a server's store logs of its ways is of no use to who types: what is, is said by ourselves."""
-    logger = logging.getLogger("resolverd.state")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    quiet = {"resolverd.state": logging.ERROR, open_shared.__module__: logging.CRITICAL}
+    before = {name: logging.getLogger(name).level for name in quiet}
+    for name, level in quiet.items():
+        logging.getLogger(name).setLevel(level)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 async def _directory(directory: Path, *, to_write: bool) -> Store:
@@ -107,7 +116,9 @@ def _closed(directory: Path, *, to_write: bool) -> str:
 async def _server(url: StoreUrl, settings: Settings, given: Given) -> SharedStore:
     access = _access(url, settings.store, given)
     store = open_shared(access, SystemClock(), Counters(), lambda: access.password, patience=PATIENCE)
-    if not await store.connected(PATIENCE):
+    with output.waiting(f"connecting to {url}"):
+        reached = await store.connected(PATIENCE)
+    if not reached:
         fault = (await store.condition()).fault
         await store.close()
         raise CommandError(f"{url} cannot be had: {fault}")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from resolverd.config import values
+from resolverd.config.secrets import BadValue
 from resolverd.spelling import did_you_mean
 from resolverd.wire import codes, names
 
@@ -63,3 +65,16 @@ class Address(Word):
             return str(ip_address(value))
         except ValueError:
             self.fail(f"{value!r} is no IP address", param, ctx)
+
+
+class Prefix(Word):
+    """What keys of a shared store begin with, as ``[store] prefix`` has it."""
+
+    name = "prefix"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it was written."""
+        try:
+            return values.prefix(value)
+        except BadValue as error:
+            self.fail(str(error), param, ctx)

@@ -15,11 +15,12 @@ class UnreachableStore:
     memory = ""
     servers = 0
 
-    def __init__(self, kind: str, why: str) -> None:
+    def __init__(self, kind: str, url: str, why: str) -> None:
         self.on_reach: list[Callable[[bool], None]] = []
         self.on_late: list[Callable[[str, bytes], None]] = []
         self.on_written: list[Callable[[str, bytes], None]] = []
         self._kind = kind
+        self._url = url
         self._why = why
 
     async def recall(self) -> None:
@@ -74,7 +75,7 @@ class UnreachableStore:
 
     async def condition(self) -> Condition:
         """Why it cannot be reached."""
-        return Condition(self._kind, self._why)
+        return Condition(self._kind, self._why, url=self._url)
 
     async def tables(self) -> list[str]:
         """Raises StoreError."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from resolverd.app import moving
 from resolverd.app.shared_tables import merge
 from resolverd.cli import output, store_access, store_sides
 from resolverd.cli.options import CommandError, SuggestingGroup, config_option, json_option
+from resolverd.cli.words import Prefix
 from resolverd.clock import SystemClock
 from resolverd.config import Settings, StoreUrl
 from resolverd.greylist import postgrey
@@ -59,8 +61,10 @@ def dump(as_postgrey: bool, as_json: bool, config: Path | None) -> None:
     if as_json:
         output.print_json({**dump_format.headline(__version__), "records": [dump_format.record_json(each) for each in found]})
         return
+    records = iter(found)
+    first = next(records, None)  # what fails at once leaves no file that looks like the dump of an empty store
     out.write(_line(dump_format.headline(__version__)))
-    for record in found:
+    for record in () if first is None else chain((first,), records):
         out.write(_line(dump_format.record_json(record)))
 
 
@@ -93,7 +97,7 @@ def load(file: IO[bytes], as_json: bool, config: Path | None) -> None:
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The server's password.")
-@click.option("--prefix", metavar="TEXT", help="What keys begin with on the server.")
+@click.option("--prefix", type=Prefix(), metavar="TEXT", help="What keys begin with on the server.")
 @click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Who must sign its certificate.")
 @json_option
 @config_option
@@ -131,9 +135,13 @@ async def _move(source: StoreUrl, target: StoreUrl, settings: Settings, given: s
         store_sides.opened(source, settings, given, to_write=False) as ours,
         store_sides.opened(target, settings, given, to_write=True) as theirs,
     ):
+        if ours.may_be(theirs):
+            raise CommandError("both are the same server and prefix, or one is a copy of the other: there is nothing to move")
         now = SystemClock().wall()
         mover = moving.Mover(ours.store, theirs.store, merge, moving.COUNTERS, ours.origin, now)
-        with store_access.progress(2 * await mover.count(moving.TABLES)) as advance:
+        with output.waiting("counting the records"):
+            count = await mover.count(moving.TABLES)
+        with store_access.progress(2 * count) as advance:
             return await mover.move(moving.TABLES, advance)
 
 

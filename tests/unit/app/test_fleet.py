@@ -120,6 +120,7 @@ def test_a_start_neither_waits_for_the_server_nor_fails_by_it(how: str, told: st
         assert host.policy(attempt()) == b"action=DUNNO\n\n"
         status = command(host, "status")
         assert told in status["fleet"]["store"]["fault"]
+        assert status["fleet"]["store"]["url"] == f"redis+unix://{server.path}"
         assert any(each["code"] == "shared-store-trouble" for each in command(host, "doctor")["findings"])
         assert host.end() == 0
         lines = [line for line in host.log.read_text().splitlines() if "mail goes on without it" in line]

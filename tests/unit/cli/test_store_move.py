@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +124,8 @@ def test_a_password_of_its_own(tmp_path: Path, server: RedisServer) -> None:
         (["disk:old", "ftp://h"], 2, "names no store"),
         (["disk:old", "unix:/nowhere/sock"], 1, "cannot be had"),
         (["disk:old", "{url}"], 1, "Authentication required"),
+        (["disk:old", "{url}", "--prefix", ""], 2, "begins no keys"),
+        (["disk:old", "{url}", "--prefix", "a*"], 2, "begins no keys"),
         (["disk:old", "{url}", "--password-file", "wrong"], 1, "password"),
         (["disk:old", "{url}", "--password-file", "missing"], 1, "cannot read"),
     ],
@@ -138,6 +143,47 @@ def test_what_cannot_be_moved(
     assert PASSWORD not in result.output
     assert PASSWORD[::-1] not in result.output
     assert result.output.count("\n") <= 4
+
+
+def test_a_server_by_two_names_is_not_moved_into_itself(tmp_path: Path) -> None:
+    """Its counters would be doubled each time."""
+    with running(tmp_path, tcp=True) as server:
+        source = fill(tmp_path / "old", greylist=triplet(NOW, passed=False), list_quotas=b"100")
+        assert run("store", "move", source, server.url).exit_code == 0
+        before = server.cli("DUMP", f"resolverd:{QUOTAS}:{TRIPLET.decode()}")
+        result = run("store", "move", server.url, server.tcp)
+        assert result.exit_code == 1, result.output
+        assert "both are the same server" in result.stderr
+        assert server.cli("DUMP", f"resolverd:{QUOTAS}:{TRIPLET.decode()}") == before
+        assert tables(run("store", "move", server.tcp, f"{server.url}?db=1"))[QUOTAS] == [1, 0, 0, 1], "another database"
+
+
+def test_a_directory_by_two_names_is_the_same_store(tmp_path: Path) -> None:
+    source = fill(tmp_path / "old", greylist=triplet(NOW, passed=False))
+    (tmp_path / "other").symlink_to(tmp_path / "old")
+    result = run("store", "move", source, f"disk:{tmp_path}/other")
+    assert result.exit_code == 2
+    assert "same store" in result.stderr
+
+
+def test_a_server_that_cannot_be_had_leaves_no_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than a file that looks like that of an empty store."""
+    monkeypatch.setattr("resolverd.cli.store_sides.PATIENCE", 0.2)
+    (tmp_path / "config.toml").write_text('[store]\nurl = "unix:/nowhere/sock"\n')
+    result = run("store", "dump", "-c", str(tmp_path / "config.toml"))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+
+
+def test_without_the_library_it_is_said_once(tmp_path: Path) -> None:
+    source = fill(tmp_path / "old", greylist=triplet(NOW, passed=False))
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "redis.py").write_text("raise ImportError\n")
+    words = [sys.executable, "-m", "resolverd", "store", "move", source, "redis://192.0.2.1"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "hidden")}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("pip install 'resolverd[redis]'") == 1
 
 
 def test_a_directory_that_a_daemon_works_on_is_left_alone(tmp_path: Path, server: RedisServer, config: str) -> None:
