@@ -50,9 +50,10 @@ class _Faulty(Refused):
 
 
 class DaemonClient:
-    """The daemon of this configuration."""
+    """The daemon of this configuration; `patience`: seconds for each of its answers."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, patience: float = _TIMEOUT):
+        self._patience = patience
         self._socket = settings.command_socket()
         self._shut_out = "nothing is kept on disk ([store] url), so there is no socket for commands"
         self._state = settings.state_directory()
@@ -105,8 +106,8 @@ class DaemonClient:
 
     def _connection(self) -> HTTPConnection:
         if self._socket is None:
-            return HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
-        return _SocketConnection(self._socket)
+            return HTTPConnection(self._host, self._port, timeout=self._patience)
+        return _SocketConnection(self._socket, self._patience)
 
     def _by_what(self) -> str:
         """The configuration that says where the daemon is, for who has more than one, and the state directory that it names."""
@@ -161,13 +162,14 @@ def _target(path: Sequence[str], query: dict[str, str] | None) -> str:
 class _SocketConnection(HTTPConnection):
     """HTTP over a UNIX socket, to who may have made it."""
 
-    def __init__(self, path: Path):
-        super().__init__("localhost", timeout=_TIMEOUT)
+    def __init__(self, path: Path, patience: float):
+        super().__init__("localhost", timeout=patience)
         self._path = path
+        self._patience = patience
 
     def connect(self) -> None:
         """Connect, and see that no stranger has put a socket of his there."""
-        self.sock = unix_socket.connect(self._path, _TIMEOUT)
+        self.sock = unix_socket.connect(self._path, self._patience)
         user = unix_socket.peer_user(self.sock)
         if user not in (0, os.geteuid(), self._path.parent.stat().st_uid):
             raise CommandError(f"who listens on {self._path} is user {user}, and not the daemon")

@@ -1,6 +1,6 @@
 """Looking into what greylisting remembers, and editing it by hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from resolverd.clock import Clock
@@ -24,7 +24,11 @@ _TABLES: Final = (CLIENTS, SENDERS, TRIPLETS)
 MAX_SHOWN: Final = 1000
 """Records given at once."""
 MAX_LOOKED_AT: Final = 50_000
-"""Records looked at for one question: a second or two; the answer then says where to go on."""
+"""Records looked at for one question; the answer then says where to go on."""
+LOOK_FOR: Final = 5.0
+"""Seconds after which it says so in any case: those who ask wait for it."""
+KEPT_FOR: Final = 60.0
+"""Seconds for which who goes on there goes on with the same walk: to begin one goes through all keys of a shared store."""
 MAX_COUNTED: Final = 20_000
 """Triplets counted at once, and no more often than every `CENSUS_AGE` seconds: anybody on this machine may ask for it."""
 CENSUS_AGE: Final = 10.0
@@ -82,6 +86,27 @@ class RecordPage(NamedTuple):
     next: Cursor | None
 
 
+class Forgotten(NamedTuple):
+    """How many `records` were forgotten. `next`: there may be more, from there on; None at the end."""
+
+    records: int
+    next: Cursor | None
+
+
+class _Walk(NamedTuple):
+    """A walk that has stopped at a record, which was not looked at yet; `at`: the monotonic second when it did."""
+
+    wanted: RecordFilter
+    entries: AsyncGenerator[tuple[str, Entry], None]
+    stopped: tuple[str, Entry]
+    at: float
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where it goes on."""
+        return Cursor(self.stopped[0], self.stopped[1].key)
+
+
 class Census(NamedTuple):
     """How many triplets wait and how many have passed; at least so many where not all were counted (`complete`)."""
 
@@ -106,6 +131,8 @@ class GreylistAdmin:
         self._clock = clock
         self._rules = rules
         self._census: tuple[float, Census] | None = None
+        self._stopped: _Walk | None = None
+        """The last walk that did not come to its end."""
 
     @property
     def enabled(self) -> bool:
@@ -131,26 +158,47 @@ class GreylistAdmin:
 
     async def find(self, wanted: RecordFilter, *, start: Cursor | None = None, limit: int = 100) -> RecordPage:
         """The records meant: clients, senders, then triplets, each in order of key."""
-        found: list[GreylistRecord] = []
-        looked_at = 0
-        async for table, entry in self._walk(wanted, start):
-            if len(found) >= min(limit, MAX_SHOWN) or looked_at >= MAX_LOOKED_AT:
-                return RecordPage(tuple(found), Cursor(table, entry.key))
-            looked_at += 1
-            if (record := self._meant(table, entry, wanted)) is not None:
-                found.append(record)
-        return RecordPage(tuple(found), None)
+        found, cursor = await self._search(wanted, start, min(limit, MAX_SHOWN))
+        return RecordPage(tuple(record for _, _, record in found), cursor)
 
-    async def forget(self, wanted: RecordFilter) -> int:
-        """Forget the records meant; how many those were. Nothing at all is meant where nothing is given."""
+    async def forget(self, wanted: RecordFilter, *, start: Cursor | None = None) -> Forgotten:
+        """Forget the records meant. Nothing at all is meant where nothing is given."""
         if wanted == RecordFilter():
-            return 0
-        walk = self._walk(wanted, None)
-        gone = [(table, entry.key) async for table, entry in walk if self._meant(table, entry, wanted) is not None]
-        for table, key in gone:
+            return Forgotten(0, None)
+        found, cursor = await self._search(wanted, start, MAX_LOOKED_AT)
+        for table, key, _ in found:
             self._store.delete(table, key)
         await self._store.flush()
-        return len(gone)
+        return Forgotten(len(found), cursor)
+
+    async def _search(
+        self, wanted: RecordFilter, start: Cursor | None, limit: int
+    ) -> tuple[list[tuple[str, bytes, GreylistRecord]], Cursor | None]:
+        """Records meant, with their tables and keys, as many as can be found in good time; and where to go on for more."""
+        until = self._clock.monotonic() + LOOK_FOR
+        found: list[tuple[str, bytes, GreylistRecord]] = []
+        entries, following = await self._go_on(wanted, start)
+        looked_at = 0
+        while (each := following or await anext(entries, None)) is not None:
+            if looked_at and (len(found) >= limit or looked_at >= MAX_LOOKED_AT or self._clock.monotonic() >= until):
+                self._stopped = _Walk(wanted, entries, each, self._clock.monotonic())
+                return found, self._stopped.cursor
+            (table, entry), following = each, None
+            looked_at += 1
+            if (record := self._meant(table, entry, wanted)) is not None:
+                found.append((table, entry.key, record))
+        return found, None
+
+    async def _go_on(
+        self, wanted: RecordFilter, start: Cursor | None
+    ) -> tuple[AsyncGenerator[tuple[str, Entry], None], tuple[str, Entry] | None]:
+        """The walk to go on with, and the record at which it stopped."""
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            if (start, wanted) == (stopped.cursor, stopped.wanted) and self._clock.monotonic() - stopped.at < KEPT_FOR:
+                return stopped.entries, stopped.stopped
+            await stopped.entries.aclose()
+        return self._walk(wanted, start), None
 
     async def allow(self, client: Address, sender: str | None = None, recipient: str | None = None) -> GreylistRecord:
         """Let a client through, or with sender and recipient this triplet, as if it had waited. Raises AllowsNobody."""
@@ -181,7 +229,7 @@ class GreylistAdmin:
         await self._store.flush()
         return self._triplet(key, passed)
 
-    async def _walk(self, wanted: RecordFilter, start: Cursor | None) -> AsyncIterator[tuple[str, Entry]]:
+    async def _walk(self, wanted: RecordFilter, start: Cursor | None) -> AsyncGenerator[tuple[str, Entry], None]:
         """The records among which those meant are, from `start` on."""
         tables = _TABLES[_TABLES.index(start.table) :] if start is not None else _TABLES
         for table in tables:

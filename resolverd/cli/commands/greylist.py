@@ -12,6 +12,8 @@ from resolverd.cli.options import SuggestingGroup, config_option, json_option
 from resolverd.cli.words import Address
 
 _COLUMNS = ("origin", "state", "kind", "sender", "recipient", "passes", "first", "last", "expires")
+_PATIENCE = 60.0
+"""Seconds for a piece of it: all the keys of a store that many hosts share may have to be gone through."""
 
 _sender = click.option("--sender", metavar="ADDR", help="MAIL FROM; '' is the null sender.")
 _recipient = click.option("--recipient", metavar="ADDR", help="RCPT TO.")
@@ -49,11 +51,12 @@ def show(
     query = _query(sender, recipient)
     records: list[dict[str, Any]] = []
     start: str | None = ""
-    while start is not None and len(records) < limit:
-        more = {"limit": str(min(limit - len(records), 1000)), **({"start": start} if start else {})}
-        page = _ask(config, "get", ip, {**query, **more})
-        records += page["records"]
-        start = page["next"]
+    with output.waiting("looking through the greylist"):
+        while start is not None and len(records) < limit:
+            more = {"limit": str(min(limit - len(records), 1000)), **({"start": start} if start else {})}
+            page = _ask(config, "get", ip, {**query, **more})
+            records += page["records"]
+            start = page["next"]
     if as_json:
         output.print_json({"records": records, "more": start is not None})
         return
@@ -94,15 +97,21 @@ def forget(ip: str | None, sender: str | None, recipient: str | None, as_json: b
     """Forget the client IP and the triplets of its network, or those of a sender or a recipient: what `show` shows of them."""
     if ip is None and sender is None and recipient is None:
         raise click.UsageError("say what to forget: an IP, --sender or --recipient")
-    found = _ask(config, "delete", ip, _query(sender, recipient))
+    query = _query(sender, recipient)
+    forgotten, start = 0, ""
+    with output.waiting("looking through the greylist"):
+        while start is not None:
+            found = _ask(config, "delete", ip, {**query, **({"start": start} if start else {})})
+            forgotten += found["forgotten"]
+            start = found["next"]
     if as_json:
-        output.print_json(found)
+        output.print_json({"forgotten": forgotten})
     else:
-        click.echo(f"{found['forgotten']} records forgotten")
+        click.echo(f"{forgotten} records forgotten")
 
 
 def _ask(config: Path | None, method: str, ip: str | None, query: dict[str, str]) -> Any:
-    daemon = DaemonClient(configuration.load(config))
+    daemon = DaemonClient(configuration.load(config), _PATIENCE)
     calls = {"get": daemon.get, "put": daemon.put, "delete": daemon.delete}
     return calls[method]("v1", "greylist", *([ip] if ip is not None else []), query=query)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,14 +17,16 @@ from virtualtime import VirtualClock, virtual
 from resolverd.cli.root import resolverd
 from resolverd.greylist import admin
 from resolverd.greylist.admin import AllowsNobody, Census, GreylistAdmin, RecordFilter
-from resolverd.greylist.decide import DAY, GreylistRules
+from resolverd.greylist.decide import DAY, GreylistRules, Triplet, encode_triplet
 from resolverd.greylist.organisation import VerifiedDomains
 from resolverd.greylist.service import CLIENTS, SENDERS, TRIPLETS, Greylister
+from resolverd.greylist.triplet import triplet
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.servers.http import dump_format
 from resolverd.servers.http.dump_format import BadLine
 from resolverd.state import dump as archive
+from resolverd.state.base import Entry
 from resolverd.state.dump import Loaded, Stored
 from resolverd.state.memory import MemoryStore
 from resolverd.values import replace
@@ -32,6 +34,7 @@ from resolverd.values import replace
 RULES = GreylistRules(key="organisation")
 BOB = Attempt(ip_address("192.0.2.7"), sender="bob@example.com", recipient="anna@example.org")
 CAROL = Attempt(ip_address("192.0.2.70"), sender="carol-17-x@example.com", recipient="Anna@example.org")
+WAITING = encode_triplet(Triplet(0, 0, passed=False))
 DAVE = Attempt(ip_address("2001:db8::7"), sender="", recipient="eve@example.org")
 
 
@@ -83,7 +86,7 @@ async def test_what_is_sought_is_found_and_forgotten(wanted: RecordFilter, found
     await desk.see(DAVE)
     assert await desk.shown(wanted) == found
     everything = await desk.shown()
-    count = await desk.book.forget(wanted)
+    count, _ = await desk.book.forget(wanted)
     assert count == (len(found) if wanted != RecordFilter() else 0)  # nothing said, nothing forgotten
     left = [each for each in everything if each not in found] if count else everything
     assert await desk.shown() == left
@@ -95,7 +98,7 @@ async def test_senders_are_shown_and_forgotten() -> None:
     await desk.see(BOB, times=2, proof=VerifiedDomains(hostname="mx.provider.example.net"))
     found = await desk.shown(RecordFilter(sender="whoever@example.com"))
     assert found == [("sender", "example.net", "example.com", None, "counting")]
-    assert await desk.book.forget(RecordFilter(sender="whoever@example.com")) == 1
+    assert (await desk.book.forget(RecordFilter(sender="whoever@example.com"))).records == 1
     assert [entry async for entry in desk.store.scan(SENDERS, 0)] == []
 
 
@@ -112,6 +115,80 @@ async def test_pages_go_on_where_the_last_one_ended() -> None:
             break
         start = type(page.next).read(str(page.next))
     assert len(found) == len(set(found)) == 26
+
+
+class CountingStore(MemoryStore):
+    """How often its tables are gone through from some key on, and how long each record of them takes."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.walks, self._seconds = 0, seconds
+
+    async def scan(self, table: str, now: float, start: bytes = b"") -> AsyncIterator[Entry]:
+        self.walks += table == TRIPLETS
+        async for entry in super().scan(table, now, start):
+            await asyncio.sleep(self._seconds)
+            yield entry
+
+
+def slow_desk(seconds: float, records: int = 30) -> tuple[CountingStore, GreylistAdmin, VirtualClock]:
+    clock = VirtualClock()
+    store = CountingStore(seconds)
+    for number in range(records):
+        store.put(TRIPLETS, triplet("192.0.2.0", f"s{number}@example.com", "anna@example.org"), WAITING, clock.wall() + DAY)
+    return store, GreylistAdmin(store, clock, RULES), clock
+
+
+@virtual
+async def test_a_search_that_takes_long_is_answered_in_pieces_of_one_walk() -> None:
+    """To begin a walk of a store that many hosts share is what takes longest there."""
+    store, book, clock = slow_desk(seconds=1.0)
+    wanted, begun = RecordFilter(sender="s7@example.com"), clock.monotonic()
+    page, pages, found = await book.find(wanted), 1, 0
+    while page.next is not None:
+        assert clock.monotonic() - begun <= admin.LOOK_FOR + 1, "nobody waits for the whole of it"
+        begun, found = clock.monotonic(), found + len(page.records)
+        page, pages = await book.find(wanted, start=page.next), pages + 1
+    assert pages > 3
+    assert found + len(page.records) == 1
+    assert store.walks == 1
+
+
+@virtual
+async def test_who_asks_for_something_else_or_later_has_a_walk_of_his_own() -> None:
+    store, book, _ = slow_desk(seconds=1.0)
+    first = await book.find(RecordFilter())
+    assert await book.find(RecordFilter(sender="x@example.com"), start=first.next)
+    assert store.walks == 2
+    again = await book.find(RecordFilter(), start=first.next)
+    assert store.walks == 3
+    await asyncio.sleep(admin.KEPT_FOR)
+    later = await book.find(RecordFilter(), start=again.next)
+    assert store.walks == 4
+    seen = {each.sender for page in (first, again, later) for each in page.records}
+    assert len(seen) == sum(len(page.records) for page in (first, again, later))
+
+
+@virtual
+async def test_a_step_is_made_however_slow_the_store_is() -> None:
+    _, book, _ = slow_desk(seconds=2 * admin.LOOK_FOR, records=3)
+    page, steps = await book.find(RecordFilter()), 1
+    while page.next is not None:
+        page, steps = await book.find(RecordFilter(), start=page.next), steps + 1
+    assert steps == 3
+
+
+@virtual
+async def test_what_takes_long_is_forgotten_in_pieces() -> None:
+    store, book, clock = slow_desk(seconds=1.0)
+    wanted = RecordFilter(recipient="anna@example.org")
+    gone, total = await book.forget(wanted), 0
+    while gone.next is not None:
+        total += gone.records
+        gone = await book.forget(wanted, start=gone.next)
+    assert total + gone.records == 30
+    assert store.walks == 1
+    assert [entry async for entry in store.scan(TRIPLETS, clock.wall())] == []
 
 
 @virtual

@@ -116,8 +116,19 @@ function buttons(mail, again) {
       const what = mailKnown ? `mail from ${mail.sender || "<>"} to ${mail.recipient}` : `${mail.origin} and all mail of its network`;
       if ((await ask("Forget?", `resolverd will not remember ${what}: the next try waits anew.`, "Forget", [], true)) === null) return;
       const path = mailKnown ? "/v1/greylist" : `/v1/greylist/${part(address)}`;
-      if (await act(() => call("DELETE", path, given), (answer) => `${plural(answer.forgotten, "record")} forgotten.`)) again();
+      if (await act(() => forget(path, given), (answer) => `${plural(answer.forgotten, "record")} forgotten.`)) again();
     } }, "Forget"));
+}
+
+/** Forget what is meant: of many records some are forgotten at a time. */
+async function forget(path, given) {
+  let [forgotten, start] = [0, ""];
+  while (start !== null) {
+    const answer = await call("DELETE", path, start ? { ...given, start } : given);
+    forgotten += answer.forgotten;
+    start = answer.next;
+  }
+  return { forgotten };
 }
 
 /** Let one mail of a client in at its next try. */

@@ -28,10 +28,23 @@ class GreylistFilter(msgspec.Struct, kw_only=True):
         return RecordFilter(client, _bare(self.sender), _bare(self.recipient))
 
 
-class GreylistQuestion(GreylistFilter, kw_only=True):
-    """The same, page by page: `start` is what stood as `next` on the page before."""
+class GreylistPart(GreylistFilter, kw_only=True):
+    """The same, piece by piece: `start` is what stood as `next` in the answer before."""
 
     start: Text = ""
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where to begin. Raises Problem."""
+        try:
+            return Cursor.read(self.start) if self.start else None
+        except ValueError:
+            raise Problem(400, "start: expected what stood as next in the answer before") from None
+
+
+class GreylistQuestion(GreylistPart, kw_only=True):
+    """The same, and how many at once."""
+
     limit: Annotated[int, Meta(ge=1, le=MAX_SHOWN, description=f"a whole number from 1 to {MAX_SHOWN}")] = 100
 
 
@@ -70,12 +83,15 @@ class Forgotten(msgspec.Struct):
     forgotten: int
 
 
+class ForgottenRecords(Forgotten):
+    """How many of them were forgotten as yet; `next` is null at the end."""
+
+    next: str | None
+
+
 async def get_greylist(call: Call, given: GreylistQuestion) -> GreylistRecords:
     """What greylisting remembers: of a client, a sender, a recipient, or of everybody, page by page."""
-    try:
-        start = Cursor.read(given.start) if given.start else None
-    except ValueError:
-        raise Problem(400, "start: expected what stood as next on the page before") from None
+    start = given.cursor
     try:
         page = await call.daemon.greylist.find(given.records, start=start, limit=given.limit)
     except StoreError as error:
@@ -107,14 +123,16 @@ async def release_from_greylist(call: Call, given: GreylistTriplet) -> GreylistR
     return _record(released)
 
 
-async def forget_in_greylist(call: Call, given: GreylistFilter) -> Forgotten:
-    """Forget a client and the triplets of its network, or those of a sender or a recipient."""
+async def forget_in_greylist(call: Call, given: GreylistPart) -> ForgottenRecords:
+    """Forget a client and the triplets of its network, or those of a sender or a recipient; of many some at a time."""
+    start = given.cursor
     if given.records == RecordFilter():
         raise Problem(400, "say what to forget: a client, a sender, a recipient")
     try:
-        return Forgotten(await call.daemon.greylist.forget(given.records))
+        gone = await call.daemon.greylist.forget(given.records, start=start)
     except StoreError as error:
         raise store_failed(error) from None
+    return ForgottenRecords(gone.records, str(gone.next) if gone.next else None)
 
 
 def _record(record: admin.GreylistRecord) -> GreylistRecord:
