@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -54,9 +55,11 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
     hashed = hashlib.sha256((folder / "store.password").read_text().strip().encode()).hexdigest()
     users = shown("acl").replace("#HASH", f"#{hashed}") + "user admin on nopass ~* &* +@all\n"
     (folder / "users.acl").write_text(users)
-    text = shown("conf valkey").replace(ADDRESS, "127.0.0.1").replace("/etc/valkey", str(folder)).replace("6379", str(port))
+    text = re.sub("/(etc|var/lib)/valkey", str(folder), shown("conf valkey"))
+    text = text.replace(ADDRESS, "127.0.0.1").replace("6379", str(port))
     options = dict(line.split(maxsplit=1) for line in text.splitlines())
     toml = shown("toml").replace(ADDRESS, f"127.0.0.1:{port}")
+    assert options["dir"], "a server begun by systemd is in /, where it may not write"
     with RedisServer(folder, options=options) as server:
         yield Example(server, config.parse(toml, folder))
 
