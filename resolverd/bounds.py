@@ -444,6 +444,8 @@ LIST_REPUTATIONS: Final = 4096
 """Reputations cached, so that a TXT answer is that of its A."""
 
 # -- the log ------------------------------------------------------------------------------------------------------------
+WARNED_OF: Final = 20
+"""Damaged records, of one kind, that are named in the log (somebody who writes a million of them into a shared store)."""
 LOG_LINES: Final = 20_000
 """Lines that wait to be written: whoever reads the log may hang, and strangers make a line a mail."""
 
@@ -542,6 +544,8 @@ REPLAY_UNKNOWN: Final = 100
 VERDICT_CLIENTS: Final = 10_000
 """Clients whose last verdict is found by address (a botnet has more)."""
 
+NOTE: Final = 200
+"""Characters of a reason, an owner or a reference, of an override or a negative trust anchor (whoever reaches the store)."""
 OVERRIDES: Final = 100_000
 """Overrides kept: what a fail2ban gone wild may put into memory (some 60 MB)."""
 

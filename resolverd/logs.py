@@ -137,6 +137,20 @@ def configure(level: str, form: str, ident: str, stream: Stream, *, pseudonyms: 
     logging.getLogger(AUDIT).setLevel(logging.INFO)
 
 
+class WarnOnce:
+    """Warns of what others have written: once of each thing, and of `bounds.WARNED_OF` at the most. Counters tell how many."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._told: set[tuple[str, object]] = set()
+
+    def __call__(self, text: str, about: object) -> None:
+        """`text` as for the logger, with a place for what it is about."""
+        if len(self._told) < bounds.WARNED_OF and (text, about) not in self._told:
+            self._told.add((text, about))
+            self._log.warning(text, about)
+
+
 class _Repeated(logging.Filter):
     """Lets so many tracebacks of one kind through: whoever has found a packet that meets a bug may send it all day."""
 

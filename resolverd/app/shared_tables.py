@@ -54,8 +54,12 @@ SHARED_TABLES: Final = {
     greylist.CLIENTS: SharedTable(_CLIENT, Copied.ALL, goes_on=True),
     greylist.SENDERS: SharedTable(_CLIENT, Copied.ALL, goes_on=True),
     history.TABLE: SharedTable(_CONTACT, Copied.ALL, goes_on=True),
-    overrides.TABLE: SharedTable(_OVERRIDE, Copied.ALL, small=True),
-    negative_anchors.TABLE: SharedTable(_ANCHOR, Copied.ALL, small=True),
+    overrides.TABLE: SharedTable(
+        _OVERRIDE, Copied.ALL, small=True, readable=lambda key, octets: records.decode(key, octets) is not None
+    ),
+    negative_anchors.TABLE: SharedTable(
+        _ANCHOR, Copied.ALL, small=True, readable=lambda key, octets: nta.decode(key, octets, _NO_CLOCK) is not None
+    ),
     published_verdicts.PAGES: SharedTable(written_once, Copied.NOTHING),
     published_verdicts.INDEX: SharedTable(of_one_writer, Copied.NOTHING),
     published_verdicts.HEADS: SharedTable(of_one_writer, Copied.NOTHING, small=True),

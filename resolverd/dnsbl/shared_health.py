@@ -23,6 +23,7 @@ from resolverd.dnsbl.health_view import TOLERANCE, HealthView, agreed, decode, e
 from resolverd.dnsbl.list_state import ListState
 from resolverd.dnsbl.spec import ListSpec
 from resolverd.failures import StoreError, Unknown
+from resolverd.logs import WarnOnce
 from resolverd.metrics import Counters
 from resolverd.state.base import Change, Store
 
@@ -61,6 +62,7 @@ class SharedHealth:
         self._agreed: dict[str, float] = {}
         self._poisoned: dict[str, float] = {}
         self._count = 0
+        self._warn_once = WarnOnce(log)
         self.on_change: Callable[[ListState], object] = lambda state: None
 
     async def run(self) -> None:
@@ -134,7 +136,7 @@ class SharedHealth:
         view = decode(value) if value is not None else None
         if value is not None and (view is None or not host):
             self._counters.add("list_health_damaged_records")
-            log.warning("how a list fares at another host cannot be read and does not count: %r", key[:100])
+            self._warn_once("how a list fares at another host cannot be read and does not count: %r", key[:100])
         elif view is not None and host == self._host():
             # Of an earlier run, which knew what it had found; how the list fares now is found out anew.
             self._told.setdefault(shown, HealthView(poisoned=view.poisoned))

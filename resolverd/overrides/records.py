@@ -3,6 +3,7 @@
 import struct
 from typing import Final
 
+from resolverd import bounds
 from resolverd.overrides.rules import DENY, Override, OverrideKey, key_of
 
 _LATEST: Final = 2**32 - 1
@@ -55,6 +56,8 @@ def decode(key: bytes, octets: bytes) -> Override | None:
     except (ValueError, struct.error):
         return None
     if version != _VERSION or at != len(octets):
+        return None
+    if any(len(text) > bounds.NOTE or not text.isprintable() for text in texts):
         return None
     owner, reason, from_id = texts
     return Override(found, since, until, owner, reason, from_id, hits, last)

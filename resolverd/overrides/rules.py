@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from math import inf
 from typing import Final, NamedTuple
 
+from resolverd import bounds
 from resolverd.dnsbl.names import unmapped
 from resolverd.mail import patterns
 from resolverd.mail.domains import canonical, is_suffix
@@ -27,8 +28,6 @@ SPF: Final = "spf"
 SCOPES: Final = (EVERYTHING, LISTS, GREYLIST, SPF)
 """What an allowance reaches. A denial refuses, whatever else; it has no other scope than all."""
 
-MAX_TEXT: Final = 200
-"""Characters of a reason, an owner, a reference."""
 MAX_SUBJECT: Final = 320
 """Characters of a sender's or recipient's address (RFC 5321 §4.5.3.1: 64, ``@``, 255)."""
 
@@ -156,8 +155,8 @@ def key_of(action: str, subject: str, scope: str = "", recipient: str = "", *, t
 def note_of(name: str, text: str) -> str:
     """A reason, an owner or a reference as it may be kept. Raises BadOverride."""
     text = text.strip()
-    if len(text) > MAX_TEXT or not text.isprintable():
-        raise BadOverride(f"{name}: expected at most {MAX_TEXT} printable characters")
+    if len(text) > bounds.NOTE or not text.isprintable():
+        raise BadOverride(f"{name}: expected at most {bounds.NOTE} printable characters")
     return text
 
 

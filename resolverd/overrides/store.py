@@ -63,6 +63,7 @@ class OverrideStore:
         self._counters = counters
         self._audit = audit
         self._counted: Counter[OverrideKey] = Counter()
+        self._warn_once = logs.WarnOnce(log)
         self.index = OverrideIndex()
         self.generation = Generation()
         """That of what overrides decide."""
@@ -122,10 +123,13 @@ class OverrideStore:
         override = decode(octets, value)
         if override is None:
             self._counters.add("override_damaged_records")
-            log.warning("a stored override cannot be read and does not count: %r", octets[:100])
+            self._warn_once("a stored override cannot be read and does not count: %r", octets[:100])
             self._drop(octets)
             return
         known = self.index.get(override.key)
+        if known is None and len(self.index) >= bounds.OVERRIDES:
+            self._warn_once("there are more than %d overrides stored: one and those behind it are not in force", bounds.OVERRIDES)
+            return
         if known is not None:
             if override.since < known.since:
                 return

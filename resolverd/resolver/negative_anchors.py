@@ -47,6 +47,7 @@ class NegativeAnchors:
         self._anchors: dict[Name, NegativeAnchor] = {}
         self._changed = asyncio.Event()
         self._loaded = False
+        self._warn_once = logs.WarnOnce(log)
         self._ready = asyncio.Event()
 
     def in_force(self) -> list[NegativeAnchor]:
@@ -126,7 +127,7 @@ class NegativeAnchors:
         anchor = decode(zone, value, now)
         if anchor is None:
             self._counters.add("negative_anchor_damaged_records")
-            log.warning("a stored negative trust anchor cannot be read and does not count: %r", zone[:100])
+            self._warn_once("a stored negative trust anchor cannot be read and does not count: %r", zone[:100])
             self._drop(zone)
         elif anchor.until > now and anchor != self._anchors.get(zone) and len(self._anchors) < bounds.NEGATIVE_ANCHORS:
             self._put(anchor)

@@ -28,13 +28,15 @@ class SharedTable(NamedTuple):
     """A table of the shared store.
 
     `small`: its records are few, and can be watched. `goes_on`: while the shared store is out of reach, one host may `cas` what
-    it has a copy of; no harm is done where a record that others have deleted meanwhile comes back with it.
+    it has a copy of; no harm is done where a record that others have deleted meanwhile comes back with it. `readable`: whether
+    octets are a record of a key, of a small table that is copied: what others have put there is not copied else.
     """
 
     merge: RecordMerge
     copied: Copied
     small: bool = False
     goes_on: bool = False
+    readable: Callable[[bytes, bytes], bool] = lambda key, octets: True
 
 
 class Joinable(Protocol):

@@ -97,10 +97,16 @@ class News:
                             channel.begun.set()
                             await self._sharing.back.wait()
                         if kind.copied is Copied.ALL:
-                            await self._copy_table(table)
+                            await self._copy_table(kind, table)
+                        channel.copied = 0
                         self._watchers.missed(table)
                     elif (heard := self._heard(kind, table, change)) is not None:
                         self._watchers.tell(table, heard)
+                        channel.copied += kind.copied is Copied.ALL
+                        if channel.copied > bounds.STORE_RECORDS:
+                            # Perhaps nothing of what was told is there: the copy is no larger than that and what is.
+                            await self._copy_table(kind, table)
+                            channel.copied = 0
                     channel.begun.set()
             except StoreError as error:
                 if not channel.begun.is_set():  # it never can be
@@ -123,10 +129,14 @@ class News:
             self._sharing.note(at, deleted_at)
             return None
         if kind.copied is Copied.ALL and at not in self._sharing:
-            self._sharing.copy(table, key, held)
+            self._copy(kind, table, key, held)
         return Change(key, *held) if held is not None else Change(key, None, 0)
 
-    async def _copy_table(self, table: str) -> None:
+    def _copy(self, kind: SharedTable, table: str, key: bytes, held: StoredValue | None) -> None:
+        """Have in the own store what the shared one has; nothing where that is no record of the table."""
+        self._sharing.copy(table, key, held if held is not None and kind.readable(key, held.value) else None)
+
+    async def _copy_table(self, kind: SharedTable, table: str) -> None:
         """Have of a small table what the shared store has, no more and no less. Never raises: the next time it comes back."""
         now = self._sharing.now()
         try:
@@ -135,7 +145,7 @@ class News:
             async for entry in self._shared.scan(table, now):
                 seen.add(entry.key)
                 if address(table, entry.key) not in self._sharing:
-                    self._sharing.copy(table, entry.key, StoredValue(entry.value, entry.expires))
+                    self._copy(kind, table, entry.key, StoredValue(entry.value, entry.expires))
             async for entry in self._own.scan(table, now):
                 if entry.key not in seen and address(table, entry.key) not in self._sharing and not self._sharing.lost:
                     self._own.delete(table, entry.key)
@@ -149,4 +159,6 @@ class _Channel:
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.begun = asyncio.Event()
+        self.copied = 0
+        """Changes that were copied since the whole table was."""
         self.error: StoreError | None = None

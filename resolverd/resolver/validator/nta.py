@@ -46,6 +46,8 @@ def decode(zone: Name, octets: bytes, now: float) -> NegativeAnchor | None:
         owner, reason = str(members["owner"]), str(members["reason"])
         if name_at(zone, 0) != zone or lower(zone) != zone or since < 0:
             return None
+        if any(len(text) > bounds.NOTE or not text.isprintable() for text in (owner, reason)):
+            return None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     # A clock that was ahead when it was set must not make it last for years.

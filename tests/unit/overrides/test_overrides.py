@@ -152,7 +152,7 @@ keys = st.one_of(
     ),
 )
 seconds = st.integers(0, 2**32 - 1)
-notes = st.text(max_size=200)
+notes = st.text(max_size=bounds.NOTE).filter(str.isprintable)
 overrides = st.builds(Override, keys, seconds, seconds, notes, notes, notes, seconds, seconds)
 
 
@@ -746,6 +746,10 @@ async def test_damaged_records_do_not_count_and_are_told(store: Store, caplog: p
     await again.load()
     assert facts(again) == [("deny", "192.0.2.7", 0)]
     assert sum("cannot be read" in each for each in caplog.messages) == 2
+    for number in range(2 * bounds.WARNED_OF):
+        store.put(TABLE, b"rubbish %d" % number, b"", FOREVER)
+    await again.load()
+    assert sum("cannot be read" in each for each in caplog.messages) == bounds.WARNED_OF, "others may write as many as they like"
 
 
 async def test_there_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Negative trust anchors: names below which nothing is validated for a while, as their owner has broken DNSSEC (RFC 7646)."""
 
 import math
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -16,8 +16,6 @@ from resolverd.servers.http.problems import Problem, store_failed
 from resolverd.servers.http.route import Body, Call, Route
 from resolverd.wire import names
 from resolverd.wire.names import Name, to_text
-
-_MAX_TEXT: Final = 200
 
 
 class Negative(msgspec.Struct):
@@ -111,8 +109,8 @@ def _zone(text: str) -> Name:
 
 def _note(what: str, text: str) -> str:
     text = text.strip()
-    if len(text) > _MAX_TEXT or not text.isprintable():
-        raise Problem(400, f"{what}: expected at most {_MAX_TEXT} printable characters")
+    if len(text) > bounds.NOTE or not text.isprintable():
+        raise Problem(400, f"{what}: expected at most {bounds.NOTE} printable characters")
     return text
 
 
