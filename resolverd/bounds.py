@@ -491,6 +491,29 @@ STORE_SHARED_CONNECT: Final = 3.0
 """Seconds for a connection to a shared store, TLS and password included."""
 STORE_SHARED_OCTETS: Final = 1 << 18
 """Octets of a value in a shared store: others may write to it whatever they like."""
+STORE_SHARED_KEY: Final = 1024
+"""Octets of a key in a table of a shared store; the longest of ours have 700. Longer ones are nobody's."""
+STORE_SHARED_INFO: Final = 1 << 16
+"""Octets read of what a server says of itself: real ones say 10 kB, the rest is for people."""
+STORE_SHARED_PAGES: Final = 100_000
+"""Pages, of a thousand keys, for which a server is searched (one that never comes to the end of its keys)."""
+STORE_SHARED_MASTERS: Final = 1000
+"""Masters of a cluster; its specification aims at no more (a server that names any number of others)."""
+STORE_REPLY_LINE: Final = 4096
+"""Octets of the line that a reply, or a part of it, begins with (another program on that port)."""
+STORE_REPLY_STRING: Final = 1 << 19
+"""Octets of a string in a reply: twice as many as a value may have, as a message has its key as well."""
+STORE_REPLY_OCTETS: Final = 32 << 20
+"""Octets of a whole reply: all keys of a table that is watched, `STORE_RECORDS` at the most (a hostile server)."""
+STORE_REPLY_ELEMENTS: Final = 250_000
+"""Elements of a whole reply, lists included: those keys, or the slots of the largest cluster."""
+STORE_REPLY_DEPTH: Final = 8
+"""Lists within lists; those of a cluster's slots have four."""
+STORE_MESSAGES: Final = 2000
+"""Messages on changes that are read a second: one host changes some a minute (somebody who publishes without end). More wait
+at the server, which ends the connection at last; then the tables are looked through."""
+STORE_MESSAGE_OCTETS: Final = 8 << 20
+"""Octets of them a second."""
 STORE_SHARED_KEYS: Final = 50_000
 """Keys of a shared table held at a time, twice as many for moments, while it is gone through (it grows with strangers' mail)."""
 STORE_SHARED_RECENT: Final = 20_000

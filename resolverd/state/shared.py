@@ -1,7 +1,7 @@
 """What a store that several hosts share does beyond the contract of `base`, and how two accounts of a record become one."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from resolverd.state.base import Store, StoredValue
 
@@ -11,6 +11,10 @@ Merge: TypeAlias = Callable[[str, bytes, StoredValue | None, float, StoredValue 
 Ours is what this host could not write in time, None where it deleted the record; theirs is what is there now. Whoever merges
 again, in whatever order, gets the same: each kind of record has its own rule (`app.shared_tables`).
 """
+
+MAX_OFFSET: Final = 3600.0
+"""Seconds by which the clock of a shared store may differ from this machine's. Beyond, one of the two is wrong, and the store of
+no use: it would forget what has just been written, or what others have written would be over."""
 
 
 class SharedStore(Store, Protocol):
@@ -42,7 +46,7 @@ class SharedStore(Store, Protocol):
 
     @property
     def offset(self) -> float:
-        """Seconds by which its wall clock is ahead of this machine's; 0 until that is known."""
+        """Seconds by which its wall clock is ahead of this machine's, `MAX_OFFSET` at the most; 0 until that is known."""
         ...
 
     @property

@@ -13,7 +13,7 @@ from resolverd.metrics import Counters
 from resolverd.state import unshared
 from resolverd.state.base import UNREAD, Store, StoredValue, address, key_of, prefix, table_of
 from resolverd.state.merging import Copied, SharedTable
-from resolverd.state.shared import SharedStore
+from resolverd.state.shared import MAX_OFFSET, SharedStore
 from resolverd.state.unshared import FOREVER, Note, Unshared
 
 TABLE: Final = "shared-store"
@@ -85,7 +85,8 @@ class Sharing:
     async def _take_up(self, now: float) -> None:
         self._memory = (await self._own.get(TABLE, _MEMORY, now) or b"").decode("utf-8", "replace")
         with contextlib.suppress(ValueError):
-            self._offset = float(await self._own.get(TABLE, _OFFSET, now) or b"0")
+            offset = float(await self._own.get(TABLE, _OFFSET, now) or b"0")
+            self._offset = offset if abs(offset) <= MAX_OFFSET else 0.0
             if (lost := await self._own.get(TABLE, _LOST_AT, now)) is not None:
                 self._lost_at = self._clock.monotonic() - max(0.0, now - float(lost))
         self._all_unshared = await self._own.get(TABLE, _ALL_UNSHARED, now) is not None

@@ -8,5 +8,6 @@
 - `session`: staying in touch · `breaker`: whether it is worth asking now
 - `lowest`: many keys in order
 - `links`: which server · `cluster`: which of several · `wires`: one server
-- `connection`: commands and replies, the border to the library
+- `pipeline`: many commands at once over one connection · `connection`: making one, the border to the library
+- `replies`: what a server says, read within bounds · `tasks`: what goes on as long as the store does
 """

@@ -7,17 +7,53 @@ import asyncio
 from binascii import crc_hqx
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
+from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
 from resolverd.failures import StoreError
-from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, check_library
+from resolverd.state.redis.connection import Arguments, Peer, address_of, check_library
+from resolverd.state.redis.replies import Refusal, Reply, Senseless, list_of
 from resolverd.state.redis.wires import RedisAccess, Server, Wires
 
 SLOTS: Final = 16384
 _REDIRECTIONS: Final = 5
 """Of one command: slots that move all the time."""
+_PAUSE: Final = 10.0
+"""Seconds for which no server is tried that others point to, once one of those could not be reached."""
+
+
+class Served(NamedTuple):
+    """Slots from `first` to `last`, and the master that has them."""
+
+    first: int
+    last: int
+    master: tuple[str, int]
+
+
+def served(reply: Reply, host: str) -> list[Served]:
+    """What a server says of its cluster (``CLUSTER SLOTS``); it calls itself `host` where it does not know its name.
+
+    Raises Senseless; Refusal where not all slots are served.
+    """
+    found: list[Served] = []
+    missing = set(range(SLOTS))
+    for each in list_of(reply):
+        first, last, master, *_ = (*list_of(each), None, None, None)
+        name, port, *_ = (*list_of(master), None, None)
+        if not (isinstance(first, int) and isinstance(last, int) and 0 <= first <= last < SLOTS):
+            raise Senseless("the server tells of slots that no cluster has")
+        slots = range(first, last + 1)
+        if not missing.issuperset(slots):
+            raise Senseless("the server has two masters for one slot")
+        missing.difference_update(slots)
+        found.append(Served(first, last, address_of(name or host.encode(), port)))
+    if missing:
+        raise Refusal("CLUSTERDOWN", "not all slots are served")
+    if len({each.master for each in found}) > bounds.STORE_SHARED_MASTERS:
+        raise Senseless("the server tells of more masters than a cluster can have")
+    return found
 
 
 def slot_of(key: bytes) -> int:
@@ -39,6 +75,9 @@ class ClusterLink:
         self._nodes: dict[tuple[str, int], Wires] = {}
         self._slots: list[Wires | None] = [None] * SLOTS
         self._moves: set[asyncio.Task[None]] = set()
+        self._meeting = asyncio.Lock()
+        self._meets_from = float("-inf")
+        """From which monotonic second on servers are tried again that others point to."""
 
     async def open(self) -> Server:
         """As in `links.Link`."""
@@ -107,20 +146,13 @@ class ClusterLink:
 
     async def _learn(self, seed: Wires, host: str) -> None:
         """Connect to all masters, and note who has which slots. Raises StoreError, Refusal."""
-        ranges = await seed.submit((b"CLUSTER", b"SLOTS"))
         slots: list[Wires | None] = [None] * SLOTS
-        try:
-            for first, last, master, *_ in ranges:
-                address = master[0].decode("ascii") or host, int(master[1])
-                if address not in self._nodes:
-                    self._nodes[address] = seed if (seed.peer.host, seed.peer.port) == address else self._wires(address)
-                    if self._nodes[address] is not seed:
-                        await self._nodes[address].open()
-                slots[first : last + 1] = [self._nodes[address]] * (last + 1 - first)
-        except (TypeError, ValueError, IndexError, AttributeError):
-            raise StoreError(f"{seed.peer} says nothing sensible of its cluster") from None
-        if None in slots or len(slots) != SLOTS:
-            raise Refusal("CLUSTERDOWN", "not all slots are served")
+        for first, last, master in served(await seed.submit((b"CLUSTER", b"SLOTS")), host):
+            if master not in self._nodes:
+                self._nodes[master] = seed if (seed.peer.host, seed.peer.port) == master else self._wires(master)
+                if self._nodes[master] is not seed:
+                    await self._nodes[master].open()
+            slots[first : last + 1] = [self._nodes[master]] * (last + 1 - first)
         self._slots = slots
 
     def _node(self, key: bytes) -> Wires:
@@ -141,7 +173,13 @@ class ClusterLink:
             future.cancel()
             return
         error = inner.exception()
-        if isinstance(error, Refusal) and error.code in ("MOVED", "ASK") and tries:
+        if isinstance(error, Refusal) and error.code in ("MOVED", "ASK"):
+            if not tries:
+                error = StoreError("the servers of the cluster point to each other without end")
+                self._lost(str(error))
+                if not future.done():
+                    future.set_exception(error)
+                return
             move = asyncio.get_running_loop().create_task(self._follow(error, arguments, future, tries - 1))
             self._moves.add(move)
             move.add_done_callback(self._moves.discard)
@@ -157,24 +195,29 @@ class ClusterLink:
         try:
             slot, _, where = error.text.partition(" ")
             host, _, port = where.rpartition(":")
-            address = host.strip("[]") or self.peer().host, int(port)
-            wires = self._nodes.get(address)
-            if wires is None:
-                made = self._wires(address)
-                try:
-                    await made.open()
-                except BaseException:
-                    await made.close()
-                    raise
-                wires = self._nodes.setdefault(address, made)
-                if wires is not made:
-                    await made.close()
-            if error.code == "MOVED" and int(slot) < SLOTS:
+            address = address_of((host.strip("[]") or self.peer().host).encode(), port.encode())
+            wires = self._nodes.get(address) or await self._meet(address)
+            if error.code == "MOVED" and len(slot) <= 5 and slot.isdecimal() and int(slot) < SLOTS:
                 self._slots[int(slot)] = wires
             self._try(wires, arguments, future, tries, asking=error.code == "ASK")
         except (StoreError, Refusal) as failure:
             if not future.done():
                 future.set_exception(failure)
-        except ValueError:
-            if not future.done():
-                future.set_exception(StoreError("a server of the cluster points to nowhere"))
+
+    async def _meet(self, address: tuple[str, int]) -> Wires:
+        """Connect to a server that another one points to: to one at a time, and no more for a while where that fails, as every
+        command may be pointed somewhere else. Raises StoreError, Refusal."""
+        async with self._meeting:
+            if (known := self._nodes.get(address)) is not None:
+                return known
+            if len(self._nodes) >= bounds.STORE_SHARED_MASTERS or self._clock.monotonic() < self._meets_from:
+                raise StoreError("the servers of the cluster point to others that cannot be reached")
+            made = self._wires(address)
+            try:
+                await made.open()
+            except BaseException:
+                self._meets_from = self._clock.monotonic() + _PAUSE
+                await made.close()
+                raise
+            self._nodes[address] = made
+            return made

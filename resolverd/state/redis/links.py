@@ -1,13 +1,14 @@
 """Which server a command goes to: the one there is, or the master that sentinels name."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
 from resolverd.failures import StoreError
-from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, ask, check_library
+from resolverd.state.redis.connection import Arguments, Peer, address_of, ask, check_library
+from resolverd.state.redis.replies import Refusal, Reply, list_of
 from resolverd.state.redis.wires import RedisAccess, Server, Wires, password_of
 
 
@@ -123,18 +124,12 @@ async def master_of(access: RedisAccess) -> tuple[str, int]:
 
 
 async def _from_sentinel(sentinel: Peer, service: str, access: RedisAccess) -> tuple[str, int] | None:
-    command: Sequence[bytes | str] = (b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service)
+    """None where it knows no such service. Raises StoreError, Refusal."""
+    command = b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service
     try:
-        (reply,) = await ask(sentinel, None, command)
+        reply = await ask(sentinel, None, command)
     except Refusal as error:
-        reply = error
-    if isinstance(reply, Refusal) and reply.code in ("NOAUTH", "WRONGPASS", "NOPERM"):
-        (reply,) = await ask(sentinel._replace(user=access.target.user), password_of(access), command)
-    if isinstance(reply, Refusal):
-        raise reply
-    if not isinstance(reply, list) or len(reply) != 2:
-        return None
-    try:
-        return reply[0].decode("ascii"), int(reply[1])
-    except (UnicodeDecodeError, ValueError):
-        return None
+        if error.code not in ("NOAUTH", "WRONGPASS", "NOPERM"):
+            raise
+        reply = await ask(sentinel._replace(user=access.target.user), password_of(access), command)
+    return None if reply is None else address_of(*list_of(reply, 2))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from resolverd import bounds
 from resolverd.clock import Clock
@@ -13,8 +13,9 @@ from resolverd.latencies import Latencies
 from resolverd.metrics import Counters
 from resolverd.state.base import StoredValue, count_of, encode_count
 from resolverd.state.redis import frames, scripts
-from resolverd.state.redis.connection import Arguments, Refusal, Reply
+from resolverd.state.redis.connection import Arguments
 from resolverd.state.redis.frames import Foreign, Names, Place
+from resolverd.state.redis.replies import Refusal, Reply, Senseless, number, octets
 from resolverd.state.redis.session import ELSEWHERE, Session
 from resolverd.state.redis.unwritten import Address, Write
 
@@ -23,6 +24,10 @@ _READS: Final = 1000
 """Reads over which latencies are taken."""
 _TRIES: Final = 20
 """Of a swap that others are quicker at."""
+_DIGITS: Final = 20
+"""Of a counter, its sign included."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -130,17 +135,20 @@ class Records:
         replies = await asyncio.gather(*(link.slowly(each.key, _get(each)) for each in places), return_exceptions=True)
         found = []
         for place, reply in zip(places, replies, strict=True):
+            raw: bytes | Foreign | None
             if isinstance(reply, Refusal):
                 if reply.code not in _FOREIGN:
                     raise self.refused(reply)
-                reply = _FOREIGN[reply.code]
+                raw = _FOREIGN[reply.code]
             elif isinstance(reply, BaseException):
                 raise reply
-            found.append((place, reply if isinstance(reply, bytes) else b"", self.decode(table, reply)))
+            else:
+                raw = self._octets(reply)
+            found.append((place, raw if isinstance(raw, bytes) else b"", self.decode(table, raw)))
         return found
 
-    async def _answer(self, future: asyncio.Future[Reply]) -> Reply:
-        """The reply; why it is foreign where it is not of our type. Raises StoreError."""
+    async def _answer(self, future: asyncio.Future[Reply]) -> bytes | Foreign | None:
+        """The octets read; why they are foreign where they are not of our type. Raises StoreError."""
         try:
             reply = await future
         except Refusal as error:
@@ -148,7 +156,19 @@ class Records:
                 return foreign
             raise self.refused(error) from None
         self._session.answered()
-        return reply
+        return self._octets(reply)
+
+    def _octets(self, reply: Reply) -> bytes | None:
+        """What a command that reads a record has as reply. Raises Senseless."""
+        return None if reply is None else self._sensible(octets, reply)
+
+    def _sensible(self, kind: Callable[[Reply], T], reply: Reply) -> T:
+        """A reply of that kind. Raises Senseless: such a server is of no use."""
+        try:
+            return kind(reply)
+        except Senseless as error:
+            self._session.lost(str(error))
+            raise
 
     def _too_late(self, future: asyncio.Future[Reply], begun: float, patience: float) -> None:
         if not future.done():
@@ -156,16 +176,16 @@ class Records:
             future.set_exception(StoreError("the shared store does not answer in time"))
             self._session.failed(begun, f"no replies within {patience * 1000:.0f} ms")
 
-    def decode(self, table: str, reply: Reply) -> StoredValue | None:
+    def decode(self, table: str, raw: bytes | Foreign | None) -> StoredValue | None:
         """What a reply, or a message, says of a record; None where there is none, or nothing of ours."""
-        if not reply:
+        if not raw:
             return None
-        if isinstance(reply, bytes):
-            found = frames.unframe(reply, self._newest)
+        if isinstance(raw, bytes):
+            found = frames.unframe(raw, self._newest)
             if isinstance(found, StoredValue):
                 return found
         else:
-            found = reply if isinstance(reply, Foreign) else Foreign.FORM
+            found = raw
         self._counters.add("store_foreign_records", why=found.value)
         if (table, found) not in self._told_foreign and len(self._told_foreign) < bounds.STORE_TABLES:
             self._told_foreign.add((table, found))
@@ -198,8 +218,7 @@ class Records:
         place = self._names.place(*at)
         script = scripts.CAS if place.field is None else scripts.CAS_FIELD
         what = b"0" if expected is None else b"1", expected or b"", self._frame(value, expires)
-        reply = await self._run(script, place, at, now, expires, *what)
-        return bool(reply == 1)
+        return self._sensible(number, await self._run(script, place, at, now, expires, *what)) == 1
 
     async def add(self, at: Address, amount: int, now: float, expires: float) -> int:
         """Add to a counter, and return what it is then. Raises StoreError, Refusal."""
@@ -207,8 +226,8 @@ class Records:
             place = self._names.place(*at)
             script = scripts.ADD if place.field is None else scripts.ADD_FIELD
             reply = await self._run(script, place, at, now, expires, b"%d" % amount, self._frame(b"", expires))
-            if isinstance(reply, bytes):
-                return int(reply)
+            if reply is not None:
+                return self._sensible(_count, reply)
         for _ in range(_TRIES):
             held = await self.read_patiently(at)
             before = held.value if held is not None and now < held.expires else None
@@ -237,6 +256,14 @@ class Records:
     def _gone_at(self, expires: float) -> int:
         """When the server may forget a record, its milliseconds."""
         return max(1, frames.milliseconds(expires + self._extra_time))
+
+
+def _count(reply: Reply) -> int:
+    """What a counter is. Raises Senseless."""
+    text = octets(reply)
+    if not text.removeprefix(b"-").isdigit() or len(text) > _DIGITS:
+        raise Senseless("the server cannot count")
+    return int(text)
 
 
 class _Asked(NamedTuple):

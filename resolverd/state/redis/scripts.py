@@ -87,7 +87,7 @@ PUT_FIELD: Final = b"redis.call('HSET', KEYS[1], ARGV[1], ARGV[4]) return redis.
 DELETE_FIELD: Final = b"redis.call('HDEL', KEYS[1], ARGV[1]) return redis.call('PUBLISH', ARGV[2], ARGV[3])"
 GET_FIELD: Final = (
     b"local n = redis.call('HSTRLEN', KEYS[1], ARGV[1]) "
-    b"if n > tonumber(ARGV[2]) then return redis.error_reply('OVERSIZED') end "
+    b"if n > tonumber(ARGV[2]) then return redis.error_reply('OVERSIZED record') end "
     b"return redis.call('HGET', KEYS[1], ARGV[1])"
 )
 """1 field · 2 octets at the most. An error where it is larger."""

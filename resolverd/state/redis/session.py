@@ -11,8 +11,9 @@ from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.redis.breaker import FIRST_PAUSE, LAST_PAUSE, Breaker
-from resolverd.state.redis.connection import Refusal, always, end
 from resolverd.state.redis.links import Link
+from resolverd.state.redis.replies import Refusal, octets
+from resolverd.state.redis.tasks import always, end
 from resolverd.state.redis.wires import Server
 
 WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY", "NOPERM"))
@@ -52,6 +53,7 @@ class Session:
         self._down = asyncio.Event()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.offset = 0.0
         self.server = ""
         self.octets: int | None = None
@@ -115,6 +117,8 @@ class Session:
         """Let go of the server."""
         if self._task is not None:
             await end(self._task)
+        if self._closing is not None:
+            await self._closing
         self._link = None
         self._fault = "the store is closed"
 
@@ -147,8 +151,13 @@ class Session:
                     continue
                 self._reached(link, server, lost_memory)
                 await self._watch_over(link)
+            except Exception as error:
+                self.lost(f"a bug: {type(error).__name__}")
+                raise
             finally:
-                await link.close()
+                # Whoever ends this in the meantime waits for it.
+                self._closing = asyncio.get_running_loop().create_task(link.close())
+                await asyncio.shield(self._closing)
 
     def _link_lost(self, reason: str, why: list[str]) -> None:
         why.append(reason)
@@ -200,8 +209,8 @@ class Session:
 
     async def _memory_of(self, link: Link) -> str:
         """The name of what the server remembers, empty where it has none yet."""
-        found: bytes = await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63"))
-        return found.decode("ascii", "replace")
+        found = octets(await link.submit(self._since, (b"GETRANGE", self._since, b"0", b"63")))
+        return found[:64].decode("ascii", "replace")
 
     async def _watch_over(self, link: Link) -> None:
         """Until the link is lost, look now and then at the server's clock, whether it still is the master, and remembers."""

@@ -23,12 +23,13 @@ from resolverd.state.base import (
 )
 from resolverd.state.redis import scripts
 from resolverd.state.redis.changes import Changes
-from resolverd.state.redis.connection import Refusal, end
 from resolverd.state.redis.frames import Names, Place
 from resolverd.state.redis.lowest import LowestKeys
 from resolverd.state.redis.records import Records
+from resolverd.state.redis.replies import Refusal, number, strings
 from resolverd.state.redis.session import Session
 from resolverd.state.redis.subscription import Subscription
+from resolverd.state.redis.tasks import end
 from resolverd.state.redis.unwritten import Address, Write
 from resolverd.state.redis.writing import Writer
 
@@ -183,7 +184,7 @@ class RedisStore:
 
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Have it written, at once where the server is within reach."""
-        self._check_value(value, expires)
+        self._check_record(key, value, expires)
         self._change((table, key), Write(value, expires, self._records.now()))
 
     def delete(self, table: str, key: bytes) -> None:
@@ -207,7 +208,7 @@ class RedisStore:
     async def cas(self, table: str, key: bytes, expected: bytes | None, value: bytes, now: float, expires: float) -> bool:
         """Put the value if the one that stands there is the one expected."""
         self.check_open()
-        self._check_value(value, expires)
+        self._check_record(key, value, expires)
         at = table, key
         await self._writer.settled(at)
         self._no_more_prefetched(at)
@@ -226,7 +227,7 @@ class RedisStore:
     async def add(self, table: str, key: bytes, amount: int, now: float, expires: float) -> int:
         """Add to a counter, and return what it is then."""
         self.check_open()
-        self._check_value(encode_count(amount), expires)
+        self._check_record(key, encode_count(amount), expires)
         at = table, key
         await self._writer.settled(at)
         self._no_more_prefetched(at)
@@ -240,8 +241,10 @@ class RedisStore:
         return count
 
     @staticmethod
-    def _check_value(value: bytes, expires: float) -> None:
+    def _check_record(key: bytes, value: bytes, expires: float) -> None:
         stored_value(value, expires)
+        if len(key) > bounds.STORE_SHARED_KEY:
+            raise StoreError(f"a key of {len(key)} octets is too long for the shared store")
         if len(value) > bounds.STORE_SHARED_OCTETS:
             raise StoreError(f"a value of {len(value)} octets is too large for the shared store")
 
@@ -277,6 +280,7 @@ class RedisStore:
 
     async def _entries(self, table: str, keys: list[bytes], now: float) -> AsyncIterator[Entry]:
         for first in range(0, len(keys), PAGE):
+            begun = self._clock.monotonic()
             page = keys[first : first + PAGE]
             held = {key: self._at_hand((table, key)) for key in page}
             asked = [key for key in page if held[key] is UNREAD]
@@ -286,6 +290,9 @@ class RedisStore:
                 found = held[key]
                 if isinstance(found, StoredValue) and now < found.expires:
                     yield Entry(key, found.value, found.expires)
+            if table in self._small and len(page) == PAGE:
+                # Few have so many. Whoever fills such a table has those who watch it go through it again and again.
+                await asyncio.sleep(self._clock.monotonic() - begun)
 
     async def _keys(self, table: str, start: bytes, count: int) -> tuple[list[bytes], bytes | None]:
         """The keys of the first so many of a table's records from a key on, those put here and not written yet among them; and
@@ -295,12 +302,15 @@ class RedisStore:
         found.take(key for each, key in self._unwritten if each == table)
         try:
             if table in self._small:
-                found.take(await self._fields(table))
+                fields = await self._fields(table)
+                for first in range(0, len(fields), KEYS):
+                    found.take(fields[first : first + KEYS])
+                    await asyncio.sleep(0)
             else:
                 pattern, key_of = self._names.pattern(table), self._names.key_of
                 await link.everywhere(
                     lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS),
-                    lambda page: found.take(key_of(table, key) for key in page),
+                    lambda page: found.take(key for each in page if len(key := key_of(table, each)) <= bounds.STORE_SHARED_KEY),
                 )
         except Refusal as error:
             if error.code != "WRONGTYPE":
@@ -310,11 +320,10 @@ class RedisStore:
     async def _fields(self, table: str) -> list[bytes]:
         """The keys in a small table. Raises StoreError, Refusal."""
         name, link = self._names.hash_of(table), self._session.require()
-        count = await link.slowly(name, (b"HLEN", name))
+        count = number(await link.slowly(name, (b"HLEN", name)))
         if count > bounds.STORE_RECORDS:
             raise StoreError(f"{table} has {count} records in the shared store: too many to be ours")
-        keys: list[bytes] = await link.slowly(name, (b"HKEYS", name))
-        return keys
+        return [key for key in strings(await link.slowly(name, (b"HKEYS", name))) if len(key) <= bounds.STORE_SHARED_KEY]
 
     async def tables(self) -> list[str]:
         """The tables that have records, by looking at all of them."""
@@ -324,6 +333,8 @@ class RedisStore:
 
         def take(page: list[bytes]) -> None:
             found.update(table for key in page if (table := self._names.table_of(key)) is not None)
+            if len(found) > bounds.STORE_TABLES:
+                raise StoreError("there are too many tables in the shared store to be ours")
 
         try:
             await self._session.require().everywhere(lambda cursor: (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS), take)
@@ -377,7 +388,8 @@ class RedisStore:
                         expired.append((place, raw))
         gone = 0
         for place, raw in expired[: sweep_allowance(records)]:
-            gone += await link.slowly(place.key, (b"EVAL", scripts.REMOVE_FIELD, 1, place.key, place.field or b"", raw))
+            removed = await link.slowly(place.key, (b"EVAL", scripts.REMOVE_FIELD, 1, place.key, place.field or b"", raw))
+            gone += number(removed)
         return gone
 
     async def flush(self) -> None:

@@ -1,16 +1,25 @@
 """One server: how to be let in, the connections to it, and what it says of itself."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from resolverd import bounds
 from resolverd.clock import Clock
 from resolverd.deadlines import Deadlines
 from resolverd.failures import ConfigError, StoreError
-from resolverd.state.redis.connection import Arguments, Peer, Refusal, Reply, Wire, connect
+from resolverd.state.redis.connection import Arguments, Peer, connect
+from resolverd.state.redis.pipeline import Wire
+from resolverd.state.redis.replies import Refusal, Reply, Senseless, list_of, octets, printable, strings
 from resolverd.state.redis.target import RedisTarget
+from resolverd.state.shared import MAX_OFFSET
+
+_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})[\w.-]{0,30}", re.ASCII)
+_LEAST: Final = (6, 2)
+_RUN: Final = 64
+"""Characters of what tells one run of a server from another."""
 
 
 class RedisAccess(NamedTuple):
@@ -66,16 +75,22 @@ class Wires:
     async def look(self) -> Server:
         """What the server says of itself. Raises StoreError, Refusal, where it is no master as well."""
         before = self._clock.wall()
-        seconds, micros = await self.submit((b"TIME",))
-        offset = int(seconds) + int(micros) / 1e6 - (before + self._clock.wall()) / 2
-        told = _told(await self.submit((b"INFO",)))
+        told_at = _seconds(await self.submit((b"TIME",)))
+        offset = told_at - (before + self._clock.wall()) / 2
+        told = _told(octets(await self.submit((b"INFO",))))
         if told.get("role") != "master":
             raise Refusal("READONLY", f"{self.peer} is a replica")
-        version = told.get("valkey_version") or told.get("redis_version") or "?"
         product = "valkey" if "valkey_version" in told else "redis"
-        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < (6, 2):
-            raise StoreError(f"{self.peer} is {product} {version}: 6.2 is the least")
-        return Server(f"{product} {version}", told.get("run_id", ""), offset, _number(told.get("used_memory", "")))
+        version = _VERSION.fullmatch(told.get(f"{product}_version", ""))
+        if version is None:
+            raise Senseless(f"{self.peer} does not say which version of Valkey or Redis it is")
+        if (int(version[1]), int(version[2])) < _LEAST:
+            raise StoreError(f"{self.peer} is {product} {version[0]}: 6.2 is the least")
+        if abs(offset) > MAX_OFFSET:
+            which = "ahead of" if offset > 0 else "behind"
+            raise StoreError(f"{self.peer} has a clock more than an hour {which} this machine's: one of them is wrong")
+        run = printable(told.get("run_id", ""), _RUN)
+        return Server(f"{product} {version[0]}", run, offset, _number(told.get("used_memory", "")))
 
     def submit(self, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
         """Have a command done soon."""
@@ -93,13 +108,15 @@ class Wires:
         return await self._slow.submit(arguments)
 
     async def pages(self, arguments: Callable[[bytes], Arguments], take: Callable[[list[bytes]], None]) -> None:
-        """Have `take` called with each page of what a command pages through."""
+        """Have `take` called with each page of what a command pages through. Raises StoreError, Refusal."""
         cursor = b"0"
-        while True:
-            cursor, page = await self.slowly(arguments(cursor))
-            take(page)
+        for _ in range(bounds.STORE_SHARED_PAGES):
+            following, page = list_of(await self.slowly(arguments(cursor)), 2)
+            take(strings(page))
+            cursor = octets(following)
             if cursor == b"0":
                 return
+        raise Senseless(f"{self.peer} has more keys than any server, or does not come to their end")
 
     async def close(self) -> None:
         """Close both."""
@@ -113,13 +130,19 @@ class Wires:
         return Wire(connection, patience, self._clock.monotonic, self._deadlines, lost)
 
 
-def _told(info: Reply) -> dict[str, str]:
-    """What INFO says, by name."""
-    if not isinstance(info, bytes):
-        return {}
-    lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
+def _seconds(time: Reply) -> float:
+    """What TIME says: seconds since 1970. Raises Senseless."""
+    seconds, micros = strings(list_of(time, 2))
+    if not (seconds.isdigit() and micros.isdigit() and len(seconds) <= 12 and len(micros) <= 6):
+        raise Senseless("the server does not know the time")
+    return int(seconds) + int(micros) / 1e6
+
+
+def _told(info: bytes) -> dict[str, str]:
+    """What INFO says, by name; its beginning has all that is asked for."""
+    lines = (line.partition(":") for line in info[: bounds.STORE_SHARED_INFO].decode("utf-8", "replace").splitlines())
     return {name: value for name, colon, value in lines if colon}
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

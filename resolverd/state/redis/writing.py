@@ -10,9 +10,10 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.redis.changes import Changes
-from resolverd.state.redis.connection import Refusal, always, end
 from resolverd.state.redis.records import Records
+from resolverd.state.redis.replies import Refusal
 from resolverd.state.redis.session import ELSEWHERE, WAITS, Session
+from resolverd.state.redis.tasks import always, end
 from resolverd.state.redis.unwritten import Address, Unwritten, Write
 from resolverd.state.shared import Merge
 

@@ -727,10 +727,11 @@ async def test_what_cannot_be_merged_holds_up_nothing(monkeypatch: pytest.Monkey
     assert a.counters.get("bugs", where="store") == 1
 
 
+@pytest.mark.parametrize(("offset", "known"), [(300.25, 300.25), (-3600.0, -3600.0), (3601.0, 0.0), (float("nan"), 0.0)])
 @scenario
-async def test_the_offset_is_known_over_a_restart() -> None:
+async def test_the_offset_is_known_over_a_restart(offset: float, known: float) -> None:
     server, (a,) = await fleet(1)
-    a.link.offset = 300.25
+    a.link.offset = offset
     a.lose()
     a.link.mend()
     await a.store.close()
@@ -739,7 +740,7 @@ async def test_the_offset_is_known_over_a_restart() -> None:
     again.link.__class__ = type("Unknown", (Link,), {"memory": property(lambda self: monkey())})
     again.lose()
     await again.begin()
-    assert again.store.offset == 300.25
+    assert again.store.offset == known
 
 
 @scenario
