@@ -30,6 +30,14 @@ def in_fleet(served: Served) -> Hosts:
     return hosts
 
 
+def many_say(served: Served, count: int) -> None:
+    """So many more say that they live: mx10 and on."""
+    now = served.clock.wall()
+    for number in range(10, 10 + count):
+        host = Host(f"{number:016}", f"mx{number}", "0.1.0", "r", now - 5000, now - 1, Schemas(1, 1), 1, HEARTBEAT)
+        served.store.put(TABLE, host.id.encode(), encode(host), now + KEPT_FOR)
+
+
 def others_say(served: Served, *, newer: bool = False) -> None:
     """mx2 says that it lives, and mx3 has some time ago. `newer`: mx2 has now a release with no form in common with ours."""
     now = served.clock.wall()

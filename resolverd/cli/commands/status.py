@@ -12,6 +12,8 @@ from resolverd.cli.daemon import DaemonClient
 from resolverd.cli.options import config_option, json_option
 
 _LABEL = 9
+_NAMED: Final = 8
+"""Hosts that are named; of more it is said how many they are. Those that are silent stand among what is wrong."""
 _SEVERITY: Final = ("accept", "greylist", "defer", "reject")
 
 
@@ -64,14 +66,26 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _of_fleet(fleet: dict[str, Any]) -> str:
     store, hosts = fleet["store"], fleet["hosts"]
-    several = len({host["version"] for host in hosts}) > 1
-    names = ", ".join(
-        host["name"] + (f" {host['version']}" if several else "") + ("" if host["alive"] else " (silent)") for host in hosts
-    )
     server = f" ({store['server']})" if store["server"] else ""
     times = "" if store["slow_ms"] is None else f", reads p99 {store['slow_ms']:.1f} ms"
     waiting = f", {store['waiting']} to be written" if store["waiting"] else ""
-    return f"{names} share {store['url']}{server}, {'out of reach' if store['fault'] else 'healthy'}{times}{waiting}"
+    share = "share" if len(hosts) > 1 else "shares"
+    health = "out of reach" if store["fault"] else "healthy"
+    return f"{_of_hosts(hosts)} {share} {store['url']}{server}, {health}{times}{waiting}"
+
+
+def _of_hosts(hosts: list[dict[str, Any]]) -> str:
+    """Their names, or how many they are; their versions, where they have several."""
+    versions = sorted({host["version"] for host in hosts})
+    if len(hosts) > _NAMED:
+        silent = sum(not host["alive"] for host in hosts)
+        quiet = f", {silent} of them silent," if silent else ""
+        return f"{len(hosts)} hosts{quiet}" + (f" of versions {', '.join(versions)}" if len(versions) > 1 else "")
+    texts = []
+    for host in hosts:
+        version = f" {host['version']}" if len(versions) > 1 else ""
+        texts.append(f"{host['name']}{version}{'' if host['alive'] else ' (silent)'}")
+    return ", ".join(texts)
 
 
 def _of_lists(lists: dict[str, Any]) -> str:

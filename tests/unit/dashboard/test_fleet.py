@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fleets import SharedMemory, in_fleet, others_say
+from fleets import SharedMemory, in_fleet, many_say, others_say
 from playwright.sync_api import expect
 from served import LISTED, Served, serving
 
@@ -47,6 +47,27 @@ def test_hosts_their_store_and_their_verdicts(opened: Opener, tmp_path: Path) ->
         page.goto("/#/now")
         expect(page.locator("#fleet")).to_contain_text("store out of reach")
         expect(page.locator("#fleet")).to_contain_text("3 records of this host to come")
+        served.do(end_feed(served))
+
+
+def test_of_many_hosts_those_in_trouble_are_seen_first(opened: Opener, tmp_path: Path) -> None:
+    made: list[Hosts] = []
+    with serving(tmp_path, prepare=lambda served: made.append(in_fleet(served))) as served:
+        others_say(served)
+        many_say(served, 50)
+        served.do(made[0].beat())
+        for theme, width in (("light", 1440), ("dark", 390)):
+            page = opened(theme=theme, width=width, daemon=served)
+            card = page.locator("#fleet")
+            rows = card.locator("tbody tr:visible")
+            expect(rows).to_have_count(2)
+            expect(rows.nth(0)).to_contain_text("this one")
+            expect(rows.nth(1)).to_contain_text("silent")
+            card.get_by_text("51 other hosts are alive").click()
+            expect(rows).to_have_count(53)
+            page.evaluate(AXE)
+            assert page.evaluate(FOUND) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
         served.do(end_feed(served))
 
 

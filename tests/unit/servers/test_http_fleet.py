@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from commandline import run
-from fleets import SharedMemory, in_fleet, others_say
+from fleets import SharedMemory, in_fleet, many_say, others_say
 from prometheus_client.parser import text_string_to_metric_families
 from served import Served, serving
 
@@ -80,6 +80,17 @@ def test_what_is_wrong_with_it_is_said(fleet: tuple[Served, Hosts]) -> None:
     assert "fleet mx1 0.1.0, mx2 0.9, mx3 0.1.0 (silent) share rediss://" in text
     assert "out of reach, reads p99 1.2 ms, 3 to be written" in text
     assert gauges(served)["resolverd_shared_store_up"] == 0
+
+
+def test_of_many_hosts_it_is_said_how_many_they_are(fleet: tuple[Served, Hosts]) -> None:
+    served, hosts = fleet
+    many_say(served, 50)
+    served.do(hosts.beat())
+    (line,) = [line for line in run("status", "-c", served.config).stdout.splitlines() if line.startswith("fleet")]
+    assert line.startswith("fleet     53 hosts, 1 of them silent, share rediss://store.example.net/0 (valkey 8.0.1), healthy")
+    others_say(served, newer=True)
+    served.do(hosts.beat())
+    assert "53 hosts, 1 of them silent, of versions 0.1.0, 0.9 share rediss" in run("status", "-c", served.config).stdout
 
 
 def test_one_host_alone_has_none(tmp_path: Path) -> None:

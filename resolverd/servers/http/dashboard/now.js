@@ -42,22 +42,34 @@ async function drawGlance() {
   return [verdictOnItself(status), tiles(status, hour), status.fleet && fleet(status.fleet)];
 }
 
+/** Hosts up to which all are shown at once. */
+const FEW_HOSTS = 8;
+let allHosts = false;
+
 const HOST_COLUMNS = [["Host", "wide"], ["State", ""], ["Version", ""], ["Since", "when"]];
 
 /** The hosts that share a store, and how that fares. */
 function fleet({ store, hosts }) {
   const reads = store.slow_ms === null ? "nothing was read yet" : `reads p50 ${milliseconds(store.typical_ms)}, p99 ${milliseconds(store.slow_ms)}`;
+  const rows = (some) => table("Hosts", HOST_COLUMNS, some.map(hostRow));
+  const [first, others] = hosts.length > FEW_HOSTS ? [hosts.filter(noticed), hosts.filter((host) => !noticed(host))] : [hosts, []];
   const facts = [store.server, reads, store.bytes && `${octets(store.bytes)} of memory`, store.waiting > 0 && `${plural(store.waiting, "record")} of this host to come`];
   return h("section", { class: "card fleet", id: "fleet" }, h("div", { class: "heading" },
     h("h2", {}, "Hosts that share a store"), store.fault ? badge("warn", "store out of reach") : badge("good", "store well")),
   h("p", { class: "muted" }, [store.url, ...facts].filter(Boolean).join(" · ")),
-  table("Hosts", HOST_COLUMNS, hosts.map((host) => ({ kind: host.alive ? "" : "troubled", cells: [
-    [host.name, host.this && h("small", {}, "this one")],
-    host.alive ? badge("good", "alive") : [badge("bad", "silent"), h("small", {}, `for ${duration(host.silent)}`)],
-    host.version,
-    time(host.since),
-  ] }))));
+  rows(first),
+  others.length > 0 && h("details", { class: "others", id: "all-hosts", open: allHosts, ontoggle: (event) => { allHosts = event.target.open; } },
+    h("summary", {}, `${plural(others.length, "other host is", "other hosts are")} alive`), rows(others)));
 }
+
+const noticed = (host) => host.this || !host.alive;
+
+const hostRow = (host) => ({ kind: host.alive ? "" : "troubled", cells: [
+  [host.name, host.this && h("small", {}, "this one")],
+  host.alive ? badge("good", "alive") : [badge("bad", "silent"), h("small", {}, `for ${duration(host.silent)}`)],
+  host.version,
+  time(host.since),
+] });
 
 function verdictOnItself(status) {
   if (status.problems.length) {
