@@ -30,11 +30,11 @@ def in_fleet(served: Served) -> Hosts:
     return hosts
 
 
-def many_say(served: Served, count: int) -> None:
-    """So many more say that they live: mx10 and on."""
+def many_say(served: Served, count: int, *, ago: float = 1) -> None:
+    """So many more have said that they live so many seconds ago: mx10 and on."""
     now = served.clock.wall()
     for number in range(10, 10 + count):
-        host = Host(f"{number:016}", f"mx{number}", "0.1.0", "r", now - 5000, now - 1, Schemas(1, 1), 1, HEARTBEAT)
+        host = Host(f"{number:016}", f"mx{number}", "0.1.0", "r", now - 5000, now - ago, Schemas(1, 1), 1, HEARTBEAT)
         served.store.put(TABLE, host.id.encode(), encode(host), now + KEPT_FOR)
 
 

@@ -233,4 +233,6 @@ def _explained(error: StoreError | Refusal) -> str:
         return f"it does not take the password of [store] ({error})"
     if code == "NOPERM":
         return f"the user of [store] url may not do what is needed ({error})"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"its certificate is not trusted: see [store] ca ({error})"
     return str(error)

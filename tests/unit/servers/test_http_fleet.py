@@ -93,6 +93,16 @@ def test_of_many_hosts_it_is_said_how_many_they_are(fleet: tuple[Served, Hosts])
     assert "53 hosts, 1 of them silent, of versions 0.1.0, 0.9 share rediss" in run("status", "-c", served.config).stdout
 
 
+def test_many_silent_hosts_are_one_problem(fleet: tuple[Served, Hosts]) -> None:
+    served, hosts = fleet
+    many_say(served, 20, ago=600)
+    served.do(hosts.beat())
+    names = ", ".join(["mx10", *(f"mx{number}" for number in range(11, 18))])
+    assert status(served)["problems"] == [
+        f"21 hosts have said nothing for 10 min or longer, nor that they end: {names} and 13 others"
+    ]
+
+
 def test_one_host_alone_has_none(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         assert status(served)["fleet"] is None

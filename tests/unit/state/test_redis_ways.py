@@ -96,7 +96,7 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(tls: tuple[RedisSer
     server, _ = tls
     certificates.write(tmp_path, name="localhost")
     async with shared(f"rediss://localhost:{server.port}") as store:
-        await fault(store, "ertificate")
+        await fault(store, "its certificate is not trusted: see [store] ca (")
     async with shared(f"rediss://localhost:{server.port}", ca=tmp_path / "cert.pem") as store:
         await fault(store, "ertificate")
     async with shared(f"rediss://localhost:{server.port}", ca=tmp_path / "nothing") as store:

@@ -20,6 +20,9 @@ from resolverd.state.base import Condition
 _PATIENCE: Final = 3.0
 """Seconds for the store to answer: behind a disk that hangs the rest is wanted all the more."""
 
+_NAMED: Final = 8
+"""Silent hosts up to which each is a problem of its own: though a whole site is cut off, what else is wrong is to be seen."""
+
 
 class Questions(msgspec.Struct):
     """DNS questions since the start. `cached`: the share of those that nobody had to be asked for; None before the first.
@@ -272,10 +275,19 @@ def _fleet_problems(fleet: FleetUse | None) -> Iterator[str]:
         yield f"the shared store: {fleet.store.fault}; mail goes on by what this host knows of it"
     own = next((host for host in fleet.hosts if host.this), None)
     for host in fleet.hosts:
-        if not host.alive:
-            yield f"host {host.name} has said nothing for {_long(host.silent)}, nor that it ends"
-        elif own is not None and apart(Schemas(*own.schemas), Schemas(*host.schemas)):
+        if host.alive and own is not None and apart(Schemas(*own.schemas), Schemas(*host.schemas)):
             yield f"host {host.name} runs {host.version}, which shares no form of records with {own.version} here; upgrade one"
+    yield from _silent([host for host in fleet.hosts if not host.alive])
+
+
+def _silent(hosts: list[HostUse]) -> Iterator[str]:
+    if len(hosts) <= _NAMED:
+        for host in hosts:
+            yield f"host {host.name} has said nothing for {_long(host.silent)}, nor that it ends"
+        return
+    names = ", ".join(host.name for host in hosts[:_NAMED])
+    least, more = _long(min(host.silent for host in hosts)), len(hosts) - _NAMED
+    yield f"{len(hosts)} hosts have said nothing for {least} or longer, nor that they end: {names} and {more} others"
 
 
 def _long(seconds: int) -> str:
