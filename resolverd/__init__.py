@@ -23,7 +23,7 @@ The map. Imports point down only; import-linter holds that (``pyproject.toml``),
     mail         values of the mail side: attempt, lookups, findings
     wire         values of the DNS: names, rdata, messages
     logs  log_writer  metrics  metric_help
-    bounds  failures  generation  memo  clock  deadlines  durations  latencies  spelling  values
+    bounds  failures  generation  memo  clock  deadlines  durations  latencies  spelling  tls  values
 
 Two paths run through it::
 

@@ -31,6 +31,7 @@ from resolverd.resolver.local import zone_file
 from resolverd.resolver.validator.anchors import TrustAnchors
 from resolverd.state.redis.connection import check_library
 from resolverd.telemetry import sendmail
+from resolverd.tls import client_context
 from resolverd.wire.names import Name, from_text, is_subdomain, lower
 
 _T = TypeVar("_T")
@@ -147,7 +148,7 @@ def _shared_store(settings: Settings) -> Iterator[ConfigFault]:
         yield ConfigFault("store.url", f"{error}; the shared store is out of reach")
     if store.url.target.tls and store.ca is not None:
         try:
-            ssl.create_default_context(cafile=store.ca)
+            client_context(store.ca)
         except ssl.SSLError:
             yield ConfigFault("store.ca", f"{str(store.ca)!r} has no certificate in PEM; the shared store is out of reach")
         except OSError as error:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from resolverd import bounds
 from resolverd.net.tcp import Matches, PipelinedQuery, TcpConnection, Usage
+from resolverd.tls import client_context
 from resolverd.wire.ask import Server, Transport
 
 _Key: TypeAlias = tuple[Server, Transport]
@@ -87,7 +88,7 @@ class TcpPool:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         # Reading all the authorities' certificates takes 20 ms, and few have use for them.
-        return ssl.create_default_context()
+        return client_context()
 
     async def _reply(self, key: _Key, connection: TcpConnection, query: PipelinedQuery, packet: bytes) -> bytes:
         """The answer; where nothing comes over a connection that has been used before, over one of its own, if sooner."""

@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from resolverd import __version__
 from resolverd.telemetry.sendmail import NotDelivered
+from resolverd.tls import client_context
 from resolverd.wire.names import Address
 
 PATIENCE: Final = 10.0
@@ -28,8 +29,10 @@ Lookup = Callable[[str, int], Awaitable[list[Address]]]
 
 async def post(url: str, document: dict[str, object], lookup: Lookup) -> None:
     """Post it. Raises NotDelivered, whose words have the URL's host only, as the rest may be a key."""
-    host = urlsplit(url).hostname or ""
-    connector = aiohttp.TCPConnector(resolver=_Resolver(lookup), use_dns_cache=False, force_close=True)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    tls = await asyncio.to_thread(client_context) if parts.scheme == "https" else True  # to read all authorities takes 20 ms
+    connector = aiohttp.TCPConnector(resolver=_Resolver(lookup), ssl=tls, use_dns_cache=False, force_close=True)
     timeout = aiohttp.ClientTimeout(total=PATIENCE)
     headers = {"Content-Type": "application/json", "User-Agent": f"resolverd/{__version__}"}
     try:

@@ -1,13 +1,28 @@
 """Certificates for tests: a key and its certificate of its own signing, in PEM files."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+
+def check_as_python_3_13_does(patch: pytest.MonkeyPatch) -> None:
+    """Have TLS clients refuse what breaks RFC 5280 §4.2 in its smaller points, unless they say otherwise."""
+    default = ssl.create_default_context
+
+    def strict(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        context = default(*args, **kwargs)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    patch.setattr(ssl, "create_default_context", strict)
 
 
 def write(folder: Path, *, days: float = 90, name: str = "dns.example", passphrase: bytes | None = None) -> int:

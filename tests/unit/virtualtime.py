@@ -62,6 +62,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual_now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Wait for threads however long: from Python 3.12 on a timer is set, to which time would jump."""
+        await super().shutdown_default_executor()
+
     def jump(self, seconds: float) -> None:
         """Move the time forward."""
         self._virtual_now += seconds

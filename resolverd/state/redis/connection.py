@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.state.redis.replies import Refusal, Reply, ReplyDecoder, Senseless, octets, printable, refusal
+from resolverd.tls import client_context
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -184,7 +185,7 @@ def _unconnected(peer: Peer, password: str | None, parser: _Parser) -> "Abstract
         return Connection(**common)
     if peer.ca is not None:
         try:
-            ssl.create_default_context(cafile=peer.ca)
+            client_context(peer.ca)
         except (OSError, ssl.SSLError) as error:
             raise StoreError(f"the CA's file {peer.ca} cannot be used: {error}") from None
     return SSLConnection(
@@ -192,6 +193,7 @@ def _unconnected(peer: Peer, password: str | None, parser: _Parser) -> "Abstract
         ssl_check_hostname=True,
         ssl_ca_certs=str(peer.ca) if peer.ca is not None else None,
         ssl_min_version=ssl.TLSVersion.TLSv1_2,
+        ssl_exclude_verify_flags=[ssl.VERIFY_X509_STRICT],  # as `client_context`
         **common,
     )
 

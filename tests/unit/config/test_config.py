@@ -296,7 +296,7 @@ def test_patterns_mean_what_they_say():
     )  # fmt: skip
     assert [str(each) for each in settings.watch.addresses] == ["192.0.2.1"]
     # All of these addresses are meant, not all of IPv4.
-    assert [str(each) for each in settings.resolver.do_not_query] == ["::ffff:0:0/96"]
+    assert list(settings.resolver.do_not_query) == [ip_network("::ffff:0:0/96")]
     assert config.parse(config.render(settings), BASE) == settings
 
 

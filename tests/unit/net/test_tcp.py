@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from authority import HOST, Authority, Tcp, answer, framed, question_of, read_question, replying
+from certificates import check_as_python_3_13_does
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -533,6 +534,7 @@ async def test_dns_over_tls_needs_the_right_certificate(
     tls_name: str, days: int, trusted: bool, answered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context, authority_file = certificate(tmp_path, "dns.example", days=days)
+    check_as_python_3_13_does(monkeypatch)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
     exchange = Awaited()

@@ -86,8 +86,9 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer,
         yield server, cert
 
 
-async def test_tls_with_a_ca_of_its_own(tls: tuple[RedisServer, Path]) -> None:
+async def test_tls_with_a_ca_of_its_own(tls: tuple[RedisServer, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     server, ca = tls
+    certificates.check_as_python_3_13_does(monkeypatch)
     async with shared(f"rediss://localhost:{server.port}", ca=ca) as store:
         await works(store)
 
