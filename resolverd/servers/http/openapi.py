@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from resolverd import __version__
 from resolverd.servers.http.auth import ANYBODY, COOKIE, OPENABLE
-from resolverd.servers.http.problems import MEDIA_TYPE, ProblemDocument
+from resolverd.servers.http.problems import MEDIA_TYPE, ProblemDocument, phrase
 from resolverd.servers.http.route import Body, Route
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -28,7 +27,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     known = dict(zip(kinds, references, strict=True))
     content = {MEDIA_TYPE: {"schema": known[ProblemDocument]}}
     statuses = sorted({status for route in routes for status in _problems(route)})
-    problems = {f"Problem{status}": {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    problems = {f"Problem{status}": {"description": phrase(status), "content": content} for status in statuses}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, known)

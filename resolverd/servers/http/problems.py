@@ -10,6 +10,14 @@ from resolverd.failures import StoreError
 
 MEDIA_TYPE = "application/problem+json"
 
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Those that RFC 9110 §15.5 has renamed, and Python with 3.13."""
+
+
+def phrase(status: int) -> str:
+    """What RFC 9110 calls a status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
 
 class ProblemDocument(msgspec.Struct):
     """A problem (RFC 9457); some have further members."""
@@ -34,7 +42,7 @@ class Problem(Exception):
         """The problem document; its type is the status, so the title is the status phrase (RFC 9457 §4.2.1)."""
         return {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": phrase(self.status),
             "status": self.status,
             "detail": self.detail,
             **self.members,
