@@ -233,9 +233,7 @@ class Service:
             resolver=runtime.resolution,
             priming=runtime.priming,
             local_zones=self._local_zones,
-            greylist=GreylistAdmin(
-                self._store, self._clock, policy.greylist_rules(runtime.settings), None if self._fleet is None else self._own
-            ),
+            greylist=self._greylist_admin(runtime),
             overrides=self._overrides,
             negative_anchors=self._shared.negative_anchors,
             store=self._store,
@@ -255,6 +253,12 @@ class Service:
             hosts=self._fleet.hosts if self._fleet is not None else None,
             own_store=self._own if self._fleet is not None else None,
         )
+
+    def _greylist_admin(self, runtime: Runtime) -> GreylistAdmin:
+        rules, fleet = policy.greylist_rules(runtime.settings), self._fleet
+        if fleet is None:
+            return GreylistAdmin(self._store, self._clock, rules)
+        return GreylistAdmin(self._store, self._clock, rules, self._own, lambda: fleet.store.reachable)
 
     async def reload(self) -> ReloadResult:
         """Read the configuration again; with faults the old one stays."""

@@ -1,6 +1,6 @@
 """Looking into what greylisting remembers, and editing it by hand."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final, NamedTuple
 
 from resolverd.clock import Clock
@@ -80,17 +80,20 @@ class GreylistRecord(NamedTuple):
 
 
 class RecordPage(NamedTuple):
-    """Records found. `next`: there may be more, from there on; None at the end."""
+    """Records found. `next`: there may be more, from there on; None at the end. `partial`: they are those that this host has met
+    of a store that many share, which is out of reach."""
 
     records: tuple[GreylistRecord, ...]
     next: Cursor | None
+    partial: bool = False
 
 
 class Forgotten(NamedTuple):
-    """How many `records` were forgotten. `next`: there may be more, from there on; None at the end."""
+    """How many `records` were forgotten; `next` and `partial` as in `RecordPage`."""
 
     records: int
     next: Cursor | None
+    partial: bool = False
 
 
 class _Walk(NamedTuple):
@@ -122,11 +125,20 @@ class AllowsNobody(Exception):
 class GreylistAdmin:
     """What greylisting remembers, for people. Every method raises StoreError where the store fails.
 
-    `met`: what this host alone has met of a store that many share, which is counted in its place.
+    `met`: what this host alone has met of a store that many share, which is counted in its place; `reachable`: whether that store
+    is within reach, in whose place is what this host has met otherwise.
     """
 
-    def __init__(self, store: Store, clock: Clock, rules: GreylistRules, met: Store | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rules: GreylistRules,
+        met: Store | None = None,
+        reachable: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
+        self._reachable = reachable
         self._met = met
         self._clock = clock
         self._rules = rules
@@ -159,7 +171,7 @@ class GreylistAdmin:
     async def find(self, wanted: RecordFilter, *, start: Cursor | None = None, limit: int = 100) -> RecordPage:
         """The records meant: clients, senders, then triplets, each in order of key."""
         found, cursor = await self._search(wanted, start, min(limit, MAX_SHOWN))
-        return RecordPage(tuple(record for _, _, record in found), cursor)
+        return RecordPage(tuple(record for _, _, record in found), cursor, not self._reachable())
 
     async def forget(self, wanted: RecordFilter, *, start: Cursor | None = None) -> Forgotten:
         """Forget the records meant. Nothing at all is meant where nothing is given."""
@@ -168,8 +180,9 @@ class GreylistAdmin:
         found, cursor = await self._search(wanted, start, MAX_LOOKED_AT)
         for table, key, _ in found:
             self._store.delete(table, key)
+        partial = not self._reachable()
         await self._store.flush()
-        return Forgotten(len(found), cursor)
+        return Forgotten(len(found), cursor, partial)
 
     async def _search(
         self, wanted: RecordFilter, start: Cursor | None, limit: int

@@ -51,18 +51,21 @@ def show(
     query = _query(sender, recipient)
     records: list[dict[str, Any]] = []
     start: str | None = ""
+    partial = False
     with output.waiting("looking through the greylist"):
         while start is not None and len(records) < limit:
             more = {"limit": str(min(limit - len(records), 1000)), **({"start": start} if start else {})}
             page = _ask(config, "get", ip, {**query, **more})
             records += page["records"]
             start = page["next"]
+            partial |= page["partial"]
     if as_json:
-        output.print_json({"records": records, "more": start is not None})
+        output.print_json({"records": records, "more": start is not None, "partial": partial})
         return
     output.print_table(_COLUMNS, map(_row, records), right=("passes",), empty="nothing is remembered")
     if start is not None:
         click.echo(f"there may be more than these {len(records)}; --limit shows them", err=True)
+    _tell_partial(partial)
 
 
 @command.command("allow")
@@ -98,16 +101,24 @@ def forget(ip: str | None, sender: str | None, recipient: str | None, as_json: b
     if ip is None and sender is None and recipient is None:
         raise click.UsageError("say what to forget: an IP, --sender or --recipient")
     query = _query(sender, recipient)
-    forgotten, start = 0, ""
+    forgotten, start, partial = 0, "", False
     with output.waiting("looking through the greylist"):
         while start is not None:
             found = _ask(config, "delete", ip, {**query, **({"start": start} if start else {})})
             forgotten += found["forgotten"]
             start = found["next"]
+            partial |= found["partial"]
     if as_json:
-        output.print_json({"forgotten": forgotten})
-    else:
-        click.echo(f"{forgotten} records forgotten")
+        output.print_json({"forgotten": forgotten, "partial": partial})
+        return
+    click.echo(f"{forgotten} records forgotten")
+    _tell_partial(partial)
+
+
+def _tell_partial(partial: bool) -> None:
+    """On stderr, as it is no record."""
+    if partial:
+        click.echo("the shared store is out of reach: this is of what this host has met itself", err=True)
 
 
 def _ask(config: Path | None, method: str, ip: str | None, query: dict[str, str]) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import run
 
 from tests.redis_server import RedisServer
 from tests.running import REQUEST, Running
@@ -109,11 +110,17 @@ def test_metrics_and_status_tell_of_an_outage_and_of_its_end(fleet: list[Running
         history = one.http("/v1/verdicts", one.token)[1]
         assert (history["partial"], len(history["items"]) > 0) == (True, True)
         assert one.http("/v1/verdict/NOSUCHREF", one.token)[0] == 503
+        assert one.http("/v1/greylist", one.token)[1]["partial"]
+        shown = run("greylist", "show", "-c", str(one.folder / "config.toml"))
+        assert "the shared store is out of reach: this is of what this host has met itself" in shown.stderr
+        gone = run("greylist", "forget", "--sender", "nobody@example.net", "--json", "-c", str(one.folder / "config.toml"))
+        assert json.loads(gone.stdout) == {"forgotten": 0, "partial": True}
     finally:
         server.cont()
     eventually(lambda: one.http("/v1/status")[1], lambda status: not status["fleet"]["store"]["fault"])
     fleet[1].waits_for("audit=deny, subject=192.0.2.77")
     assert not one.http("/v1/verdicts", one.token)[1]["partial"]
+    assert not one.http("/v1/greylist", one.token)[1]["partial"]
 
 
 def test_one_that_ends_leaves(fleet: list[Running]) -> None:

@@ -51,11 +51,12 @@ async function census() {
 async function mails({ client_address: client, sender, recipient }) {
   const records = [];
   let start = "";
-  let cut = false;
+  let [cut, partial] = [false, false];
   do {
     const page = await get("/v1/greylist", { client_address: client, sender, recipient, limit: PAGE, start });
     records.push(...page.records);
     start = page.next;
+    partial ||= page.partial;
     cut = Boolean(start) && records.length >= 4 * PAGE;
   } while (start && !cut);
   const found = new Map();
@@ -66,7 +67,7 @@ async function mails({ client_address: client, sender, recipient }) {
     if (same) same.origins.push(each.origin);
     else found.set(key, [...known, { ...each, origins: [each.origin] }]);
   }
-  return { mails: [...found.values()].flat(), cut };
+  return { mails: [...found.values()].flat(), cut, partial };
 }
 
 const isAddress = (text) => /^[0-9.]+$/.test(text) || text.includes(":");
@@ -79,15 +80,17 @@ export async function remembered(wanted, again) {
 }
 
 async function records(wanted, again) {
-  const { mails: all, cut } = await mails(wanted);
+  const { mails: all, cut, partial } = await mails(wanted);
+  const note = partial && h("p", { class: "note" }, "Only what this host has met: the store that hosts share is out of reach.");
   const meant = all.filter((each) => {
     if (wanted.state === "learnt") return each.kind !== "triplet";
     return !wanted.state || each.state === wanted.state;
   }).sort((one, other) => other.last - one.last);
   const organisations = new Map();
   for (const mail of meant.slice(0, SHOWN)) organisations.set(owner(mail), [...(organisations.get(owner(mail)) ?? []), mail]);
-  if (!meant.length) return h("p", { class: "none" }, { waiting: "Nobody waits.", passed: "Nobody has passed yet." }[wanted.state] ?? "Nothing is remembered.");
+  if (!meant.length) return [note, h("p", { class: "none" }, { waiting: "Nobody waits.", passed: "Nobody has passed yet." }[wanted.state] ?? "Nothing is remembered.")];
   return [
+    note,
     [...organisations].map(([name, some]) => h("section", { class: "group" },
       h("h2", {}, anchor(toSearch(name), name), h("span", { class: "muted" }, ` ${isAddress(name) ? "and its network" : "organisation"} · ${plural(some.length, "record")}`)),
       table(`Greylist of ${name}`, COLUMNS, some.map((mail) => row(mail, again))))),

@@ -71,10 +71,12 @@ class GreylistRecord(msgspec.Struct):
 
 
 class GreylistRecords(msgspec.Struct):
-    """A page of records; `next` is null at the end."""
+    """A page of records; `next` is null at the end. `partial`: the store that hosts share is out of reach, and these are records
+    that this host has met."""
 
     records: list[GreylistRecord]
     next: str | None
+    partial: bool
 
 
 class Forgotten(msgspec.Struct):
@@ -84,9 +86,11 @@ class Forgotten(msgspec.Struct):
 
 
 class ForgottenRecords(Forgotten):
-    """How many of them were forgotten as yet; `next` is null at the end."""
+    """How many of them were forgotten as yet; `next` is null at the end. `partial`: the store that hosts share is out of reach,
+    and only records that this host has met were looked at."""
 
     next: str | None
+    partial: bool
 
 
 async def get_greylist(call: Call, given: GreylistQuestion) -> GreylistRecords:
@@ -96,7 +100,7 @@ async def get_greylist(call: Call, given: GreylistQuestion) -> GreylistRecords:
         page = await call.daemon.greylist.find(given.records, start=start, limit=given.limit)
     except StoreError as error:
         raise store_failed(error) from None
-    return GreylistRecords([_record(each) for each in page.records], str(page.next) if page.next else None)
+    return GreylistRecords([_record(each) for each in page.records], str(page.next) if page.next else None, page.partial)
 
 
 async def allow_in_greylist(call: Call, given: GreylistFilter) -> GreylistRecord:
@@ -132,7 +136,7 @@ async def forget_in_greylist(call: Call, given: GreylistPart) -> ForgottenRecord
         gone = await call.daemon.greylist.forget(given.records, start=start)
     except StoreError as error:
         raise store_failed(error) from None
-    return ForgottenRecords(gone.records, str(gone.next) if gone.next else None)
+    return ForgottenRecords(gone.records, str(gone.next) if gone.next else None, gone.partial)
 
 
 def _record(record: admin.GreylistRecord) -> GreylistRecord:
