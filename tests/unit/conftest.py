@@ -1,23 +1,26 @@
 """Async tests run on the daemon's own event loop, whose transports differ from asyncio's in small ways.
 
-A test fails that leaves something behind: a task of the daemon's, a thread, or a socket. So does one in which a callback of
-the daemon's keeps the virtual event loop from everybody else for longer than `BLOCKING` seconds of the processor.
+A test fails that leaves something behind: a task of the daemon's, a thread, a socket, or another setting of a logger. So does one
+in which a callback of the daemon's keeps the virtual event loop from everybody else for longer than `BLOCKING` seconds of the
+processor.
 """
 
 import asyncio
 import gc
+import logging
 import os
 import threading
 from asyncio import events, runners
 from collections.abc import Iterator
 from pathlib import Path
 from time import thread_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import uvloop
 
 import resolverd
+from resolverd.log_writer import LogWriter
 
 BLOCKING = 0.25
 GRACE = 2.0
@@ -95,13 +98,48 @@ def _sockets() -> set[str]:
     return found
 
 
+class _Logger(NamedTuple):
+    """How a logger is set; what pytest hangs on the root is left out."""
+
+    handlers: tuple[logging.Handler, ...] = ()
+    level: int = logging.NOTSET
+    propagate: bool = True
+
+
+def _loggers() -> dict[str, _Logger]:
+    """Those that are not set as all are at first."""
+    found = {"": logging.root, **{name: logging.root.manager.loggerDict[name] for name in list(logging.root.manager.loggerDict)}}
+    set_ = {}
+    for name, logger in found.items():
+        if isinstance(logger, logging.Logger):
+            handlers = tuple(each for each in logger.handlers if not type(each).__module__.startswith("_pytest."))
+            set_[name] = _Logger(handlers, logger.level, logger.propagate)
+    return {name: each for name, each in set_.items() if each != _Logger()}
+
+
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """The test may call `logs.configure`: afterwards all loggers are set as they were."""
+    before = _loggers()
+    yield
+    for name, now in _loggers().items():
+        logger, then = logging.getLogger(name), before.get(name, _Logger())
+        for handler in now.handlers:
+            if handler not in then.handlers:
+                logger.removeHandler(handler)
+                if isinstance(handler, LogWriter):
+                    handler.close()
+        logger.setLevel(then.level)
+        logger.propagate = then.propagate
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    item.stash[_BEFORE] = set(threading.enumerate()), _sockets()
+    item.stash[_BEFORE] = set(threading.enumerate()), _sockets(), _loggers()
     return (yield)
 
 
-_BEFORE = pytest.StashKey[tuple[set[threading.Thread], set[str]]]()
+_BEFORE = pytest.StashKey[tuple[set[threading.Thread], set[str], dict[str, _Logger]]]()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -110,7 +148,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     left, blocking = _left[:], _blocking[:]
     _left.clear()
     _blocking.clear()
-    threads, sockets = item.stash[_BEFORE]
+    threads, sockets, loggers = item.stash[_BEFORE]
     if not _shares_something(item):
         for thread in set(threading.enumerate()) - threads:
             thread.join(GRACE)
@@ -119,6 +157,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if _sockets() - sockets:
             gc.collect()
         left += [f"socket {each}" for each in _sockets() - sockets]
+        left += [f"logger {name}: {now}" for name, now in _loggers().items() if now != loggers.get(name)]
     assert not left, "left behind"
     assert not blocking, "the event loop was kept from everybody else"
 

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resolverd import bounds, logs
-from resolverd.log_writer import LogWriter
 from resolverd.mail.findings import ANYTHING, Action, Consequence, Effect, Finding, GreylistOutcome, Verdict
 from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
@@ -148,16 +147,7 @@ def flush() -> None:
         handler.flush()
 
 
-def end_writing() -> None:
-    """End the thread that writes."""
-    for handler in logging.getLogger("resolverd").handlers[:]:
-        if isinstance(handler, LogWriter):
-            handler.close()
-            for name in ("resolverd", "asyncio", "aiohttp"):
-                logging.getLogger(name).removeHandler(handler)
-                logging.getLogger(name).propagate = True
-
-
+@pytest.mark.usefixtures("loggers")
 def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch):
     stream = io.StringIO()
     logger = logging.getLogger("resolverd.test_flood")
@@ -178,25 +168,22 @@ def test_a_flood_of_bugs_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch)
         flush()
         return stream.getvalue().count("\n") - before
 
-    try:
-        assert meet() == bounds.BUG_LINES
-        assert "counted and not logged" in stream.getvalue().splitlines()[-1]
-        logger.error("something else")
-        flush()
-        assert "something else" in stream.getvalue()
-        assert meet() == 0
-        now[0] += bounds.BUG_PAUSE
-        assert meet() == bounds.BUG_LINES
-        assert counters.get("bugs", where="test") == 3000
-        for number in range(2 * bounds.BUG_KINDS):
-            try:
-                exec(compile("\n" * number + "raise ValueError", "planted", "exec"))  # noqa: S102
-            except ValueError as error:
-                logs.bug(logger, counters, "test", "answering failed", error=error)
-        [repeated] = [each for each in logging.getLogger("resolverd").handlers[0].filters if isinstance(each, logs._Repeated)]
-        assert len(repeated._logged) == bounds.BUG_KINDS
-    finally:
-        end_writing()
+    assert meet() == bounds.BUG_LINES
+    assert "counted and not logged" in stream.getvalue().splitlines()[-1]
+    logger.error("something else")
+    flush()
+    assert "something else" in stream.getvalue()
+    assert meet() == 0
+    now[0] += bounds.BUG_PAUSE
+    assert meet() == bounds.BUG_LINES
+    assert counters.get("bugs", where="test") == 3000
+    for number in range(2 * bounds.BUG_KINDS):
+        try:
+            exec(compile("\n" * number + "raise ValueError", "planted", "exec"))  # noqa: S102
+        except ValueError as error:
+            logs.bug(logger, counters, "test", "answering failed", error=error)
+    [repeated] = [each for each in logging.getLogger("resolverd").handlers[0].filters if isinstance(each, logs._Repeated)]
+    assert len(repeated._logged) == bounds.BUG_KINDS
 
 
 def written(form: str, fields: dict[str, object]) -> str:
@@ -430,18 +417,12 @@ def test_any_text_can_be_made_nameless(text: str):
     assert Pseudonyms(KEY).text(f"{text} 192.0.2.1").endswith(Pseudonyms(KEY).text("192.0.2.1"))
 
 
+@pytest.mark.usefixtures("loggers")
 def test_configured_loggers_write_to_the_stream_alone():
-    loggers = {name: logging.getLogger(name) for name in ("resolverd", "asyncio", "aiohttp")}
-    before = {name: (logger.handlers[:], logger.level, logger.propagate) for name, logger in loggers.items()}
     stream = io.StringIO()
-    try:
-        logs.configure("warning", "logfmt", "resolverd", stream)
-        logging.getLogger("resolverd.servers").info("quiet")
-        logging.getLogger("resolverd.servers").warning("loud")
-    finally:
-        end_writing()
-        for name, logger in loggers.items():
-            logger.handlers[:], logger.level, logger.propagate = before[name]
-            logger.manager._clear_cache()  # type: ignore[attr-defined]
+    logs.configure("warning", "logfmt", "resolverd", stream)
+    logging.getLogger("resolverd.servers").info("quiet")
+    logging.getLogger("resolverd.servers").warning("loud")
+    flush()
     assert "quiet" not in stream.getvalue()
     assert "message=loud" in stream.getvalue()

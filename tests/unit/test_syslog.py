@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from resolverd import logs
-from resolverd.log_writer import LogWriter
 from resolverd.syslog import SyslogStream
 
 HEAD = re.compile(r"<(\d+)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d resolverd\[" + str(os.getpid()) + r"\]: (.*)")
@@ -76,25 +75,7 @@ def test_a_syslog_daemon_that_restarts_loses_nothing(
     assert capsys.readouterr().err == "before\nbetween\n"
 
 
-@pytest.fixture
-def untouched() -> Iterator[None]:
-    kept = [(logging.getLogger(name), *vars_of(name)) for name in ("resolverd", "asyncio", "aiohttp")]
-    yield
-    for logger, handlers, level, propagate in kept:
-        for handler in logger.handlers:
-            if isinstance(handler, LogWriter) and handler not in handlers:
-                handler.close()
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-        logger.propagate = propagate
-
-
-def vars_of(name: str) -> tuple[list[logging.Handler], int, bool]:
-    logger = logging.getLogger(name)
-    return list(logger.handlers), logger.level, logger.propagate
-
-
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("loggers")
 @pytest.mark.parametrize(("form", "line"), [("postgrey", "warning: so it is"), ("logfmt", 'level=warning message="so it is"')])
 def test_syslog_has_time_and_tag_once(stream: SyslogStream, syslog: Syslog, form: str, line: str) -> None:
     logs.configure("info", form, "resolverd", stream)

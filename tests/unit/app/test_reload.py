@@ -276,8 +276,8 @@ class Running(_Daemon):
 
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Running], Any]], None]]:
-    """Runs the daemon with a body; the loggers are afterwards as they were."""
+def running(loggers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Running], Any]], None]:
+    """Runs the daemon with a body."""
     monkeypatch.setenv("RESOLVERD_TEST_KEY", "abcdefghijklmnopqrstuvwxyz")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("resolverd.app.serve.tune", lambda: None)
@@ -286,9 +286,6 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     (tmp_path / "access").write_text("192.0.2.1 REJECT\n")
     (tmp_path / "clients").write_text("mail.example.org\n")
     (tmp_path / "recipients").write_text("a@example.org\n")
-    names = ("resolverd", "asyncio", "aiohttp", "resolverd.audit")
-    loggers = [logging.getLogger(name) for name in names]
-    before = [(list(each.handlers), each.level, each.propagate) for each in loggers]
 
     def run(body: Callable[[Running], Any]) -> None:
         async def whole() -> None:
@@ -299,12 +296,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
         asyncio.run(whole())
 
-    yield run
-    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        for own in set(logger.handlers).difference(handlers):
-            own.close()
-        logger.handlers[:], logger.propagate = handlers, propagate
-        logger.setLevel(level)
+    return run
 
 
 def test_every_key_takes_effect_or_is_said_to_need_a_start(running: Callable[[Callable[[Running], Any]], None]) -> None:

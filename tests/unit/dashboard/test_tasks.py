@@ -75,6 +75,9 @@ def test_an_override_with_scope_and_end(opened: Opener, served: Served):
     expect(page.locator("dialog h2")).to_have_text("Very wide")
     page.locator("#ask-no").click()
     assert served.service.capabilities().overrides.views("co.uk") == []
+    line.get_by_role("button", name="Take back").click()
+    page.locator("#ask-yes").click()
+    expect(line).to_have_count(0)
 
 
 def test_which_list_is_in_trouble(opened: Opener, tmp_path: Path):
