@@ -31,6 +31,8 @@ WARM = 3.0
 """Seconds from the start to the first client: the lists' test points have been asked by then."""
 SETTLED = 4.5
 """Seconds after which no question is under way any more."""
+DELAY = 0.8
+"""Seconds that a slow list takes for an answer."""
 
 ZEN, SPAMCOP, PSBL, DNSWL = "zen.spamhaus.org", "bl.spamcop.net", "psbl.surriel.com", "list.dnswl.org"
 MAILSPIKE, BARRACUDA, SMALL = "bl.mailspike.net", "b.barracudacentral.org", "rbl.small-list.net"
@@ -68,12 +70,15 @@ class Client(NamedTuple):
 
 @dataclass
 class Scene:
-    """What came of one scene; times in milliseconds. `sent` and `accounted`: queries by list."""
+    """What came of one scene; times in milliseconds. `sent` and `accounted`: queries by list. `sooner`: spam that was refused
+    before a slow list can have answered.
+    """
 
     name: str
     refused_good: list[str] = field(default_factory=list)
     refused_spam: int = 0
     listed_spam: int = 0
+    sooner: int = 0
     let_through: int = 0
     p50: float = 0
     p99: float = 0
@@ -112,7 +117,7 @@ BEFORE: dict[str, Fault] = {
     "error codes (zen 127.255.255.254)": lambda lab: lab.lists[ZEN].answer_all("127.255.255.254", "Error: open resolver"),
     "dead (spamcop)": lambda lab: lab.lists[SPAMCOP].stop(),
     "silent (spamcop)": lambda lab: lab.lists[SPAMCOP].silence(),
-    "slow (psbl, 800 ms)": lambda lab: lab.lists[PSBL].hamper(delay=0.8),
+    "slow (psbl, 800 ms)": lambda lab: lab.lists[PSBL].hamper(delay=DELAY),
     "refusing (mailspike)": lambda lab: lab.lists[MAILSPIKE].refuse(),
     "lossy (zen, a fifth)": lambda lab: lab.lists[ZEN].hamper(loss=0.2),
     "wildcarded from the start (zen)": lambda lab: lab.lists[ZEN].list_the_world(),
@@ -134,7 +139,7 @@ DURING: dict[str, Fault] = {
 def everything(lab: Lab) -> None:
     """All at once."""
     lab.lists[SPAMCOP].silence()
-    lab.lists[PSBL].hamper(delay=0.8)
+    lab.lists[PSBL].hamper(delay=DELAY)
     lab.lists[MAILSPIKE].refuse()
     lab.lists[BARRACUDA].answer_all("127.255.255.255")
     lab.lists[SMALL].answer_all("192.0.2.1")
@@ -203,6 +208,7 @@ def play(lab: Lab, name: str) -> Scene:
             lab.lists[each.zone].details = each
     scene.refused_good = [action for client, action, _ in told if client.good and action[:1] == "5"]
     scene.refused_spam = sum(action[:1] == "5" for client, action, _ in told if not client.good)
+    scene.sooner = sum(action[:1] == "5" and seconds < DELAY for client, action, seconds in told if not client.good)
     scene.let_through = sum(action.startswith(("DUNNO", "PREPEND")) for client, action, _ in told if client.good)
     times = sorted(seconds * 1000 for _, _, seconds in told)
     scene.p50, scene.p99, scene.worst = (round(times[min(len(times) - 1, int(at * len(times)))]) for at in (0.5, 0.99, 1.0))

@@ -33,27 +33,20 @@ ENTER = [sys.executable, "-m", "tests.lab", "enter", "--", sys.executable]
 DEFERRED = "allow list dead (dnswl)"
 ALL = "all is well"
 SLOW = "slow (psbl, 800 ms)"
-LABS = 3
-
-
-def _played(shares: list[list[str]]) -> list[dict[str, Any]]:
-    """What came of these scenes, each share in a lab of its own."""
-    labs = [subprocess.Popen([*ENTER, "-m", "tests.lab.trial", *share], cwd=ROOT, text=True, stdout=PIPE, stderr=PIPE)
-            for share in shares]  # fmt: skip
-    told = [lab.communicate(timeout=600) for lab in labs]
-    assert not any(lab.returncode for lab in labs), "\n".join(errors for _, errors in told)
-    return [scene for output, _ in told for scene in map(json.loads, output.splitlines())]
+LABS = 6
+"""Side by side: what they do costs little, they mostly wait for lists and for clients."""
 
 
 @pytest.fixture(scope="module")
 def scenes() -> dict[str, dict[str, Any]]:
-    """Every scene played once, in labs of their own, side by side. The table is printed.
-
-    That in which it counts how long somebody waits goes before: a lab keeps four fifths of a processor busy.
-    """
-    others = [name for name in SCENES if name != SLOW]
-    played = {scene["name"]: scene for shares in ([[SLOW]], [others[first::LABS] for first in range(LABS)])
-              for scene in _played(shares)}  # fmt: skip
+    """Every scene played once, in labs of their own. The table is printed."""
+    labs = [
+        subprocess.Popen([*ENTER, "-m", "tests.lab.trial", *names], cwd=ROOT, text=True, stdout=PIPE, stderr=PIPE)
+        for names in ([*SCENES][first::LABS] for first in range(LABS))
+    ]
+    told = [lab.communicate(timeout=600) for lab in labs]
+    assert not any(lab.returncode for lab in labs), "\n".join(errors for _, errors in told)
+    played = {scene["name"]: scene for output, _ in told for scene in map(json.loads, output.splitlines())}
     print(f"\n{'scene':50}{'good refused':>13}{'spam refused':>14}{'p50 ms':>8}{'p99 ms':>8}{'slowest list, p99 ms':>28}"
           f"{'queries':>9}{'accounted':>10}")
     for name, scene in played.items():
@@ -87,7 +80,7 @@ def test_an_allow_list_out_of_reach_softens_refusals_and_one_over_quota_does_not
 def test_a_slow_list_makes_nobody_wait_whom_the_others_have_decided_on(scenes: dict[str, dict[str, Any]]) -> None:
     slow = scenes[SLOW]
     assert slow["slowest_p99"] > 800
-    assert slow["p50"] < 200, "two thirds are listed elsewhere"
+    assert slow["sooner"] > 0.9 * slow["listed_spam"]
 
 
 @pytest.mark.parametrize(("name", "of", "state"), [
