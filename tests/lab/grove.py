@@ -49,7 +49,7 @@ took it long, but remembers it."""
 
 LINES = 128
 """Zones asked at once. The names of one zone come one after another: what a resolver knows of a server by then does not
-depend on chance."""
+depend on chance. Where nothing is to be had but time-outs, all come at once behind the first."""
 
 Outcome = list[Any]
 """What a resolver made of a name, for comparing: its RCODE and the set of its answer's records; one for every failure."""
@@ -149,7 +149,9 @@ class _Client(asyncio.DatagramProtocol):
             del self.waiting[ident]
 
 
-async def ask(address: str, names: Sequence[Named], lines: int = LINES) -> list[tuple[dns.message.Message | None, float]]:
+async def ask(
+    address: str, names: Sequence[Named], hopeless: frozenset[str]
+) -> list[tuple[dns.message.Message | None, float]]:
     """Ask a resolver all names, over TCP too where UDP is too small; what it said (None: nothing) and how long it took."""
     loop = asyncio.get_running_loop()
     _, client = await loop.create_datagram_endpoint(_Client, remote_addr=(address, 53))
@@ -157,25 +159,32 @@ async def ask(address: str, names: Sequence[Named], lines: int = LINES) -> list[
     zones: dict[str, list[int]] = {}
     for number, each in enumerate(names):
         zones.setdefault(_zone(each.name), []).append(number)
-    turns = asyncio.Semaphore(lines)
+    turns = asyncio.Semaphore(LINES)
 
-    async def line(numbers: list[int]) -> None:
+    async def one(number: int) -> None:
+        query = dns.message.make_query(names[number].name, names[number].rdtype, use_edns=0, payload=1232)
+        began = loop.time()
+        wire_ = await client.ask(number.to_bytes(2), query.to_wire())
+        try:
+            message = dns.message.from_wire(wire_) if wire_ is not None else None
+            if message is not None and message.flags & dns.flags.TC:
+                message = await dns.asyncquery.tcp(query, address, timeout=PATIENCE)
+        except (dns.exception.DNSException, OSError, EOFError):
+            message = None
+        answers[number] = message, loop.time() - began
+
+    async def line(zone: str, numbers: list[int]) -> None:
         async with turns:
+            if zone in hopeless:
+                await one(numbers[0])
+                await asyncio.gather(*map(one, numbers[1:]))
+                return
             for number in numbers:
-                query = dns.message.make_query(names[number].name, names[number].rdtype, use_edns=0, payload=1232)
-                began = loop.time()
-                wire_ = await client.ask(number.to_bytes(2), query.to_wire())
-                try:
-                    message = dns.message.from_wire(wire_) if wire_ is not None else None
-                    if message is not None and message.flags & dns.flags.TC:
-                        message = await dns.asyncquery.tcp(query, address, timeout=PATIENCE)
-                except (dns.exception.DNSException, OSError, EOFError):
-                    message = None
-                answers[number] = message, loop.time() - began
+                await one(number)
 
     # Those that take long first, so that the others run beside them.
-    ordered = sorted(zones.values(), key=lambda numbers: (not names[numbers[0]].broken, len(numbers)))
-    await asyncio.gather(*map(line, ordered))
+    ordered = sorted(zones.items(), key=lambda zone: (not names[zone[1][0]].broken, len(zone[1])))
+    await asyncio.gather(*(line(*each) for each in ordered))
     client.transport.close()
     return [answers[number] for number in range(len(names))]
 
@@ -196,11 +205,11 @@ def said_error(message: dns.message.Message | None) -> str:
     return "; ".join(each.text for each in options if isinstance(each, dns.edns.EDEOption) and each.text)
 
 
-async def _all_three(temperature: str, names: Sequence[Named]) -> dict[str, list[tuple[Outcome, str]]]:
+async def _all_three(temperature: str, grown: Tree) -> dict[str, list[tuple[Outcome, str]]]:
     async def one(name: str) -> list[tuple[Outcome, str]]:
         began = time.monotonic()
-        answers = await ask(RESOLVERS[name], names)
-        print(f"{temperature} {name}: {len(names)} names in {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        answers = await ask(RESOLVERS[name], grown.names, grown.hopeless)
+        print(f"{temperature} {name}: {len(answers)} names in {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
         return [(outcome(message), said_error(message)) for message, _ in answers]
 
     return dict(zip(RESOLVERS, await asyncio.gather(*map(one, RESOLVERS)), strict=True))
@@ -210,7 +219,7 @@ def _truth(grown: Tree) -> list[Outcome | None]:
     """What the zones of faulty servers say of each name when nobody spoils it; None for names of other zones."""
     zones = {zone for _, zone, _ in grown.faulty}
     known = {number: each for number, each in enumerate(grown.names) if _zone(each.name) in zones}
-    answers = dict(zip(known, asyncio.run(ask(BEHIND, list(known.values()))), strict=True))
+    answers = dict(zip(known, asyncio.run(ask(BEHIND, list(known.values()), frozenset())), strict=True))
     return [outcome(answers[number][0]) if number in answers else None for number in range(len(grown.names))]
 
 
@@ -230,7 +239,7 @@ def main() -> int:
             daemon.start()
             running.callback(daemon.stop)
         for temperature in ROUNDS:
-            result[temperature] = asyncio.run(_all_three(temperature, grown.names))
+            result[temperature] = asyncio.run(_all_three(temperature, grown))
         result["truth"] = _truth(grown)
         grove.check()
     Path(sys.argv[1]).write_text(json.dumps(result))

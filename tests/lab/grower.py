@@ -39,11 +39,14 @@ class Named(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A grown tree: the internet, the names in it, and the faulty servers as (address, zone, fault)."""
+    """A grown tree: the internet, the names in it, the faulty servers as (address, zone, fault), and the zones of which nothing
+    can be had.
+    """
 
     world: World
     names: tuple[Named, ...]
     faulty: tuple[tuple[str, str, str], ...]
+    hopeless: frozenset[str]
 
     def shares(self) -> list[tuple[str, bool, int]]:
         """Each kind, whether it is broken, and how many names are of it; the most frequent first."""
@@ -60,6 +63,7 @@ class Grower:
         self.zones: list[Zone] = []
         self.names: list[Named] = []
         self.faulty: list[tuple[str, str, str]] = []
+        self.hopeless: set[str] = set()
         self._taken: set[str] = set()
         self._number = 0
         self._registries()
@@ -177,4 +181,4 @@ class Grower:
 
     def tree(self) -> Tree:
         """What has grown."""
-        return Tree(World(self.hosts, self.zones), tuple(self.names), tuple(self.faulty))
+        return Tree(World(self.hosts, self.zones), tuple(self.names), tuple(self.faulty), frozenset(self.hopeless))

@@ -101,7 +101,9 @@ def _faulty_servers(grower: Grower, fault: str, everywhere: bool) -> None:
         kind = f"{fault} ({'all servers' if everywhere else 'one server'})"
         servers = (first, other) if grower.rng.random() < 0.5 else (other, first)
         lame = tuple(each for each in servers if fault == BESIDE and each in (first, *((other,) * everywhere)))
-        number = FEW if fault in _HOPELESS and everywhere else 17
+        if hopeless := everywhere and fault in _HOPELESS:
+            grower.hopeless.add(zone)
+        number = FEW if hopeless else 17
         grower.grow(Zone(zone, servers, records=_large(), kind=kind, lame=lame), True, number, _MIXES.get(fault, MIX))
         if "TCP" in fault or "truncated" in fault:
             grower.ask(kind, f"large.{zone}", "A", True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,10 @@ from tests.lab.lab import Lab
 
 WAY_IN = "python -m tests.lab enter -- python -m pytest tests/real"
 
+Show = Callable[[str], None]
+
 _LAB = pytest.StashKey[Lab]()
+_SHOWN = "shown"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +36,20 @@ def lab(_inside: None, request: pytest.FixtureRequest) -> Iterator[Lab]:
     with Lab(world=FLEET_WORLD) as running:
         request.config.stash[_LAB] = running
         yield running
+
+
+@pytest.fixture
+def show(record_property: Callable[[str, object], None]) -> Show:
+    """Has a text stand behind the run's results, in whatever process the test runs."""
+    return partial(record_property, _SHOWN)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests had to show."""
+    for report in (each for reports in terminalreporter.stats.values() for each in reports):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for text in (text for name, text in report.user_properties if name == _SHOWN):
+                terminalreporter.write_line(f"{report.nodeid}\n{text}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,12 +109,11 @@ def rounds(grown: Tree, tmp_path_factory: pytest.TempPathFactory) -> dict[str, l
     }
 
 
-def test_the_mix(grown: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mix(grown: Tree, show: Callable[[str], None]) -> None:
     broken = sum(each.broken for each in grown.names)
-    with capsys.disabled():
-        print(f"\n{len(grown.names)} names in {len(grown.world.zones)} zones; {broken / SIZE:.1%} where something is broken")
-        for kind, is_broken, number in grown.shares():
-            print(f"  {number / SIZE:6.2%}  {'broken' if is_broken else '':8}{kind}")
+    shares = [f"  {number / SIZE:6.2%}  {'broken' if is_broken else '':8}{kind}" for kind, is_broken, number in grown.shares()]
+    show("\n".join([
+        f"{len(grown.names)} names in {len(grown.world.zones)} zones; {broken / SIZE:.1%} where something is broken", *shares]))
     assert len({(each.name.lower(), each.rdtype) for each in grown.names}) == SIZE
     assert broken / SIZE >= BROKEN
     again = tree()
@@ -123,12 +123,11 @@ def test_the_mix(grown: Tree, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("temperature", ROUNDS)
 def test_agreement_with_the_majority(
-    rounds: dict[str, list[Compared]], temperature: str, capsys: pytest.CaptureFixture[str]
+    rounds: dict[str, list[Compared]], temperature: str, show: Callable[[str], None]
 ) -> None:
     judged = [each for each in rounds[temperature] if each.majority is not None]
     agreed = [each for each in judged if each.agreed]
-    with capsys.disabled():
-        print(report(rounds[temperature], temperature))
+    show(report(rounds[temperature], temperature))
     assert len(agreed) / len(judged) >= AGREEMENT
 
 
@@ -167,7 +166,7 @@ def test_a_second_question_gets_the_same_answer(rounds: dict[str, list[Compared]
 
 def report(compared: list[Compared], temperature: str) -> str:
     """Say how far the three agree, by kind, and where resolverd is alone."""
-    lines = [f"\n{temperature}: agreement with the majority by kind (no majority: not counted there, but explained below)"]
+    lines = [f"{temperature}: agreement with the majority by kind (no majority: not counted there, but explained below)"]
     kinds: dict[str, list[Compared]] = {}
     for each in compared:
         kinds.setdefault(each.named.kind, []).append(each)

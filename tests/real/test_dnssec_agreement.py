@@ -6,6 +6,7 @@ What is compared is the RCODE, AD, the records of the answer, what of it is sign
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -108,13 +109,12 @@ def test_the_lab_is_what_it_is_meant_to_be(told: Any) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_mix_of_questions(rounds: dict[str, list[Compared]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mix_of_questions(rounds: dict[str, list[Compared]], show: Callable[[str], None]) -> None:
     asked = rounds["DO"]
     kinds = Counter("bogus" if each.theirs.failed else "secure" if each.theirs.secure else "insecure"
                     for each in asked if not each.disabled)
-    with capsys.disabled():
-        print(f"\n{len(asked)} names and types, {sum(each.disabled for each in asked)} with CD; to Unbound "
-              + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()))
+    show(f"{len(asked)} names and types, {sum(each.disabled for each in asked)} with CD; to Unbound "
+         + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()))
     assert len({(each.name, each.rdtype) for each in asked}) >= 3000
     assert min(kinds.values()) >= 300
 
@@ -134,7 +134,7 @@ def test_a_sound_server_beside_a_broken_one_is_enough(rounds: dict[str, list[Com
 
 
 def test_whoever_validates_behind_us_validates(
-    told: Any, rounds: dict[str, list[Compared]], capsys: pytest.CaptureFixture[str]
+    told: Any, rounds: dict[str, list[Compared]], show: Callable[[str], None]
 ) -> None:
     """An Unbound that has all from resolverd finds what Unbound finds directly: RFC 4035 §3.2, what a validating client needs."""
     different, kinds = [], Counter[str]()
@@ -144,8 +144,7 @@ def test_whoever_validates_behind_us_validates(
         known = asked.kind in BY_CHANCE or _one_of_two(asked)
         if not known and not _alike(mine, asked.theirs) and not (asked.explained and _alike(mine, asked.ours)):
             different.append(f"{asked}\n    behind {mine}")
-    with capsys.disabled():
-        print(f"\n{kinds.total()} of them through resolverd: {', '.join(f'{many} {kind}' for kind, many in kinds.most_common())}")
+    show(f"{kinds.total()} of them through resolverd: {', '.join(f'{many} {kind}' for kind, many in kinds.most_common())}")
     assert min(kinds.values()) > 50
     assert not different, "\n".join([f"{len(different)} of {kinds.total()}", *different])
 

@@ -6,6 +6,7 @@ Whatever is not SERVFAIL is judged twice: it must be what Unbound says, and what
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -80,11 +81,10 @@ def cases(_inside: None, tmp_path_factory: pytest.TempPathFactory) -> list[Case]
     ]  # fmt: skip
 
 
-def test_the_mix(cases: list[Case], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mix(cases: list[Case], show: Callable[[str], None]) -> None:
     kinds = Counter((kind(case.ours), kind(case.theirs)) for case in cases)
-    with capsys.disabled():
-        print(f"\n{len(cases)} spoilt answers (ours, Unbound): " + ", ".join(
-            f"{number} {mine}/{their}" for (mine, their), number in kinds.most_common()))
+    show(f"{len(cases)} spoilt answers (ours, Unbound): "
+         + ", ".join(f"{number} {mine}/{their}" for (mine, their), number in kinds.most_common()))
     for template in {case.template for case in cases}:
         untouched = [case for case in cases if case.template == template and case.words == "nothing"]
         assert untouched, template

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import dns.flags
@@ -58,11 +59,10 @@ def rounds(lab: Lab) -> dict[str, list[Compared]]:
         return {"cold": asyncio.run(compare(cold)), "warm": asyncio.run(compare(warm))}
 
 
-def test_the_mix_of_questions(rounds: dict[str, list[Compared]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mix_of_questions(rounds: dict[str, list[Compared]], show: Callable[[str], None]) -> None:
     asked = [each.question for each in rounds["cold"]]
     kinds = Counter(question.kind for question in asked)
-    with capsys.disabled():
-        print(f"\n{len(asked)} questions: " + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()))
+    show(f"{len(asked)} questions: " + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()))
     assert len(asked) >= 300
     assert {"A", "AAAA", "MX", "TXT", "reverse", "CNAME", "NXDOMAIN", "NODATA", "truncated", "glue in the zone", "no glue",
             "one server lame", "all servers lame", "one server silent", "all servers silent"} <= kinds.keys()

@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -173,8 +173,8 @@ def test_what_either_answers_is_answered(situation: Situation, told: dict[str, d
     assert not late, "\n".join(late)
 
 
-def test_the_figures(told: dict[str, dict[str, list[Said]]], capsys: pytest.CaptureFixture[str]) -> None:
-    lines = []
+def test_the_figures(told: dict[str, dict[str, list[Said]]], show: Callable[[str], None]) -> None:
+    lines = [f"  {'answered, median s, slowest s':24} " + "   ".join(f"{who:^22}" for who in RESOLVERS)]
     for name, of in told.items():
         cells = []
         for who in RESOLVERS:
@@ -182,9 +182,7 @@ def test_the_figures(told: dict[str, dict[str, list[Said]]], capsys: pytest.Capt
             middle, last = (f"{answered[len(answered) // 2]:.3f}", f"{answered[-1]:.3f}") if answered else ("-", "-")
             cells.append(f"{len(answered):3} of {len(of[who]):<3} {middle:>6} {last:>6}")
         lines.append(f"  {name:24} " + "   ".join(cells))
-    with capsys.disabled():
-        print(f"\n  {'answered, median s, slowest s':24} " + "   ".join(f"{who:^22}" for who in RESOLVERS))
-        print("\n".join(lines))
+    show("\n".join(lines))
     assert all(_is_answered(said) for of in told["sound"].values() for said in of)
 
 
