@@ -41,7 +41,7 @@ IN_TIME = 4.0
 NEVER = 1000.0
 """Stands for the seconds until an answer where there was none in time."""
 
-SIDE_BY_SIDE = 8
+SIDE_BY_SIDE = 16
 """Situations that are played at once."""
 
 PLAYS = 3
