@@ -20,6 +20,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """``-n auto``: two processes a processor, as half of the time goes by with waiting for daemons, servers and browsers."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What was collected lives to the end: looking through all of it for garbage, again and again, is a tenth of the time."""
     gc.collect()
