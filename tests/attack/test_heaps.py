@@ -101,7 +101,6 @@ def test_nobody_waits_for_a_heap(attacked: Victim, at_length: bool, name: str, f
     attacked.begin()
     time.sleep(0.5)
     quiet = attacked.cost()
-    ordinary = max(median for median, _ in quiet.waited.values())
     least = dict.fromkeys(("stall", *quiet.waited), math.inf)
     """By measure, in ordinary questions."""
     stalls = []
@@ -110,13 +109,12 @@ def test_nobody_waits_for_a_heap(attacked: Victim, at_length: bool, name: str, f
         assert attack(HEAPS[name], attacked.ports[HEAPS[name].port], seconds)
         cost = attacked.cost()
         stalls.append(cost.stall)
-        # With the attacker beside it, and whoever else is at work, the same costs a processor more.
-        question = ordinary * cost.standard / quiet.standard
+        question = quiet.ordinary(cost)
         for what, took in {"stall": cost.stall, **{probe: almost_all for probe, (_, almost_all) in cost.waited.items()}}.items():
             least[what] = min(least[what], took / question)
         if least["stall"] <= STALL and max(least[probe] for probe in quiet.waited) <= WAITING:
             break
-    longest = max(100.0, 1000 * STALL * ordinary)
+    longest = max(100.0, 1000 * STALL * quiet.ordinary())
     figure("CPU for which the loop was kept from others", 1000 * min(stalls), "ms", most=longest, row="R-05")
     figure("the same in ordinary questions", least["stall"], most=STALL, row="R-05")
     for probe in quiet.waited:

@@ -155,7 +155,7 @@ def test_abuse_costs_no_memory_and_nobody_waits_for_it(attacked: Victim, at_leng
     attacked.begin()
     assert all_together(port, seconds, halves) > len(ABUSES)
     cost = attacked.cost()
-    ordinary = max(quiet.waited[each][0] for each in quiet.waited)
+    ordinary = quiet.ordinary(cost)
     figure("memory that abuse of HTTP adds", (cost.rss - quiet.rss) / MEGABYTE, "MiB", most=MEMORY / MEGABYTE, row="R-28")
     longest = max(100.0, 1000 * STALL * ordinary)
     figure("CPU for which abuse of HTTP kept the loop from others", 1000 * cost.stall, "ms", most=longest, row="R-05")

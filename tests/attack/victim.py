@@ -71,6 +71,14 @@ class Cost(NamedTuple):
     standard: float
     rss: int
 
+    def ordinary(self, meanwhile: "Cost | None" = None) -> float:
+        """Those of a question where nothing else goes on, at the speed that the processor had then or `meanwhile`.
+
+        With an attacker beside it, and whoever else is at work, the same costs a processor more.
+        """
+        seconds = max(median for median, _ in self.waited.values())
+        return seconds if meanwhile is None else seconds * meanwhile.standard / self.standard
+
 
 class Victim:
     """The process, seen from outside."""
