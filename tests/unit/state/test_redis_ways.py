@@ -261,9 +261,13 @@ async def test_a_cluster_that_lacks_a_server(cluster: Cluster) -> None:
                 await store.get("t", b"1", NOW)
         finally:
             cluster.servers[2].start()
+            for server in cluster.servers:
+                server.wait_for("cluster_state:ok", "CLUSTER", "INFO")
         await within_reach(store)
         await store.flush()
         assert await store.get("t", b"meanwhile", NOW) == b"v"
+        store.delete("t", b"meanwhile")
+        await store.flush()
 
 
 # -- reading ahead
