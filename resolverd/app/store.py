@@ -16,6 +16,7 @@ from resolverd.state.memory import MemoryStore
 from resolverd.state.redis.frames import SCHEMA
 from resolverd.state.redis.opening import RedisAccess, open_redis
 from resolverd.state.shared import SharedStore
+from resolverd.state.sharing import write_alone
 from resolverd.state.statedir import unusable
 from resolverd.state.unreachable import UnreachableStore
 
@@ -32,7 +33,10 @@ async def open_own(settings: Settings, counters: Counters) -> Store:
         return MemoryStore()
     if fault := unusable(directory, DIRECTORY):
         raise ConfigError([ConfigFault(directory_key(settings), fault)])
-    return await open_store(directory, counters)
+    store = await open_store(directory, counters)
+    if settings.store.url.target is None:
+        write_alone(store)
+    return store
 
 
 def open_shared(

@@ -25,6 +25,7 @@ from resolverd.state.disk.opening import DIRECTORY, open_store
 from resolverd.state.disk.pending import PendingStore
 from resolverd.state.disk.store import DiskStore
 from resolverd.state.dump import Loaded, Stored
+from resolverd.state.sharing import write_alone
 from resolverd.state.statedir import StateInUse
 
 _BATCH_OCTETS: Final = 48 * 1024
@@ -186,6 +187,8 @@ async def _opened(settings: Settings, *, to_write: bool, own: bool = False) -> A
     try:
         if not isinstance(store, DiskStore if to_write else DiskStore | PendingStore):
             raise CommandError(f"the store in {directory / DIRECTORY} cannot be opened")
+        if to_write:
+            write_alone(store)
         yield store
     except StoreError as error:
         raise CommandError(f"the store: {error}") from None

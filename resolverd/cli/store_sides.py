@@ -24,6 +24,7 @@ from resolverd.state.base import Store
 from resolverd.state.disk.opening import DIRECTORY, open_store
 from resolverd.state.disk.store import DiskStore
 from resolverd.state.shared import SharedStore
+from resolverd.state.sharing import write_alone
 from resolverd.state.statedir import StateInUse, unusable
 
 PATIENCE: Final = 10.0
@@ -101,6 +102,8 @@ async def _directory(directory: Path, *, to_write: bool) -> Store:
     if not isinstance(store, DiskStore):
         await store.close()
         raise CommandError(f"the store in {directory / DIRECTORY} cannot be opened")
+    if to_write:
+        write_alone(store)
     return store
 
 

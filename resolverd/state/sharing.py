@@ -38,6 +38,17 @@ has by then: the other hosts still bring back what they have."""
 log = logging.getLogger(__name__)
 
 
+def write_alone(own: Store) -> None:
+    """Have a store that is to be written to by itself bring in all that it has when it shares the next time.
+
+    What it keeps then is not noted as unshared, and may be said of a server that it has met already.
+    """
+    try:
+        own.delete(TABLE, _MEMORY)
+    except StoreError as error:
+        log.error("the store does not take that it is no more shared: %s", error)
+
+
 class Sharing:
     """Of one shared store and the host's own. `table` tells what is to be known of a table, `clock` is the machine's."""
 

@@ -58,7 +58,7 @@ def show(
             page = _ask(config, "get", ip, {**query, **more})
             records += page["records"]
             start = page["next"]
-            partial |= page["partial"]
+            partial |= page.get("partial", False)  # not of a daemon of an older release
     if as_json:
         output.print_json({"records": records, "more": start is not None, "partial": partial})
         return
@@ -106,8 +106,8 @@ def forget(ip: str | None, sender: str | None, recipient: str | None, as_json: b
         while start is not None:
             found = _ask(config, "delete", ip, {**query, **({"start": start} if start else {})})
             forgotten += found["forgotten"]
-            start = found["next"]
-            partial |= found["partial"]
+            start = found.get("next")
+            partial |= found.get("partial", False)
     if as_json:
         output.print_json({"forgotten": forgotten, "partial": partial})
         return

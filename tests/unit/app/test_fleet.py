@@ -99,6 +99,30 @@ def test_what_one_host_learns_the_other_knows(fleet: Fleet, server: RedisServer)
     assert [host.end() for host in hosts] == [0, 0]
 
 
+@pytest.mark.parametrize("by", ["its daemon", "store move"])
+def test_what_a_host_has_learnt_alone_it_brings_in_when_it_shares_again(by: str, fleet: Fleet, server: RedisServer) -> None:
+    host, other = (fleet.start(name, server.url) for name in ("mx1", "mx2"))
+    for each in (host, other):
+        each.waits_for("answers: ")
+    assert command(host, "allow", "198.51.100.1")
+    soon(other, lambda: len(command(other, "overrides")["overrides"]) == 1)
+    assert host.end() == 0
+    if by == "its daemon":
+        alone = fleet.start("mx1", "disk:var")
+        assert command(alone, "deny", "198.51.100.2")
+        assert alone.end() == 0
+    else:
+        third = fleet.start("mx3", "disk:var")
+        assert command(third, "deny", "198.51.100.2")
+        assert third.end() == 0
+        assert run("store", "move", f"disk:{third.folder}/var", f"disk:{host.folder}/var").exit_code == 0
+    again = fleet.start("mx1", server.url)
+    again.waits_for("answers: ")
+    wanted = ["198.51.100.1", "198.51.100.2"]
+    for each in (again, other):
+        soon(each, lambda each=each: sorted(has["subject"] for has in command(each, "overrides")["overrides"]) == wanted)
+
+
 @pytest.mark.parametrize(
     ("how", "told"),
     [
