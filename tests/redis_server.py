@@ -5,37 +5,35 @@
         server.kill()
         server.restart()
 
-Servers, sentinels and nodes of clusters keep nothing on disk unless told to, and end with the test.
+Servers, sentinels and nodes of clusters keep nothing on disk unless told to, and end with the test. Which of the two is run is
+for `engines.chosen` to say, unless a test names it; with the fixture `store_engine` it is run with both.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import resource
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.engines import Engine, chosen
 
 PATIENCE = 20.0
 """Seconds for a server to begin or to end."""
 
 
-def program(name: str) -> str | None:
-    """Where Valkey's program is (``server``, ``sentinel``, ``cli``), or else that of Redis."""
-    return shutil.which(f"valkey-{name}") or shutil.which(f"redis-{name}")
-
-
-def needed(*names: str) -> None:
+def needed(engine: Engine, *names: str) -> None:
     """Skip the test where one of these programs is missing; fail it where CI is set."""
-    missing = [name for name in names if program(name) is None]
+    missing = [f"{engine.value}-{name}" for name in names if engine.program(name) is None]
     if missing:
-        text = f"needs Debian's redis-{missing[0]} (tests/install-peers)"
+        text = f"needs {', '.join(missing)} (tests/install-peers)"
         if os.environ.get("CI"):
             pytest.fail(text)
         pytest.skip(text)
@@ -69,10 +67,12 @@ class RedisServer:
         name: str = "redis",
         lines: Sequence[str] = (),
         begin: bool = True,
+        engine: Engine | None = None,
     ):
         """`port`: 0 for its Unix socket alone; `options`: of its configuration; `lines`: more of those, where one stands
         repeatedly."""
-        needed("server", "cli")
+        self.engine = engine or chosen()
+        needed(self.engine, "server", "cli")
         self.folder = folder / name
         self.folder.mkdir(parents=True)
         self.path = self.folder / "sock"
@@ -104,12 +104,15 @@ class RedisServer:
 
     def start(self, *, wait: bool = True) -> None:
         """Begin, and wait until it answers, though it may still be loading."""
-        server = program("server")
-        assert server is not None
         self.path.unlink(missing_ok=True)
-        self.process = subprocess.Popen([server, str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._launch("server")
         if wait:
             self.wait_for("PONG", "PING", also=("LOADING", "NOAUTH", "MASTERDOWN", "NOPERM"))
+
+    def _launch(self, program: str) -> None:
+        words, nowhere = [self.engine.required(program), str(self.config)], subprocess.DEVNULL
+        # SIGXFSZ stays ignored, as in Python: for a file that may grow no more it gets an error, and goes on.
+        self.process = subprocess.Popen(words, stdout=nowhere, stderr=nowhere, restore_signals=False)
 
     def wait_for(self, wanted: str, *command: str, also: Sequence[str] = (), patience: float = PATIENCE) -> str:
         """Ask until the answer has `wanted` (or something of `also`); the answer."""
@@ -131,12 +134,10 @@ class RedisServer:
             raise AssertionError(f"it has ended: {self.log.read_text() if self.log.exists() else ''}")
 
     def cli(self, *command: str | bytes, check: bool = True, stdin: bytes | None = None) -> str:
-        """What redis-cli prints for a command, without the last end of line. `stdin`: the command's last word, of any octets."""
-        cli = program("cli")
-        assert cli is not None
+        """What its client prints for a command, without the last end of line. `stdin`: the command's last word, of any octets."""
         password = ["--no-auth-warning", "-a", self.password] if self.password else []
         extra = ["-x"] if stdin is not None else []
-        words = [cli, "-s", str(self.path), *password, *extra, *command]
+        words = [self.engine.required("cli"), "-s", str(self.path), *password, *extra, *command]
         done = subprocess.run(words, input=stdin, capture_output=True, timeout=PATIENCE, check=False)
         text = done.stdout.decode("utf-8", "replace") + done.stderr.decode("utf-8", "replace")
         if check and done.returncode:
@@ -161,6 +162,12 @@ class RedisServer:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def limit_files(self, octets: int | None) -> None:
+        """Let no file of its grow beyond so many octets, as if the disk were full; None: as far as they want."""
+        assert self.process is not None
+        most = resource.RLIM_INFINITY
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (most if octets is None else octets, most))
+
     def restart(self, *, wait: bool = True) -> None:
         """End it where it runs, and begin anew, with what it has kept on disk."""
         self.kill()
@@ -182,15 +189,24 @@ class Sentinels:
 
     SERVICE = "fleet"
 
-    def __init__(self, folder: Path, *, replicas: int = 1, sentinels: int = 3, options: Mapping[str, str | int] | None = None):
-        needed("server", "cli", "sentinel")
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replicas: int = 1,
+        sentinels: int = 3,
+        options: Mapping[str, str | int] | None = None,
+        engine: Engine | None = None,
+    ):
+        engine = engine or chosen()
+        needed(engine, "server", "cli", "sentinel")
         ports = free_ports(1 + replicas + sentinels)
-        self.servers = [RedisServer(folder, port=ports[0], name="server0", options=options)]
+        self.servers = [RedisServer(folder, port=ports[0], name="server0", options=options, engine=engine)]
         for number in range(1, 1 + replicas):
             more = {**(options or {}), "replicaof": f"127.0.0.1 {ports[0]}"}
             if "requirepass" in more:
                 more["masterauth"] = more["requirepass"]
-            self.servers.append(RedisServer(folder, port=ports[number], name=f"server{number}", options=more))
+            self.servers.append(RedisServer(folder, port=ports[number], name=f"server{number}", options=more, engine=engine))
         for replica in self.servers[1:]:
             replica.wait_for("master_link_status:up", "INFO", "replication")
         self.sentinels: list[RedisServer] = []
@@ -203,7 +219,7 @@ class Sentinels:
                 f"sentinel failover-timeout {self.SERVICE} 3000",
                 *([f"sentinel auth-pass {self.SERVICE} {password}"] if password else []),
             ]
-            self.sentinels.append(_Sentinel(folder, port=port, name=f"sentinel{number}", lines=watched))
+            self.sentinels.append(_Sentinel(folder, port=port, name=f"sentinel{number}", lines=watched, engine=engine))
         for each in self.sentinels:
             each.wait_for(f"num-other-sentinels\n{sentinels - 1}", "SENTINEL", "MASTER", self.SERVICE)
             each.wait_for(f"num-slaves\n{replicas}", "SENTINEL", "MASTER", self.SERVICE)
@@ -231,8 +247,8 @@ class Sentinels:
 
 
 class _Sentinel(RedisServer):
-    def __init__(self, folder: Path, *, port: int, name: str, lines: Sequence[str]):
-        super().__init__(folder, port=port, name=name, begin=False)
+    def __init__(self, folder: Path, *, port: int, name: str, lines: Sequence[str], engine: Engine):
+        super().__init__(folder, port=port, name=name, begin=False, engine=engine)
         self.config.write_text(
             f"port {port}\nbind 127.0.0.1\nprotected-mode no\nunixsocket {self.path}\ndir {self.folder}\nlogfile {self.log}\n"
             + "".join(f"{line}\n" for line in lines)
@@ -240,9 +256,7 @@ class _Sentinel(RedisServer):
         self.start()
 
     def start(self, *, wait: bool = True) -> None:
-        sentinel = program("sentinel")
-        assert sentinel is not None
-        self.process = subprocess.Popen([sentinel, str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._launch("sentinel")
         if wait:
             self.wait_for("PONG", "PING")
 
@@ -250,10 +264,12 @@ class _Sentinel(RedisServer):
 class Cluster:
     """Three masters with a third of the slots each, and no replicas."""
 
-    def __init__(self, folder: Path, *, options: Mapping[str, str | int] | None = None):
+    def __init__(self, folder: Path, *, options: Mapping[str, str | int] | None = None, engine: Engine | None = None):
         ports = free_ports(3)
         more = {**(options or {}), "cluster-enabled": "yes", "cluster-node-timeout": 1000}
-        self.servers = [RedisServer(folder, port=port, name=f"node{number}", options=more) for number, port in enumerate(ports)]
+        self.servers = [
+            RedisServer(folder, port=port, name=f"node{number}", options=more, engine=engine) for number, port in enumerate(ports)
+        ]
         third = 16384 // 3
         for number, server in enumerate(self.servers):
             server.cli("CLUSTER", "ADDSLOTSRANGE", str(number * third), str((number + 1) * third - 1 if number < 2 else 16383))
@@ -289,8 +305,30 @@ def running(folder: Path, *, tcp: bool = False, **options: str | int) -> Iterato
         yield server
 
 
+@pytest.fixture(scope="session", params=list(Engine), ids=lambda engine: engine.value)
+def store_engine(request: pytest.FixtureRequest) -> Engine:
+    """Both, one after the other: for what they say or do in ways of their own."""
+    found: Engine = request.param
+    needed(found, "server", "cli")
+    return found
+
+
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One for all tests that do it no harm: each has a prefix of its own in it."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+def servers_of_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Engine], RedisServer]]:
+    """One of each for all tests that do it no harm, begun when the first one wants it: each has a prefix of its own in it."""
+    running: dict[Engine, RedisServer] = {}
+
+    def server_of(engine: Engine) -> RedisServer:
+        if engine not in running:
+            running[engine] = RedisServer(tmp_path_factory.mktemp(engine.value), engine=engine)
+        return running[engine]
+
+    yield server_of
+    for each in running.values():
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(servers_of_engines: Callable[[Engine], RedisServer]) -> RedisServer:
+    """The one of the engine that is run where one is enough."""
+    return servers_of_engines(chosen())

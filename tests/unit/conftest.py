@@ -165,4 +165,4 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def _shares_something(item: pytest.Item) -> bool:
     """Whether it uses a fixture of ours that lives on for the next test; a server that is a process of its own shares nothing."""
     found = [each for defs in item._fixtureinfo.name2fixturedefs.values() for each in defs if each.scope != "function"]
-    return any(each.argname != "redis_server" and "tests." in each.func.__module__ for each in found)
+    return any("tests." in each.func.__module__ and each.func.__module__ != "tests.redis_server" for each in found)

@@ -19,7 +19,7 @@ from resolverd.app.store import open_shared
 from resolverd.clock import SystemClock
 from resolverd.config import Settings
 from resolverd.metrics import Counters
-from tests.redis_server import RedisServer, free_ports, program
+from tests.redis_server import RedisServer, free_ports
 
 from .pages import DOCS, blocks
 
@@ -38,8 +38,7 @@ class Example(NamedTuple):
 
     def denied(self) -> str:
         """What the server would not let its user do."""
-        cli = program("cli")
-        assert cli is not None
+        cli = self.server.engine.required("cli")
         words = [cli, "-s", str(self.server.path), "--user", "admin", "--pass", "any", "--no-auth-warning", "ACL", "LOG"]
         return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
 
@@ -90,8 +89,7 @@ async def test_the_user_may_do_all_that_is_needed(example: Example) -> None:
 
 
 def test_and_nothing_else(example: Example, tmp_path: Path) -> None:
-    cli, password = program("cli"), example.settings.store.password
-    assert cli is not None
+    cli, password = example.server.engine.required("cli"), example.settings.store.password
     assert password is not None
     for line in ("FLUSHALL", "KEYS *", "GET other:key", "CONFIG GET *", "PUBLISH other x", "ACL LIST"):
         command = [cli, "-s", str(example.server.path), "--user", "resolverd", "--pass", password.reveal(), "--no-auth-warning"]

@@ -33,16 +33,24 @@ from resolverd.state.fallback import FallbackStore
 from resolverd.state.in_process import InProcess
 from resolverd.state.memory import MemoryStore
 from resolverd.state.redis.store import RedisStore
+from tests.engines import Engine
+from tests.redis_server import needed
+
+SHARED = {f"{engine.value}{kind}": (engine, bool(kind)) for engine in Engine for kind in ("", ", small")}
+"""The shared stores: on which server, and whether tables are small."""
 
 
-@pytest.fixture(params=["memory", "disk", "pending", "pending no more", "redis", "redis, small"])
+@pytest.fixture(params=["memory", "disk", "pending", "pending no more", *SHARED])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     """Every store: in memory, in a file, in place of a file that cannot be written, and of one that can be again; shared, with
     a key a record, and with a hash a table."""
-    if request.param.startswith("redis"):
+    if request.param in SHARED:
         be_patient(monkeypatch)
-        small = frozenset(("a", "ab", "b", "other", "s", "t", "t!", "tt")) if "small" in request.param else frozenset[str]()
-        async with shared_store(request.getfixturevalue("redis_server"), small=small, extra_time=YEARS) as opened:
+        engine, of_small = SHARED[request.param]
+        needed(engine, "server", "cli")
+        server = request.getfixturevalue("servers_of_engines")(engine)
+        small = frozenset(("a", "ab", "b", "other", "s", "t", "t!", "tt")) if of_small else frozenset[str]()
+        async with shared_store(server, small=small, extra_time=YEARS) as opened:
             assert await opened.connected(5)
             yield opened
         return
