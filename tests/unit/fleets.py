@@ -9,7 +9,7 @@ from resolverd.metrics import Counters
 from resolverd.state.base import Condition
 from resolverd.state.memory import MemoryStore
 
-WELL = Condition("redis", "", 5 << 20, 0, 0.4, 1.25, "valkey 8.0.1", "rediss://store.example.net/0")
+WELL = Condition("redis", "", 5 << 20, 0, 0.4, 1.25, "Valkey 8.0.1", "rediss://store.example.net/0")
 
 
 class SharedMemory(MemoryStore):

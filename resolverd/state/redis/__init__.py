@@ -5,7 +5,7 @@
 - `writing`: behind, and merged where it comes late · `unwritten`: what waits for that
 - `changes`: what is told to who watches · `subscription`: what the server tells
 - `frames`: names and octets in the server · `scripts`: what is decided there
-- `session`: staying in touch · `breaker`: whether it is worth asking now
+- `session`: staying in touch · `breaker`: whether it is worth asking now · `refusals`: what a server's errors mean
 - `lowest`: many keys in order
 - `links`: which server · `cluster`: which of several · `wires`: one server
 - `pipeline`: many commands at once over one connection · `connection`: making one, the border to the library

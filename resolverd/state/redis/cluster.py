@@ -90,7 +90,7 @@ class ClusterLink:
                 await self._learn(seed, host)
                 return await self.look()
             except StoreError as error:
-                said.append(f"{seed.peer}: {error}")
+                said.append(str(error))
             finally:
                 if self._nodes.get((host, port)) is not seed:
                     await seed.close()

@@ -1,6 +1,9 @@
 """One connection to a server: the border to the library, which connects, and says who we are."""
 
 import asyncio
+import os
+import re
+import socket
 import ssl
 from collections import deque
 from pathlib import Path
@@ -20,6 +23,7 @@ Arguments: TypeAlias = tuple[bytes | str | int, ...]
 READ: Final = 1 << 16
 """Octets read at a time."""
 MISSING: Final = "the Python library for Valkey and Redis is missing: pip install 'resolverd[redis]'"
+_ERRNO: Final = re.compile(r"\[Errno (\d{1,4})\]")
 _HOST: Final = 255
 """Octets of a name (RFC 1035 §2.3.4)."""
 _TEXT: Final = 300
@@ -78,10 +82,24 @@ def library_errors() -> tuple[type[Exception], ...]:
 
 
 def words(error: BaseException) -> str:
-    """Why there is no connection, for people."""
+    """Why there is no connection, for people; without the address, which the library repeats."""
     if isinstance(error, TimeoutError):
         return "no connection in time"
-    return printable(str(error).strip().rstrip("."), _TEXT) or type(error).__name__
+    system = next((each for each in (error, error.__cause__, error.__context__) if isinstance(each, OSError)), None)
+    text = str(error).strip().rstrip(".") if system is None else _of_the_system(system)
+    return printable(text, _TEXT) or type(error).__name__
+
+
+def _of_the_system(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: see [store] ca ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    # Of a name with several addresses the event loop tells all errors in one text.
+    numbers = [error.errno] if error.errno else [int(number) for number in _ERRNO.findall(str(error))]
+    return ", ".join(dict.fromkeys(map(os.strerror, numbers))) or str(error).strip().rstrip(".")
 
 
 class _Parser:
@@ -155,7 +173,7 @@ class Connection:
 async def connect(peer: Peer, password: str | None) -> Connection:
     """A connection that has said who we are. Raises StoreError, or Refusal where the server says no."""
     parser = _Parser()
-    made = _unconnected(peer, password, parser)
+    made = _without_introduction(_unconnected(peer, password, parser))
     try:
         async with asyncio.timeout(bounds.STORE_SHARED_CONNECT):
             await made.connect()  # type: ignore[no-untyped-call]
@@ -164,7 +182,7 @@ async def connect(peer: Peer, password: str | None) -> Connection:
         if isinstance(error, library_errors()):
             if (said := _refused(error)) is not None:
                 raise said from None
-            raise StoreError(f"{peer}: {words(error)}") from None
+            raise StoreError(words(error)) from None
         raise
     return Connection(made, parser)
 
@@ -198,13 +216,23 @@ def _unconnected(peer: Peer, password: str | None, parser: _Parser) -> "Abstract
     )
 
 
+def _without_introduction(connection: "AbstractConnection") -> "AbstractConnection":
+    """Have it not say which library it is of: CLIENT SETINFO is more than a user needs to be allowed."""
+    for name in ("driver_info", "lib_name", "lib_version"):  # the first of these, or the others in older ones
+        setattr(connection, name, None)
+    return connection
+
+
 def _refused(error: Exception) -> Refusal | None:
-    """What the server has answered to who we are; None where it has answered nothing."""
+    """What the server has answered to who we are, which the library has as the cause of another error; None for nothing."""
     from redis.exceptions import AuthenticationError, ResponseError
 
-    if isinstance(error, AuthenticationError):
-        return Refusal("WRONGPASS", str(error))
-    return refusal(str(error)) if isinstance(error, ResponseError) else None
+    for each in (error, error.__cause__):
+        if isinstance(each, AuthenticationError):
+            return Refusal("WRONGPASS", str(each))
+        if isinstance(each, ResponseError):
+            return refusal(str(each))
+    return None
 
 
 async def ask(peer: Peer, password: str | None, command: Arguments) -> Reply:
@@ -215,7 +243,7 @@ async def ask(peer: Peer, password: str | None, command: Arguments) -> Reply:
             await connection.send(command)
             reply = (await connection.replies())[0]
     except library_errors() as error:
-        raise StoreError(f"{peer}: {words(error)}") from None
+        raise StoreError(words(error)) from None
     finally:
         await connection.close()
     if isinstance(reply, Refusal):

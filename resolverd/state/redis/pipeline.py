@@ -138,5 +138,7 @@ class Wire:
         """End it: what waits for a reply gets StoreError."""
         if not self._ended:
             self._fail("it is closed")
-        await end(*self._tasks)
-        await self._connection.close()
+        try:
+            await end(*self._tasks)
+        finally:
+            await self._connection.close()  # whoever closes it may be ended meanwhile

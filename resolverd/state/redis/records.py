@@ -15,8 +15,9 @@ from resolverd.state.base import StoredValue, count_of, encode_count
 from resolverd.state.redis import frames, scripts
 from resolverd.state.redis.connection import Arguments
 from resolverd.state.redis.frames import Foreign, Names, Place
+from resolverd.state.redis.refusals import ELSEWHERE, explained
 from resolverd.state.redis.replies import Refusal, Reply, Senseless, number, octets
-from resolverd.state.redis.session import ELSEWHERE, Session
+from resolverd.state.redis.session import Session
 from resolverd.state.redis.unwritten import Address, Write
 
 _FOREIGN: Final = {"WRONGTYPE": Foreign.TYPE, "OVERSIZED": Foreign.SIZE}
@@ -195,8 +196,8 @@ class Records:
     def refused(self, error: Refusal) -> StoreError:
         """What a refusal means for whoever asked, and for the connection."""
         if error.code in ELSEWHERE:
-            self._session.lost(str(error))
-        return StoreError(f"the shared store refuses: {error}")
+            self._session.lost(explained(error))
+        return StoreError(f"the shared store refuses: {explained(error)}")
 
     # -- changing
 

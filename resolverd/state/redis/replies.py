@@ -20,6 +20,10 @@ _DIGITS: Final = 20
 """Of a 64-bit integer, its sign included."""
 
 
+_DENIED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
+"""What stands in an error, without a code of its own, where a script does what its user may not: since Redis 7.2, and before."""
+
+
 class ProtocolError(ValueError):
     """What came is no reply, or larger than any that is asked for."""
 
@@ -45,6 +49,8 @@ def refusal(text: str) -> Refusal:
     """The error of a line of the server's, fit for a log."""
     text = printable(text, _TEXT)
     code, _, rest = text.partition(" ")
+    if any(words in rest for words in _DENIED_IN_SCRIPT):
+        return Refusal("NOPERM", rest)
     return Refusal(code, rest) if code.isascii() and code.isupper() else Refusal("ERR", text)
 
 

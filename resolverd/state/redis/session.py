@@ -12,18 +12,13 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.redis.breaker import FIRST_PAUSE, LAST_PAUSE, Breaker
 from resolverd.state.redis.links import Link
+from resolverd.state.redis.refusals import WAITS, explained, needs_an_admin
 from resolverd.state.redis.replies import Refusal, octets
 from resolverd.state.redis.tasks import always, end
 from resolverd.state.redis.wires import Server
 
-WAITS: Final = frozenset(("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "BUSY", "NOPERM"))
-"""Refusals of writes that pass by themselves, or once an admin has acted: what is to be written waits."""
-ELSEWHERE: Final = frozenset(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"))
-"""Refusals that say that this server is of no use now."""
 _LOOK_EVERY: Final = 60.0
 """Seconds between looks at the server, by which a connection that is dead is found as well."""
-_PAUSES: Final = {"WRONGPASS": LAST_PAUSE, "NOAUTH": LAST_PAUSE, "NOPERM": LAST_PAUSE, "LOADING": FIRST_PAUSE}
-"""Seconds until a server is tried again that has refused: somebody has to do something about it, or it says when."""
 
 log = logging.getLogger(__name__)
 
@@ -164,15 +159,18 @@ class Session:
         self.lost(reason)
 
     def _cannot(self, error: StoreError | Refusal) -> None:
-        self._breaker.tried(self._clock.monotonic(), _PAUSES.get(error.code) if isinstance(error, Refusal) else None)
-        text = _explained(error)
-        if not self._said or text != self._fault:
+        self._breaker.tried(self._clock.monotonic(), _pause(error))
+        text = explained(error)
+        # An outage is told of once, and once more if it turns out that it will not end by itself.
+        if not self._said or (needs_an_admin(error) and text != self._fault):
             log.warning("the shared store %s cannot be reached: %s; mail goes on without it", self._where, text)
         self._said = True
         self._fault = text
 
     def _reached(self, link: Link, server: Server, lost_memory: bool) -> None:
-        log.log(logging.WARNING if self._said else logging.INFO, "the shared store %s answers: %s", self._where, server.name)
+        empty = "; it is empty: new, or it has lost what it knew" if lost_memory else ""
+        level = logging.WARNING if self._said or lost_memory else logging.INFO
+        log.log(level, "the shared store %s answers: %s%s", self._where, server.name, empty)
         other = bool(self._run) and server.run != self._run
         self.servers += other or (lost_memory and self._met)
         self._met = True
@@ -184,8 +182,6 @@ class Session:
         if other:
             for event in self.on_other_server:
                 event()
-        if lost_memory:
-            log.warning("the shared store %s is empty: it is new, or has lost what it knew", self._where)
         for call in self.on_reach:
             call(True)
 
@@ -223,16 +219,11 @@ class Session:
                     self._note(await link.look())
                     await self.recall()
                 except (StoreError, Refusal) as error:
-                    self.lost(str(error))
+                    self.lost(explained(error))
 
 
-def _explained(error: StoreError | Refusal) -> str:
-    """What an admin can act on."""
-    code = error.code if isinstance(error, Refusal) else ""
-    if code in ("WRONGPASS", "NOAUTH"):
-        return f"it does not take the password of [store] ({error})"
-    if code == "NOPERM":
-        return f"the user of [store] url may not do what is needed ({error})"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return f"its certificate is not trusted: see [store] ca ({error})"
-    return str(error)
+def _pause(error: StoreError | Refusal) -> float | None:
+    """Seconds until a server is tried again that has refused, where it is known how long that will go on."""
+    if needs_an_admin(error):
+        return LAST_PAUSE
+    return FIRST_PAUSE if isinstance(error, Refusal) and error.code == "LOADING" else None

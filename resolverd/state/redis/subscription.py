@@ -114,8 +114,10 @@ class Subscription:
         finally:
             self._connection = None
             self._subscribed.clear()
-            await end(following, watching)
-            await connection.close()
+            try:
+                await end(following, watching)
+            finally:
+                await connection.close()  # this may be ended meanwhile
         if following.cancelled():
             return "it does not answer"
         if (error := following.exception()) is not None:
@@ -145,6 +147,8 @@ class Subscription:
     def _take(self, message: Reply) -> None:
         """Raises Refusal."""
         match message:
+            case Refusal(code="MISCONF"):
+                pass  # a server that cannot save to its disk refuses even PING
             case Refusal():
                 raise message
             case [b"message", bytes(channel), bytes(text)] if channel in self._tables:

@@ -12,11 +12,12 @@ from resolverd.deadlines import Deadlines
 from resolverd.failures import ConfigError, StoreError
 from resolverd.state.redis.connection import Arguments, Peer, connect
 from resolverd.state.redis.pipeline import Wire
-from resolverd.state.redis.replies import Refusal, Reply, Senseless, list_of, octets, printable, strings
+from resolverd.state.redis.replies import Reply, Senseless, list_of, octets, printable, strings
 from resolverd.state.redis.target import RedisTarget
 from resolverd.state.shared import MAX_OFFSET
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})[\w.-]{0,30}", re.ASCII)
+_NAME: Final = re.compile(r"[a-z]{1,20}")
 _LEAST: Final = (6, 2)
 _RUN: Final = 64
 """Characters of what tells one run of a server from another."""
@@ -79,16 +80,15 @@ class Wires:
         offset = told_at - (before + self._clock.wall()) / 2
         told = _told(octets(await self.submit((b"INFO",))))
         if told.get("role") != "master":
-            raise Refusal("READONLY", f"{self.peer} is a replica")
-        product = "valkey" if "valkey_version" in told else "redis"
-        version = _VERSION.fullmatch(told.get(f"{product}_version", ""))
+            raise StoreError(self._said("it is a replica"))
+        product, version = _product(told)
         if version is None:
-            raise Senseless(f"{self.peer} does not say which version of Valkey or Redis it is")
+            raise Senseless(self._said("it does not say which version of Valkey or Redis it is"))
         if (int(version[1]), int(version[2])) < _LEAST:
-            raise StoreError(f"{self.peer} is {product} {version[0]}: 6.2 is the least")
+            raise StoreError(self._said(f"it is {product} {version[0]}, and 6.2 is the least"))
         if abs(offset) > MAX_OFFSET:
             which = "ahead of" if offset > 0 else "behind"
-            raise StoreError(f"{self.peer} has a clock more than an hour {which} this machine's: one of them is wrong")
+            raise StoreError(self._said(f"its clock is more than an hour {which} this machine's: one of them is wrong"))
         run = printable(told.get("run_id", ""), _RUN)
         return Server(f"{product} {version[0]}", run, offset, _number(told.get("used_memory", "")))
 
@@ -116,7 +116,7 @@ class Wires:
             cursor = octets(following)
             if cursor == b"0":
                 return
-        raise Senseless(f"{self.peer} has more keys than any server, or does not come to their end")
+        raise Senseless(self._said("it has more keys than any server, or does not come to their end"))
 
     async def close(self) -> None:
         """Close both."""
@@ -126,8 +126,24 @@ class Wires:
         self._quick = self._slow = None
 
     async def _wire(self, patience: float, lost: Callable[[str], None]) -> Wire:
-        connection = await connect(self.peer, password_of(self._access))
-        return Wire(connection, patience, self._clock.monotonic, self._deadlines, lost)
+        password = password_of(self._access)
+        try:
+            connection = await connect(self.peer, password)
+        except StoreError as error:
+            raise StoreError(self._said(str(error))) from None
+        return Wire(connection, patience, self._clock.monotonic, self._deadlines, lambda why: lost(self._said(why)))
+
+    def _said(self, text: str) -> str:
+        """What is to be said of this server, with its address where the URL of ``[store]`` is not that of a single one."""
+        return f"{self.peer}: {text}" if self._access.target.form in ("sentinel", "cluster") else text
+
+
+def _product(info: dict[str, str]) -> tuple[str, re.Match[str] | None]:
+    """What INFO says that the server is, and its version; Valkey names besides the version of Redis that it stands in for."""
+    name = info.get("server_name", "")
+    if not _NAME.fullmatch(name) or f"{name}_version" not in info:
+        name = "redis"
+    return name.capitalize(), _VERSION.fullmatch(info.get(f"{name}_version", ""))
 
 
 def _seconds(time: Reply) -> float:

@@ -11,8 +11,9 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.redis.changes import Changes
 from resolverd.state.redis.records import Records
+from resolverd.state.redis.refusals import ELSEWHERE, WAITS, explained
 from resolverd.state.redis.replies import Refusal
-from resolverd.state.redis.session import ELSEWHERE, WAITS, Session
+from resolverd.state.redis.session import Session
 from resolverd.state.redis.tasks import always, end
 from resolverd.state.redis.unwritten import Address, Unwritten, Write
 from resolverd.state.shared import Merge
@@ -150,7 +151,7 @@ class Writer:
                 self._never(at, error)
             else:
                 if isinstance(error, Refusal):
-                    fault = str(error)
+                    fault = explained(error)
                     self._records.refused(error)
                 self.unwritten.failed(at)
                 self._late(at)
@@ -171,10 +172,13 @@ class Writer:
     async def _merge_late(self) -> None:
         late = list(islice(self.unwritten.late.items(), MERGED))
         done = await asyncio.gather(*(self._merge_one(at, write) for at, write in late), return_exceptions=True)
+        fault = ""
         for error in done:
-            if isinstance(error, Exception) and not isinstance(error, StoreError | Refusal):
+            if isinstance(error, StoreError | Refusal):
+                fault = fault or explained(error)
+            elif error is not None:
                 raise error
-        self._note_fault(next((str(error) for error in done if error is not None), ""))
+        self._note_fault(fault)
 
     async def _merge_one(self, at: Address, write: Write) -> None:
         """Bring together what was put here and what stands there. Raises StoreError; Refusal where it has to wait."""

@@ -29,7 +29,7 @@ def test_hosts_their_store_and_their_verdicts(opened: Opener, tmp_path: Path) ->
             page = opened(theme=theme, width=width, daemon=served)
             card = page.locator("#fleet")
             expect(card).to_contain_text("store well")
-            expect(card).to_contain_text("rediss://store.example.net/0 · valkey 8.0.1 · reads p50 0.4 ms, p99 1.3 ms")
+            expect(card).to_contain_text("rediss://store.example.net/0 · Valkey 8.0.1 · reads p50 0.4 ms, p99 1.3 ms")
             rows = card.locator("tbody tr")
             expect(rows).to_have_count(3)
             expect(rows.nth(0)).to_contain_text("this one")

@@ -50,13 +50,13 @@ def test_the_hosts_and_their_store_are_shown(fleet: tuple[Served, Hosts]) -> Non
     ]  # fmt: skip
     assert 600 <= found["hosts"][2]["silent"] < 660
     assert found["store"] == {
-        "url": "rediss://store.example.net/0", "server": "valkey 8.0.1", "fault": "", "waiting": 0, "typical_ms": 0.4,
+        "url": "rediss://store.example.net/0", "server": "Valkey 8.0.1", "fault": "", "waiting": 0, "typical_ms": 0.4,
         "slow_ms": 1.25, "bytes": 5 << 20,
     }  # fmt: skip
     assert status(served)["problems"] == ["host mx3 has said nothing for 10 min, nor that it ends"]
     assert status(served)["store"]["kind"] == "memory", "this host's own"  # type: ignore[index]
     text = " ".join(run("status", "-c", served.config).stdout.split())
-    assert "fleet mx1, mx2, mx3 (silent) share rediss://store.example.net/0 (valkey 8.0.1), healthy, reads p99 1.2 ms" in text
+    assert "fleet mx1, mx2, mx3 (silent) share rediss://store.example.net/0 (Valkey 8.0.1), healthy, reads p99 1.2 ms" in text
     assert gauges(served) == {
         "resolverd_fleet_hosts": 2, "resolverd_fleet_hosts_silent": 1, "resolverd_fleet_versions": 1,
         "resolverd_shared_store_up": 1, "resolverd_shared_store_waiting": 0,
@@ -87,7 +87,7 @@ def test_of_many_hosts_it_is_said_how_many_they_are(fleet: tuple[Served, Hosts])
     many_say(served, 50)
     served.do(hosts.beat())
     (line,) = [line for line in run("status", "-c", served.config).stdout.splitlines() if line.startswith("fleet")]
-    assert line.startswith("fleet     53 hosts, 1 of them silent, share rediss://store.example.net/0 (valkey 8.0.1), healthy")
+    assert line.startswith("fleet     53 hosts, 1 of them silent, share rediss://store.example.net/0 (Valkey 8.0.1), healthy")
     others_say(served, newer=True)
     served.do(hosts.beat())
     assert "53 hosts, 1 of them silent, of versions 0.1.0, 0.9 share rediss" in run("status", "-c", served.config).stdout

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from shared_stores import PATIENCE, be_patient, fault, larger_wins, opened, out_of_reach, shared_store, within_reach
@@ -16,9 +17,10 @@ from resolverd import bounds
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import Entry, StoredValue
-from resolverd.state.redis import frames, writing
+from resolverd.state.redis import frames, session, subscription, writing
 from resolverd.state.redis.store import RedisStore
 from resolverd.state.shared import SharedStore
+from tests.engines import Engine
 from tests.redis_server import RedisServer
 
 NOW = float(round(time.time()))
@@ -29,6 +31,13 @@ LATER = NOW + 1000
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of the test's own, to be hurt."""
     with RedisServer(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def each_server(tmp_path: Path, store_engine: Engine) -> Iterator[RedisServer]:
+    """The same, of each engine: for what it says, or does, in its own way."""
+    with RedisServer(tmp_path, engine=store_engine) as running:
         yield running
 
 
@@ -98,7 +107,7 @@ async def test_nobody_waits_for_a_server_that_is_not_there(tmp_path: Path) -> No
         await store.flush()
     condition = await store.condition()
     assert (condition.kind, condition.waiting, condition.url) == ("redis", 2, f"redis+unix://{tmp_path}/nobody")
-    await fault(store, "nobody")
+    await fault(store, "No such file or directory")
     await store.close()
 
 
@@ -135,13 +144,20 @@ async def test_what_is_swapped_is_waited_for_a_quarter_of_a_second(server: Redis
         server.cont()
 
 
-async def test_a_server_that_hangs_from_the_first(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "STORE_SHARED_CONNECT", 0.1)
+@pytest.mark.parametrize(("password", "told"), [(None, "no reply within 0.1 s"), ("geheim", "no connection in time")])
+async def test_a_server_that_hangs_from_the_first(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, password: str | None, told: str
+) -> None:
+    for name in ("STORE_SHARED_CONNECT", "STORE_SHARED_REPLY"):
+        monkeypatch.setattr(bounds, name, 0.1)
+    if password is not None:
+        server.cli("CONFIG", "SET", "requirepass", password)
     server.stop()
-    async with shared_store(server) as store:
-        await fault(store, "in time")
+    async with shared_store(server, password=lambda: password) as store:
+        await fault(store, told)
         server.cont()
-        monkeypatch.setattr(bounds, "STORE_SHARED_CONNECT", PATIENCE)
+        for name in ("STORE_SHARED_CONNECT", "STORE_SHARED_REPLY"):
+            monkeypatch.setattr(bounds, name, PATIENCE)
         await within_reach(store)
 
 
@@ -226,7 +242,8 @@ async def test_what_is_put_during_an_outage_is_merged_behind_it(server: RedisSer
         assert set(late) == set(written) == {b"0", b"in flight", b"larger", b"smaller", b"new"}
 
 
-async def test_a_killed_server_comes_back_empty(server: RedisServer) -> None:
+async def test_a_killed_server_comes_back_empty(each_server: RedisServer) -> None:
+    server = each_server
     async with shared_store(server) as store:
         await within_reach(store)
         memory = store.memory
@@ -246,8 +263,8 @@ async def test_a_killed_server_comes_back_empty(server: RedisServer) -> None:
         assert found == {b"before": b"1", b"swapped": b"2", b"meanwhile": b"3"}, "what was written lately is written again"
 
 
-async def test_a_restart_that_keeps_everything_is_no_loss_of_memory(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, options={"appendonly": "yes", "appendfsync": "always"}) as server:
+async def test_a_restart_that_keeps_everything_is_no_loss_of_memory(tmp_path: Path, store_engine: Engine) -> None:
+    with RedisServer(tmp_path, engine=store_engine, options={"appendonly": "yes", "appendfsync": "always"}) as server:
         async with shared_store(server) as store:
             await within_reach(store)
             memory = store.memory
@@ -289,9 +306,9 @@ async def test_a_queue_has_a_bound(tmp_path: Path) -> None:
 # -- refusals
 
 
-async def test_a_server_that_loads_is_waited_for(tmp_path: Path) -> None:
+async def test_a_server_that_loads_is_waited_for(tmp_path: Path, store_engine: Engine) -> None:
     options = {"appendonly": "no", "key-load-delay": 2000, "loading-process-events-interval-bytes": 1024, "save": "3600 1"}
-    with RedisServer(tmp_path, options=options) as server:
+    with RedisServer(tmp_path, engine=store_engine, options=options) as server:
         server.cli("DEBUG", "POPULATE", "2000", "other")
         async with shared_store(server) as store:
             await within_reach(store)
@@ -304,20 +321,21 @@ async def test_a_server_that_loads_is_waited_for(tmp_path: Path) -> None:
             assert "LOADING" in server.cli("PING", check=False)
             with pytest.raises(StoreError):
                 await store.get("t", b"k", NOW)
-            await fault(store, "LOADING")
+            await fault(store, "it is still reading its records from its disk (LOADING")
             server.cli("CONFIG", "SET", "key-load-delay", "0")
             await within_reach(store)
             assert await store.get("t", b"k", NOW) == b"v"
 
 
-async def test_a_server_that_is_a_replica_is_left_alone(server: RedisServer) -> None:
+async def test_a_server_that_is_a_replica_is_left_alone(each_server: RedisServer) -> None:
+    server = each_server
     async with shared_store(server) as store:
         await within_reach(store)
         server.cli("REPLICAOF", "127.0.0.1", "1")
         store.put("t", b"k", b"v", LATER)
         await out_of_reach(store)
-        await fault(store, "is a replica")
-        with pytest.raises(StoreError, match="READONLY"):
+        await fault(store, "it is a replica")
+        with pytest.raises(StoreError, match="it is a replica"):
             await store.cas("t", b"other", None, b"v", NOW, LATER)
         assert await store.get("t", b"k", NOW) == b"v"
         server.cli("REPLICAOF", "NO", "ONE")
@@ -326,47 +344,126 @@ async def test_a_server_that_is_a_replica_is_left_alone(server: RedisServer) -> 
         assert await store.get("t", b"k", NOW) == b"v"
 
 
-@pytest.mark.parametrize(
-    ("code", "setting", "wrong", "right"), [("OOM", "maxmemory", "1", "0"), ("NOREPLICAS", "min-replicas-to-write", "1", "0")]
-)
+class Trouble(NamedTuple):
+    """What keeps a server from taking writes: its error's first word, how it is told of, how it begins and how it ends."""
+
+    code: str
+    words: str
+    begin: Callable[[RedisServer], None]
+    end: Callable[[RedisServer], None]
+
+
+def setting(name: str, value: str) -> Callable[[RedisServer], None]:
+    return lambda server: server.cli("CONFIG", "SET", name, value) and None
+
+
+def no_snapshot(server: RedisServer) -> None:
+    """Nothing can be written where its snapshot would stand."""
+    server.cli("CONFIG", "SET", "save", "3600 1")
+    (server.folder / "dump.rdb").mkdir()
+    server.cli("BGSAVE")
+    server.wait_for("rdb_last_bgsave_status:err", "INFO", "persistence")
+
+
+def snapshot(server: RedisServer) -> None:
+    (server.folder / "dump.rdb").rmdir()
+    server.cli("BGSAVE")
+    server.wait_for("rdb_last_bgsave_status:ok", "INFO", "persistence")
+
+
+def full_disk(server: RedisServer) -> None:
+    """The file behind which it appends may grow no more, as on a disk that is full."""
+    server.cli("CONFIG", "SET", "appendonly", "yes")
+    server.wait_for("aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0", "INFO", "persistence")
+    server.limit_files(max(file.stat().st_size for file in (server.folder / "appendonlydir").iterdir()))
+    server.wait_for("MISCONF", "SET", "other", "v" * 1000)
+
+
+def room_again(server: RedisServer) -> None:
+    server.limit_files(None)
+    server.wait_for("aof_last_write_status:ok", "INFO", "persistence")
+
+
+TROUBLES = {
+    "memory": Trouble("OOM", "its memory is full", setting("maxmemory", "1"), setting("maxmemory", "0")),
+    "replicas": Trouble(
+        "NOREPLICAS", "too few of its replicas", setting("min-replicas-to-write", "1"), setting("min-replicas-to-write", "0")
+    ),
+    "snapshot": Trouble("MISCONF", "it cannot save to its disk", no_snapshot, snapshot),
+    "full disk": Trouble("MISCONF", "it cannot save to its disk", full_disk, room_again),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 async def test_a_server_that_takes_no_writes_is_read_and_what_is_new_waits(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch, code: str, setting: str, wrong: str, right: str
+    each_server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Trouble
 ) -> None:
+    server, code = each_server, trouble.code
     monkeypatch.setattr(writing, "RETRY", 0.05)
-    async with shared_store(server) as store:
+    async with shared_store(server, small=frozenset(("small",))) as store:
         await within_reach(store)
-        store.put("t", b"k", b"old", LATER)
+        for table in ("t", "small"):
+            store.put(table, b"k", b"1", LATER)
+            store.put(table, b"there", b"v", LATER)
         await store.flush()
-        server.cli("CONFIG", "SET", setting, wrong)
-        store.put("t", b"k", b"new", LATER)
-        with pytest.raises(StoreError, match=code):
-            await store.flush()
-        with pytest.raises(StoreError, match=code):
-            await store.cas("t", b"other", None, b"v", NOW, LATER)
-        with pytest.raises(StoreError, match=code):
-            await store.add("t", b"count", 1, NOW, LATER)
+        trouble.begin(server)
+        for table in ("t", "small"):
+            store.put(table, b"k", b"2", LATER)
+            with pytest.raises(StoreError, match=code):
+                await store.flush()
+            with pytest.raises(StoreError, match=code):
+                await store.cas(table, b"other", None, b"v", NOW, LATER)
+            with pytest.raises(StoreError, match=code):
+                await store.add(table, b"count", 1, NOW, LATER)
         assert store.reachable
         assert not store.has_room()
-        assert code in (await store.condition()).fault
-        assert await store.get("t", b"k", NOW) == b"new"
-        assert await store.get("t", b"absent", NOW) is None
+        said = (await store.condition()).fault
+        assert trouble.words in said
+        assert code in said
+        for table in ("t", "small"):
+            assert await store.get(table, b"k", NOW) == b"2"
+            assert await store.get(table, b"there", NOW) == b"v"
+            assert await store.get(table, b"absent", NOW) is None
+            assert await keys(store, table, NOW) == [b"k", b"there"]
         server.cli("CLIENT", "KILL", "TYPE", "normal")
         await out_of_reach(store)
         await within_reach(store)
         assert await store.get("t", b"absent", NOW) is None, "whoever connects anew reads as well"
-        server.cli("CONFIG", "SET", setting, right)
+        trouble.end(server)
         await fault(store, "")
         await store.flush()
-        async with shared_store(server, prefix=store._names._prefix[:-1].decode()) as other:
+        async with shared_store(server, prefix=store._names._prefix[:-1].decode(), small=frozenset(("small",))) as other:
             await within_reach(other)
-            assert await other.get("t", b"k", NOW) == b"old", "larger wins: it was merged"
+            for table in ("t", "small"):
+                assert await other.get(table, b"k", NOW) == b"2"
+    told = [message for message in caplog.messages if "takes no writes" in message]
+    assert told
+    assert all(trouble.words in message for message in told)
 
 
-async def test_a_password_that_changes_is_read_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_watches_hears_on_while_nothing_is_saved(each_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot save refuses PING, even to who listens."""
+    monkeypatch.setattr(subscription, "_PING_EVERY", 0.5)
+    async with shared_store(each_server, prefix="p", small=frozenset(("t",))) as store:
+        await within_reach(store)
+        changes = store.watch("t")
+        assert await anext(changes) is None
+        await asyncio.to_thread(no_snapshot, each_server)
+        await asyncio.to_thread(each_server.wait_for, "errorstat_MISCONF:count=2", "INFO", "errorstats")
+        await asyncio.to_thread(snapshot, each_server)
+        assert await store.cas("t", b"k", None, b"v", NOW, LATER)
+        async with asyncio.timeout(PATIENCE):
+            assert await anext(changes) == (b"k", b"v", LATER), "and was not told to look at all of it again"
+
+
+async def test_a_password_that_changes_is_read_anew(
+    tmp_path: Path, store_engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(session, "LAST_PAUSE", 0.1)
     passwords = ["wrong-1"]
-    with RedisServer(tmp_path, options={"requirepass": "geheim-1"}) as server:
+    with RedisServer(tmp_path, engine=store_engine, options={"requirepass": "geheim-1"}) as server:
         async with shared_store(server, password=lambda: passwords[-1]) as store:
-            await fault(store, "password")
+            await fault(store, "it does not take the password of [store] (WRONGPASS")
             passwords.append("geheim-1")
             await within_reach(store)
             server.cli("CONFIG", "SET", "requirepass", "geheim-2")
@@ -381,10 +478,10 @@ async def test_a_password_that_changes_is_read_anew(tmp_path: Path, caplog: pyte
     assert "wrong-1" not in caplog.text
 
 
-async def test_a_server_that_wants_a_password_says_so(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, options={"requirepass": "geheim"}) as server:
+async def test_a_server_that_wants_a_password_says_so(tmp_path: Path, store_engine: Engine) -> None:
+    with RedisServer(tmp_path, engine=store_engine, options={"requirepass": "geheim"}) as server:
         async with shared_store(server) as store:
-            await fault(store, "password")
+            await fault(store, "it does not take the password of [store] (NOAUTH Authentication required)")
 
 
 async def test_a_password_that_cannot_be_read(server: RedisServer, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import certificates
@@ -20,9 +20,11 @@ from stores import keys
 import resolverd
 from resolverd.failures import StoreError
 from resolverd.state.base import Change
+from resolverd.state.redis import wires
 from resolverd.state.redis.cluster import slot_of
 from resolverd.state.redis.store import RedisStore
-from tests.redis_server import Cluster, RedisServer, Sentinels, free_ports
+from tests.engines import Engine
+from tests.redis_server import Cluster, RedisServer, Sentinels, free_ports, needed
 
 NOW = float(round(time.time()))
 LATER = NOW + 1000
@@ -72,7 +74,7 @@ async def shared(url: str, **options: object) -> AsyncIterator[RedisStore]:
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, Path]]:
+def tls(tmp_path_factory: pytest.TempPathFactory, store_engine: Engine) -> Iterator[tuple[RedisServer, Path]]:
     """A server that speaks TLS only, and the certificate that signs itself."""
     folder = tmp_path_factory.mktemp("tls")
     certificates.write(folder, name="localhost")
@@ -81,7 +83,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer,
     options = {
         "tls-port": port, "tls-cert-file": str(cert), "tls-key-file": str(key), "tls-auth-clients": "no",
     }  # fmt: skip
-    with RedisServer(folder, options=options) as server:
+    with RedisServer(folder, engine=store_engine, options=options) as server:
         server.port = port
         yield server, cert
 
@@ -116,7 +118,72 @@ async def test_a_certificate_of_another_host_is_not_trusted(tmp_path: Path) -> N
 async def test_plain_where_tls_is_spoken(tls: tuple[RedisServer, Path]) -> None:
     server, _ = tls
     async with shared(f"redis://localhost:{server.port}") as store:
-        await fault(store, "localhost")
+        await fault(store, "the connection was lost: ")
+
+
+# -- what a server is, and why there is none
+
+
+async def test_it_is_called_as_it_calls_itself(
+    store_engine: Engine, servers_of_engines: Callable[[Engine], RedisServer]
+) -> None:
+    async with shared(servers_of_engines(store_engine).url) as store:
+        await within_reach(store)
+        assert (await store.condition()).server == store_engine.version()
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        (b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", ("Valkey", "8.0.1")),
+        (b"redis_version:7.0.15\r\nredis_git_sha1:0\r\n", ("Redis", "7.0.15")),
+        (b"redis_version:6.2.1\r\nserver_name:\x1b[2J\r\n\x1b[2J_version:9.1\r\n", ("Redis", "6.2.1")),
+        (b"redis_version:7.2.4\r\nserver_name:other\r\n", ("Redis", "7.2.4")),
+    ],
+)
+def test_what_a_server_says_of_itself(info: bytes, told: tuple[str, str]) -> None:
+    name, version = wires._product(wires._told(info))
+    assert version is not None
+    assert (name, version[0]) == told
+
+
+@pytest.mark.parametrize("form", ["redis://127.0.0.1:{}", "redis://localhost:{}"])
+async def test_why_there_is_no_connection_is_told_without_the_address(form: str) -> None:
+    async with shared(form.format(free_ports(1)[0])) as store:
+        await fault(store, "refused")
+        assert (await store.condition()).fault == "Connection refused"
+
+
+async def test_a_host_that_has_no_address() -> None:
+    async with shared("redis://nobody.invalid") as store:
+        await fault(store, "ame")
+        assert "nobody" not in (await store.condition()).fault
+
+
+async def test_an_outage_is_told_of_when_it_begins_and_when_it_ends(
+    tmp_path: Path, store_engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer(tmp_path, engine=store_engine, options={"appendonly": "yes", "appendfsync": "always"}) as server:
+        async with shared(server.url) as store:
+            await within_reach(store)
+            caplog.clear()
+            server.kill()
+            await fault(store, "Connection refused")
+            server.start()
+            await within_reach(store)
+            url = f"redis+unix://{server.path}"
+            assert caplog.messages == [
+                f"the shared store {url} is out of reach: the server has closed the connection; mail goes on without it",
+                f"the shared store {url} answers: {store_engine.version()}",
+            ]
+            # What will not end by itself is told of nevertheless.
+            caplog.clear()
+            server.cli("CONFIG", "SET", "requirepass", "geheim")
+            server.password = "geheim"
+            server.cli("CLIENT", "KILL", "TYPE", "normal")
+            await fault(store, "NOAUTH")
+            assert len(caplog.messages) == 2
+            assert "it does not take the password of [store] (NOAUTH Authentication required)" in caplog.messages[1]
 
 
 # -- users
@@ -129,16 +196,18 @@ def documented_user(prefix: str = "resolverd") -> str:
     return line.replace("#HASH", ">geheim").replace("resolverd:", f"{prefix}:")
 
 
-async def test_a_user_who_may_do_what_is_needed(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, lines=(documented_user(), "user default off")) as server:
+async def test_a_user_who_may_do_what_is_needed(tmp_path: Path, store_engine: Engine) -> None:
+    users = documented_user(), "user default on nopass resetkeys resetchannels -@all +acl +ping"
+    with RedisServer(tmp_path, engine=store_engine, lines=users) as server:
         async with shared(f"redis+unix://resolverd@{server.path}", password=lambda: "geheim", prefix="resolverd") as store:
             await works(store)
+        assert server.cli("ACL", "LOG") == "", "and nothing else was tried"
         async with shared(f"redis+unix://other@{server.path}", password=lambda: "geheim") as store:
-            await fault(store, "password")
+            await fault(store, "it does not take the password of [store] (WRONGPASS")
 
 
-async def test_a_user_who_may_not_see_these_keys(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, lines=(documented_user("other"),)) as server:
+async def test_a_user_who_may_not_see_these_keys(tmp_path: Path, store_engine: Engine) -> None:
+    with RedisServer(tmp_path, engine=store_engine, lines=(documented_user("other"),)) as server:
         async with shared(f"redis+unix://resolverd@{server.path}", password=lambda: "geheim") as store:
             await fault(store, "user of [store] url")
 
@@ -156,8 +225,9 @@ async def test_a_database_of_its_own(tmp_path: Path) -> None:
 # -- sentinels
 
 
-async def test_a_failover_by_sentinels(tmp_path: Path) -> None:
-    with Sentinels(tmp_path, replicas=1, options={"requirepass": "geheim"}) as fleet:
+async def test_a_failover_by_sentinels(tmp_path: Path, store_engine: Engine) -> None:
+    needed(store_engine, "sentinel")
+    with Sentinels(tmp_path, replicas=1, options={"requirepass": "geheim"}, engine=store_engine) as fleet:
         async with shared(fleet.url, password=lambda: "geheim") as store:
             await works(store)
             first = fleet.master()
@@ -176,13 +246,29 @@ async def test_a_failover_by_sentinels(tmp_path: Path) -> None:
             await works(store)
 
 
-async def test_sentinels_that_know_nothing(tmp_path: Path) -> None:
-    with Sentinels(tmp_path, replicas=0, sentinels=1) as fleet:
+async def test_sentinels_that_know_nothing(tmp_path: Path, store_engine: Engine) -> None:
+    with Sentinels(tmp_path, replicas=0, sentinels=1, engine=store_engine) as fleet:
         async with shared(fleet.url.replace("/fleet", "/other")) as store:
             await fault(store, "knows no service other")
+        (port,) = fleet.ports
+        fleet.servers[0].kill()
+        async with shared(fleet.url) as store:
+            await fault(store, "refused")
+            assert (await store.condition()).fault == f"127.0.0.1:{fleet.servers[0].port}: Connection refused"
         fleet.sentinels[0].kill()
         async with shared(fleet.url) as store:
-            await fault(store, "sentinel 127.0.0.1")
+            await fault(store, "sentinel")
+            assert (await store.condition()).fault == f"sentinel 127.0.0.1:{port}: Connection refused"
+
+
+async def test_sentinels_that_want_a_password(tmp_path: Path, store_engine: Engine) -> None:
+    with Sentinels(tmp_path, replicas=0, sentinels=1, options={"requirepass": "geheim"}, engine=store_engine) as fleet:
+        fleet.sentinels[0].cli("SENTINEL", "CONFIG", "SET", "sentinel-pass", "geheim")
+        fleet.sentinels[0].cli("ACL", "SETUSER", "default", "resetpass", ">geheim")
+        async with shared(fleet.url, password=lambda: "geheim") as store:
+            await works(store)
+        async with shared(fleet.url, password=lambda: "wrong") as store:
+            await fault(store, "WRONGPASS")
 
 
 # -- clusters
@@ -194,26 +280,35 @@ def test_slots_are_those_of_the_library(key: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster")) as servers:
+def cluster(tmp_path_factory: pytest.TempPathFactory, store_engine: Engine) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster"), engine=store_engine) as servers:
         yield servers
 
 
 async def test_a_cluster(cluster: Cluster) -> None:
     async with shared(cluster.url) as store:
         await works(store)
-        assert "3 masters" in (await store.condition()).server
+        assert (await store.condition()).server == f"{cluster.servers[0].engine.version()}, 3 masters"
         assert all(int(server.cli("DBSIZE")) > 3 for server in cluster.servers)
 
 
-async def test_a_user_who_may_not_do_all_of_it_is_told(tmp_path: Path) -> None:
+async def test_a_user_who_may_not_do_all_of_it_is_told(tmp_path: Path, store_engine: Engine) -> None:
     user = documented_user().replace(" +strlen", "").replace(" +hstrlen", "")
-    with RedisServer(tmp_path, lines=(user,)) as server:
+    with RedisServer(tmp_path, engine=store_engine, lines=(user,)) as server:
         async with shared(f"redis+unix://resolverd@{server.path}", password=lambda: "geheim", prefix="resolverd") as store:
             await within_reach(store)
             for table in ("t", "small"):
-                with pytest.raises(StoreError, match=r"can't run this command|NOPERM"):
+                with pytest.raises(StoreError, match=r"the user of \[store\] url may not do what is needed \(NOPERM"):
                     await store.cas(table, b"k", None, b"v", NOW, LATER)
+            server.cli("ACL", "SETUSER", "resolverd", "-hset")
+            store.put("small", b"k", b"v", LATER)
+            with pytest.raises(StoreError, match="takes no writes"):
+                await store.flush()
+            assert "may not do what is needed" in (await store.condition()).fault
+            server.cli("ACL", "SETUSER", "resolverd", "+hset", "+strlen", "+hstrlen")
+            await fault(store, "")
+            await store.flush()
+            assert await store.get("small", b"k", NOW) == b"v", "it was not given up"
 
 
 async def test_a_user_of_a_cluster(cluster: Cluster) -> None:
