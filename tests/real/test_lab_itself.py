@@ -277,7 +277,7 @@ with Lab(rtt=0.002) as lab, lab.stack("tutorial"):
 
 def test_the_wire_puts_a_round_trip_between_mail_server_and_internet() -> None:
     done = subprocess.run([*ENTER, sys.executable, "-c", """
-import statistics, time
+import time
 import dns.message, dns.query
 from tests.lab.lab import Lab
 from tests.lab.smtp import Session
@@ -288,7 +288,7 @@ with Lab(rtt=0.02) as lab, lab.tap() as tap:
             began = time.perf_counter()
             dns.query.udp(dns.message.make_query("com", "NS"), server, timeout=2)
             times.append(time.perf_counter() - began)
-        assert 0.02 <= statistics.median(times) < 0.03, (server, times)
+        assert 0.02 <= min(times) < 0.03, (server, times)  # what comes on top is the machine's
     assert len(tap.queries()) == 30
     with lab.stack("tutorial"):
         assert lab.deliver("192.0.2.66", "mail.spam-factory.net", "a@spam-factory.net").refused
