@@ -21,6 +21,7 @@ _WORDS: Final = {
     "LOADING": "it is still reading its records from its disk",
     "READONLY": "it is a replica",
     "BUSY": "a script keeps it busy",
+    "MOVED": "it is one server of a cluster, which [store] url names by redis+cluster://",
 }
 _LONGEST: Final = 120
 """Characters that are repeated of what a server says."""

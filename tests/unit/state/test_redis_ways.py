@@ -292,6 +292,17 @@ async def test_a_cluster(cluster: Cluster) -> None:
         assert all(int(server.cli("DBSIZE")) > 3 for server in cluster.servers)
 
 
+async def test_one_server_of_a_cluster_alone(cluster: Cluster) -> None:
+    """Two of three do not have what is looked at first."""
+    told = []
+    for server in cluster.servers:
+        async with shared(server.tcp) as store:
+            if not await store.connected(1):
+                told.append((await store.condition()).fault)
+    assert len(told) == 2
+    assert all(each.startswith("it is one server of a cluster") for each in told), told
+
+
 async def test_a_user_who_may_not_do_all_of_it_is_told(tmp_path: Path, store_engine: Engine) -> None:
     user = documented_user().replace(" +strlen", "").replace(" +hstrlen", "")
     with RedisServer(tmp_path, engine=store_engine, lines=(user,)) as server:
