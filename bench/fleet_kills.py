@@ -1,6 +1,6 @@
 """Mail to three servers with one store, while the store and the hosts are killed at random.
 
-`python -m bench.fleet_kills [MINUTES [SEED]]`   makes the lab's fleet (three Postfixes, three resolverds, one redis-server),
+`python -m bench.fleet_kills [MINUTES [SEED]]`   makes the lab's fleet (three Postfixes, three resolverds, one Valkey),
 sends mail of good and bad senders through all three, kills, stalls, empties and cuts off at random, and prints what came of it.
 
 Nothing good may be refused, wait twice, be lost or be delivered twice; no success may be counted twice, and no list asked more

@@ -1,4 +1,4 @@
-"""What a verdict takes with a store of one's own, and with a redis-server that is shared: `python -m bench.shared_verdicts`.
+"""What a verdict takes with a store of one's own, and with a Valkey that is shared: `python -m bench.shared_verdicts`.
 
 Two hosts of the lab, in turns: smtpd's requests about triplets that are known, and about new ones of known clients, one at a time
 and ten at once. Times as the asking side sees them, the daemon's CPU time, and what the server was asked for it.

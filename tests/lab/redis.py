@@ -1,4 +1,6 @@
-"""The shared store of several mail servers: redis-server, on a network of its own that every one of them reaches."""
+"""The shared store of several mail servers, Valkey where it is installed, else Redis (`engines.chosen`): on a network of its own
+that every one of them reaches.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.engines import chosen
 from tests.lab.daemon import Daemon, fresh, until
 from tests.lab.namespace import LabError, Side
 
@@ -17,13 +20,21 @@ PORT = 6379
 SENTINEL_PORT = 26379
 
 
+def program(name: str) -> str:
+    """The ``server``, ``cli`` or ``sentinel`` that is run. Raises LabError where it is not installed."""
+    try:
+        return chosen().required(name)
+    except FileNotFoundError as error:
+        raise LabError(str(error)) from None
+
+
 class Redis:
-    """One redis-server, whose records outlive a kill but for the last second's (``appendfsync everysec``)."""
+    """One server, whose records outlive a kill but for the last second's (``appendfsync everysec``)."""
 
     def __init__(self, side: Side, name: str = "redis", address: str = STORE, *options: str) -> None:
         self.address = address
         self.directory = fresh(name)
-        argv = ["redis-server", "--bind", address, "--port", f"{PORT}", "--protected-mode", "no", "--dir", str(self.directory),
+        argv = [program("server"), "--bind", address, "--port", f"{PORT}", "--protected-mode", "no", "--dir", str(self.directory),
                 "--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0", *options]
         self._side = side
         self.daemon = Daemon(name, argv, side, lambda: self.says("PING") == "PONG")
@@ -47,7 +58,7 @@ class Redis:
 
 def says(side: Side, address: str, port: int, *words: str) -> str | None:
     """What a server or sentinel says to a command; None where it says nothing within two seconds, or an error."""
-    argv = side.command(["redis-cli", "-e", "-h", address, "-p", str(port), *words])
+    argv = side.command([program("cli"), "-e", "-h", address, "-p", str(port), *words])
     try:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=2)
     except subprocess.TimeoutExpired:
@@ -116,7 +127,7 @@ class Sentinels:
             f"sentinel down-after-milliseconds {self.SERVICE} 1000",
             f"sentinel failover-timeout {self.SERVICE} 4000",
         ])  # fmt: skip
-        return Daemon(name, ["redis-sentinel", str(config)], self._side,
+        return Daemon(name, [program("sentinel"), str(config)], self._side,
                       lambda: says(self._side, address, SENTINEL_PORT, "PING") == "PONG")
 
 
