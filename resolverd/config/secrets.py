@@ -101,7 +101,7 @@ def _from_env(name: str) -> str:
 def _from_credential(name: str) -> str:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if directory is None:
-        raise BadValue("systemd passed no credentials (the unit needs LoadCredential=)")
+        raise BadValue("systemd passed this process no credentials; the daemon has them where its unit has LoadCredential=")
     if "/" in name or name in (".", ".."):
         raise BadValue(f"{name!r} is no credential's name")
     return _from_path(str(Path(directory) / name))
