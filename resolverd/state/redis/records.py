@@ -201,10 +201,14 @@ class Records:
 
     # -- changing
 
+    def to_write(self, value: bytes | None, expires: float) -> Write:
+        """A value that was encoded just now, by the schema that is written at the moment; None to delete."""
+        return Write(value, expires, self.now(), self._schema())
+
     def write(self, at: Address, write: Write) -> asyncio.Future[Reply]:
         """Have a record written or deleted, whatever stands there: the acknowledgement, or Refusal. Raises StoreError."""
         place = self._names.place(*at)
-        raw = self._frame(write.value, write.expires)
+        raw = _frame(write.value, write.expires, write.schema)
         if place.field is not None:
             script = scripts.PUT_FIELD if raw else scripts.DELETE_FIELD
             arguments: Arguments = (b"EVAL", script, 1, place.key, place.field, place.channel, self._message(at), raw)
@@ -214,26 +218,26 @@ class Records:
             arguments = b"DEL", place.key
         return self._session.require().submit(place.key, arguments)
 
-    async def swap(self, at: Address, expected: bytes | None, value: bytes | None, now: float, expires: float) -> bool:
-        """Put the value, None to remove it, where the one expected stands; whether it did. Raises StoreError, Refusal."""
+    async def swap(self, at: Address, expected: bytes | None, write: Write, now: float) -> bool:
+        """Write this where the value expected stands; whether it did. Raises StoreError, Refusal."""
         place = self._names.place(*at)
         script = scripts.CAS if place.field is None else scripts.CAS_FIELD
-        what = b"0" if expected is None else b"1", expected or b"", self._frame(value, expires)
-        return self._sensible(number, await self._run(script, place, at, now, expires, *what)) == 1
+        what = b"0" if expected is None else b"1", expected or b"", _frame(write.value, write.expires, write.schema)
+        return self._sensible(number, await self._run(script, place, at, now, write.expires, *what)) == 1
 
     async def add(self, at: Address, amount: int, now: float, expires: float) -> int:
         """Add to a counter, and return what it is then. Raises StoreError, Refusal."""
         if abs(amount) < scripts.EXACT:
             place = self._names.place(*at)
             script = scripts.ADD if place.field is None else scripts.ADD_FIELD
-            reply = await self._run(script, place, at, now, expires, b"%d" % amount, self._frame(b"", expires))
+            reply = await self._run(script, place, at, now, expires, b"%d" % amount, _frame(b"", expires, self._schema()))
             if reply is not None:
                 return self._sensible(_count, reply)
         for _ in range(_TRIES):
             held = await self.read_patiently(at)
             before = held.value if held is not None and now < held.expires else None
             found = count_of(before) + amount
-            if await self.swap(at, before, encode_count(found), now, expires):
+            if await self.swap(at, before, self.to_write(encode_count(found), expires), now):
                 return found
         raise StoreError("others are quicker at this counter all the time")
 
@@ -250,13 +254,14 @@ class Records:
         self._session.answered()
         return reply
 
-    def _frame(self, value: bytes | None, expires: float) -> bytes:
-        """Empty where there is to be none."""
-        return frames.head(expires, self._schema()) + value if value is not None else b""
-
     def _gone_at(self, expires: float) -> int:
         """When the server may forget a record, its milliseconds."""
         return max(1, frames.milliseconds(expires + self._extra_time))
+
+
+def _frame(value: bytes | None, expires: float, schema: int) -> bytes:
+    """Empty where there is to be none."""
+    return frames.head(expires, schema) + value if value is not None else b""
 
 
 def _count(reply: Reply) -> int:

@@ -185,11 +185,11 @@ class RedisStore:
     def put(self, table: str, key: bytes, value: bytes, expires: float) -> None:
         """Have it written, at once where the server is within reach."""
         self._check_record(key, value, expires)
-        self._change((table, key), Write(value, expires, self._records.now()))
+        self._change((table, key), self._records.to_write(value, expires))
 
     def delete(self, table: str, key: bytes) -> None:
         """Have it deleted."""
-        self._change((table, key), Write(None, 0, self._records.now()))
+        self._change((table, key), self._records.to_write(None, 0))
 
     def has_room(self) -> bool:
         """Whether the server is within reach and takes what is written."""
@@ -209,11 +209,11 @@ class RedisStore:
         """Put the value if the one that stands there is the one expected."""
         self.check_open()
         self._check_record(key, value, expires)
-        at = table, key
+        at, write = (table, key), self._records.to_write(value, expires)
         await self._writer.settled(at)
         self._no_more_prefetched(at)
         try:
-            swapped = await self._records.swap(at, expected, value, now, expires)
+            swapped = await self._records.swap(at, expected, write, now)
         except Refusal as error:
             raise self._records.refused(error) from None
         finally:
@@ -221,7 +221,7 @@ class RedisStore:
         self._swaps[0] += 1
         if swapped:
             wall = self._records.now()
-            self._unwritten.remember(at, Write(value, expires, wall), wall)
+            self._unwritten.remember(at, write._replace(at=wall), wall)
         return swapped
 
     async def add(self, table: str, key: bytes, amount: int, now: float, expires: float) -> int:

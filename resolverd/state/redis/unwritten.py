@@ -19,11 +19,12 @@ RECENT: Final = 300.0
 
 
 class Write(NamedTuple):
-    """A value, None to delete; its time; and when it was put, by the fleet's wall clock."""
+    """A value, None to delete; its time; when it was put, by the fleet's wall clock; and the schema that it was encoded by."""
 
     value: bytes | None
     expires: float
     at: float
+    schema: int
 
     def stored(self) -> StoredValue | None:
         """What it leaves there."""

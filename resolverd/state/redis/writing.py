@@ -191,9 +191,11 @@ class Writer:
             if result is not None and not now < result.expires:
                 result = None
             if result != theirs:
-                value, expires = result if result is not None else (None, 0.0)
+                merged = self._records.to_write(*(result if result is not None else (None, 0.0)))
+                if result is not None and result.value == write.value:
+                    merged = merged._replace(schema=write.schema)  # it was not encoded anew
                 try:
-                    if not await self._records.swap(at, theirs.value if theirs is not None else None, value, now, expires):
+                    if not await self._records.swap(at, theirs.value if theirs is not None else None, merged, now):
                         continue
                 except Refusal as error:
                     if error.code in WAITS:

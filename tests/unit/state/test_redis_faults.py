@@ -303,6 +303,50 @@ async def test_a_queue_has_a_bound(tmp_path: Path) -> None:
     await store.close()
 
 
+# -- schemas
+
+
+@pytest.mark.parametrize("small", [False, True])
+async def test_a_record_is_written_by_the_schema_of_when_it_was_put(server: RedisServer, small: bool) -> None:
+    """Who put it had asked for that before encoding it; the hosts may agree on another one while it waits."""
+    schema = 1
+    tables = frozenset(("t",) if small else ())
+
+    def written(key: str) -> tuple[int, str]:
+        read = "redis.call('HGET', 'p:t', ARGV[1])" if small else "redis.call('GET', 'p:t:' .. ARGV[1])"
+        found = server.cli("EVAL", f"local raw = {read} return {{string.byte(raw, 2), string.sub(raw, 19)}}", "0", key).split()
+        return int(found[0]), found[1]
+
+    async with shared_store(server, prefix="p", small=tables, schema=lambda: schema, newest=2) as store:
+        await within_reach(store)
+        store.put("t", b"first", b"1", LATER)
+        schema = 2
+        await store.flush()
+        assert written("first") == (1, "1")
+        schema = 1
+        store.put("t", b"put", b"1", LATER)
+        swapping = asyncio.ensure_future(store.cas("t", b"put", b"1", b"2", NOW, LATER))
+        await asyncio.sleep(0)
+        schema = 2
+        store.put("t", b"next", b"1", LATER)
+        assert await swapping
+        await store.flush()
+        assert [written("put"), written("next")] == [(1, "2"), (2, "1")]
+        # What comes late is merged: as it was encoded, or anew.
+        schema = 1
+        server.stop()
+        store._session.lost("the test has stopped it")
+        store.put("t", b"late", b"1", LATER)
+        schema = 2
+        server.cont()
+        await within_reach(store)
+        await store.flush()
+        assert written("late") == (1, "1")
+        store.put("t", b"put", b"3", LATER)
+        await store.flush()
+        assert written("put") == (2, "3")
+
+
 # -- refusals
 
 

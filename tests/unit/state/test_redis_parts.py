@@ -141,7 +141,7 @@ def test_who_comes_and_goes_is_not_tried_all_the_time() -> None:
 
 
 def write(value: str, at: float = NOW) -> Write:
-    return Write(value.encode(), LATER, at)
+    return Write(value.encode(), LATER, at, frames.SCHEMA)
 
 
 A, B, C = ("t", b"a"), ("t", b"b"), ("t", b"c")
