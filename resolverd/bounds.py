@@ -503,7 +503,7 @@ STORE_REPLY_LINE: Final = 4096
 """Octets of the line that a reply, or a part of it, begins with (another program on that port)."""
 STORE_REPLY_STRING: Final = 1 << 19
 """Octets of a string in a reply: twice as many as a value may have, as a message has its key as well."""
-STORE_REPLY_OCTETS: Final = 32 << 20
+STORE_REPLY_OCTETS: Final = 8 << 20
 """Octets of a whole reply: all keys of a table that is watched, `STORE_RECORDS` at the most (a hostile server)."""
 STORE_REPLY_ELEMENTS: Final = 250_000
 """Elements of a whole reply, lists included: those keys, or the slots of the largest cluster."""

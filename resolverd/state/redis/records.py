@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from resolverd import bounds
@@ -16,7 +16,7 @@ from resolverd.state.redis import frames, scripts
 from resolverd.state.redis.connection import Arguments
 from resolverd.state.redis.frames import Foreign, Names, Place
 from resolverd.state.redis.refusals import ELSEWHERE, explained
-from resolverd.state.redis.replies import Refusal, Reply, Senseless, number, octets
+from resolverd.state.redis.replies import Refusal, Reply, Senseless, list_of, number, octets
 from resolverd.state.redis.session import Session
 from resolverd.state.redis.unwritten import Address, Write
 
@@ -25,6 +25,8 @@ _READS: Final = 1000
 """Reads over which latencies are taken."""
 _TRIES: Final = 20
 """Of a swap that others are quicker at."""
+_AT_A_TIME: Final = 1 << 20
+"""Octets of records that are read in one reply."""
 _DIGITS: Final = 20
 """Of a counter, its sign included."""
 
@@ -129,23 +131,48 @@ class Records:
         place = self._names.place(*at)
         return self.decode(at[0], await self._answer(self._session.require().submit(place.key, _get(place))))
 
-    async def read_slowly(self, table: str, keys: Iterable[bytes]) -> list[tuple[Place, bytes, StoredValue | None]]:
+    async def read_slowly(self, table: str, keys: Sequence[bytes]) -> list[tuple[Place, bytes, StoredValue | None]]:
         """Many records of a table, where nothing else has to wait for it: place, frame and what is in it."""
-        link = self._session.require()
         places = [self._names.place(table, key) for key in keys]
+        if not places:
+            return []
+        read = await (self._keys(places) if places[0].field is None else self._fields(places[0].key, keys))
+        return [
+            (place, raw if isinstance(raw, bytes) else b"", self.decode(table, raw))
+            for place, raw in zip(places, read, strict=True)
+        ]
+
+    async def _keys(self, places: list[Place]) -> list[bytes | Foreign | None]:
+        """Records that have a key each. Raises StoreError."""
+        link = self._session.require()
         replies = await asyncio.gather(*(link.slowly(each.key, _get(each)) for each in places), return_exceptions=True)
-        found = []
-        for place, reply in zip(places, replies, strict=True):
-            raw: bytes | Foreign | None
+        found: list[bytes | Foreign | None] = []
+        for reply in replies:
             if isinstance(reply, Refusal):
                 if reply.code not in _FOREIGN:
                     raise self.refused(reply)
-                raw = _FOREIGN[reply.code]
+                found.append(_FOREIGN[reply.code])
             elif isinstance(reply, BaseException):
                 raise reply
             else:
-                raw = self._octets(reply)
-            found.append((place, raw if isinstance(raw, bytes) else b"", self.decode(table, raw)))
+                found.append(self._octets(reply))
+        return found
+
+    async def _fields(self, name: bytes, fields: Sequence[bytes]) -> list[bytes | Foreign | None]:
+        """Records of one hash, as many at a time as are no more than some octets. Raises StoreError."""
+        found: list[bytes | Foreign | None] = []
+        while len(found) < len(fields):
+            rest = fields[len(found) :]
+            command: Arguments = b"EVAL", scripts.GET_FIELDS, 1, name, frames.LARGEST, _AT_A_TIME, *rest
+            try:
+                some = self._sensible(list_of, await self._session.require().slowly(name, command))
+            except Refusal as error:
+                if error.code != "WRONGTYPE":
+                    raise self.refused(error) from None
+                return [*found, *(Foreign.TYPE for _ in rest)]
+            if not 0 < len(some) <= len(rest):
+                raise Senseless("the server does not know how many records it was asked for")
+            found += (Foreign.SIZE if isinstance(each, int) else self._octets(each) for each in some)
         return found
 
     async def _answer(self, future: asyncio.Future[Reply]) -> bytes | Foreign | None:

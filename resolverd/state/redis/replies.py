@@ -93,11 +93,10 @@ class ReplyDecoder:
     """Makes replies of octets, in whatever pieces they come. What it holds of one that is not complete has its bounds."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._held = 0
-        """Octets of all pieces, of which nothing could be made yet."""
+        self._rest = bytearray()
+        """What has come and is not complete."""
         self._needed = 1
-        """How many they have to be for that."""
+        """Octets that it has to have before anything more can be made of it."""
         self._open: list[tuple[list[Reply], int]] = []
         """Lists that lack elements, from the outermost on, and how long they are to be."""
         self._elements = 0
@@ -106,16 +105,14 @@ class ReplyDecoder:
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that are complete with these octets. Raises ProtocolError, behind which there is no going on."""
-        self._pieces.append(data)
-        self._held += len(data)
-        if self._held < self._needed:
-            return []
-        if len(self._pieces) > 1:
-            data = b"".join(self._pieces)
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
         replies: list[Reply] = []
-        taken = self._decode(data, replies)
-        self._held = len(data) - taken
-        self._pieces = [data[taken:]] if self._held else []
+        self._rest += data[self._decode(data, replies) :]
         return replies
 
     def _decode(self, data: bytes, replies: list[Reply]) -> int:

@@ -91,6 +91,22 @@ GET_FIELD: Final = (
     b"return redis.call('HGET', KEYS[1], ARGV[1])"
 )
 """1 field · 2 octets at the most. An error where it is larger."""
+GET_FIELDS: Final = b"""
+local found, octets = {}, 0
+for i = 3, #ARGV do
+  local length = redis.call('HSTRLEN', KEYS[1], ARGV[i])
+  if length > tonumber(ARGV[1]) then
+    found[i - 2] = length
+  else
+    octets = octets + length
+    if i > 3 and octets > tonumber(ARGV[2]) then break end
+    found[i - 2] = redis.call('HGET', KEYS[1], ARGV[i])
+  end
+end
+return found
+"""
+"""1 octets of a frame at the most · 2 octets of all, behind which the rest is left out · 3… fields. Of what is larger than a
+frame its length."""
 REMOVE_FIELD: Final = (
     b"if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0"
 )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from resolverd import bounds
@@ -26,7 +26,7 @@ from resolverd.state.redis.changes import Changes
 from resolverd.state.redis.frames import Names, Place
 from resolverd.state.redis.lowest import LowestKeys
 from resolverd.state.redis.records import Records
-from resolverd.state.redis.replies import Refusal, number, strings
+from resolverd.state.redis.replies import Refusal, list_of, number, strings
 from resolverd.state.redis.session import Session
 from resolverd.state.redis.subscription import Subscription
 from resolverd.state.redis.tasks import end
@@ -37,7 +37,7 @@ PREFETCH_AGE: Final = 0.05
 """Seconds for which what was read ahead is good."""
 PAGE: Final = 256
 """Records read at a time while a table is gone through."""
-FIRST_HELD: Final = 5000
+FIRST_HELD: Final = 2000
 """Keys of a table held at first while it is gone through, as most want no more; for more than those all are looked at again."""
 KEYS: Final = 1000
 """Keys that the server looks at in one step of a search for some."""
@@ -82,6 +82,7 @@ class RedisStore:
         self._swaps = counters.count("store_operations", op="swap", outcome="done")
         self._adds = counters.count("store_operations", op="add", outcome="done")
         self._sweeping: asyncio.Task[None] | None = None
+        self._listing = asyncio.Lock()
         self._closed = False
         self.on_reach = session.on_reach
         self.on_late = writer.on_late
@@ -280,19 +281,27 @@ class RedisStore:
 
     async def _entries(self, table: str, keys: list[bytes], now: float) -> AsyncIterator[Entry]:
         for first in range(0, len(keys), PAGE):
-            begun = self._clock.monotonic()
             page = keys[first : first + PAGE]
             held = {key: self._at_hand((table, key)) for key in page}
             asked = [key for key in page if held[key] is UNREAD]
-            read = await self._records.read_slowly(table, asked)
+            read = await self._read_page(table, asked)
             held.update({key: found for key, (_, _, found) in zip(asked, read, strict=True)})
             for key in page:
                 found = held[key]
                 if isinstance(found, StoredValue) and now < found.expires:
                     yield Entry(key, found.value, found.expires)
-            if table in self._small and len(page) == PAGE:
-                # Few have so many. Whoever fills such a table has those who watch it go through it again and again.
+
+    async def _read_page(self, table: str, keys: list[bytes]) -> list[tuple[Place, bytes, StoredValue | None]]:
+        """Records of a table. Whoever fills those that are watched has them gone through by all who watch them, again and again:
+        they are read one page at a time, and for half of the time."""
+        if table not in self._small:
+            return await self._records.read_slowly(table, keys)
+        async with self._listing:
+            begun = self._clock.monotonic()
+            read = await self._records.read_slowly(table, keys)
+            if len(keys) == PAGE:
                 await asyncio.sleep(self._clock.monotonic() - begun)
+            return read
 
     async def _keys(self, table: str, start: bytes, count: int) -> tuple[list[bytes], bytes | None]:
         """The keys of the first so many of a table's records from a key on, those put here and not written yet among them; and
@@ -302,10 +311,7 @@ class RedisStore:
         found.take(key for each, key in self._unwritten if each == table)
         try:
             if table in self._small:
-                fields = await self._fields(table)
-                for first in range(0, len(fields), KEYS):
-                    found.take(fields[first : first + KEYS])
-                    await asyncio.sleep(0)
+                await self._fields(table, found.take)
             else:
                 pattern, key_of = self._names.pattern(table), self._names.key_of
                 await link.everywhere(
@@ -317,13 +323,18 @@ class RedisStore:
                 raise self._records.refused(error) from None
         return found.lowest()
 
-    async def _fields(self, table: str) -> list[bytes]:
-        """The keys in a small table. Raises StoreError, Refusal."""
-        name, link = self._names.hash_of(table), self._session.require()
-        count = number(await link.slowly(name, (b"HLEN", name)))
-        if count > bounds.STORE_RECORDS:
-            raise StoreError(f"{table} has {count} records in the shared store: too many to be ours")
-        return [key for key in strings(await link.slowly(name, (b"HKEYS", name))) if len(key) <= bounds.STORE_SHARED_KEY]
+    async def _fields(self, table: str, take: Callable[[list[bytes]], None]) -> None:
+        """Have `take` called with some of the keys in a small table at a time, until it had all. Raises StoreError, Refusal."""
+        name = self._names.hash_of(table)
+        async with self._listing:  # the server says all of them in one reply
+            link = self._session.require()
+            count = number(await link.slowly(name, (b"HLEN", name)))
+            if count > bounds.STORE_RECORDS:
+                raise StoreError(f"{table} has {count} records in the shared store: too many to be ours")
+            fields = list_of(await link.slowly(name, (b"HKEYS", name)))
+            for first in range(0, len(fields), KEYS):
+                take([key for key in strings(fields[first : first + KEYS]) if len(key) <= bounds.STORE_SHARED_KEY])
+                await asyncio.sleep(0)
 
     async def tables(self) -> list[str]:
         """The tables that have records, by looking at all of them."""
@@ -380,10 +391,11 @@ class RedisStore:
         expired: list[tuple[Place, bytes]] = []
         records = 0
         for table in sorted(self._small):
-            keys = await self._fields(table)
+            keys: list[bytes] = []
+            await self._fields(table, keys.extend)
             records += len(keys)
             for first in range(0, len(keys), PAGE):
-                for place, raw, held in await self._records.read_slowly(table, keys[first : first + PAGE]):
+                for place, raw, held in await self._read_page(table, keys[first : first + PAGE]):
                     if held is not None and not now < held.expires:
                         expired.append((place, raw))
         gone = 0

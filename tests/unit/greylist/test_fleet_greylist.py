@@ -24,6 +24,7 @@ from resolverd.mail.request import Attempt
 from resolverd.metrics import Counters
 from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.memory import MemoryStore
+from resolverd.state.shared import MAX_OFFSET
 from resolverd.state.sharing import FORGOTTEN
 from resolverd.values import replace
 
@@ -128,6 +129,21 @@ async def test_a_retry_at_any_host_counts() -> None:
     await asyncio.sleep(200)
     assert await c.consider() == GreylistOutcome("passed", delayed=300, reason="triplet found")
     assert [await each.state() for each in (a, b, c)] == ["known"] * 3
+
+
+@pytest.mark.attack("R-37")
+@scenario
+async def test_a_clock_that_goes_back_and_forth_makes_nobody_wait_for_ever() -> None:
+    """Ahead at the first try, behind at each retry: of two first tries the earlier counts."""
+    _, (a,) = await fleet(0)
+    a.link.offset = MAX_OFFSET
+    assert await a.state() == "new"
+    a.link.offset = -MAX_OFFSET
+    assert (await a.consider()).missing <= 300
+    await asyncio.sleep(150)
+    assert (await a.consider()).missing <= 150
+    await asyncio.sleep(150)
+    assert await a.state() == "passed"
 
 
 @scenario

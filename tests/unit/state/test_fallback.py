@@ -18,7 +18,7 @@ from resolverd.clock import Clock
 from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state import sharing, unshared
-from resolverd.state.base import Change, Entry, Store, StoredValue
+from resolverd.state.base import Change, Entry, Store, StoredValue, address
 from resolverd.state.fallback import FallbackStore, open_fallback
 from resolverd.state.memory import MemoryStore
 from resolverd.state.merging import Copied, SharedTable, joined, of_one_writer, written_once
@@ -49,7 +49,7 @@ LETTERS = joined(lambda key, octets: Letters(octets.decode()), lambda each: each
 WATCHED = joined(lambda key, octets: Letters(octets.decode()), lambda each: each.encode(), lambda each: NOW - 5)
 TABLES = {
     "letters": SharedTable(LETTERS, Copied.ALL, goes_on=True),
-    "watched": SharedTable(WATCHED, Copied.ALL, small=True),
+    "watched": SharedTable(WATCHED, Copied.ALL, small=True, readable=lambda key, octets: octets != b"rubbish"),
     "pages": SharedTable(written_once, Copied.OWN),
     "counts": SharedTable(of_one_writer, Copied.NOTHING),
     "beats": SharedTable(of_one_writer, Copied.NOTHING, small=True),
@@ -618,6 +618,37 @@ async def test_changes_of_others_are_told_and_copied() -> None:
     assert await keys(a.store, "watched") == [b"k", b"mine"]
     a.lose()
     assert await keys(a.store, "watched") == [b"k", b"mine"]
+
+
+@pytest.mark.attack("R-35")
+@scenario
+async def test_what_is_no_record_of_its_table_is_not_copied() -> None:
+    server, (a,) = await fleet(1)
+    server.put("watched", b"before", b"rubbish", LATER)
+    changes = a.store.watch("watched")
+    assert await next_of(changes) is None
+    server.put("watched", b"k", b"1", LATER)
+    assert await next_of(changes) == Change(b"k", b"1", LATER)
+    server.put("watched", b"later", b"rubbish", LATER)
+    assert await next_of(changes) == Change(b"later", b"rubbish", LATER), "who watches knows best"
+    assert keys_of(a.own, "watched") == [address("watched", b"k")]
+    server.put("watched", b"k", b"rubbish", LATER)
+    await next_of(changes)
+    assert keys_of(a.own, "watched") == []
+
+
+@pytest.mark.attack("R-35")
+@scenario
+async def test_changes_told_of_what_is_not_there_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STORE_RECORDS", 10)
+    _, (a,) = await fleet(1)
+    changes = a.store.watch("watched")
+    assert await next_of(changes) is None
+    for number in range(100):
+        a.link.hear("watched", b"%03d" % number, b"1", LATER)
+        await next_of(changes)
+        assert len(keys_of(a.own, "watched")) <= 11
+    assert len(keys_of(a.own, "watched")) < 11
 
 
 @scenario

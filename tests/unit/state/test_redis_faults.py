@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -605,6 +606,21 @@ async def test_a_small_table_that_somebody_has_made_large(server: RedisServer, m
         server.cli("HSET", "p:t", *(str(number) for number in range(22)))
         with pytest.raises(StoreError, match="too many"):
             await keys(store, "t")
+
+
+async def test_many_records_of_a_watched_table_are_read_at_once_but_not_too_many_octets(server: RedisServer) -> None:
+    async with shared_store(server, prefix="p", small=frozenset(("t",))) as store:
+        await within_reach(store)
+        sizes = {b"%03d" % number: (bounds.STORE_SHARED_OCTETS if number % 10 == 0 else number) for number in range(300)}
+        for key, size in sizes.items():
+            store.put("t", key, b"x" * size, LATER)
+        await store.flush()
+        server.cli("HSET", "p:t", "999", stdin=b"\xf7" + b"x" * (2 * bounds.STORE_SHARED_OCTETS))
+        server.cli("HSET", "p:t", "998", "text")
+        calls = int(re.findall(r"cmdstat_eval:calls=(\d+)", server.cli("INFO", "commandstats"))[0])
+        assert {entry.key: len(entry.value) async for entry in store.scan("t", NOW)} == sizes
+        after = int(re.findall(r"cmdstat_eval:calls=(\d+)", server.cli("INFO", "commandstats"))[0])
+        assert 2 <= after - calls <= 12, "30 of the largest, four in a reply"
 
 
 async def test_hostile_messages_are_no_changes(server: RedisServer) -> None:
