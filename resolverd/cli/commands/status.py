@@ -70,7 +70,7 @@ def _of_fleet(fleet: dict[str, Any]) -> str:
     times = "" if store["slow_ms"] is None else f", reads p99 {store['slow_ms']:.1f} ms"
     waiting = f", {store['waiting']} to be written" if store["waiting"] else ""
     share = "share" if len(hosts) > 1 else "shares"
-    health = "out of reach" if store["fault"] else "healthy"
+    health = "in trouble" if store["fault"] else "healthy"
     return f"{_of_hosts(hosts)} {share} {store['url']}{server}, {health}{times}{waiting}"
 
 

@@ -358,7 +358,7 @@ class RedisStore:
         latencies = self._records.latencies
         return Condition(
             "redis",
-            self._session.fault or self._writer.fault,
+            self._session.fault or (f"it takes no writes: {self._writer.fault}" if self._writer.fault else ""),
             self._session.octets,
             len(self._unwritten),
             latencies.quantile(0.5),

@@ -45,7 +45,7 @@ def test_hosts_their_store_and_their_verdicts(opened: Opener, tmp_path: Path) ->
         assert isinstance(served.store, SharedMemory)
         served.store.is_well = False
         page.goto("/#/now")
-        expect(page.locator("#fleet")).to_contain_text("store out of reach")
+        expect(page.locator("#fleet")).to_contain_text("store in trouble")
         expect(page.locator("#fleet")).to_contain_text("3 records of this host to come")
         served.do(end_feed(served))
 

@@ -78,7 +78,7 @@ def test_what_is_wrong_with_it_is_said(fleet: tuple[Served, Hosts]) -> None:
     ]
     text = " ".join(run("status", "-c", served.config).stdout.split())
     assert "fleet mx1 0.1.0, mx2 0.9, mx3 0.1.0 (silent) share rediss://" in text
-    assert "out of reach, reads p99 1.2 ms, 3 to be written" in text
+    assert "in trouble, reads p99 1.2 ms, 3 to be written" in text
     assert gauges(served)["resolverd_shared_store_up"] == 0
 
 

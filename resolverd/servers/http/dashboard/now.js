@@ -55,7 +55,7 @@ function fleet({ store, hosts }) {
   const [first, others] = hosts.length > FEW_HOSTS ? [hosts.filter(noticed), hosts.filter((host) => !noticed(host))] : [hosts, []];
   const facts = [store.server, reads, store.bytes && `${octets(store.bytes)} of memory`, store.waiting > 0 && `${plural(store.waiting, "record")} of this host to come`];
   return h("section", { class: "card fleet", id: "fleet" }, h("div", { class: "heading" },
-    h("h2", {}, "Hosts that share a store"), store.fault ? badge("warn", "store out of reach") : badge("good", "store well")),
+    h("h2", {}, "Hosts that share a store"), store.fault ? badge("warn", "store in trouble") : badge("good", "store well")),
   h("p", { class: "muted" }, [store.url, ...facts].filter(Boolean).join(" · ")),
   rows(first),
   others.length > 0 && h("details", { class: "others", id: "all-hosts", open: allHosts, ontoggle: (event) => { allHosts = event.target.open; } },

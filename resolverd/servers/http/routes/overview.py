@@ -85,7 +85,7 @@ class StoreUse(msgspec.Struct):
 
 
 class SharedStoreUse(msgspec.Struct):
-    """The store that several hosts share: its address, what it is, and why it is out of reach, empty where it is not.
+    """The store that several hosts share: its address, what it is, why it is out of reach or takes no writes (else empty).
 
     `waiting`: records that it is to have of this host as yet. `typical_ms`, `slow_ms`: milliseconds that this host's last reads
     took, median and 99th percentile; None before the first. `bytes`: of its memory, None where that is not known.
