@@ -109,16 +109,23 @@ class _Parser:
         self._decoder = ReplyDecoder()
         self._come: deque[Reply] = deque()
         self._stream: asyncio.StreamReader | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self.received = 0
         """Octets."""
 
     def on_connect(self, connection: "AbstractConnection") -> None:
         """Read from there."""
         self._stream = connection._reader  # as each parser of the library does: there is no other way to it
+        self._transport = None if connection._writer is None else connection._writer.transport
 
     def on_disconnect(self) -> None:
         """Read no more."""
         self._stream = None
+
+    def abort(self) -> None:
+        """Give up what is left of a closed connection: it would stay as long as a server hangs that has not read all of it."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def read_response(self, disable_decoding: bool = False, **more: object) -> object:
         """The next reply, as the library wants it while it says who we are. Raises EOFError, OSError, ProtocolError."""
@@ -168,6 +175,8 @@ class Connection:
                 await self._connection.disconnect()
         except library_errors():
             await self._connection.disconnect(nowait=True)
+        finally:
+            self._parser.abort()
 
 
 async def connect(peer: Peer, password: str | None) -> Connection:
@@ -179,6 +188,7 @@ async def connect(peer: Peer, password: str | None) -> Connection:
             await made.connect()  # type: ignore[no-untyped-call]
     except BaseException as error:
         await made.disconnect(nowait=True)
+        parser.abort()
         if isinstance(error, library_errors()):
             if (said := _refused(error)) is not None:
                 raise said from None
@@ -201,19 +211,24 @@ def _unconnected(peer: Peer, password: str | None, parser: _Parser) -> "Abstract
     common |= {"host": peer.host, "port": peer.port}
     if not peer.tls:
         return Connection(**common)
-    if peer.ca is not None:
-        try:
-            client_context(peer.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise StoreError(f"the CA's file {peer.ca} cannot be used: {error}") from None
-    return SSLConnection(
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-        ssl_ca_certs=str(peer.ca) if peer.ca is not None else None,
-        ssl_min_version=ssl.TLSVersion.TLSv1_2,
-        ssl_exclude_verify_flags=[ssl.VERIFY_X509_STRICT],  # as `client_context`
-        **common,
-    )
+    try:
+        trusted = _Trusted(client_context(peer.ca))
+    except (OSError, ssl.SSLError) as error:
+        raise StoreError(f"the CA's file {peer.ca} cannot be used: {error}") from None
+    made = SSLConnection(**common)
+    made.ssl_context = trusted  # type: ignore[assignment]
+    return made
+
+
+class _Trusted:
+    """In place of the library's own, which believes the system's authorities beside ours."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def get(self) -> ssl.SSLContext:
+        """What checks the server."""
+        return self._context
 
 
 def _without_introduction(connection: "AbstractConnection") -> "AbstractConnection":

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -810,7 +811,7 @@ async def test_the_file_holds_what_the_format_says(tmp_path: Path) -> None:
     first, _ = book(opened)
     said = await first.set(NewOverride(key_of("deny", "192.0.2.7"), 3600, "root"))
     await opened.close()
-    with sqlite3.connect(database(tmp_path / "var")) as connection:
+    with closing(sqlite3.connect(database(tmp_path / "var"))) as connection, connection:
         rows = dict(connection.execute("SELECT key, value FROM Cache").fetchall())
     assert rows[b"overrides\0deny all 192.0.2.7"][8:] == encode(said)
 

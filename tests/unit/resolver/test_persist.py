@@ -7,6 +7,7 @@ import sqlite3
 import time
 from asyncio import events
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 from time import thread_time
@@ -428,25 +429,25 @@ def test_what_is_remembered_under_another_configuration_takes_the_place_of_what_
 
 
 def _newer(file: Path) -> None:
-    with sqlite3.connect(file) as one:
+    with closing(sqlite3.connect(file)) as one, one:
         one.execute("PRAGMA user_version = 2")
     one.close()
 
 
 def _of_others(file: Path) -> None:
-    with sqlite3.connect(file) as one:
+    with closing(sqlite3.connect(file)) as one, one:
         one.execute("PRAGMA application_id = 7")
     one.close()
 
 
 def _without_tables(file: Path) -> None:
-    with sqlite3.connect(file) as one:
+    with closing(sqlite3.connect(file)) as one, one:
         one.execute("DROP TABLE rows")
     one.close()
 
 
 def _with_other_columns(file: Path) -> None:
-    with sqlite3.connect(file) as one:
+    with closing(sqlite3.connect(file)) as one, one:
         one.execute("ALTER TABLE rows RENAME COLUMN key TO name")
     one.close()
 
@@ -547,7 +548,7 @@ def test_other_data_in_an_otherwise_sound_file_is_not_believed(written: bytes, t
 def test_a_row_of_other_octets_is_none(play: Play) -> None:
     async def test(w: World) -> None:
         file = CacheFile(w.file, 10**6)
-        with sqlite3.connect(w.file) as one:
+        with closing(sqlite3.connect(w.file)) as one, one:
             one.execute("INSERT INTO rows (key, value) VALUES (x'7200', x'00')")
             one.execute("INSERT INTO rows (key, value) VALUES ('text', 7)")
         one.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from resolverd.failures import StoreError
 from resolverd.metrics import Counters
 from resolverd.state.base import Entry, StoredValue
 from resolverd.state.redis import frames, session, subscription, writing
+from resolverd.state.redis.connection import Peer, connect
 from resolverd.state.redis.store import RedisStore
+from resolverd.state.redis.tasks import end
 from resolverd.state.shared import SharedStore
 from tests.engines import Engine
 from tests.redis_server import RedisServer
@@ -131,6 +134,20 @@ async def test_a_server_that_hangs_makes_nobody_wait_for_long(server: RedisServe
         server.cont()
         await within_reach(store)
         assert await store.get("t", b"k", NOW) == b"v"
+
+
+async def test_a_connection_is_closed_though_the_server_hangs_and_has_not_read_all_of_it(server: RedisServer) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    connection = await connect(Peer(path=str(server.path)), None)
+    server.stop()
+    sending = asyncio.create_task(connection.send(("SET", b"k", bytes(1 << 23))))
+    await asyncio.wait([sending], timeout=0.05)
+    assert not sending.done()
+    await end(sending)
+    await connection.close()
+    await asyncio.sleep(0)  # its transport says so first
+    await asyncio.sleep(0)
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_what_is_swapped_is_waited_for_a_quarter_of_a_second(server: RedisServer, stop: Callable[[], None]) -> None:

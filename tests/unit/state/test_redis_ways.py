@@ -106,6 +106,18 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(tls: tuple[RedisSer
         await fault(store, "CA's file")
 
 
+async def test_the_ca_that_is_named_is_the_only_one_trusted(
+    tls: tuple[RedisServer, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, ca = tls
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))  # the system's authorities
+    async with shared(f"rediss://localhost:{server.port}") as store:
+        await works(store)
+    certificates.write(tmp_path, name="localhost")
+    async with shared(f"rediss://localhost:{server.port}", ca=tmp_path / "cert.pem") as store:
+        await fault(store, "ertificate")
+
+
 async def test_a_certificate_of_another_host_is_not_trusted(tmp_path: Path) -> None:
     certificates.write(tmp_path, name="other.example")
     port = free_ports(1)[0]
