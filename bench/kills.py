@@ -167,6 +167,8 @@ def start_daemon(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         if process.poll() is not None:
             break
         time.sleep(0.02)
+    process.kill()
+    process.wait()
     raise AssertionError((folder / "log").read_text())
 
 
