@@ -33,7 +33,7 @@ ENTER = [sys.executable, "-m", "tests.lab", "enter", "--", sys.executable]
 DEFERRED = "allow list dead (dnswl)"
 ALL = "all is well"
 SLOW = "slow (psbl, 800 ms)"
-LABS = 6
+LABS = 4
 """Side by side: what they do costs little, they mostly wait for lists and for clients."""
 
 
