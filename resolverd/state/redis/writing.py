@@ -50,6 +50,8 @@ class Writer:
         self.unwritten = Unwritten(max_unwritten)
         self.fault = ""
         """Why the server takes no writes, though it is within reach; empty where it does."""
+        self._retries = False
+        """Whether what is late is tried though there is a fault."""
         self.on_late: list[Callable[[str, bytes], None]] = []
         self.on_written: list[Callable[[str, bytes], None]] = []
         session.on_reach.append(self._reach)
@@ -101,7 +103,7 @@ class Writer:
             self._progressed()
 
     def _try_again(self) -> None:
-        self.fault = ""
+        self._retries = True
         self._wake.set()
 
     def _late(self, at: Address) -> None:
@@ -123,10 +125,13 @@ class Writer:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._session.reachable and (self.unwritten.waiting or (self.unwritten.late and not self.fault)):
+            while self._session.reachable and (
+                self.unwritten.waiting or (self.unwritten.late and (self._retries or not self.fault))
+            ):
                 if self.unwritten.waiting:
                     await self._write_batch()
                 else:
+                    self._retries = False
                     await self._merge_late()
                 self._progressed()
             if self.fault and self._session.reachable:
@@ -140,10 +145,11 @@ class Writer:
             await asyncio.wait(replies)
         except StoreError:
             replies = []
-        fault = ""
+        fault, written = "", False
         for at, reply in zip_longest(batch, replies):
             error = reply.exception() if reply is not None else StoreError("out of reach")
             if error is None:
+                written = True
                 self.unwritten.written(at, self._records.now())
                 self._written(at)
             elif isinstance(error, Refusal) and error.code not in WAITS | ELSEWHERE:
@@ -155,7 +161,8 @@ class Writer:
                     self._records.refused(error)
                 self.unwritten.failed(at)
                 self._late(at)
-        self._note_fault(fault)
+        if fault or written:
+            self._note_fault(fault)
 
     def _never(self, at: Address, error: Refusal) -> None:
         """What can never be written is given up."""
@@ -164,10 +171,14 @@ class Writer:
         log.error("the shared store refuses a record of %s for good: %s", at[0], error)
 
     def _note_fault(self, fault: str) -> None:
-        if fault and not self.fault and self._session.reachable:
+        if not self._session.reachable:
+            return  # what it takes will be seen when it is back
+        if fault and not self.fault:
             self._counters.add("store_write_failures")
             log.error("the shared store takes no writes, they wait for now: %s", fault)
-        self.fault = fault if self._session.reachable else ""
+        elif self.fault and not fault:
+            log.warning("the shared store takes writes again")
+        self.fault = fault
 
     async def _merge_late(self) -> None:
         late = list(islice(self.unwritten.late.items(), MERGED))
