@@ -101,7 +101,8 @@ class ClusterLink:
         servers = [await wires.look() for wires in self._nodes.values()]
         octets = sum(server.octets or 0 for server in servers)
         runs = ",".join(sorted(server.run for server in servers))
-        return Server(f"{servers[0].name}, {len(servers)} masters", runs, servers[0].offset, octets)
+        evicts = next((server.evicts for server in servers if server.evicts), "")
+        return Server(f"{servers[0].name}, {len(servers)} masters", runs, servers[0].offset, octets, evicts)
 
     def submit(self, key: bytes, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
         """As in `links.Link`."""

@@ -70,7 +70,9 @@ def check_library() -> None:
     """Raises StoreError where the library is missing."""
     try:
         import redis.asyncio.connection  # noqa: F401
-    except ImportError:
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "redis":
+            raise StoreError(f"the Python library for Valkey and Redis cannot be loaded: {error}") from None
         raise StoreError(MISSING) from None
 
 

@@ -42,6 +42,7 @@ class Session:
         self._fault = "not reached yet"
         self._said = False
         self._run = ""
+        self._evicts = ""
         self.memory = ""
         self.servers = 0
         self._met = False
@@ -187,6 +188,12 @@ class Session:
 
     def _note(self, server: Server) -> None:
         self.server, self.offset, self.octets = server.name, server.offset, server.octets
+        if server.evicts and server.evicts != self._evicts:
+            log.warning(
+                "the shared store %s throws away what it has no room for, spent quotas among it: "
+                "set maxmemory-policy noeviction (it is %s)", self._where, server.evicts,
+            )  # fmt: skip
+        self._evicts = server.evicts
 
     async def _has_forgotten(self, link: Link) -> bool:
         """Whether it has forgotten what it knew when it was last seen."""

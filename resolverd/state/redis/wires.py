@@ -46,12 +46,14 @@ def password_of(access: RedisAccess) -> str | None:
 
 class Server(NamedTuple):
     """What a server says of itself. `run`: another one each time it starts, and for each server; `offset`: seconds by which its
-    clock is ahead of ours; `octets`: of its memory in use, None where it does not say."""
+    clock is ahead of ours; `octets`: of its memory in use, None where it does not say; `evicts`: by which policy it throws away
+    what it has no room for, empty where it does not."""
 
     name: str
     run: str
     offset: float
     octets: int | None = None
+    evicts: str = ""
 
 
 class Wires:
@@ -90,7 +92,9 @@ class Wires:
             which = "ahead of" if offset > 0 else "behind"
             raise StoreError(self._said(f"its clock is more than an hour {which} this machine's: one of them is wrong"))
         run = printable(told.get("run_id", ""), _RUN)
-        return Server(f"{product} {version[0]}", run, offset, _number(told.get("used_memory", "")))
+        policy = told.get("maxmemory_policy", "noeviction") if _number(told.get("maxmemory", "")) else "noeviction"
+        evicts = "" if policy == "noeviction" else printable(policy, _RUN)
+        return Server(f"{product} {version[0]}", run, offset, _number(told.get("used_memory", "")), evicts)
 
     def submit(self, arguments: Arguments, future: asyncio.Future[Reply] | None = None) -> asyncio.Future[Reply]:
         """Have a command done soon."""

@@ -136,6 +136,19 @@ async def test_a_server_that_hangs_makes_nobody_wait_for_long(server: RedisServe
         assert await store.get("t", b"k", NOW) == b"v"
 
 
+async def test_a_server_that_throws_records_away_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = {"maxmemory": "100mb", "maxmemory-policy": "volatile-lru"}
+    with RedisServer(tmp_path, options=options) as server:
+        async with shared_store(server) as store:
+            await within_reach(store)
+            assert "set maxmemory-policy noeviction (it is volatile-lru)" in caplog.text
+            caplog.clear()
+    with RedisServer(tmp_path, name="roomy", options={"maxmemory-policy": "volatile-lru"}) as server:
+        async with shared_store(server) as store:
+            await within_reach(store)
+            assert "maxmemory-policy" not in caplog.text, "it has no limit"
+
+
 def sockets() -> set[str]:
     return {link for each in os.scandir("/proc/self/fd") if (link := os.readlink(each)).startswith("socket:")}
 
