@@ -61,7 +61,7 @@ ROWS: Final = {
     "R-31": Row("memory of the caches (CVE-2023-2828)", "≤ what is configured + 20 %"),
     "R-32": Row("a parent's denial that hides local names", "local, list and forward zones stay"),
     "R-33": Row("packets cached for other questions", "flags, class, type, DO, CD and letter case tell them apart"),
-    "R-34": Row("a shared store that is none, or hostile", "≤ 96 MiB, nobody waits for 100 ms of its CPU, mail goes on"),
+    "R-34": Row("a shared store that is none, or hostile", "≤ 64 MiB, nobody waits for 100 ms of its CPU, mail goes on"),
     "R-35": Row("whoever writes to the shared store floods it", "the same, and ≤ half a processor"),
     "R-36": Row("clusters and sentinels that point to others", "nobody is connected to all the time, nothing goes in circles"),
     "R-37": Row("a shared store whose clock or memory is another all the time", "nobody waits for ever, nothing is lost"),

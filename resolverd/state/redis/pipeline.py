@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from resolverd import bounds
-from resolverd.deadlines import Deadlines
+from resolverd.deadlines import Deadline, Deadlines
 from resolverd.failures import StoreError
 from resolverd.state.redis.connection import Arguments, Connection, library_errors, words
 from resolverd.state.redis.replies import Refusal, Reply
@@ -42,7 +42,7 @@ class Wire:
         self._waiting: list[Arguments] = []
         self._sent: deque[tuple[asyncio.Future[Reply], float]] = deque()
         self._wake = asyncio.Event()
-        self._watched = False
+        self._deadline: Deadline | None = None
         self._ended = False
         self._errors = library_errors()
         self._tasks = [self._loop.create_task(self._guarded(self._write())), self._loop.create_task(self._guarded(self._read()))]
@@ -62,22 +62,20 @@ class Wire:
         self._waiting.append(arguments)
         self._sent.append((future, at))
         self._wake.set()
-        if not self._watched:
-            self._watched = True
-            self._deadlines.add(at + self._patience, self._look)
+        if self._deadline is None:
+            self._deadline = self._deadlines.add(at + self._patience, self._look)
         return future
 
     def _look(self, now: float) -> None:
         """Whether the oldest command has waited too long."""
-        self._watched = False
-        if self._ended or not self._sent:
+        self._deadline = None
+        if not self._sent:
             return
         oldest = self._sent[0][1]
         if now - oldest >= self._patience:
             self._end(f"no reply within {self._patience:g} s")
         else:
-            self._watched = True
-            self._deadlines.add(oldest + self._patience, self._look)
+            self._deadline = self._deadlines.add(oldest + self._patience, self._look)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Let nobody wait for a reply whose reader has ended by a bug."""
@@ -130,6 +128,8 @@ class Wire:
         for future, _ in self._sent:
             if not future.done():
                 future.set_exception(StoreError(f"the connection was lost: {why}"))
+        if self._deadline is not None:
+            self._deadline.cancel()  # it would hold what has come until then
         self._sent.clear()
         self._waiting.clear()
         self._wake.set()
