@@ -137,7 +137,7 @@ def test_a_start_neither_waits_for_the_server_nor_fails_by_it(how: str, told: st
         if how != "file":
             (tmp_path / "wrong").write_text("wrong\n")
         (tmp_path / "hidden").mkdir()
-        (tmp_path / "hidden" / "redis.py").write_text("raise ImportError\n")
+        (tmp_path / "hidden" / "redis.py").write_text('raise ModuleNotFoundError("No module named redis", name="redis")\n')
         environment = {"PYTHONPATH": str(tmp_path / "hidden")} if how == "library" else {}
         host = fleet.start("mx", server.url, 'password = {file = "../wrong"}', environment=environment)
         host.waits_for(told)

@@ -178,7 +178,7 @@ def test_a_server_that_cannot_be_had_leaves_no_dump(tmp_path: Path, monkeypatch:
 def test_without_the_library_it_is_said_once(tmp_path: Path) -> None:
     source = fill(tmp_path / "old", greylist=triplet(NOW, passed=False))
     (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "redis.py").write_text("raise ImportError\n")
+    (tmp_path / "hidden" / "redis.py").write_text('raise ModuleNotFoundError("No module named redis", name="redis")\n')
     words = [sys.executable, "-m", "resolverd", "store", "move", source, "redis://192.0.2.1"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "hidden")}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
