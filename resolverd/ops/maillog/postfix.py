@@ -47,7 +47,7 @@ QUEUED: Final = re.compile(r"from=<([^>]*)>, size=(\d{1,18})")
 
 
 def said_by_smtpd(at: int, text: str) -> Record | None:
-    """A line of smtpd or postscreen without a queue id."""
+    """A line of smtpd or postscreen about a connection; since Postfix 3.9 how one is lost stands behind a queue id."""
     if match := _CONNECT.match(text):
         return Connection(at, match[1], match[2], text.startswith("CONNECT"))
     if match := _LOST.match(text):

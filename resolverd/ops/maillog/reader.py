@@ -99,7 +99,7 @@ class Reader:
             message.client_name, message.client_address = client.groups()
             message.received = True
             return Received(at, key[1], message.client_name, message.client_address)
-        return postfix.rejection(at, service, key[1], text)
+        return postfix.said_by_smtpd(at, text) or postfix.rejection(at, service, key[1], text)
 
     def _queued(self, at: int, key: tuple[str, str], text: str) -> Record | None:
         if not (match := postfix.QUEUED.match(text)):

@@ -151,9 +151,13 @@ def test_logins_lost_connections_and_troubles() -> None:
     assert said("lost connection after AUTH from unknown[192.0.2.1]") == LostConnection(
         AT, "unknown", "192.0.2.1", "AUTH", "lost connection"
     )
-    lost = said("lost connection after DATA (0 bytes) from unknown[192.0.2.1]")
-    assert isinstance(lost, LostConnection)
-    assert lost.after == "DATA"
+    assert said("NOQUEUE: lost connection after AUTH from unknown[192.0.2.1]") == LostConnection(
+        AT, "unknown", "192.0.2.1", "AUTH", "lost connection"
+    )
+    for queue_id in ("", "4XyZ12abCdz1: "):
+        lost = said(f"{queue_id}lost connection after DATA (0 bytes) from unknown[192.0.2.1]")
+        assert isinstance(lost, LostConnection)
+        assert lost.after == "DATA"
     trouble = said("warning: problem talking to server 127.0.0.1:10023: Connection refused")
     assert isinstance(trouble, Trouble)
     assert trouble.policy

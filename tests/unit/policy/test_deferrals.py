@@ -154,7 +154,9 @@ def test_our_filter_leaves_what_passes(line):
 
 @pytest.mark.parametrize("daemon", ["postfix", "postfix/submissions-proxyprotocol", "postfix-in/smtp"])
 def test_services_may_be_called_what_they_like(daemon):
-    assert counts("postfix-flood-attack", f" mx {daemon}/smtpd[1]: lost connection after AUTH from unknown[192.0.2.7]")
+    for queue_id in ("", "NOQUEUE: "):  # from Postfix 3.9 on
+        line = f" mx {daemon}/smtpd[1]: {queue_id}lost connection after AUTH from unknown[192.0.2.7]"
+        assert counts("postfix-flood-attack", line)
     line = f" mx {daemon}/postscreen[1]: PREGREET 14 after 0.05 from [192.0.2.7]:4711: EHLO ylmf-pc\\r\\n"
     assert counts("postfix-pregreet", line)
 
