@@ -99,7 +99,8 @@ class ScriptedRedis:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def become(self, answers: Mapping[bytes, Answer] | None = None, greeting: Greeting | None = None) -> None:
         """Be another one from now on: all connections end."""
@@ -119,6 +120,7 @@ class ScriptedRedis:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._accepting.join()  # from then on no thread begins
         self.cut()
 
     def __enter__(self) -> ScriptedRedis:
