@@ -76,23 +76,34 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> int | None:
-        """End the program and give its exit status; what does not end within 5 s is killed."""
+        """End the program and all that it started, and give its exit status; what does not end within 5 s is killed.
+
+        A process of Postfix's that outlives its master still has a share in the listening socket (SO_REUSEPORT): part of what
+        connects to the next one would come to it, and be cut off.
+        """
         if self.process is None:
             return None
         process, self.process = self.process, None
         process.terminate()
         process.send_signal(signal.SIGCONT)
         try:
-            return process.wait(STOP_LIMIT)
+            process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:
-            _signal_group(process.pid, signal.SIGKILL)
-            return process.wait()
+            pass
+        for _ in until(STOP_LIMIT):
+            if not _runs(process.pid):
+                break
+        _signal_group(process.pid, signal.SIGKILL)
+        return process.wait()
 
     def kill(self) -> None:
         """End the program as a crash would, with all that it started (SIGKILL)."""
         if self.process is not None:
             _signal_group(self.pid, signal.SIGKILL)
             self.process.wait()
+            for _ in until(STOP_LIMIT):
+                if not _runs(self.process.pid):
+                    break
 
     def pause(self) -> None:
         """Make the program hang: its sockets stay open, and nobody reads them (SIGSTOP)."""
@@ -115,6 +126,18 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
     except ProcessLookupError:
         pass
+
+
+def _runs(leader: int) -> bool:
+    """Whether any process of a group runs; one that has ended and nobody has asked for does not."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = file.read_text().rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(group) == leader and state != "Z":
+            return True
+    return False
 
 
 def fresh(name: str) -> Path:
