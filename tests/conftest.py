@@ -22,8 +22,8 @@ sys.dont_write_bytecode = False
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """``-n auto``: two processes a processor, as half of the time goes by with waiting for daemons, servers and browsers."""
-    return 2 * (os.cpu_count() or 1)
+    """``-n auto``: three processes for two processors, as part of the time goes by with waiting for daemons and servers."""
+    return 3 * (os.cpu_count() or 1) // 2
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

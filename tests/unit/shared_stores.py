@@ -32,8 +32,8 @@ def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "STORE_SHARED_REPLY", PATIENCE / 3)
 
 
-async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until that is so."""
+async def until(true: Callable[[], object]) -> None:
+    """Wait until that is so, or what it awaits is."""
     async with asyncio.timeout(PATIENCE):
         while not (await found if isinstance(found := true(), Awaitable) else found):  # noqa: ASYNC110
             await asyncio.sleep(0.02)

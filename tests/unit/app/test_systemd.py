@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from authority import pair
 
 from resolverd.app.listeners import Listeners, listeners
 from resolverd.app.systemd import Passed, take_sockets, watchdog_interval
@@ -81,9 +82,8 @@ def test_what_was_passed_to_somebody_else_is_left_alone(environment: dict[str, s
 
 def test_a_daemon_whose_sockets_are_all_systemds(tmp_path: Path) -> None:
     """UDP and TCP of one address, and a policy socket that it could not have bound: at descriptors 3 to 5, as they come."""
-    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp, socket.socket(socket.AF_UNIX) as policy:
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(udp.getsockname())
+    udp, tcp = pair()
+    with udp, tcp, socket.socket(socket.AF_UNIX) as policy:
         tcp.listen()
         policy.bind(str(tmp_path / "policy"))
         policy.listen()

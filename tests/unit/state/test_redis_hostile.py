@@ -12,7 +12,7 @@ from pathlib import Path
 
 import certificates
 import pytest
-from shared_stores import fault, opened, out_of_reach, shared_store, within_reach
+from shared_stores import fault, opened, out_of_reach, shared_store, until, within_reach
 from stores import keys
 
 from resolverd import bounds
@@ -58,13 +58,6 @@ def server() -> Iterator[ScriptedRedis]:
 
 def bugs(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.exc_info or "bug" in record.getMessage()]
-
-
-async def seen(is_so: Callable[[], object]) -> None:
-    """Until it is so."""
-    async with asyncio.timeout(20):
-        while not is_so():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def scan(store: RedisStore, table: str) -> None:
@@ -263,7 +256,7 @@ async def test_a_server_whose_clock_is_far_off_is_not_used(server: ScriptedRedis
             with pytest.raises(StoreError):
                 await store.get("t", b"k", NOW)
             assert store.offset == 0
-            await seen(lambda accepted=server.accepted: server.accepted >= accepted + 3)  # type: ignore[misc]
+            await until(lambda accepted=server.accepted: server.accepted >= accepted + 3)  # type: ignore[misc]
             caplog.clear()
             server.become()
             await recovers(store)
@@ -359,7 +352,7 @@ SLOTS: dict[str, bytes] = {
 async def test_a_cluster_that_talks_nonsense(server: ScriptedRedis, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     server.become({b"CLUSTER": SLOTS[kind]})
     async with shared_store(f"redis+cluster://127.0.0.1:{server.port}") as store:
-        await seen(lambda: store._session.fault not in ("", "not reached yet"))
+        await until(lambda: store._session.fault not in ("", "not reached yet"))
         await use(store)
         server.become({b"CLUSTER": array(slots(0, 16383, port=server.port))})
         await recovers(store)
@@ -509,7 +502,7 @@ async def test_messages_are_read_at_a_measured_pace(server: ScriptedRedis, monke
             await within_reach(store)
             following = asyncio.ensure_future(anext(store.watch("small")))
             loop = asyncio.get_running_loop()
-            await seen(heard.__len__)
+            await until(heard.__len__)
             begun, before = loop.time(), len(heard)
             await asyncio.sleep(1.0)
             # What one read brings is taken at once: 64 KiB of them.
