@@ -517,7 +517,9 @@ STORE_MESSAGE_OCTETS: Final = 8 << 20
 STORE_SHARED_KEYS: Final = 50_000
 """Keys of a shared table held at a time, twice as many for moments, while it is gone through (it grows with strangers' mail)."""
 STORE_SHARED_RECENT: Final = 20_000
-"""Records written lately, some 8 MB, which a server that takes over may not have got (failover by sentinel)."""
+"""Records written lately, which a server that takes over may not have got (failover by sentinel)."""
+STORE_SHARED_RECENT_OCTETS: Final = 8 << 20
+"""Of their values: pages of verdicts are large."""
 STORE_SHARED_PREFETCHED: Final = 10_000
 """Records read ahead, for a moment."""
 STORE_TABLES: Final = 1000

@@ -40,6 +40,8 @@ class Unwritten:
         self.writing: dict[Address, Write] = {}
         self.late: dict[Address, Write] = {}
         self._recent: OrderedDict[Address, Write] = OrderedDict()
+        self._recent_octets = 0
+        """Of their values."""
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.writing) + len(self.late)
@@ -101,12 +103,16 @@ class Unwritten:
 
     def remember(self, at: Address, write: Write, now: float) -> None:
         """That this was written, at `now` (the fleet's wall clock)."""
+        if (before := self._recent.pop(at, None)) is not None:
+            self._recent_octets -= len(before.value or b"")
         self._recent[at] = write
-        self._recent.move_to_end(at)
+        self._recent_octets += len(write.value or b"")
         while self._recent and (
-            len(self._recent) > bounds.STORE_SHARED_RECENT or next(iter(self._recent.values())).at < now - RECENT
+            len(self._recent) > bounds.STORE_SHARED_RECENT
+            or self._recent_octets > bounds.STORE_SHARED_RECENT_OCTETS
+            or next(iter(self._recent.values())).at < now - RECENT
         ):
-            self._recent.popitem(last=False)
+            self._recent_octets -= len(self._recent.popitem(last=False)[1].value or b"")
 
     def write_again(self, now: float) -> None:
         """Another server has taken over, perhaps without what was written last: it counts as late."""
@@ -114,3 +120,4 @@ class Unwritten:
             if write.at >= now - RECENT and at not in self.waiting and len(self) < self.limit:
                 self.late.setdefault(at, write)
         self._recent.clear()
+        self._recent_octets = 0

@@ -198,6 +198,18 @@ def test_what_was_written_lately_is_written_again_for_another_server() -> None:
     assert len(queue._recent) == bounds.STORE_SHARED_RECENT
 
 
+def test_what_was_written_lately_is_bounded_in_octets() -> None:
+    queue, large = Unwritten(100), write("x" * 65_536)
+    count = bounds.STORE_SHARED_RECENT_OCTETS // 65_536
+    for number in [*range(count + 3), 5, count]:
+        queue.remember(("t", b"%d" % number), large, NOW)
+    queue.write_again(NOW)
+    assert len(queue.late) == min(count, queue.limit)
+    for number in range(count + 3):
+        queue.remember(("t", b"%d" % number), large, NOW)
+    assert len(queue._recent) == count
+
+
 # -- the whole, as a dict
 
 STEP = st.sampled_from(["put", "delete", "get", "prefetch", "cas", "add", "flush", "scan"])
