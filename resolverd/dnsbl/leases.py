@@ -63,6 +63,7 @@ class _Lessee:
         self.fallen: dict[int, int] = {}
         """Counters, by slot, that are said to be lower than they were: given back, or forgotten."""
         self.believe_at = float("-inf")
+        """The monotonic second from which on the store is asked whether they fell."""
 
     @property
     def is_done(self) -> bool:
